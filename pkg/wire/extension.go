@@ -1,0 +1,94 @@
+package wire
+
+// Admin commands that only gm's server has. They answer JSON objects, one a
+// line, ended by a line "."; those that change something answer OK or ERR.
+// Other servers answer ERR UNKNOWN_COMMAND, see [ErrReply.Unknown].
+const (
+	CmdHelp     = "help"            // a line a command
+	CmdStats    = "stats"           // a ServerStats, then a FunctionStats for each function
+	CmdJobs     = "jobs"            // [FUNCTION [STATE [LIMIT]]]: Jobs, oldest first
+	CmdJob      = "job"             // HANDLE: one Job
+	CmdSessions = "sessions"        // a Session for each connection
+	CmdPause    = "pause function"  // FUNCTION: hand out none of its jobs
+	CmdResume   = "resume function" // FUNCTION: hand them out again
+	CmdPurge    = "purge function"  // FUNCTION: drop its waiting and delayed jobs; OK N
+)
+
+// JobState is where a job stands.
+type JobState string
+
+const (
+	StateWaiting JobState = "waiting" // for a worker
+	StateDelayed JobState = "delayed" // until its time
+	StateRunning JobState = "running" // a worker holds it
+)
+
+// Job describes one job. Times are in milliseconds. Fields are only ever
+// added to this and the other JSON rows.
+type Job struct {
+	Handle      string   `json:"handle"`
+	Function    string   `json:"function"`
+	Unique      string   `json:"unique,omitempty"`
+	Reducer     string   `json:"reducer,omitempty"`
+	Priority    string   `json:"priority"` // high, normal or low
+	State       JobState `json:"state"`
+	Background  bool     `json:"background"`
+	Size        int      `json:"size"`             // payload in bytes
+	AgeMS       int64    `json:"age_ms"`           // since it was accepted
+	RunAtMS     int64    `json:"run_at_ms"`        // Unix time, 0 if it is not delayed
+	RunningMS   int64    `json:"running_ms"`       // since the worker got it
+	Attempts    int      `json:"attempts"`         // workers that have lost it
+	Clients     int      `json:"clients"`          // that wait for its result
+	Worker      string   `json:"worker,omitempty"` // the address of its worker
+	WorkerID    string   `json:"worker_id,omitempty"`
+	Numerator   int64    `json:"numerator"`
+	Denominator int64    `json:"denominator"`
+}
+
+// FunctionStats describes one function. Counters run since the server's start.
+type FunctionStats struct {
+	Function  string `json:"function"`
+	High      int    `json:"high"` // waiting, by priority
+	Normal    int    `json:"normal"`
+	Low       int    `json:"low"`
+	Delayed   int    `json:"delayed"`
+	Running   int    `json:"running"`
+	Workers   int    `json:"workers"`
+	Sleeping  int    `json:"sleeping"`  // of the workers
+	OldestMS  int64  `json:"oldest_ms"` // how long the oldest waiting job waits
+	Paused    bool   `json:"paused"`
+	MaxQueue  [3]int `json:"maxqueue"` // high, normal, low; 0 is no limit
+	Submitted uint64 `json:"submitted"`
+	Coalesced uint64 `json:"coalesced"`
+	Completed uint64 `json:"completed"`
+	Failed    uint64 `json:"failed"`
+	Retried   uint64 `json:"retried"` // back in the queue for a lost worker or a timeout
+}
+
+// Waiting returns the jobs that wait for a worker.
+func (f *FunctionStats) Waiting() int { return f.High + f.Normal + f.Low }
+
+// ServerStats describes the server.
+type ServerStats struct {
+	Version     string `json:"version"`
+	PID         int    `json:"pid"`
+	UptimeMS    int64  `json:"uptime_ms"`
+	Connections int    `json:"connections"`
+	Jobs        int    `json:"jobs"`
+	Store       string `json:"store"` // "memory" or the store's kind
+	Draining    bool   `json:"draining"`
+}
+
+// Session describes one connection.
+type Session struct {
+	FD         int      `json:"fd"`
+	Addr       string   `json:"addr"` // with its port
+	ID         string   `json:"id"`
+	AgeMS      int64    `json:"age_ms"`
+	Functions  []string `json:"functions"`
+	Sleeping   bool     `json:"sleeping"`
+	Jobs       []string `json:"jobs,omitempty"` // handles that it holds as a worker
+	Waits      int      `json:"waits"`          // results that it waits for
+	OwedBytes  int      `json:"owed_bytes"`     // not yet written to it
+	Exceptions bool     `json:"exceptions"`
+}

@@ -1,0 +1,237 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+const (
+	// HeaderSize is the length of a packet's header: magic, type, size.
+	HeaderSize = 12
+	// MaxArgs is the most arguments a packet has (SUBMIT_JOB_SCHED).
+	MaxArgs = 8
+	// MaxHandle is the longest handle, in bytes (PROTOCOL: 64 with its NUL).
+	MaxHandle = 63
+	// MaxUnique is the longest unique that a server takes, in bytes.
+	MaxUnique = 255
+	// DefaultMaxPayload is the default limit of a payload: 64 MiB.
+	DefaultMaxPayload = 64 << 20
+	// argsAllowance is what a packet may have beside its payload: the
+	// function, unique, reducer and handle.
+	argsAllowance = 64 << 10
+	// MaxLine is the longest admin line, in bytes with its end.
+	MaxLine = 64 << 10
+)
+
+// Errors of a stream that breaks the protocol. None of them can be mended:
+// the stream has lost its place, or its sender does not speak Gearman.
+var (
+	ErrBadMagic  = errors.New("bad magic")
+	ErrBadType   = errors.New("unknown packet type")
+	ErrTooLarge  = errors.New("over the limit")
+	ErrMalformed = errors.New("malformed packet")
+)
+
+// Limits bound what a peer may send. The zero value stands for the defaults.
+type Limits struct {
+	// MaxPayload is the largest payload in bytes, DefaultMaxPayload if 0.
+	// A packet may have up to 64 KiB of other arguments beside it.
+	MaxPayload int
+}
+
+func (l Limits) maxBody() int {
+	if l.MaxPayload <= 0 {
+		return DefaultMaxPayload + argsAllowance
+	}
+	return l.MaxPayload + argsAllowance
+}
+
+// Packet is one decoded packet. Its arguments point into the buffer that it
+// was decoded from.
+type Packet struct {
+	Magic Magic
+	Type  Type
+	Args  [MaxArgs][]byte // the first Type.NumArgs are set
+}
+
+// Last returns the last argument, where a packet carries its payload; nil if
+// the type has none.
+func (p *Packet) Last() []byte {
+	if n := p.Type.NumArgs(); n > 0 {
+		return p.Args[n-1]
+	}
+	return nil
+}
+
+// Append appends the packet's bytes to dst.
+func (p *Packet) Append(dst []byte) []byte {
+	return Append(dst, p.Magic, p.Type, p.Args[:p.Type.NumArgs()]...)
+}
+
+// Append appends a packet's bytes to dst. It panics if the number of
+// arguments is not the type's: that is a mistake of the caller. No argument
+// but the last may contain a NUL; see [ValidArg].
+func Append(dst []byte, m Magic, t Type, args ...[]byte) []byte {
+	checkArgs(t, len(args))
+	size := 0
+	for i, a := range args {
+		if i > 0 {
+			size++
+		}
+		size += len(a)
+	}
+	dst = AppendHeader(dst, m, t, size)
+	for i, a := range args {
+		if i > 0 {
+			dst = append(dst, 0)
+		}
+		dst = append(dst, a...)
+	}
+	return dst
+}
+
+// AppendString is [Append] for arguments at hand as strings.
+func AppendString(dst []byte, m Magic, t Type, args ...string) []byte {
+	checkArgs(t, len(args))
+	size := 0
+	for i, a := range args {
+		if i > 0 {
+			size++
+		}
+		size += len(a)
+	}
+	dst = AppendHeader(dst, m, t, size)
+	for i, a := range args {
+		if i > 0 {
+			dst = append(dst, 0)
+		}
+		dst = append(dst, a...)
+	}
+	return dst
+}
+
+func checkArgs(t Type, n int) {
+	if n != t.NumArgs() {
+		panic(fmt.Sprintf("wire: %v has %d arguments, not %d", t, t.NumArgs(), n))
+	}
+}
+
+// AppendHeader appends the 12 bytes before a body of size bytes. With it a
+// caller can write a large payload from where it lies instead of copying it.
+func AppendHeader(dst []byte, m Magic, t Type, size int) []byte {
+	if m == Request {
+		dst = append(dst, "\x00REQ"...)
+	} else {
+		dst = append(dst, "\x00RES"...)
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(t))
+	return binary.BigEndian.AppendUint32(dst, uint32(size))
+}
+
+// ValidArg reports whether s can stand as an argument other than a payload: it
+// has no NUL, which would end it early.
+func ValidArg(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Decode decodes the packet that b starts with and returns its length. It
+// returns 0 and no error while b holds only a part of it. A header that breaks
+// the protocol is an error as soon as its 12 bytes are there.
+//
+// A trailing NUL after a last argument that is text (a handle, a name) is
+// dropped: libgearman and gearmand send one in places.
+func Decode(b []byte, l Limits, p *Packet) (int, error) {
+	size, err := decodeHeader(b, l, p)
+	if err != nil || size < 0 || len(b) < HeaderSize+size {
+		return 0, err
+	}
+	if err := p.split(b[HeaderSize : HeaderSize+size]); err != nil {
+		return 0, err
+	}
+	return HeaderSize + size, nil
+}
+
+// decodeHeader returns the size of the body, or -1 if b has no whole header.
+func decodeHeader(b []byte, l Limits, p *Packet) (int, error) {
+	if len(b) >= 4 {
+		switch string(b[:4]) {
+		case "\x00REQ":
+			p.Magic = Request
+		case "\x00RES":
+			p.Magic = Response
+		default:
+			return 0, fmt.Errorf("%w %q", ErrBadMagic, b[:4])
+		}
+	}
+	if len(b) < HeaderSize {
+		return -1, nil
+	}
+	p.Type = Type(binary.BigEndian.Uint32(b[4:]))
+	size := binary.BigEndian.Uint32(b[8:])
+	if !p.Type.Valid() {
+		return 0, fmt.Errorf("%w %d", ErrBadType, uint32(p.Type))
+	}
+	if limit := l.maxBody(); uint64(size) > uint64(limit) {
+		return 0, fmt.Errorf("%v: size %d %w %d", p.Type, size, ErrTooLarge, limit)
+	}
+	return int(size), nil
+}
+
+// split sets the arguments from a whole body.
+func (p *Packet) split(body []byte) error {
+	sp := &specs[p.Type]
+	n := len(sp.args)
+	if n == 0 {
+		if len(body) != 0 {
+			return fmt.Errorf("%w: %v with %d bytes of arguments", ErrMalformed, p.Type, len(body))
+		}
+		return nil
+	}
+	if p.Type == SubmitReduceJob || p.Type == SubmitReduceJobBG {
+		return p.splitReduce(body)
+	}
+	for i := range n - 1 {
+		end := bytes.IndexByte(body, 0)
+		if end < 0 {
+			return fmt.Errorf("%w: %v without its %s", ErrMalformed, p.Type, sp.args[i+1])
+		}
+		p.Args[i], body = body[:end], body[end+1:]
+	}
+	if !sp.opaque {
+		if k := len(body); k > 0 && body[k-1] == 0 {
+			body = body[:k-1]
+		}
+		if bytes.IndexByte(body, 0) >= 0 {
+			return fmt.Errorf("%w: %v with a NUL in its %s", ErrMalformed, p.Type, sp.args[n-1])
+		}
+	}
+	p.Args[n-1] = body
+	return nil
+}
+
+// splitReduce takes the reduce packets in both forms: PROTOCOL's (function,
+// unique, reducer, workload) and libgearman's, with an empty argument before
+// the workload. A workload of PROTOCOL's form that begins with a NUL can't be
+// told from libgearman's and is read as libgearman's.
+func (p *Packet) splitReduce(body []byte) error {
+	for i := range 3 {
+		end := bytes.IndexByte(body, 0)
+		if end < 0 {
+			return fmt.Errorf("%w: %v without its %s", ErrMalformed, p.Type, specs[p.Type].args[i+1])
+		}
+		p.Args[i], body = body[:end], body[end+1:]
+	}
+	p.Args[3] = nil
+	if len(body) > 0 && body[0] == 0 {
+		body = body[1:]
+	}
+	p.Args[4] = body
+	return nil
+}

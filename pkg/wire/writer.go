@@ -1,0 +1,68 @@
+package wire
+
+import "io"
+
+// Writer collects packets and writes them together. Large payloads are not
+// copied but written from where they lie. It is not safe for concurrent use.
+//
+// An error of the destination sticks: every later Send and Flush returns it.
+type Writer struct {
+	dst io.Writer
+	buf []byte
+	err error
+}
+
+// directWrite is the payload from which a copy costs more than a write.
+const directWrite = 32 << 10
+
+// NewWriter returns a Writer to dst.
+func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
+
+// Send adds a packet. The arguments may be reused when it returns. It writes
+// only when the last argument is too large to be worth a copy.
+func (w *Writer) Send(m Magic, t Type, args ...[]byte) error {
+	if w.err != nil {
+		return w.err
+	}
+	n := len(args)
+	if n == 0 || len(args[n-1]) < directWrite {
+		w.buf = Append(w.buf, m, t, args...)
+		return nil
+	}
+	checkArgs(t, n)
+	size := len(args[n-1])
+	for _, a := range args[:n-1] {
+		size += len(a) + 1
+	}
+	w.buf = AppendHeader(w.buf, m, t, size)
+	for _, a := range args[:n-1] {
+		w.buf = append(w.buf, a...)
+		w.buf = append(w.buf, 0)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, w.err = w.dst.Write(args[n-1])
+	return w.err
+}
+
+// SendLine adds an admin line; its end is added too.
+func (w *Writer) SendLine(line string) {
+	w.buf = append(append(w.buf, line...), '\n')
+}
+
+// Buffered returns how many bytes wait for Flush.
+func (w *Writer) Buffered() int { return len(w.buf) }
+
+// Flush writes what was collected with one write.
+func (w *Writer) Flush() error {
+	if w.err != nil || len(w.buf) == 0 {
+		return w.err
+	}
+	_, w.err = w.dst.Write(w.buf)
+	if cap(w.buf) > keepBuffer {
+		w.buf = nil
+	}
+	w.buf = w.buf[:0]
+	return w.err
+}
