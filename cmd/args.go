@@ -1,0 +1,307 @@
+package cmd
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// A call is a command line taken apart: which verb, its flags, its arguments.
+// The flag package of Go stops at the first positional argument, so flags are
+// put before them here, by the flags that the verb has. Flags that stand
+// before the verb belong to it as well.
+type call struct {
+	path  []*verb  // from the root to the verb
+	flags []string // --name=value, with the flag's first name
+	args  []string // positional
+
+	help    bool // -h or --help, or the verb help
+	version bool // --version, before any verb
+}
+
+func (c *call) verb() *verb { return c.path[len(c.path)-1] }
+
+// argv returns the command line for urfave/cli.
+func (c *call) argv() []string {
+	var argv []string
+	for _, v := range c.path {
+		argv = append(argv, v.Name)
+	}
+	argv = append(argv, c.flags...)
+	return append(append(argv, "--"), c.args...)
+}
+
+// parseArgs takes args apart, without the program's name. Errors are usage
+// errors: an unknown verb or flag, a flag without its value.
+func parseArgs(root *verb, args []string) (*call, error) {
+	p := &argParser{call: call{path: []*verb{root}}}
+	for i := 0; i < len(args); {
+		used, err := p.next(args[i:])
+		if err != nil {
+			return nil, err
+		}
+		i += used
+	}
+	if err := p.checkFlags(); err != nil {
+		return nil, err
+	}
+	return &p.call, nil
+}
+
+type argParser struct {
+	call
+	seen      []cli.Flag // for each of call.flags, its definition
+	words     []string   // for each of call.flags, as it was written
+	flagsDone bool
+}
+
+// next handles the first of args and returns how many it has used.
+func (p *argParser) next(args []string) (int, error) {
+	arg := args[0]
+	switch {
+	case p.flagsDone || !p.isFlag(arg):
+		return 1, p.positional(arg)
+	case arg == "--":
+		p.flagsDone = true
+		return 1, nil
+	case strings.HasPrefix(arg, "--"):
+		return p.long(arg, args[1:])
+	}
+	return p.short(arg, args[1:])
+}
+
+// isFlag reports whether arg is a flag by its look. A lone - and a negative
+// number are data, unless the verb has that digit as a flag.
+func (p *argParser) isFlag(arg string) bool {
+	if len(arg) < 2 || arg[0] != '-' {
+		return false
+	}
+	digit := arg[1] >= '0' && arg[1] <= '9' || arg[1] == '.' && len(arg) > 2
+	return !digit || p.verb().flag(arg[1:2]) != nil
+}
+
+// positional takes a word that is no flag: the name of a verb as long as there
+// are some to choose from, an argument then.
+func (p *argParser) positional(arg string) error {
+	v := p.verb()
+	if len(v.verbs) == 0 {
+		p.args = append(p.args, arg)
+		p.flagsDone = p.flagsDone || v.argsEndFlags
+		return nil
+	}
+	if sub := v.sub(arg); sub != nil {
+		p.path = append(p.path, sub)
+		return nil
+	}
+	if arg == "help" && len(p.path) == 1 && !p.help {
+		p.help = true
+		return nil
+	}
+	what := "verb"
+	if len(p.path) > 1 {
+		what = v.Name + " command"
+	}
+	err := usageErrorf("unknown %s %q", what, arg)
+	if near := nearest(arg, v.subNames()); near != "" {
+		return withHint(err, "did you mean "+near+"?")
+	}
+	return withHint(err, strings.TrimSpace("gm help "+p.pathNames())+" lists them")
+}
+
+// long takes --name, --name=value or --name value.
+func (p *argParser) long(arg string, rest []string) (int, error) {
+	name, value, hasValue := strings.Cut(arg[2:], "=")
+	f := p.verb().flag(name)
+	switch {
+	case name == "help":
+		p.help = true
+		return 1, nil
+	case f == nil && name == "version" && len(p.path) == 1:
+		p.version = true
+		return 1, nil
+	case f == nil || len(name) < 2:
+		return 0, p.unknownFlag("--" + name)
+	case hasValue:
+		p.add(f, "--"+name, value)
+		return 1, nil
+	case !takesValue(f):
+		p.add(f, "--"+name, "true")
+		return 1, nil
+	}
+	return p.valueOf(f, "--"+name, rest)
+}
+
+// short takes -x, -xyz, -xVALUE or -x VALUE.
+func (p *argParser) short(arg string, rest []string) (int, error) {
+	for i, letter := range arg[1:] {
+		name := string(letter)
+		f := p.verb().flag(name)
+		switch {
+		case f == nil && name == "h":
+			p.help = true
+			continue
+		case f == nil:
+			if long := arg[1:]; i == 0 && p.verb().flag(long) != nil {
+				return 0, withHint(usageErrorf("unknown flag %s", arg), "did you mean --"+long+"?")
+			}
+			return 0, p.unknownFlag("-" + name)
+		case !takesValue(f):
+			p.add(f, "-"+name, "true")
+			continue
+		}
+		if value := arg[1+i+len(name):]; value != "" {
+			p.add(f, "-"+name, strings.TrimPrefix(value, "="))
+			return 1, nil
+		}
+		return p.valueOf(f, "-"+name, rest)
+	}
+	return 1, nil
+}
+
+// valueOf takes the next word as the value of f, whatever it looks like.
+func (p *argParser) valueOf(f cli.Flag, word string, rest []string) (int, error) {
+	if len(rest) == 0 {
+		return 0, usageErrorf("flag %s needs a value", word)
+	}
+	p.add(f, word, rest[0])
+	return 2, nil
+}
+
+func (p *argParser) add(f cli.Flag, word, value string) {
+	p.flags = append(p.flags, "--"+f.Names()[0]+"="+value)
+	p.seen = append(p.seen, f)
+	p.words = append(p.words, word)
+}
+
+// checkFlags sees to it that flags which stand before the verb are its own.
+func (p *argParser) checkFlags() error {
+	if len(p.verb().verbs) > 0 {
+		return nil // there will be help only
+	}
+	for i, f := range p.seen {
+		own := p.verb().flag(f.Names()[0])
+		if own == nil || takesValue(own) != takesValue(f) {
+			return p.unknownFlag(p.words[i])
+		}
+	}
+	return nil
+}
+
+func (p *argParser) unknownFlag(word string) error {
+	v := p.verb()
+	err := usageErrorf("unknown flag %s", word)
+	if len(p.path) > 1 {
+		err = usageErrorf("%s: unknown flag %s", p.pathNames(), word)
+	}
+	if near := nearest(word, v.flagWords()); near != "" {
+		return withHint(err, "did you mean "+near+"?")
+	}
+	hint := strings.TrimSpace("gm help "+p.pathNames()) + " lists the flags"
+	if len(v.verbs) == 0 {
+		hint += "; -- before data that begins with -"
+	}
+	return withHint(err, hint)
+}
+
+// pathNames returns the verb's names below the root.
+func (c *call) pathNames() string {
+	var names []string
+	for _, v := range c.path[1:] {
+		names = append(names, v.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// flag returns the flag that has the name, without dashes; nil if there is none.
+func (v *verb) flag(name string) cli.Flag {
+	for _, f := range v.Flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+// sub returns the subcommand of that name, or nil.
+func (v *verb) sub(name string) *verb {
+	for _, sub := range v.verbs {
+		if sub.HasName(name) {
+			return sub
+		}
+	}
+	return nil
+}
+
+func (v *verb) subNames() []string {
+	var names []string
+	for _, sub := range v.verbs {
+		if !sub.Hidden {
+			names = append(names, sub.Name)
+		}
+	}
+	return names
+}
+
+// flagWords returns the flags as they are typed.
+func (v *verb) flagWords() []string {
+	words := []string{"--help"}
+	for _, f := range v.Flags {
+		for _, name := range f.Names() {
+			words = append(words, dashed(name))
+		}
+	}
+	return words
+}
+
+// dashed returns a flag's name with its dashes.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+func takesValue(f cli.Flag) bool {
+	doc, ok := f.(cli.DocGenerationFlag)
+	return ok && doc.TakesValue()
+}
+
+// nearest returns the candidate that word is a slip of the fingers away from,
+// or "".
+func nearest(word string, candidates []string) string {
+	best, limit := "", 1+len(strings.TrimLeft(word, "-"))/4
+	for _, c := range candidates {
+		if len(strings.TrimLeft(c, "-")) < 2 {
+			continue // one letter is near everything
+		}
+		if d := editDistance(word, c); d <= limit {
+			best, limit = c, d-1
+		}
+	}
+	return best
+}
+
+// editDistance counts the bytes to insert, delete, replace or swap with their
+// neighbour to turn a into b.
+func editDistance(a, b string) int {
+	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, prev, row = prev, row, before
+	}
+	return prev[len(b)]
+}

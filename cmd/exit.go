@@ -1,0 +1,217 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+// Exit codes. They follow sysexits.h, timeout(1) and the shell.
+const (
+	exitOK            = 0
+	exitFailed        = 1
+	exitUsage         = 2
+	exitUnknown       = 3
+	exitNoServer      = 69
+	exitIO            = 74
+	exitAgain         = 75
+	exitProtocol      = 76
+	exitRefused       = 77
+	exitTimeout       = 124
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitSignal        = 128 // plus the signal's number
+)
+
+// exitTexts is what help and manual pages say of each code.
+var exitTexts = map[int]string{
+	exitOK:            "done",
+	exitFailed:        "a job failed",
+	exitUsage:         "wrong usage or configuration",
+	exitUnknown:       "unknown job or function, or no worker where one was required",
+	exitNoServer:      "no server could be reached",
+	exitIO:            "reading or writing failed",
+	exitAgain:         "try again: lost in mid-job, queue full, or in use",
+	exitProtocol:      "the other end breaks the protocol",
+	exitRefused:       "refused",
+	exitTimeout:       "the time was up",
+	exitNotExecutable: "the worker's command is not executable",
+	exitNotFound:      "the worker's command was not found",
+	exitSignal:        "128+n: ended by signal n",
+}
+
+// exitError is an error with the exit code and the hint that go with it.
+type exitError struct {
+	code int
+	err  error  // nil: nothing is printed
+	hint string // empty: none
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// exitWith returns err with an exit code. A nil err is a silent exit.
+func exitWith(code int, err error) error { return &exitError{code: code, err: err} }
+
+// usageErrorf returns an error that exits with 2.
+func usageErrorf(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// withHint returns err with a line that tells what to do about it.
+func withHint(err error, hint string) error {
+	return &exitError{code: exitCode(err), err: err, hint: hint}
+}
+
+// signalError is the end of a verb by a signal.
+type signalError struct{ sig syscall.Signal }
+
+func (e *signalError) Error() string { return "ended by signal: " + e.sig.String() }
+
+// output is stdout. It marks its errors, so that a broken pipe of stdout is
+// told from one of a connection.
+type output struct{ io.Writer }
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		err = &outputError{err}
+	}
+	return n, err
+}
+
+// outputError is a failure to write to stdout.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return "write to stdout: " + e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
+
+// report prints err and its hint on stderr and returns the exit code.
+func (e *env) report(err error) int {
+	code := exitCode(err)
+	if text := message(err); text != "" {
+		fmt.Fprintf(e.stderr, "gm: %s\n", strings.ReplaceAll(printable(text, true), "\n", "\ngm: "))
+		if hint := hintFor(err); hint != "" {
+			fmt.Fprintf(e.stderr, "hint: %s\n", hint)
+		}
+	}
+	return code
+}
+
+// message returns what err says to a person; empty if it is to be silent.
+func message(err error) string {
+	var (
+		exit *exitError
+		out  *outputError
+		sig  *signalError
+	)
+	switch {
+	case err == nil, errors.As(err, &sig):
+		return ""
+	case errors.As(err, &exit) && exit.err == nil:
+		return ""
+	case errors.As(err, &out) && errors.Is(out, syscall.EPIPE):
+		return "" // as any filter whose reader has had enough
+	}
+	return err.Error()
+}
+
+// exitCode returns the exit code of err.
+func exitCode(err error) int {
+	var (
+		exit  *exitError
+		sig   *signalError
+		out   *outputError
+		srv   *gearman.ServerError
+		proto *gearman.ProtocolError
+		reply wire.ErrReply
+		path  *fs.PathError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &sig):
+		return exitSignal + int(sig.sig)
+	case errors.As(err, &out):
+		if errors.Is(out, syscall.EPIPE) {
+			return exitSignal + int(syscall.SIGPIPE)
+		}
+		return exitIO
+	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return exitTimeout
+	case errors.Is(err, gearman.ErrNoServer):
+		return exitNoServer
+	case errors.Is(err, gearman.ErrLost):
+		return exitAgain
+	case errors.Is(err, gearman.ErrUnsupported):
+		return exitUsage
+	case errors.As(err, &srv):
+		return serverErrorCode(srv.Code)
+	case errors.As(err, &reply):
+		return replyCode(reply)
+	case errors.As(err, &proto), errors.Is(err, wire.ErrMalformed):
+		return exitProtocol
+	case errors.As(err, &path):
+		return exitIO
+	}
+	return exitFailed
+}
+
+// serverErrorCode returns the exit code of an ERROR packet.
+func serverErrorCode(code string) int {
+	switch code {
+	case "QUEUE_ERROR":
+		return exitAgain
+	case "JOB_NOT_FOUND":
+		return exitUnknown
+	}
+	return exitProtocol
+}
+
+// replyCode returns the exit code of an ERR line of the text protocol.
+func replyCode(reply wire.ErrReply) int {
+	line := "ERR " + string(reply) + "\r\n"
+	switch {
+	case line == wire.ReplyUnknownJob, line == wire.ReplyNoFunction:
+		return exitUnknown
+	case line == wire.ReplyFunctionInUse:
+		return exitAgain
+	}
+	return exitRefused
+}
+
+// hintFor returns the hint of err: its own, or the one of its kind.
+func hintFor(err error) string {
+	for next := err; next != nil; {
+		var exit *exitError
+		if !errors.As(next, &exit) {
+			break
+		}
+		if exit.hint != "" {
+			return exit.hint
+		}
+		next = exit.err
+	}
+	switch {
+	case errors.Is(err, gearman.ErrNoServer):
+		return "start one with gm serve, or name one with -s HOST[:PORT] or GEARMAN_SERVERS"
+	case errors.Is(err, gearman.ErrUnsupported):
+		return "only gm serve has this command; other servers have what gm admin help lists for them"
+	}
+	return ""
+}

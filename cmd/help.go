@@ -1,0 +1,217 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// helpWidth is the width that help texts are wrapped to.
+const helpWidth = 80
+
+// printHelp prints the help of the last verb of path.
+func (e *env) printHelp(w io.Writer, path []*verb) error {
+	var b bytes.Buffer
+	v := path[len(path)-1]
+	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n", fullName(path), v.Usage, usageLine(path))
+	for _, p := range paragraphs(v.Description) {
+		fmt.Fprintf(&b, "\n%s", wrap(p, "", "", helpWidth))
+	}
+	helpVerbs(&b, v)
+	for _, group := range flagGroups(v) {
+		fmt.Fprintf(&b, "\n%s:\n", group.title)
+		for _, f := range group.flags {
+			helpFlag(&b, f)
+		}
+	}
+	if len(v.examples) > 0 {
+		b.WriteString("\nExamples:\n")
+		for _, x := range v.examples {
+			fmt.Fprintf(&b, "  # %s\n  %s\n", x.what, strings.ReplaceAll(x.line, "\n", "\n  "))
+		}
+	}
+	b.WriteString("\nExit codes:\n")
+	for _, code := range exitCodes(v) {
+		fmt.Fprintf(&b, "  %-5s %s\n", code.name, code.text)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func helpVerbs(b *bytes.Buffer, v *verb) {
+	if len(v.verbs) == 0 {
+		return
+	}
+	b.WriteString("\nCommands:\n")
+	width := 0
+	for _, sub := range v.verbs {
+		width = max(width, len(sub.Name))
+	}
+	for _, sub := range v.verbs {
+		if !sub.Hidden {
+			fmt.Fprintf(b, "  %-*s  %s\n", width, sub.Name, sub.Usage)
+		}
+	}
+}
+
+func helpFlag(b *bytes.Buffer, f flagDoc) {
+	const indent = "      "
+	fmt.Fprintf(b, "  %s\n", f.spelling())
+	b.WriteString(wrap(f.text, indent, indent, helpWidth))
+}
+
+// usageLine returns how the verb is called.
+func usageLine(path []*verb) string {
+	v := path[len(path)-1]
+	line := fullName(path)
+	if len(v.verbs) > 0 {
+		return line + " COMMAND [FLAG..] [ARG..]"
+	}
+	line += " [FLAG..]"
+	if v.ArgsUsage != "" {
+		line += " " + v.ArgsUsage
+	}
+	return line
+}
+
+// fullName returns the verb's name with those above it: gm admin create.
+func fullName(path []*verb) string {
+	var names []string
+	for _, v := range path {
+		names = append(names, v.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// flagDoc is a flag as help, manual pages and completions show it.
+type flagDoc struct {
+	names    []string // without dashes, the short ones first
+	value    string   // what its value is called; empty if it takes none
+	text     string
+	category string
+}
+
+// spelling returns the flag as it is typed: -o, --output FORMAT.
+func (f flagDoc) spelling() string {
+	var words []string
+	for _, name := range f.names {
+		words = append(words, dashed(name))
+	}
+	s := strings.Join(words, ", ")
+	if f.value != "" {
+		s += " " + f.value
+	}
+	return s
+}
+
+// newFlagDoc reads a flag's definition. What stands in backquotes in its
+// Usage is the name of its value.
+func newFlagDoc(f cli.Flag) flagDoc {
+	d := flagDoc{names: slices.Clone(f.Names())}
+	slices.SortStableFunc(d.names, func(a, b string) int { return min(len(a), 2) - min(len(b), 2) })
+	doc := f.(cli.DocGenerationFlag)
+	d.text = doc.GetUsage()
+	if before, rest, ok := strings.Cut(d.text, "`"); ok {
+		name, after, _ := strings.Cut(rest, "`")
+		d.value = name
+		d.text = before + name + after
+	}
+	if doc.TakesValue() {
+		if d.value == "" {
+			d.value = "VALUE"
+		}
+		if def := strings.Trim(doc.GetValue(), `"`); def != "" && def != "0" && def != "[]" {
+			d.text += " (default " + def + ")"
+		}
+	}
+	if c, ok := f.(cli.CategorizableFlag); ok {
+		d.category = c.GetCategory()
+	}
+	return d
+}
+
+type flagGroup struct {
+	title string
+	flags []flagDoc
+}
+
+// flagGroups returns the verb's visible flags by category, its own first.
+func flagGroups(v *verb) []flagGroup {
+	titles := []string{"", catOutput, catServers, catCommon}
+	byTitle := map[string][]flagDoc{}
+	for _, f := range v.Flags {
+		if visible, ok := f.(cli.VisibleFlag); ok && !visible.IsVisible() {
+			continue
+		}
+		d := newFlagDoc(f)
+		if !slices.Contains(titles, d.category) {
+			titles = slices.Insert(titles, 1, d.category)
+		}
+		byTitle[d.category] = append(byTitle[d.category], d)
+	}
+	help := flagDoc{names: []string{"h", "help"}, text: "print this help"}
+	byTitle[catCommon] = append(byTitle[catCommon], help)
+	var groups []flagGroup
+	for _, title := range titles {
+		if flags := byTitle[title]; len(flags) > 0 {
+			if title == "" {
+				title = "Flags"
+			}
+			groups = append(groups, flagGroup{title, flags})
+		}
+	}
+	return groups
+}
+
+// exitDoc is an exit code as help and manual pages show it.
+type exitDoc struct{ name, text string }
+
+// exitCodes returns the codes that a verb can end with.
+func exitCodes(v *verb) []exitDoc {
+	codes := append([]int{exitOK, exitUsage}, v.exits...)
+	slices.Sort(codes)
+	var docs []exitDoc
+	for _, code := range slices.Compact(codes) {
+		name := fmt.Sprint(code)
+		if code == exitSignal {
+			name = "128+n"
+		}
+		docs = append(docs, exitDoc{name, strings.TrimPrefix(exitTexts[code], "128+n: ")})
+	}
+	return docs
+}
+
+// paragraphs divides a description at its empty lines.
+func paragraphs(text string) []string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n\n")
+}
+
+// wrap breaks a paragraph at blanks into lines of at most width columns. A
+// paragraph whose lines are indented stays as it is.
+func wrap(text, first, rest string, width int) string {
+	if strings.HasPrefix(text, " ") {
+		return text + "\n"
+	}
+	var b strings.Builder
+	line, empty := first, true
+	for word := range strings.FieldsSeq(text) {
+		if !empty && len(line)+1+len(word) > width {
+			b.WriteString(line + "\n")
+			line, empty = rest, true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	return b.String() + line + "\n"
+}

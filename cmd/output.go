@@ -1,0 +1,262 @@
+package cmd
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/fatih/color"
+	"github.com/mattn/go-isatty"
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+	"github.com/urfave/cli/v2"
+)
+
+// A row is one line of a listing. It is marshalled to JSON as it is: its
+// fields are documented in the verb's help and are only ever added to.
+type row interface {
+	// cells returns a text for each column: for a person (3m20s), or for a
+	// program (200000).
+	cells(human bool) []string
+}
+
+// A column is a heading and how its cells stand in a table.
+type column struct {
+	name  string
+	right bool // numbers
+}
+
+// rowFormat is the value of -o.
+type rowFormat string
+
+const (
+	formatTable rowFormat = "table" // columns lined up, with a heading
+	formatTSV   rowFormat = "tsv"   // tab-separated, no heading, nothing cut
+	formatJSON  rowFormat = "json"  // one document: an array of objects
+	formatJSONL rowFormat = "jsonl" // an object a line
+)
+
+// rowFlags are the flags of verbs that print rows.
+func (e *env) rowFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Category: catOutput,
+			Usage: "`FORMAT` of the rows: table, tsv, json or jsonl; else table on a terminal, tsv elsewhere"},
+	}
+}
+
+// rowWriter prints rows in one format. It keeps them for table, and streams
+// them otherwise. Whoever makes one must close it.
+type rowWriter struct {
+	format  rowFormat
+	columns []column
+	style   *style
+	out     *bufio.Writer
+	table   [][]string
+	count   int
+}
+
+// newRows returns a writer of rows to stdout, in the format that rowFlags say.
+func (e *env) newRows(c *cli.Context, columns ...column) (*rowWriter, error) {
+	format, err := e.rowFormat(c)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.style(c)
+	if err != nil {
+		return nil, err
+	}
+	return &rowWriter{format: format, columns: columns, style: s, out: bufio.NewWriter(e.stdout)}, nil
+}
+
+// rowFormat returns the format that rowFlags say.
+func (e *env) rowFormat(c *cli.Context) (rowFormat, error) {
+	switch f := rowFormat(c.String("output")); f {
+	case formatTable, formatTSV, formatJSON, formatJSONL:
+		return f, nil
+	case "":
+		if isTerminal(e.stdout) {
+			return formatTable, nil
+		}
+		return formatTSV, nil
+	default:
+		return "", usageErrorf("output format %q: not table, tsv, json or jsonl", string(f))
+	}
+}
+
+// add prints one row.
+func (w *rowWriter) add(r row) error {
+	w.count++
+	switch w.format {
+	case formatTable:
+		cells := r.cells(true)
+		for i := range cells {
+			cells[i] = printable(cells[i], false)
+		}
+		w.table = append(w.table, cells)
+		return nil
+	case formatTSV:
+		for i, cell := range r.cells(false) {
+			if i > 0 {
+				w.out.WriteByte('\t')
+			}
+			w.out.WriteString(escapeTSV(cell))
+		}
+		return w.out.WriteByte('\n')
+	case formatJSON:
+		if w.count == 1 {
+			w.out.WriteString("[\n")
+		} else {
+			w.out.WriteString(",\n")
+		}
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("print row: %w", err)
+	}
+	w.out.Write(text)
+	if w.format == formatJSONL {
+		return w.out.WriteByte('\n')
+	}
+	return nil
+}
+
+// flush hands on the rows that are streamed so far.
+func (w *rowWriter) flush() error { return w.out.Flush() }
+
+// close prints what is left: the table, the end of the JSON document.
+func (w *rowWriter) close() error {
+	switch {
+	case w.format == formatTable && w.count > 0:
+		if err := w.renderTable(); err != nil {
+			return err
+		}
+	case w.format == formatJSON && w.count > 0:
+		w.out.WriteString("\n]\n")
+	case w.format == formatJSON:
+		w.out.WriteString("[]\n")
+	}
+	return w.out.Flush()
+}
+
+// renderTable is all that knows tablewriter. Without borders and lines, a
+// table can be cut up with awk even when it was meant for eyes.
+func (w *rowWriter) renderTable() error {
+	none := tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off}
+	headings, aligns := make([]string, len(w.columns)), make([]tw.Align, len(w.columns))
+	for i, c := range w.columns {
+		headings[i] = w.style.heading(strings.ToUpper(c.name))
+		aligns[i] = tw.AlignLeft
+		if c.right {
+			aligns[i] = tw.AlignRight
+		}
+	}
+	table := tablewriter.NewTable(w.out,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders: none,
+			Settings: tw.Settings{
+				Separators: tw.Separators{ShowHeader: tw.Off, ShowFooter: tw.Off, BetweenRows: tw.Off, BetweenColumns: tw.Off},
+				Lines:      tw.Lines{ShowTop: tw.Off, ShowBottom: tw.Off, ShowHeaderLine: tw.Off, ShowFooterLine: tw.Off},
+			},
+		})),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
+		tablewriter.WithTrimSpace(tw.Off),
+		tablewriter.WithPadding(tw.Padding{Left: tw.Empty, Right: "  ", Overwrite: true}),
+		tablewriter.WithHeaderAlignmentConfig(tw.CellAlignment{PerColumn: aligns}),
+		tablewriter.WithRowAlignmentConfig(tw.CellAlignment{PerColumn: aligns}),
+	)
+	table.Header(headings)
+	if err := table.Bulk(w.table); err != nil {
+		return fmt.Errorf("print table: %w", err)
+	}
+	return table.Render()
+}
+
+// style colours text, or leaves it as it is.
+type style struct{ bold, good, warn, bad *color.Color }
+
+func (s *style) heading(text string) string { return s.bold.Sprint(text) }
+
+// style returns how stdout is to be coloured.
+func (e *env) style(c *cli.Context) (*style, error) {
+	on, err := e.coloured(c.String("color"))
+	if err != nil {
+		return nil, err
+	}
+	paint := func(a color.Attribute) *color.Color {
+		p := color.New(a)
+		if on {
+			p.EnableColor()
+		} else {
+			p.DisableColor()
+		}
+		return p
+	}
+	return &style{paint(color.Bold), paint(color.FgGreen), paint(color.FgYellow), paint(color.FgRed)}, nil
+}
+
+// coloured decides by --color, else NO_COLOR, TERM and stdout.
+func (e *env) coloured(when string) (bool, error) {
+	switch when {
+	case "always":
+		return true, nil
+	case "never":
+		return false, nil
+	case "auto":
+		return e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb" && isTerminal(e.stdout), nil
+	}
+	return false, usageErrorf("colour %q: not auto, always or never", when)
+}
+
+// isTerminal reports whether stream, one of env's, is a terminal.
+func isTerminal(stream any) bool {
+	if o, ok := stream.(*output); ok {
+		stream = o.Writer
+	}
+	f, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// printable returns s with what could steer a terminal made visible. Line
+// ends stay if lines is set.
+func printable(s string, lines bool) string {
+	clean := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) || lines && r == '\n' }
+	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i, width := 0, 0; i < len(s); i += width {
+		var r rune
+		r, width = utf8.DecodeRuneInString(s[i:])
+		switch {
+		case clean(r):
+			b.WriteRune(r)
+		case r == utf8.RuneError && width == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+var tsvEscapes = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\r", `\r`)
+
+// escapeTSV keeps a cell in its column: tabs and line ends are written as \t,
+// \n and \r, all else as it is.
+func escapeTSV(cell string) string { return tsvEscapes.Replace(cell) }
+
+// printLine prints one line of data that is no row.
+func (e *env) printLine(line string) error {
+	_, err := io.WriteString(e.stdout, line+"\n")
+	return err
+}
