@@ -152,16 +152,16 @@ func exitCode(err error) int {
 			return exitSignal + int(syscall.SIGPIPE)
 		}
 		return exitIO
+	case errors.Is(err, gearman.ErrNoServer): // also when each took too long to answer
+		return exitNoServer
 	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return exitTimeout
-	case errors.Is(err, gearman.ErrNoServer):
-		return exitNoServer
 	case errors.Is(err, gearman.ErrLost):
 		return exitAgain
 	case errors.Is(err, gearman.ErrUnsupported):
 		return exitUsage
 	case errors.As(err, &srv):
-		return serverErrorCode(srv.Code)
+		return serverErrorCode(srv)
 	case errors.As(err, &reply):
 		return replyCode(reply)
 	case errors.As(err, &proto), errors.Is(err, wire.ErrMalformed):
@@ -173,11 +173,11 @@ func exitCode(err error) int {
 }
 
 // serverErrorCode returns the exit code of an ERROR packet.
-func serverErrorCode(code string) int {
-	switch code {
-	case "QUEUE_ERROR":
+func serverErrorCode(err *gearman.ServerError) int {
+	switch {
+	case err.QueueFull():
 		return exitAgain
-	case "JOB_NOT_FOUND":
+	case err.Code == wire.CodeJobNotFound:
 		return exitUnknown
 	}
 	return exitProtocol
