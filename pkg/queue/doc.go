@@ -1,0 +1,110 @@
+// Package queue is the state of a job server: which jobs there are, who can do
+// them, who waits for them, and what happens next. It does no I/O, starts no
+// goroutines, takes no locks and reads no clock: time is passed in, as Unix
+// time in milliseconds, and its owner lets one call in at a time.
+//
+// Its types:
+//
+//   - [Queue] holds everything; the server calls it for each packet and when
+//     [Queue.Next] says that a time has come;
+//   - [Job] is one job, [Function] a name that jobs ask for;
+//   - [Peer] is one connection, as worker and as client;
+//   - [Sink] is told what the queue's calls owe to others: NOOPs, ends;
+//   - [Submission] is what goes in, [Snapshot] what all faces show.
+//
+// # The life of a job
+//
+//	Submit, Restore
+//	   │ │ │
+//	   │ │ └─ Hold ─► HELD ── Abort ──────────────────► (never was)
+//	   │ │             │
+//	   │ │             ├─ Release, its time to come ─┐
+//	   │ └─ RunAt ─────│─────────────────────────────┴► DELAYED ─┐
+//	   │               │ Release                           │     │ Cancel
+//	   │               ▼                                   │     │ Purge
+//	   └───────────► WAITING ◄──────── Tick, it is due ────┘     │ last client left
+//	                  │  ▲ │                                     │
+//	             Grab │  │ └─ Cancel, Purge, last client left ───┤
+//	                  │  │                                       │
+//	                  │  │ to the head: worker gone, time over,  │
+//	                  ▼  │ Retry                                 │
+//	                 RUNNING ─ Complete, Fail, lost too often ───┴► ENDED
+//
+// A job that ends is told to [Sink.Ended] exactly once; only one that Abort
+// takes away is not. A running job whose last client leaves, or that is
+// cancelled, runs on, and ends instead of going back.
+//
+// # The rules
+//
+// Grab:
+//
+//   - the highest priority first, across all functions of the worker; within
+//     a priority the functions in the order in which the worker added them, or
+//     in turn with Config.RoundRobin; within function and priority the oldest
+//     job;
+//   - a job that goes back goes to the head, with status 0/0.
+//
+// Unique:
+//
+//   - the empty one never coalesces;
+//   - "-" coalesces on the payload within the function, if there is a payload;
+//   - any other coalesces on function and unique, whole and at any length, with
+//     a job in any state; that job keeps its payload, priority and time;
+//   - each foreground submission waits by itself: a client that submits twice
+//     is listed twice;
+//   - a job that was ever submitted as background is never dropped for want of
+//     clients; a foreground one is dropped if its last client leaves while it
+//     waits, and runs on unwanted if it runs.
+//
+// Loss of a worker:
+//
+//   - its jobs go back at once, one attempt counted for each; so they do when
+//     the time limit of the ability passes, and by Retry;
+//   - a job that was lost more than Config.JobRetries times ends Exhausted.
+//
+// Abilities:
+//
+//   - CAN_DO twice counts once, and the later time limit holds for the jobs
+//     grabbed from then on;
+//   - CANT_DO and RESET_ABILITIES leave running jobs alone;
+//   - a function stays until it is dropped, which workers and jobs forbid.
+//
+// Limits:
+//
+//   - a limit is chosen by the submission's priority and compared with all jobs
+//     of the function: waiting ones of each priority, delayed, held, running.
+//     So does gearmand's maxqueue;
+//   - a submission that coalesces, and a restored job, is never refused.
+//
+// Waking:
+//
+//   - PRE_SLEEP is answered with a NOOP at once if a job is ready; otherwise
+//     only sleeping workers get NOOPs;
+//   - a job that becomes ready, for whatever reason, wakes Config.Wakeups
+//     sleeping workers;
+//   - wake.go states what keeps a job from waiting beside a sleeping worker for
+//     longer than Config.WakeAfter.
+//
+// # Cost
+//
+// Grab and Complete allocate nothing, Submit twice: the job, and one block for
+// its payload, unique and reducer. A background job that waits takes 96 bytes
+// and some 9 in the index beside that block; one with clients or a time 56
+// more, and each client 48.
+//
+// These take one step, whatever the number of functions, workers and jobs:
+// Submit, Release, Abort, Grab, Held, Complete, Fail, Retry, SetStatus, Lookup,
+// Cancel, CanDo, CantDo, PreSleep. To that add
+//
+//   - a step for each different ability list that has the function, when it
+//     gets its first or loses its last ready job of a priority, and when it
+//     wakes: workers that added the same functions in the same order share one;
+//   - a step for each of its functions when a worker asks or sleeps for the
+//     first time after its abilities changed;
+//   - the logarithm of the delayed and time-limited jobs for those;
+//   - the hash of the unique, or of the payload if the unique is "-".
+//
+// Remove takes a step for each job, wait and ability of the peer, Tick for each
+// thing that is due, Purge for each job that it ends, ByUnique for each
+// function, Jobs, Functions and Snapshot for what they show.
+package queue

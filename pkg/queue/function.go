@@ -1,0 +1,175 @@
+package queue
+
+import (
+	"fmt"
+	"hash/maphash"
+)
+
+// Function is a name that jobs ask for and workers can do. It comes with its
+// first mention and stays until it is dropped.
+type Function struct {
+	queue      *Queue
+	name       string
+	id         uint64 // never used again
+	salt       uint64 // of its jobs' places in the unique index
+	next, prev *Function
+
+	waiting [priorities]jobList
+	delayed jobList
+	running int
+	total   int // in whatever state, held ones too
+	limits  [priorities]int
+	paused  bool
+
+	workers int      // peers that can do it
+	classes []member // their classes
+	cursor  int      // the class to wake next
+	tokens  int      // workers woken for it that have not asked yet
+
+	counters counters
+}
+
+// counters run since the queue's start.
+type counters struct {
+	submitted, coalesced, completed, failed, retried uint64
+}
+
+// Name returns the function's name.
+func (f *Function) Name() string { return f.name }
+
+// Paused reports whether its jobs are kept from workers.
+func (f *Function) Paused() bool { return f.paused }
+
+// Limits returns the limits for high, normal and low submissions, 0 for none.
+func (f *Function) Limits() [3]int { return f.limits }
+
+// Workers returns how many peers can do it.
+func (f *Function) Workers() int { return f.workers }
+
+// ready returns how many jobs a worker could get now.
+func (f *Function) ready() int {
+	if f.paused {
+		return 0
+	}
+	return f.numWaiting()
+}
+
+func (f *Function) numWaiting() int {
+	return f.waiting[High].n + f.waiting[Normal].n + f.waiting[Low].n
+}
+
+// full reports whether a new job of that priority is over the limit. As in
+// gearmand, the limit of one priority is held against the jobs of all, those
+// that run included.
+func (f *Function) full(p Priority) bool {
+	return f.limits[p] > 0 && f.total >= f.limits[p]
+}
+
+// functions are in a list, for the order, and in a map, for the names.
+type functions struct {
+	first, last *Function
+	byName      map[string]*Function
+	id          uint64
+}
+
+func (q *Queue) function(name []byte) (*Function, error) {
+	if f := q.functions.byName[string(name)]; f != nil {
+		return f, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrNoFunction, name)
+}
+
+// functionOrNew returns the function of that name, new if need be.
+func (q *Queue) functionOrNew(name []byte) *Function {
+	if f := q.functions.byName[string(name)]; f != nil {
+		return f
+	}
+	x := &q.functions
+	x.id++
+	f := &Function{queue: q, name: string(name), id: x.id, prev: x.last}
+	f.salt = maphash.String(q.seed, f.name)
+	if x.last == nil {
+		x.first = f
+	} else {
+		x.last.next = f
+	}
+	x.last = f
+	x.byName[f.name] = f
+	return f
+}
+
+// Create makes the function known, if it is not.
+func (q *Queue) Create(function []byte) { q.functionOrNew(function) }
+
+// Drop forgets a function that has neither workers nor jobs. It returns an
+// ErrNoFunction or ErrInUse with the name.
+func (q *Queue) Drop(function []byte) error {
+	f, err := q.function(function)
+	if err != nil {
+		return err
+	}
+	if f.workers > 0 || f.total > 0 {
+		return fmt.Errorf("%w: %q", ErrInUse, function)
+	}
+	x := &q.functions
+	if f.prev == nil {
+		x.first = f.next
+	} else {
+		f.prev.next = f.next
+	}
+	if f.next == nil {
+		x.last = f.prev
+	} else {
+		f.next.prev = f.prev
+	}
+	f.next, f.prev = nil, nil
+	delete(x.byName, f.name)
+	return nil
+}
+
+// SetLimits bounds the jobs of a function, waiting, delayed and running
+// together, for submissions of high, normal and low priority; 0 is no limit.
+// It makes the function known, so that a limit can be there before the first
+// job. Jobs that are over it already stay.
+func (q *Queue) SetLimits(function []byte, limits [3]int) {
+	q.functionOrNew(function).limits = limits
+}
+
+// Pause keeps the function's waiting jobs from workers, or gives them free
+// again. Running jobs go on.
+func (q *Queue) Pause(now int64, function []byte, paused bool) error {
+	q.now = now
+	f, err := q.function(function)
+	if err != nil {
+		return err
+	}
+	if f.paused == paused {
+		return nil
+	}
+	f.paused = paused
+	for p := range f.waiting {
+		if f.waiting[p].n > 0 {
+			f.setReady(Priority(p), !paused)
+		}
+	}
+	q.cover(f)
+	return nil
+}
+
+// Purge ends the function's waiting and delayed jobs and returns how many.
+// Held and running ones stay.
+func (q *Queue) Purge(now int64, function []byte) (int, error) {
+	q.now = now
+	f, err := q.function(function)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, l := range []*jobList{&f.waiting[High], &f.waiting[Normal], &f.waiting[Low], &f.delayed} {
+		for l.head != nil {
+			q.end(l.head, Purged)
+			n++
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,180 @@
+package queue
+
+import (
+	"bytes"
+	"hash/maphash"
+)
+
+// pageSize is how many numbers share a page of the index. One job that lives
+// long keeps its page of some 540 bytes.
+const pageSize = 64
+
+// jobIndex finds jobs by number and walks them in the order of numbers. As
+// numbers only grow, a table of pages costs less than a map of jobs.
+type jobIndex struct {
+	seq         uint64 // the last number given
+	n           int
+	pages       map[uint64]*page
+	first, last *page
+}
+
+type page struct {
+	number     uint64 // seq / pageSize
+	n          int
+	next, prev *page
+	jobs       [pageSize]*Job
+}
+
+func (x *jobIndex) init(seq uint64) {
+	x.seq = seq
+	x.pages = make(map[uint64]*page)
+}
+
+func (x *jobIndex) get(seq uint64) *Job {
+	p := x.pages[seq/pageSize]
+	if p == nil {
+		return nil
+	}
+	return p.jobs[seq%pageSize]
+}
+
+// put adds a job whose number is not taken. It takes one step, unless the
+// number is far below others that came before.
+func (x *jobIndex) put(j *Job) {
+	p := x.page(j.seq / pageSize)
+	p.jobs[j.seq%pageSize] = j
+	p.n++
+	x.n++
+}
+
+func (x *jobIndex) page(number uint64) *page {
+	if x.last != nil && x.last.number == number {
+		return x.last
+	}
+	if p := x.pages[number]; p != nil {
+		return p
+	}
+	p := &page{number: number, prev: x.last}
+	for p.prev != nil && p.prev.number > number {
+		p.prev = p.prev.prev
+	}
+	if p.prev == nil {
+		p.next, x.first = x.first, p
+	} else {
+		p.next, p.prev.next = p.prev.next, p
+	}
+	if p.next == nil {
+		x.last = p
+	} else {
+		p.next.prev = p
+	}
+	x.pages[number] = p
+	return p
+}
+
+func (x *jobIndex) remove(j *Job) {
+	p := x.pages[j.seq/pageSize]
+	p.jobs[j.seq%pageSize] = nil
+	p.n--
+	x.n--
+	if p.n > 0 {
+		return
+	}
+	if p.prev == nil {
+		x.first = p.next
+	} else {
+		p.prev.next = p.next
+	}
+	if p.next == nil {
+		x.last = p.prev
+	} else {
+		p.next.prev = p.prev
+	}
+	delete(x.pages, p.number)
+}
+
+func (x *jobIndex) each(yield func(*Job) bool) {
+	for p := x.first; p != nil; p = p.next {
+		for _, j := range p.jobs {
+			if j != nil && !yield(j) {
+				return
+			}
+		}
+	}
+}
+
+// byPayload is the unique that stands for the payload.
+const byPayload = "-"
+
+// uniqueIndex finds jobs by function and unique: the first of those with one
+// hash, who leads to the others by sameHash.
+type uniqueIndex map[uint64]*Job
+
+// uniqueHash returns the place of a submission in the index. It has none if
+// its unique is empty, or "-" with an empty payload.
+func (q *Queue) uniqueHash(f *Function, unique, payload []byte) (hash uint64, ok bool) {
+	switch {
+	case len(unique) == 0:
+		return 0, false
+	case string(unique) != byPayload:
+		return maphash.Bytes(q.seed, unique) ^ f.salt, true
+	case len(payload) == 0:
+		return 0, false
+	}
+	return ^maphash.Bytes(q.seed, payload) ^ f.salt, true
+}
+
+// findUnique returns the oldest job that a submission coalesces with, or nil.
+func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
+	hash, ok := q.uniqueHash(f, unique, payload)
+	if !ok {
+		return nil
+	}
+	for j := q.uniques[hash]; j != nil; j = j.sameHash {
+		if j.function != f || !bytes.Equal(j.Unique(), unique) {
+			continue
+		}
+		if string(unique) != byPayload || bytes.Equal(j.Payload(), payload) {
+			return j
+		}
+	}
+	return nil
+}
+
+// addUnique enters j behind the others of its place, so that the oldest of
+// several with one unique, which only a journal can bring, is found first.
+func (q *Queue) addUnique(j *Job) {
+	hash, ok := q.uniqueHash(j.function, j.Unique(), j.Payload())
+	if !ok {
+		return
+	}
+	first := q.uniques[hash]
+	if first == nil {
+		q.uniques[hash] = j
+		return
+	}
+	for first.sameHash != nil {
+		first = first.sameHash
+	}
+	first.sameHash = j
+}
+
+func (q *Queue) removeUnique(j *Job) {
+	hash, ok := q.uniqueHash(j.function, j.Unique(), j.Payload())
+	if !ok {
+		return
+	}
+	first := q.uniques[hash]
+	switch {
+	case first != j:
+		for first.sameHash != j {
+			first = first.sameHash
+		}
+		first.sameHash = j.sameHash
+	case j.sameHash != nil:
+		q.uniques[hash] = j.sameHash
+	default:
+		delete(q.uniques, hash)
+	}
+	j.sameHash = nil
+}

@@ -1,0 +1,314 @@
+package queue
+
+import "strconv"
+
+// Priority orders jobs across all functions of a worker.
+type Priority uint8
+
+// The three priorities of PROTOCOL, first come first.
+const (
+	High Priority = iota
+	Normal
+	Low
+
+	priorities = 3
+)
+
+func (p Priority) String() string {
+	switch p {
+	case High:
+		return "high"
+	case Normal:
+		return "normal"
+	case Low:
+		return "low"
+	}
+	return "priority " + strconv.Itoa(int(p))
+}
+
+// State is where a job stands; doc.go draws it.
+type State uint8
+
+const (
+	Held    State = iota // the journal is being written
+	Delayed              // until its time
+	Waiting              // for a worker
+	Running              // a worker holds it
+	Ended                // it has left the queue
+)
+
+func (s State) String() string {
+	switch s {
+	case Held:
+		return "held"
+	case Delayed:
+		return "delayed"
+	case Waiting:
+		return "waiting"
+	case Running:
+		return "running"
+	case Ended:
+		return "ended"
+	}
+	return "state " + strconv.Itoa(int(s))
+}
+
+// Reason says why a job ended or waits again.
+type Reason uint8
+
+const (
+	Completed  Reason = iota // its worker is done
+	Failed                   // its worker says so
+	Cancelled                // by an administrator
+	Exhausted                // it was lost more often than JobRetries allows
+	Abandoned                // no client is left that wants it
+	Purged                   // with all that waited for its function
+	WorkerLost               // its worker went away
+	TimedOut                 // its worker took too long
+	GivenBack                // its worker handed it back
+)
+
+func (r Reason) String() string {
+	switch r {
+	case Completed:
+		return "completed"
+	case Failed:
+		return "failed"
+	case Cancelled:
+		return "cancelled"
+	case Exhausted:
+		return "retries exhausted"
+	case Abandoned:
+		return "abandoned"
+	case Purged:
+		return "purged"
+	case WorkerLost:
+		return "worker lost"
+	case TimedOut:
+		return "timed out"
+	case GivenBack:
+		return "given back"
+	}
+	return "reason " + strconv.Itoa(int(r))
+}
+
+// Job is one job. What it returns stays readable after its end, but for its
+// worker, status and waiters.
+type Job struct {
+	seq        uint64
+	function   *Function
+	data       []byte // payload, unique and reducer, in one allocation
+	uniqueLen  uint32
+	reducerLen uint32
+	sameHash   *Job    // the next one in its place of the unique index
+	next, prev *Job    // in the one list that its state puts it in
+	detail     *detail // what a background job that only waits does not need
+	accepted   int64
+	attempts   int32
+	priority   Priority
+	state      State
+	marks      marks
+}
+
+type marks uint8
+
+const (
+	background marks = 1 << iota // some submission was
+	promoting                    // became background, and the journal does not know yet
+	cancelled                    // while it ran
+	journaled                    // the server's own
+)
+
+func (j *Job) is(m marks) bool { return j.marks&m != 0 }
+
+func (j *Job) mark(m marks, on bool) {
+	if on {
+		j.marks |= m
+	} else {
+		j.marks &^= m
+	}
+}
+
+// detail is the part of a job that has a worker, clients or a time.
+type detail struct {
+	worker   *Peer
+	waiters  *waiter // the first; its prevOfJob is the last
+	nwaiters int32
+	timer    int32 // place in the heap plus one
+	started  int64
+	runAt    int64
+	num, den int64
+}
+
+// Seq returns the job's number, which is unique for ever and grows in the
+// order in which jobs are accepted.
+func (j *Job) Seq() uint64 { return j.seq }
+
+// AppendHandle appends H:<host>:<seq>.
+func (j *Job) AppendHandle(dst []byte) []byte {
+	return strconv.AppendUint(append(dst, j.function.queue.prefix...), j.seq, 10)
+}
+
+// Handle returns H:<host>:<seq>.
+func (j *Job) Handle() string {
+	var buf [64]byte
+	return string(j.AppendHandle(buf[:0]))
+}
+
+// Function returns what the job asks for.
+func (j *Job) Function() *Function { return j.function }
+
+// Payload returns the workload. It is the queue's: read it, do not write it.
+func (j *Job) Payload() []byte {
+	n := len(j.data) - int(j.uniqueLen) - int(j.reducerLen)
+	return j.data[:n:n]
+}
+
+// Unique returns the unique as its first client sent it; "-" is "-". It is the
+// queue's: read it, do not write it.
+func (j *Job) Unique() []byte {
+	end := len(j.data) - int(j.reducerLen)
+	return j.data[end-int(j.uniqueLen) : end : end]
+}
+
+// Reducer returns the reducer's name, empty if there is none. It is the
+// queue's: read it, do not write it.
+func (j *Job) Reducer() []byte {
+	end := len(j.data)
+	return j.data[end-int(j.reducerLen) : end : end]
+}
+
+// Priority returns the priority of the first submission.
+func (j *Job) Priority() Priority { return j.priority }
+
+// Background reports whether any submission was a background one: the job is
+// never dropped for want of clients.
+func (j *Job) Background() bool { return j.is(background) }
+
+// State returns where the job stands.
+func (j *Job) State() State { return j.state }
+
+// Accepted returns when it was submitted, in Unix milliseconds.
+func (j *Job) Accepted() int64 { return j.accepted }
+
+// RunAt returns the time that it was or is delayed to, in Unix milliseconds,
+// 0 if it was due when it came.
+func (j *Job) RunAt() int64 {
+	if j.detail == nil {
+		return 0
+	}
+	return j.detail.runAt
+}
+
+// Attempts returns how many workers have lost it.
+func (j *Job) Attempts() int { return int(j.attempts) }
+
+// Worker returns who holds it, nil if nobody does.
+func (j *Job) Worker() *Peer {
+	if j.detail == nil {
+		return nil
+	}
+	return j.detail.worker
+}
+
+// Started returns when its worker got it, in Unix milliseconds, 0 if it does
+// not run.
+func (j *Job) Started() int64 {
+	if j.state != Running {
+		return 0
+	}
+	return j.detail.started
+}
+
+// Status returns what its worker last reported, 0/0 if nothing.
+func (j *Job) Status() (num, den int64) {
+	if j.detail == nil {
+		return 0, 0
+	}
+	return j.detail.num, j.detail.den
+}
+
+// NumWaiters returns how many submissions wait for its result.
+func (j *Job) NumWaiters() int {
+	if j.detail == nil {
+		return 0
+	}
+	return int(j.detail.nwaiters)
+}
+
+// Waiters calls yield for the client of each submission that waits for the
+// result, first come first, until it returns false. A client that submitted
+// twice is listed twice. yield must not change the queue.
+func (j *Job) Waiters(yield func(*Peer) bool) {
+	if j.detail == nil || j.detail.waiters == nil {
+		return
+	}
+	for w := j.detail.waiters; ; {
+		if !yield(w.peer) {
+			return
+		}
+		if w = w.nextOfJob; w == j.detail.waiters {
+			return
+		}
+	}
+}
+
+// Ignored reports whether it runs though nobody wants it any more: it was
+// cancelled, or its last client left. If its worker loses it, it ends.
+func (j *Job) Ignored() bool { return j.state == Running && (j.is(cancelled) || j.unwanted()) }
+
+// unwanted reports whether nobody is left who asked for it.
+func (j *Job) unwanted() bool { return !j.is(background) && j.NumWaiters() == 0 }
+
+// Journaled returns the mark that SetJournaled has set. The queue sets it for
+// a restored job, and does not read it.
+func (j *Job) Journaled() bool { return j.is(journaled) }
+
+// SetJournaled sets the server's mark.
+func (j *Job) SetJournaled(on bool) { j.mark(journaled, on) }
+
+// since returns from when on it waits or waited for a worker.
+func (j *Job) since() int64 { return max(j.accepted, j.RunAt()) }
+
+// jobList is a list through next and prev of jobs.
+type jobList struct {
+	head, tail *Job
+	n          int
+}
+
+func (l *jobList) pushBack(j *Job) {
+	j.prev, j.next = l.tail, nil
+	if l.tail == nil {
+		l.head = j
+	} else {
+		l.tail.next = j
+	}
+	l.tail = j
+	l.n++
+}
+
+func (l *jobList) pushFront(j *Job) {
+	j.prev, j.next = nil, l.head
+	if l.head == nil {
+		l.tail = j
+	} else {
+		l.head.prev = j
+	}
+	l.head = j
+	l.n++
+}
+
+func (l *jobList) remove(j *Job) {
+	if j.prev == nil {
+		l.head = j.next
+	} else {
+		j.prev.next = j.next
+	}
+	if j.next == nil {
+		l.tail = j.prev
+	} else {
+		j.next.prev = j.prev
+	}
+	j.next, j.prev = nil, nil
+	l.n--
+}

@@ -1,0 +1,199 @@
+package queue
+
+import "slices"
+
+// Peer is one connection, as worker and as client.
+type Peer struct {
+	Owner any // whose connection it is; the queue does not touch it
+
+	// abilities, in the order in which they were added
+	abilities                 map[*Function]*ability
+	firstAbility, lastAbility *ability
+	timeouts                  bool   // some ability has one
+	class                     *class // nil after a change
+	turn                      int    // where a round-robin grab goes on
+
+	rest       rest
+	next, prev *Peer     // in the list that rest puts it in
+	token      *Function // which it was woken for, until it asks
+	wokenAt    int64
+
+	jobs   jobList // that it holds, in the order of their grabs
+	waits  *waiter // the first of its waits as client
+	nwaits int
+}
+
+// rest is how a worker rests.
+type rest uint8
+
+const (
+	awake  rest = iota
+	asleep      // in its class's sleepers, or among the restless
+	woken       // was sent a NOOP and has not asked; with a token in Queue.woken
+)
+
+// ability is one function that a worker can do.
+type ability struct {
+	function   *Function
+	timeout    int64
+	next, prev *ability
+}
+
+// Functions returns the names of what the worker can do, in the order in
+// which it added them.
+func (p *Peer) Functions() []string {
+	names := make([]string, 0, len(p.abilities))
+	for a := p.firstAbility; a != nil; a = a.next {
+		names = append(names, a.function.name)
+	}
+	return slices.Clip(names)
+}
+
+// Sleeping reports whether the worker sleeps and no NOOP is on its way.
+func (p *Peer) Sleeping() bool { return p.rest == asleep }
+
+// Jobs calls yield for each job that the worker holds, in the order in which
+// it got them, until it returns false. yield must not change the queue.
+func (p *Peer) Jobs(yield func(*Job) bool) {
+	for j := p.jobs.head; j != nil; j = j.next {
+		if !yield(j) {
+			return
+		}
+	}
+}
+
+// NumJobs returns how many jobs the worker holds.
+func (p *Peer) NumJobs() int { return p.jobs.n }
+
+// NumWaits returns how many results it waits for as client, one a submission.
+func (p *Peer) NumWaits() int { return p.nwaits }
+
+// NewPeer returns a peer for a connection. The queue knows it by what it asks
+// for; Remove forgets it.
+func (q *Queue) NewPeer(owner any) *Peer { return &Peer{Owner: owner} }
+
+// Remove forgets a peer whose connection is gone. As a client it waits no
+// more, and jobs that nobody else wants end. As a worker it loses its jobs.
+func (q *Queue) Remove(now int64, p *Peer) {
+	q.now = now
+	for p.waits != nil {
+		j := p.waits.job
+		q.forgetWaiter(p.waits)
+		if j.unwanted() && (j.state == Waiting || j.state == Delayed) {
+			q.end(j, Abandoned)
+		}
+	}
+	q.ResetAbilities(p)
+	q.wakeUp(p)
+	q.leaveClass(p)
+	for p.jobs.tail != nil {
+		q.lose(p.jobs.tail, WorkerLost)
+	}
+}
+
+// CanDo adds a function to what the worker can do, behind those that it has,
+// with a time limit in milliseconds for each of its jobs, 0 for none. For a
+// function that it has, only the time limit changes.
+func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
+	q.now = now
+	f := q.functionOrNew(function)
+	p.timeouts = p.timeouts || timeout > 0
+	if a := p.abilities[f]; a != nil {
+		a.timeout = timeout
+		return
+	}
+	q.leaveClass(p)
+	if p.abilities == nil {
+		p.abilities = make(map[*Function]*ability)
+	}
+	a := &ability{function: f, timeout: timeout, prev: p.lastAbility}
+	if p.lastAbility == nil {
+		p.firstAbility = a
+	} else {
+		p.lastAbility.next = a
+	}
+	p.lastAbility = a
+	p.abilities[f] = a
+	f.workers++
+	if p.rest == asleep && f.ready() > 0 {
+		q.wake(p, f)
+	}
+}
+
+// CantDo takes a function from what the worker can do. A job of it that runs
+// goes on.
+func (q *Queue) CantDo(p *Peer, function []byte) {
+	f := q.functions.byName[string(function)]
+	if f == nil {
+		return
+	}
+	a := p.abilities[f]
+	if a == nil {
+		return
+	}
+	q.leaveClass(p)
+	if a.prev == nil {
+		p.firstAbility = a.next
+	} else {
+		a.prev.next = a.next
+	}
+	if a.next == nil {
+		p.lastAbility = a.prev
+	} else {
+		a.next.prev = a.prev
+	}
+	delete(p.abilities, f)
+	f.workers--
+	if p.token == f {
+		q.takeToken(p)
+		q.cover(f)
+	}
+}
+
+// ResetAbilities takes all functions from what the worker can do. Jobs that
+// run go on.
+func (q *Queue) ResetAbilities(p *Peer) {
+	if p.firstAbility == nil {
+		return
+	}
+	q.leaveClass(p)
+	for a := p.firstAbility; a != nil; a = a.next {
+		a.function.workers--
+	}
+	p.abilities, p.firstAbility, p.lastAbility, p.timeouts = nil, nil, nil, false
+	if f := q.takeToken(p); f != nil {
+		q.cover(f)
+	}
+}
+
+// peerList is a list through next and prev of peers.
+type peerList struct {
+	head, tail *Peer
+	n          int
+}
+
+func (l *peerList) pushBack(p *Peer) {
+	p.prev, p.next = l.tail, nil
+	if l.tail == nil {
+		l.head = p
+	} else {
+		l.tail.next = p
+	}
+	l.tail = p
+	l.n++
+}
+
+func (l *peerList) remove(p *Peer) {
+	if p.prev == nil {
+		l.head = p.next
+	} else {
+		p.prev.next = p.next
+	}
+	if p.next == nil {
+		l.tail = p.prev
+	} else {
+		p.next.prev = p.prev
+	}
+	p.next, p.prev = nil, nil
+	l.n--
+}

@@ -1,0 +1,37 @@
+package queue
+
+const (
+	poolSlab = 64      // values that are allocated together
+	poolKeep = 1 << 14 // values that are kept for the next use
+)
+
+// pool hands out small values and takes them back. What comes back beyond
+// poolKeep is left to the collector, so that a burst's memory is not kept.
+type pool[T any] struct {
+	free []*T
+	slab []T
+}
+
+// get returns a zero value.
+func (p *pool[T]) get() *T {
+	if n := len(p.free); n > 0 {
+		v := p.free[n-1]
+		p.free = p.free[:n-1]
+		return v
+	}
+	if len(p.slab) == 0 {
+		p.slab = make([]T, poolSlab)
+	}
+	v := &p.slab[0]
+	p.slab = p.slab[1:]
+	return v
+}
+
+// put takes back what nobody points to any more.
+func (p *pool[T]) put(v *T) {
+	var zero T
+	*v = zero
+	if len(p.free) < poolKeep {
+		p.free = append(p.free, v)
+	}
+}

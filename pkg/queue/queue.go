@@ -1,0 +1,161 @@
+package queue
+
+import (
+	"errors"
+	"hash/maphash"
+	"strconv"
+)
+
+// DefaultWakeAfter is the WakeAfter of a Config that has none, in milliseconds.
+const DefaultWakeAfter = 50
+
+// maxHost is what a handle of 63 bytes leaves for the host: "H:", ":" and the
+// 20 digits of the largest number take the rest.
+const maxHost = 63 - len("H::") - 20
+
+var (
+	// ErrFull is returned for a submission over its function's limit.
+	ErrFull = errors.New("job queue is full")
+	// ErrNoFunction is returned for a function that the queue does not know.
+	ErrNoFunction = errors.New("function not found")
+	// ErrInUse is returned for a function that has workers or jobs.
+	ErrInUse = errors.New("function has workers or jobs")
+)
+
+// Config is what a queue is told once.
+type Config struct {
+	// Host stands in handles: H:<host>:<seq>. What makes a handle longer
+	// than 63 bytes is cut off.
+	Host string
+	// FirstSeq is the first job's number less one. Who wants handles that
+	// do not repeat after a restart starts above the last run's numbers;
+	// Restore raises it above each number that it sees.
+	FirstSeq uint64
+	// JobRetries is how often a job may be lost by a worker (gone, timed
+	// out, given back) and wait again: 0 never, -1 without end.
+	JobRetries int
+	// RoundRobin serves a worker's functions of one priority in turn, and
+	// not in the order in which the worker added them.
+	RoundRobin bool
+	// Wakeups is how many sleeping workers are woken for a job that becomes
+	// ready; 0 is all of them.
+	Wakeups int
+	// WakeAfter is how many milliseconds a woken worker has to ask before
+	// the next one is woken; 0 is DefaultWakeAfter.
+	WakeAfter int64
+}
+
+// Sink takes what a call of the queue owes to others. Its methods run in the
+// middle of the queue's and must not call back into it, but for reading the
+// job and the peer that they are given.
+type Sink interface {
+	// Wake asks for a NOOP to p.
+	Wake(p *Peer)
+	// Requeued tells that j was taken from p and waits again. why is
+	// WorkerLost, TimedOut or GivenBack.
+	Requeued(j *Job, p *Peer, why Reason)
+	// Ended tells that j leaves the queue. It is called once for each job,
+	// but for those that Abort takes away, and before anything is
+	// forgotten: j's state, worker and waiters are as they were.
+	Ended(j *Job, why Reason)
+}
+
+// Queue is the whole state of a job server. It is not safe for concurrent
+// use: its owner guards it.
+type Queue struct {
+	cfg    Config
+	prefix string // of every handle: "H:<host>:"
+	sink   Sink
+	seed   maphash.Seed
+	now    int64 // the latest time that a caller has told
+
+	functions functions
+	jobs      jobIndex
+	uniques   uniqueIndex
+	timers    timers
+	classes   map[uint64]*class // by the hash of their functions
+
+	// Sleeping workers stand in their class's list. Those whose abilities
+	// changed in their sleep stand in restless until somebody needs them.
+	sleeping int // in all those lists
+	restless peerList
+	woken    peerList // with a wake token, longest ago first
+
+	details pool[detail]
+	waiters pool[waiter]
+}
+
+// New returns an empty queue that reports to sink.
+func New(cfg Config, sink Sink) *Queue {
+	if cfg.WakeAfter <= 0 {
+		cfg.WakeAfter = DefaultWakeAfter
+	}
+	cfg.Wakeups = max(cfg.Wakeups, 0)
+	host := cfg.Host
+	if len(host) > maxHost {
+		host = host[:maxHost]
+	}
+	q := &Queue{
+		cfg:     cfg,
+		prefix:  "H:" + host + ":",
+		sink:    sink,
+		seed:    maphash.MakeSeed(),
+		classes: make(map[uint64]*class),
+	}
+	q.functions.byName = make(map[string]*Function)
+	q.jobs.init(cfg.FirstSeq)
+	q.uniques = make(uniqueIndex)
+	return q
+}
+
+// Len returns the number of jobs, in whatever state.
+func (q *Queue) Len() int { return q.jobs.n }
+
+// Lookup returns the job with that handle, or nil.
+func (q *Queue) Lookup(handle []byte) *Job {
+	if len(handle) <= len(q.prefix) || string(handle[:len(q.prefix)]) != q.prefix {
+		return nil
+	}
+	digits := handle[len(q.prefix):]
+	if digits[0] == '0' || digits[0] == '+' {
+		return nil
+	}
+	seq, err := strconv.ParseUint(string(digits), 10, 64)
+	if err != nil {
+		return nil
+	}
+	return q.jobs.get(seq)
+}
+
+// ByUnique returns the oldest job, of any function, that carries unique, or
+// nil. The empty unique and "-" name no job. It asks each function in turn.
+func (q *Queue) ByUnique(unique []byte) *Job {
+	if len(unique) == 0 || string(unique) == byPayload {
+		return nil
+	}
+	var oldest *Job
+	for f := q.functions.first; f != nil; f = f.next {
+		if f.total == 0 {
+			continue
+		}
+		j := q.findUnique(f, unique, nil)
+		if j != nil && (oldest == nil || j.seq < oldest.seq) {
+			oldest = j
+		}
+	}
+	return oldest
+}
+
+// Jobs calls yield for each job, in the order of Seq, until it returns false.
+// yield must not change the queue.
+func (q *Queue) Jobs(yield func(*Job) bool) { q.jobs.each(yield) }
+
+// Functions calls yield for each function, in the order of their creation,
+// until it returns false. yield must not change the queue.
+func (q *Queue) Functions(yield func(*Function) bool) {
+	for f := q.functions.first; f != nil; f = f.next {
+		if !yield(f) {
+			return
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package queue
+
+// Snapshot is the state of all functions, in the order of their creation.
+type Snapshot []FunctionSnapshot
+
+// FunctionSnapshot is the state of one function. Its fields are those of
+// wire.FunctionStats, which it can be converted to.
+type FunctionSnapshot struct {
+	Function  string
+	High      int // waiting, by priority
+	Normal    int
+	Low       int
+	Delayed   int
+	Running   int
+	Workers   int
+	Sleeping  int   // of the workers, and no NOOP on its way
+	OldestMS  int64 // how long the oldest waiting job has been ready
+	Paused    bool
+	MaxQueue  [3]int
+	Submitted uint64 // jobs taken in, without restored ones
+	Coalesced uint64 // submissions that joined one of them
+	Completed uint64
+	Failed    uint64 // by their worker, or lost too often
+	Retried   uint64 // back in the queue for a lost worker or a timeout
+}
+
+// Waiting returns the jobs that wait for a worker.
+func (f *FunctionSnapshot) Waiting() int { return f.High + f.Normal + f.Low }
+
+// Total returns the jobs as status counts them: waiting, delayed and running.
+func (f *FunctionSnapshot) Total() int { return f.Waiting() + f.Delayed + f.Running }
+
+// Snapshot returns the state of all functions. Held jobs are not in it. It
+// takes a step for each function and class.
+func (q *Queue) Snapshot(now int64) Snapshot {
+	q.now = now
+	q.settle()
+	s := make(Snapshot, 0, len(q.functions.byName))
+	for f := q.functions.first; f != nil; f = f.next {
+		s = append(s, f.snapshot(now))
+	}
+	return s
+}
+
+func (f *Function) snapshot(now int64) FunctionSnapshot {
+	s := FunctionSnapshot{
+		Function:  f.name,
+		High:      f.waiting[High].n,
+		Normal:    f.waiting[Normal].n,
+		Low:       f.waiting[Low].n,
+		Delayed:   f.delayed.n,
+		Running:   f.running,
+		Workers:   f.workers,
+		Paused:    f.paused,
+		MaxQueue:  f.limits,
+		Submitted: f.counters.submitted,
+		Coalesced: f.counters.coalesced,
+		Completed: f.counters.completed,
+		Failed:    f.counters.failed,
+		Retried:   f.counters.retried,
+	}
+	for _, m := range f.classes {
+		s.Sleeping += m.class.sleepers.n
+	}
+	for i := range f.waiting {
+		if j := f.waiting[i].head; j != nil {
+			s.OldestMS = max(s.OldestMS, now-j.since())
+		}
+	}
+	return s
+}

@@ -1,0 +1,197 @@
+package queue
+
+import (
+	"fmt"
+
+	"gm/pkg/store"
+)
+
+// Submission is one SUBMIT_JOB packet of whatever kind. Its bytes are read
+// during the call only.
+type Submission struct {
+	Function, Unique, Reducer, Payload []byte
+
+	Priority   Priority
+	Background bool
+	// RunAt delays the job, in Unix milliseconds; 0 is at once.
+	RunAt int64
+	// Hold keeps a fresh job from workers until Release or Abort: the
+	// journal is being written. A job that becomes background by this
+	// submission stays where it is and is only marked so.
+	Hold bool
+	// Client waits for the result of a foreground submission.
+	Client *Peer
+}
+
+// Submitted says what became of a submission.
+type Submitted struct {
+	Job      *Job
+	Fresh    bool // else it coalesced with a job that was there
+	Promoted bool // the job was a foreground one and is a background one from now on
+}
+
+// Submit takes a job in, or joins one that has the same unique. A fresh job
+// over its function's limit is refused with ErrFull.
+func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
+	q.now = now
+	f := q.functionOrNew(s.Function)
+	if j := q.findUnique(f, s.Unique, s.Payload); j != nil {
+		f.counters.coalesced++
+		return Submitted{Job: j, Promoted: q.join(j, s)}, nil
+	}
+	if f.full(s.Priority) {
+		return Submitted{}, ErrFull
+	}
+	q.jobs.seq++
+	j := &Job{
+		seq:        q.jobs.seq,
+		function:   f,
+		data:       make([]byte, 0, len(s.Payload)+len(s.Unique)+len(s.Reducer)),
+		uniqueLen:  uint32(len(s.Unique)),
+		reducerLen: uint32(len(s.Reducer)),
+		accepted:   now,
+		priority:   s.Priority,
+	}
+	j.data = append(append(append(j.data, s.Payload...), s.Unique...), s.Reducer...)
+	if s.RunAt > now {
+		q.detailOf(j).runAt = s.RunAt
+	}
+	q.enter(j)
+	q.join(j, s)
+	j.mark(promoting, false)
+	if !s.Hold {
+		f.counters.submitted++
+		q.start(j)
+	}
+	return Submitted{Job: j, Fresh: true}, nil
+}
+
+// join adds a submission's client or its being a background one to j, and
+// reports whether j was a foreground job until now.
+func (q *Queue) join(j *Job, s *Submission) (promoted bool) {
+	if !s.Background {
+		if s.Client != nil {
+			q.addWaiter(j, s.Client)
+		}
+		return false
+	}
+	if j.is(background) {
+		return false
+	}
+	j.mark(background, true)
+	j.mark(promoting, s.Hold)
+	return true
+}
+
+// enter makes j known.
+func (q *Queue) enter(j *Job) {
+	q.jobs.put(j)
+	q.addUnique(j)
+	j.function.total++
+}
+
+// start lets a held job wait for its time or for a worker.
+func (q *Queue) start(j *Job) {
+	if j.RunAt() > q.now {
+		j.state = Delayed
+		j.function.delayed.pushBack(j)
+		q.timers.add(j, j.RunAt())
+		return
+	}
+	q.wait(j, (*jobList).pushBack)
+}
+
+// wait puts j at an end of its queue and wakes for it.
+func (q *Queue) wait(j *Job, push func(*jobList, *Job)) {
+	f := j.function
+	l := &f.waiting[j.priority]
+	j.state = Waiting
+	push(l, j)
+	if l.n == 1 && !f.paused {
+		f.setReady(j.priority, true)
+	}
+	q.wakeReady(f)
+}
+
+// Release tells that the journal has j. A held job goes to wait for its time
+// or for a worker; it ends if it was cancelled or its clients left meanwhile.
+// A job that was promoted loses its mark. For an ended job it does nothing.
+func (q *Queue) Release(now int64, j *Job) {
+	q.now = now
+	j.mark(promoting, false)
+	if j.state != Held {
+		return
+	}
+	j.function.counters.submitted++
+	switch {
+	case j.is(cancelled):
+		q.end(j, Cancelled)
+	case j.unwanted():
+		q.end(j, Abandoned)
+	default:
+		q.start(j)
+	}
+}
+
+// Abort tells that the journal does not have j. A held job never was: it is
+// gone without an Ended, its waiters are forgotten. A job that was promoted
+// is a foreground job again, and ends if it waits and its clients left
+// meanwhile. For an ended job it does nothing.
+func (q *Queue) Abort(now int64, j *Job) {
+	q.now = now
+	switch {
+	case j.state == Held:
+		q.forget(j)
+	case j.state != Ended && j.is(promoting):
+		j.mark(promoting|background, false)
+		if j.unwanted() && j.state != Running {
+			q.end(j, Abandoned)
+		}
+	}
+}
+
+// Restore takes in a job that the journal kept, behind those that are there,
+// and takes over the record's payload. It is a background job and carries the
+// mark of SetJournaled. Limits do not hit it, and it coalesces with none.
+func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
+	q.now = now
+	if r.Priority >= priorities {
+		return nil, fmt.Errorf("restore job %d: %v", r.Seq, Priority(r.Priority))
+	}
+	if q.jobs.get(r.Seq) != nil {
+		return nil, fmt.Errorf("restore job %d: there is one with that number", r.Seq)
+	}
+	q.jobs.seq = max(q.jobs.seq, r.Seq)
+	j := &Job{
+		seq:        r.Seq,
+		function:   q.functionOrNew([]byte(r.Function)),
+		data:       append(append(r.Payload, r.Unique...), r.Reducer...),
+		uniqueLen:  uint32(len(r.Unique)),
+		reducerLen: uint32(len(r.Reducer)),
+		accepted:   r.Accepted,
+		attempts:   int32(r.Attempts),
+		priority:   Priority(r.Priority),
+		marks:      background | journaled,
+	}
+	if r.RunAt > 0 {
+		q.detailOf(j).runAt = r.RunAt
+	}
+	q.enter(j)
+	q.start(j)
+	return j, nil
+}
+
+// Record returns j as the journal keeps it. The payload is the queue's.
+func (q *Queue) Record(j *Job) store.Record {
+	return store.Record{
+		Seq:      j.seq,
+		Function: j.function.name,
+		Unique:   string(j.Unique()),
+		Reducer:  string(j.Reducer()),
+		Payload:  j.Payload(),
+		Priority: uint8(j.priority),
+		RunAt:    j.RunAt(),
+		Accepted: j.accepted,
+		Attempts: j.Attempts(),
+	}
+}

@@ -1,0 +1,106 @@
+package queue
+
+// Tick does everything that is due at now: delayed jobs become ready, jobs
+// over their time limit are taken from their workers, and wake-ups that were
+// not answered pass on to the next worker.
+func (q *Queue) Tick(now int64) {
+	q.now = now
+	for len(q.timers) > 0 && q.timers[0].at <= now {
+		j := q.timers[0].job
+		if j.state == Running {
+			q.lose(j, TimedOut)
+			continue
+		}
+		q.timers.remove(j)
+		j.function.delayed.remove(j)
+		q.wait(j, (*jobList).pushBack)
+	}
+	q.passTokens()
+}
+
+// Next returns when Tick has something to do, in Unix milliseconds; ok is
+// false if nothing is to come.
+func (q *Queue) Next() (at int64, ok bool) {
+	if len(q.timers) > 0 {
+		at, ok = q.timers[0].at, true
+	}
+	if p := q.woken.head; p != nil {
+		if due := p.wokenAt + q.cfg.WakeAfter; !ok || due < at {
+			at, ok = due, true
+		}
+	}
+	return at, ok
+}
+
+// timers is a heap of delayed and running jobs, soonest first, and in the
+// order of their numbers among those of one time. A job knows its place.
+type timers []timer
+
+type timer struct {
+	at  int64
+	job *Job
+}
+
+func (t timer) before(o timer) bool {
+	return t.at < o.at || t.at == o.at && t.job.seq < o.job.seq
+}
+
+func (h *timers) add(j *Job, at int64) {
+	*h = append(*h, timer{at, j})
+	h.up(len(*h) - 1)
+}
+
+// remove takes j out, if it is there.
+func (h *timers) remove(j *Job) {
+	i := int(j.detail.timer) - 1
+	if i < 0 {
+		return
+	}
+	j.detail.timer = 0
+	last := len(*h) - 1
+	moved := (*h)[last]
+	(*h)[last] = timer{}
+	*h = (*h)[:last]
+	if i < last {
+		h.put(i, moved)
+		h.up(h.down(i))
+	}
+}
+
+func (h timers) put(i int, t timer) {
+	h[i] = t
+	t.job.detail.timer = int32(i) + 1
+}
+
+func (h timers) up(i int) {
+	t := h[i]
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !t.before(h[parent]) {
+			break
+		}
+		h.put(i, h[parent])
+		i = parent
+	}
+	h.put(i, t)
+}
+
+func (h timers) down(i int) int {
+	t := h[i]
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			break
+		}
+		if child+1 < len(h) && h[child+1].before(h[child]) {
+			child++
+		}
+		if !h[child].before(t) {
+			break
+		}
+		h.put(i, h[child])
+		i = child
+	}
+	h.put(i, t)
+	return i
+}

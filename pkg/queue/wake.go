@@ -1,0 +1,121 @@
+package queue
+
+// A worker that is sent a NOOP holds a wake token of the function that it was
+// woken for, until it asks. These files keep up one promise:
+//
+//	of each function, as many tokens are out as jobs are ready,
+//	or none of the workers that can do it sleeps.
+//
+// A token goes when its worker asks, sleeps again, loses the function or
+// leaves, and when it is WakeAfter old. Wherever one goes, cover wakes the
+// next sleeper if the promise needs it. So a ready job never waits beside a
+// sleeping worker for longer than WakeAfter.
+
+// PreSleep takes the worker to sleep until a job is ready for it. If one is,
+// it is woken at once.
+func (q *Queue) PreSleep(now int64, p *Peer) {
+	q.now = now
+	if f := q.wakeUp(p); f != nil {
+		q.cover(f)
+	}
+	c := q.classOf(p)
+	p.rest = asleep
+	c.sleepers.pushBack(p)
+	q.sleeping++
+	if f, _, _ := c.firstReady(0); f != nil {
+		q.wake(p, f)
+	}
+}
+
+// wakeReady wakes for one job of f that became ready.
+func (q *Queue) wakeReady(f *Function) {
+	if f.paused {
+		return
+	}
+	for n := 0; q.cfg.Wakeups == 0 || n < q.cfg.Wakeups; n++ {
+		if !q.wakeOne(f) {
+			return
+		}
+	}
+}
+
+// cover wakes sleeping workers until f has a token for each of its ready
+// jobs. Each of its steps is paid for by one PreSleep.
+func (q *Queue) cover(f *Function) {
+	for f.tokens < f.ready() {
+		if !q.wakeOne(f) {
+			return
+		}
+	}
+}
+
+// wakeOne wakes the worker that sleeps longest of one class of f, the classes
+// in turn. It reports whether there was one.
+func (q *Queue) wakeOne(f *Function) bool {
+	if q.sleeping == 0 {
+		return false
+	}
+	q.settle()
+	for range f.classes {
+		f.cursor++
+		if f.cursor >= len(f.classes) {
+			f.cursor = 0
+		}
+		if p := f.classes[f.cursor].class.sleepers.head; p != nil {
+			q.wake(p, f)
+			return true
+		}
+	}
+	return false
+}
+
+// settle brings the sleepers whose abilities have changed into their classes.
+func (q *Queue) settle() {
+	for p := q.restless.head; p != nil; p = q.restless.head {
+		q.restless.remove(p)
+		q.classOf(p).sleepers.pushBack(p)
+	}
+}
+
+// wake wakes the sleeping p for f.
+func (q *Queue) wake(p *Peer, f *Function) {
+	q.wakeUp(p)
+	p.rest, p.token, p.wokenAt = woken, f, q.now
+	q.woken.pushBack(p)
+	f.tokens++
+	q.sink.Wake(p)
+}
+
+// wakeUp makes p awake, without a NOOP, and returns the function whose token
+// it had.
+func (q *Queue) wakeUp(p *Peer) *Function {
+	if p.rest == asleep {
+		if p.class == nil {
+			q.restless.remove(p)
+		} else {
+			p.class.sleepers.remove(p)
+		}
+		q.sleeping--
+	}
+	p.rest = awake
+	return q.takeToken(p)
+}
+
+// takeToken takes the token, if p has one, and returns its function.
+func (q *Queue) takeToken(p *Peer) *Function {
+	f := p.token
+	if f != nil {
+		q.woken.remove(p)
+		p.token = nil
+		f.tokens--
+	}
+	return f
+}
+
+// passTokens passes on the tokens of workers that were woken and did not ask
+// in time.
+func (q *Queue) passTokens() {
+	for p := q.woken.head; p != nil && p.wokenAt+q.cfg.WakeAfter <= q.now; p = q.woken.head {
+		q.cover(q.takeToken(p))
+	}
+}

@@ -1,0 +1,180 @@
+package queue
+
+// Grab gives the worker its next job, nil if none is ready: of the highest
+// priority that any of its functions has, of the function that it added first
+// (or whose turn it is), the oldest. The worker is awake from now on.
+func (q *Queue) Grab(now int64, p *Peer) *Job {
+	q.now = now
+	token := q.wakeUp(p)
+	f, priority, position := q.classOf(p).firstReady(p.turn)
+	var j *Job
+	if f != nil {
+		j = f.waiting[priority].head
+		q.unwait(j)
+		q.run(j, p)
+		if q.cfg.RoundRobin {
+			p.turn = position + 1
+		}
+	}
+	if token != nil {
+		q.cover(token)
+	}
+	return j
+}
+
+// unwait takes j out of its queue.
+func (q *Queue) unwait(j *Job) {
+	f := j.function
+	l := &f.waiting[j.priority]
+	l.remove(j)
+	if l.n == 0 && !f.paused {
+		f.setReady(j.priority, false)
+	}
+}
+
+// run gives j, which is in no list, to p.
+func (q *Queue) run(j *Job, p *Peer) {
+	d := q.detailOf(j)
+	d.worker, d.started = p, q.now
+	j.state = Running
+	j.function.running++
+	p.jobs.pushBack(j)
+	if p.timeouts {
+		if timeout := p.abilities[j.function].timeout; timeout > 0 {
+			q.timers.add(j, q.now+timeout)
+		}
+	}
+}
+
+// Held returns the job with that handle if p holds it, else nil.
+func (q *Queue) Held(p *Peer, handle []byte) *Job {
+	j := q.Lookup(handle)
+	if j == nil || j.state != Running || j.detail.worker != p {
+		return nil
+	}
+	return j
+}
+
+// SetStatus keeps what the worker of a running job reports.
+func (q *Queue) SetStatus(j *Job, num, den int64) {
+	if j.state == Running {
+		j.detail.num, j.detail.den = num, den
+	}
+}
+
+// Complete ends a running job: its worker is done.
+func (q *Queue) Complete(now int64, j *Job) {
+	q.now = now
+	if j.state == Running {
+		q.end(j, Completed)
+	}
+}
+
+// Fail ends a running job: its worker says so.
+func (q *Queue) Fail(now int64, j *Job) {
+	q.now = now
+	if j.state == Running {
+		q.end(j, Failed)
+	}
+}
+
+// Retry takes a running job back from its worker, which hands it back. It
+// counts as an attempt.
+func (q *Queue) Retry(now int64, j *Job) {
+	q.now = now
+	if j.state == Running {
+		q.lose(j, GivenBack)
+	}
+}
+
+// Cancel ends a waiting or delayed job and returns true. A running or held one
+// is only marked: the running one's result is still delivered, but it does not
+// run again, and the held one ends when it is released.
+func (q *Queue) Cancel(now int64, j *Job) bool {
+	q.now = now
+	switch j.state {
+	case Waiting, Delayed:
+		q.end(j, Cancelled)
+		return true
+	case Running, Held:
+		j.mark(cancelled, true)
+	}
+	return false
+}
+
+// lose takes a running job from its worker. It goes to the head of its queue,
+// or ends, if it was lost too often or nobody wants it.
+func (q *Queue) lose(j *Job, why Reason) {
+	f := j.function
+	j.attempts++
+	switch {
+	case j.is(cancelled):
+		q.end(j, Cancelled)
+		return
+	case j.unwanted():
+		q.end(j, Abandoned)
+		return
+	case q.cfg.JobRetries >= 0 && j.Attempts() > q.cfg.JobRetries:
+		q.end(j, Exhausted)
+		return
+	}
+	p := j.detail.worker
+	q.unrun(j)
+	f.counters.retried++
+	q.wait(j, (*jobList).pushFront)
+	q.sink.Requeued(j, p, why)
+}
+
+// unrun takes j from its worker.
+func (q *Queue) unrun(j *Job) {
+	d := j.detail
+	q.timers.remove(j)
+	d.worker.jobs.remove(j)
+	d.worker, d.started, d.num, d.den = nil, 0, 0, 0
+	j.function.running--
+}
+
+// end tells the sink of the end of j, and forgets it.
+func (q *Queue) end(j *Job, why Reason) {
+	c := &j.function.counters
+	switch why {
+	case Completed:
+		c.completed++
+	case Failed, Exhausted:
+		c.failed++
+	}
+	q.sink.Ended(j, why)
+	q.forget(j)
+}
+
+// forget takes j out of everything.
+func (q *Queue) forget(j *Job) {
+	switch j.state {
+	case Delayed:
+		q.timers.remove(j)
+		j.function.delayed.remove(j)
+	case Waiting:
+		q.unwait(j)
+	case Running:
+		q.unrun(j)
+	}
+	j.state = Ended
+	q.removeUnique(j)
+	q.jobs.remove(j)
+	j.function.total--
+	if d := j.detail; d != nil {
+		for d.waiters != nil {
+			q.forgetWaiter(d.waiters)
+		}
+		j.detail = nil
+		q.details.put(d)
+	}
+}
+
+// detailOf returns j's detail, new if need be.
+func (q *Queue) detailOf(j *Job) *detail {
+	if j.detail == nil {
+		j.detail = q.details.get()
+	}
+	return j.detail
+}
