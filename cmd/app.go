@@ -21,6 +21,7 @@ import (
 
 // verbs is every verb, in the order in which help lists them.
 var verbs = []func(*env) *verb{
+	serveVerb,
 	versionVerb,
 }
 

@@ -1,0 +1,360 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/server"
+	"gm/pkg/wire"
+)
+
+const (
+	catListen = "Listening"
+	catQueue  = "Queue"
+	catLimits = "Limits"
+	catLog    = "Log"
+)
+
+func serveVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:  "serve",
+			Usage: "run a job server",
+			Description: `Runs a Gearman job server until it is told to stop.
+
+It listens on localhost unless --listen says otherwise: Gearman has no passwords, so whoever reaches the port can run jobs. --listen :4730 opens it to the network.
+
+SIGTERM, SIGINT and SIGHUP stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Jobs that wait live in memory, so those that connected workers can do are still handed out meanwhile. A second signal stops it at once.
+
+The port also takes the text admin protocol; with nc, help lists its commands.`,
+			Flags: []cli.Flag{
+				&cli.StringSliceFlag{Name: "listen", Aliases: []string{"l"}, Category: catListen,
+					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path; repeatable, or divided by commas (default: localhost)"},
+				&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catListen,
+					Usage: "`PORT` of addresses without one; 0 takes a free one"},
+				&cli.BoolFlag{Name: "print-port", Category: catListen,
+					Usage: "print the port on stdout once it listens"},
+				&cli.StringFlag{Name: "pid-file", Category: catListen, Usage: "write the process id to `FILE` once it listens"},
+				durationFlag(server.DefaultKeepAlive, cli.GenericFlag{Name: "keepalive", Category: catListen,
+					Usage: "ask a silent TCP peer after `TIME` whether it is still there; 0 never"}),
+				durationFlag(server.DefaultUserTimeout, cli.GenericFlag{Name: "user-timeout", Category: catListen,
+					Usage: "give a TCP peer up that acknowledges nothing for `TIME` (Linux); 0 leaves it to the system"}),
+
+				&cli.IntFlag{Name: "job-retries", Value: server.DefaultJobRetries, Category: catQueue,
+					Usage: "a job that loses its worker goes back at most `N` times, then it fails; 0 never, -1 for ever"},
+				&cli.BoolFlag{Name: "round-robin", Category: catQueue,
+					Usage: "take a worker's functions in turn instead of in the order in which it named them"},
+				&cli.IntFlag{Name: "worker-wakeup", Value: server.DefaultWakeups, Category: catQueue,
+					Usage: "wake `N` sleeping workers for a job; 0 wakes all of them"},
+				&cli.StringFlag{Name: "host", Category: catQueue, Usage: "`NAME` in job handles (default: the host's name)"},
+				durationFlag(server.DefaultDrainTimeout, cli.GenericFlag{Name: "drain-timeout", Category: catQueue,
+					Usage: "let running jobs end for at most `TIME` when stopping"}),
+				&cli.StringSliceFlag{Name: "work", Category: catQueue,
+					Usage: "also be a worker: run `FUNCTION=COMMAND` by the shell for each job; repeatable"},
+				&cli.IntFlag{Name: "work-jobs", Value: 2, Category: catQueue, Usage: "run `N` jobs of a --work at a time"},
+
+				sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{Name: "max-payload", Category: catLimits,
+					Usage: "refuse payloads of more than `SIZE`"}),
+				sizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{Name: "max-outbox", Category: catLimits,
+					Usage: "drop a peer that leaves more than `SIZE` unread; at least twice --max-payload"}),
+
+				&cli.StringFlag{Name: "log-level", Value: "info", Category: catLog,
+					Usage: "log `LEVEL` and above: debug (every job), info, warn, error"},
+				&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Category: catLog, Usage: "as --log-level debug"},
+				&cli.StringFlag{Name: "log-format", Value: "text", Category: catLog, Usage: "`FORMAT` is text or json"},
+				&cli.StringFlag{Name: "trace", Category: catLog,
+					Usage: "write every packet, readable, to `FILE`; - is stderr"},
+			},
+			Action: func(c *cli.Context) error { return e.serve(c) },
+		},
+		examples: []example{
+			{"a server for this machine", "gm serve"},
+			{"a server and a worker in one, on a free port", "gm serve -p 0 --print-port --work reverse=rev"},
+			{"for the network and for local programs", "gm serve --listen :4730 --listen unix:/run/gm.sock"},
+		},
+		exits:      []int{exitIO, exitAgain, exitRefused, exitSignal},
+		ownSignals: true,
+	}
+}
+
+func (e *env) serve(c *cli.Context) error {
+	if err := noArgs(c); err != nil {
+		return err
+	}
+	cfg, err := e.serverConfig(c)
+	if err != nil {
+		return err
+	}
+	works, err := parseWorks(c)
+	if err != nil {
+		return err
+	}
+	listeners, err := listenAll(c.Context, c.StringSlice("listen"), c.Int("port"))
+	if err != nil {
+		return err
+	}
+	srv, err := server.New(cfg)
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	if err := e.announce(c, listeners); err != nil {
+		closeAll(listeners)
+		srv.Close()
+		return err
+	}
+	if file := c.String("pid-file"); file != "" {
+		defer os.Remove(file)
+	}
+	return e.runServer(c, srv, listeners, works, cfg.Logger)
+}
+
+// serverConfig returns what the flags say.
+func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
+	logger, err := e.serverLog(c)
+	if err != nil {
+		return server.Config{}, err
+	}
+	if n := c.Int("worker-wakeup"); n < 0 {
+		return server.Config{}, usageErrorf("--worker-wakeup %d: not 0 or more", n)
+	}
+	if n := sizeOf(c, "max-payload"); n < 1 || n > maxMaxPayload {
+		return server.Config{}, usageErrorf("--max-payload %d: not between 1 and %d", n, maxMaxPayload)
+	}
+	retries, wakeups := c.Int("job-retries"), c.Int("worker-wakeup")
+	cfg := server.Config{
+		Version:     Version(),
+		Host:        c.String("host"),
+		JobRetries:  &retries,
+		RoundRobin:  c.Bool("round-robin"),
+		Wakeups:     &wakeups,
+		MaxPayload:  int(sizeOf(c, "max-payload")),
+		MaxOutbox:   int(sizeOf(c, "max-outbox")),
+		KeepAlive:   offIfZero(durationOf(c, "keepalive")),
+		UserTimeout: offIfZero(durationOf(c, "user-timeout")),
+		Logger:      logger,
+	}
+	if strings.ContainsAny(cfg.Host, " \t\r\n\x00") {
+		return cfg, usageErrorf("--host %q: white space can't stand in a handle", cfg.Host)
+	}
+	if file := c.String("trace"); file != "" {
+		if cfg.Trace, err = e.tracer(file); err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, nil
+}
+
+// maxMaxPayload leaves room in a packet's 32-bit size for the other arguments.
+const maxMaxPayload = 4<<30 - 1<<20
+
+// offIfZero turns a flag's 0, which is off, into server.Config's negative.
+func offIfZero(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func (e *env) serverLog(c *cli.Context) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return nil, usageErrorf("--log-level %q: not debug, info, warn or error", c.String("log-level"))
+	}
+	if c.Bool("verbose") {
+		level = slog.LevelDebug
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch format := c.String("log-format"); format {
+	case "text":
+		return slog.New(slog.NewTextHandler(e.stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(e.stderr, opts)), nil
+	default:
+		return nil, usageErrorf("--log-format %q: not text or json", format)
+	}
+}
+
+// listenAll listens on every address. On localhost that is both families,
+// where the machine has both; on port 0 all take the same free port.
+func listenAll(ctx context.Context, addrs []string, port int) ([]net.Listener, error) {
+	if port < 0 || port > 65535 {
+		return nil, usageErrorf("port %d: not between 0 and 65535", port)
+	}
+	if len(addrs) == 0 {
+		addrs = []string{"localhost"}
+	}
+	var all []net.Listener
+	for _, list := range addrs {
+		for addr := range strings.SplitSeq(list, ",") {
+			ls, err := listenOn(ctx, strings.TrimSpace(addr), &port)
+			if err != nil {
+				closeAll(all)
+				return nil, listenError(err)
+			}
+			all = append(all, ls...)
+		}
+	}
+	return all, nil
+}
+
+// listenOn listens on one address. *port is that of addresses without one; if
+// it is 0, it becomes the one that was taken.
+func listenOn(ctx context.Context, addr string, port *int) ([]net.Listener, error) {
+	if strings.HasPrefix(addr, "unix:") {
+		l, err := server.Listen(ctx, addr)
+		return oneListener(l, err)
+	}
+	host, p, err := splitListen(addr, *port)
+	if err != nil {
+		return nil, err
+	}
+	hosts := []string{host}
+	if host == "localhost" {
+		hosts = []string{"127.0.0.1", "::1"}
+	}
+	var all []net.Listener
+	for i, h := range hosts {
+		l, err := server.Listen(ctx, net.JoinHostPort(h, strconv.Itoa(p)))
+		if err != nil && i > 0 && errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			continue // a machine without IPv6
+		}
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, l)
+		if p == 0 {
+			p = l.Addr().(*net.TCPAddr).Port
+			*port = p
+		}
+	}
+	return all, nil
+}
+
+func oneListener(l net.Listener, err error) ([]net.Listener, error) {
+	if err != nil {
+		return nil, err
+	}
+	return []net.Listener{l}, nil
+}
+
+// splitListen splits HOST, HOST:PORT, :PORT, [V6] and [V6]:PORT.
+func splitListen(addr string, port int) (string, int, error) {
+	bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
+	if net.ParseIP(bare) != nil || !strings.Contains(addr, ":") {
+		return bare, port, nil
+	}
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, usageErrorf("--listen %q: %w", addr, err)
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return "", 0, usageErrorf("--listen %q: port %q is not a number up to 65535", addr, p)
+	}
+	return host, int(n), nil
+}
+
+func listenError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return withHint(exitWith(exitAgain, err), "another server may be running: gm ping; or use another port with -p")
+	case errors.Is(err, syscall.EACCES):
+		return exitWith(exitRefused, err)
+	case errors.As(err, new(*exitError)):
+		return err
+	}
+	return exitWith(exitIO, err)
+}
+
+func closeAll(ls []net.Listener) {
+	for _, l := range ls {
+		l.Close()
+	}
+}
+
+// announce says where the server listens, to whoever has started it.
+func (e *env) announce(c *cli.Context, ls []net.Listener) error {
+	if file := c.String("pid-file"); file != "" {
+		if err := os.WriteFile(file, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
+			return exitWith(exitIO, fmt.Errorf("write pid file: %w", err))
+		}
+	}
+	if !c.Bool("print-port") {
+		return nil
+	}
+	for _, l := range ls {
+		if t, ok := l.Addr().(*net.TCPAddr); ok {
+			return e.printLine(strconv.Itoa(t.Port))
+		}
+	}
+	return usageErrorf("--print-port: it listens on no TCP port")
+}
+
+// runServer serves until a signal, the admin command shutdown, or a listener
+// that fails. The first signal drains, the second stops at once.
+func (e *env) runServer(c *cli.Context, srv *server.Server, ls []net.Listener, works []work, log *slog.Logger) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	stop := make(chan bool, 1) // true: graceful
+	srv.OnShutdown(func(graceful bool) {
+		select {
+		case stop <- graceful:
+		default:
+		}
+	})
+	failed := make(chan error, len(ls))
+	for _, l := range ls {
+		go func() { failed <- srv.Serve(l) }()
+	}
+	stopWork, err := e.startWorks(srv, works, c.Int("work-jobs"), log)
+	if err != nil {
+		srv.Close()
+		return err
+	}
+	defer stopWork()
+
+	select {
+	case sig := <-signals:
+		log.Info("stopping", "signal", sig.String())
+	case graceful := <-stop:
+		if !graceful {
+			return srv.Close()
+		}
+	case err := <-failed:
+		srv.Close()
+		return exitWith(exitIO, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), durationOf(c, "drain-timeout"))
+	defer cancel()
+	go func() {
+		select {
+		case sig := <-signals:
+			log.Warn("stopping at once", "signal", sig.String())
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err = srv.Shutdown(ctx)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitWith(exitAgain, fmt.Errorf("drain: jobs still ran after %v", durationOf(c, "drain-timeout")))
+	case errors.Is(err, context.Canceled):
+		return nil
+	}
+	return err
+}

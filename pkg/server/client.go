@@ -1,0 +1,147 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"gm/pkg/queue"
+	"gm/pkg/wire"
+)
+
+// submitKinds tells the plain SUBMIT_JOB packets apart.
+var submitKinds = map[wire.Type]struct {
+	priority   queue.Priority
+	background bool
+}{
+	wire.SubmitJob:       {queue.Normal, false},
+	wire.SubmitJobBG:     {queue.Normal, true},
+	wire.SubmitJobHigh:   {queue.High, false},
+	wire.SubmitJobHighBG: {queue.High, true},
+	wire.SubmitJobLow:    {queue.Low, false},
+	wire.SubmitJobLowBG:  {queue.Low, true},
+}
+
+func (c *conn) submitJob(now int64, p *wire.Packet) error {
+	kind := submitKinds[p.Type]
+	return c.submit(now, &queue.Submission{
+		Function: p.Args[0], Unique: p.Args[1], Payload: p.Args[2],
+		Priority: kind.priority, Background: kind.background,
+	})
+}
+
+func (c *conn) submitReduce(now int64, p *wire.Packet) error {
+	return c.submit(now, &queue.Submission{
+		Function: p.Args[0], Unique: p.Args[1], Reducer: p.Args[2], Payload: p.Args[4],
+		Priority: queue.Normal, Background: p.Type == wire.SubmitReduceJobBG,
+	})
+}
+
+// submitEpoch takes a job for later: background, normal priority, seconds.
+func (c *conn) submitEpoch(now int64, p *wire.Packet) error {
+	sec, err := strconv.ParseInt(string(p.Args[2]), 10, 64)
+	if err != nil || sec < 0 || sec > maxEpoch {
+		c.error(wire.CodeInvalidArgument, fmt.Sprintf("epoch %q is not a time in seconds", p.Args[2]))
+		return nil
+	}
+	return c.submit(now, &queue.Submission{
+		Function: p.Args[0], Unique: p.Args[1], Payload: p.Args[3],
+		Priority: queue.Normal, Background: true, RunAt: sec * 1000,
+	})
+}
+
+// maxEpoch is the last second of the year 9999.
+const maxEpoch = 253402300799
+
+func (c *conn) submitSched(int64, *wire.Packet) error {
+	c.error(wire.CodeInvalidCommand, "SUBMIT_JOB_SCHED is not served; use SUBMIT_JOB_EPOCH")
+	return nil
+}
+
+func (c *conn) submit(now int64, sub *queue.Submission) error {
+	s := c.s
+	if err := checkFunction(sub.Function); err != nil {
+		c.error(wire.CodeInvalidFunction, err.Error())
+		return nil
+	}
+	if len(sub.Unique) > wire.MaxUnique {
+		c.error(wire.CodeTooLarge, fmt.Sprintf("unique of %d bytes, at most %d", len(sub.Unique), wire.MaxUnique))
+		return nil
+	}
+	if s.draining {
+		c.error(wire.CodeShutdown, "the server is shutting down")
+		return nil
+	}
+	if sub.RunAt != 0 && sub.RunAt <= now {
+		sub.RunAt = 0
+	}
+	if !sub.Background {
+		sub.Client = c.peer
+	}
+	sub.Hold = s.commit != nil && sub.Background
+	got, err := s.q.Submit(now, sub)
+	if err != nil {
+		text := err.Error()
+		if errors.Is(err, queue.ErrFull) {
+			text = "Job queue is full" // gearmand's words: clients compare them
+		}
+		c.error(wire.CodeQueueError, text)
+		return nil
+	}
+	if s.debug {
+		c.noteSubmit(&got, sub)
+	}
+	if sub.Hold && (got.Fresh || got.Promoted) {
+		s.commit.add(got.Job)
+	}
+	if s.commit != nil && s.commit.reply(c, got.Job) {
+		return nil
+	}
+	var buf [wire.MaxHandle]byte
+	c.send(wire.JobCreated, got.Job.AppendHandle(buf[:0]))
+	return nil
+}
+
+func (c *conn) noteSubmit(got *queue.Submitted, sub *queue.Submission) {
+	msg := "submitted"
+	if !got.Fresh {
+		msg = "coalesced"
+	}
+	c.s.note(slog.LevelDebug, msg, append(jobAttrs(got.Job),
+		slog.String("client", c.addr), slog.String("priority", sub.Priority.String()),
+		slog.Bool("background", sub.Background), slog.Int("size", len(sub.Payload)))...)
+}
+
+var digits = [2][]byte{{'0'}, {'1'}}
+
+func (c *conn) getStatus(_ int64, p *wire.Packet) error {
+	j := c.s.q.Lookup(p.Args[0])
+	known, running, num, den := statusArgs(j)
+	c.send(wire.StatusRes, p.Args[0], known, running, num, den)
+	return nil
+}
+
+// getStatusUnique answers with the unique in the handle's place, as gearmand.
+func (c *conn) getStatusUnique(_ int64, p *wire.Packet) error {
+	j := c.s.q.ByUnique(p.Args[0])
+	known, running, num, den := statusArgs(j)
+	clients := digits[0]
+	if j != nil {
+		clients = strconv.AppendInt(nil, int64(j.NumWaiters()), 10)
+	}
+	c.send(wire.StatusResUnique, p.Args[0], known, running, num, den, clients)
+	return nil
+}
+
+func statusArgs(j *queue.Job) (known, running, num, den []byte) {
+	if j == nil {
+		return digits[0], digits[0], digits[0], digits[0]
+	}
+	running = digits[0]
+	if j.Worker() != nil {
+		running = digits[1]
+	}
+	n, d := j.Status()
+	return digits[1], running, strconv.AppendInt(nil, n, 10), strconv.AppendInt(nil, d, 10)
+}

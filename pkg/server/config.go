@@ -1,0 +1,106 @@
+package server
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"gm/pkg/store"
+	"gm/pkg/wire"
+)
+
+// Defaults of Config's fields.
+const (
+	DefaultMaxOutbox    = 2*wire.DefaultMaxPayload + 1<<20
+	DefaultKeepAlive    = 30 * time.Second
+	DefaultUserTimeout  = 60 * time.Second
+	DefaultDrainTimeout = 30 * time.Second
+	DefaultJobRetries   = 10
+	DefaultWakeups      = 1
+	DefaultWakeAfter    = 50 * time.Millisecond
+)
+
+// Config says how a Server works. The zero value is a server in memory with
+// the defaults; where 0 means something of its own, the field says so.
+type Config struct {
+	// Version is what the admin command version answers.
+	Version string
+	// Host stands in job handles (H:<host>:<n>); the system's name if empty.
+	Host string
+
+	// JobRetries is how often a job may lose its worker, or run out of its
+	// worker's time, and go back to the queue. Negative is for ever, nil is
+	// DefaultJobRetries.
+	JobRetries *int
+	// RoundRobin takes functions of one priority in turn instead of in the
+	// order in which the worker named them.
+	RoundRobin bool
+	// Wakeups is how many sleeping workers a ready job wakes: nil is
+	// DefaultWakeups, 0 all of them.
+	Wakeups *int
+
+	// Store keeps background jobs; nil is memory, which keeps nothing.
+	Store store.Store
+	// StoreName is what logs and statistics call the store.
+	StoreName string
+
+	// MaxPayload is the largest payload in bytes, wire.DefaultMaxPayload if 0.
+	MaxPayload int
+	// MaxOutbox is how many bytes may wait for a peer before it is dropped.
+	// It is at least twice MaxPayload, so that one result always fits.
+	MaxOutbox int
+
+	// KeepAlive is the idle time after which TCP asks whether a peer is still
+	// there; 0 is DefaultKeepAlive, negative turns it off.
+	KeepAlive time.Duration
+	// UserTimeout is how long TCP waits for sent bytes to be acknowledged
+	// (Linux only); 0 is DefaultUserTimeout, negative leaves it to the system.
+	UserTimeout time.Duration
+
+	// Logger gets a line a change of state, and at debug level a line a step
+	// of a job's life. nil discards.
+	Logger *slog.Logger
+	// Trace gets a line a packet. nil is off.
+	Trace *wire.Tracer
+}
+
+// withDefaults returns c with its defaults filled in.
+func (c Config) withDefaults() Config {
+	if c.Version == "" {
+		c.Version = "unknown"
+	}
+	if c.Host == "" {
+		c.Host, _ = os.Hostname()
+	}
+	if c.Host == "" {
+		c.Host = "localhost"
+	}
+	if c.JobRetries == nil {
+		c.JobRetries = ptr(DefaultJobRetries)
+	}
+	if c.Wakeups == nil {
+		c.Wakeups = ptr(DefaultWakeups)
+	}
+	if c.Store == nil {
+		c.Store, c.StoreName = store.Memory{}, "memory"
+	}
+	if c.MaxPayload <= 0 {
+		c.MaxPayload = wire.DefaultMaxPayload
+	}
+	if c.MaxOutbox <= 0 {
+		c.MaxOutbox = DefaultMaxOutbox
+	}
+	c.MaxOutbox = max(c.MaxOutbox, 2*c.MaxPayload+1<<20)
+	if c.KeepAlive == 0 {
+		c.KeepAlive = DefaultKeepAlive
+	}
+	if c.UserTimeout == 0 {
+		c.UserTimeout = DefaultUserTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func ptr[T any](v T) *T { return &v }

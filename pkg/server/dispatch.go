@@ -1,0 +1,160 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"gm/pkg/queue"
+	"gm/pkg/wire"
+)
+
+// handlers is what the server does with each packet. A handler runs under the
+// server's lock; an error closes the connection.
+var handlers = [...]func(c *conn, now int64, p *wire.Packet) error{
+	wire.EchoReq:           (*conn).echo,
+	wire.OptionReq:         (*conn).option,
+	wire.SetClientID:       (*conn).setID,
+	wire.AllYours:          (*conn).ignore,
+	wire.SubmitJob:         (*conn).submitJob,
+	wire.SubmitJobBG:       (*conn).submitJob,
+	wire.SubmitJobHigh:     (*conn).submitJob,
+	wire.SubmitJobHighBG:   (*conn).submitJob,
+	wire.SubmitJobLow:      (*conn).submitJob,
+	wire.SubmitJobLowBG:    (*conn).submitJob,
+	wire.SubmitJobSched:    (*conn).submitSched,
+	wire.SubmitJobEpoch:    (*conn).submitEpoch,
+	wire.SubmitReduceJob:   (*conn).submitReduce,
+	wire.SubmitReduceJobBG: (*conn).submitReduce,
+	wire.GetStatus:         (*conn).getStatus,
+	wire.GetStatusUnique:   (*conn).getStatusUnique,
+	wire.CanDo:             (*conn).canDo,
+	wire.CanDoTimeout:      (*conn).canDo,
+	wire.CantDo:            (*conn).cantDo,
+	wire.ResetAbilities:    (*conn).resetAbilities,
+	wire.PreSleep:          (*conn).preSleep,
+	wire.GrabJob:           (*conn).grab,
+	wire.GrabJobUniq:       (*conn).grab,
+	wire.GrabJobAll:        (*conn).grab,
+	wire.WorkData:          (*conn).workPart,
+	wire.WorkWarning:       (*conn).workPart,
+	wire.WorkStatus:        (*conn).workStatus,
+	wire.WorkComplete:      (*conn).workComplete,
+	wire.WorkFail:          (*conn).workFail,
+	wire.WorkException:     (*conn).workException,
+}
+
+func (c *conn) dispatch(now int64, p *wire.Packet) error {
+	if p.Magic != wire.Request || !p.Type.Goes(wire.Request) {
+		return fmt.Errorf("%w: %v %v is not for a server", wire.ErrMalformed, p.Magic, p.Type)
+	}
+	return handlers[p.Type](c, now, p)
+}
+
+func (c *conn) ignore(int64, *wire.Packet) error { return nil }
+
+func (c *conn) echo(_ int64, p *wire.Packet) error {
+	c.send(wire.EchoRes, p.Args[0])
+	return nil
+}
+
+func (c *conn) option(_ int64, p *wire.Packet) error {
+	if string(p.Args[0]) != "exceptions" {
+		c.error(wire.CodeUnknownOption, fmt.Sprintf("unknown option %q", p.Args[0]))
+		return nil
+	}
+	c.exceptions = true
+	c.send(wire.OptionRes, p.Args[0])
+	return nil
+}
+
+func (c *conn) setID(_ int64, p *wire.Packet) error {
+	id := string(p.Args[0])
+	for _, b := range []byte(id) {
+		if b <= ' ' || b == 0x7f {
+			c.error(wire.CodeInvalidArgument, fmt.Sprintf("client id %q contains white space", id))
+			return nil
+		}
+	}
+	if len(id) > maxClientID {
+		c.error(wire.CodeTooLarge, fmt.Sprintf("client id of %d bytes, at most %d", len(id), maxClientID))
+		return nil
+	}
+	if id == "" {
+		id = "-"
+	}
+	c.id = id
+	return nil
+}
+
+const (
+	maxClientID = 1024
+	maxFunction = 1024
+)
+
+// checkFunction refuses names that the admin protocol could not show.
+func checkFunction(name []byte) error {
+	switch {
+	case len(name) == 0:
+		return errors.New("empty function name")
+	case len(name) > maxFunction:
+		return fmt.Errorf("function name of %d bytes, at most %d", len(name), maxFunction)
+	}
+	for _, b := range name {
+		if b == '\n' || b == '\r' {
+			return fmt.Errorf("line end in function name %q", name)
+		}
+	}
+	return nil
+}
+
+// sink is the Server as the queue sees it. Its methods are called under the
+// server's lock, in the middle of a turn.
+type sink Server
+
+// Wake sends a sleeping worker NOOP.
+func (k *sink) Wake(p *queue.Peer) {
+	p.Owner.(*conn).send(wire.Noop)
+}
+
+// Requeued logs that a job has lost its worker.
+func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
+	s := (*Server)(k)
+	if !s.debug {
+		return
+	}
+	attrs := append(jobAttrs(j), slog.String("why", why.String()), slog.Int("attempts", j.Attempts()))
+	if p != nil {
+		attrs = append(attrs, slog.String("worker", p.Owner.(*conn).addr))
+	}
+	s.note(slog.LevelDebug, "requeued", attrs...)
+}
+
+// Ended is called for each job that leaves the queue. Who waits for a job that
+// ends without its worker's word is told WORK_FAIL here.
+func (k *sink) Ended(j *queue.Job, why queue.Reason) {
+	s := (*Server)(k)
+	switch why {
+	case queue.Exhausted, queue.Cancelled, queue.Purged:
+		var buf [wire.MaxHandle]byte
+		handle := j.AppendHandle(buf[:0])
+		for p := range j.Waiters {
+			p.Owner.(*conn).send(wire.WorkFail, handle)
+		}
+	}
+	if s.commit != nil && j.Journaled() {
+		s.commit.done(j)
+	}
+	level := slog.LevelDebug
+	if why == queue.Exhausted {
+		level = slog.LevelWarn
+	}
+	if s.debug || level > slog.LevelDebug {
+		s.note(level, "ended", append(jobAttrs(j),
+			slog.String("why", why.String()), slog.Int("attempts", j.Attempts()))...)
+	}
+}
+
+func jobAttrs(j *queue.Job) []slog.Attr {
+	return []slog.Attr{slog.String("job", j.Handle()), slog.String("function", j.Function().Name())}
+}

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Shutdown stops the server gracefully: it takes no more connections and no
+// more jobs, and returns when the jobs that can still end have ended and their
+// clients have been told, or when ctx is done. Then everything is closed.
+//
+// Jobs that are running end. Of those that wait, a server in memory goes on
+// handing out what its workers can do, because they would be lost; a server
+// with a store keeps them for its next start.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	if !s.draining {
+		s.draining = true
+		s.note(slog.LevelInfo, "draining", slog.Int("jobs", s.q.Len()))
+		s.closeListeners()
+	}
+	s.endTurn(nil)
+
+	var err error
+	select {
+	case <-s.drained:
+	case <-s.ended:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if cerr := s.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// checkDrained closes drained when there is nothing left to wait for. The lock
+// is held.
+func (s *Server) checkDrained() {
+	select {
+	case <-s.drained:
+		return
+	default:
+	}
+	for _, f := range s.q.Snapshot(time.Now().UnixMilli()) {
+		if f.Running > 0 || s.handsOut() && !f.Paused && f.Workers > 0 && f.Waiting() > 0 {
+			return
+		}
+	}
+	close(s.drained)
+}
+
+// handsOut reports whether workers get jobs. The lock is held.
+func (s *Server) handsOut() bool { return !s.draining || s.commit == nil }
+
+// Close stops the server at once: connections are closed, jobs that run are
+// left to their workers. What was acknowledged is in the store when it
+// returns; without a store it is gone.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		s.wg.Wait()
+		return nil
+	}
+	s.closed, s.draining = true, true
+	s.closeListeners()
+	jobs := s.q.Len()
+	conns := s.connsInOrder()
+	close(s.ended)
+	s.endTurn(nil)
+
+	for _, c := range conns {
+		go c.hangUp()
+	}
+	s.wg.Wait()
+	s.timer.Stop()
+	err := s.cfg.Store.Close()
+	attrs := []any{"jobs", jobs}
+	if jobs > 0 && s.commit == nil {
+		s.log.Warn("stopped; what was waiting in memory is lost", attrs...)
+	} else {
+		s.log.Info("stopped", attrs...)
+	}
+	return err
+}
+
+func (s *Server) closeListeners() {
+	for l := range s.ls {
+		l.Close()
+		delete(s.ls, l)
+	}
+}
+
+// verbosity returns the log level in gearmand's words.
+func (s *Server) verbosity() string {
+	for _, v := range []struct {
+		level slog.Level
+		name  string
+	}{{slog.LevelDebug, "DEBUG"}, {slog.LevelInfo, "INFO"}, {slog.LevelWarn, "WARNING"}} {
+		if s.log.Enabled(context.Background(), v.level) {
+			return v.name
+		}
+	}
+	return "ERROR"
+}

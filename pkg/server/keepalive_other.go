@@ -1,0 +1,11 @@
+//go:build !linux
+
+package server
+
+import (
+	"net"
+	"time"
+)
+
+// setUserTimeout does nothing: only Linux has TCP_USER_TIMEOUT.
+func setUserTimeout(*net.TCPConn, time.Duration) error { return nil }

@@ -1,0 +1,304 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"gm/pkg/queue"
+	"gm/pkg/store"
+	"gm/pkg/wire"
+)
+
+// ErrClosed is returned by Serve and ServeConn once the server has been shut
+// down or closed.
+var ErrClosed = errors.New("server closed")
+
+// Server is one job server. All its methods may be called by any goroutine.
+type Server struct {
+	// Set by New and not changed.
+	cfg     Config
+	log     *slog.Logger
+	debug   bool
+	started time.Time
+	limits  wire.Limits
+	commit  *committer // nil if there is nothing to commit to
+
+	mu       sync.Mutex // guards the queue and what follows
+	q        *queue.Queue
+	conns    map[*conn]struct{}
+	ls       map[net.Listener]struct{}
+	timer    *time.Timer
+	armed    int64   // when timer fires, Unix milliseconds; 0 if it does not
+	dirty    []*conn // outboxes to flush after the turn
+	notes    []note  // log lines to write after the turn
+	draining bool
+	closed   bool
+	shutdown func(graceful bool) // see OnShutdown
+
+	ended   chan struct{} // closed by Close
+	drained chan struct{} // closed when a drain has nothing left to wait for
+	wg      sync.WaitGroup
+}
+
+// note is a log line that waits for the end of the turn.
+type note struct {
+	level slog.Level
+	msg   string
+	attrs []slog.Attr
+}
+
+// New returns a server. If the configuration has a store, the jobs that it
+// keeps are in the queue when New returns; the server owns the store from
+// then on.
+func New(cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg:     cfg,
+		log:     cfg.Logger,
+		debug:   cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
+		started: time.Now(),
+		limits:  wire.Limits{MaxPayload: cfg.MaxPayload},
+		conns:   make(map[*conn]struct{}),
+		ls:      make(map[net.Listener]struct{}),
+		ended:   make(chan struct{}),
+		drained: make(chan struct{}),
+	}
+	s.q = queue.New(queue.Config{
+		Host:       cfg.Host,
+		FirstSeq:   firstSeq(s.started),
+		JobRetries: *cfg.JobRetries,
+		RoundRobin: cfg.RoundRobin,
+		Wakeups:    *cfg.Wakeups,
+		WakeAfter:  DefaultWakeAfter.Milliseconds(),
+	}, (*sink)(s))
+	s.timer = time.AfterFunc(time.Hour, s.tick)
+	s.timer.Stop()
+	if _, memory := cfg.Store.(store.Memory); !memory {
+		if err := s.restore(); err != nil {
+			return nil, err
+		}
+		s.commit = newCommitter(s, cfg.Store)
+		s.wg.Go(s.commit.run)
+	}
+	return s, nil
+}
+
+// firstSeq returns a number from which on job numbers do not repeat those of
+// an earlier life of this server: it leaves room for four million jobs a
+// second since then.
+func firstSeq(now time.Time) uint64 { return uint64(now.UnixMilli()) << 12 }
+
+func (s *Server) restore() error {
+	now := time.Now().UnixMilli()
+	n := 0
+	err := s.cfg.Store.Replay(context.Background(), func(r *store.Record) error {
+		j, err := s.q.Restore(now, r)
+		if err == nil {
+			j.SetJournaled(true)
+			n++
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("replay %s: %w", s.cfg.StoreName, err)
+	}
+	s.log.Info("restored", "store", s.cfg.StoreName, "jobs", n)
+	s.arm()
+	return nil
+}
+
+// OnShutdown sets what the admin command shutdown calls, in a goroutine of its
+// own, with true if it is to be graceful. Without it the command is refused.
+func (s *Server) OnShutdown(f func(graceful bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shutdown = f
+}
+
+// Serve accepts connections from l until l fails or the server is shut down;
+// then it returns ErrClosed. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	s.mu.Lock()
+	if s.closed || s.draining {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.ls[l] = struct{}{}
+	s.mu.Unlock()
+	s.log.Info("listening", "addr", l.Addr().String())
+
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.start(nc)
+			continue
+		}
+		if s.isClosing() {
+			return ErrClosed
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) && !isTemporary(err) {
+			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+		}
+		// Out of file descriptors or memory: the others' leaving mends it.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.log.Warn("accept", "addr", l.Addr().String(), "err", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-s.ended:
+			return ErrClosed
+		}
+	}
+}
+
+func isTemporary(err error) bool {
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary()
+}
+
+// start serves a connection in a goroutine of its own.
+func (s *Server) start(nc net.Conn) {
+	c := s.admit(nc)
+	if c == nil {
+		nc.Close()
+		return
+	}
+	go c.serve()
+}
+
+// ServeConn serves one connection and returns when it has ended. It closes nc.
+func (s *Server) ServeConn(nc net.Conn) error {
+	c := s.admit(nc)
+	if c == nil {
+		nc.Close()
+		return ErrClosed
+	}
+	c.serve()
+	return nil
+}
+
+// admit registers a connection; nil if the server takes no more. The caller
+// must call serve.
+func (s *Server) admit(nc net.Conn) *conn {
+	s.tune(nc)
+	c := newConn(s, nc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.draining {
+		return nil
+	}
+	c.peer = s.q.NewPeer(c)
+	s.conns[c] = struct{}{}
+	s.wg.Add(1)
+	return c
+}
+
+// tune sets what the system should do to notice a dead peer.
+func (s *Server) tune(nc net.Conn) {
+	t, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if s.cfg.KeepAlive > 0 {
+		err := t.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: true, Idle: s.cfg.KeepAlive, Interval: max(s.cfg.KeepAlive/3, time.Second), Count: 3,
+		})
+		if err != nil {
+			s.log.Debug("set keepalive", "peer", nc.RemoteAddr().String(), "err", err)
+		}
+	} else {
+		t.SetKeepAlive(false) //nolint:errcheck // the connection shows it soon enough
+	}
+	if s.cfg.UserTimeout > 0 {
+		if err := setUserTimeout(t, s.cfg.UserTimeout); err != nil {
+			s.log.Debug("set user timeout", "peer", nc.RemoteAddr().String(), "err", err)
+		}
+	}
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || s.draining
+}
+
+// Snapshot returns the state of the queue as it is now.
+func (s *Server) Snapshot() queue.Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.q.Snapshot(time.Now().UnixMilli())
+}
+
+// endTurn ends a turn that began with mu.Lock: it gives the lock back and then
+// writes what the turn owes to connections and to the log. spare is room for
+// the next turn's list, and returned for reuse.
+func (s *Server) endTurn(spare []*conn) []*conn {
+	s.arm()
+	if s.draining {
+		s.checkDrained()
+	}
+	dirty, notes := s.dirty, s.notes
+	s.dirty, s.notes = spare[:0], nil
+	for _, c := range dirty {
+		c.dirty = false
+	}
+	if s.commit != nil {
+		s.commit.wake()
+	}
+	s.mu.Unlock()
+	for i, c := range dirty {
+		c.out.flush()
+		if c.doomed.Load() {
+			c.sock.Close()
+		}
+		dirty[i] = nil
+	}
+	for _, n := range notes {
+		s.log.LogAttrs(context.Background(), n.level, n.msg, n.attrs...)
+	}
+	return dirty
+}
+
+// note keeps a log line for the end of the turn. Nothing is logged under the
+// lock: a log that blocks must not stop the queue.
+func (s *Server) note(level slog.Level, msg string, attrs ...slog.Attr) {
+	s.notes = append(s.notes, note{level, msg, attrs})
+}
+
+// arm sets the timer to the queue's next deadline.
+func (s *Server) arm() {
+	at, ok := s.q.Next()
+	switch {
+	case !ok || s.closed:
+		if s.armed != 0 {
+			s.timer.Stop()
+			s.armed = 0
+		}
+	case at != s.armed:
+		s.armed = at
+		wait := at - time.Now().UnixMilli()
+		// A clock that is set back must not keep due jobs waiting for long.
+		s.timer.Reset(time.Duration(min(max(wait, 0), 60_000)) * time.Millisecond)
+	}
+}
+
+// tick is the timer's turn.
+func (s *Server) tick() {
+	s.mu.Lock()
+	s.armed = 0
+	if !s.closed {
+		s.q.Tick(time.Now().UnixMilli())
+	}
+	s.endTurn(nil)
+}

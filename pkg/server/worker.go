@@ -1,0 +1,172 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strconv"
+
+	"gm/pkg/queue"
+	"gm/pkg/wire"
+)
+
+func (c *conn) canDo(now int64, p *wire.Packet) error {
+	if err := checkFunction(p.Args[0]); err != nil {
+		c.error(wire.CodeInvalidFunction, err.Error())
+		return nil
+	}
+	var timeout int64
+	if p.Type == wire.CanDoTimeout {
+		ms, err := strconv.ParseInt(string(p.Args[1]), 10, 64)
+		if err != nil || ms < 0 {
+			c.error(wire.CodeInvalidArgument, fmt.Sprintf("timeout %q is not a number of milliseconds", p.Args[1]))
+			return nil
+		}
+		timeout = ms
+	}
+	c.s.q.CanDo(now, c.peer, p.Args[0], timeout)
+	return nil
+}
+
+func (c *conn) cantDo(_ int64, p *wire.Packet) error {
+	c.s.q.CantDo(c.peer, p.Args[0])
+	return nil
+}
+
+func (c *conn) resetAbilities(int64, *wire.Packet) error {
+	c.s.q.ResetAbilities(c.peer)
+	return nil
+}
+
+func (c *conn) preSleep(now int64, _ *wire.Packet) error {
+	c.s.q.PreSleep(now, c.peer)
+	return nil
+}
+
+// grab gives the worker a job, or NO_JOB.
+func (c *conn) grab(now int64, p *wire.Packet) error {
+	var j *queue.Job
+	if c.s.handsOut() {
+		j = c.s.q.Grab(now, c.peer)
+	}
+	if j == nil {
+		c.send(wire.NoJob)
+		return nil
+	}
+	if c.s.debug {
+		c.s.note(slog.LevelDebug, "assigned", append(jobAttrs(j), slog.String("worker", c.addr))...)
+	}
+	var buf [wire.MaxHandle]byte
+	handle, function := j.AppendHandle(buf[:0]), []byte(j.Function().Name())
+	switch {
+	case p.Type == wire.GrabJob:
+		c.sendShared(wire.JobAssign, j.Payload(), handle, function)
+	case p.Type == wire.GrabJobAll && len(j.Reducer()) > 0:
+		c.sendShared(wire.JobAssignAll, j.Payload(), handle, function, j.Unique(), j.Reducer())
+	default:
+		c.sendShared(wire.JobAssignUniq, j.Payload(), handle, function, j.Unique())
+	}
+	return nil
+}
+
+// held returns the job that the packet is about, if the worker has it. If not,
+// the worker is told.
+func (c *conn) held(p *wire.Packet) *queue.Job {
+	if j := c.s.q.Held(c.peer, p.Args[0]); j != nil {
+		return j
+	}
+	c.error(wire.CodeJobNotFound, fmt.Sprintf("%v: job %q is not this connection's", p.Type, p.Args[0]))
+	return nil
+}
+
+// workPart passes data and warnings on.
+func (c *conn) workPart(_ int64, p *wire.Packet) error {
+	if j := c.held(p); j != nil {
+		c.forward(j, p)
+	}
+	return nil
+}
+
+func (c *conn) workStatus(_ int64, p *wire.Packet) error {
+	j := c.held(p)
+	if j == nil {
+		return nil
+	}
+	// What is no number counts as 0 but reaches the clients as it is.
+	num, _ := strconv.ParseInt(string(p.Args[1]), 10, 64)
+	den, _ := strconv.ParseInt(string(p.Args[2]), 10, 64)
+	c.s.q.SetStatus(j, num, den)
+	c.forward(j, p)
+	return nil
+}
+
+func (c *conn) workComplete(now int64, p *wire.Packet) error {
+	if c.afterException(p) {
+		return nil
+	}
+	if j := c.held(p); j != nil {
+		c.forward(j, p)
+		c.s.q.Complete(now, j)
+	}
+	return nil
+}
+
+func (c *conn) workFail(now int64, p *wire.Packet) error {
+	if c.afterException(p) {
+		return nil
+	}
+	if j := c.held(p); j != nil {
+		c.forward(j, p)
+		c.s.q.Fail(now, j)
+	}
+	return nil
+}
+
+// workException ends the job: clients that asked for exceptions get it, the
+// others a WORK_FAIL.
+func (c *conn) workException(now int64, p *wire.Packet) error {
+	j := c.held(p)
+	if j == nil {
+		return nil
+	}
+	for w := range j.Waiters {
+		client := w.Owner.(*conn)
+		if client.exceptions {
+			client.send(p.Type, p.Args[0], p.Args[1])
+		} else {
+			client.send(wire.WorkFail, p.Args[0])
+		}
+	}
+	c.raised = append(c.raised[:0], p.Args[0]...)
+	c.s.q.Fail(now, j)
+	return nil
+}
+
+// afterException reports whether p ends a job that this connection has just
+// ended with an exception. Perl's and libgearman's workers send both and die
+// of an ERROR here.
+func (c *conn) afterException(p *wire.Packet) bool {
+	again := len(c.raised) > 0 && bytes.Equal(c.raised, p.Args[0])
+	c.raised = c.raised[:0]
+	return again
+}
+
+// forward passes a worker's packet on to everybody who waits for the job. A
+// large payload is copied once for all of them.
+func (c *conn) forward(j *queue.Job, p *wire.Packet) {
+	n := p.Type.NumArgs()
+	last := p.Args[n-1]
+	if len(last) < shareFrom {
+		for w := range j.Waiters {
+			w.Owner.(*conn).send(p.Type, p.Args[:n]...)
+		}
+		return
+	}
+	var kept []byte
+	for w := range j.Waiters {
+		if kept == nil {
+			kept = append(kept, last...)
+		}
+		w.Owner.(*conn).sendShared(p.Type, kept, p.Args[:n-1]...)
+	}
+}
