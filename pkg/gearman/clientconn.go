@@ -1,0 +1,442 @@
+package gearman
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+
+	"gm/pkg/wire"
+)
+
+const (
+	// maxUnwritten is how much may wait for the writer before those who add to
+	// it wait too, in bytes. One payload may go over it.
+	maxUnwritten = 1 << 20
+	// copyBelow is the payload that is copied into the writer's buffer rather
+	// than written from where it lies.
+	copyBelow = 32 << 10
+	// maxHandle is the longest handle that is believed, in bytes. It is over
+	// PROTOCOL's 63 as not every server minds it.
+	maxHandle = 255
+)
+
+// clientConn is a client's connection to one server.
+//
+// A server answers submissions in their order, with JOB_CREATED or ERROR; so
+// the oldest that waits gets the next. The same holds for each other kind of
+// question, but answers of two kinds may overtake each other.
+type clientConn struct {
+	*stream
+	home *clientServer
+
+	mu        sync.Mutex
+	err       error // why it ended or ends
+	said      error // what the server's last ERROR said that answered nothing
+	submitted fifo[*attempt]
+	jobs      map[Handle]*audience
+	options   int // OPTION_REQs that wait
+	statuses  fifo[*question]
+	uniques   fifo[*question]
+	echoes    fifo[*question]
+
+	// What waits for the writer, in order: segments of packets, and payloads
+	// that are written from where they lie. unwritten is their size.
+	segments  net.Buffers
+	open      bool // the last segment may be appended to
+	unwritten int
+	room      chan struct{} // closed when the writer has taken all
+
+	work chan struct{} // tells the writer that there is something
+	dead chan struct{} // closed when the reader has ended
+}
+
+// audience are the attempts that wait for one job, by the order of their
+// submission. A server sends each packet of a job once for every submission:
+// the copies go around.
+type audience struct {
+	attempts []*attempt
+	turn     int
+}
+
+// question is a request that is answered by one packet.
+type question struct {
+	about  string // handle or unique
+	done   chan struct{}
+	status Status
+	data   []byte
+	err    error
+}
+
+func newClientConn(home *clientServer, st *stream) *clientConn {
+	c := &clientConn{
+		stream: st, home: home,
+		jobs: make(map[Handle]*audience),
+		room: make(chan struct{}),
+		work: make(chan struct{}, 1),
+		dead: make(chan struct{}),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.options++
+	c.putLocked(wire.OptionReq, []byte("exceptions"))
+	return c
+}
+
+// submit sends a task. The error is that of a task that was not sent.
+func (c *clientConn) submit(r *Running) error {
+	typ, args := r.task.packet(c.home.client.opts.MaxUnique)
+	return c.put(r.ctx, func() {
+		a := &attempt{conn: c, running: r, background: r.task.Background}
+		c.submitted.push(a)
+		r.begin(a)
+	}, typ, args...)
+}
+
+// ask sends a question and waits for its answer.
+func (c *clientConn) ask(ctx context.Context, in *fifo[*question], about string, typ wire.Type, arg []byte) (*question, error) {
+	q := &question{about: about, done: make(chan struct{})}
+	if err := c.put(ctx, func() { in.push(q) }, typ, arg); err != nil {
+		return nil, err
+	}
+	select {
+	case <-q.done:
+		return q, q.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// put adds a packet to what is to be written, and calls expect in the same
+// step. It waits for room.
+func (c *clientConn) put(ctx context.Context, expect func(), typ wire.Type, args ...[]byte) error {
+	for {
+		c.mu.Lock()
+		if c.err != nil {
+			defer c.mu.Unlock()
+			return c.err
+		}
+		if err := ctx.Err(); err != nil {
+			c.mu.Unlock()
+			return context.Cause(ctx)
+		}
+		if c.unwritten < maxUnwritten {
+			c.putLocked(typ, args...)
+			expect()
+			c.mu.Unlock()
+			return nil
+		}
+		room := c.room
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-c.dead:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (c *clientConn) putLocked(typ wire.Type, args ...[]byte) {
+	c.traceSent(typ, args)
+	payload := args[len(args)-1]
+	if !c.open {
+		c.segments, c.open = append(c.segments, nil), true
+	}
+	tail := &c.segments[len(c.segments)-1]
+	before := len(*tail)
+	if len(payload) < copyBelow {
+		*tail = wire.Append(*tail, wire.Request, typ, args...)
+		c.unwritten += len(*tail) - before
+	} else {
+		size := len(args) - 1
+		for _, a := range args {
+			size += len(a)
+		}
+		*tail = wire.AppendHeader(*tail, wire.Request, typ, size)
+		for _, a := range args[:len(args)-1] {
+			*tail = append(append(*tail, a...), 0)
+		}
+		c.unwritten += len(*tail) - before + len(payload)
+		c.segments, c.open = append(c.segments, payload), false
+	}
+	select {
+	case c.work <- struct{}{}:
+	default:
+	}
+}
+
+// writeLoop writes what was put. It ends with the reader.
+func (c *clientConn) writeLoop() {
+	for {
+		select {
+		case <-c.work:
+		case <-c.dead:
+			return
+		}
+		c.mu.Lock()
+		segments := c.segments
+		c.segments, c.open, c.unwritten = nil, false, 0
+		close(c.room)
+		c.room = make(chan struct{})
+		c.mu.Unlock()
+		if _, err := segments.WriteTo(c.stream); err != nil {
+			c.hangUp(err)
+			return
+		}
+	}
+}
+
+// hangUp closes the connection; the reader does the rest.
+func (c *clientConn) hangUp(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+	c.nc.Close()
+}
+
+// readLoop takes the server's packets until the connection ends; then it ends
+// all that wait for it.
+func (c *clientConn) readLoop() {
+	var p wire.Packet
+	first := true
+	for {
+		err := c.next(&p)
+		if err == nil {
+			if first {
+				first = false
+				c.home.answered()
+			}
+			err = c.handle(&p)
+		}
+		if err != nil {
+			c.hangUp(err)
+			c.end()
+			return
+		}
+	}
+}
+
+// handle does what a packet asks for.
+func (c *clientConn) handle(p *wire.Packet) error {
+	switch p.Type {
+	case wire.JobCreated:
+		return c.onCreated(p)
+	case wire.WorkData, wire.WorkWarning, wire.WorkStatus:
+		c.onWork(p, false)
+	case wire.WorkComplete, wire.WorkFail, wire.WorkException:
+		c.onWork(p, true)
+	case wire.Error:
+		c.onError(&ServerError{Code: string(p.Args[0]), Text: string(p.Args[1])})
+	case wire.StatusRes:
+		return c.onStatus(&c.statuses, p)
+	case wire.StatusResUnique:
+		return c.onStatus(&c.uniques, p)
+	case wire.EchoRes:
+		return c.onEcho(p)
+	case wire.OptionRes:
+		c.mu.Lock()
+		c.options = max(0, c.options-1)
+		c.mu.Unlock()
+	case wire.Noop: // for workers; some servers send it to all
+	default:
+		return c.protocolError("%v to a client", p.Type)
+	}
+	return nil
+}
+
+func (c *clientConn) onCreated(p *wire.Packet) error {
+	if n := len(p.Args[0]); n == 0 || n > maxHandle {
+		return c.protocolError("JOB_CREATED with a handle of %d bytes", n)
+	}
+	h := Handle(p.Args[0])
+	c.mu.Lock()
+	a, ok := c.submitted.pop()
+	if !ok {
+		c.mu.Unlock()
+		return c.protocolError("JOB_CREATED %q that nobody has asked for", h)
+	}
+	if !a.background {
+		if c.jobs[h] == nil {
+			c.jobs[h] = new(audience)
+		}
+		c.jobs[h].attempts = append(c.jobs[h].attempts, a)
+	}
+	r := a.running
+	c.mu.Unlock()
+	c.home.client.remember(h, c.home)
+	if r != nil {
+		r.deliver(a, p)
+	}
+	return nil
+}
+
+// onWork passes a packet about a job on. One about a job that nobody waits for
+// is dropped: a worker may add a WORK_FAIL to its exception.
+func (c *clientConn) onWork(p *wire.Packet, last bool) {
+	h := Handle(p.Args[0])
+	c.mu.Lock()
+	var a *attempt
+	var r *Running
+	if job := c.jobs[h]; job != nil {
+		if a = job.next(last); a != nil {
+			r = a.running
+		}
+		if len(job.attempts) == 0 {
+			delete(c.jobs, h)
+		}
+	}
+	c.mu.Unlock()
+	if r != nil {
+		r.deliver(a, p)
+	}
+}
+
+// next returns whose turn it is. After the last packet it is nobody's again.
+func (j *audience) next(last bool) *attempt {
+	a := j.attempts[j.turn]
+	if last {
+		j.attempts = append(j.attempts[:j.turn], j.attempts[j.turn+1:]...)
+	} else {
+		j.turn++
+	}
+	if j.turn >= len(j.attempts) {
+		j.turn = 0
+	}
+	return a
+}
+
+// onError finds out what an ERROR answers. It does not say so itself.
+func (c *clientConn) onError(e *ServerError) {
+	c.mu.Lock()
+	if strings.EqualFold(e.Code, wire.CodeUnknownOption) && c.options > 0 {
+		c.options--
+		c.mu.Unlock()
+		return
+	}
+	if a, ok := c.submitted.pop(); ok {
+		r := a.running
+		c.mu.Unlock()
+		if r != nil {
+			r.fail(a, e)
+		}
+		return
+	}
+	defer c.mu.Unlock()
+	for _, waiting := range []*fifo[*question]{&c.statuses, &c.uniques, &c.echoes} {
+		if q, ok := waiting.pop(); ok {
+			q.err = e
+			close(q.done)
+			return
+		}
+	}
+	c.said = e
+}
+
+func (c *clientConn) onStatus(waiting *fifo[*question], p *wire.Packet) error {
+	about := string(p.Args[0])
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q, ok := waiting.pop()
+	if !ok || p.Type == wire.StatusRes && about != q.about {
+		return c.protocolError("%v about %.80q that nobody has asked for", p.Type, about)
+	}
+	q.status = Status{
+		Known:       string(p.Args[1]) == "1",
+		Running:     string(p.Args[2]) == "1",
+		Numerator:   number(p.Args[3]),
+		Denominator: number(p.Args[4]),
+	}
+	if p.Type == wire.StatusRes {
+		q.status.Handle = Handle(about)
+	} else {
+		q.status.Unique = q.about
+		q.status.Clients = int(number(p.Args[5]))
+	}
+	close(q.done)
+	return nil
+}
+
+func (c *clientConn) onEcho(p *wire.Packet) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q, ok := c.echoes.pop()
+	if !ok {
+		return c.protocolError("ECHO_RES that nobody has asked for")
+	}
+	q.data = bytes.Clone(p.Args[0])
+	close(q.done)
+	return nil
+}
+
+// end fails all that still wait, after the reader has stopped.
+func (c *clientConn) end() {
+	c.mu.Lock()
+	cause := c.err
+	if c.said != nil && !errors.Is(cause, ErrClosed) {
+		cause = c.said // the server said why it would close
+	}
+	attempts := c.submitted.all()
+	for _, job := range c.jobs {
+		attempts = append(attempts, job.attempts...)
+	}
+	questions := append(append(c.statuses.all(), c.uniques.all()...), c.echoes.all()...)
+	c.segments, c.jobs = nil, nil
+	running := make([]*Running, len(attempts))
+	for i, a := range attempts {
+		running[i] = a.running
+	}
+	c.mu.Unlock()
+	close(c.dead)
+	c.home.dropped(c, cause)
+
+	err := cause
+	if !errors.Is(cause, ErrClosed) {
+		err = lost(c.server, cause)
+	}
+	for i, a := range attempts {
+		if running[i] != nil {
+			running[i].fail(a, err)
+		}
+	}
+	for _, q := range questions {
+		q.err = err
+		close(q.done)
+	}
+}
+
+// fifo is a queue.
+type fifo[T any] struct {
+	items []T
+	head  int
+}
+
+func (f *fifo[T]) push(v T) { f.items = append(f.items, v) }
+
+func (f *fifo[T]) pop() (v T, ok bool) {
+	if f.head == len(f.items) {
+		return v, false
+	}
+	var zero T
+	v, f.items[f.head] = f.items[f.head], zero
+	f.head++
+	switch {
+	case f.head == len(f.items):
+		f.items, f.head = f.items[:0], 0
+	case f.head >= 64 && f.head > len(f.items)/2:
+		n := copy(f.items, f.items[f.head:])
+		clear(f.items[n:])
+		f.items, f.head = f.items[:n], 0
+	}
+	return v, true
+}
+
+// all empties the queue and returns what was in it.
+func (f *fifo[T]) all() []T {
+	rest := f.items[f.head:]
+	f.items, f.head = nil, 0
+	return rest
+}

@@ -1,0 +1,222 @@
+package gearman
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"gm/pkg/wire"
+)
+
+// link is what a slot has to one server: a connection, or the wish for one. Its
+// goroutine connects, reads, and connects again.
+type link struct {
+	slot   *slot
+	server Server
+
+	// Of the link's goroutine.
+	failures backoff // to connect, or connections that never answered
+
+	// Of the slot's goroutine.
+	grab     wire.Type   // how this server is asked for jobs
+	settled  *workerConn // on which it has answered grab
+	knowsAll bool        // it has once answered GRAB_JOB_ALL
+
+	// Guarded by slot.mu.
+	conn     *workerConn // nil while there is none
+	ready    bool        // there may be a job: ask
+	sleeping bool        // PRE_SLEEP was sent, and no NOOP has come
+	known    []ability   // as announced
+	version  int         // of known
+	retries  backoff     // jobs in a row that were given back
+	again    bool        // the connection was closed to give a job back
+}
+
+func newLink(s *slot, server Server) *link {
+	o := &s.worker.opts.Options
+	return &link{slot: s, server: server, grab: wire.GrabJobAll, failures: newBackoff(o), retries: newBackoff(o)}
+}
+
+// run keeps the link connected until the worker stops; a connection that is
+// there then is kept until the slot ends it.
+func (l *link) run() {
+	w := l.slot.worker
+	for w.stopping.Err() == nil {
+		st, err := dial(w.stopping, &w.opts.Options, l.server)
+		if err != nil {
+			w.missed(l.server, err)
+			pause(w.stopping, l.failures.next())
+			continue
+		}
+		l.serve(newWorkerConn(st, w.opts.MaxPayload))
+	}
+}
+
+// serve announces the worker's abilities and reads until the connection ends.
+func (l *link) serve(c *workerConn) {
+	w := l.slot.worker
+	known, version := w.abilities()
+	if err := announce(c, w.opts.ID, nil, known); err != nil {
+		c.finish(err)
+		w.missed(l.server, err)
+		pause(w.stopping, l.failures.next())
+		return
+	}
+	w.found(l.server)
+	var again time.Duration
+	if l.slot.linked(l, c, known, version) {
+		c.finish(l.read(c))
+		again = l.slot.unlinked(l, c)
+	} else {
+		c.finish(errHungUp)
+	}
+	close(c.dead)
+	w.dropped(l.server, c.err)
+	if again == 0 {
+		again = l.failures.next()
+	}
+	pause(w.stopping, again)
+}
+
+// read takes the server's packets until the connection ends.
+func (l *link) read(c *workerConn) error {
+	var p wire.Packet
+	for {
+		if err := c.next(&p); err != nil {
+			return err
+		}
+		l.failures.reset()
+		if err := l.handle(c, &p); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *link) handle(c *workerConn, p *wire.Packet) error {
+	switch p.Type {
+	case wire.Noop:
+		l.slot.woken(l)
+	case wire.NoJob:
+		l.slot.empty(l)
+		return c.answer(reply{typ: p.Type})
+	case wire.JobAssign, wire.JobAssignUniq, wire.JobAssignAll:
+		j, err := c.assigned(p)
+		if err != nil {
+			return err
+		}
+		return c.answer(reply{typ: p.Type, job: j})
+	case wire.Error:
+		return l.onError(c, &ServerError{Code: string(p.Args[0]), Text: string(p.Args[1])})
+	case wire.EchoRes, wire.OptionRes:
+	default:
+		return c.protocolError("%v to a worker", p.Type)
+	}
+	return nil
+}
+
+// answer passes an answer to GRAB_JOB to the slot.
+func (c *workerConn) answer(r reply) error {
+	select {
+	case c.replies <- r:
+		return nil
+	default:
+		return c.protocolError("%v without GRAB_JOB", r.typ)
+	}
+}
+
+// onError passes an ERROR to the slot if it may answer a GRAB_JOB. One about a
+// job's result says that the server has taken the job back, or that it does not
+// want a WORK_FAIL after a WORK_EXCEPTION.
+func (l *link) onError(c *workerConn, e *ServerError) error {
+	l.slot.worker.log().Debug("server refused", "server", l.server.String(), "code", e.Code, "text", e.Text)
+	if strings.EqualFold(e.Code, wire.CodeJobNotFound) {
+		return nil
+	}
+	select {
+	case c.refusals <- e:
+	default:
+	}
+	return nil
+}
+
+// announce tells a server the difference between what it knows and want, in one
+// write.
+func announce(c *workerConn, id string, known, want []ability) error {
+	return c.write(func(put putFunc) error {
+		if known == nil && id != "" {
+			put(wire.SetClientID, []byte(id))
+		}
+		for _, a := range missing(want, known) {
+			if a.timeout > 0 {
+				ms := (a.timeout + 999_999).Milliseconds()
+				put(wire.CanDoTimeout, []byte(a.name), strconv.AppendInt(nil, ms, 10))
+			} else {
+				put(wire.CanDo, []byte(a.name))
+			}
+		}
+		names := make(map[string]bool, len(want))
+		for _, a := range want {
+			names[a.name] = true
+		}
+		for _, a := range known {
+			if !names[a.name] {
+				put(wire.CantDo, []byte(a.name))
+			}
+		}
+		return nil
+	})
+}
+
+// missing returns those of list that are not in other.
+func missing(list, other []ability) []ability {
+	have := make(map[ability]bool, len(other))
+	for _, a := range other {
+		have[a] = true
+	}
+	var rest []ability
+	for _, a := range list {
+		if !have[a] {
+			rest = append(rest, a)
+		}
+	}
+	return rest
+}
+
+// ask asks for a job. A failure ends the connection.
+func (l *link) ask(c *workerConn) {
+	l.begin(c)
+	c.send(l.grab)
+}
+
+// begin makes ready to ask. A server that comes back may have become a newer one.
+func (l *link) begin(c *workerConn) {
+	if l.settled != nil && l.settled != c {
+		l.grab, l.settled = wire.GrabJobAll, nil
+	}
+	select {
+	case <-c.refusals: // it was about something else
+	default:
+	}
+}
+
+// settle notes that the server knows the way in which it was asked.
+func (l *link) settle(c *workerConn) {
+	l.settled = c
+	l.knowsAll = l.knowsAll || l.grab == wire.GrabJobAll
+}
+
+// stepDown is called when the server seems not to know the way in which it was
+// asked. It reports whether there is an older one; after the oldest it begins
+// anew, as it was not the packet then that the server disliked.
+func (l *link) stepDown() bool {
+	switch l.grab {
+	case wire.GrabJobAll:
+		l.grab = wire.GrabJobUniq
+	case wire.GrabJobUniq:
+		l.grab = wire.GrabJob
+	default:
+		l.grab = wire.GrabJobAll
+		return false
+	}
+	return true
+}

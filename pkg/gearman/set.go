@@ -1,0 +1,56 @@
+package gearman
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Set is a number of tasks that are done at the same time. It is for one
+// goroutine.
+type Set struct {
+	client  *Client
+	tasks   []*Task
+	results []*Result
+	errs    []error
+}
+
+// NewSet returns an empty set.
+func (c *Client) NewSet() *Set { return &Set{client: c} }
+
+// Add adds a task. It is submitted by Wait.
+func (s *Set) Add(t *Task) { s.tasks = append(s.tasks, t) }
+
+// Wait submits all tasks that were added since the last Wait, one after the
+// other without waiting for answers, and returns when all have ended. ctx ends
+// those that have not. The error joins those of the tasks, nil if all went
+// well.
+func (s *Set) Wait(ctx context.Context) error {
+	first := len(s.results)
+	running := make([]*Running, len(s.tasks)-first)
+	for i, t := range s.tasks[first:] {
+		r, err := s.client.StartAsync(ctx, t)
+		running[i] = r
+		s.results, s.errs = append(s.results, nil), append(s.errs, err)
+	}
+	var failed []error
+	for i, r := range running {
+		n := first + i
+		if r != nil {
+			<-r.done
+			s.results[n], s.errs[n] = r.result, r.err
+		}
+		if err := s.errs[n]; err != nil {
+			failed = append(failed, fmt.Errorf("task %d (%s): %w", n, s.tasks[n].Function, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Results returns the results of the tasks in the order of Add, nil for those
+// that have failed. It is valid after Wait.
+func (s *Set) Results() []*Result { return s.results }
+
+// Errors returns the errors of the tasks in the order of Add, nil for those
+// that went well. It is valid after Wait.
+func (s *Set) Errors() []error { return s.errs }

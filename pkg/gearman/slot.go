@@ -1,0 +1,375 @@
+package gearman
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"gm/pkg/wire"
+)
+
+// replyTimeout is how long a server may take to answer GRAB_JOB, not counting
+// the time in which a part of the answer arrives, before it counts as lost. The
+// slot can ask no other server meanwhile.
+const replyTimeout = 30 * time.Second
+
+// slot does one job at a time, for all servers in turn.
+type slot struct {
+	worker *Worker
+	n      int
+	jobs   context.Context // what job contexts descend from
+	links  []*link
+	wake   chan struct{} // something has changed; holds one
+
+	// Of the slot's goroutine.
+	turn    int         // the link to look at first
+	asked   *link       // the link that was asked with the last result, or nil
+	askedOn *workerConn // and where
+
+	mu       sync.Mutex
+	closed   bool                    // no more connections
+	job      *Job                    // that runs
+	cancel   context.CancelCauseFunc // ends its context
+	stopIdle context.CancelFunc      // ends Idle; nil while it does not run
+}
+
+func newSlot(w *Worker, n int, jobs context.Context) *slot {
+	s := &slot{worker: w, n: n, jobs: jobs, wake: make(chan struct{}, 1)}
+	for _, server := range w.opts.Servers {
+		s.links = append(s.links, newLink(s, server))
+	}
+	s.turn = n % len(s.links) // slots begin at different servers
+	return s
+}
+
+// run does jobs until the worker stops.
+func (s *slot) run() {
+	var linked sync.WaitGroup
+	for _, l := range s.links {
+		linked.Go(l.run)
+	}
+	defer linked.Wait()
+	defer s.goodbye()
+	for {
+		l, c := s.asked, s.askedOn
+		if l == nil {
+			if s.worker.stopping.Err() != nil {
+				return
+			}
+			s.awake()
+			s.announce()
+			if l, c = s.next(); l == nil || !s.worker.take() {
+				s.sleep()
+				continue
+			}
+			l.ask(c)
+		}
+		s.asked, s.askedOn = nil, nil
+		if j := s.await(l, c); j != nil {
+			s.do(l, c, j)
+		} else {
+			s.worker.giveBack()
+		}
+	}
+}
+
+// awake forgets changes that are about to be looked at.
+func (s *slot) awake() {
+	select {
+	case <-s.wake:
+	default:
+	}
+}
+
+// goodbye closes the connections that are there, all at once.
+func (s *slot) goodbye() {
+	s.mu.Lock()
+	s.closed = true
+	var conns []*workerConn
+	for _, l := range s.links {
+		if l.conn != nil {
+			conns = append(conns, l.conn)
+		}
+	}
+	s.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, c := range conns {
+		closing.Go(c.goodbye)
+	}
+	closing.Wait()
+}
+
+// announce tells the servers what has changed in the worker's functions.
+func (s *slot) announce() {
+	want, version := s.worker.abilities()
+	for _, l := range s.links {
+		s.mu.Lock()
+		c, known := l.conn, l.known
+		stale := c != nil && l.version != version
+		if stale {
+			l.known, l.version = want, version
+			l.ready = true // there may be jobs of a new function
+		}
+		s.mu.Unlock()
+		if stale {
+			announce(c, "", known, want) // a failure ends the connection
+		}
+	}
+}
+
+// next returns the link to ask for a job, in turn, nil if none may have one.
+func (s *slot) next() (*link, *workerConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.links {
+		n := (s.turn + i) % len(s.links)
+		if l := s.links[n]; l.conn != nil && l.ready {
+			s.turn = (n + 1) % len(s.links)
+			l.sleeping = false
+			return l, l.conn
+		}
+	}
+	return nil, nil
+}
+
+// sleep waits until there may be a job. Servers that have been asked are told.
+func (s *slot) sleep() {
+	s.mu.Lock()
+	var tell []*workerConn
+	for _, l := range s.links {
+		if l.conn != nil && !l.ready && !l.sleeping {
+			l.sleeping = true
+			tell = append(tell, l.conn)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range tell {
+		c.send(wire.PreSleep) // a failure ends the connection
+	}
+	if s.worker.opts.Idle != nil && len(s.wake) == 0 {
+		s.runIdle()
+	}
+	select {
+	case <-s.wake:
+	case <-s.worker.stopping.Done():
+	}
+}
+
+// runIdle calls Idle with a context that ends with the slot's sleep.
+func (s *slot) runIdle() {
+	ctx, cancel := context.WithCancel(s.worker.stopping)
+	defer cancel()
+	s.mu.Lock()
+	s.stopIdle = cancel
+	s.mu.Unlock()
+	if len(s.wake) > 0 {
+		cancel()
+	}
+	s.worker.opts.Idle(ctx)
+	s.mu.Lock()
+	s.stopIdle = nil
+	s.mu.Unlock()
+}
+
+// await waits for the answer to GRAB_JOB; nil if there is no job.
+func (s *slot) await(l *link, c *workerConn) *Job {
+	t := time.NewTimer(replyTimeout)
+	defer t.Stop()
+	for {
+		seen := c.read.Load()
+		select {
+		case r := <-c.replies:
+			l.settle(c)
+			return r.job
+		case e := <-c.refusals:
+			s.refused(l, c, e)
+		case <-c.dead:
+			if l.settled == nil && !l.knowsAll && c.read.Load() == 0 {
+				l.stepDown() // some servers close on a packet that they do not know
+			}
+			return nil
+		case <-t.C:
+			if c.read.Load() == seen {
+				c.hangUp(fmt.Errorf("%v was not answered within %v", l.grab, replyTimeout))
+			}
+		}
+		t.Reset(replyTimeout)
+	}
+}
+
+// refused deals with an ERROR that may answer GRAB_JOB.
+func (s *slot) refused(l *link, c *workerConn, e *ServerError) {
+	switch {
+	case l.settled == c: // it is about something else
+	case l.stepDown():
+		c.send(l.grab)
+	default:
+		c.hangUp(fmt.Errorf("%v: %w", wire.GrabJob, e))
+	}
+}
+
+// do runs a job and sends its end. If the same link is next, it is asked for
+// the next job in the same write.
+func (s *slot) do(l *link, c *workerConn, j *Job) {
+	f := s.worker.function(j.function)
+	if f == nil {
+		c.hangUp(c.protocolError("job %s of %.80q, which the worker cannot do", j.handle, j.function))
+		<-c.dead
+		s.worker.giveBack()
+		return
+	}
+	data, err := s.call(l, f, j)
+	if errors.Is(err, ErrRetry) {
+		s.worker.log().Debug("job given back", "handle", string(j.handle), "function", j.function, "error", err)
+		s.worker.count()
+		s.handBack(l, c, j)
+		return
+	}
+	s.mu.Lock()
+	l.retries.reset()
+	s.mu.Unlock()
+	if n := len(data); err == nil && n > s.worker.opts.MaxPayload {
+		err = fmt.Errorf("result of %d bytes is over the limit %d", n, s.worker.opts.MaxPayload)
+	}
+	s.worker.count()
+	if sent := s.finish(c, j, data, err); sent != nil {
+		s.worker.log().Warn("result not sent", "handle", string(j.handle), "function", j.function, "error", sent)
+	}
+}
+
+// finish sends the end of a job.
+func (s *slot) finish(c *workerConn, j *Job, data []byte, err error) error {
+	handle := []byte(j.handle)
+	return c.write(func(put putFunc) error {
+		j.ended = true
+		var exception *Exception
+		switch {
+		case err == nil:
+			put(wire.WorkComplete, handle, data)
+		case errors.As(err, &exception):
+			put(wire.WorkException, handle, exception.Data)
+			put(wire.WorkFail, handle)
+		default:
+			s.worker.log().Debug("job failed", "handle", string(j.handle), "function", j.function, "error", err)
+			put(wire.WorkFail, handle)
+		}
+		s.askAlong(c, put)
+		return nil
+	})
+}
+
+// askAlong adds GRAB_JOB to a write on c if that is where to ask next.
+func (s *slot) askAlong(c *workerConn, put putFunc) {
+	_, version := s.worker.abilities()
+	turn := s.turn
+	l, next := s.next()
+	if next != c || l.version != version || s.worker.stopping.Err() != nil || !s.worker.take() {
+		s.turn = turn
+		return
+	}
+	l.begin(c)
+	s.asked, s.askedOn = l, c
+	put(l.grab)
+}
+
+// call runs the handler.
+func (s *slot) call(l *link, f *function, j *Job) (data []byte, err error) {
+	ctx, cancel := context.WithCancelCause(s.jobs)
+	defer cancel(nil)
+	s.mu.Lock()
+	s.job, s.cancel = j, cancel
+	if l.conn != j.conn {
+		cancel(lost(j.conn.server, j.conn.err))
+	}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.job, s.cancel = nil, nil
+		s.mu.Unlock()
+		if p := recover(); p != nil {
+			s.worker.log().Error("handler panicked", "handle", string(j.handle), "function", j.function,
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			data, err = nil, &Exception{Data: fmt.Append(nil, p)}
+		}
+	}()
+	if f.timeout > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, f.timeout, ErrTimeout)
+		defer stop()
+	}
+	return f.handler(ctx, j)
+}
+
+// handBack closes the job's connection, so that the server queues it again.
+func (s *slot) handBack(l *link, c *workerConn, j *Job) {
+	c.writing.Lock()
+	j.ended = true
+	c.writing.Unlock()
+	s.mu.Lock()
+	l.again = true
+	s.mu.Unlock()
+	c.goodbye()
+}
+
+// The rest is called by the links.
+
+// poke makes the slot look at what has changed.
+func (s *slot) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopIdle != nil {
+		s.stopIdle()
+	}
+}
+
+// linked notes a new connection; false if there are to be no more.
+func (s *slot) linked(l *link, c *workerConn, known []ability, version int) bool {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return false
+	}
+	l.conn, l.ready, l.sleeping = c, true, false
+	l.known, l.version = known, version
+	s.mu.Unlock()
+	s.poke()
+	return true
+}
+
+// unlinked notes the end of a connection and of the job that came over it. It
+// returns how long to wait before the next if the job was given back.
+func (s *slot) unlinked(l *link, c *workerConn) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.conn, l.ready, l.sleeping, l.known = nil, false, false, nil
+	if s.job != nil && s.job.conn == c {
+		s.cancel(lost(c.server, c.err))
+	}
+	if l.again {
+		l.again = false
+		return l.retries.next()
+	}
+	return 0
+}
+
+// woken notes a NOOP.
+func (s *slot) woken(l *link) {
+	s.mu.Lock()
+	l.ready, l.sleeping = true, false
+	s.mu.Unlock()
+	s.poke()
+}
+
+// empty notes a NO_JOB.
+func (s *slot) empty(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.ready = false
+}

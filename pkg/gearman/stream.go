@@ -1,0 +1,121 @@
+package gearman
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"gm/pkg/wire"
+)
+
+const (
+	// stallTimeout is how long a peer may take nothing of what is written to
+	// it before it counts as lost.
+	stallTimeout = time.Minute
+	// writeChunk is what stallTimeout is granted for.
+	writeChunk = 256 << 10
+)
+
+// stream is one connection to a server, as bytes and packets. Reading and
+// writing are each for one goroutine at a time.
+type stream struct {
+	server Server
+	peer   string // in traces
+	nc     net.Conn
+	in     *wire.Reader
+	tracer *wire.Tracer
+	read   atomic.Int64 // bytes so far, to tell a slow peer from a silent one
+}
+
+// dial connects to s.
+func dial(ctx context.Context, o *Options, s Server) (*stream, error) {
+	attempt, cancel := context.WithTimeoutCause(ctx, o.ConnectTimeout,
+		fmt.Errorf("connect: no answer within %v", o.ConnectTimeout))
+	defer cancel()
+	nc, err := o.Dial(attempt, s.Network, s.Addr)
+	if err != nil {
+		if attempt.Err() != nil {
+			return nil, context.Cause(attempt)
+		}
+		return nil, plainDialError(err)
+	}
+	st := &stream{server: s, peer: s.String(), nc: nc, tracer: o.Trace}
+	st.in = wire.NewReader(st, o.limits())
+	return st, nil
+}
+
+// plainDialError drops the address that net puts before its reason: it stands
+// before the error already.
+func plainDialError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return op.Err
+	}
+	return err
+}
+
+// Read implements io.Reader for the wire.Reader.
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.nc.Read(p)
+	s.read.Add(int64(n))
+	return n, err
+}
+
+// Write implements io.Writer. It fails when the peer takes nothing for
+// stallTimeout.
+func (s *stream) Write(p []byte) (n int, err error) {
+	for len(p) > 0 {
+		if err := s.nc.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
+			return n, err
+		}
+		k, err := s.nc.Write(p[:min(len(p), writeChunk)])
+		n, p = n+k, p[k:]
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// next reads the next packet of the server. It is valid until the next call.
+// What is not a packet that a server may send is a ProtocolError.
+func (s *stream) next(p *wire.Packet) error {
+	err := s.in.Next(p)
+	switch {
+	case err == nil && !(p.Magic == wire.Response && p.Type.Goes(wire.Response)):
+		err = fmt.Errorf("%w: %v %v from a server", wire.ErrMalformed, p.Magic, p.Type)
+		fallthrough
+	case isProtocol(err):
+		return &ProtocolError{Server: s.server, Err: err}
+	case err == io.EOF:
+		return errors.New("closed by the server")
+	case err != nil:
+		return err
+	}
+	s.tracer.Packet(s.peer, true, p)
+	return nil
+}
+
+func isProtocol(err error) bool {
+	return errors.Is(err, wire.ErrBadMagic) || errors.Is(err, wire.ErrBadType) ||
+		errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrMalformed)
+}
+
+// protocolError is what a packet in the wrong place is.
+func (s *stream) protocolError(format string, args ...any) error {
+	return &ProtocolError{Server: s.server, Err: fmt.Errorf(format, args...)}
+}
+
+// traceSent traces a packet that is about to be sent.
+func (s *stream) traceSent(t wire.Type, args [][]byte) {
+	if s.tracer == nil {
+		return
+	}
+	p := wire.Packet{Magic: wire.Request, Type: t}
+	copy(p.Args[:], args)
+	s.tracer.Packet(s.peer, false, &p)
+}
