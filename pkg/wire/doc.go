@@ -11,13 +11,13 @@
 //   - [Reader] cuts a stream into packets and admin lines; [Writer] collects
 //     packets and flushes them with one write;
 //   - [FunctionStatus], [PriorityStatus], [WorkerInfo] and [JobInfo] are rows
-//     of the admin protocol, [Command] is an admin request.
+//     of the admin protocol, the Cmd constants its requests.
 //
 // # How long bytes live
 //
 // Decoding allocates nothing: a Packet's arguments are slices of the Reader's
-// buffer and are valid until the next call of [Reader.Fill] or [Reader.Next].
-// Who keeps one copies it.
+// buffer and are valid until the next call of [Reader.Fill], [Reader.Next] or
+// [Reader.NextLine]. Who keeps one copies it.
 //
 // # Sizes
 //

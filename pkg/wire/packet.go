@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 const (
@@ -18,9 +19,9 @@ const (
 	MaxUnique = 255
 	// DefaultMaxPayload is the default limit of a payload: 64 MiB.
 	DefaultMaxPayload = 64 << 20
-	// argsAllowance is what a packet may have beside its payload: the
-	// function, unique, reducer and handle.
-	argsAllowance = 64 << 10
+	// maxArgs is what a packet may have beside its payload, in bytes: the
+	// function, unique, reducer and handle, with their NULs.
+	maxArgs = 64 << 10
 	// MaxLine is the longest admin line, in bytes with its end.
 	MaxLine = 64 << 10
 )
@@ -36,20 +37,29 @@ var (
 
 // Limits bound what a peer may send. The zero value stands for the defaults.
 type Limits struct {
-	// MaxPayload is the largest payload in bytes, DefaultMaxPayload if 0.
-	// A packet may have up to 64 KiB of other arguments beside it.
+	// MaxPayload is the largest payload in bytes, DefaultMaxPayload if 0. A
+	// packet may have up to 64 KiB of other arguments, which is also all that
+	// a packet without a payload may have.
 	MaxPayload int
 }
 
-func (l Limits) maxBody() int {
+func (l Limits) maxPayload() int {
 	if l.MaxPayload <= 0 {
-		return DefaultMaxPayload + argsAllowance
+		return DefaultMaxPayload
 	}
-	return l.MaxPayload + argsAllowance
+	return min(l.MaxPayload, math.MaxInt-maxArgs-HeaderSize)
 }
 
-// Packet is one decoded packet. Its arguments point into the buffer that it
-// was decoded from.
+// maxBody is the most that may follow the header of a packet of type t.
+func (l Limits) maxBody(t Type) int {
+	if !specs[t].opaque {
+		return maxArgs
+	}
+	return l.maxPayload() + maxArgs
+}
+
+// Packet is one packet. The arguments of a decoded one point into the buffer
+// that it was decoded from.
 type Packet struct {
 	Magic Magic
 	Type  Type
@@ -70,19 +80,13 @@ func (p *Packet) Append(dst []byte) []byte {
 	return Append(dst, p.Magic, p.Type, p.Args[:p.Type.NumArgs()]...)
 }
 
-// Append appends a packet's bytes to dst. It panics if the number of
-// arguments is not the type's: that is a mistake of the caller. No argument
-// but the last may contain a NUL; see [ValidArg].
+// Append appends a packet's bytes to dst. It panics if t is no packet type, if
+// the number of arguments is not the type's, or if they are longer together
+// than the 4 GiB that a header can name: those are mistakes of the caller. No
+// argument but the last may contain a NUL; see [ValidArg].
 func Append(dst []byte, m Magic, t Type, args ...[]byte) []byte {
 	checkArgs(t, len(args))
-	size := 0
-	for i, a := range args {
-		if i > 0 {
-			size++
-		}
-		size += len(a)
-	}
-	dst = AppendHeader(dst, m, t, size)
+	dst = AppendHeader(dst, m, t, bodySize(args))
 	for i, a := range args {
 		if i > 0 {
 			dst = append(dst, 0)
@@ -92,17 +96,11 @@ func Append(dst []byte, m Magic, t Type, args ...[]byte) []byte {
 	return dst
 }
 
-// AppendString is [Append] for arguments at hand as strings.
+// AppendString is [Append] for arguments at hand as strings. The two don't
+// share a generic body: with one, the arguments of each call are allocated.
 func AppendString(dst []byte, m Magic, t Type, args ...string) []byte {
 	checkArgs(t, len(args))
-	size := 0
-	for i, a := range args {
-		if i > 0 {
-			size++
-		}
-		size += len(a)
-	}
-	dst = AppendHeader(dst, m, t, size)
+	dst = AppendHeader(dst, m, t, bodySize(args))
 	for i, a := range args {
 		if i > 0 {
 			dst = append(dst, 0)
@@ -110,17 +108,30 @@ func AppendString(dst []byte, m Magic, t Type, args ...string) []byte {
 		dst = append(dst, a...)
 	}
 	return dst
+}
+
+// bodySize is the length of the arguments with the NULs between them.
+func bodySize[A []byte | string](args []A) int {
+	size := max(len(args)-1, 0)
+	for _, a := range args {
+		size += len(a)
+	}
+	return size
 }
 
 func checkArgs(t Type, n int) {
-	if n != t.NumArgs() {
+	if !t.Valid() || n != t.NumArgs() {
 		panic(fmt.Sprintf("wire: %v has %d arguments, not %d", t, t.NumArgs(), n))
 	}
 }
 
 // AppendHeader appends the 12 bytes before a body of size bytes. With it a
 // caller can write a large payload from where it lies instead of copying it.
+// It panics if size is not one that a header can name.
 func AppendHeader(dst []byte, m Magic, t Type, size int) []byte {
+	if !validSize(size) {
+		panic(fmt.Sprintf("wire: %v of %d bytes", t, size))
+	}
 	if m == Request {
 		dst = append(dst, "\x00REQ"...)
 	} else {
@@ -129,6 +140,8 @@ func AppendHeader(dst []byte, m Magic, t Type, size int) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(t))
 	return binary.BigEndian.AppendUint32(dst, uint32(size))
 }
+
+func validSize(size int) bool { return size >= 0 && uint64(size) <= math.MaxUint32 }
 
 // ValidArg reports whether s can stand as an argument other than a payload: it
 // has no NUL, which would end it early.
@@ -142,8 +155,10 @@ func ValidArg(s string) bool {
 }
 
 // Decode decodes the packet that b starts with and returns its length. It
-// returns 0 and no error while b holds only a part of it. A header that breaks
-// the protocol is an error as soon as its 12 bytes are there.
+// returns 0 and no error while b holds only a part of it. A bad magic is an
+// error as soon as its 4 bytes are there, a bad type or size once the 12 bytes
+// of the header are. Beside the arguments of the packet's type, p.Args keeps
+// what it had.
 //
 // A trailing NUL after a last argument that is text (a handle, a name) is
 // dropped: libgearman and gearmand send one in places.
@@ -152,7 +167,7 @@ func Decode(b []byte, l Limits, p *Packet) (int, error) {
 	if err != nil || size < 0 || len(b) < HeaderSize+size {
 		return 0, err
 	}
-	if err := p.split(b[HeaderSize : HeaderSize+size]); err != nil {
+	if err := p.split(b[HeaderSize:HeaderSize+size], l); err != nil {
 		return 0, err
 	}
 	return HeaderSize + size, nil
@@ -178,14 +193,14 @@ func decodeHeader(b []byte, l Limits, p *Packet) (int, error) {
 	if !p.Type.Valid() {
 		return 0, fmt.Errorf("%w %d", ErrBadType, uint32(p.Type))
 	}
-	if limit := l.maxBody(); uint64(size) > uint64(limit) {
+	if limit := l.maxBody(p.Type); uint64(size) > uint64(limit) {
 		return 0, fmt.Errorf("%v: size %d %w %d", p.Type, size, ErrTooLarge, limit)
 	}
 	return int(size), nil
 }
 
 // split sets the arguments from a whole body.
-func (p *Packet) split(body []byte) error {
+func (p *Packet) split(body []byte, l Limits) error {
 	sp := &specs[p.Type]
 	n := len(sp.args)
 	if n == 0 {
@@ -194,44 +209,43 @@ func (p *Packet) split(body []byte) error {
 		}
 		return nil
 	}
-	if p.Type == SubmitReduceJob || p.Type == SubmitReduceJobBG {
-		return p.splitReduce(body)
-	}
-	for i := range n - 1 {
-		end := bytes.IndexByte(body, 0)
-		if end < 0 {
-			return fmt.Errorf("%w: %v without its %s", ErrMalformed, p.Type, sp.args[i+1])
-		}
-		p.Args[i], body = body[:end], body[end+1:]
+	last, err := p.cut(body, n-1)
+	if err != nil {
+		return err
 	}
 	if !sp.opaque {
-		if k := len(body); k > 0 && body[k-1] == 0 {
-			body = body[:k-1]
-		}
-		if bytes.IndexByte(body, 0) >= 0 {
+		last = bytes.TrimSuffix(last, []byte{0})
+		if bytes.IndexByte(last, 0) >= 0 {
 			return fmt.Errorf("%w: %v with a NUL in its %s", ErrMalformed, p.Type, sp.args[n-1])
 		}
+	} else if size := len(body) - len(last); size > maxArgs {
+		return fmt.Errorf("%v: %d bytes before its %s %w %d", p.Type, size, sp.args[n-1], ErrTooLarge, maxArgs)
+	} else if limit := l.maxPayload(); len(last) > limit {
+		return fmt.Errorf("%v: %s of %d bytes %w %d", p.Type, sp.args[n-1], len(last), ErrTooLarge, limit)
 	}
-	p.Args[n-1] = body
+	p.Args[n-1] = last
 	return nil
 }
 
-// splitReduce takes the reduce packets in both forms: PROTOCOL's (function,
-// unique, reducer, workload) and libgearman's, with an empty argument before
-// the workload. A workload of PROTOCOL's form that begins with a NUL can't be
-// told from libgearman's and is read as libgearman's.
-func (p *Packet) splitReduce(body []byte) error {
-	for i := range 3 {
+// cut sets the first n arguments, each of which ends with a NUL, and returns
+// what follows them.
+//
+// It takes the reduce packets in both forms: PROTOCOL's (function, unique,
+// reducer, workload) and libgearman's, with an empty argument before the
+// workload. A workload of PROTOCOL's form that begins with a NUL can't be told
+// from libgearman's and is read as libgearman's.
+func (p *Packet) cut(body []byte, n int) (rest []byte, err error) {
+	names := specs[p.Type].args
+	for i := range n {
+		if names[i] == argAggregate {
+			p.Args[i], body = nil, bytes.TrimPrefix(body, []byte{0})
+			continue
+		}
 		end := bytes.IndexByte(body, 0)
 		if end < 0 {
-			return fmt.Errorf("%w: %v without its %s", ErrMalformed, p.Type, specs[p.Type].args[i+1])
+			return nil, fmt.Errorf("%w: %v without its %s", ErrMalformed, p.Type, names[i+1])
 		}
 		p.Args[i], body = body[:end], body[end+1:]
 	}
-	p.Args[3] = nil
-	if len(body) > 0 && body[0] == 0 {
-		body = body[1:]
-	}
-	p.Args[4] = body
-	return nil
+	return body, nil
 }

@@ -9,6 +9,8 @@ import (
 const (
 	minBuffer  = 4 << 10  // what a Reader starts with
 	keepBuffer = 64 << 10 // what it keeps of a larger one once that is empty
+
+	maxEmptyReads = 100 // reads of nothing, without an error, in a row
 )
 
 // Form is what the next bytes of a stream are.
@@ -37,52 +39,58 @@ func NewReader(src io.Reader, l Limits) *Reader {
 }
 
 // Fill reads once from the source. It ends the validity of all packets and
-// lines that were taken before. Its error is the source's; io.EOF becomes
-// io.ErrUnexpectedEOF when a part of a packet or line is left behind.
+// lines that were taken before; those that are whole should have been taken,
+// for what is left makes the buffer grow. Its error is the source's; io.EOF
+// becomes io.ErrUnexpectedEOF when a part of a packet or line is left behind.
 func (r *Reader) Fill() error {
 	r.makeRoom()
-	n, err := r.src.Read(r.buf[r.w:])
-	r.w += n
-	if n > 0 {
-		return nil
+	for range maxEmptyReads {
+		n, err := r.src.Read(r.buf[r.w:])
+		r.w += n
+		switch {
+		case n > 0:
+			return nil // an error that came with bytes comes again without
+		case err == io.EOF && r.r != r.w:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		}
 	}
-	if err == io.EOF && r.r != r.w {
-		return io.ErrUnexpectedEOF
-	}
-	if err == nil {
-		return io.ErrNoProgress
-	}
-	return err
+	return io.ErrNoProgress
 }
 
-// makeRoom sees to it that buf has room after w. It grows to at most twice the
-// bytes that are there, and to no more than the packet that they begin.
+// makeRoom sees to it that buf has room after w. Only a buffer that the source
+// has filled grows: to twice its size, and past keepBuffer to no more than the
+// packet that it begins with needs.
 func (r *Reader) makeRoom() {
-	if r.r == r.w {
-		r.r, r.w = 0, 0
-		if len(r.buf) > keepBuffer {
-			r.buf = nil
-		}
-	}
-	if r.w < len(r.buf) && (r.r == 0 || r.w < len(r.buf)-len(r.buf)/4) {
+	have, size := r.buf[r.r:r.w], len(r.buf)
+	full := r.w == size
+	switch {
+	case len(have) == 0 && size > keepBuffer:
+		size = keepBuffer
+	case full && size < keepBuffer:
+		size = min(max(2*size, minBuffer), keepBuffer)
+	case full && (r.r == 0 || 2*len(have) > size):
+		size = r.grown()
+	case len(have) > 0 && (r.r == 0 || r.w < size-size/4):
 		return
 	}
-	have := r.buf[r.r:r.w]
-	if 2*len(have) <= len(r.buf) {
-		copy(r.buf, have)
-	} else {
-		size := 2 * len(r.buf)
-		if whole := r.need(); whole > len(have) {
-			size = min(size, whole)
-		}
-		buf := make([]byte, max(size, minBuffer))
-		copy(buf, have)
-		r.buf = buf
+	buf := r.buf
+	if size != len(buf) {
+		buf = make([]byte, size)
 	}
-	if len(r.buf) == 0 {
-		r.buf = make([]byte, minBuffer)
+	copy(buf, have)
+	r.buf, r.r, r.w = buf, 0, len(have)
+}
+
+// grown returns the size of the next larger buffer; the present one if the
+// packet that was begun fits in it once it is moved to the front.
+func (r *Reader) grown() int {
+	size := len(r.buf)
+	if whole := r.need(); whole > r.Buffered() {
+		return max(size, min(2*size, whole))
 	}
-	r.r, r.w = 0, len(have)
+	return 2 * size
 }
 
 // need returns the length of the packet that the buffered bytes begin, 0 if

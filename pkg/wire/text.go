@@ -49,7 +49,7 @@ type FunctionStatus struct {
 
 // Append appends the row as gearmand writes it.
 func (f FunctionStatus) Append(dst []byte) []byte {
-	dst = append(dst, f.Function...)
+	dst = AppendName(dst, f.Function)
 	return appendInts(dst, f.Total, f.Running, f.Workers)
 }
 
@@ -72,7 +72,7 @@ type PriorityStatus struct {
 
 // Append appends the row as gearmand writes it.
 func (f PriorityStatus) Append(dst []byte) []byte {
-	dst = append(dst, f.Function...)
+	dst = AppendName(dst, f.Function)
 	return appendInts(dst, f.High, f.Normal, f.Low, f.Workers)
 }
 
@@ -97,38 +97,40 @@ type WorkerInfo struct {
 func (w WorkerInfo) Append(dst []byte) []byte {
 	dst = strconv.AppendInt(dst, int64(w.FD), 10)
 	dst = append(append(dst, ' '), w.Addr...)
-	dst = append(append(dst, ' '), w.ID...)
+	dst = AppendName(append(dst, ' '), w.ID)
 	dst = append(dst, " :"...)
 	for _, f := range w.Functions {
-		dst = append(append(dst, ' '), f...)
+		dst = AppendName(append(dst, ' '), f)
 	}
 	return append(dst, '\n')
 }
 
-// ParseWorkerInfo reads a row of workers, without its line end. An IPv6
-// address and an ID may contain colons: the functions begin after the first
-// " :" behind them.
+// ParseWorkerInfo reads a row of workers, without its line end. Addresses and
+// IDs may contain colons, and gearmand takes IDs with blanks: the functions
+// begin behind the first colon that stands between blanks and is not itself
+// the ID. A function whose name has a blank can't be told from two functions.
 func ParseWorkerInfo(line []byte) (WorkerInfo, error) {
 	bad := func(why string) (WorkerInfo, error) {
 		return WorkerInfo{}, fmt.Errorf("workers row %q: %s", line, why)
 	}
-	head, funcs, ok := strings.Cut(string(line)+" ", " : ")
-	if !ok {
-		return bad("no colon before the functions")
-	}
-	fields := strings.SplitN(head, " ", 3)
-	if len(fields) < 2 {
-		return bad("no address")
-	}
-	fd, err := strconv.Atoi(fields[0])
+	number, rest, _ := strings.Cut(string(line)+" ", " ")
+	fd, err := strconv.Atoi(number)
 	if err != nil {
 		return bad("no file descriptor")
 	}
-	w := WorkerInfo{FD: fd, Addr: fields[1], Functions: strings.Fields(funcs)}
-	if len(fields) == 3 {
-		w.ID = strings.TrimSpace(fields[2])
+	addr, rest, ok := strings.Cut(rest, " ")
+	if !ok {
+		return bad("no address")
 	}
-	return w, nil
+	id, functions, ok := strings.Cut(rest, " : ")
+	if !ok { // some servers leave out an ID that they don't know
+		id = ""
+		if functions, ok = strings.CutPrefix(rest, ": "); !ok {
+			return bad("no colon before the functions")
+		}
+	}
+	blank := func(r rune) bool { return r == ' ' }
+	return WorkerInfo{FD: fd, Addr: addr, ID: id, Functions: strings.FieldsFunc(functions, blank)}, nil
 }
 
 // JobInfo is one row of show jobs.
@@ -159,8 +161,12 @@ type ErrReply string
 
 func (e ErrReply) Error() string { return "server says " + string(e) }
 
-// Unknown reports whether the server does not have the command.
-func (e ErrReply) Unknown() bool { return strings.HasPrefix(string(e), "UNKNOWN_COMMAND") }
+// Unknown reports whether the server does not have the command. The Perl
+// server says so in small letters.
+func (e ErrReply) Unknown() bool {
+	word, _, _ := strings.Cut(string(e), " ")
+	return strings.EqualFold(word, "UNKNOWN_COMMAND")
+}
 
 // ParseReply reads a line that answers OK or ERR, and returns what follows OK.
 // An ERR line is returned as an ErrReply.
@@ -182,8 +188,24 @@ func ParseReply(line []byte) (string, error) {
 // IsEnd reports whether line, without its end, is the "." that ends a list.
 func IsEnd(line []byte) bool { return len(line) == 1 && line[0] == '.' }
 
-// Words splits an admin line on blanks. The words point into line.
-func Words(line []byte) [][]byte { return bytes.Fields(line) }
+// Words splits an admin line on blanks, which are ASCII's: a name may be UTF-8
+// with others in it. The words point into line.
+func Words(line []byte) [][]byte {
+	return bytes.FieldsFunc(line, func(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' })
+}
+
+// AppendName appends a name as it stands in a row. A line feed, which would
+// end the row and let a peer forge the next, becomes a "?".
+func AppendName(dst []byte, name string) []byte {
+	from := len(dst)
+	dst = append(dst, name...)
+	for i, c := range dst[from:] {
+		if c == '\n' {
+			dst[from+i] = '?'
+		}
+	}
+	return dst
+}
 
 var errColumns = errors.New("too few columns")
 

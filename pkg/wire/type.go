@@ -73,20 +73,21 @@ const (
 	req, res        = 1 << Request, 1 << Response
 	opaque, textual = true, false
 
-	argFunc     = "function"
-	argUnique   = "unique"
-	argHandle   = "handle"
-	argWorkload = "workload"
-	argReducer  = "reducer"
-	argDatum    = "data"
-	argNumer    = "numerator"
-	argDenom    = "denominator"
-	argKnown    = "known"
-	argRunning  = "running"
-	argOption   = "option"
-	argEpoch    = "epoch"
-	argTimeout  = "timeout"
-	argClientID = "id"
+	argFunc      = "function"
+	argUnique    = "unique"
+	argHandle    = "handle"
+	argWorkload  = "workload"
+	argReducer   = "reducer"
+	argAggregate = "aggregate"
+	argDatum     = "data"
+	argNumer     = "numerator"
+	argDenom     = "denominator"
+	argKnown     = "known"
+	argRunning   = "running"
+	argOption    = "option"
+	argEpoch     = "epoch"
+	argTimeout   = "timeout"
+	argClientID  = "id"
 )
 
 // spec is what the protocol says of one packet type.
@@ -137,11 +138,11 @@ var specs = [maxType + 1]spec{
 	SubmitJobEpoch: {"SUBMIT_JOB_EPOCH", req, opaque, []string{argFunc, argUnique, argEpoch, argWorkload}},
 	// PROTOCOL gives the reduce packets four arguments. libgearman, the one
 	// client that sends them, and gearmand have five: an "aggregate" that is
-	// always empty stands before the workload. See splitReduce.
+	// always empty stands before the workload. See Packet.cut.
 	SubmitReduceJob: {"SUBMIT_REDUCE_JOB", req, opaque,
-		[]string{argFunc, argUnique, argReducer, "aggregate", argWorkload}},
+		[]string{argFunc, argUnique, argReducer, argAggregate, argWorkload}},
 	SubmitReduceJobBG: {"SUBMIT_REDUCE_JOB_BACKGROUND", req, opaque,
-		[]string{argFunc, argUnique, argReducer, "aggregate", argWorkload}},
+		[]string{argFunc, argUnique, argReducer, argAggregate, argWorkload}},
 	GrabJobAll:      {"GRAB_JOB_ALL", req, textual, nil},
 	JobAssignAll:    {"JOB_ASSIGN_ALL", res, opaque, []string{argHandle, argFunc, argUnique, argReducer, argWorkload}},
 	GetStatusUnique: {"GET_STATUS_UNIQUE", req, textual, []string{argUnique}},

@@ -1,6 +1,10 @@
 package wire
 
-import "io"
+import (
+	"fmt"
+	"io"
+	"math"
+)
 
 // Writer collects packets and writes them together. Large payloads are not
 // copied but written from where they lie. It is not safe for concurrent use.
@@ -18,8 +22,10 @@ const directWrite = 32 << 10
 // NewWriter returns a Writer to dst.
 func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
 
-// Send adds a packet. The arguments may be reused when it returns. It writes
-// only when the last argument is too large to be worth a copy.
+// Send adds a packet; see [Append] for what it may be. The arguments may be
+// reused when it returns. It writes only when the last argument is too large
+// to be worth a copy. A packet of 4 GiB or more is refused with ErrTooLarge,
+// which does not stick.
 func (w *Writer) Send(m Magic, t Type, args ...[]byte) error {
 	if w.err != nil {
 		return w.err
@@ -30,9 +36,9 @@ func (w *Writer) Send(m Magic, t Type, args ...[]byte) error {
 		return nil
 	}
 	checkArgs(t, n)
-	size := len(args[n-1])
-	for _, a := range args[:n-1] {
-		size += len(a) + 1
+	size := bodySize(args)
+	if !validSize(size) {
+		return fmt.Errorf("send %v: size %d %w %d", t, size, ErrTooLarge, uint32(math.MaxUint32))
 	}
 	w.buf = AppendHeader(w.buf, m, t, size)
 	for _, a := range args[:n-1] {
@@ -46,8 +52,12 @@ func (w *Writer) Send(m Magic, t Type, args ...[]byte) error {
 	return w.err
 }
 
-// SendLine adds an admin line; its end is added too.
+// SendLine adds an admin line, which must not have a line end in it; its end
+// is added.
 func (w *Writer) SendLine(line string) {
+	if w.err != nil {
+		return
+	}
 	w.buf = append(append(w.buf, line...), '\n')
 }
 
