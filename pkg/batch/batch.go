@@ -1,0 +1,109 @@
+package batch
+
+import (
+	"context"
+	"time"
+
+	"gm/pkg/gearman"
+)
+
+const (
+	// DefaultWindow is how many jobs are in flight unless a Batch says otherwise:
+	// enough for some dozens of workers, few enough to be forgotten quickly when
+	// the client goes away.
+	DefaultWindow = 64
+	// DefaultMemory is Batch.Memory's default, in bytes.
+	DefaultMemory = 64 << 20
+)
+
+// Submitter is what a Batch needs of a client; *gearman.Client is one. If
+// StartAsync returns no error, the task's OnComplete or OnFail is called exactly
+// once; if it does, OnFail may have been called before.
+type Submitter interface {
+	StartAsync(ctx context.Context, t *gearman.Task) (*gearman.Running, error)
+}
+
+// Batch is one job for each record of a source. Its functions, all optional,
+// are called one at a time, not all from the same goroutine, and must not call
+// back into the Batch; while one of them blocks, results are not read.
+type Batch struct {
+	Client Submitter
+	// Task is what the jobs have in common. Its payload, callbacks and retries
+	// are not used.
+	Task gearman.Task
+
+	Window int // jobs in flight; 0 means DefaultWindow
+	Memory int // see the package comment; 0 means DefaultMemory
+	// Retries is how often a job that failed, or whose server was lost, is sent
+	// again. Unless 0, a result is not handed on before its job has ended.
+	Retries int
+	// Patience is how long the batch waits for a server that takes jobs after
+	// one has taken some: 0 means not at all. A batch whose first record finds no
+	// server does not wait.
+	Patience time.Duration
+
+	// Data is given the results in the order of the input, in pieces. The piece
+	// is valid during the call only. An error ends the batch.
+	Data func(r *Record, piece []byte) error
+	// Done is called for each record in the order of the input, after its data.
+	// An error ends the batch.
+	Done func(r *Record) error
+
+	// The following are called as it happens, in no order of records.
+
+	Created func(r *Record)                 // the server has taken it; r.Handle is set
+	Warning func(r *Record, text []byte)    // text is valid during the call only
+	Status  func(r *Record, num, den int64) // the worker's progress
+	Retry   func(r *Record, err error)      // it is to be sent again because of err
+	Away    func(err error)                 // no server takes jobs: the batch waits
+	Back    func(away time.Duration)        // one does again
+}
+
+// Record is one record and what became of it.
+type Record struct {
+	Seq      int            // its place in the input, from 1
+	Payload  []byte         // as the source gave it
+	Handle   gearman.Handle // of the last attempt
+	Attempts int            // how often a server has taken it
+	Bytes    int64          // of its result
+	Started  time.Time      // when it was first sent
+	Ended    time.Time
+	Err      error // nil if it completed; once it has ended
+}
+
+// Summary counts the records of a Run.
+type Summary struct {
+	Records int // handed to Done
+	Failed  int // of these, with an error
+	Lost    int // of the failed, because the server went away in mid-job
+}
+
+// Run sends the records and returns when all have ended. Records that failed
+// are in the summary and no error of Run; its error is that of the source, of
+// Data or Done, of ctx, or says that there is no server.
+//
+// When Run returns early, a Read of the source that blocks is left behind: its
+// goroutine ends with it. None of the Batch's functions is called after Run's
+// return.
+func (b *Batch) Run(ctx context.Context, src Source) (Summary, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &run{
+		b:      b,
+		window: b.Window,
+		memory: b.Memory,
+		cancel: cancel,
+		wake:   make(chan struct{}, 1),
+	}
+	if r.window <= 0 {
+		r.window = DefaultWindow
+	}
+	if r.memory <= 0 {
+		r.memory = DefaultMemory
+	}
+	err := r.loop(ctx, src)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	return r.sum, err
+}
