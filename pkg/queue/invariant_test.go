@@ -1,0 +1,287 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+)
+
+// check compares everything that the queue shows with the model, and looks
+// whether what it keeps inside fits together.
+func (r *rig) check() {
+	r.checkJobs()
+	r.checkFunctions()
+	r.checkPeers()
+	r.checkClasses()
+	r.checkTimers()
+	r.checkPromise()
+}
+
+func (r *rig) checkJobs() {
+	q, m := r.q, r.model
+	if q.Len() != len(m.jobs) {
+		r.fail("Len is %d, want %d", q.Len(), len(m.jobs))
+	}
+	var last uint64
+	n, hashed := 0, 0
+	q.Jobs(func(j *Job) bool {
+		if n++; j.Seq() <= last {
+			r.fail("job %d stands behind job %d", j.Seq(), last)
+		}
+		last = j.Seq()
+		if _, ok := q.uniqueHash(j.function, j.Unique(), j.Payload()); ok {
+			hashed++
+		}
+		return true
+	})
+	if n != q.Len() {
+		r.fail("Jobs shows %d jobs, Len is %d", n, q.Len())
+	}
+	for _, j := range q.uniques {
+		for ; j != nil; j = j.sameHash {
+			hashed--
+		}
+	}
+	if hashed != 0 {
+		r.fail("unique index: %d entries missing", hashed)
+	}
+	for _, want := range m.jobs {
+		r.checkJob(r.real[want], want)
+	}
+}
+
+func (r *rig) checkJob(j *Job, want *modelJob) {
+	if got := r.q.Lookup([]byte(j.Handle())); got != j {
+		r.fail("Lookup(%s) is %v", j.Handle(), got)
+	}
+	var waiters []*modelPeer
+	j.Waiters(func(p *Peer) bool {
+		waiters = append(waiters, p.Owner.(*modelPeer))
+		return true
+	})
+	num, den := j.Status()
+	got := fmt.Sprintln(j.Seq(), j.Function().Name(), string(j.Unique()), string(j.Payload()), string(j.Reducer()),
+		j.Priority(), j.State(), j.Background(), j.is(promoting), j.RunAt(), j.Accepted(), j.Attempts(), num, den,
+		j.Started(), names(waiters), j.NumWaiters(), j.Ignored())
+	unwanted := !want.background && len(want.waiters) == 0
+	if expected := fmt.Sprintln(want.seq, want.fn, want.unique, want.payload, want.reducer,
+		want.priority, want.state, want.background, want.promoting, want.runAt, want.accepted, want.attempts, want.num, want.den,
+		want.started, names(want.waiters), len(want.waiters), want.state == Running && (want.cancelled_ || unwanted)); got != expected {
+		r.fail("job is\n%swant\n%s", got, expected)
+	}
+	if want.worker == nil {
+		if j.Worker() != nil {
+			r.fail("job %d has a worker", j.Seq())
+		}
+	} else if j.Worker() == nil || j.Worker().Owner != want.worker || r.q.Held(j.Worker(), []byte(j.Handle())) != j {
+		r.fail("job %d is not held by %s", j.Seq(), want.worker.name)
+	}
+}
+
+func (r *rig) checkFunctions() {
+	q, m := r.q, r.model
+	if got, want := q.Snapshot(m.now), m.snapshot(); !slices.Equal(got, want) {
+		r.fail("snapshot is\n%+v\nwant\n%+v", got, want)
+	}
+	i := 0
+	q.Functions(func(f *Function) bool {
+		want := m.funcs[i]
+		i++
+		for p := range priorities {
+			var got []uint64
+			for j := f.waiting[p].head; j != nil; j = j.next {
+				got = append(got, j.seq)
+				if j.next != nil && j.next.prev != j {
+					r.fail("%s: list of %v is torn at job %d", f.name, Priority(p), j.seq)
+				}
+			}
+			if !slices.EqualFunc(got, want.waiting[p], func(seq uint64, j *modelJob) bool { return seq == j.seq }) || len(got) != f.waiting[p].n {
+				r.fail("%s: %v jobs wait as %v, want %s", f.name, Priority(p), got, seqs(want.waiting[p]))
+			}
+		}
+		if total := m.count(f.name, Held, Delayed, Waiting, Running); f.total != total {
+			r.fail("%s: total is %d, want %d", f.name, f.total, total)
+		}
+		tokens := 0
+		for _, p := range r.peers {
+			if p.token == f {
+				tokens++
+			}
+		}
+		if f.tokens != tokens {
+			r.fail("%s: tokens are %d, counted %d", f.name, f.tokens, tokens)
+		}
+		return true
+	})
+}
+
+func (r *rig) checkPeers() {
+	sleeping, withToken := 0, 0
+	for i, p := range r.peers {
+		want := r.model.peers[i]
+		var can []string
+		for _, a := range want.can {
+			can = append(can, a.fn)
+		}
+		if got := p.Functions(); !slices.Equal(got, can) {
+			r.fail("%s can do %v, want %v", want.name, got, can)
+		}
+		if p.rest != want.rest || p.Sleeping() != (want.rest == asleep) {
+			r.fail("%s rests as %d, want %d", want.name, p.rest, want.rest)
+		}
+		var holds []uint64
+		p.Jobs(func(j *Job) bool {
+			holds = append(holds, j.seq)
+			return true
+		})
+		if !slices.EqualFunc(holds, want.holds, func(seq uint64, j *modelJob) bool { return seq == j.seq }) || p.NumJobs() != len(holds) {
+			r.fail("%s holds %v, want %s", want.name, holds, seqs(want.holds))
+		}
+		waits := 0
+		for _, j := range r.model.jobs {
+			for _, w := range j.waiters {
+				if w == want {
+					waits++
+				}
+			}
+		}
+		if p.NumWaits() != waits {
+			r.fail("%s waits for %d, want %d", want.name, p.NumWaits(), waits)
+		}
+		if p.rest == asleep {
+			sleeping++
+		}
+		if p.token != nil {
+			withToken++
+			if p.rest != woken || p.abilities[p.token] == nil {
+				r.fail("%s has a token of %s", want.name, p.token.name)
+			}
+		}
+	}
+	if r.q.sleeping != sleeping || r.q.woken.n != withToken {
+		r.fail("queue counts %d asleep and %d with a token, want %d and %d", r.q.sleeping, r.q.woken.n, sleeping, withToken)
+	}
+}
+
+func (r *rig) checkClasses() {
+	peers := make(map[*class]int)
+	asleepIn := make(map[*class]int)
+	for _, p := range r.peers {
+		if p.class == nil {
+			continue
+		}
+		if !p.class.fits(p) {
+			r.fail("%s is in the wrong class", p.Owner.(*modelPeer).name)
+		}
+		peers[p.class]++
+		if p.rest == asleep {
+			asleepIn[p.class]++
+		}
+	}
+	n, members := 0, 0
+	for _, c := range r.q.classes {
+		for ; c != nil; c = c.sameHash {
+			n++
+			members += len(c.functions)
+			if c.peers != peers[c] || c.peers == 0 || c.sleepers.n != asleepIn[c] {
+				r.fail("class of %d peers and %d sleepers, want %d and %d", c.peers, c.sleepers.n, peers[c], asleepIn[c])
+			}
+			for i, f := range c.functions {
+				if f.classes[c.places[i]] != (member{c, i}) {
+					r.fail("%s does not know its class", f.name)
+				}
+				for p := range priorities {
+					bit := c.ready[p].next(i) == i
+					if want := !f.paused && f.waiting[p].n > 0; bit != want {
+						r.fail("%s: bit of %v is %v, want %v", f.name, Priority(p), bit, want)
+					}
+				}
+			}
+		}
+	}
+	r.q.Functions(func(f *Function) bool {
+		members -= len(f.classes)
+		return true
+	})
+	if n != len(peers) || members != 0 {
+		r.fail("%d classes, want %d; %d members missing", n, len(peers), members)
+	}
+}
+
+func (r *rig) checkTimers() {
+	var next int64
+	sooner := func(at int64) {
+		if next == 0 || at < next {
+			next = at
+		}
+	}
+	n := 0
+	for _, j := range r.model.jobs {
+		if at := j.due(); at > 0 {
+			n++
+			sooner(at)
+		}
+	}
+	for _, p := range r.peers {
+		if p.token != nil {
+			sooner(p.wokenAt + r.q.cfg.WakeAfter)
+		}
+	}
+	if len(r.q.timers) != n {
+		r.fail("%d timers, want %d", len(r.q.timers), n)
+	}
+	for i, t := range r.q.timers {
+		if int(t.job.detail.timer) != i+1 || t.before(r.q.timers[max(i-1, 0)/2]) {
+			r.fail("timer %d of job %d is out of place", i, t.job.seq)
+		}
+	}
+	if at, ok := r.q.Next(); at != next || ok != (next != 0) {
+		r.fail("Next is %d, %v, want %d", at, ok, next)
+	}
+}
+
+// checkPromise looks for a ready job beside a sleeping worker: as seen from
+// outside, where a worker that can do it must have been woken a short time
+// ago, and as wake.go promises.
+func (r *rig) checkPromise() {
+	r.q.Functions(func(f *Function) bool {
+		ready, sleepers := r.model.ready(f.name), r.model.sleepers(f.name)
+		if ready == 0 || sleepers == 0 {
+			return true
+		}
+		if f.tokens < ready {
+			r.fail("%s: %d jobs ready, %d workers asleep, %d tokens", f.name, ready, sleepers, f.tokens)
+		}
+		for _, p := range r.model.peers {
+			if p.rest == woken && p.ability(f.name) != nil && r.ticked < p.since+r.q.cfg.WakeAfter {
+				return true
+			}
+		}
+		r.fail("%s: %d jobs ready beside %d sleeping workers, and nobody was woken", f.name, ready, sleepers)
+		return true
+	})
+}
+
+// checkEmpty looks for leaks after everything was taken away.
+func (r *rig) checkEmpty() {
+	q := r.q
+	if q.Len() != 0 || len(q.uniques) != 0 || len(q.jobs.pages) != 0 || q.jobs.first != nil || q.jobs.last != nil {
+		r.fail("jobs are left in an index: %d, %d, %d", q.Len(), len(q.uniques), len(q.jobs.pages))
+	}
+	if len(q.timers) != 0 || len(q.classes) != 0 || q.sleeping != 0 || q.restless.n != 0 || q.woken.n != 0 {
+		r.fail("timers, classes or sleepers are left: %d, %d, %d, %d, %d",
+			len(q.timers), len(q.classes), q.sleeping, q.restless.n, q.woken.n)
+	}
+	for f := q.functions.first; f != nil; f = f.next {
+		if f.total != 0 || f.running != 0 || f.workers != 0 || f.tokens != 0 || len(f.classes) != 0 {
+			r.fail("%s is left with %+v", f.name, *f)
+		}
+	}
+}
+
+func seqs(jobs []*modelJob) string {
+	var s []uint64
+	for _, j := range jobs {
+		s = append(s, j.seq)
+	}
+	return fmt.Sprint(s)
+}

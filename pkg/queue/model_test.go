@@ -1,0 +1,394 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// model is the queue once more, as simple as can be: slices, linear scans, no
+// index, no cache. It predicts every result and every event but one: which of
+// several sleeping workers is woken, which it learns from the sink.
+type model struct {
+	cfg   Config
+	now   int64
+	seq   uint64
+	jobs  []*modelJob // all, in the order in which they came in
+	peers []*modelPeer
+	funcs []*modelFunction
+
+	events []string // of the current step, as expected
+}
+
+type modelJob struct {
+	seq                               uint64
+	fn, unique, payload, reducer      string
+	priority                          Priority
+	state                             State
+	background, promoting, cancelled_ bool
+	runAt, accepted, started          int64
+	deadline                          int64
+	attempts                          int
+	num, den                          int64
+	worker                            *modelPeer
+	waiters                           []*modelPeer
+}
+
+type modelPeer struct {
+	name  string
+	can   []modelAbility
+	rest  rest
+	turn  int
+	since int64 // woken
+	holds []*modelJob
+}
+
+type modelAbility struct {
+	fn      string
+	timeout int64
+}
+
+type modelFunction struct {
+	name     string
+	waiting  [priorities][]*modelJob
+	limits   [3]int
+	paused   bool
+	counters counters
+}
+
+func (m *model) expect(format string, args ...any) {
+	m.events = append(m.events, fmt.Sprintf(format, args...))
+}
+
+func (m *model) find(name string) *modelFunction {
+	for _, f := range m.funcs {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+func (m *model) get(name string) *modelFunction {
+	f := m.find(name)
+	if f == nil {
+		f = &modelFunction{name: name}
+		m.funcs = append(m.funcs, f)
+	}
+	return f
+}
+
+// count counts the jobs of a function in one of the states.
+func (m *model) count(fn string, states ...State) (n int) {
+	for _, j := range m.jobs {
+		if j.fn == fn && slices.Contains(states, j.state) {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) workers(fn string) (n int) {
+	for _, p := range m.peers {
+		if p.ability(fn) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *modelPeer) ability(fn string) *modelAbility {
+	for i := range p.can {
+		if p.can[i].fn == fn {
+			return &p.can[i]
+		}
+	}
+	return nil
+}
+
+// sleepers counts the workers that sleep and can do fn.
+func (m *model) sleepers(fn string) (n int) {
+	for _, p := range m.peers {
+		if p.rest == asleep && p.ability(fn) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) ready(fn string) int {
+	f := m.find(fn)
+	if f == nil || f.paused {
+		return 0
+	}
+	return len(f.waiting[0]) + len(f.waiting[1]) + len(f.waiting[2])
+}
+
+// same finds what a submission coalesces with.
+func (m *model) same(fn, unique, payload string) *modelJob {
+	if unique == "" || unique == "-" && payload == "" {
+		return nil
+	}
+	for _, j := range m.jobs {
+		if j.fn == fn && j.unique == unique && (unique != "-" || j.payload == payload) {
+			return j
+		}
+	}
+	return nil
+}
+
+func (m *model) submit(s *Submission, client *modelPeer) string {
+	f := m.get(string(s.Function))
+	if j := m.same(f.name, string(s.Unique), string(s.Payload)); j != nil {
+		f.counters.coalesced++
+		if !s.Background {
+			j.waiters = append(j.waiters, client)
+			return fmt.Sprintf("%d joined", j.seq)
+		}
+		if j.background {
+			return fmt.Sprintf("%d joined", j.seq)
+		}
+		j.background, j.promoting = true, s.Hold
+		return fmt.Sprintf("%d promoted", j.seq)
+	}
+	if l := f.limits[s.Priority]; l > 0 && m.count(f.name, Held, Delayed, Waiting, Running) >= l {
+		return ErrFull.Error()
+	}
+	m.seq++
+	j := &modelJob{
+		seq: m.seq, fn: f.name, unique: string(s.Unique), payload: string(s.Payload), reducer: string(s.Reducer),
+		priority: s.Priority, background: s.Background, accepted: m.now, state: Held,
+	}
+	if s.RunAt > m.now {
+		j.runAt = s.RunAt
+	}
+	if !s.Background {
+		j.waiters = []*modelPeer{client}
+	}
+	m.jobs = append(m.jobs, j)
+	if !s.Hold {
+		f.counters.submitted++
+		m.start(j)
+	}
+	return fmt.Sprintf("%d fresh", j.seq)
+}
+
+func (m *model) start(j *modelJob) {
+	if j.runAt > m.now {
+		j.state = Delayed
+		return
+	}
+	j.state = Waiting
+	l := &m.get(j.fn).waiting[j.priority]
+	*l = append(*l, j)
+}
+
+func (m *model) release(j *modelJob) {
+	j.promoting = false
+	if j.state != Held {
+		return
+	}
+	m.get(j.fn).counters.submitted++
+	switch {
+	case j.cancelled_:
+		m.end(j, Cancelled)
+	case !j.background && len(j.waiters) == 0:
+		m.end(j, Abandoned)
+	default:
+		m.start(j)
+	}
+}
+
+func (m *model) abort(j *modelJob) {
+	switch {
+	case j.state == Held:
+		m.drop(j)
+	case j.promoting && j.state != Ended:
+		j.promoting, j.background = false, false
+		if len(j.waiters) == 0 && j.state != Running {
+			m.end(j, Abandoned)
+		}
+	}
+}
+
+func (m *model) end(j *modelJob, why Reason) {
+	m.expect("%d ended %v to %s", j.seq, why, names(j.waiters))
+	switch why {
+	case Completed:
+		m.get(j.fn).counters.completed++
+	case Failed, Exhausted:
+		m.get(j.fn).counters.failed++
+	}
+	m.drop(j)
+}
+
+func (m *model) drop(j *modelJob) {
+	is := func(o *modelJob) bool { return o == j }
+	m.jobs = slices.DeleteFunc(m.jobs, is)
+	l := &m.get(j.fn).waiting[j.priority]
+	*l = slices.DeleteFunc(*l, is)
+	if j.worker != nil {
+		j.worker.holds = slices.DeleteFunc(j.worker.holds, is)
+	}
+	j.state, j.worker, j.waiters = Ended, nil, nil
+	j.promoting = false
+}
+
+func (m *model) grab(p *modelPeer) *modelJob {
+	p.rest = awake
+	for prio := range priorities {
+		for i := range p.can {
+			at := i
+			if m.cfg.RoundRobin {
+				at = (p.turn + i) % len(p.can)
+			}
+			f := m.find(p.can[at].fn)
+			if f.paused || len(f.waiting[prio]) == 0 {
+				continue
+			}
+			j := f.waiting[prio][0]
+			f.waiting[prio] = f.waiting[prio][1:]
+			j.state, j.worker, j.started, j.deadline = Running, p, m.now, 0
+			if t := p.can[at].timeout; t > 0 {
+				j.deadline = m.now + t
+			}
+			p.holds = append(p.holds, j)
+			p.turn = at + 1
+			return j
+		}
+	}
+	return nil
+}
+
+func (m *model) lose(j *modelJob, why Reason) {
+	j.attempts++
+	switch {
+	case j.cancelled_:
+		m.end(j, Cancelled)
+	case !j.background && len(j.waiters) == 0:
+		m.end(j, Abandoned)
+	case m.cfg.JobRetries >= 0 && j.attempts > m.cfg.JobRetries:
+		m.end(j, Exhausted)
+	default:
+		m.expect("%d requeued from %s: %v", j.seq, j.worker.name, why)
+		j.worker.holds = slices.DeleteFunc(j.worker.holds, func(o *modelJob) bool { return o == j })
+		j.state, j.worker, j.num, j.den, j.deadline, j.started = Waiting, nil, 0, 0, 0, 0
+		f := m.get(j.fn)
+		f.waiting[j.priority] = slices.Insert(f.waiting[j.priority], 0, j)
+		f.counters.retried++
+	}
+}
+
+func (m *model) remove(p *modelPeer) {
+	for _, j := range slices.Clone(m.jobs) {
+		waited := len(j.waiters)
+		j.waiters = slices.DeleteFunc(j.waiters, func(o *modelPeer) bool { return o == p })
+		if waited > 0 && len(j.waiters) == 0 && !j.background && (j.state == Waiting || j.state == Delayed) {
+			m.end(j, Abandoned)
+		}
+	}
+	p.can, p.rest, p.turn = nil, awake, 0
+	for len(p.holds) > 0 {
+		m.lose(p.holds[len(p.holds)-1], WorkerLost)
+	}
+}
+
+func (m *model) canDo(p *modelPeer, fn string, timeout int64) {
+	m.get(fn)
+	if a := p.ability(fn); a != nil {
+		a.timeout = timeout
+		return
+	}
+	p.can = append(p.can, modelAbility{fn, timeout})
+	p.turn = 0
+}
+
+func (m *model) cantDo(p *modelPeer, fn string) {
+	if p.ability(fn) != nil {
+		p.can = slices.DeleteFunc(p.can, func(a modelAbility) bool { return a.fn == fn })
+		p.turn = 0
+	}
+}
+
+func (m *model) cancel(j *modelJob) bool {
+	switch j.state {
+	case Waiting, Delayed:
+		m.end(j, Cancelled)
+		return true
+	case Running, Held:
+		j.cancelled_ = true
+	}
+	return false
+}
+
+func (m *model) purge(fn string) (n int) {
+	for _, j := range slices.Clone(m.jobs) {
+		if j.fn == fn && (j.state == Waiting || j.state == Delayed) {
+			m.end(j, Purged)
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) tick() {
+	for {
+		var first *modelJob
+		for _, j := range m.jobs {
+			if at := j.due(); at > 0 && at <= m.now && (first == nil ||
+				at < first.due() || at == first.due() && j.seq < first.seq) {
+				first = j
+			}
+		}
+		switch {
+		case first == nil:
+			return
+		case first.state == Delayed:
+			m.start(first)
+		default:
+			m.lose(first, TimedOut)
+		}
+	}
+}
+
+// due returns when a timer of j is due, 0 if it has none.
+func (j *modelJob) due() int64 {
+	switch j.state {
+	case Delayed:
+		return j.runAt
+	case Running:
+		return j.deadline
+	}
+	return 0
+}
+
+func (m *model) snapshot() Snapshot {
+	s := Snapshot{}
+	for _, f := range m.funcs {
+		row := FunctionSnapshot{
+			Function: f.name,
+			High:     len(f.waiting[0]), Normal: len(f.waiting[1]), Low: len(f.waiting[2]),
+			Delayed: m.count(f.name, Delayed), Running: m.count(f.name, Running),
+			Workers: m.workers(f.name), Sleeping: m.sleepers(f.name),
+			Paused: f.paused, MaxQueue: f.limits,
+			Submitted: f.counters.submitted, Coalesced: f.counters.coalesced,
+			Completed: f.counters.completed, Failed: f.counters.failed, Retried: f.counters.retried,
+		}
+		for _, l := range f.waiting {
+			if len(l) > 0 {
+				row.OldestMS = max(row.OldestMS, m.now-max(l[0].accepted, l[0].runAt))
+			}
+		}
+		s = append(s, row)
+	}
+	return s
+}
+
+// names lists peers as the events show them.
+func names(peers []*modelPeer) string {
+	var s []string
+	for _, p := range peers {
+		s = append(s, p.name)
+	}
+	return "[" + strings.Join(s, " ") + "]"
+}
