@@ -1,0 +1,370 @@
+package gearman
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode"
+
+	"gm/pkg/wire"
+)
+
+// maxListing bounds the rows of one answer, in bytes.
+const maxListing = 256 << 20
+
+// Admin asks one server for its state and changes it, with the text commands
+// that Gearman servers have beside their packets. It connects when it is first
+// asked, and again after an error. It is safe for concurrent use: commands go one
+// after the other.
+//
+// Errors: one that wraps ErrNoServer or ErrLost; a wire.ErrReply when the server
+// says ERR, which also is ErrUnsupported when it does not have the command;
+// a *ProtocolError when the answer is none.
+type Admin struct {
+	opts   Options
+	err    error // of the options
+	server Server
+
+	busy sync.Mutex // held during a command
+	conn *adminConn // nil while there is none
+
+	mu     sync.Mutex
+	closed bool
+	cancel context.CancelCauseFunc // of the command that runs
+}
+
+type adminConn struct {
+	*stream
+	out *wire.Writer
+}
+
+// NewAdmin returns an Admin of s. It does not connect yet. o.Servers is not
+// looked at; an o that is wrong shows in the first command.
+func NewAdmin(o Options, s Server) *Admin {
+	o.Servers = []Server{s}
+	o, err := o.withDefaults()
+	return &Admin{opts: o, err: err, server: s}
+}
+
+// Server returns the server.
+func (a *Admin) Server() Server { return a.server }
+
+// Close closes the connection and ends a command that runs with ErrClosed. It
+// returns nil.
+func (a *Admin) Close() error {
+	a.mu.Lock()
+	a.closed = true
+	if a.cancel != nil {
+		a.cancel(ErrClosed)
+	}
+	a.mu.Unlock()
+	a.busy.Lock()
+	defer a.busy.Unlock()
+	a.hangUp()
+	return nil
+}
+
+func (a *Admin) hangUp() {
+	if a.conn != nil {
+		a.conn.nc.Close()
+		a.conn = nil
+	}
+}
+
+// Status returns the server's functions with their jobs and workers.
+func (a *Admin) Status(ctx context.Context) ([]wire.FunctionStatus, error) {
+	return list(ctx, a, wire.CmdStatus, wire.ParseFunctionStatus)
+}
+
+// PriorityStatus returns the server's functions with their waiting jobs by
+// priority.
+func (a *Admin) PriorityStatus(ctx context.Context) ([]wire.PriorityStatus, error) {
+	return list(ctx, a, wire.CmdPriorityStatus, wire.ParsePriorityStatus)
+}
+
+// Workers returns the server's connections, also those that are no workers.
+func (a *Admin) Workers(ctx context.Context) ([]wire.WorkerInfo, error) {
+	return list(ctx, a, wire.CmdWorkers, wire.ParseWorkerInfo)
+}
+
+// ShowJobs returns the server's jobs.
+func (a *Admin) ShowJobs(ctx context.Context) ([]wire.JobInfo, error) {
+	return list(ctx, a, wire.CmdShowJobs, wire.ParseJobInfo)
+}
+
+// ShowUniqueJobs returns the uniques of the server's jobs.
+func (a *Admin) ShowUniqueJobs(ctx context.Context) ([]string, error) {
+	return list(ctx, a, wire.CmdShowUniqueJobs, text)
+}
+
+// Version returns the server's version.
+func (a *Admin) Version(ctx context.Context) (string, error) {
+	return a.line(ctx, wire.CmdVersion)
+}
+
+// PID returns the server's process number.
+func (a *Admin) PID(ctx context.Context) (int, error) {
+	s, err := a.line(ctx, wire.CmdGetPID)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(s))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", wire.CmdGetPID, &ProtocolError{a.server, fmt.Errorf("%w: %.80q", wire.ErrMalformed, s)})
+	}
+	return pid, nil
+}
+
+// Verbose returns how much the server logs, in its own words.
+func (a *Admin) Verbose(ctx context.Context) (string, error) {
+	return a.line(ctx, wire.CmdVerbose)
+}
+
+// Create makes a function known to the server.
+func (a *Admin) Create(ctx context.Context, function string) error {
+	return a.change(ctx, wire.CmdCreateFunction, function)
+}
+
+// Drop makes the server forget a function. It refuses while there are workers
+// or jobs of it.
+func (a *Admin) Drop(ctx context.Context, function string) error {
+	return a.change(ctx, wire.CmdDropFunction, function)
+}
+
+// MaxQueue limits the jobs of a function, running ones included: one limit is
+// for all priorities, three are for high, normal and low. 0 is no limit, and
+// so is none at all. Jobs over the limit are refused, see
+// [ServerError.QueueFull].
+func (a *Admin) MaxQueue(ctx context.Context, function string, limits ...int) error {
+	if n := len(limits); n > 1 && n != 3 {
+		return fmt.Errorf("%s %s: %d limits are neither one nor three", wire.CmdMaxQueue, function, n)
+	}
+	args := []string{function}
+	for _, n := range limits {
+		args = append(args, strconv.Itoa(n))
+	}
+	return a.change(ctx, wire.CmdMaxQueue, args...)
+}
+
+// CancelJob drops a job that waits. One that runs goes on.
+func (a *Admin) CancelJob(ctx context.Context, h Handle) error {
+	return a.change(ctx, wire.CmdCancelJob, string(h))
+}
+
+// Shutdown ends the server: at once, or gracefully once its running jobs are
+// done. A server that hangs up instead of answering has obeyed.
+func (a *Admin) Shutdown(ctx context.Context, graceful bool) error {
+	var args []string
+	if graceful {
+		args = []string{"graceful"}
+	}
+	err := a.change(ctx, wire.CmdShutdown, args...)
+	if errors.Is(err, errHungUpOn) {
+		return nil
+	}
+	return err
+}
+
+// StatusOf asks several servers at once, o.Servers if servers is nil, and
+// returns the functions of each that answered. The error is nil or a
+// ServerErrors that holds those that did not.
+func StatusOf(ctx context.Context, o Options, servers []Server) (map[Server][]wire.FunctionStatus, error) {
+	if servers == nil {
+		full, err := o.withDefaults()
+		if err != nil {
+			return nil, err
+		}
+		servers = full.Servers
+	}
+	rows := make([][]wire.FunctionStatus, len(servers))
+	errs := make([]error, len(servers))
+	var asking sync.WaitGroup
+	for i, s := range servers {
+		asking.Go(func() {
+			a := NewAdmin(o, s)
+			defer a.Close()
+			rows[i], errs[i] = a.Status(ctx)
+		})
+	}
+	asking.Wait()
+	status, failed := map[Server][]wire.FunctionStatus{}, ServerErrors{}
+	for i, s := range servers {
+		if errs[i] != nil {
+			failed[s] = errs[i]
+		} else {
+			status[s] = rows[i]
+		}
+	}
+	if len(failed) > 0 {
+		return status, failed
+	}
+	return status, nil
+}
+
+// change sends a command that answers OK.
+func (a *Admin) change(ctx context.Context, cmd string, args ...string) error {
+	_, err := a.line(ctx, cmd, args...)
+	return err
+}
+
+// line sends a command that answers one line, and returns what follows OK.
+// Servers of old answer some without OK.
+func (a *Admin) line(ctx context.Context, cmd string, args ...string) (answer string, err error) {
+	err = a.do(ctx, cmd, args, func(c *adminConn) error {
+		line, err := c.in.NextLine()
+		if err != nil {
+			return err
+		}
+		a.opts.Trace.Line(c.peer, true, string(line))
+		answer, err = wire.ParseReply(line)
+		if errors.Is(err, wire.ErrMalformed) && (cmd == wire.CmdVersion || cmd == wire.CmdGetPID) {
+			answer, err = string(bytes.TrimSpace(line)), nil
+		}
+		return err
+	})
+	return answer, err
+}
+
+// list sends a command that answers rows, ended by a line ".".
+func list[T any](ctx context.Context, a *Admin, cmd string, parse func([]byte) (T, error), args ...string) (rows []T, err error) {
+	err = a.do(ctx, cmd, args, func(c *adminConn) error {
+		return c.rows(func(line []byte) error {
+			row, err := parse(line)
+			if err != nil {
+				return &ProtocolError{c.server, err}
+			}
+			rows = append(rows, row)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// rows reads up to the line "." and calls f for each line before it. An ERR
+// line instead of rows is a wire.ErrReply.
+func (c *adminConn) rows(f func(line []byte) error) error {
+	for size, first := 0, true; ; first = false {
+		line, err := c.in.NextLine()
+		if err != nil {
+			return err
+		}
+		c.tracer.Line(c.peer, true, string(line))
+		if wire.IsEnd(line) {
+			return nil
+		}
+		if first && isErr(line) {
+			_, err := wire.ParseReply(line)
+			return err
+		}
+		if size += len(line); size > maxListing {
+			return fmt.Errorf("listing %w %d", wire.ErrTooLarge, maxListing)
+		}
+		if err := f(line); err != nil {
+			return err
+		}
+	}
+}
+
+// isErr tells an ERR line from a row: rows of numbers have tabs.
+func isErr(line []byte) bool {
+	return (bytes.HasPrefix(line, []byte("ERR ")) || string(line) == "ERR") && !bytes.ContainsRune(line, '\t')
+}
+
+func text(line []byte) (string, error) { return string(line), nil }
+
+// errHungUpOn marks an answer that did not come.
+var errHungUpOn = errors.New("closed by the server")
+
+// do runs one command: it connects if need be, sends, lets read take the
+// answer, and drops the connection if that was not read to its end.
+func (a *Admin) do(ctx context.Context, cmd string, args []string, read func(*adminConn) error) error {
+	line := strings.Join(append([]string{cmd}, args...), " ")
+	if err := checkWords(args); err != nil {
+		return fmt.Errorf("%s: %w", cmd, err)
+	}
+	a.busy.Lock()
+	defer a.busy.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := a.begin(cancel); err != nil {
+		return fmt.Errorf("%s: %w", cmd, err)
+	}
+	err := a.exchange(ctx, line, read)
+	a.begin(nil)
+	var said wire.ErrReply
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &said) && said.Unknown():
+		return fmt.Errorf("%s: %w: %w", cmd, ErrUnsupported, said)
+	case errors.As(err, &said):
+		return fmt.Errorf("%s: %w", cmd, said)
+	}
+	a.hangUp()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("%s: %w", cmd, err)
+}
+
+// begin notes how the command that runs is ended; nil after it.
+func (a *Admin) begin(cancel context.CancelCauseFunc) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cancel = cancel
+	switch {
+	case a.closed:
+		return ErrClosed
+	}
+	return a.err
+}
+
+func (a *Admin) exchange(ctx context.Context, line string, read func(*adminConn) error) error {
+	if a.conn == nil {
+		st, err := dial(ctx, &a.opts, a.server)
+		if err != nil {
+			return unreached(ctx, a.server, err)
+		}
+		a.conn = &adminConn{stream: st, out: wire.NewWriter(st)}
+	}
+	c := a.conn
+	defer context.AfterFunc(ctx, func() { c.nc.Close() })()
+	a.opts.Trace.Line(c.peer, false, line)
+	c.out.SendLine(line)
+	err := c.out.Flush()
+	if err == nil {
+		err = read(c)
+	}
+	var said wire.ErrReply
+	var broken *ProtocolError
+	switch {
+	case err == nil || errors.As(err, &said) || errors.As(err, &broken):
+		return err
+	case isProtocol(err):
+		return &ProtocolError{a.server, err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = errHungUpOn
+	}
+	return lost(a.server, err)
+}
+
+// checkWords refuses arguments that the server would not read as one word.
+func checkWords(args []string) error {
+	for _, s := range args {
+		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == 0 }) {
+			return fmt.Errorf("%q is not one word", s)
+		}
+		if len(s) > wire.MaxLine/4 {
+			return fmt.Errorf("word of %d bytes is over the limit %d", len(s), wire.MaxLine/4)
+		}
+	}
+	return nil
+}
