@@ -6,58 +6,184 @@
 // Its types:
 //
 //   - [Record] is a job as it is kept;
-//   - [Op] is one entry for the journal, an Add or a Done;
-//   - [Store] takes batches of them and replays what is left.
+//   - [Op] is one entry for the journal: a job added, done or tried in vain,
+//     or an extra put or deleted;
+//   - [Store] takes batches of them and replays what is left. [Caps] says what
+//     a store can't promise; what only some can do stands in interfaces of its
+//     own ([Reader], [Locker], [Compacter], [Checker]);
+//   - [URL] names a store: disk:DIR, sqlite:FILE, postgres://...
 //
-// [Memory] is the empty journal: it keeps nothing.
+// Extras are what a server keeps beside the jobs that wait: dead jobs,
+// results, settings. To a store they are values under keys.
+//
+// [Memory] is the empty journal: it keeps nothing. The drivers, a package each
+// below this one, pass the suite in storetest.
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Record is a job as a store keeps it.
 type Record struct {
-	Seq      uint64 // the order in which jobs were accepted; unique for ever
+	// Seq is the order in which jobs were accepted, unique for ever. A job
+	// that another server wrote into its own layout has none: a driver gives
+	// it one at Replay, see [FirstSeq].
+	Seq      uint64
 	Function string
 	Unique   string // as the client gave it, may be empty
 	Reducer  string
 	Payload  []byte
 	Priority uint8 // 0 high, 1 normal, 2 low
 	RunAt    int64 // Unix time in milliseconds, 0 for at once
-	Accepted int64 // Unix time in milliseconds
-	Attempts int   // workers that have lost it
+	Accepted int64 // Unix time in milliseconds, 0 if unknown
+	Attempts int   // how often it was tried in vain
 }
 
 // Kind is what an Op does.
 type Kind uint8
 
 const (
-	Add  Kind = iota // keep the record
-	Done             // forget the record with this Seq, Function and Unique
+	Add    Kind = iota // keep Record
+	Done               // forget the job with Record's Seq, Function and Unique
+	Update             // keep Record's Attempts and RunAt for the job with its Seq, Function and Unique
+	Put                // keep Value under Key, in place of what was there
+	Delete             // forget what is under Key
 )
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+var kindNames = [...]string{"add", "done", "update", "put", "delete"}
 
 // Op is one entry for the journal.
 type Op struct {
 	Kind   Kind
-	Record *Record // of a Done only Seq, Function and Unique count
+	Record *Record // of Add, Done and Update
+	Key    string  // of Put and Delete: printable ASCII, at most 200 bytes
+	Value  []byte  // of Put
 }
 
-// Store is a journal. The server's committer is its only caller, one call at
-// a time.
+// Store is a journal. Its server's committer is the only caller of Commit, one
+// call at a time.
 type Store interface {
-	// Commit makes a batch durable as a whole: when it returns nil, all of
-	// it survives a crash of the machine; when it returns an error, none of
-	// its Adds is seen by a later Replay. A Done of a record that is not
-	// there is no error.
+	// Commit makes a batch durable as a whole, in its order: when it returns
+	// nil, all of it survives a crash of the machine, as far as Caps says;
+	// when it returns an error, no later Replay sees any of its Adds, unless
+	// the error is an [*UncertainError]. A Done, Update or Delete of what is
+	// not there is no error. It keeps nothing of the batch. A store whose
+	// engine is away returns an error, soon, and tries again at the next call.
 	Commit(ctx context.Context, batch []Op) error
 
-	// Replay calls f for every record that was added and not done, in the
-	// order of Seq. The record and its payload belong to f. It is called
-	// once, before the first Commit. An error of f stops it and is returned.
+	// Replay calls f for every job that was added and not done, in the order
+	// of Seq. The record and its payload belong to f. What can't be read is
+	// set aside and reported by the driver's Skipped hook, never handed out
+	// and never an error. An error of f stops it and is returned. It is
+	// called before the first Commit.
 	Replay(ctx context.Context, f func(*Record) error) error
+
+	// Extras calls f for every key that begins with prefix, in no order. The
+	// value belongs to f.
+	Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error
+
+	// Caps says what the store promises.
+	Caps() Caps
 
 	// Close waits for what runs and gives up the engine.
 	Close() error
 }
+
+// Caps is what a store promises. The suite asks for what is declared, and for
+// nothing else.
+type Caps struct {
+	// Durable: what was committed survives the end of the server's process
+	// and of the store's.
+	Durable bool
+	// Atomic: a batch is kept whole or not at all. Without it, the Adds of a
+	// batch that failed may have been kept one by one.
+	Atomic bool
+	// Lists: what is there can be listed, so that Replay and Extras find it.
+	Lists bool
+}
+
+// Reader is a store that can read single payloads, so that a server need not
+// hold all of them in memory.
+type Reader interface {
+	// ReadPayload returns the payload of the job with r's Seq, Function and
+	// Unique. It may be called at the same time as Commit, by several
+	// goroutines. A job that is not there is [ErrNotFound]; one that can't be
+	// read any more is an [*CorruptError].
+	ReadPayload(ctx context.Context, r *Record) ([]byte, error)
+	// ReplayHeads is Replay without payloads: Record.Payload is nil, and
+	// size is what it would have been, in bytes.
+	ReplayHeads(ctx context.Context, f func(r *Record, size int) error) error
+}
+
+// Locker is a store that several servers can reach, of which one at a time
+// may hold it.
+type Locker interface {
+	// TryLock takes the store for this server, whose name is shown to
+	// others. If another server has it, the error is a [*HeldError].
+	TryLock(ctx context.Context, name string) error
+	// Lost is closed when the store may have passed to another server: the
+	// connection that held it is gone and another holds it now. Then Commit
+	// returns only errors.
+	Lost() <-chan struct{}
+}
+
+// Compacter is a store that can give back the room of what it has forgotten.
+type Compacter interface {
+	Compact(ctx context.Context) error
+}
+
+// Checker is a store that can verify what it keeps.
+type Checker interface {
+	// Check reads everything and calls report for each thing that is wrong.
+	// It changes nothing. The error is one of reading at all.
+	Check(ctx context.Context, report func(what string)) error
+}
+
+// ErrNotFound is what ReadPayload returns for a job that is not there.
+var ErrNotFound = errors.New("not in the store")
+
+// ErrFull is wrapped by what Commit returns when the store has no room.
+var ErrFull = errors.New("store full")
+
+// HeldError is the error of a store that another server holds.
+type HeldError struct {
+	By string // what is known of the holder
+}
+
+func (e *HeldError) Error() string { return "store is held by " + e.By }
+
+// CorruptError is the error of a record that can't be read.
+type CorruptError struct {
+	Where string // the record's place
+	Why   string
+}
+
+func (e *CorruptError) Error() string { return fmt.Sprintf("%s: %s", e.Where, e.Why) }
+
+// UncertainError is the error of a Commit whose outcome is not known: the
+// connection was lost before the store answered. The driver sees to it that
+// the batch's Adds are undone before it commits anything else.
+type UncertainError struct{ Err error }
+
+func (e *UncertainError) Error() string { return "outcome unknown: " + e.Err.Error() }
+func (e *UncertainError) Unwrap() error { return e.Err }
+
+// FirstSeq returns a number above all that were given out before now, if no
+// more than four million a second were. Numbers of jobs start there, so that
+// handles do not repeat after a restart.
+func FirstSeq(now time.Time) uint64 { return uint64(now.UnixMilli()) << 12 }
 
 // Memory is the journal that keeps nothing: jobs live as long as the server.
 type Memory struct{}
@@ -67,6 +193,12 @@ func (Memory) Commit(context.Context, []Op) error { return nil }
 
 // Replay finds nothing.
 func (Memory) Replay(context.Context, func(*Record) error) error { return nil }
+
+// Extras finds nothing.
+func (Memory) Extras(context.Context, string, func(string, []byte) error) error { return nil }
+
+// Caps promises nothing.
+func (Memory) Caps() Caps { return Caps{} }
 
 // Close does nothing.
 func (Memory) Close() error { return nil }
