@@ -1,0 +1,100 @@
+# The targets with a "##" are those of "make help".
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+VERSION ?= $(shell scripts/version.sh)
+TAGS ?=
+TESTFLAGS ?=
+FUZZTIME ?= 30s
+FUZZ ?=
+BENCH ?= .
+COUNT ?= 10
+OLD ?=
+
+# Tools are pinned apart from what the product links.
+TOOL := go tool -modfile=scripts/tools.mod
+
+# All of staticcheck's checks, less:
+#   ST1022  an error variable's comment says when it comes, not its name again
+CHECKS := all,-ST1022
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/gm, one static binary (VERSION=, TAGS=)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags '$(TAGS)' \
+		-ldflags '-s -w -X gm/cmd.version=$(VERSION)' -o bin/gm .
+
+.PHONY: test
+test: ## run every test, the real peers of other makers included (TESTFLAGS=)
+	bash scripts/test-deps.sh
+	go test -count=1 $(TESTFLAGS) ./...
+
+.PHONY: race
+race: ## test the packages under the race detector
+	go test -count=1 -race -short $(TESTFLAGS) ./pkg/...
+
+.PHONY: serial
+serial: ## test the packages with GOMAXPROCS=1
+	go test -count=1 -cpu 1 -short $(TESTFLAGS) ./pkg/...
+
+.PHONY: law
+law: ## test that packages import only what they may
+	go test -count=1 -run Law ./cmd
+
+.PHONY: lint
+lint: ## gofumpt, go vet, staticcheck
+	@unformatted=$$($(TOOL) gofumpt -l .); \
+	if [[ -n $$unformatted ]]; then \
+		printf 'not formatted, make fmt does it:\n%s\n' "$$unformatted" >&2; exit 1; \
+	fi
+	go vet ./...
+	$(TOOL) staticcheck -checks '$(CHECKS)' ./...
+
+.PHONY: fmt
+fmt: ## format the Go files
+	$(TOOL) gofumpt -w .
+
+.PHONY: check
+check: lint law race serial ## lint, law, race and serial: what a change needs beside make test
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (FUZZ=part of a name)
+	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
+
+.PHONY: bench
+bench: ## run the benchmarks into bin/bench.txt (BENCH=regexp, COUNT=, OLD=file to compare with)
+	@mkdir -p bin
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(TESTFLAGS) ./pkg/... | tee bin/bench.txt
+	$(TOOL) benchstat $(OLD) bin/bench.txt
+
+.PHONY: golden
+golden: ## rewrite the golden files from what the tests get; read the diff
+	go test $$(grep -rlF --include='*_test.go' 'flag.Bool("update"' cmd pkg | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
+
+.PHONY: demo
+demo: build ## see it work: a server, workers, and a text scattered over them
+	bash scripts/demo.sh bin/gm
+
+.PHONY: man
+man: build ## regenerate the man page under completions/
+	bin/gm man > completions/gm.1
+
+.PHONY: completions
+completions: build ## regenerate the completions of bash, zsh, fish and PowerShell
+	bin/gm completion bash > completions/gm.bash
+	bin/gm completion zsh > completions/_gm
+	bin/gm completion fish > completions/gm.fish
+	bin/gm completion powershell > completions/gm.ps1
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities (asks vuln.go.dev)
+	$(TOOL) govulncheck ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin

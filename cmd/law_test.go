@@ -1,0 +1,181 @@
+package cmd_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// room is a package and what it may import beside the standard library.
+type room struct {
+	path  string   // as for path.Match; the first room that matches counts
+	rooms []string // of gm's packages, as for path.Match
+	other []string // of other modules, themselves and all below them
+	not   []string // of the standard library
+}
+
+const (
+	wire    = "gm/pkg/wire"
+	queue   = "gm/pkg/queue"
+	store   = "gm/pkg/store"
+	gearman = "gm/pkg/gearman"
+
+	anything = "*"
+	// x/sys is the part of the standard library's syscall that still grows:
+	// process groups, subreapers and socket options need it.
+	xsys = "golang.org/x/sys"
+)
+
+// law says which way data flows: a room that is not in it, or an import that
+// it does not have, fails the test. A new room needs a line here that can say
+// what it owns.
+var law = []room{
+	// calls cmd, returns its exit code
+	{path: "gm", rooms: []string{"gm/cmd"}},
+	// a file a verb; the only place that prints, colours and exits
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", "gm/pkg/store/*"}, other: []string{anything}},
+	// every byte on port 4730
+	{path: wire, not: []string{"net", "os", "time"}},
+	// the Go client, worker and admin library
+	{path: gearman, rooms: []string{wire}},
+	// many records through one function
+	{path: "gm/pkg/batch", rooms: []string{gearman}},
+	// a child process per job; knows nothing of Gearman
+	{path: "gm/pkg/runner", other: []string{xsys}},
+	// functions, jobs, workers: no I/O, no goroutines, no clock
+	{path: queue, rooms: []string{store}, not: []string{"context", "io", "net", "os", "sync", "syscall", "time"}},
+	// the journal's contract
+	{path: store},
+	// one conformance suite for every engine
+	{path: "gm/pkg/store/storetest", rooms: []string{store}},
+	// one engine each
+	{path: "gm/pkg/store/*", rooms: []string{store}, other: []string{anything}},
+	// listeners, connections, dispatch, group commit
+	{path: "gm/pkg/server", rooms: []string{wire, queue, store}, other: []string{xsys}},
+	// several servers, one queue
+	{path: "gm/pkg/cluster", rooms: []string{store}, other: []string{anything}},
+	// dashboard, HTTP submission, metrics: handlers only
+	{path: "gm/pkg/web", rooms: []string{queue, gearman}},
+	// the SQL functions, as shared libraries
+	{path: "gm/pkg/udf", rooms: []string{gearman}},
+	{path: "gm/pkg/udf/*", rooms: []string{gearman}},
+}
+
+// TestImportLaw holds the packages to the law on every kind of system that
+// has files of its own. What tests import is their own matter.
+func TestImportLaw(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "freebsd"} {
+		packages := list(t, system)
+		if len(packages) < 2 {
+			t.Fatalf("%s: go list has %d packages", system, len(packages))
+		}
+		for _, p := range packages {
+			for _, breach := range breaches(p) {
+				t.Errorf("%s: %s", system, breach)
+			}
+		}
+	}
+}
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T, system string) (packages []listed) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "GOOS="+system)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		switch err := d.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return packages
+		case err != nil:
+			t.Fatalf("%v: %v", cmd, err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// breaches returns what p does against the law.
+func breaches(p listed) (all []string) {
+	i := slices.IndexFunc(law, func(r room) bool { return matches(r.path, p.ImportPath) })
+	if i < 0 {
+		return []string{fmt.Sprintf("%s is no room of the law", p.ImportPath)}
+	}
+	for _, imported := range p.Imports {
+		if !law[i].allows(imported) {
+			all = append(all, fmt.Sprintf("%s may not import %s", p.ImportPath, imported))
+		}
+	}
+	return all
+}
+
+func (r *room) allows(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	switch {
+	case first == "gm":
+		return slices.ContainsFunc(r.rooms, func(pattern string) bool { return matches(pattern, imported) })
+	case strings.Contains(first, "."):
+		return slices.ContainsFunc(r.other, func(module string) bool { return module == anything || under(imported, module) })
+	}
+	return !slices.ContainsFunc(r.not, func(name string) bool { return under(imported, name) })
+}
+
+func matches(pattern, importPath string) bool {
+	ok, err := path.Match(pattern, importPath)
+	return ok && err == nil
+}
+
+func under(importPath, dir string) bool {
+	return importPath == dir || strings.HasPrefix(importPath, dir+"/")
+}
+
+func TestLawFindsBreaches(t *testing.T) {
+	for _, tc := range []struct {
+		room, imported string
+		want           string
+	}{
+		{"gm", "gm/cmd", ""},
+		{"gm", wire, "gm may not import gm/pkg/wire"},
+		{"gm/cmd", "gm/pkg/store/disk", ""},
+		{"gm/cmd", "github.com/urfave/cli/v2", ""},
+		{wire, "io", ""},
+		{wire, "net", "gm/pkg/wire may not import net"},
+		{wire, "golang.org/x/sys/unix", "gm/pkg/wire may not import golang.org/x/sys/unix"},
+		{queue, store, ""},
+		{queue, "container/heap", ""},
+		{queue, "time", "gm/pkg/queue may not import time"},
+		{queue, "sync/atomic", "gm/pkg/queue may not import sync/atomic"},
+		{queue, wire, "gm/pkg/queue may not import gm/pkg/wire"},
+		{"gm/pkg/server", "golang.org/x/sys/unix", ""},
+		{"gm/pkg/server", "golang.org/x/system", "gm/pkg/server may not import golang.org/x/system"},
+		{"gm/pkg/server", gearman, "gm/pkg/server may not import gm/pkg/gearman"},
+		{"gm/pkg/runner", gearman, "gm/pkg/runner may not import gm/pkg/gearman"},
+		{"gm/pkg/store/disk", "go.etcd.io/bbolt", ""},
+		{"gm/pkg/store/disk", queue, "gm/pkg/store/disk may not import gm/pkg/queue"},
+		{"gm/pkg/store/storetest", "go.etcd.io/bbolt", "gm/pkg/store/storetest may not import go.etcd.io/bbolt"},
+		{"gm/pkg/util", "strings", "gm/pkg/util is no room of the law"},
+		{"gm/pkg/wire/inner", "strings", "gm/pkg/wire/inner is no room of the law"},
+	} {
+		got := strings.Join(breaches(listed{tc.room, []string{tc.imported}}), "; ")
+		if got != tc.want {
+			t.Errorf("%s with %s: %q, want %q", tc.room, tc.imported, got, tc.want)
+		}
+	}
+}
