@@ -133,21 +133,29 @@ var specs = [maxType + 1]spec{
 	SubmitJobHighBG: {"SUBMIT_JOB_HIGH_BG", req, opaque, []string{argFunc, argUnique, argWorkload}},
 	SubmitJobLow:    {"SUBMIT_JOB_LOW", req, opaque, []string{argFunc, argUnique, argWorkload}},
 	SubmitJobLowBG:  {"SUBMIT_JOB_LOW_BG", req, opaque, []string{argFunc, argUnique, argWorkload}},
-	SubmitJobSched: {"SUBMIT_JOB_SCHED", req, opaque,
-		[]string{argFunc, argUnique, "minute", "hour", "mday", "month", "wday", argWorkload}},
+	SubmitJobSched: {
+		"SUBMIT_JOB_SCHED", req, opaque,
+		[]string{argFunc, argUnique, "minute", "hour", "mday", "month", "wday", argWorkload},
+	},
 	SubmitJobEpoch: {"SUBMIT_JOB_EPOCH", req, opaque, []string{argFunc, argUnique, argEpoch, argWorkload}},
 	// PROTOCOL gives the reduce packets four arguments. libgearman, the one
 	// client that sends them, and gearmand have five: an "aggregate" that is
 	// always empty stands before the workload. See Packet.cut.
-	SubmitReduceJob: {"SUBMIT_REDUCE_JOB", req, opaque,
-		[]string{argFunc, argUnique, argReducer, argAggregate, argWorkload}},
-	SubmitReduceJobBG: {"SUBMIT_REDUCE_JOB_BACKGROUND", req, opaque,
-		[]string{argFunc, argUnique, argReducer, argAggregate, argWorkload}},
+	SubmitReduceJob: {
+		"SUBMIT_REDUCE_JOB", req, opaque,
+		[]string{argFunc, argUnique, argReducer, argAggregate, argWorkload},
+	},
+	SubmitReduceJobBG: {
+		"SUBMIT_REDUCE_JOB_BACKGROUND", req, opaque,
+		[]string{argFunc, argUnique, argReducer, argAggregate, argWorkload},
+	},
 	GrabJobAll:      {"GRAB_JOB_ALL", req, textual, nil},
 	JobAssignAll:    {"JOB_ASSIGN_ALL", res, opaque, []string{argHandle, argFunc, argUnique, argReducer, argWorkload}},
 	GetStatusUnique: {"GET_STATUS_UNIQUE", req, textual, []string{argUnique}},
-	StatusResUnique: {"STATUS_RES_UNIQUE", res, textual,
-		[]string{argUnique, argKnown, argRunning, argNumer, argDenom, "clients"}},
+	StatusResUnique: {
+		"STATUS_RES_UNIQUE", res, textual,
+		[]string{argUnique, argKnown, argRunning, argNumer, argDenom, "clients"},
+	},
 }
 
 // Valid reports whether t is a packet type of the protocol.
