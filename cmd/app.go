@@ -17,11 +17,20 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
 )
 
 // verbs is every verb, in the order in which help lists them.
 var verbs = []func(*env) *verb{
 	serveVerb,
+	statusVerb,
+	workersVerb,
+	jobsVerb,
+	jobVerb,
+	cancelVerb,
+	adminVerb,
+	pingVerb,
 	versionVerb,
 }
 
@@ -55,8 +64,9 @@ type env struct {
 	stderr io.Writer // everything else
 	getenv func(string) string
 
-	root    *verb       // the whole table
-	closers []io.Closer // closed when the verb has ended
+	root    *verb                   // the whole table
+	closers []io.Closer             // closed when the verb has ended
+	leftOut map[gearman.Server]bool // noted as not answering
 }
 
 // Main runs gm with the arguments of a process, the program's name first, and

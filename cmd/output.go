@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,11 @@ type row interface {
 	// cells returns a text for each column: for a person (3m20s), or for a
 	// program (200000).
 	cells(human bool) []string
+}
+
+// A painter is a row that colours some of its cells in a table.
+type painter interface {
+	paint(s *style, cells []string)
 }
 
 // A column is a heading and how its cells stand in a table.
@@ -71,7 +77,11 @@ func (e *env) newRows(c *cli.Context, columns ...column) (*rowWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &rowWriter{format: format, columns: columns, style: s, out: bufio.NewWriter(e.stdout)}, nil
+	return newRowWriter(e.stdout, format, s, columns), nil
+}
+
+func newRowWriter(w io.Writer, f rowFormat, s *style, columns []column) *rowWriter {
+	return &rowWriter{format: f, columns: columns, style: s, out: bufio.NewWriter(w)}
 }
 
 // rowFormat returns the format that rowFlags say.
@@ -97,6 +107,9 @@ func (w *rowWriter) add(r row) error {
 		cells := r.cells(true)
 		for i := range cells {
 			cells[i] = printable(cells[i], false)
+		}
+		if p, ok := r.(painter); ok {
+			p.paint(w.style, cells)
 		}
 		w.table = append(w.table, cells)
 		return nil
@@ -150,13 +163,14 @@ func (w *rowWriter) renderTable() error {
 	none := tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off}
 	headings, aligns := make([]string, len(w.columns)), make([]tw.Align, len(w.columns))
 	for i, c := range w.columns {
-		headings[i] = w.style.heading(strings.ToUpper(c.name))
+		headings[i] = w.style.bold.Sprint(strings.ToUpper(c.name))
 		aligns[i] = tw.AlignLeft
 		if c.right {
 			aligns[i] = tw.AlignRight
 		}
 	}
-	table := tablewriter.NewTable(w.out,
+	var text bytes.Buffer
+	table := tablewriter.NewTable(&text,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
 			Borders: none,
 			Settings: tw.Settings{
@@ -176,13 +190,18 @@ func (w *rowWriter) renderTable() error {
 	if err := table.Bulk(w.table); err != nil {
 		return fmt.Errorf("print table: %w", err)
 	}
-	return table.Render()
+	if err := table.Render(); err != nil {
+		return fmt.Errorf("print table: %w", err)
+	}
+	for line := range bytes.Lines(text.Bytes()) {
+		w.out.Write(bytes.TrimRight(line, " \n")) // the padding of the last column
+		w.out.WriteByte('\n')
+	}
+	return nil
 }
 
 // style colours text, or leaves it as it is.
 type style struct{ bold, good, warn, bad *color.Color }
-
-func (s *style) heading(text string) string { return s.bold.Sprint(text) }
 
 // style returns how stdout is to be coloured.
 func (e *env) style(c *cli.Context) (*style, error) {

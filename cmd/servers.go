@@ -1,9 +1,13 @@
 package cmd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -104,4 +108,108 @@ func (e *env) tracer(file string) (*wire.Tracer, error) {
 	}
 	e.closers = append(e.closers, f)
 	return wire.NewTracer(f), nil
+}
+
+// queryFlags are connFlags for verbs that ask servers something and are not
+// to wait for the answer for ever.
+func (e *env) queryFlags() []cli.Flag {
+	return append(e.connFlags(), durationFlag(5*time.Second, cli.GenericFlag{
+		Name: "timeout", Aliases: []string{"t"}, Category: catServers,
+		Usage: "how long a server may take to answer: a `DURATION` like 500ms, 10s or 1m",
+	}))
+}
+
+// An answer is what one server has said.
+type answer[T any] struct {
+	server gearman.Server
+	value  T
+	err    error
+}
+
+// askAll asks all of o.Servers at once, each within timeout, and returns their
+// answers in the servers' order.
+func askAll[T any](ctx context.Context, o gearman.Options, timeout time.Duration,
+	ask func(context.Context, *gearman.Admin) (T, error),
+) []answer[T] {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	answers := make([]answer[T], len(o.Servers))
+	var wg sync.WaitGroup
+	for i, s := range o.Servers {
+		wg.Go(func() {
+			admin := gearman.NewAdmin(o, s)
+			defer admin.Close()
+			value, err := ask(ctx, admin)
+			if err != nil && !strings.Contains(err.Error(), s.String()) {
+				err = fmt.Errorf("server %v: %w", s, err)
+			}
+			answers[i] = answer[T]{s, value, err}
+		})
+	}
+	wg.Wait()
+	return answers
+}
+
+// allErrors returns the errors of those that failed, nil if none did. It is
+// for verbs that must have done their work on every server.
+func allErrors[T any](answers []answer[T]) error {
+	var errs []error
+	unreached := gearman.ServerErrors{}
+	for _, a := range answers {
+		if a.err == nil {
+			continue
+		}
+		errs = append(errs, a.err)
+		if errors.Is(a.err, gearman.ErrNoServer) {
+			unreached[a.server] = reason(a)
+		}
+	}
+	switch {
+	case len(errs) == 1:
+		return errs[0]
+	case len(errs) > 0 && len(unreached) == len(errs):
+		return fmt.Errorf("%w: %w", gearman.ErrNoServer, unreached)
+	}
+	return errors.Join(errs...)
+}
+
+// reason returns why a server could not be reached, without saying which.
+func reason[T any](a answer[T]) error {
+	var each gearman.ServerErrors
+	if errors.As(a.err, &each) && each[a.server] != nil {
+		return each[a.server]
+	}
+	return a.err
+}
+
+// succeeded returns the answers without error. As long as there is one, those
+// that failed are only noted on stderr: once, and again when they are back.
+func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
+	var good []answer[T]
+	for _, a := range answers {
+		if a.err == nil {
+			good = append(good, a)
+		}
+	}
+	if len(good) == 0 {
+		return nil, allErrors(answers)
+	}
+	for _, a := range answers {
+		switch {
+		case a.err != nil && !e.leftOut[a.server]:
+			e.note("server %v is left out: %v", a.server, reason(a))
+		case a.err == nil && e.leftOut[a.server]:
+			e.note("server %v answers again", a.server)
+		}
+		if e.leftOut == nil {
+			e.leftOut = map[gearman.Server]bool{}
+		}
+		e.leftOut[a.server] = a.err != nil
+	}
+	return good, nil
+}
+
+// note prints a line on stderr that is no error of the verb.
+func (e *env) note(format string, args ...any) {
+	fmt.Fprintf(e.stderr, "gm: %s\n", printable(fmt.Sprintf(format, args...), false))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -46,26 +47,16 @@ func (a *Admin) Jobs(ctx context.Context, function string, state wire.JobState, 
 	if limit < 0 {
 		return nil, fmt.Errorf("%s: limit %d is negative", wire.CmdJobs, limit)
 	}
-	return list(ctx, a, wire.CmdJobs, asJSON[wire.Job], jobsArgs(function, state, limit)...)
-}
-
-// jobsArgs writes the words of jobs: each needs those before it, and * stands
-// for all.
-func jobsArgs(function string, state wire.JobState, limit int) []string {
-	var args []string
-	if limit > 0 {
-		args = []string{orAll(function), orAll(string(state)), strconv.Itoa(limit)}
-	} else if state != "" {
-		args = []string{orAll(function), string(state)}
-	} else if function != "" {
-		args = []string{function}
+	if limit == 0 {
+		limit = math.MaxInt32
 	}
-	return args
+	return list(ctx, a, wire.CmdJobs, asJSON[wire.Job], orAll(function), orAll(string(state)), strconv.Itoa(limit))
 }
 
+// orAll writes a word of jobs that leaves out nothing.
 func orAll(s string) string {
 	if s == "" {
-		return "*"
+		return "-"
 	}
 	return s
 }

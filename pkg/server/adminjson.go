@@ -64,6 +64,9 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 			return fmt.Appendf(nil, wire.ReplyMissingArgs, args[2])
 		}
 		limit = n
+		if n == 0 {
+			limit = -1 // no limit
+		}
 	}
 	var r rows
 	c.s.q.Jobs(func(j *queue.Job) bool {

@@ -1,0 +1,331 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+func adminVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:        "admin",
+			Usage:       "ask a server about itself, and change it",
+			Description: `Each command goes to all servers that are named. Of one server its answer is printed as it is; of several, each after the server's name.`,
+			Flags:       e.queryFlags(),
+		},
+		verbs: []*verb{
+			e.adminQuery("version", "print the server's version",
+				func(ctx context.Context, a *gearman.Admin) (string, error) { return a.Version(ctx) }),
+			e.adminQuery("pid", "print the server's process id",
+				func(ctx context.Context, a *gearman.Admin) (string, error) {
+					pid, err := a.PID(ctx)
+					return strconv.Itoa(pid), err
+				}),
+			e.adminQuery("verbose", "print how much the server logs",
+				func(ctx context.Context, a *gearman.Admin) (string, error) { return a.Verbose(ctx) }),
+			e.adminChange("create", "make functions known before a worker comes", (*gearman.Admin).Create),
+			e.adminDrop(),
+			e.adminMaxQueue(),
+			e.adminChange("pause", "hand out no more jobs of functions (gm serve)", (*gearman.Admin).Pause),
+			e.adminChange("resume", "hand out jobs of paused functions again (gm serve)", (*gearman.Admin).Resume),
+			e.adminPurge(),
+			e.adminShutdown(),
+			e.adminList("show-jobs", "list handles, attempts, ignored and queued of all jobs", showJobs,
+				column{"handle", false}, column{"attempts", true}, column{"ignored", true}, column{"queued", true}),
+			e.adminList("show-unique-jobs", "list the uniques of all jobs",
+				(*gearman.Admin).ShowUniqueJobs, column{"unique", false}),
+			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, column{"command", false}),
+		},
+		examples: []example{
+			{"what runs there", "gm admin version -s a,b"},
+			{"keep one function's jobs waiting for an hour", "gm admin pause resize; sleep 3600; gm admin resume resize"},
+		},
+		exits: adminExits,
+	}
+}
+
+var adminExits = []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal}
+
+// adminCommand returns a subcommand with what all have in common.
+func (e *env) adminCommand(name, usage, args string, x example, flags ...cli.Flag) *verb {
+	return &verb{
+		Command:  &cli.Command{Name: name, Usage: usage, ArgsUsage: args, Flags: append(flags, e.queryFlags()...)},
+		examples: []example{x},
+		exits:    adminExits,
+	}
+}
+
+// adminQuery returns a subcommand that prints a line a server.
+func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.Admin) (string, error)) *verb {
+	v := e.adminCommand(name, usage, "", example{"of the server on this machine", "gm admin " + name}, e.rowFlags()...)
+	v.Action = func(c *cli.Context) error {
+		if err := noArgs(c); err != nil {
+			return err
+		}
+		return adminRows(e, c, []column{{name, false}}, func(ctx context.Context, a *gearman.Admin) ([]string, error) {
+			line, err := ask(ctx, a)
+			return []string{line}, err
+		})
+	}
+	return v
+}
+
+// adminList returns a subcommand that prints rows; a tab divides their cells.
+func (e *env) adminList(name, usage string, ask func(*gearman.Admin, context.Context) ([]string, error), columns ...column) *verb {
+	v := e.adminCommand(name, usage, "", example{"of the server on this machine", "gm admin " + name}, e.rowFlags()...)
+	v.Action = func(c *cli.Context) error {
+		if err := noArgs(c); err != nil {
+			return err
+		}
+		return adminRows(e, c, columns, func(ctx context.Context, a *gearman.Admin) ([]string, error) { return ask(a, ctx) })
+	}
+	return v
+}
+
+func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
+	jobs, err := a.ShowJobs(ctx)
+	var rows []string
+	for _, j := range jobs {
+		rows = append(rows, strings.TrimSuffix(string(wire.JobInfo.Append(j, nil)), "\n"))
+	}
+	return rows, err
+}
+
+// adminRows asks all servers and prints their rows. It fails if one of them
+// does, after the rows of the others.
+func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([]string, error)) error {
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	many := len(o.Servers) > 1
+	shown := columns
+	if many {
+		shown = slices.Insert(slices.Clone(columns), 0, column{"server", false})
+	}
+	w, err := e.newRows(c, shown...)
+	if err != nil {
+		return err
+	}
+	answers := askAll(c.Context, o, durationOf(c, "timeout"), ask)
+	for _, a := range answers {
+		if a.err != nil {
+			continue
+		}
+		for _, line := range a.value {
+			if err := w.add(&adminRow{a.server.String(), line, columns, many}); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.close(); err != nil {
+		return err
+	}
+	return adminError(c, allErrors(answers))
+}
+
+// adminRow is a line of a server's answer.
+type adminRow struct {
+	server  string
+	line    string
+	columns []column
+	many    bool
+}
+
+func (r *adminRow) cells(bool) []string {
+	cells := strings.SplitN(r.line, "\t", len(r.columns))
+	if r.many {
+		cells = slices.Insert(cells, 0, r.server)
+	}
+	return cells
+}
+
+// MarshalJSON writes an object with the server and the columns.
+func (r *adminRow) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{"server": r.server}
+	for i, cell := range strings.SplitN(r.line, "\t", len(r.columns)) {
+		column := r.columns[i]
+		fields[column.name] = cell
+		if n, err := strconv.Atoi(cell); err == nil && column.right {
+			fields[column.name] = n
+		}
+	}
+	return json.Marshal(fields)
+}
+
+// adminError says which command has failed.
+func adminError(c *cli.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("admin %s: %w", c.Command.Name, err)
+}
+
+// adminChange returns a subcommand that does something to each function.
+func (e *env) adminChange(name, usage string, change func(*gearman.Admin, context.Context, string) error) *verb {
+	v := e.adminCommand(name, usage, "FUNC..", example{"two functions", "gm admin " + name + " resize thumbnail"})
+	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change) }
+	return v
+}
+
+// changeFunctions does change to each function on each server.
+func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, context.Context, string) error) error {
+	if c.NArg() == 0 {
+		return usageErrorf("admin %s: no function", c.Command.Name)
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
+			var errs []error
+			for _, f := range c.Args().Slice() {
+				if err := change(a, ctx, f); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", f, err))
+				}
+			}
+			if len(errs) == 1 {
+				return struct{}{}, errs[0]
+			}
+			return struct{}{}, errors.Join(errs...)
+		})))
+}
+
+func (e *env) adminMaxQueue() *verb {
+	v := e.adminCommand("maxqueue", "limit how many jobs a function may have", "FUNC [MAX | HIGH NORMAL LOW]",
+		example{"at most 1000 jobs, of any priority", "gm admin maxqueue resize 1000"})
+	v.Description = `Limits the jobs of a function, those that run included; more are refused with QUEUE_ERROR, and gm submit exits with 75. One number is for each priority, three are for high, normal and low. No number, or 0, takes the limit away.`
+	v.Action = func(c *cli.Context) error {
+		args := c.Args().Slice()
+		if n := len(args); n != 1 && n != 2 && n != 4 {
+			return usageErrorf("admin maxqueue: %d arguments, want a function and none, one or three numbers", n)
+		}
+		var limits []int
+		for _, arg := range args[1:] {
+			n, err := strconv.Atoi(arg)
+			if err != nil || n < 0 {
+				return usageErrorf("admin maxqueue: limit %q: not a number from 0 up", arg)
+			}
+			limits = append(limits, n)
+		}
+		o, err := e.options(c)
+		if err != nil {
+			return err
+		}
+		return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
+			func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
+				return struct{}{}, a.MaxQueue(ctx, args[0], limits...)
+			})))
+	}
+	return v
+}
+
+// yesFlag confirms what can't be taken back.
+func yesFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}
+}
+
+func (e *env) adminDrop() *verb {
+	v := e.adminCommand("drop", "forget functions that have no workers and no jobs", "FUNC..",
+		example{"a function that nobody uses any more", "gm admin drop --yes resize"}, yesFlag())
+	v.Action = func(c *cli.Context) error {
+		if c.NArg() == 0 {
+			return usageErrorf("admin drop: no function")
+		}
+		if err := e.confirm(c, "forget "+strings.Join(c.Args().Slice(), ", ")); err != nil {
+			return err
+		}
+		return e.changeFunctions(c, (*gearman.Admin).Drop)
+	}
+	return v
+}
+
+func (e *env) adminPurge() *verb {
+	v := e.adminCommand("purge", "drop the waiting and delayed jobs of functions (gm serve)", "FUNC..",
+		example{"start anew", "gm admin purge --yes resize"}, append(e.rowFlags(), yesFlag())...)
+	v.Description = `Drops all jobs of the functions that do not run yet; who waits for one learns that it has failed. Prints each function and how many were dropped.`
+	v.Action = func(c *cli.Context) error {
+		functions := c.Args().Slice()
+		if len(functions) == 0 {
+			return usageErrorf("admin purge: no function")
+		}
+		if err := e.confirm(c, "drop all waiting jobs of "+strings.Join(functions, ", ")); err != nil {
+			return err
+		}
+		return adminRows(e, c, []column{{"function", false}, {"dropped", true}},
+			func(ctx context.Context, a *gearman.Admin) ([]string, error) {
+				var rows []string
+				for _, f := range functions {
+					n, err := a.Purge(ctx, f)
+					if err != nil {
+						return nil, fmt.Errorf("%s: %w", f, err)
+					}
+					rows = append(rows, f+"\t"+strconv.Itoa(n))
+				}
+				return rows, nil
+			})
+	}
+	return v
+}
+
+func (e *env) adminShutdown() *verb {
+	v := e.adminCommand("shutdown", "stop the server", "",
+		example{"let running jobs end first", "gm admin shutdown --graceful --yes"},
+		&cli.BoolFlag{Name: "graceful", Aliases: []string{"g"}, Usage: "let running jobs end first"}, yesFlag())
+	v.Description = `Stops the server. gearmand from 1.1 on does not take this command: send its process (gm admin pid) a SIGTERM.`
+	v.Action = func(c *cli.Context) error {
+		if err := noArgs(c); err != nil {
+			return err
+		}
+		o, err := e.options(c)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, s := range o.Servers {
+			names = append(names, s.String())
+		}
+		if err := e.confirm(c, "stop "+strings.Join(names, ", ")); err != nil {
+			return err
+		}
+		return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
+			func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
+				return struct{}{}, a.Shutdown(ctx, c.Bool("graceful"))
+			})))
+	}
+	return v
+}
+
+// confirm returns nil if --yes was given or a person at the terminal says yes.
+func (e *env) confirm(c *cli.Context, what string) error {
+	if c.Bool("yes") {
+		return nil
+	}
+	if !isTerminal(e.stdin) || !isTerminal(e.stderr) {
+		return withHint(usageErrorf("admin %s: would %s, and there is nobody to ask", c.Command.Name, what),
+			"--yes does it without asking")
+	}
+	fmt.Fprintf(e.stderr, "%s? [y/N] ", printable(what, false))
+	line, err := bufio.NewReader(e.stdin).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return exitWith(exitIO, fmt.Errorf("read the answer: %w", err))
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return nil
+	}
+	return usageErrorf("admin %s: not confirmed, nothing was done", c.Command.Name)
+}

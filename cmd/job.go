@@ -1,0 +1,224 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker. What a server does not tell is empty, and missing in JSON.`
+
+func jobVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:      "job",
+			Usage:     "show one job",
+			ArgsUsage: "HANDLE",
+			Description: `Shows the job that has the handle, on whichever of the servers it is. A job that is done is unknown. gm serve tells all about it; other servers only whether it runs, and its progress.
+
+` + jobColumnsText,
+			Flags:  append(e.rowFlags(), e.queryFlags()...),
+			Action: func(c *cli.Context) error { return e.job(c) },
+		},
+		examples: []example{
+			{"is it still there?", `h=$(gm submit -b -f resize photo.jpg); gm job "$h"`},
+			{"progress in percent", `gm job "$h" -o jsonl | jq '.numerator / .denominator * 100'`},
+		},
+		exits: []int{exitUnknown, exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
+	}
+}
+
+func jobsVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:      "jobs",
+			Usage:     "list jobs that wait, are delayed or run",
+			ArgsUsage: "[FUNC]",
+			Description: `Lists jobs, of one function or of all, oldest first. gm serve tells all about them; gearmand only handles, attempts and whether they run, and not of which function.
+
+` + jobColumnsText,
+			Flags: slices.Concat([]cli.Flag{
+				&cli.StringFlag{Name: "state", Usage: "only jobs in `STATE`: waiting, delayed or running"},
+				&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "at most `N` jobs of each server; 0 is all"},
+			}, e.rowFlags(), e.queryFlags()),
+			Action: func(c *cli.Context) error { return e.jobs(c) },
+		},
+		examples: []example{
+			{"the oldest waiting jobs", "gm jobs --state waiting"},
+			{"drop what waits for one function", "gm jobs resize --state waiting --limit 0 | cut -f2 | xargs gm cancel"},
+		},
+		exits: []int{exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
+	}
+}
+
+// jobRow is a job on a server.
+type jobRow struct {
+	Server string `json:"server"`
+	wire.Job
+
+	partial bool // of a server that tells only handle, state and progress
+}
+
+var jobColumns = []column{
+	{"server", false}, {"handle", false}, {"function", false}, {"state", false}, {"priority", false}, {"age", true},
+	{"attempts", true}, {"size", true}, {"progress", true}, {"unique", false}, {"worker", false},
+}
+
+func (r *jobRow) cells(human bool) []string {
+	progress := ""
+	if r.Denominator != 0 || r.Numerator != 0 {
+		progress = fmt.Sprintf("%d/%d", r.Numerator, r.Denominator)
+	}
+	if r.partial {
+		return []string{r.Server, r.Handle, "", string(r.State), "", "", strconv.Itoa(r.Attempts), "", progress, "", ""}
+	}
+	ageText := strconv.FormatInt(r.AgeMS, 10)
+	if human {
+		ageText = age(r.AgeMS)
+	}
+	return []string{
+		r.Server, r.Handle, r.Function, string(r.State), r.Priority, ageText,
+		strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), progress, r.Unique, r.Worker,
+	}
+}
+
+// job is the action of job.
+func (e *env) job(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return usageErrorf("job: %d arguments, want one handle", c.NArg())
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	handle := gearman.Handle(c.Args().First())
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) (*jobRow, error) {
+			return findJob(ctx, o, admin, handle)
+		}))
+	if err != nil {
+		return fmt.Errorf("job %s: %w", handle, err)
+	}
+	w, err := e.newRows(c, jobColumns...)
+	if err != nil {
+		return err
+	}
+	for _, a := range answers {
+		if a.value == nil {
+			continue
+		}
+		a.value.Server = a.server.String()
+		if err := w.add(a.value); err != nil {
+			return err
+		}
+		return w.close()
+	}
+	return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", handle))
+}
+
+// findJob asks one server for a job. It returns nil if the server does not
+// know it.
+func findJob(ctx context.Context, o gearman.Options, admin *gearman.Admin, h gearman.Handle) (*jobRow, error) {
+	job, err := admin.Job(ctx, h)
+	switch {
+	case err == nil:
+		return &jobRow{Job: job}, nil
+	case exitCode(err) == exitUnknown:
+		return nil, nil
+	case !errors.Is(err, gearman.ErrUnsupported):
+		return nil, err
+	}
+	o.Servers = []gearman.Server{admin.Server()}
+	client, err := gearman.NewClient(o)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	status, err := client.Status(ctx, h)
+	if err != nil || !status.Known {
+		return nil, err
+	}
+	r := &jobRow{partial: true, Job: wire.Job{
+		Handle: string(h), State: wire.StateWaiting, Numerator: status.Numerator, Denominator: status.Denominator,
+	}}
+	if status.Running {
+		r.State = wire.StateRunning
+	}
+	return r, nil
+}
+
+// jobs is the action of jobs.
+func (e *env) jobs(c *cli.Context) error {
+	if c.NArg() > 1 {
+		return usageErrorf("jobs: %d arguments, want one function or none", c.NArg())
+	}
+	state := wire.JobState(c.String("state"))
+	switch state {
+	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning:
+	default:
+		return usageErrorf("state %q: not waiting, delayed or running", string(state))
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	function, limit := c.Args().First(), c.Int("limit")
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) ([]*jobRow, error) {
+			return listJobs(ctx, admin, function, state, limit)
+		}))
+	if err != nil {
+		return fmt.Errorf("jobs: %w", err)
+	}
+	w, err := e.newRows(c, jobColumns...)
+	if err != nil {
+		return err
+	}
+	for _, a := range answers {
+		for _, r := range a.value {
+			r.Server = a.server.String()
+			if err := w.add(r); err != nil {
+				return err
+			}
+		}
+	}
+	return w.close()
+}
+
+// listJobs asks one server: gm serve for jobs, others for show jobs, which
+// does not tell functions. No state stands for all of them, limit 0 for none.
+func listJobs(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, limit int) ([]*jobRow, error) {
+	jobs, err := admin.Jobs(ctx, function, state, limit)
+	if err == nil {
+		rows := make([]*jobRow, len(jobs))
+		for i, j := range jobs {
+			rows[i] = &jobRow{Job: j}
+		}
+		return rows, nil
+	}
+	if !errors.Is(err, gearman.ErrUnsupported) || function != "" {
+		return nil, err
+	}
+	shown, err := admin.ShowJobs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []*jobRow
+	for _, j := range shown {
+		r := &jobRow{partial: true, Job: wire.Job{Handle: j.Handle, State: wire.StateRunning, Attempts: j.Attempts}}
+		if j.Queued {
+			r.State = wire.StateWaiting
+		}
+		if (state == "" || state == r.State) && (limit == 0 || len(rows) < limit) {
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}

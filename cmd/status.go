@@ -1,0 +1,124 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+)
+
+func statusVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:      "status",
+			Usage:     "show the queues: waiting, running, workers",
+			ArgsUsage: "[FUNC..]",
+			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job and whether the function is paused. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is noted on stderr, and only if none answers it is an error.
+
+--watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed a second, all summed over the functions. With -o jsonl the line has the functions in it.
+
+Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers); with --by-server the server is before them. What a server does not tell is empty, and null in JSON.`,
+			Flags: slices.Concat([]cli.Flag{
+				&cli.BoolFlag{Name: "by-server", Usage: "a row for each function of each server, instead of sums"},
+			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),
+			Action: func(c *cli.Context) error { return e.status(c) },
+		},
+		examples: []example{
+			{"all queues of two servers, summed", "gm status -s a,b"},
+			{"functions that have jobs and nobody to do them", `gm status | awk -F'\t' '$2 > 0 && $4 == 0 { print $1 }'`},
+			{"the longest queue", "gm status -o tsv | sort -t \"$(printf '\\t')\" -k2,2nr | head -1"},
+			{"one line every ten seconds, into a log", "gm status resize --watch --interval 10s >>resize.log"},
+			{"jobs waiting, for a program", `gm status -o jsonl | grep '"function":"resize"'`},
+		},
+		exits: []int{exitUnknown, exitNoServer, exitIO, exitTimeout, exitSignal},
+	}
+}
+
+// status is the verb's action.
+func (e *env) status(c *cli.Context) error {
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("watch") {
+		return e.watchStatus(c, o)
+	}
+	columns := statusColumns(c.Bool("by-server"))
+	answers, err := e.askStatus(c, o)
+	if err != nil {
+		return err
+	}
+	rows := mergeStatus(answers, c.Bool("by-server"), c.Args().Slice())
+	w, err := e.newRows(c, columns...)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := w.add(r); err != nil {
+			return err
+		}
+	}
+	if err := w.close(); err != nil {
+		return err
+	}
+	return missingFunctions(c, rows)
+}
+
+// askStatus returns the functions of each server that answers.
+func (e *env) askStatus(c *cli.Context, o gearman.Options) ([]answer[[]*statusRow], error) {
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"), functionsOf))
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	return answers, nil
+}
+
+// functionsOf asks one server for its functions: gm serve for its stats,
+// others for status and, where they have it, prioritystatus.
+func functionsOf(ctx context.Context, admin *gearman.Admin) ([]*statusRow, error) {
+	_, stats, err := admin.Stats(ctx)
+	if err == nil {
+		rows := make([]*statusRow, len(stats))
+		for i := range stats {
+			rows[i] = statsRow(&stats[i])
+		}
+		return rows, nil
+	}
+	if !errors.Is(err, gearman.ErrUnsupported) {
+		return nil, err
+	}
+	functions, err := admin.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	priorities, err := admin.PriorityStatus(ctx)
+	if err != nil && !errors.Is(err, gearman.ErrUnsupported) {
+		return nil, err
+	}
+	rows := make([]*statusRow, len(functions))
+	for i, f := range functions {
+		r := &statusRow{Function: f.Function, Waiting: max(0, f.Total-f.Running), Running: f.Running, Workers: f.Workers}
+		for _, p := range priorities {
+			if p.Function == f.Function {
+				r.High, r.Normal, r.Low = &p.High, &p.Normal, &p.Low
+			}
+		}
+		rows[i] = r
+	}
+	return rows, nil
+}
+
+// missingFunctions returns an error for functions that were asked for by name
+// and that no server has.
+func missingFunctions(c *cli.Context, rows []*statusRow) error {
+	for _, name := range c.Args().Slice() {
+		if !slices.ContainsFunc(rows, func(r *statusRow) bool { return r.Function == name }) {
+			return exitWith(exitUnknown, fmt.Errorf("status: no server has the function %q", name))
+		}
+	}
+	return nil
+}

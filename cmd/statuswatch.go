@@ -1,0 +1,162 @@
+package cmd
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+)
+
+// watchStatus is status --watch.
+func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
+	format, err := e.watchFormat(c)
+	if err != nil {
+		return err
+	}
+	s := &statusWatch{e: e, c: c, draw: format == formatTable}
+	if !s.draw {
+		if s.lines, err = e.newRows(c); err != nil {
+			return err
+		}
+	}
+	return e.watch(c, func(now time.Time) error {
+		answers, err := e.askStatus(c, o)
+		if err != nil {
+			return err
+		}
+		return s.show(now, answers)
+	})
+}
+
+// statusWatch remembers the look before, for the rates.
+type statusWatch struct {
+	e      *env
+	c      *cli.Context
+	draw   bool
+	lines  *rowWriter // unless draw
+	before map[statusKey]statusRow
+	at     time.Time // of before
+}
+
+type statusKey struct {
+	server   gearman.Server
+	function string
+}
+
+func (s *statusWatch) show(now time.Time, answers []answer[[]*statusRow]) error {
+	s.setRates(now, answers)
+	rows := mergeStatus(answers, s.c.Bool("by-server"), s.c.Args().Slice())
+	if s.draw {
+		return s.redraw(now, rows)
+	}
+	if err := s.lines.add(newStatusTick(now, rows)); err != nil {
+		return err
+	}
+	return s.lines.flush()
+}
+
+// setRates compares each function of each server with the look before. Sums
+// must not be compared: a server that is back would look like a burst.
+func (s *statusWatch) setRates(now time.Time, answers []answer[[]*statusRow]) {
+	looked := map[statusKey]statusRow{}
+	for _, a := range answers {
+		for _, r := range a.value {
+			k := statusKey{a.server, r.Function}
+			r.rates = &rates{}
+			if before, ok := s.before[k]; ok {
+				r.rates = ratesBetween(&before, r, now.Sub(s.at))
+			}
+			looked[k] = *r
+		}
+	}
+	s.before, s.at = looked, now
+}
+
+func (s *statusWatch) redraw(now time.Time, rows []*statusRow) error {
+	columns := append(statusColumns(s.c.Bool("by-server")),
+		column{"in/s", true}, column{"done/s", true}, column{"failed/s", true})
+	list := make([]row, len(rows))
+	for i, r := range rows {
+		list[i] = r
+	}
+	return s.e.redraw(s.c, now, columns, list)
+}
+
+// rates are what happens in a second, between two looks at counters that only
+// gm serve has. They are nil if they are not known.
+type rates struct {
+	In     *float64 `json:"in_per_s"`
+	Done   *float64 `json:"done_per_s"`
+	Failed *float64 `json:"failed_per_s"`
+}
+
+// ratesBetween compares two looks at one function that are d apart. A counter
+// that has gone back belongs to a server that has started anew.
+func ratesBetween(before, now *statusRow, d time.Duration) *rates {
+	rate := func(before, now *uint64) *float64 {
+		if before == nil || now == nil || *now < *before || d <= 0 {
+			return nil
+		}
+		r := float64(*now-*before) / d.Seconds()
+		return &r
+	}
+	return &rates{
+		In:     rate(before.Submitted, now.Submitted),
+		Done:   rate(before.Completed, now.Completed),
+		Failed: rate(before.Failed, now.Failed),
+	}
+}
+
+func (r *rates) add(other *rates) {
+	sum(&r.In, other.In)
+	sum(&r.Done, other.Done)
+	sum(&r.Failed, other.Failed)
+}
+
+func (r *rates) cells(human bool) []string {
+	var cells []string
+	for _, rate := range []*float64{r.In, r.Done, r.Failed} {
+		switch {
+		case rate != nil:
+			cells = append(cells, strconv.FormatFloat(*rate, 'f', 1, 64))
+		case human:
+			cells = append(cells, "-")
+		default:
+			cells = append(cells, "")
+		}
+	}
+	return cells
+}
+
+// statusTick is one look that is not drawn: a line, summed over the functions.
+type statusTick struct {
+	Time     time.Time `json:"time"`
+	Waiting  int       `json:"waiting"`
+	Running  int       `json:"running"`
+	Workers  int       `json:"workers"`
+	Delayed  *int      `json:"delayed"`
+	OldestMS *int64    `json:"oldest_ms"`
+	rates
+	Functions []*statusRow `json:"functions"`
+}
+
+func newStatusTick(now time.Time, rows []*statusRow) *statusTick {
+	total := &statusRow{rates: &rates{}}
+	for _, r := range rows {
+		total.add(r)
+	}
+	return &statusTick{
+		Time: now.Truncate(time.Millisecond), Waiting: total.Waiting, Running: total.Running, Workers: total.Workers,
+		Delayed: total.Delayed, OldestMS: total.OldestMS, rates: *total.rates,
+		Functions: append([]*statusRow{}, rows...),
+	}
+}
+
+func (t *statusTick) cells(human bool) []string {
+	return append([]string{
+		t.Time.Format(time.RFC3339), strconv.Itoa(t.Waiting), strconv.Itoa(t.Running), strconv.Itoa(t.Workers),
+		optional(t.Delayed, human), optionalAge(t.OldestMS, human),
+	}, t.rates.cells(human)...)
+}

@@ -1,0 +1,238 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+func workersVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:      "workers",
+			Usage:     "show who is connected and what they can do",
+			ArgsUsage: "[FUNC..]",
+			Description: `Shows a row a connection that can do something, or, with --all, that is just there; with functions, those that can do one of them. gm serve tells the most; of other servers the state, the jobs, the age and the peer's port stay empty.
+
+--watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, connections, workers, working, sleeping.
+
+Columns of tsv: server, address, id, functions (commas between them), state (working, sleeping, idle, client), handles of its jobs, age in ms.`,
+			Flags: slices.Concat([]cli.Flag{
+				&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also connections that offer no function"},
+			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),
+			Action: func(c *cli.Context) error { return e.workers(c) },
+		},
+		examples: []example{
+			{"all workers of two servers", "gm workers -s a,b"},
+			{"workers of one function, by machine", "gm workers resize | cut -f2 | cut -d: -f1 | sort | uniq -c"},
+			{"who holds which job", "gm workers -o tsv | awk -F'\\t' '$6 != \"\" { print $2, $6 }'"},
+		},
+		exits: []int{exitNoServer, exitIO, exitTimeout, exitSignal},
+	}
+}
+
+// workerRow is one connection to a server. Fields that only gm serve knows are
+// null without it.
+type workerRow struct {
+	Server    string   `json:"server"`
+	FD        int      `json:"fd"`
+	Addr      string   `json:"addr"`
+	ID        string   `json:"id"`
+	Functions []string `json:"functions"`
+	State     *string  `json:"state"`
+	Jobs      []string `json:"jobs"`
+	AgeMS     *int64   `json:"age_ms"`
+	Waits     *int     `json:"waits"` // results that it waits for, as a client
+}
+
+var workerColumns = []column{
+	{"server", false}, {"address", false}, {"id", false}, {"functions", false},
+	{"state", false}, {"jobs", false}, {"age", true},
+}
+
+func (r *workerRow) cells(human bool) []string {
+	state := ""
+	if r.State != nil {
+		state = *r.State
+	} else if human {
+		state = "-"
+	}
+	return []string{
+		r.Server, r.Addr, r.ID, strings.Join(r.Functions, ","),
+		state, strings.Join(r.Jobs, ","), optionalAge(r.AgeMS, human),
+	}
+}
+
+// workers is the verb's action.
+func (e *env) workers(c *cli.Context) error {
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("watch") {
+		return e.watchWorkers(c, o)
+	}
+	rows, err := e.askWorkers(c, o)
+	if err != nil {
+		return err
+	}
+	w, err := e.newRows(c, workerColumns...)
+	if err != nil {
+		return err
+	}
+	for _, r := range shownWorkers(c, rows) {
+		if err := w.add(r); err != nil {
+			return err
+		}
+	}
+	return w.close()
+}
+
+// watchWorkers is workers --watch.
+func (e *env) watchWorkers(c *cli.Context, o gearman.Options) error {
+	format, err := e.watchFormat(c)
+	if err != nil {
+		return err
+	}
+	lines, err := e.newRows(c)
+	if err != nil {
+		return err
+	}
+	return e.watch(c, func(now time.Time) error {
+		rows, err := e.askWorkers(c, o)
+		if err != nil {
+			return err
+		}
+		if format == formatTable {
+			return e.redraw(c, now, workerColumns, shownWorkers(c, rows))
+		}
+		if err := lines.add(newWorkersTick(now, rows)); err != nil {
+			return err
+		}
+		return lines.flush()
+	})
+}
+
+// workersTick is one look of workers --watch that is not drawn.
+type workersTick struct {
+	Time        time.Time `json:"time"`
+	Connections int       `json:"connections"`
+	Workers     int       `json:"workers"`
+	Working     *int      `json:"working"`
+	Sleeping    *int      `json:"sleeping"`
+}
+
+func newWorkersTick(now time.Time, rows []*workerRow) *workersTick {
+	t := &workersTick{Time: now.Truncate(time.Millisecond), Connections: len(rows)}
+	one, none := 1, 0
+	for _, r := range rows {
+		if len(r.Functions) > 0 {
+			t.Workers++
+		}
+		if r.State == nil {
+			continue
+		}
+		sum(&t.Working, &none)
+		sum(&t.Sleeping, &none)
+		switch *r.State {
+		case workerWorking:
+			sum(&t.Working, &one)
+		case workerSleeping:
+			sum(&t.Sleeping, &one)
+		}
+	}
+	return t
+}
+
+func (t *workersTick) cells(human bool) []string {
+	return []string{
+		t.Time.Format(time.RFC3339), strconv.Itoa(t.Connections), strconv.Itoa(t.Workers),
+		optional(t.Working, human), optional(t.Sleeping, human),
+	}
+}
+
+// askWorkers returns the connections of all servers that answer.
+func (e *env) askWorkers(c *cli.Context, o gearman.Options) ([]*workerRow, error) {
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"), connectionsOf))
+	if err != nil {
+		return nil, fmt.Errorf("workers: %w", err)
+	}
+	var rows []*workerRow
+	for _, a := range answers {
+		for _, r := range a.value {
+			r.Server = a.server.String()
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+// shownWorkers returns the rows that --all and the arguments let through.
+func shownWorkers(c *cli.Context, rows []*workerRow) []row {
+	var shown []row
+	functions := c.Args().Slice()
+	for _, r := range rows {
+		able := len(functions) == 0 || slices.ContainsFunc(functions, func(f string) bool { return slices.Contains(r.Functions, f) })
+		if able && (len(r.Functions) > 0 || c.Bool("all")) {
+			shown = append(shown, r)
+		}
+	}
+	return shown
+}
+
+// connectionsOf asks one server: gm serve for its sessions, others for workers.
+func connectionsOf(ctx context.Context, admin *gearman.Admin) ([]*workerRow, error) {
+	sessions, err := admin.Sessions(ctx)
+	if err == nil {
+		rows := make([]*workerRow, len(sessions))
+		for i := range sessions {
+			rows[i] = sessionRow(&sessions[i])
+		}
+		return rows, nil
+	}
+	if !errors.Is(err, gearman.ErrUnsupported) {
+		return nil, err
+	}
+	workers, err := admin.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]*workerRow, len(workers))
+	for i, w := range workers {
+		rows[i] = &workerRow{FD: w.FD, Addr: w.Addr, ID: w.ID, Functions: w.Functions}
+	}
+	return rows, nil
+}
+
+// The states of a connection.
+const (
+	workerWorking  = "working"
+	workerSleeping = "sleeping"
+	workerIdle     = "idle" // can do something, and has neither a job nor gone to sleep
+	workerClient   = "client"
+)
+
+func sessionRow(s *wire.Session) *workerRow {
+	state := workerIdle
+	switch {
+	case len(s.Jobs) > 0:
+		state = workerWorking
+	case s.Sleeping:
+		state = workerSleeping
+	case len(s.Functions) == 0:
+		state = workerClient
+	}
+	return &workerRow{
+		FD: s.FD, Addr: s.Addr, ID: s.ID, Functions: s.Functions,
+		State: &state, Jobs: s.Jobs, AgeMS: &s.AgeMS, Waits: &s.Waits,
+	}
+}
