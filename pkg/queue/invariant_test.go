@@ -79,8 +79,10 @@ func (r *rig) checkJob(j *Job, want *modelJob) {
 
 func (r *rig) checkFunctions() {
 	q, m := r.q, r.model
-	if got, want := q.Snapshot(m.now), m.snapshot(); !slices.Equal(got, want) {
-		r.fail("snapshot is\n%+v\nwant\n%+v", got, want)
+	if q.restless.n == 0 || r.steps%4 == 0 { // Snapshot settles the restless, which should live for some steps
+		if got, want := q.Snapshot(m.now), m.snapshot(); !slices.Equal(got, want) {
+			r.fail("snapshot is\n%+v\nwant\n%+v", got, want)
+		}
 	}
 	i := 0
 	q.Functions(func(f *Function) bool {

@@ -63,6 +63,8 @@ type rig struct {
 	real   map[*modelJob]*Job
 	past   []*modelJob // some that have ended
 	ticked int64       // the time of the last Tick
+	steps  int
+	full   int // jobs over which no more are submitted
 	events []string
 	wakes  int
 	log    []string // of the last steps
@@ -72,7 +74,6 @@ type rig struct {
 const (
 	rigPeers     = 6
 	rigFunctions = 4
-	rigJobs      = 30 // over which no more are submitted
 )
 
 func newRig(t *testing.T, script []byte) *rig {
@@ -85,6 +86,7 @@ func newRig(t *testing.T, script []byte) *rig {
 		Wakeups:    []int{1, 1, 1, 2, 0}[r.n(5)],
 		WakeAfter:  20,
 	}
+	r.full = []int{2, 5, 30}[r.n(3)] // workers sleep for the most part, or hardly ever
 	r.model = &model{cfg: cfg, now: 1000, seq: cfg.FirstSeq}
 	r.q = New(cfg, r)
 	for i := range rigPeers {
@@ -138,6 +140,7 @@ func (r *rig) run() int {
 // step runs one operation on both and compares the events.
 func (r *rig) step(name string, do func()) {
 	r.events, r.model.events, r.wakes = nil, nil, 0
+	r.steps++
 	r.log = append(r.log[max(0, len(r.log)-30):], fmt.Sprintf("%d: %s", r.model.now, name))
 	do()
 	slices.Sort(r.events)
@@ -259,7 +262,7 @@ func (r *rig) held() *modelJob {
 }
 
 func (r *rig) submit() {
-	if len(r.model.jobs) >= rigJobs {
+	if len(r.model.jobs) >= r.full {
 		return
 	}
 	client := r.n(rigPeers)
@@ -489,7 +492,7 @@ func (r *rig) limits() {
 }
 
 func (r *rig) restore() {
-	if len(r.model.jobs) >= rigJobs {
+	if len(r.model.jobs) >= r.full {
 		return
 	}
 	j := &modelJob{

@@ -1,7 +1,7 @@
 package queue
 
 // A worker that is sent a NOOP holds a wake token of the function that it was
-// woken for, until it asks. These files keep up one promise:
+// woken for, until it asks. What follows keeps one promise:
 //
 //	of each function, as many tokens are out as jobs are ready,
 //	or none of the workers that can do it sleeps.
@@ -57,11 +57,12 @@ func (q *Queue) wakeOne(f *Function) bool {
 	}
 	q.settle()
 	for range f.classes {
-		f.cursor++
 		if f.cursor >= len(f.classes) {
 			f.cursor = 0
 		}
-		if p := f.classes[f.cursor].class.sleepers.head; p != nil {
+		c := f.classes[f.cursor].class
+		f.cursor++
+		if p := c.sleepers.head; p != nil {
 			q.wake(p, f)
 			return true
 		}

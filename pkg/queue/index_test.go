@@ -1,0 +1,251 @@
+package queue
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"gm/pkg/store"
+)
+
+type silent struct{}
+
+func (silent) Wake(*Peer)                   {}
+func (silent) Requeued(*Job, *Peer, Reason) {}
+func (silent) Ended(*Job, Reason)           {}
+func submitted(q *Queue, s Submission) *Job { got, _ := q.Submit(1, &s); return got.Job }
+func background1(fn, unique string) Submission {
+	return Submission{Function: []byte(fn), Unique: []byte(unique), Background: true, Payload: []byte("x")}
+}
+
+func TestHandle(t *testing.T) {
+	for _, c := range []struct {
+		host string
+		seq  uint64 // the last before the job
+		want string
+	}{
+		{"box", 0, "H:box:1"},
+		{"box.example.org", 41, "H:box.example.org:42"},
+		{"", 0, "H::1"},
+		{"::1", 0, "H:::1:1"},
+		{strings.Repeat("h", 80), math.MaxUint64 - 1, "H:" + strings.Repeat("h", 40) + ":18446744073709551615"},
+	} {
+		q := New(Config{Host: c.host, FirstSeq: c.seq}, silent{})
+		j := submitted(q, background1("f", ""))
+		if got := j.Handle(); got != c.want || len(got) > 63 {
+			t.Errorf("Handle on %q is %q of %d bytes, want %q", c.host, got, len(got), c.want)
+		}
+		if q.Lookup([]byte(j.Handle())) != j {
+			t.Errorf("Lookup(%q) finds nothing", j.Handle())
+		}
+	}
+}
+
+func TestLookupOfWhatIsNoHandle(t *testing.T) {
+	q := New(Config{Host: "box"}, silent{})
+	submitted(q, background1("f", ""))
+	for _, handle := range []string{
+		"", "1", "H:box", "H:box:", "H:box:01", "H:box:+1", "H:box:-1", "H:box:1 ", "H:box:1\x00", "H:box:0x1",
+		"H:bax:1", "h:box:1", "H:box:2", "H:box:18446744073709551617",
+	} {
+		if j := q.Lookup([]byte(handle)); j != nil {
+			t.Errorf("Lookup(%q) is job %d, want none", handle, j.Seq())
+		}
+	}
+}
+
+func TestJobsInOrderOfSeqHoweverTheyCome(t *testing.T) {
+	q := New(Config{}, silent{})
+	seqs := []uint64{700, 5, 64, 63, 6400, 128, 1, 701, 127, math.MaxUint64 - 5}
+	for _, seq := range seqs {
+		if _, err := q.Restore(1, &store.Record{Seq: seq, Function: "f"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(seqs)
+	for len(seqs) > 0 {
+		var got []uint64
+		q.Jobs(func(j *Job) bool {
+			got = append(got, j.Seq())
+			return true
+		})
+		if !slices.Equal(got, seqs) {
+			t.Fatalf("Jobs shows %v, want %v", got, seqs)
+		}
+		at := len(seqs) / 2
+		q.Cancel(1, q.jobs.get(seqs[at]))
+		seqs = slices.Delete(seqs, at, at+1)
+	}
+	if len(q.jobs.pages) != 0 {
+		t.Errorf("%d pages are left", len(q.jobs.pages))
+	}
+}
+
+func TestIterationStops(t *testing.T) {
+	q := New(Config{}, silent{})
+	p := q.NewPeer(nil)
+	for _, fn := range []string{"f", "g"} {
+		q.CanDo(1, p, []byte(fn), 0)
+		for range 2 {
+			submitted(q, Submission{Function: []byte(fn), Unique: []byte("u"), Client: p})
+			submitted(q, background1(fn, ""))
+		}
+	}
+	q.Grab(1, p)
+	q.Grab(1, p)
+	n := 0
+	q.Jobs(func(*Job) bool { n++; return false })
+	q.Functions(func(*Function) bool { n++; return false })
+	p.Jobs(func(*Job) bool { n++; return false })
+	q.ByUnique([]byte("u")).Waiters(func(*Peer) bool { n++; return false })
+	if n != 4 {
+		t.Errorf("%d calls, want 1 of each", n)
+	}
+}
+
+// Two submissions, or two ability lists, with one hash must stay apart. As
+// nobody finds such, the wrong one is put where the right one would be.
+func TestEqualHashIsNotEnough(t *testing.T) {
+	q := New(Config{}, silent{})
+	f := q.functionOrNew([]byte("f"))
+	for _, c := range []struct{ there, asked Submission }{
+		{background1("f", "u"), background1("f", "v")},
+		{background1("g", "u"), background1("f", "u")},
+		{Submission{Function: []byte("f"), Unique: []byte("-"), Payload: []byte("x")}, Submission{Unique: []byte("-"), Payload: []byte("y")}},
+	} {
+		hash, _ := q.uniqueHash(f, c.asked.Unique, c.asked.Payload)
+		q.uniques[hash] = submitted(q, c.there)
+		if j := q.findUnique(f, c.asked.Unique, c.asked.Payload); j != nil {
+			t.Errorf("unique %q with %q finds job of %s with %q", c.asked.Unique, c.asked.Payload, j.Function().Name(), j.Unique())
+		}
+	}
+
+	v, w := q.NewPeer(nil), q.NewPeer(nil)
+	q.CanDo(1, v, []byte("f"), 0)
+	q.CanDo(1, w, []byte("g"), 0)
+	wrong := q.classOf(v)
+	hash := w.hashAbilities(q.seed)
+	wrong.hash, q.classes = hash, map[uint64]*class{hash: wrong}
+	right := q.classOf(w)
+	if right == wrong || !right.fits(w) || wrong.fits(w) {
+		t.Error("a worker is in a class with other functions")
+	}
+	q.Remove(1, v)
+	if q.classes[hash] != right || right.sameHash != nil {
+		t.Error("the class is not found behind the one that is gone")
+	}
+	q.Remove(1, w)
+	if len(q.classes) != 0 {
+		t.Error("a class is left")
+	}
+}
+
+func TestRecordAndRestoreAreInverse(t *testing.T) {
+	for _, want := range []store.Record{
+		{Seq: 1, Function: "f", Payload: []byte("x"), Priority: 1, Accepted: 5},
+		{Seq: 9, Function: "g", Unique: "u", Reducer: "r", Payload: []byte("payload"), Priority: 2, RunAt: 99, Accepted: 5, Attempts: 3},
+	} {
+		q := New(Config{}, silent{})
+		r := want
+		j, err := q.Restore(10, &r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := q.Record(j)
+		if string(got.Payload) != string(want.Payload) {
+			t.Errorf("payload is %q, want %q", got.Payload, want.Payload)
+		}
+		got.Payload, r.Payload = nil, nil
+		want.Payload = nil
+		if !equalRecords(got, want) {
+			t.Errorf("record is %+v, want %+v", got, want)
+		}
+		if !j.Journaled() || !j.Background() {
+			t.Error("a restored job must be a journaled background job")
+		}
+		j.SetJournaled(false)
+		if j.Journaled() {
+			t.Error("SetJournaled(false) is not kept")
+		}
+	}
+	q := New(Config{}, silent{})
+	if _, err := q.Restore(1, &store.Record{Seq: 1, Function: "f", Priority: 3}); err == nil {
+		t.Error("a record of priority 3 is taken")
+	}
+}
+
+func equalRecords(a, b store.Record) bool {
+	return a.Seq == b.Seq && a.Function == b.Function && a.Unique == b.Unique && a.Reducer == b.Reducer &&
+		a.Priority == b.Priority && a.RunAt == b.RunAt && a.Accepted == b.Accepted && a.Attempts == b.Attempts
+}
+
+func TestRestoreTakesThePayloadOver(t *testing.T) {
+	q := New(Config{}, silent{})
+	payload := []byte("payload")
+	j, err := q.Restore(1, &store.Record{Seq: 1, Function: "f", Payload: payload})
+	if err != nil || &j.Payload()[0] != &payload[0] {
+		t.Errorf("payload was copied (%v)", err)
+	}
+}
+
+func TestBitset(t *testing.T) {
+	for _, n := range []int{0, 1, 63, 64, 65, 4096, 4097, 20000} {
+		b := newBitset(n)
+		for _, i := range []int{0, n / 2, n - 1} {
+			if i < 0 || i >= n {
+				continue
+			}
+			b.set(i)
+			for _, c := range []struct{ from, want int }{{0, i}, {i, i}, {i + 1, -1}} {
+				if got := b.next(c.from); got != c.want {
+					t.Errorf("of %d with %d: next(%d) is %d, want %d", n, i, c.from, got, c.want)
+				}
+			}
+			b.clear(i)
+			if got := b.next(0); got != -1 {
+				t.Errorf("of %d: next(0) is %d after clear", n, got)
+			}
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, c := range []struct {
+		value interface{ String() string }
+		want  string
+	}{
+		{High, "high"}, {Normal, "normal"}, {Low, "low"}, {Priority(9), "priority 9"},
+		{Held, "held"}, {Delayed, "delayed"}, {Waiting, "waiting"}, {Running, "running"}, {Ended, "ended"}, {State(9), "state 9"},
+		{Completed, "completed"}, {Failed, "failed"}, {Cancelled, "cancelled"}, {Exhausted, "retries exhausted"},
+		{Abandoned, "abandoned"}, {Purged, "purged"}, {WorkerLost, "worker lost"}, {TimedOut, "timed out"},
+		{GivenBack, "given back"}, {Reason(99), "reason 99"},
+	} {
+		if got := c.value.String(); got != c.want {
+			t.Errorf("String is %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestSnapshotSums(t *testing.T) {
+	f := FunctionSnapshot{High: 1, Normal: 2, Low: 4, Delayed: 8, Running: 16}
+	if f.Waiting() != 7 || f.Total() != 31 {
+		t.Errorf("Waiting is %d and Total %d, want 7 and 31", f.Waiting(), f.Total())
+	}
+}
+
+func TestFunctionAccessors(t *testing.T) {
+	q := New(Config{}, silent{})
+	p := q.NewPeer(nil)
+	q.CanDo(1, p, []byte("f"), 0)
+	q.SetLimits([]byte("f"), [3]int{1, 2, 3})
+	if err := q.Pause(1, []byte("f"), true); err != nil {
+		t.Fatal(err)
+	}
+	q.Functions(func(f *Function) bool {
+		if f.Name() != "f" || f.Workers() != 1 || !f.Paused() || f.Limits() != [3]int{1, 2, 3} {
+			t.Errorf("function is %s %d %v %v", f.Name(), f.Workers(), f.Paused(), f.Limits())
+		}
+		return true
+	})
+}
