@@ -88,9 +88,9 @@
 // # Cost
 //
 // Grab and Complete allocate nothing, Submit twice: the job, and one block for
-// its payload, unique and reducer. A background job that waits takes 96 bytes
-// and some 9 in the index beside that block; one with clients or a time 56
-// more, and each client 48.
+// its payload, unique and reducer. A background job that waits takes 80 bytes
+// and 9 in the index beside that block, and some 38 more if it has a unique;
+// one with clients, a time or a lost worker takes 72 more, and each client 48.
 //
 // These take one step, whatever the number of functions, workers and jobs:
 // Submit, Release, Abort, Grab, Held, Complete, Fail, Retry, SetStatus, Lookup,

@@ -16,6 +16,7 @@ type jobIndex struct {
 	n           int
 	pages       map[uint64]*page
 	first, last *page
+	spare       *page // the last one that became empty, or nil
 }
 
 type page struct {
@@ -54,7 +55,12 @@ func (x *jobIndex) page(number uint64) *page {
 	if p := x.pages[number]; p != nil {
 		return p
 	}
-	p := &page{number: number, prev: x.last}
+	p := x.spare
+	if p == nil {
+		p = new(page)
+	}
+	x.spare = nil
+	p.number, p.prev = number, x.last
 	for p.prev != nil && p.prev.number > number {
 		p.prev = p.prev.prev
 	}
@@ -91,6 +97,7 @@ func (x *jobIndex) remove(j *Job) {
 		p.next.prev = p.prev
 	}
 	delete(x.pages, p.number)
+	p.next, p.prev, x.spare = nil, nil, p
 }
 
 func (x *jobIndex) each(yield func(*Job) bool) {
@@ -130,7 +137,7 @@ func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
 	if !ok {
 		return nil
 	}
-	for j := q.uniques[hash]; j != nil; j = j.sameHash {
+	for j := q.uniques[hash]; j != nil; j = j.sameHash() {
 		if j.function != f || !bytes.Equal(j.Unique(), unique) {
 			continue
 		}
@@ -148,15 +155,15 @@ func (q *Queue) addUnique(j *Job) {
 	if !ok {
 		return
 	}
-	first := q.uniques[hash]
-	if first == nil {
+	last := q.uniques[hash]
+	if last == nil {
 		q.uniques[hash] = j
 		return
 	}
-	for first.sameHash != nil {
-		first = first.sameHash
+	for last.sameHash() != nil {
+		last = last.sameHash()
 	}
-	first.sameHash = j
+	q.detailOf(last).sameHash = j
 }
 
 func (q *Queue) removeUnique(j *Job) {
@@ -164,17 +171,24 @@ func (q *Queue) removeUnique(j *Job) {
 	if !ok {
 		return
 	}
-	first := q.uniques[hash]
+	before := q.uniques[hash]
 	switch {
-	case first != j:
-		for first.sameHash != j {
-			first = first.sameHash
+	case before != j:
+		for before.sameHash() != j {
+			before = before.sameHash()
 		}
-		first.sameHash = j.sameHash
-	case j.sameHash != nil:
-		q.uniques[hash] = j.sameHash
+		before.detail.sameHash = j.sameHash()
+	case j.sameHash() != nil:
+		q.uniques[hash] = j.sameHash()
 	default:
 		delete(q.uniques, hash)
 	}
-	j.sameHash = nil
+}
+
+// sameHash returns the job behind j in its place of the index.
+func (j *Job) sameHash() *Job {
+	if j.detail == nil {
+		return nil
+	}
+	return j.detail.sameHash
 }

@@ -37,7 +37,7 @@ func (r *rig) checkJobs() {
 		r.fail("Jobs shows %d jobs, Len is %d", n, q.Len())
 	}
 	for _, j := range q.uniques {
-		for ; j != nil; j = j.sameHash {
+		for ; j != nil; j = j.sameHash() {
 			hashed--
 		}
 	}

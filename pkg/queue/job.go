@@ -92,19 +92,17 @@ func (r Reason) String() string {
 	return "reason " + strconv.Itoa(int(r))
 }
 
-// Job is one job. What it returns stays readable after its end, but for its
-// worker, status and waiters.
+// Job is one job. After its end it still tells what it was submitted with, but
+// for the time that it was delayed to, and nothing of what became of it.
 type Job struct {
 	seq        uint64
 	function   *Function
 	data       []byte // payload, unique and reducer, in one allocation
-	uniqueLen  uint32
-	reducerLen uint32
-	sameHash   *Job    // the next one in its place of the unique index
-	next, prev *Job    // in the one list that its state puts it in
-	detail     *detail // what a background job that only waits does not need
+	next, prev *Job   // in the one list that its state puts it in
+	detail     *detail
 	accepted   int64
-	attempts   int32
+	uniqueLen  uint16
+	reducerLen uint16
 	priority   Priority
 	state      State
 	marks      marks
@@ -129,15 +127,17 @@ func (j *Job) mark(m marks, on bool) {
 	}
 }
 
-// detail is the part of a job that has a worker, clients or a time.
+// detail is what a background job that only waits does not need.
 type detail struct {
 	worker   *Peer
 	waiters  *waiter // the first; its prevOfJob is the last
 	nwaiters int32
 	timer    int32 // place in the heap plus one
+	attempts int
 	started  int64
 	runAt    int64
 	num, den int64
+	sameHash *Job // the next one in its place of the unique index
 }
 
 // Seq returns the job's number, which is unique for ever and grows in the
@@ -201,7 +201,12 @@ func (j *Job) RunAt() int64 {
 }
 
 // Attempts returns how many workers have lost it.
-func (j *Job) Attempts() int { return int(j.attempts) }
+func (j *Job) Attempts() int {
+	if j.detail == nil {
+		return 0
+	}
+	return j.detail.attempts
+}
 
 // Worker returns who holds it, nil if nobody does.
 func (j *Job) Worker() *Peer {

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"hash/maphash"
+	"math"
 	"strconv"
 )
 
@@ -13,9 +14,14 @@ const DefaultWakeAfter = 50
 // 20 digits of the largest number take the rest.
 const maxHost = 63 - len("H::") - 20
 
+// maxName is how long a unique or a reducer can be.
+const maxName = math.MaxUint16
+
 var (
 	// ErrFull is returned for a submission over its function's limit.
 	ErrFull = errors.New("job queue is full")
+	// ErrTooLong is returned for a unique or a reducer that no job can have.
+	ErrTooLong = errors.New("unique or reducer is longer than 65535 bytes")
 	// ErrNoFunction is returned for a function that the queue does not know.
 	ErrNoFunction = errors.New("function not found")
 	// ErrInUse is returned for a function that has workers or jobs.

@@ -31,9 +31,13 @@ type Submitted struct {
 }
 
 // Submit takes a job in, or joins one that has the same unique. A fresh job
-// over its function's limit is refused with ErrFull.
+// over its function's limit is refused with ErrFull, a unique or a reducer of
+// more than 65535 bytes with ErrTooLong.
 func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	q.now = now
+	if len(s.Unique) > maxName || len(s.Reducer) > maxName {
+		return Submitted{}, ErrTooLong
+	}
 	f := q.functionOrNew(s.Function)
 	if j := q.findUnique(f, s.Unique, s.Payload); j != nil {
 		f.counters.coalesced++
@@ -47,8 +51,8 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 		seq:        q.jobs.seq,
 		function:   f,
 		data:       make([]byte, 0, len(s.Payload)+len(s.Unique)+len(s.Reducer)),
-		uniqueLen:  uint32(len(s.Unique)),
-		reducerLen: uint32(len(s.Reducer)),
+		uniqueLen:  uint16(len(s.Unique)),
+		reducerLen: uint16(len(s.Reducer)),
 		accepted:   now,
 		priority:   s.Priority,
 	}
@@ -158,6 +162,9 @@ func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
 	if r.Priority >= priorities {
 		return nil, fmt.Errorf("restore job %d: %v", r.Seq, Priority(r.Priority))
 	}
+	if len(r.Unique) > maxName || len(r.Reducer) > maxName {
+		return nil, fmt.Errorf("restore job %d: %w", r.Seq, ErrTooLong)
+	}
 	if q.jobs.get(r.Seq) != nil {
 		return nil, fmt.Errorf("restore job %d: there is one with that number", r.Seq)
 	}
@@ -166,15 +173,15 @@ func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
 		seq:        r.Seq,
 		function:   q.functionOrNew([]byte(r.Function)),
 		data:       append(append(r.Payload, r.Unique...), r.Reducer...),
-		uniqueLen:  uint32(len(r.Unique)),
-		reducerLen: uint32(len(r.Reducer)),
+		uniqueLen:  uint16(len(r.Unique)),
+		reducerLen: uint16(len(r.Reducer)),
 		accepted:   r.Accepted,
-		attempts:   int32(r.Attempts),
 		priority:   Priority(r.Priority),
 		marks:      background | journaled,
 	}
-	if r.RunAt > 0 {
-		q.detailOf(j).runAt = r.RunAt
+	if r.RunAt > 0 || r.Attempts > 0 {
+		d := q.detailOf(j)
+		d.runAt, d.attempts = r.RunAt, r.Attempts
 	}
 	q.enter(j)
 	q.start(j)

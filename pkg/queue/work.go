@@ -106,7 +106,7 @@ func (q *Queue) Cancel(now int64, j *Job) bool {
 // or ends, if it was lost too often or nobody wants it.
 func (q *Queue) lose(j *Job, why Reason) {
 	f := j.function
-	j.attempts++
+	j.detail.attempts++
 	switch {
 	case j.is(cancelled):
 		q.end(j, Cancelled)
