@@ -1,0 +1,237 @@
+package gearman
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+
+	"gm/pkg/wire"
+)
+
+// answers is an admin port that answers each line with what the script has for
+// it, and hangs up where that is nothing.
+func answers(t *testing.T, script map[string]string) Server {
+	t.Helper()
+	f := newFake(t)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			var nc net.Conn
+			select {
+			case nc = <-f.conns:
+			case <-stop:
+				return
+			}
+			lines := bufio.NewScanner(nc)
+			for lines.Scan() {
+				answer := script[lines.Text()]
+				if answer == "" {
+					break
+				}
+				io.WriteString(nc, answer)
+			}
+			nc.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+	})
+	return f.Server
+}
+
+func TestAdminCommands(t *testing.T) {
+	s := answers(t, map[string]string{
+		"status":              "a b\t5\t2\t3\nERR x\t0\t0\t0\n.\n",
+		"prioritystatus":      "f\t1\t2\t3\t4\n.\n",
+		"workers":             "31 ::1 me : f g\n32 127.0.0.1 - :\n.\n",
+		"show jobs":           "H:1\t2\t0\t1\n.\n",
+		"show unique jobs":    "u 1\nu 2\n.\n",
+		"version":             "OK 1.1.20\r\n",
+		"getpid":              "OK 77\r\n",
+		"verbose":             "OK INFO\r\n",
+		"create function f":   "OK\r\n",
+		"drop function f":     "ERR there are still connected workers or executing clients\r\n",
+		"maxqueue f":          "OK\r\n",
+		"maxqueue f 7":        "OK\r\n",
+		"maxqueue f 1 2 3":    "OK\r\n",
+		"cancel job H:1":      "OK\r\n",
+		"help":                "status - the queues\n.\n",
+		"stats":               `{"version":"1","pid":5}` + "\n" + `{"function":"f","high":1}` + "\n.\n",
+		"jobs - - 2147483647": `{"handle":"H:1","function":"f","new":1}` + "\n.\n",
+		"jobs f waiting 3":    ".\n",
+		"job H:1":             `{"handle":"H:1"}` + "\n.\n",
+		"job H:2":             "ERR UNKNOWN_JOB\r\n",
+		"sessions":            `{"fd":3}` + "\n.\n",
+		"pause function f":    "OK\r\n",
+		"resume function f":   "ERR UNKNOWN_COMMAND Unknown+server+command\r\n",
+		"purge function f":    "OK 12\r\n",
+	})
+	ctx := context.Background()
+	a := NewAdmin(Options{}, s)
+	defer a.Close()
+	check := func(got any, err error, want any) {
+		t.Helper()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+	ok := func(err error) {
+		t.Helper()
+		check(nil, err, nil)
+	}
+	status, err := a.Status(ctx)
+	check(status, err, []wire.FunctionStatus{{Function: "a b", Total: 5, Running: 2, Workers: 3}, {Function: "ERR x"}})
+	prio, err := a.PriorityStatus(ctx)
+	check(prio, err, []wire.PriorityStatus{{Function: "f", High: 1, Normal: 2, Low: 3, Workers: 4}})
+	workers, err := a.Workers(ctx)
+	if len(workers) != 2 || !reflect.DeepEqual(workers[0], wire.WorkerInfo{FD: 31, Addr: "::1", ID: "me", Functions: []string{"f", "g"}}) {
+		t.Errorf("got %+v, %v", workers, err)
+	}
+	show, err := a.ShowJobs(ctx)
+	check(show, err, []wire.JobInfo{{Handle: "H:1", Attempts: 2, Queued: true}})
+	uniques, err := a.ShowUniqueJobs(ctx)
+	check(uniques, err, []string{"u 1", "u 2"})
+	version, err := a.Version(ctx)
+	check(version, err, "1.1.20")
+	pid, err := a.PID(ctx)
+	check(pid, err, 77)
+	verbose, err := a.Verbose(ctx)
+	check(verbose, err, "INFO")
+	ok(a.Create(ctx, "f"))
+	ok(a.MaxQueue(ctx, "f"))
+	ok(a.MaxQueue(ctx, "f", 7))
+	ok(a.MaxQueue(ctx, "f", 1, 2, 3))
+	ok(a.CancelJob(ctx, "H:1"))
+	ok(a.Pause(ctx, "f"))
+	help, err := a.Help(ctx)
+	check(help, err, []string{"status - the queues"})
+	server, functions, err := a.Stats(ctx)
+	check(server, err, wire.ServerStats{Version: "1", PID: 5})
+	check(functions, err, []wire.FunctionStats{{Function: "f", High: 1}})
+	jobs, err := a.Jobs(ctx, "", "", 0)
+	check(jobs, err, []wire.Job{{Handle: "H:1", Function: "f"}})
+	jobs, err = a.Jobs(ctx, "f", wire.StateWaiting, 3)
+	check(len(jobs), err, 0)
+	job, err := a.Job(ctx, "H:1")
+	check(job, err, wire.Job{Handle: "H:1"})
+	sessions, err := a.Sessions(ctx)
+	check(sessions, err, []wire.Session{{FD: 3}})
+	purged, err := a.Purge(ctx, "f")
+	check(purged, err, 12)
+
+	var said wire.ErrReply
+	if err := a.Drop(ctx, "f"); !errors.As(err, &said) || !strings.HasPrefix(string(said), "there are still") {
+		t.Errorf("got %v", err)
+	}
+	if err := a.Resume(ctx, "f"); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
+	}
+	if _, err := a.Job(ctx, "H:2"); !errors.Is(err, ErrUnknownJob) {
+		t.Errorf("got %v, want ErrUnknownJob", err)
+	}
+	ok(a.Shutdown(ctx, true)) // the server hangs up
+	version, err = a.Version(ctx)
+	check(version, err, "1.1.20") // on a new connection
+}
+
+func TestAdminErrors(t *testing.T) {
+	s := answers(t, map[string]string{
+		"status":              "f\tmany\t0\t0\n.\n",
+		"version":             "1.0 of old\n",
+		"getpid":              "OK none\r\n",
+		"workers":             strings.Repeat("x", 1<<17) + "\n",
+		"jobs - - 2147483647": "{\n.\n",
+		"show jobs":           "ERR UNKNOWN_SHOW_ARGUMENTS\r\n",
+	})
+	ctx := context.Background()
+	a := NewAdmin(Options{}, s)
+	defer a.Close()
+	broken := func(err error) {
+		t.Helper()
+		var p *ProtocolError
+		if !errors.As(err, &p) {
+			t.Errorf("got %v, want a ProtocolError", err)
+		}
+	}
+	_, err := a.Status(ctx)
+	broken(err)
+	_, err = a.PID(ctx)
+	broken(err)
+	_, err = a.Workers(ctx)
+	broken(err)
+	_, err = a.Jobs(ctx, "", "", 0)
+	broken(err)
+	if v, err := a.Version(ctx); v != "1.0 of old" || err != nil {
+		t.Errorf("got %q, %v", v, err)
+	}
+	var said wire.ErrReply
+	if _, err := a.ShowJobs(ctx); !errors.As(err, &said) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := a.Verbose(ctx); !errors.Is(err, ErrLost) {
+		t.Errorf("got %v, want ErrLost", err)
+	}
+	for _, f := range []string{"", "a b", "a\nshutdown", "a\x00"} {
+		if err := a.Drop(ctx, f); err == nil || !strings.Contains(err.Error(), "not one word") {
+			t.Errorf("%q: got %v", f, err)
+		}
+	}
+	if err := a.MaxQueue(ctx, "f", 1, 2); err == nil {
+		t.Error("two limits are accepted")
+	}
+	if _, err := NewAdmin(Options{}, deadAddr(t)).Status(ctx); !errors.Is(err, ErrNoServer) {
+		t.Errorf("got %v, want ErrNoServer", err)
+	}
+	if _, err := NewAdmin(Options{MaxUnique: -1}, s).Status(ctx); err == nil {
+		t.Error("wrong options are accepted")
+	}
+}
+
+func TestAdminGivesUp(t *testing.T) {
+	f := newFake(t) // never answers
+	a := NewAdmin(Options{}, f.Server)
+	defer a.Close()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	got := make(chan error, 1)
+	ask := func() {
+		_, err := a.Status(ctx)
+		got <- err
+	}
+	go ask()
+	nc := within(t, "a connection", f.conns)
+	defer nc.Close()
+	because := errors.New("because")
+	cancel(because)
+	if err := within(t, "status", got); !errors.Is(err, because) {
+		t.Errorf("got %v, want the cause", err)
+	}
+	ctx = context.Background()
+	go ask()
+	nc2 := within(t, "a connection", f.conns)
+	defer nc2.Close()
+	a.Close()
+	if err := within(t, "status", got); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v, want ErrClosed", err)
+	}
+}
+
+func TestStatusOfSeveral(t *testing.T) {
+	good := answers(t, map[string]string{"status": "f\t1\t0\t0\n.\n"})
+	bad := deadAddr(t)
+	got, err := StatusOf(context.Background(), Options{Servers: []Server{good, bad}}, nil)
+	var each ServerErrors
+	if !errors.As(err, &each) || each[bad] == nil || each[good] != nil {
+		t.Errorf("got %v", err)
+	}
+	want := map[Server][]wire.FunctionStatus{good: {{Function: "f", Total: 1}}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
