@@ -56,7 +56,7 @@ type Batch struct {
 	Status  func(r *Record, num, den int64) // the worker's progress
 	Retry   func(r *Record, err error)      // it is to be sent again because of err
 	Away    func(err error)                 // no server takes jobs: the batch waits
-	Back    func(away time.Duration)        // one does again
+	Back    func(away time.Duration)        // one does again; set if Away is
 }
 
 // Record is one record and what became of it.
@@ -64,7 +64,7 @@ type Record struct {
 	Seq      int            // its place in the input, from 1
 	Payload  []byte         // as the source gave it
 	Handle   gearman.Handle // of the last attempt
-	Attempts int            // how often a server has taken it
+	Attempts int            // how often a server has, or may have, taken it
 	Bytes    int64          // of its result
 	Started  time.Time      // when it was first sent
 	Ended    time.Time

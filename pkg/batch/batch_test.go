@@ -35,18 +35,26 @@ type fakeClient struct {
 
 func (c *fakeClient) StartAsync(ctx context.Context, t *gearman.Task) (*gearman.Running, error) {
 	task := *t
+	complete := t.OnComplete
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.started++
 	n := c.started
 	c.inFlight++
 	c.most = max(c.most, c.inFlight)
+	ended := func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.inFlight--
+	}
+	task.OnComplete = func(b []byte) {
+		ended()
+		complete(b)
+	}
 	c.tasks.Go(func() {
 		err := c.job(n, &task, func() { task.OnCreated(gearman.Handle("H:fake:" + strconv.Itoa(n))) })
-		c.mu.Lock()
-		c.inFlight--
-		c.mu.Unlock()
 		if err != nil {
+			ended()
 			task.OnFail(err)
 		}
 	})
@@ -308,6 +316,35 @@ func TestServerAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that dies takes the window with it, but not one window after the
+// other: after a loss, one record at a time is sent until a server takes it.
+func TestServerLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c := &fakeClient{job: func(n int, t *gearman.Task, created func()) error {
+			switch d := time.Since(began); {
+			case d < time.Second:
+				created()
+				time.Sleep(time.Second - d)
+				return gearman.ErrLost
+			case d < 3*time.Second: // accepts connections, and dies
+				return gearman.ErrLost
+			case d < 6*time.Second:
+				return gearman.ErrNoServer
+			}
+			return upper(n, t, created)
+		}}
+		b := &Batch{Client: c, Window: 20, Patience: time.Minute, Data: func(*Record, []byte) error { return nil }}
+		sum, err := b.Run(t.Context(), numbered(200))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum.Records != 200 || sum.Lost < 20 || sum.Lost > 20+10 {
+			t.Errorf("got %+v, want 200 records, 20 of them lost and some probes", sum)
+		}
+	})
 }
 
 func TestNoServer(t *testing.T) {

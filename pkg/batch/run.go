@@ -54,10 +54,11 @@ type flight struct {
 	streamed bool // some of the result has been handed on
 }
 
-// refusal is a time in which no server takes records. One record at a time
-// finds out whether it is over.
+// refusal is a time in which no server takes records, or may not since one was
+// lost. One record at a time finds out whether it is over.
 type refusal struct {
 	since time.Time // zero: there is none
+	told  bool      // Away has been called
 	next  time.Time // when to send the next probe
 	pause time.Duration
 	probe *flight // under way; nil: none
@@ -191,6 +192,7 @@ func (r *run) send(ctx context.Context, f *flight) {
 
 	r.mu.Lock()
 	f.ongoing = true
+	f.Attempts++
 	r.inFlight++
 	if w := &r.refusal; !w.since.IsZero() {
 		w.probe = f
@@ -217,10 +219,9 @@ func (r *run) created(f *flight, h gearman.Handle) {
 		return
 	}
 	f.Handle = h
-	f.Attempts++
 	r.taken = true
 	if !r.refusal.since.IsZero() {
-		if r.b.Back != nil {
+		if r.refusal.told {
 			r.b.Back(time.Since(r.refusal.since))
 		}
 		r.refusal = refusal{}
@@ -298,10 +299,14 @@ func (r *run) end(f *flight, err error) {
 	switch {
 	case err == nil:
 	case refused(err):
+		f.Attempts--
 		r.wait(err, probed)
 		r.repeat(f)
 		return
-	case r.mayRetry(f, err):
+	case errors.Is(err, gearman.ErrLost):
+		r.doubt(probed)
+	}
+	if err != nil && r.mayRetry(f, err) {
 		if r.b.Retry != nil {
 			r.b.Retry(&f.Record, err)
 		}
@@ -319,30 +324,34 @@ func refused(err error) bool {
 	return errors.Is(err, gearman.ErrNoServer) || errors.As(err, &se) && se.QueueFull()
 }
 
-// wait begins, or goes on with, waiting for a server that takes jobs. If that
-// has no point it ends the batch.
-func (r *run) wait(err error, probed bool) {
+// doubt begins, or goes on with, the time in which no server may take records.
+func (r *run) doubt(probed bool) {
 	now := time.Now()
 	w := &r.refusal
 	switch {
-	case !r.taken:
-		r.stop(err)
-		return
 	case w.since.IsZero():
 		w.since, w.pause = now, minPause
-		if r.b.Patience > 0 && r.b.Away != nil {
-			r.b.Away(err)
-		}
 	case probed:
 		w.pause = min(2*w.pause, maxPause)
 	default:
-		return // sent before the refusal was known
+		return // sent before the doubt
 	}
-	if now.Sub(w.since) >= r.b.Patience {
+	w.next = now.Add(w.pause/2 + rand.N(w.pause/2))
+}
+
+// wait waits for a server that takes records. If that has no point it ends the
+// batch.
+func (r *run) wait(err error, probed bool) {
+	r.doubt(probed)
+	w := &r.refusal
+	if !r.taken || time.Since(w.since) >= r.b.Patience {
 		r.stop(err)
 		return
 	}
-	w.next = now.Add(w.pause/2 + rand.N(w.pause/2))
+	if !w.told && r.b.Away != nil {
+		w.told = true
+		r.b.Away(err)
+	}
 }
 
 // repeat has a record sent again, before those that came after it.
