@@ -23,6 +23,9 @@ import (
 
 // verbs is every verb, in the order in which help lists them.
 var verbs = []func(*env) *verb{
+	submitVerb,
+	workVerb,
+	tellVerb,
 	serveVerb,
 	statusVerb,
 	workersVerb,

@@ -1,0 +1,132 @@
+package cmd
+
+import (
+	"bufio"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// tellLine is the longest line that tell writes, in bytes: a pipe takes so
+// much at once, so that lines of several processes do not mix.
+const tellLine = 4096
+
+func tellVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:  "tell",
+			Usage: "report from within a job of gm work",
+			Description: `
+Called by the command of gm work, or by what that runs: it reports to the job's
+client through the file descriptor GM_CONTROL_FD.`,
+		},
+		verbs: []*verb{
+			{
+				Command: &cli.Command{
+					Name:        "status",
+					Usage:       "report progress",
+					ArgsUsage:   "NUMERATOR DENOMINATOR",
+					Description: "The server keeps the last progress for those who ask, and sends each to the client.",
+					Action:      e.tellStatus,
+				},
+				examples: []example{{"3 of 10 are done", "gm work -f slow -c 1 --shell 'gm tell status 3 10; cat'"}},
+				exits:    []int{exitIO},
+			},
+			{
+				Command: &cli.Command{
+					Name:        "warn",
+					Usage:       "send a warning",
+					ArgsUsage:   "TEXT..",
+					Description: "The words are joined by blanks; each line is a warning.",
+					Action:      e.tellWarn,
+				},
+				examples: []example{{"a word to the client", "gm work -f slow -c 1 --shell 'gm tell warn the disk is nearly full; cat'"}},
+				exits:    []int{exitIO},
+			},
+			{
+				Command: &cli.Command{
+					Name:        "data",
+					Usage:       "send part of the result",
+					ArgsUsage:   "[TEXT..]",
+					Description: "Sends the words, joined by blanks, with a newline; without words, all of stdin as it is. It reaches the client at once, before what the command has written to stdout.",
+					Action:      e.tellData,
+				},
+				examples: []example{{"the first lines before the others", "gm work -f slow -c 1 --shell 'date | gm tell data; cat'"}},
+				exits:    []int{exitIO},
+			},
+		},
+	}
+}
+
+func (e *env) tellStatus(c *cli.Context) error {
+	num, den, err := parseProgress(c.Args().Slice())
+	if err != nil {
+		return usageErrorf("tell status: %w", err)
+	}
+	return e.tell(func(line func(string) error) error { return line(fmt.Sprintf("status %d %d", num, den)) })
+}
+
+func (e *env) tellWarn(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return usageErrorf("tell warn: no text")
+	}
+	text := strings.TrimRight(strings.Join(c.Args().Slice(), " "), "\n")
+	return e.tell(func(line func(string) error) error {
+		for l := range strings.SplitSeq(text, "\n") {
+			if err := line("warn " + l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (e *env) tellData(c *cli.Context) error {
+	var from io.Reader = strings.NewReader(strings.Join(c.Args().Slice(), " ") + "\n")
+	if c.NArg() == 0 {
+		e.announceStdin("the data")
+		from = e.stdin
+	}
+	return e.tell(func(line func(string) error) error {
+		const word = "data64 "
+		in := bufio.NewReader(from)
+		buf := make([]byte, base64.StdEncoding.DecodedLen(tellLine-len(word)-1))
+		for {
+			n, err := io.ReadFull(in, buf)
+			if n > 0 {
+				if err := line(word + base64.StdEncoding.EncodeToString(buf[:n])); err != nil {
+					return err
+				}
+			}
+			switch {
+			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+				return nil
+			case err != nil:
+				return exitWith(exitIO, fmt.Errorf("read data: %w", err))
+			}
+		}
+	})
+}
+
+// tell gives say what writes a line to the job's control pipe.
+func (e *env) tell(say func(line func(string) error) error) error {
+	value := e.getenv("GM_CONTROL_FD")
+	fd, err := strconv.ParseUint(value, 10, 31)
+	if err != nil {
+		return withHint(usageErrorf("tell: GM_CONTROL_FD is %q: not within a job", value), "gm tell is for commands that gm work runs")
+	}
+	f := os.NewFile(uintptr(fd), "control pipe")
+	defer f.Close()
+	return say(func(line string) error {
+		if _, err := f.WriteString(line + "\n"); err != nil {
+			return exitWith(exitIO, fmt.Errorf("tell: %w", err))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,229 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/runner"
+)
+
+func workVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:        "work",
+			Usage:       "do jobs: run a command for each",
+			ArgsUsage:   "[--] [CMD [ARG..]]",
+			Description: workDescription,
+			Flags:       append(append(workFlags(), e.connFlags()...), payloadFlag()),
+			Action:      e.work,
+		},
+		examples: []example{
+			{"a worker that reverses lines", "gm work -f rev -- rev"},
+			{"four jobs at a time, a minute for each", "gm work -f thumbnail -j 4 -t 1m -- convert - -resize 200x200 png:-"},
+			{"a small script", "gm work -f count --shell 'wc -c | tr -d \" \"'"},
+			{"lines of the result go out as they are written", "gm work -f load -n -- vmstat 1 3"},
+			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
+			{"one job for a look at what is sent", "gm work -f rev -c 1"},
+		},
+		exits:        []int{exitIO, exitNotExecutable, exitNotFound, exitSignal},
+		argsEndFlags: true,
+		ownSignals:   true,
+	}
+}
+
+const workDescription = `
+Takes the jobs of the functions -f from all servers, -j at a time, and runs CMD
+for each: the payload is its stdin, its stdout the result. Flags end at CMD, so
+that it can have flags of its own. Without CMD the payloads are printed on
+stdout and the results are empty.
+
+CMD is not run by a shell unless --shell is given, and the payload never is. In
+its environment are GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE,
+GEARMAN_SERVER, GM_SLOT (1 to -j), GM_CONTROL_FD, with -t also GM_DEADLINE (Unix
+seconds), and with --attempts GM_ATTEMPT (from 1; only gm serve tells it).
+
+Exit code 0 completes the job. 75 gives it back to the queue: the server counts
+an attempt. Any other code, and a signal, fails it: the last of stderr goes to
+the client as a warning, or as an exception with --exception, ended by a line for
+programs such as "gm-exit: 3 (exit status 3)". See gm submit --propagate.
+
+While it runs, a command can report to the client. It writes lines to the file
+descriptor GM_CONTROL_FD, or calls gm tell, which does: "status 3 10" is progress,
+"warn TEXT" a warning, "data TEXT" a line of the result, sent at once.
+
+A job that is too late (-t), or whose server is lost, is stopped: SIGTERM to its
+process group, SIGKILL after --kill-after. What a command leaves running when it
+ends is stopped likewise.
+
+SIGTERM or SIGINT: take no more jobs, finish those that run, exit with 0. A
+second time: stop the running jobs too, which gives them back to their queue, and
+exit with 128+n. A third time: SIGKILL. SIGHUP: finish what runs, read the
+configuration again and start afresh. Without a server gm work waits for one.
+`
+
+func workFlags() []cli.Flag {
+	const jobs = "Jobs"
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "function", Aliases: []string{"f"}, Usage: "`FUNC` to do; repeatable, or divided by commas"},
+		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "do `N` jobs at a time"},
+		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` jobs"},
+		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "`ID` that the server shows for this worker"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log each job on stderr"},
+
+		&cli.BoolFlag{Name: "shell", Category: jobs, Usage: "CMD is a script for /bin/sh -c"},
+		durationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Category: jobs, Usage: "stop and fail a job after `TIME`; a bare number is in milliseconds"}),
+		durationFlag(5*time.Second, cli.GenericFlag{Name: "kill-after", Category: jobs, Usage: "`TIME` from SIGTERM to SIGKILL"}),
+		&cli.BoolFlag{Name: "stream", Category: jobs, Usage: "send stdout while it is written, in pieces"},
+		&cli.BoolFlag{Name: "lines", Aliases: []string{"n"}, Category: jobs, Usage: "send stdout while it is written, a line at a time"},
+		&cli.BoolFlag{Name: "exception", Category: jobs, Usage: "a failure is an exception, with the last of stderr as its text"},
+		&cli.BoolFlag{Name: "attempts", Category: jobs, Usage: "ask the server which attempt a job is, for GM_ATTEMPT"},
+	}
+}
+
+// work is the action of gm work.
+func (e *env) work(c *cli.Context) error {
+	opts, err := e.workOptions(c)
+	if err != nil {
+		return err
+	}
+	w, err := e.newCommandWorker(c, &opts)
+	if err != nil {
+		return err
+	}
+	if w.command != nil {
+		if err := w.command.Check(); err != nil {
+			return withHint(exitWith(commandExit(err), err), "CMD is a program and its arguments; --shell takes a script")
+		}
+		_ = runner.Subreap() // where there is none, a process group has to do
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	for {
+		again, err := w.run(c.Context, opts, signals)
+		if !again {
+			return err
+		}
+		if servers, err := e.servers(c); err != nil {
+			w.log.Error("configuration not read again", "error", err)
+		} else {
+			opts.Servers = servers
+		}
+		w.log.Info("starting afresh")
+	}
+}
+
+// commandExit returns the exit code for a command that can't be run.
+func commandExit(err error) int {
+	if errors.Is(err, runner.ErrNotFound) {
+		return exitNotFound
+	}
+	return exitNotExecutable
+}
+
+// workOptions reads the flags that are the worker's own.
+func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
+	var o gearman.WorkerOptions
+	conn, err := e.options(c)
+	if err != nil {
+		return o, err
+	}
+	if conn.MaxPayload, err = payloadLimit(c); err != nil {
+		return o, err
+	}
+	level := slog.LevelInfo
+	if c.Bool("verbose") {
+		level = slog.LevelDebug
+	}
+	conn.Logger = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	o.Options = conn
+	o.ID = c.String("id")
+	o.Concurrency = c.Int("jobs")
+	o.MaxJobs = c.Int("count")
+	switch {
+	case len(workFunctions(c)) == 0:
+		return o, withHint(usageErrorf("work: no function"), "name it with -f FUNC")
+	case o.Concurrency < 1:
+		return o, usageErrorf("--jobs %d: not a positive number", o.Concurrency)
+	case c.IsSet("count") && o.MaxJobs < 1:
+		return o, usageErrorf("--count %d: not a positive number", o.MaxJobs)
+	case strings.ContainsAny(o.ID, " \t\r\n"):
+		return o, usageErrorf("--id %q: servers take no blanks in it", o.ID)
+	}
+	return o, nil
+}
+
+// workFunctions returns the functions of -f, each once.
+func workFunctions(c *cli.Context) []string {
+	var functions []string
+	for _, f := range c.StringSlice("function") {
+		if f != "" && !slices.Contains(functions, f) {
+			functions = append(functions, f)
+		}
+	}
+	return functions
+}
+
+// run works until it is told to end. again is true if it was SIGHUP that said
+// so.
+func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, signals <-chan os.Signal) (again bool, err error) {
+	if opts.MaxJobs > 0 {
+		opts.MaxJobs -= int(w.done.Load())
+	}
+	worker, err := gearman.NewWorker(opts)
+	if err != nil {
+		return false, usageErrorf("%w", err)
+	}
+	for _, f := range w.functions {
+		if err := worker.Handle(f, w.handle); err != nil {
+			return false, usageErrorf("%w", err)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+
+	stops := 0
+	var last syscall.Signal
+	for {
+		select {
+		case err := <-ended:
+			full := opts.MaxJobs > 0 && w.done.Load() >= int64(w.maxJobs)
+			if stops > 1 {
+				return false, &signalError{last}
+			}
+			return again && !full, err
+		case s := <-signals:
+			last = s.(syscall.Signal)
+			if last == syscall.SIGHUP {
+				again = stops == 0
+				if again {
+					w.log.Info("finishing, then starting afresh")
+					worker.Stop()
+				}
+				continue
+			}
+			again = false
+			switch stops++; stops {
+			case 1:
+				w.log.Info("finishing", "signal", last.String())
+				worker.Stop()
+			case 2:
+				w.log.Warn("stopping the running jobs", "signal", last.String())
+				worker.Abort()
+			case 3:
+				w.log.Warn("killing the running jobs", "signal", last.String())
+				close(w.kill)
+			}
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package cmd
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/runner"
+)
+
+// commandWorker does jobs by running a command for each.
+type commandWorker struct {
+	functions []string
+	command   *runner.Command // nil: payloads are printed
+	options   gearman.Options // for questions to servers
+	maxResult int
+	maxJobs   int
+	stream    bool
+	exception bool
+	attempts  bool
+	log       *slog.Logger
+	stdout    io.Writer
+
+	slots chan int      // those that are free
+	kill  chan struct{} // closed when children are to be killed
+	done  atomic.Int64  // jobs
+
+	printing sync.Mutex // held while a payload is printed
+}
+
+// newCommandWorker reads the flags about the command.
+func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*commandWorker, error) {
+	w := &commandWorker{
+		functions: workFunctions(c),
+		options:   o.Options,
+		maxResult: o.MaxPayload,
+		maxJobs:   o.MaxJobs,
+		stream:    c.Bool("stream") || c.Bool("lines"),
+		exception: c.Bool("exception"),
+		attempts:  c.Bool("attempts"),
+		log:       o.Logger,
+		stdout:    e.stdout,
+		slots:     make(chan int, o.Concurrency),
+		kill:      make(chan struct{}),
+	}
+	for slot := range o.Concurrency {
+		w.slots <- slot + 1
+	}
+	if c.NArg() == 0 {
+		for _, name := range []string{"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts"} {
+			if c.IsSet(name) {
+				return nil, usageErrorf("--%s is for a command, and there is none", name)
+			}
+		}
+		return w, nil
+	}
+	w.command = &runner.Command{
+		Args:      c.Args().Slice(),
+		Shell:     c.Bool("shell"),
+		Timeout:   durationOf(c, "timeout"),
+		KillAfter: durationOf(c, "kill-after"),
+		Pdeathsig: syscall.SIGKILL, // a job that is done elsewhere is to be done there alone
+		Lines:     c.Bool("lines"),
+		MaxLine:   o.MaxPayload,
+		Stderr:    e.stderr,
+	}
+	return w, nil
+}
+
+// handle does one job.
+func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, error) {
+	defer w.done.Add(1)
+	if w.command == nil {
+		return nil, w.print(j)
+	}
+	slot := <-w.slots
+	defer func() { w.slots <- slot }()
+
+	var result []byte
+	res := w.command.Run(ctx, runner.Job{
+		Env:     w.environ(ctx, j, slot),
+		Stdin:   j.Payload(),
+		Control: func(line string) { w.control(j, line) },
+		Kill:    w.kill,
+		Stdout: func(chunk []byte) error {
+			if w.stream {
+				return j.SendData(chunk)
+			}
+			if len(result)+len(chunk) > w.maxResult {
+				return fmt.Errorf("the result is over the limit of %d bytes", w.maxResult)
+			}
+			result = append(result, chunk...)
+			return nil
+		},
+	})
+	err := res.Err()
+	log := w.log.With("handle", string(j.Handle()), "function", j.Function(), "server", j.Server().String(),
+		"ms", res.Duration.Milliseconds())
+	switch {
+	case res.OK():
+		log.Debug("job completed")
+		return result, nil
+	case res.Cancelled && errors.Is(context.Cause(ctx), gearman.ErrLost):
+		log.Warn("job stopped", "error", context.Cause(ctx))
+		return nil, context.Cause(ctx)
+	case res.Cancelled, res.Temporary():
+		log.Info("job goes back to its queue", "reason", err)
+		return nil, gearman.ErrRetry
+	}
+	log.Warn("job failed", "reason", err)
+	text := appendExitLine(res.Stderr, res.Code(), err.Error())
+	if w.exception {
+		return nil, &gearman.Exception{Data: text}
+	}
+	if err := j.SendWarning(text); err != nil {
+		log.Warn("warning not sent", "error", err)
+	}
+	return nil, err
+}
+
+// print is what is done with a job when there is no command.
+func (w *commandWorker) print(j *gearman.Job) error {
+	w.printing.Lock()
+	defer w.printing.Unlock()
+	_, err := w.stdout.Write(j.Payload())
+	return err
+}
+
+// environ returns what a command is told about its job.
+func (w *commandWorker) environ(ctx context.Context, j *gearman.Job, slot int) []string {
+	env := []string{
+		"GEARMAN_FUNCTION=" + j.Function(),
+		"GEARMAN_HANDLE=" + string(j.Handle()),
+		"GEARMAN_UNIQUE=" + j.Unique(),
+		"GEARMAN_SERVER=" + j.Server().String(),
+		"GM_SLOT=" + strconv.Itoa(slot),
+	}
+	if t := w.command.Timeout; t > 0 {
+		deadline := time.Now().Add(t + time.Second - 1)
+		env = append(env, "GM_DEADLINE="+strconv.FormatInt(deadline.Unix(), 10))
+	}
+	if w.attempts {
+		n, err := w.attempt(ctx, j)
+		if err != nil {
+			w.log.Debug("attempt not known", "handle", string(j.Handle()), "error", err)
+		} else {
+			env = append(env, "GM_ATTEMPT="+strconv.Itoa(n))
+		}
+	}
+	return env
+}
+
+// attempt asks the server how many workers have had the job, with this one.
+func (w *commandWorker) attempt(ctx context.Context, j *gearman.Job) (int, error) {
+	admin := gearman.NewAdmin(w.options, j.Server())
+	defer admin.Close()
+	info, err := admin.Job(ctx, j.Handle())
+	return info.Attempts + 1, err
+}
+
+// control does what a line says that a command has written to GM_CONTROL_FD.
+func (w *commandWorker) control(j *gearman.Job, line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	var err error
+	switch word {
+	case "status":
+		var num, den int64
+		if num, den, err = parseProgress(strings.Fields(rest)); err == nil {
+			err = j.SendStatus(num, den)
+		}
+	case "warn":
+		err = j.SendWarning([]byte(rest))
+	case "data":
+		err = j.SendData([]byte(rest + "\n"))
+	case "data64":
+		var data []byte
+		if data, err = base64.StdEncoding.DecodeString(rest); err == nil {
+			err = j.SendData(data)
+		}
+	default:
+		err = errors.New("not status, warn, data or data64")
+	}
+	if err != nil {
+		w.log.Warn("control line not heeded", "handle", string(j.Handle()), "line", fmt.Sprintf("%.80s", line), "error", err)
+	}
+}
+
+// parseProgress reads a numerator and a denominator.
+func parseProgress(words []string) (num, den int64, err error) {
+	if len(words) == 2 {
+		if num, err = strconv.ParseInt(words[0], 10, 64); err == nil {
+			den, err = strconv.ParseInt(words[1], 10, 64)
+		}
+	}
+	if len(words) != 2 || err != nil || num < 0 || den < 0 {
+		return 0, 0, fmt.Errorf("progress %q: not two numbers such as 3 10", strings.Join(words, " "))
+	}
+	return num, den, nil
+}
