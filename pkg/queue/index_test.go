@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ func (silent) Wake(*Peer)                   {}
 func (silent) Requeued(*Job, *Peer, Reason) {}
 func (silent) Ended(*Job, Reason)           {}
 func submitted(q *Queue, s Submission) *Job { got, _ := q.Submit(1, &s); return got.Job }
-func background1(fn, unique string) Submission {
+func inBackground(fn, unique string) Submission {
 	return Submission{Function: []byte(fn), Unique: []byte(unique), Background: true, Payload: []byte("x")}
 }
 
@@ -32,7 +33,7 @@ func TestHandle(t *testing.T) {
 		{strings.Repeat("h", 80), math.MaxUint64 - 1, "H:" + strings.Repeat("h", 40) + ":18446744073709551615"},
 	} {
 		q := New(Config{Host: c.host, FirstSeq: c.seq}, silent{})
-		j := submitted(q, background1("f", ""))
+		j := submitted(q, inBackground("f", ""))
 		if got := j.Handle(); got != c.want || len(got) > 63 {
 			t.Errorf("Handle on %q is %q of %d bytes, want %q", c.host, got, len(got), c.want)
 		}
@@ -44,7 +45,7 @@ func TestHandle(t *testing.T) {
 
 func TestLookupOfWhatIsNoHandle(t *testing.T) {
 	q := New(Config{Host: "box"}, silent{})
-	submitted(q, background1("f", ""))
+	submitted(q, inBackground("f", ""))
 	for _, handle := range []string{
 		"", "1", "H:box", "H:box:", "H:box:01", "H:box:+1", "H:box:-1", "H:box:1 ", "H:box:1\x00", "H:box:0x1",
 		"H:bax:1", "h:box:1", "H:box:2", "H:box:18446744073709551617",
@@ -89,7 +90,7 @@ func TestIterationStops(t *testing.T) {
 		q.CanDo(1, p, []byte(fn), 0)
 		for range 2 {
 			submitted(q, Submission{Function: []byte(fn), Unique: []byte("u"), Client: p})
-			submitted(q, background1(fn, ""))
+			submitted(q, inBackground(fn, ""))
 		}
 	}
 	q.Grab(1, p)
@@ -110,8 +111,8 @@ func TestEqualHashIsNotEnough(t *testing.T) {
 	q := New(Config{}, silent{})
 	f := q.functionOrNew([]byte("f"))
 	for _, c := range []struct{ there, asked Submission }{
-		{background1("f", "u"), background1("f", "v")},
-		{background1("g", "u"), background1("f", "u")},
+		{inBackground("f", "u"), inBackground("f", "v")},
+		{inBackground("g", "u"), inBackground("f", "u")},
 		{Submission{Function: []byte("f"), Unique: []byte("-"), Payload: []byte("x")}, Submission{Unique: []byte("-"), Payload: []byte("y")}},
 	} {
 		hash, _ := q.uniqueHash(f, c.asked.Unique, c.asked.Payload)
@@ -248,4 +249,25 @@ func TestFunctionAccessors(t *testing.T) {
 		}
 		return true
 	})
+}
+
+func TestNamesThatAreTooLong(t *testing.T) {
+	q := New(Config{}, silent{})
+	long := make([]byte, maxName+1)
+	for _, s := range []Submission{
+		{Function: []byte("f"), Unique: long},
+		{Function: []byte("f"), Reducer: long},
+	} {
+		if _, err := q.Submit(1, &s); !errors.Is(err, ErrTooLong) {
+			t.Errorf("Submit: %v, want %v", err, ErrTooLong)
+		}
+		r := store.Record{Seq: 1, Function: "f", Unique: string(s.Unique), Reducer: string(s.Reducer)}
+		if _, err := q.Restore(1, &r); !errors.Is(err, ErrTooLong) {
+			t.Errorf("Restore: %v, want %v", err, ErrTooLong)
+		}
+	}
+	j := submitted(q, Submission{Function: []byte("f"), Unique: long[1:], Reducer: long[1:], Payload: []byte("x"), Background: true})
+	if len(j.Unique()) != maxName || len(j.Reducer()) != maxName || string(j.Payload()) != "x" {
+		t.Errorf("unique of %d, reducer of %d, payload %q", len(j.Unique()), len(j.Reducer()), j.Payload())
+	}
 }
