@@ -1,0 +1,52 @@
+//go:build darwin || freebsd || netbsd || openbsd || dragonfly
+
+package runner
+
+import (
+	"errors"
+	"runtime"
+	"syscall"
+)
+
+// Subreap asks that processes which left their job's group be found as well.
+// It needs Linux; elsewhere it returns errors.ErrUnsupported.
+func Subreap() error { return errors.ErrUnsupported }
+
+func newMarker() string { return "" }
+
+func sysProcAttr(syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
+
+func (ch *child) fork(path string, argv []string, attr *syscall.ProcAttr) (err error) {
+	ch.pid, err = syscall.ForkExec(path, argv, attr)
+	return err
+}
+
+// await returns when the child has ended. It reaps it as well, for want of a
+// wait that does not; a signal sent meanwhile finds no one, unless the system
+// went through all of its process numbers in that moment.
+func (ch *child) await() {
+	for {
+		_, err := syscall.Wait4(ch.pid, &ch.status, 0, &ch.usage)
+		if err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// reap is done by await.
+func (ch *child) reap() {}
+
+// groupLives reports whether the group has members.
+func (ch *child) groupLives() bool { return ch.signal(0) }
+
+func (ch *child) strays(syscall.Signal) bool { return false }
+
+// maxRSS returns the peak resident memory in bytes; only darwin counts in those.
+func (ch *child) maxRSS() int64 {
+	if runtime.GOOS == "darwin" {
+		return int64(ch.usage.Maxrss)
+	}
+	return int64(ch.usage.Maxrss) << 10
+}

@@ -1,0 +1,70 @@
+package runner
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func sysProcAttr(pdeathsig syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: pdeathsig}
+}
+
+// await returns when the child has ended. It stays a zombie until reap, and so
+// keeps its number: signals sent meanwhile cannot reach a stranger.
+func (ch *child) await() {
+	for {
+		err := unix.Waitid(unix.P_PID, ch.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// groupLives reports whether the group has members other than zombies, for those
+// can stay for good where process 1 does not reap, as in many a container. It
+// looks through /proc once, and then at the member that it found.
+func (ch *child) groupLives() bool {
+	if !ch.signal(0) {
+		return false
+	}
+	if ch.member != 0 && ch.isLiveMember(ch.member) {
+		return true
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return true
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err == nil && ch.isLiveMember(pid) {
+			ch.member = pid
+			return true
+		}
+	}
+	return len(names) == 0 // as good as no /proc
+}
+
+func (ch *child) isLiveMember(pid int) bool {
+	if pgid, err := syscall.Getpgid(pid); err != nil || pgid != ch.pid {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH)
+	}
+	// "PID (NAME) STATE ..."; the name may hold anything.
+	_, state, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(" "))
+	return len(state) > 0 && state[0] != 'Z' && state[0] != 'X'
+}
+
+// maxRSS returns the peak resident memory in bytes.
+func (ch *child) maxRSS() int64 { return int64(ch.usage.Maxrss) << 10 }
