@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -14,63 +17,67 @@ import (
 
 // command is one command of the text admin protocol.
 type command struct {
-	name string // one to three words
-	args string // for help
-	min  int    // fewer arguments are refused
-	help string
-	run  func(c *conn, now int64, args [][]byte) []byte // returns the reply
+	name     string // one to three words
+	args     string // for help
+	min, max int    // how many arguments it takes
+	help     string
+	changes  bool                                           // and is logged
+	run      func(c *conn, now int64, args [][]byte) []byte // returns the reply; nil is help
 }
+
+// many is the max of commands that do not look at what is too much.
+const many = wire.MaxLine
 
 // commands are all of them, in the order of help.
-var commands []command
-
-func init() { // not where it is declared: help refers to it
-	commands = []command{
-		{wire.CmdStatus, "", 0, "a row a function: name, jobs, running, workers", (*conn).adminStatus},
-		{wire.CmdPriorityStatus, "", 0, "a row a function: name, waiting high, normal, low, workers", (*conn).adminPriorityStatus},
-		{wire.CmdWorkers, "", 0, "a row a connection: fd, address, id, functions", (*conn).adminWorkers},
-		{wire.CmdShowJobs, "", 0, "a row a job: handle, attempts, ignored, queued", (*conn).adminShowJobs},
-		{wire.CmdShowUniqueJobs, "", 0, "a row a job that has one: its unique", (*conn).adminShowUniqueJobs},
-		{wire.CmdCancelJob, "HANDLE", 1, "drop a waiting job; a running one runs on", (*conn).adminCancel},
-		{wire.CmdCreateFunction, "FUNCTION", 1, "make a function known", (*conn).adminCreate},
-		{wire.CmdDropFunction, "FUNCTION", 1, "forget a function without jobs and workers", (*conn).adminDrop},
-		{wire.CmdMaxQueue, "FUNCTION [MAX | HIGH NORMAL LOW]", 1, "limit a function's jobs; no number or 0 for no limit", (*conn).adminMaxQueue},
-		{wire.CmdGetPID, "", 0, "the server's process id", (*conn).adminPID},
-		{wire.CmdVerbose, "", 0, "the log level", (*conn).adminVerbose},
-		{wire.CmdVersion, "", 0, "the server's version", (*conn).adminVersion},
-		{wire.CmdShutdown, "[graceful]", 0, "stop the server; graceful lets running jobs end", (*conn).adminShutdown},
-		{wire.CmdStats, "", 0, "JSON: the server, then a line a function", (*conn).adminStats},
-		{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT]]]", 0, "JSON: a line a job; STATE is waiting, delayed or running", (*conn).adminJobs},
-		{wire.CmdJob, "HANDLE", 1, "JSON: one job", (*conn).adminJob},
-		{wire.CmdSessions, "", 0, "JSON: a line a connection", (*conn).adminSessions},
-		{wire.CmdPause, "FUNCTION", 1, "hand out none of a function's jobs", (*conn).adminPause},
-		{wire.CmdResume, "FUNCTION", 1, "hand them out again", (*conn).adminResume},
-		{wire.CmdPurge, "FUNCTION", 1, "drop a function's waiting and delayed jobs", (*conn).adminPurge},
-		{wire.CmdHelp, "", 0, "this list", (*conn).adminHelp},
-	}
+var commands = [...]command{
+	{wire.CmdStatus, "", 0, many, "a row a function: name, jobs, running, workers", false, (*conn).adminStatus},
+	{wire.CmdPriorityStatus, "", 0, many, "a row a function: name, waiting high, normal, low, workers", false, (*conn).adminPriorityStatus},
+	{wire.CmdWorkers, "", 0, many, "a row a connection: fd, address, id, functions", false, (*conn).adminWorkers},
+	{wire.CmdShowJobs, "", 0, 0, "a row a job: handle, attempts, ignored, queued", false, (*conn).adminShowJobs},
+	{wire.CmdShowUniqueJobs, "", 0, 0, "a row a job that has one: its unique", false, (*conn).adminShowUniqueJobs},
+	{wire.CmdCancelJob, "HANDLE", 1, 1, "drop a waiting job; a running one runs on", true, (*conn).adminCancel},
+	{wire.CmdCreateFunction, "FUNCTION", 1, 1, "make a function known", true, (*conn).adminCreate},
+	{wire.CmdDropFunction, "FUNCTION", 1, 1, "forget a function without jobs and workers", true, (*conn).adminDrop},
+	{wire.CmdMaxQueue, "FUNCTION [MAX | HIGH NORMAL LOW]", 1, many, "limit a function's jobs; no number or 0 for no limit", true, (*conn).adminMaxQueue},
+	{wire.CmdGetPID, "", 0, many, "the server's process id", false, (*conn).adminPID},
+	{wire.CmdVerbose, "", 0, many, "the log level", false, (*conn).adminVerbose},
+	{wire.CmdVersion, "", 0, many, "the server's version", false, (*conn).adminVersion},
+	{wire.CmdShutdown, "[graceful]", 0, 1, "stop the server; graceful lets running jobs end", false, (*conn).adminShutdown},
+	{wire.CmdStats, "", 0, many, "JSON: the server, then a line a function", false, (*conn).adminStats},
+	{wire.CmdJobs, "[FUNCTION|* [STATE|* [LIMIT]]]", 0, 3, "JSON: a line a job; STATE is waiting, delayed or running", false, (*conn).adminJobs},
+	{wire.CmdJob, "HANDLE", 1, 1, "JSON: one job", false, (*conn).adminJob},
+	{wire.CmdSessions, "", 0, many, "JSON: a line a connection", false, (*conn).adminSessions},
+	{wire.CmdPause, "FUNCTION", 1, 1, "hand out none of a function's jobs", true, (*conn).adminPause},
+	{wire.CmdResume, "FUNCTION", 1, 1, "hand them out again", true, (*conn).adminResume},
+	{wire.CmdPurge, "FUNCTION", 1, 1, "drop a function's waiting and delayed jobs", true, (*conn).adminPurge},
+	{wire.CmdHelp, "", 0, many, "this list", false, nil},
 }
 
-// admin answers one line of the admin protocol.
+// admin answers one line of the admin protocol. What is wrong with a line is
+// told in gearmand's words; an empty one is an unknown command to it.
 func (c *conn) admin(now int64, line []byte) {
 	words := wire.Words(line)
-	if len(words) == 0 {
-		return
-	}
 	cmd, args := findCommand(words)
 	var reply []byte
 	switch {
-	case cmd == nil && strings.EqualFold(string(words[0]), "show"):
+	case len(words) == 0:
+		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, "")
+	case cmd != nil && cmd.min <= len(args) && len(args) <= cmd.max:
+		if cmd.run == nil {
+			reply = help()
+		} else {
+			reply = cmd.run(c, now, args)
+		}
+		if cmd.changes && bytes.HasPrefix(reply, []byte("OK")) {
+			c.s.note(slog.LevelInfo, "changed", slog.String("by", c.addr), slog.String("command", string(line)))
+		}
+	case len(words) > 1 && equalFold("show", words[0]):
 		reply = []byte(wire.ReplyUnknownShow)
-	case cmd == nil && isFirstWord(words[0]):
-		reply = fmt.Appendf(nil, wire.ReplyMissingArgs, words[0])
-	case cmd == nil:
-		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, words[0])
-	case len(args) < cmd.min:
+	case cmd != nil || isFirstWord(words[0]) && !equalFold("show", words[0]):
 		reply = fmt.Appendf(nil, wire.ReplyMissingArgs, words[0])
 	default:
-		reply = cmd.run(c, now, args)
+		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, words[0])
 	}
-	c.s.cfg.Trace.Line(c.addr, false, string(reply))
 	c.sendText(reply)
 }
 
@@ -79,22 +86,44 @@ func findCommand(words [][]byte) (*command, [][]byte) {
 	var best *command
 	n := 0
 	for i := range commands {
-		name := strings.Fields(commands[i].name)
-		if len(name) > n && len(name) <= len(words) && slices.EqualFunc(name, words[:len(name)], equalFold) {
-			best, n = &commands[i], len(name)
+		if k := commands[i].matches(words); k > n {
+			best, n = &commands[i], k
 		}
 	}
 	return best, words[n:]
 }
 
+// matches returns how many words the command's name has, 0 if it is not what
+// words begin with.
+func (cmd *command) matches(words [][]byte) int {
+	n := 0
+	for name := range strings.FieldsSeq(cmd.name) {
+		if n >= len(words) || !equalFold(name, words[n]) {
+			return 0
+		}
+		n++
+	}
+	return n
+}
+
+// isFirstWord reports whether word begins the name of a command that has more.
 func isFirstWord(word []byte) bool {
-	return slices.ContainsFunc(commands, func(cmd command) bool {
+	return slices.ContainsFunc(commands[:], func(cmd command) bool {
 		first, _, more := strings.Cut(cmd.name, " ")
 		return more && equalFold(first, word)
 	})
 }
 
 func equalFold(name string, word []byte) bool { return strings.EqualFold(name, string(word)) }
+
+func help() []byte {
+	var b []byte
+	for i := range commands {
+		cmd := &commands[i]
+		b = fmt.Appendf(b, "%-52s %s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.help)
+	}
+	return append(b, wire.ReplyEnd...)
+}
 
 func (c *conn) adminStatus(now int64, _ [][]byte) []byte {
 	var b []byte
@@ -131,7 +160,7 @@ func (s *Server) connsInOrder() []*conn {
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
-	slices.SortFunc(conns, func(a, b *conn) int { return a.since.Compare(b.since) })
+	slices.SortFunc(conns, func(a, b *conn) int { return cmp.Compare(a.serial, b.serial) })
 	return conns
 }
 
@@ -225,15 +254,7 @@ func (c *conn) adminShutdown(_ int64, args [][]byte) []byte {
 	if c.s.shutdown == nil {
 		return []byte("ERR NOT_ALLOWED\r\n")
 	}
-	c.s.log.Info("shutdown asked for", "peer", c.addr, "graceful", graceful)
+	c.s.note(slog.LevelInfo, "shutdown asked for", slog.String("peer", c.addr), slog.Bool("graceful", graceful))
 	go c.s.shutdown(graceful)
 	return []byte(wire.ReplyOK)
-}
-
-func (c *conn) adminHelp(int64, [][]byte) []byte {
-	var b []byte
-	for _, cmd := range commands {
-		b = fmt.Appendf(b, "%-52s %s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.help)
-	}
-	return append(b, wire.ReplyEnd...)
 }

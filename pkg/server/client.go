@@ -11,7 +11,7 @@ import (
 )
 
 // submitKinds tells the plain SUBMIT_JOB packets apart.
-var submitKinds = map[wire.Type]struct {
+var submitKinds = [...]struct {
 	priority   queue.Priority
 	background bool
 }{
@@ -24,7 +24,7 @@ var submitKinds = map[wire.Type]struct {
 }
 
 func (c *conn) submitJob(now int64, p *wire.Packet) error {
-	kind := submitKinds[p.Type]
+	kind := &submitKinds[p.Type]
 	return c.submit(now, &queue.Submission{
 		Function: p.Args[0], Unique: p.Args[1], Payload: p.Args[2],
 		Priority: kind.priority, Background: kind.background,
@@ -95,7 +95,9 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	if sub.Hold && (got.Fresh || got.Promoted) {
 		s.commit.add(got.Job)
 	}
-	if s.commit != nil && s.commit.reply(c, got.Job) {
+	// A foreground submission that joins a job which only becomes a background
+	// one needs no store: the job waits or runs already.
+	if s.commit != nil && (sub.Background || got.Job.State() == queue.Held) && s.commit.park(c, got.Job) {
 		return nil
 	}
 	var buf [wire.MaxHandle]byte
@@ -113,35 +115,39 @@ func (c *conn) noteSubmit(got *queue.Submitted, sub *queue.Submission) {
 		slog.Bool("background", sub.Background), slog.Int("size", len(sub.Payload)))...)
 }
 
-var digits = [2][]byte{{'0'}, {'1'}}
-
 func (c *conn) getStatus(_ int64, p *wire.Packet) error {
-	j := c.s.q.Lookup(p.Args[0])
-	known, running, num, den := statusArgs(j)
+	var buf statusBuf
+	known, running, num, den, _ := buf.status(c.s.q.Lookup(p.Args[0]))
 	c.send(wire.StatusRes, p.Args[0], known, running, num, den)
 	return nil
 }
 
 // getStatusUnique answers with the unique in the handle's place, as gearmand.
 func (c *conn) getStatusUnique(_ int64, p *wire.Packet) error {
-	j := c.s.q.ByUnique(p.Args[0])
-	known, running, num, den := statusArgs(j)
-	clients := digits[0]
-	if j != nil {
-		clients = strconv.AppendInt(nil, int64(j.NumWaiters()), 10)
-	}
+	var buf statusBuf
+	known, running, num, den, clients := buf.status(c.s.q.ByUnique(p.Args[0]))
 	c.send(wire.StatusResUnique, p.Args[0], known, running, num, den, clients)
 	return nil
 }
 
-func statusArgs(j *queue.Job) (known, running, num, den []byte) {
+// statusBuf is room for three numbers.
+type statusBuf [3 * 20]byte
+
+var digits = [2][]byte{{'0'}, {'1'}}
+
+// status returns what a status packet says of j. All is 0 if j is nil.
+func (b *statusBuf) status(j *queue.Job) (known, running, num, den, clients []byte) {
+	zero, one := digits[0], digits[1]
 	if j == nil {
-		return digits[0], digits[0], digits[0], digits[0]
+		return zero, zero, zero, zero, zero
 	}
-	running = digits[0]
+	running = zero
 	if j.Worker() != nil {
-		running = digits[1]
+		running = one
 	}
 	n, d := j.Status()
-	return digits[1], running, strconv.AppendInt(nil, n, 10), strconv.AppendInt(nil, d, 10)
+	return one, running,
+		strconv.AppendInt(b[0:0:20], n, 10),
+		strconv.AppendInt(b[20:20:40], d, 10),
+		strconv.AppendInt(b[40:40:60], int64(j.NumWaiters()), 10)
 }

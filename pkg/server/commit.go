@@ -7,11 +7,15 @@ import (
 
 	"gm/pkg/queue"
 	"gm/pkg/store"
-	"gm/pkg/wire"
 )
 
-// retryCommit is how long after a failed batch the store is asked again.
-const retryCommit = 100 * time.Millisecond
+const (
+	// retryCommit is how long after a failed batch the store is asked again.
+	retryCommit = 100 * time.Millisecond
+	// storeGrace is how long a store may take for what has gathered when the
+	// server is closed.
+	storeGrace = 10 * time.Second
+)
 
 // committer hands the store one batch at a time. While the store is busy with
 // one, the next gathers.
@@ -20,10 +24,17 @@ type committer struct {
 	store store.Store
 	work  chan struct{} // buffered: there is a batch
 
+	// ctx is the store's. It outlives the server's end by storeGrace.
+	ctx    context.Context
+	cancel context.CancelFunc
+
 	// Guarded by Server.mu.
 	next    batch
 	pending map[*queue.Job]uint32 // the batch that a job's Add is in, until that is settled
-	prevErr error                 // what became of the batch before the one that is settled
+	lastErr error                 // what became of the last batch that was settled
+	failing bool                  // the store, as the log has it
+
+	spare batch // run's: room for a later batch
 }
 
 // batch is what goes to the store together, and who waits for it.
@@ -36,28 +47,30 @@ type batch struct {
 
 func (b *batch) empty() bool { return len(b.ops) == 0 && len(b.waiting) == 0 }
 
-// parked is a submission that waits for its batch, and what its connection is
-// owed after it. A submission that joins a job which is already on its way to
-// the store waits for the batch after that one, so that a connection's replies
-// keep their order; batch says which one decides.
-type parked struct {
-	handle []byte
-	batch  uint32
-	bytes  []byte
-}
+// keepOps is the room for operations that a batch keeps for the next.
+const keepOps = 4096
 
-func (p *parked) packet(t wire.Type, args ...[]byte) {
-	p.bytes = wire.Append(p.bytes, wire.Response, t, args...)
+// reset empties the batch for reuse.
+func (b *batch) reset() {
+	if cap(b.ops) > keepOps || cap(b.waiting) > keepOps {
+		*b = batch{}
+		return
+	}
+	clear(b.ops)
+	clear(b.adds)
+	clear(b.waiting)
+	b.ops, b.adds, b.waiting = b.ops[:0], b.adds[:0], b.waiting[:0]
 }
-
-// park returns where to put what must stand behind the last parked reply.
-func (c *conn) park() *parked { return &c.parked[len(c.parked)-1] }
 
 func newCommitter(s *Server, st store.Store) *committer {
-	return &committer{s: s, store: st, work: make(chan struct{}, 1), next: batch{n: 1}, pending: make(map[*queue.Job]uint32)}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &committer{
+		s: s, store: st, work: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
+		next: batch{n: 1}, pending: make(map[*queue.Job]uint32),
+	}
 }
 
-// add puts a held job into the next batch. The lock is held.
+// add puts a job into the next batch. The lock is held.
 func (m *committer) add(j *queue.Job) {
 	r := m.s.q.Record(j)
 	m.next.ops = append(m.next.ops, store.Op{Kind: store.Add, Record: &r})
@@ -73,13 +86,13 @@ func (m *committer) done(j *queue.Job) {
 	}})
 }
 
-// reply answers a submission once its job is durable. It returns false, and
-// leaves the answer to the caller, if nothing of the job is on its way to the
-// store. The lock is held.
-func (m *committer) reply(c *conn, j *queue.Job) bool {
+// park has c's submission answered once the job is durable. It returns false,
+// and leaves the answer to the caller, if nothing of the job is on its way to
+// the store. The lock is held.
+func (m *committer) park(c *conn, j *queue.Job) bool {
 	n, ok := m.pending[j]
 	if ok {
-		c.parked = append(c.parked, parked{handle: j.AppendHandle(nil), batch: n})
+		c.parked.add(j, n)
 		m.next.waiting = append(m.next.waiting, c)
 	}
 	return ok
@@ -96,35 +109,47 @@ func (m *committer) wake() {
 	}
 }
 
-// run commits batches until the server ends; what has gathered by then is
-// committed too.
+// run commits batches until the server ends, and then what has gathered.
 func (m *committer) run() {
+	defer m.cancel()
 	for {
 		select {
 		case <-m.work:
-			if m.commitAll() == nil {
-				continue
-			}
-			select {
-			case <-time.After(retryCommit):
-				m.again()
-				continue
-			case <-m.s.ended:
-			}
 		case <-m.s.ended:
+			m.last()
+			return
 		}
-		if err := m.commitAll(); err != nil {
-			m.s.log.Error("what was done last may be done again", "store", m.s.cfg.StoreName, "err", err)
+		if m.commitAll() == nil {
+			continue
 		}
-		return
+		select {
+		case <-time.After(retryCommit):
+			m.s.mu.Lock()
+			m.wake()
+			m.s.mu.Unlock()
+		case <-m.s.ended:
+			m.last()
+			return
+		}
 	}
 }
 
-// again has what a failed batch left behind tried once more.
-func (m *committer) again() {
+// last commits what has gathered when the server is closed, so that nothing
+// is added any more. Who still waits when the store fails is told so.
+func (m *committer) last() {
+	err := m.commitAll()
+	if err == nil {
+		return
+	}
 	m.s.mu.Lock()
-	defer m.s.mu.Unlock()
-	m.wake()
+	unanswered := len(m.next.waiting) > 0
+	m.s.mu.Unlock()
+	if unanswered {
+		err = m.commitAll()
+	}
+	if err != nil {
+		m.s.log.Error("what was done last may be done again", "store", m.s.cfg.StoreName, "err", err)
+	}
 }
 
 // commitAll commits batch after batch until none is left or one fails.
@@ -136,41 +161,40 @@ func (m *committer) commitAll() error {
 			m.s.mu.Unlock()
 			return nil
 		}
-		m.next = batch{n: b.n + 1}
+		m.next, m.spare = m.spare, batch{}
+		m.next.n = b.n + 1
 		m.s.mu.Unlock()
 
-		err := m.commit(&b)
+		var err error
+		if len(b.ops) > 0 {
+			err = m.store.Commit(m.ctx, b.ops)
+		}
 		m.s.mu.Lock()
 		m.settle(&b, err)
 		m.s.endTurn(nil)
 		if err != nil {
 			return err
 		}
+		b.reset()
+		m.spare = b
 	}
-}
-
-func (m *committer) commit(b *batch) error {
-	if len(b.ops) == 0 {
-		return nil
-	}
-	return m.store.Commit(context.Background(), b.ops)
 }
 
 // settle tells everybody what became of a batch. The lock is held.
 func (m *committer) settle(b *batch, err error) {
 	now := time.Now().UnixMilli()
+	m.noteChange(b, err)
 	if err != nil {
-		m.s.note(slog.LevelError, "commit", slog.String("store", m.s.cfg.StoreName), slog.Any("err", err))
 		m.keepDones(b)
 	}
 	for _, c := range b.waiting {
-		if c.parked[0].batch == b.n {
+		if c.parked.first().batch == b.n {
 			c.answerParked(err)
 		} else {
-			c.answerParked(m.prevErr)
+			c.answerParked(m.lastErr)
 		}
 	}
-	m.prevErr = err
+	m.lastErr = err
 	for _, j := range b.adds {
 		delete(m.pending, j)
 		if err == nil {
@@ -179,6 +203,20 @@ func (m *committer) settle(b *batch, err error) {
 			j.SetJournaled(false)
 			m.s.q.Abort(now, j)
 		}
+	}
+}
+
+// noteChange logs that the store has begun or ceased to fail.
+func (m *committer) noteChange(b *batch, err error) {
+	if failing := err != nil; failing == m.failing || len(b.ops) == 0 {
+		return
+	}
+	m.failing = err != nil
+	store := slog.String("store", m.s.cfg.StoreName)
+	if m.failing {
+		m.s.note(slog.LevelError, "store fails", store, slog.Any("err", err))
+	} else {
+		m.s.note(slog.LevelInfo, "store works again", store)
 	}
 }
 
@@ -192,28 +230,4 @@ func (m *committer) keepDones(b *batch) {
 		}
 	}
 	m.next.ops = append(ops, m.next.ops...)
-}
-
-// answerParked answers the connection's oldest parked submission and lets out
-// what stands behind it. The lock is held.
-func (c *conn) answerParked(err error) {
-	p := c.parked[0]
-	c.parked = c.parked[1:]
-	var b []byte
-	if err == nil {
-		b = wire.Append(nil, wire.Response, wire.JobCreated, p.handle)
-	} else {
-		b = wire.AppendString(nil, wire.Response, wire.Error, wire.CodeQueueError, err.Error())
-	}
-	c.touch()
-	if !c.out.bytes(append(b, p.bytes...)) {
-		c.overflow()
-	}
-	if len(c.parked) == 0 {
-		c.parked = nil
-		if c.settled != nil {
-			close(c.settled)
-			c.settled = nil
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,26 +27,28 @@ const (
 // conn is one connection: a client, a worker, an administrator, or all three.
 type conn struct {
 	// Set when it is made.
-	s     *Server
-	sock  *socket
-	in    *wire.Reader // the read loop's
-	out   outbox
-	peer  *queue.Peer
-	since time.Time
-	addr  string // of the other end, for people
+	s      *Server
+	sock   *socket
+	out    outbox
+	peer   *queue.Peer
+	serial uint64 // in the order in which connections came
+	since  time.Time
+	addr   string // of the other end, for people
 
 	// Guarded by Server.mu.
 	id         string
-	exceptions bool     // it wants WORK_EXCEPTION
-	dirty      bool     // it is in Server.dirty
-	raised     []byte   // the handle of the job it ended with an exception last
-	parked     []parked // what it is owed behind submissions that wait for their batch
-	settled    chan struct{}
+	exceptions bool   // it wants WORK_EXCEPTION
+	dirty      bool   // it is in Server.dirty
+	raised     []byte // the handle of the job it ended with an exception last
+	parked     parkedReplies
+	doomed     atomic.Bool // to be closed after the turn; read without the lock too
+	why        error       // set with doomed
 
-	doomed atomic.Bool // to be closed after the turn
-	why    error       // set with doomed
-	spare  []*conn     // the read loop's, for endTurn
-	pkt    wire.Packet // the read loop's
+	// The read loop's.
+	in       *wire.Reader
+	pkt      wire.Packet
+	function []byte  // a name on its way to a packet
+	spare    []*conn // for endTurn
 }
 
 // errGone ends a connection that has said all it wanted.
@@ -95,23 +98,32 @@ func (c *conn) loop() error {
 			}
 			return err
 		}
-		if err := c.turn(); err != nil {
+		crowded, err := c.turn()
+		if err != nil {
 			return err
+		}
+		if crowded {
+			c.awaitParked()
 		}
 	}
 }
 
-// turn applies everything that has arrived whole.
-func (c *conn) turn() error {
+// turn applies everything that has arrived whole. It reports whether so much
+// waits for the store that reading on has to wait too.
+func (c *conn) turn() (crowded bool, err error) {
 	s := c.s
 	now := time.Now().UnixMilli()
 	s.mu.Lock()
-	err := c.apply(now)
-	if err != nil {
+	if s.closed {
+		s.mu.Unlock()
+		return false, errGone
+	}
+	if err = c.apply(now); err != nil {
 		c.refuse(err)
 	}
+	crowded = c.parked.crowded()
 	c.spare = s.endTurn(c.spare)
-	return err
+	return crowded, err
 }
 
 func (c *conn) apply(now int64) error {
@@ -133,7 +145,9 @@ func (c *conn) apply(now int64) error {
 			if !ok {
 				return err
 			}
-			c.s.cfg.Trace.Line(c.addr, true, string(line))
+			if c.s.cfg.Trace != nil {
+				c.s.cfg.Trace.Line(c.addr, true, string(line))
+			}
 			c.admin(now, line)
 		default:
 			return nil
@@ -162,19 +176,21 @@ func (c *conn) refuse(err error) {
 // counts as gone, and may take its time to read its last replies.
 func (c *conn) end(why error) {
 	s := c.s
-	if !c.doomed.Load() {
+	if !isReset(why) {
 		c.awaitParked()
 	}
 	s.mu.Lock()
 	if c.why != nil {
 		why = c.why
 	}
-	s.q.Remove(time.Now().UnixMilli(), c.peer)
-	c.logEnd(why)
+	if !s.closed { // else the jobs are the next start's, as they are
+		s.q.Remove(time.Now().UnixMilli(), c.peer)
+		c.logEnd(why)
+	}
 	s.endTurn(c.spare)
 
 	if !c.doomed.Load() {
-		c.out.settle(time.Now().Add(settleFor))
+		c.out.settle(settleFor, time.Time{})
 		if why != errGone {
 			c.sock.linger(lingerFor)
 		}
@@ -189,22 +205,20 @@ func (c *conn) end(why error) {
 // already, if it reads it, and then its read loop ends.
 func (c *conn) hangUp() {
 	c.awaitParked()
-	c.out.settle(time.Now().Add(settleFor))
+	c.out.settle(0, time.Now().Add(settleFor))
 	c.sock.Close()
 }
 
 // logEnd says why a connection ended: in the debug log if it left by itself.
 func (c *conn) logEnd(why error) {
-	switch {
-	case c.s.closed:
-	case errors.Is(why, errGone), isReset(why):
+	if why == errGone || isReset(why) {
 		if c.s.debug {
 			c.s.note(slog.LevelDebug, "disconnected", slog.String("peer", c.addr))
 		}
-	default:
-		c.s.note(slog.LevelWarn, "dropped",
-			slog.String("peer", c.addr), slog.String("id", c.id), slog.String("why", why.Error()))
+		return
 	}
+	c.s.note(slog.LevelWarn, "dropped",
+		slog.String("peer", c.addr), slog.String("id", c.id), slog.String("why", why.Error()))
 }
 
 // isReset reports whether err is a peer's way of leaving without a word.
@@ -212,27 +226,12 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }
 
-// awaitParked waits until the batches that the connection's submissions are in
-// have been committed or refused.
-func (c *conn) awaitParked() {
-	c.s.mu.Lock()
-	if len(c.parked) == 0 {
-		c.s.mu.Unlock()
-		return
-	}
-	if c.settled == nil {
-		c.settled = make(chan struct{})
-	}
-	settled := c.settled
-	c.s.mu.Unlock()
-	<-settled // the committer answers everything, also when it ends
-}
-
 // drop closes a connection after this turn. The lock is held.
 func (c *conn) drop(why error) {
 	if !c.doomed.Load() {
 		c.why = why
 		c.doomed.Store(true)
+		c.parked.wake()
 		c.touch()
 	}
 }
@@ -245,30 +244,25 @@ func (c *conn) touch() {
 	}
 }
 
-// send owes the connection a packet. The lock is held. Arguments are copied.
+// send owes the connection a packet, behind the replies that wait for the
+// store. Arguments are copied. The lock is held.
 func (c *conn) send(t wire.Type, args ...[]byte) {
-	if c.s.cfg.Trace != nil {
-		c.trace(t, args)
-	}
-	if len(c.parked) > 0 {
-		c.park().packet(t, args...)
+	if c.parked.waiting() {
+		c.park(t, args)
 		return
 	}
-	c.touch()
-	if !c.out.packet(t, args...) {
-		c.overflow()
-	}
+	c.owe(t, args...)
 }
 
-// sendShared is send for a large last argument that never changes: it is not
-// copied.
+// sendShared is send for a last argument that never changes: if it is large it
+// is not copied.
 func (c *conn) sendShared(t wire.Type, last []byte, args ...[]byte) {
-	if len(c.parked) > 0 || len(last) < shareFrom {
-		c.send(t, append(args[:len(args):len(args)], last)...)
+	if c.parked.waiting() {
+		c.parkBytes(appendPacket(nil, t, last, args))
 		return
 	}
 	if c.s.cfg.Trace != nil {
-		c.trace(t, append(args[:len(args):len(args)], last))
+		c.traceBytes(appendPacket(nil, t, last, args))
 	}
 	c.touch()
 	if !c.out.shared(t, last, args...) {
@@ -276,15 +270,33 @@ func (c *conn) sendShared(t wire.Type, last []byte, args ...[]byte) {
 	}
 }
 
-// sendText owes the connection bytes of an admin reply. The lock is held.
+// sendText is send for an admin reply, which must not change any more.
 func (c *conn) sendText(b []byte) {
-	if len(c.parked) > 0 {
-		p := c.park()
-		p.bytes = append(p.bytes, b...)
+	if c.parked.waiting() {
+		c.parkBytes(b)
 		return
 	}
+	c.oweBytes(b)
+}
+
+// owe puts a packet into the outbox. The lock is held.
+func (c *conn) owe(t wire.Type, args ...[]byte) {
+	if c.s.cfg.Trace != nil {
+		c.traceBytes(wire.Append(nil, wire.Response, t, args...))
+	}
 	c.touch()
-	if !c.out.bytes(b) {
+	if !c.out.packet(t, args...) {
+		c.overflow()
+	}
+}
+
+// oweBytes puts whole packets and lines into the outbox, which keeps b.
+func (c *conn) oweBytes(b []byte) {
+	if c.s.cfg.Trace != nil {
+		c.traceBytes(b)
+	}
+	c.touch()
+	if !c.out.text(b) {
 		c.overflow()
 	}
 }
@@ -298,8 +310,17 @@ func (c *conn) error(code, text string) {
 	c.send(wire.Error, []byte(code), []byte(text))
 }
 
-func (c *conn) trace(t wire.Type, args [][]byte) {
-	p := wire.Packet{Magic: wire.Response, Type: t}
-	copy(p.Args[:], args)
-	c.s.cfg.Trace.Packet(c.addr, false, &p)
+// traceBytes traces packets and lines that the server has put together.
+func (c *conn) traceBytes(b []byte) {
+	var p wire.Packet
+	for len(b) > 0 {
+		if n, _ := wire.Decode(b, c.s.limits, &p); n > 0 {
+			c.s.cfg.Trace.Packet(c.addr, false, &p)
+			b = b[n:]
+			continue
+		}
+		line, rest, _ := bytes.Cut(b, []byte{'\n'})
+		c.s.cfg.Trace.Line(c.addr, false, string(bytes.TrimSuffix(line, []byte{'\r'})))
+		b = rest
+	}
 }

@@ -58,16 +58,17 @@ func (s *Server) checkDrained() {
 // handsOut reports whether workers get jobs. The lock is held.
 func (s *Server) handsOut() bool { return !s.draining || s.commit == nil }
 
-// Close stops the server at once: connections are closed, jobs that run are
-// left to their workers. What was acknowledged is in the store when it
-// returns; without a store it is gone.
-func (s *Server) Close() error {
+// Close stops the server at once: connections get what they are owed already
+// and are closed, jobs that run are left to their workers. What was
+// acknowledged is in the store when it returns; without a store it is gone.
+// Every call returns when the server has ended, with the store's error.
+func (s *Server) Close() error { return s.closeOnce() }
+
+// close is Close, once. The order matters: closed keeps packets from the
+// queue, so that the committer's last batch is whole; then the connections get
+// what that batch has owed them; then nobody uses the store any more.
+func (s *Server) close() error {
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		s.wg.Wait()
-		return nil
-	}
 	s.closed, s.draining = true, true
 	s.closeListeners()
 	jobs := s.q.Len()
@@ -75,17 +76,20 @@ func (s *Server) Close() error {
 	close(s.ended)
 	s.endTurn(nil)
 
+	if s.commit != nil {
+		grace := time.AfterFunc(storeGrace, s.commit.cancel)
+		defer grace.Stop()
+	}
 	for _, c := range conns {
-		go c.hangUp()
+		s.wg.Go(c.hangUp)
 	}
 	s.wg.Wait()
 	s.timer.Stop()
 	err := s.cfg.Store.Close()
-	attrs := []any{"jobs", jobs}
 	if jobs > 0 && s.commit == nil {
-		s.log.Warn("stopped; what was waiting in memory is lost", attrs...)
+		s.log.Warn("stopped; what was waiting in memory is lost", "jobs", jobs)
 	} else {
-		s.log.Info("stopped", attrs...)
+		s.log.Info("stopped", "jobs", jobs)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"time"
@@ -12,8 +13,12 @@ const (
 	// shareFrom is the payload, in bytes, that an outbox refers to instead
 	// of copying it: from here on a copy costs more than a write of its own.
 	shareFrom = 32 << 10
-	// keepTail is the largest buffer that goes back to the pool.
+	// keepTail is how long a tail grows before it becomes a segment, and the
+	// largest buffer that goes back to the pool.
 	keepTail = 64 << 10
+	// chunk is how much one write that may wait is given, so that what an
+	// outbox owes falls while a slow peer reads.
+	chunk = 128 << 10
 )
 
 // tails lends buffers to outboxes while they have bytes, so that an idle
@@ -28,13 +33,15 @@ type outbox struct {
 	dst   writer
 	limit int
 
-	mu      sync.Mutex
-	segs    [][]byte // full segments before tail, oldest first
-	tail    *[]byte  // lent by tails, nil when empty
-	size    int      // bytes not yet written, those in a writer's hands too
-	writing bool     // a goroutine is in flush or drain
-	err     error    // the first failed write; nothing is kept afterwards
-	idle    sync.Cond
+	mu       sync.Mutex
+	segs     [][]byte // full segments before tail, oldest first
+	tail     *[]byte  // lent by tails, nil when empty
+	size     int      // bytes not yet written, those in a writer's hands too
+	writing  bool     // a goroutine is in flush or drain
+	err      error    // the first failed write; nothing is kept afterwards
+	idle     sync.Cond
+	patience time.Duration // how long a write may wait, 0 for ever; set by settle
+	deadline time.Time     // of all writes, zero for none; set by settle
 
 	one [1][]byte // the writer's: room for the usual single segment
 }
@@ -53,12 +60,16 @@ func (o *outbox) init(dst writer, limit int) {
 	o.idle.L = &o.mu
 }
 
-// packet appends a packet. It reports whether the outbox is within its limit.
+// packet appends a packet and copies its arguments. It reports whether the
+// outbox is within its limit.
 func (o *outbox) packet(t wire.Type, args ...[]byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
 		return true
+	}
+	if n := len(args); n > 0 && len(args[n-1]) >= shareFrom {
+		return o.large(t, bytes.Clone(args[n-1]), args[:n-1])
 	}
 	b := o.buffer()
 	before := len(*b)
@@ -66,41 +77,80 @@ func (o *outbox) packet(t wire.Type, args ...[]byte) bool {
 	return o.grew(len(*b) - before)
 }
 
-// shared appends a packet whose last argument is large and never changes.
+// shared appends a packet whose last argument never changes: if it is large it
+// is not copied.
 func (o *outbox) shared(t wire.Type, last []byte, args ...[]byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
+	switch {
+	case o.err != nil:
 		return true
-	}
-	size := len(last)
-	for _, a := range args {
-		size += len(a) + 1
+	case len(last) >= shareFrom:
+		return o.large(t, last, args)
 	}
 	b := o.buffer()
 	before := len(*b)
-	*b = wire.AppendHeader(*b, wire.Response, t, size)
-	for _, a := range args {
-		*b = append(append(*b, a...), 0)
-	}
-	o.segs = append(o.segs, *b, last)
-	o.tail = nil // its buffer lives on as a segment
-	return o.grew(len(*b) - before + len(last))
+	*b = appendPacket(*b, t, last, args)
+	return o.grew(len(*b) - before)
 }
 
-// bytes appends b as it is.
-func (o *outbox) bytes(b []byte) bool {
+// large appends a packet whose last argument becomes a segment.
+func (o *outbox) large(t wire.Type, last []byte, args [][]byte) bool {
+	b := o.buffer()
+	before := len(*b)
+	*b = appendHead(*b, t, len(last), args)
+	n := len(*b) - before + len(last)
+	o.segs = append(o.segs, *b, last)
+	o.tail = nil // its buffer lives on as a segment
+	return o.grew(n)
+}
+
+// appendPacket is wire.Append with the last argument apart from the others.
+func appendPacket(dst []byte, t wire.Type, last []byte, args [][]byte) []byte {
+	return append(appendHead(dst, t, len(last), args), last...)
+}
+
+// appendHead appends all of a packet but its last argument, of n bytes.
+func appendHead(dst []byte, t wire.Type, n int, args [][]byte) []byte {
+	for _, a := range args {
+		n += len(a) + 1
+	}
+	dst = wire.AppendHeader(dst, wire.Response, t, n)
+	for _, a := range args {
+		dst = append(append(dst, a...), 0)
+	}
+	return dst
+}
+
+// text appends b, which the outbox keeps. A text is never refused for its own
+// length: it reports whether the outbox was within its limit before.
+func (o *outbox) text(b []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
 		return true
 	}
-	t := o.buffer()
-	*t = append(*t, b...)
-	return o.grew(len(b))
+	within := o.size <= o.limit
+	if len(b) < shareFrom {
+		t := o.buffer()
+		*t = append(*t, b...)
+	} else {
+		if o.tail != nil {
+			o.segs = append(o.segs, *o.tail)
+			o.tail = nil
+		}
+		o.segs = append(o.segs, b)
+	}
+	o.grew(len(b))
+	return within
 }
 
+// buffer returns the tail to append to.
 func (o *outbox) buffer() *[]byte {
+	if o.tail != nil && len(*o.tail) >= keepTail {
+		o.segs = append(o.segs, *o.tail)
+		o.tail = nil
+	}
 	if o.tail == nil {
 		o.tail = tails.Get().(*[]byte)
 	}
@@ -142,9 +192,30 @@ func (o *outbox) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.size > 0 && o.err == nil {
-		o.write(o.dst.Write) //nolint:errcheck // kept in o.err
+		o.write(o.patiently) //nolint:errcheck // kept in o.err
 	}
 	o.rest()
+}
+
+// patiently is Write for one chunk, within the limits that settle has set.
+func (o *outbox) patiently(b []byte) (int, error) {
+	o.setDeadline()
+	return o.dst.Write(b[:min(len(b), chunk)])
+}
+
+// setDeadline sets the deadline of the next write, if there is one.
+func (o *outbox) setDeadline() {
+	o.mu.Lock()
+	at := o.deadline
+	if o.patience > 0 {
+		if d := time.Now().Add(o.patience); at.IsZero() || d.Before(at) {
+			at = d
+		}
+	}
+	if !at.IsZero() {
+		o.dst.SetWriteDeadline(at) //nolint:errcheck // fails only on a closed connection
+	}
+	o.mu.Unlock()
 }
 
 // write takes all that is there and writes it, without holding mu meanwhile.
@@ -159,18 +230,16 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 		segs = append(segs, *tail)
 	}
 	o.mu.Unlock()
-	rest, n, err := writeSegments(segs, write)
+	rest, err := o.writeSegments(segs, write)
 	o.mu.Lock()
 
-	o.size -= n
 	switch {
 	case err == errWouldBlock:
 		o.segs = append(append([][]byte(nil), rest...), o.segs...)
-		return err
 	case err != nil:
 		o.err = err
 		o.segs, o.tail, o.size = nil, nil, 0
-	case tail != nil && cap(*tail) <= keepTail:
+	case tail != nil && cap(*tail) <= 2*keepTail:
 		*tail = (*tail)[:0]
 		tails.Put(tail)
 	}
@@ -178,35 +247,48 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 	return err
 }
 
+// writeSegments writes segs in order, counts down what is owed as it goes, and
+// returns what is left of them.
+func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (rest [][]byte, err error) {
+	for i := range segs {
+		for len(segs[i]) > 0 {
+			n, err := write(segs[i])
+			segs[i] = segs[i][n:]
+			o.mu.Lock()
+			o.size -= n
+			o.mu.Unlock()
+			if err != nil {
+				return segs[i:], err
+			}
+		}
+		segs[i] = nil
+	}
+	return nil, nil
+}
+
+// rest ends the writer's work.
 func (o *outbox) rest() {
 	o.writing = false
 	o.idle.Broadcast()
 }
 
-// settle flushes and waits until all is written, the write failed, or the
-// deadline has passed.
-func (o *outbox) settle(deadline time.Time) {
-	o.dst.SetWriteDeadline(deadline) //nolint:errcheck // fails only on a closed connection
+// settle flushes and waits until all is written, a write failed or has waited
+// for longer than patience, or the deadline has passed. A zero patience or
+// deadline is none.
+func (o *outbox) settle(patience time.Duration, deadline time.Time) {
+	o.mu.Lock()
+	if patience > 0 {
+		o.patience = patience
+	}
+	if !deadline.IsZero() {
+		o.deadline = deadline
+	}
+	o.mu.Unlock()
+	o.setDeadline() // of the write that may wait already
 	o.flush()
 	o.mu.Lock()
 	for o.writing {
 		o.idle.Wait()
 	}
 	o.mu.Unlock()
-}
-
-// writeSegments writes segs in order. It returns what is left of them and how
-// many bytes went out.
-func writeSegments(segs [][]byte, write func([]byte) (int, error)) (rest [][]byte, total int, err error) {
-	for i, s := range segs {
-		for len(s) > 0 {
-			n, err := write(s)
-			s, total = s[n:], total+n
-			if err != nil {
-				segs[i] = s
-				return segs[i:], total, err
-			}
-		}
-	}
-	return nil, total, nil
 }

@@ -39,11 +39,13 @@ type Server struct {
 	notes    []note  // log lines to write after the turn
 	draining bool
 	closed   bool
+	serial   uint64              // of the last connection
 	shutdown func(graceful bool) // see OnShutdown
 
-	ended   chan struct{} // closed by Close
-	drained chan struct{} // closed when a drain has nothing left to wait for
-	wg      sync.WaitGroup
+	closeOnce func() error
+	ended     chan struct{} // closed by Close
+	drained   chan struct{} // closed when a drain has nothing left to wait for
+	wg        sync.WaitGroup
 }
 
 // note is a log line that waits for the end of the turn.
@@ -55,7 +57,7 @@ type note struct {
 
 // New returns a server. If the configuration has a store, the jobs that it
 // keeps are in the queue when New returns; the server owns the store from
-// then on.
+// then on. If New fails the store is still its caller's.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
@@ -71,12 +73,13 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.q = queue.New(queue.Config{
 		Host:       cfg.Host,
-		FirstSeq:   firstSeq(s.started),
+		FirstSeq:   store.FirstSeq(s.started),
 		JobRetries: *cfg.JobRetries,
 		RoundRobin: cfg.RoundRobin,
 		Wakeups:    *cfg.Wakeups,
 		WakeAfter:  DefaultWakeAfter.Milliseconds(),
 	}, (*sink)(s))
+	s.closeOnce = sync.OnceValue(s.close)
 	s.timer = time.AfterFunc(time.Hour, s.tick)
 	s.timer.Stop()
 	if _, memory := cfg.Store.(store.Memory); !memory {
@@ -88,11 +91,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	return s, nil
 }
-
-// firstSeq returns a number from which on job numbers do not repeat those of
-// an earlier life of this server: it leaves room for four million jobs a
-// second since then.
-func firstSeq(now time.Time) uint64 { return uint64(now.UnixMilli()) << 12 }
 
 func (s *Server) restore() error {
 	now := time.Now().UnixMilli()
@@ -132,6 +130,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	s.ls[l] = struct{}{}
 	s.mu.Unlock()
+	defer s.forgetListener(l)
 	s.log.Info("listening", "addr", l.Addr().String())
 
 	var pause time.Duration
@@ -157,6 +156,12 @@ func (s *Server) Serve(l net.Listener) error {
 			return ErrClosed
 		}
 	}
+}
+
+func (s *Server) forgetListener(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ls, l)
 }
 
 func isTemporary(err error) bool {
@@ -198,6 +203,8 @@ func (s *Server) admit(nc net.Conn) *conn {
 	if s.closed || s.draining {
 		return nil
 	}
+	s.serial++
+	c.serial = s.serial
 	c.peer = s.q.NewPeer(c)
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)

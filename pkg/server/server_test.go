@@ -1,8 +1,14 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
+	"log/slog"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +38,7 @@ func start(t testing.TB, cfg server.Config) (*server.Server, string) {
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
 		s.Close()
-		if err := <-served; err != server.ErrClosed {
+		if err := <-served; !errors.Is(err, server.ErrClosed) {
 			t.Errorf("Serve returned %v, want ErrClosed", err)
 		}
 	})
@@ -94,6 +100,155 @@ func (p *peer) want(trace string) []string {
 		p.t.Fatalf("got  %s\nwant RES %s", got, trace)
 	}
 	return args
+}
+
+// matches compares a packet's trace with a pattern in which each * stands for
+// any run of bytes.
+func matches(pattern, got string) bool {
+	parts := strings.Split("RES "+pattern, "*")
+	rest, ok := strings.CutPrefix(got, parts[0])
+	if !ok || len(parts) == 1 {
+		return ok && rest == ""
+	}
+	last := parts[len(parts)-1]
+	for _, part := range parts[1 : len(parts)-1] {
+		if _, rest, ok = strings.Cut(rest, part); !ok {
+			return false
+		}
+	}
+	return strings.HasSuffix(rest, last)
+}
+
+// wantError reads an ERROR packet and compares its code.
+func (p *peer) wantError(code string) {
+	p.t.Helper()
+	p.want(`ERROR code="` + code + `" text=*`)
+}
+
+// sync returns when the server has handled all that was sent before. It fails
+// if something else than the echo comes first, so that it also tells that
+// nothing was owed.
+func (p *peer) sync() {
+	p.t.Helper()
+	p.send(req(wire.EchoReq, "sync"))
+	p.want(`ECHO_RES data=4:"sync"`)
+}
+
+// submit sends a submission and returns its handle.
+func (p *peer) submit(t wire.Type, args ...string) string {
+	p.t.Helper()
+	p.send(req(t, args...))
+	return p.want(`JOB_CREATED handle="H:test:*"`)[0]
+}
+
+// grab asks for a job and returns its handle.
+func (p *peer) grab() string {
+	p.t.Helper()
+	p.send(req(wire.GrabJob))
+	return p.want(`JOB_ASSIGN *`)[0]
+}
+
+// wantEnd reads to the connection's end and fails if a packet comes before.
+func (p *peer) wantEnd() {
+	p.t.Helper()
+	if err := p.r.Next(&p.p); err == nil {
+		p.t.Fatalf("got %v, want the end of the connection", &p.p)
+	} else if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
+		p.t.Fatal("the connection is still open")
+	}
+}
+
+// raw reads n bytes.
+func (p *peer) raw(n int) string {
+	p.t.Helper()
+	b := make([]byte, n)
+	if _, err := io.ReadFull(p.Conn, b); err != nil {
+		p.t.Fatalf("read %d bytes: %v", n, err)
+	}
+	return string(b)
+}
+
+// worker dials and can do the functions.
+func worker(t testing.TB, addr string, functions ...string) *peer {
+	t.Helper()
+	w := dial(t, addr)
+	for _, f := range functions {
+		w.send(req(wire.CanDo, f))
+	}
+	w.sync()
+	return w
+}
+
+// eventually waits until cond is true.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// logs collects what a server logs, as text without the time.
+type logs struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logs) logger(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{
+		Level: level,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// wait waits for a line that contains all of parts.
+func (l *logs) wait(t testing.TB, parts ...string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !l.has(parts) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no log line with %q in:\n%s", parts, l)
+		}
+		<-tick.C
+	}
+}
+
+func (l *logs) has(parts []string) bool {
+line:
+	for line := range strings.Lines(l.String()) {
+		for _, p := range parts {
+			if !strings.Contains(line, p) {
+				continue line
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // next reads the next packet whatever it is.

@@ -10,6 +10,10 @@ import (
 	"gm/pkg/wire"
 )
 
+// maxTimeout is the longest time limit of a job, in milliseconds: 34 years.
+// Longer ones are cut, so that time plus limit stays a time.
+const maxTimeout = 1 << 40
+
 func (c *conn) canDo(now int64, p *wire.Packet) error {
 	if err := checkFunction(p.Args[0]); err != nil {
 		c.error(wire.CodeInvalidFunction, err.Error())
@@ -22,7 +26,7 @@ func (c *conn) canDo(now int64, p *wire.Packet) error {
 			c.error(wire.CodeInvalidArgument, fmt.Sprintf("timeout %q is not a number of milliseconds", p.Args[1]))
 			return nil
 		}
-		timeout = ms
+		timeout = min(ms, maxTimeout)
 	}
 	c.s.q.CanDo(now, c.peer, p.Args[0], timeout)
 	return nil
@@ -57,14 +61,15 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 		c.s.note(slog.LevelDebug, "assigned", append(jobAttrs(j), slog.String("worker", c.addr))...)
 	}
 	var buf [wire.MaxHandle]byte
-	handle, function := j.AppendHandle(buf[:0]), []byte(j.Function().Name())
+	handle := j.AppendHandle(buf[:0])
+	c.function = append(c.function[:0], j.Function().Name()...)
 	switch {
 	case p.Type == wire.GrabJob:
-		c.sendShared(wire.JobAssign, j.Payload(), handle, function)
+		c.sendShared(wire.JobAssign, j.Payload(), handle, c.function)
 	case p.Type == wire.GrabJobAll && len(j.Reducer()) > 0:
-		c.sendShared(wire.JobAssignAll, j.Payload(), handle, function, j.Unique(), j.Reducer())
+		c.sendShared(wire.JobAssignAll, j.Payload(), handle, c.function, j.Unique(), j.Reducer())
 	default:
-		c.sendShared(wire.JobAssignUniq, j.Payload(), handle, function, j.Unique())
+		c.sendShared(wire.JobAssignUniq, j.Payload(), handle, c.function, j.Unique())
 	}
 	return nil
 }
@@ -156,17 +161,14 @@ func (c *conn) afterException(p *wire.Packet) bool {
 func (c *conn) forward(j *queue.Job, p *wire.Packet) {
 	n := p.Type.NumArgs()
 	last := p.Args[n-1]
-	if len(last) < shareFrom {
+	if len(last) >= shareFrom && j.NumWaiters() > 0 {
+		last = bytes.Clone(last)
 		for w := range j.Waiters {
-			w.Owner.(*conn).send(p.Type, p.Args[:n]...)
+			w.Owner.(*conn).sendShared(p.Type, last, p.Args[:n-1]...)
 		}
 		return
 	}
-	var kept []byte
 	for w := range j.Waiters {
-		if kept == nil {
-			kept = append(kept, last...)
-		}
-		w.Owner.(*conn).sendShared(p.Type, kept, p.Args[:n-1]...)
+		w.Owner.(*conn).send(p.Type, p.Args[:n]...)
 	}
 }
