@@ -112,6 +112,9 @@ type Caps struct {
 	Atomic bool
 	// Lists: what is there can be listed, so that Replay and Extras find it.
 	Lists bool
+	// MaxPayload is the size in bytes of the largest payload that can be
+	// kept; 0 is no limit. A batch with a larger one fails.
+	MaxPayload int
 }
 
 // Reader is a store that can read single payloads, so that a server need not

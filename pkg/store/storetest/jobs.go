@@ -1,0 +1,318 @@
+package storetest
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"gm/pkg/store"
+)
+
+func testEmpty(r *rig) {
+	r.compare()
+	r.commit()
+	r.check()
+}
+
+func testOrder(r *rig) {
+	// Within a batch and over batches, jobs are added in their order; but
+	// those of one connection may reach a later batch than those of another.
+	for range 5 {
+		r.commit(r.job("order", fmt.Sprint("u", r.seq), []byte("one")))
+		var batch []store.Op
+		for i := range 40 {
+			batch = append(batch, r.job(fmt.Sprint("order", i%3), fmt.Sprint("u", r.seq), []byte("many")))
+		}
+		r.commit(batch...)
+	}
+	late, later := r.job("order", "late", nil), r.job("order", "later", nil)
+	r.commit(later)
+	r.commit(late)
+	r.check()
+}
+
+func testFields(r *rig) {
+	var batch []store.Op
+	for priority := range uint8(3) {
+		for _, runAt := range []int64{0, 1, 999, 1000, 1_795_000_000_001, 1_795_000_000_999, 4_102_444_800_000} {
+			op := r.job("fields", fmt.Sprint("u", r.seq), []byte("p"))
+			op.Record.Priority, op.Record.RunAt = priority, runAt
+			batch = append(batch, op)
+		}
+	}
+	for _, attempts := range []int{0, 1, 10, 1_000_000} {
+		op := r.job("fields", fmt.Sprint("u", r.seq), nil)
+		op.Record.Attempts, op.Record.Accepted = attempts, int64(attempts)
+		batch = append(batch, op)
+	}
+	for _, reducer := range []string{"", "reducer", "re'du\"cer\\%_*?[a]", "nul\x00byte", "\xff\xfe", strings.Repeat("r", 255)} {
+		op := r.job("fields", fmt.Sprint("u", r.seq), []byte("p"))
+		op.Record.Reducer = reducer
+		batch = append(batch, op)
+	}
+	for _, seq := range []uint64{1, 255, 256, 1 << 32, 1 << 53, 1<<53 + 1, 1 << 62} {
+		op := r.job("fields", fmt.Sprint("seq", seq), []byte("p"))
+		op.Record.Seq = seq
+		batch = append(batch, op)
+	}
+	r.commit(batch...)
+	r.check()
+}
+
+func testDone(r *rig) {
+	var adds []store.Op
+	for i := range 100 {
+		adds = append(adds, r.job(fmt.Sprint("f", i%7), fmt.Sprint("u", i), []byte{byte(i)}))
+	}
+	r.commit(adds...)
+	for i, op := range adds {
+		if i%3 == 0 {
+			r.commit(done(op))
+		}
+	}
+	r.check()
+
+	never := r.job("f1", "never added", nil)
+	r.commit(done(never), done(adds[0]), update(never, 1, 1))
+	r.check()
+
+	var rest []store.Op
+	for i := len(adds) - 1; i >= 0; i-- {
+		rest = append(rest, done(adds[i]))
+	}
+	r.commit(rest...)
+	r.check()
+	r.commit(r.job("f1", "u1", []byte("and again")))
+	r.check()
+}
+
+func testUpdate(r *rig) {
+	large := bytes.Repeat([]byte("large"), 20_000)
+	a, b, c := r.job("f", "a", []byte("a")), r.job("f", "b", large), r.job("f", "c", nil)
+	b.Record.Reducer = "kept"
+	r.commit(a, b, c)
+	r.commit(update(a, 1, 1_795_000_000_777), update(b, 1, 0), update(b, 2, 1_795_000_000_001))
+	r.check()
+	r.commit(update(b, 3, 0), done(a), update(a, 9, 9), update(c, 300, 5))
+	r.check()
+	// In the batch of the Add.
+	d := r.job("f", "d", []byte("d"))
+	r.commit(d, update(d, 1, 1234))
+	r.check()
+}
+
+func testAddDone(r *rig) {
+	var batch []store.Op
+	for i := range 50 {
+		op := r.job("f", fmt.Sprint("u", i), []byte("short-lived"))
+		batch = append(batch, op)
+		if i%2 == 0 {
+			batch = append(batch, done(op))
+		}
+	}
+	r.commit(batch...)
+	r.check()
+}
+
+func testSameUnique(r *rig) {
+	// Job after job of one unique, each after the one before is done.
+	for range 5 {
+		op := r.job("f", "u", []byte(fmt.Sprint("payload of ", r.seq)))
+		r.commit(op)
+		r.commit(done(op))
+	}
+	// The same within one batch.
+	var batch []store.Op
+	for range 5 {
+		op := r.job("f", "u", []byte(fmt.Sprint("payload of ", r.seq)))
+		batch = append(batch, op, done(op))
+	}
+	last := r.job("f", "u", []byte("last"))
+	last.Record.RunAt = 1_795_000_000_333
+	r.commit(append(batch, last)...)
+	r.check()
+
+	// An end that comes late is not that of the newer job.
+	r.commit(done(batch[0]), update(batch[0], 5, 5))
+	r.check()
+
+	// A job of another function with that unique is another job.
+	other := r.job("g", "u", []byte("other"))
+	r.commit(other)
+	r.commit(done(last))
+	r.check()
+
+	// A job whose predecessor is still there, because its end was lost, may
+	// take that one's place; either way it is there.
+	stale, fresh := r.job("h", "u", []byte("stale")), r.job("h", "u", []byte("fresh"))
+	r.commit(stale)
+	r.commit(fresh)
+	r.commit(done(stale))
+	r.check()
+}
+
+func testNoUnique(r *rig) {
+	var adds []store.Op
+	for i := range 300 {
+		unique := ""
+		if i%3 == 0 {
+			unique = "-"
+		}
+		adds = append(adds, r.job(fmt.Sprint("f", i%2), unique, fmt.Appendf(nil, "payload %d", i)))
+	}
+	r.commit(adds[:200]...)
+	for _, op := range adds[200:] {
+		r.commit(op)
+	}
+	r.check()
+	for i := 0; i < len(adds); i += 2 {
+		r.commit(done(adds[i]))
+	}
+	r.commit(update(adds[1], 4, 44), update(adds[3], 5, 55))
+	r.check()
+
+	// Uniques that look like what a driver may have made up for those.
+	var alike []store.Op
+	for i := range 10 {
+		alike = append(alike, r.job("f0", fmt.Sprint("gm-", adds[2*i+1].Record.Seq), []byte("alike")))
+	}
+	for range 10 {
+		alike = append(alike, r.job("f0", fmt.Sprint("gm-", r.seq), []byte("alike")), r.job("f0", "", []byte("none")))
+	}
+	r.commit(alike...)
+	r.check()
+	for i := 0; i < len(alike); i += 2 {
+		r.commit(done(alike[i]))
+	}
+	r.check()
+}
+
+func testNameLengths(r *rig) {
+	// All have their beginning in common.
+	var adds []store.Op
+	for n := 1; n <= 255; n++ {
+		adds = append(adds, r.job("f", strings.Repeat("u", n), fmt.Appendf(nil, "unique of %d", n)))
+		adds = append(adds, r.job(strings.Repeat("f", n), "unique", fmt.Appendf(nil, "function of %d", n)))
+	}
+	long := strings.Repeat("x", 200)
+	for i := range 20 {
+		adds = append(adds, r.job("f", fmt.Sprint(long, i), []byte("same for 200 bytes")))
+		adds = append(adds, r.job(fmt.Sprint(long, i), fmt.Sprint(long, i), []byte("both long")))
+	}
+	r.commit(adds...)
+	r.check()
+	for i := 0; i+1 < len(adds); i += 3 {
+		r.commit(done(adds[i]), update(adds[i+1], i, int64(i)))
+	}
+	r.check()
+}
+
+// awkward are names that a driver has to keep apart and give back as they
+// are: what is special in SQL, in globs, in key formats and in collations.
+var awkward = []string{
+	"plain", "Plain", "PLAIN", "plain ", " plain", "plain\t", "plai\u0148", "plai\u006e\u030c", "plain\x00", "plain\x00x",
+	"it's", `it"s`, `it\s`, `it\'s`, `\`, `\\`, "'", "''", "`", "$1", "?", "%", "_", "%s", "%d%n", ";--", "*", "[a]", "a", "{a}", "{}",
+	"a_b", "a-b", "a:b", "b", "b_c", "c", "a_", "_a", "-", "--", "line\nbreak", "line\r\nbreak", "\r\n", "tab\ttab", " ", "  ",
+	"\xff", "\xfe\xff", "caf\xc3\xa9", "caf\xc3", "cafe", "café", "CAFÉ", "ß", "ss", "日本語", "🙂", "\x00", "\x00\x00", "\x01", "\x7f",
+	"NULL", "null", "nil", "0", "00", "1", "true", "\\x00", "\\000", "gm", "gm-", "gm-1", "sha256:00", "\ufeff", "\u202e",
+}
+
+func testAwkwardNames(r *rig) {
+	var adds []store.Op
+	for i, name := range awkward {
+		adds = append(adds, r.job(name, "unique", fmt.Appendf(nil, "function %d", i)))
+		if name != "-" {
+			adds = append(adds, r.job("function", name, fmt.Appendf(nil, "unique %d", i)))
+		}
+		adds = append(adds, r.job(name, name, fmt.Appendf(nil, "both %d", i)))
+		adds = append(adds, r.job(name, "", fmt.Appendf(nil, "no unique %d", i)))
+	}
+	// Names that are the same once they are joined.
+	for _, separator := range []string{"", "_", "-", ":", ".", "/", " ", "\t", "\x00", ","} {
+		adds = append(adds, r.job("j", "j"+separator+"j", []byte("right")), r.job("j"+separator+"j", "j", []byte("left")))
+	}
+	for i, op := range adds {
+		if i%2 == 0 {
+			r.commit(op)
+		}
+	}
+	var batch []store.Op
+	for i, op := range adds {
+		if i%2 == 1 {
+			batch = append(batch, op)
+		}
+	}
+	r.commit(batch...)
+	r.check()
+	for i, op := range adds {
+		switch i % 3 {
+		case 0:
+			r.commit(done(op))
+		case 1:
+			r.commit(update(op, i, int64(i)))
+		}
+	}
+	r.check()
+}
+
+// payload returns n bytes in which all values occur.
+func payload(n int) []byte {
+	b := make([]byte, n)
+	x := uint32(n)*2654435761 + 1
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 17
+		x ^= x << 5
+		b[i] = byte(x >> 11)
+	}
+	return b
+}
+
+func testPayloads(r *rig) {
+	var batch []store.Op
+	for _, n := range []int{0, 1, 2, 100, 255, 256, 257, 2000, 3999, 4000, 4095, 4096, 4097, 8190, 8191, 8192, 8193, 65535, 65536, 1 << 20} {
+		batch = append(batch, r.job("payload", fmt.Sprint("of ", n), payload(n)))
+	}
+	for i, p := range awkward {
+		batch = append(batch, r.job("payload", fmt.Sprint("awkward ", i), []byte(p)))
+	}
+	r.commit(batch...)
+	r.check()
+
+	const large = 16 << 20
+	op := r.job("payload", "large", payload(large))
+	if r.caps.MaxPayload == 0 || r.caps.MaxPayload >= large {
+		r.commit(op)
+	} else if err := r.s.Commit(r.ctx, []store.Op{op}); err == nil {
+		r.t.Errorf("commit of %d bytes: got nil, want an error: the limit is %d", large, r.caps.MaxPayload)
+	}
+	r.check()
+	r.commit(done(op))
+	r.check()
+}
+
+func testLargeBatch(r *rig) {
+	const n = 6000
+	var adds, ends []store.Op
+	for i := range n {
+		unique := ""
+		if i%4 != 0 {
+			unique = fmt.Sprint("unique-", i)
+		}
+		adds = append(adds, r.job(fmt.Sprint("f", i%10), unique, fmt.Appendf(nil, "payload %d", i)))
+	}
+	r.commit(adds...)
+	r.check()
+	for i, op := range adds {
+		if i%10 < 8 {
+			ends = append(ends, done(op))
+		} else if i%10 == 8 {
+			ends = append(ends, update(op, i, int64(i)))
+		}
+		if i%100 == 0 {
+			ends = append(ends, r.job("between", fmt.Sprint("u", i), nil), store.Op{Kind: store.Put, Key: fmt.Sprint("key/", i), Value: []byte("v")})
+		}
+	}
+	r.commit(ends...)
+	r.check()
+}

@@ -1,0 +1,223 @@
+package storetest
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"testing"
+)
+
+// Direction is that of bytes through a Proxy.
+type Direction int
+
+const (
+	ToServer Direction = iota
+	ToClient
+)
+
+// Proxy passes TCP connections on to a server until it is told to lose them.
+// Its methods may be called by several goroutines.
+type Proxy struct {
+	listener net.Listener
+	target   string
+	wg       sync.WaitGroup
+
+	mu      sync.Mutex
+	change  *sync.Cond // stalled or closed has changed
+	conns   map[net.Conn]bool
+	refuse  bool
+	stalled bool
+	closed  bool
+	armed   [2]bool // by Direction: cut after left bytes more
+	left    [2]int
+	mark    []byte // cut before the answer to what has it
+	tail    []byte // the end of what went to the server, while mark is set
+}
+
+// StartProxy starts a proxy on a free loopback port for the server at target.
+// It ends with t.
+func StartProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("proxy: %v", err)
+	}
+	p := &Proxy{listener: listener, target: target, conns: make(map[net.Conn]bool)}
+	p.change = sync.NewCond(&p.mu)
+	p.wg.Go(p.accept)
+	t.Cleanup(p.close)
+	return p
+}
+
+// Addr is where the proxy listens, as host:port.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Cut resets all connections at once.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut()
+}
+
+// Refuse has new connections reset as soon as they come, or no longer so.
+func (p *Proxy) Refuse(refuse bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuse = refuse
+}
+
+// Stall lets nothing pass any more, in either direction, until Resume: the
+// connections stay, as after a network's failure.
+func (p *Proxy) Stall() { p.setStalled(true) }
+
+// Resume ends Stall. What was held back passes.
+func (p *Proxy) Resume() { p.setStalled(false) }
+
+// CutAfter resets all connections, once, when n bytes more have passed in that
+// direction, over all connections, and another byte wants to.
+func (p *Proxy) CutAfter(d Direction, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed[d], p.left[d] = true, n
+}
+
+// LoseAnswerTo resets all connections, once, after bytes with mark in them
+// have reached the server and before anything it then sends reaches the
+// client.
+func (p *Proxy) LoseAnswerTo(mark []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mark, p.tail = bytes.Clone(mark), nil
+}
+
+func (p *Proxy) setStalled(stalled bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalled = stalled
+	p.change.Broadcast()
+}
+
+func (p *Proxy) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.cut()
+	p.change.Broadcast()
+	p.mu.Unlock()
+	_ = p.listener.Close()
+	p.wg.Wait()
+}
+
+// cut resets all connections. The lock is held.
+func (p *Proxy) cut() {
+	for c := range p.conns {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+	clear(p.conns)
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.wg.Go(func() { p.join(client) })
+	}
+}
+
+// join connects client with the server until one of them is gone.
+func (p *Proxy) join(client net.Conn) {
+	if !p.keep(client) {
+		return
+	}
+	defer p.drop(client)
+	server, err := net.Dial("tcp", p.target)
+	if err != nil || !p.keep(server) {
+		return
+	}
+	defer p.drop(server)
+	var wg sync.WaitGroup
+	wg.Go(func() { p.pass(server, client, ToServer) })
+	wg.Go(func() { p.pass(client, server, ToClient) })
+	wg.Wait()
+}
+
+// keep notes c as open, or closes it.
+func (p *Proxy) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuse || p.closed {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+		return false
+	}
+	p.conns[c] = true
+	return true
+}
+
+func (p *Proxy) drop(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+	_ = c.Close()
+}
+
+// pass copies from src to dst. When one ends, so does the other.
+func (p *Proxy) pass(dst, src net.Conn, d Direction) {
+	defer p.drop(dst)
+	defer p.drop(src)
+	b := make([]byte, 32<<10)
+	for {
+		n, err := src.Read(b)
+		for rest := b[:n]; len(rest) > 0; {
+			n, ok := p.allow(d, rest)
+			if n > 0 {
+				if _, err := dst.Write(rest[:n]); err != nil {
+					return
+				}
+			}
+			if !ok {
+				p.Cut()
+				return
+			}
+			rest = rest[n:]
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// allow returns how much of b may pass, and whether the connections go on
+// after that.
+func (p *Proxy) allow(d Direction, b []byte) (n int, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.stalled && !p.closed {
+		p.change.Wait()
+	}
+	if p.closed {
+		return 0, false
+	}
+	if d == ToServer && len(p.mark) > 0 {
+		p.tail = append(p.tail, b...)
+		if bytes.Contains(p.tail, p.mark) {
+			p.mark, p.tail = nil, nil
+			p.armed[ToClient], p.left[ToClient] = true, 0
+		} else if keep := len(p.mark) - 1; len(p.tail) > keep {
+			p.tail = append(p.tail[:0], p.tail[len(p.tail)-keep:]...)
+		}
+	}
+	if !p.armed[d] {
+		return len(b), true
+	}
+	if p.left[d] >= len(b) {
+		p.left[d] -= len(b)
+		return len(b), true
+	}
+	p.armed[d] = false
+	return p.left[d], false
+}

@@ -1,0 +1,120 @@
+package storetest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"gm/pkg/store"
+)
+
+// testRandom commits random batches and compares, now and then, with what
+// should be there. The seed is fixed, so that what fails can be repeated.
+func testRandom(r *rig) {
+	steps := 3000
+	if testing.Short() {
+		steps = 400
+	}
+	m := mixer{rig: r, random: rand.New(rand.NewPCG(2026, 4730))}
+	for range steps {
+		switch n := m.random.IntN(1000); {
+		case n < 990:
+			m.commit()
+		case n < 993:
+			r.close()
+			r.open()
+			r.compare()
+		case n < 996:
+			r.check()
+		case n < 998:
+			if c, ok := r.s.(store.Compacter); ok {
+				if err := c.Compact(r.ctx); err != nil {
+					r.t.Fatalf("compact: %v", err)
+				}
+			}
+		default:
+			if c, ok := r.s.(store.Checker); ok {
+				if err := c.Check(r.ctx, func(what string) { r.t.Errorf("check: %s", what) }); err != nil {
+					r.t.Fatalf("check: %v", err)
+				}
+			}
+		}
+		if r.t.Failed() {
+			return
+		}
+	}
+	r.check()
+}
+
+// mixer makes random batches.
+type mixer struct {
+	*rig
+	random *rand.Rand
+	waits  []store.Op // the Adds of jobs that are not done
+}
+
+// commit commits a random batch. For a while more comes than goes, then more
+// goes than comes.
+func (m *mixer) commit() {
+	n := 1 + m.random.IntN(4)
+	if m.random.IntN(20) == 0 {
+		n = m.random.IntN(300)
+	}
+	growing := m.seq/512%2 == 0
+	var batch []store.Op
+	for range n {
+		what := m.random.IntN(100)
+		switch {
+		case what < 5:
+			batch = append(batch, put(m.key(), payload(m.random.IntN(300))))
+		case what < 10:
+			batch = append(batch, forget(m.key()))
+		case what < 15:
+			if len(m.waits) > 0 {
+				op := m.waits[m.random.IntN(len(m.waits))]
+				batch = append(batch, update(op, m.random.IntN(50), m.random.Int64N(1_000_000)))
+			}
+		case what < 65 == growing || len(m.waits) == 0:
+			batch = append(batch, m.add())
+		default:
+			batch = append(batch, m.end())
+		}
+	}
+	m.rig.commit(batch...)
+}
+
+func (m *mixer) key() string { return fmt.Sprint("key/", m.random.IntN(40)) }
+
+// add returns the Add of a new job whose function and unique no other job has
+// that waits.
+func (m *mixer) add() store.Op {
+	unique := awkward[m.random.IntN(len(awkward))]
+	if m.random.IntN(3) > 0 {
+		unique = ""
+	}
+	size := m.random.IntN(200)
+	if m.random.IntN(50) == 0 {
+		size = m.random.IntN(50_000)
+	}
+	op := m.job(awkward[m.random.IntN(len(awkward))], unique, payload(size))
+	for _, w := range m.waits {
+		if w.Record.Function == op.Record.Function && w.Record.Unique == unique {
+			op.Record.Unique = ""
+		}
+	}
+	op.Record.Priority = uint8(m.random.IntN(3))
+	op.Record.RunAt = m.random.Int64N(2_000_000_000_000)
+	m.waits = append(m.waits, op)
+	return op
+}
+
+// end returns the Done of a job, mostly one of the oldest.
+func (m *mixer) end() store.Op {
+	i := m.random.IntN(min(len(m.waits), 10))
+	if m.random.IntN(5) == 0 {
+		i = m.random.IntN(len(m.waits))
+	}
+	op := m.waits[i]
+	m.waits = append(m.waits[:i], m.waits[i+1:]...)
+	return done(op)
+}

@@ -1,0 +1,138 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"gm/pkg/store"
+)
+
+// readPayload returns the payload of the job that add adds.
+func readPayload(r *rig, reader store.Reader, add store.Op) ([]byte, error) {
+	j := add.Record
+	return reader.ReadPayload(r.ctx, &store.Record{Seq: j.Seq, Function: j.Function, Unique: j.Unique})
+}
+
+func testReadPayload(r *rig) {
+	reader, ok := r.s.(store.Reader)
+	if !ok {
+		return
+	}
+	var adds []store.Op
+	for i, name := range awkward {
+		adds = append(adds, r.job(name, name, payload(i*97)), r.job(name, "", payload(i)), r.job("f", name+"x", nil))
+	}
+	adds = append(adds, r.job("f", string(bytes.Repeat([]byte("u"), 255)), payload(1<<20)))
+	r.commit(adds...)
+	read := func() {
+		r.t.Helper()
+		for _, op := range adds {
+			want, there := r.jobs[op.Record.Seq]
+			got, err := readPayload(r, reader, op)
+			switch {
+			case !there && !errors.Is(err, store.ErrNotFound):
+				r.t.Errorf("payload of a job that is done: got %v, want %v", err, store.ErrNotFound)
+			case there && (err != nil || !bytes.Equal(got, want.Payload)):
+				r.t.Errorf("payload of %s: got %s, %v, want %s", describe(op.Record), brief(got), err, brief(want.Payload))
+			}
+			clear(got) // it is ours
+		}
+	}
+	read()
+	read()
+	for i, op := range adds {
+		if i%2 == 0 {
+			r.commit(done(op))
+		} else {
+			r.commit(update(op, i, int64(i)))
+		}
+	}
+	read()
+	if !r.lists() {
+		return
+	}
+	r.check()
+	reader = r.s.(store.Reader)
+	read()
+}
+
+// testReadConcurrently reads payloads while jobs come and go.
+func testReadConcurrently(r *rig) {
+	reader, ok := r.s.(store.Reader)
+	if !ok {
+		return
+	}
+	const jobs, step, stay = 400, 4, 100
+	var all []store.Op
+	for i := range jobs {
+		all = append(all, r.job("f", fmt.Sprint("u", i), payload(i*37%9000)))
+	}
+	r.commit(all[:step]...)
+	crowd := crowd{rig: r, reader: reader, adds: all[:step], gone: make(map[uint64]bool)}
+	func() {
+		end := make(chan struct{})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer close(end)
+		for i := range 4 {
+			wg.Go(func() { crowd.read(rand.New(rand.NewPCG(1, uint64(i))), end) })
+		}
+		for i := step; i < jobs; i += step {
+			r.commit(all[i : i+step]...)
+			crowd.added(all[:i+step])
+			if i >= stay {
+				crowd.going(all[i-stay])
+				r.commit(done(all[i-stay]))
+			}
+		}
+	}()
+	r.check()
+}
+
+// crowd is several readers and the jobs they may find.
+type crowd struct {
+	*rig
+	reader store.Reader
+
+	mu   sync.Mutex
+	adds []store.Op      // of all jobs that are there or have been
+	gone map[uint64]bool // those that may be there no more
+}
+
+func (c *crowd) added(adds []store.Op) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.adds = adds
+}
+
+func (c *crowd) going(add store.Op) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone[add.Record.Seq] = true
+}
+
+// read reads payloads of random jobs until end is closed.
+func (c *crowd) read(random *rand.Rand, end <-chan struct{}) {
+	for {
+		select {
+		case <-end:
+			return
+		default:
+		}
+		c.mu.Lock()
+		op := c.adds[random.IntN(len(c.adds))]
+		c.mu.Unlock()
+		got, err := readPayload(c.rig, c.reader, op)
+		c.mu.Lock()
+		gone := c.gone[op.Record.Seq]
+		c.mu.Unlock()
+		right := err == nil && bytes.Equal(got, op.Record.Payload)
+		if !right && !(gone && errors.Is(err, store.ErrNotFound)) {
+			c.t.Errorf("payload of %s: got %s, %v, want %s", describe(op.Record), brief(got), err, brief(op.Record.Payload))
+			return
+		}
+	}
+}

@@ -1,0 +1,118 @@
+// Package storetest is the suite that every store passes whole. Differences
+// between stores are what their Caps declare and which of the capability
+// interfaces they have, nothing else.
+//
+// [Run] is the suite. A driver's test gives it a [Factory]:
+//
+//	func TestSuite(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) storetest.Place {
+//			dir := t.TempDir()
+//			return storetest.Place{
+//				Open: func(t testing.TB) store.Store { ... },
+//			}
+//		})
+//	}
+//
+// [Proxy] stands between a driver and its server and loses the connection
+// when it is told to.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// Factory makes an empty place for a store's data, which lasts as long as t.
+type Factory func(t *testing.T) Place
+
+// Place is where one test's data are, and what the suite may do there. Only
+// Open is needed; what is nil is not tested.
+type Place struct {
+	// Open opens a store on the place's data, without TryLock. The driver's
+	// Skipped hook should fail the test: the suite puts nothing broken there.
+	// Several stores may be open at a time, of which one holds the lock.
+	Open func(t testing.TB) store.Store
+
+	// Crash leaves s as the end of its process would: without any of what
+	// Close does for the data or the lock, but with what the system does
+	// (connections and files are closed). Without it, stores are closed.
+	Crash func(t testing.TB, s store.Store)
+
+	// Fail makes every Commit of s that adds anything fail, until restore is
+	// called.
+	Fail func(t testing.TB, s store.Store) (restore func())
+
+	// Size is the room that the data occupy, in bytes.
+	Size func(t testing.TB) int64
+
+	// Verify is called after each test, when no store is open any more. It
+	// is the place for an engine's own consistency check.
+	Verify func(t testing.TB)
+}
+
+// patience is how long the suite waits for what has to happen soon, such as
+// the end of a lease that nobody renews.
+const patience = time.Minute
+
+// Run runs the suite, each of its tests in a place of its own.
+func Run(t *testing.T, f Factory) {
+	for _, test := range []struct {
+		name string
+		run  func(*rig)
+	}{
+		{"empty", testEmpty},
+		{"order", testOrder},
+		{"fields", testFields},
+		{"done", testDone},
+		{"update", testUpdate},
+		{"add and done together", testAddDone},
+		{"same unique again", testSameUnique},
+		{"no unique", testNoUnique},
+		{"names of every length", testNameLengths},
+		{"awkward names", testAwkwardNames},
+		{"payloads", testPayloads},
+		{"large batch", testLargeBatch},
+		{"extras", testExtras},
+		{"extras by prefix", testExtrasPrefix},
+		{"owned by the caller", testOwnership},
+		{"replay stopped", testReplayStopped},
+		{"cancelled", testCancelled},
+		{"failing", testFailing},
+		{"read payload", testReadPayload},
+		{"read payload while committing", testReadConcurrently},
+		{"lock", testLock},
+		{"lock after a crash", testLockCrash},
+		{"compact", testCompact},
+		{"check", testCheck},
+		{"random", testRandom},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			place := f(t)
+			r := newRig(t, place)
+			test.run(r)
+			r.close()
+			if place.Verify != nil {
+				place.Verify(t)
+			}
+		})
+	}
+}
+
+// eventually waits until ok returns true, and fails the test if it does not.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("not after %v: %s", patience, what)
+		}
+	}
+}
