@@ -338,7 +338,7 @@ func (a *Admin) exchange(ctx context.Context, line string, read func(*adminConn)
 	c := a.conn
 	defer context.AfterFunc(ctx, func() { c.nc.Close() })()
 	a.opts.Trace.Line(c.peer, false, line)
-	c.out.SendLine(line)
+	c.out.SendLine(line + "\r") // gearmand cuts two bytes off a last argument
 	err := c.out.Flush()
 	if err == nil {
 		err = read(c)
