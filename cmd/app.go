@@ -12,8 +12,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -34,6 +36,8 @@ var verbs = []func(*env) *verb{
 	cancelVerb,
 	adminVerb,
 	pingVerb,
+	completionVerb,
+	manVerb,
 	versionVerb,
 }
 
@@ -98,8 +102,17 @@ func newRoot(e *env) *verb {
 	root := &verb{Command: &cli.Command{
 		Name:  "gm",
 		Usage: "a Gearman job server, worker, client and administrator",
+		Description: `Flags may stand before or after the verb and its arguments; -- ends them. What a verb prints on stdout is data, lined up on a terminal and divided by tabs elsewhere; all else goes to stderr.
+
+gm help VERB tells about a verb, gm man VERB prints its manual page.`,
 		Flags: append(e.connFlags(), e.commonFlags()...),
 	}}
+	root.examples = []example{
+		{"a server that also does jobs", "gm serve --work reverse=rev"},
+		{"a job for it", "echo hello | gm submit -f reverse"},
+		{"what is waiting", "gm status --watch"},
+	}
+	root.exits = slices.Collect(maps.Keys(exitTexts))
 	for _, newVerb := range verbs {
 		root.verbs = append(root.verbs, newVerb(e))
 	}

@@ -149,7 +149,7 @@ func flagGroups(v *verb) []flagGroup {
 		}
 		d := newFlagDoc(f)
 		if !slices.Contains(titles, d.category) {
-			titles = slices.Insert(titles, 1, d.category)
+			titles = slices.Insert(titles, slices.Index(titles, catOutput), d.category)
 		}
 		byTitle[d.category] = append(byTitle[d.category], d)
 	}

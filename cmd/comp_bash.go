@@ -1,0 +1,155 @@
+package cmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// bashCompletion returns the completion for bash 3.2 and later; it needs
+// nothing of the package bash-completion.
+func bashCompletion(verbs []compVerb) string {
+	var b strings.Builder
+	b.WriteString(bashHead)
+	b.WriteString("# _gm_verb VERB: its flags, those that take a value, its subcommands, its arguments.\n_gm_verb() {\n    case $1 in\n")
+	for _, v := range verbs {
+		bashVerb(&b, v, verbs[0])
+	}
+	b.WriteString("    esac\n}\n\n")
+	b.WriteString("# _gm_value VERB FLAG: proposals for the flag's value.\n_gm_value() {\n    case $1:$2 in\n")
+	for _, v := range verbs {
+		for _, f := range v.flags {
+			if f.kind == compNone {
+				continue
+			}
+			var patterns []string
+			for _, word := range f.words() {
+				patterns = append(patterns, bashQuote(v.path+":"+word))
+			}
+			fmt.Fprintf(&b, "    %s) %s ;;\n", strings.Join(patterns, "|"), bashPropose(f.kind, f.choices))
+		}
+	}
+	b.WriteString("    esac\n}\n\n")
+	b.WriteString(bashTail)
+	return b.String()
+}
+
+func bashVerb(b *strings.Builder, v, root compVerb) {
+	var flags, valued []string
+	for _, f := range v.flags {
+		flags = append(flags, f.words()...)
+		if f.value != "" {
+			valued = append(valued, f.words()...)
+		}
+	}
+	choices := v.choices
+	if slices.Equal(choices, manVerbs) {
+		choices = root.names()
+	}
+	args := "''"
+	if v.args != compNone {
+		args = bashQuote(bashPropose(v.args, choices))
+	}
+	end := "''"
+	if v.endArgs {
+		end = "1"
+	}
+	fmt.Fprintf(b, "    %s)\n        flags='%s'\n        valued='%s'\n        subs='%s' args=%s ends=%s\n        ;;\n",
+		bashQuote(v.path), strings.Join(flags, " "), strings.Join(valued, " "), strings.Join(v.names(), " "), args, end)
+}
+
+// bashPropose returns the command that proposes words of the kind.
+func bashPropose(kind compKind, choices []string) string {
+	switch kind {
+	case compChoices:
+		return "_gm_words " + strings.Join(choices, " ")
+	case compNone:
+		return ":"
+	}
+	return "_gm_" + string(kind)
+}
+
+func bashQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+const bashHead = `# bash completion for gm; written by "gm completion bash"
+
+_gm_words() { COMPREPLY=($(compgen -W "$*" -- "$cur")); }
+_gm_files() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); }
+_gm_dirs() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$cur")); }
+
+# Names come a line each; those with blanks or other signs are left out.
+_gm_lines() {
+    local line
+    while IFS= read -r line; do
+        [[ $line == "$cur"* && $line =~ ^[[:alnum:]_.:/@%+,=-]+$ ]] && COMPREPLY+=("$line")
+    done
+}
+_gm_functions() { _gm_lines < <("${words[0]}" status -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f1); }
+_gm_handles() { _gm_lines < <("${words[0]}" jobs -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
+
+# A command line of its own: a command, then files.
+_gm_command() {
+    if [[ $nargs == 0 ]]; then COMPREPLY=($(compgen -c -- "$cur")); else _gm_files; fi
+}
+
+`
+
+const bashTail = `_gm() {
+    # Words are cut at blanks only: bash cuts at : and = as well.
+    local line=${COMP_LINE:0:COMP_POINT} words cur
+    read -ra words <<<"$line"
+    [[ $line == *[[:blank:]] ]] && words+=('')
+    local n=$((${#words[@]} - 1))
+    cur=${words[n]}
+
+    local path='' flag='' nargs=0 rest='' conn=() i w flags valued subs args ends
+    _gm_verb ''
+    for ((i = 1; i < n; i++)); do
+        w=${words[i]} flag=''
+        if [[ $rest ]]; then
+            nargs=$((nargs + 1))
+        elif [[ $w == -- ]]; then
+            rest=1
+        elif [[ $w == -* ]]; then
+            case $w in --server=* | --port=* | --context=*) conn+=("$w") ;; esac
+            if [[ " $valued " == *" $w "* ]]; then
+                flag=$w
+                i=$((i + 1))
+                if ((i < n)); then
+                    case $flag in -s | --server | -p | --port | --context) conn+=("$flag" "${words[i]}") ;; esac
+                    flag=''
+                fi
+            fi
+        elif [[ $subs ]]; then
+            if [[ $w != help ]]; then
+                path=${path:+$path }$w flags='' valued='' subs='' args='' ends=''
+                _gm_verb "$path"
+            fi
+        else
+            nargs=$((nargs + 1))
+            [[ $ends ]] && rest=1
+        fi
+    done
+
+    COMPREPLY=()
+    if [[ $flag ]]; then
+        _gm_value "$path" "$flag"
+    elif [[ ! $rest && $cur == --*=* ]]; then
+        flag=${cur%%=*} cur=${cur#*=}
+        _gm_value "$path" "$flag"
+    elif [[ ! $rest && $cur == -* ]]; then
+        _gm_words $flags
+    elif [[ $subs ]]; then
+        _gm_words $subs
+    elif [[ $args ]]; then
+        $args
+    fi
+
+    # bash replaces what stands behind the last : or = only.
+    local cut=${cur%"${cur##*[:=]}"}
+    if [[ $cut && $COMP_WORDBREAKS == *[:=]* ]]; then
+        for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$cut"}; done
+    fi
+}
+complete -o bashdefault -F _gm gm
+`

@@ -1,0 +1,157 @@
+package cmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// fishCompletion returns the completion for fish 3.
+func fishCompletion(verbs []compVerb) string {
+	var b strings.Builder
+	valued := map[string]bool{}
+	for _, v := range verbs {
+		for _, f := range v.flags {
+			for _, word := range f.words() {
+				if f.value != "" {
+					valued[word] = true
+				}
+			}
+		}
+	}
+	b.WriteString(strings.Replace(fishHead, "VALUED", strings.Join(sortedKeys(valued), " "), 1))
+	for _, v := range verbs {
+		at := fmt.Sprintf("complete -c gm -n '__gm_at %s'", v.path)
+		if v.path == "" || len(v.subs) > 0 {
+			at = fmt.Sprintf("complete -c gm -n '__gm_at_only %s'", v.path)
+		}
+		b.WriteString("\n")
+		for i, name := range v.names() {
+			fmt.Fprintf(&b, "%s -a %s -d %s\n", at, name, fishQuote(v.subs[i].usage))
+		}
+		if action := fishAction(v.args, fishChoices(v, verbs[0])); action != "" {
+			fmt.Fprintf(&b, "%s%s\n", at, action)
+		}
+		for _, f := range v.flags {
+			b.WriteString(at)
+			for _, name := range f.names {
+				if len(name) == 1 {
+					b.WriteString(" -s " + name)
+				} else {
+					b.WriteString(" -l " + name)
+				}
+			}
+			fmt.Fprintf(&b, " -d %s", fishQuote(f.summary()))
+			if f.value != "" {
+				action := fishAction(f.kind, f.choices)
+				if !strings.HasPrefix(action, " -F") {
+					b.WriteString(" -x")
+				} else {
+					b.WriteString(" -r")
+				}
+				b.WriteString(action)
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+func fishChoices(v, root compVerb) []string {
+	if slices.Equal(v.choices, manVerbs) {
+		return root.names()
+	}
+	return v.choices
+}
+
+// fishAction returns the options of complete that propose words of the kind.
+func fishAction(kind compKind, choices []string) string {
+	switch kind {
+	case compChoices:
+		return " -a " + fishQuote(strings.Join(choices, " "))
+	case compFunctions:
+		return " -a '(__gm_functions)'"
+	case compHandles:
+		return " -a '(__gm_handles)'"
+	case compFiles:
+		return " -F"
+	case compDirs:
+		return " -a '(__fish_complete_directories)'"
+	case compCommand:
+		return " -a '(__fish_complete_subcommand)'"
+	}
+	return ""
+}
+
+func fishQuote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+func sortedKeys(set map[string]bool) []string {
+	var keys []string
+	for key := range set {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+const fishHead = `# fish completion for gm; written by "gm completion fish"
+
+set -g __gm_valued VALUED
+
+# The words before the cursor that are neither flags nor their values.
+function __gm_words
+    set -l skip 0
+    for t in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+        else if contains -- $t $__gm_valued
+            set skip 1
+        else if not string match -q -- '-*' $t
+            echo $t
+        end
+    end
+end
+
+# Whether these words begin with the verb.
+function __gm_at
+    set -l words (__gm_words)
+    string match -q -- "$argv *" "$words "
+end
+
+# Whether they are the verb.
+function __gm_at_only
+    set -l words (__gm_words)
+    test "$words" = "$argv"
+end
+
+# The flags of the command line that name servers.
+function __gm_conn
+    set -l next 0
+    for t in (commandline -opc)
+        if test $next = 1
+            printf '%s\n' $t
+            set next 0
+        else
+            switch $t
+                case '--server=*' '--port=*' '--context=*'
+                    printf '%s\n' $t
+                case -s --server -p --port --context
+                    printf '%s\n' $t
+                    set next 1
+            end
+        end
+    end
+end
+
+function __gm_functions
+    gm status -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '\t.*' ''
+end
+
+function __gm_handles
+    gm jobs -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
+end
+
+complete -c gm -f
+`

@@ -1,0 +1,203 @@
+package cmd
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write completions/ anew")
+
+// testRoot returns the real command table.
+func testRoot() *verb { return newRoot(&env{}) }
+
+func TestCompletionsAreCurrent(t *testing.T) {
+	verbs := compVerbs(testRoot())
+	for _, shell := range shells {
+		path := filepath.Join("..", "completions", shell.file)
+		want := shell.write(verbs)
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s is not what gm completion %s prints; go test ./cmd -run Completions -update writes it", path, shell.name)
+		}
+	}
+}
+
+// TestCompletionSyntax has each shell that is there read its completion.
+func TestCompletionSyntax(t *testing.T) {
+	verbs := compVerbs(testRoot())
+	for _, shell := range shells[:3] {
+		path, err := exec.LookPath(shell.name)
+		if err != nil {
+			t.Logf("%s is not installed: its completion is not read", shell.name)
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), path, "-n", "/dev/stdin")
+		cmd.Stdin = strings.NewReader(shell.write(verbs))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s -n: %v\n%s", shell.name, err, out)
+		}
+	}
+}
+
+// TestBashCompletes asks bash what it would propose.
+func TestBashCompletes(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	tests := []struct{ line, want string }{
+		{"gm stat", "status"},
+		{"gm help stat", "status"},
+		{"gm status --outp", "--output"},
+		{"gm status -o j", "json jsonl"},
+		{"gm status --output=j", "json jsonl"},
+		{"gm status resize --output j", "json jsonl"},
+		{"gm status -o", "-o"},
+		{"gm -s localhost:1 admin pau", "pause"},
+		{"gm admin -s x shut", "shutdown"},
+		{"gm jobs --state ", "waiting delayed running"},
+		{"gm completion z", "zsh"},
+		{"gm man ping", "ping"},
+		{"gm status -- --out", ""},
+		{"gm nosuch --out", ""},
+	}
+	script := bashCompletion(compVerbs(testRoot())) + `
+while IFS= read -r COMP_LINE; do
+    COMP_POINT=${#COMP_LINE} COMP_WORDBREAKS=$' \t\n"\'><=;|&(:' COMPREPLY=()
+    _gm
+    echo "${COMPREPLY[*]}"
+done
+`
+	file := filepath.Join(t.TempDir(), "gm.bash")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, test := range tests {
+		lines = append(lines, test.line)
+	}
+	cmd := exec.CommandContext(context.Background(), bash, file)
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("bash: %v", err)
+	}
+	got := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(got) != len(tests) {
+		t.Fatalf("%d answers, want %d:\n%s", len(got), len(tests), out)
+	}
+	for i, test := range tests {
+		if got[i] != test.want {
+			t.Errorf("[%s]: got %q, want %q", test.line, got[i], test.want)
+		}
+	}
+}
+
+// TestVerbs checks what every verb owes its reader.
+func TestVerbs(t *testing.T) {
+	var walk func(path []*verb)
+	walk = func(path []*verb) {
+		v := path[len(path)-1]
+		t.Run(fullName(path), func(t *testing.T) { checkVerb(t, path) })
+		for _, sub := range v.verbs {
+			walk(append(slices.Clone(path), sub))
+		}
+	}
+	walk([]*verb{testRoot()})
+}
+
+func checkVerb(t *testing.T, path []*verb) {
+	v := path[len(path)-1]
+	if v.Usage == "" || strings.HasSuffix(v.Usage, ".") {
+		t.Errorf("usage %q: want a phrase without a full stop", v.Usage)
+	}
+	if len(v.verbs) == 0 && len(v.examples) == 0 {
+		t.Error("no examples")
+	}
+	if (v.Action == nil) == (len(v.verbs) == 0) {
+		t.Error("want either an action or subcommands")
+	}
+	seen := map[string]bool{}
+	for _, f := range v.Flags {
+		for _, name := range f.Names() {
+			if seen[name] {
+				t.Errorf("flag %s is there twice", dashed(name))
+			}
+			seen[name] = true
+		}
+		if newFlagDoc(f).text == "" {
+			t.Errorf("flag %s has no text", dashed(f.Names()[0]))
+		}
+	}
+	for _, code := range v.exits {
+		if exitTexts[code] == "" {
+			t.Errorf("exit code %d has no text", code)
+		}
+	}
+	for _, x := range v.examples {
+		for _, words := range gmCommands(x.line) {
+			if _, err := parseArgs(path[0], words); err != nil {
+				t.Errorf("example %q: %v", x.line, err)
+			}
+		}
+	}
+}
+
+// gmCommands returns the arguments of each gm in a shell line, as far as that
+// can be told without being a shell.
+func gmCommands(line string) [][]string {
+	var all [][]string
+	var words []string
+	end := func() {
+		if len(words) > 0 && words[0] == "gm" {
+			all = append(all, words[1:])
+		}
+		words = nil
+	}
+	word, quote, inWord := "", rune(0), false
+	endWord := func() {
+		if inWord {
+			words = append(words, word)
+		}
+		word, inWord = "", false
+	}
+	for _, r := range line {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			} else {
+				word += string(r)
+			}
+		case r == '\'' || r == '"':
+			quote, inWord = r, true
+		case strings.ContainsRune("|;&()<>\n", r):
+			endWord()
+			end()
+		case r == ' ':
+			endWord()
+			if len(words) == 1 && slices.Contains([]string{"do", "until", "while", "xargs", "sudo", "if", "then"}, words[0]) {
+				words = nil
+			}
+		default:
+			word, inWord = word+string(r), true
+		}
+	}
+	endWord()
+	end()
+	return all
+}

@@ -1,0 +1,321 @@
+# bash completion for gm; written by "gm completion bash"
+
+_gm_words() { COMPREPLY=($(compgen -W "$*" -- "$cur")); }
+_gm_files() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); }
+_gm_dirs() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$cur")); }
+
+# Names come a line each; those with blanks or other signs are left out.
+_gm_lines() {
+    local line
+    while IFS= read -r line; do
+        [[ $line == "$cur"* && $line =~ ^[[:alnum:]_.:/@%+,=-]+$ ]] && COMPREPLY+=("$line")
+    done
+}
+_gm_functions() { _gm_lines < <("${words[0]}" status -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f1); }
+_gm_handles() { _gm_lines < <("${words[0]}" jobs -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
+
+# A command line of its own: a command, then files.
+_gm_command() {
+    if [[ $nargs == 0 ]]; then COMPREPLY=($(compgen -c -- "$cur")); else _gm_files; fi
+}
+
+# _gm_verb VERB: its flags, those that take a value, its subcommands, its arguments.
+_gm_verb() {
+    case $1 in
+    '')
+        flags='-s --server -p --port --context --trace --color -h --help --version'
+        valued='-s --server -p --port --context --trace --color'
+        subs='submit work tell serve status workers jobs job cancel admin ping completion man version' args='' ends=''
+        ;;
+    'submit')
+        flags='-f --function -u --unique -I --high -L --low -t --timeout --reducer --require-worker --status -b --background -q --quiet --in --at -n --lines -N --stripped -0 --null -d --delimiter --end -j --jobs --retries --reconnect --propagate -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function -u --unique -t --timeout --reducer --in --at -d --delimiter --end -j --jobs --retries --reconnect -o --output -s --server -p --port --context --trace --max-payload --color'
+        subs='' args='_gm_files' ends=''
+        ;;
+    'work')
+        flags='-f --function -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function -j --jobs -c --count -i --id -t --timeout --kill-after -s --server -p --port --context --trace --max-payload --color'
+        subs='' args='_gm_command' ends=1
+        ;;
+    'tell')
+        flags='--color -h --help'
+        valued='--color'
+        subs='status warn data' args='' ends=''
+        ;;
+    'tell status')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='' ends=''
+        ;;
+    'tell warn')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='' ends=''
+        ;;
+    'tell data')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='' ends=''
+        ;;
+    'serve')
+        flags='-l --listen -p --port --print-port --pid-file --keepalive --user-timeout --job-retries --round-robin --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level -v --verbose --log-format --trace --color -h --help'
+        valued='-l --listen -p --port --pid-file --keepalive --user-timeout --job-retries --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level --log-format --trace --color'
+        subs='' args='' ends=''
+        ;;
+    'status')
+        flags='--by-server -w --watch -i --interval -c --count -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-i --interval -c --count -o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'workers')
+        flags='-a --all -w --watch -i --interval -c --count -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-i --interval -c --count -o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'jobs')
+        flags='--state -n --limit -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='--state -n --limit -o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'job')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_handles' ends=''
+        ;;
+    'cancel')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_handles' ends=''
+        ;;
+    'admin')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='version pid verbose create drop maxqueue pause resume purge shutdown show-jobs show-unique-jobs help' args='' ends=''
+        ;;
+    'admin version')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'admin pid')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'admin verbose')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'admin create')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'admin drop')
+        flags='-y --yes -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'admin maxqueue')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'admin pause')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'admin resume')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'admin purge')
+        flags='-y --yes -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'admin shutdown')
+        flags='-g --graceful -y --yes -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'admin show-jobs')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'admin show-unique-jobs')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'admin help')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'ping')
+        flags='-c --count -i --interval -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-c --count -i --interval -o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='' ends=''
+        ;;
+    'completion')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='_gm_words bash zsh fish powershell' ends=''
+        ;;
+    'man')
+        flags='-d --dir --color -h --help'
+        valued='-d --dir --color'
+        subs='' args='_gm_words submit work tell serve status workers jobs job cancel admin ping completion man version' ends=''
+        ;;
+    'version')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='' ends=''
+        ;;
+    esac
+}
+
+# _gm_value VERB FLAG: proposals for the flag's value.
+_gm_value() {
+    case $1:$2 in
+    ':--trace') _gm_files ;;
+    ':--color') _gm_words auto always never ;;
+    'submit:-f'|'submit:--function') _gm_functions ;;
+    'submit:-o'|'submit:--output') _gm_words table tsv json jsonl ;;
+    'submit:--trace') _gm_files ;;
+    'submit:--color') _gm_words auto always never ;;
+    'work:-f'|'work:--function') _gm_functions ;;
+    'work:--trace') _gm_files ;;
+    'work:--color') _gm_words auto always never ;;
+    'tell:--color') _gm_words auto always never ;;
+    'tell status:--color') _gm_words auto always never ;;
+    'tell warn:--color') _gm_words auto always never ;;
+    'tell data:--color') _gm_words auto always never ;;
+    'serve:--pid-file') _gm_files ;;
+    'serve:--log-level') _gm_words debug info warn error ;;
+    'serve:--log-format') _gm_words text json ;;
+    'serve:--trace') _gm_files ;;
+    'serve:--color') _gm_words auto always never ;;
+    'status:-o'|'status:--output') _gm_words table tsv json jsonl ;;
+    'status:--trace') _gm_files ;;
+    'status:--color') _gm_words auto always never ;;
+    'workers:-o'|'workers:--output') _gm_words table tsv json jsonl ;;
+    'workers:--trace') _gm_files ;;
+    'workers:--color') _gm_words auto always never ;;
+    'jobs:--state') _gm_words waiting delayed running ;;
+    'jobs:-o'|'jobs:--output') _gm_words table tsv json jsonl ;;
+    'jobs:--trace') _gm_files ;;
+    'jobs:--color') _gm_words auto always never ;;
+    'job:-o'|'job:--output') _gm_words table tsv json jsonl ;;
+    'job:--trace') _gm_files ;;
+    'job:--color') _gm_words auto always never ;;
+    'cancel:--trace') _gm_files ;;
+    'cancel:--color') _gm_words auto always never ;;
+    'admin:--trace') _gm_files ;;
+    'admin:--color') _gm_words auto always never ;;
+    'admin version:-o'|'admin version:--output') _gm_words table tsv json jsonl ;;
+    'admin version:--trace') _gm_files ;;
+    'admin version:--color') _gm_words auto always never ;;
+    'admin pid:-o'|'admin pid:--output') _gm_words table tsv json jsonl ;;
+    'admin pid:--trace') _gm_files ;;
+    'admin pid:--color') _gm_words auto always never ;;
+    'admin verbose:-o'|'admin verbose:--output') _gm_words table tsv json jsonl ;;
+    'admin verbose:--trace') _gm_files ;;
+    'admin verbose:--color') _gm_words auto always never ;;
+    'admin create:--trace') _gm_files ;;
+    'admin create:--color') _gm_words auto always never ;;
+    'admin drop:--trace') _gm_files ;;
+    'admin drop:--color') _gm_words auto always never ;;
+    'admin maxqueue:--trace') _gm_files ;;
+    'admin maxqueue:--color') _gm_words auto always never ;;
+    'admin pause:--trace') _gm_files ;;
+    'admin pause:--color') _gm_words auto always never ;;
+    'admin resume:--trace') _gm_files ;;
+    'admin resume:--color') _gm_words auto always never ;;
+    'admin purge:-o'|'admin purge:--output') _gm_words table tsv json jsonl ;;
+    'admin purge:--trace') _gm_files ;;
+    'admin purge:--color') _gm_words auto always never ;;
+    'admin shutdown:--trace') _gm_files ;;
+    'admin shutdown:--color') _gm_words auto always never ;;
+    'admin show-jobs:-o'|'admin show-jobs:--output') _gm_words table tsv json jsonl ;;
+    'admin show-jobs:--trace') _gm_files ;;
+    'admin show-jobs:--color') _gm_words auto always never ;;
+    'admin show-unique-jobs:-o'|'admin show-unique-jobs:--output') _gm_words table tsv json jsonl ;;
+    'admin show-unique-jobs:--trace') _gm_files ;;
+    'admin show-unique-jobs:--color') _gm_words auto always never ;;
+    'admin help:-o'|'admin help:--output') _gm_words table tsv json jsonl ;;
+    'admin help:--trace') _gm_files ;;
+    'admin help:--color') _gm_words auto always never ;;
+    'ping:-o'|'ping:--output') _gm_words table tsv json jsonl ;;
+    'ping:--trace') _gm_files ;;
+    'ping:--color') _gm_words auto always never ;;
+    'completion:--color') _gm_words auto always never ;;
+    'man:-d'|'man:--dir') _gm_dirs ;;
+    'man:--color') _gm_words auto always never ;;
+    'version:--color') _gm_words auto always never ;;
+    esac
+}
+
+_gm() {
+    # Words are cut at blanks only: bash cuts at : and = as well.
+    local line=${COMP_LINE:0:COMP_POINT} words cur
+    read -ra words <<<"$line"
+    [[ $line == *[[:blank:]] ]] && words+=('')
+    local n=$((${#words[@]} - 1))
+    cur=${words[n]}
+
+    local path='' flag='' nargs=0 rest='' conn=() i w flags valued subs args ends
+    _gm_verb ''
+    for ((i = 1; i < n; i++)); do
+        w=${words[i]} flag=''
+        if [[ $rest ]]; then
+            nargs=$((nargs + 1))
+        elif [[ $w == -- ]]; then
+            rest=1
+        elif [[ $w == -* ]]; then
+            case $w in --server=* | --port=* | --context=*) conn+=("$w") ;; esac
+            if [[ " $valued " == *" $w "* ]]; then
+                flag=$w
+                i=$((i + 1))
+                if ((i < n)); then
+                    case $flag in -s | --server | -p | --port | --context) conn+=("$flag" "${words[i]}") ;; esac
+                    flag=''
+                fi
+            fi
+        elif [[ $subs ]]; then
+            if [[ $w != help ]]; then
+                path=${path:+$path }$w flags='' valued='' subs='' args='' ends=''
+                _gm_verb "$path"
+            fi
+        else
+            nargs=$((nargs + 1))
+            [[ $ends ]] && rest=1
+        fi
+    done
+
+    COMPREPLY=()
+    if [[ $flag ]]; then
+        _gm_value "$path" "$flag"
+    elif [[ ! $rest && $cur == --*=* ]]; then
+        flag=${cur%%=*} cur=${cur#*=}
+        _gm_value "$path" "$flag"
+    elif [[ ! $rest && $cur == -* ]]; then
+        _gm_words $flags
+    elif [[ $subs ]]; then
+        _gm_words $subs
+    elif [[ $args ]]; then
+        $args
+    fi
+
+    # bash replaces what stands behind the last : or = only.
+    local cut=${cur%"${cur##*[:=]}"}
+    if [[ $cut && $COMP_WORDBREAKS == *[:=]* ]]; then
+        for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$cut"}; done
+    fi
+}
+complete -o bashdefault -F _gm gm

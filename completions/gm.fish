@@ -1,0 +1,393 @@
+# fish completion for gm; written by "gm completion fish"
+
+set -g __gm_valued --at --color --context --count --delimiter --dir --drain-timeout --end --function --host --id --in --interval --job-retries --jobs --keepalive --kill-after --limit --listen --log-format --log-level --max-outbox --max-payload --output --pid-file --port --reconnect --reducer --retries --server --state --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -c -d -f -i -j -l -n -o -p -s -t -u
+
+# The words before the cursor that are neither flags nor their values.
+function __gm_words
+    set -l skip 0
+    for t in (commandline -opc)[2..-1]
+        if test $skip = 1
+            set skip 0
+        else if contains -- $t $__gm_valued
+            set skip 1
+        else if not string match -q -- '-*' $t
+            echo $t
+        end
+    end
+end
+
+# Whether these words begin with the verb.
+function __gm_at
+    set -l words (__gm_words)
+    string match -q -- "$argv *" "$words "
+end
+
+# Whether they are the verb.
+function __gm_at_only
+    set -l words (__gm_words)
+    test "$words" = "$argv"
+end
+
+# The flags of the command line that name servers.
+function __gm_conn
+    set -l next 0
+    for t in (commandline -opc)
+        if test $next = 1
+            printf '%s\n' $t
+            set next 0
+        else
+            switch $t
+                case '--server=*' '--port=*' '--context=*'
+                    printf '%s\n' $t
+                case -s --server -p --port --context
+                    printf '%s\n' $t
+                    set next 1
+            end
+        end
+    end
+end
+
+function __gm_functions
+    gm status -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '\t.*' ''
+end
+
+function __gm_handles
+    gm jobs -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
+end
+
+complete -c gm -f
+
+complete -c gm -n '__gm_at_only ' -a submit -d 'submit jobs and print their results'
+complete -c gm -n '__gm_at_only ' -a work -d 'do jobs: run a command for each'
+complete -c gm -n '__gm_at_only ' -a tell -d 'report from within a job of gm work'
+complete -c gm -n '__gm_at_only ' -a serve -d 'run a job server'
+complete -c gm -n '__gm_at_only ' -a status -d 'show the queues: waiting, running, workers'
+complete -c gm -n '__gm_at_only ' -a workers -d 'show who is connected and what they can do'
+complete -c gm -n '__gm_at_only ' -a jobs -d 'list jobs that wait, are delayed or run'
+complete -c gm -n '__gm_at_only ' -a job -d 'show one job'
+complete -c gm -n '__gm_at_only ' -a cancel -d 'take jobs out of the queue'
+complete -c gm -n '__gm_at_only ' -a admin -d 'ask a server about itself, and change it'
+complete -c gm -n '__gm_at_only ' -a ping -d 'see whether servers answer, and how fast'
+complete -c gm -n '__gm_at_only ' -a completion -d 'print completions for a shell'
+complete -c gm -n '__gm_at_only ' -a man -d 'print or write the manual pages'
+complete -c gm -n '__gm_at_only ' -a version -d 'print the version'
+complete -c gm -n '__gm_at_only ' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at_only ' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at_only ' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at_only ' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at_only ' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only ' -s h -l help -d 'print this help'
+complete -c gm -n '__gm_at_only ' -l version -d 'print the version'
+
+complete -c gm -n '__gm_at submit' -F
+complete -c gm -n '__gm_at submit' -s f -l function -d 'FUNC to submit to' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at submit' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
+complete -c gm -n '__gm_at submit' -s I -l high -d 'high priority'
+complete -c gm -n '__gm_at submit' -s L -l low -d 'low priority'
+complete -c gm -n '__gm_at submit' -s t -l timeout -d 'give a job up that has not ended after TIME, and exit with 124' -x
+complete -c gm -n '__gm_at submit' -l reducer -d 'function FUNC that the worker is to reduce with' -x
+complete -c gm -n '__gm_at submit' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
+complete -c gm -n '__gm_at submit' -l status -d 'print the worker\'s progress on stderr'
+complete -c gm -n '__gm_at submit' -s b -l background -d 'print the handle and do not wait for the result'
+complete -c gm -n '__gm_at submit' -s q -l quiet -d 'do not print the handle'
+complete -c gm -n '__gm_at submit' -l in -d 'run it after a TIME such as 90s, 10m or 24h' -x
+complete -c gm -n '__gm_at submit' -l at -d 'run it at TIME: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds' -x
+complete -c gm -n '__gm_at submit' -s n -l lines -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at submit' -s N -l stripped -d 'a job for each line, without its newline'
+complete -c gm -n '__gm_at submit' -s 0 -l null -d 'a job for each record that a NUL ends'
+complete -c gm -n '__gm_at submit' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
+complete -c gm -n '__gm_at submit' -l end -d 'with -N, -0 and -d: what a result is to end with' -x
+complete -c gm -n '__gm_at submit' -s j -l jobs -d 'at most N jobs in flight' -x
+complete -c gm -n '__gm_at submit' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
+complete -c gm -n '__gm_at submit' -l reconnect -d 'with many records: wait up to TIME for a server that has gone away' -x
+complete -c gm -n '__gm_at submit' -l propagate -d 'exit with the code of the worker\'s command'
+complete -c gm -n '__gm_at submit' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at submit' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at submit' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at submit' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at submit' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at submit' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at submit' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at submit' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at work' -a '(__fish_complete_subcommand)'
+complete -c gm -n '__gm_at work' -s f -l function -d 'FUNC to do' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at work' -s j -l jobs -d 'do N jobs at a time' -x
+complete -c gm -n '__gm_at work' -s c -l count -d 'end after N jobs' -x
+complete -c gm -n '__gm_at work' -s i -l id -d 'ID that the server shows for this worker' -x
+complete -c gm -n '__gm_at work' -s v -l verbose -d 'log each job on stderr'
+complete -c gm -n '__gm_at work' -l shell -d 'CMD is a script for /bin/sh -c'
+complete -c gm -n '__gm_at work' -s t -l timeout -d 'stop and fail a job after TIME' -x
+complete -c gm -n '__gm_at work' -l kill-after -d 'TIME from SIGTERM to SIGKILL' -x
+complete -c gm -n '__gm_at work' -l stream -d 'send stdout while it is written, in pieces'
+complete -c gm -n '__gm_at work' -s n -l lines -d 'send stdout while it is written, a line at a time'
+complete -c gm -n '__gm_at work' -l exception -d 'a failure is an exception, with the last of stderr as its text'
+complete -c gm -n '__gm_at work' -l attempts -d 'ask the server which attempt a job is, for GM_ATTEMPT'
+complete -c gm -n '__gm_at work' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at work' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at work' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at work' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at work' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at work' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at work' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at_only tell' -a status -d 'report progress'
+complete -c gm -n '__gm_at_only tell' -a warn -d 'send a warning'
+complete -c gm -n '__gm_at_only tell' -a data -d 'send part of the result'
+complete -c gm -n '__gm_at_only tell' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only tell' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at tell status' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell status' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at tell warn' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell warn' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at tell data' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell data' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at serve' -s l -l listen -d 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path' -x
+complete -c gm -n '__gm_at serve' -s p -l port -d 'PORT of addresses without one' -x
+complete -c gm -n '__gm_at serve' -l print-port -d 'print the port on stdout once it listens'
+complete -c gm -n '__gm_at serve' -l pid-file -d 'write the process id to FILE once it listens' -r -F
+complete -c gm -n '__gm_at serve' -l keepalive -d 'ask a silent TCP peer after TIME whether it is still there' -x
+complete -c gm -n '__gm_at serve' -l user-timeout -d 'give a TCP peer up that acknowledges nothing for TIME (Linux)' -x
+complete -c gm -n '__gm_at serve' -l job-retries -d 'a job that loses its worker goes back at most N times, then it fails' -x
+complete -c gm -n '__gm_at serve' -l round-robin -d 'take a worker\'s functions in turn instead of in the order in which it named them'
+complete -c gm -n '__gm_at serve' -l worker-wakeup -d 'wake N sleeping workers for a job' -x
+complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x
+complete -c gm -n '__gm_at serve' -l drain-timeout -d 'let running jobs end for at most TIME when stopping' -x
+complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: run FUNCTION=COMMAND by the shell for each job' -x
+complete -c gm -n '__gm_at serve' -l work-jobs -d 'run N jobs of a --work at a time' -x
+complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads of more than SIZE' -x
+complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer that leaves more than SIZE unread' -x
+complete -c gm -n '__gm_at serve' -l log-level -d 'log LEVEL and above: debug (every job), info, warn, error' -x -a 'debug info warn error'
+complete -c gm -n '__gm_at serve' -s v -l verbose -d 'as --log-level debug'
+complete -c gm -n '__gm_at serve' -l log-format -d 'FORMAT is text or json' -x -a 'text json'
+complete -c gm -n '__gm_at serve' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at serve' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at serve' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at status' -a '(__gm_functions)'
+complete -c gm -n '__gm_at status' -l by-server -d 'a row for each function of each server, instead of sums'
+complete -c gm -n '__gm_at status' -s w -l watch -d 'go on showing, until interrupted'
+complete -c gm -n '__gm_at status' -s i -l interval -d 'time from one look to the next with --watch: a DURATION' -x
+complete -c gm -n '__gm_at status' -s c -l count -d 'end --watch after N looks' -x
+complete -c gm -n '__gm_at status' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at status' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at status' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at status' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at status' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at status' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at status' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at status' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at workers' -a '(__gm_functions)'
+complete -c gm -n '__gm_at workers' -s a -l all -d 'also connections that offer no function'
+complete -c gm -n '__gm_at workers' -s w -l watch -d 'go on showing, until interrupted'
+complete -c gm -n '__gm_at workers' -s i -l interval -d 'time from one look to the next with --watch: a DURATION' -x
+complete -c gm -n '__gm_at workers' -s c -l count -d 'end --watch after N looks' -x
+complete -c gm -n '__gm_at workers' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at workers' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at workers' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at workers' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at workers' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at workers' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at workers' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at workers' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at jobs' -a '(__gm_functions)'
+complete -c gm -n '__gm_at jobs' -l state -d 'only jobs in STATE: waiting, delayed or running' -x -a 'waiting delayed running'
+complete -c gm -n '__gm_at jobs' -s n -l limit -d 'at most N jobs of each server' -x
+complete -c gm -n '__gm_at jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at jobs' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at jobs' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at jobs' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at job' -a '(__gm_handles)'
+complete -c gm -n '__gm_at job' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at job' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at job' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at job' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at job' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at job' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at job' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at job' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at cancel' -a '(__gm_handles)'
+complete -c gm -n '__gm_at cancel' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at cancel' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at cancel' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at cancel' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at cancel' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at cancel' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at cancel' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at_only admin' -a version -d 'print the server\'s version'
+complete -c gm -n '__gm_at_only admin' -a pid -d 'print the server\'s process id'
+complete -c gm -n '__gm_at_only admin' -a verbose -d 'print how much the server logs'
+complete -c gm -n '__gm_at_only admin' -a create -d 'make functions known before a worker comes'
+complete -c gm -n '__gm_at_only admin' -a drop -d 'forget functions that have no workers and no jobs'
+complete -c gm -n '__gm_at_only admin' -a maxqueue -d 'limit how many jobs a function may have'
+complete -c gm -n '__gm_at_only admin' -a pause -d 'hand out no more jobs of functions (gm serve)'
+complete -c gm -n '__gm_at_only admin' -a resume -d 'hand out jobs of paused functions again (gm serve)'
+complete -c gm -n '__gm_at_only admin' -a purge -d 'drop the waiting and delayed jobs of functions (gm serve)'
+complete -c gm -n '__gm_at_only admin' -a shutdown -d 'stop the server'
+complete -c gm -n '__gm_at_only admin' -a show-jobs -d 'list handles, attempts, ignored and queued of all jobs'
+complete -c gm -n '__gm_at_only admin' -a show-unique-jobs -d 'list the uniques of all jobs'
+complete -c gm -n '__gm_at_only admin' -a help -d 'list the server\'s own commands (gm serve)'
+complete -c gm -n '__gm_at_only admin' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at_only admin' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at_only admin' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at_only admin' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at_only admin' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at_only admin' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only admin' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin version' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin version' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin version' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin version' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin version' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin version' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin version' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin version' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin pid' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin pid' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin pid' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin pid' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin pid' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin pid' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin pid' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin pid' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin verbose' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin verbose' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin verbose' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin verbose' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin verbose' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin verbose' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin verbose' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin verbose' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin create' -a '(__gm_functions)'
+complete -c gm -n '__gm_at admin create' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin create' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin create' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin create' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin create' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin create' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin create' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin drop' -a '(__gm_functions)'
+complete -c gm -n '__gm_at admin drop' -s y -l yes -d 'do not ask'
+complete -c gm -n '__gm_at admin drop' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin drop' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin drop' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin drop' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin drop' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin drop' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin drop' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin maxqueue' -a '(__gm_functions)'
+complete -c gm -n '__gm_at admin maxqueue' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin maxqueue' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin maxqueue' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin maxqueue' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin maxqueue' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin maxqueue' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin maxqueue' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin pause' -a '(__gm_functions)'
+complete -c gm -n '__gm_at admin pause' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin pause' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin pause' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin pause' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin pause' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin pause' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin pause' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin resume' -a '(__gm_functions)'
+complete -c gm -n '__gm_at admin resume' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin resume' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin resume' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin resume' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin resume' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin resume' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin resume' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin purge' -a '(__gm_functions)'
+complete -c gm -n '__gm_at admin purge' -s y -l yes -d 'do not ask'
+complete -c gm -n '__gm_at admin purge' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin purge' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin purge' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin purge' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin purge' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin purge' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin purge' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin purge' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin shutdown' -s g -l graceful -d 'let running jobs end first'
+complete -c gm -n '__gm_at admin shutdown' -s y -l yes -d 'do not ask'
+complete -c gm -n '__gm_at admin shutdown' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin shutdown' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin shutdown' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin shutdown' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin shutdown' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin shutdown' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin shutdown' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin show-jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin show-jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin show-jobs' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin show-jobs' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin show-jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin show-jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin show-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin show-jobs' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin show-unique-jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin show-unique-jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin show-unique-jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin show-unique-jobs' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin help' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin help' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin help' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin help' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin help' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin help' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin help' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin help' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at ping' -s c -l count -d 'ping each server N times' -x
+complete -c gm -n '__gm_at ping' -s i -l interval -d 'time from one ping to the next: a DURATION' -x
+complete -c gm -n '__gm_at ping' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at ping' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at ping' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at ping' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at ping' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at ping' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at ping' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at ping' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at completion' -a 'bash zsh fish powershell'
+complete -c gm -n '__gm_at completion' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at man' -a 'submit work tell serve status workers jobs job cancel admin ping completion man version'
+complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages to the directory DIR, which must be there' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at man' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at version' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at version' -s h -l help -d 'print this help'

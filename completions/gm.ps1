@@ -1,0 +1,498 @@
+# PowerShell completion for gm; written by "gm completion powershell"
+
+$script:GmVerbs = @{
+    '' = @{
+        Args = @('')
+        Subs = @(
+            @('submit', 'submit jobs and print their results'),
+            @('work', 'do jobs: run a command for each'),
+            @('tell', 'report from within a job of gm work'),
+            @('serve', 'run a job server'),
+            @('status', 'show the queues: waiting, running, workers'),
+            @('workers', 'show who is connected and what they can do'),
+            @('jobs', 'list jobs that wait, are delayed or run'),
+            @('job', 'show one job'),
+            @('cancel', 'take jobs out of the queue'),
+            @('admin', 'ask a server about itself, and change it'),
+            @('ping', 'see whether servers answer, and how fast'),
+            @('completion', 'print completions for a shell'),
+            @('man', 'print or write the manual pages'),
+            @('version', 'print the version'))
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null },
+            @{ Names = @('--version'); Text = 'print the version'; Value = $null })
+    }
+    'submit' = @{
+        Args = @('files')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-f', '--function'); Text = 'FUNC to submit to'; Value = @('functions') },
+            @{ Names = @('-u', '--unique'); Text = 'jobs of the same function and KEY are one job while it is queued or running'; Value = @('') },
+            @{ Names = @('-I', '--high'); Text = 'high priority'; Value = $null },
+            @{ Names = @('-L', '--low'); Text = 'low priority'; Value = $null },
+            @{ Names = @('-t', '--timeout'); Text = 'give a job up that has not ended after TIME, and exit with 124'; Value = @('') },
+            @{ Names = @('--reducer'); Text = 'function FUNC that the worker is to reduce with'; Value = @('') },
+            @{ Names = @('--require-worker'); Text = 'if no worker can do the function, exit with 3 instead of waiting for one'; Value = $null },
+            @{ Names = @('--status'); Text = 'print the worker''s progress on stderr'; Value = $null },
+            @{ Names = @('-b', '--background'); Text = 'print the handle and do not wait for the result'; Value = $null },
+            @{ Names = @('-q', '--quiet'); Text = 'do not print the handle'; Value = $null },
+            @{ Names = @('--in'); Text = 'run it after a TIME such as 90s, 10m or 24h'; Value = @('') },
+            @{ Names = @('--at'); Text = 'run it at TIME: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds'; Value = @('') },
+            @{ Names = @('-n', '--lines'); Text = 'a job for each line of stdin, with its newline'; Value = $null },
+            @{ Names = @('-N', '--stripped'); Text = 'a job for each line, without its newline'; Value = $null },
+            @{ Names = @('-0', '--null'); Text = 'a job for each record that a NUL ends'; Value = $null },
+            @{ Names = @('-d', '--delimiter'); Text = 'a job for each record that DELIM ends'; Value = @('') },
+            @{ Names = @('--end'); Text = 'with -N, -0 and -d: what a result is to end with'; Value = @('') },
+            @{ Names = @('-j', '--jobs'); Text = 'at most N jobs in flight'; Value = @('') },
+            @{ Names = @('--retries'); Text = 'submit a job that failed or was lost again, up to N times'; Value = @('') },
+            @{ Names = @('--reconnect'); Text = 'with many records: wait up to TIME for a server that has gone away'; Value = @('') },
+            @{ Names = @('--propagate'); Text = 'exit with the code of the worker''s command'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT json or jsonl: print what became of each job'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'work' = @{
+        Args = @('command')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-f', '--function'); Text = 'FUNC to do'; Value = @('functions') },
+            @{ Names = @('-j', '--jobs'); Text = 'do N jobs at a time'; Value = @('') },
+            @{ Names = @('-c', '--count'); Text = 'end after N jobs'; Value = @('') },
+            @{ Names = @('-i', '--id'); Text = 'ID that the server shows for this worker'; Value = @('') },
+            @{ Names = @('-v', '--verbose'); Text = 'log each job on stderr'; Value = $null },
+            @{ Names = @('--shell'); Text = 'CMD is a script for /bin/sh -c'; Value = $null },
+            @{ Names = @('-t', '--timeout'); Text = 'stop and fail a job after TIME'; Value = @('') },
+            @{ Names = @('--kill-after'); Text = 'TIME from SIGTERM to SIGKILL'; Value = @('') },
+            @{ Names = @('--stream'); Text = 'send stdout while it is written, in pieces'; Value = $null },
+            @{ Names = @('-n', '--lines'); Text = 'send stdout while it is written, a line at a time'; Value = $null },
+            @{ Names = @('--exception'); Text = 'a failure is an exception, with the last of stderr as its text'; Value = $null },
+            @{ Names = @('--attempts'); Text = 'ask the server which attempt a job is, for GM_ATTEMPT'; Value = $null },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'tell' = @{
+        Args = @('')
+        Subs = @(
+            @('status', 'report progress'),
+            @('warn', 'send a warning'),
+            @('data', 'send part of the result'))
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'tell status' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'tell warn' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'tell data' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'serve' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-l', '--listen'); Text = 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of addresses without one'; Value = @('') },
+            @{ Names = @('--print-port'); Text = 'print the port on stdout once it listens'; Value = $null },
+            @{ Names = @('--pid-file'); Text = 'write the process id to FILE once it listens'; Value = @('files') },
+            @{ Names = @('--keepalive'); Text = 'ask a silent TCP peer after TIME whether it is still there'; Value = @('') },
+            @{ Names = @('--user-timeout'); Text = 'give a TCP peer up that acknowledges nothing for TIME (Linux)'; Value = @('') },
+            @{ Names = @('--job-retries'); Text = 'a job that loses its worker goes back at most N times, then it fails'; Value = @('') },
+            @{ Names = @('--round-robin'); Text = 'take a worker''s functions in turn instead of in the order in which it named them'; Value = $null },
+            @{ Names = @('--worker-wakeup'); Text = 'wake N sleeping workers for a job'; Value = @('') },
+            @{ Names = @('--host'); Text = 'NAME in job handles'; Value = @('') },
+            @{ Names = @('--drain-timeout'); Text = 'let running jobs end for at most TIME when stopping'; Value = @('') },
+            @{ Names = @('--work'); Text = 'also be a worker: run FUNCTION=COMMAND by the shell for each job'; Value = @('') },
+            @{ Names = @('--work-jobs'); Text = 'run N jobs of a --work at a time'; Value = @('') },
+            @{ Names = @('--max-payload'); Text = 'refuse payloads of more than SIZE'; Value = @('') },
+            @{ Names = @('--max-outbox'); Text = 'drop a peer that leaves more than SIZE unread'; Value = @('') },
+            @{ Names = @('--log-level'); Text = 'log LEVEL and above: debug (every job), info, warn, error'; Value = @('choices', 'debug', 'info', 'warn', 'error') },
+            @{ Names = @('-v', '--verbose'); Text = 'as --log-level debug'; Value = $null },
+            @{ Names = @('--log-format'); Text = 'FORMAT is text or json'; Value = @('choices', 'text', 'json') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'status' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--by-server'); Text = 'a row for each function of each server, instead of sums'; Value = $null },
+            @{ Names = @('-w', '--watch'); Text = 'go on showing, until interrupted'; Value = $null },
+            @{ Names = @('-i', '--interval'); Text = 'time from one look to the next with --watch: a DURATION'; Value = @('') },
+            @{ Names = @('-c', '--count'); Text = 'end --watch after N looks'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'workers' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-a', '--all'); Text = 'also connections that offer no function'; Value = $null },
+            @{ Names = @('-w', '--watch'); Text = 'go on showing, until interrupted'; Value = $null },
+            @{ Names = @('-i', '--interval'); Text = 'time from one look to the next with --watch: a DURATION'; Value = @('') },
+            @{ Names = @('-c', '--count'); Text = 'end --watch after N looks'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'jobs' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--state'); Text = 'only jobs in STATE: waiting, delayed or running'; Value = @('choices', 'waiting', 'delayed', 'running') },
+            @{ Names = @('-n', '--limit'); Text = 'at most N jobs of each server'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'job' = @{
+        Args = @('handles')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'cancel' = @{
+        Args = @('handles')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin' = @{
+        Args = @('')
+        Subs = @(
+            @('version', 'print the server''s version'),
+            @('pid', 'print the server''s process id'),
+            @('verbose', 'print how much the server logs'),
+            @('create', 'make functions known before a worker comes'),
+            @('drop', 'forget functions that have no workers and no jobs'),
+            @('maxqueue', 'limit how many jobs a function may have'),
+            @('pause', 'hand out no more jobs of functions (gm serve)'),
+            @('resume', 'hand out jobs of paused functions again (gm serve)'),
+            @('purge', 'drop the waiting and delayed jobs of functions (gm serve)'),
+            @('shutdown', 'stop the server'),
+            @('show-jobs', 'list handles, attempts, ignored and queued of all jobs'),
+            @('show-unique-jobs', 'list the uniques of all jobs'),
+            @('help', 'list the server''s own commands (gm serve)'))
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin version' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin pid' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin verbose' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin create' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin drop' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin maxqueue' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin pause' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin resume' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin purge' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin shutdown' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-g', '--graceful'); Text = 'let running jobs end first'; Value = $null },
+            @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin show-jobs' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin show-unique-jobs' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin help' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'ping' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-c', '--count'); Text = 'ping each server N times'; Value = @('') },
+            @{ Names = @('-i', '--interval'); Text = 'time from one ping to the next: a DURATION'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'completion' = @{
+        Args = @('choices', 'bash', 'zsh', 'fish', 'powershell')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'man' = @{
+        Args = @('choices', 'submit', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'cancel', 'admin', 'ping', 'completion', 'man', 'version')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-d', '--dir'); Text = 'write all pages to the directory DIR, which must be there'; Value = @('dirs') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'version' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+}
+
+# Proposals for a value: a list of its kind and, for some, the words.
+function script:Get-GmValue($Value, $Connection) {
+    switch ($Value[0]) {
+        'choices' { $Value | Select-Object -Skip 1 }
+        'functions' { & gm status -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[0] } }
+        'handles' { & gm jobs -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[1] } }
+    }
+}
+
+Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $words = @($commandAst.CommandElements |
+        Where-Object { $_.Extent.EndOffset -lt $cursorPosition -or $_.Extent.EndOffset -eq $cursorPosition -and $wordToComplete -eq '' } |
+        ForEach-Object { $_.Extent.Text } | Select-Object -Skip 1)
+    $path = @()
+    $verb = $script:GmVerbs['']
+    $pending = $null
+    $connection = @()
+    foreach ($word in $words) {
+        if ($pending) {
+            if ($pending.Names -contains '--server' -or $pending.Names -contains '--port' -or $pending.Names -contains '--context') {
+                $connection += @($pending.Names[-1], $word)
+            }
+            $pending = $null
+        } elseif ($word.StartsWith('-')) {
+            $pending = $verb.Flags | Where-Object { $_.Names -ccontains $word -and $null -ne $_.Value } | Select-Object -First 1
+        } elseif ($verb.Subs.Count -gt 0 -and $word -ne 'help') {
+            $path += $word
+            $verb = $script:GmVerbs[$path -join ' ']
+            if ($null -eq $verb) { return }
+        }
+    }
+
+    $proposals = if ($pending) {
+        Get-GmValue $pending.Value $connection | ForEach-Object { , @($_, $_) }
+    } elseif ($wordToComplete.StartsWith('-')) {
+        foreach ($flag in $verb.Flags) { foreach ($name in $flag.Names) { , @($name, $flag.Text) } }
+    } elseif ($verb.Subs.Count -gt 0) {
+        $verb.Subs
+    } else {
+        Get-GmValue $verb.Args $connection | ForEach-Object { , @($_, $_) }
+    }
+    foreach ($p in $proposals) {
+        if ($p[0].StartsWith($wordToComplete)) {
+            [System.Management.Automation.CompletionResult]::new($p[0], $p[0], 'ParameterValue', $p[1])
+        }
+    }
+}
