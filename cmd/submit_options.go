@@ -338,8 +338,10 @@ const maxPayloadLimit = 4095 << 20
 
 // payloadFlag is the limit of payloads and results; payloadLimit reads it.
 func payloadFlag() cli.Flag {
-	return sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{Name: "max-payload", Category: catServers,
-		Usage: "a payload or a part of a result may have `SIZE` bytes: 1000, 64K, 64M, 1G"})
+	return sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
+		Name: "max-payload", Category: catServers,
+		Usage: "a payload or a part of a result may have `SIZE` bytes: 1000, 64K, 64M, 1G",
+	})
 }
 
 func payloadLimit(c *cli.Context) (int, error) {

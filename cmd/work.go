@@ -29,9 +29,9 @@ func workVerb(e *env) *verb {
 		},
 		examples: []example{
 			{"a worker that reverses lines", "gm work -f rev -- rev"},
-			{"four jobs at a time, a minute for each", "gm work -f thumbnail -j 4 -t 1m -- convert - -resize 200x200 png:-"},
+			{"four jobs at a time, a minute for each", "gm work -f squeeze -j 4 -t 1m -- gzip -9"},
 			{"a small script", "gm work -f count --shell 'wc -c | tr -d \" \"'"},
-			{"lines of the result go out as they are written", "gm work -f load -n -- vmstat 1 3"},
+			{"lines of the result go out as they are written", "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
 			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
 			{"one job for a look at what is sent", "gm work -f rev -c 1"},
 		},

@@ -88,7 +88,7 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 	slot := <-w.slots
 	defer func() { w.slots <- slot }()
 
-	var result []byte
+	var result gathered
 	res := w.command.Run(ctx, runner.Job{
 		Env:     w.environ(ctx, j, slot),
 		Stdin:   j.Payload(),
@@ -98,10 +98,10 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 			if w.stream {
 				return j.SendData(chunk)
 			}
-			if len(result)+len(chunk) > w.maxResult {
+			if result.size+len(chunk) > w.maxResult {
 				return fmt.Errorf("the result is over the limit of %d bytes", w.maxResult)
 			}
-			result = append(result, chunk...)
+			result.add(chunk)
 			return nil
 		},
 	})
@@ -111,7 +111,7 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 	switch {
 	case res.OK():
 		log.Debug("job completed")
-		return result, nil
+		return result.join(), nil
 	case res.Cancelled && errors.Is(context.Cause(ctx), gearman.ErrLost):
 		log.Warn("job stopped", "error", context.Cause(ctx))
 		return nil, context.Cause(ctx)
