@@ -2,8 +2,9 @@
  * Client on libgearman: client HOST PORT SCENARIO [ARGS].
  *
  * Facts about libgearman 1.1.20 that a server has to live with:
- *   - a background job without a unique gets a UUID as its unique;
- *   - of several tasks the one added last is submitted first.
+ *   - a job without a unique gets a UUID as its unique, in the foreground too;
+ *   - of several tasks the one added last is submitted first;
+ *   - it refuses to send an empty payload (the gearman tool does not).
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -180,6 +181,8 @@ static void unique(char **args)
 {
   print_all_events();
   gearman_client_set_created_fn(client, on_created);
+  /* Else the second result goes to the first task, which is done already. */
+  gearman_client_add_options(client, GEARMAN_CLIENT_FREE_TASKS);
   gearman_return_t ret;
   gearman_client_add_task(client, NULL, "2", args[0], args[1], args[3], strlen(args[3]), &ret);
   check("add task", ret);

@@ -5,7 +5,7 @@
 // with:
 //   - it sends OPTION_REQ "exceptions" unasked, twice;
 //   - the last task that was added is the first one submitted;
-//   - doNormal returns the pieces of WORK_DATA and the result joined in one.
+//   - doHigh and its kin return the pieces of WORK_DATA and the result joined.
 declare(strict_types=1);
 
 [, $host, $port, $scenario] = $argv;
@@ -38,8 +38,16 @@ function printEvents(GearmanClient $client, callable $prefix): void
     $client->setFailCallback(fn ($t) => line(...$prefix($t), ...['FAIL']));
 }
 
-// Runs one job with doNormal and its kin, which return for every packet until
-// the job is over.
+// Runs one job as a task and prints all its events.
+function task(GearmanClient $client, string $function, string $payload): void
+{
+    printEvents($client, fn () => []);
+    $client->addTask($function, payload($payload));
+    $client->runTasks();
+}
+
+// Runs one job with doHigh or doLow. Older extensions return from them for every
+// packet until the job is over; this one returns once, with the pieces joined.
 function foreground(GearmanClient $client, string $method, string $function, string $payload): void
 {
     $payload = payload($payload);
@@ -83,7 +91,7 @@ $client = new GearmanClient();
 $client->addServer($host, (int) $port);
 
 $scenarios = [
-    'fg' => fn (...$a) => foreground($client, 'doNormal', ...$a),
+    'fg' => fn (...$a) => task($client, ...$a),
     'high' => fn (...$a) => foreground($client, 'doHigh', ...$a),
     'low' => fn (...$a) => foreground($client, 'doLow', ...$a),
     'bg' => fn (...$a) => background($client, 'doBackground', ...$a),
@@ -91,9 +99,7 @@ $scenarios = [
     'low-bg' => fn (...$a) => background($client, 'doLowBackground', ...$a),
     'exception' => function (string $function, string $payload) use ($client) {
         $client->enableExceptionHandler();
-        printEvents($client, fn () => []);
-        $client->addTask($function, payload($payload));
-        $client->runTasks();
+        task($client, $function, $payload);
     },
     'unique' => function (string $function, string $key, string ...$payloads) use ($client) {
         $client->setCreatedCallback(fn ($t) => line('created', $t->jobHandle()));

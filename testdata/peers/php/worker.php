@@ -1,7 +1,9 @@
 <?php
 // Worker of the PHP extension: worker.php HOST PORT.
 //
-// Prints "ready", then one line a job, until it is killed.
+// Prints "ready", then one line a job, until it is killed. Like all workers on
+// libgearman it grabs with GRAB_JOB_ALL; unlike the others it asks for the
+// option "exceptions", which is a client's.
 declare(strict_types=1);
 
 [, $host, $port] = $argv;
