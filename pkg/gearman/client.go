@@ -134,11 +134,9 @@ func (c *Client) submit(r *Running) error {
 	r.count()
 	errs := ServerErrors{}
 	for _, s := range c.order(r.task) {
-		conn, err := s.connect(r.ctx)
+		err := s.submit(r)
 		if err == nil {
-			if err = conn.submit(r); err == nil {
-				return nil
-			}
+			return nil
 		}
 		if r.ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return err
@@ -212,6 +210,25 @@ type dialing struct {
 
 func newClientServer(c *Client, s Server) *clientServer {
 	return &clientServer{Server: s, client: c, backoff: newBackoff(&c.opts)}
+}
+
+// submit sends the task to this server. A connection that turns out to have
+// ended before that is no failure of the server yet.
+func (s *clientServer) submit(r *Running) error {
+	for first := true; ; first = false {
+		conn, err := s.connect(r.ctx)
+		if err != nil {
+			return err
+		}
+		if err = conn.submit(r); err == nil || !first {
+			return err
+		}
+		select {
+		case <-conn.dead:
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		}
+	}
 }
 
 // avoided reports whether the server has failed lately.

@@ -277,16 +277,14 @@ func (c *clientConn) onCreated(p *wire.Packet) error {
 // onWork passes a packet about a job on. One about a job that nobody waits for
 // is dropped: a worker may add a WORK_FAIL to its exception.
 func (c *clientConn) onWork(p *wire.Packet, last bool) {
-	h := Handle(p.Args[0])
 	c.mu.Lock()
 	var a *attempt
 	var r *Running
-	if job := c.jobs[h]; job != nil {
-		if a = job.next(last); a != nil {
-			r = a.running
-		}
+	if job := c.jobs[Handle(p.Args[0])]; job != nil {
+		a = job.next(last)
+		r = a.running
 		if len(job.attempts) == 0 {
-			delete(c.jobs, h)
+			delete(c.jobs, Handle(p.Args[0]))
 		}
 	}
 	c.mu.Unlock()
@@ -390,8 +388,8 @@ func (c *clientConn) end() {
 		running[i] = a.running
 	}
 	c.mu.Unlock()
-	close(c.dead)
 	c.home.dropped(c, cause)
+	close(c.dead) // those who wait for that find the home without it
 
 	err := cause
 	if !errors.Is(cause, ErrClosed) {

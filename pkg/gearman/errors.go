@@ -1,7 +1,6 @@
 package gearman
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -123,9 +122,4 @@ func failedAtOnce(err error) bool {
 	var fail *FailError
 	var exception *ExceptionError
 	return errors.As(err, &fail) || errors.As(err, &exception)
-}
-
-// isContext reports whether err comes from ctx being done.
-func isContext(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
 }

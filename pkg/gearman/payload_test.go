@@ -135,7 +135,10 @@ func TestSubmitterWaitsForRoom(t *testing.T) {
 		}
 	}()
 	s := f.acceptClient() // and reads no more
-	conn := c.servers[0].conn
+	conn, err := c.servers[0].connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	waitFor(t, "a submitter that waits", func() bool {
 		conn.mu.Lock()
 		defer conn.mu.Unlock()

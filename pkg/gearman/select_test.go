@@ -147,9 +147,16 @@ func TestParseServers(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	s := Server{"tcp", "a:1"}
 	for _, o := range []Options{
-		{ConnectTimeout: -1}, {MinBackoff: -1}, {MaxBackoff: -1}, {MinBackoff: 2, MaxBackoff: 1},
-		{MaxPayload: -1}, {MaxUnique: -1}, {MaxUnique: 256}, {MaxUnique: 31},
-		{Servers: []Server{{}}}, {Servers: []Server{s, s}},
+		{ConnectTimeout: -1},
+		{MinBackoff: -1},
+		{MaxBackoff: -1},
+		{MinBackoff: 2, MaxBackoff: 1},
+		{MaxPayload: -1},
+		{MaxUnique: -1},
+		{MaxUnique: 256},
+		{MaxUnique: 31},
+		{Servers: []Server{{}}},
+		{Servers: []Server{s, s}},
 	} {
 		if _, err := NewClient(o); err == nil {
 			t.Errorf("%+v: no error", o)

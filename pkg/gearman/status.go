@@ -51,7 +51,8 @@ func (c *Client) StatusUnique(ctx context.Context, key string) (Status, error) {
 }
 
 func (c *Client) findStatus(ctx context.Context, what string, servers []*clientServer, about string,
-	typ wire.Type, waiting func(*clientConn) *fifo[*question]) (Status, error) {
+	typ wire.Type, waiting func(*clientConn) *fifo[*question],
+) (Status, error) {
 	if about == "" || !wire.ValidArg(about) {
 		return Status{}, fmt.Errorf("%s: empty, or with a NUL", what)
 	}

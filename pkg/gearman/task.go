@@ -105,7 +105,7 @@ type Task struct {
 	// OnCreated is called with the job's handle, once an attempt.
 	OnCreated func(Handle)
 	// OnData gets each chunk (WORK_DATA) of a result. Without it and without
-	// Events they are collected into Result.Data.
+	// Events they are collected into Result.Data, however many there are.
 	OnData func([]byte)
 	// OnWarning gets each warning (WORK_WARNING).
 	OnWarning func([]byte)
