@@ -44,7 +44,7 @@ var commands = [...]command{
 	{wire.CmdVersion, "", 0, many, "the server's version", false, (*conn).adminVersion},
 	{wire.CmdShutdown, "[graceful]", 0, 1, "stop the server; graceful lets running jobs end", false, (*conn).adminShutdown},
 	{wire.CmdStats, "", 0, many, "JSON: the server, then a line a function", false, (*conn).adminStats},
-	{wire.CmdJobs, "[FUNCTION|* [STATE|* [LIMIT]]]", 0, 3, "JSON: a line a job; STATE is waiting, delayed or running", false, (*conn).adminJobs},
+	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT]]]", 0, 3, "JSON: a line a job; STATE is waiting, delayed or running", false, (*conn).adminJobs},
 	{wire.CmdJob, "HANDLE", 1, 1, "JSON: one job", false, (*conn).adminJob},
 	{wire.CmdSessions, "", 0, many, "JSON: a line a connection", false, (*conn).adminSessions},
 	{wire.CmdPause, "FUNCTION", 1, 1, "hand out none of a function's jobs", true, (*conn).adminPause},

@@ -331,7 +331,7 @@ func TestHalfClosedConnectionGetsLargeReplies(t *testing.T) {
 	p := dial(t, addr)
 	big := strings.Repeat("e", 16<<20)
 	go func() {
-		p.Write(req(wire.EchoReq, big))       //nolint:errcheck // seen by the reader
+		p.Write(req(wire.EchoReq, big))    //nolint:errcheck // seen by the reader
 		p.Conn.(*net.TCPConn).CloseWrite() //nolint:errcheck // seen by the reader
 	}()
 	if got := p.next(); string(got.Args[0]) != big {

@@ -1,0 +1,187 @@
+package server_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gm/pkg/server"
+	"gm/pkg/wire"
+)
+
+// listen listens and serves addr.
+func listen(t *testing.T, s *server.Server, addr string) net.Listener {
+	t.Helper()
+	l, err := server.Listen(t.Context(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-served; !errors.Is(err, server.ErrClosed) {
+			t.Errorf("Serve returned %v, want ErrClosed", err)
+		}
+	})
+	return l
+}
+
+func TestSeveralListeners(t *testing.T) {
+	s, addr := start(t, server.Config{})
+	path := filepath.Join(t.TempDir(), "gm.sock")
+	listen(t, s, "unix:"+path)
+	w := worker(t, addr, "f")
+	nc, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newPeer(t, nc)
+	h := c.submit(wire.SubmitJob, "f", "", "")
+	w.grab()
+	w.send(req(wire.WorkComplete, h, "x"))
+	c.want(`WORK_COMPLETE handle="` + h + `" data=1:"x"`)
+	if rows := c.list("workers"); len(rows) != 2 {
+		t.Errorf("workers: %q, want two rows", rows)
+	} else if w, err := wire.ParseWorkerInfo([]byte(rows[1])); err != nil || w.Addr != "unix" {
+		t.Errorf("workers: %+v, %v; want a peer called unix", w, err)
+	}
+}
+
+func TestIPv6(t *testing.T) {
+	s, err := server.New(server.Config{Host: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	probe, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	probe.Close()
+	c := dial(t, listen(t, s, "[::1]:0").Addr().String())
+	w, err := wire.ParseWorkerInfo([]byte(c.list("workers")[0]))
+	if err != nil || w.Addr != "::1" {
+		t.Errorf("workers: %+v, %v; want ::1", w, err)
+	}
+}
+
+func TestUnixSocketOfADeadServerIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gm.sock")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	dead.Close()
+	l, err := server.Listen(t.Context(), "unix:"+path)
+	if err != nil {
+		t.Fatalf("listen over a stale socket: %v", err)
+	}
+	l.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+func TestUnixSocketOfALiveServerIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gm.sock")
+	s, _ := start(t, server.Config{})
+	listen(t, s, "unix:"+path)
+	if l, err := server.Listen(t.Context(), "unix:"+path); err == nil {
+		l.Close()
+		t.Fatal("a second server got the socket")
+	}
+	nc, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatalf("the first server has lost its socket: %v", err)
+	}
+	newPeer(t, nc).sync()
+}
+
+func TestUnixSocketIsNotMadeOverAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes.txt")
+	if err := os.WriteFile(path, []byte("keep"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := server.Listen(t.Context(), "unix:"+path); err == nil {
+		l.Close()
+		t.Error("it listens where a file was")
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "keep" {
+		t.Errorf("the file: %q, %v", b, err)
+	}
+}
+
+func TestServeConn(t *testing.T) {
+	s, addr := start(t, server.Config{})
+	mine, its := net.Pipe()
+	served := make(chan error, 1)
+	go func() { served <- s.ServeConn(its) }()
+	c, w := newPeer(t, mine), worker(t, addr, "f")
+	h := c.submit(wire.SubmitJob, "f", "", "")
+	w.grab()
+	w.send(req(wire.WorkComplete, h, "x"))
+	c.want(`WORK_COMPLETE handle="` + h + `" data=1:"x"`)
+	mine.Close()
+	if err := <-served; err != nil {
+		t.Errorf("ServeConn: %v", err)
+	}
+	s.Close()
+	mine, its = net.Pipe()
+	if err := s.ServeConn(its); !errors.Is(err, server.ErrClosed) {
+		t.Errorf("ServeConn of a closed server: %v", err)
+	}
+	if _, err := mine.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the refused connection: %v, want EOF", err)
+	}
+}
+
+// flaky is a listener whose first Accepts fail.
+type flaky struct {
+	net.Listener
+	errs chan error
+}
+
+func (l *flaky) Accept() (net.Conn, error) {
+	select {
+	case err := <-l.errs:
+		return nil, err
+	default:
+		return l.Listener.Accept()
+	}
+}
+
+type temporary struct{ error }
+
+func (temporary) Temporary() bool { return true }
+
+func TestAcceptErrors(t *testing.T) {
+	var log logs
+	s, err := server.New(server.Config{Logger: log.logger(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	under, err := server.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &flaky{under, make(chan error, 2)}
+	l.errs <- temporary{errors.New("too many open files")}
+	l.errs <- temporary{errors.New("too many open files")}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	dial(t, l.Addr().String()).sync() // it goes on
+	log.wait(t, "level=WARN", "accept", "too many open files")
+
+	fatal := errors.New("fatal")
+	l.errs <- fatal
+	dial(t, l.Addr().String()).sync()
+	if err := <-served; !errors.Is(err, fatal) {
+		t.Errorf("Serve: %v, want %v", err, fatal)
+	}
+}
