@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
 	"gm/pkg/server"
+	"gm/pkg/wire"
 )
 
 // work is a --work of gm serve.
@@ -53,9 +55,21 @@ func (e *env) startWorks(srv *server.Server, works []work, jobs int, log *slog.L
 	if err != nil {
 		return nil, err
 	}
+	_ = runner.Subreap() // where there is none, a process group has to do
 	for _, one := range works {
-		cmd := &runner.Command{Args: []string{one.command}, Shell: true, Stderr: e.stderr}
-		if err := w.Handle(one.function, runCommand(cmd)); err != nil {
+		cw := &commandWorker{
+			command: &runner.Command{
+				Args: []string{one.command}, Shell: true, Stderr: e.stderr, Pdeathsig: syscall.SIGKILL,
+			},
+			maxResult: wire.DefaultMaxPayload,
+			log:       log,
+			slots:     make(chan int, jobs),
+			kill:      make(chan struct{}),
+		}
+		for slot := range jobs {
+			cw.slots <- slot + 1
+		}
+		if err := w.Handle(one.function, cw.handle); err != nil {
 			return nil, usageErrorf("--work: %w", err)
 		}
 		log.Info("working", "function", one.function, "command", one.command, "jobs", jobs)
@@ -67,15 +81,4 @@ func (e *env) startWorks(srv *server.Server, works []work, jobs int, log *slog.L
 		w.Run(ctx) //nolint:errcheck // it ends with the server
 	}()
 	return func() { cancel(); <-done }, nil
-}
-
-func runCommand(cmd *runner.Command) gearman.Handler {
-	return func(ctx context.Context, j *gearman.Job) ([]byte, error) {
-		var out []byte
-		r := cmd.Run(ctx, runner.Job{Stdin: j.Payload(), Stdout: func(b []byte) error {
-			out = append(out, b...)
-			return nil
-		}})
-		return out, r.Err()
-	}
 }
