@@ -19,7 +19,6 @@ const replyTimeout = 30 * time.Second
 // slot does one job at a time, for all servers in turn.
 type slot struct {
 	worker *Worker
-	n      int
 	jobs   context.Context // what job contexts descend from
 	links  []*link
 	wake   chan struct{} // something has changed; holds one
@@ -37,7 +36,7 @@ type slot struct {
 }
 
 func newSlot(w *Worker, n int, jobs context.Context) *slot {
-	s := &slot{worker: w, n: n, jobs: jobs, wake: make(chan struct{}, 1)}
+	s := &slot{worker: w, jobs: jobs, wake: make(chan struct{}, 1)}
 	for _, server := range w.opts.Servers {
 		s.links = append(s.links, newLink(s, server))
 	}
