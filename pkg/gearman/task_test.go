@@ -88,7 +88,7 @@ func logTask() (*Task, func() []string) {
 		defer mu.Unlock()
 		lines = append(lines, fmt.Sprintf(format, args...))
 	}
-	return &Task{
+	task := &Task{
 		Function:    "f",
 		OnCreated:   func(h Handle) { note("created %s", h) },
 		OnData:      func(b []byte) { note("data %q", b) },
@@ -98,7 +98,8 @@ func logTask() (*Task, func() []string) {
 		OnRetry:     func(n int, err error) { note("retry %d %v", n, err) },
 		OnComplete:  func(b []byte) { note("complete %q", b) },
 		OnFail:      func(err error) { note("fail %v", err) },
-	}, func() []string {
+	}
+	return task, func() []string {
 		mu.Lock()
 		defer mu.Unlock()
 		return lines
