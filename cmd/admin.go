@@ -106,6 +106,9 @@ func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
 // adminRows asks all servers and prints their rows. It fails if one of them
 // does, after the rows of the others.
 func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([]string, error)) error {
+	if err := checkWords(c); err != nil {
+		return err
+	}
 	o, err := e.options(c)
 	if err != nil {
 		return err
@@ -185,6 +188,9 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 	if c.NArg() == 0 {
 		return usageErrorf("admin %s: no function", c.Command.Name)
 	}
+	if err := checkWords(c); err != nil {
+		return err
+	}
 	o, err := e.options(c)
 	if err != nil {
 		return err
@@ -212,6 +218,9 @@ func (e *env) adminMaxQueue() *verb {
 		args := c.Args().Slice()
 		if n := len(args); n != 1 && n != 2 && n != 4 {
 			return usageErrorf("admin maxqueue: %d arguments, want a function and none, one or three numbers", n)
+		}
+		if err := checkWords(c); err != nil {
+			return err
 		}
 		var limits []int
 		for _, arg := range args[1:] {

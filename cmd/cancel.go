@@ -33,6 +33,9 @@ func (e *env) cancel(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return usageErrorf("cancel: no handle")
 	}
+	if err := checkWords(c); err != nil {
+		return err
+	}
 	o, err := e.options(c)
 	if err != nil {
 		return err

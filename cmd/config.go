@@ -80,7 +80,7 @@ func (cfg *config) parse(text string) error {
 		return usageErrorf("%s:%d: %s", cfg.path, parse.Position.Line, parse.Message)
 	}
 	if err != nil {
-		return usageErrorf("%s: %w", cfg.path, err)
+		return usageErrorf("%s: %s", cfg.path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		key := unknown[0]

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -46,6 +47,9 @@ func parseDuration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if ms, numErr := strconv.ParseFloat(s, 64); numErr == nil {
 		d, err = time.Duration(ms*float64(time.Millisecond)), nil
+		if !(ms >= 0 && ms < math.MaxInt64/1e6) {
+			d = -1
+		}
 	}
 	if err != nil || d < 0 {
 		return 0, fmt.Errorf("duration %q: not like 500ms, 10s or 1m", s)

@@ -158,6 +158,8 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, gearman.ErrLost):
 		return exitAgain
+	case errors.Is(err, gearman.ErrUnknownJob):
+		return exitUnknown
 	case errors.Is(err, gearman.ErrUnsupported):
 		return exitUsage
 	case errors.As(err, &srv):

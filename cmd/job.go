@@ -94,7 +94,14 @@ func (e *env) job(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usageErrorf("job: %d arguments, want one handle", c.NArg())
 	}
+	if err := checkWords(c); err != nil {
+		return err
+	}
 	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	w, err := e.newRows(c, jobColumns...)
 	if err != nil {
 		return err
 	}
@@ -105,10 +112,6 @@ func (e *env) job(c *cli.Context) error {
 		}))
 	if err != nil {
 		return fmt.Errorf("job %s: %w", handle, err)
-	}
-	w, err := e.newRows(c, jobColumns...)
-	if err != nil {
-		return err
 	}
 	for _, a := range answers {
 		if a.value == nil {
@@ -165,7 +168,14 @@ func (e *env) jobs(c *cli.Context) error {
 	default:
 		return usageErrorf("state %q: not waiting, delayed or running", string(state))
 	}
+	if err := checkWords(c); err != nil {
+		return err
+	}
 	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	w, err := e.newRows(c, jobColumns...)
 	if err != nil {
 		return err
 	}
@@ -176,10 +186,6 @@ func (e *env) jobs(c *cli.Context) error {
 		}))
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
-	}
-	w, err := e.newRows(c, jobColumns...)
-	if err != nil {
-		return err
 	}
 	for _, a := range answers {
 		for _, r := range a.value {

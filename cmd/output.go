@@ -209,16 +209,24 @@ func (e *env) style(c *cli.Context) (*style, error) {
 	if err != nil {
 		return nil, err
 	}
-	paint := func(a color.Attribute) *color.Color {
-		p := color.New(a)
+	s := &style{}
+	s.set(on)
+	return s, nil
+}
+
+// set turns colour on or off.
+func (s *style) set(on bool) {
+	for _, p := range []struct {
+		colour **color.Color
+		code   color.Attribute
+	}{{&s.bold, color.Bold}, {&s.good, color.FgGreen}, {&s.warn, color.FgYellow}, {&s.bad, color.FgRed}} {
+		*p.colour = color.New(p.code)
 		if on {
-			p.EnableColor()
+			(*p.colour).EnableColor()
 		} else {
-			p.DisableColor()
+			(*p.colour).DisableColor()
 		}
-		return p
 	}
-	return &style{paint(color.Bold), paint(color.FgGreen), paint(color.FgYellow), paint(color.FgRed)}, nil
 }
 
 // coloured decides by --color, else NO_COLOR, TERM and stdout.

@@ -127,7 +127,7 @@ func (p *pinger) once(ctx context.Context, s gearman.Server, seq int) error {
 	defer cancel()
 	rtt, err := p.client.Ping(ctx, s)
 	if err != nil {
-		p.failed[s] = fmt.Errorf("ping %v: %w", s, err)
+		p.failed[s] = err
 		return nil
 	}
 	return p.rows.add(&pingRow{s.String(), seq, float64(rtt.Nanoseconds()) / 1e6})

@@ -135,24 +135,22 @@ func (p *processes) get(ts *testscript.TestScript, name string) *process {
 	return proc
 }
 
-// stop ends everything: gently, then not.
+// stop ends everything: gently, then harder (gm work kills what its children
+// run at the third SIGTERM), then for sure.
 func (p *processes) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
 	for _, proc := range p.named {
 		proc.cmd.Process.Signal(syscall.SIGCONT)
-		proc.cmd.Process.Signal(syscall.SIGTERM)
-	}
-	late := time.NewTimer(2 * time.Second)
-	defer late.Stop()
-	for _, proc := range p.named {
-		select {
-		case <-proc.done:
-			continue
-		case <-late.C:
-			late.Reset(0)
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGKILL} {
+			proc.cmd.Process.Signal(sig)
+			select {
+			case <-proc.done:
+			case <-tick.C:
+			}
 		}
-		proc.cmd.Process.Kill()
 		<-proc.done
 	}
 }

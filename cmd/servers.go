@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -207,6 +208,17 @@ func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
 		e.leftOut[a.server] = a.err != nil
 	}
 	return good, nil
+}
+
+// checkWords refuses arguments that the text commands of servers have no
+// spelling for.
+func checkWords(c *cli.Context) error {
+	for _, arg := range c.Args().Slice() {
+		if arg == "" || strings.ContainsFunc(arg, func(r rune) bool { return r == 0 || unicode.IsSpace(r) }) {
+			return usageErrorf("%s: %q is not one word, and servers can't be asked for it", c.Command.Name, arg)
+		}
+	}
+	return nil
 }
 
 // note prints a line on stderr that is no error of the verb.

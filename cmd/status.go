@@ -47,16 +47,15 @@ func (e *env) status(c *cli.Context) error {
 	if c.Bool("watch") {
 		return e.watchStatus(c, o)
 	}
-	columns := statusColumns(c.Bool("by-server"))
+	w, err := e.newRows(c, statusColumns(c.Bool("by-server"))...)
+	if err != nil {
+		return err
+	}
 	answers, err := e.askStatus(c, o)
 	if err != nil {
 		return err
 	}
 	rows := mergeStatus(answers, c.Bool("by-server"), c.Args().Slice())
-	w, err := e.newRows(c, columns...)
-	if err != nil {
-		return err
-	}
 	for _, r := range rows {
 		if err := w.add(r); err != nil {
 			return err

@@ -81,11 +81,11 @@ func (e *env) workers(c *cli.Context) error {
 	if c.Bool("watch") {
 		return e.watchWorkers(c, o)
 	}
-	rows, err := e.askWorkers(c, o)
+	w, err := e.newRows(c, workerColumns...)
 	if err != nil {
 		return err
 	}
-	w, err := e.newRows(c, workerColumns...)
+	rows, err := e.askWorkers(c, o)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,77 @@
+package cmd
+
+import (
+	"bytes"
+	"testing"
+)
+
+type testRow struct {
+	Name string `json:"name"`
+	N    int    `json:"n"`
+	text string
+}
+
+func (r *testRow) cells(human bool) []string {
+	if human {
+		return []string{r.Name, r.text + "!"}
+	}
+	return []string{r.Name, r.text}
+}
+
+func TestRows(t *testing.T) {
+	rows := []row{
+		&testRow{"a", 1, "1"},
+		&testRow{"tab\there", 22, "22"},
+		&testRow{`App\Jobs\Send 日本`, 333, "\x1b[2J"},
+	}
+	tests := []struct {
+		format rowFormat
+		rows   []row
+		want   string
+	}{
+		{formatTSV, rows, "a\t1\ntab\\there\t22\nApp\\Jobs\\Send 日本\t\x1b[2J\n"},
+		{formatJSONL, rows[:2], "{\"name\":\"a\",\"n\":1}\n{\"name\":\"tab\\there\",\"n\":22}\n"},
+		{formatJSON, rows[:2], "[\n{\"name\":\"a\",\"n\":1},\n{\"name\":\"tab\\there\",\"n\":22}\n]\n"},
+		{formatTable, rows, "" +
+			"NAME                       N\n" +
+			"a                         1!\n" +
+			"tab\\x09here              22!\n" +
+			"App\\Jobs\\Send 日本  \\x1b[2J!\n"},
+		{formatTSV, nil, ""},
+		{formatTable, nil, ""},
+		{formatJSON, nil, "[]\n"},
+		{formatJSONL, nil, ""},
+	}
+	for _, test := range tests {
+		var out bytes.Buffer
+		s := &style{}
+		s.set(false)
+		w := newRowWriter(&out, test.format, s, []column{{"name", false}, {"n", true}})
+		for _, r := range test.rows {
+			if err := w.add(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); got != test.want {
+			t.Errorf("%s:\ngot\n%s\nwant\n%s", test.format, got, test.want)
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	tests := []struct {
+		ms   int64
+		want string
+	}{
+		{0, "0"}, {7, "7ms"}, {1500, "1.5s"}, {59_960, "1m0s"}, {200_000, "3m20s"},
+		{3_600_000, "1h0m"}, {86_400_000 + 3_600_000, "1d1h"}, {90 * 86_400_000, "90d0h"},
+	}
+	for _, test := range tests {
+		if got := age(test.ms); got != test.want {
+			t.Errorf("age(%d) = %s, want %s", test.ms, got, test.want)
+		}
+	}
+}
