@@ -152,7 +152,7 @@ func peerScenarios(t *testing.T, p *peer, w worker) []peerScenario {
 			want: "reverse\tresult\tcba\nupper\tresult\tABC\n" + prefixLines("fail\t", w.fail), anyOrder: true,
 		},
 	}
-	if !p.noEmptyPayload && (w.peer == nil || !w.peer.bareEmpty) {
+	if !p.noEmptyPayload {
 		scenarios = append(scenarios, peerScenario{
 			name: "empty", args: []string{"fg", "reverse", ""}, want: "result\t\n",
 		})

@@ -33,12 +33,11 @@ type peer struct {
 	noEmptyPayload bool // its client refuses to send an empty payload
 	reducers       bool // its client and worker know reducers
 	epoch          bool // its client can delay a job
-	bareEmpty      bool // its worker sends an empty result as the handle alone, which gm serve refuses so far
 	dies           bool // its worker's function die sends WORK_EXCEPTION and then WORK_FAIL
 }
 
 var peers = []*peer{
-	{name: "perl", build: buildPerl, noWorkerUnique: true, bareEmpty: true, dies: true},
+	{name: "perl", build: buildPerl, noWorkerUnique: true, dies: true},
 	{name: "php", build: buildPHP, exceptions: true, noEmptyPayload: true},
 	{name: "node", build: buildNode},
 	{name: "go", build: buildGo, noExceptions: true},

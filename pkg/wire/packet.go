@@ -242,6 +242,11 @@ func (p *Packet) cut(body []byte, n int) (rest []byte, err error) {
 			continue
 		}
 		end := bytes.IndexByte(body, 0)
+		if end < 0 && names[0] == argHandle && names[i+1] == argDatum {
+			// Perl's worker sends an empty result as the handle alone.
+			p.Args[i] = body
+			return nil, nil
+		}
 		if end < 0 {
 			return nil, fmt.Errorf("%w: %v without its %s", ErrMalformed, p.Type, names[i+1])
 		}

@@ -264,7 +264,6 @@ func TestDecodeErrors(t *testing.T) {
 		{"no unique", raw("REQ", 7, "reverse"), wire.ErrMalformed, "malformed packet: SUBMIT_JOB without its unique"},
 		{"no workload", raw("REQ", 7, "reverse\x00key"), wire.ErrMalformed, "malformed packet: SUBMIT_JOB without its workload"},
 		{"empty", raw("REQ", 7, ""), wire.ErrMalformed, "malformed packet: SUBMIT_JOB without its unique"},
-		{"no data", raw("REQ", 13, "H:lap:1"), wire.ErrMalformed, "malformed packet: WORK_COMPLETE without its data"},
 		{"no denominator", raw("REQ", 12, "H:lap:1\x003"), wire.ErrMalformed, "malformed packet: WORK_STATUS without its denominator"},
 		{"no reducer", raw("REQ", 37, "split\x00key"), wire.ErrMalformed, "malformed packet: SUBMIT_REDUCE_JOB without its reducer"},
 		{"NUL in a name", raw("REQ", 1, "rev\x00erse"), wire.ErrMalformed, "malformed packet: CAN_DO with a NUL in its function"},
