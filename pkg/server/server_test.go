@@ -37,6 +37,9 @@ func start(t testing.TB, cfg server.Config) (*server.Server, string) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
+		if st, ok := cfg.Store.(*journal); ok {
+			st.open()
+		}
 		s.Close()
 		if err := <-served; !errors.Is(err, server.ErrClosed) {
 			t.Errorf("Serve returned %v, want ErrClosed", err)
