@@ -8,8 +8,11 @@ import (
 // castagnoli is the CRC that processors compute by themselves.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// recordVersion is the first byte of an encoded record.
-const recordVersion = 1
+// The first byte of an encoded record after its checksum.
+const (
+	recordWhole = 1 // ends with the payload
+	recordHead  = 2 // ends with the payload's size, a uvarint, and CRC, 4 bytes, little-endian
+)
 
 // AppendRecord appends r in the form that engines without columns keep:
 //
@@ -23,7 +26,33 @@ const recordVersion = 1
 // told.
 func AppendRecord(dst []byte, r *Record) []byte {
 	start := len(dst)
-	dst = append(dst, 0, 0, 0, 0, recordVersion)
+	dst = appendFields(dst, recordWhole, r)
+	return seal(append(dst, r.Payload...), start)
+}
+
+// Body says which payload belongs to a record that is kept without it.
+type Body struct {
+	Size int
+	Sum  uint32 // CRC-32C
+}
+
+// BodyOf returns what belongs to payload.
+func BodyOf(payload []byte) Body {
+	return Body{Size: len(payload), Sum: crc32.Checksum(payload, castagnoli)}
+}
+
+// AppendHead appends r in the form of AppendRecord, with b, which is its
+// payload's, in the payload's place.
+func AppendHead(dst []byte, r *Record, b Body) []byte {
+	start := len(dst)
+	dst = appendFields(dst, recordHead, r)
+	dst = binary.AppendUvarint(dst, uint64(b.Size))
+	return seal(binary.LittleEndian.AppendUint32(dst, b.Sum), start)
+}
+
+// appendFields appends room for the CRC, the version and all but the payload.
+func appendFields(dst []byte, version byte, r *Record) []byte {
+	dst = append(dst, 0, 0, 0, 0, version)
 	dst = binary.AppendUvarint(dst, r.Seq)
 	dst = binary.AppendUvarint(dst, uint64(r.RunAt))
 	dst = binary.AppendUvarint(dst, uint64(r.Accepted))
@@ -32,25 +61,41 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	for _, s := range [...]string{r.Function, r.Unique, r.Reducer} {
 		dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 	}
-	dst = append(dst, r.Payload...)
-	binary.LittleEndian.PutUint32(dst[start:], crc32.Checksum(dst[start+4:], castagnoli))
 	return dst
+}
+
+// seal fills in the CRC of what begins at start.
+func seal(b []byte, start int) []byte {
+	binary.LittleEndian.PutUint32(b[start:], crc32.Checksum(b[start+4:], castagnoli))
+	return b
 }
 
 // DecodeRecord decodes what AppendRecord has appended. The payload points into
 // b. Every fault is a *CorruptError with an empty Where.
 func DecodeRecord(b []byte) (*Record, error) {
+	r, body, err := DecodeHead(b)
+	if err == nil && body != nil {
+		return nil, &CorruptError{Why: "without its payload"}
+	}
+	return r, err
+}
+
+// DecodeHead decodes what AppendRecord or AppendHead has appended. Of the
+// former, the payload points into b and body is nil; of the latter, the
+// payload is nil. Every fault is a *CorruptError with an empty Where.
+func DecodeHead(b []byte) (r *Record, body *Body, err error) {
 	if len(b) < 5 {
-		return nil, &CorruptError{Why: "shorter than a record"}
+		return nil, nil, &CorruptError{Why: "shorter than a record"}
 	}
 	if crc32.Checksum(b[4:], castagnoli) != binary.LittleEndian.Uint32(b) {
-		return nil, &CorruptError{Why: "checksum does not match"}
+		return nil, nil, &CorruptError{Why: "checksum does not match"}
 	}
-	if b[4] != recordVersion {
-		return nil, &CorruptError{Why: "unknown version"}
+	version := b[4]
+	if version != recordWhole && version != recordHead {
+		return nil, nil, &CorruptError{Why: "unknown version"}
 	}
 	d := decoder{b: b[5:]}
-	r := &Record{
+	r = &Record{
 		Seq:      d.number(),
 		RunAt:    int64(d.number()),
 		Accepted: int64(d.number()),
@@ -60,11 +105,20 @@ func DecodeRecord(b []byte) (*Record, error) {
 		Unique:   d.text(),
 		Reducer:  d.text(),
 	}
-	if d.bad {
-		return nil, &CorruptError{Why: "fields do not fit"}
+	if version == recordWhole {
+		r.Payload = d.b
+	} else {
+		body = &Body{Size: int(d.number())}
+		if len(d.b) == 4 {
+			body.Sum = binary.LittleEndian.Uint32(d.b)
+		} else {
+			d.bad = true
+		}
 	}
-	r.Payload = d.b
-	return r, nil
+	if d.bad {
+		return nil, nil, &CorruptError{Why: "fields do not fit"}
+	}
+	return r, body, nil
 }
 
 // decoder takes fields off b. Once one does not fit, all that follow are zero.

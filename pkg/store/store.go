@@ -107,6 +107,9 @@ type Caps struct {
 	// Durable: what was committed survives the end of the server's process
 	// and of the store's.
 	Durable bool
+	// Synced: it survives a crash of the machine too, by what the store does
+	// or, of a server elsewhere, is set up to do.
+	Synced bool
 	// Atomic: a batch is kept whole or not at all. Without it, the Adds of a
 	// batch that failed may have been kept one by one.
 	Atomic bool

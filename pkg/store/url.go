@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -33,7 +34,7 @@ func ParseURL(s string) (*URL, error) {
 	if strings.HasPrefix(rest, "//") {
 		n, err := url.Parse(s)
 		if err != nil {
-			return nil, fmt.Errorf("store: %w", err)
+			return nil, fmt.Errorf("store %s://...: %w", u.Scheme, errors.Unwrap(err)) // not with the password
 		}
 		u.Net, u.Query = n, n.Query()
 		return u, nil
