@@ -176,11 +176,13 @@ func exitCode(err error) int {
 
 // serverErrorCode returns the exit code of an ERROR packet.
 func serverErrorCode(err *gearman.ServerError) int {
-	switch {
-	case err.QueueFull():
+	switch err.Code {
+	case wire.CodeQueueError, wire.CodeShutdown:
 		return exitAgain
-	case err.Code == wire.CodeJobNotFound:
+	case wire.CodeJobNotFound:
 		return exitUnknown
+	case wire.CodeDataTooLarge, wire.CodeTooLarge, wire.CodeInvalidArgument, wire.CodeInvalidFunction:
+		return exitRefused
 	}
 	return exitProtocol
 }

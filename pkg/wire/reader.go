@@ -8,6 +8,7 @@ import (
 
 const (
 	minBuffer  = 4 << 10  // what a Reader starts with
+	growFaster = 1 << 20  // from here on the outgrown buffers would be most of the memory
 	keepBuffer = 64 << 10 // what it keeps of a larger one once that is empty
 
 	maxEmptyReads = 100 // reads of nothing, without an error, in a row
@@ -60,8 +61,8 @@ func (r *Reader) Fill() error {
 }
 
 // makeRoom sees to it that buf has room after w. Only a buffer that the source
-// has filled grows: to twice its size, and past keepBuffer to no more than the
-// packet that it begins with needs.
+// has filled grows: to twice its size, from growFaster on to four times, and
+// past keepBuffer to no more than the packet that it begins with needs.
 func (r *Reader) makeRoom() {
 	have, size := r.buf[r.r:r.w], len(r.buf)
 	full := r.w == size
@@ -87,10 +88,14 @@ func (r *Reader) makeRoom() {
 // packet that was begun fits in it once it is moved to the front.
 func (r *Reader) grown() int {
 	size := len(r.buf)
-	if whole := r.need(); whole > r.Buffered() {
-		return max(size, min(2*size, whole))
+	larger := 2 * size
+	if size >= growFaster {
+		larger = 4 * size
 	}
-	return 2 * size
+	if whole := r.need(); whole > r.Buffered() {
+		return max(size, min(larger, whole))
+	}
+	return larger
 }
 
 // need returns the length of the packet that the buffered bytes begin, 0 if
