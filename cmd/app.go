@@ -129,7 +129,6 @@ func (v *verb) finish(e *env) {
 	for _, sub := range v.verbs {
 		sub.Flags = append(sub.Flags, e.commonFlags()...)
 		sub.finish(e)
-		v.Subcommands = append(v.Subcommands, sub.Command)
 	}
 }
 
@@ -168,7 +167,7 @@ func (e *env) dispatch(ctx context.Context, args []string) error {
 		Name:           e.root.Name,
 		HideHelp:       true,
 		HideVersion:    true,
-		Commands:       e.root.Subcommands,
+		Commands:       call.commands(),
 		Reader:         e.stdin,
 		Writer:         e.stdout,
 		ErrWriter:      e.stderr,

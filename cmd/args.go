@@ -22,6 +22,17 @@ type call struct {
 
 func (c *call) verb() *verb { return c.path[len(c.path)-1] }
 
+// commands returns the command table for urfave/cli: only the call's own
+// verb and those above it, because to set up all of them takes a millisecond.
+func (c *call) commands() []*cli.Command {
+	var commands []*cli.Command
+	for _, v := range slices.Backward(c.path[1:]) {
+		v.Subcommands = commands
+		commands = []*cli.Command{v.Command}
+	}
+	return commands
+}
+
 // argv returns the command line for urfave/cli.
 func (c *call) argv() []string {
 	var argv []string

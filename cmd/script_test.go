@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 			p := &processes{named: map[string]*process{}}
 			env.Values[processesKey{}] = p
 			env.Defer(p.stop)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each gm of a race build lasts a second longer
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
