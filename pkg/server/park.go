@@ -61,7 +61,6 @@ func (p *parkedReplies) take() parked {
 		if p.list = p.list[:0]; cap(p.list) > keepParked {
 			p.list = nil
 		}
-		p.wake()
 	}
 	return one
 }
@@ -110,6 +109,9 @@ func (c *conn) answerParked(err error) {
 	}
 	if len(p.bytes) > 0 {
 		c.oweBytes(p.bytes)
+	}
+	if !c.parked.waiting() {
+		c.parked.wake() // not before the last answer is in the outbox
 	}
 }
 
