@@ -158,8 +158,14 @@ func FuzzParseArgs(f *testing.F) {
 func TestNearest(t *testing.T) {
 	names := []string{"submit", "status", "serve", "work", "workers", "-s"}
 	tests := []struct{ word, want string }{
-		{"sumbit", "submit"}, {"stauts", "status"}, {"wrok", "work"}, {"worker", "workers"},
-		{"server", "serve"}, {"completely", ""}, {"", ""}, {"x", ""},
+		{"sumbit", "submit"},
+		{"stauts", "status"},
+		{"wrok", "work"},
+		{"worker", "workers"},
+		{"server", "serve"},
+		{"completely", ""},
+		{"", ""},
+		{"x", ""},
 	}
 	for _, test := range tests {
 		if got := nearest(test.word, names); got != test.want {

@@ -37,9 +37,20 @@ func TestParseDuration(t *testing.T) {
 		text string
 		want time.Duration // -1 is an error
 	}{
-		{"0", 0}, {"250", 250 * time.Millisecond}, {"1.5", 1500 * time.Microsecond},
-		{"500ms", 500 * time.Millisecond}, {"10s", 10 * time.Second}, {"1m30s", 90 * time.Second},
-		{"", -1}, {"-1", -1}, {"-1s", -1}, {"ten", -1}, {"10 s", -1}, {"NaN", -1}, {"1e300", -1}, {"Inf", -1},
+		{"0", 0},
+		{"250", 250 * time.Millisecond},
+		{"1.5", 1500 * time.Microsecond},
+		{"500ms", 500 * time.Millisecond},
+		{"10s", 10 * time.Second},
+		{"1m30s", 90 * time.Second},
+		{"", -1},
+		{"-1", -1},
+		{"-1s", -1},
+		{"ten", -1},
+		{"10 s", -1},
+		{"NaN", -1},
+		{"1e300", -1},
+		{"Inf", -1},
 	}
 	for _, test := range tests {
 		got, err := parseDuration(test.text)

@@ -67,8 +67,17 @@ type jobRow struct {
 }
 
 var jobColumns = []column{
-	{"server", false}, {"handle", false}, {"function", false}, {"state", false}, {"priority", false}, {"age", true},
-	{"attempts", true}, {"size", true}, {"progress", true}, {"unique", false}, {"worker", false},
+	{"server", false},
+	{"handle", false},
+	{"function", false},
+	{"state", false},
+	{"priority", false},
+	{"age", true},
+	{"attempts", true},
+	{"size", true},
+	{"progress", true},
+	{"unique", false},
+	{"worker", false},
 }
 
 func (r *jobRow) cells(human bool) []string {

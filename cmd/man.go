@@ -20,7 +20,7 @@ func manVerb(e *env) *verb {
 			ArgsUsage:   "[VERB]",
 			Description: `Prints the manual page of gm, or of one of its verbs, in roff. With --dir it writes the pages of all of them instead: gm.1 and gm-VERB.1.`,
 			Flags: []cli.Flag{
-				&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "write all pages to the directory `DIR`, which must be there"},
+				&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "write all pages to the directory `DIR`, which is made if need be"},
 			},
 			Action: func(c *cli.Context) error { return e.man(c) },
 		},
@@ -56,6 +56,9 @@ func (e *env) man(c *cli.Context) error {
 }
 
 func (e *env) writeManPages(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return exitWith(exitIO, err)
+	}
 	paths := [][]*verb{{e.root}}
 	for _, v := range e.root.verbs {
 		if !v.Hidden {

@@ -51,8 +51,10 @@ const (
 // rowFlags are the flags of verbs that print rows.
 func (e *env) rowFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Category: catOutput,
-			Usage: "`FORMAT` of the rows: table, tsv, json or jsonl; else table on a terminal, tsv elsewhere"},
+		&cli.StringFlag{
+			Name: "output", Aliases: []string{"o"}, Category: catOutput,
+			Usage: "`FORMAT` of the rows: table, tsv, json or jsonl; else table on a terminal, tsv elsewhere",
+		},
 	}
 }
 

@@ -25,8 +25,10 @@ func pingVerb(e *env) *verb {
 Columns of tsv: server, number of the ping, round trip in ms.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Value: 1, Usage: "ping each server `N` times"},
-				durationFlag(time.Second, cli.GenericFlag{Name: "interval", Aliases: []string{"i"},
-					Usage: "time from one ping to the next: a `DURATION`"}),
+				durationFlag(time.Second, cli.GenericFlag{
+					Name: "interval", Aliases: []string{"i"},
+					Usage: "time from one ping to the next: a `DURATION`",
+				}),
 			}, e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.ping(c) },
 		},

@@ -40,42 +40,70 @@ SIGTERM, SIGINT and SIGHUP stop it gracefully: no new connections, no new jobs, 
 
 The port also takes the text admin protocol; with nc, help lists its commands.`,
 			Flags: []cli.Flag{
-				&cli.StringSliceFlag{Name: "listen", Aliases: []string{"l"}, Category: catListen,
-					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path; repeatable, or divided by commas (default: localhost)"},
-				&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catListen,
-					Usage: "`PORT` of addresses without one; 0 takes a free one"},
-				&cli.BoolFlag{Name: "print-port", Category: catListen,
-					Usage: "print the port on stdout once it listens"},
+				&cli.StringSliceFlag{
+					Name: "listen", Aliases: []string{"l"}, Category: catListen,
+					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path; repeatable, or divided by commas (default: localhost)",
+				},
+				&cli.IntFlag{
+					Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catListen,
+					Usage: "`PORT` of addresses without one; 0 takes a free one",
+				},
+				&cli.BoolFlag{
+					Name: "print-port", Category: catListen,
+					Usage: "print the port on stdout once it listens",
+				},
 				&cli.StringFlag{Name: "pid-file", Category: catListen, Usage: "write the process id to `FILE` once it listens"},
-				durationFlag(server.DefaultKeepAlive, cli.GenericFlag{Name: "keepalive", Category: catListen,
-					Usage: "ask a silent TCP peer after `TIME` whether it is still there; 0 never"}),
-				durationFlag(server.DefaultUserTimeout, cli.GenericFlag{Name: "user-timeout", Category: catListen,
-					Usage: "give a TCP peer up that acknowledges nothing for `TIME` (Linux); 0 leaves it to the system"}),
+				durationFlag(server.DefaultKeepAlive, cli.GenericFlag{
+					Name: "keepalive", Category: catListen,
+					Usage: "ask a silent TCP peer after `TIME` whether it is still there; 0 never",
+				}),
+				durationFlag(server.DefaultUserTimeout, cli.GenericFlag{
+					Name: "user-timeout", Category: catListen,
+					Usage: "give a TCP peer up that acknowledges nothing for `TIME` (Linux); 0 leaves it to the system",
+				}),
 
-				&cli.IntFlag{Name: "job-retries", Value: server.DefaultJobRetries, Category: catQueue,
-					Usage: "a job that loses its worker goes back at most `N` times, then it fails; 0 never, -1 for ever"},
-				&cli.BoolFlag{Name: "round-robin", Category: catQueue,
-					Usage: "take a worker's functions in turn instead of in the order in which it named them"},
-				&cli.IntFlag{Name: "worker-wakeup", Value: server.DefaultWakeups, Category: catQueue,
-					Usage: "wake `N` sleeping workers for a job; 0 wakes all of them"},
+				&cli.IntFlag{
+					Name: "job-retries", Value: server.DefaultJobRetries, Category: catQueue,
+					Usage: "a job that loses its worker goes back at most `N` times, then it fails; 0 never, -1 for ever",
+				},
+				&cli.BoolFlag{
+					Name: "round-robin", Category: catQueue,
+					Usage: "take a worker's functions in turn instead of in the order in which it named them",
+				},
+				&cli.IntFlag{
+					Name: "worker-wakeup", Value: server.DefaultWakeups, Category: catQueue,
+					Usage: "wake `N` sleeping workers for a job; 0 wakes all of them",
+				},
 				&cli.StringFlag{Name: "host", Category: catQueue, Usage: "`NAME` in job handles (default: the host's name)"},
-				durationFlag(server.DefaultDrainTimeout, cli.GenericFlag{Name: "drain-timeout", Category: catQueue,
-					Usage: "let running jobs end for at most `TIME` when stopping"}),
-				&cli.StringSliceFlag{Name: "work", Category: catQueue,
-					Usage: "also be a worker: run `FUNCTION=COMMAND` by the shell for each job; repeatable"},
+				durationFlag(server.DefaultDrainTimeout, cli.GenericFlag{
+					Name: "drain-timeout", Category: catQueue,
+					Usage: "let running jobs end for at most `TIME` when stopping",
+				}),
+				&cli.StringSliceFlag{
+					Name: "work", Category: catQueue,
+					Usage: "also be a worker: run `FUNCTION=COMMAND` by the shell for each job; repeatable",
+				},
 				&cli.IntFlag{Name: "work-jobs", Value: 2, Category: catQueue, Usage: "run `N` jobs of a --work at a time"},
 
-				sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{Name: "max-payload", Category: catLimits,
-					Usage: "refuse payloads of more than `SIZE`"}),
-				sizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{Name: "max-outbox", Category: catLimits,
-					Usage: "drop a peer that leaves more than `SIZE` unread; at least twice --max-payload"}),
+				sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
+					Name: "max-payload", Category: catLimits,
+					Usage: "refuse payloads of more than `SIZE`",
+				}),
+				sizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{
+					Name: "max-outbox", Category: catLimits,
+					Usage: "drop a peer that leaves more than `SIZE` unread; at least twice --max-payload",
+				}),
 
-				&cli.StringFlag{Name: "log-level", Value: "info", Category: catLog,
-					Usage: "log `LEVEL` and above: debug (every job), info, warn, error"},
+				&cli.StringFlag{
+					Name: "log-level", Value: "info", Category: catLog,
+					Usage: "log `LEVEL` and above: debug (every job), info, warn, error",
+				},
 				&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Category: catLog, Usage: "as --log-level debug"},
 				&cli.StringFlag{Name: "log-format", Value: "text", Category: catLog, Usage: "`FORMAT` is text or json"},
-				&cli.StringFlag{Name: "trace", Category: catLog,
-					Usage: "write every packet, readable, to `FILE`; - is stderr"},
+				&cli.StringFlag{
+					Name: "trace", Category: catLog,
+					Usage: "write every packet, readable, to `FILE`; - is stderr",
+				},
 			},
 			Action: func(c *cli.Context) error { return e.serve(c) },
 		},

@@ -19,14 +19,22 @@ import (
 // connFlags are the flags of verbs that talk to servers; options reads them.
 func (e *env) connFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "server", Aliases: []string{"s"}, Category: catServers,
-			Usage: "`HOST[:PORT]` of a server, [::1]:4730 or unix:/path; repeatable, or divided by commas. Else GEARMAN_SERVERS, GEARMAN_SERVER, the configuration, localhost"},
-		&cli.IntFlag{Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catServers,
-			Usage: "`PORT` of servers named without one"},
-		&cli.StringFlag{Name: "context", Category: catServers,
-			Usage: "`NAME` of the configuration's context to use; else GM_CONTEXT"},
-		&cli.StringFlag{Name: "trace", Category: catServers,
-			Usage: "write every packet, readable, to `FILE`; - is stderr"},
+		&cli.StringSliceFlag{
+			Name: "server", Aliases: []string{"s"}, Category: catServers,
+			Usage: "`HOST[:PORT]` of a server, [::1]:4730 or unix:/path; repeatable, or divided by commas. Else GEARMAN_SERVERS, GEARMAN_SERVER, the configuration, localhost",
+		},
+		&cli.IntFlag{
+			Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catServers,
+			Usage: "`PORT` of servers named without one",
+		},
+		&cli.StringFlag{
+			Name: "context", Category: catServers,
+			Usage: "`NAME` of the configuration's context to use; else GM_CONTEXT",
+		},
+		&cli.StringFlag{
+			Name: "trace", Category: catServers,
+			Usage: "write every packet, readable, to `FILE`; - is stderr",
+		},
 	}
 }
 

@@ -49,8 +49,13 @@ const (
 // statusColumns are the headings of a statusRow's cells.
 func statusColumns(byServer bool) []column {
 	columns := []column{
-		{"function", false}, {"waiting", true}, {"running", true}, {"workers", true},
-		{"delayed", true}, {"oldest", true}, {"state", false},
+		{"function", false},
+		{"waiting", true},
+		{"running", true},
+		{"workers", true},
+		{"delayed", true},
+		{"oldest", true},
+		{"state", false},
 	}
 	if byServer {
 		columns = slices.Insert(columns, 0, column{"server", false})

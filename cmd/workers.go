@@ -55,8 +55,13 @@ type workerRow struct {
 }
 
 var workerColumns = []column{
-	{"server", false}, {"address", false}, {"id", false}, {"functions", false},
-	{"state", false}, {"jobs", false}, {"age", true},
+	{"server", false},
+	{"address", false},
+	{"id", false},
+	{"functions", false},
+	{"state", false},
+	{"jobs", false},
+	{"age", true},
 }
 
 func (r *workerRow) cells(human bool) []string {

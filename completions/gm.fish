@@ -385,7 +385,7 @@ complete -c gm -n '__gm_at completion' -l color -d 'colour on a terminal: WHEN i
 complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at man' -a 'submit work tell serve status workers jobs job cancel admin ping completion man version'
-complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages to the directory DIR, which must be there' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages to the directory DIR, which is made if need be' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at man' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'
 

@@ -434,7 +434,7 @@ $script:GmVerbs = @{
         Args = @('choices', 'submit', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'cancel', 'admin', 'ping', 'completion', 'man', 'version')
         Subs = @()
         Flags = @(
-            @{ Names = @('-d', '--dir'); Text = 'write all pages to the directory DIR, which must be there'; Value = @('dirs') },
+            @{ Names = @('-d', '--dir'); Text = 'write all pages to the directory DIR, which is made if need be'; Value = @('dirs') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }

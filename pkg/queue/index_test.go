@@ -216,11 +216,26 @@ func TestNames(t *testing.T) {
 		value interface{ String() string }
 		want  string
 	}{
-		{High, "high"}, {Normal, "normal"}, {Low, "low"}, {Priority(9), "priority 9"},
-		{Held, "held"}, {Delayed, "delayed"}, {Waiting, "waiting"}, {Running, "running"}, {Ended, "ended"}, {State(9), "state 9"},
-		{Completed, "completed"}, {Failed, "failed"}, {Cancelled, "cancelled"}, {Exhausted, "retries exhausted"},
-		{Abandoned, "abandoned"}, {Purged, "purged"}, {WorkerLost, "worker lost"}, {TimedOut, "timed out"},
-		{GivenBack, "given back"}, {Reason(99), "reason 99"},
+		{High, "high"},
+		{Normal, "normal"},
+		{Low, "low"},
+		{Priority(9), "priority 9"},
+		{Held, "held"},
+		{Delayed, "delayed"},
+		{Waiting, "waiting"},
+		{Running, "running"},
+		{Ended, "ended"},
+		{State(9), "state 9"},
+		{Completed, "completed"},
+		{Failed, "failed"},
+		{Cancelled, "cancelled"},
+		{Exhausted, "retries exhausted"},
+		{Abandoned, "abandoned"},
+		{Purged, "purged"},
+		{WorkerLost, "worker lost"},
+		{TimedOut, "timed out"},
+		{GivenBack, "given back"},
+		{Reason(99), "reason 99"},
 	} {
 		if got := c.value.String(); got != c.want {
 			t.Errorf("String is %q, want %q", got, c.want)

@@ -45,22 +45,36 @@ func TestOutcome(t *testing.T) {
 		{name: "terminated", cmd: sh("kill -15 $$"), code: 143, signal: 15, err: "killed by signal 15 (terminated)"},
 		{name: "shell", cmd: &Command{Args: []string{"exit", "$((2+2))"}, Shell: true}, code: 4, exit: 4, err: "exit status 4"},
 		{name: "no shell unasked", cmd: &Command{Args: []string{"test", "$((1))", "=", "1"}}, code: 1, exit: 1, err: "exit status 1"},
-		{name: "not found", cmd: &Command{Args: []string{"no-such-program"}}, code: 127, kind: ErrNotFound,
-			err: "start no-such-program: executable file not found in $PATH"},
-		{name: "no such file", cmd: &Command{Args: []string{"/no/such/program"}}, code: 127, kind: ErrNotFound,
-			err: "start /no/such/program: no such file or directory"},
-		{name: "no interpreter", cmd: &Command{Args: []string{noInterpreter}}, code: 127, kind: ErrNotFound,
-			err: "start " + noInterpreter + ": no such file or directory"},
+		{
+			name: "not found", cmd: &Command{Args: []string{"no-such-program"}}, code: 127, kind: ErrNotFound,
+			err: "start no-such-program: executable file not found in $PATH",
+		},
+		{
+			name: "no such file", cmd: &Command{Args: []string{"/no/such/program"}}, code: 127, kind: ErrNotFound,
+			err: "start /no/such/program: no such file or directory",
+		},
+		{
+			name: "no interpreter", cmd: &Command{Args: []string{noInterpreter}}, code: 127, kind: ErrNotFound,
+			err: "start " + noInterpreter + ": no such file or directory",
+		},
 		{name: "empty", cmd: &Command{}, code: 127, kind: ErrNotFound, err: "start command: empty command"},
-		{name: "not executable", cmd: &Command{Args: []string{plain}}, code: 126, kind: ErrNotExecutable,
-			err: "start " + plain + ": permission denied"},
-		{name: "not executable in PATH", cmd: &Command{Args: []string{"plain"}}, code: 126, kind: ErrNotExecutable,
-			err: "start plain: permission denied"},
-		{name: "directory", cmd: &Command{Args: []string{dir}}, code: 126, kind: ErrNotExecutable,
-			err: "start " + dir + ": is a directory"},
+		{
+			name: "not executable", cmd: &Command{Args: []string{plain}}, code: 126, kind: ErrNotExecutable,
+			err: "start " + plain + ": permission denied",
+		},
+		{
+			name: "not executable in PATH", cmd: &Command{Args: []string{"plain"}}, code: 126, kind: ErrNotExecutable,
+			err: "start plain: permission denied",
+		},
+		{
+			name: "directory", cmd: &Command{Args: []string{dir}}, code: 126, kind: ErrNotExecutable,
+			err: "start " + dir + ": is a directory",
+		},
 		{name: "relative to Dir", cmd: &Command{Args: []string{"./script"}, Dir: dir}, code: 9, exit: 9, err: "exit status 9"},
-		{name: "no Dir", cmd: &Command{Args: []string{"true"}, Dir: dir + "/no"}, code: 126,
-			err: "start true: stat " + dir + "/no: no such file or directory"},
+		{
+			name: "no Dir", cmd: &Command{Args: []string{"true"}, Dir: dir + "/no"}, code: 126,
+			err: "start true: stat " + dir + "/no: no such file or directory",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
