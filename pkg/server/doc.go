@@ -25,7 +25,18 @@
 // JOB_CREATED. The committer takes whatever has gathered while it was busy, so
 // batches grow with the load. What a connection is owed after a submission
 // that waits for its batch is parked behind it, so that replies keep the order
-// of the requests. Without a store the step is empty and nothing is held.
+// of the requests; a connection for which too much is parked is not read until
+// it is answered. Without a store the step is empty and nothing is held.
+//
+// A batch that fails is refused as a whole: its submissions are answered with
+// ERROR and its jobs were never there. Ends of jobs are kept and tried again.
+//
+// # The end
+//
+// Shutdown closes the listeners and refuses submissions until the jobs have
+// ended that can. Close keeps packets from the queue, commits what has
+// gathered, writes what is owed, closes the connections, and then the store.
+// The end of the server is no worker's loss: jobs that ran keep their attempts.
 //
 // # Goroutines
 //
@@ -35,6 +46,9 @@
 //	                     ServeConn's caller  or the server is closed
 //	outbox drain         flush               its outbox is empty or its connection closed
 //	committer            New                 Close, after its last batch
+//	hang-up              Close, one a        its connection has been written to,
+//	                     connection          or 5 s have passed
 //	timer                the queue's next    it has run once; Close stops it
 //	                     deadline
+//	OnShutdown's func    admin command       its owner says so
 package server

@@ -13,7 +13,7 @@ import (
 	"gm/pkg/wire"
 )
 
-// hostile peers do something and then stay, or are dropped.
+// hostiles send something and then stay, or are dropped.
 var hostiles = []struct {
 	name string
 	send string
@@ -218,6 +218,7 @@ func TestManyConnectionsLeakNothing(t *testing.T) {
 	}
 	s, addr := start(t, server.Config{})
 	c := dial(t, addr)
+	c.sync()
 	goroutines := runtime.NumGoroutine()
 	before := heap()
 	for i := range rounds {

@@ -1,0 +1,122 @@
+package server_test
+
+import (
+	"net"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gm/pkg/server"
+	"gm/pkg/wire"
+)
+
+// startPiped runs a server inside a synctest bubble, where time passes only
+// while everything waits.
+func startPiped(t *testing.T, cfg server.Config) (*server.Server, func() *peer) {
+	t.Helper()
+	cfg.Host = "test"
+	s, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, func() *peer {
+		mine, its := net.Pipe()
+		go s.ServeConn(its) //nolint:errcheck // seen by the peer
+		p := newPeer(t, mine)
+		p.SetDeadline(time.Time{}) //nolint:errcheck // fails only on a closed connection
+		return p
+	}
+}
+
+func TestEpochToTheMillisecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{})
+		w, c := dial(), dial()
+		due := time.Now().Add(3 * time.Hour).Truncate(time.Second)
+		h := c.submit(wire.SubmitJobEpoch, "f", "", strconv.FormatInt(due.Unix(), 10), "")
+		w.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+		w.want(`NOOP`)
+		if late := time.Since(due); late < 0 || late > time.Millisecond {
+			t.Errorf("came %v late", late)
+		}
+		if w.grab() != h {
+			t.Error("another job came")
+		}
+	})
+}
+
+func TestWakeAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{})
+		first, second, c := dial(), dial(), dial()
+		first.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+		first.sync()
+		second.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+		second.sync()
+		began := time.Now()
+		c.submit(wire.SubmitJobBG, "f", "", "")
+		first.want(`NOOP`)
+		second.want(`NOOP`)
+		if took := time.Since(began); took != server.DefaultWakeAfter {
+			t.Errorf("the next was woken after %v, want %v", took, server.DefaultWakeAfter)
+		}
+	})
+}
+
+func TestTimeLimitToTheMillisecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{})
+		slow, next, c := dial(), dial(), dial()
+		slow.send(req(wire.CanDoTimeout, "f", "90000"))
+		slow.sync()
+		h := c.submit(wire.SubmitJob, "f", "", "")
+		began := time.Now()
+		slow.grab()
+		next.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+		next.want(`NOOP`)
+		if took := time.Since(began); took != 90*time.Second {
+			t.Errorf("the job came back after %v, want 90s", took)
+		}
+		if next.grab() != h {
+			t.Error("another job came")
+		}
+	})
+}
+
+// A store that hangs is given up after a while, not waited for for ever.
+func TestCloseGivesUpAStoreThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := gated()
+		s, dial := startPiped(t, server.Config{Store: st})
+		c := dial()
+		c.send(req(wire.SubmitJobBG, "f", "", ""))
+		<-st.entered
+		began := time.Now()
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close() }()
+		c.wantError(wire.CodeQueueError)
+		c.wantEnd()
+		if err := <-closed; err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
+// A client that does not read holds the server's end up for a few seconds.
+func TestCloseGivesUpAPeerThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, dial := startPiped(t, server.Config{})
+		dial().send(req(wire.EchoReq, "x"))
+		synctest.Wait()
+		began := time.Now()
+		s.Close()
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
