@@ -15,11 +15,15 @@ type Function struct {
 	next, prev *Function
 
 	waiting [priorities]jobList
+	behind  [priorities]jobList // waiting for the end of the loading
 	delayed jobList
 	running int
 	total   int // in whatever state, held ones too
+	spilled int // of the waiting ones, those behind too
 	limits  [priorities]int
 	paused  bool
+	policy  *Policy
+	dead    deadList
 
 	workers int      // peers that can do it
 	classes []member // their classes
@@ -42,6 +46,13 @@ func (f *Function) Paused() bool { return f.paused }
 
 // Limits returns the limits for high, normal and low submissions, 0 for none.
 func (f *Function) Limits() [3]int { return f.limits }
+
+// Policy returns what becomes of its jobs that fail, nil if they end. Read it,
+// do not write it.
+func (f *Function) Policy() *Policy { return f.policy }
+
+// NumDead returns how many dead jobs it has.
+func (f *Function) NumDead() int { return f.dead.n }
 
 // Workers returns how many peers can do it.
 func (f *Function) Workers() int { return f.workers }
@@ -101,14 +112,14 @@ func (q *Queue) functionOrNew(name []byte) *Function {
 // Create makes the function known, if it is not.
 func (q *Queue) Create(function []byte) { q.functionOrNew(function) }
 
-// Drop forgets a function that has neither workers nor jobs. It returns an
-// ErrNoFunction or ErrInUse with the name.
+// Drop forgets a function that has neither workers nor jobs, dead ones
+// included. It returns an ErrNoFunction or ErrInUse with the name.
 func (q *Queue) Drop(function []byte) error {
 	f, err := q.function(function)
 	if err != nil {
 		return err
 	}
-	if f.workers > 0 || f.total > 0 {
+	if f.workers > 0 || f.total > 0 || f.dead.n > 0 {
 		return fmt.Errorf("%w: %q", ErrInUse, function)
 	}
 	x := &q.functions
@@ -121,6 +132,9 @@ func (q *Queue) Drop(function []byte) error {
 		x.last = f.prev
 	} else {
 		f.next.prev = f.prev
+	}
+	if q.memory.next == f {
+		q.memory.next = f.next
 	}
 	f.next, f.prev = nil, nil
 	delete(x.byName, f.name)
@@ -165,11 +179,16 @@ func (q *Queue) Purge(now int64, function []byte) (int, error) {
 		return 0, err
 	}
 	n := 0
-	for _, l := range []*jobList{&f.waiting[High], &f.waiting[Normal], &f.waiting[Low], &f.delayed} {
+	purge := func(l *jobList) {
 		for l.head != nil {
 			q.end(l.head, Purged)
 			n++
 		}
 	}
+	for p := range priorities {
+		purge(&f.waiting[p])
+		purge(&f.behind[p])
+	}
+	purge(&f.delayed)
 	return n, nil
 }

@@ -16,6 +16,7 @@ type jobIndex struct {
 	n           int
 	pages       map[uint64]*page
 	first, last *page
+	near        *page // the last one that was put before others, or nil
 	spare       *page // the last one that became empty, or nil
 }
 
@@ -39,8 +40,8 @@ func (x *jobIndex) get(seq uint64) *Job {
 	return p.jobs[seq%pageSize]
 }
 
-// put adds a job whose number is not taken. It takes one step, unless the
-// number is far below others that came before.
+// put adds a job whose number is not taken. It takes one step for a number near
+// the largest or near the last that was not; to others it walks from there.
 func (x *jobIndex) put(j *Job) {
 	p := x.page(j.seq / pageSize)
 	p.jobs[j.seq%pageSize] = j
@@ -60,10 +61,7 @@ func (x *jobIndex) page(number uint64) *page {
 		p = new(page)
 	}
 	x.spare = nil
-	p.number, p.prev = number, x.last
-	for p.prev != nil && p.prev.number > number {
-		p.prev = p.prev.prev
-	}
+	p.number, p.prev = number, x.pageBefore(number)
 	if p.prev == nil {
 		p.next, x.first = x.first, p
 	} else {
@@ -73,8 +71,27 @@ func (x *jobIndex) page(number uint64) *page {
 		x.last = p
 	} else {
 		p.next.prev = p
+		x.near = p
 	}
 	x.pages[number] = p
+	return p
+}
+
+// pageBefore returns the last page of a number below number, or nil.
+func (x *jobIndex) pageBefore(number uint64) *page {
+	p := x.last
+	if p == nil || p.number < number {
+		return p
+	}
+	if x.near != nil {
+		p = x.near
+	}
+	for p.next != nil && p.next.number < number {
+		p = p.next
+	}
+	for p != nil && p.number > number {
+		p = p.prev
+	}
 	return p
 }
 
@@ -95,6 +112,9 @@ func (x *jobIndex) remove(j *Job) {
 		x.last = p.prev
 	} else {
 		p.next.prev = p.prev
+	}
+	if x.near == p {
+		x.near = p.prev
 	}
 	delete(x.pages, p.number)
 	p.next, p.prev, x.spare = nil, nil, p
@@ -131,7 +151,16 @@ func (q *Queue) uniqueHash(f *Function, unique, payload []byte) (hash uint64, ok
 	return ^maphash.Bytes(q.seed, payload) ^ f.salt, true
 }
 
-// findUnique returns the oldest job that a submission coalesces with, or nil.
+// hashOf returns the place of j in the index. A job that was restored without
+// the payload that its unique stands for has none.
+func (q *Queue) hashOf(j *Job) (hash uint64, ok bool) {
+	if j.is(spilled) && string(j.Unique()) == byPayload {
+		return j.stub().hash()
+	}
+	return q.uniqueHash(j.function, j.Unique(), j.Payload())
+}
+
+// findUnique returns the first job that a submission coalesces with, or nil.
 func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
 	hash, ok := q.uniqueHash(f, unique, payload)
 	if !ok {
@@ -141,17 +170,17 @@ func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
 		if j.function != f || !bytes.Equal(j.Unique(), unique) {
 			continue
 		}
-		if string(unique) != byPayload || bytes.Equal(j.Payload(), payload) {
+		if string(unique) != byPayload || j.hasPayload(payload) {
 			return j
 		}
 	}
 	return nil
 }
 
-// addUnique enters j behind the others of its place, so that the oldest of
-// several with one unique, which only a journal can bring, is found first.
+// addUnique enters j behind the others of its place, so that the first of
+// several with one unique, which only a journal can bring, is found.
 func (q *Queue) addUnique(j *Job) {
-	hash, ok := q.uniqueHash(j.function, j.Unique(), j.Payload())
+	hash, ok := q.hashOf(j)
 	if !ok {
 		return
 	}
@@ -167,7 +196,7 @@ func (q *Queue) addUnique(j *Job) {
 }
 
 func (q *Queue) removeUnique(j *Job) {
-	hash, ok := q.uniqueHash(j.function, j.Unique(), j.Payload())
+	hash, ok := q.hashOf(j)
 	if !ok {
 		return
 	}
@@ -182,6 +211,9 @@ func (q *Queue) removeUnique(j *Job) {
 		q.uniques[hash] = j.sameHash()
 	default:
 		delete(q.uniques, hash)
+	}
+	if j.detail != nil {
+		j.detail.sameHash = nil
 	}
 }
 

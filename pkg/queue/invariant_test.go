@@ -28,7 +28,7 @@ func (r *rig) checkJobs() {
 			r.fail("job %d stands behind job %d", j.Seq(), last)
 		}
 		last = j.Seq()
-		if _, ok := q.uniqueHash(j.function, j.Unique(), j.Payload()); ok {
+		if _, ok := q.hashOf(j); ok {
 			hashed++
 		}
 		return true

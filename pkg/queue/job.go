@@ -58,7 +58,7 @@ type Reason uint8
 
 const (
 	Completed  Reason = iota // its worker is done
-	Failed                   // its worker says so
+	Failed                   // its worker says so; it may be tried again
 	Cancelled                // by an administrator
 	Exhausted                // it was lost more often than JobRetries allows
 	Abandoned                // no client is left that wants it
@@ -97,7 +97,7 @@ func (r Reason) String() string {
 type Job struct {
 	seq        uint64
 	function   *Function
-	data       []byte // payload, unique and reducer, in one allocation
+	data       []byte // payload or stub, unique and reducer, in one allocation
 	next, prev *Job   // in the one list that its state puts it in
 	detail     *detail
 	accepted   int64
@@ -108,13 +108,18 @@ type Job struct {
 	marks      marks
 }
 
-type marks uint8
+type marks uint16
 
 const (
 	background marks = 1 << iota // some submission was
 	promoting                    // became background, and the journal does not know yet
 	cancelled                    // while it ran
 	journaled                    // the server's own
+	kept                         // the journal has it
+	spilled                      // data begins with a stub in place of the payload
+	noted                        // has an entry in Queue.notes
+	behind                       // waits for the end of the loading
+	reviving                     // has an entry in Queue.reviving
 )
 
 func (j *Job) is(m marks) bool { return j.marks&m != 0 }
@@ -146,7 +151,7 @@ func (j *Job) Seq() uint64 { return j.seq }
 
 // AppendHandle appends H:<host>:<seq>.
 func (j *Job) AppendHandle(dst []byte) []byte {
-	return strconv.AppendUint(append(dst, j.function.queue.prefix...), j.seq, 10)
+	return j.function.queue.appendHandle(dst, j.seq)
 }
 
 // Handle returns H:<host>:<seq>.
@@ -158,8 +163,17 @@ func (j *Job) Handle() string {
 // Function returns what the job asks for.
 func (j *Job) Function() *Function { return j.function }
 
-// Payload returns the workload. It is the queue's: read it, do not write it.
+// Payload returns the workload, nil if it is spilled. It is the queue's: read
+// it, do not write it.
 func (j *Job) Payload() []byte {
+	if j.is(spilled) {
+		return nil
+	}
+	return j.front()
+}
+
+// front returns what stands before the unique.
+func (j *Job) front() []byte {
 	n := len(j.data) - int(j.uniqueLen) - int(j.reducerLen)
 	return j.data[:n:n]
 }
@@ -191,8 +205,8 @@ func (j *Job) State() State { return j.state }
 // Accepted returns when it was submitted, in Unix milliseconds.
 func (j *Job) Accepted() int64 { return j.accepted }
 
-// RunAt returns the time that it was or is delayed to, in Unix milliseconds,
-// 0 if it was due when it came.
+// RunAt returns the time that it was or is delayed to, by its submission or
+// after a failure, in Unix milliseconds; 0 if it was due when it came.
 func (j *Job) RunAt() int64 {
 	if j.detail == nil {
 		return 0
@@ -200,7 +214,7 @@ func (j *Job) RunAt() int64 {
 	return j.detail.runAt
 }
 
-// Attempts returns how many workers have lost it.
+// Attempts returns how often it was tried in vain: lost by a worker, or failed.
 func (j *Job) Attempts() int {
 	if j.detail == nil {
 		return 0

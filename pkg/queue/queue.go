@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"math"
 	"strconv"
@@ -20,12 +21,18 @@ const maxName = math.MaxUint16
 var (
 	// ErrFull is returned for a submission over its function's limit.
 	ErrFull = errors.New("job queue is full")
+	// ErrMemory is the ErrFull of a submission over Config.Memory.
+	ErrMemory = fmt.Errorf("%w: payloads take all the memory that they may", ErrFull)
 	// ErrTooLong is returned for a unique or a reducer that no job can have.
 	ErrTooLong = errors.New("unique or reducer is longer than 65535 bytes")
 	// ErrNoFunction is returned for a function that the queue does not know.
 	ErrNoFunction = errors.New("function not found")
 	// ErrInUse is returned for a function that has workers or jobs.
 	ErrInUse = errors.New("function has workers or jobs")
+	// ErrNotDead is returned for a job that is not in the dead list any more.
+	ErrNotDead = errors.New("job is not in the dead list")
+
+	errNumberTaken = errors.New("there is one with that number")
 )
 
 // Config is what a queue is told once.
@@ -49,6 +56,21 @@ type Config struct {
 	// WakeAfter is how many milliseconds a woken worker has to ask before
 	// the next one is woken; 0 is DefaultWakeAfter.
 	WakeAfter int64
+
+	// Rand spreads the waits of failed jobs, see Policy. nil is no spread.
+	Rand func() uint64
+
+	// DeadMax is how many dead jobs of a function are kept; 0 is no dead list.
+	DeadMax int
+	// DeadAge is for how many milliseconds they are kept; 0 is no bound.
+	DeadAge int64
+
+	// Memory bounds the bytes of payloads, uniques, reducers and error texts
+	// that jobs hold which do not run; 0 is no bound. memory.go has the rules.
+	Memory int64
+	// Spill says that the journal gives payloads back, so that jobs that it
+	// has can do without theirs.
+	Spill bool
 }
 
 // Sink takes what a call of the queue owes to others. Its methods run in the
@@ -58,12 +80,22 @@ type Sink interface {
 	// Wake asks for a NOOP to p.
 	Wake(p *Peer)
 	// Requeued tells that j was taken from p and waits again. why is
-	// WorkerLost, TimedOut or GivenBack.
+	// WorkerLost, TimedOut, GivenBack or Failed.
 	Requeued(j *Job, p *Peer, why Reason)
 	// Ended tells that j leaves the queue. It is called once for each job,
 	// but for those that Abort takes away, and before anything is
 	// forgotten: j's state, worker and waiters are as they were.
 	Ended(j *Job, why Reason)
+}
+
+// Undertaker is a Sink that keeps dead jobs as well. The rules of Sink hold.
+type Undertaker interface {
+	// Buried tells that j, whose end was told just before, is in the dead
+	// list as d.
+	Buried(d *Dead, j *Job)
+	// Forgotten tells that d has left the dead list, but for its Revive as a
+	// job of its own.
+	Forgotten(d *Dead)
 }
 
 // Queue is the whole state of a job server. It is not safe for concurrent
@@ -72,6 +104,7 @@ type Queue struct {
 	cfg    Config
 	prefix string // of every handle: "H:<host>:"
 	sink   Sink
+	dig    Undertaker // sink, or nil
 	seed   maphash.Seed
 	now    int64 // the latest time that a caller has told
 
@@ -86,6 +119,16 @@ type Queue struct {
 	sleeping int // in all those lists
 	restless peerList
 	woken    peerList // with a wake token, longest ago first
+
+	notes  map[*Job]note
+	memory memory
+
+	dead     deadList // in the order of their deaths
+	graves   map[uint64]*Dead
+	reviving map[*Job]*Dead // held jobs that were dead
+
+	loading bool
+	before  uint64 // the last number given or seen before the loading
 
 	details pool[detail]
 	waiters pool[waiter]
@@ -111,6 +154,11 @@ func New(cfg Config, sink Sink) *Queue {
 	q.functions.byName = make(map[string]*Function)
 	q.jobs.init(cfg.FirstSeq)
 	q.uniques = make(uniqueIndex)
+	q.notes = make(map[*Job]note)
+	q.graves = make(map[uint64]*Dead)
+	q.reviving = make(map[*Job]*Dead)
+	q.dig, _ = sink.(Undertaker)
+	q.memory.init(cfg.Memory)
 	return q
 }
 
@@ -119,22 +167,33 @@ func (q *Queue) Len() int { return q.jobs.n }
 
 // Lookup returns the job with that handle, or nil.
 func (q *Queue) Lookup(handle []byte) *Job {
-	if len(handle) <= len(q.prefix) || string(handle[:len(q.prefix)]) != q.prefix {
-		return nil
-	}
-	digits := handle[len(q.prefix):]
-	if digits[0] == '0' || digits[0] == '+' {
-		return nil
-	}
-	seq, err := strconv.ParseUint(string(digits), 10, 64)
-	if err != nil {
+	seq, ok := q.parseHandle(handle)
+	if !ok {
 		return nil
 	}
 	return q.jobs.get(seq)
 }
 
-// ByUnique returns the oldest job, of any function, that carries unique, or
-// nil. The empty unique and "-" name no job. It asks each function in turn.
+func (q *Queue) appendHandle(dst []byte, seq uint64) []byte {
+	return strconv.AppendUint(append(dst, q.prefix...), seq, 10)
+}
+
+// parseHandle returns the number in a handle of this queue.
+func (q *Queue) parseHandle(handle []byte) (seq uint64, ok bool) {
+	if len(handle) <= len(q.prefix) || string(handle[:len(q.prefix)]) != q.prefix {
+		return 0, false
+	}
+	digits := handle[len(q.prefix):]
+	if digits[0] == '0' || digits[0] == '+' {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(string(digits), 10, 64)
+	return seq, err == nil
+}
+
+// ByUnique returns the job that a submission to some function would join for
+// its unique, the oldest of those of several functions, or nil. The empty
+// unique and "-" name no job. It asks each function in turn.
 func (q *Queue) ByUnique(unique []byte) *Job {
 	if len(unique) == 0 || string(unique) == byPayload {
 		return nil

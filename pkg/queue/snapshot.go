@@ -20,8 +20,8 @@ type FunctionSnapshot struct {
 	Submitted uint64 // jobs taken in, without restored ones
 	Coalesced uint64 // submissions that joined one of them
 	Completed uint64
-	Failed    uint64 // by their worker, or lost too often
-	Retried   uint64 // back in the queue for a lost worker or a timeout
+	Failed    uint64 // ended by their worker, or lost too often
+	Retried   uint64 // back in the queue, lost by their worker or failed
 }
 
 // Waiting returns the jobs that wait for a worker.
@@ -45,9 +45,9 @@ func (q *Queue) Snapshot(now int64) Snapshot {
 func (f *Function) snapshot(now int64) FunctionSnapshot {
 	s := FunctionSnapshot{
 		Function:  f.name,
-		High:      f.waiting[High].n,
-		Normal:    f.waiting[Normal].n,
-		Low:       f.waiting[Low].n,
+		High:      f.waiting[High].n + f.behind[High].n,
+		Normal:    f.waiting[Normal].n + f.behind[Normal].n,
+		Low:       f.waiting[Low].n + f.behind[Low].n,
 		Delayed:   f.delayed.n,
 		Running:   f.running,
 		Workers:   f.workers,
@@ -62,10 +62,25 @@ func (f *Function) snapshot(now int64) FunctionSnapshot {
 	for _, m := range f.classes {
 		s.Sleeping += m.class.sleepers.n
 	}
-	for i := range f.waiting {
-		if j := f.waiting[i].head; j != nil {
-			s.OldestMS = max(s.OldestMS, now-j.since())
+	for i := range priorities {
+		for _, j := range []*Job{f.waiting[i].head, f.behind[i].head} {
+			if j != nil {
+				s.OldestMS = max(s.OldestMS, now-j.since())
+			}
 		}
 	}
 	return s
+}
+
+// Totals are sums over all functions.
+type Totals struct {
+	Jobs    int   // in whatever state
+	Dead    int   // in the dead list
+	Spilled int   // of Jobs, without their payload
+	Bytes   int64 // held, as Config.Memory counts them
+}
+
+// Totals returns the sums in one step.
+func (q *Queue) Totals() Totals {
+	return Totals{Jobs: q.jobs.n, Dead: q.dead.n, Spilled: q.memory.spilled, Bytes: q.memory.bytes}
 }

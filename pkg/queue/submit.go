@@ -1,10 +1,6 @@
 package queue
 
-import (
-	"fmt"
-
-	"gm/pkg/store"
-)
+import "gm/pkg/store"
 
 // Submission is one SUBMIT_JOB packet of whatever kind. Its bytes are read
 // during the call only.
@@ -31,8 +27,9 @@ type Submitted struct {
 }
 
 // Submit takes a job in, or joins one that has the same unique. A fresh job
-// over its function's limit is refused with ErrFull, a unique or a reducer of
-// more than 65535 bytes with ErrTooLong.
+// over its function's limit is refused with ErrFull, one over Config.Memory
+// that can't be spilled with ErrMemory, a unique or a reducer of more than
+// 65535 bytes with ErrTooLong.
 func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	q.now = now
 	if len(s.Unique) > maxName || len(s.Reducer) > maxName {
@@ -46,11 +43,15 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	if f.full(s.Priority) {
 		return Submitted{}, ErrFull
 	}
+	size := len(s.Payload) + len(s.Unique) + len(s.Reducer)
+	if q.noRoom(size) && !(q.cfg.Spill && s.Background && s.Hold) {
+		return Submitted{}, ErrMemory
+	}
 	q.jobs.seq++
 	j := &Job{
 		seq:        q.jobs.seq,
 		function:   f,
-		data:       make([]byte, 0, len(s.Payload)+len(s.Unique)+len(s.Reducer)),
+		data:       make([]byte, 0, size),
 		uniqueLen:  uint16(len(s.Unique)),
 		reducerLen: uint16(len(s.Reducer)),
 		accepted:   now,
@@ -92,6 +93,10 @@ func (q *Queue) enter(j *Job) {
 	q.jobs.put(j)
 	q.addUnique(j)
 	j.function.total++
+	q.memory.bytes += j.cost()
+	if j.is(spilled) {
+		q.memory.spilled++
+	}
 }
 
 // start lets a held job wait for its time or for a worker.
@@ -102,7 +107,7 @@ func (q *Queue) start(j *Job) {
 		q.timers.add(j, j.RunAt())
 		return
 	}
-	q.wait(j, (*jobList).pushBack)
+	q.waitAtTail(j)
 }
 
 // wait puts j at an end of its queue and wakes for it.
@@ -110,6 +115,9 @@ func (q *Queue) wait(j *Job, push func(*jobList, *Job)) {
 	f := j.function
 	l := &f.waiting[j.priority]
 	j.state = Waiting
+	if j.is(spilled) {
+		f.spilled++
+	}
 	push(l, j)
 	if l.n == 1 && !f.paused {
 		f.setReady(j.priority, true)
@@ -119,13 +127,17 @@ func (q *Queue) wait(j *Job, push func(*jobList, *Job)) {
 
 // Release tells that the journal has j. A held job goes to wait for its time
 // or for a worker; it ends if it was cancelled or its clients left meanwhile.
-// A job that was promoted loses its mark. For an ended job it does nothing.
+// A job that was promoted loses its mark. If memory is short the payload is
+// dropped. For an ended job it does nothing.
 func (q *Queue) Release(now int64, j *Job) {
 	q.now = now
 	j.mark(promoting, false)
+	j.mark(kept, j.is(background))
 	if j.state != Held {
+		q.relieve(j)
 		return
 	}
+	q.revived(j)
 	j.function.counters.submitted++
 	switch {
 	case j.is(cancelled):
@@ -134,18 +146,25 @@ func (q *Queue) Release(now int64, j *Job) {
 		q.end(j, Abandoned)
 	default:
 		q.start(j)
+		q.relieve(j)
 	}
 }
 
 // Abort tells that the journal does not have j. A held job never was: it is
-// gone without an Ended, its waiters are forgotten. A job that was promoted
+// gone without an Ended, its waiters are forgotten; if it was a dead one
+// before, it is again. A job that was promoted
 // is a foreground job again, and ends if it waits and its clients left
 // meanwhile. For an ended job it does nothing.
 func (q *Queue) Abort(now int64, j *Job) {
 	q.now = now
 	switch {
 	case j.state == Held:
+		d := q.revived(j)
 		q.forget(j)
+		if d != nil {
+			q.inter(d)
+			q.thinOut(d.function)
+		}
 	case j.state != Ended && j.is(promoting):
 		j.mark(promoting|background, false)
 		if j.unwanted() && j.state != Running {
@@ -154,41 +173,8 @@ func (q *Queue) Abort(now int64, j *Job) {
 	}
 }
 
-// Restore takes in a job that the journal kept, behind those that are there,
-// and takes over the record's payload. It is a background job and carries the
-// mark of SetJournaled. Limits do not hit it, and it coalesces with none.
-func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
-	q.now = now
-	if r.Priority >= priorities {
-		return nil, fmt.Errorf("restore job %d: %v", r.Seq, Priority(r.Priority))
-	}
-	if len(r.Unique) > maxName || len(r.Reducer) > maxName {
-		return nil, fmt.Errorf("restore job %d: %w", r.Seq, ErrTooLong)
-	}
-	if q.jobs.get(r.Seq) != nil {
-		return nil, fmt.Errorf("restore job %d: there is one with that number", r.Seq)
-	}
-	q.jobs.seq = max(q.jobs.seq, r.Seq)
-	j := &Job{
-		seq:        r.Seq,
-		function:   q.functionOrNew([]byte(r.Function)),
-		data:       append(append(r.Payload, r.Unique...), r.Reducer...),
-		uniqueLen:  uint16(len(r.Unique)),
-		reducerLen: uint16(len(r.Reducer)),
-		accepted:   r.Accepted,
-		priority:   Priority(r.Priority),
-		marks:      background | journaled,
-	}
-	if r.RunAt > 0 || r.Attempts > 0 {
-		d := q.detailOf(j)
-		d.runAt, d.attempts = r.RunAt, r.Attempts
-	}
-	q.enter(j)
-	q.start(j)
-	return j, nil
-}
-
-// Record returns j as the journal keeps it. The payload is the queue's.
+// Record returns j as the journal keeps it. The payload is the queue's, nil if
+// it is spilled.
 func (q *Queue) Record(j *Job) store.Record {
 	return store.Record{
 		Seq:      j.seq,

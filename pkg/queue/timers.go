@@ -1,8 +1,8 @@
 package queue
 
 // Tick does everything that is due at now: delayed jobs become ready, jobs
-// over their time limit are taken from their workers, and wake-ups that were
-// not answered pass on to the next worker.
+// over their time limit are taken from their workers, wake-ups that were not
+// answered pass on to the next worker, and old dead jobs are forgotten.
 func (q *Queue) Tick(now int64) {
 	q.now = now
 	for len(q.timers) > 0 && q.timers[0].at <= now {
@@ -13,9 +13,10 @@ func (q *Queue) Tick(now int64) {
 		}
 		q.timers.remove(j)
 		j.function.delayed.remove(j)
-		q.wait(j, (*jobList).pushBack)
+		q.waitAtTail(j)
 	}
 	q.passTokens()
+	q.forgetOld()
 }
 
 // Next returns when Tick has something to do, in Unix milliseconds; ok is
@@ -26,6 +27,11 @@ func (q *Queue) Next() (at int64, ok bool) {
 	}
 	if p := q.woken.head; p != nil {
 		if due := p.wokenAt + q.cfg.WakeAfter; !ok || due < at {
+			at, ok = due, true
+		}
+	}
+	if d := q.dead.head; d != nil && q.cfg.DeadAge > 0 {
+		if due := d.Died + q.cfg.DeadAge; !ok || due < at {
 			at, ok = due, true
 		}
 	}

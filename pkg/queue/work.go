@@ -25,6 +25,14 @@ func (q *Queue) Grab(now int64, p *Peer) *Job {
 // unwait takes j out of its queue.
 func (q *Queue) unwait(j *Job) {
 	f := j.function
+	if j.is(spilled) {
+		f.spilled--
+	}
+	if j.is(behind) {
+		j.mark(behind, false)
+		f.behind[j.priority].remove(j)
+		return
+	}
 	l := &f.waiting[j.priority]
 	l.remove(j)
 	if l.n == 0 && !f.paused {
@@ -38,6 +46,7 @@ func (q *Queue) run(j *Job, p *Peer) {
 	d.worker, d.started = p, q.now
 	j.state = Running
 	j.function.running++
+	q.memory.bytes -= j.cost()
 	p.jobs.pushBack(j)
 	if p.timeouts {
 		if timeout := p.abilities[j.function].timeout; timeout > 0 {
@@ -70,14 +79,6 @@ func (q *Queue) Complete(now int64, j *Job) {
 	}
 }
 
-// Fail ends a running job: its worker says so.
-func (q *Queue) Fail(now int64, j *Job) {
-	q.now = now
-	if j.state == Running {
-		q.end(j, Failed)
-	}
-}
-
 // Retry takes a running job back from its worker, which hands it back. It
 // counts as an attempt.
 func (q *Queue) Retry(now int64, j *Job) {
@@ -106,6 +107,7 @@ func (q *Queue) Cancel(now int64, j *Job) bool {
 // or ends, if it was lost too often or nobody wants it.
 func (q *Queue) lose(j *Job, why Reason) {
 	f := j.function
+	q.blame(j, why)
 	j.detail.attempts++
 	switch {
 	case j.is(cancelled):
@@ -123,6 +125,7 @@ func (q *Queue) lose(j *Job, why Reason) {
 	f.counters.retried++
 	q.wait(j, (*jobList).pushFront)
 	q.sink.Requeued(j, p, why)
+	q.relieve(j)
 }
 
 // unrun takes j from its worker.
@@ -132,6 +135,7 @@ func (q *Queue) unrun(j *Job) {
 	d.worker.jobs.remove(j)
 	d.worker, d.started, d.num, d.den = nil, 0, 0, 0
 	j.function.running--
+	q.memory.bytes += j.cost()
 }
 
 // end tells the sink of the end of j, and forgets it.
@@ -144,7 +148,11 @@ func (q *Queue) end(j *Job, why Reason) {
 		c.failed++
 	}
 	q.sink.Ended(j, why)
+	d := q.bury(j, why)
 	q.forget(j)
+	if d != nil {
+		q.thinOut(d.function)
+	}
 }
 
 // forget takes j out of everything.
@@ -159,6 +167,11 @@ func (q *Queue) forget(j *Job) {
 		q.unrun(j)
 	}
 	j.state = Ended
+	q.memory.bytes -= j.cost()
+	if j.is(spilled) {
+		q.memory.spilled--
+	}
+	q.forgetNote(j)
 	q.removeUnique(j)
 	q.jobs.remove(j)
 	j.function.total--

@@ -1,0 +1,280 @@
+package queue
+
+import (
+	"fmt"
+
+	"gm/pkg/store"
+)
+
+// Dead is a background job that ended Failed or Exhausted, and was not
+// cancelled: it is kept to be looked at and tried again. After it was handed
+// to the queue or by it, it is read only.
+type Dead struct {
+	// Record is the job as the journal had it last, with all its attempts.
+	// The payload is nil if it is Spilled.
+	Record  store.Record
+	Spilled bool   // the payload is only in the journal
+	Size    int    // of the payload
+	Reason  Reason // Failed or Exhausted
+	Error   string // what was noted last
+	Started int64  // when its last worker got it, in Unix milliseconds
+	Died    int64  // Unix milliseconds
+
+	function *Function
+	kept     bool // the journal has it
+	links    [2]struct{ next, prev *Dead }
+}
+
+// Function returns what the job asked for.
+func (d *Dead) Function() *Function { return d.function }
+
+// Handle returns H:<host>:<seq>, which it had as a job and has again when it
+// is revived.
+func (d *Dead) Handle() string { return string(d.AppendHandle(nil)) }
+
+// AppendHandle appends the handle.
+func (d *Dead) AppendHandle(dst []byte) []byte {
+	return d.function.queue.appendHandle(dst, d.Record.Seq)
+}
+
+// cost returns what d counts in Config.Memory.
+func (d *Dead) cost() int64 {
+	if d.Spilled {
+		return 0
+	}
+	return int64(len(d.Record.Payload) + len(d.Record.Unique) + len(d.Record.Reducer) + len(d.Error))
+}
+
+// bury puts j, which is about to be forgotten, into the dead list, if it is
+// one for it.
+func (q *Queue) bury(j *Job, why Reason) *Dead {
+	if q.cfg.DeadMax <= 0 || why != Failed && why != Exhausted || !j.is(background) || j.is(cancelled) {
+		return nil
+	}
+	d := &Dead{
+		Record: q.Record(j), Spilled: j.is(spilled), Size: j.Size(), Reason: why, Error: j.Note(),
+		Started: j.Started(), Died: q.now, function: j.function,
+	}
+	q.inter(d)
+	if q.dig != nil {
+		q.dig.Buried(d, j)
+	}
+	return d
+}
+
+// inter puts d into the lists, in the order of deaths.
+func (q *Queue) inter(d *Dead) {
+	q.graves[d.Record.Seq] = d
+	q.dead.insert(d, ofAll)
+	d.function.dead.insert(d, ofFunction)
+	q.memory.bytes += d.cost()
+	q.memory.dead += d.cost()
+}
+
+// exhume takes d out of the lists.
+func (q *Queue) exhume(d *Dead) {
+	delete(q.graves, d.Record.Seq)
+	q.dead.remove(d, ofAll)
+	d.function.dead.remove(d, ofFunction)
+	q.memory.bytes -= d.cost()
+	q.memory.dead -= d.cost()
+}
+
+// thinOut forgets the oldest dead jobs of f beyond DeadMax, and those of all
+// functions that take too much memory and can't be spilled.
+func (q *Queue) thinOut(f *Function) {
+	for f.dead.n > max(q.cfg.DeadMax, 0) {
+		q.Forget(f.dead.head)
+	}
+	for !q.cfg.Spill && q.memory.dead > q.memory.maxDead {
+		q.Forget(q.dead.head)
+	}
+}
+
+// forgetOld forgets the dead jobs that are too old.
+func (q *Queue) forgetOld() {
+	if q.cfg.DeadAge <= 0 {
+		return
+	}
+	for d := q.dead.head; d != nil && d.Died+q.cfg.DeadAge <= q.now; d = q.dead.head {
+		q.Forget(d)
+	}
+}
+
+// Forget takes d out of the dead list. If it is not there it does nothing.
+func (q *Queue) Forget(d *Dead) {
+	if q.graves[d.Record.Seq] != d {
+		return
+	}
+	q.exhume(d)
+	if q.dig != nil {
+		q.dig.Forgotten(d)
+	}
+}
+
+// LookupDead returns the dead job with that handle, or nil.
+func (q *Queue) LookupDead(handle []byte) *Dead {
+	seq, ok := q.parseHandle(handle)
+	if !ok {
+		return nil
+	}
+	return q.graves[seq]
+}
+
+// Dead calls yield for each dead job of a function, or of all if function is
+// empty, in the order of their deaths, until it returns false. yield must not
+// change the queue.
+func (q *Queue) Dead(function string, yield func(*Dead) bool) {
+	list, which := &q.dead, ofAll
+	if function != "" {
+		f := q.functions.byName[function]
+		if f == nil {
+			return
+		}
+		list, which = &f.dead, ofFunction
+	}
+	for d := list.head; d != nil; d = d.links[which].next {
+		if !yield(d) {
+			return
+		}
+	}
+}
+
+// ReleaseDead tells that the journal has d. If memory is short the payload is
+// dropped.
+func (q *Queue) ReleaseDead(d *Dead) {
+	d.kept = true
+	if q.graves[d.Record.Seq] == d {
+		q.relieveDead(d)
+	}
+}
+
+func (q *Queue) relieveDead(d *Dead) {
+	short := q.memory.dead > q.memory.maxDead || q.memory.bytes > q.memory.wait
+	if !short || !q.cfg.Spill || !d.kept || d.Spilled || d.Size == 0 {
+		return
+	}
+	q.memory.bytes -= d.cost()
+	q.memory.dead -= d.cost()
+	d.Record.Payload, d.Spilled = nil, true
+}
+
+// RestoreDead takes in a dead job that the journal kept: the exported fields of
+// d, which it takes over. It may be forgotten at once, if there are younger
+// ones enough. Those that come in the order of their deaths take one step, each
+// other one walks past the younger ones.
+func (q *Queue) RestoreDead(now int64, d *Dead) error {
+	q.now = now
+	if err := q.admit(&d.Record); err != nil {
+		return fmt.Errorf("restore dead job %d: %w", d.Record.Seq, err)
+	}
+	if !d.Spilled {
+		d.Size = len(d.Record.Payload)
+	}
+	d.function, d.kept = q.functionOrNew([]byte(d.Record.Function)), true
+	q.inter(d)
+	q.relieveDead(d)
+	q.thinOut(d.function)
+	return nil
+}
+
+// Revive makes d a job again, with its number and handle, in background,
+// without its attempts and its time, and takes it out of the dead list. Hold is
+// that of a Submission; Abort puts a held one back into the list. If d is
+// Spilled, so is the job, and has to be Loaded before the journal can have it.
+//
+// If another job has its unique, d is forgotten, and that job is what is
+// returned, as by Submit. The function's limit can refuse it with ErrFull; a d
+// that is not in the list is ErrNotDead.
+func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
+	q.now = now
+	if q.graves[d.Record.Seq] != d {
+		return Submitted{}, ErrNotDead
+	}
+	f := d.function
+	if j := q.findUnique(f, []byte(d.Record.Unique), d.Record.Payload); j != nil {
+		f.counters.coalesced++
+		promoted := q.join(j, &Submission{Background: true, Hold: hold})
+		q.Forget(d)
+		return Submitted{Job: j, Promoted: promoted}, nil
+	}
+	if f.full(Priority(d.Record.Priority)) {
+		return Submitted{}, ErrFull
+	}
+	q.exhume(d)
+	size := 0
+	if d.Spilled {
+		size = d.Size
+	}
+	j := newJob(f, &d.Record, size)
+	q.enter(j)
+	if hold {
+		j.mark(reviving, true)
+		q.reviving[j] = d
+	} else {
+		f.counters.submitted++
+		q.start(j)
+	}
+	return Submitted{Job: j, Fresh: true}, nil
+}
+
+// revived ends the revival of a held job and returns the dead one that it was,
+// nil if it was none.
+func (q *Queue) revived(j *Job) *Dead {
+	if !j.is(reviving) {
+		return nil
+	}
+	d := q.reviving[j]
+	delete(q.reviving, j)
+	j.mark(reviving, false)
+	return d
+}
+
+// deadList is a list through one of the links of dead jobs.
+type deadList struct {
+	head, tail *Dead
+	n          int
+}
+
+// The lists that a dead job is in.
+const (
+	ofFunction = iota
+	ofAll
+)
+
+// insert puts d behind those that died before it.
+func (l *deadList) insert(d *Dead, which int) {
+	before := l.tail
+	for before != nil && before.Died > d.Died {
+		before = before.links[which].prev
+	}
+	at := &d.links[which]
+	at.prev = before
+	if before == nil {
+		at.next, l.head = l.head, d
+	} else {
+		at.next, before.links[which].next = before.links[which].next, d
+	}
+	if at.next == nil {
+		l.tail = d
+	} else {
+		at.next.links[which].prev = d
+	}
+	l.n++
+}
+
+func (l *deadList) remove(d *Dead, which int) {
+	at := &d.links[which]
+	if at.prev == nil {
+		l.head = at.next
+	} else {
+		at.prev.links[which].next = at.next
+	}
+	if at.next == nil {
+		l.tail = at.prev
+	} else {
+		at.next.links[which].prev = at.prev
+	}
+	at.next, at.prev = nil, nil
+	l.n--
+}

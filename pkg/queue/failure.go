@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"time"
+	"unicode/utf8"
+)
+
+// maxNote is how much of an error text is kept, in bytes.
+const maxNote = 1024
+
+// note is what is known of the trouble that a job had. Other jobs have none.
+type note struct {
+	text    string
+	attempt int // Attempts when it came
+}
+
+// Note keeps a copy of text as the last error of a running job, in place of
+// what was there, cut to 1024 bytes. For others, and if text is empty, it does
+// nothing. An attempt that ends in vain without one leaves a text of the
+// queue's: "failed", "worker lost", "timed out after 5s", "given back".
+func (q *Queue) Note(j *Job, text []byte) {
+	if j.state != Running || len(text) == 0 {
+		return
+	}
+	if len(text) > maxNote {
+		text = text[:maxNote]
+		for range utf8.UTFMax - 1 {
+			if r, size := utf8.DecodeLastRune(text); r != utf8.RuneError || size != 1 {
+				break
+			}
+			text = text[:len(text)-1]
+		}
+	}
+	q.setNote(j, string(text))
+}
+
+// Note returns the last error, empty if there was none, or if memory was short
+// when the job went back to wait. The journal does not keep it.
+func (j *Job) Note() string {
+	if !j.is(noted) {
+		return ""
+	}
+	return j.function.queue.notes[j].text
+}
+
+// blame notes why the attempt of a running job ends in vain, unless its worker
+// said more.
+func (q *Queue) blame(j *Job, why Reason) {
+	if j.is(noted) && q.notes[j].attempt == j.detail.attempts {
+		return
+	}
+	text := why.String()
+	if why == TimedOut {
+		limit := q.timers[j.detail.timer-1].at - j.detail.started
+		text += " after " + (time.Duration(limit) * time.Millisecond).String()
+	}
+	q.setNote(j, text)
+}
+
+func (q *Queue) setNote(j *Job, text string) {
+	q.forgetNote(j)
+	j.mark(noted, true)
+	q.notes[j] = note{text, j.detail.attempts}
+	q.memory.bytes += int64(len(text))
+}
+
+func (q *Queue) forgetNote(j *Job) {
+	if j.is(noted) {
+		q.memory.bytes -= int64(len(q.notes[j].text))
+		delete(q.notes, j)
+		j.mark(noted, false)
+	}
+}
+
+// Policy says what becomes of a function's jobs that fail.
+type Policy struct {
+	// Retries is how often a job may have been tried in vain and, when it
+	// fails, is tried again: 0 never, -1 without end. Attempts that were
+	// lost count as well.
+	Retries int
+	// Min is the wait before the first retry, in milliseconds. It doubles
+	// with each attempt up to Max. Config.Rand picks a time between the half
+	// and the whole of it.
+	Min, Max int64
+}
+
+// maxWait is the longest wait, in milliseconds: 34 years.
+const maxWait = 1 << 40
+
+// SetPolicy sets what becomes of the function's jobs that fail from now on;
+// with nil they end. It makes the function known. A Max below Min is as Min.
+func (q *Queue) SetPolicy(function []byte, p *Policy) {
+	f := q.functionOrNew(function)
+	if p == nil {
+		f.policy = nil
+		return
+	}
+	least := min(max(p.Min, 0), maxWait)
+	f.policy = &Policy{Retries: p.Retries, Min: least, Max: min(max(p.Max, least), maxWait)}
+}
+
+// wait returns how long a job waits that was tried in vain attempts times
+// before it failed.
+func (p *Policy) wait(attempts int, random func() uint64) int64 {
+	wait := p.Min
+	for range attempts {
+		if wait == 0 || wait >= p.Max {
+			break
+		}
+		wait *= 2
+	}
+	wait = min(wait, p.Max)
+	if random == nil || wait == 0 {
+		return wait
+	}
+	half := wait / 2
+	return half + int64(random()%uint64(wait-half+1))
+}
+
+// Final reports whether Fail would end the running j: its function has no
+// policy, it was tried often enough, or nobody wants it any more.
+func (q *Queue) Final(j *Job) bool {
+	p := j.function.policy
+	return p == nil || p.Retries >= 0 && j.Attempts() >= p.Retries || j.is(cancelled) || j.unwanted()
+}
+
+// Fail tells that a running job's worker says so, and counts the attempt. If
+// it is not Final, the job is delayed and goes to the tail of its queue when
+// it is due, so that one that always fails does not stand before others; who
+// waits for it goes on waiting. Else it ends. It returns whether the job ended.
+func (q *Queue) Fail(now int64, j *Job) (ended bool) {
+	q.now = now
+	if j.state != Running {
+		return false
+	}
+	if q.Final(j) {
+		q.Bury(now, j)
+		return true
+	}
+	d, p, f := j.detail, j.detail.worker, j.function
+	q.blame(j, Failed)
+	wait := f.policy.wait(d.attempts, q.cfg.Rand)
+	d.attempts++
+	q.unrun(j)
+	f.counters.retried++
+	d.runAt = q.now + wait
+	q.start(j)
+	q.sink.Requeued(j, p, Failed)
+	q.relieve(j)
+	return false
+}
+
+// Bury ends a running job as one that failed, whatever its function's policy:
+// another try is of no use.
+func (q *Queue) Bury(now int64, j *Job) {
+	q.now = now
+	if j.state != Running {
+		return
+	}
+	q.blame(j, Failed)
+	j.detail.attempts++
+	q.end(j, Failed)
+}

@@ -1,0 +1,237 @@
+package queue
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+)
+
+// Config.Memory bounds what jobs that do not run, dead ones included, hold:
+//
+//	         ½         ¾     ⅞         all of it
+//	├────────┼─────────┼─────┼─────────┤
+//	         │         │     │         └ a fresh job that can't be spilled is refused
+//	         │         │     └ Wanted and Loaded stop reading ahead
+//	         │         └ the payloads of jobs that come to wait are dropped
+//	         └ and those of jobs that come to be delayed
+//
+// So a backlog of any length leaves room for foreground jobs. What can be
+// dropped are the payloads of background jobs that the journal has, if it can
+// give them back (Config.Spill). What is left of a spilled job is not counted.
+// Held jobs that will be spilled are not refused: their owner bounds how much
+// is under way to the journal. Nor are restored jobs, and those that go back
+// when their worker is lost. Dead jobs hold a quarter at most: beyond it their
+// payloads are dropped, or, without Spill, the oldest are forgotten.
+type memory struct {
+	bytes                int64
+	spilled              int   // jobs
+	delayed, wait, ahead int64 // the marks above
+	dead                 int64 // the bytes of dead jobs
+	maxDead              int64
+	next                 *Function // where Wanted goes on
+}
+
+func (m *memory) init(bound int64) {
+	if bound <= 0 {
+		m.delayed, m.wait, m.ahead, m.maxDead = math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64
+		return
+	}
+	m.delayed, m.wait, m.ahead, m.maxDead = bound/2, bound-bound/4, bound-bound/8, bound/4
+}
+
+// noRoom reports whether size bytes more are over the bound.
+func (q *Queue) noRoom(size int) bool {
+	return q.cfg.Memory > 0 && q.memory.bytes+int64(size) > q.cfg.Memory
+}
+
+// cost returns what j counts while it does not run.
+func (j *Job) cost() int64 {
+	if j.is(spilled) {
+		return 0
+	}
+	return int64(len(j.data))
+}
+
+// Spilled reports whether its payload is only in the journal.
+func (j *Job) Spilled() bool { return j.is(spilled) }
+
+// Size returns the length of the payload, spilled or not.
+func (j *Job) Size() int {
+	if j.is(spilled) {
+		return j.stub().size()
+	}
+	return len(j.front())
+}
+
+// relieve drops what the waiting or delayed j can do without, if memory is
+// short. For others it does nothing.
+func (q *Queue) relieve(j *Job) {
+	mark := q.memory.wait
+	switch j.state {
+	case Waiting:
+	case Delayed:
+		mark = q.memory.delayed
+	default:
+		return
+	}
+	if q.memory.bytes <= mark {
+		return
+	}
+	q.forgetNote(j)
+	if q.cfg.Spill && j.is(kept) && !j.is(spilled) && j.Size() > 0 {
+		q.spill(j)
+	}
+}
+
+// spill drops the payload of the waiting or delayed j.
+func (q *Queue) spill(j *Job) {
+	rest := j.data[j.Size():]
+	s := newStub(j.Size(), len(rest))
+	if string(j.Unique()) == byPayload {
+		hash, _ := q.hashOf(j)
+		s = newPrint(j.Payload(), hash, len(rest))
+	}
+	q.memory.bytes -= j.cost()
+	j.data = append(s, rest...)
+	j.mark(spilled, true)
+	q.memory.spilled++
+	if j.state == Waiting {
+		j.function.spilled++
+	}
+}
+
+// Loaded gives a spilled job its payload back and takes over the slice: one
+// that runs or is held in any case, one that waits if there is room to read
+// ahead. For others it does nothing. A running job whose payload is lost is to
+// end: Note what happened, then Bury it.
+func (q *Queue) Loaded(j *Job, payload []byte) {
+	if !j.is(spilled) || j.state == Ended {
+		return
+	}
+	rest := j.data[len(j.front()):]
+	size := int64(len(payload) + len(rest))
+	if (j.state == Waiting || j.state == Delayed) && q.memory.bytes+size > q.memory.ahead {
+		return
+	}
+	again := string(j.Unique()) == byPayload && !j.hasPayload(payload)
+	if again {
+		q.removeUnique(j)
+	}
+	j.data = append(payload, rest...)
+	j.mark(spilled, false)
+	if again {
+		q.addUnique(j)
+	}
+	q.memory.spilled--
+	if j.state == Waiting {
+		j.function.spilled--
+	}
+	if j.state != Running {
+		q.memory.bytes += size
+	}
+}
+
+// Wanted calls yield for spilled jobs that workers will ask for soon, until it
+// returns false, most has been shown, or no more would fit into memory: those
+// among the first most of each priority of the functions that have workers,
+// the functions in turn from call to call. A job is shown again until it is
+// loaded. yield must not change the queue. It takes a step for each function,
+// and most for each priority of those with workers and spilled jobs.
+func (q *Queue) Wanted(most int, yield func(*Job) bool) {
+	if q.memory.spilled == 0 || most <= 0 {
+		return
+	}
+	from := q.memory.next
+	if from == nil {
+		from = q.functions.first
+	}
+	w := wanted{most: most, left: most, room: q.memory.ahead - q.memory.bytes, yield: yield}
+	for f := from; ; {
+		next := f.next
+		if next == nil {
+			next = q.functions.first
+		}
+		if f.spilled > 0 && f.workers > 0 && !f.paused && !w.of(f) {
+			q.memory.next = next
+			return
+		}
+		if f = next; f == from {
+			return
+		}
+	}
+}
+
+// wanted is one call of Wanted.
+type wanted struct {
+	most, left int
+	room       int64
+	yield      func(*Job) bool
+}
+
+// of shows f's jobs and reports whether to go on.
+func (w *wanted) of(f *Function) bool {
+	for p := range f.waiting {
+		j := f.waiting[p].head
+		for n := 0; n < w.most && j != nil; n++ {
+			size := int64(j.Size() + int(j.uniqueLen) + int(j.reducerLen))
+			if j.is(spilled) && size <= w.room {
+				w.room -= size
+				w.left--
+				if !w.yield(j) || w.left == 0 {
+					return false
+				}
+			}
+			j = j.next
+		}
+	}
+	return true
+}
+
+// stub is what a spilled job has in place of its payload: the size, and a
+// print of the payload if the unique stands for it.
+type stub []byte
+
+const (
+	stubSize  = 8
+	printSize = stubSize + 8 + sha256.Size // with the place in the unique index, and a digest
+)
+
+// newStub returns a stub with room for more bytes.
+func newStub(size, more int) stub {
+	return binary.LittleEndian.AppendUint64(make(stub, 0, stubSize+more), uint64(size))
+}
+
+// newPrint returns a stub with a print, and room for more bytes.
+func newPrint(payload []byte, hash uint64, more int) stub {
+	digest := sha256.Sum256(payload)
+	s := make(stub, 0, printSize+more)
+	s = binary.LittleEndian.AppendUint64(s, uint64(len(payload)))
+	s = binary.LittleEndian.AppendUint64(s, hash)
+	return append(s, digest[:]...)
+}
+
+func (j *Job) stub() stub { return j.front() }
+
+func (s stub) size() int { return int(binary.LittleEndian.Uint64(s)) }
+
+// hash returns the place in the unique index, if it is known.
+func (s stub) hash() (hash uint64, ok bool) {
+	if len(s) < printSize {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(s[stubSize:]), true
+}
+
+// hasPayload reports whether payload is j's. It is not if that can't be known.
+func (j *Job) hasPayload(payload []byte) bool {
+	if !j.is(spilled) {
+		return bytes.Equal(j.Payload(), payload)
+	}
+	s := j.stub()
+	if len(s) < printSize || s.size() != len(payload) {
+		return false
+	}
+	digest := sha256.Sum256(payload)
+	return bytes.Equal(s[printSize-sha256.Size:], digest[:])
+}

@@ -1,0 +1,129 @@
+package queue
+
+import (
+	"fmt"
+
+	"gm/pkg/store"
+)
+
+// Restore takes in a job that the journal kept, behind those that are there
+// but for those that SetLoading keeps back, and takes over the record's
+// payload. It is a background job and carries the mark of SetJournaled. Limits
+// do not hit it, and it coalesces with none: of several with one unique all
+// run, and the first that came is joined. If memory is short the payload is
+// dropped.
+func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
+	return q.restore(now, r, 0)
+}
+
+// RestoreHead is Restore for a record without its payload of size bytes, which
+// stays in the journal. If the unique is "-", nothing joins the job before it
+// is loaded.
+func (q *Queue) RestoreHead(now int64, r *store.Record, size int) (*Job, error) {
+	return q.restore(now, r, size)
+}
+
+func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
+	q.now = now
+	if err := q.admit(r); err != nil {
+		return nil, fmt.Errorf("restore job %d: %w", r.Seq, err)
+	}
+	q.before = max(q.before, r.Seq)
+	j := newJob(q.functionOrNew([]byte(r.Function)), r, size)
+	j.marks |= journaled | kept
+	if r.RunAt > 0 || r.Attempts > 0 {
+		d := q.detailOf(j)
+		d.runAt, d.attempts = r.RunAt, r.Attempts
+	}
+	q.enter(j)
+	q.start(j)
+	q.relieve(j)
+	return j, nil
+}
+
+// admit looks whether r can be a job, and raises the last number to its.
+func (q *Queue) admit(r *store.Record) error {
+	switch {
+	case r.Priority >= priorities:
+		return fmt.Errorf("no such priority: %d", r.Priority)
+	case len(r.Unique) > maxName || len(r.Reducer) > maxName:
+		return ErrTooLong
+	case q.jobs.get(r.Seq) != nil || q.graves[r.Seq] != nil:
+		return errNumberTaken
+	}
+	q.jobs.seq = max(q.jobs.seq, r.Seq)
+	return nil
+}
+
+// newJob returns a background job of r, spilled if size is not 0. It takes
+// over r's payload.
+func newJob(f *Function, r *store.Record, size int) *Job {
+	j := &Job{
+		seq:        r.Seq,
+		function:   f,
+		uniqueLen:  uint16(len(r.Unique)),
+		reducerLen: uint16(len(r.Reducer)),
+		accepted:   r.Accepted,
+		priority:   Priority(r.Priority),
+		marks:      background,
+	}
+	front := r.Payload
+	if size > 0 {
+		front = newStub(size, len(r.Unique)+len(r.Reducer))
+		j.marks |= spilled
+	}
+	j.data = append(append(front, r.Unique...), r.Reducer...)
+	return j
+}
+
+// SetLoading says that Restore brings, in the order of Seq, jobs that are
+// older than those that Submit takes in from now on: background ones of these
+// wait behind, kept from workers, until it is called with false. Foreground
+// ones are handed out meanwhile. The end takes a step for each job that was
+// kept back, and for each function.
+func (q *Queue) SetLoading(now int64, loading bool) {
+	q.now = now
+	if q.loading == loading {
+		return
+	}
+	q.loading, q.before = loading, q.jobs.seq
+	if loading {
+		return
+	}
+	for f := q.functions.first; f != nil; f = f.next {
+		q.moveUp(f)
+	}
+}
+
+// moveUp puts what waits behind f's restored jobs at the tail of its queue.
+func (q *Queue) moveUp(f *Function) {
+	for p := range priorities {
+		from, to := &f.behind[p], &f.waiting[p]
+		was := to.n
+		for j := from.head; j != nil; j = from.head {
+			from.remove(j)
+			j.mark(behind, false)
+			to.pushBack(j)
+		}
+		if was == 0 && to.n > 0 && !f.paused {
+			f.setReady(Priority(p), true)
+		}
+	}
+	q.cover(f)
+}
+
+// waitAtTail puts j at the tail of its queue and wakes for it, or, if older
+// ones are still to come, keeps it back.
+func (q *Queue) waitAtTail(j *Job) {
+	if !q.loading || !j.is(background) || j.seq <= q.before {
+		q.wait(j, (*jobList).pushBack)
+		return
+	}
+	f := j.function
+	j.state = Waiting
+	j.mark(behind, true)
+	if j.is(spilled) {
+		f.spilled++
+	}
+	f.behind[j.priority].pushBack(j)
+}
