@@ -1,0 +1,138 @@
+package disk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"gm/pkg/store"
+)
+
+// fault is something that can't be read: an entry, or a page if key is nil.
+type fault struct {
+	name       []byte // the bucket's
+	page       uint64 // 0 if it is not known
+	key, value []byte
+	err        error
+}
+
+func (x *fault) String() string {
+	switch {
+	case x.key == nil && x.page == 0:
+		return string(x.name)
+	case x.key == nil:
+		return fmt.Sprintf("page %d of %s", x.page, x.name)
+	case string(x.name) == bodiesBucket:
+		return fmt.Sprintf("piece of the payload of job %d", seqOf(x.key))
+	case string(x.name) == extrasBucket:
+		return fmt.Sprintf("extra %q", x.key)
+	default:
+		return fmt.Sprintf("job %d", seqOf(x.key))
+	}
+}
+
+// maxFaults is how many of them are kept at a time. Those beyond are found
+// again at the next start.
+const maxFaults = 10_000
+
+// faults are what a reading has found.
+type faults struct {
+	list []fault
+	n    int // of all
+}
+
+func (f *faults) add(x fault) {
+	if f.n++; f.n <= maxFaults {
+		f.list = append(f.list, x)
+	}
+}
+
+// report tells what was found.
+func (f *faults) report(s *Store) {
+	for i := range f.list {
+		s.skip(f.list[i].String(), f.list[i].err)
+	}
+	if more := f.n - len(f.list); more > 0 {
+		s.skip(fmt.Sprintf("%d more", more), errors.New("too many at once"))
+	}
+}
+
+// asideLine is a line of the file for what was set aside.
+type asideLine struct {
+	Time  time.Time `json:"time"`
+	What  string    `json:"what"`
+	Why   string    `json:"why"`
+	Key   []byte    `json:"key,omitempty"`   // in base64
+	Value []byte    `json:"value,omitempty"` // as it was found, in base64
+}
+
+// writeAside appends faults to the file for what was set aside.
+func (s *Store) writeAside(faults []fault) error {
+	f, err := os.OpenFile(filepath.Join(s.cfg.Dir, "corrupt.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(f)
+	now := time.Now()
+	for i := range faults {
+		x := &faults[i]
+		err = errors.Join(err, out.Encode(asideLine{Time: now, What: x.String(), Why: x.err.Error(), Key: x.key, Value: x.value}))
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// setAside reports what can't be read, and moves what has a key out of the
+// queue. If that fails, it is found again next time, which is no error
+// of whoever reads.
+func (s *Store) setAside(f faults) {
+	if f.n == 0 {
+		return
+	}
+	f.report(s)
+	err := s.writeAside(f.list)
+	if err == nil {
+		err = s.removeFaults(f.list)
+	}
+	if err != nil {
+		s.cfg.Logger.Error("what is set aside stays in the queue", "store", "disk:"+s.cfg.Dir, "err", err)
+	}
+}
+
+// removeFaults takes what can't be read out of the queue, unless it has been
+// replaced meanwhile.
+func (s *Store) removeFaults(faults []fault) error {
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	return s.use(func(e *engine) error {
+		return e.update(func(tx *bolt.Tx) error {
+			w := writer{Store: s}
+			w.begin(tx)
+			for _, x := range faults {
+				if len(x.key) == 0 {
+					continue
+				}
+				var err error
+				switch {
+				case string(x.name) == extrasBucket:
+					if string(w.extras.Get(x.key)) == string(x.value) {
+						err = w.apply(store.Op{Kind: store.Delete, Key: string(x.key)})
+					}
+				case string(w.jobs.Get(x.key)) == string(x.value):
+					if len(x.key) == 8 {
+						err = w.forgetPieces(seqOf(x.key))
+					}
+					err = errors.Join(err, w.forgetKey(x.key))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,213 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"gm/pkg/store"
+)
+
+const (
+	// compactAbove is the size in bytes from which a file is shrunk by itself.
+	compactAbove = 32 << 20
+	// compactPause is how long after a failure it is not tried again.
+	compactPause = time.Minute
+	// fewChanges is how many are applied while commits wait.
+	fewChanges = 1000
+)
+
+// changes are the entries that were written since a compaction began: the
+// first letter of the bucket's name, and the key.
+type changes map[string]struct{}
+
+// note tells a compaction that an entry is about to change. commitMu is held.
+func (s *Store) note(name, key []byte) {
+	if s.changed != nil {
+		s.changed[string(name[0])+string(key)] = struct{}{}
+	}
+}
+
+func (e *engine) wasteful() bool {
+	used := e.reserved
+	free := int64(e.db.Stats().FreePageN) * e.pageSize
+	return used >= compactAbove && free >= used/4*3
+}
+
+// compactSoon starts a compaction if most of the file is free. commitMu is
+// held.
+func (s *Store) compactSoon(e *engine) {
+	if s.compacting || s.ctx.Err() != nil || time.Since(s.failed) < compactPause || !e.wasteful() {
+		return
+	}
+	s.compacting = true
+	s.wg.Go(func() {
+		err := s.Compact(s.ctx)
+		s.commitMu.Lock()
+		defer s.commitMu.Unlock()
+		s.compacting = false
+		if err != nil && s.ctx.Err() == nil {
+			s.failed = time.Now()
+			s.cfg.Logger.Warn("file stays large", "store", "disk:"+s.cfg.Dir, "err", err)
+		}
+	})
+}
+
+// Compact implements store.Compacter. It copies what is there into a new file
+// while commits go on, then what they have changed meanwhile, and lets them
+// wait only for the last few changes and for the change of files. It runs by
+// itself when three quarters of a file of 32 MiB or more are free. The new
+// file needs room beside the old one.
+func (s *Store) Compact(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	s.compactMu.Lock()
+	defer s.compactMu.Unlock()
+	if err := s.compact(ctx); err != nil {
+		return fmt.Errorf("compact %s: %w", s.file(), err)
+	}
+	return nil
+}
+
+func (s *Store) compact(ctx context.Context) error {
+	if err := s.use(func(*engine) error { return nil }); err != nil { // it removes what lies about
+		return err
+	}
+	out, err := newFiller(s.temporary("compact"))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if out != nil {
+			out.discard()
+		}
+		s.commitMu.Lock()
+		s.changed = nil
+		s.commitMu.Unlock()
+	}()
+	if err := s.copyAll(ctx, out); err != nil {
+		return err
+	}
+	for range 20 {
+		s.commitMu.Lock()
+		changed := s.changed
+		s.changed = make(changes)
+		s.commitMu.Unlock()
+		if err := s.use(func(e *engine) error { return s.catchUp(ctx, e, out, changed) }); err != nil {
+			return err
+		}
+		if len(changed) <= fewChanges {
+			break
+		}
+	}
+	if err := out.sync(); err != nil {
+		return err
+	}
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	err = s.use(func(e *engine) error { return s.catchUp(ctx, e, out, s.changed) })
+	if err == nil {
+		err = out.sync()
+	}
+	if err != nil {
+		return err
+	}
+	e := out.engine
+	out = nil
+	return s.replace(e)
+}
+
+// copyAll copies what is there into out, and has what changes from then on
+// noted. The engine stays: only Close and compactions, which compactMu keeps
+// away, take it while it is whole, and reading from it when it is not is an
+// error.
+func (s *Store) copyAll(ctx context.Context, out *filler) error {
+	var snap *snapshot
+	var release func()
+	s.commitMu.Lock()
+	s.changed = make(changes)
+	err := s.use(func(e *engine) (err error) {
+		snap, release, err = e.hold()
+		return err
+	})
+	s.commitMu.Unlock()
+	if err != nil {
+		return err
+	}
+	defer release()
+	w := walk{tree: &snap.tree, whole: true}
+	w.leaf = func(at place, p *page) error {
+		for i := range p.count {
+			x, _ := p.element(i)
+			if err := out.put([]byte(at.bucket), p.keyOf(x), p.valueOf(x)); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	}
+	return w.run(snap.root)
+}
+
+// catchUp brings the changed entries of out to what e has.
+func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed changes) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	names := map[byte][]byte{jobsName[0]: jobsName, bodiesName[0]: bodiesName, extrasName[0]: extrasName}
+	return e.view(func(snap *snapshot) error {
+		buckets := make(map[byte]*bucket)
+		for letter, name := range names {
+			b, err := snap.bucket(string(name))
+			if err != nil {
+				return err
+			}
+			buckets[letter] = b
+		}
+		for _, entry := range slices.Sorted(maps.Keys(changed)) {
+			name, key := names[entry[0]], []byte(entry[1:])
+			value, err := buckets[entry[0]].get(key)
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+				err = out.delete(name, key)
+			case err == nil:
+				err = out.put(name, key, value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return out.raise(buckets[jobsName[0]].sequence)
+	})
+}
+
+// replace puts e, a file that is complete, in the place of the queue's.
+// commitMu is held.
+func (s *Store) replace(e *engine) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := os.Rename(e.path, s.file())
+	if err == nil {
+		err = syncDir(s.cfg.Dir)
+	}
+	if err != nil {
+		_ = e.close()
+		_ = os.Remove(e.path)
+		return err
+	}
+	before, after := s.engine.reserved, int64(0)
+	if info, err := e.file.Stat(); err == nil {
+		e.reserved, after = info.Size(), info.Size()
+	}
+	e.path = s.file()
+	e.db.NoSync = s.cfg.Sync != SyncAlways
+	e.reserve = s.engine.reserve
+	_ = s.engine.close()
+	s.engine = e
+	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", before, "after", after)
+	return nil
+}

@@ -1,0 +1,265 @@
+// Package disk keeps jobs in a file on local disk, written by bbolt: the store
+// of a server that has no database.
+//
+//	DIR/queue.db          the jobs
+//	DIR/lock              who has the directory
+//	DIR/corrupt.log       records that were set aside, a JSON object a line
+//	DIR/queue.db.broken-* files that were broken, as they were found
+//
+// Its parts, from the bottom up:
+//
+//   - tree, page and walk read bbolt's pages with checks of their own and
+//     without a map of the file, so that a broken or truncated file is an
+//     error and not a fault;
+//   - engine is the open file: bbolt for what is written, tree for what is
+//     read;
+//   - openFile verifies a file before bbolt may have it; salvage makes a new
+//     one of what can be read of a broken one;
+//   - [Store] puts batches into transactions, and shrinks the file when most
+//     of it is free.
+//
+// A record carries its own CRC; a payload of more than 2 KiB is kept apart
+// from it, in pieces.
+//
+// Goroutines: one at a time that compacts, and one that syncs with
+// SyncInterval. Close ends both.
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// Sync says when what was committed is brought to the disk. The end of the
+// process, by whatever means, loses nothing in any case; the end of the
+// machine may.
+type Sync string
+
+const (
+	SyncAlways   Sync = "always"   // before Commit returns
+	SyncInterval Sync = "interval" // every Config.Interval
+	SyncNever    Sync = "never"    // when the system likes to
+)
+
+// Config is how a Store is opened.
+type Config struct {
+	Dir      string        // made if it is not there
+	Sync     Sync          // empty is SyncAlways
+	Interval time.Duration // of SyncInterval; 0 is a second
+	Logger   *slog.Logger  // nil logs nothing
+	// Skipped is told of each thing that can't be read and is set aside: a
+	// record, or a part of the file. It must not call the store.
+	Skipped func(what string, err error)
+}
+
+// ParseURL returns the Config of disk:DIR[?sync=always|interval|never].
+func ParseURL(u *store.URL) (Config, error) {
+	c := Config{Dir: u.Path, Sync: SyncAlways}
+	if u.Net != nil || u.Path == "" {
+		return c, fmt.Errorf("store %v: want disk:DIR", u)
+	}
+	for key, values := range u.Query {
+		if key != "sync" {
+			return c, fmt.Errorf("store %v: unknown option %q", u, key)
+		}
+		c.Sync = Sync(values[0])
+	}
+	return c, c.check()
+}
+
+func (c *Config) check() error {
+	switch c.Sync {
+	case SyncAlways, SyncInterval, SyncNever:
+	default:
+		return fmt.Errorf("store disk:%s: sync is %q, want always, interval or never", c.Dir, c.Sync)
+	}
+	if c.Dir == "" {
+		return errors.New("store disk: no directory")
+	}
+	return nil
+}
+
+// Store is a directory. The file in it is opened, and the directory taken,
+// when the store is first used. It has the methods of store.Store,
+// store.Reader, store.Locker, store.Compacter and store.Checker.
+type Store struct {
+	cfg    Config
+	ctx    context.Context // of what runs in the background
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	lost   chan struct{} // never closed: the lock of a file is not lost
+
+	// commitMu is held by whoever writes.
+	commitMu sync.Mutex
+	arena    []byte    // for records, kept from batch to batch
+	undo     []uint64  // jobs whose Add failed but may be there
+	changed  changes   // what was written since a compaction began, or nil
+	failed   time.Time // when a compaction failed last
+
+	compactMu  sync.Mutex // held by a compaction, before commitMu
+	compacting bool       // one has been started. Guarded by commitMu
+
+	// mu is held for reading while engine is used, and for writing while it
+	// is changed. It comes after commitMu.
+	mu     sync.RWMutex
+	engine *engine // nil before the first use
+	lock   *os.File
+	closed bool
+
+	// reserve is the engine's, but for tests.
+	reserve func(f *os.File, from, size int64) error
+}
+
+// Open returns the store in a directory. The file in it is not read yet.
+func Open(_ context.Context, c Config) (*Store, error) {
+	if c.Sync == "" {
+		c.Sync = SyncAlways
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if c.Interval <= 0 {
+		c.Interval = time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Skipped == nil {
+		c.Skipped = func(string, error) {}
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store disk:%s: %w", c.Dir, err)
+	}
+	s := &Store{cfg: c, lost: make(chan struct{}), reserve: reserve}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if c.Sync == SyncInterval {
+		s.wg.Go(s.syncEvery)
+	}
+	return s, nil
+}
+
+func (s *Store) file() string { return filepath.Join(s.cfg.Dir, "queue.db") }
+
+// skip reports a thing that is set aside.
+func (s *Store) skip(what string, err error) {
+	s.cfg.Logger.Warn("set aside", "store", "disk:"+s.cfg.Dir, "what", what, "err", err)
+	s.cfg.Skipped(what, err)
+}
+
+// Caps implements store.Store.
+func (s *Store) Caps() store.Caps {
+	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true}
+}
+
+// Lost implements store.Locker. It is never closed: a lock on a file goes with
+// the process.
+func (s *Store) Lost() <-chan struct{} { return s.lost }
+
+// use calls f with the engine, which is opened if need be. f must not call it
+// again.
+func (s *Store) use(f func(*engine) error) error {
+	for {
+		s.mu.RLock()
+		if s.engine != nil && !s.engine.broken.Load() {
+			defer s.mu.RUnlock()
+			return f(s.engine)
+		}
+		s.mu.RUnlock()
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
+}
+
+// open takes the directory and opens the file, unless that has been done. A
+// file whose engine is broken is opened anew, and so verified.
+func (s *Store) open() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("store disk:%s: %w", s.cfg.Dir, os.ErrClosed)
+	}
+	if err := s.take("gm"); err != nil {
+		return err
+	}
+	if s.engine != nil && s.engine.broken.Load() {
+		s.engine.abandon()
+		s.engine = nil
+	}
+	if s.engine != nil {
+		return nil
+	}
+	e, err := s.openFile()
+	if err != nil {
+		return fmt.Errorf("open %s: %w", s.file(), err)
+	}
+	e.reserve = func(f *os.File, from, size int64) error { return s.reserve(f, from, size) }
+	s.engine = e
+	return nil
+}
+
+// syncEvery brings what was committed to the disk, again and again, until the
+// store is closed.
+func (s *Store) syncEvery() {
+	tick := time.NewTicker(s.cfg.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		if err := s.sync(); err != nil {
+			s.cfg.Logger.Error("sync failed", "store", "disk:"+s.cfg.Dir, "err", err)
+		}
+	}
+}
+
+// sync brings what was committed to the disk, if the file is open.
+func (s *Store) sync() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.engine == nil || s.engine.broken.Load() {
+		return nil
+	}
+	return s.engine.db.Sync()
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.commitMu.Lock()
+	s.cancel() // no compaction is started from now on
+	s.commitMu.Unlock()
+	s.wg.Wait()
+	s.compactMu.Lock()
+	defer s.compactMu.Unlock()
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var errs []error
+	if e := s.engine; e != nil {
+		if s.cfg.Sync != SyncAlways && !e.broken.Load() {
+			errs = append(errs, e.db.Sync())
+		}
+		errs = append(errs, e.close())
+		s.engine = nil
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+		s.lock = nil
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close store disk:%s: %w", s.cfg.Dir, err)
+	}
+	return nil
+}

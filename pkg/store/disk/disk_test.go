@@ -1,0 +1,126 @@
+package disk
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childDir) != "" {
+		os.Exit(child())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// openDir opens the store in dir. Whatever it sets aside fails the test.
+func openDir(t testing.TB, dir string) *Store {
+	t.Helper()
+	return openWith(t, Config{Dir: dir, Skipped: func(what string, err error) { t.Errorf("set aside: %s: %v", what, err) }})
+}
+
+func openWith(t testing.TB, c Config) *Store {
+	t.Helper()
+	c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// abandon leaves a store as the end of its process would.
+func abandon(s *Store) {
+	s.cancel()
+	s.wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.engine != nil {
+		s.engine.abandon()
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+	}
+}
+
+// verifyFile has both bbolt and this package look at a file that nobody has
+// open.
+func verifyFile(t testing.TB, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := readMeta(f)
+	if err != nil {
+		t.Fatalf("read meta: %v", err)
+	}
+	if _, err := verify(f, m); err != nil {
+		t.Errorf("verify: %v", err)
+	}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatalf("open with bbolt: %v", err)
+	}
+	defer db.Close()
+	_ = db.View(func(tx *bolt.Tx) error {
+		for err := range tx.Check() {
+			t.Errorf("bbolt's check: %v", err)
+		}
+		return nil
+	})
+}
+
+func TestSuite(t *testing.T) {
+	for _, sync := range []Sync{SyncAlways, SyncInterval, SyncNever} {
+		t.Run(string(sync), func(t *testing.T) {
+			if sync != SyncAlways && testing.Short() {
+				t.Skip("the same but for the sync, and -short")
+			}
+			storetest.Run(t, func(t *testing.T) storetest.Place { return suitePlace(t, sync) })
+		})
+	}
+}
+
+func suitePlace(t *testing.T, sync Sync) storetest.Place {
+	dir := t.TempDir()
+	return storetest.Place{
+		Open: func(t testing.TB) store.Store {
+			return openWith(t, Config{Dir: dir, Sync: sync, Skipped: func(what string, err error) {
+				t.Errorf("set aside: %s: %v", what, err)
+			}})
+		},
+		Crash: func(_ testing.TB, s store.Store) { abandon(s.(*Store)) },
+		Fail: func(_ testing.TB, s store.Store) func() {
+			d := s.(*Store)
+			d.reserve = func(*os.File, int64, int64) error { return syscall.ENOSPC }
+			return func() { d.reserve = reserve }
+		},
+		Size: func(t testing.TB) int64 {
+			info, err := os.Stat(filepath.Join(dir, "queue.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Size()
+		},
+		Verify: func(t testing.TB) { verifyFile(t, filepath.Join(dir, "queue.db")) },
+	}
+}
+
+const childDir = "GM_TEST_DISK_DIR"
+
+func child() int { return 0 }

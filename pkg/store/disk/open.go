@@ -1,0 +1,121 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"gm/pkg/store"
+)
+
+// openFile opens the queue's file, of which it trusts nothing: bbolt gets a
+// file only after every page of its trees has been found to be as bbolt writes
+// it. The payloads are not read for that, except where they share a page with
+// their record. A file that is broken is replaced by what can be read of it.
+// mu is held.
+func (s *Store) openFile() (*engine, error) {
+	for _, name := range []string{s.temporary("compact"), s.temporary("salvage")} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	f, err := os.OpenFile(s.file(), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = s.prepare(f)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := syncDir(s.cfg.Dir); err != nil {
+		return nil, err
+	}
+	return openBolt(s.file(), s.cfg.Sync != SyncAlways)
+}
+
+// temporary returns the name of a file that is not yet, or no longer, needed.
+func (s *Store) temporary(what string) string { return s.file() + "." + what }
+
+// prepare verifies f and writes its list of free pages, or puts another file
+// in its place.
+func (s *Store) prepare(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	m, broken := readMeta(f)
+	if broken == nil {
+		var used *bitmap
+		if used, broken = verify(f, m); broken == nil {
+			return s.admit(f, m, used, info.Size())
+		}
+	}
+	return s.salvage(f, m, broken)
+}
+
+// verify goes through all pages that the tree of m has, and returns which they
+// are.
+func verify(f *os.File, m meta) (*bitmap, error) {
+	used := newBitmap(m.high)
+	buckets := 0
+	w := walk{
+		tree: &tree{file: f, pageSize: m.pageSize, high: m.high},
+		seen: used,
+		bucket: func(name string, _ *bucket) {
+			if name == jobsBucket || name == bodiesBucket || name == extrasBucket {
+				buckets++
+			}
+		},
+		leaf: checkShapes,
+	}
+	if err := w.run(m.root); err != nil {
+		return nil, err
+	}
+	if buckets != 3 && buckets+int(m.tx) > 1 { // but for a file that is just made
+		return nil, fmt.Errorf("%d of its 3 buckets are there", buckets)
+	}
+	return used, nil
+}
+
+// checkShapes sees that the entries of a leaf are such as its bucket has.
+func checkShapes(at place, p *page) error {
+	sizes := map[string]int64{jobsBucket: 8, bodiesBucket: 12}
+	want := sizes[at.bucket]
+	for i := range p.count {
+		e, _ := p.element(i)
+		if e.flags != 0 || want != 0 && e.ksize != want {
+			return corrupt(at.page, fmt.Errorf("element %d is none of %s", i, at.bucket))
+		}
+	}
+	return nil
+}
+
+// admit makes f, which has been verified, ready for bbolt.
+func (s *Store) admit(f *os.File, m meta, used *bitmap, size int64) error {
+	if m.wasDamaged {
+		s.skip("a byte of one of the first pages, which has been put right", &store.CorruptError{Where: s.file(), Why: "checksum did not match"})
+	}
+	if size < int64(m.high)*m.pageSize { // none of what is missing is in use
+		if err := f.Truncate(int64(m.high) * m.pageSize); err != nil {
+			return err
+		}
+	}
+	_, err := writeFreelist(f, m, used)
+	if full(err) && !m.wasDamaged {
+		return nil // bbolt finds the free pages by itself
+	}
+	return err
+}
+
+// syncDir makes durable which files a directory has.
+func syncDir(dir string) error {
+	d, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,200 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"gm/pkg/store"
+)
+
+// Replay implements store.Store.
+func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
+	return s.replay(ctx, true, func(r *store.Record, _ int) error { return f(r) })
+}
+
+// ReplayHeads implements store.Reader. Payloads of more than 2 KiB are not
+// read.
+func (s *Store) ReplayHeads(ctx context.Context, f func(*store.Record, int) error) error {
+	return s.replay(ctx, false, f)
+}
+
+func (s *Store) replay(ctx context.Context, payloads bool, f func(*store.Record, int) error) error {
+	var found faults
+	err := s.use(func(e *engine) error {
+		return e.view(func(snap *snapshot) error {
+			return snap.jobs(ctx, payloads, f, found.add)
+		})
+	})
+	s.setAside(found)
+	return err
+}
+
+// jobs calls f for each job in order, and bad for each that can't be read. The
+// pieces of payloads are read only if they are wanted; payloads are the
+// callee's.
+func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Record, int) error, bad func(fault)) error {
+	bodies, err := snap.bucket(bodiesBucket)
+	if err != nil {
+		return err
+	}
+	w := walk{tree: &snap.tree, whole: true, only: jobsBucket}
+	w.bad = func(at place, err error) error {
+		bad(fault{name: jobsName, page: at.page, err: err})
+		return nil
+	}
+	w.leaf = func(at place, p *page) error {
+		for i := range p.count {
+			e, ok := p.element(i)
+			if !ok {
+				continue
+			}
+			key, value := p.keyOf(e), p.valueOf(e)
+			r, size, err := bodies.job(key, value, payloads)
+			if err != nil {
+				bad(fault{name: jobsName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
+				continue
+			}
+			if err := f(r, size); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	}
+	return w.run(snap.root)
+}
+
+// job decodes an entry of the jobs' bucket. b is the bodies'.
+func (b *bucket) job(key, value []byte, payload bool) (*store.Record, int, error) {
+	r, body, err := store.DecodeHead(value)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case string(key) != string(jobKey(r.Seq)):
+		return nil, 0, fmt.Errorf("it is the record of job %d", r.Seq)
+	case body == nil && payload:
+		r.Payload = bytes.Clone(r.Payload)
+		return r, len(r.Payload), nil
+	case body == nil:
+		size := len(r.Payload)
+		r.Payload = nil
+		return r, size, nil
+	case !payload:
+		return r, body.Size, nil
+	}
+	r.Payload, err = b.payload(r.Seq, *body)
+	return r, body.Size, err
+}
+
+// payload puts together the payload of a job that is kept in pieces.
+func (b *bucket) payload(seq uint64, body store.Body) ([]byte, error) {
+	var payload []byte
+	for i := range pieces(body.Size) {
+		key := pieceKey(seq, i)
+		value, err := b.get(key)
+		if err == nil {
+			value, err = unseal(bodiesName, key, value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("piece %d of its payload: %w", i, err)
+		}
+		if payload == nil {
+			payload = make([]byte, 0, body.Size)
+		}
+		payload = append(payload, value...)
+	}
+	if store.BodyOf(payload) != body {
+		return nil, errors.New("checksum of its payload does not match")
+	}
+	return payload, nil
+}
+
+// ReadPayload implements store.Reader. A job that can't be read is set aside.
+func (s *Store) ReadPayload(_ context.Context, r *store.Record) ([]byte, error) {
+	var payload []byte
+	var bad *fault
+	err := s.use(func(e *engine) error {
+		return e.view(func(snap *snapshot) (err error) {
+			payload, bad, err = snap.read(r.Seq)
+			return err
+		})
+	})
+	if bad != nil {
+		s.setAside(faults{list: []fault{*bad}, n: 1})
+		return nil, &store.CorruptError{Where: fmt.Sprint("job ", r.Seq), Why: bad.err.Error()}
+	}
+	return payload, err
+}
+
+// read returns a job's payload, or what is wrong with it.
+func (snap *snapshot) read(seq uint64) ([]byte, *fault, error) {
+	key := jobKey(seq)
+	jobs, err := snap.bucket(jobsBucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	value, err := jobs.get(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	bodies, err := snap.bucket(bodiesBucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, _, err := bodies.job(key, value, true)
+	if err != nil {
+		return nil, &fault{name: jobsName, key: key, value: value, err: err}, nil
+	}
+	return r.Payload, nil, nil
+}
+
+// Extras implements store.Store.
+func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
+	var found faults
+	err := s.use(func(e *engine) error {
+		return e.view(func(snap *snapshot) error {
+			return snap.extras(ctx, prefix, f, found.add)
+		})
+	})
+	s.setAside(found)
+	return err
+}
+
+func (snap *snapshot) extras(ctx context.Context, prefix string, f func(string, []byte) error, bad func(fault)) error {
+	w := walk{tree: &snap.tree, whole: true, only: extrasBucket}
+	w.bad = func(at place, err error) error {
+		bad(fault{name: extrasName, page: at.page, err: err})
+		return nil
+	}
+	w.leaf = func(at place, p *page) error {
+		for i := range p.count {
+			e, ok := p.element(i)
+			if !ok {
+				continue
+			}
+			key, value := p.keyOf(e), p.valueOf(e)
+			data, err := unseal(extrasName, key, value)
+			if err != nil {
+				bad(fault{name: extrasName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
+				continue
+			}
+			if bytes.HasPrefix(key, []byte(prefix)) {
+				if err := f(string(key), bytes.Clone(data)); err != nil {
+					return err
+				}
+			}
+		}
+		return ctx.Err()
+	}
+	return w.run(snap.root)
+}
+
+// seqOf returns the number of a job from a key that begins with it.
+func seqOf(key []byte) uint64 {
+	if len(key) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key)
+}

@@ -1,0 +1,258 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// salvage puts a new file in the place of f, which is broken, with everything
+// that can be read of it, and keeps f beside it.
+//
+// It goes through the tree first, past whatever is broken. What was below that
+// is looked for in the pages that the tree does not have: those that have lost
+// their way into it, but also old ones, of which bbolt has copies or which it
+// has not used again. A job found there may have been done already, so that it
+// is taken only if it belongs where something is missing.
+func (s *Store) salvage(f *os.File, m meta, why error) error {
+	s.cfg.Logger.Error("file is broken, reading what can be read", "store", "disk:"+s.cfg.Dir, "file", f.Name(), "err", why)
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	out, err := newFiller(s.temporary("salvage"))
+	if err != nil {
+		return fmt.Errorf("salvage: %w", err)
+	}
+	if m.pageSize == 0 {
+		m.pageSize = int64(os.Getpagesize())
+	}
+	pages := uint64((info.Size() + m.pageSize - 1) / m.pageSize)
+	v := &salvager{
+		Store: s, out: out,
+		tree: tree{file: f, pageSize: m.pageSize, high: pages},
+		seen: newBitmap(pages),
+		late: make(map[uint64]int),
+	}
+	if err := v.run(m, why); err != nil {
+		out.discard()
+		return fmt.Errorf("salvage: %w", err)
+	}
+	if err := errors.Join(out.sync(), out.close()); err != nil {
+		return fmt.Errorf("salvage: %w", err)
+	}
+	kept := s.temporary("broken-" + time.Now().UTC().Format("20060102T150405.000"))
+	if err := errors.Join(os.Rename(f.Name(), kept), os.Rename(out.path, s.file()), syncDir(s.cfg.Dir)); err != nil {
+		return fmt.Errorf("salvage: %w", err)
+	}
+	s.cfg.Logger.Warn("broken file replaced", "store", "disk:"+s.cfg.Dir, "kept", kept,
+		"jobs", v.jobs, "astray", len(v.late), "places", v.faults.n)
+	return nil
+}
+
+type salvager struct {
+	*Store
+	out  *filler
+	tree tree
+	seen *bitmap
+
+	lost     []lostSpan
+	faults   faults
+	jobs     int            // found in the tree
+	late     map[uint64]int // jobs found elsewhere: how often each was tried
+	sequence uint64         // no job of the tree was above it when it was written
+}
+
+// lostSpan is a stretch of a bucket of which something may be missing.
+type lostSpan struct {
+	bucket string // empty: of all
+	keys   span
+}
+
+func (v *salvager) run(m meta, why error) error {
+	if err := v.walk(m); err != nil {
+		return err
+	}
+	switch {
+	case m.high == 0:
+		v.lose(place{}, errNoMeta)
+	case v.faults.n == 0:
+		// The last transaction may be one that can't be seen any more.
+		v.lost = append(v.lost, lostSpan{jobsBucket, span{lo: jobKey(v.sequence + 1)}})
+		v.faults.add(fault{name: []byte("file"), err: why})
+	}
+	err := v.scan()
+	if err == nil {
+		err = v.dropOrphans()
+	}
+	if err == nil {
+		err = v.out.raise(v.sequence)
+	}
+	if err != nil {
+		return err
+	}
+	v.faults.report(v.Store)
+	return v.writeAside(v.faults.list)
+}
+
+// lose notes that something is missing at a place.
+func (v *salvager) lose(at place, err error) {
+	v.lost = append(v.lost, lostSpan{at.bucket, span{bytes.Clone(at.keys.lo), bytes.Clone(at.keys.hi)}})
+	name := at.bucket
+	if name == "" {
+		name = "file"
+	}
+	v.faults.add(fault{name: []byte(name), page: at.page, err: err})
+}
+
+// walk takes what the tree has.
+func (v *salvager) walk(m meta) error {
+	if m.high == 0 {
+		return nil
+	}
+	w := walk{
+		tree: &v.tree, whole: true, seen: v.seen,
+		// The others have none, whatever may have become of their names.
+		bucket: func(_ string, b *bucket) { v.sequence = max(v.sequence, b.sequence) },
+		bad:    func(at place, err error) error { v.lose(at, err); return nil },
+		leaf:   v.leaf,
+	}
+	return w.run(m.root)
+}
+
+// leaf takes what a leaf of the tree has.
+func (v *salvager) leaf(at place, p *page) error {
+	for i := range p.count {
+		e, ok := p.element(i)
+		key, value := p.keyOf(e), p.valueOf(e)
+		if !ok || value == nil {
+			continue
+		}
+		name, _, err := classify(key, value)
+		if err != nil {
+			v.lost = append(v.lost, lostSpan{at.bucket, span{bytes.Clone(key), append(bytes.Clone(key), 0)}})
+			v.faults.add(fault{name: []byte(at.bucket), page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
+			continue
+		}
+		if err := v.out.put(name, key, value); err != nil {
+			return err
+		}
+		if string(name) == jobsBucket {
+			v.jobs++
+		}
+	}
+	return nil
+}
+
+// classify says to which bucket an entry belongs: its checksum tells.
+func classify(key, value []byte) (name []byte, r *store.Record, err error) {
+	if len(key) == 8 {
+		if r, _, err := store.DecodeHead(value); err == nil && bytes.Equal(key, jobKey(r.Seq)) {
+			return jobsName, r, nil
+		}
+	}
+	for _, name := range [][]byte{bodiesName, extrasName} {
+		if _, err := unseal(name, key, value); err == nil {
+			return name, nil, nil
+		}
+	}
+	return nil, nil, errors.New("checksum does not match")
+}
+
+// scan takes what is missing from the pages that the tree does not have.
+func (v *salvager) scan() error {
+	for id := uint64(2); id < v.tree.high; id++ {
+		if v.seen.has(id) {
+			continue
+		}
+		var header [headerSize]byte
+		if n, _ := v.tree.file.ReadAt(header[:], int64(id)*v.tree.pageSize); n < len(header) {
+			continue
+		}
+		if order.Uint64(header[:]) != id || order.Uint16(header[8:]) != flagLeaf {
+			continue
+		}
+		p, _ := v.tree.load(id, nil, true)
+		if p == nil {
+			continue
+		}
+		for i := range p.count {
+			e, ok := p.element(i)
+			key, value := p.keyOf(e), p.valueOf(e)
+			if !ok || value == nil {
+				continue
+			}
+			if err := v.stray(key, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stray takes an entry of a page that the tree does not have, if it is one
+// that is missing.
+func (v *salvager) stray(key, value []byte) error {
+	name, r, err := classify(key, value)
+	if err != nil || !v.missing(string(name), key) {
+		return nil
+	}
+	there, err := v.out.get(name, key)
+	if err != nil {
+		return err
+	}
+	if r != nil {
+		attempts, again := v.late[r.Seq]
+		if there != nil && (!again || r.Attempts <= attempts) {
+			return nil
+		}
+		v.late[r.Seq] = r.Attempts
+		v.sequence = max(v.sequence, r.Seq)
+	} else if there != nil {
+		return nil
+	}
+	return v.out.put(name, key, value)
+}
+
+// missing says whether an entry is one that may have been lost. A piece of a
+// payload always is: whether it is wanted, its job decides.
+func (v *salvager) missing(name string, key []byte) bool {
+	if name == bodiesBucket {
+		return true
+	}
+	for _, l := range v.lost {
+		if (l.bucket == "" || l.bucket == name) && l.keys.has(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// dropOrphans removes the pieces of payloads whose jobs are not there.
+func (v *salvager) dropOrphans() error {
+	var orphans [][]byte
+	bodies, err := v.out.bucket(bodiesName)
+	if err != nil {
+		return err
+	}
+	jobs, err := v.out.bucket(jobsName)
+	if err != nil {
+		return err
+	}
+	c := bodies.Cursor()
+	for key, _ := c.First(); key != nil; key, _ = c.Next() {
+		if len(key) != 12 || jobs.Get(key[:8]) == nil {
+			orphans = append(orphans, bytes.Clone(key))
+		}
+	}
+	for _, key := range orphans {
+		if err := v.out.delete(bodiesName, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
