@@ -1,0 +1,178 @@
+// Package postgres keeps jobs in PostgreSQL, in the table of gearmand's libpq
+// plugin: what gearmand has queued is found, and the other way round.
+//
+// To gearmand's columns unique_key, function_name, priority, data and
+// when_to_run it adds, as nullable ones that gearmand does not mind:
+//
+//	seq          BIGINT   the job's number; unique
+//	run_at_ms    BIGINT   when to run, to the millisecond
+//	accepted_ms  BIGINT
+//	attempts     INTEGER
+//	reducer      BYTEA
+//	gm_unique    BYTEA    the unique, where unique_key can't have it
+//	gm_function  BYTEA    the function, where function_name can't have it
+//
+// unique_key is gm-SEQ for a job without a unique, and has a hash for one that
+// text can't hold: more than 64 bytes, a NUL, no valid UTF-8. Extras are in a
+// table of their own, the name with _gm behind it.
+//
+// A batch is one implicit transaction in one round trip. It is sent by the
+// session that holds the store's advisory lock, so that who has lost the lock
+// can't commit. Poolers that give a session's connection to others between
+// transactions can't stand between.
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
+)
+
+// DefaultTable is gearmand's.
+const DefaultTable = "queue"
+
+// Config says where the jobs are.
+type Config struct {
+	// Conninfo is libpq's connection string, as a URL or as words like
+	// host=db dbname=gearman. libpq's environment variables fill in the rest.
+	Conninfo string
+	// Table is the table, SCHEMA.TABLE if need be. Capitals are lower case,
+	// as they are to gearmand. It is DefaultTable if empty.
+	Table string
+
+	// Logger is slog's default if nil.
+	Logger *slog.Logger
+	// Skipped is called for a row that can't be read, if it is not nil.
+	Skipped func(what string, err error)
+}
+
+// keys are those of libpq that a URL may have.
+var keys = []string{
+	"host", "port", "dbname", "user", "password", "passfile", "service", "connect_timeout", "application_name", "options",
+	"target_session_attrs", "search_path", "channel_binding", "require_auth", "krbsrvname", "krbspn",
+	"ssl", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslsni", "sslnegotiation", "sslcertmode",
+}
+
+// ParseURL makes a Config of postgres://USER:PASSWORD@HOST:PORT/DB?table=NAME.
+// The other keys are libpq's.
+func ParseURL(u *store.URL) (Config, error) {
+	if u.Net == nil {
+		return Config{}, fmt.Errorf("store %s: not like postgres://host/db", u)
+	}
+	var c Config
+	query := url.Values{}
+	for key, values := range u.Query {
+		if key == "table" {
+			c.Table = values[len(values)-1]
+			continue
+		}
+		query[key] = values
+	}
+	plain := *u.Net
+	plain.RawQuery = query.Encode()
+	c.Conninfo = plain.String()
+	if _, err := pgconn.ParseConfigWithOptions(c.Conninfo, pgconn.ParseConfigOptions{ConnStringAllowedKeys: keys}); err != nil {
+		return Config{}, fmt.Errorf("store %s: %w", u, err)
+	}
+	if _, err := parseTable(c.Table); err != nil {
+		return Config{}, fmt.Errorf("store %s: %w", u, err)
+	}
+	return c, nil
+}
+
+// Store is a journal in PostgreSQL. It implements [store.Store],
+// [store.Reader], [store.Locker], [store.Compacter] and [store.Checker].
+type Store struct {
+	db      *database
+	link    *sqlstore.Link[*session]
+	readers readers
+	log     *slog.Logger
+	skipped func(string, error)
+}
+
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Reader    = (*Store)(nil)
+	_ store.Locker    = (*Store)(nil)
+	_ store.Compacter = (*Store)(nil)
+	_ store.Checker   = (*Store)(nil)
+)
+
+// Open connects, and creates the tables or adds the columns that they lack.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	db, err := newDatabase(c)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
+	}
+	if err := db.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
+	}
+	s := &Store{db: db, log: c.Logger, skipped: c.Skipped}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.skipped == nil {
+		s.skipped = func(string, error) {}
+	}
+	s.link = sqlstore.NewLink(db.dial, s.log)
+	s.readers.init(db)
+	return s, nil
+}
+
+// Caps promises everything. A value of PostgreSQL's is at most 1 GB, and so is
+// the message that has it.
+func (s *Store) Caps() store.Caps {
+	return store.Caps{Durable: true, Atomic: true, Lists: true, MaxPayload: 1<<30 - 1<<20}
+}
+
+// TryLock takes the store's advisory lock. See [store.Locker].
+func (s *Store) TryLock(ctx context.Context, name string) error {
+	if err := s.link.TryLock(ctx, name); err != nil {
+		return fmt.Errorf("lock PostgreSQL store: %w", err)
+	}
+	return nil
+}
+
+// Lost is that of [store.Locker].
+func (s *Store) Lost() <-chan struct{} { return s.link.Lost() }
+
+// Close ends all connections.
+func (s *Store) Close() error {
+	err := s.link.Close()
+	s.readers.close()
+	return err
+}
+
+// table is a table's name in SQL, and those of what goes with it.
+type table struct {
+	schema string // quoted and with its dot, or empty
+	name   string // lower case
+}
+
+var tableName = regexp.MustCompile(`^(?:([a-z_][a-z0-9_$]*)\.)?([a-z_][a-z0-9_$]*)$`)
+
+func parseTable(s string) (table, error) {
+	m := tableName.FindStringSubmatch(strings.ToLower(cmp.Or(s, DefaultTable)))
+	// PostgreSQL cuts names to 63 bytes; the longest has _gm_seq behind it.
+	if m == nil || len(m[2]) > 63-len("_gm_seq") {
+		return table{}, fmt.Errorf("table %q: not a name", s)
+	}
+	t := table{name: m[2]}
+	if m[1] != "" {
+		t.schema = `"` + m[1] + `".`
+	}
+	return t, nil
+}
+
+func (t table) jobs() string   { return t.schema + `"` + t.name + `"` }
+func (t table) extras() string { return t.schema + `"` + t.name + `_gm"` }
+func (t table) index() string  { return `"` + t.name + `_gm_seq"` }

@@ -1,0 +1,69 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+var tables atomic.Int64
+
+// newTable returns the name of a table that no other test has.
+func newTable() string { return fmt.Sprint("queue", tables.Add(1)) }
+
+// open opens a table's store. It is closed with t.
+func open(t testing.TB, url, table string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), config(t, url, table))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func config(t testing.TB, url, table string) Config {
+	t.Helper()
+	u, err := store.ParseURL(url + "&table=" + table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ParseURL(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Skipped = func(what string, err error) { t.Errorf("skipped %s: %v", what, err) }
+	return c
+}
+
+// crash leaves s as the end of its process would.
+func crash(_ testing.TB, s store.Store) {
+	p := s.(*Store)
+	p.link.Abandon(func(s *session) { _ = s.conn.Conn().Close() })
+	p.readers.close()
+}
+
+func TestSuite(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	for _, encoding := range []string{"UTF8", "LATIN1", "SQL_ASCII"} {
+		t.Run(encoding, func(t *testing.T) {
+			if testing.Short() && encoding != "UTF8" {
+				t.Skip("short: one encoding is enough")
+			}
+			db := strings.ToLower(encoding)
+			server.Query(t, "CREATE DATABASE "+db+" ENCODING '"+encoding+"' TEMPLATE template0")
+			url := strings.Replace(server.URL(server.Addr()), "/postgres?", "/"+db+"?", 1)
+			storetest.Run(t, func(t *testing.T) storetest.Place {
+				table := newTable()
+				return storetest.Place{
+					Open:  func(t testing.TB) store.Store { return open(t, url, table) },
+					Crash: crash,
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,203 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// database is where connections go, and what was found there.
+type database struct {
+	config *pgconn.Config
+	table  table
+	token  int64 // names this store among the sessions of the server
+
+	oid      uint32 // the table's
+	encoding string // the database's
+}
+
+const connectTimeout = 3 * time.Second
+
+func newDatabase(c Config) (*database, error) {
+	t, err := parseTable(c.Table)
+	if err != nil {
+		return nil, err
+	}
+	config, err := pgconn.ParseConfig(c.Conninfo)
+	if err != nil {
+		return nil, err
+	}
+	if config.ConnectTimeout <= 0 || config.ConnectTimeout > connectTimeout {
+		config.ConnectTimeout = connectTimeout
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "gm"
+	}
+	return &database{config: config, table: t, token: newToken()}, nil
+}
+
+// connect returns a connection that waits for no one for hours and plans as
+// for a large table, which a queue may be by the time a plan is used.
+func (db *database) connect(ctx context.Context) (*pgconn.PgConn, error) {
+	conn, err := pgconn.ConnectConfig(ctx, db.config)
+	if err != nil {
+		return nil, err
+	}
+	_, err = rows(ctx, conn, `SELECT set_config(name, CASE name
+			WHEN 'synchronous_commit' THEN CASE setting WHEN 'off' THEN 'on' ELSE setting END
+			WHEN 'plan_cache_mode' THEN 'force_generic_plan'
+			WHEN 'idle_session_timeout' THEN '0'
+			ELSE 'off' END, false)
+		FROM pg_settings
+		WHERE name IN ('synchronous_commit', 'plan_cache_mode', 'idle_session_timeout', 'enable_seqscan', 'jit')`)
+	if err != nil {
+		closeConn(conn)
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	return conn, nil
+}
+
+func closeConn(conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+	_ = conn.Conn().Close() // ends what Close may have left to a goroutine
+}
+
+// rows runs one statement whose arguments and results are text. NULL is nil.
+func rows(ctx context.Context, conn *pgconn.PgConn, sql string, args ...string) ([][][]byte, error) {
+	values := make([][]byte, len(args))
+	for i, a := range args {
+		values[i] = []byte(a)
+	}
+	result := conn.ExecParams(ctx, sql, values, nil, nil, nil).Read()
+	return result.Rows, result.Err
+}
+
+// columns are gm's own, in the jobs' table.
+var columns = []struct{ name, kind string }{
+	{"seq", "BIGINT"},
+	{"run_at_ms", "BIGINT"},
+	{"accepted_ms", "BIGINT"},
+	{"attempts", "INTEGER"},
+	{"reducer", "BYTEA"},
+	{"gm_unique", "BYTEA"},
+	{"gm_function", "BYTEA"},
+}
+
+// migrate makes what is missing, and nothing if nothing is. Servers that start
+// at the same time do it one after the other.
+func (db *database) migrate(ctx context.Context) error {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	db.encoding = conn.ParameterStatus("server_encoding")
+	missing, err := db.missing(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		if err := db.create(ctx, conn); err != nil {
+			return err
+		}
+	}
+	return db.identify(ctx, conn)
+}
+
+// missing returns the statements that make what the database lacks.
+func (db *database) missing(ctx context.Context, conn *pgconn.PgConn) (ddl []string, err error) {
+	there, err := rows(ctx, conn, `SELECT attname FROM pg_attribute
+		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, db.table.jobs())
+	if err != nil {
+		return nil, fmt.Errorf("look for table %s: %w", db.table.jobs(), err)
+	}
+	has := make(map[string]bool)
+	for _, row := range there {
+		has[string(row[0])] = true
+	}
+	if len(there) == 0 {
+		// In gearmand's words, for gearmand.
+		ddl = append(ddl, "CREATE TABLE "+db.table.jobs()+" (unique_key VARCHAR(64), function_name VARCHAR(255), "+
+			"priority INTEGER, data BYTEA, when_to_run INTEGER, UNIQUE (unique_key, function_name))")
+	}
+	var add []string
+	for _, c := range columns {
+		if !has[c.name] {
+			add = append(add, "ADD COLUMN "+c.name+" "+c.kind)
+		}
+	}
+	if len(add) > 0 {
+		ddl = append(ddl, "ALTER TABLE "+db.table.jobs()+" "+strings.Join(add, ", "))
+	}
+	for _, relation := range []struct{ name, ddl string }{
+		{db.table.schema + db.table.index(), "CREATE UNIQUE INDEX " + db.table.index() + " ON " + db.table.jobs() + " (seq)"},
+		{db.table.extras(), "CREATE TABLE " + db.table.extras() + ` (key TEXT COLLATE "C" PRIMARY KEY, value BYTEA NOT NULL)`},
+	} {
+		found, err := rows(ctx, conn, "SELECT to_regclass($1)", relation.name)
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", relation.name, err)
+		}
+		if found[0][0] == nil {
+			ddl = append(ddl, relation.ddl)
+		}
+	}
+	return ddl, nil
+}
+
+// create makes what is still missing once no other server makes anything.
+func (db *database) create(ctx context.Context, conn *pgconn.PgConn) error {
+	if _, err := rows(ctx, conn, "SELECT pg_advisory_lock($1, 0)", lockClass); err != nil {
+		return fmt.Errorf("wait for others that create tables: %w", err)
+	}
+	ddl, err := db.missing(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, statement := range ddl {
+		if _, err := rows(ctx, conn, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil // the lock goes with the connection
+}
+
+func (db *database) identify(ctx context.Context, conn *pgconn.PgConn) error {
+	found, err := rows(ctx, conn, "SELECT to_regclass($1)::oid", db.table.jobs())
+	if err != nil {
+		return err
+	}
+	oid, err := strconv.ParseUint(string(found[0][0]), 10, 32)
+	if err != nil {
+		return errors.New("table " + db.table.jobs() + " has no number")
+	}
+	db.oid = uint32(oid)
+	return nil
+}
+
+// text says whether a column of text can hold s as it is. To other encodings,
+// text is sent as it is to gearmand's: in the database's own.
+func (db *database) text(s string) bool {
+	if strings.IndexByte(s, 0) >= 0 {
+		return false
+	}
+	switch db.encoding {
+	case "UTF8":
+		return utf8.ValidString(s)
+	case "SQL_ASCII":
+		return true
+	}
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,40 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"gm/pkg/store"
+)
+
+// Compact gives the room of what is gone back to the file system. Commits wait
+// meanwhile, as the server rewrites the tables.
+func (s *Store) Compact(ctx context.Context) error {
+	none := func() []uint64 { return nil }
+	err := s.link.Do(ctx, none, func(session *session) error {
+		for _, name := range []string{s.db.table.jobs(), s.db.table.extras()} {
+			if _, err := rows(ctx, session.conn, "VACUUM (FULL, ANALYZE) "+name); err != nil {
+				return fmt.Errorf("vacuum %s: %w", name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	return nil
+}
+
+// Check reads all jobs and extras, as the server's own checksums and amcheck
+// look below them. It numbers gearmand's jobs.
+func (s *Store) Check(ctx context.Context, report func(string)) error {
+	f := func(*store.Record) error { return nil }
+	err := s.replay(ctx, "data", f, func(what string, err error) { report(fmt.Sprintf("%s: %v", what, err)) })
+	if err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	if err := s.Extras(ctx, "", func(string, []byte) error { return nil }); err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+// Package sqlstore is what the drivers of SQL databases share.
+//
+//   - [Row] is a job in the columns of gearmand's tables and in those that gm
+//     adds to them;
+//   - [Net] is what is left of a batch once its operations on the same job are
+//     put together;
+//   - [Link] is the one session on which a store commits: it holds the lock,
+//     is dialled again when it is lost, and undoes what may have been kept.
+package sqlstore
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"gm/pkg/store"
+)
+
+// Row is a job as a row. The first five fields are gearmand's columns
+// unique_key, function_name, priority, data and when_to_run, the others gm's:
+// they are NULL in a row that gearmand wrote.
+type Row struct {
+	Key      string // at most 64 bytes
+	Name     string // at most 255 bytes
+	Priority int32
+	Data     []byte
+	When     int32 // Unix time in seconds, 0 for at once
+
+	Seq      int64
+	RunAt    int64 // Unix time in milliseconds
+	Accepted int64
+	Attempts int32
+	Reducer  []byte // nil if there is none
+	Unique   []byte // nil if it is Key
+	Function []byte // nil if it is Name
+}
+
+// The sizes of gearmand's columns, in characters of whatever kind: gm keeps to
+// as many bytes.
+const (
+	maxKey  = 64
+	maxName = 255
+)
+
+// Prefixes of the keys and names that gm makes up.
+const (
+	seqPrefix  = "gm-" // and a job's number, for one that has no unique
+	hashPrefix = "gm:" // and a hash, for what does not fit
+)
+
+// NewRow returns r as a row. Text says which strings the columns of text can
+// hold and compare byte by byte.
+//
+// A job without a unique, or with "-", has a key of its own, as the table has
+// only one row for each key and function. A unique or function that does not
+// fit has a hash there, and stands in gm's own column.
+func NewRow(r *store.Record, text func(string) bool) Row {
+	row := Row{
+		Key: r.Unique, Name: r.Function,
+		Priority: int32(r.Priority), Data: r.Payload, When: when(r.RunAt),
+		Seq: int64(r.Seq), RunAt: r.RunAt, Accepted: r.Accepted, Attempts: int32(min(r.Attempts, math.MaxInt32)),
+	}
+	if r.Reducer != "" {
+		row.Reducer = []byte(r.Reducer)
+	}
+	switch {
+	case r.Unique == "" || r.Unique == "-":
+		row.Key, row.Unique = fmt.Sprintf("%s%d", seqPrefix, r.Seq), []byte(r.Unique)
+	case len(r.Unique) > maxKey || madeUp(r.Unique) || !text(r.Unique):
+		row.Key, row.Unique = hash(r.Unique), []byte(r.Unique)
+	}
+	if len(r.Function) > maxName || madeUp(r.Function) || !text(r.Function) {
+		row.Name, row.Function = hash(r.Function), []byte(r.Function)
+	}
+	return row
+}
+
+// Record returns the job of the row. It has the row's Data.
+func (row *Row) Record() (*store.Record, error) {
+	r := &store.Record{
+		Seq: uint64(row.Seq), Function: row.Name, Unique: row.Key, Reducer: string(row.Reducer), Payload: row.Data,
+		Priority: uint8(row.Priority), Accepted: row.Accepted, Attempts: int(row.Attempts),
+	}
+	if row.Unique != nil {
+		r.Unique = string(row.Unique)
+	}
+	if row.Function != nil {
+		r.Function = string(row.Function)
+	}
+	if row.Priority < 0 || row.Priority > 2 {
+		return nil, fmt.Errorf("priority %d", row.Priority)
+	}
+	if r.Function == "" {
+		return nil, errors.New("no function")
+	}
+	if row.RunAt < 0 || row.Attempts < 0 {
+		return nil, fmt.Errorf("run time %d, attempts %d", row.RunAt, row.Attempts)
+	}
+	// Whoever changed gearmand's column knew nothing of gm's.
+	if r.RunAt = row.RunAt; when(r.RunAt) != row.When {
+		r.RunAt = max(int64(row.When), 0) * 1000
+	}
+	return r, nil
+}
+
+// When returns the seconds of a time in milliseconds, rounded up, so that
+// gearmand starts no job early, and limited to what the column can hold.
+func when(milliseconds int64) int32 {
+	return int32(min((milliseconds+999)/1000, math.MaxInt32))
+}
+
+func madeUp(s string) bool {
+	return strings.HasPrefix(s, seqPrefix) || strings.HasPrefix(s, hashPrefix)
+}
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hashPrefix + hex.EncodeToString(sum[:24])
+}
+
+// LockNumber returns a number for a lock's name, positive.
+func LockNumber(name string) int64 {
+	sum := sha256.Sum256([]byte(name))
+	return int64(binary.LittleEndian.Uint64(sum[:]) >> 1)
+}

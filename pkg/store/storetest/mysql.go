@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// MySQL is a MariaDB server on loopback, with a database gm and a user gm,
+// with the password secret, who may do everything in it. Its character set is
+// the one that Debian sets.
+type MySQL struct {
+	port    int
+	dir     string
+	program string
+	account *syscall.Credential
+	process *process
+}
+
+// StartMySQL starts a server with data of its own. It ends with t.
+func StartMySQL(t testing.TB) *MySQL {
+	t.Helper()
+	m := &MySQL{
+		port:    freePort(t),
+		program: lookProgram(t, "mariadb-server", []string{"mariadbd"}, "/usr/sbin"),
+		account: lookAccount(t, "mysql", "nobody"),
+	}
+	install := lookProgram(t, "mariadb-server", []string{"mariadb-install-db"}, "/usr/bin")
+	m.dir = dirOf(t, m.account)
+	runAs(t, m.account, m.dir, install, "--no-defaults", "--datadir="+m.data(), "--skip-test-db",
+		"--auth-root-authentication-method=normal", "--skip-name-resolve")
+	sql := "CREATE DATABASE IF NOT EXISTS gm;\n" +
+		"CREATE USER IF NOT EXISTS gm@'%' IDENTIFIED BY 'secret';\n" +
+		"GRANT ALL ON gm.* TO gm@'%';\n"
+	if err := os.WriteFile(filepath.Join(m.dir, "init.sql"), []byte(sql), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.Start(t)
+	t.Cleanup(func() { m.process.stop(syscall.SIGKILL) })
+	return m
+}
+
+func (m *MySQL) data() string { return filepath.Join(m.dir, "data") }
+
+// Addr is where the server listens, as host:port.
+func (m *MySQL) Addr() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
+
+// Port is Addr's.
+func (m *MySQL) Port() int { return m.port }
+
+// URL is that of the database gm, as a client would give it that finds the
+// server at addr: Addr, or a Proxy's.
+func (m *MySQL) URL(addr string) string { return "mysql://gm:secret@" + addr + "/gm" }
+
+// Kill ends the server as a crash would.
+func (m *MySQL) Kill() { m.process.stop(syscall.SIGKILL) }
+
+// Start starts the server again, on the same port, after Kill.
+func (m *MySQL) Start(t testing.TB) {
+	t.Helper()
+	log := filepath.Join(m.dir, "log")
+	m.process = startProcess(t, m.account, log, m.program, "--no-defaults",
+		"--datadir="+m.data(), "--bind-address=127.0.0.1", "--port="+strconv.Itoa(m.port),
+		"--socket="+filepath.Join(m.dir, "socket"), "--pid-file="+filepath.Join(m.dir, "pid"),
+		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
+		"--init-file="+filepath.Join(m.dir, "init.sql"), "--skip-name-resolve")
+	m.process.waitReady(t, log, m.greets)
+}
+
+// greets says whether the server sends its greeting.
+func (m *MySQL) greets(ctx context.Context) bool {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", m.Addr())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+	n, _ := conn.Read(make([]byte, 1))
+	return n == 1
+}
+
+// Query runs SQL in the database gm, as root, and returns what the client
+// prints: a line a row, with tabs between its fields.
+func (m *MySQL) Query(t testing.TB, sql string) string {
+	t.Helper()
+	out, err := exec.Command("mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-h", "127.0.0.1", "-P", strconv.Itoa(m.port),
+		"-u", "root", "-N", "-B", "-e", sql, "gm").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", sql, err, out)
+	}
+	return string(out)
+}

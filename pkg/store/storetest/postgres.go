@@ -1,0 +1,81 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// Postgres is a PostgreSQL server on loopback, with one user gm who may do
+// everything and needs no password.
+type Postgres struct {
+	port    int
+	dir     string
+	bin     string
+	account *syscall.Credential
+	process *process
+}
+
+// StartPostgres starts a server with data of its own. It ends with t.
+func StartPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	program := lookProgram(t, "postgresql", []string{"postgres"}, "/usr/lib/postgresql/*/bin")
+	p := &Postgres{port: freePort(t), bin: filepath.Dir(program), account: lookAccount(t, "postgres", "nobody")}
+	p.dir = dirOf(t, p.account)
+	runAs(t, p.account, p.dir, filepath.Join(p.bin, "initdb"),
+		"-D", p.data(), "-U", "gm", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	p.Start(t)
+	t.Cleanup(func() { p.process.stop(syscall.SIGQUIT) })
+	return p
+}
+
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+
+// Addr is where the server listens, as host:port.
+func (p *Postgres) Addr() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
+
+// URL is that of the server's only database, as a client would give it that
+// finds the server at addr: Addr, or a Proxy's.
+func (p *Postgres) URL(addr string) string {
+	return "postgres://gm@" + addr + "/postgres?sslmode=disable"
+}
+
+// Conninfo is URL(Addr) as libpq's words.
+func (p *Postgres) Conninfo() string {
+	return fmt.Sprintf("host=127.0.0.1 port=%d user=gm dbname=postgres", p.port)
+}
+
+// Kill ends the server as a crash of all its processes would.
+func (p *Postgres) Kill() {
+	// The others of the group notice that the first is gone; so that they
+	// finish nothing before, they go first.
+	_ = syscall.Kill(-p.process.cmd.Process.Pid, syscall.SIGKILL)
+	p.process.stop(syscall.SIGKILL)
+}
+
+// Start starts the server again, on the same port, after Kill.
+func (p *Postgres) Start(t testing.TB) {
+	t.Helper()
+	log := filepath.Join(p.dir, "log")
+	p.process = startProcess(t, p.account, log, filepath.Join(p.bin, "postgres"),
+		"-D", p.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir)
+	p.process.waitReady(t, log, func(ctx context.Context) bool {
+		return exec.CommandContext(ctx, filepath.Join(p.bin, "pg_isready"),
+			"-q", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "gm", "-d", "postgres").Run() == nil
+	})
+}
+
+// Query runs SQL and returns what psql prints: a line a row, with | between
+// its fields.
+func (p *Postgres) Query(t testing.TB, sql string) string {
+	t.Helper()
+	out, err := exec.Command(filepath.Join(p.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, p.Conninfo()).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", sql, err, out)
+	}
+	return string(out)
+}

@@ -1,0 +1,182 @@
+package storetest
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a server's process.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{} // closed after Wait
+}
+
+// startProcess starts a program as the user that lookAccount has found. Its
+// output goes to the file log.
+func startProcess(t testing.TB, account *syscall.Credential, log string, name string, args ...string) *process {
+	t.Helper()
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	defer out.Close()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = filepath.Dir(log)
+	cmd.Stdout, cmd.Stderr = out, out
+	// A group of its own, so that the terminal's signals are not for it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: account}
+	endWithTest(cmd.SysProcAttr)
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	p := &process{cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(p.ended)
+	}()
+	return p
+}
+
+// stop sends a signal to the process and waits for its end. One that does not
+// end is killed.
+func (p *process) stop(signal syscall.Signal) {
+	_ = p.cmd.Process.Signal(signal)
+	timer := time.NewTimer(10 * time.Second)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+	case <-timer.C:
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// waitReady waits until ready, and fails the test if the process ends before.
+func (p *process) waitReady(t testing.TB, log string, ready func(context.Context) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ready(ctx) {
+		select {
+		case <-tick.C:
+			continue
+		case <-p.ended:
+		case <-ctx.Done():
+		}
+		text, _ := os.ReadFile(log)
+		t.Fatalf("%s is not ready; its log:\n%s", p.cmd.Path, text)
+	}
+}
+
+// runAs runs a program to its end, in dir, as an account.
+func runAs(t testing.TB, account *syscall.Credential, dir, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+}
+
+// lookAccount returns the account for a server that refuses to be root: that
+// of the first user that there is, if this is root, and nil otherwise.
+func lookAccount(t testing.TB, users ...string) *syscall.Credential {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for _, name := range users {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		if err1 == nil && err2 == nil {
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		}
+	}
+	t.Skipf("none of the users %v", users)
+	return nil
+}
+
+// dirOf returns a temporary folder that an account owns.
+func dirOf(t testing.TB, account *syscall.Credential) string {
+	t.Helper()
+	dir := t.TempDir()
+	if account == nil {
+		return dir
+	}
+	// The folder above is only for its owner.
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, int(account.Uid), int(account.Gid)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// lookProgram returns the path of a program that may be in one of some folders
+// that PATH does not have, given as for filepath.Glob. The test is skipped if
+// there is none; install is the package that has it.
+func lookProgram(t testing.TB, install string, names []string, folders ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			if real, err := filepath.EvalSymlinks(path); err == nil {
+				return real
+			}
+		}
+		for _, folder := range folders {
+			found, _ := filepath.Glob(filepath.Join(folder, name))
+			if len(found) > 0 {
+				return found[len(found)-1]
+			}
+		}
+	}
+	t.Skipf("%s is not there; package %s has it", names[0], install)
+	return ""
+}
+
+var ports struct {
+	sync.Mutex
+	given map[int]bool
+}
+
+// freePort returns a port on loopback that nobody listens on, and that was not
+// returned before.
+func freePort(t testing.TB) int {
+	t.Helper()
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.given == nil {
+		ports.given = make(map[int]bool)
+	}
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if !ports.given[port] {
+			ports.given[port] = true
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
