@@ -213,7 +213,7 @@ var awkward = []string{
 	"plain", "Plain", "PLAIN", "plain ", " plain", "plain\t", "plai\u0148", "plai\u006e\u030c", "plain\x00", "plain\x00x",
 	"it's", `it"s`, `it\s`, `it\'s`, `\`, `\\`, "'", "''", "`", "$1", "?", "%", "_", "%s", "%d%n", ";--", "*", "[a]", "a", "{a}", "{}",
 	"a_b", "a-b", "a:b", "b", "b_c", "c", "a_", "_a", "-", "--", "line\nbreak", "line\r\nbreak", "\r\n", "tab\ttab", " ", "  ",
-	"\xff", "\xfe\xff", "caf\xc3\xa9", "caf\xc3", "cafe", "café", "CAFÉ", "ß", "ss", "日本語", "🙂", "\x00", "\x00\x00", "\x01", "\x7f",
+	"\xff", "\xfe\xff", "caf\xc3", "cafe", "café", "CAFÉ", "ß", "ss", "日本語", "🙂", "\x00", "\x00\x00", "\x01", "\x7f",
 	"NULL", "null", "nil", "0", "00", "1", "true", "\\x00", "\\000", "gm", "gm-", "gm-1", "sha256:00", "\ufeff", "\u202e",
 }
 
