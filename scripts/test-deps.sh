@@ -22,6 +22,8 @@ packages=(
 	libgearman-client-perl # testdata/peers/perl
 	php-cli                # testdata/peers/php
 	php-gearman
+	postgresql             # pkg/store/storetest starts servers of its own
+	mariadb-server
 )
 # Node is often installed from elsewhere, and then Debian's would fight with it.
 command -v node >/dev/null || packages+=(nodejs)
