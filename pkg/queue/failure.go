@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -52,7 +54,7 @@ func (q *Queue) blame(j *Job, why Reason) {
 	text := why.String()
 	if why == TimedOut {
 		limit := q.timers[j.detail.timer-1].at - j.detail.started
-		text += " after " + (time.Duration(limit) * time.Millisecond).String()
+		text += " after " + milliseconds(limit)
 	}
 	q.setNote(j, text)
 }
@@ -82,6 +84,27 @@ type Policy struct {
 	// with each attempt up to Max. Config.Rand picks a time between the half
 	// and the whole of it.
 	Min, Max int64
+}
+
+// String returns RETRIES, or RETRIES,MIN..MAX if there are waits, as in
+// 3,1s..5m.
+func (p *Policy) String() string {
+	s := strconv.Itoa(p.Retries)
+	if p.Max > 0 {
+		s += "," + milliseconds(p.Min) + ".." + milliseconds(p.Max)
+	}
+	return s
+}
+
+// milliseconds writes a time without the zeros that time.Duration ends in.
+func milliseconds(ms int64) string {
+	s := (time.Duration(ms) * time.Millisecond).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
 }
 
 // maxWait is the longest wait, in milliseconds: 34 years.

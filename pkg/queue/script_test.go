@@ -19,10 +19,19 @@ import (
 //	P cannot F, P reset      CantDo, ResetAbilities
 //	P sleep, P grab, P gone  PreSleep, Grab, Remove
 //	P submit F [high|low] [bg] [hold] [unique=U] [payload=X] [reduce=R] [at=T]
-//	restore N F [...]        Restore
+//	restore N F [size=S] ... Restore, or RestoreHead
 //	release N, abort N, complete N, fail N, retry N, cancel N
+//	note N TEXT..., bury N   Note, Bury
 //	status N NUM DEN         SetStatus
 //	show N                   state, attempts, status, waiters
+//	policy F [R MIN MAX]     SetPolicy
+//	trouble N                state, attempts, RunAt, Note
+//	dead [F]                 Dead: N reason, attempts, times, error, payload
+//	grave N                  LookupDead
+//	restoredead N F DIED [...]
+//	revive N [hold], forget N, keepdead N
+//	load N PAYLOAD, wanted MAX, totals, payload N
+//	loading, loaded          SetLoading
 //	pause F, resume F, purge F, create F, drop F, limit F HIGH NORMAL LOW
 //	functions                name high/normal/low delayed running workers sleeping
 //	unique U                 ByUnique
@@ -33,11 +42,13 @@ type script struct {
 	now   int64
 	peers map[string]*Peer
 	jobs  map[string]*Job
+	dead  map[string]*Dead
+	size  int // of the head that is restored
 	out   []string
 }
 
 func runScript(t *testing.T, cfg Config, text string) {
-	s := &script{t: t, now: 1000, peers: make(map[string]*Peer), jobs: make(map[string]*Job)}
+	s := &script{t: t, now: 1000, peers: make(map[string]*Peer), jobs: make(map[string]*Job), dead: make(map[string]*Dead)}
 	cfg.Host = "h"
 	s.q = New(cfg, s)
 	for i, line := range strings.Split(text, "\n") {
@@ -65,6 +76,16 @@ func (s *script) Requeued(j *Job, p *Peer, why Reason) {
 func (s *script) Ended(j *Job, why Reason) {
 	s.say("%d %v%s", j.Seq(), why, s.waiters(j))
 }
+
+func (s *script) Buried(d *Dead, j *Job) {
+	if d.Record.Seq != j.Seq() || d.Handle() != j.Handle() || d.Function() != j.Function() {
+		s.t.Fatalf("job %d is buried as %d", j.Seq(), d.Record.Seq)
+	}
+	s.dead[fmt.Sprint(j.Seq())] = d
+	s.say("%d buried", j.Seq())
+}
+
+func (s *script) Forgotten(d *Dead) { s.say("%d forgotten", d.Record.Seq) }
 
 func (s *script) waiters(j *Job) (to string) {
 	for p := range j.Waiters {
@@ -114,7 +135,9 @@ func (s *script) call(words []string) {
 	case "limit":
 		s.q.SetLimits([]byte(args[0]), [3]int{int(s.int(args[1])), int(s.int(args[2])), int(s.int(args[3]))})
 	default:
-		s.jobCall(verb, s.job(args[0]), args[1:])
+		if !s.troubleCall(verb, args) {
+			s.jobCall(verb, s.job(args[0]), args[1:])
+		}
 	}
 }
 
@@ -182,6 +205,8 @@ func (s *script) submission(args []string) *Submission {
 			sub.Reducer = []byte(value)
 		case "at":
 			sub.RunAt = s.int(value)
+		case "size":
+			s.size = int(s.int(value))
 		default:
 			s.t.Fatalf("submit: no such word: %s", arg)
 		}
@@ -190,16 +215,21 @@ func (s *script) submission(args []string) *Submission {
 }
 
 func (s *script) restore(args []string) {
-	sub := s.submission(args[1:])
-	j, err := s.q.Restore(s.now, &store.Record{
-		Seq: uint64(s.int(args[0])), Function: string(sub.Function), Unique: string(sub.Unique), Reducer: string(sub.Reducer),
-		Payload: sub.Payload, Priority: uint8(sub.Priority), RunAt: sub.RunAt, Accepted: 500,
-	})
+	s.size = 0
+	r := s.record(args[0], s.submission(args[1:]))
+	j, err := s.q.RestoreHead(s.now, r, s.size)
 	if err != nil {
 		s.sayError(err)
 		return
 	}
 	s.jobs[args[0]] = j
+}
+
+func (s *script) record(seq string, sub *Submission) *store.Record {
+	return &store.Record{
+		Seq: uint64(s.int(seq)), Function: string(sub.Function), Unique: string(sub.Unique), Reducer: string(sub.Reducer),
+		Payload: sub.Payload, Priority: uint8(sub.Priority), RunAt: sub.RunAt, Accepted: 500,
+	}
 }
 
 func (s *script) jobCall(verb string, j *Job, args []string) {
@@ -211,7 +241,20 @@ func (s *script) jobCall(verb string, j *Job, args []string) {
 	case "complete":
 		s.q.Complete(s.now, j)
 	case "fail":
-		s.q.Fail(s.now, j)
+		want := j.State() == Running && s.q.Final(j)
+		if ended := s.q.Fail(s.now, j); ended != want || ended && j.State() != Ended {
+			s.t.Fatalf("Fail: ended is %v, Final said %v", ended, want)
+		}
+	case "bury":
+		s.q.Bury(s.now, j)
+	case "note":
+		s.q.Note(j, []byte(strings.Join(args, " ")))
+	case "trouble":
+		s.say("%v, attempts %d, at %d, %q", j.State(), j.Attempts(), j.RunAt(), j.Note())
+	case "load":
+		s.q.Loaded(j, []byte(args[0]))
+	case "payload":
+		s.say("%q of %d, spilled %v", j.Payload(), j.Size(), j.Spilled())
 	case "retry":
 		s.q.Retry(s.now, j)
 	case "cancel":

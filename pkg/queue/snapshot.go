@@ -22,6 +22,8 @@ type FunctionSnapshot struct {
 	Completed uint64
 	Failed    uint64 // ended by their worker, or lost too often
 	Retried   uint64 // back in the queue, lost by their worker or failed
+	Dead      int
+	Policy    string // for jobs that fail, as Policy.String has it; empty if they end
 }
 
 // Waiting returns the jobs that wait for a worker.
@@ -58,6 +60,10 @@ func (f *Function) snapshot(now int64) FunctionSnapshot {
 		Completed: f.counters.completed,
 		Failed:    f.counters.failed,
 		Retried:   f.counters.retried,
+		Dead:      f.dead.n,
+	}
+	if f.policy != nil {
+		s.Policy = f.policy.String()
 	}
 	for _, m := range f.classes {
 		s.Sleeping += m.class.sleepers.n
