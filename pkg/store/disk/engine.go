@@ -91,13 +91,14 @@ func openBolt(path string, noSync bool) (*engine, error) {
 	case err != nil:
 		return nil, err
 	}
+	e.db.AllocSize = minChunk // where makeRoom can't reserve
 	e.pageSize = int64(e.db.Info().PageSize)
-	if info, err := e.file.Stat(); err == nil {
-		e.reserved = info.Size()
-	}
 	if err := e.update(makeBuckets); err != nil && !errors.Is(err, errNoChange) {
 		e.abandon()
 		return nil, err
+	}
+	if info, err := e.file.Stat(); err == nil && reserve(e.file, 0, info.Size()) == nil {
+		e.reserved = info.Size()
 	}
 	return e, nil
 }

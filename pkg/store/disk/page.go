@@ -179,13 +179,16 @@ func (p *page) at(off, n int64) ([]byte, error) {
 }
 
 // check looks for anything about the page that bbolt would not have written:
-// its id, its table, the order of its keys, and that they lie within keys.
-func (p *page) check(keys span) error {
+// its id, its table, the order of its keys, and that they lie within keys and
+// begin with its first: bbolt finds a child's place in its parent by that. Only
+// a file that is just made has an empty page, the root of the tree of buckets;
+// an empty bucket is inline.
+func (p *page) check(keys span, mayBeEmpty bool) error {
 	if got := order.Uint64(p.b); p.id != 0 && got != p.id {
 		return fmt.Errorf("it says that it is page %d", got)
 	}
-	if !p.leaf && p.count == 0 {
-		return fmt.Errorf("branch without elements")
+	if p.count == 0 && p.id != 0 && !mayBeEmpty {
+		return fmt.Errorf("it has no elements")
 	}
 	end := int64(headerSize + p.count*elementSize)
 	var last []byte
@@ -201,20 +204,20 @@ func (p *page) check(keys span) error {
 		if e.flags&^flagBucket != 0 {
 			return fmt.Errorf("element %d has the flags %#x", i, e.flags)
 		}
-		key := p.keyOf(e)
-		if key == nil {
-			continue
+		key, err := p.at(e.key, e.ksize)
+		if err != nil {
+			return err
 		}
 		if last != nil && bytes.Compare(last, key) >= 0 {
 			return fmt.Errorf("element %d is out of order", i)
 		}
-		if !keys.has(key) {
+		if !keys.has(key) || i == 0 && keys.lo != nil && !bytes.Equal(key, keys.lo) {
 			return fmt.Errorf("element %d does not belong there", i)
 		}
 		last = key
 	}
-	if p.id != 0 && (end-1)/p.tree.pageSize != p.size/p.tree.pageSize-1 {
-		return fmt.Errorf("%d bytes in %d pages", end, p.size/p.tree.pageSize)
+	if p.id == 0 && end != p.size || p.id != 0 && end <= p.size-p.tree.pageSize {
+		return fmt.Errorf("%d bytes, of which %d are used", p.size, end)
 	}
 	return nil
 }

@@ -69,6 +69,9 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 // job decodes an entry of the jobs' bucket. b is the bodies'.
 func (b *bucket) job(key, value []byte, payload bool) (*store.Record, int, error) {
 	r, body, err := store.DecodeHead(value)
+	if broken := new(store.CorruptError); errors.As(err, &broken) {
+		err = errors.New(broken.Why)
+	}
 	switch {
 	case err != nil:
 		return nil, 0, err

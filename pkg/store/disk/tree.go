@@ -145,7 +145,7 @@ func (w *walk) page(at place, begin []byte, depth int) error {
 // visit visits p, of which err is known.
 func (w *walk) visit(at place, p *page, err error, depth int) error {
 	if err == nil {
-		err = p.check(at.keys)
+		err = p.check(at.keys, p.leaf && at.bucket == "" && depth == 0)
 	}
 	if err == nil && depth > maxDepth {
 		err = fmt.Errorf("the tree is too deep")
@@ -227,9 +227,6 @@ func (w *walk) branch(at place, p *page, depth int) error {
 			continue
 		}
 		child := place{bucket: at.bucket, page: e.child, keys: span{lo: key, hi: at.keys.hi}}
-		if i == 0 {
-			child.keys.lo = at.keys.lo
-		}
 		if i+1 < p.count {
 			if next, ok := p.element(i + 1); ok {
 				child.keys.hi = p.keyOf(next)
@@ -258,11 +255,11 @@ func (r *runs) at(id uint64) []byte {
 	if i < 0 {
 		return nil
 	}
-	off := int64(id-r.starts[i]) * r.pageSize
-	if off >= int64(len(r.bytes[i])) {
+	b, skip := r.bytes[i], id-r.starts[i]
+	if skip >= uint64(len(b))/uint64(r.pageSize) {
 		return nil
 	}
-	return r.bytes[i][off:]
+	return b[skip*uint64(r.pageSize):]
 }
 
 const (
