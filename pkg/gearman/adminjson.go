@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"gm/pkg/wire"
 )
@@ -68,12 +67,9 @@ var ErrUnknownJob = errors.New("unknown job")
 // it.
 func (a *Admin) Job(ctx context.Context, h Handle) (wire.Job, error) {
 	jobs, err := list(ctx, a, wire.CmdJob, asJSON[wire.Job], string(h))
-	var said wire.ErrReply
 	switch {
-	case errors.As(err, &said) && strings.HasPrefix(string(said), "UNKNOWN_JOB"):
-		return wire.Job{}, fmt.Errorf("%s %s: %w", wire.CmdJob, h, ErrUnknownJob)
 	case err != nil:
-		return wire.Job{}, err
+		return wire.Job{}, unknownJob(err, wire.CmdJob, h)
 	case len(jobs) != 1:
 		return wire.Job{}, fmt.Errorf("%s %s: %w", wire.CmdJob, h,
 			&ProtocolError{a.server, fmt.Errorf("%w: %d rows about one job", wire.ErrMalformed, len(jobs))})
@@ -99,15 +95,7 @@ func (a *Admin) Resume(ctx context.Context, function string) error {
 // Purge drops the waiting and delayed jobs of a function, and returns how many
 // there were. Their clients get WORK_FAIL.
 func (a *Admin) Purge(ctx context.Context, function string) (int, error) {
-	s, err := a.line(ctx, wire.CmdPurge, function)
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", wire.CmdPurge, &ProtocolError{a.server, fmt.Errorf("%w: %.80q", wire.ErrMalformed, s)})
-	}
-	return n, nil
+	return a.count(ctx, wire.CmdPurge, function)
 }
 
 func asJSON[T any](line []byte) (v T, err error) {

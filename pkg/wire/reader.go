@@ -25,8 +25,9 @@ const (
 
 // Reader cuts a stream into packets and admin lines. A server calls Fill once
 // for each wake-up and then takes all that is whole ([Reader.Packet],
-// [Reader.Line]); a client calls [Reader.Next]. It is not safe for concurrent
-// use.
+// [Reader.Line]); a client calls [Reader.Next]. What is neither, because a line
+// before has told its length, comes out of [Reader.Read]. It is not safe for
+// concurrent use.
 type Reader struct {
 	src    io.Reader
 	limits Limits
@@ -171,4 +172,15 @@ func (r *Reader) NextLine() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// Read implements io.Reader: it takes bytes as they are, those that have
+// arrived first.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.r == r.w {
+		return r.src.Read(p)
+	}
+	n := copy(p, r.buf[r.r:r.w])
+	r.r += n
+	return n, nil
 }

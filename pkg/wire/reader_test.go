@@ -269,3 +269,25 @@ func TestReaderKeepsPacketsUntilFill(t *testing.T) {
 		t.Errorf("got %q, want both packets", got)
 	}
 }
+
+// TestReaderRead: bytes between two lines come out as they are, wherever the
+// source cuts them.
+func TestReaderRead(t *testing.T) {
+	const stream = "head\n" + "\x00raw\nbytes" + ".\n"
+	for _, src := range []io.Reader{
+		strings.NewReader(stream), iotest.OneByteReader(strings.NewReader(stream)), iotest.HalfReader(strings.NewReader(stream)),
+	} {
+		r := wire.NewReader(src, wire.Limits{})
+		head, err := r.NextLine()
+		if err != nil || string(head) != "head" {
+			t.Fatalf("got %q, %v", head, err)
+		}
+		got := make([]byte, len("\x00raw\nbytes"))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != "\x00raw\nbytes" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if end, err := r.NextLine(); err != nil || !wire.IsEnd(end) {
+			t.Errorf("got %q, %v, want the end", end, err)
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package gearman
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"gm/pkg/wire"
+)
+
+func TestAdminOfEndedJobs(t *testing.T) {
+	s := answers(t, map[string]string{
+		"retry job H:1":              "OK\r\n",
+		"retry job H:2":              "ERR UNKNOWN_JOB\r\n",
+		"retry function f":           "OK 3\r\n",
+		"purge dead f":               "OK 0\r\n",
+		"policy function f":          "OK 3,1s..5m\r\n",
+		"policy function none":       "OK\r\n",
+		"policy function f 3,1s..5m": "OK\r\n",
+		"policy function f -":        "OK\r\n",
+		"policy function f many":     "ERR INVALID_ARGUMENTS many\r\n",
+		"wait H:1 H:2": `{"handle":"H:2","state":"unknown","size":0,"kept":false}` + "\n" +
+			`{"handle":"H:1","function":"f","state":"dead","error":"no","attempts":4,"ended_ms":5,"size":2,"kept":false}` + "\n.\n",
+		"result H:1": `{"handle":"H:1","function":"f","state":"completed","ended_ms":5,"size":9,"kept":true}` + "\n" + "a\x00\n.\nxyz\n" + ".\n",
+		"result H:2": `{"handle":"H:2","state":"failed","error":"sorry","size":5,"kept":true}` + "\nsorry.\n",
+		"result H:3": "ERR UNKNOWN_JOB\r\n",
+	})
+	ctx := context.Background()
+	a := NewAdmin(Options{}, s)
+	defer a.Close()
+	check := func(got any, err error, want any) {
+		t.Helper()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+	unknown := func(err error) {
+		t.Helper()
+		if !errors.Is(err, ErrUnknownJob) {
+			t.Errorf("got %v, want ErrUnknownJob", err)
+		}
+	}
+	check(nil, a.RetryJob(ctx, "H:1"), nil)
+	unknown(a.RetryJob(ctx, "H:2"))
+	n, err := a.RetryAll(ctx, "f")
+	check(n, err, 3)
+	n, err = a.PurgeDead(ctx, "f")
+	check(n, err, 0)
+	policy, err := a.Policy(ctx, "f")
+	check(policy, err, "3,1s..5m")
+	policy, err = a.Policy(ctx, "none")
+	check(policy, err, "")
+	check(nil, a.SetPolicy(ctx, "f", "3,1s..5m"), nil)
+	check(nil, a.SetPolicy(ctx, "f", "-"), nil)
+	var said wire.ErrReply
+	if err := a.SetPolicy(ctx, "f", "many"); !errors.As(err, &said) {
+		t.Errorf("got %v, want what the server says", err)
+	}
+
+	var ends []wire.Outcome
+	err = a.Wait(ctx, []Handle{"H:1", "H:2"}, func(o wire.Outcome) error {
+		ends = append(ends, o)
+		return nil
+	})
+	check(ends, err, []wire.Outcome{
+		{Handle: "H:2", State: wire.OutcomeUnknown},
+		{Handle: "H:1", Function: "f", State: wire.OutcomeDead, Error: "no", Attempts: 4, EndedMS: 5, Size: 2},
+	})
+	check(nil, a.Wait(ctx, nil, nil), nil)
+
+	var data bytes.Buffer
+	o, err := a.Result(ctx, "H:1", &data)
+	check(o, err, wire.Outcome{Handle: "H:1", Function: "f", State: wire.OutcomeCompleted, EndedMS: 5, Size: 9, Kept: true})
+	check(data.String(), nil, "a\x00\n.\nxyz\n")
+	data.Reset()
+	o, err = a.Result(ctx, "H:2", &data)
+	check(o, err, wire.Outcome{Handle: "H:2", State: wire.OutcomeFailed, Error: "sorry", Size: 5, Kept: true})
+	check(data.String(), nil, "")
+	_, err = a.Result(ctx, "H:3", &data)
+	unknown(err)
+	n, err = a.RetryAll(ctx, "f") // the connection is in step
+	check(n, err, 3)
+}
+
+func TestAdminOfEndedJobsErrors(t *testing.T) {
+	s := answers(t, map[string]string{
+		"retry function f": "OK all\r\n",
+		"wait H:1":         "{\n.\n",
+		"wait H:2":         ".\n",
+		"wait H:3":         `{"handle":"H:3","state":"completed"}` + "\n.\n",
+		"wait H:4":         "ERR UNKNOWN_COMMAND Unknown+server+command\r\n",
+		"result H:1":       `{"size":2,"state":"completed"}` + "\nabc\n.\n",
+		"result H:2":       "[]\n",
+		"result H:3":       `{"size":100000,"state":"completed"}` + "\n" + strings.Repeat("x", 100000) + ".\n",
+		"result H:4":       "ERR UNKNOWN_COMMAND Unknown+server+command\r\n",
+	})
+	ctx := context.Background()
+	a := NewAdmin(Options{}, s)
+	defer a.Close()
+	none := func(wire.Outcome) error { return nil }
+	var errs []error
+	_, err := a.RetryAll(ctx, "f")
+	errs = append(errs, err, a.Wait(ctx, []Handle{"H:1"}, none), a.Wait(ctx, []Handle{"H:2"}, none))
+	for _, h := range []Handle{"H:1", "H:2"} {
+		_, err := a.Result(ctx, h, new(bytes.Buffer))
+		errs = append(errs, err)
+	}
+	for i, err := range errs {
+		var p *ProtocolError
+		if !errors.As(err, &p) {
+			t.Errorf("%d: got %v, want a ProtocolError", i, err)
+		}
+	}
+	if err := a.Wait(ctx, []Handle{"H:4"}, none); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
+	}
+	if _, err := a.Result(ctx, "H:4", new(bytes.Buffer)); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
+	}
+	enough := errors.New("enough")
+	if err := a.Wait(ctx, []Handle{"H:3"}, func(wire.Outcome) error { return enough }); err != enough {
+		t.Errorf("got %v, want f's own error", err)
+	}
+	if _, err := a.Result(ctx, "H:3", brokenWriter{enough}); !errors.Is(err, enough) || errors.Is(err, ErrLost) {
+		t.Errorf("got %v, want the writer's own error", err)
+	}
+	if _, err := a.Result(ctx, "a b", new(bytes.Buffer)); err == nil {
+		t.Error("a handle of two words is asked for")
+	}
+}
+
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
+
+// TestAdminWaitsLineByLine: more handles than a line can hold go over several.
+func TestAdminWaitsLineByLine(t *testing.T) {
+	const n = 2000
+	handles := make([]Handle, n)
+	for i := range handles {
+		handles[i] = Handle(fmt.Sprintf("H:a-host-with-a-name:%08d", i))
+	}
+	f := newFake(t)
+	lines := make(chan int, 1)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		nc := <-f.conns
+		defer nc.Close()
+		in := wire.NewReader(nc, wire.Limits{})
+		count := 0
+		for {
+			line, err := in.NextLine()
+			if err != nil {
+				lines <- count
+				return
+			}
+			count++
+			var answer []byte
+			for _, h := range wire.Words(line)[1:] {
+				answer = fmt.Appendf(answer, "{\"handle\":%q,\"state\":\"completed\"}\n", h)
+			}
+			nc.Write(append(answer, wire.ReplyEnd...))
+		}
+	}()
+	a := NewAdmin(Options{}, f.Server)
+	i := 0
+	err := a.Wait(context.Background(), handles, func(o wire.Outcome) error {
+		if o.Handle != string(handles[i]) {
+			t.Errorf("got %s, want %s", o.Handle, handles[i])
+		}
+		i++
+		return nil
+	})
+	a.Close()
+	<-served
+	if err != nil || i != n {
+		t.Errorf("told of %d, %v, want %d", i, err, n)
+	}
+	if got := <-lines; got < 2 {
+		t.Errorf("%d line, want several", got)
+	}
+}
