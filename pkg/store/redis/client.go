@@ -1,0 +1,109 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"gm/pkg/store"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	// answerTimeout is how long Redis may be silent, whatever a context says.
+	answerTimeout = 20 * time.Second
+)
+
+// client is a connection that a context can end while it is in use.
+type client struct {
+	redigo.Conn
+	net net.Conn
+}
+
+func (s *Store) dial(ctx context.Context) (*client, error) {
+	c := new(client)
+	network, addr := "tcp", s.config.Addr
+	if s.config.Socket != "" {
+		network, addr = "unix", s.config.Socket
+	}
+	var dialer net.Dialer
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var err error
+	c.Conn, err = redigo.DialContext(ctx, network, addr,
+		redigo.DialContextFunc(func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+			conn, err = dialer.DialContext(ctx, network, addr)
+			c.net = conn
+			return conn, err
+		}),
+		redigo.DialUseTLS(s.config.TLS), redigo.DialTLSHandshakeTimeout(dialTimeout),
+		redigo.DialReadTimeout(answerTimeout), redigo.DialWriteTimeout(answerTimeout),
+		redigo.DialUsername(s.config.User), redigo.DialPassword(s.config.Password), redigo.DialDatabase(s.config.DB))
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	return c, nil
+}
+
+// within calls f and ends the connection if ctx ends before f does.
+func (c *client) within(ctx context.Context, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.net.Close() })
+	err := f()
+	if !stop() {
+		if err == nil {
+			_ = c.Close() // it is of no use any more, though its last answer is
+			return nil
+		}
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
+}
+
+// DoContext is Do, which ends with ctx.
+func (c *client) DoContext(ctx context.Context, command string, args ...any) (reply any, err error) {
+	err = c.within(ctx, func() error {
+		reply, err = c.Do(command, args...)
+		return err
+	})
+	return reply, err
+}
+
+// ReceiveContext is Receive, which ends with ctx.
+func (c *client) ReceiveContext(ctx context.Context) (reply any, err error) {
+	err = c.within(ctx, func() error {
+		reply, err = c.Receive()
+		return err
+	})
+	return reply, err
+}
+
+// refused returns the text of err if it is an answer of Redis.
+func refused(err error) (text string, ok bool) {
+	var answer redigo.Error
+	if errors.As(err, &answer) {
+		return string(answer), true
+	}
+	return "", false
+}
+
+// fullError wraps store.ErrFull around err if it says so.
+func fullError(err error) error {
+	text, _ := refused(err)
+	if strings.Contains(text, "OOM command not allowed") || strings.Contains(text, "No space left on device") {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	return err
+}
+
+var _ redigo.ConnWithContext = (*client)(nil)
+
+func newToken() string { return rand.Text() }

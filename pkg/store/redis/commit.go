@@ -1,0 +1,218 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"gm/pkg/store"
+)
+
+// Commit writes a batch as a whole.
+func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	if err := s.commit(ctx, ops); err != nil {
+		return fmt.Errorf("commit to Redis: %w", err)
+	}
+	return nil
+}
+
+// commit undoes what is to be undone and writes ops. The lock on writing is
+// held.
+func (s *Store) commit(ctx context.Context, ops []store.Op) error {
+	return s.writeBatch(ctx, func(b *batch) error { return b.encode(ops) }, ops)
+}
+
+// writeBatch is commit for what encode puts into the batch. The Adds among ops
+// are undone before the next batch if it can't be known whether they are kept.
+func (s *Store) writeBatch(ctx context.Context, encode func(*batch) error, ops []store.Op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.hasPassed() {
+		return errPassed
+	}
+	c, err := s.ready(ctx)
+	if err != nil {
+		return err
+	}
+	b := &batch{layout: &s.layout, fence: s.fenceText()}
+	for _, op := range s.undo {
+		b.done(op.Record)
+	}
+	if err := encode(b); err != nil {
+		return err
+	}
+	if len(b.parts) == 0 {
+		return nil
+	}
+	b.seal()
+	err = s.send(ctx, c, b)
+	if err == nil {
+		s.undo = nil
+		return nil
+	}
+	var uncertain *store.UncertainError
+	if errors.As(err, &uncertain) {
+		for _, op := range ops {
+			if op.Kind == store.Add {
+				r := op.Record
+				s.undo = append(s.undo, store.Op{Kind: store.Done, Record: &store.Record{
+					Seq: r.Seq, Function: strings.Clone(r.Function), Unique: strings.Clone(r.Unique),
+				}})
+			}
+		}
+	}
+	if _, ok := refused(err); !ok || c.Err() != nil || elsewhere(err) {
+		s.dropWriter()
+	}
+	return s.explain(err)
+}
+
+// elsewhere says whether another connection may do better.
+func elsewhere(err error) bool {
+	text, _ := refused(err)
+	code, _, _ := strings.Cut(text, " ")
+	return code == "READONLY" || code == "MASTERDOWN" || code == "LOADING"
+}
+
+// explain makes a store's error of Redis's.
+func (s *Store) explain(err error) error {
+	text, _ := refused(err)
+	code, rest, _ := strings.Cut(text, " ")
+	switch code {
+	case "GMPASSED":
+		s.pass("another server has taken it")
+		return errPassed
+	case "GMHELD":
+		return &store.HeldError{By: parseHolder(rest).name}
+	}
+	return fullError(err)
+}
+
+// ready returns the connection for writing.
+func (s *Store) ready(ctx context.Context) (*client, error) {
+	if s.writer != nil && s.writer.Err() == nil {
+		return s.writer, nil
+	}
+	s.dropWriter()
+	c, err := s.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = c.within(ctx, func() error { return commitScript.Load(c.Conn) })
+	if err == nil {
+		err = s.raiseFence(ctx, c)
+	}
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	s.writer = c
+	return c, nil
+}
+
+func (s *Store) dropWriter() {
+	if s.writer != nil {
+		_ = s.writer.Close()
+		s.writer = nil
+	}
+}
+
+// send writes a batch and waits for the answer. What was not sent whole, or
+// was refused, is not done; what was not answered is a [store.UncertainError].
+func (s *Store) send(ctx context.Context, c *client, b *batch) error {
+	for again := false; ; again = true {
+		err := s.sendOnce(ctx, c, b)
+		if text, ok := refused(err); !ok || !strings.HasPrefix(text, "NOSCRIPT") || again {
+			return err
+		}
+		// Someone has emptied Redis's cache of scripts.
+		if err := c.within(ctx, func() error { return commitScript.Load(c.Conn) }); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) sendOnce(ctx context.Context, c *client, b *batch) error {
+	sent := false
+	err := c.within(ctx, func() error {
+		if len(b.parts) == 1 {
+			if err := commitScript.SendHash(c.Conn, b.parts[0].args...); err != nil {
+				return err
+			}
+			if err := c.Flush(); err != nil {
+				return err
+			}
+			sent = true
+			_, err := c.Receive()
+			return err
+		}
+		if err := sendAll(c.Conn, b.parts); err != nil {
+			return err
+		}
+		sent = true
+		return receiveAll(c.Conn, len(b.parts))
+	})
+	if _, ok := refused(err); err != nil && !ok && sent {
+		return &store.UncertainError{Err: err}
+	}
+	return err
+}
+
+// sendAll sends parts as one transaction.
+func sendAll(c redigo.Conn, parts []*part) error {
+	if err := c.Send("MULTI"); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if err := commitScript.SendHash(c, p.args...); err != nil {
+			return err
+		}
+	}
+	if err := c.Send("EXEC"); err != nil {
+		return err
+	}
+	return c.Flush()
+}
+
+// receiveAll receives the answer to a transaction of n commands.
+func receiveAll(c redigo.Conn, n int) error {
+	var first error // of the refusals before EXEC
+	for range n + 1 {
+		_, err := c.Receive()
+		if _, ok := refused(err); err != nil && !ok {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	results, err := redigo.Values(c.Receive())
+	if first != nil && err != nil {
+		return first // EXEC only says that something was refused
+	}
+	if err != nil {
+		return err
+	}
+	// Redis does not undo what preceded an error.
+	done := false
+	for _, result := range results {
+		if err, ok := result.(redigo.Error); ok {
+			first = err
+		} else {
+			done = true
+		}
+	}
+	if first != nil && done {
+		return fmt.Errorf("transaction done in part: %s", first)
+	}
+	return first
+}

@@ -1,0 +1,87 @@
+package redis
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gm/pkg/store"
+)
+
+// layout has the names of keys.
+type layout struct {
+	prefix string // of gearmand's keys, with the hyphen
+	plain  bool   // gearmand can tell the prefix from what follows
+
+	jobs, payloads, extras, lock, fence string
+}
+
+// newLayout returns the layout for gearmand's prefix.
+func newLayout(prefix string) (layout, error) {
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	if strings.ContainsAny(prefix, "*?[\\\x00") {
+		return layout{}, fmt.Errorf("prefix %q has one of * ? [ \\ in it, which gearmand takes for a pattern", prefix)
+	}
+	own := "gm:" + prefix + ":"
+	if strings.HasPrefix(own, prefix) { // gearmand would list it
+		own = "~" + own
+	}
+	return layout{
+		prefix: prefix + "-", plain: !strings.Contains(prefix, "-"),
+		jobs: own + "jobs", payloads: own + "payloads", extras: own + "extras", lock: own + "lock", fence: own + "fence",
+	}, nil
+}
+
+// What gearmand has room for, less the NUL.
+const (
+	maxFunction = 511
+	maxUnique   = 63
+)
+
+// made begins the uniques that are made up for jobs without one.
+const made = "gm-"
+
+// name returns the name under which gearmand reads a job back as what it is,
+// or "" if there is none.
+func (l *layout) name(r *store.Record) string {
+	if !l.plain || r.Function == "" || len(r.Function) > maxFunction || strings.ContainsAny(r.Function, "-\x00") {
+		return ""
+	}
+	unique := r.Unique
+	if unique == "" || unique == "-" || len(unique) > maxUnique || strings.ContainsAny(unique, "*\x00") || strings.HasPrefix(unique, made) {
+		unique = made + strconv.FormatUint(r.Seq, 10)
+	}
+	return r.Function + "-" + unique
+}
+
+// hidden returns the name of a job that gearmand does not see. It has no
+// hyphen, which all others have.
+func hidden(seq uint64) string { return strconv.FormatUint(seq, 10) }
+
+// uuid matches what clients of libgearman give a job without a unique.
+var uuid = regexp.MustCompile(`-[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$`)
+
+// parseName splits FUNCTION-UNIQUE as gearmand has written it: before a UUID,
+// or else at the first hyphen.
+func parseName(name string) (function, unique string, ok bool) {
+	if at := uuid.FindStringIndex(name); at != nil && at[0] > 0 {
+		return name[:at[0]], name[at[0]+1:], true
+	}
+	function, unique, ok = strings.Cut(name, "-")
+	return function, unique, ok && function != ""
+}
+
+// pattern returns the glob for keys that begin with s.
+func pattern(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if strings.IndexByte(`*?[]\^-`, s[i]) >= 0 {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String() + "*"
+}

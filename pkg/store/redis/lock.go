@@ -1,0 +1,275 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"gm/pkg/store"
+)
+
+// defaultLease is how long the lock outlives a holder whose end Redis does not
+// see.
+const defaultLease = 10 * time.Second
+
+// holder is what the lock says of who has it:
+//
+//	RUN CLIENT TOKEN NAME
+//
+// RUN is Redis's run_id and CLIENT the number of the holder's connection: when
+// that is gone in the same run, so is the holder. Both are - if Redis does not
+// tell.
+type holder struct{ run, client, token, name string }
+
+func (h holder) String() string {
+	return strings.Join([]string{h.run, h.client, h.token, h.name}, " ")
+}
+
+func parseHolder(text string) holder {
+	f := strings.SplitN(text, " ", 4)
+	if len(f) < 4 {
+		return holder{name: text}
+	}
+	return holder{run: f[0], client: f[1], token: f[2], name: f[3]}
+}
+
+// TryLock takes the store. The lock is kept by a connection of its own; what
+// is committed carries the holder's fence, so that who has lost the store
+// can't write.
+func (s *Store) TryLock(ctx context.Context, name string) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.mu.Lock()
+	held, passed := s.held, s.passed
+	s.mu.Unlock()
+	switch {
+	case s.closed:
+		return errClosed
+	case passed:
+		return errPassed
+	case held:
+		return nil
+	}
+	c, err := s.dial(ctx)
+	if err != nil {
+		return fmt.Errorf("lock Redis store: %w", err)
+	}
+	us := holder{token: s.token, name: fmt.Sprintf("%s since %s", name, time.Now().UTC().Format(time.RFC3339))}
+	s.introduce(ctx, c, &us)
+	if err := s.take(ctx, c, us); err != nil {
+		_ = c.Close()
+		return fmt.Errorf("lock Redis store: %w", err)
+	}
+	s.dropWriter() // the next one raises the fence
+	keep, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.lease.Go(func() { s.keep(keep, c, us) })
+	return nil
+}
+
+// Lost is that of [store.Locker].
+func (s *Store) Lost() <-chan struct{} { return s.lost }
+
+// introduce fills in how Redis can see that the holder is gone.
+func (s *Store) introduce(ctx context.Context, c *client, h *holder) {
+	h.run, h.client = "-", "-"
+	err := c.within(ctx, func() error {
+		id, err := redigo.Int64(c.Do("CLIENT", "ID"))
+		if err != nil {
+			return err
+		}
+		info, err := redigo.String(c.Do("INFO", "server"))
+		if err != nil {
+			return err
+		}
+		if _, rest, ok := strings.Cut(info, "run_id:"); ok {
+			h.run, _, _ = strings.Cut(rest, "\r\n")
+			h.client = strconv.FormatInt(id, 10)
+		}
+		return nil
+	})
+	if err != nil {
+		s.log.Debug("Redis does not name the connection", "error", err)
+	}
+}
+
+// take takes the lock for us.
+func (s *Store) take(ctx context.Context, c *client, us holder) error {
+	fence, gone := store.FirstSeq(time.Now()), ""
+	for {
+		s.mu.Lock()
+		fence = max(fence, s.fence+1)
+		s.mu.Unlock()
+		reply, err := takeScript.DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), gone, s.formatFence(fence), s.config.lease.Milliseconds())
+		if text, ok := refused(err); ok && strings.HasPrefix(text, "GMFENCE ") {
+			last, err := parseFence(strings.TrimPrefix(text, "GMFENCE "))
+			if err != nil {
+				return err
+			}
+			fence = last + 1
+			continue
+		}
+		if err != nil {
+			return fullError(err)
+		}
+		if reply == nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.held, s.fence = true, fence
+			return nil
+		}
+		text, err := redigo.String(reply, nil)
+		if err != nil {
+			return err
+		}
+		if gone == text || !s.isGone(ctx, c, parseHolder(text), us) {
+			return &store.HeldError{By: parseHolder(text).name}
+		}
+		gone = text
+	}
+}
+
+// isGone says whether the connection of h has ended.
+func (s *Store) isGone(ctx context.Context, c *client, h, us holder) bool {
+	if h.run != us.run || h.run == "-" {
+		return false
+	}
+	gone := false
+	err := c.within(ctx, func() error {
+		list, err := redigo.String(c.Do("CLIENT", "LIST", "ID", h.client))
+		gone = err == nil && !strings.Contains(list, "id="+h.client+" ")
+		return err
+	})
+	return err == nil && gone
+}
+
+// keep renews the lock until ctx ends, then frees it. It owns c.
+func (s *Store) keep(ctx context.Context, c *client, us holder) {
+	tick := time.NewTicker(s.config.lease / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.free(c)
+			return
+		case <-tick.C:
+		}
+		if s.hasPassed() {
+			continue
+		}
+		attempt, cancel := context.WithTimeout(ctx, min(s.config.lease/2, dialTimeout))
+		c = s.renew(attempt, c, &us)
+		cancel()
+	}
+}
+
+// renew renews the lock once, on c or on a new connection, and returns the one
+// that is left.
+func (s *Store) renew(ctx context.Context, c *client, us *holder) *client {
+	if c == nil || c.Err() != nil {
+		if c != nil {
+			_ = c.Close()
+		}
+		var err error
+		if c, err = s.dial(ctx); err != nil {
+			s.log.Debug("Redis store's lock is not renewed", "error", err)
+			return nil
+		}
+		s.introduce(ctx, c, us)
+	}
+	reply, err := renewScript.DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), s.token, s.fenceText(), s.config.lease.Milliseconds())
+	switch by, _ := redigo.String(reply, err); {
+	case err == nil && reply != nil:
+		s.pass(parseHolder(by).name)
+	case err != nil && ctx.Err() == nil:
+		s.log.Debug("Redis store's lock is not renewed", "error", err)
+	}
+	return c
+}
+
+// free gives up the lock and closes c.
+func (s *Store) free(c *client) {
+	if c == nil {
+		return
+	}
+	defer c.Close()
+	s.mu.Lock()
+	cut := s.cut
+	s.mu.Unlock()
+	if cut {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	if _, err := freeScript.DoContext(ctx, c, s.layout.lock, s.token); err != nil {
+		s.log.Debug("Redis store's lock is left to expire", "error", err)
+	}
+}
+
+// raiseFence makes sure that nothing that was sent before on other connections
+// is still done.
+func (s *Store) raiseFence(ctx context.Context, c *client) error {
+	s.mu.Lock()
+	held, old := s.held, s.fence
+	if held {
+		s.fence++ // tried once, it may be there whether it is answered or not
+	}
+	raised := s.fence
+	s.mu.Unlock()
+	if !held {
+		return nil
+	}
+	reply, err := fenceScript.DoContext(ctx, c, s.layout.fence, s.formatFence(old), s.token, s.formatFence(raised))
+	if err != nil {
+		return fullError(err)
+	}
+	if reply != nil {
+		s.pass("another server has taken it")
+		return errPassed
+	}
+	return nil
+}
+
+// pass notes that another server has the store.
+func (s *Store) pass(by string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.passed {
+		s.passed = true
+		s.log.Error("Redis store is lost to another server", "by", by)
+		close(s.lost)
+	}
+}
+
+func (s *Store) hasPassed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.passed
+}
+
+// fenceText is our fence as it is kept, or "" if the store is not ours.
+func (s *Store) fenceText() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.held {
+		return ""
+	}
+	return s.formatFence(s.fence)
+}
+
+// formatFence returns a fence as it is kept: numbers of a fixed width, which
+// scripts compare as text, and whose they are.
+func (s *Store) formatFence(fence uint64) string { return fmt.Sprintf("%020d %s", fence, s.token) }
+
+func parseFence(text string) (uint64, error) {
+	number, _, _ := strings.Cut(text, " ")
+	fence, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("fence %q is no number", text)
+	}
+	return fence, nil
+}

@@ -1,0 +1,257 @@
+// Package redis keeps jobs in Redis, in the keys of gearmand's redis plugin:
+// what gearmand has queued is found, and the other way round.
+//
+// gearmand has a key for each job, a hash with exactly two fields:
+//
+//	_gear_-FUNCTION-UNIQUE   data, priority
+//
+// What gm needs beyond is under keys that gearmand's listing of _gear_* does
+// not match:
+//
+//	gm:_gear_:jobs       hash: the name of each job and its number, times and attempts
+//	gm:_gear_:payloads   hash: payloads of jobs that gearmand would not read back
+//	gm:_gear_:extras     hash: dead jobs, results, settings
+//	gm:_gear_:lock       who holds the store, while it does
+//	gm:_gear_:fence      the number of the last holder
+//
+// The name of a job in these is FUNCTION-UNIQUE, or FUNCTION-gm-SEQ if it has
+// no unique of its own or one that gearmand would cut. A job that gearmand
+// 1.1.20 would take for another is named by its number alone, has its payload
+// in the hash of payloads and waits there for gm: gearmand takes a function to
+// end at the first hyphen, and a payload at the first NUL. gearmand knows no
+// times either: it runs a delayed job at once.
+//
+// A batch is one call of a script, or several in one transaction. The script
+// checks that the store has not passed to another holder before it writes.
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	redigo "github.com/gomodule/redigo/redis"
+
+	"gm/pkg/store"
+)
+
+// DefaultPrefix is gearmand's.
+const DefaultPrefix = "_gear_"
+
+// maxValue is the longest string that Redis takes, as it is set by default.
+const maxValue = 512 << 20
+
+// Config says where the jobs are.
+type Config struct {
+	Addr     string // HOST:PORT; 127.0.0.1:6379 if it and Socket are empty
+	Socket   string // path of a Unix socket, in place of Addr
+	TLS      bool
+	User     string
+	Password string
+	DB       int
+	// Prefix begins gearmand's keys. It is DefaultPrefix if empty.
+	Prefix string
+
+	// Logger is slog's default if nil.
+	Logger *slog.Logger
+	// Skipped is called for what can't be read, if it is not nil.
+	Skipped func(what string, err error)
+
+	lease time.Duration // how long a lock lasts that is not renewed
+}
+
+// ParseURL makes a Config of redis://USER:PASSWORD@HOST:PORT/DB?prefix=NAME,
+// or rediss:// for TLS. ?socket=PATH stands in place of the host.
+func ParseURL(u *store.URL) (Config, error) {
+	if u.Net == nil {
+		return Config{}, fmt.Errorf("store %s: not like redis://host:port", u)
+	}
+	c := Config{TLS: u.Scheme == "rediss"}
+	for key, values := range u.Query {
+		value := values[len(values)-1]
+		switch key {
+		case "prefix":
+			c.Prefix = value
+		case "socket":
+			c.Socket = value
+		default:
+			return Config{}, fmt.Errorf("store %s: unknown parameter %q", u, key)
+		}
+	}
+	if user := u.Net.User; user != nil {
+		c.User = user.Username()
+		c.Password, _ = user.Password()
+	}
+	c.Addr = address(u.Net)
+	if c.Socket != "" && u.Net.Host != "" {
+		return Config{}, fmt.Errorf("store %s: both a host and a socket", u)
+	}
+	if db := strings.Trim(u.Net.Path, "/"); db != "" {
+		n, err := strconv.Atoi(db)
+		if err != nil || n < 0 {
+			return Config{}, fmt.Errorf("store %s: database %q is no number", u, db)
+		}
+		c.DB = n
+	}
+	if _, err := newLayout(c.Prefix); err != nil {
+		return Config{}, fmt.Errorf("store %s: %w", u, err)
+	}
+	return c, nil
+}
+
+func address(u *url.URL) string {
+	host, port := u.Hostname(), u.Port()
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if port == "" {
+		port = "6379"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// Store is a journal in Redis. It implements [store.Store], [store.Reader],
+// [store.Locker] and [store.Checker].
+type Store struct {
+	config  Config
+	layout  layout
+	log     *slog.Logger
+	token   string       // of this Store among all
+	readers *redigo.Pool // for all that does not write
+
+	lost  chan struct{}
+	stop  context.CancelFunc // ends the lease's keeper
+	lease sync.WaitGroup
+
+	write  sync.Mutex
+	writer *client    // under write; nil when there is none
+	undo   []store.Op // under write: Dones of what may have been kept though its Commit failed
+	closed bool       // under write
+
+	mu     sync.Mutex
+	held   bool   // TryLock has succeeded
+	fence  uint64 // our number as the holder
+	passed bool   // lost is closed
+	cut    bool   // the lock stays behind: the tests' end of the process
+}
+
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Reader  = (*Store)(nil)
+	_ store.Locker  = (*Store)(nil)
+	_ store.Checker = (*Store)(nil)
+)
+
+// Open connects, and warns of settings under which Redis loses what it has
+// acknowledged.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.Prefix == "" {
+		c.Prefix = DefaultPrefix
+	}
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:6379"
+	}
+	if c.lease == 0 {
+		c.lease = defaultLease
+	}
+	l, err := newLayout(c.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("open Redis store: %w", err)
+	}
+	s := &Store{config: c, layout: l, log: c.Logger, token: newToken(), lost: make(chan struct{})}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.readers = &redigo.Pool{
+		MaxIdle: idleReaders, MaxActive: maxReaders, Wait: true, IdleTimeout: time.Minute,
+		DialContext: func(ctx context.Context) (redigo.Conn, error) { return s.dial(ctx) },
+	}
+	if err := s.examine(ctx); err != nil {
+		_ = s.readers.Close()
+		return nil, fmt.Errorf("open Redis store: %w", err)
+	}
+	return s, nil
+}
+
+// examine sees that the keys are free or ours, and how Redis is set.
+func (s *Store) examine(ctx context.Context) error {
+	for _, key := range []string{s.layout.jobs, s.layout.payloads, s.layout.extras} {
+		kind, err := redigo.String(s.do(ctx, "TYPE", key))
+		if err != nil {
+			return err
+		}
+		if kind != "none" && kind != "hash" {
+			return fmt.Errorf("key %s is a %s, not a hash", key, kind)
+		}
+	}
+	settings := make(map[string]string)
+	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy"} {
+		pair, err := redigo.Strings(s.do(ctx, "CONFIG", "GET", name))
+		if err != nil || len(pair) != 2 {
+			s.log.Warn("Redis does not tell its settings; what is acknowledged is safe only with appendonly yes and appendfsync always")
+			return ctx.Err()
+		}
+		settings[name] = pair[1]
+	}
+	switch {
+	case settings["appendonly"] != "yes":
+		s.log.Warn("Redis keeps no append-only file: its end loses acknowledged jobs; set appendonly yes and appendfsync always")
+	case settings["appendfsync"] != "always":
+		s.log.Warn("Redis does not sync each write: a crash of its machine loses acknowledged jobs; set appendfsync always",
+			"appendfsync", settings["appendfsync"])
+	}
+	if policy := settings["maxmemory-policy"]; strings.HasPrefix(policy, "allkeys-") {
+		s.log.Warn("Redis may throw jobs away when it is full; set maxmemory-policy noeviction", "maxmemory-policy", policy)
+	}
+	return nil
+}
+
+// Caps says that the store is durable; how far depends on Redis's appendonly
+// and appendfsync.
+func (s *Store) Caps() store.Caps {
+	return store.Caps{Durable: true, Atomic: true, Lists: true, MaxPayload: maxValue}
+}
+
+// Close undoes what is still to be undone, if Redis can be reached soon, and
+// frees the lock.
+func (s *Store) Close() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return nil
+	}
+	if len(s.undo) > 0 && !s.hasPassed() {
+		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+		if err := s.commit(ctx, nil); err != nil {
+			s.log.Warn("jobs whose submission failed may still be in Redis", "jobs", len(s.undo), "error", err)
+		}
+		cancel()
+	}
+	s.closed = true
+	s.dropWriter()
+	if s.stop != nil {
+		s.stop()
+		s.lease.Wait()
+	}
+	return s.readers.Close()
+}
+
+var (
+	errClosed = errors.New("store is closed")
+	errPassed = errors.New("store has passed to another server")
+)
+
+// skip reports what can't be read.
+func (s *Store) skip(what string, err error) {
+	s.log.Warn("set aside what can't be read in Redis", "what", what, "error", err)
+	if s.config.Skipped != nil {
+		s.config.Skipped(what, err)
+	}
+}

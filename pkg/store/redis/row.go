@@ -1,0 +1,68 @@
+package redis
+
+import (
+	"encoding/binary"
+
+	"gm/pkg/store"
+)
+
+// A row is the value of a job in the hash of jobs:
+//
+//	seq         8 bytes, big-endian, as all of these
+//	run at      8
+//	attempts    4
+//	size        8, of the payload
+//	the rest    as store.AppendRecord has it, without those and the payload
+//
+// What changes is outside of the rest, so that a script can replace it.
+const (
+	rowSeq    = 8
+	rowChange = 12 // run at and attempts
+	rowHead   = 28
+)
+
+// seqBytes returns a number as rows begin with it.
+func seqBytes(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+// change returns the part of r's row that an Update replaces.
+func change(dst []byte, r *store.Record) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.RunAt))
+	return binary.BigEndian.AppendUint32(dst, uint32(r.Attempts))
+}
+
+func encodeRow(r *store.Record) []byte {
+	b := make([]byte, 0, rowHead+64+len(r.Function)+len(r.Unique)+len(r.Reducer))
+	b = binary.BigEndian.AppendUint64(b, r.Seq)
+	b = change(b, r)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(r.Payload)))
+	rest := *r
+	rest.RunAt, rest.Attempts, rest.Payload = 0, 0, nil
+	return store.AppendRecord(b, &rest)
+}
+
+// head returns what a row says without its rest.
+func head(row []byte) (seq uint64, size int, ok bool) {
+	if len(row) < rowHead {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint64(row), int(binary.BigEndian.Uint64(row[rowSeq+rowChange:])), true
+}
+
+// decodeRow decodes a row. Its fault is a *store.CorruptError.
+func decodeRow(row []byte) (r *store.Record, size int, err error) {
+	seq, size, ok := head(row)
+	if !ok {
+		return nil, 0, &store.CorruptError{Why: "shorter than a row"}
+	}
+	r, err = store.DecodeRecord(row[rowHead:])
+	if err != nil {
+		return nil, 0, err
+	}
+	if r.Seq != seq {
+		return nil, 0, &store.CorruptError{Why: "two numbers"}
+	}
+	r.RunAt = int64(binary.BigEndian.Uint64(row[rowSeq:]))
+	r.Attempts = int(binary.BigEndian.Uint32(row[rowSeq+8:]))
+	r.Payload = nil
+	return r, size, nil
+}

@@ -1,0 +1,205 @@
+package redis
+
+import redigo "github.com/gomodule/redigo/redis"
+
+// commitScript writes a batch, or a part of one.
+//
+//	KEYS  fence, lock, jobs, payloads, extras
+//	ARGV  our fence, or '' if we don't hold the store
+//	      the prefix of gearmand's keys
+//	      'grows' if the batch needs room
+//	      operations, see below
+//
+// It writes nothing if the store is not ours, and nothing if there is no room:
+// Redis looks at that when a script first writes, so a script that only
+// deletes never lacks it.
+var commitScript = redigo.NewScript(5, `
+local fence, lock, jobs, payloads, extras = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local mine, prefix = ARGV[1], ARGV[2]
+local call = redis.call
+
+if mine == '' then
+	local holder = call('GET', lock)
+	if holder then return redis.error_reply('GMHELD ' .. holder) end
+else
+	local now = call('GET', fence)
+	if now and now > mine then return redis.error_reply('GMPASSED ' .. now) end
+	if now ~= mine then call('SET', fence, mine) end
+end
+if ARGV[3] == 'grows' then call('SETRANGE', fence, 0, '') end -- refused when there is no room
+
+-- keep writes one of gearmand's hashes, in place of anything else.
+local function keep(key, payload, priority)
+	local added = redis.pcall('HSET', key, 'data', payload, 'priority', priority)
+	if added ~= 2 then
+		call('DEL', key)
+		call('HSET', key, 'data', payload, 'priority', priority)
+	end
+end
+
+-- find returns which of two names the job has, and its row.
+local function find(seq, name, hidden)
+	if name ~= '' then
+		local row = call('HGET', jobs, name)
+		if row and string.sub(row, 1, 8) == seq then return name, row end
+	end
+	return hidden, call('HGET', jobs, hidden)
+end
+
+local i = 4
+local ops = {
+	add = function() -- name, row, priority, payload
+		keep(prefix .. ARGV[i], ARGV[i+3], ARGV[i+2])
+		call('HSET', jobs, ARGV[i], ARGV[i+1])
+		return 4
+	end,
+	hide = function() -- hidden name, row, payload
+		call('HSET', payloads, ARGV[i], ARGV[i+2])
+		call('HSET', jobs, ARGV[i], ARGV[i+1])
+		return 3
+	end,
+	done = function() -- seq, name or '', hidden name
+		local name, row = find(ARGV[i], ARGV[i+1], ARGV[i+2])
+		if row then
+			call('HDEL', jobs, name)
+			if name == ARGV[i+2] then call('HDEL', payloads, name) else call('DEL', prefix .. name) end
+		end
+		return 3
+	end,
+	update = function() -- seq, name or '', hidden name, what changes
+		local name, row = find(ARGV[i], ARGV[i+1], ARGV[i+2])
+		if row then call('HSET', jobs, name, string.sub(row, 1, 8) .. ARGV[i+3] .. string.sub(row, 21)) end
+		return 4
+	end,
+	put = function() call('HSET', extras, ARGV[i], ARGV[i+1]) return 2 end, -- key, value
+	delete = function() call('HDEL', extras, ARGV[i]) return 1 end, -- key
+	drop = function() call('DEL', ARGV[i]) return 1 end, -- key of gearmand's
+	forget = function() call('HDEL', jobs, ARGV[i]) return 1 end, -- name whose job is gone
+}
+while i <= #ARGV do
+	local op = ops[ARGV[i]]
+	i = i + 1
+	i = i + op()
+end
+return 'OK'
+`)
+
+// rowsScript reads jobs by name: for each its row, what gearmand has as its
+// priority, and the payload or, for heads, the payload's size. What is not
+// there is nil.
+//
+//	KEYS  jobs, payloads
+//	ARGV  the prefix of gearmand's keys
+//	      'heads' or 'all'
+//	      names
+var rowsScript = redigo.NewScript(2, `
+local jobs, payloads, prefix, heads = KEYS[1], KEYS[2], ARGV[1], ARGV[2] == 'heads'
+local out = {}
+for i = 3, #ARGV do
+	local name = ARGV[i]
+	local row, priority, payload = redis.call('HGET', jobs, name), false, false
+	if string.find(name, '-', 1, true) then
+		local key = prefix .. name
+		local found = redis.pcall('HGET', key, 'priority')
+		if type(found) == 'string' then
+			priority = found
+			if heads then payload = redis.call('HSTRLEN', key, 'data') else payload = redis.call('HGET', key, 'data') end
+		end
+	elseif not heads then
+		payload = redis.call('HGET', payloads, name)
+	elseif redis.call('HEXISTS', payloads, name) == 1 then
+		payload = redis.call('HSTRLEN', payloads, name)
+	end
+	out[#out+1] = row
+	out[#out+1] = priority
+	out[#out+1] = payload
+end
+return out
+`)
+
+// payloadScript reads one payload.
+//
+//	KEYS  jobs, payloads
+//	ARGV  the prefix of gearmand's keys, seq, name or '', hidden name
+var payloadScript = redigo.NewScript(2, `
+local name = ARGV[3]
+if name ~= '' then
+	local row = redis.call('HGET', KEYS[1], name)
+	if row and string.sub(row, 1, 8) == ARGV[2] then
+		return redis.call('HGET', ARGV[1] .. name, 'data')
+	end
+end
+return redis.call('HGET', KEYS[2], ARGV[4])
+`)
+
+// foreignScript reads keys as gearmand has written them: for each its type
+// and its fields and values. gearmand before 1.1.16 wrote the payload alone.
+var foreignScript = redigo.NewScript(-1, `
+local out = {}
+for i, key in ipairs(KEYS) do
+	local kind, value = redis.call('TYPE', key).ok, {}
+	if kind == 'hash' then
+		value = redis.call('HGETALL', key)
+	elseif kind == 'string' then
+		value = {'data', redis.call('GET', key)}
+	end
+	out[i] = {kind, value}
+end
+return out
+`)
+
+// takeScript takes the lock, from nobody or from a holder who is gone.
+//
+//	KEYS  lock, fence
+//	ARGV  what to write into it, what may be there or '', our fence, ms
+//
+// It returns the holder if there is one, and GMFENCE if our fence is not above
+// the last.
+var takeScript = redigo.NewScript(2, `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[2] then return holder end
+local last = redis.call('GET', KEYS[2])
+if last and last >= ARGV[3] then return redis.error_reply('GMFENCE ' .. last) end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
+redis.call('SET', KEYS[2], ARGV[3])
+return false
+`)
+
+// renewScript keeps the lock. A lock that has expired is taken again if nobody
+// has taken it since.
+//
+//	KEYS  lock, fence
+//	ARGV  what to write into it, our token, our fence, ms
+//
+// It returns who has it otherwise.
+var renewScript = redigo.NewScript(2, `
+local holder = redis.call('GET', KEYS[1])
+if holder and not string.find(holder, ARGV[2], 1, true) then return holder end
+local last = redis.call('GET', KEYS[2])
+if last and last > ARGV[3] and not string.find(last, ARGV[2], 1, true) then return 'another since' end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
+return false
+`)
+
+// fenceScript gives a holder a new fence, so that what it has sent before, on
+// a connection that was lost, can't be done any more.
+//
+//	KEYS  fence
+//	ARGV  our fence, our token, the new one
+//
+// It returns the fence of another holder if there was one since.
+var fenceScript = redigo.NewScript(1, `
+local last = redis.call('GET', KEYS[1])
+if last and last > ARGV[1] and not string.find(last, ARGV[2], 1, true) then return last end
+redis.call('SET', KEYS[1], ARGV[3])
+return false
+`)
+
+// freeScript frees the lock if it is ours.
+//
+//	KEYS  lock
+//	ARGV  our token
+var freeScript = redigo.NewScript(1, `
+local holder = redis.call('GET', KEYS[1])
+if holder and string.find(holder, ARGV[1], 1, true) then redis.call('DEL', KEYS[1]) end
+`)
