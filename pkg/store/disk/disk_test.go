@@ -120,7 +120,3 @@ func suitePlace(t *testing.T, sync Sync) storetest.Place {
 		Verify: func(t testing.TB) { verifyFile(t, filepath.Join(dir, "queue.db")) },
 	}
 }
-
-const childDir = "GM_TEST_DISK_DIR"
-
-func child() int { return 0 }

@@ -17,7 +17,7 @@ const (
 // need is the room that a batch takes, in bytes, at most.
 type need struct {
 	pages int64 // of what goes into single pages: it can go wherever one is free
-	runs  int64 // of what takes neighbouring pages: it may all go to the end
+	runs  int64 // of what takes neighbouring pages
 	adds  bool  // there is something to be added
 }
 
@@ -29,7 +29,8 @@ func (e *engine) makeRoom(tx *bolt.Tx, n need) error {
 	high := tx.Size()
 	slack := min(max(high/16, minSlack), maxSlack)
 	free := int64(e.db.Stats().FreePageN) * e.pageSize
-	size := high + n.runs + max(0, n.pages+slack-free)
+	// A quarter of the free pages, say, lie in runs that are long enough.
+	size := high + max(0, n.runs-free/4) + max(0, n.pages+slack-free)
 	if size <= e.reserved {
 		return nil
 	}

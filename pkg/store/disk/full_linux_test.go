@@ -1,0 +1,142 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"gm/pkg/store"
+)
+
+// smallDisk mounts a file system of that size.
+func smallDisk(t *testing.T, size int) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, fmt.Sprint("size=", size)); err != nil {
+		t.Skipf("a small file system can't be mounted: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// TestFullDisk fills a disk with jobs and sees that those that were taken can
+// be done, and others taken again.
+func TestFullDisk(t *testing.T) {
+	for _, size := range []int{100, 1500, 60_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			disk := smallDisk(t, 12<<20)
+			dir := filepath.Join(disk, "data")
+			s := openDir(t, dir)
+			t.Cleanup(func() { _ = s.Close() })
+			payload := bytes.Repeat([]byte("x"), size)
+			seq, taken := uint64(0), []uint64(nil)
+			fill := func() {
+				t.Helper()
+				for {
+					var batch []store.Op
+					for range 20 {
+						seq++
+						batch = append(batch, store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: payload}})
+					}
+					err := s.Commit(t.Context(), batch)
+					if errors.Is(err, store.ErrFull) {
+						return
+					}
+					if err != nil {
+						t.Fatalf("commit: %v", err)
+					}
+					for n := range uint64(20) {
+						taken = append(taken, seq-19+n)
+					}
+				}
+			}
+			check := func() {
+				t.Helper()
+				i := 0
+				err := s.Replay(t.Context(), func(r *store.Record) error {
+					if i >= len(taken) || r.Seq != taken[i] || !bytes.Equal(r.Payload, payload) {
+						return fmt.Errorf("job %d is not what was taken as number %d", r.Seq, i)
+					}
+					i++
+					return nil
+				})
+				if err != nil || i != len(taken) {
+					t.Fatalf("replay: got %d jobs, %v, want %d", i, err, len(taken))
+				}
+			}
+			other, rest := filepath.Join(disk, "other"), filepath.Join(disk, "rest")
+			fillFile(t, other, 4<<20)
+			fill()
+			if len(taken)*size < 2<<20 {
+				t.Errorf("only %d jobs of %d bytes were taken", len(taken), size)
+			}
+			check()
+
+			// Something else takes what is left of the disk.
+			fillFile(t, rest, 1<<40)
+			fill()
+			check()
+			for round := range 5 {
+				for len(taken) > 0 {
+					n := min(len(taken), 7)
+					var batch []store.Op
+					for _, seq := range taken[:n] {
+						batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+					}
+					if err := s.Commit(t.Context(), batch); err != nil {
+						t.Fatalf("round %d: done on a full disk: %v", round, err)
+					}
+					taken = taken[n:]
+				}
+				before := len(taken)
+				fill()
+				if len(taken) == before {
+					t.Fatalf("round %d: nothing can be taken though all is done", round)
+				}
+				check()
+			}
+
+			// And with room on the disk again.
+			if err := os.Remove(other); err != nil {
+				t.Fatal(err)
+			}
+			before := len(taken)
+			fill()
+			if len(taken) == before {
+				t.Errorf("nothing can be taken though the disk has room again")
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = openDir(t, dir)
+			check()
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			verifyFile(t, filepath.Join(dir, "queue.db"))
+		})
+	}
+}
+
+// fillFile writes a file of that size, or until the disk is full.
+func fillFile(t *testing.T, name string, size int) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for b := make([]byte, 64<<10); len(b) > 0 && size > 0; size -= len(b) {
+		if _, err := f.Write(b); err != nil {
+			b = b[:len(b)/2]
+		}
+	}
+}
