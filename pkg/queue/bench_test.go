@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+
+	"gm/pkg/store"
 )
 
 func functionNames(n int) [][]byte {
@@ -63,6 +65,16 @@ func TestAllocations(t *testing.T) {
 	})
 	check("Snapshot", 1, func() { q.Snapshot(0) })
 
+	q.SetPolicy(functions[99], &Policy{Retries: -1, Min: 5, Max: 5})
+	one := newWorker(q, functions[99:])
+	now := int64(0)
+	check("Grab, Fail and Tick", 0, func() {
+		q.Fail(now, q.Grab(now, one))
+		now += 5
+		q.Tick(now)
+	})
+	q.SetPolicy(functions[99], nil)
+
 	background := Submission{Function: functions[0], Payload: make([]byte, 100), Background: true}
 	foreground := Submission{Function: functions[0], Unique: []byte("-"), Payload: make([]byte, 100), Client: c}
 	// A page of the index is 1 in 64 jobs.
@@ -110,6 +122,45 @@ func BenchmarkMemory(b *testing.B) {
 			}
 		})
 	}
+	b.Run("spilled", func(b *testing.B) {
+		const jobs = 1_000_000
+		for b.Loop() {
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			q := New(Config{Memory: 1 << 20, Spill: true}, silent{})
+			s := Submission{Function: []byte("f"), Payload: make([]byte, 1000), Background: true, Hold: true}
+			for range jobs {
+				got, err := q.Submit(0, &s)
+				if err != nil {
+					b.Fatal(err)
+				}
+				q.Release(0, got.Job)
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			held := q.Totals().Bytes
+			b.ReportMetric(float64(int64(after.HeapAlloc-before.HeapAlloc)-held)/jobs, "B/job-beside-data")
+			runtime.KeepAlive(q)
+		}
+	})
+}
+
+// BenchmarkLoading restores jobs while others come, by twos.
+func BenchmarkLoading(b *testing.B) {
+	const jobs = 200_000
+	for b.Loop() {
+		q := New(Config{FirstSeq: 1 << 40}, silent{})
+		q.SetLoading(0, true)
+		fill(q, functionNames(10), jobs, false)
+		for i := range uint64(jobs) {
+			if _, err := q.RestoreHead(0, &store.Record{Seq: i + 1, Function: "function-1"}, 100); err != nil {
+				b.Fatal(err)
+			}
+		}
+		q.SetLoading(0, false)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs/2, "ns/job")
 }
 
 func BenchmarkSubmit(b *testing.B) {

@@ -83,6 +83,43 @@ func TestJobsInOrderOfSeqHoweverTheyCome(t *testing.T) {
 	}
 }
 
+// While a journal is read, two runs of numbers grow at once.
+func TestPagesOfTwoRuns(t *testing.T) {
+	var x jobIndex
+	x.init(0)
+	var want []uint64
+	put := func(seq uint64) {
+		x.put(&Job{seq: seq})
+		want = append(want, seq)
+	}
+	for i := range uint64(20) {
+		put(1_000_000 + i*pageSize)
+		put(1000 + i*pageSize)
+	}
+	put(5)                                     // far below the last
+	put(1000 + 7*pageSize + 1)                 // on a page that is there
+	put(500_000)                               // far above the last, and below others
+	for _, seq := range []uint64{500_000, 5} { // a near page that goes, with and without one before it
+		x.remove(x.get(seq))
+		want = slices.DeleteFunc(want, func(s uint64) bool { return s == seq })
+		put(seq - 1)
+	}
+	slices.Sort(want)
+	var got []uint64
+	x.each(func(j *Job) bool {
+		got = append(got, j.seq)
+		return true
+	})
+	if !slices.Equal(got, want) || x.n != len(want) {
+		t.Errorf("jobs are %v, want %v", got, want)
+	}
+	for p := x.last; p != x.first; p = p.prev {
+		if p.prev.next != p || p.prev.number >= p.number {
+			t.Fatalf("page %d stands behind page %d", p.number, p.prev.number)
+		}
+	}
+}
+
 func TestIterationStops(t *testing.T) {
 	q := New(Config{}, silent{})
 	p := q.NewPeer(nil)

@@ -14,6 +14,8 @@ func (r *rig) check() {
 	r.checkClasses()
 	r.checkTimers()
 	r.checkPromise()
+	r.checkDead()
+	r.checkMemory()
 }
 
 func (r *rig) checkJobs() {
@@ -61,11 +63,16 @@ func (r *rig) checkJob(j *Job, want *modelJob) {
 	num, den := j.Status()
 	got := fmt.Sprintln(j.Seq(), j.Function().Name(), string(j.Unique()), string(j.Payload()), string(j.Reducer()),
 		j.Priority(), j.State(), j.Background(), j.is(promoting), j.RunAt(), j.Accepted(), j.Attempts(), num, den,
-		j.Started(), names(waiters), j.NumWaiters(), j.Ignored())
+		j.Started(), names(waiters), j.NumWaiters(), j.Ignored(), j.Note(), j.Spilled(), j.Size())
+	payload := want.payload
+	if want.spilled {
+		payload = ""
+	}
 	unwanted := !want.background && len(want.waiters) == 0
-	if expected := fmt.Sprintln(want.seq, want.fn, want.unique, want.payload, want.reducer,
+	if expected := fmt.Sprintln(want.seq, want.fn, want.unique, payload, want.reducer,
 		want.priority, want.state, want.background, want.promoting, want.runAt, want.accepted, want.attempts, want.num, want.den,
-		want.started, names(want.waiters), len(want.waiters), want.state == Running && (want.cancelled_ || unwanted)); got != expected {
+		want.started, names(want.waiters), len(want.waiters), want.state == Running && (want.cancelled_ || unwanted),
+		want.note, want.spilled, len(want.payload)); got != expected {
 		r.fail("job is\n%swant\n%s", got, expected)
 	}
 	if want.worker == nil {
@@ -89,16 +96,8 @@ func (r *rig) checkFunctions() {
 		want := m.funcs[i]
 		i++
 		for p := range priorities {
-			var got []uint64
-			for j := f.waiting[p].head; j != nil; j = j.next {
-				got = append(got, j.seq)
-				if j.next != nil && j.next.prev != j {
-					r.fail("%s: list of %v is torn at job %d", f.name, Priority(p), j.seq)
-				}
-			}
-			if !slices.EqualFunc(got, want.waiting[p], func(seq uint64, j *modelJob) bool { return seq == j.seq }) || len(got) != f.waiting[p].n {
-				r.fail("%s: %v jobs wait as %v, want %s", f.name, Priority(p), got, seqs(want.waiting[p]))
-			}
+			r.checkList(&f.waiting[p], want.waiting[p])
+			r.checkList(&f.behind[p], want.behind[p])
 		}
 		if total := m.count(f.name, Held, Delayed, Waiting, Running); f.total != total {
 			r.fail("%s: total is %d, want %d", f.name, f.total, total)
@@ -114,6 +113,19 @@ func (r *rig) checkFunctions() {
 		}
 		return true
 	})
+}
+
+func (r *rig) checkList(l *jobList, want []*modelJob) {
+	var got []uint64
+	for j := l.head; j != nil; j = j.next {
+		got = append(got, j.seq)
+		if j.next != nil && j.next.prev != j {
+			r.fail("list of %s is torn at job %d", j.function.name, j.seq)
+		}
+	}
+	if !slices.EqualFunc(got, want, func(seq uint64, j *modelJob) bool { return seq == j.seq }) || len(got) != l.n {
+		r.fail("jobs wait as %v, want %s", got, seqs(want))
+	}
 }
 
 func (r *rig) checkPeers() {
@@ -228,6 +240,9 @@ func (r *rig) checkTimers() {
 			sooner(p.wokenAt + r.q.cfg.WakeAfter)
 		}
 	}
+	if age := r.q.cfg.DeadAge; age > 0 && len(r.model.dead) > 0 {
+		sooner(r.model.dead[0].died + age)
+	}
 	if len(r.q.timers) != n {
 		r.fail("%d timers, want %d", len(r.q.timers), n)
 	}
@@ -273,8 +288,11 @@ func (r *rig) checkEmpty() {
 		r.fail("timers, classes or sleepers are left: %d, %d, %d, %d, %d",
 			len(q.timers), len(q.classes), q.sleeping, q.restless.n, q.woken.n)
 	}
+	if len(q.notes) != 0 || len(q.graves) != 0 || len(q.reviving) != 0 || q.Totals() != (Totals{}) || q.memory.dead != 0 {
+		r.fail("notes, dead jobs or memory are left: %d, %d, %d, %+v", len(q.notes), len(q.graves), len(q.reviving), q.memory)
+	}
 	for f := q.functions.first; f != nil; f = f.next {
-		if f.total != 0 || f.running != 0 || f.workers != 0 || f.tokens != 0 || len(f.classes) != 0 {
+		if f.dead.n != 0 || f.spilled != 0 || f.total != 0 || f.running != 0 || f.workers != 0 || f.tokens != 0 || len(f.classes) != 0 {
 			r.fail("%s is left with %+v", f.name, *f)
 		}
 	}

@@ -13,9 +13,16 @@ type model struct {
 	cfg   Config
 	now   int64
 	seq   uint64
-	jobs  []*modelJob // all, in the order in which they came in
+	jobs  []*modelJob  // all, in the order in which they came in
+	dead  []*modelDead // in the order of their deaths
 	peers []*modelPeer
 	funcs []*modelFunction
+
+	indexed int    // the last number of a job's entry into the unique index
+	next    string // the function that wanted begins with
+	loading bool
+	before  uint64
+	rand    func() uint64
 
 	events []string // of the current step, as expected
 }
@@ -32,6 +39,12 @@ type modelJob struct {
 	num, den                          int64
 	worker                            *modelPeer
 	waiters                           []*modelPeer
+
+	indexed       int // among those with a unique, 0 if nothing finds it
+	kept, spilled bool
+	note          string
+	noteAt        int // attempts when it came
+	was           *modelDead
 }
 
 type modelPeer struct {
@@ -51,6 +64,8 @@ type modelAbility struct {
 type modelFunction struct {
 	name     string
 	waiting  [priorities][]*modelJob
+	behind   [priorities][]*modelJob
+	policy   *Policy
 	limits   [3]int
 	paused   bool
 	counters counters
@@ -129,12 +144,23 @@ func (m *model) same(fn, unique, payload string) *modelJob {
 	if unique == "" || unique == "-" && payload == "" {
 		return nil
 	}
+	var first *modelJob
 	for _, j := range m.jobs {
-		if j.fn == fn && j.unique == unique && (unique != "-" || j.payload == payload) {
-			return j
+		if j.indexed > 0 && j.fn == fn && j.unique == unique && (unique != "-" || j.payload == payload) &&
+			(first == nil || j.indexed < first.indexed) {
+			first = j
 		}
 	}
-	return nil
+	return first
+}
+
+// index enters j, if something could find it.
+func (m *model) index(j *modelJob) {
+	j.indexed = 0
+	if j.unique != "" && (j.unique != "-" || j.payload != "") {
+		m.indexed++
+		j.indexed = m.indexed
+	}
 }
 
 func (m *model) submit(s *Submission, client *modelPeer) string {
@@ -145,14 +171,14 @@ func (m *model) submit(s *Submission, client *modelPeer) string {
 			j.waiters = append(j.waiters, client)
 			return fmt.Sprintf("%d joined", j.seq)
 		}
-		if j.background {
-			return fmt.Sprintf("%d joined", j.seq)
-		}
-		j.background, j.promoting = true, s.Hold
-		return fmt.Sprintf("%d promoted", j.seq)
+		return j.joinBackground(s.Hold)
 	}
 	if l := f.limits[s.Priority]; l > 0 && m.count(f.name, Held, Delayed, Waiting, Running) >= l {
 		return ErrFull.Error()
+	}
+	size := len(s.Payload) + len(s.Unique) + len(s.Reducer)
+	if m.cfg.Memory > 0 && m.bytes()+size > int(m.cfg.Memory) && !(m.cfg.Spill && s.Background && s.Hold) {
+		return ErrMemory.Error()
 	}
 	m.seq++
 	j := &modelJob{
@@ -166,11 +192,20 @@ func (m *model) submit(s *Submission, client *modelPeer) string {
 		j.waiters = []*modelPeer{client}
 	}
 	m.jobs = append(m.jobs, j)
+	m.index(j)
 	if !s.Hold {
 		f.counters.submitted++
 		m.start(j)
 	}
 	return fmt.Sprintf("%d fresh", j.seq)
+}
+
+func (j *modelJob) joinBackground(hold bool) string {
+	if j.background {
+		return fmt.Sprintf("%d joined", j.seq)
+	}
+	j.background, j.promoting = true, hold
+	return fmt.Sprintf("%d promoted", j.seq)
 }
 
 func (m *model) start(j *modelJob) {
@@ -180,14 +215,20 @@ func (m *model) start(j *modelJob) {
 	}
 	j.state = Waiting
 	l := &m.get(j.fn).waiting[j.priority]
+	if m.loading && j.background && j.seq > m.before {
+		l = &m.get(j.fn).behind[j.priority]
+	}
 	*l = append(*l, j)
 }
 
 func (m *model) release(j *modelJob) {
 	j.promoting = false
+	j.kept = j.background
 	if j.state != Held {
+		m.relieve(j)
 		return
 	}
+	j.was = nil
 	m.get(j.fn).counters.submitted++
 	switch {
 	case j.cancelled_:
@@ -196,6 +237,7 @@ func (m *model) release(j *modelJob) {
 		m.end(j, Abandoned)
 	default:
 		m.start(j)
+		m.relieve(j)
 	}
 }
 
@@ -203,6 +245,10 @@ func (m *model) abort(j *modelJob) {
 	switch {
 	case j.state == Held:
 		m.drop(j)
+		if j.was != nil {
+			m.inter(j.was)
+			m.thinOut(j.fn)
+		}
 	case j.promoting && j.state != Ended:
 		j.promoting, j.background = false, false
 		if len(j.waiters) == 0 && j.state != Running {
@@ -219,14 +265,20 @@ func (m *model) end(j *modelJob, why Reason) {
 	case Failed, Exhausted:
 		m.get(j.fn).counters.failed++
 	}
+	buried := m.bury(j, why)
 	m.drop(j)
+	if buried {
+		m.thinOut(j.fn)
+	}
 }
 
 func (m *model) drop(j *modelJob) {
 	is := func(o *modelJob) bool { return o == j }
 	m.jobs = slices.DeleteFunc(m.jobs, is)
-	l := &m.get(j.fn).waiting[j.priority]
-	*l = slices.DeleteFunc(*l, is)
+	f := m.get(j.fn)
+	for _, l := range []*[]*modelJob{&f.waiting[j.priority], &f.behind[j.priority]} {
+		*l = slices.DeleteFunc(*l, is)
+	}
 	if j.worker != nil {
 		j.worker.holds = slices.DeleteFunc(j.worker.holds, is)
 	}
@@ -261,6 +313,11 @@ func (m *model) grab(p *modelPeer) *modelJob {
 }
 
 func (m *model) lose(j *modelJob, why Reason) {
+	text := why.String()
+	if why == TimedOut {
+		text = fmt.Sprintf("timed out after %dms", j.deadline-j.started)
+	}
+	j.blame(text)
 	j.attempts++
 	switch {
 	case j.cancelled_:
@@ -270,13 +327,20 @@ func (m *model) lose(j *modelJob, why Reason) {
 	case m.cfg.JobRetries >= 0 && j.attempts > m.cfg.JobRetries:
 		m.end(j, Exhausted)
 	default:
-		m.expect("%d requeued from %s: %v", j.seq, j.worker.name, why)
-		j.worker.holds = slices.DeleteFunc(j.worker.holds, func(o *modelJob) bool { return o == j })
-		j.state, j.worker, j.num, j.den, j.deadline, j.started = Waiting, nil, 0, 0, 0, 0
+		m.unrun(j, why)
+		j.state = Waiting
 		f := m.get(j.fn)
 		f.waiting[j.priority] = slices.Insert(f.waiting[j.priority], 0, j)
-		f.counters.retried++
+		m.relieve(j)
 	}
+}
+
+// unrun takes j from its worker, to go back.
+func (m *model) unrun(j *modelJob, why Reason) {
+	m.expect("%d requeued from %s: %v", j.seq, j.worker.name, why)
+	j.worker.holds = slices.DeleteFunc(j.worker.holds, func(o *modelJob) bool { return o == j })
+	j.worker, j.num, j.den, j.deadline, j.started = nil, 0, 0, 0, 0
+	m.get(j.fn).counters.retried++
 }
 
 func (m *model) remove(p *modelPeer) {
@@ -342,6 +406,7 @@ func (m *model) tick() {
 		}
 		switch {
 		case first == nil:
+			m.forgetOld()
 			return
 		case first.state == Delayed:
 			m.start(first)
@@ -367,14 +432,22 @@ func (m *model) snapshot() Snapshot {
 	for _, f := range m.funcs {
 		row := FunctionSnapshot{
 			Function: f.name,
-			High:     len(f.waiting[0]), Normal: len(f.waiting[1]), Low: len(f.waiting[2]),
+			High:     len(f.waiting[0]) + len(f.behind[0]), Normal: len(f.waiting[1]) + len(f.behind[1]), Low: len(f.waiting[2]) + len(f.behind[2]),
 			Delayed: m.count(f.name, Delayed), Running: m.count(f.name, Running),
 			Workers: m.workers(f.name), Sleeping: m.sleepers(f.name),
 			Paused: f.paused, MaxQueue: f.limits,
 			Submitted: f.counters.submitted, Coalesced: f.counters.coalesced,
 			Completed: f.counters.completed, Failed: f.counters.failed, Retried: f.counters.retried,
 		}
-		for _, l := range f.waiting {
+		for _, d := range m.dead {
+			if d.fn == f.name {
+				row.Dead++
+			}
+		}
+		if f.policy != nil {
+			row.Policy = f.policy.String()
+		}
+		for _, l := range slices.Concat(f.waiting[:], f.behind[:]) {
 			if len(l) > 0 {
 				row.OldestMS = max(row.OldestMS, m.now-max(l[0].accepted, l[0].runAt))
 			}

@@ -73,6 +73,10 @@ func TestHold(t *testing.T) {
 			C submit f bg hold => 1
 			cancel 1 => false
 			release 1 => 1 cancelled`},
+		{"a held foreground job whose client left ends with its release", Config{}, `
+			C submit f hold => 1
+			C gone
+			release 1 => 1 abandoned`},
 		{"a promoted job goes on while the journal is written", Config{}, `
 			C submit f unique=u => 1
 			D submit f unique=u bg hold => joins 1 and makes it background
@@ -200,5 +204,13 @@ func TestRestore(t *testing.T) {
 			D submit f unique=u => joins 7
 			cancel 7 => 7 cancelled D; true
 			D submit f unique=u => joins 8`},
+		{"so do three, whichever ends first", Config{}, `
+			restore 7 f unique=u
+			restore 8 f unique=u
+			restore 9 f unique=u
+			cancel 8 => 8 cancelled; true
+			D submit f unique=u => joins 7
+			cancel 7 => 7 cancelled D; true
+			D submit f unique=u => joins 9`},
 	})
 }

@@ -1,0 +1,278 @@
+package queue
+
+import (
+	"fmt"
+	"slices"
+)
+
+// The model of failures, dead jobs and memory: sums are counted anew each time.
+
+type modelDead struct {
+	seq                          uint64
+	fn, unique, payload, reducer string
+	priority                     Priority
+	accepted, started, died      int64
+	attempts                     int
+	reason                       Reason
+	error                        string
+	spilled, kept                bool
+}
+
+func (j *modelJob) blame(text string) {
+	if j.note == "" || j.noteAt != j.attempts {
+		j.note, j.noteAt = text, j.attempts
+	}
+}
+
+func (m *model) final(j *modelJob) bool {
+	p := m.get(j.fn).policy
+	return p == nil || p.Retries >= 0 && j.attempts >= p.Retries || j.cancelled_ || !j.background && len(j.waiters) == 0
+}
+
+func (m *model) fail(j *modelJob) (ended bool) {
+	if m.final(j) {
+		m.buryNow(j)
+		return true
+	}
+	j.blame("failed")
+	p := m.get(j.fn).policy
+	wait := min(p.Min<<min(j.attempts, 20), p.Max)
+	if m.rand != nil && wait > 0 {
+		wait = wait/2 + int64(m.rand()%uint64(wait-wait/2+1))
+	}
+	j.attempts++
+	m.unrun(j, Failed)
+	j.runAt = m.now + wait
+	m.start(j)
+	m.relieve(j)
+	return false
+}
+
+func (m *model) buryNow(j *modelJob) {
+	j.blame("failed")
+	j.attempts++
+	m.end(j, Failed)
+}
+
+// bytes counts what is held.
+func (m *model) bytes() (n int) {
+	for _, j := range m.jobs {
+		n += len(j.note)
+		if j.state != Running && !j.spilled {
+			n += len(j.payload) + len(j.unique) + len(j.reducer)
+		}
+	}
+	return n + m.deadBytes()
+}
+
+func (m *model) deadBytes() (n int) {
+	for _, d := range m.dead {
+		if !d.spilled {
+			n += len(d.payload) + len(d.unique) + len(d.reducer) + len(d.error)
+		}
+	}
+	return n
+}
+
+func (m *model) numSpilled() (n int) {
+	for _, j := range m.jobs {
+		if j.spilled {
+			n++
+		}
+	}
+	return n
+}
+
+// over reports whether more than a part of the bound is held.
+func (m *model) over(bytes, quarters int) bool {
+	bound := int(m.cfg.Memory)
+	return bound > 0 && bytes > bound-bound*(4-quarters)/4
+}
+
+func (m *model) relieve(j *modelJob) {
+	if j.state != Waiting && j.state != Delayed {
+		return
+	}
+	quarters := 3
+	if j.state == Delayed {
+		quarters = 2
+	}
+	if m.over(m.bytes(), quarters) {
+		j.note = ""
+		j.spilled = j.spilled || m.cfg.Spill && j.kept && j.payload != ""
+	}
+}
+
+func (m *model) loaded(j *modelJob, payload string) {
+	if !j.spilled || j.state == Ended {
+		return
+	}
+	if (j.state == Waiting || j.state == Delayed) && m.tooMuchAhead(len(payload)+len(j.unique)+len(j.reducer)) {
+		return
+	}
+	other := j.payload != payload
+	j.payload, j.spilled = payload, false
+	if j.unique == "-" && (other || j.indexed == 0) {
+		m.index(j)
+	}
+}
+
+func (m *model) tooMuchAhead(more int) bool {
+	bound := int(m.cfg.Memory)
+	return bound > 0 && m.bytes()+more > bound-bound/8
+}
+
+// wanted lists what Wanted shows.
+func (m *model) wanted(most int) (seqs []uint64) {
+	if most == 0 || m.numSpilled() == 0 {
+		return nil
+	}
+	from := slices.IndexFunc(m.funcs, func(f *modelFunction) bool { return f.name == m.next })
+	from = max(from, 0)
+	more := 0
+	for i := range m.funcs {
+		f := m.funcs[(from+i)%len(m.funcs)]
+		if f.paused || m.workers(f.name) == 0 {
+			continue
+		}
+		for _, l := range f.waiting {
+			for _, j := range l[:min(most, len(l))] {
+				size := len(j.payload) + len(j.unique) + len(j.reducer)
+				if !j.spilled || m.tooMuchAhead(more+size) {
+					continue
+				}
+				more += size
+				if seqs = append(seqs, j.seq); len(seqs) == most {
+					m.next = m.funcs[(from+i+1)%len(m.funcs)].name
+					return seqs
+				}
+			}
+		}
+	}
+	return seqs
+}
+
+func (m *model) bury(j *modelJob, why Reason) bool {
+	if m.cfg.DeadMax == 0 || why != Failed && why != Exhausted || !j.background || j.cancelled_ {
+		return false
+	}
+	m.inter(&modelDead{
+		seq: j.seq, fn: j.fn, unique: j.unique, payload: j.payload, reducer: j.reducer, priority: j.priority,
+		accepted: j.accepted, started: j.started, died: m.now, attempts: j.attempts, reason: why, error: j.note, spilled: j.spilled,
+	})
+	m.expect("%d buried", j.seq)
+	return true
+}
+
+func (m *model) inter(d *modelDead) {
+	at := len(m.dead)
+	for at > 0 && m.dead[at-1].died > d.died {
+		at--
+	}
+	m.dead = slices.Insert(m.dead, at, d)
+}
+
+func (m *model) thinOut(fn string) {
+	for {
+		of := func(d *modelDead) bool { return d.fn == fn }
+		n, first := 0, slices.IndexFunc(m.dead, of)
+		for _, d := range m.dead {
+			if of(d) {
+				n++
+			}
+		}
+		if n <= m.cfg.DeadMax {
+			break
+		}
+		m.forget(m.dead[first])
+	}
+	for !m.cfg.Spill && m.deadOver() {
+		m.forget(m.dead[0])
+	}
+}
+
+// deadOver reports whether dead jobs hold more than their quarter.
+func (m *model) deadOver() bool { return m.cfg.Memory > 0 && m.deadBytes() > int(m.cfg.Memory)/4 }
+
+func (m *model) forgetOld() {
+	for m.cfg.DeadAge > 0 && len(m.dead) > 0 && m.dead[0].died+m.cfg.DeadAge <= m.now {
+		m.forget(m.dead[0])
+	}
+}
+
+func (m *model) exhume(d *modelDead) {
+	m.dead = slices.DeleteFunc(m.dead, func(o *modelDead) bool { return o == d })
+}
+
+func (m *model) forget(d *modelDead) {
+	if slices.Contains(m.dead, d) {
+		m.exhume(d)
+		m.expect("%d forgotten", d.seq)
+	}
+}
+
+func (m *model) keepDead(d *modelDead) {
+	d.kept = true
+	if slices.Contains(m.dead, d) {
+		m.relieveDead(d)
+	}
+}
+
+func (m *model) relieveDead(d *modelDead) {
+	if m.cfg.Spill && d.kept && d.payload != "" && (m.deadOver() || m.over(m.bytes(), 3)) {
+		d.spilled = true
+	}
+}
+
+// revive returns what became of d, and the job if it is one of its own.
+func (m *model) revive(d *modelDead, hold bool) (string, *modelJob) {
+	if !slices.Contains(m.dead, d) {
+		return ErrNotDead.Error(), nil
+	}
+	f := m.get(d.fn)
+	payload := d.payload
+	if d.spilled {
+		payload = ""
+	}
+	if j := m.same(d.fn, d.unique, payload); j != nil {
+		f.counters.coalesced++
+		text := j.joinBackground(hold)
+		m.forget(d)
+		return text, nil
+	}
+	if l := f.limits[d.priority]; l > 0 && m.count(d.fn, Held, Delayed, Waiting, Running) >= l {
+		return ErrFull.Error(), nil
+	}
+	m.exhume(d)
+	j := &modelJob{
+		seq: d.seq, fn: d.fn, unique: d.unique, payload: d.payload, reducer: d.reducer, priority: d.priority,
+		accepted: d.accepted, background: true, state: Held, spilled: d.spilled,
+	}
+	m.jobs = append(m.jobs, j)
+	if !j.spilled || j.unique != "-" {
+		m.index(j)
+	}
+	if hold {
+		j.was = d
+	} else {
+		f.counters.submitted++
+		m.start(j)
+	}
+	return fmt.Sprintf("%d fresh", j.seq), j
+}
+
+func (m *model) setLoading(on bool) {
+	if m.loading == on {
+		return
+	}
+	m.loading, m.before = on, m.seq
+	if on {
+		return
+	}
+	for _, f := range m.funcs {
+		for p := range priorities {
+			f.waiting[p] = append(f.waiting[p], f.behind[p]...)
+			f.behind[p] = nil
+		}
+	}
+}

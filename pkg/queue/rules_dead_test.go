@@ -1,0 +1,205 @@
+package queue
+
+import "testing"
+
+func TestDead(t *testing.T) {
+	ten := Config{DeadMax: 10, JobRetries: 1}
+	runRules(t, []rule{
+		{"a background job that fails is buried", ten, `
+			policy f 1 0 0
+			C submit f bg unique=u reduce=r payload=x => 1
+			W can f
+			at 1001
+			W grab => 1
+			fail 1 => 1 requeued from W: failed
+			at 1002
+			W grab => 1
+			note 1 no such file
+			at 1005
+			fail 1 => 1 failed; 1 buried
+			dead => 1 failed, attempts 2, 1002-1005, "no such file" "x" of 1
+			grave 1 => true
+			functions => f 0/0/0 0 0 1 0
+			totals => 0 jobs, 1 dead, 0 spilled, 15 bytes`},
+		{"one that was lost too often as well", ten, `
+			C submit f bg payload=x => 1
+			W can f
+			W grab => 1
+			W gone => 1 requeued from W: worker lost
+			V can f 50
+			V grab => 1
+			at 1050 => 1 retries exhausted; 1 buried
+			dead f => 1 retries exhausted, attempts 2, 1000-1050, "timed out after 50ms" "x" of 1
+			dead g`},
+		{"foreground, cancelled and completed jobs are not", ten, `
+			C submit f => 1
+			C submit f bg => 2
+			C submit f bg => 3
+			C submit f bg => 4
+			W can f
+			W grab => 1
+			W grab => 2
+			W grab => 3
+			cancel 2 => false
+			fail 1 => 1 failed C
+			fail 2 => 2 failed
+			complete 3 => 3 completed
+			cancel 4 => 4 cancelled; true
+			dead`},
+		{"nor is any without a dead list", Config{}, `
+			C submit f bg => 1
+			W can f
+			W grab => 1
+			fail 1 => 1 failed
+			dead
+			restoredead 5 f 900 => 5 forgotten`},
+		{"the oldest of a function make room", Config{DeadMax: 2}, `
+			C submit f bg => 1
+			C submit g bg => 2
+			C submit f bg => 3
+			C submit f bg => 4
+			W can f
+			W can g
+			W grab => 1
+			W grab => 3
+			W grab => 4
+			W grab => 2
+			fail 2 => 2 failed; 2 buried
+			fail 3 => 3 failed; 3 buried
+			fail 1 => 1 failed; 1 buried
+			fail 4 => 4 failed; 4 buried; 3 forgotten
+			dead f => 1 failed, attempts 1, 1000-1000, "failed" "" of 0; 4 failed, attempts 1, 1000-1000, "failed" "" of 0
+			grave 3 => false
+			totals => 0 jobs, 3 dead, 0 spilled, 18 bytes`},
+		{"the old are forgotten", Config{DeadMax: 10, DeadAge: 100}, `
+			C submit f bg => 1
+			C submit g bg => 2
+			W can f
+			W can g
+			W grab => 1
+			W grab => 2
+			fail 2 => 2 failed; 2 buried
+			at 1010
+			fail 1 => 1 failed; 1 buried
+			next => 1100 true
+			at 1099
+			at 1100 => 2 forgotten
+			next => 1110 true
+			at 2000 => 1 forgotten
+			next => 0 false`},
+		{"a function with dead jobs is not dropped", ten, `
+			restoredead 5 f 900
+			drop f => function has workers or jobs: "f"
+			forget 5 => 5 forgotten
+			forget 5
+			drop f`},
+		{"numbers are taken once", ten, `
+			restore 5 f
+			restoredead 5 f 900 => restore dead job 5: there is one with that number
+			restoredead 6 f 900
+			restore 6 f => restore job 6: there is one with that number
+			C submit f => 7`},
+		{"restored in any order they stand in the order of their deaths", ten, `
+			restoredead 5 f 900
+			restoredead 6 g 700
+			restoredead 7 f 800
+			restoredead 8 f 900
+			restoredead 9 f 700
+			dead f => 9 failed, attempts 0, 0-700, "" "" of 0; 7 failed, attempts 0, 0-800, "" "" of 0; 5 failed, attempts 0, 0-900, "" "" of 0; 8 failed, attempts 0, 0-900, "" "" of 0
+			wanted 1
+			forget 7 => 7 forgotten
+			forget 9 => 9 forgotten
+			forget 8 => 8 forgotten
+			dead => 6 failed, attempts 0, 0-700, "" "" of 0; 5 failed, attempts 0, 0-900, "" "" of 0`},
+	})
+}
+
+func TestRevive(t *testing.T) {
+	ten := Config{DeadMax: 10}
+	runRules(t, []rule{
+		{"a revived job is as it was, with its number and without its attempts", ten, `
+			C submit f bg unique=u reduce=r payload=x high => 1
+			W can f
+			W grab => 1
+			fail 1 => 1 failed; 1 buried
+			revive 1 => 1 again
+			trouble 1 => waiting, attempts 0, at 0, ""
+			show 1 => waiting, attempts 0, 0/0, background, payload "x",
+			totals => 1 jobs, 0 dead, 0 spilled, 3 bytes
+			D submit f unique=u => joins 1
+			C submit f => 2
+			grave 1 => false
+			W grab => 1
+			W holds 1 => 1
+			fail 1 => 1 failed D; 1 buried
+			revive 1 => 1 again
+			cancel 1 => 1 cancelled; true`},
+		{"one revived in hold waits for its release", ten, `
+			restoredead 5 f 900 payload=x
+			revive 5 hold => 5 again
+			revive 5 => job is not in the dead list
+			show 5 => held, attempts 0, 0/0, background, payload "x",
+			release 5
+			abort 5
+			W can f
+			W grab => 5
+			complete 5 => 5 completed`},
+		{"one whose journal fails is dead again", Config{DeadMax: 2}, `
+			restoredead 5 f 900 unique=u payload=x
+			restoredead 6 f 950
+			revive 5 hold => 5 again
+			D submit f unique=u => joins 5
+			restoredead 7 f 850
+			abort 5 => 7 forgotten
+			dead => 5 failed, attempts 0, 0-900, "" "x" of 1; 6 failed, attempts 0, 0-950, "" "" of 0
+			totals => 0 jobs, 2 dead, 0 spilled, 2 bytes
+			D gone
+			revive 5 => 5 again
+			W can f
+			W grab => 5`},
+		{"one whose unique is taken is forgotten", ten, `
+			restoredead 5 f 900 unique=u
+			restoredead 6 f 900 unique=- payload=x
+			C submit f unique=u => 7
+			D submit f unique=- payload=x bg => 8
+			revive 5 => 5 forgotten; joins 7 and makes it background
+			revive 6 => 6 forgotten; joins 8
+			revive 6 => job is not in the dead list`},
+		{"the limit of its function holds for it", ten, `
+			limit f 1 1 1
+			restoredead 5 f 900
+			C submit f => 6
+			revive 5 => job queue is full
+			grave 5 => true`},
+		{"one held in revival that is cancelled ends", ten, `
+			restoredead 5 f 900
+			revive 5 hold => 5 again
+			cancel 5 => false
+			release 5 => 5 cancelled
+			dead`},
+	})
+}
+
+func TestDeadIterationStops(t *testing.T) {
+	q := New(Config{DeadMax: 5}, silent{})
+	for seq := range uint64(3) {
+		d := &Dead{Died: 1}
+		d.Record.Seq, d.Record.Function = seq+1, "f"
+		if err := q.RestoreDead(1, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	q.Dead("f", func(*Dead) bool { n++; return false })
+	q.Dead("", func(*Dead) bool { n++; return n < 3 })
+	if n != 3 || q.functions.first.NumDead() != 3 || q.Snapshot(1)[0].Dead != 3 {
+		t.Errorf("%d calls, %d dead", n, q.functions.first.NumDead())
+	}
+	if q.LookupDead([]byte("H:other:1")) != nil || q.LookupDead([]byte("H::4")) != nil {
+		t.Error("LookupDead finds what is not there")
+	}
+	q.Forget(q.LookupDead([]byte("H::2")))
+	if q.dead.n != 2 {
+		t.Errorf("%d dead, want 2", q.dead.n)
+	}
+}
