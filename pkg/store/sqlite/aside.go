@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// fault is a row that can't be believed, or is not there.
+type fault struct {
+	extra bool  // a row of the table for extras
+	id    int64 // the row's number
+	gone  bool  // there is no row to remove
+
+	name   string // the function, or the extra's key
+	unique string
+	data   []byte // as it was found
+	why    error
+}
+
+// faultOf returns a fault with what r says of its job.
+func faultOf(r *row, why error) fault {
+	x := fault{id: r.id, name: string(r.function), unique: string(r.key), why: why, data: append([]byte(nil), r.data...)}
+	if r.unique != nil {
+		x.unique = string(r.unique)
+	}
+	return x
+}
+
+func (x *fault) String() string {
+	if x.extra {
+		return fmt.Sprintf("extra %q", x.name)
+	}
+	return fmt.Sprintf("job %d", x.id)
+}
+
+// asideLine is a line of the file for what was set aside.
+type asideLine struct {
+	Time     time.Time `json:"time"`
+	What     string    `json:"what"`
+	Why      string    `json:"why"`
+	Function []byte    `json:"function,omitempty"` // in base64, as what follows
+	Unique   []byte    `json:"unique,omitempty"`
+	Data     []byte    `json:"data,omitempty"`
+}
+
+// writeAside appends faults to the file for what was set aside.
+func (s *Store) writeAside(faults []fault) error {
+	f, err := os.OpenFile(s.path+".corrupt", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(f)
+	now := time.Now()
+	for i := range faults {
+		x := &faults[i]
+		err = errors.Join(err, out.Encode(asideLine{
+			Time: now, What: x.String(), Why: x.why.Error(),
+			Function: []byte(x.name), Unique: []byte(x.unique), Data: x.data,
+		}))
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// report tells of faults.
+func (s *Store) report(faults []fault) {
+	for i := range faults {
+		x := &faults[i]
+		s.skip(x.String(), &store.CorruptError{Where: fmt.Sprintf("row %d", x.id), Why: x.why.Error()})
+	}
+}
+
+// setAside reports rows and moves them out of the tables. If that fails, they
+// are found again next time, which is no error.
+func (s *Store) setAside(ctx context.Context, faults []fault) {
+	if len(faults) == 0 {
+		return
+	}
+	s.report(faults)
+	err := s.writeAside(faults)
+	if err == nil {
+		err = s.write(ctx, "set aside in", func(w *writer) error {
+			for i := range faults {
+				if err := w.removeFault(&faults[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		s.cfg.Logger.Error("what is set aside stays in the queue", "store", "sqlite:"+s.cfg.File, "err", err)
+	}
+}
+
+// removeFault removes a row, unless another has come in its place.
+func (w *writer) removeFault(x *fault) error {
+	if x.gone {
+		return nil
+	}
+	if x.extra {
+		return w.Exec(fmt.Sprintf("DELETE FROM %s WHERE rowid = %d", quote(extrasTable(w.table)), x.id))
+	}
+	there, err := w.find(x.id)
+	if err != nil || !there {
+		return err
+	}
+	if w.row.verify() == nil {
+		return nil
+	}
+	return w.removeRow(x.id)
+}

@@ -1,0 +1,131 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"gm/pkg/store"
+)
+
+// busyTimeout is how long others that write the file are waited for. They are
+// people with sqlite3: gm's own readers are in nobody's way.
+const busyTimeout = 5 * time.Second
+
+// conn is a connection to the file. One goroutine at a time uses it.
+type conn struct {
+	*sqlite3.Conn
+	statements []*sqlite3.Stmt
+}
+
+// dial opens a connection and sets what holds for all of them.
+func dial(path string, flags sqlite3.OpenFlag) (*conn, error) {
+	raw, err := sqlite3.OpenFlags(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: raw}
+	err = errors.Join(
+		raw.BusyTimeout(busyTimeout),
+		// A file that is cut short while it is mapped ends the process.
+		raw.Exec("PRAGMA mmap_size = 0"),
+		raw.Exec("PRAGMA cell_size_check = ON"),
+	)
+	if err != nil {
+		_ = c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// prepare returns a statement that lives as long as the connection.
+func (c *conn) prepare(format string, args ...any) (*sqlite3.Stmt, error) {
+	sql := fmt.Sprintf(format, args...)
+	stmt, _, err := c.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", sql, err)
+	}
+	c.statements = append(c.statements, stmt)
+	return stmt, nil
+}
+
+// text returns the first column of the first row, or "".
+func (c *conn) text(sql string) (string, error) {
+	stmt, _, err := c.Prepare(sql)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", sql, err)
+	}
+	defer stmt.Close()
+	var s string
+	if stmt.Step() {
+		s = stmt.ColumnText(0)
+	}
+	if err := stmt.Err(); err != nil {
+		return "", fmt.Errorf("%s: %w", sql, err)
+	}
+	return s, nil
+}
+
+// each calls f for every row of a query. The statement is f's to read from.
+func (c *conn) each(sql string, f func(*sqlite3.Stmt) error) error {
+	stmt, _, err := c.Prepare(sql)
+	if err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
+	}
+	defer stmt.Close()
+	for stmt.Step() {
+		if err := f(stmt); err != nil {
+			return err
+		}
+	}
+	if err := stmt.Err(); err != nil {
+		return fmt.Errorf("%s: %w", sql, err)
+	}
+	return nil
+}
+
+// during calls f, whose queries end with ctx.
+func (c *conn) during(ctx context.Context, f func() error) error {
+	defer c.SetInterrupt(c.SetInterrupt(ctx))
+	err := f()
+	if errors.Is(err, sqlite3.INTERRUPT) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// close ends the connection. That of the last one brings what is in FILE-wal
+// into FILE.
+func (c *conn) close() error {
+	for _, stmt := range c.statements {
+		_ = stmt.Close()
+	}
+	c.statements = nil
+	return c.Conn.Close()
+}
+
+// quote returns a name as SQL has it.
+func quote(name string) string { return sqlite3.QuoteIdentifier(name) }
+
+// broken says whether err is that of a file whose parts do not fit.
+func broken(err error) bool {
+	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) ||
+		errors.Is(err, sqlite3.IOERR_SHORT_READ) || errors.Is(err, errBroken)
+}
+
+// errBroken is wrapped by what is found wrong with a file before SQLite does.
+var errBroken = errors.New("database is damaged")
+
+// full returns err as that of a store without room, if it is.
+func full(err error) error {
+	for _, reason := range []error{sqlite3.FULL, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, reason) {
+			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		}
+	}
+	return err
+}

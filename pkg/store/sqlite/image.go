@@ -1,0 +1,271 @@
+package sqlite
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// magic is what a database begins with.
+const magic = "SQLite format 3\x00"
+
+// image is a database as its files have it: its pages, and the newer ones of
+// those in FILE-wal. It trusts neither.
+type image struct {
+	file, wal *os.File // wal is nil if there is none
+	pageSize  int
+	usable    int              // of each page, in bytes
+	pages     uint32           // how many there are
+	newer     map[uint32]int64 // where in wal a page is
+	isSQLite  bool             // the file begins with magic, as far as it goes
+}
+
+func openImage(path string) (*image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &image{file: f, newer: make(map[uint32]int64)}
+	if err := m.readHeader(); err != nil {
+		_ = m.close()
+		return nil, err
+	}
+	m.wal, err = os.Open(path + "-wal")
+	if err == nil {
+		err = m.readWAL()
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		_ = m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *image) close() error {
+	if m.wal != nil {
+		_ = m.wal.Close()
+	}
+	return m.file.Close()
+}
+
+func (m *image) readHeader() error {
+	info, err := m.file.Stat()
+	if err != nil {
+		return err
+	}
+	head := make([]byte, 100)
+	n, err := m.file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	m.isSQLite = bytes.HasPrefix([]byte(magic), head[:min(n, len(magic))])
+	m.pageSize = int(binary.BigEndian.Uint16(head[16:]))
+	if m.pageSize == 1 {
+		m.pageSize = 65536
+	}
+	if m.pageSize < 512 || m.pageSize&(m.pageSize-1) != 0 {
+		m.pageSize = 4096 // SQLite's own since 2016
+	}
+	reserved := int(head[20])
+	if reserved > 64 {
+		reserved = 0
+	}
+	m.usable = m.pageSize - reserved
+	m.pages = uint32((info.Size() + int64(m.pageSize) - 1) / int64(m.pageSize))
+	return nil
+}
+
+// page returns a page. What the file lacks of it is zero.
+func (m *image) page(n uint32) ([]byte, error) {
+	if n == 0 || n > m.pages {
+		return nil, fmt.Errorf("page %d of %d", n, m.pages)
+	}
+	b := make([]byte, m.pageSize)
+	from, at := m.file, int64(n-1)*int64(m.pageSize)
+	if offset, ok := m.newer[n]; ok {
+		from, at = m.wal, offset
+	}
+	if _, err := from.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return b, nil
+}
+
+// The sizes of the headers in FILE-wal, in bytes.
+const (
+	walHeader   = 32
+	frameHeader = 24
+)
+
+// frame is the header of a page in FILE-wal.
+type frame struct {
+	page   uint32
+	commit uint32 // the size of the database in pages, or 0 in mid-transaction
+	salt   uint64 // tells these frames from older ones
+}
+
+func parseFrame(b []byte) frame {
+	return frame{
+		page:   binary.BigEndian.Uint32(b),
+		commit: binary.BigEndian.Uint32(b[4:]),
+		salt:   binary.BigEndian.Uint64(b[8:]),
+	}
+}
+
+// eachFrame calls f for each frame of FILE-wal and its page, which are f's
+// until it returns, until f returns false. Pages are as long as the header
+// says, or the image, if the header can't be right.
+func eachFrame(wal *os.File, pageSize int, f func(head, page []byte, offset int64) bool) error {
+	b := make([]byte, frameHeader+pageSize)
+	for at := int64(walHeader); ; at += int64(len(b)) {
+		_, err := wal.ReadAt(b, at)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !f(b[:frameHeader], b[frameHeader:], at+frameHeader) {
+			return nil
+		}
+	}
+}
+
+// readWAL finds the pages in FILE-wal that belong to whole transactions,
+// whether or not their checksums are right.
+func (m *image) readWAL() error {
+	salt, err := walSalt(m.wal, m.pageSize)
+	if err != nil || salt == 0 {
+		return err
+	}
+	pending := make(map[uint32]int64)
+	strange := 0
+	return eachFrame(m.wal, m.pageSize, func(head, _ []byte, offset int64) bool {
+		x := parseFrame(head)
+		if x.salt != salt {
+			strange++
+			return strange < 2 // one may be damaged, more are older
+		}
+		strange = 0
+		pending[x.page] = offset
+		if x.commit > 0 {
+			for n, at := range pending {
+				m.newer[n] = at
+				m.pages = max(m.pages, n)
+			}
+			clear(pending)
+		}
+		return true
+	})
+}
+
+// walSalt returns the salt on which two of the header and the first two frames
+// agree, or 0.
+func walSalt(wal *os.File, pageSize int) (uint64, error) {
+	head := make([]byte, walHeader)
+	if n, err := wal.ReadAt(head, 0); err != nil && (!errors.Is(err, io.EOF) || n < walHeader) {
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return 0, err
+	}
+	salts := []uint64{binary.BigEndian.Uint64(head[16:])}
+	err := eachFrame(wal, pageSize, func(head, _ []byte, _ int64) bool {
+		salts = append(salts, parseFrame(head).salt)
+		return len(salts) < 3
+	})
+	for i, salt := range salts {
+		for _, other := range salts[i+1:] {
+			if salt == other {
+				return salt, err
+			}
+		}
+	}
+	return 0, err
+}
+
+// walDamage says what is wrong with FILE-wal, or "". SQLite reads it up to the
+// first frame whose checksum is wrong and forgets the rest without a word,
+// because that is what the end of an interrupted transaction looks like. But
+// behind that there is no end of a whole transaction.
+func walDamage(path string) (string, error) {
+	wal, err := os.Open(path + "-wal")
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer wal.Close()
+	m, err := openImage(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer m.close()
+	head := make([]byte, walHeader)
+	if _, err := wal.ReadAt(head, 0); err != nil {
+		if errors.Is(err, io.EOF) {
+			return "", nil
+		}
+		return "", err
+	}
+	salt, err := walSalt(wal, m.pageSize)
+	if err != nil {
+		return "", err
+	}
+	sum := walSum{big: head[3]&1 == 1}
+	sum.add(head[:24])
+	whole := sum.is(head[24:]) && binary.BigEndian.Uint32(head)&^1 == 0x377f0682
+	frames, lost, strange := 0, 0, 0
+	err = eachFrame(wal, m.pageSize, func(head, page []byte, _ int64) bool {
+		x := parseFrame(head)
+		if x.salt != salt {
+			whole = false
+			strange++
+			return strange < 2
+		}
+		strange = 0
+		if whole {
+			sum.add(head[:8])
+			sum.add(page)
+			whole = sum.is(head[16:])
+		}
+		if whole {
+			frames++
+		} else if x.commit > 0 {
+			lost++
+		}
+		return true
+	})
+	if lost > 0 {
+		return fmt.Sprintf("%s-wal: transactions behind a damaged frame %d: %d", path, frames+1, lost), err
+	}
+	return "", err
+}
+
+// walSum is the checksum of FILE-wal.
+type walSum struct {
+	big    bool // it takes words as big-endian
+	s0, s1 uint32
+}
+
+func (s *walSum) add(b []byte) {
+	var order binary.ByteOrder = binary.LittleEndian
+	if s.big {
+		order = binary.BigEndian
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		s.s0 += order.Uint32(b) + s.s1
+		s.s1 += order.Uint32(b[4:]) + s.s0
+	}
+}
+
+func (s *walSum) is(b []byte) bool {
+	return binary.BigEndian.Uint32(b) == s.s0 && binary.BigEndian.Uint32(b[4:]) == s.s1
+}

@@ -1,0 +1,146 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// reader is a connection that reads.
+type reader struct {
+	*conn
+	job    *sqlite3.Stmt // by its number
+	jobs   *sqlite3.Stmt // above a number
+	extras *sqlite3.Stmt // in a range of keys
+
+	row row
+}
+
+// maxReaders is how many of them there are. Each has a cache of its own, and
+// there are seldom more processors to spare.
+const maxReaders = 2
+
+func (s *Store) openReader() (*reader, error) {
+	c, err := dial(s.path, sqlite3.OPEN_READWRITE)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{conn: c}
+	jobs, extras := quote(s.cfg.Table), quote(extrasTable(s.cfg.Table))
+	for _, statement := range []struct {
+		to  **sqlite3.Stmt
+		sql string
+	}{
+		{&r.job, "SELECT rowid, " + columnList + " FROM " + jobs + " WHERE rowid = ?"},
+		{&r.jobs, "SELECT rowid, " + columnList + " FROM " + jobs + " NOT INDEXED WHERE rowid > ? ORDER BY rowid"},
+		{&r.extras, "SELECT key, value, crc, rowid FROM " + extras + " WHERE key >= ? AND key < ? ORDER BY key"},
+	} {
+		if err == nil {
+			*statement.to, err = r.prepare("%s", statement.sql)
+		}
+	}
+	if err == nil {
+		err = c.Exec("PRAGMA query_only = ON")
+	}
+	if err != nil {
+		_ = c.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// read calls f with a connection of its own, several of which may be in use at
+// a time. The file is opened if need be.
+func (s *Store) read(ctx context.Context, f func(*reader) error) error {
+	if !s.ready.Load() {
+		s.mu.Lock()
+		_, err := s.open()
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	r, err := s.readers.get(ctx)
+	if errors.Is(err, os.ErrClosed) {
+		return s.fail("read", err)
+	}
+	if err != nil {
+		return err
+	}
+	err = r.during(ctx, func() error { return f(r) })
+	s.readers.put(r, err)
+	return err
+}
+
+// readers are the connections that read, each nil until it is needed.
+type readers struct {
+	open  func() (*reader, error)
+	slots chan *reader
+	ended chan struct{}
+}
+
+func (p *readers) init(open func() (*reader, error)) {
+	p.open, p.slots, p.ended = open, make(chan *reader, maxReaders), make(chan struct{})
+	p.resume()
+}
+
+// get returns a connection that nobody uses.
+func (p *readers) get(ctx context.Context) (*reader, error) {
+	select {
+	case r := <-p.slots:
+		if r != nil {
+			return r, nil
+		}
+		r, err := p.open()
+		if err != nil {
+			p.slots <- nil
+			return nil, fmt.Errorf("open: %w", err)
+		}
+		return r, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-p.ended:
+		return nil, os.ErrClosed
+	}
+}
+
+// put gives a connection back after err. One that read what is broken may have
+// kept some of it.
+func (p *readers) put(r *reader, err error) {
+	if broken(err) {
+		_ = r.close()
+		r = nil
+	}
+	p.slots <- r
+}
+
+// pause waits for those in use and closes all. There are none until resume.
+func (p *readers) pause() error {
+	var errs []error
+	for range maxReaders {
+		if r := <-p.slots; r != nil {
+			errs = append(errs, r.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *readers) resume() {
+	for range maxReaders {
+		p.slots <- nil
+	}
+}
+
+// close is the last pause. It may be called again.
+func (p *readers) close() error {
+	select {
+	case <-p.ended:
+		return nil
+	default:
+	}
+	close(p.ended)
+	return p.pause()
+}

@@ -1,0 +1,197 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math"
+	"strconv"
+	"strings"
+
+	"gm/pkg/store"
+)
+
+// maxPayload keeps a row below SQLite's limit of a thousand million bytes.
+const maxPayload = 999_000_000
+
+// maxKey is the length in bytes of the longest unique_key that gearmand 1.1
+// keeps whole in memory. It can't delete the row of a longer one.
+const maxKey = 63
+
+// row is a job as a row. What is nil is NULL.
+type row struct {
+	id int64 // the rowid
+
+	// gearmand's columns.
+	key      []byte // unique_key
+	function []byte
+	priority int64
+	data     []byte
+	when     int64 // Unix time in seconds, 0 for at once
+
+	// gm's. A row without any is one that gearmand wrote.
+	foreign  bool
+	seq      int64
+	runAt    int64
+	accepted int64
+	attempts int64
+	reducer  []byte
+	unique   []byte // nil if it is key
+	sum      int64  // column gm_crc
+
+	buf     []byte // for what is not data
+	scratch []byte // for checksums
+}
+
+// columns are the table's, in its order: gearmand's five and gm's.
+var columns = [...]struct{ name, kind string }{
+	{"unique_key", "TEXT"},
+	{"function_name", "TEXT"},
+	{"priority", "INTEGER"},
+	{"data", "BLOB"},
+	{"when_to_run", "INTEGER"},
+	{"seq", "INTEGER"},
+	{"run_at_ms", "INTEGER"},
+	{"accepted_ms", "INTEGER"},
+	{"attempts", "INTEGER"},
+	{"reducer", "BLOB"},
+	{"gm_unique", "BLOB"},
+	{"gm_crc", "INTEGER"},
+}
+
+// gearmandColumns is how many of them are gearmand's.
+const gearmandColumns = 5
+
+// appendKey appends the unique_key of a job, and returns false if that is not
+// its unique: a job without a unique, or with "-", has a key of its own, as the
+// table has one row for each key and function; so has one whose unique
+// gearmand can't hold, or that looks like a key made up here.
+func appendKey(dst []byte, unique string, seq uint64) (key []byte, same bool) {
+	switch {
+	case unique == "", unique == "-", len(unique) > maxKey, strings.HasPrefix(unique, "gm-"), strings.IndexByte(unique, 0) >= 0:
+		return strconv.AppendUint(append(dst, "gm-"...), seq, 10), false
+	}
+	return append(dst, unique...), true
+}
+
+// seconds returns a time in milliseconds in seconds, rounded up so that
+// gearmand starts no job early.
+func seconds(milliseconds int64) int64 {
+	if milliseconds <= 0 {
+		return 0
+	}
+	return (milliseconds-1)/1000 + 1
+}
+
+// castagnoli is the CRC that processors compute by themselves.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// The column gm_crc has two checksums: in its upper half that of what never
+// changes, in its lower half that of when a job is to run. So Update need not
+// read the payload, and a priority or time that was changed by hand does not
+// make the job unreadable.
+
+// contentSum returns the checksum of what makes the row this job and no other.
+func (r *row) contentSum() uint32 {
+	unique := r.unique
+	if unique == nil {
+		unique = r.key
+	}
+	b := binary.LittleEndian.AppendUint64(r.scratch[:0], uint64(r.seq))
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.accepted))
+	for _, name := range [...][]byte{r.function, unique, r.reducer} {
+		b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
+	}
+	r.scratch = b
+	return crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, r.data)
+}
+
+// scheduleSum returns the checksum of when a job is to run.
+func scheduleSum(seq, runAt, attempts int64) uint32 {
+	var b [24]byte
+	binary.LittleEndian.PutUint64(b[0:], uint64(seq))
+	binary.LittleEndian.PutUint64(b[8:], uint64(runAt))
+	binary.LittleEndian.PutUint64(b[16:], uint64(attempts))
+	return crc32.Checksum(b[:], castagnoli)
+}
+
+func joinSums(content, schedule uint32) int64 { return int64(uint64(content)<<32 | uint64(schedule)) }
+
+// extraSum returns the checksum of an extra.
+func extraSum(key string, value []byte) int64 {
+	return int64(crc32.Update(crc32.Checksum([]byte(key), castagnoli), castagnoli, value))
+}
+
+var (
+	errSum      = errors.New("checksum does not match")
+	errFunction = errors.New("no function")
+)
+
+// verify returns nil if what the row says of its job can be believed.
+func (r *row) verify() error {
+	switch {
+	case len(r.function) == 0:
+		return errFunction
+	case !r.foreign && r.contentSum() != uint32(uint64(r.sum)>>32):
+		return errSum
+	}
+	return nil
+}
+
+// set makes r the row of a job. It refers to the job's payload.
+func (r *row) set(j *store.Record) {
+	seq := int64(j.Seq)
+	b := r.buf[:0]
+	key, same := appendKey(b, j.Unique, j.Seq)
+	b = key
+	part := func(s string) []byte {
+		start := len(b)
+		b = append(b, s...)
+		return b[start:len(b):len(b)]
+	}
+	*r = row{
+		id: seq, key: key[:len(key):len(key)], function: part(j.Function),
+		priority: int64(j.Priority), data: j.Payload, when: seconds(j.RunAt),
+		seq: seq, runAt: j.RunAt, accepted: j.Accepted, attempts: int64(j.Attempts),
+		scratch: r.scratch,
+	}
+	if j.Reducer != "" {
+		r.reducer = part(j.Reducer)
+	}
+	if !same {
+		r.unique = part(j.Unique)
+	}
+	r.buf = b
+	r.sum = int64(uint64(r.contentSum())<<32 | uint64(scheduleSum(seq, r.runAt, r.attempts)))
+}
+
+// settled says whether when the job is to run is as gm wrote it. What is not
+// may be damaged, or changed by hand.
+func (r *row) settled() bool {
+	return r.foreign || seconds(r.runAt) == r.when && scheduleSum(r.seq, r.runAt, r.attempts) == uint32(r.sum)
+}
+
+// record returns the job of a row that verify has passed. Its payload is a
+// copy, or nil without payload.
+func (r *row) record(payload bool) *store.Record {
+	j := &store.Record{
+		Seq: uint64(r.seq), Function: string(r.function), Unique: string(r.key), Reducer: string(r.reducer),
+		RunAt: max(r.runAt, 0), Accepted: r.accepted,
+		Attempts: int(min(max(r.attempts, 0), math.MaxInt32)),
+	}
+	if r.unique != nil {
+		j.Unique = string(r.unique)
+	}
+	if payload {
+		j.Payload = append(make([]byte, 0, len(r.data)), r.data...)
+	}
+	j.Priority = 1
+	if r.priority >= 0 && r.priority <= 2 {
+		j.Priority = uint8(r.priority)
+	}
+	// Whoever changed gearmand's column knew nothing of gm's.
+	if seconds(j.RunAt) != r.when {
+		j.RunAt = min(max(r.when, 0), math.MaxInt64/1000) * 1000
+	}
+	return j
+}

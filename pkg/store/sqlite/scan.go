@@ -1,0 +1,162 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"gm/pkg/store"
+)
+
+// scan reads the row on which a statement that selects rowid and columns
+// stands. Its data are SQLite's until the next call of any of its methods, the
+// rest is copied.
+func (r *row) scan(stmt *sqlite3.Stmt) error {
+	r.buf = r.buf[:0]
+	take := func(column int) []byte {
+		if stmt.ColumnType(column) == sqlite3.NULL {
+			return nil
+		}
+		start := len(r.buf)
+		r.buf = append(r.buf, stmt.ColumnRawBlob(column)...)
+		return r.buf[start:len(r.buf):len(r.buf)]
+	}
+	foreign := true
+	number := func(column int) int64 {
+		if stmt.ColumnType(column) == sqlite3.NULL {
+			return 0
+		}
+		if column > gearmandColumns {
+			foreign = false
+		}
+		return stmt.ColumnInt64(column)
+	}
+	r.id = number(0)
+	r.key, r.function = take(1), take(2)
+	r.priority, r.when = number(3), number(5)
+	r.seq, r.runAt, r.accepted, r.attempts = number(6), number(7), number(8), number(9)
+	r.reducer, r.unique = take(10), take(11)
+	r.sum = number(12)
+	r.foreign = foreign && r.reducer == nil && r.unique == nil
+	r.data = stmt.ColumnRawBlob(4)
+	return stmt.Err()
+}
+
+// ReadPayload implements store.Reader.
+func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byte, err error) {
+	where := fmt.Sprintf("job %d", j.Seq)
+	err = s.read(ctx, func(r *reader) error {
+		defer r.job.Reset()
+		if err := r.job.BindInt64(1, int64(j.Seq)); err != nil {
+			return err
+		}
+		if !r.job.Step() {
+			return errors.Join(r.job.Err(), store.ErrNotFound)
+		}
+		if err := r.row.scan(r.job); err != nil {
+			return err
+		}
+		if r.row.foreign {
+			return store.ErrNotFound
+		}
+		err := r.row.verify()
+		if err == nil && r.row.seq != int64(j.Seq) {
+			err = errors.New("another job's row")
+		}
+		if err != nil {
+			return &store.CorruptError{Where: where, Why: err.Error()}
+		}
+		payload = append(make([]byte, 0, len(r.row.data)), r.row.data...)
+		return nil
+	})
+	switch corrupt := new(store.CorruptError); {
+	case err == nil, errors.As(err, &corrupt), ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return payload, err
+	case broken(err):
+		return nil, &store.CorruptError{Where: where, Why: err.Error()}
+	case errors.Is(err, store.ErrNotFound):
+		return nil, store.ErrNotFound
+	}
+	return nil, s.fail("read", err)
+}
+
+// Extras implements store.Store.
+func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
+	start, mended := prefix, 0
+	for more := true; more; {
+		c := extraChunk{from: start, to: prefix + "\x7f"} // keys are printable
+		err := s.read(ctx, func(r *reader) error { return c.read(r) })
+		if broken(err) && mended < maxMends {
+			mended++
+			if err := s.mend(err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return s.failReading(err)
+		}
+		start, more = c.next, c.more
+		s.setAside(ctx, c.faults)
+		for _, x := range c.found {
+			if err := f(x.key, x.value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// extraChunk is as many extras as are read at a time.
+type extraChunk struct {
+	from, to string // the first key, and what all are below
+
+	found  []extra
+	faults []fault
+	next   string // the first key of the next chunk
+	more   bool   // there may be one
+}
+
+type extra struct {
+	key   string
+	value []byte
+}
+
+func (c *extraChunk) read(r *reader) error {
+	defer r.extras.Reset()
+	b := binder{stmt: r.extras}
+	b.text(1, []byte(c.from))
+	b.text(2, []byte(c.to))
+	if b.err != nil {
+		return b.err
+	}
+	for size, n := 0, 1; r.extras.Step(); n++ {
+		key := r.extras.ColumnText(0)
+		sum := r.extras.ColumnInt64(2)
+		value := r.extras.ColumnBlob(1, []byte{})
+		if err := r.extras.Err(); err != nil {
+			return err
+		}
+		if sum == extraSum(key, value) {
+			c.found = append(c.found, extra{key, value})
+		} else {
+			c.faults = append(c.faults, fault{extra: true, id: r.extras.ColumnInt64(3), name: key, data: value, why: errSum})
+		}
+		if size += len(value); size > chunkBytes || n == chunkRows {
+			c.next, c.more = key+"\x00", true
+			return nil
+		}
+	}
+	return r.extras.Err()
+}
+
+// failReading adds to the error of a reader what failed, unless it is the
+// caller's context.
+func (s *Store) failReading(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return s.fail("read", err)
+}

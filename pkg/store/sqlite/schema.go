@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// extras returns the name of the table for extras.
+func extrasTable(table string) string { return table + "_gm" }
+
+// jobsDDL returns the statement that makes the table, whose first columns are
+// declared in gearmand's way.
+func jobsDDL(table string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TABLE %s (", quote(table))
+	for _, c := range columns {
+		fmt.Fprintf(&b, "%s %s, ", c.name, c.kind)
+	}
+	b.WriteString("PRIMARY KEY (unique_key, function_name))")
+	return b.String()
+}
+
+func extrasDDL(table string) string {
+	return fmt.Sprintf("CREATE TABLE %s (key TEXT PRIMARY KEY, value BLOB, crc INTEGER)", quote(extrasTable(table)))
+}
+
+// prepareFile makes what the file lacks. It changes nothing that is there.
+func prepareFile(c *conn, table string, sync Sync) error {
+	encoding, err := c.text("PRAGMA encoding")
+	if err != nil {
+		return err
+	}
+	if encoding != "UTF-8" {
+		return fmt.Errorf("the file's encoding is %s: only UTF-8 keeps names as they are", encoding)
+	}
+	// Where there is no shared memory, it stays what it is.
+	if _, err := c.text("PRAGMA journal_mode = WAL"); err != nil {
+		return err
+	}
+	level := map[Sync]string{SyncAlways: "FULL", SyncInterval: "NORMAL", SyncNever: "OFF"}[sync]
+	for _, pragma := range []string{
+		"synchronous = " + level,
+		fmt.Sprintf("wal_autocheckpoint = %d", checkpointPages),
+		"journal_size_limit = 67108864",
+		"cache_size = -16000",
+	} {
+		if _, err := c.text("PRAGMA " + pragma); err != nil {
+			return err
+		}
+	}
+	return migrate(c, table)
+}
+
+// checkpointPages is how long FILE-wal gets before it is brought into FILE, in
+// pages. A queue's pages are written again and again, and only the last counts.
+const checkpointPages = 4000
+
+// migrate makes the tables, or adds what gearmand's lacks.
+func migrate(c *conn, table string) error {
+	if err := c.Exec("BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	ddl, err := missing(c, table)
+	for _, statement := range ddl {
+		if err == nil {
+			err = c.Exec(statement)
+		}
+	}
+	if err == nil {
+		err = c.Exec("COMMIT")
+	}
+	if err != nil {
+		if !c.GetAutocommit() {
+			_ = c.Exec("ROLLBACK")
+		}
+		return fmt.Errorf("make tables: %w", err)
+	}
+	return nil
+}
+
+// missing returns the statements that make what the file lacks. As all of gm's
+// is made at once, to find a part of it means that a name has been damaged.
+func missing(c *conn, table string) (ddl []string, err error) {
+	there, err := columnsOf(c, table)
+	if err != nil {
+		return nil, err
+	}
+	extras, err := columnsOf(c, extrasTable(table))
+	if err != nil {
+		return nil, err
+	}
+	if len(extras) == 0 {
+		ddl = append(ddl, extrasDDL(table))
+	} else if strings.Join(extras, " ") != "key value crc" {
+		return nil, fmt.Errorf("%w: table %s has the columns %v", errBroken, extrasTable(table), extras)
+	}
+	if len(there) == 0 {
+		if len(extras) > 0 {
+			return nil, fmt.Errorf("%w: there is a table %s, but no %s", errBroken, extrasTable(table), table)
+		}
+		return append(ddl, jobsDDL(table)), nil
+	}
+	has := make(map[string]bool)
+	for _, name := range there {
+		has[name] = true
+	}
+	own := 0
+	for i, column := range columns {
+		switch {
+		case has[column.name]:
+			if i >= gearmandColumns {
+				own++
+			}
+		case i < gearmandColumns-1 && len(extras) == 0: // when_to_run came later
+			return nil, fmt.Errorf("table %s has no column %s: it is not gearmand's", table, column.name)
+		case i < gearmandColumns-1:
+			return nil, fmt.Errorf("%w: table %s has the columns %v", errBroken, table, there)
+		default:
+			ddl = append(ddl, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", quote(table), column.name, column.kind))
+		}
+	}
+	if own > 0 && own < len(columns)-gearmandColumns {
+		return nil, fmt.Errorf("%w: table %s has the columns %v", errBroken, table, there)
+	}
+	return ddl, nil
+}
+
+// columnsOf returns the columns of a table, none if it is not there.
+func columnsOf(c *conn, table string) (names []string, err error) {
+	err = c.each(fmt.Sprintf("PRAGMA table_info(%s)", quote(table)), func(stmt *sqlite3.Stmt) error {
+		names = append(names, stmt.ColumnText(1))
+		return nil
+	})
+	return names, err
+}

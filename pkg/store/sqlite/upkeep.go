@@ -1,0 +1,130 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// Compact implements store.Compacter. Meanwhile the store is not for others.
+func (s *Store) Compact(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w, err := s.open()
+	if err != nil {
+		return err
+	}
+	if err := s.readers.pause(); err != nil {
+		s.cfg.Logger.Warn("close reader", "store", "sqlite:"+s.cfg.File, "err", err)
+	}
+	defer s.readers.resume()
+	err = w.during(ctx, func() error { return w.compact() })
+	if err != nil {
+		return s.fail("compact", full(err))
+	}
+	return nil
+}
+
+func (w *writer) compact() error {
+	before, err := w.firstMoved()
+	if err != nil {
+		return err
+	}
+	if err := w.Exec("VACUUM"); err != nil {
+		return fmt.Errorf("vacuum: %w", err)
+	}
+	if _, _, err := w.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE); err != nil && !errors.Is(err, sqlite3.BUSY) {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	// SQLite does not promise to keep the numbers of rows; of a table that
+	// has an index it does.
+	after, err := w.firstMoved()
+	if err == nil && before != after {
+		err = errors.New("vacuum has numbered the rows anew: close the store and open it again")
+	}
+	return err
+}
+
+// firstMoved returns whether the first row is where its sequence belongs.
+func (w *writer) firstMoved() (string, error) {
+	return w.text("SELECT id <> seq FROM (SELECT rowid AS id, seq FROM " + quote(w.table) + " ORDER BY rowid LIMIT 1)")
+}
+
+// Check implements store.Checker. It asks for no lock.
+func (s *Store) Check(ctx context.Context, report func(what string)) error {
+	if _, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if damage, err := walDamage(s.path); err != nil {
+		return s.fail("check", err)
+	} else if damage != "" {
+		report(damage)
+	}
+	c, err := dial(s.path, sqlite3.OPEN_READWRITE)
+	if err != nil {
+		return s.fail("check", err)
+	}
+	defer c.close()
+	// A checkpoint would be a change.
+	if _, err := c.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true); err != nil {
+		return s.fail("check", err)
+	}
+	err = c.during(ctx, func() error { return c.check(s.cfg.Table, report) })
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case broken(err):
+		report(err.Error())
+	case err != nil:
+		return s.fail("check", err)
+	}
+	return nil
+}
+
+// check asks SQLite what it thinks of the file, and verifies every row.
+func (c *conn) check(table string, report func(what string)) error {
+	err := c.each("PRAGMA integrity_check", func(stmt *sqlite3.Stmt) error {
+		if what := stmt.ColumnText(0); what != "ok" {
+			report(what)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	there, err := columnsOf(c, table)
+	if err != nil {
+		return err
+	}
+	if len(there) == len(columns) {
+		var r row
+		err := c.each("SELECT rowid, "+columnList+" FROM "+quote(table)+" NOT INDEXED", func(stmt *sqlite3.Stmt) error {
+			if err := r.scan(stmt); err != nil {
+				return err
+			}
+			if err := r.verify(); err != nil {
+				report(fmt.Sprintf("row %d: %v", r.id, err))
+			} else if !r.settled() {
+				report(fmt.Sprintf("row %d: run time changed by another hand", r.id))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if there, err = columnsOf(c, extrasTable(table)); err != nil || len(there) == 0 {
+		return err
+	}
+	return c.each("SELECT key, value, crc FROM "+quote(extrasTable(table)), func(stmt *sqlite3.Stmt) error {
+		key := stmt.ColumnText(0)
+		sum := stmt.ColumnInt64(2)
+		if extraSum(key, stmt.ColumnRawBlob(1)) != sum {
+			report(fmt.Sprintf("extra %q: %v", key, errSum))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,321 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"gm/pkg/store"
+)
+
+// writer is the one connection that writes.
+type writer struct {
+	*conn
+	table string
+
+	begin, commit, rollback      *sqlite3.Stmt
+	insert, remove, update, move *sqlite3.Stmt
+	get                          *sqlite3.Stmt // of a row by its number
+	holder                       *sqlite3.Stmt // of the number of the row with a key
+	put, forget                  *sqlite3.Stmt
+
+	new row // what is inserted
+	row row // what get has found
+}
+
+// newWriter opens the file, and makes what it lacks.
+func newWriter(path, table string, sync Sync) (*writer, error) {
+	c, err := dial(path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{conn: c, table: table}
+	err = prepareFile(c, table, sync)
+	if err == nil {
+		err = w.prepareAll()
+	}
+	if err != nil {
+		_ = c.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *writer) prepareAll() error {
+	jobs, extras := quote(w.table), quote(extrasTable(w.table))
+	for _, statement := range []struct {
+		to  **sqlite3.Stmt
+		sql string
+	}{
+		{&w.begin, "BEGIN IMMEDIATE"},
+		{&w.commit, "COMMIT"},
+		{&w.rollback, "ROLLBACK"},
+		{&w.insert, "INSERT INTO " + jobs + " (rowid, " + columnList + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"},
+		{&w.remove, "DELETE FROM " + jobs + " WHERE rowid = ?"},
+		{&w.update, "UPDATE " + jobs + " SET attempts = ?2, run_at_ms = ?3, when_to_run = ?4, gm_crc = (gm_crc >> 32 << 32) | ?5 WHERE rowid = ?1"},
+		{&w.move, "UPDATE " + jobs + " SET rowid = ?2 WHERE rowid = ?1"},
+		{&w.get, "SELECT rowid, " + columnList + " FROM " + jobs + " WHERE rowid = ?"},
+		{&w.holder, "SELECT rowid FROM " + jobs + " WHERE unique_key = ? AND function_name = ?"},
+		{&w.put, "INSERT INTO " + extras + " (key, value, crc) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET value = ?2, crc = ?3"},
+		{&w.forget, "DELETE FROM " + extras + " WHERE key = ?"},
+	} {
+		stmt, err := w.prepare("%s", statement.sql)
+		if err != nil {
+			return err
+		}
+		*statement.to = stmt
+	}
+	return nil
+}
+
+// columnList are the names of columns, as SQL has them.
+var columnList = func() string {
+	list := columns[0].name
+	for _, c := range columns[1:] {
+		list += ", " + c.name
+	}
+	return list
+}()
+
+// close leaves the database in one file, as gearmand does.
+func (w *writer) close() error {
+	_ = w.Exec("PRAGMA busy_timeout = 200")
+	// If others have it open, it stays in two: gearmand can read that too.
+	_ = w.Exec("PRAGMA journal_mode = DELETE")
+	return w.conn.close()
+}
+
+// transact calls f in a transaction. Nothing of it is kept unless the error is
+// nil or a *store.UncertainError.
+func (w *writer) transact(ctx context.Context, f func() error) error {
+	err := w.during(ctx, func() error {
+		if err := w.begin.Exec(); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		return f()
+	})
+	if err == nil {
+		if err = w.commit.Exec(); err == nil {
+			return nil
+		}
+		if errors.Is(err, sqlite3.IOERR) {
+			// All may be in FILE-wal, and be found there after a crash. The
+			// next commit writes over it.
+			err = &store.UncertainError{Err: fmt.Errorf("commit: %w", full(err))}
+		}
+	}
+	if !w.GetAutocommit() {
+		_ = w.rollback.Exec()
+	}
+	return full(err)
+}
+
+// apply makes the operations of a batch, in a transaction that has begun.
+func (w *writer) apply(batch []store.Op) error {
+	for i := range batch {
+		op := &batch[i]
+		var err error
+		switch op.Kind {
+		case store.Add:
+			err = w.add(op.Record)
+		case store.Done:
+			err = w.removeRow(int64(op.Record.Seq))
+		case store.Update:
+			err = w.reschedule(op.Record)
+		case store.Put:
+			err = w.putExtra(op.Key, op.Value)
+		case store.Delete:
+			err = w.forgetExtra(op.Key)
+		}
+		if err != nil {
+			return fmt.Errorf("%v: %w", op.Kind, err)
+		}
+	}
+	return nil
+}
+
+// add writes a job's row.
+func (w *writer) add(j *store.Record) error {
+	w.new.set(j)
+	return w.insertOver(&w.new)
+}
+
+// insertRow inserts a row. What it has in common with another is an error.
+func (w *writer) insertRow(r *row) error {
+	b := binder{stmt: w.insert}
+	b.number(1, r.id)
+	b.text(2, r.key)
+	b.text(3, r.function)
+	b.number(4, r.priority)
+	b.blob(5, r.data)
+	b.number(6, r.when)
+	if r.foreign {
+		for i := range len(columns) - gearmandColumns {
+			b.null(7 + i)
+		}
+	} else {
+		b.number(7, r.seq)
+		b.number(8, r.runAt)
+		b.number(9, r.accepted)
+		b.number(10, r.attempts)
+		b.maybe(11, r.reducer)
+		b.maybe(12, r.unique)
+		b.number(13, r.sum)
+	}
+	return b.exec()
+}
+
+// insertOver inserts a row after what stands in its way has been removed.
+// SQLite's own REPLACE would trust its index, which may be damaged, and remove
+// another job.
+func (w *writer) insertOver(r *row) error {
+	for range 3 {
+		err := w.insertRow(r)
+		if !errors.Is(err, sqlite3.CONSTRAINT) {
+			return err
+		}
+		id := r.id
+		there, err := w.find(id)
+		if err != nil {
+			return err
+		}
+		if !there {
+			if id, err = w.holderOf(r.key, r.function); err != nil {
+				return err
+			}
+		}
+		if err := w.removeRow(id); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: a key is taken by a row that is not there", errBroken)
+}
+
+// holderOf returns the number of the row that has a key.
+func (w *writer) holderOf(key, function []byte) (id int64, err error) {
+	defer w.holder.Reset()
+	b := binder{stmt: w.holder}
+	b.text(1, key)
+	b.text(2, function)
+	if b.err != nil {
+		return 0, b.err
+	}
+	if !w.holder.Step() {
+		return 0, errors.Join(w.holder.Err(), fmt.Errorf("%w: a key is taken and not there", errBroken))
+	}
+	id = w.holder.ColumnInt64(0)
+	there, err := w.find(id)
+	if err != nil {
+		return 0, err
+	}
+	if !there || !bytes.Equal(w.row.key, key) || !bytes.Equal(w.row.function, function) {
+		return 0, fmt.Errorf("%w: the index has a key for another row", errBroken)
+	}
+	return id, nil
+}
+
+// find reads the row with a number into w.row, where it stays until the next
+// call of any method.
+func (w *writer) find(id int64) (bool, error) {
+	_ = w.get.Reset()
+	if err := w.get.BindInt64(1, id); err != nil {
+		return false, err
+	}
+	if !w.get.Step() {
+		return false, w.get.Err()
+	}
+	return true, w.row.scan(w.get)
+}
+
+func (w *writer) removeRow(id int64) error {
+	_ = w.get.Reset()
+	b := binder{stmt: w.remove}
+	b.number(1, id)
+	return b.exec()
+}
+
+// moveRow gives a row another number.
+func (w *writer) moveRow(from, to int64) error {
+	_ = w.get.Reset()
+	b := binder{stmt: w.move}
+	b.number(1, from)
+	b.number(2, to)
+	return b.exec()
+}
+
+func (w *writer) reschedule(j *store.Record) error {
+	seq, attempts := int64(j.Seq), int64(j.Attempts)
+	b := binder{stmt: w.update}
+	b.number(1, seq)
+	b.number(2, attempts)
+	b.number(3, j.RunAt)
+	b.number(4, seconds(j.RunAt))
+	b.number(5, int64(scheduleSum(seq, j.RunAt, attempts)))
+	return b.exec()
+}
+
+func (w *writer) putExtra(key string, value []byte) error {
+	b := binder{stmt: w.put}
+	b.text(1, []byte(key))
+	b.blob(2, value)
+	b.number(3, extraSum(key, value))
+	return b.exec()
+}
+
+func (w *writer) forgetExtra(key string) error {
+	b := binder{stmt: w.forget}
+	b.text(1, []byte(key))
+	return b.exec()
+}
+
+// binder binds a statement's arguments, of which the first is 1. After an
+// error it does nothing more.
+type binder struct {
+	stmt *sqlite3.Stmt
+	err  error
+}
+
+func (b *binder) number(i int, v int64) {
+	if b.err == nil {
+		b.err = b.stmt.BindInt64(i, v)
+	}
+}
+
+// text binds bytes as text. Nil is empty.
+func (b *binder) text(i int, v []byte) {
+	if b.err == nil {
+		b.err = b.stmt.BindText(i, string(v))
+	}
+}
+
+// blob binds bytes. Nil is empty, not NULL: gearmand does not take that.
+func (b *binder) blob(i int, v []byte) {
+	if v == nil {
+		v = []byte{}
+	}
+	b.maybe(i, v)
+}
+
+// maybe binds bytes. Nil is NULL.
+func (b *binder) maybe(i int, v []byte) {
+	if b.err == nil {
+		b.err = b.stmt.BindBlob(i, v)
+	}
+}
+
+func (b *binder) null(i int) {
+	if b.err == nil {
+		b.err = b.stmt.BindNull(i)
+	}
+}
+
+// exec runs the statement to its end.
+func (b *binder) exec() error {
+	if b.err == nil {
+		b.err = b.stmt.Exec()
+	}
+	return b.err
+}
