@@ -44,8 +44,14 @@ var commands = [...]command{
 	{wire.CmdVersion, "", 0, many, "the server's version", false, (*conn).adminVersion},
 	{wire.CmdShutdown, "[graceful]", 0, 1, "stop the server; graceful lets running jobs end", false, (*conn).adminShutdown},
 	{wire.CmdStats, "", 0, many, "JSON: the server, then a line a function", false, (*conn).adminStats},
-	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT]]]", 0, 3, "JSON: a line a job; STATE is waiting, delayed or running", false, (*conn).adminJobs},
+	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT]]]", 0, 3, "JSON: a line a job; STATE is waiting, delayed, running or dead", false, (*conn).adminJobs},
 	{wire.CmdJob, "HANDLE", 1, 1, "JSON: one job", false, (*conn).adminJob},
+	{wire.CmdRetryJob, "HANDLE", 1, 1, "a dead job waits again", true, (*conn).adminRetryJob},
+	{wire.CmdRetryAll, "FUNCTION", 1, 1, "all dead jobs of a function wait again", true, (*conn).adminRetryAll},
+	{wire.CmdPurgeDead, "FUNCTION", 1, 1, "forget a function's dead jobs", true, (*conn).adminPurgeDead},
+	{wire.CmdPolicy, "FUNCTION [RETRIES[,MIN..MAX]|-]", 1, 2, "what becomes of a function's jobs that fail", true, (*conn).adminPolicy},
+	{wire.CmdWait, "HANDLE...", 1, many, "JSON: how each job has ended, a line a job, as they end", false, (*conn).adminWait},
+	{wire.CmdResult, "HANDLE", 1, 1, "JSON: how a job has ended, then its result", false, (*conn).adminResult},
 	{wire.CmdSessions, "", 0, many, "JSON: a line a connection", false, (*conn).adminSessions},
 	{wire.CmdPause, "FUNCTION", 1, 1, "hand out none of a function's jobs", true, (*conn).adminPause},
 	{wire.CmdResume, "FUNCTION", 1, 1, "hand them out again", true, (*conn).adminResume},
@@ -139,7 +145,8 @@ func (c *conn) adminPriorityStatus(now int64, _ [][]byte) []byte {
 	var b []byte
 	for _, f := range c.s.q.Snapshot(now) {
 		b = wire.PriorityStatus{
-			Function: f.Function, High: f.High, Normal: f.Normal, Low: f.Low, Workers: f.Workers,
+			Function: f.Function, High: f.High, Normal: f.Normal + f.Delayed, // as gearmand counts them
+			Low: f.Low, Workers: f.Workers,
 		}.Append(b)
 	}
 	return append(b, wire.ReplyEnd...)
@@ -187,11 +194,13 @@ func (c *conn) adminShowUniqueJobs(int64, [][]byte) []byte {
 }
 
 func (c *conn) adminCancel(now int64, args [][]byte) []byte {
-	j := c.s.q.Lookup(args[0])
-	if j == nil {
+	if j := c.s.q.Lookup(args[0]); j != nil {
+		c.s.q.Cancel(now, j)
+	} else if d := c.s.q.LookupDead(args[0]); d != nil {
+		c.s.q.Forget(d)
+	} else {
 		return []byte(wire.ReplyUnknownJob)
 	}
-	c.s.q.Cancel(now, j)
 	return []byte(wire.ReplyOK)
 }
 

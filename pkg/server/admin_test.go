@@ -129,7 +129,7 @@ func TestAdminLists(t *testing.T) {
 		}
 	}
 	want("status", "f\t3\t1\t1", "g\t1\t0\t1")
-	want("prioritystatus", "f\t0\t1\t1\t1", "g\t0\t0\t0\t1")
+	want("prioritystatus", "f\t0\t1\t1\t1", "g\t0\t1\t0\t1")
 	want("show jobs", high+"\t0\t0\t0", normal+"\t0\t0\t1", low+"\t0\t0\t1", delayed+"\t0\t0\t0")
 	want("show unique jobs", "u1", "u2")
 
@@ -296,14 +296,14 @@ func TestStats(t *testing.T) {
 		t.Errorf("uptime %d ms", srv.UptimeMS)
 	}
 	srv.UptimeMS = 0
-	if want := (wire.ServerStats{Version: "9.8", PID: os.Getpid(), Connections: 2, Jobs: 2, Store: "memory"}); srv != want {
+	if want := (wire.ServerStats{Version: "9.8", PID: os.Getpid(), Connections: 2, Jobs: 2, HeldBytes: srv.HeldBytes, Store: "memory"}); srv != want {
 		t.Errorf("got  %+v\nwant %+v", srv, want)
 	}
 	f := fields[wire.FunctionStats](t, rows[1])
 	f.OldestMS = 0
 	want := wire.FunctionStats{
 		Function: "f", Low: 1, Running: 1, Workers: 1, Paused: true, MaxQueue: [3]int{10, 20, 30},
-		Submitted: 4, Coalesced: 1, Completed: 1, Failed: 1,
+		Submitted: 4, Coalesced: 1, Completed: 1, Failed: 1, Dead: 1,
 	}
 	if f != want {
 		t.Errorf("got  %+v\nwant %+v", f, want)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"gm/pkg/queue"
@@ -26,6 +27,7 @@ func (r *rows) end() []byte { return append(r.b, wire.ReplyEnd...) }
 
 func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 	s := c.s
+	totals := s.q.Totals()
 	var r rows
 	r.add(wire.ServerStats{
 		Version:     s.cfg.Version,
@@ -35,11 +37,24 @@ func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 		Jobs:        s.q.Len(),
 		Store:       s.cfg.StoreName,
 		Draining:    s.draining,
+		HeldBytes:   totals.Bytes,
+		MemoryBytes: s.cfg.Memory,
+		Spilled:     totals.Spilled,
+		Loading:     s.loading,
+		StoreError:  s.storeError(),
 	})
 	for _, f := range s.q.Snapshot(now) {
 		r.add(wire.FunctionStats(f))
 	}
 	return r.end()
+}
+
+// storeError returns why the store fails, empty if it works.
+func (s *Server) storeError() string {
+	if s.commit == nil || s.commit.failing == nil {
+		return ""
+	}
+	return s.commit.failing.Error()
 }
 
 // defaultJobs is how many jobs are listed when no limit is given.
@@ -54,7 +69,7 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 		state = wire.JobState(args[1])
 	}
 	switch state {
-	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning:
+	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning, wire.StateDead:
 	default:
 		return fmt.Appendf(nil, wire.ReplyMissingArgs, args[1])
 	}
@@ -69,6 +84,16 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 		}
 	}
 	var r rows
+	if state == wire.StateDead {
+		c.s.q.Dead(function, func(d *queue.Dead) bool {
+			if limit != 0 {
+				r.add(deadRow(now, d))
+				limit--
+			}
+			return limit != 0
+		})
+		return r.end()
+	}
 	c.s.q.Jobs(func(j *queue.Job) bool {
 		if limit == 0 {
 			return false
@@ -85,12 +110,14 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 }
 
 func (c *conn) adminJob(now int64, args [][]byte) []byte {
-	j := c.s.q.Lookup(args[0])
-	if j == nil {
+	var r rows
+	if j := c.s.q.Lookup(args[0]); j != nil {
+		r.add(jobRow(now, j))
+	} else if d := c.s.q.LookupDead(args[0]); d != nil {
+		r.add(deadRow(now, d))
+	} else {
 		return []byte(wire.ReplyUnknownJob)
 	}
-	var r rows
-	r.add(jobRow(now, j))
 	return r.end()
 }
 
@@ -105,13 +132,15 @@ func jobRow(now int64, j *queue.Job) wire.Job {
 		Priority:    j.Priority().String(),
 		State:       wire.StateWaiting,
 		Background:  j.Background(),
-		Size:        len(j.Payload()),
+		Size:        j.Size(),
 		AgeMS:       max(now-j.Accepted(), 0),
 		RunAtMS:     j.RunAt(),
 		Attempts:    j.Attempts(),
 		Clients:     j.NumWaiters(),
 		Numerator:   num,
 		Denominator: den,
+		Error:       strings.ToValidUTF8(j.Note(), "?"),
+		Spilled:     j.Spilled(),
 	}
 	switch j.State() {
 	case queue.Delayed:

@@ -7,11 +7,15 @@ import (
 
 	"gm/pkg/queue"
 	"gm/pkg/store"
+	"gm/pkg/wire"
 )
 
 const (
 	// retryCommit is how long after a failed batch the store is asked again.
 	retryCommit = 100 * time.Millisecond
+	// maxPending is how many bytes of payloads may be on their way to the
+	// store before those who send more are read no further.
+	maxPending = 256 << 20
 	// storeGrace is how long a store may take for what has gathered when the
 	// server is closed.
 	storeGrace = 10 * time.Second
@@ -31,8 +35,9 @@ type committer struct {
 	// Guarded by Server.mu.
 	next    batch
 	pending map[*queue.Job]uint32 // the batch that a job's Add is in, until that is settled
+	size    int                   // of the payloads of pending
 	lastErr error                 // what became of the last batch that was settled
-	failing bool                  // the store, as the log has it
+	failing error                 // why the store fails, as the log has it; nil if it works
 
 	spare batch // run's: room for a later batch
 }
@@ -42,7 +47,18 @@ type batch struct {
 	n       uint32 // from 1
 	ops     []store.Op
 	adds    []*queue.Job // the jobs that ops adds
-	waiting []*conn      // one entry a submission, in order
+	deaths  []*queue.Dead
+	waiting []submitter // one entry a submission, in order
+}
+
+// submitter is a submission that waits for its batch: a parked request. One
+// that joins a job which is already on its way to the store is answered with
+// the batch after the job's; batch says which one decides.
+type submitter struct {
+	c     *conn
+	n     uint64
+	job   *queue.Job
+	batch uint32
 }
 
 func (b *batch) empty() bool { return len(b.ops) == 0 && len(b.waiting) == 0 }
@@ -58,8 +74,9 @@ func (b *batch) reset() {
 	}
 	clear(b.ops)
 	clear(b.adds)
+	clear(b.deaths)
 	clear(b.waiting)
-	b.ops, b.adds, b.waiting = b.ops[:0], b.adds[:0], b.waiting[:0]
+	b.ops, b.adds, b.deaths, b.waiting = b.ops[:0], b.adds[:0], b.deaths[:0], b.waiting[:0]
 }
 
 func newCommitter(s *Server, st store.Store) *committer {
@@ -76,7 +93,20 @@ func (m *committer) add(j *queue.Job) {
 	m.next.ops = append(m.next.ops, store.Op{Kind: store.Add, Record: &r})
 	m.next.adds = append(m.next.adds, j)
 	m.pending[j] = m.next.n
+	m.size += j.Size()
 	j.SetJournaled(true)
+}
+
+// behind reports whether so much is on its way to the store that those who
+// send more have to wait. The lock is held.
+func (m *committer) behind() bool { return m.size > maxPending }
+
+// update keeps the attempts and the time of a journaled job. The lock is held.
+func (m *committer) update(j *queue.Job) {
+	m.next.ops = append(m.next.ops, store.Op{Kind: store.Update, Record: &store.Record{
+		Seq: j.Seq(), Function: j.Function().Name(), Unique: string(j.Unique()),
+		Attempts: j.Attempts(), RunAt: j.RunAt(),
+	}})
 }
 
 // done puts the end of a journaled job into the next batch. The lock is held.
@@ -86,14 +116,23 @@ func (m *committer) done(j *queue.Job) {
 	}})
 }
 
+// put keeps an extra with the next batch. The lock is held.
+func (m *committer) put(key string, value []byte) {
+	m.next.ops = append(m.next.ops, store.Op{Kind: store.Put, Key: key, Value: value})
+}
+
+// delete forgets an extra with the next batch. The lock is held.
+func (m *committer) delete(key string) {
+	m.next.ops = append(m.next.ops, store.Op{Kind: store.Delete, Key: key})
+}
+
 // park has c's submission answered once the job is durable. It returns false,
 // and leaves the answer to the caller, if nothing of the job is on its way to
 // the store. The lock is held.
 func (m *committer) park(c *conn, j *queue.Job) bool {
 	n, ok := m.pending[j]
 	if ok {
-		c.parked.add(j, n)
-		m.next.waiting = append(m.next.waiting, c)
+		m.next.waiting = append(m.next.waiting, submitter{c, c.parked.add(), j, n})
 	}
 	return ok
 }
@@ -167,7 +206,7 @@ func (m *committer) commitAll() error {
 
 		var err error
 		if len(b.ops) > 0 {
-			err = m.store.Commit(m.ctx, b.ops)
+			err = m.storeBatch(b.ops)
 		}
 		m.s.mu.Lock()
 		m.settle(&b, err)
@@ -180,23 +219,46 @@ func (m *committer) commitAll() error {
 	}
 }
 
+// storeBatch hands a batch to the store, for at most Config.StoreTimeout.
+func (m *committer) storeBatch(ops []store.Op) error {
+	ctx, cancel := context.WithTimeout(m.ctx, m.s.cfg.StoreTimeout)
+	defer cancel()
+	return m.store.Commit(ctx, ops)
+}
+
+// answer tells a submitter what became of its job.
+func (w *submitter) answer(err error) {
+	if err != nil {
+		w.c.answer(w.n, wire.Error, []byte(wire.CodeQueueError), []byte(err.Error()))
+		return
+	}
+	var buf [wire.MaxHandle]byte
+	w.c.answer(w.n, wire.JobCreated, w.job.AppendHandle(buf[:0]))
+}
+
 // settle tells everybody what became of a batch. The lock is held.
 func (m *committer) settle(b *batch, err error) {
 	now := time.Now().UnixMilli()
 	m.noteChange(b, err)
 	if err != nil {
-		m.keepDones(b)
+		m.keepRest(b)
 	}
-	for _, c := range b.waiting {
-		if c.parked.first().batch == b.n {
-			c.answerParked(err)
+	for _, w := range b.waiting {
+		if w.batch == b.n {
+			w.answer(err)
 		} else {
-			c.answerParked(m.lastErr)
+			w.answer(m.lastErr)
 		}
 	}
 	m.lastErr = err
+	for _, d := range b.deaths {
+		if err == nil {
+			m.s.q.ReleaseDead(d)
+		}
+	}
 	for _, j := range b.adds {
 		delete(m.pending, j)
+		m.size -= j.Size()
 		if err == nil {
 			m.s.q.Release(now, j)
 		} else {
@@ -208,24 +270,26 @@ func (m *committer) settle(b *batch, err error) {
 
 // noteChange logs that the store has begun or ceased to fail.
 func (m *committer) noteChange(b *batch, err error) {
-	if failing := err != nil; failing == m.failing || len(b.ops) == 0 {
+	if len(b.ops) == 0 {
 		return
 	}
-	m.failing = err != nil
+	failed := m.failing != nil
+	m.failing = err
 	store := slog.String("store", m.s.cfg.StoreName)
-	if m.failing {
+	switch {
+	case err != nil && !failed:
 		m.s.note(slog.LevelError, "store fails", store, slog.Any("err", err))
-	} else {
+	case err == nil && failed:
 		m.s.note(slog.LevelInfo, "store works again", store)
 	}
 }
 
-// keepDones puts the ends that were in a failed batch in front of the next: a
+// keepRest puts what nobody waits for in a failed batch in front of the next: a
 // job that has run must not come back because the store was away for a while.
-func (m *committer) keepDones(b *batch) {
+func (m *committer) keepRest(b *batch) {
 	var ops []store.Op
 	for _, op := range b.ops {
-		if op.Kind == store.Done {
+		if op.Kind != store.Add {
 			ops = append(ops, op)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"gm/pkg/queue"
 	"gm/pkg/store"
 	"gm/pkg/wire"
 )
@@ -16,8 +17,12 @@ const (
 	DefaultUserTimeout  = 60 * time.Second
 	DefaultDrainTimeout = 30 * time.Second
 	DefaultJobRetries   = 10
-	DefaultWakeups      = 1
-	DefaultWakeAfter    = 50 * time.Millisecond
+
+	DefaultStoreTimeout  = 5 * time.Second
+	DefaultDeadMax       = 10_000
+	DefaultResultsMemory = 64 << 20
+	DefaultWakeups       = 1
+	DefaultWakeAfter     = 50 * time.Millisecond
 )
 
 // Config says how a Server works. The zero value is a server in memory with
@@ -43,6 +48,29 @@ type Config struct {
 	Store store.Store
 	// StoreName is what logs and statistics call the store.
 	StoreName string
+	// StoreTimeout is how long a batch may take before its submitters are
+	// told ERROR; 0 is DefaultStoreTimeout.
+	StoreTimeout time.Duration
+
+	// Memory bounds the bytes that payloads of jobs that do not run may hold,
+	// 0 is no bound. Beyond it payloads are left to a store that gives them
+	// back ([store.Reader]); without one submissions are refused.
+	Memory int64
+
+	// Policies are what becomes of jobs that fail, by function. What the
+	// admin command policy has set, and the store kept, goes before them.
+	Policies map[string]queue.Policy
+	// DeadMax is how many dead jobs of a function are kept: background jobs
+	// that failed or were lost for good. nil is DefaultDeadMax, 0 none.
+	DeadMax *int
+	// DeadAge is for how long they are kept, 0 without end.
+	DeadAge time.Duration
+
+	// KeepResults is how long what background jobs have ended with is kept
+	// for the admin command result, 0 not at all. ResultsMemory bounds it in
+	// bytes, DefaultResultsMemory if 0: the oldest go first.
+	KeepResults   time.Duration
+	ResultsMemory int
 
 	// MaxPayload is the largest payload in bytes, wire.DefaultMaxPayload if 0.
 	MaxPayload int
@@ -83,6 +111,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Store == nil {
 		c.Store, c.StoreName = store.Memory{}, "memory"
+	}
+	if c.StoreTimeout <= 0 {
+		c.StoreTimeout = DefaultStoreTimeout
+	}
+	if c.DeadMax == nil {
+		c.DeadMax = ptr(DefaultDeadMax)
+	}
+	if c.ResultsMemory <= 0 {
+		c.ResultsMemory = DefaultResultsMemory
 	}
 	if c.MaxPayload <= 0 {
 		c.MaxPayload = wire.DefaultMaxPayload

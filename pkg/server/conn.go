@@ -41,6 +41,7 @@ type conn struct {
 	dirty      bool   // it is in Server.dirty
 	raised     []byte // the handle of the job it ended with an exception last
 	parked     parkedReplies
+	waiting    int         // outcomes of jobs that it has asked for and not been told yet
 	doomed     atomic.Bool // to be closed after the turn; read without the lock too
 	why        error       // set with doomed
 
@@ -121,7 +122,7 @@ func (c *conn) turn() (crowded bool, err error) {
 	if err = c.apply(now); err != nil {
 		c.refuse(err)
 	}
-	crowded = c.parked.crowded()
+	crowded = c.parked.crowded() || c.parked.waiting() && s.commit != nil && s.commit.behind()
 	c.spare = s.endTurn(c.spare)
 	return crowded, err
 }
@@ -185,6 +186,7 @@ func (c *conn) end(why error) {
 	}
 	if !s.closed { // else the jobs are the next start's, as they are
 		s.q.Remove(time.Now().UnixMilli(), c.peer)
+		s.results.unwait(c)
 		c.logEnd(why)
 	}
 	s.endTurn(c.spare)
@@ -261,13 +263,7 @@ func (c *conn) sendShared(t wire.Type, last []byte, args ...[]byte) {
 		c.parkBytes(appendPacket(nil, t, last, args))
 		return
 	}
-	if c.s.cfg.Trace != nil {
-		c.traceBytes(appendPacket(nil, t, last, args))
-	}
-	c.touch()
-	if !c.out.shared(t, last, args...) {
-		c.overflow()
-	}
+	c.oweShared(t, last, args...)
 }
 
 // sendText is send for an admin reply, which must not change any more.
@@ -286,6 +282,17 @@ func (c *conn) owe(t wire.Type, args ...[]byte) {
 	}
 	c.touch()
 	if !c.out.packet(t, args...) {
+		c.overflow()
+	}
+}
+
+// oweShared is owe for a last argument that never changes.
+func (c *conn) oweShared(t wire.Type, last []byte, args ...[]byte) {
+	if c.s.cfg.Trace != nil {
+		c.traceBytes(appendPacket(nil, t, last, args))
+	}
+	c.touch()
+	if !c.out.shared(t, last, args...) {
 		c.overflow()
 	}
 }

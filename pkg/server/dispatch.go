@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"gm/pkg/queue"
 	"gm/pkg/wire"
@@ -120,6 +121,10 @@ func (k *sink) Wake(p *queue.Peer) {
 // Requeued logs that a job has lost its worker.
 func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	s := (*Server)(k)
+	s.results.forgetParts(j)
+	if s.commit != nil && j.Journaled() {
+		s.commit.update(j)
+	}
 	if !s.debug {
 		return
 	}
@@ -142,6 +147,12 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 			p.Owner.(*conn).send(wire.WorkFail, handle)
 		}
 	}
+	if state, ok := outcomes[why]; ok {
+		if s.mayDie(j, why) {
+			state = wire.OutcomeDead
+		}
+		s.results.ended(time.Now().UnixMilli(), j, state, []byte(j.Note()))
+	}
 	if s.commit != nil && j.Journaled() {
 		s.commit.done(j)
 	}
@@ -153,6 +164,19 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 		s.note(level, "ended", append(jobAttrs(j),
 			slog.String("why", why.String()), slog.Int("attempts", j.Attempts()))...)
 	}
+}
+
+// mayDie reports whether a job that ends so goes to the dead list.
+func (s *Server) mayDie(j *queue.Job, why queue.Reason) bool {
+	return *s.cfg.DeadMax > 0 && j.Background() && (why == queue.Failed || why == queue.Exhausted)
+}
+
+// outcomes are the ends of a job that are not its worker's success.
+var outcomes = map[queue.Reason]string{
+	queue.Failed:    wire.OutcomeFailed,
+	queue.Exhausted: wire.OutcomeFailed,
+	queue.Cancelled: wire.OutcomeCancelled,
+	queue.Purged:    wire.OutcomeCancelled,
 }
 
 func jobAttrs(j *queue.Job) []slog.Attr {

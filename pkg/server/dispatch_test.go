@@ -101,8 +101,11 @@ func TestAllocations(t *testing.T) {
 		{"data", []*wire.Packet{packet(t, wire.WorkData, h, "part")}, 0},
 		{"status report", []*wire.Packet{packet(t, wire.WorkStatus, h, "1", "2")}, 0},
 		{"coalescing", []*wire.Packet{packet(t, wire.SubmitJobBG, "f", "u", "x")}, 0},
-		{"submission and grab: the job and its bytes",
-			[]*wire.Packet{packet(t, wire.SubmitJobBG, "f", "", "x"), packet(t, wire.GrabJobAll)}, 2},
+		{
+			"submission and grab: the job and its bytes",
+			[]*wire.Packet{packet(t, wire.SubmitJobBG, "f", "", "x"), packet(t, wire.GrabJobAll)},
+			2,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -74,6 +74,7 @@ func (s *Server) close() error {
 	jobs := s.q.Len()
 	conns := s.connsInOrder()
 	close(s.ended)
+	s.cancel()
 	s.endTurn(nil)
 
 	if s.commit != nil {
@@ -84,6 +85,7 @@ func (s *Server) close() error {
 		s.wg.Go(c.hangUp)
 	}
 	s.wg.Wait()
+	s.loads.Wait()
 	s.timer.Stop()
 	err := s.cfg.Store.Close()
 	if jobs > 0 && s.commit == nil {

@@ -1,63 +1,68 @@
 package server
 
 import (
-	"gm/pkg/queue"
 	"gm/pkg/wire"
 )
 
-// A connection whose submissions wait for the store is read on, until this
-// much waits. Then it is read no further until all of it is answered.
+// A connection whose requests wait for the store is read on, until this much
+// waits. Then it is read no further until all of it is answered.
 const (
-	maxParked      = 4096    // submissions
+	maxParked      = 4096    // requests
 	maxParkedBytes = 1 << 20 // of replies behind them
 	keepParked     = 256     // what the list keeps room for when it is empty
 )
 
-// parkedReplies are a connection's submissions that wait for their batch, with
-// what it is owed behind each of them, so that replies keep the order of the
-// requests. Server.mu guards them.
+// parkedReplies are a connection's requests that wait for the store, with what
+// it is owed behind each of them, so that replies keep the order of the
+// requests. They may be answered in any order; an answer is sent when those
+// before it are. Server.mu guards them.
 type parkedReplies struct {
-	list     []parked
-	answered int           // how many of list have been answered
-	size     int           // of all bytes in list
-	settled  chan struct{} // closed when all is answered; nil if nobody waits for that
+	list    []parked
+	sent    int           // how many of list have been sent
+	base    uint64        // the number of list[0]
+	size    int           // of all bytes in list
+	settled chan struct{} // closed when all is sent; nil if nobody waits for that
 }
 
-// parked is one submission. One that joins a job which is already on its way
-// to the store is answered with the batch after the job's, for the order's
-// sake; batch says which one decides.
+// parked is one request.
 type parked struct {
-	job   *queue.Job
-	batch uint32
-	bytes []byte // what stands behind its answer
+	answered bool
+	answer   []byte // kept while others come before it
+	behind   []byte // what stands behind the answer
 }
 
-// waiting reports whether a submission waits.
-func (p *parkedReplies) waiting() bool { return p.answered < len(p.list) }
+// waiting reports whether a request waits.
+func (p *parkedReplies) waiting() bool { return p.sent < len(p.list) }
 
 // crowded reports whether so much waits that reading on has to wait too.
 func (p *parkedReplies) crowded() bool {
 	return p.waiting() && (len(p.list) >= maxParked || p.size >= maxParkedBytes)
 }
 
-func (p *parkedReplies) add(j *queue.Job, batch uint32) {
-	p.list = append(p.list, parked{job: j, batch: batch})
+// add parks a request and returns the number to answer it with.
+func (p *parkedReplies) add() uint64 {
+	p.list = append(p.list, parked{})
+	return p.base + uint64(len(p.list)-1)
 }
 
-// last returns the submission behind which a reply has to stand.
+// at returns the request with a number.
+func (p *parkedReplies) at(n uint64) *parked { return &p.list[n-p.base] }
+
+// isFirst reports whether the request with a number is the next to be sent.
+func (p *parkedReplies) isFirst(n uint64) bool { return n == p.base+uint64(p.sent) }
+
+// last returns the request behind which a reply has to stand.
 func (p *parkedReplies) last() *parked { return &p.list[len(p.list)-1] }
 
-// first returns the submission to answer next.
-func (p *parkedReplies) first() *parked { return &p.list[p.answered] }
-
-// take takes the submission to answer next.
+// take removes the request to send next.
 func (p *parkedReplies) take() parked {
-	one := p.list[p.answered]
-	p.list[p.answered] = parked{}
-	p.answered++
-	p.size -= len(one.bytes)
+	one := p.list[p.sent]
+	p.list[p.sent] = parked{}
+	p.sent++
+	p.size -= len(one.answer) + len(one.behind)
 	if !p.waiting() {
-		p.answered = 0
+		p.base += uint64(p.sent)
+		p.sent = 0
 		if p.list = p.list[:0]; cap(p.list) > keepParked {
 			p.list = nil
 		}
@@ -73,18 +78,18 @@ func (p *parkedReplies) wake() {
 	}
 }
 
-// park puts a packet behind the last submission that waits. The lock is held.
+// park puts a packet behind the last request that waits. The lock is held.
 func (c *conn) park(t wire.Type, args [][]byte) {
 	p := c.parked.last()
-	before := len(p.bytes)
-	p.bytes = wire.Append(p.bytes, wire.Response, t, args...)
-	c.parkedGrew(len(p.bytes) - before)
+	before := len(p.behind)
+	p.behind = wire.Append(p.behind, wire.Response, t, args...)
+	c.parkedGrew(len(p.behind) - before)
 }
 
 // parkBytes is park for bytes that are put together already.
 func (c *conn) parkBytes(b []byte) {
 	p := c.parked.last()
-	p.bytes = append(p.bytes, b...)
+	p.behind = append(p.behind, b...)
 	c.parkedGrew(len(b))
 }
 
@@ -97,26 +102,62 @@ func (c *conn) parkedGrew(n int) {
 	}
 }
 
-// answerParked answers the submission that waits longest and lets out what
-// stands behind it. The lock is held.
-func (c *conn) answerParked(err error) {
-	p := c.parked.take()
-	var buf [wire.MaxHandle]byte
-	if err == nil {
-		c.owe(wire.JobCreated, p.job.AppendHandle(buf[:0]))
-	} else {
-		c.owe(wire.Error, []byte(wire.CodeQueueError), []byte(err.Error()))
+// answer answers the parked request n with a packet, and lets out what stands
+// behind it and needs to wait no longer. The lock is held.
+func (c *conn) answer(n uint64, t wire.Type, args ...[]byte) {
+	if !c.parked.isFirst(n) {
+		p := c.parked.at(n)
+		p.answer, p.answered = wire.Append(nil, wire.Response, t, args...), true
+		c.parkedGrew(len(p.answer))
+		return
 	}
-	if len(p.bytes) > 0 {
-		c.oweBytes(p.bytes)
+	c.owe(t, args...)
+	c.letOut()
+}
+
+// answerShared is answer for a last argument that never changes.
+func (c *conn) answerShared(n uint64, t wire.Type, last []byte, args ...[]byte) {
+	if !c.parked.isFirst(n) {
+		c.answer(n, t, append(args[:len(args):len(args)], last)...)
+		return
 	}
-	if !c.parked.waiting() {
-		c.parked.wake() // not before the last answer is in the outbox
+	c.oweShared(t, last, args...)
+	c.letOut()
+}
+
+// answerText is answer for an admin reply.
+func (c *conn) answerText(n uint64, b []byte) {
+	if !c.parked.isFirst(n) {
+		p := c.parked.at(n)
+		p.answer, p.answered = b, true
+		c.parkedGrew(len(b))
+		return
+	}
+	c.oweBytes(b)
+	c.letOut()
+}
+
+// letOut sends what stands behind the first parked request, whose answer is
+// owed already, and those after it that are answered.
+func (c *conn) letOut() {
+	for {
+		if b := c.parked.take().behind; len(b) > 0 {
+			c.oweBytes(b)
+		}
+		if !c.parked.waiting() {
+			c.parked.wake() // not before the last answer is in the outbox
+			return
+		}
+		next := &c.parked.list[c.parked.sent]
+		if !next.answered {
+			return
+		}
+		c.oweBytes(next.answer)
 	}
 }
 
-// awaitParked waits until the batches that the connection's submissions are in
-// have been committed or refused, or the connection is dropped.
+// awaitParked waits until the connection's parked requests are answered, or it
+// is dropped.
 func (c *conn) awaitParked() {
 	c.s.mu.Lock()
 	if !c.parked.waiting() || c.doomed.Load() {
@@ -128,5 +169,5 @@ func (c *conn) awaitParked() {
 	}
 	settled := c.parked.settled
 	c.s.mu.Unlock()
-	<-settled // the committer answers everything, also when it ends
+	<-settled // the store's users answer everything, also when they end
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -27,25 +28,38 @@ type Server struct {
 	debug   bool
 	started time.Time
 	limits  wire.Limits
-	commit  *committer // nil if there is nothing to commit to
+	commit  *committer      // nil if there is nothing to commit to
+	reader  store.Reader    // the store, if it gives payloads back
+	ctx     context.Context // of reading the store; done when the server is closed
+	cancel  context.CancelFunc
 
-	mu       sync.Mutex // guards the queue and what follows
-	q        *queue.Queue
-	conns    map[*conn]struct{}
-	ls       map[net.Listener]struct{}
-	timer    *time.Timer
-	armed    int64   // when timer fires, Unix milliseconds; 0 if it does not
-	dirty    []*conn // outboxes to flush after the turn
-	notes    []note  // log lines to write after the turn
-	draining bool
-	closed   bool
-	serial   uint64              // of the last connection
-	shutdown func(graceful bool) // see OnShutdown
+	// firstSeq is below the numbers of all jobs that were accepted since the
+	// start, and not below those of the store's.
+	firstSeq    uint64
+	restored    chan struct{} // closed when the store's jobs are all there
+	restoredErr error         // why they are not; set before restored is closed
+
+	mu        sync.Mutex // guards the queue and what follows
+	q         *queue.Queue
+	results   *results
+	conns     map[*conn]struct{}
+	ls        map[net.Listener]struct{}
+	timer     *time.Timer
+	armed     int64   // when timer fires, Unix milliseconds; 0 if it does not
+	dirty     []*conn // outboxes to flush after the turn
+	notes     []note  // log lines to write after the turn
+	draining  bool
+	loading   bool // the store's jobs are being taken in
+	aheadRuns bool // a goroutine reads payloads ahead
+	closed    bool
+	serial    uint64              // of the last connection
+	shutdown  func(graceful bool) // see OnShutdown
 
 	closeOnce func() error
 	ended     chan struct{} // closed by Close
 	drained   chan struct{} // closed when a drain has nothing left to wait for
 	wg        sync.WaitGroup
+	loads     sync.WaitGroup // goroutines that read the store; begun under mu, and not once closed
 }
 
 // note is a log line that waits for the end of the turn.
@@ -55,9 +69,8 @@ type note struct {
 	attrs []slog.Attr
 }
 
-// New returns a server. If the configuration has a store, the jobs that it
-// keeps are in the queue when New returns; the server owns the store from
-// then on. If New fails the store is still its caller's.
+// New returns a server, which owns the store from then on. The jobs that the
+// store keeps are taken in while the server is at work already; see Restored. If New fails the store is still its caller's.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
@@ -70,45 +83,49 @@ func New(cfg Config) (*Server, error) {
 		ls:      make(map[net.Listener]struct{}),
 		ended:   make(chan struct{}),
 		drained: make(chan struct{}),
+
+		restored: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.reader, _ = cfg.Store.(store.Reader)
+	s.firstSeq = store.FirstSeq(s.started)
+	if n, ok := cfg.Store.(store.Numbered); ok {
+		last, err := n.LastSeq(s.ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", cfg.StoreName, err)
+		}
+		s.firstSeq = max(s.firstSeq, last)
 	}
 	s.q = queue.New(queue.Config{
 		Host:       cfg.Host,
-		FirstSeq:   store.FirstSeq(s.started),
+		FirstSeq:   s.firstSeq,
 		JobRetries: *cfg.JobRetries,
 		RoundRobin: cfg.RoundRobin,
 		Wakeups:    *cfg.Wakeups,
 		WakeAfter:  DefaultWakeAfter.Milliseconds(),
+		Rand:       rand.Uint64,
+		DeadMax:    *cfg.DeadMax,
+		DeadAge:    cfg.DeadAge.Milliseconds(),
+		Memory:     cfg.Memory,
+		Spill:      s.reader != nil,
 	}, (*sink)(s))
+	s.results = newResults(s)
 	s.closeOnce = sync.OnceValue(s.close)
 	s.timer = time.AfterFunc(time.Hour, s.tick)
 	s.timer.Stop()
-	if _, memory := cfg.Store.(store.Memory); !memory {
-		if err := s.restore(); err != nil {
-			return nil, err
-		}
-		s.commit = newCommitter(s, cfg.Store)
-		s.wg.Go(s.commit.run)
+	for function, p := range cfg.Policies {
+		s.q.SetPolicy([]byte(function), &p)
 	}
+	if _, memory := cfg.Store.(store.Memory); memory {
+		close(s.restored)
+		return s, nil
+	}
+	s.loading = true
+	s.q.SetLoading(s.started.UnixMilli(), true)
+	s.commit = newCommitter(s, cfg.Store)
+	s.wg.Go(s.commit.run)
+	s.loads.Go(s.load)
 	return s, nil
-}
-
-func (s *Server) restore() error {
-	now := time.Now().UnixMilli()
-	n := 0
-	err := s.cfg.Store.Replay(context.Background(), func(r *store.Record) error {
-		j, err := s.q.Restore(now, r)
-		if err == nil {
-			j.SetJournaled(true)
-			n++
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("replay %s: %w", s.cfg.StoreName, err)
-	}
-	s.log.Info("restored", "store", s.cfg.StoreName, "jobs", n)
-	s.arm()
-	return nil
 }
 
 // OnShutdown sets what the admin command shutdown calls, in a goroutine of its
@@ -255,6 +272,7 @@ func (s *Server) endTurn(spare []*conn) []*conn {
 	if s.draining {
 		s.checkDrained()
 	}
+	s.wantAhead()
 	dirty, notes := s.dirty, s.notes
 	s.dirty, s.notes = spare[:0], nil
 	for _, c := range dirty {
@@ -286,6 +304,9 @@ func (s *Server) note(level slog.Level, msg string, attrs ...slog.Attr) {
 // arm sets the timer to the queue's next deadline.
 func (s *Server) arm() {
 	at, ok := s.q.Next()
+	if expires, some := s.results.next(); some && (!ok || expires < at) {
+		at, ok = expires, true
+	}
 	switch {
 	case !ok || s.closed:
 		if s.armed != 0 {
@@ -305,7 +326,9 @@ func (s *Server) tick() {
 	s.mu.Lock()
 	s.armed = 0
 	if !s.closed {
-		s.q.Tick(time.Now().UnixMilli())
+		now := time.Now().UnixMilli()
+		s.q.Tick(now)
+		s.results.expire(now)
 	}
 	s.endTurn(nil)
 }

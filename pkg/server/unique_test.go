@@ -29,9 +29,12 @@ func TestUnique(t *testing.T) {
 		{"- without a payload", sub{wire.SubmitJobBG, "f", "-", ""}, sub{wire.SubmitJobBG, "f", "-", ""}, false},
 		{"- and that payload as unique", sub{wire.SubmitJobBG, "f", "-", "x"}, sub{wire.SubmitJobBG, "f", "x", "x"}, false},
 		{"# is the client's", sub{wire.SubmitJobBG, "f", "#", "x"}, sub{wire.SubmitJobBG, "f", "#", "y"}, true},
-		{"255 bytes, the last differs",
+		{
+			"255 bytes, the last differs",
 			sub{wire.SubmitJobBG, "f", strings.Repeat("u", 254) + "a", "x"},
-			sub{wire.SubmitJobBG, "f", strings.Repeat("u", 254) + "b", "x"}, false},
+			sub{wire.SubmitJobBG, "f", strings.Repeat("u", 254) + "b", "x"},
+			false,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

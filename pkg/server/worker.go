@@ -60,18 +60,33 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 	if c.s.debug {
 		c.s.note(slog.LevelDebug, "assigned", append(jobAttrs(j), slog.String("worker", c.addr))...)
 	}
+	if j.Spilled() {
+		c.assignSpilled(j, p.Type)
+		return nil
+	}
+	c.function = append(c.function[:0], j.Function().Name()...)
 	var buf [wire.MaxHandle]byte
 	handle := j.AppendHandle(buf[:0])
-	c.function = append(c.function[:0], j.Function().Name()...)
-	switch {
-	case p.Type == wire.GrabJob:
+	switch assignedBy(p.Type, j) {
+	case wire.JobAssign:
 		c.sendShared(wire.JobAssign, j.Payload(), handle, c.function)
-	case p.Type == wire.GrabJobAll && len(j.Reducer()) > 0:
+	case wire.JobAssignAll:
 		c.sendShared(wire.JobAssignAll, j.Payload(), handle, c.function, j.Unique(), j.Reducer())
 	default:
 		c.sendShared(wire.JobAssignUniq, j.Payload(), handle, c.function, j.Unique())
 	}
 	return nil
+}
+
+// assignedBy returns the packet that answers a grab with j.
+func assignedBy(grab wire.Type, j *queue.Job) wire.Type {
+	switch {
+	case grab == wire.GrabJob:
+		return wire.JobAssign
+	case grab == wire.GrabJobAll && len(j.Reducer()) > 0:
+		return wire.JobAssignAll
+	}
+	return wire.JobAssignUniq
 }
 
 // held returns the job that the packet is about, if the worker has it. If not,
@@ -87,6 +102,11 @@ func (c *conn) held(p *wire.Packet) *queue.Job {
 // workPart passes data and warnings on.
 func (c *conn) workPart(_ int64, p *wire.Packet) error {
 	if j := c.held(p); j != nil {
+		if p.Type == wire.WorkData {
+			c.s.results.part(j, p.Args[1])
+		} else if j.Background() {
+			c.s.q.Note(j, p.Args[1]) // often the reason of the failure that comes
+		}
 		c.forward(j, p)
 	}
 	return nil
@@ -111,38 +131,45 @@ func (c *conn) workComplete(now int64, p *wire.Packet) error {
 	}
 	if j := c.held(p); j != nil {
 		c.forward(j, p)
+		c.s.results.ended(now, j, wire.OutcomeCompleted, p.Args[1])
 		c.s.q.Complete(now, j)
 	}
 	return nil
 }
 
+// workFail ends the job, unless it is to be tried again.
 func (c *conn) workFail(now int64, p *wire.Packet) error {
 	if c.afterException(p) {
 		return nil
 	}
 	if j := c.held(p); j != nil {
-		c.forward(j, p)
+		if c.s.q.Final(j) {
+			c.forward(j, p)
+		}
 		c.s.q.Fail(now, j)
 	}
 	return nil
 }
 
-// workException ends the job: clients that asked for exceptions get it, the
-// others a WORK_FAIL.
+// workException ends the job, unless it is to be tried again: clients that
+// asked for exceptions get it, the others a WORK_FAIL.
 func (c *conn) workException(now int64, p *wire.Packet) error {
 	j := c.held(p)
 	if j == nil {
 		return nil
 	}
-	for w := range j.Waiters {
-		client := w.Owner.(*conn)
-		if client.exceptions {
-			client.send(p.Type, p.Args[0], p.Args[1])
-		} else {
-			client.send(wire.WorkFail, p.Args[0])
+	if c.s.q.Final(j) {
+		for w := range j.Waiters {
+			client := w.Owner.(*conn)
+			if client.exceptions {
+				client.send(p.Type, p.Args[0], p.Args[1])
+			} else {
+				client.send(wire.WorkFail, p.Args[0])
+			}
 		}
 	}
 	c.raised = append(c.raised[:0], p.Args[0]...)
+	c.s.q.Note(j, p.Args[1])
 	c.s.q.Fail(now, j)
 	return nil
 }

@@ -55,8 +55,11 @@ func TestGrabOrder(t *testing.T) {
 		functions  []string
 		want       string
 	}{
-		{"priority across functions, then the worker's order", false, []string{"a", "b"},
-			"aH bH1 bH2 aN1 aN2 bN aL bL"},
+		{
+			"priority across functions, then the worker's order", false,
+			[]string{"a", "b"},
+			"aH bH1 bH2 aN1 aN2 bN aL bL",
+		},
 		{"the other order", false, []string{"b", "a"}, "bH1 bH2 aH bN aN1 aN2 bL aL"},
 		{"in turn", true, []string{"a", "b"}, "aH bH1 bH2 aN1 bN aN2 bL aL"},
 	}

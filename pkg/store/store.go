@@ -133,6 +133,12 @@ type Reader interface {
 	ReplayHeads(ctx context.Context, f func(r *Record, size int) error) error
 }
 
+// Numbered is a store that knows the highest number it has. A server goes on
+// from there, should the clock have been set back.
+type Numbered interface {
+	LastSeq(ctx context.Context) (uint64, error)
+}
+
 // Locker is a store that several servers can reach, of which one at a time
 // may hold it.
 type Locker interface {

@@ -21,6 +21,7 @@ const (
 	StateWaiting JobState = "waiting" // for a worker
 	StateDelayed JobState = "delayed" // until its time
 	StateRunning JobState = "running" // a worker holds it
+	StateDead    JobState = "dead"    // it has failed for good; retry brings it back
 )
 
 // Job describes one job. Times are in milliseconds. Fields are only ever
@@ -43,6 +44,10 @@ type Job struct {
 	WorkerID    string   `json:"worker_id,omitempty"`
 	Numerator   int64    `json:"numerator"`
 	Denominator int64    `json:"denominator"`
+	Error       string   `json:"error,omitempty"`   // what went wrong last
+	Reason      string   `json:"reason,omitempty"`  // why it is dead: failed or exhausted
+	DiedMS      int64    `json:"died_ms,omitempty"` // Unix time
+	Spilled     bool     `json:"spilled,omitempty"` // its payload is in the store, not in memory
 }
 
 // FunctionStats describes one function. Counters run since the server's start.
@@ -62,7 +67,9 @@ type FunctionStats struct {
 	Coalesced uint64 `json:"coalesced"`
 	Completed uint64 `json:"completed"`
 	Failed    uint64 `json:"failed"`
-	Retried   uint64 `json:"retried"` // back in the queue for a lost worker or a timeout
+	Retried   uint64 `json:"retried"` // back in the queue for a lost worker, a timeout or a retry
+	Dead      int    `json:"dead"`
+	Policy    string `json:"policy,omitempty"` // for jobs that fail, as the command policy takes it
 }
 
 // Waiting returns the jobs that wait for a worker.
@@ -75,7 +82,12 @@ type ServerStats struct {
 	UptimeMS    int64  `json:"uptime_ms"`
 	Connections int    `json:"connections"`
 	Jobs        int    `json:"jobs"`
-	Store       string `json:"store"` // "memory" or the store's kind
+	HeldBytes   int64  `json:"held_bytes"`            // payloads in memory
+	MemoryBytes int64  `json:"memory_bytes"`          // the bound for them, 0 is none
+	Spilled     int    `json:"spilled"`               // jobs whose payload is in the store only
+	Loading     bool   `json:"loading"`               // the store's jobs are still being read
+	StoreError  string `json:"store_error,omitempty"` // why it fails now
+	Store       string `json:"store"`                 // "memory" or the store's kind
 	Draining    bool   `json:"draining"`
 }
 
@@ -92,3 +104,38 @@ type Session struct {
 	OwedBytes  int      `json:"owed_bytes"`     // not yet written to it
 	Exceptions bool     `json:"exceptions"`
 }
+
+// Admin commands about jobs that have ended or failed.
+const (
+	CmdRetryJob  = "retry job"       // HANDLE: a dead job waits again
+	CmdRetryAll  = "retry function"  // FUNCTION: all its dead jobs; OK N
+	CmdPurgeDead = "purge dead"      // FUNCTION: forget its dead jobs; OK N
+	CmdPolicy    = "policy function" // FUNCTION [RETRIES[,MIN..MAX]|-]: what becomes of its jobs that fail; without a value, OK and the policy
+
+	CmdWait   = "wait"   // HANDLE...: an Outcome for each job, as they end
+	CmdResult = "result" // HANDLE: an Outcome and a line end, Size bytes, then a line "."
+)
+
+// Outcome is how a job has ended.
+type Outcome struct {
+	Handle   string `json:"handle"`
+	Function string `json:"function,omitempty"`
+	// State is completed, failed, exception, cancelled, dead, or unknown: the
+	// server does not have the job, or does not remember its end.
+	State    string `json:"state"`
+	Error    string `json:"error,omitempty"`    // what its worker said of the failure
+	Attempts int    `json:"attempts,omitempty"` // in vain
+	EndedMS  int64  `json:"ended_ms,omitempty"` // Unix time
+	Size     int    `json:"size"`               // of the result, or the exception's text, that is kept
+	Kept     bool   `json:"kept"`               // the result command has it
+}
+
+// The states of an Outcome.
+const (
+	OutcomeCompleted = "completed"
+	OutcomeFailed    = "failed"
+	OutcomeException = "exception"
+	OutcomeCancelled = "cancelled"
+	OutcomeDead      = "dead"
+	OutcomeUnknown   = "unknown"
+)

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"gm/pkg/queue"
+)
+
+// Waits of a policy that names none.
+const (
+	defaultMinWait = time.Second
+	defaultMaxWait = 5 * time.Minute
+)
+
+// ParsePolicy parses what is to become of jobs that fail: RETRIES,
+// RETRIES,WAIT or RETRIES,MIN..MAX, as in 3,1s..5m. RETRIES is -1 for no end.
+// The wait doubles from MIN to MAX; without one it is 1s..5m.
+func ParsePolicy(s string) (queue.Policy, error) {
+	bad := func(what string) (queue.Policy, error) {
+		return queue.Policy{}, fmt.Errorf("policy %q: %s; it is RETRIES or RETRIES,MIN..MAX, as in 3,1s..5m", s, what)
+	}
+	count, waits, hasWaits := strings.Cut(s, ",")
+	retries, err := strconv.Atoi(strings.TrimSpace(count))
+	if err != nil || retries < -1 {
+		return bad("no number of retries")
+	}
+	least, most := defaultMinWait, defaultMaxWait
+	if hasWaits {
+		from, to, isRange := strings.Cut(strings.TrimSpace(waits), "..")
+		if !isRange {
+			to = from
+		}
+		var err1, err2 error
+		least, err1 = time.ParseDuration(from)
+		most, err2 = time.ParseDuration(to)
+		if err1 != nil || err2 != nil || least < 0 || most < least {
+			return bad("no range of waits")
+		}
+	}
+	return queue.Policy{Retries: retries, Min: least.Milliseconds(), Max: most.Milliseconds()}, nil
+}
+
+// policyKey begins the keys of policies in a store; the function's name in
+// hexadecimal follows.
+const policyKey = "policy/"
+
+// adminPolicy answers a function's policy, or sets it.
+func (c *conn) adminPolicy(_ int64, args [][]byte) []byte {
+	q := c.s.q
+	if len(args) == 1 {
+		for f := range q.Functions {
+			if f.Name() == string(args[0]) {
+				if p := f.Policy(); p != nil {
+					return fmt.Appendf(nil, "OK %s\r\n", p)
+				}
+				return []byte("OK -\r\n")
+			}
+		}
+		return okOrErr(queue.ErrNoFunction)
+	}
+	if err := checkFunction(args[0]); err != nil {
+		return okOrErr(err)
+	}
+	var policy *queue.Policy
+	if value := string(args[1]); value != "-" {
+		p, err := ParsePolicy(value)
+		if err != nil {
+			return okOrErr(err)
+		}
+		policy = &p
+	}
+	q.SetPolicy(args[0], policy)
+	if c.s.commit != nil {
+		text := "-"
+		if policy != nil {
+			text = policy.String()
+		}
+		c.s.commit.put(fmt.Sprintf("%s%x", policyKey, args[0]), []byte(text))
+	}
+	return okOrErr(nil)
+}
+
+// restorePolicy sets a policy that the store has kept. The lock is held.
+func (s *Server) restorePolicy(key string, value []byte) error {
+	var function []byte
+	if _, err := fmt.Sscanf(strings.TrimPrefix(key, policyKey), "%x", &function); err != nil {
+		return fmt.Errorf("policy key %q: %w", key, err)
+	}
+	if string(value) == "-" {
+		s.q.SetPolicy(function, nil)
+		return nil
+	}
+	p, err := ParsePolicy(string(value))
+	if err != nil {
+		return err
+	}
+	s.q.SetPolicy(function, &p)
+	s.note(slog.LevelInfo, "policy", slog.String("function", string(function)), slog.String("policy", p.String()))
+	return nil
+}
