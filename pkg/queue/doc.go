@@ -9,7 +9,10 @@
 //     [Queue.Next] says that a time has come;
 //   - [Job] is one job, [Function] a name that jobs ask for;
 //   - [Peer] is one connection, as worker and as client;
-//   - [Sink] is told what the queue's calls owe to others: NOOPs, ends;
+//   - [Sink] is told what the queue's calls owe to others: NOOPs, ends; as an
+//     [Undertaker] also what comes into and leaves the dead list;
+//   - [Policy] says how often a job that fails is tried, [Dead] is one that was
+//     tried often enough;
 //   - [Submission] is what goes in, [Snapshot] what all faces show.
 //
 // # The life of a job
@@ -27,12 +30,14 @@
 //	             Grab │  │ └─ Cancel, Purge, last client left ───┤
 //	                  │  │                                       │
 //	                  │  │ to the head: worker gone, time over,  │
-//	                  ▼  │ Retry                                 │
+//	                  ▼  │ Retry; DELAYED: Fail with a policy    │
 //	                 RUNNING ─ Complete, Fail, lost too often ───┴► ENDED
+//	                                        │
+//	                            Revive ◄─ DEAD ─► forgotten
 //
-// A job that ends is told to [Sink.Ended] exactly once; only one that Abort
-// takes away is not. A running job whose last client leaves, or that is
-// cancelled, runs on, and ends instead of going back.
+// A job that ends is told to [Sink.Ended] exactly once, and after a Revive once
+// again; only one that Abort takes away is not. A running job whose last client
+// leaves, or that is cancelled, runs on, and ends instead of going back.
 //
 // # The rules
 //
@@ -61,7 +66,33 @@
 //
 //   - its jobs go back at once, one attempt counted for each; so they do when
 //     the time limit of the ability passes, and by Retry;
-//   - a job that was lost more than Config.JobRetries times ends Exhausted.
+//   - a job that is lost and has more than Config.JobRetries attempts ends
+//     Exhausted.
+//
+// Failure:
+//
+//   - a job that its worker says failed ends, or is tried again as often as the
+//     function's Policy allows; failures and losses are counted together;
+//   - it is delayed first, and then goes to the tail of its queue: at the head, a
+//     job that always fails would keep its function from the others;
+//   - who waits for it goes on waiting;
+//   - a background job that ends Failed or Exhausted, and was not cancelled, goes
+//     to the dead list, which Config.DeadMax and DeadAge bound. Revive makes it a
+//     job again, with its number and handle and without its attempts.
+//
+// Memory:
+//
+//   - Config.Memory bounds what jobs hold that do not run. A fresh job over it is
+//     refused, unless the journal can keep the payload instead (Config.Spill);
+//     memory.go has the marks at which it does;
+//   - a spilled job is grabbed as any other, and has to be Loaded before its
+//     worker can have it. Wanted says which to read ahead.
+//
+// Loading:
+//
+//   - while a journal is read (SetLoading), background jobs that come in wait
+//     behind all that it brings; foreground ones are served at once;
+//   - nothing coalesces across it: a restored job whose unique is taken runs too.
 //
 // Abilities:
 //
@@ -92,10 +123,14 @@
 // its payload, unique and reducer. A background job that waits takes 80 bytes
 // and 9 in the index beside that block, and some 38 more if it has a unique;
 // one with clients, a time or a lost worker takes 72 more, and each client 48.
+// A spilled job has 8 bytes in place of its payload, 48 if its unique is "-".
+// The text of a job's last trouble comes with some 50 more.
 //
 // These take one step, whatever the number of functions, workers and jobs:
-// Submit, Release, Abort, Grab, Held, Complete, Fail, Retry, SetStatus, Lookup,
-// Cancel, CanDo, CantDo, PreSleep. To that add
+// Submit, Release, Abort, Grab, Held, Complete, Fail, Bury, Note, Retry,
+// SetStatus, Lookup, Cancel, CanDo, CantDo, PreSleep, Loaded, Totals, Revive,
+// Forget, LookupDead, ReleaseDead, and Restore, RestoreHead and RestoreDead in
+// their order. To that add
 //
 //   - a step for each different ability list that has the function, when it
 //     gets its first or loses its last ready job of a priority, and when it
@@ -103,9 +138,13 @@
 //   - a step for each of its functions when a worker asks or sleeps for the
 //     first time after its abilities changed;
 //   - the logarithm of the delayed and time-limited jobs for those;
-//   - the hash of the unique, or of the payload if the unique is "-".
+//   - the hash of the unique, or of the payload if the unique is "-";
+//   - a copy of the unique and reducer when a payload is dropped, and of the
+//     payload when a Loaded or revived job has those; a digest of the payload when
+//     it is dropped and the unique is "-".
 //
 // Remove takes a step for each job, wait and ability of the peer, Tick for each
 // thing that is due, Purge for each job that it ends, ByUnique for each
-// function, Jobs, Functions and Snapshot for what they show.
+// function, Jobs, Dead, Functions and Snapshot for what they show; Wanted and
+// SetLoading say it themselves.
 package queue

@@ -60,7 +60,7 @@ const (
 	Completed  Reason = iota // its worker is done
 	Failed                   // its worker says so; it may be tried again
 	Cancelled                // by an administrator
-	Exhausted                // it was lost more often than JobRetries allows
+	Exhausted                // it was lost and JobRetries allows no more attempts
 	Abandoned                // no client is left that wants it
 	Purged                   // with all that waited for its function
 	WorkerLost               // its worker went away

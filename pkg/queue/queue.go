@@ -44,8 +44,9 @@ type Config struct {
 	// do not repeat after a restart starts above the last run's numbers;
 	// Restore raises it above each number that it sees.
 	FirstSeq uint64
-	// JobRetries is how often a job may be lost by a worker (gone, timed
-	// out, given back) and wait again: 0 never, -1 without end.
+	// JobRetries is how often a job may have been tried in vain and, when a
+	// worker loses it (gone, timed out, given back), waits again: 0 never, -1
+	// without end.
 	JobRetries int
 	// RoundRobin serves a worker's functions of one priority in turn, and
 	// not in the order in which the worker added them.
@@ -80,7 +81,8 @@ type Sink interface {
 	// Wake asks for a NOOP to p.
 	Wake(p *Peer)
 	// Requeued tells that j was taken from p and waits again. why is
-	// WorkerLost, TimedOut, GivenBack or Failed.
+	// WorkerLost, TimedOut, GivenBack or Failed. After a Failed it is, as a
+	// rule, Delayed. The journal's Attempts and RunAt are out of date now.
 	Requeued(j *Job, p *Peer, why Reason)
 	// Ended tells that j leaves the queue. It is called once for each job,
 	// but for those that Abort takes away, and before anything is

@@ -208,6 +208,8 @@ func TestRestore(t *testing.T) {
 			restore 7 f unique=u
 			restore 8 f unique=u
 			restore 9 f unique=u
+			restore 10 f unique=u
+			cancel 10 => 10 cancelled; true
 			cancel 8 => 8 cancelled; true
 			D submit f unique=u => joins 7
 			cancel 7 => 7 cancelled D; true

@@ -68,7 +68,7 @@ func TestDead(t *testing.T) {
 			fail 3 => 3 failed; 3 buried
 			fail 1 => 1 failed; 1 buried
 			fail 4 => 4 failed; 4 buried; 3 forgotten
-			dead f => 1 failed, attempts 1, 1000-1000, "failed" "" of 0; 4 failed, attempts 1, 1000-1000, "failed" "" of 0
+			buried f => 1; 4
 			grave 3 => false
 			totals => 0 jobs, 3 dead, 0 spilled, 18 bytes`},
 		{"the old are forgotten", Config{DeadMax: 10, DeadAge: 100}, `
@@ -105,12 +105,12 @@ func TestDead(t *testing.T) {
 			restoredead 7 f 800
 			restoredead 8 f 900
 			restoredead 9 f 700
-			dead f => 9 failed, attempts 0, 0-700, "" "" of 0; 7 failed, attempts 0, 0-800, "" "" of 0; 5 failed, attempts 0, 0-900, "" "" of 0; 8 failed, attempts 0, 0-900, "" "" of 0
-			wanted 1
+			buried f => 9; 7; 5; 8
+			buried => 6; 9; 7; 5; 8
 			forget 7 => 7 forgotten
 			forget 9 => 9 forgotten
 			forget 8 => 8 forgotten
-			dead => 6 failed, attempts 0, 0-700, "" "" of 0; 5 failed, attempts 0, 0-900, "" "" of 0`},
+			buried => 6; 5`},
 	})
 }
 
@@ -151,7 +151,7 @@ func TestRevive(t *testing.T) {
 			D submit f unique=u => joins 5
 			restoredead 7 f 850
 			abort 5 => 7 forgotten
-			dead => 5 failed, attempts 0, 0-900, "" "x" of 1; 6 failed, attempts 0, 0-950, "" "" of 0
+			buried => 5; 6
 			totals => 0 jobs, 2 dead, 0 spilled, 2 bytes
 			D gone
 			revive 5 => 5 again

@@ -265,7 +265,8 @@ func TestSpilledDead(t *testing.T) {
 			restoredead 2 f 900 size=99
 			totals => 0 jobs, 2 dead, 0 spilled, 10 bytes
 			restoredead 3 f 900 payload=1
-			dead f => 1 failed, attempts 0, 0-900, "" "1234567890" of 10; 2 failed, attempts 0, 0-900, "" "" of 99; 3 failed, attempts 0, 0-900, "" "" of 1`},
+			forget 1 => 1 forgotten
+			dead f => 2 failed, attempts 0, 0-900, "" "" of 99; 3 failed, attempts 0, 0-900, "" "" of 1`},
 		{"a job that lost its payload is buried without it", cfg, `
 			restore 1 f size=5
 			W can f

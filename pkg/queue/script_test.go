@@ -27,10 +27,15 @@ import (
 //	policy F [R MIN MAX]     SetPolicy
 //	trouble N                state, attempts, RunAt, Note
 //	dead [F]                 Dead: N reason, attempts, times, error, payload
-//	grave N                  LookupDead
+//	buried [F]               Dead: N
+//	grave N                  whether LookupDead finds it
 //	restoredead N F DIED [...]
-//	revive N [hold], forget N, keepdead N
-//	load N PAYLOAD, wanted MAX, totals, payload N
+//	                         RestoreDead
+//	revive N [hold]          Revive
+//	forget N, keepdead N     Forget, ReleaseDead
+//	load N PAYLOAD           Loaded
+//	wanted MAX, totals       Wanted, Totals
+//	payload N                payload, size, spilled
 //	loading, loaded          SetLoading
 //	pause F, resume F, purge F, create F, drop F, limit F HIGH NORMAL LOW
 //	functions                name high/normal/low delayed running workers sleeping

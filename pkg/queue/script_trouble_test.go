@@ -20,12 +20,16 @@ func (s *script) troubleCall(verb string, args []string) bool {
 	case "totals":
 		t := s.q.Totals()
 		s.say("%d jobs, %d dead, %d spilled, %d bytes", t.Jobs, t.Dead, t.Spilled, t.Bytes)
-	case "dead":
+	case "dead", "buried":
 		function := ""
 		if len(args) > 0 {
 			function = args[0]
 		}
 		s.q.Dead(function, func(d *Dead) bool {
+			if verb == "buried" {
+				s.say("%d", d.Record.Seq)
+				return true
+			}
 			s.say("%d %v, attempts %d, %d-%d, %q %q of %d", d.Record.Seq, d.Reason, d.Record.Attempts, d.Started, d.Died,
 				d.Error, d.Record.Payload, d.Size)
 			return true
