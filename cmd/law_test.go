@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,8 +52,8 @@ var law = []room{
 	{path: "gm/pkg/batch", rooms: []string{gearman}},
 	// a child process per job; knows nothing of Gearman
 	{path: "gm/pkg/runner", other: []string{xsys}},
-	// functions, jobs, workers: no I/O, no goroutines, no clock
-	{path: queue, rooms: []string{store}, not: []string{"context", "io", "net", "os", "sync", "syscall", "time"}},
+	// functions, jobs, workers: no I/O, no goroutines; and no clock, see TestQueueHasNoClock
+	{path: queue, rooms: []string{store}, not: []string{"context", "io", "net", "os", "sync", "syscall"}},
 	// the journal's contract
 	{path: store},
 	// one conformance suite for every engine
@@ -179,6 +181,24 @@ func TestLawFindsBreaches(t *testing.T) {
 		got := strings.Join(breaches(listed{tc.room, []string{tc.imported}}), "; ")
 		if got != tc.want {
 			t.Errorf("%s with %s: %q, want %q", tc.room, tc.imported, got, tc.want)
+		}
+	}
+}
+
+// TestQueueHasNoClock: package time is there to print durations.
+func TestQueueHasNoClock(t *testing.T) {
+	files, err := filepath.Glob("../pkg/queue/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of the queue: %v", err)
+	}
+	clock := regexp.MustCompile(`\btime\.(Now|Since|Until|Sleep|After|AfterFunc|NewTimer|NewTicker|Tick)\b`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use := clock.Find(text); use != nil && !strings.HasSuffix(file, "_test.go") {
+			t.Errorf("%s uses %s: time is passed in", file, use)
 		}
 	}
 }
