@@ -67,3 +67,16 @@ func TestSuite(t *testing.T) {
 		})
 	}
 }
+
+func TestNetwork(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	storetest.RunNetwork(t, func(t *testing.T) storetest.Network {
+		table := newTable()
+		return storetest.Network{
+			Addr:  server.Addr(),
+			Open:  func(t testing.TB, addr string) store.Store { return open(t, server.URL(addr), table) },
+			Kill:  server.Kill,
+			Start: server.Start,
+		}
+	})
+}

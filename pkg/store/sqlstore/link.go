@@ -15,6 +15,8 @@ const (
 	// connectTimeout bounds all that stands between a lost session and the
 	// next: dialling, the end of the lost one, the lock, the undoing.
 	connectTimeout = 3 * time.Second
+	// lockPatience is how long the lock of a lost session is waited for.
+	lockPatience = time.Second
 	// watchInterval is how often a session with the lock is looked after. It
 	// bounds how long a holder does not know that it is one no more.
 	watchInterval = time.Second
@@ -230,7 +232,7 @@ func (l *Link[S]) ready(ctx context.Context) (s S, err error) {
 
 func (l *Link[S]) prepare(ctx context.Context, s S) error {
 	if l.holder != "" {
-		got, err := s.Lock(ctx)
+		got, err := lockAgain(ctx, s)
 		if err != nil {
 			return fmt.Errorf("take the lock again: %w", err)
 		}
@@ -251,6 +253,28 @@ func (l *Link[S]) prepare(ctx context.Context, s S) error {
 		l.undo = nil
 	}
 	return nil
+}
+
+// lockAgain takes the lock that the lost session had. The server may be about
+// to free it: the end of a session frees its locks one after the other.
+func lockAgain(ctx context.Context, s Session) (bool, error) {
+	giveUp := time.NewTimer(lockPatience)
+	defer giveUp.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, err := s.Lock(ctx)
+		if err != nil || got {
+			return got, err
+		}
+		select {
+		case <-tick.C:
+		case <-giveUp.C:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 }
 
 // held returns the error of a lock that another session has.

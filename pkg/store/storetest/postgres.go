@@ -49,24 +49,24 @@ func (p *Postgres) Conninfo() string {
 	return fmt.Sprintf("host=127.0.0.1 port=%d user=gm dbname=postgres", p.port)
 }
 
-// Kill ends the server as a crash of all its processes would.
-func (p *Postgres) Kill() {
-	// The others of the group notice that the first is gone; so that they
-	// finish nothing before, they go first.
-	_ = syscall.Kill(-p.process.cmd.Process.Pid, syscall.SIGKILL)
-	p.process.stop(syscall.SIGKILL)
-}
+// Kill ends the server as a crash would. Its other processes notice soon.
+func (p *Postgres) Kill() { p.process.stop(syscall.SIGKILL) }
 
 // Start starts the server again, on the same port, after Kill.
 func (p *Postgres) Start(t testing.TB) {
 	t.Helper()
 	log := filepath.Join(p.dir, "log")
-	p.process = startProcess(t, p.account, log, filepath.Join(p.bin, "postgres"),
-		"-D", p.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir)
-	p.process.waitReady(t, log, func(ctx context.Context) bool {
-		return exec.CommandContext(ctx, filepath.Join(p.bin, "pg_isready"),
-			"-q", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "gm", "-d", "postgres").Run() == nil
+	eventually(t, "start of PostgreSQL", func() bool {
+		// It refuses to start while a process of the one before is there.
+		p.process = startProcess(t, p.account, log, filepath.Join(p.bin, "postgres"),
+			"-D", p.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir)
+		return p.process.becomesReady(p.answers)
 	})
+}
+
+func (p *Postgres) answers(ctx context.Context) bool {
+	return exec.CommandContext(ctx, filepath.Join(p.bin, "pg_isready"),
+		"-q", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "gm", "-d", "postgres").Run() == nil
 }
 
 // Query runs SQL and returns what psql prints: a line a row, with | between

@@ -63,6 +63,14 @@ func (p *process) stop(signal syscall.Signal) {
 // waitReady waits until ready, and fails the test if the process ends before.
 func (p *process) waitReady(t testing.TB, log string, ready func(context.Context) bool) {
 	t.Helper()
+	if !p.becomesReady(ready) {
+		text, _ := os.ReadFile(log)
+		t.Fatalf("%s is not ready; its log:\n%s", p.cmd.Path, text)
+	}
+}
+
+// becomesReady waits until ready, and returns false if the process ends before.
+func (p *process) becomesReady(ready func(context.Context) bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -70,13 +78,13 @@ func (p *process) waitReady(t testing.TB, log string, ready func(context.Context
 	for !ready(ctx) {
 		select {
 		case <-tick.C:
-			continue
 		case <-p.ended:
+			return false
 		case <-ctx.Done():
+			return false
 		}
-		text, _ := os.ReadFile(log)
-		t.Fatalf("%s is not ready; its log:\n%s", p.cmd.Path, text)
 	}
+	return true
 }
 
 // runAs runs a program to its end, in dir, as an account.

@@ -1,0 +1,181 @@
+// Package mysql keeps jobs in MySQL or MariaDB, in the table of gearmand's
+// plugin: what gearmand has queued is found, and the other way round.
+//
+// To gearmand's columns unique_key, function_name, priority, data and
+// when_to_run it adds, as nullable ones that gearmand does not mind:
+//
+//	seq          BIGINT   the job's number; unique
+//	run_at_ms    BIGINT   when to run, to the millisecond
+//	accepted_ms  BIGINT
+//	attempts     INT
+//	reducer      BLOB
+//	gm_unique    BLOB     the unique, where unique_key can't have it
+//	gm_function  BLOB     the function, where function_name can't have it
+//
+// unique_key is gm-SEQ for a job without a unique, and has a hash for one of
+// more than 64 bytes. Extras are in a table of their own, the name with _gm
+// behind it.
+//
+// gearmand creates its table in the server's character set, in which Resize is
+// resize, and refuses the second of them. Here the two columns of the key are
+// VARBINARY: in a table that is there already they are changed, from what
+// gearmand's UTF-8 had become back to UTF-8. gearmand goes on with them.
+//
+// A batch is one transaction, and mostly one round trip. It is sent by the
+// session that holds the store's lock of GET_LOCK, so that who has lost the
+// lock can't commit. It is as durable as innodb_flush_log_at_trx_commit says.
+package mysql
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+
+	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
+)
+
+// DefaultTable is gearmand's.
+const DefaultTable = "gearman_queue"
+
+// Config says where the jobs are.
+type Config struct {
+	// Addr is HOST:PORT, or the path of a socket if there is a / in it.
+	Addr     string
+	User     string
+	Password string
+	DB       string
+	// TLS is empty for none, true, skip-verify for a server whose
+	// certificate is not looked at, or preferred for TLS if the server has it.
+	TLS string
+	// Table is the table. It is DefaultTable if empty.
+	Table string
+
+	// Logger is slog's default if nil.
+	Logger *slog.Logger
+	// Skipped is called for a row that can't be read, if it is not nil.
+	Skipped func(what string, err error)
+}
+
+// ParseURL makes a Config of mysql://USER:PASSWORD@HOST:PORT/DB?table=NAME. The
+// other keys are tls and, in place of HOST:PORT, socket.
+func ParseURL(u *store.URL) (Config, error) {
+	fail := func(err error) (Config, error) { return Config{}, fmt.Errorf("store %s: %w", u, err) }
+	if u.Net == nil {
+		return fail(errors.New("not like mysql://host/db"))
+	}
+	c := Config{
+		Addr: net.JoinHostPort(cmp.Or(u.Net.Hostname(), "localhost"), cmp.Or(u.Net.Port(), "3306")),
+		User: u.Net.User.Username(),
+		DB:   strings.TrimPrefix(u.Net.Path, "/"),
+	}
+	c.Password, _ = u.Net.User.Password()
+	for key, values := range u.Query {
+		value := values[len(values)-1]
+		switch key {
+		case "table":
+			c.Table = value
+		case "tls":
+			c.TLS = value
+		case "socket":
+			c.Addr = value
+		default:
+			return fail(fmt.Errorf("unknown key %q", key))
+		}
+	}
+	if _, err := newDatabase(c); err != nil {
+		return fail(err)
+	}
+	return c, nil
+}
+
+// Store is a journal in MySQL. It implements [store.Store], [store.Reader],
+// [store.Locker], [store.Compacter] and [store.Checker].
+type Store struct {
+	db      *database
+	link    *sqlstore.Link[*session]
+	readers *sql.DB
+	log     *slog.Logger
+	skipped func(string, error)
+}
+
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Reader    = (*Store)(nil)
+	_ store.Locker    = (*Store)(nil)
+	_ store.Compacter = (*Store)(nil)
+	_ store.Checker   = (*Store)(nil)
+)
+
+// maxReaders is how many connections read at a time.
+const maxReaders = 4
+
+// Open connects, and creates the tables or changes them as the package says.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	log, skipped := c.Logger, c.Skipped
+	if log == nil {
+		log = slog.Default()
+	}
+	if skipped == nil {
+		skipped = func(string, error) {}
+	}
+	db, err := newDatabase(c)
+	if err != nil {
+		return nil, fmt.Errorf("open MySQL store: %w", err)
+	}
+	if err := db.migrate(ctx, log); err != nil {
+		return nil, fmt.Errorf("open MySQL store: %w", err)
+	}
+	readers, err := db.pool()
+	if err != nil {
+		return nil, fmt.Errorf("open MySQL store: %w", err)
+	}
+	return &Store{db: db, link: sqlstore.NewLink(db.dial, log), readers: readers, log: log, skipped: skipped}, nil
+}
+
+// Caps promises everything, but for payloads that would not fit into one of
+// the server's packets: see its max_allowed_packet.
+func (s *Store) Caps() store.Caps {
+	return store.Caps{Durable: true, Atomic: true, Lists: true, MaxPayload: s.db.maxPacket - packetRest}
+}
+
+// packetRest is how much of a packet is left to all but the payload.
+const packetRest = 64 << 10
+
+// TryLock takes the store's lock. See [store.Locker].
+func (s *Store) TryLock(ctx context.Context, name string) error {
+	if err := s.link.TryLock(ctx, name); err != nil {
+		return fmt.Errorf("lock MySQL store: %w", err)
+	}
+	return nil
+}
+
+// Lost is that of [store.Locker].
+func (s *Store) Lost() <-chan struct{} { return s.link.Lost() }
+
+// Close ends all connections.
+func (s *Store) Close() error {
+	return errors.Join(s.link.Close(), s.readers.Close())
+}
+
+var tableName = regexp.MustCompile(`^[0-9A-Za-z_$]+$`)
+
+// table is a table's name.
+type table string
+
+func parseTable(s string) (table, error) {
+	s = cmp.Or(s, DefaultTable)
+	if !tableName.MatchString(s) || len(s) > 64-len("_gm") {
+		return "", fmt.Errorf("table %q: not a name", s)
+	}
+	return table(s), nil
+}
+
+func (t table) jobs() string   { return "`" + string(t) + "`" }
+func (t table) extras() string { return "`" + string(t) + "_gm`" }

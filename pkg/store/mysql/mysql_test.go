@@ -1,0 +1,72 @@
+package mysql
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+var tables atomic.Int64
+
+// newTable returns the name of a table that no other test has.
+func newTable() string { return fmt.Sprint("queue", tables.Add(1)) }
+
+// open opens a table's store. It is closed with t.
+func open(t testing.TB, url, table string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), config(t, url, table))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func config(t testing.TB, url, table string) Config {
+	t.Helper()
+	u, err := store.ParseURL(url + "?table=" + table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ParseURL(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Skipped = func(what string, err error) { t.Errorf("skipped %s: %v", what, err) }
+	return c
+}
+
+// crash leaves s as the end of its process would.
+func crash(_ testing.TB, s store.Store) {
+	p := s.(*Store)
+	p.link.Abandon(func(s *session) { s.Close() })
+	_ = p.readers.Close()
+}
+
+func TestSuite(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	storetest.Run(t, func(t *testing.T) storetest.Place {
+		table := newTable()
+		return storetest.Place{
+			Open:  func(t testing.TB) store.Store { return open(t, server.URL(server.Addr()), table) },
+			Crash: crash,
+		}
+	})
+}
+
+func TestNetwork(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	storetest.RunNetwork(t, func(t *testing.T) storetest.Network {
+		table := newTable()
+		return storetest.Network{
+			Addr:  server.Addr(),
+			Open:  func(t testing.TB, addr string) store.Store { return open(t, server.URL(addr), table) },
+			Mark:  func(s string) []byte { return fmt.Appendf(nil, "%x", s) },
+			Kill:  server.Kill,
+			Start: server.Start,
+		}
+	})
+}

@@ -1,0 +1,156 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
+)
+
+// page is how many jobs one statement of a Replay returns.
+const page = 5000
+
+// Replay is that of [store.Store]. Jobs that gearmand has written come last,
+// in the order in which their rows lie.
+func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
+	return s.replay(ctx, "data", func(r *store.Record) error {
+		r.Payload = bytes.Clone(r.Payload)
+		return f(r)
+	}, s.skipped)
+}
+
+// ReplayHeads is that of [store.Reader].
+func (s *Store) ReplayHeads(ctx context.Context, f func(*store.Record, int) error) error {
+	return s.replay(ctx, "LENGTH(data)", func(r *store.Record) error {
+		size, _ := strconv.Atoi(string(r.Payload)) // none if it is NULL
+		r.Payload = nil
+		return f(r, size)
+	}, s.skipped)
+}
+
+func (s *Store) replay(ctx context.Context, data string, f func(*store.Record) error, skipped func(string, error)) error {
+	if err := s.adopt(ctx); err != nil {
+		return fmt.Errorf("replay: number gearmand's jobs: %w", err)
+	}
+	last := int64(math.MinInt64)
+	for n := page; n == page; {
+		var err error
+		if n, err = s.page(ctx, data, &last, f, skipped); err != nil {
+			return fmt.Errorf("replay: %w", err)
+		}
+	}
+	return nil
+}
+
+// adopt gives numbers to jobs that have none. Jobs to be undone are gone then.
+// Rows that have no primary key lie in the order in which they came, and so do
+// those of the index that have no number.
+func (s *Store) adopt(ctx context.Context) error {
+	jobs := s.db.table.jobs()
+	none := func() []uint64 { return nil }
+	return s.link.Do(ctx, none, func(session *session) error {
+		found, err := session.query(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+jobs+" WHERE seq IS NULL LIMIT 1) n")
+		if err != nil || string(found[0][0]) == "0" {
+			return err
+		}
+		return session.exec(ctx, fmt.Sprintf("SET @gm_seq := GREATEST(%d, (SELECT COALESCE(MAX(seq), 0) FROM %s));"+
+			"UPDATE %s SET seq = (@gm_seq := @gm_seq + 1) WHERE seq IS NULL", store.FirstSeq(time.Now()), jobs, jobs))
+	})
+}
+
+// page reads jobs after last, and sets it.
+func (s *Store) page(ctx context.Context, data string, last *int64, f func(*store.Record) error, skipped func(string, error)) (n int, err error) {
+	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf("SELECT seq, unique_key, function_name, priority, %s, when_to_run, "+
+		"run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function FROM %s WHERE seq > %d ORDER BY seq LIMIT %d",
+		data, s.db.table.jobs(), *last, page))
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		n++
+		row, err := scan(rows)
+		if err != nil {
+			return n, err
+		}
+		*last = row.Seq
+		r, err := row.Record()
+		if err != nil {
+			skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, s.db.table.jobs()), err)
+			continue
+		}
+		if err := f(r); err != nil {
+			return n, err
+		}
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+	}
+	return n, rows.Err()
+}
+
+// scan reads a row. Its bytes are the connection's, until the next.
+func scan(rows *sql.Rows) (row sqlstore.Row, err error) {
+	var key, name, data, reducer, unique, function sql.RawBytes
+	var priority, when, runAt, accepted, attempts sql.NullInt64
+	err = rows.Scan(&row.Seq, &key, &name, &priority, &data, &when, &runAt, &accepted, &attempts, &reducer, &unique, &function)
+	row.Key, row.Name, row.Data = string(key), string(name), data
+	row.Priority = 1 // gearmand's normal
+	if priority.Valid {
+		row.Priority = int32(priority.Int64)
+	}
+	row.When, row.RunAt, row.Accepted, row.Attempts = int32(when.Int64), runAt.Int64, accepted.Int64, int32(attempts.Int64)
+	row.Reducer, row.Unique, row.Function = reducer, unique, function
+	return row, err
+}
+
+// ReadPayload is that of [store.Reader].
+func (s *Store) ReadPayload(ctx context.Context, r *store.Record) (payload []byte, err error) {
+	err = s.readers.QueryRowContext(ctx, fmt.Sprintf("SELECT data FROM %s WHERE seq = %d", s.db.table.jobs(), int64(r.Seq))).Scan(&payload)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read payload of job %d: %w", r.Seq, err)
+	}
+	return payload, nil
+}
+
+// Extras is that of [store.Store].
+func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
+	if err := s.extras(ctx, prefix, f); err != nil {
+		return fmt.Errorf("extras %q: %w", prefix, err)
+	}
+	return nil
+}
+
+func (s *Store) extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
+	if err := s.link.Settle(ctx); err != nil {
+		return err
+	}
+	// Keys are printable, the holder's note is not.
+	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf("SELECT name, value FROM %s WHERE name >= x'%x' AND name < x'%x'",
+		s.db.table.extras(), max(prefix, " "), prefix+"\x7f"))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		var value []byte
+		if err := rows.Scan(&key, &value); err != nil {
+			return err
+		}
+		if err := f(key, value); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

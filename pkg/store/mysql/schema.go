@@ -1,0 +1,190 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"gm/pkg/store/sqlstore"
+)
+
+// database is where connections go, and what was found there.
+type database struct {
+	config *mysql.Config
+	table  table
+	token  string // names this store among the sessions of the server
+
+	maxPacket int // the server's, in bytes
+}
+
+const connectTimeout = 3 * time.Second
+
+func newDatabase(c Config) (*database, error) {
+	t, err := parseTable(c.Table)
+	if err != nil {
+		return nil, err
+	}
+	if c.DB == "" {
+		return nil, fmt.Errorf("no database is named")
+	}
+	config := mysql.NewConfig()
+	config.User, config.Passwd, config.DBName, config.Addr = c.User, c.Password, c.DB, c.Addr
+	config.Net = "tcp"
+	if strings.Contains(c.Addr, "/") {
+		config.Net = "unix"
+	}
+	switch c.TLS {
+	case "", "true", "skip-verify", "preferred":
+		config.TLSConfig = c.TLS
+	default:
+		return nil, fmt.Errorf("tls %q: not true, skip-verify or preferred", c.TLS)
+	}
+	config.Timeout = connectTimeout
+	config.Logger = &mysql.NopLogger{} // what it would say is in the errors
+	// Of the values in statements, all are numbers or in hexadecimal.
+	config.MultiStatements = true
+	// Backslashes in strings, quotes and zero dates do not matter. Waits are
+	// short, and idle sessions stay.
+	config.Params = map[string]string{
+		"sql_mode":                 "'STRICT_ALL_TABLES'",
+		"autocommit":               "1",
+		"wait_timeout":             "2147483",
+		"innodb_lock_wait_timeout": "5",
+	}
+	return &database{config: config, table: t, token: newToken()}, nil
+}
+
+// pool returns the connections that read, so that reading does not wait for
+// commits.
+func (db *database) pool() (*sql.DB, error) {
+	connector, err := mysql.NewConnector(db.config)
+	if err != nil {
+		return nil, err
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(maxReaders)
+	pool.SetMaxIdleConns(maxReaders)
+	return pool, nil
+}
+
+// lockName returns a name for GET_LOCK, which takes 64 characters and is for
+// the whole server.
+func (db *database) lockName(what string) string {
+	name := fmt.Sprintf("gm.%s.%s.%s", what, db.config.DBName, db.table)
+	if len(name) > 64 {
+		name = fmt.Sprintf("gm.%s.%x", what, sqlstore.LockNumber(name))
+	}
+	return name
+}
+
+// columns are gm's own, in the jobs' table.
+var columns = []struct{ name, kind string }{
+	{"seq", "BIGINT"},
+	{"run_at_ms", "BIGINT"},
+	{"accepted_ms", "BIGINT"},
+	{"attempts", "INT"},
+	{"reducer", "BLOB"},
+	{"gm_unique", "BLOB"},
+	{"gm_function", "BLOB"},
+}
+
+// migrate makes what is missing, and nothing if nothing is. Servers that start
+// at the same time do it one after the other.
+func (db *database) migrate(ctx context.Context, log *slog.Logger) error {
+	s, err := db.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	found, err := s.query(ctx, "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit")
+	if err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	if db.maxPacket, err = strconv.Atoi(string(found[0][0])); err != nil {
+		return fmt.Errorf("max_allowed_packet: %w", err)
+	}
+	db.config.MaxAllowedPacket = db.maxPacket
+	if flush := string(found[0][1]); flush != "1" {
+		log.Warn("the database does not sync at each commit: a crash of its machine loses jobs", "innodb_flush_log_at_trx_commit", flush)
+	}
+
+	ddl, err := db.missing(ctx, s)
+	if err != nil || len(ddl) == 0 {
+		return err
+	}
+	got, err := s.query(ctx, fmt.Sprintf("SELECT GET_LOCK('%s', 60)", db.lockName("create")))
+	if err != nil || string(got[0][0]) != "1" {
+		return fmt.Errorf("wait for others that create tables: %w", err)
+	}
+	if ddl, err = db.missing(ctx, s); err != nil {
+		return err
+	}
+	for _, statement := range ddl {
+		if err := s.exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return nil // the lock goes with the connection
+}
+
+// missing returns the statements that make what the database lacks.
+func (db *database) missing(ctx context.Context, s *session) (ddl []string, err error) {
+	jobs := db.table.jobs()
+	there, err := s.query(ctx, "SELECT column_name, data_type FROM information_schema.columns "+
+		"WHERE table_schema = DATABASE() AND table_name = '"+string(db.table)+"'")
+	if err != nil {
+		return nil, fmt.Errorf("look for table %s: %w", jobs, err)
+	}
+	kinds := make(map[string]string)
+	for _, row := range there {
+		kinds[strings.ToLower(string(row[0]))] = strings.ToLower(string(row[1]))
+	}
+	var change []string
+	if len(there) == 0 {
+		ddl = append(ddl, "CREATE TABLE "+jobs+" (unique_key VARBINARY(64), function_name VARBINARY(255), "+
+			"priority INT, data LONGBLOB, when_to_run INT, UNIQUE KEY (unique_key, function_name)) ENGINE=InnoDB")
+	} else {
+		if kinds["unique_key"] != "varbinary" || kinds["function_name"] != "varbinary" {
+			// gearmand's connections are in UTF-8, whatever the columns are.
+			ddl = append(ddl, "ALTER TABLE "+jobs+
+				" MODIFY unique_key VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,"+
+				" MODIFY function_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+			change = append(change, "MODIFY unique_key VARBINARY(64)", "MODIFY function_name VARBINARY(255)")
+		}
+		engine, err := s.query(ctx, "SELECT engine FROM information_schema.tables "+
+			"WHERE table_schema = DATABASE() AND table_name = '"+string(db.table)+"'")
+		if err != nil {
+			return nil, fmt.Errorf("look for the engine of %s: %w", jobs, err)
+		}
+		if len(engine) == 1 && !strings.EqualFold(string(engine[0][0]), "InnoDB") {
+			change = append(change, "ENGINE=InnoDB") // the others have no transactions
+		}
+	}
+	for _, c := range columns {
+		if kinds[c.name] == "" {
+			change = append(change, "ADD COLUMN "+c.name+" "+c.kind)
+			if c.name == "seq" {
+				change = append(change, "ADD UNIQUE KEY gm_seq (seq)")
+			}
+		}
+	}
+	if len(change) > 0 {
+		ddl = append(ddl, "ALTER TABLE "+jobs+" "+strings.Join(change, ", "))
+	}
+	extras, err := s.query(ctx, "SELECT 1 FROM information_schema.tables "+
+		"WHERE table_schema = DATABASE() AND table_name = '"+string(db.table)+"_gm'")
+	if err != nil {
+		return nil, fmt.Errorf("look for table %s: %w", db.table.extras(), err)
+	}
+	if len(extras) == 0 {
+		ddl = append(ddl, "CREATE TABLE "+db.table.extras()+
+			" (name VARBINARY(255) PRIMARY KEY, value LONGBLOB NOT NULL) ENGINE=InnoDB")
+	}
+	return ddl, nil
+}

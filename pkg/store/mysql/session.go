@@ -1,0 +1,225 @@
+package mysql
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"gm/pkg/store"
+)
+
+// holderKey is that of the holder's note among the extras. Theirs are
+// printable.
+const holderKey = "\x01holder"
+
+// newToken returns a name by which the sessions of one store are known.
+func newToken() string { return "gm.session." + rand.Text() }
+
+// session is the connection that commits. It implements [sqlstore.Session].
+//
+// It is the driver's own, not one of database/sql's: it has locks and is not
+// to go back to any pool.
+type session struct {
+	conn driver.Conn
+	db   *database
+}
+
+func (db *database) connect(ctx context.Context) (*session, error) {
+	connector, err := mysql.NewConnector(db.config)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &session{conn: conn, db: db}, nil
+}
+
+// dial returns a session, once an earlier one of this store has ended: the
+// server may know it still, and go on with what it was sent last.
+func (db *database) dial(ctx context.Context) (*session, error) {
+	s, err := db.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fence(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("end the lost session: %w", err)
+	}
+	return s, nil
+}
+
+// fence takes the lock that every session of this store has.
+func (s *session) fence(ctx context.Context) error {
+	got, err := s.getLock(ctx, s.db.token, 0)
+	if err != nil || got {
+		return err
+	}
+	found, err := s.query(ctx, "SELECT IS_USED_LOCK('"+s.db.token+"')")
+	if err != nil {
+		return err
+	}
+	if id := string(found[0][0]); id != "" {
+		var answer *mysql.MySQLError
+		if err := s.exec(ctx, "KILL CONNECTION "+id); err != nil && !errors.As(err, &answer) {
+			return err // if the server says something, it may be that the session is gone
+		}
+	}
+	got, err = s.getLock(ctx, s.db.token, 2)
+	if err == nil && !got {
+		err = errors.New("the server does not end it")
+	}
+	return err
+}
+
+func (s *session) getLock(ctx context.Context, name string, seconds int) (bool, error) {
+	found, err := s.query(ctx, fmt.Sprintf("SELECT GET_LOCK('%s', %d)", name, seconds))
+	return err == nil && string(found[0][0]) == "1", err
+}
+
+// exec runs statements that return nothing, up to the first that fails.
+func (s *session) exec(ctx context.Context, sql string) error {
+	_, err := s.conn.(driver.ExecerContext).ExecContext(ctx, sql, nil)
+	return err
+}
+
+// execLarge runs one statement with arguments, which may be as large as a
+// packet.
+func (s *session) execLarge(ctx context.Context, sql string, args ...driver.Value) error {
+	statement, err := s.conn.(driver.ConnPrepareContext).PrepareContext(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer statement.Close()
+	named := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+	}
+	_, err = statement.(driver.StmtExecContext).ExecContext(ctx, named)
+	return err
+}
+
+// query returns the rows of one statement. NULL is nil.
+func (s *session) query(ctx context.Context, sql string) ([][][]byte, error) {
+	rows, err := s.conn.(driver.QueryerContext).QueryContext(ctx, sql, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all [][][]byte
+	values := make([]driver.Value, len(rows.Columns()))
+	for {
+		if err := rows.Next(values); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		row := make([][]byte, len(values))
+		for i, v := range values {
+			switch v := v.(type) {
+			case nil:
+			case []byte:
+				row[i] = append([]byte{}, v...)
+			default:
+				row[i] = fmt.Append(nil, v)
+			}
+		}
+		all = append(all, row)
+	}
+}
+
+// Lock is that of [sqlstore.Session].
+func (s *session) Lock(ctx context.Context) (bool, error) {
+	return s.getLock(ctx, s.db.lockName("store"), 0)
+}
+
+// Note is that of [sqlstore.Session].
+func (s *session) Note(ctx context.Context, holder string) error {
+	return s.exec(ctx, fmt.Sprintf("REPLACE INTO %s (name, value) VALUES (x'%x', x'%x')", s.db.table.extras(), holderKey, holder))
+}
+
+// Holder is that of [sqlstore.Session].
+func (s *session) Holder(ctx context.Context) (string, error) {
+	found, err := s.query(ctx, fmt.Sprintf("SELECT value FROM %s WHERE name = x'%x'", s.db.table.extras(), holderKey))
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	return string(found[0][0]), nil
+}
+
+// Undo is that of [sqlstore.Session].
+func (s *session) Undo(ctx context.Context, seqs []uint64) error {
+	t := transaction{ctx: ctx, s: s}
+	if err := t.dones(seqs); err != nil {
+		return err
+	}
+	return t.commit()
+}
+
+// Ping is that of [sqlstore.Session].
+func (s *session) Ping(ctx context.Context) error { return s.conn.(driver.Pinger).Ping(ctx) }
+
+// Alive is that of [sqlstore.Session].
+func (s *session) Alive() bool { return s.conn.(driver.Validator).IsValid() }
+
+// Close is that of [sqlstore.Session].
+func (s *session) Close() { _ = s.conn.Close() }
+
+// rollback ends a transaction of which a statement has failed, or the session
+// if that can't be done.
+func (s *session) rollback() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := s.exec(ctx, "ROLLBACK"); err != nil {
+		s.Close()
+	}
+}
+
+// Numbers of the server's errors.
+const (
+	errDiskFull      = 1021
+	errTableFull     = 1114
+	errErrorOnWrite  = 1026
+	errShutdown      = 1053
+	errInterrupted   = 1317
+	errKilled        = 1927
+	errSessionKilled = 3169
+)
+
+// outcome says what an error means that came when the server had been sent the
+// end of a transaction.
+func outcome(err error) error {
+	var answer *mysql.MySQLError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer):
+		switch answer.Number {
+		case errShutdown, errInterrupted, errKilled, errSessionKilled:
+		default:
+			return full(err)
+		}
+	case errors.Is(err, driver.ErrBadConn): // nothing was sent
+		return err
+	}
+	return &store.UncertainError{Err: err}
+}
+
+// full wraps the error of a server without room.
+func full(err error) error {
+	var answer *mysql.MySQLError
+	if errors.As(err, &answer) {
+		switch answer.Number {
+		case errDiskFull, errTableFull, errErrorOnWrite:
+			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,284 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// Network is a server that keeps a store's data, and what RunNetwork may do
+// to it and to the connections.
+type Network struct {
+	// Addr is where the server listens, as host:port.
+	Addr string
+	// Open opens the store whose server is at addr, Addr or a Proxy's.
+	Open func(t testing.TB, addr string) store.Store
+	// Mark returns how s, a few letters of a payload, looks on the wire. It
+	// is as it is if Mark is nil.
+	Mark func(s string) []byte
+	// Kill ends the server as a crash would, and Start starts it again with
+	// its data. They are nil if there is nothing to be found out.
+	Kill  func()
+	Start func(t testing.TB)
+}
+
+// RunNetwork is the suite for stores whose engine is across a network: what
+// becomes of a batch, of the lock and of the server's patience when the
+// connection is lost. Each test has a place of its own.
+func RunNetwork(t *testing.T, f func(t *testing.T) Network) {
+	for _, test := range []struct {
+		name string
+		run  func(*line)
+	}{
+		{"idle connection lost", testIdleLost},
+		{"connection lost in mid-batch", testBatchLost},
+		{"answer lost", testAnswerLost},
+		{"silence", testSilence},
+		{"lock passes", testLockPasses},
+		{"server restarted", testRestarted},
+		{"server killed under load", testKilled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := f(t)
+			l := &line{Network: n, proxy: StartProxy(t, n.Addr)}
+			l.rig = newRig(t, Place{Open: func(t testing.TB) store.Store { return n.Open(t, l.proxy.Addr()) }})
+			test.run(l)
+			l.close()
+		})
+	}
+}
+
+// line is a rig whose connections go through a proxy.
+type line struct {
+	*rig
+	Network
+	proxy *Proxy
+}
+
+// batch returns the Adds of n new jobs.
+func (l *line) batch(n int, payload []byte) (batch []store.Op) {
+	for i := range n {
+		unique := ""
+		if i%2 == 0 {
+			unique = fmt.Sprint("unique", l.seq)
+		}
+		batch = append(batch, l.job("f", unique, payload))
+	}
+	return batch
+}
+
+// recover commits one job as soon as that can be done.
+func (l *line) recover() {
+	l.t.Helper()
+	eventually(l.t, "commit after the loss", func() bool {
+		batch := l.batch(1, []byte("after"))
+		err := l.s.Commit(l.ctx, batch)
+		if err == nil {
+			l.expect(batch)
+		}
+		return err == nil
+	})
+}
+
+// reopen checks, without the proxy, what is there.
+func (l *line) reopen() {
+	l.t.Helper()
+	l.close()
+	l.s = l.Open(l.t, l.Addr)
+	l.compare()
+}
+
+func testIdleLost(l *line) {
+	l.commit(l.batch(3, []byte("before"))...)
+	for range 3 {
+		l.proxy.Cut()
+		l.recover()
+	}
+	l.reopen()
+}
+
+func testBatchLost(l *line) {
+	l.commit(l.batch(3, []byte("before"))...)
+	large := payload(1000)
+	for _, n := range []int{0, 1, 100, 1000, 5_000, 20_000, 40_000, 80_000} {
+		l.proxy.CutAfter(ToServer, n)
+		batch := l.batch(60, large)
+		if err := l.s.Commit(l.ctx, batch); err == nil {
+			l.expect(batch)
+		}
+		l.recover()
+	}
+	for _, n := range []int{0, 1, 5, 20, 50, 100} {
+		l.proxy.CutAfter(ToClient, n)
+		for range 3 {
+			batch := l.batch(5, []byte("answer cut"))
+			if err := l.s.Commit(l.ctx, batch); err == nil {
+				l.expect(batch)
+			}
+		}
+		l.recover()
+	}
+	l.reopen()
+}
+
+func testAnswerLost(l *line) {
+	kept := l.batch(3, []byte("before"))
+	l.commit(kept...)
+	mark := func(s string) []byte { return []byte(s) }
+	if l.Mark != nil {
+		mark = l.Mark
+	}
+	for i := range 5 {
+		text := fmt.Sprint("the mark of batch ", i)
+		l.proxy.LoseAnswerTo(mark(text))
+		batch := append(l.batch(10, []byte(text)), put("key", nil))
+		err := l.s.Commit(l.ctx, batch)
+		var uncertain *store.UncertainError
+		if !errors.As(err, &uncertain) {
+			l.t.Fatalf("commit whose answer is lost: got %v, want an UncertainError", err)
+		}
+		// Whether it was kept or not, the next says so.
+		l.commit(l.batch(1, []byte("after"))...)
+	}
+	l.commit(put("key", []byte("set")))
+	l.reopen()
+}
+
+func testSilence(l *line) {
+	l.commit(l.batch(3, []byte("before"))...)
+	for range 2 {
+		l.proxy.Stall()
+		for range 2 {
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(l.ctx, 300*time.Millisecond)
+			err := l.s.Commit(ctx, l.batch(10, []byte("unheard")))
+			cancel()
+			if err == nil {
+				l.t.Fatalf("commit that the server does not hear of: got nil, want an error")
+			}
+			if took := time.Since(start); took > 2*time.Second {
+				l.t.Errorf("commit with 300 ms to go took %v", took)
+			}
+		}
+		// What was held back reaches the server now.
+		l.proxy.Resume()
+		l.recover()
+	}
+	l.reopen()
+}
+
+func testLockPasses(l *line) {
+	first, ok := l.s.(store.Locker)
+	if !ok {
+		return
+	}
+	l.commit(l.batch(3, []byte("before"))...)
+	other := l.Open(l.t, l.Addr)
+	second := other.(store.Locker)
+	var held *store.HeldError
+	if err := second.TryLock(l.ctx, "second"); !errors.As(err, &held) {
+		l.t.Fatalf("second TryLock: got %v, want a *HeldError", err)
+	}
+	l.proxy.Refuse(true)
+	l.proxy.Cut()
+	eventually(l.t, "lock after the holder's connection is gone", func() bool { return second.TryLock(l.ctx, "second") == nil })
+	l.proxy.Refuse(false)
+	select {
+	case <-first.Lost():
+	case <-time.After(patience):
+		l.t.Fatalf("lost is not closed after %v", patience)
+	}
+	for range 3 {
+		if err := l.s.Commit(l.ctx, l.batch(1, []byte("too late"))); err == nil {
+			l.t.Errorf("commit without the lock: got nil, want an error")
+		}
+	}
+	l.close()
+	l.s = other
+	l.commit(l.batch(1, []byte("by the second"))...)
+	l.reopen()
+}
+
+func testRestarted(l *line) {
+	if l.Kill == nil {
+		return
+	}
+	l.commit(l.batch(100, []byte("before"))...)
+	l.Kill()
+	for range 3 {
+		start := time.Now()
+		if err := l.s.Commit(l.ctx, l.batch(1, []byte("in between"))); err == nil {
+			l.t.Errorf("commit without a server: got nil, want an error")
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			l.t.Errorf("commit without a server took %v", took)
+		}
+	}
+	l.Start(l.t)
+	l.recover()
+	l.reopen()
+}
+
+func testKilled(l *line) {
+	if l.Kill == nil || !l.lists() {
+		return
+	}
+	for round := range 5 {
+		// The server goes while batches are on their way.
+		batches := 0
+		killed := make(chan struct{})
+		begun := make(chan struct{})
+		go func() {
+			<-begun
+			l.Kill()
+			close(killed)
+		}()
+		for {
+			batch := l.batch(20, []byte("under load"))
+			for _, op := range l.jobs {
+				if batches%3 == 0 && len(batch) < 25 {
+					record := op
+					batch = append(batch, done(store.Op{Record: &record}))
+				}
+			}
+			adds := batch[:20]
+			if err := l.s.Commit(l.ctx, batch); err != nil {
+				var uncertain *store.UncertainError
+				if errors.As(err, &uncertain) {
+					// The Adds are undone, the ends may have come through:
+					// a server says them again.
+					l.t.Logf("round %d: %d batches, then %v", round, batches, err)
+					<-killed
+					l.Start(l.t)
+					l.again(batch[len(adds):])
+				} else {
+					<-killed
+					l.Start(l.t)
+				}
+				break
+			}
+			l.expect(batch)
+			if batches++; batches == 30+20*round {
+				close(begun)
+			}
+		}
+		l.recover()
+		l.reopen()
+		l.close()
+		l.open()
+	}
+}
+
+// again commits batch as soon as that can be done.
+func (l *line) again(batch []store.Op) {
+	l.t.Helper()
+	if len(batch) == 0 {
+		return
+	}
+	eventually(l.t, "commit again", func() bool { return l.s.Commit(l.ctx, batch) == nil })
+	l.expect(batch)
+}
