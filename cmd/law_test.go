@@ -165,7 +165,7 @@ func TestLawFindsBreaches(t *testing.T) {
 		{wire, "golang.org/x/sys/unix", "gm/pkg/wire may not import golang.org/x/sys/unix"},
 		{queue, store, ""},
 		{queue, "container/heap", ""},
-		{queue, "time", "gm/pkg/queue may not import time"},
+		{queue, "sync", "gm/pkg/queue may not import sync"},
 		{queue, "sync/atomic", "gm/pkg/queue may not import sync/atomic"},
 		{queue, wire, "gm/pkg/queue may not import gm/pkg/wire"},
 		{"gm/pkg/server", "golang.org/x/sys/unix", ""},
