@@ -70,3 +70,17 @@ func TestNetwork(t *testing.T) {
 		}
 	})
 }
+
+func TestSwap(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	storetest.RunSwap(t, func(t *testing.T) storetest.Swap {
+		table := newTable()
+		return storetest.Swap{
+			Options: []string{
+				"--queue-type=MySQL", "--mysql-host=127.0.0.1", fmt.Sprint("--mysql-port=", server.Port()),
+				"--mysql-user=gm", "--mysql-password=secret", "--mysql-db=gm", "--mysql-table=" + table,
+			},
+			Open: func(t testing.TB) store.Store { return open(t, server.URL(server.Addr()), table) },
+		}
+	})
+}

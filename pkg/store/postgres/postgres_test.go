@@ -80,3 +80,14 @@ func TestNetwork(t *testing.T) {
 		}
 	})
 }
+
+func TestSwap(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	storetest.RunSwap(t, func(t *testing.T) storetest.Swap {
+		table := newTable()
+		return storetest.Swap{
+			Options: []string{"--queue-type=Postgres", "--libpq-conninfo=" + server.Conninfo(), "--libpq-table=" + table},
+			Open:    func(t testing.TB) store.Store { return open(t, server.URL(server.Addr()), table) },
+		}
+	})
+}

@@ -182,10 +182,12 @@ func (db *database) identify(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// text says whether a column of text can hold s as it is. To other encodings,
-// text is sent as it is to gearmand's: in the database's own.
+// text says whether a key or a name can be s as it is. Text is in the
+// database's encoding, as gearmand's is. A quote can be held, but gearmand
+// 1.1.20 puts keys into its DELETE as they are: it would not get rid of the
+// job, or do whatever else the key says.
 func (db *database) text(s string) bool {
-	if strings.IndexByte(s, 0) >= 0 {
+	if strings.ContainsAny(s, "\x00'") {
 		return false
 	}
 	switch db.encoding {

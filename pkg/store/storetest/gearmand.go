@@ -56,13 +56,37 @@ type GearmandJob struct{ Function, Unique, Payload string }
 // Submit submits jobs in the background, one after the other.
 func (g *Gearmand) Submit(t testing.TB, jobs ...GearmandJob) {
 	t.Helper()
-	const submitJobBG, jobCreated = 18, 8
 	for _, j := range jobs {
-		g.send(t, submitJobBG, j.Function, j.Unique, j.Payload)
-		if kind, body := g.receive(t); kind != jobCreated {
-			t.Fatalf("gearmand: answer to a submission: packet %d %q", kind, body)
-		}
+		g.submit(t, submitJobBG, j.Function, j.Unique, j.Payload)
 	}
+}
+
+// Packets of submissions in the background.
+const (
+	submitJobBG     = 18
+	submitJobHighBG = 32
+	submitJobLowBG  = 34
+	submitJobEpoch  = 36
+)
+
+// submit submits one job, which gearmand has to take.
+func (g *Gearmand) submit(t testing.TB, kind uint32, args ...string) {
+	t.Helper()
+	if !g.offer(t, kind, args...) {
+		t.Fatalf("gearmand refuses job %q", args)
+	}
+}
+
+// offer submits one job, and says whether gearmand takes it.
+func (g *Gearmand) offer(t testing.TB, kind uint32, args ...string) bool {
+	t.Helper()
+	const jobCreated, failure = 8, 19
+	g.send(t, kind, args...)
+	answer, body := g.receive(t)
+	if answer != jobCreated && answer != failure {
+		t.Fatalf("gearmand: answer to a submission: packet %d %q", answer, body)
+	}
+	return answer == jobCreated
 }
 
 // Drain does all jobs of some functions that wait, and returns them.
