@@ -65,7 +65,8 @@
 // Loss of a worker:
 //
 //   - its jobs go back at once, one attempt counted for each; so they do when
-//     the time limit of the ability passes, and by Retry;
+//     the time limit of the ability passes, and by Retry. A spilled job counts
+//     none: its worker never had it;
 //   - a job that is lost and has more than Config.JobRetries attempts ends
 //     Exhausted.
 //

@@ -317,14 +317,16 @@ func (m *model) lose(j *modelJob, why Reason) {
 	if why == TimedOut {
 		text = fmt.Sprintf("timed out after %dms", j.deadline-j.started)
 	}
-	j.blame(text)
-	j.attempts++
+	if !j.spilled {
+		j.blame(text)
+		j.attempts++
+	}
 	switch {
 	case j.cancelled_:
 		m.end(j, Cancelled)
 	case !j.background && len(j.waiters) == 0:
 		m.end(j, Abandoned)
-	case m.cfg.JobRetries >= 0 && j.attempts > m.cfg.JobRetries:
+	case m.cfg.JobRetries >= 0 && j.attempts > m.cfg.JobRetries && !j.spilled:
 		m.end(j, Exhausted)
 	default:
 		m.unrun(j, why)

@@ -117,7 +117,20 @@ func TestSpill(t *testing.T) {
 			V grab => 1
 			V gone => 1 requeued from V: worker lost
 			payload 1 => "" of 30, spilled true
-			trouble 1 => waiting, attempts 2, at 0, "worker lost"`},
+			trouble 1 => waiting, attempts 1, at 0, ""`},
+		{"a job whose payload never reached its worker was not tried", Config{Memory: 40, Spill: true, DeadMax: 10}, `
+			C submit f bg hold payload=1234567890123456789012345678901 => 1
+			release 1
+			W can f
+			W grab => 1
+			W gone => 1 requeued from W: worker lost
+			V can f
+			V grab => 1
+			retry 1 => 1 requeued from V: given back
+			trouble 1 => waiting, attempts 0, at 0, ""
+			V grab => 1
+			loaded 1 1234567890123456789012345678901
+			retry 1 => 1 retries exhausted; 1 buried`},
 		{"a job that fails is spilled as a delayed one", cfg, `
 			policy f 5 100 100
 			C submit f bg hold payload=123456789012345678901 => 1

@@ -80,7 +80,7 @@ func (q *Queue) Complete(now int64, j *Job) {
 }
 
 // Retry takes a running job back from its worker, which hands it back. It
-// counts as an attempt.
+// counts as an attempt, unless the job is spilled.
 func (q *Queue) Retry(now int64, j *Job) {
 	q.now = now
 	if j.state == Running {
@@ -104,11 +104,14 @@ func (q *Queue) Cancel(now int64, j *Job) bool {
 }
 
 // lose takes a running job from its worker. It goes to the head of its queue,
-// or ends, if it was lost too often or nobody wants it.
+// or ends, if it was lost too often or nobody wants it. A spilled one was not
+// tried, as its worker never had the payload: it goes back as it was.
 func (q *Queue) lose(j *Job, why Reason) {
 	f := j.function
-	q.blame(j, why)
-	j.detail.attempts++
+	if !j.is(spilled) {
+		q.blame(j, why)
+		j.detail.attempts++
+	}
 	switch {
 	case j.is(cancelled):
 		q.end(j, Cancelled)
@@ -116,7 +119,7 @@ func (q *Queue) lose(j *Job, why Reason) {
 	case j.unwanted():
 		q.end(j, Abandoned)
 		return
-	case q.cfg.JobRetries >= 0 && j.Attempts() > q.cfg.JobRetries:
+	case q.cfg.JobRetries >= 0 && j.Attempts() > q.cfg.JobRetries && !j.is(spilled):
 		q.end(j, Exhausted)
 		return
 	}
