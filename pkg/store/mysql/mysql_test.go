@@ -84,3 +84,8 @@ func TestSwap(t *testing.T) {
 		}
 	})
 }
+
+func BenchmarkCommit(b *testing.B) {
+	server := storetest.StartMySQL(b)
+	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, server.URL(server.Addr()), newTable()) })
+}

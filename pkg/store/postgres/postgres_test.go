@@ -91,3 +91,8 @@ func TestSwap(t *testing.T) {
 		}
 	})
 }
+
+func BenchmarkCommit(b *testing.B) {
+	server := storetest.StartPostgres(b)
+	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, server.URL(server.Addr()), newTable()) })
+}

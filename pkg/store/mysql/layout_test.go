@@ -1,0 +1,153 @@
+package mysql
+
+import (
+	"database/sql/driver"
+	"errors"
+	"strings"
+	"testing"
+
+	engine "github.com/go-sql-driver/mysql"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+func TestLayout(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	s := open(t, server.URL(server.Addr()), "gearman_queue")
+	const describe = "SELECT column_name, column_type, is_nullable FROM information_schema.columns " +
+		"WHERE table_name = 'gearman_queue' ORDER BY ordinal_position"
+	wantColumns := strings.TrimLeft(`
+unique_key	varbinary(64)	YES
+function_name	varbinary(255)	YES
+priority	int(11)	YES
+data	longblob	YES
+when_to_run	int(11)	YES
+seq	bigint(20)	YES
+run_at_ms	bigint(20)	YES
+accepted_ms	bigint(20)	YES
+attempts	int(11)	YES
+reducer	blob	YES
+gm_unique	blob	YES
+gm_function	blob	YES
+`, "\n")
+	if got := server.Query(t, describe); got != wantColumns {
+		t.Errorf("columns: got\n%swant\n%s", got, wantColumns)
+	}
+	err := s.Commit(t.Context(), []store.Op{
+		{Kind: store.Add, Record: &store.Record{
+			Seq: 1001, Function: "resize", Unique: "a", Payload: []byte("x\x00'\\y"), Priority: 2, RunAt: 1_795_000_000_001, Accepted: 7, Attempts: 2,
+		}},
+		{Kind: store.Add, Record: &store.Record{Seq: 1002, Function: "resize", Reducer: "sum", Priority: 1}},
+		{Kind: store.Add, Record: &store.Record{Seq: 1003, Function: "it's", Unique: "-"}},
+		{Kind: store.Put, Key: "dead/1", Value: []byte("v\x00")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRows := strings.TrimLeft(`
+a	resize	2	7800275C79	1795000001	1001	1795000000001	7	2	NULL	NULL	NULL
+gm-1002	resize	1		0	1002	0	0	0	sum		NULL
+gm-1003	it's	0		0	1003	0	0	0	NULL	-	NULL
+`, "\n")
+	rows := server.Query(t, "SELECT unique_key, function_name, priority, HEX(data), when_to_run, seq, run_at_ms, accepted_ms, attempts, "+
+		"reducer, gm_unique, gm_function FROM gearman_queue ORDER BY seq")
+	if rows != wantRows {
+		t.Errorf("rows: got\n%swant\n%s", rows, wantRows)
+	}
+	if got := server.Query(t, "SELECT name, HEX(value) FROM gearman_queue_gm"); got != "dead/1\t7600\n" {
+		t.Errorf("extras: got %q", got)
+	}
+}
+
+// TestMigrate takes over tables that gearmand has made in some character set
+// or engine, with jobs in them.
+func TestMigrate(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	for _, kind := range []string{"CHARSET=latin1", "CHARSET=utf8mb4", "CHARSET=utf8mb3", "CHARSET=latin1 ENGINE=Aria"} {
+		t.Run(kind, func(t *testing.T) {
+			table := newTable()
+			server.Query(t, "CREATE TABLE "+table+" (unique_key VARCHAR(64), function_name VARCHAR(255), priority INT, data LONGBLOB, "+
+				"when_to_run INT, UNIQUE KEY (unique_key, function_name)) "+kind)
+			server.Query(t, "INSERT INTO "+table+" VALUES ('ünï', 'café', 1, 'x', 0), ('U', 'Resize', NULL, NULL, NULL), "+
+				"('', 'f', 1, 'none', 0), (NULL, 'f', 0, 'no key', 5)")
+			for range 2 { // it's done once
+				s := open(t, server.URL(server.Addr()), table)
+				got := ""
+				err := s.Replay(t.Context(), func(r *store.Record) error {
+					got += strings.Join([]string{r.Function, r.Unique, string(r.Payload), string('0' + rune(r.Priority))}, ":") + " "
+					return nil
+				})
+				if want := "café:ünï:x:1 Resize:U::1 f::none:1 f::no key:0 "; got != want || err != nil {
+					t.Errorf("got %q, %v, want %q", got, err, want)
+				}
+				// What gearmand would have refused.
+				other := &store.Record{Seq: 1 << 62, Function: "resize", Unique: "u", Priority: 1}
+				if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: other}}); err != nil {
+					t.Fatal(err)
+				}
+				if got := server.Query(t, "SELECT COUNT(*) FROM "+table); got != "5\n" {
+					t.Errorf("rows: got %s, want 5", got)
+				}
+				if err := s.Commit(t.Context(), []store.Op{{Kind: store.Done, Record: other}}); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestParseURL(t *testing.T) {
+	for _, tc := range []struct {
+		url  string
+		addr string
+		want string // the table, or a part of the error
+	}{
+		{"mysql://u:secret@h:3307/db", "h:3307", ""},
+		{"mysql://u@h/db?table=Jobs&tls=preferred", "h:3306", "Jobs"},
+		{"mysql:///db?socket=/run/mysqld/mysqld.sock", "/run/mysqld/mysqld.sock", ""},
+		{"mysql://[::1]/db", "[::1]:3306", ""},
+		{"mysql://h/db?colour=red", "", "colour"},
+		{"mysql://h/db?table=a%60b", "", "not a name"},
+		{"mysql://h/db?tls=perhaps", "", "tls"},
+		{"mysql://u:secret@h/", "", "no database"},
+		{"mysql:db", "", "not like"},
+	} {
+		u, err := store.ParseURL(tc.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := ParseURL(u)
+		switch {
+		case err != nil && (tc.want == "" || !strings.Contains(err.Error(), tc.want)):
+			t.Errorf("%s: got error %v, want %q", tc.url, err, tc.want)
+		case err != nil && strings.Contains(err.Error(), "secret"):
+			t.Errorf("%s: the error has the password: %v", tc.url, err)
+		case err == nil && (c.Table != tc.want || c.Addr != tc.addr):
+			t.Errorf("%s: got table %q at %q, want %q at %q", tc.url, c.Table, c.Addr, tc.want, tc.addr)
+		}
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	for _, tc := range []struct {
+		err             error
+		full, uncertain bool
+	}{
+		{&engine.MySQLError{Number: errTableFull}, true, false},
+		{&engine.MySQLError{Number: errDiskFull}, true, false},
+		{&engine.MySQLError{Number: 1205}, false, false},
+		{&engine.MySQLError{Number: errShutdown}, false, true},
+		{driver.ErrBadConn, false, false},
+		{engine.ErrInvalidConn, false, true},
+	} {
+		got := outcome(tc.err)
+		var uncertain *store.UncertainError
+		if errors.Is(got, store.ErrFull) != tc.full || errors.As(got, &uncertain) != tc.uncertain || !errors.Is(got, tc.err) {
+			t.Errorf("%v: got %v, want full %t, uncertain %t", tc.err, got, tc.full, tc.uncertain)
+		}
+	}
+}
