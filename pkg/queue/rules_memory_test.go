@@ -129,7 +129,7 @@ func TestSpill(t *testing.T) {
 			retry 1 => 1 requeued from V: given back
 			trouble 1 => waiting, attempts 0, at 0, ""
 			V grab => 1
-			loaded 1 1234567890123456789012345678901
+			load 1 1234567890123456789012345678901
 			retry 1 => 1 retries exhausted; 1 buried`},
 		{"a job that fails is spilled as a delayed one", cfg, `
 			policy f 5 100 100
