@@ -65,7 +65,7 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 			seq++
 			jobs++
 			r.Seq = seq
-			if strings.Contains(r.Unique, "-") && uuid.FindStringIndex("-"+r.Unique) == nil {
+			if strings.Contains(r.Unique, "-") && !store.IsUUID(r.Unique) {
 				ambiguous++
 			}
 		}
@@ -169,7 +169,7 @@ func (s *Store) foreignRecord(key string, value any) (*store.Record, error) {
 	}
 	if r.Function == "" {
 		var ok bool
-		r.Function, r.Unique, ok = parseName(key[len(s.layout.prefix):])
+		r.Function, r.Unique, ok = store.SplitName(key[len(s.layout.prefix):])
 		if !ok {
 			return nil, &store.CorruptError{Where: key, Why: "no function and unique in the key"}
 		}

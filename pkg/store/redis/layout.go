@@ -2,7 +2,6 @@ package redis
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -60,19 +59,6 @@ func (l *layout) name(r *store.Record) string {
 // hidden returns the name of a job that gearmand does not see. It has no
 // hyphen, which all others have.
 func hidden(seq uint64) string { return strconv.FormatUint(seq, 10) }
-
-// uuid matches what clients of libgearman give a job without a unique.
-var uuid = regexp.MustCompile(`-[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$`)
-
-// parseName splits FUNCTION-UNIQUE as gearmand has written it: before a UUID,
-// or else at the first hyphen.
-func parseName(name string) (function, unique string, ok bool) {
-	if at := uuid.FindStringIndex(name); at != nil && at[0] > 0 {
-		return name[:at[0]], name[at[0]+1:], true
-	}
-	function, unique, ok = strings.Cut(name, "-")
-	return function, unique, ok && function != ""
-}
 
 // pattern returns the glob for keys that begin with s.
 func pattern(s string) string {

@@ -43,30 +43,6 @@ func TestName(t *testing.T) {
 	}
 }
 
-func TestParseName(t *testing.T) {
-	const id = "5567cb7e-e737-11f1-b42d-02fc00000001"
-	for _, tc := range []struct{ name, function, unique string }{
-		{"f-u", "f", "u"},
-		{"f-", "f", ""},
-		{"f--", "f", "-"},
-		{"f-u-v", "f", "u-v"},
-		{"f-" + id, "f", id},
-		{"send-email-" + id, "send-email", id},
-		{"-" + id, "", ""},
-		{"-u", "", ""},
-		{"f", "", ""},
-		{"", "", ""},
-	} {
-		function, unique, ok := parseName(tc.name)
-		if !ok {
-			function, unique = "", ""
-		}
-		if function != tc.function || unique != tc.unique {
-			t.Errorf("%q: got %q and %q, want %q and %q", tc.name, function, unique, tc.function, tc.unique)
-		}
-	}
-}
-
 // TestOwnKeys sees that gearmand's listing never has gm's own keys.
 func TestOwnKeys(t *testing.T) {
 	for _, prefix := range []string{"_gear_", "g", "gm", "gm:", "gm:g", "~", "~gm:", "a-b", ":"} {

@@ -1,0 +1,72 @@
+package memcached
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gm/pkg/store"
+)
+
+// Commit writes a batch, item by item. What it has written of one that failed
+// is removed before the next.
+func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	if err := s.commit(ctx, ops); err != nil {
+		return fmt.Errorf("commit to memcached: %w", err)
+	}
+	return nil
+}
+
+// commit removes what is to be undone and writes ops. The lock on writing is
+// held.
+func (s *Store) commit(ctx context.Context, ops []store.Op) error {
+	if err := s.stillOurs(ctx); err != nil {
+		return err
+	}
+	all := ops
+	if len(s.undo) > 0 {
+		all = append(s.undo[:len(s.undo):len(s.undo)], ops...)
+	}
+	known, err := s.pool.fetch(ctx, s.layout.reads(all))
+	if err != nil {
+		return err
+	}
+	p := s.layout.plan(s.maxItem, known)
+	for i := range all {
+		if err := p.apply(&all[i]); err != nil {
+			return err
+		}
+	}
+	err = s.carryOut(ctx, p)
+	if err == nil {
+		s.undo = nil
+		return nil
+	}
+	for _, op := range ops {
+		if op.Kind == store.Add {
+			r := op.Record
+			s.undo = append(s.undo, store.Op{Kind: store.Done, Record: &store.Record{
+				Seq: r.Seq, Function: strings.Clone(r.Function), Unique: strings.Clone(r.Unique),
+			}})
+		}
+	}
+	if refused := new(refusedError); errors.As(err, &refused) {
+		return err
+	}
+	return &store.UncertainError{Err: err}
+}
+
+// carryOut makes a plan's changes.
+func (s *Store) carryOut(ctx context.Context, p *plan) error {
+	first, second := p.waves()
+	if err := s.pool.change(ctx, first); err != nil {
+		return err
+	}
+	return s.pool.change(ctx, second)
+}

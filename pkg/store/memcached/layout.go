@@ -1,0 +1,167 @@
+package memcached
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gm/pkg/store"
+)
+
+const (
+	// maxKey is the longest key of memcached's.
+	maxKey = 250
+	// maxPrefix leaves room in a key for what follows.
+	maxPrefix = 100
+	// maxUnique is what gearmand has room for, less the NUL.
+	maxUnique = 63
+)
+
+// made begins the uniques that are made up for jobs without one.
+const made = "gm-"
+
+// layout has the names of keys.
+type layout struct {
+	prefix string // of gearmand's keys
+	own    string // of gm's
+	lock   string
+}
+
+// newLayout returns the layout for gearmand's prefix.
+func newLayout(prefix string) (layout, error) {
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	if len(prefix) > maxPrefix || !fitsKey(prefix) {
+		return layout{}, fmt.Errorf("prefix %q can't begin memcached's keys", prefix)
+	}
+	own := "gm:" + prefix + ":"
+	if strings.HasPrefix(own, prefix) { // gearmand would take it for its own
+		own = "~" + own
+	}
+	return layout{prefix: prefix, own: own, lock: own + "lock"}, nil
+}
+
+// fitsKey says whether s can be in a key.
+func fitsKey(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// name returns the name under which gearmand reads a job back as what it is,
+// or "" if there is none.
+func (l *layout) name(r *store.Record) string {
+	if r.Function == "" || strings.Contains(r.Function, "-") || !fitsKey(r.Function) {
+		return ""
+	}
+	unique := r.Unique
+	if unique == "" || unique == "-" || len(unique) > maxUnique || strings.HasPrefix(unique, made) || !fitsKey(unique) {
+		unique = made + strconv.FormatUint(r.Seq, 10)
+	}
+	name := r.Function + "-" + unique
+	if len(l.prefix)+len(name) > maxKey {
+		return ""
+	}
+	return name
+}
+
+// hidden returns the name of a job that gearmand does not see. It has no
+// hyphen, which all others have.
+func hidden(seq uint64) string { return strconv.FormatUint(seq, 10) }
+
+// row returns the key of the row of a job with that name.
+func (l *layout) row(name string) string { return l.own + "j:" + hash(name) }
+
+// extra returns the key of an extra.
+func (l *layout) extra(key string) string { return l.own + "x:" + hash(key) }
+
+// payloadPart returns what the keys of a payload's parts begin with.
+func (l *layout) payloadPart(seq uint64) string { return l.own + "p:" + hidden(seq) + ":" }
+
+// extraPart returns what the keys of an extra's parts begin with.
+func (l *layout) extraPart(key string) string { return l.own + "y:" + hash(key) + ":" }
+
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}
+
+// partKeys returns the keys of the parts of a value.
+func partKeys(begin string, size, part int) []string {
+	var keys []string
+	for n := 0; n == 0 || n*part < size; n++ {
+		keys = append(keys, begin+strconv.Itoa(n))
+	}
+	return keys
+}
+
+// row is what a job's row says. Its item's flags are the size of its payload's
+// parts, or 0 if the payload is under gearmand's key.
+type row struct {
+	*store.Record // without payload
+	size          int
+	part          int
+}
+
+func (w *row) encode() *item {
+	r := *w.Record
+	r.Payload = binary.AppendUvarint(nil, uint64(w.size))
+	return &item{store.AppendRecord(nil, &r), uint32(w.part)}
+}
+
+// decodeRow decodes a row. Its fault is a *store.CorruptError.
+func decodeRow(it item) (*row, error) {
+	r, err := store.DecodeRecord(it.value)
+	if err != nil {
+		return nil, err
+	}
+	size, n := binary.Uvarint(r.Payload)
+	if n <= 0 {
+		return nil, &store.CorruptError{Why: "no size"}
+	}
+	r.Payload = nil
+	return &row{r, int(size), int(it.flags)}, nil
+}
+
+// extraHead is what an extra's item says. Its flags are the size of its parts,
+// or 0 if the value is in the item itself.
+type extraHead struct {
+	key   string
+	value []byte // of an extra without parts
+	size  int
+	part  int
+}
+
+func (e *extraHead) encode() *item {
+	b := binary.AppendUvarint(nil, uint64(len(e.key)))
+	b = append(b, e.key...)
+	if e.part == 0 {
+		b = append(b, e.value...)
+	} else {
+		b = binary.AppendUvarint(b, uint64(e.size))
+	}
+	return &item{b, uint32(e.part)}
+}
+
+func decodeExtra(it item) (*extraHead, bool) {
+	n, w := binary.Uvarint(it.value)
+	if w <= 0 || n > uint64(len(it.value)-w) {
+		return nil, false
+	}
+	e := &extraHead{key: string(it.value[w : w+int(n)]), part: int(it.flags)}
+	rest := it.value[w+int(n):]
+	if e.part == 0 {
+		e.value, e.size = rest, len(rest)
+		return e, true
+	}
+	size, w := binary.Uvarint(rest)
+	e.size = int(size)
+	return e, w > 0
+}

@@ -1,0 +1,180 @@
+package memcached
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// defaultLease is how long the lock outlives a holder that does not free it.
+const defaultLease = 10 * time.Second
+
+// TryLock takes the store. The lock is an item that expires and is renewed; it
+// says "TOKEN NAME".
+func (s *Store) TryLock(ctx context.Context, name string) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	switch {
+	case s.closed:
+		return errClosed
+	case s.hasPassed():
+		return errPassed
+	case s.ours() != "":
+		return nil
+	}
+	us := fmt.Sprintf("%s %s since %s", s.token, name, time.Now().UTC().Format(time.RFC3339))
+	if err := s.take(ctx, us); err != nil {
+		return fmt.Errorf("lock memcached store: %w", err)
+	}
+	keep, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.lease.Go(func() { s.keep(keep) })
+	return nil
+}
+
+// Lost is that of [store.Locker].
+func (s *Store) Lost() <-chan struct{} { return s.lost }
+
+// take sees that the lock is ours for another lease. If it is another's, the
+// error is a *store.HeldError.
+func (s *Store) take(ctx context.Context, us string) error {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	start := time.Now()
+	h := change{key: s.layout.lock, item: &item{value: []byte(us)}, expire: s.config.lease, verb: "add"}
+	server := s.locker.serverOf(h.key)
+	for {
+		by := ""
+		err := s.locker.with(ctx, server, true, func(c *conn) error {
+			return c.get([]string{h.key}, func(_ string, it item, cas uint64) error {
+				by, h.verb, h.cas = string(it.value), "cas", cas
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if by == "" {
+			h.verb = "add"
+		} else if !strings.HasPrefix(by, s.token+" ") {
+			_, name, _ := strings.Cut(by, " ")
+			return &store.HeldError{By: name}
+		}
+		err = s.locker.with(ctx, server, false, func(c *conn) error { return c.change([]change{h}) })
+		if errors.Is(err, errNotStored) {
+			continue // it has changed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.holder, s.renewed = us, start
+		s.mu.Unlock()
+		return nil
+	}
+}
+
+// keep renews the lock until ctx ends, then frees it.
+func (s *Store) keep(ctx context.Context) {
+	tick := time.NewTicker(s.config.lease / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.free()
+			return
+		case <-tick.C:
+		}
+		if s.hasPassed() {
+			continue
+		}
+		attempt, cancel := context.WithTimeout(ctx, min(s.config.lease/2, dialTimeout))
+		if err := s.renew(attempt); err != nil && ctx.Err() == nil {
+			s.log.Debug("memcached store's lock is not renewed", "error", err)
+		}
+		cancel()
+	}
+}
+
+// renew sees that the lock is still ours, or notes that it is not.
+func (s *Store) renew(ctx context.Context) error {
+	err := s.take(ctx, s.ours())
+	if held := new(store.HeldError); errors.As(err, &held) {
+		s.pass(held.By)
+		return errPassed
+	}
+	return err
+}
+
+// stillOurs returns an error if another server has the store. memcached can't
+// tell with a write who has the lock, so it is looked at before, unless that
+// was not long ago.
+func (s *Store) stillOurs(ctx context.Context) error {
+	s.mu.Lock()
+	passed, holder, renewed := s.passed, s.holder, s.renewed
+	s.mu.Unlock()
+	switch {
+	case passed:
+		return errPassed
+	case holder == "":
+		items, err := s.pool.fetch(ctx, []string{s.layout.lock})
+		if it, ok := items[s.layout.lock]; err == nil && ok {
+			_, name, _ := strings.Cut(string(it.value), " ")
+			return &store.HeldError{By: name}
+		}
+		return err
+	case time.Since(renewed) > s.config.lease/2:
+		return s.renew(ctx)
+	}
+	return ctx.Err()
+}
+
+// free gives up the lock if it is ours.
+func (s *Store) free() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	err := s.locker.with(ctx, s.locker.serverOf(s.layout.lock), true, func(c *conn) error {
+		ours := false
+		err := c.get([]string{s.layout.lock}, func(_ string, it item, _ uint64) error {
+			ours = strings.HasPrefix(string(it.value), s.token+" ")
+			return nil
+		})
+		if err != nil || !ours {
+			return err
+		}
+		return c.change([]change{{key: s.layout.lock}})
+	})
+	if err != nil {
+		s.log.Debug("memcached store's lock is left to expire", "error", err)
+	}
+}
+
+// pass notes that another server has the store.
+func (s *Store) pass(by string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.passed {
+		s.passed = true
+		s.log.Error("memcached store is lost to another server", "by", by)
+		close(s.lost)
+	}
+}
+
+func (s *Store) hasPassed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.passed
+}
+
+// ours returns what our lock says, "" if the store is not ours.
+func (s *Store) ours() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holder
+}

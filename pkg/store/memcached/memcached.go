@@ -1,0 +1,244 @@
+// Package memcached keeps jobs in memcached, under the keys of gearmand's
+// libmemcached plugin: what gearmand has queued is found, and the other way
+// round, as far as gearmand finds anything: it lists with stats cachedump,
+// which newer versions of memcached answer in part.
+//
+// gearmand has an item for each job, with its priority as the item's flags:
+//
+//	gear_FUNCTION-UNIQUE    the payload
+//
+// What gm needs beyond is in items that gearmand does not take for its own, as
+// their keys begin otherwise. HASH is one of what they are about, as names may
+// be longer than keys:
+//
+//	gm:gear_:j:HASH      a job's row: number, names, times, attempts; one for each job
+//	gm:gear_:p:SEQ:N     part N of a payload that does not fit gearmand's key or item
+//	gm:gear_:x:HASH      an extra
+//	gm:gear_:y:HASH:N    part N of an extra that does not fit an item
+//	gm:gear_:lock        who holds the store, while it does
+//
+// A store here is no more than memcached is: it ends with memcached's process,
+// memcached throws away what it has no room for, and batches are written item
+// by item. It carries jobs over a restart of the server. Items of one job are
+// written in such an order that an interruption leaves none that is half there.
+//
+// The protocol is the text protocol, spoken by the package itself: that it
+// can send a batch without waiting for each answer, and can list what is there
+// (lru_crawler metadump), is what it is about.
+package memcached
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// DefaultPrefix is gearmand's.
+const DefaultPrefix = "gear_"
+
+// Config says where the jobs are.
+type Config struct {
+	// Servers are HOST:PORT, or paths of Unix sockets. Which of them has an
+	// item is as libmemcached has it, so their order matters. If there is
+	// none, it is 127.0.0.1:11211.
+	Servers []string
+	// Prefix begins gearmand's keys. It is DefaultPrefix if empty.
+	Prefix string
+
+	// Logger is slog's default if nil.
+	Logger *slog.Logger
+	// Skipped is called for what can't be read, if it is not nil.
+	Skipped func(what string, err error)
+
+	lease time.Duration // how long a lock lasts that is not renewed: whole seconds
+}
+
+// ParseURL makes a Config of memcached://HOST:PORT,HOST:PORT?prefix=NAME. The
+// two slashes may be missing.
+func ParseURL(u *store.URL) (Config, error) {
+	var c Config
+	for key, values := range u.Query {
+		if key != "prefix" {
+			return Config{}, fmt.Errorf("store %s: unknown parameter %q", u, key)
+		}
+		c.Prefix = values[len(values)-1]
+	}
+	list := u.Path
+	if u.Net != nil {
+		if u.Net.User != nil {
+			return Config{}, fmt.Errorf("store %s: a user or password can't be given to memcached", u)
+		}
+		if strings.Trim(u.Net.Path, "/") != "" {
+			return Config{}, fmt.Errorf("store %s: memcached has no databases", u)
+		}
+		list = u.Net.Host
+	}
+	c.Servers = ParseServers(list)
+	if _, err := newLayout(c.Prefix); err != nil {
+		return Config{}, fmt.Errorf("store %s: %w", u, err)
+	}
+	return c, nil
+}
+
+// ParseServers splits a list as gearmand's --libmemcached-servers has it:
+// servers with a comma or spaces between them, of which each may lack a port.
+func ParseServers(list string) (servers []string) {
+	split := func(r rune) bool { return r == ',' || r == ' ' }
+	for _, server := range strings.FieldsFunc(list, split) {
+		if !strings.HasPrefix(server, "/") {
+			if _, _, err := net.SplitHostPort(server); err != nil {
+				server = net.JoinHostPort(strings.Trim(server, "[]"), "11211")
+			}
+		}
+		servers = append(servers, server)
+	}
+	return servers
+}
+
+// Store is a journal in memcached. It implements [store.Store],
+// [store.Locker] and [store.Checker].
+type Store struct {
+	config  Config
+	layout  layout
+	log     *slog.Logger
+	token   string // of this Store among all
+	maxItem int    // bytes of a value that fits an item
+	lists   bool   // all servers list what they have
+
+	lost  chan struct{}
+	stop  context.CancelFunc // ends the lease's keeper
+	lease sync.WaitGroup
+
+	write  sync.Mutex
+	pool   *pool      // under write
+	undo   []store.Op // under write: Dones of what may have been kept though its Commit failed
+	closed bool       // under write
+
+	lock   sync.Mutex // one renewal at a time
+	locker *pool      // under lock
+
+	mu      sync.Mutex
+	holder  string    // what our lock says; empty if the store is not ours
+	renewed time.Time // when the lock was last seen to be ours
+	passed  bool      // lost is closed
+}
+
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Locker  = (*Store)(nil)
+	_ store.Checker = (*Store)(nil)
+)
+
+// Open connects to all servers and asks them how they are set.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if len(c.Servers) == 0 {
+		c.Servers = []string{"127.0.0.1:11211"}
+	}
+	if c.lease == 0 {
+		c.lease = defaultLease
+	}
+	l, err := newLayout(c.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("open memcached store: %w", err)
+	}
+	s := &Store{
+		config: c, layout: l, log: c.Logger, token: rand.Text(), lost: make(chan struct{}),
+		pool: newPool(c.Servers), locker: newPool(c.Servers),
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if err := s.examine(ctx); err != nil {
+		s.pool.close()
+		return nil, fmt.Errorf("open memcached store: %w", err)
+	}
+	return s, nil
+}
+
+// itemOverhead is what an item needs beside its value, and more.
+const itemOverhead = 1024
+
+// examine asks the servers how large an item may be, whether they can list
+// what they have, and whether they have thrown anything away.
+func (s *Store) examine(ctx context.Context) error {
+	s.lists = true
+	for i, server := range s.config.Servers {
+		settings, err := s.pool.stats(ctx, i, "settings")
+		if err != nil {
+			return err
+		}
+		size, err := number(settings, "item_size_max")
+		if err != nil || size < 2*itemOverhead {
+			return fmt.Errorf("%s: item_size_max is %q", server, settings["item_size_max"])
+		}
+		if n := size - itemOverhead; s.maxItem == 0 || n < s.maxItem {
+			s.maxItem = n
+		}
+		counters, err := s.pool.stats(ctx, i, "")
+		if err != nil {
+			return err
+		}
+		if n, _ := number(counters, "evictions"); n > 0 {
+			s.log.Warn("memcached has thrown items away for lack of room; jobs may be among them", "server", server, "items", n)
+		}
+		err = s.pool.list(ctx, i, func(string) bool { return false })
+		if refused := new(refusedError); errors.As(err, &refused) {
+			s.lists = false
+			s.log.Warn("memcached can't list what it has, so no job is found after a restart", "server", server, "error", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Caps promises only that what is there is found.
+func (s *Store) Caps() store.Caps { return store.Caps{Lists: s.lists} }
+
+// Close undoes what is still to be undone, if memcached can be reached soon,
+// and frees the lock.
+func (s *Store) Close() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.closed {
+		return nil
+	}
+	if len(s.undo) > 0 && !s.hasPassed() {
+		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+		if err := s.commit(ctx, nil); err != nil {
+			s.log.Warn("jobs whose submission failed may still be in memcached", "jobs", len(s.undo), "error", err)
+		}
+		cancel()
+	}
+	s.closed = true
+	s.pool.close()
+	if s.stop != nil {
+		s.stop()
+		s.lease.Wait()
+	}
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.locker.close()
+	return nil
+}
+
+var (
+	errClosed = errors.New("store is closed")
+	errPassed = errors.New("store has passed to another server")
+)
+
+// skip reports what can't be read.
+func (s *Store) skip(what string, err error) {
+	s.log.Warn("set aside what can't be read in memcached", "what", what, "error", err)
+	if s.config.Skipped != nil {
+		s.config.Skipped(what, err)
+	}
+}
