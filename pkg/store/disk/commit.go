@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -75,9 +76,10 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	err := s.use(func(e *engine) error {
-		w := writer{Store: s, arena: s.arena[:0]}
+		n := needOf(batch)
+		w := writer{Store: s, arena: slices.Grow(s.arena[:0], n.bytes)}
 		err := e.update(func(tx *bolt.Tx) error {
-			if err := e.makeRoom(tx, needOf(batch)); err != nil {
+			if err := e.makeRoom(tx, n); err != nil {
 				return err
 			}
 			return w.write(tx, batch)
@@ -93,8 +95,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 			return err
 		}
 		s.undo = nil
-		e.touched += int64(len(batch)) * 2 * e.pageSize
-		if e.touched >= dropEvery {
+		if e.touched += int64(len(batch)) * faultSize; e.touched >= dropEvery {
 			e.drop()
 		}
 		s.compactSoon(e)
@@ -126,8 +127,10 @@ func needOf(batch []store.Op) need {
 		switch op.Kind {
 		case store.Add:
 			r := op.Record
+			names := len(r.Function) + len(r.Unique) + len(r.Reducer)
 			n.adds = true
-			n.pages += int64(len(r.Function)+len(r.Unique)+len(r.Reducer))*2 + 128
+			n.bytes += names + len(r.Payload) + 64 + sealSize*pieces(len(r.Payload))
+			n.pages += int64(names)*2 + 128
 			if len(r.Payload) > maxInline {
 				n.runs += int64(len(r.Payload)) + 6*pieceSize
 			} else {
@@ -135,6 +138,7 @@ func needOf(batch []store.Op) need {
 			}
 		case store.Put:
 			n.adds = true
+			n.bytes += len(op.Value) + sealSize
 			if len(op.Value) > maxInline {
 				n.runs += int64(len(op.Value)) * 2
 			} else {

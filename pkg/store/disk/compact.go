@@ -98,15 +98,16 @@ func (s *Store) compact(ctx context.Context) error {
 		changed := s.changed
 		s.changed = make(changes)
 		s.commitMu.Unlock()
-		if err := s.use(func(e *engine) error { return s.catchUp(ctx, e, out, changed) }); err != nil {
+		err := s.use(func(e *engine) error { return s.catchUp(ctx, e, out, changed) })
+		if err == nil {
+			err = out.sync()
+		}
+		if err != nil {
 			return err
 		}
 		if len(changed) <= fewChanges {
 			break
 		}
-	}
-	if err := out.sync(); err != nil {
-		return err
 	}
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()

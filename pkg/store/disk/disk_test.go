@@ -86,7 +86,7 @@ func verifyFile(t testing.TB, path string) {
 }
 
 func TestSuite(t *testing.T) {
-	for _, sync := range []Sync{SyncAlways, SyncInterval, SyncNever} {
+	for _, sync := range []Sync{SyncAlways, SyncInterval} {
 		t.Run(string(sync), func(t *testing.T) {
 			if sync != SyncAlways && testing.Short() {
 				t.Skip("the same but for the sync, and -short")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"gm/pkg/store"
 )
@@ -34,11 +35,13 @@ var (
 const (
 	// mapAtLeast is what is mapped of a file at least, so that it seldom has
 	// to be mapped anew, which waits for whoever reads. It costs addresses,
-	// not memory.
-	mapAtLeast = 16 << 30
-	// dropEvery is how many bytes of mapped pages a writer touches, about,
-	// before they are taken out of the process's memory.
+	// not memory: 16 GiB of them where there are 64 bits, none where 32.
+	mapAtLeast = int(^uint(0) >> 63 << 34)
+	// dropEvery is how many bytes of mapped pages come into the process's
+	// memory, about, before they are taken out again. An operation brings
+	// faultSize: the system maps the neighbours of the page that is touched.
 	dropEvery = 32 << 20
+	faultSize = 64 << 10
 )
 
 // engine is an open bbolt file. bbolt writes it; it is read without bbolt's
@@ -78,12 +81,12 @@ func openBolt(path string, noSync bool) (*engine, error) {
 		return err
 	}
 	err := protect(open)
-	if err != nil && !errors.Is(err, bolt.ErrTimeout) && !isPanic(err) {
+	if err != nil && !errors.Is(err, berrors.ErrTimeout) && !isPanic(err) {
 		options.InitialMmapSize = 0 // addresses may be limited
 		err = protect(open)
 	}
 	switch {
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, &store.HeldError{By: "another process that has " + path + " open"}
 	case isPanic(err):
 		e.abandon()
@@ -148,7 +151,9 @@ type snapshot struct {
 	root uint64
 }
 
-func (s *snapshot) bucket(name string) (*bucket, error) { return s.tree.bucket(s.root, name) }
+func (snap *snapshot) bucket(name string) (*bucket, error) {
+	return snap.tree.bucket(snap.root, name)
+}
 
 // hold returns the state that the last transaction left, until release is
 // called.

@@ -7,8 +7,13 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// fillBatch is about how many bytes go into one transaction of a filler.
-const fillBatch = 4 << 20
+const (
+	// fillBatch is about how many bytes go into one transaction of a filler.
+	fillBatch = 4 << 20
+	// fillSync is after how many of them the disk is asked to write them, so
+	// that others who use it need not wait long.
+	fillSync = 8
+)
 
 // filler makes a new file. Nothing of it is durable before sync.
 type filler struct {
@@ -16,6 +21,7 @@ type filler struct {
 	tx      *bolt.Tx // nil between batches
 	buckets map[string]*bolt.Bucket
 	arena   []byte // of tx
+	commits int
 }
 
 // newFiller makes the file at path, in place of what is there.
@@ -99,6 +105,9 @@ func (f *filler) commit() error {
 		return err
 	}
 	f.drop()
+	if f.commits++; f.commits%fillSync == 0 {
+		return f.file.Sync()
+	}
 	return nil
 }
 

@@ -81,12 +81,12 @@ func TestFullDisk(t *testing.T) {
 			check()
 
 			// Something else takes what is left of the disk.
-			fillFile(t, rest, 1<<40)
+			fillFile(t, rest, 1<<30)
 			fill()
 			check()
 			for round := range 5 {
 				for len(taken) > 0 {
-					n := min(len(taken), 7)
+					n := min(len(taken), 97)
 					var batch []store.Op
 					for _, seq := range taken[:n] {
 						batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})

@@ -36,10 +36,6 @@ func (s *Store) replay(ctx context.Context, payloads bool, f func(*store.Record,
 // pieces of payloads are read only if they are wanted; payloads are the
 // callee's.
 func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Record, int) error, bad func(fault)) error {
-	bodies, err := snap.bucket(bodiesBucket)
-	if err != nil {
-		return err
-	}
 	w := walk{tree: &snap.tree, whole: true, only: jobsBucket}
 	w.bad = func(at place, err error) error {
 		bad(fault{name: jobsName, page: at.page, err: err})
@@ -52,7 +48,7 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 				continue
 			}
 			key, value := p.keyOf(e), p.valueOf(e)
-			r, size, err := bodies.job(key, value, payloads)
+			r, size, err := snap.job(key, value, payloads)
 			if err != nil {
 				bad(fault{name: jobsName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
 				continue
@@ -66,8 +62,8 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 	return w.run(snap.root)
 }
 
-// job decodes an entry of the jobs' bucket. b is the bodies'.
-func (b *bucket) job(key, value []byte, payload bool) (*store.Record, int, error) {
+// job decodes an entry of the jobs' bucket.
+func (snap *snapshot) job(key, value []byte, payload bool) (*store.Record, int, error) {
 	r, body, err := store.DecodeHead(value)
 	if broken := new(store.CorruptError); errors.As(err, &broken) {
 		err = errors.New(broken.Why)
@@ -87,16 +83,20 @@ func (b *bucket) job(key, value []byte, payload bool) (*store.Record, int, error
 	case !payload:
 		return r, body.Size, nil
 	}
-	r.Payload, err = b.payload(r.Seq, *body)
+	r.Payload, err = snap.payload(r.Seq, *body)
 	return r, body.Size, err
 }
 
 // payload puts together the payload of a job that is kept in pieces.
-func (b *bucket) payload(seq uint64, body store.Body) ([]byte, error) {
+func (snap *snapshot) payload(seq uint64, body store.Body) ([]byte, error) {
+	bodies, err := snap.bucket(bodiesBucket)
+	if err != nil {
+		return nil, err
+	}
 	var payload []byte
 	for i := range pieces(body.Size) {
 		key := pieceKey(seq, i)
-		value, err := b.get(key)
+		value, err := bodies.get(key)
 		if err == nil {
 			value, err = unseal(bodiesName, key, value)
 		}
@@ -142,11 +142,7 @@ func (snap *snapshot) read(seq uint64) ([]byte, *fault, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	bodies, err := snap.bucket(bodiesBucket)
-	if err != nil {
-		return nil, nil, err
-	}
-	r, _, err := bodies.job(key, value, true)
+	r, _, err := snap.job(key, value, true)
 	if err != nil {
 		return nil, &fault{name: jobsName, key: key, value: value, err: err}, nil
 	}

@@ -19,6 +19,7 @@ type need struct {
 	pages int64 // of what goes into single pages: it can go wherever one is free
 	runs  int64 // of what takes neighbouring pages
 	adds  bool  // there is something to be added
+	bytes int   // of what is encoded for it, in memory
 }
 
 // makeRoom sees to it that tx, which has only begun, will find the room that
@@ -28,7 +29,11 @@ type need struct {
 func (e *engine) makeRoom(tx *bolt.Tx, n need) error {
 	high := tx.Size()
 	slack := min(max(high/16, minSlack), maxSlack)
-	free := int64(e.db.Stats().FreePageN) * e.pageSize
+	stats := e.db.Stats()
+	free := int64(stats.FreePageN) * e.pageSize
+	if stats.OpenTxN == 0 { // nobody reads what the last transaction replaced
+		free += int64(stats.PendingPageN) * e.pageSize
+	}
 	// A quarter of the free pages, say, lie in runs that are long enough.
 	size := high + max(0, n.runs-free/4) + max(0, n.pages+slack-free)
 	if size <= e.reserved {

@@ -1,8 +1,10 @@
 package disk
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"sync"
 
 	"gm/pkg/store"
 )
@@ -40,11 +42,8 @@ func (t *tree) bucket(root uint64, name string) (*bucket, error) {
 	return t.parseBucket(value)
 }
 
-// page returns the bucket's root page.
-func (b *bucket) page(whole bool) (*page, error) {
-	if b.root != 0 {
-		return b.tree.load(b.root, nil, whole)
-	}
+// inlinePage returns the page of a bucket whose root is 0.
+func (b *bucket) inlinePage() (*page, error) {
 	p, err := parsePage(b.inline, int64(len(b.inline)))
 	if err != nil {
 		return nil, err
@@ -53,40 +52,59 @@ func (b *bucket) page(whole bool) (*page, error) {
 	return p, p.fit()
 }
 
-// get returns the value under key, or store.ErrNotFound. Any other error is a
-// *store.CorruptError.
+// pageBuffers are for the pages that get goes through.
+var pageBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// get returns a copy of the value under key, or store.ErrNotFound. Any other
+// error is a *store.CorruptError.
 func (b *bucket) get(key []byte) ([]byte, error) {
-	p, err := b.page(false)
-	for depth := 0; ; depth++ {
+	buffer := pageBuffers.Get().(*[]byte)
+	defer pageBuffers.Put(buffer)
+	if int64(len(*buffer)) < b.tree.pageSize {
+		*buffer = make([]byte, b.tree.pageSize)
+	}
+	id := b.root
+	for range maxDepth {
+		p, err := b.step(id, (*buffer)[:b.tree.pageSize])
 		if err != nil {
-			return nil, corrupt(b.root, err)
+			return nil, corrupt(id, err)
 		}
 		i, equal, err := p.find(key)
 		if err != nil {
-			return nil, corrupt(p.id, err)
+			return nil, corrupt(id, err)
 		}
-		if p.leaf {
-			if !equal {
-				return nil, store.ErrNotFound
-			}
-			e, _ := p.element(i)
-			value, err := p.at(e.key+e.ksize, e.size-e.ksize)
-			if err != nil {
-				return nil, corrupt(p.id, err)
-			}
-			return value, nil
-		}
-		if depth == maxDepth {
-			return nil, corrupt(p.id, fmt.Errorf("the tree is too deep"))
+		if p.leaf && !equal {
+			return nil, store.ErrNotFound
 		}
 		e, ok := p.element(max(i, 0))
-		if !ok || p.count == 0 {
-			return nil, corrupt(p.id, fmt.Errorf("a branch leads nowhere"))
+		if !ok {
+			return nil, corrupt(id, fmt.Errorf("element %d does not lie within the page", i))
 		}
-		if p, err = b.tree.load(e.child, nil, false); err != nil {
-			return nil, corrupt(e.child, err)
+		if p.leaf {
+			value, err := p.at(e.key+e.ksize, e.size-e.ksize)
+			if err != nil {
+				return nil, corrupt(id, err)
+			}
+			return bytes.Clone(value), nil
 		}
+		id = e.child
 	}
+	return nil, corrupt(id, fmt.Errorf("the tree is too deep"))
+}
+
+// step loads a page on the way down, by way of a buffer of a page's size.
+func (b *bucket) step(id uint64, buffer []byte) (*page, error) {
+	if id == 0 && b.root == 0 {
+		return b.inlinePage()
+	}
+	if err := b.tree.read(buffer, id); err != nil {
+		return nil, err
+	}
+	p, err := b.tree.load(id, buffer, false)
+	if err == nil && !p.leaf && p.count == 0 {
+		err = fmt.Errorf("it has no elements")
+	}
+	return p, err
 }
 
 func corrupt(id uint64, err error) error {
@@ -204,7 +222,7 @@ func (w *walk) buckets(at place, p *page, depth int) error {
 			err = w.page(at, nil, depth+1)
 		default:
 			var inline *page
-			if inline, err = b.page(true); inline == nil {
+			if inline, err = b.inlinePage(); inline == nil {
 				err = w.error(at, err)
 			} else {
 				err = w.visit(at, inline, err, depth+1)
