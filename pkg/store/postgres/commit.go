@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,7 +30,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	net := sqlstore.NewNet(batch)
 	seqs := func() []uint64 { return sqlstore.Seqs(net.Adds) }
 	err := s.link.Do(ctx, seqs, func(session *session) error {
-		return session.run(ctx, func(p *pgconn.Pipeline) error { return s.db.send(p, net) })
+		return session.commit(ctx, net)
 	})
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -48,8 +49,20 @@ func (s *Store) fits(batch []store.Op) error {
 	return nil
 }
 
-// send puts a batch's statements into p.
-func (db *database) send(p *pgconn.Pipeline, net *sqlstore.Net) error {
+// commit sends a batch. Rows that have the key of an Add, which are there only
+// if someone else wrote them or an end was lost, give way in a second attempt:
+// to look for them in the first takes half as long again.
+func (s *session) commit(ctx context.Context, net *sqlstore.Net) error {
+	err := s.run(ctx, func(p *pgconn.Pipeline) error { return s.db.send(p, net, addStatement) })
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "23505" { // unique_violation
+		err = s.run(ctx, func(p *pgconn.Pipeline) error { return s.db.send(p, net, replaceStatement) })
+	}
+	return err
+}
+
+// send puts a batch's statements into p. Add is the one for Adds.
+func (db *database) send(p *pgconn.Pipeline, net *sqlstore.Net, add string) error {
 	err := sqlstore.Chunks(net.Dones, maxRows, maxBytes, sizeless, func(seqs []uint64) error {
 		p.SendQueryPrepared(doneStatement, [][]byte{numbers(seqs)}, binaryFormat, nil)
 		return nil
@@ -66,7 +79,7 @@ func (db *database) send(p *pgconn.Pipeline, net *sqlstore.Net) error {
 	}
 	size := func(r *store.Record) int { return len(r.Payload) + len(r.Function) + len(r.Unique) + len(r.Reducer) }
 	err = sqlstore.Chunks(net.Adds, maxRows, maxBytes, size, func(records []*store.Record) error {
-		p.SendQueryPrepared(addStatement, addColumns(db.rows(records)), binaryFormat, nil)
+		p.SendQueryPrepared(add, addColumns(db.rows(records)), binaryFormat, nil)
 		return flushed(p, len(records) < len(net.Adds))
 	})
 	if err != nil {

@@ -75,25 +75,27 @@ func (s *session) fence(ctx context.Context) error {
 
 // The statements that sessions have prepared. Each takes arrays.
 const (
-	doneStatement   = "done"
-	updateStatement = "update"
-	addStatement    = "add"
-	deleteStatement = "delete"
-	putStatement    = "put"
+	doneStatement    = "done"
+	updateStatement  = "update"
+	addStatement     = "add"
+	replaceStatement = "replace" // adds, in place of rows that have a key already
+	deleteStatement  = "delete"
+	putStatement     = "put"
 )
 
 func (s *session) prepare(ctx context.Context) error {
 	jobs, extras := s.db.table.jobs(), s.db.table.extras()
+	insert := "INSERT INTO " + jobs + " (unique_key, function_name, priority, data, when_to_run, " +
+		"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function) " +
+		"SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::bytea[], $5::integer[], " +
+		"$6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::bytea[], $11::bytea[], $12::bytea[])"
 	for _, p := range [...]struct{ name, sql string }{
 		{doneStatement, "DELETE FROM " + jobs + " WHERE seq = ANY($1::bigint[])"},
 		{updateStatement, "UPDATE " + jobs + " t SET attempts = u.attempts, run_at_ms = u.run_at, when_to_run = u.run_when " +
 			"FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::integer[]) u (seq, attempts, run_at, run_when) " +
 			"WHERE t.seq = u.seq"},
-		{addStatement, "INSERT INTO " + jobs + " (unique_key, function_name, priority, data, when_to_run, " +
-			"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function) " +
-			"SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::bytea[], $5::integer[], " +
-			"$6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::bytea[], $11::bytea[], $12::bytea[]) " +
-			"ON CONFLICT (unique_key, function_name) DO UPDATE SET " +
+		{addStatement, insert},
+		{replaceStatement, insert + " ON CONFLICT (unique_key, function_name) DO UPDATE SET " +
 			"priority = excluded.priority, data = excluded.data, when_to_run = excluded.when_to_run, " +
 			"seq = excluded.seq, run_at_ms = excluded.run_at_ms, accepted_ms = excluded.accepted_ms, " +
 			"attempts = excluded.attempts, reducer = excluded.reducer, " +
