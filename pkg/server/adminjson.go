@@ -28,8 +28,7 @@ func (r *rows) end() []byte { return append(r.b, wire.ReplyEnd...) }
 func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 	s := c.s
 	totals := s.q.Totals()
-	var r rows
-	r.add(wire.ServerStats{
+	stats := wire.ServerStats{
 		Version:     s.cfg.Version,
 		PID:         os.Getpid(),
 		UptimeMS:    time.Since(s.started).Milliseconds(),
@@ -42,7 +41,12 @@ func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 		Spilled:     totals.Spilled,
 		Loading:     s.loading,
 		StoreError:  s.storeError(),
-	})
+	}
+	if s.commit != nil {
+		stats.Batches, stats.BatchedOps = s.commit.batches, s.commit.batchedOps
+	}
+	var r rows
+	r.add(stats)
 	for _, f := range s.q.Snapshot(now) {
 		r.add(wire.FunctionStats(f))
 	}

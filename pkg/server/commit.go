@@ -39,6 +39,8 @@ type committer struct {
 	lastErr error                 // what became of the last batch that was settled
 	failing error                 // why the store fails, as the log has it; nil if it works
 
+	batches, batchedOps uint64 // that the store has taken
+
 	spare batch // run's: room for a later batch
 }
 
@@ -240,8 +242,12 @@ func (w *submitter) answer(err error) {
 func (m *committer) settle(b *batch, err error) {
 	now := time.Now().UnixMilli()
 	m.noteChange(b, err)
-	if err != nil {
+	switch {
+	case err != nil:
 		m.keepRest(b)
+	case len(b.ops) > 0:
+		m.batches++
+		m.batchedOps += uint64(len(b.ops))
 	}
 	for _, w := range b.waiting {
 		if w.batch == b.n {

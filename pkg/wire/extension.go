@@ -88,6 +88,8 @@ type ServerStats struct {
 	Loading     bool   `json:"loading"`               // the store's jobs are still being read
 	StoreError  string `json:"store_error,omitempty"` // why it fails now
 	Store       string `json:"store"`                 // "memory" or the store's kind
+	Batches     uint64 `json:"batches,omitempty"`     // that the store has taken since the start
+	BatchedOps  uint64 `json:"batched_ops,omitempty"` // entries in them: jobs added, ended, lost, and what is kept beside them
 	Draining    bool   `json:"draining"`
 }
 
