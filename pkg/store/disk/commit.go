@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -37,16 +36,14 @@ func pieceKey(seq uint64, i int) []byte {
 // pieces returns in how many pieces a payload of that size is kept.
 func pieces(size int) int { return (size + pieceSize - 1) / pieceSize }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // A sealed value begins with the CRC-32C of its bucket's name, its key and the
 // rest, 4 bytes, little-endian.
 const sealSize = 4
 
 func sealOf(name, key, data []byte) uint32 {
-	sum := crc32.Update(0, castagnoli, name)
-	sum = crc32.Update(sum, castagnoli, key)
-	return crc32.Update(sum, castagnoli, data)
+	sum := store.CRC(0, name)
+	sum = store.CRC(sum, key)
+	return store.CRC(sum, data)
 }
 
 func appendSealed(dst, name, key, data []byte) []byte {

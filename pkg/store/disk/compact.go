@@ -109,18 +109,12 @@ func (s *Store) compact(ctx context.Context) error {
 			break
 		}
 	}
-	s.commitMu.Lock()
-	defer s.commitMu.Unlock()
-	err = s.use(func(e *engine) error { return s.catchUp(ctx, e, out, s.changed) })
-	if err == nil {
-		err = out.sync()
-	}
+	old, err := s.replace(ctx, out)
 	if err != nil {
 		return err
 	}
-	e := out.engine
 	out = nil
-	return s.replace(e)
+	return old.close() // which frees its blocks, and takes its time
 }
 
 // copyAll copies what is there into out, and has what changes from then on
@@ -186,29 +180,37 @@ func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed cha
 	})
 }
 
-// replace puts e, a file that is complete, in the place of the queue's.
-// commitMu is held.
-func (s *Store) replace(e *engine) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := os.Rename(e.path, s.file())
+// replace brings out up to date, puts it in the place of the queue's file, and
+// returns the engine of that. Commits wait.
+func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err error) {
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	err = s.use(func(e *engine) error { return s.catchUp(ctx, e, out, s.changed) })
 	if err == nil {
-		err = syncDir(s.cfg.Dir)
+		err = out.sync()
 	}
 	if err != nil {
-		_ = e.close()
-		_ = os.Remove(e.path)
-		return err
+		return nil, err
 	}
-	before, after := s.engine.reserved, int64(0)
+	s.changed = nil
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := os.Rename(out.path, s.file()); err != nil {
+		return nil, err
+	}
+	// From here on the new file is the queue's, whatever happens.
+	if err := syncDir(s.cfg.Dir); err != nil {
+		s.cfg.Logger.Error("sync failed", "store", "disk:"+s.cfg.Dir, "err", err)
+	}
+	old, e := s.engine, out.engine
 	if info, err := e.file.Stat(); err == nil {
-		e.reserved, after = info.Size(), info.Size()
+		e.reserved = info.Size()
 	}
 	e.path = s.file()
 	e.db.NoSync = s.cfg.Sync != SyncAlways
-	e.reserve = s.engine.reserve
-	_ = s.engine.close()
+	e.reserve = old.reserve
 	s.engine = e
-	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", before, "after", after)
-	return nil
+	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", old.reserved, "after", e.reserved)
+	return old, nil
 }

@@ -12,7 +12,7 @@ const (
 	fillBatch = 4 << 20
 	// fillSync is after how many of them the disk is asked to write them, so
 	// that others who use it need not wait long.
-	fillSync = 8
+	fillSync = 2
 )
 
 // filler makes a new file. Nothing of it is durable before sync.
