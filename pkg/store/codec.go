@@ -5,8 +5,12 @@ import (
 	"hash/crc32"
 )
 
-// castagnoli is the CRC that processors compute by themselves.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// CRC continues a CRC-32C, the one that processors compute by themselves, with
+// b. It starts from 0. Its table is made at the first use: to import a store
+// costs nothing.
+func CRC(crc uint32, b []byte) uint32 {
+	return crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), b)
+}
 
 // The first byte of an encoded record after its checksum.
 const (
@@ -38,7 +42,7 @@ type Body struct {
 
 // BodyOf returns what belongs to payload.
 func BodyOf(payload []byte) Body {
-	return Body{Size: len(payload), Sum: crc32.Checksum(payload, castagnoli)}
+	return Body{Size: len(payload), Sum: CRC(0, payload)}
 }
 
 // AppendHead appends r in the form of AppendRecord, with b, which is its
@@ -66,7 +70,7 @@ func appendFields(dst []byte, version byte, r *Record) []byte {
 
 // seal fills in the CRC of what begins at start.
 func seal(b []byte, start int) []byte {
-	binary.LittleEndian.PutUint32(b[start:], crc32.Checksum(b[start+4:], castagnoli))
+	binary.LittleEndian.PutUint32(b[start:], CRC(0, b[start+4:]))
 	return b
 }
 
@@ -87,7 +91,7 @@ func DecodeHead(b []byte) (r *Record, body *Body, err error) {
 	if len(b) < 5 {
 		return nil, nil, &CorruptError{Why: "shorter than a record"}
 	}
-	if crc32.Checksum(b[4:], castagnoli) != binary.LittleEndian.Uint32(b) {
+	if CRC(0, b[4:]) != binary.LittleEndian.Uint32(b) {
 		return nil, nil, &CorruptError{Why: "checksum does not match"}
 	}
 	version := b[4]

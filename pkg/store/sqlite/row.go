@@ -3,7 +3,6 @@ package sqlite
 import (
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"math"
 	"strconv"
 	"strings"
@@ -83,9 +82,6 @@ func seconds(milliseconds int64) int64 {
 	return (milliseconds-1)/1000 + 1
 }
 
-// castagnoli is the CRC that processors compute by themselves.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // The column gm_crc has two checksums: in its upper half that of what never
 // changes, in its lower half that of when a job is to run. So Update need not
 // read the payload, and a priority or time that was changed by hand does not
@@ -103,7 +99,7 @@ func (r *row) contentSum() uint32 {
 		b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
 	}
 	r.scratch = b
-	return crc32.Update(crc32.Checksum(b, castagnoli), castagnoli, r.data)
+	return store.CRC(store.CRC(0, b), r.data)
 }
 
 // scheduleSum returns the checksum of when a job is to run.
@@ -112,14 +108,14 @@ func scheduleSum(seq, runAt, attempts int64) uint32 {
 	binary.LittleEndian.PutUint64(b[0:], uint64(seq))
 	binary.LittleEndian.PutUint64(b[8:], uint64(runAt))
 	binary.LittleEndian.PutUint64(b[16:], uint64(attempts))
-	return crc32.Checksum(b[:], castagnoli)
+	return store.CRC(0, b[:])
 }
 
 func joinSums(content, schedule uint32) int64 { return int64(uint64(content)<<32 | uint64(schedule)) }
 
 // extraSum returns the checksum of an extra.
 func extraSum(key string, value []byte) int64 {
-	return int64(crc32.Update(crc32.Checksum([]byte(key), castagnoli), castagnoli, value))
+	return int64(store.CRC(store.CRC(0, []byte(key)), value))
 }
 
 var (
