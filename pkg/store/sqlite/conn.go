@@ -117,6 +117,15 @@ func broken(err error) bool {
 		errors.Is(err, sqlite3.IOERR_SHORT_READ) || errors.Is(err, errBroken)
 }
 
+// strange says whether err is that of a file that is not what it should be,
+// because it never was or because it is damaged.
+func strange(err error) bool {
+	return errors.Is(err, sqlite3.ERROR) || errors.Is(err, errStrange)
+}
+
+// errStrange is wrapped by what is found strange about a file.
+var errStrange = errors.New("not a database of this kind")
+
 // errBroken is wrapped by what is found wrong with a file before SQLite does.
 var errBroken = errors.New("database is damaged")
 

@@ -69,11 +69,7 @@ func (m *image) readHeader() error {
 	if m.pageSize < 512 || m.pageSize&(m.pageSize-1) != 0 {
 		m.pageSize = 4096 // SQLite's own since 2016
 	}
-	reserved := int(head[20])
-	if reserved > 64 {
-		reserved = 0
-	}
-	m.usable = m.pageSize - reserved
+	m.usable = m.pageSize // neither gm nor gearmand reserves any of it
 	m.pages = uint32((info.Size() + int64(m.pageSize) - 1) / int64(m.pageSize))
 	return nil
 }

@@ -14,7 +14,7 @@ type reader struct {
 	*conn
 	job    *sqlite3.Stmt // by its number
 	jobs   *sqlite3.Stmt // above a number
-	extras *sqlite3.Stmt // in a range of keys
+	extras *sqlite3.Stmt // above a number
 
 	row row
 }
@@ -36,7 +36,7 @@ func (s *Store) openReader() (*reader, error) {
 	}{
 		{&r.job, "SELECT rowid, " + columnList + " FROM " + jobs + " WHERE rowid = ?"},
 		{&r.jobs, "SELECT rowid, " + columnList + " FROM " + jobs + " NOT INDEXED WHERE rowid > ? ORDER BY rowid"},
-		{&r.extras, "SELECT key, value, crc, rowid FROM " + extras + " WHERE key >= ? AND key < ? ORDER BY key"},
+		{&r.extras, "SELECT rowid, key, value, crc FROM " + extras + " NOT INDEXED WHERE rowid > ? ORDER BY rowid"},
 	} {
 		if err == nil {
 			*statement.to, err = r.prepare("%s", statement.sql)

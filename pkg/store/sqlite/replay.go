@@ -44,29 +44,32 @@ type replay struct {
 	payloads bool
 	f        func(*store.Record, int) error
 
-	limit     int64 // the highest row when the pass began
+	out    int64 // the highest row that was handed out
+	mended int
+
+	// What is found since the file was mended last.
+	limit     int64 // the highest row at that time
 	last      int64 // the highest row that was read
 	rows      int64 // that were read
 	misplaced []placed
 	foreign   []int64
-	mended    int
 }
 
 // placed is a row that is not where its sequence belongs.
 type placed struct{ id, seq int64 }
 
 func (p *replay) run(ctx context.Context) error {
-	indexed, err := p.begin(ctx)
-	if err != nil {
-		return err
-	}
-	for more := true; more; {
-		if more, err = p.next(ctx); err != nil {
-			return err
+	p.out = minRow
+	for {
+		err := p.inPlace(ctx)
+		if err == nil {
+			break
 		}
-	}
-	if indexed != p.rows {
-		if err := p.findLost(ctx); err != nil {
+		if !broken(err) || p.mended == maxMends {
+			return p.failReading(err)
+		}
+		p.mended++
+		if err := p.mend(err); err != nil {
 			return err
 		}
 	}
@@ -83,78 +86,104 @@ func (p *replay) run(ctx context.Context) error {
 	})
 }
 
-// begin returns how many rows the index has, which is quickly counted, and
-// sets the limit.
-func (p *replay) begin(ctx context.Context) (indexed int64, err error) {
-	for {
-		err = p.read(ctx, func(r *reader) error {
-			jobs := quote(p.cfg.Table)
-			return errors.Join(
-				r.each("SELECT max(rowid) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
-					p.limit = stmt.ColumnInt64(0)
-					return nil
-				}),
-				r.each("SELECT count(*) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
-					indexed = stmt.ColumnInt64(0)
-					return nil
-				}))
-		})
-		if !broken(err) || p.mended == maxMends {
-			break
-		}
-		if err := p.mendOnce(err); err != nil {
-			return 0, err
-		}
-	}
+// inPlace hands out the jobs in their place, and finds the others.
+func (p *replay) inPlace(ctx context.Context) error {
+	p.last, p.rows, p.misplaced, p.foreign = minRow, 0, nil, nil
+	indexed, err := p.count(ctx)
 	if err != nil {
-		return 0, p.failReading(err)
+		return err
 	}
-	p.last = minRow
-	return indexed, nil
+	for more := true; more; {
+		if more, err = p.next(ctx); err != nil {
+			return err
+		}
+	}
+	if indexed != p.rows {
+		if err := p.compare(ctx); err != nil {
+			return err
+		}
+	}
+	return p.lookUp(ctx)
 }
 
 // minRow is below every row.
 const minRow = -1 << 63
 
-func (p *replay) mendOnce(why error) error {
-	p.mended++
-	return p.mend(why)
+// count sets the limit and returns how many rows the index has, which is
+// quickly counted.
+func (p *replay) count(ctx context.Context) (indexed int64, err error) {
+	jobs := quote(p.cfg.Table)
+	err = p.read(ctx, func(r *reader) error {
+		return errors.Join(
+			r.each("SELECT max(rowid) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
+				p.limit = stmt.ColumnInt64(0)
+				return nil
+			}),
+			r.each("SELECT count(*) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
+				indexed = stmt.ColumnInt64(0)
+				return nil
+			}))
+	})
+	return indexed, err
 }
 
 // next reads a chunk of rows and hands out those in their place.
 func (p *replay) next(ctx context.Context) (more bool, err error) {
 	var c jobChunk
 	err = p.read(ctx, func(r *reader) error {
-		c = jobChunk{last: p.last, limit: p.limit, payloads: p.payloads}
+		c = jobChunk{last: p.last, limit: p.limit, out: p.out, payloads: p.payloads}
 		return c.read(r)
 	})
-	if broken(err) && p.mended < maxMends {
-		return true, p.mendOnce(err)
-	}
 	if err != nil {
-		return false, p.failReading(err)
+		return false, err
 	}
 	p.last, p.rows = c.last, p.rows+c.rows
 	p.misplaced = append(p.misplaced, c.misplaced...)
 	p.foreign = append(p.foreign, c.foreign...)
-	for _, id := range c.unsettled {
-		p.cfg.Logger.Warn("run time changed by another hand", "store", "sqlite:"+p.cfg.File, "job", id)
+	if len(p.misplaced) > 0 && int64(len(p.misplaced)+len(p.foreign)) < p.rows-c.wrong {
+		// Whoever numbers rows anew does it to all of them.
+		return false, fmt.Errorf("%w: row %d is that of job %d", errBroken, p.misplaced[0].id, p.misplaced[0].seq)
 	}
 	p.setAside(ctx, c.faults)
+	if err := p.settle(ctx, c.unsettled); err != nil {
+		return false, err
+	}
+	if len(c.jobs) > 0 {
+		p.out = int64(c.jobs[len(c.jobs)-1].Seq)
+	}
 	return c.more, p.handOut(ctx, c.jobs, c.sizes)
+}
+
+// settle writes down the run times of jobs that somebody else has changed, or
+// that were damaged: there is no way to tell.
+func (p *replay) settle(ctx context.Context, jobs []*store.Record) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	return p.write(ctx, "settle jobs in", func(w *writer) error {
+		for _, j := range jobs {
+			p.cfg.Logger.Warn("run time changed by another hand", "store", "sqlite:"+p.cfg.File, "job", j.Seq, "run_at_ms", j.RunAt)
+			if err := w.reschedule(j); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // jobChunk is as many rows as are read at a time.
 type jobChunk struct {
 	last, limit int64 // what the rows are above, and not above
+	out         int64 // what the jobs are above
 	payloads    bool
 
 	rows      int64
+	wrong     int64 // rows that are faults
 	jobs      []*store.Record
 	sizes     []int // of their payloads
+	unsettled []*store.Record
 	misplaced []placed
 	foreign   []int64
-	unsettled []int64
 	faults    []fault
 	more      bool // there may be another
 }
@@ -189,16 +218,18 @@ func (c *jobChunk) take(r *reader) {
 	c.rows++
 	switch err := x.verify(); {
 	case err != nil:
+		c.wrong++
 		c.faults = append(c.faults, faultOf(x, err))
 	case x.foreign:
 		c.foreign = append(c.foreign, x.id)
 	case x.seq != x.id:
 		c.misplaced = append(c.misplaced, placed{x.id, x.seq})
-	default:
+	case x.id > c.out:
+		j := x.record(c.payloads)
 		if !x.settled() {
-			c.unsettled = append(c.unsettled, x.id)
+			c.unsettled = append(c.unsettled, j)
 		}
-		c.jobs = append(c.jobs, x.record(c.payloads))
+		c.jobs = append(c.jobs, j)
 		c.sizes = append(c.sizes, len(x.data))
 	}
 }
@@ -283,60 +314,59 @@ func (p *replay) adopt(w *writer, id, seq int64) (*store.Record, int, error) {
 	return j, len(j.Payload), w.add(j)
 }
 
-// findLost looks for rows that the index has and the table has not, and sees
-// to it that they have the same again.
-func (p *replay) findLost(ctx context.Context) error {
-	var lost []fault
-	var rows int64
-	err := p.read(ctx, func(r *reader) error {
-		var err error
-		rows, err = r.eachIndexed(p.cfg.Table, func(id int64, key, function string) {
-			if id <= p.limit && len(lost) < maxLost {
-				lost = append(lost, fault{id: id, gone: true, unique: key, name: function, why: errLost})
-			}
-		})
+// lookUp sees that every row is found under its number. A row that is found
+// only by reading all of them would never be done. They are asked for from the
+// last to the first, because SQLite need not search for the next.
+func (p *replay) lookUp(ctx context.Context) error {
+	jobs := quote(p.cfg.Table)
+	return p.read(ctx, func(r *reader) error {
+		n, err := r.text("SELECT count(*) FROM (SELECT rowid AS id FROM " + jobs + " NOT INDEXED ORDER BY rowid DESC) AS x " +
+			"LEFT JOIN " + jobs + " AS y ON y.rowid = x.id WHERE y.rowid IS NULL")
+		if err == nil && n != "0" {
+			err = fmt.Errorf("%w: %s rows are not found under their numbers", errBroken, n)
+		}
 		return err
 	})
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil && !broken(err):
-		return p.failReading(err)
-	case err == nil && len(lost) == 0 && rows >= p.rows:
-		return nil // there are new ones
-	}
-	p.setAside(ctx, lost)
-	return p.write(ctx, "mend", func(w *writer) error { return w.Exec("REINDEX " + quote(p.cfg.Table)) })
 }
 
-// maxLost is how many rows that are lost are told of one by one.
-const maxLost = 10_000
+// compare looks for rows that only the table has, or only the index. That
+// there was another number of them may be due to new jobs.
+func (p *replay) compare(ctx context.Context) error {
+	return p.read(ctx, func(r *reader) error {
+		entries, lost, err := r.compareIndex(p.cfg.Table, p.limit)
+		if err == nil && (lost > 0 || entries < p.rows) {
+			err = fmt.Errorf("%w: %d rows in the table, %d in the index, of which %d are not in the table", errBroken, p.rows, entries, lost)
+		}
+		return err
+	})
+}
 
-var errLost = errors.New("the index has it, the table has not")
-
-// eachIndexed calls f for each entry of a table's index that has no row, and
-// returns how many entries there are.
-func (r *reader) eachIndexed(table string, f func(id int64, key, function string)) (entries int64, err error) {
+// compareIndex returns how many entries a table's index has, and how many of
+// those up to limit have no row.
+func (r *reader) compareIndex(table string, limit int64) (entries, lost int64, err error) {
 	jobs := quote(table)
-	there, _, err := r.Prepare("SELECT 1 FROM " + jobs + " NOT INDEXED WHERE rowid = ?")
+	row, _, err := r.Prepare("SELECT 1 FROM " + jobs + " NOT INDEXED WHERE rowid = ?")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	defer there.Close()
+	defer row.Close()
 	index := quote("sqlite_autoindex_" + table + "_1") // of the primary key
-	err = r.each("SELECT rowid, unique_key, function_name FROM "+jobs+" INDEXED BY "+index+" ORDER BY unique_key, function_name",
+	err = r.each("SELECT rowid FROM "+jobs+" INDEXED BY "+index+" ORDER BY unique_key, function_name",
 		func(stmt *sqlite3.Stmt) error {
 			entries++
 			id := stmt.ColumnInt64(0)
-			if err := there.BindInt64(1, id); err != nil {
+			if id > limit {
+				return nil
+			}
+			if err := row.BindInt64(1, id); err != nil {
 				return err
 			}
-			if !there.Step() {
-				f(id, stmt.ColumnText(1), stmt.ColumnText(2))
+			if !row.Step() {
+				lost++
 			}
-			return there.Reset()
+			return row.Reset()
 		})
-	return entries, err
+	return entries, lost, err
 }
 
 // mend makes a new file of what can be read of the one that is there.

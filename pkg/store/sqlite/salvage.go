@@ -24,12 +24,13 @@ func (s *Store) openFile() (*writer, error) {
 	}
 	if damage == "" {
 		w, err := newWriter(s.path, s.cfg.Table, s.cfg.Sync)
-		if !broken(err) {
+		if err == nil || !broken(err) && !strange(err) {
 			return w, err
 		}
-		damage = err.Error()
-	}
-	if err := s.salvage(damage); err != nil {
+		if err := s.salvage(err.Error(), broken(err)); err != nil {
+			return nil, err
+		}
+	} else if err := s.salvage(damage, true); err != nil {
 		return nil, err
 	}
 	return newWriter(s.path, s.cfg.Table, s.cfg.Sync)
@@ -48,12 +49,14 @@ func (s *Store) rebuild(why error) error {
 	if err != nil {
 		return err
 	}
-	return s.salvage(why.Error())
+	return s.salvage(why.Error(), true)
 }
 
 // salvage makes a new database of what can be read of the old one, which it
-// keeps beside it. The new one has only gm's tables.
-func (s *Store) salvage(why string) error {
+// keeps beside it. The new one has only gm's tables. Without certain, why may
+// be no damage at all, unless there are jobs of gm's; so it is with a file that
+// does not begin as a database.
+func (s *Store) salvage(why string, certain bool) error {
 	s.cfg.Logger.Warn("the database is damaged: making a new one of what can be read", "store", "sqlite:"+s.cfg.File, "err", why)
 	m, err := openImage(s.path)
 	if err != nil {
@@ -72,8 +75,9 @@ func (s *Store) salvage(why string) error {
 		trees: trees{image: m, seen: make(map[uint32]bool)},
 	}
 	err = errors.Join(full(c.run()), w.close())
-	if err == nil && !m.isSQLite && c.kept == 0 {
-		err = errors.New("not an SQLite database")
+	if err == nil && c.ours == 0 && !(certain && m.isSQLite) {
+		removeDatabase(making)
+		return errors.New(why)
 	}
 	if err == nil {
 		err = syncFile(making)
@@ -120,6 +124,9 @@ func removeDatabase(path string) {
 	}
 }
 
+// errLost is why a job is set aside of which there is only the key.
+var errLost = errors.New("the index has it, the table has not")
+
 // salvager writes into a new database what it reads of an image.
 type salvager struct {
 	*Store
@@ -128,6 +135,7 @@ type salvager struct {
 
 	ids    map[int64]bool // of rows that are kept
 	kept   int
+	ours   int // of these, those with a checksum
 	errs   []pageError
 	more   int // errors that were not taken down
 	faults []fault
@@ -249,6 +257,9 @@ func (c *salvager) fault(x fault) {
 
 // keep writes a row into the new database, if there is none like it.
 func (c *salvager) keep(r *row) {
+	if !r.foreign {
+		r.id = r.seq // what the tree says of it may be wrong
+	}
 	if c.err != nil || c.ids[r.id] {
 		return
 	}
@@ -257,6 +268,9 @@ func (c *salvager) keep(r *row) {
 		return // an older one with the same key
 	}
 	c.ids[r.id] = true
+	if !r.foreign {
+		c.ours++
+	}
 	c.added(len(r.data), err)
 }
 
@@ -281,6 +295,7 @@ func (c *salvager) extra(id int64, record []byte) {
 
 func (c *salvager) keepExtra(key string, value []byte) {
 	if c.err == nil {
+		c.ours++
 		c.added(len(value), c.writer.putExtra(key, value))
 	}
 }
@@ -305,7 +320,7 @@ func (c *salvager) orphan(id int64, record []byte) {
 	if !ok {
 		return
 	}
-	if r, ok := rowOf(id, values); ok && r.verify() == nil && (r.foreign || r.seq == id) {
+	if r, ok := rowOf(id, values); ok && r.verify() == nil {
 		c.keep(r)
 	}
 }

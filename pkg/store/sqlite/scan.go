@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -84,9 +85,9 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 
 // Extras implements store.Store.
 func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
-	start, mended := prefix, 0
+	last, mended := int64(minRow), 0
 	for more := true; more; {
-		c := extraChunk{from: start, to: prefix + "\x7f"} // keys are printable
+		c := extraChunk{last: last, prefix: prefix}
 		err := s.read(ctx, func(r *reader) error { return c.read(r) })
 		if broken(err) && mended < maxMends {
 			mended++
@@ -98,7 +99,7 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 		if err != nil {
 			return s.failReading(err)
 		}
-		start, more = c.next, c.more
+		last, more = c.last, c.more
 		s.setAside(ctx, c.faults)
 		for _, x := range c.found {
 			if err := f(x.key, x.value); err != nil {
@@ -109,14 +110,15 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 	return nil
 }
 
-// extraChunk is as many extras as are read at a time.
+// extraChunk is as many extras as are read at a time, in the order of their
+// rows: the index of their keys may be damaged.
 type extraChunk struct {
-	from, to string // the first key, and what all are below
+	prefix string
+	last   int64 // what the rows are above; then the last of them
 
 	found  []extra
 	faults []fault
-	next   string // the first key of the next chunk
-	more   bool   // there may be one
+	more   bool // there may be another
 }
 
 type extra struct {
@@ -127,25 +129,29 @@ type extra struct {
 func (c *extraChunk) read(r *reader) error {
 	defer r.extras.Reset()
 	b := binder{stmt: r.extras}
-	b.text(1, []byte(c.from))
-	b.text(2, []byte(c.to))
+	b.number(1, c.last)
 	if b.err != nil {
 		return b.err
 	}
 	for size, n := 0, 1; r.extras.Step(); n++ {
-		key := r.extras.ColumnText(0)
-		sum := r.extras.ColumnInt64(2)
-		value := r.extras.ColumnBlob(1, []byte{})
+		id := r.extras.ColumnInt64(0)
+		if id <= c.last {
+			return fmt.Errorf("%w: rows %d and %d of extras are not in order", errBroken, c.last, id)
+		}
+		c.last = id
+		key := r.extras.ColumnText(1)
+		sum := r.extras.ColumnInt64(3)
+		value := r.extras.ColumnBlob(2, []byte{})
 		if err := r.extras.Err(); err != nil {
 			return err
 		}
-		if sum == extraSum(key, value) {
+		if sum != extraSum(key, value) {
+			c.faults = append(c.faults, fault{extra: true, id: id, name: key, data: value, why: errSum})
+		} else if strings.HasPrefix(key, c.prefix) {
 			c.found = append(c.found, extra{key, value})
-		} else {
-			c.faults = append(c.faults, fault{extra: true, id: r.extras.ColumnInt64(3), name: key, data: value, why: errSum})
 		}
 		if size += len(value); size > chunkBytes || n == chunkRows {
-			c.next, c.more = key+"\x00", true
+			c.more = true
 			return nil
 		}
 	}

@@ -33,7 +33,7 @@ func prepareFile(c *conn, table string, sync Sync) error {
 		return err
 	}
 	if encoding != "UTF-8" {
-		return fmt.Errorf("the file's encoding is %s: only UTF-8 keeps names as they are", encoding)
+		return fmt.Errorf("%w: its encoding is %s, and only UTF-8 keeps names as they are", errStrange, encoding)
 	}
 	// Where there is no shared memory, it stays what it is.
 	if _, err := c.text("PRAGMA journal_mode = WAL"); err != nil {
@@ -114,7 +114,7 @@ func missing(c *conn, table string) (ddl []string, err error) {
 				own++
 			}
 		case i < gearmandColumns-1 && len(extras) == 0: // when_to_run came later
-			return nil, fmt.Errorf("table %s has no column %s: it is not gearmand's", table, column.name)
+			return nil, fmt.Errorf("%w: table %s has no column %s", errStrange, table, column.name)
 		case i < gearmandColumns-1:
 			return nil, fmt.Errorf("%w: table %s has the columns %v", errBroken, table, there)
 		default:
