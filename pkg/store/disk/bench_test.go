@@ -39,7 +39,7 @@ var benchRecord = store.Record{
 	Function: "resize", Unique: "3f2504e0-4f89-11d3-9a0c-0305e82c3301", Payload: bytes.Repeat([]byte("p"), 100), Priority: 1, Accepted: 1_795_000_000_123,
 }
 
-// batches fills ops with n Adds from seq on.
+// adds fills ops with the Adds of records, numbered from seq on.
 func adds(ops []store.Op, records []store.Record, seq uint64) []store.Op {
 	ops = ops[:0]
 	for i := range records {
