@@ -16,6 +16,9 @@ const (
 	maxScript = 2 << 20
 	// maxRows is how many rows a statement has.
 	maxRows = 1000
+	// maxList is how many numbers a list has. MariaDB makes a table of one with
+	// a thousand.
+	maxList = 500
 	// large is the size of a payload that is sent as it is, by a prepared
 	// statement, instead of in hexadecimal.
 	large = 64 << 10
@@ -153,7 +156,7 @@ func (t *transaction) bytesOrNull(b []byte) {
 func sizeless[T any](T) int { return 0 }
 
 func (t *transaction) dones(seqs []uint64) error {
-	return sqlstore.Chunks(seqs, maxRows, maxScript, sizeless, func(seqs []uint64) error {
+	return sqlstore.Chunks(seqs, maxList, maxScript, sizeless, func(seqs []uint64) error {
 		t.text("DELETE FROM " + t.s.db.table.jobs() + " WHERE seq IN (")
 		for i, seq := range seqs {
 			t.text(t.next(i))
