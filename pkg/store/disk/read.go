@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	bolt "go.etcd.io/bbolt"
+
 	"gm/pkg/store"
 )
 
@@ -196,4 +198,17 @@ func seqOf(key []byte) uint64 {
 		return 0
 	}
 	return binary.BigEndian.Uint64(key)
+}
+
+// LastSeq implements store.Numbered.
+func (s *Store) LastSeq(context.Context) (last uint64, err error) {
+	err = s.use(func(e *engine) error {
+		return e.db.View(func(tx *bolt.Tx) error {
+			if key, _ := tx.Bucket(jobsName).Cursor().Last(); len(key) == 8 {
+				last = binary.BigEndian.Uint64(key)
+			}
+			return nil
+		})
+	})
+	return last, err
 }

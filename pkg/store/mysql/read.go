@@ -65,6 +65,13 @@ func (s *Store) adopt(ctx context.Context) error {
 	})
 }
 
+// LastSeq is that of [store.Numbered].
+func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
+	row := s.readers.QueryRowContext(ctx, "SELECT COALESCE(MAX(seq), 0) FROM "+s.db.table.jobs())
+	err = row.Scan(&last)
+	return last, err
+}
+
 // page reads jobs after last, and sets it.
 func (s *Store) page(ctx context.Context, data string, last *int64, f func(*store.Record) error, skipped func(string, error)) (n int, err error) {
 	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf("SELECT seq, unique_key, function_name, priority, %s, when_to_run, "+

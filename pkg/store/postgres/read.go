@@ -67,6 +67,19 @@ func (s *Store) adopt(ctx context.Context) error {
 	})
 }
 
+// LastSeq is that of [store.Numbered].
+func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
+	err = s.readers.with(ctx, func(conn *pgconn.PgConn) error {
+		found, err := rows(ctx, conn, "SELECT coalesce(max(seq), 0)::text FROM "+s.db.table.jobs())
+		if err != nil {
+			return err
+		}
+		last, err = strconv.ParseUint(string(found[0][0]), 10, 64)
+		return err
+	})
+	return last, err
+}
+
 func (s *Store) pages(ctx context.Context, conn *pgconn.PgConn, data string, f func(*store.Record) error, skipped func(string, error)) error {
 	sql := "SELECT seq, unique_key, function_name, priority, " + data + ", when_to_run, " +
 		"run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function " +

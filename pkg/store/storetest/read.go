@@ -136,3 +136,22 @@ func (c *crowd) read(random *rand.Rand, end <-chan struct{}) {
 		}
 	}
 }
+
+// testLastSeq asks a store for its highest number. Of a store that is empty it
+// may be 0 or one that it had.
+func testLastSeq(r *rig) {
+	numbered, ok := r.s.(store.Numbered)
+	if !ok {
+		return
+	}
+	if _, err := numbered.LastSeq(r.ctx); err != nil {
+		r.t.Errorf("last number of an empty store: %v", err)
+	}
+	last, first := r.job("numbers", "last", nil), r.job("numbers", "first", nil)
+	last.Record.Seq += 1 << 40
+	r.commit(last)
+	r.commit(first)
+	if got, err := numbered.LastSeq(r.ctx); got != last.Record.Seq || err != nil {
+		r.t.Errorf("last number: got %d, %v, want %d", got, err, last.Record.Seq)
+	}
+}
