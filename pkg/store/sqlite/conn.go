@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -129,12 +131,29 @@ var errStrange = errors.New("not a database of this kind")
 // errBroken is wrapped by what is found wrong with a file before SQLite does.
 var errBroken = errors.New("database is damaged")
 
-// full returns err as that of a store without room, if it is.
-func full(err error) error {
-	for _, reason := range []error{sqlite3.FULL, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+// outOfRoom returns err as that of a store without room, if it is. The engine
+// says only that it could not write, and not why, so that is tried.
+func outOfRoom(err error, path string) error {
+	for _, reason := range roomErrors {
 		if errors.Is(err, reason) {
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
 		}
 	}
+	if !errors.Is(err, sqlite3.IOERR) {
+		return err
+	}
+	f, why := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".room-*")
+	if why == nil {
+		_, why = f.Write(make([]byte, 64<<10))
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}
+	for _, reason := range roomErrors {
+		if errors.Is(why, reason) {
+			return fmt.Errorf("%w: %w: %w", store.ErrFull, err, reason)
+		}
+	}
 	return err
 }
+
+var roomErrors = []error{sqlite3.FULL, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}

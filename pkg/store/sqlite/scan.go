@@ -83,6 +83,23 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 	return nil, s.fail("read", err)
 }
 
+// LastSeq implements store.Numbered.
+func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
+	err = s.read(ctx, func(r *reader) error {
+		return r.each("SELECT max(rowid) FROM "+quote(s.cfg.Table), func(stmt *sqlite3.Stmt) error {
+			last = uint64(max(stmt.ColumnInt64(0), 0))
+			return nil
+		})
+	})
+	if broken(err) { // Replay mends it
+		return 0, nil
+	}
+	if err != nil {
+		return 0, s.failReading(err)
+	}
+	return last, nil
+}
+
 // Extras implements store.Store.
 func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
 	last, mended := int64(minRow), 0

@@ -105,8 +105,8 @@ func (c *Config) check() error {
 }
 
 // Store is an SQLite file. It is locked and opened when it is first used. It
-// has the methods of store.Store, store.Reader, store.Locker, store.Compacter
-// and store.Checker.
+// has the methods of store.Store, store.Reader, store.Numbered, store.Locker,
+// store.Compacter and store.Checker.
 type Store struct {
 	cfg    Config
 	path   string // of the file, without symbolic links

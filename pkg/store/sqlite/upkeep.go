@@ -23,7 +23,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	defer s.readers.resume()
 	err = w.during(ctx, func() error { return w.compact() })
 	if err != nil {
-		return s.fail("compact", full(err))
+		return s.fail("compact", outOfRoom(err, s.path))
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // writer is the one connection that writes.
 type writer struct {
 	*conn
-	table string
+	path, table string
 
 	begin, commit, rollback      *sqlite3.Stmt
 	insert, remove, update, move *sqlite3.Stmt
@@ -32,7 +32,7 @@ func newWriter(path, table string, sync Sync) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: c, table: table}
+	w := &writer{conn: c, path: path, table: table}
 	err = prepareFile(c, table, sync)
 	if err == nil {
 		err = w.prepareAll()
@@ -90,8 +90,8 @@ func (w *writer) close() error {
 
 // transact calls f in a transaction. Nothing of it is kept unless the error is
 // nil or a *store.UncertainError.
-func (w *writer) transact(ctx context.Context, f func() error) error {
-	err := w.during(ctx, func() error {
+func (w *writer) transact(ctx context.Context, f func() error) (err error) {
+	err = w.during(ctx, func() error {
 		if err := w.begin.Exec(); err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
@@ -101,16 +101,17 @@ func (w *writer) transact(ctx context.Context, f func() error) error {
 		if err = w.commit.Exec(); err == nil {
 			return nil
 		}
+		err = fmt.Errorf("commit: %w", err)
 		if errors.Is(err, sqlite3.IOERR) {
 			// All may be in FILE-wal, and be found there after a crash. The
 			// next commit writes over it.
-			err = &store.UncertainError{Err: fmt.Errorf("commit: %w", full(err))}
+			defer func() { err = &store.UncertainError{Err: err} }()
 		}
 	}
 	if !w.GetAutocommit() {
 		_ = w.rollback.Exec()
 	}
-	return full(err)
+	return outOfRoom(err, w.path)
 }
 
 // apply makes the operations of a batch, in a transaction that has begun.
