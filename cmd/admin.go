@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
+	"gm/pkg/server"
 	"gm/pkg/wire"
 )
 
@@ -41,6 +42,7 @@ func adminVerb(e *env) *verb {
 			e.adminChange("pause", "hand out no more jobs of functions (gm serve)", (*gearman.Admin).Pause),
 			e.adminChange("resume", "hand out jobs of paused functions again (gm serve)", (*gearman.Admin).Resume),
 			e.adminPurge(),
+			e.adminPolicy(),
 			e.adminShutdown(),
 			e.adminList("show-jobs", "list handles, attempts, ignored and queued of all jobs", showJobs,
 				column{"handle", false}, column{"attempts", true}, column{"ignored", true}, column{"queued", true}),
@@ -219,9 +221,6 @@ func (e *env) adminMaxQueue() *verb {
 		if n := len(args); n != 1 && n != 2 && n != 4 {
 			return usageErrorf("admin maxqueue: %d arguments, want a function and none, one or three numbers", n)
 		}
-		if err := checkWords(c); err != nil {
-			return err
-		}
 		var limits []int
 		for _, arg := range args[1:] {
 			n, err := strconv.Atoi(arg)
@@ -230,16 +229,22 @@ func (e *env) adminMaxQueue() *verb {
 			}
 			limits = append(limits, n)
 		}
-		o, err := e.options(c)
-		if err != nil {
-			return err
-		}
-		return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
-			func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
-				return struct{}{}, a.MaxQueue(ctx, args[0], limits...)
-			})))
+		return e.changeServers(c, func(ctx context.Context, a *gearman.Admin) error { return a.MaxQueue(ctx, args[0], limits...) })
 	}
 	return v
+}
+
+// changeServers does one change on each server.
+func (e *env) changeServers(c *cli.Context, change func(context.Context, *gearman.Admin) error) error {
+	if err := checkWords(c); err != nil {
+		return err
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, a *gearman.Admin) (struct{}, error) { return struct{}{}, change(ctx, a) })))
 }
 
 // yesFlag confirms what can't be taken back.
@@ -264,21 +269,27 @@ func (e *env) adminDrop() *verb {
 
 func (e *env) adminPurge() *verb {
 	v := e.adminCommand("purge", "drop the waiting and delayed jobs of functions (gm serve)", "FUNC..",
-		example{"start anew", "gm admin purge --yes resize"}, append(e.rowFlags(), yesFlag())...)
-	v.Description = `Drops all jobs of the functions that do not run yet; who waits for one learns that it has failed. Prints each function and how many were dropped.`
+		example{"start anew", "gm admin purge --yes resize"},
+		append(e.rowFlags(), yesFlag(),
+			&cli.BoolFlag{Name: "dead", Usage: "forget the dead jobs instead"})...)
+	v.Description = `Drops all jobs of the functions that do not run yet; who waits for one learns that it has failed. With --dead it forgets those that have failed for good. Prints each function and how many were dropped.`
 	v.Action = func(c *cli.Context) error {
 		functions := c.Args().Slice()
 		if len(functions) == 0 {
 			return usageErrorf("admin purge: no function")
 		}
-		if err := e.confirm(c, "drop all waiting jobs of "+strings.Join(functions, ", ")); err != nil {
+		what, purge := "drop all waiting jobs of ", (*gearman.Admin).Purge
+		if c.Bool("dead") {
+			what, purge = "forget all dead jobs of ", (*gearman.Admin).PurgeDead
+		}
+		if err := e.confirm(c, what+strings.Join(functions, ", ")); err != nil {
 			return err
 		}
 		return adminRows(e, c, []column{{"function", false}, {"dropped", true}},
 			func(ctx context.Context, a *gearman.Admin) ([]string, error) {
 				var rows []string
 				for _, f := range functions {
-					n, err := a.Purge(ctx, f)
+					n, err := purge(a, ctx, f)
 					if err != nil {
 						return nil, fmt.Errorf("%s: %w", f, err)
 					}
@@ -286,6 +297,34 @@ func (e *env) adminPurge() *verb {
 				}
 				return rows, nil
 			})
+	}
+	return v
+}
+
+func (e *env) adminPolicy() *verb {
+	v := e.adminCommand("policy", "say how often jobs that fail are tried again (gm serve)", "FUNC [RETRIES[,MIN..MAX] | -]",
+		example{"three times, after 1 s, 2 s and 4 s or somewhat less", "gm admin policy resize 3,1s..5m"}, e.rowFlags()...)
+	v.Description = `Sets what becomes of a function's background and foreground jobs that fail from now on: RETRIES is how often a job is tried again, -1 for ever, and MIN..MAX how long it waits before: MIN at first, twice as long each time, and up to half of that less, by chance. Without MIN..MAX it is 1s..5m. A lone - ends them at the first failure. What is set goes before --retry of gm serve, and is kept in its store.
+
+Without a value it prints what is set; - is nothing.`
+	v.Action = func(c *cli.Context) error {
+		args := c.Args().Slice()
+		switch {
+		case len(args) == 0:
+			return usageErrorf("admin policy: no function")
+		case len(args) > 2:
+			return usageErrorf("admin policy: %d arguments, want a function and one policy or none", len(args))
+		case len(args) == 1:
+			return adminRows(e, c, []column{{"policy", false}}, func(ctx context.Context, a *gearman.Admin) ([]string, error) {
+				policy, err := a.Policy(ctx, args[0])
+				return []string{policy}, err
+			})
+		case args[1] != "-":
+			if _, err := server.ParsePolicy(args[1]); err != nil {
+				return usageErrorf("admin policy: %w", err)
+			}
+		}
+		return e.changeServers(c, func(ctx context.Context, a *gearman.Admin) error { return a.SetPolicy(ctx, args[0], args[1]) })
 	}
 	return v
 }

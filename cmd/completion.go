@@ -88,7 +88,8 @@ const (
 var flagChoices = map[string][]string{
 	"color":      {"auto", "always", "never"},
 	"output":     {"table", "tsv", "json", "jsonl"},
-	"state":      {"waiting", "delayed", "running"},
+	"state":      {"waiting", "delayed", "running", "dead"},
+	"sync":       {"always", "interval", "never"},
 	"priority":   {"high", "normal", "low"},
 	"log-level":  {"debug", "info", "warn", "error"},
 	"log-format": {"text", "json"},

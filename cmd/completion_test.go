@@ -69,7 +69,7 @@ func TestBashCompletes(t *testing.T) {
 		{"gm status -o", "-o"},
 		{"gm -s localhost:1 admin pau", "pause"},
 		{"gm admin -s x shut", "shutdown"},
-		{"gm jobs --state ", "waiting delayed running"},
+		{"gm jobs --state ", "waiting delayed running dead"},
 		{"gm completion z", "zsh"},
 		{"gm man ping", "ping"},
 		{"gm status -- --out", ""},

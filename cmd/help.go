@@ -140,11 +140,14 @@ type flagGroup struct {
 }
 
 // flagGroups returns the verb's visible flags by category, its own first.
-func flagGroups(v *verb) []flagGroup {
+func flagGroups(v *verb) []flagGroup { return groupFlags(v, false) }
+
+// groupFlags is flagGroups, with the hidden ones if all is set.
+func groupFlags(v *verb, all bool) []flagGroup {
 	titles := []string{"", catOutput, catServers, catCommon}
 	byTitle := map[string][]flagDoc{}
 	for _, f := range v.Flags {
-		if visible, ok := f.(cli.VisibleFlag); ok && !visible.IsVisible() {
+		if visible, ok := f.(cli.VisibleFlag); ok && !visible.IsVisible() && !all {
 			continue
 		}
 		d := newFlagDoc(f)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,7 +15,7 @@ import (
 	"gm/pkg/wire"
 )
 
-const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker. What a server does not tell is empty, and missing in JSON.`
+const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running, dead), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker, when it died in Unix milliseconds, last error. What a server does not tell is empty, and missing in JSON.`
 
 func jobVerb(e *env) *verb {
 	return &verb{
@@ -21,7 +23,7 @@ func jobVerb(e *env) *verb {
 			Name:      "job",
 			Usage:     "show one job",
 			ArgsUsage: "HANDLE",
-			Description: `Shows the job that has the handle, on whichever of the servers it is. A job that is done is unknown. gm serve tells all about it; other servers only whether it runs, and its progress.
+			Description: `Shows the job that has the handle, on whichever of the servers it is. A job that is done is unknown; one that has failed for good is dead, and shown with its last error until it is forgotten. gm serve tells all about it; other servers only whether it runs, and its progress.
 
 ` + jobColumnsText,
 			Flags:  append(e.rowFlags(), e.queryFlags()...),
@@ -39,19 +41,22 @@ func jobsVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "jobs",
-			Usage:     "list jobs that wait, are delayed or run",
+			Usage:     "list jobs that wait, are delayed, run or are dead",
 			ArgsUsage: "[FUNC]",
-			Description: `Lists jobs, of one function or of all, oldest first. gm serve tells all about them; gearmand only handles, attempts and whether they run, and not of which function.
+			Description: `Lists jobs, of one function or of all, oldest first. Dead ones, background jobs that have failed for good, are listed only with --dead. gm serve tells all about them; gearmand only handles, attempts and whether they run, and not of which function.
 
 ` + jobColumnsText,
 			Flags: slices.Concat([]cli.Flag{
-				&cli.StringFlag{Name: "state", Usage: "only jobs in `STATE`: waiting, delayed or running"},
+				&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "only jobs of `FUNC`, as by the argument"},
+				&cli.StringFlag{Name: "state", Usage: "only jobs in `STATE`: waiting, delayed, running or dead"},
+				&cli.BoolFlag{Name: "dead", Usage: "the dead jobs: --state dead"},
 				&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "at most `N` jobs of each server; 0 is all"},
 			}, e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.jobs(c) },
 		},
 		examples: []example{
 			{"the oldest waiting jobs", "gm jobs --state waiting"},
+			{"what has failed for good, and why", "gm jobs --dead -f resize -o jsonl | jq -r '.handle + \" \" + .error'"},
 			{"drop what waits for one function", "gm jobs resize --state waiting --limit 0 | cut -f2 | xargs gm cancel"},
 		},
 		exits: []int{exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
@@ -78,6 +83,8 @@ var jobColumns = []column{
 	{"progress", true},
 	{"unique", false},
 	{"worker", false},
+	{"died", true},
+	{"error", false},
 }
 
 func (r *jobRow) cells(human bool) []string {
@@ -86,7 +93,7 @@ func (r *jobRow) cells(human bool) []string {
 		progress = fmt.Sprintf("%d/%d", r.Numerator, r.Denominator)
 	}
 	if r.partial {
-		return []string{r.Server, r.Handle, "", string(r.State), "", "", strconv.Itoa(r.Attempts), "", progress, "", ""}
+		return []string{r.Server, r.Handle, "", string(r.State), "", "", strconv.Itoa(r.Attempts), "", progress, "", "", "", ""}
 	}
 	ageText := strconv.FormatInt(r.AgeMS, 10)
 	if human {
@@ -94,8 +101,27 @@ func (r *jobRow) cells(human bool) []string {
 	}
 	return []string{
 		r.Server, r.Handle, r.Function, string(r.State), r.Priority, ageText,
-		strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), progress, r.Unique, r.Worker,
+		strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), progress, r.Unique, r.Worker, moment(r.DiedMS, human), errorText(r.Error, human),
 	}
+}
+
+// errorText writes what a worker said of a failure: for a person, in one line.
+func errorText(text string, human bool) string {
+	if !human {
+		return text
+	}
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+}
+
+// moment writes a Unix time in milliseconds; nothing for 0.
+func moment(ms int64, human bool) string {
+	switch {
+	case ms == 0:
+		return ""
+	case human:
+		return time.UnixMilli(ms).Format(time.DateTime)
+	}
+	return strconv.FormatInt(ms, 10)
 }
 
 // job is the action of job.
@@ -171,11 +197,9 @@ func (e *env) jobs(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return usageErrorf("jobs: %d arguments, want one function or none", c.NArg())
 	}
-	state := wire.JobState(c.String("state"))
-	switch state {
-	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning:
-	default:
-		return usageErrorf("state %q: not waiting, delayed or running", string(state))
+	state, function, err := jobsWanted(c)
+	if err != nil {
+		return err
 	}
 	if err := checkWords(c); err != nil {
 		return err
@@ -188,7 +212,7 @@ func (e *env) jobs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	function, limit := c.Args().First(), c.Int("limit")
+	limit := c.Int("limit")
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) ([]*jobRow, error) {
 			return listJobs(ctx, admin, function, state, limit)
@@ -207,6 +231,29 @@ func (e *env) jobs(c *cli.Context) error {
 	return w.close()
 }
 
+// jobsWanted returns which jobs the flags and arguments of jobs say; empty is
+// all of them.
+func jobsWanted(c *cli.Context) (state wire.JobState, function string, err error) {
+	state, function = wire.JobState(c.String("state")), c.String("function")
+	switch state {
+	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning, wire.StateDead:
+	default:
+		return "", "", usageErrorf("state %q: not waiting, delayed, running or dead", string(state))
+	}
+	switch arg := c.Args().First(); {
+	case c.Bool("dead") && state != "" && state != wire.StateDead:
+		return "", "", usageErrorf("--dead and --state %s: one of them", state)
+	case function != "" && arg != "" && arg != function:
+		return "", "", usageErrorf("functions %q and %q: want one", function, arg)
+	case arg != "":
+		function = arg
+	}
+	if c.Bool("dead") {
+		state = wire.StateDead
+	}
+	return state, function, checkWord("jobs", function)
+}
+
 // listJobs asks one server: gm serve for jobs, others for show jobs, which
 // does not tell functions. No state stands for all of them, limit 0 for none.
 func listJobs(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, limit int) ([]*jobRow, error) {
@@ -218,7 +265,7 @@ func listJobs(ctx context.Context, admin *gearman.Admin, function string, state 
 		}
 		return rows, nil
 	}
-	if !errors.Is(err, gearman.ErrUnsupported) || function != "" {
+	if !errors.Is(err, gearman.ErrUnsupported) || function != "" || state == wire.StateDead {
 		return nil, err
 	}
 	shown, err := admin.ShowJobs(ctx)

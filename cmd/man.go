@@ -120,7 +120,7 @@ func manPage(path []*verb, date string) []byte {
 		}
 	}
 	m.macro("SH", "OPTIONS")
-	for _, group := range flagGroups(v) {
+	for _, group := range groupFlags(v, true) {
 		m.options(group)
 	}
 	if isRoot {
@@ -137,6 +137,8 @@ var rootEnvironment = []manItem{
 	{"GEARMAN_SERVERS, GEARMAN_SERVER", "The servers, commas between them, unless flags name some."},
 	{"GM_CONTEXT", "The context of the configuration to use, unless flags or GEARMAN_SERVERS name servers."},
 	{"GM_CONFIG", "The configuration file."},
+	{"GM_STORE", "The store of gm serve, unless a flag names one: a place for its password that no list of processes shows."},
+	{"GEARMAND_PORT", "The port that gm serve listens on, unless a flag names one."},
 	{"NO_COLOR", "Set to anything, it turns colour off."},
 }
 

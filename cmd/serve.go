@@ -3,11 +3,9 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,10 +19,13 @@ import (
 )
 
 const (
-	catListen = "Listening"
-	catQueue  = "Queue"
-	catLimits = "Limits"
-	catLog    = "Log"
+	catListen   = "Listening"
+	catStore    = "Store"
+	catRetry    = "Failed and ended jobs"
+	catQueue    = "Queue"
+	catLimits   = "Limits"
+	catLog      = "Log"
+	catGearmand = "gearmand's options"
 )
 
 func serveVerb(e *env) *verb {
@@ -36,23 +37,31 @@ func serveVerb(e *env) *verb {
 
 It listens on localhost unless --listen says otherwise: Gearman has no passwords, so whoever reaches the port can run jobs. --listen :4730 opens it to the network.
 
-SIGTERM, SIGINT and SIGHUP stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Jobs that wait live in memory, so those that connected workers can do are still handed out meanwhile. A second signal stops it at once.
+SIGTERM, SIGINT and SIGHUP stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Jobs that wait are left to the store; without one, those that connected workers can do are still handed out meanwhile. A second signal stops it at once.
+
+With --store or --data, background jobs survive the end of the server, of the machine, and of the database: a client is told JOB_CREATED when its job is on disk. The stores:
+
+` + storeForms + `
+
+All but the first have the tables, keys and defaults of gearmand's queue of that name: stop gearmand, start gm serve on its queue, and go back. gearmand's own options (--queue-type, --libpq-conninfo, ...) are taken too; the manual page lists them. What the URL of postgres leaves out comes from PGHOST, PGPASSWORD and the like.
+
+One server at a time has a store. Another on the same store says who has it, stands by without listening, and takes over when that one has ended. A server that loses its store to another stops serving and stands by in turn.
 
 The port also takes the text admin protocol; with nc, help lists its commands.`,
-			Flags: []cli.Flag{
+			Flags: slices.Concat([]cli.Flag{
 				&cli.StringSliceFlag{
-					Name: "listen", Aliases: []string{"l"}, Category: catListen,
+					Name: "listen", Aliases: []string{"l", "L"}, Category: catListen,
 					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path; repeatable, or divided by commas (default: localhost)",
 				},
 				&cli.IntFlag{
 					Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catListen,
-					Usage: "`PORT` of addresses without one; 0 takes a free one",
+					Usage: "`PORT` of addresses without one, else GEARMAND_PORT; 0 takes a free one",
 				},
 				&cli.BoolFlag{
 					Name: "print-port", Category: catListen,
 					Usage: "print the port on stdout once it listens",
 				},
-				&cli.StringFlag{Name: "pid-file", Category: catListen, Usage: "write the process id to `FILE` once it listens"},
+				&cli.StringFlag{Name: "pid-file", Aliases: []string{"P"}, Category: catListen, Usage: "write the process id to `FILE` once it listens"},
 				durationFlag(server.DefaultKeepAlive, cli.GenericFlag{
 					Name: "keepalive", Category: catListen,
 					Usage: "ask a silent TCP peer after `TIME` whether it is still there; 0 never",
@@ -61,17 +70,17 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 					Name: "user-timeout", Category: catListen,
 					Usage: "give a TCP peer up that acknowledges nothing for `TIME` (Linux); 0 leaves it to the system",
 				}),
-
+			}, storeFlags(), []cli.Flag{
 				&cli.IntFlag{
-					Name: "job-retries", Value: server.DefaultJobRetries, Category: catQueue,
-					Usage: "a job that loses its worker goes back at most `N` times, then it fails; 0 never, -1 for ever",
+					Name: "job-retries", Aliases: []string{"j"}, Value: server.DefaultJobRetries, Category: catRetry,
+					Usage: "a job that loses its worker goes back at most `N` times, then it is dead; 0 never, -1 for ever",
 				},
 				&cli.BoolFlag{
-					Name: "round-robin", Category: catQueue,
+					Name: "round-robin", Aliases: []string{"R"}, Category: catQueue,
 					Usage: "take a worker's functions in turn instead of in the order in which it named them",
 				},
 				&cli.IntFlag{
-					Name: "worker-wakeup", Value: server.DefaultWakeups, Category: catQueue,
+					Name: "worker-wakeup", Aliases: []string{"w"}, Value: server.DefaultWakeups, Category: catQueue,
 					Usage: "wake `N` sleeping workers for a job; 0 wakes all of them",
 				},
 				&cli.StringFlag{Name: "host", Category: catQueue, Usage: "`NAME` in job handles (default: the host's name)"},
@@ -104,11 +113,13 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 					Name: "trace", Category: catLog,
 					Usage: "write every packet, readable, to `FILE`; - is stderr",
 				},
-			},
+			}, gearmandFlags()),
 			Action: func(c *cli.Context) error { return e.serve(c) },
 		},
 		examples: []example{
 			{"a server for this machine", "gm serve"},
+			{"one that forgets nothing", "gm serve --data /var/lib/gm --retry 'resize=3,1s..5m' --keep-results 10m"},
+			{"one on a database that others keep alive; a second stands by", "GM_STORE='postgres://gm:secret@db/jobs' gm serve --listen :4730"},
 			{"a server and a worker in one, on a free port", "gm serve -p 0 --print-port --work reverse=rev"},
 			{"for the network and for local programs", "gm serve --listen :4730 --listen unix:/run/gm.sock"},
 		},
@@ -125,28 +136,21 @@ func (e *env) serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	place, err := e.servePlace(c)
+	if err != nil {
+		return err
+	}
 	works, err := parseWorks(c)
 	if err != nil {
 		return err
 	}
-	listeners, err := listenAll(c.Context, c.StringSlice("listen"), c.Int("port"))
+	port, err := e.servePort(c)
 	if err != nil {
 		return err
 	}
-	srv, err := server.New(cfg)
-	if err != nil {
-		closeAll(listeners)
-		return err
-	}
-	if err := e.announce(c, listeners); err != nil {
-		closeAll(listeners)
-		srv.Close()
-		return err
-	}
-	if file := c.String("pid-file"); file != "" {
-		defer os.Remove(file)
-	}
-	return e.runServer(c, srv, listeners, works, cfg.Logger)
+	e.limitMemory(cfg.Memory)
+	s := &serving{env: e, c: c, cfg: cfg, place: place, works: works, port: port}
+	return s.run()
 }
 
 // serverConfig returns what the flags say.
@@ -172,7 +176,11 @@ func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
 		MaxOutbox:   int(sizeOf(c, "max-outbox")),
 		KeepAlive:   offIfZero(durationOf(c, "keepalive")),
 		UserTimeout: offIfZero(durationOf(c, "user-timeout")),
+		Memory:      memoryBound(c),
 		Logger:      logger,
+	}
+	if err := setStoreConfig(c, &cfg); err != nil {
+		return cfg, err
 	}
 	if strings.ContainsAny(cfg.Host, " \t\r\n\x00") {
 		return cfg, usageErrorf("--host %q: white space can't stand in a handle", cfg.Host)
@@ -215,12 +223,25 @@ func (e *env) serverLog(c *cli.Context) (*slog.Logger, error) {
 	}
 }
 
+// servePort returns the port of addresses without one.
+func (e *env) servePort(c *cli.Context) (int, error) {
+	port := c.Int("port")
+	if text := e.getenv("GEARMAND_PORT"); text != "" && !c.IsSet("port") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return 0, usageErrorf("GEARMAND_PORT %q: not a number", text)
+		}
+		port = n
+	}
+	if port < 0 || port > 65535 {
+		return 0, usageErrorf("port %d: not between 0 and 65535", port)
+	}
+	return port, nil
+}
+
 // listenAll listens on every address. On localhost that is both families,
 // where the machine has both; on port 0 all take the same free port.
 func listenAll(ctx context.Context, addrs []string, port int) ([]net.Listener, error) {
-	if port < 0 || port > 65535 {
-		return nil, usageErrorf("port %d: not between 0 and 65535", port)
-	}
 	if len(addrs) == 0 {
 		addrs = []string{"localhost"}
 	}
@@ -312,77 +333,4 @@ func closeAll(ls []net.Listener) {
 	for _, l := range ls {
 		l.Close()
 	}
-}
-
-// announce says where the server listens, to whoever has started it.
-func (e *env) announce(c *cli.Context, ls []net.Listener) error {
-	if file := c.String("pid-file"); file != "" {
-		if err := os.WriteFile(file, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
-			return exitWith(exitIO, fmt.Errorf("write pid file: %w", err))
-		}
-	}
-	if !c.Bool("print-port") {
-		return nil
-	}
-	for _, l := range ls {
-		if t, ok := l.Addr().(*net.TCPAddr); ok {
-			return e.printLine(strconv.Itoa(t.Port))
-		}
-	}
-	return usageErrorf("--print-port: it listens on no TCP port")
-}
-
-// runServer serves until a signal, the admin command shutdown, or a listener
-// that fails. The first signal drains, the second stops at once.
-func (e *env) runServer(c *cli.Context, srv *server.Server, ls []net.Listener, works []work, log *slog.Logger) error {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	stop := make(chan bool, 1) // true: graceful
-	srv.OnShutdown(func(graceful bool) {
-		select {
-		case stop <- graceful:
-		default:
-		}
-	})
-	failed := make(chan error, len(ls))
-	for _, l := range ls {
-		go func() { failed <- srv.Serve(l) }()
-	}
-	stopWork, err := e.startWorks(srv, works, c.Int("work-jobs"), log)
-	if err != nil {
-		srv.Close()
-		return err
-	}
-	defer stopWork()
-
-	select {
-	case sig := <-signals:
-		log.Info("stopping", "signal", sig.String())
-	case graceful := <-stop:
-		if !graceful {
-			return srv.Close()
-		}
-	case err := <-failed:
-		srv.Close()
-		return exitWith(exitIO, err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), durationOf(c, "drain-timeout"))
-	defer cancel()
-	go func() {
-		select {
-		case sig := <-signals:
-			log.Warn("stopping at once", "signal", sig.String())
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	err = srv.Shutdown(ctx)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return exitWith(exitAgain, fmt.Errorf("drain: jobs still ran after %v", durationOf(c, "drain-timeout")))
-	case errors.Is(err, context.Canceled):
-		return nil
-	}
-	return err
 }

@@ -222,9 +222,20 @@ func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
 // spelling for.
 func checkWords(c *cli.Context) error {
 	for _, arg := range c.Args().Slice() {
-		if arg == "" || strings.ContainsFunc(arg, func(r rune) bool { return r == 0 || unicode.IsSpace(r) }) {
-			return usageErrorf("%s: %q is not one word, and servers can't be asked for it", c.Command.Name, arg)
+		if arg == "" {
+			return usageErrorf("%s: an argument is empty", c.Command.Name)
 		}
+		if err := checkWord(c.Command.Name, arg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkWord is checkWords for one that may be empty.
+func checkWord(verb, word string) error {
+	if strings.ContainsFunc(word, func(r rune) bool { return r == 0 || unicode.IsSpace(r) }) {
+		return usageErrorf("%s: %q is not one word, and servers can't be asked for it", verb, word)
 	}
 	return nil
 }

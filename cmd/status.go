@@ -17,11 +17,11 @@ func statusVerb(e *env) *verb {
 			Name:      "status",
 			Usage:     "show the queues: waiting, running, workers",
 			ArgsUsage: "[FUNC..]",
-			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job and whether the function is paused. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is noted on stderr, and only if none answers it is an error.
+			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job, whether the function is paused, and how many jobs are dead. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is noted on stderr, and only if none answers it is an error.
 
 --watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed a second, all summed over the functions. With -o jsonl the line has the functions in it.
 
-Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers); with --by-server the server is before them. What a server does not tell is empty, and null in JSON.`,
+Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers), dead; with --by-server the server is before them. What a server does not tell is empty, and null in JSON.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "by-server", Usage: "a row for each function of each server, instead of sums"},
 			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),

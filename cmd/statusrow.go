@@ -33,6 +33,8 @@ type statusRow struct {
 	Completed *uint64 `json:"completed"`
 	Failed    *uint64 `json:"failed"`
 	Retried   *uint64 `json:"retried"`
+	Dead      *int    `json:"dead"`             // now, not since the start
+	Policy    string  `json:"policy,omitempty"` // for jobs that fail, if all servers have the same
 
 	*rates // with --watch
 
@@ -56,6 +58,7 @@ func statusColumns(byServer bool) []column {
 		{"delayed", true},
 		{"oldest", true},
 		{"state", false},
+		{"dead", true},
 	}
 	if byServer {
 		columns = slices.Insert(columns, 0, column{"server", false})
@@ -67,6 +70,7 @@ func (r *statusRow) cells(human bool) []string {
 	cells := []string{
 		r.Function, strconv.Itoa(r.Waiting), strconv.Itoa(r.Running), strconv.Itoa(r.Workers),
 		optional(r.Delayed, human), optionalAge(r.OldestMS, human), r.State,
+		optional(r.Dead, human),
 	}
 	if r.Server != "" {
 		cells = slices.Insert(cells, 0, r.Server)
@@ -149,6 +153,10 @@ func (r *statusRow) add(other *statusRow) {
 	sum(&r.Completed, other.Completed)
 	sum(&r.Failed, other.Failed)
 	sum(&r.Retried, other.Retried)
+	sum(&r.Dead, other.Dead)
+	if r.Policy != other.Policy {
+		r.Policy = ""
+	}
 	if r.rates == nil {
 		r.rates = other.rates
 	} else if other.rates != nil {
@@ -178,6 +186,7 @@ func statsRow(f *wire.FunctionStats) *statusRow {
 		High: &f.High, Normal: &f.Normal, Low: &f.Low,
 		Delayed: &f.Delayed, Sleeping: &f.Sleeping, OldestMS: &f.OldestMS,
 		Submitted: &f.Submitted, Coalesced: &f.Coalesced, Completed: &f.Completed, Failed: &f.Failed, Retried: &f.Retried,
+		Dead: &f.Dead, Policy: f.Policy,
 		paused: f.Paused,
 	}
 }

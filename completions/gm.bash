@@ -25,7 +25,7 @@ _gm_verb() {
     '')
         flags='-s --server -p --port --context --trace --color -h --help --version'
         valued='-s --server -p --port --context --trace --color'
-        subs='submit work tell serve status workers jobs job cancel admin ping completion man version' args='' ends=''
+        subs='submit work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' args='' ends=''
         ;;
     'submit')
         flags='-f --function -u --unique -I --high -L --low -t --timeout --reducer --require-worker --status -b --background -q --quiet --in --at -n --lines -N --stripped -0 --null -d --delimiter --end -j --jobs --retries --reconnect --propagate -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
@@ -58,8 +58,8 @@ _gm_verb() {
         subs='' args='' ends=''
         ;;
     'serve')
-        flags='-l --listen -p --port --print-port --pid-file --keepalive --user-timeout --job-retries --round-robin --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level -v --verbose --log-format --trace --color -h --help'
-        valued='-l --listen -p --port --pid-file --keepalive --user-timeout --job-retries --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level --log-format --trace --color'
+        flags='-l -L --listen -p --port --print-port -P --pid-file --keepalive --user-timeout --store --data --sync --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -R --round-robin -w --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level -v --verbose --log-format --trace --color -h --help'
+        valued='-l -L --listen -p --port -P --pid-file --keepalive --user-timeout --store --data --sync --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -w --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level --log-format --trace --color'
         subs='' args='' ends=''
         ;;
     'status')
@@ -73,8 +73,8 @@ _gm_verb() {
         subs='' args='_gm_functions' ends=''
         ;;
     'jobs')
-        flags='--state -n --limit -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
-        valued='--state -n --limit -o --output -s --server -p --port --context --trace -t --timeout --color'
+        flags='-f --function --state --dead -n --limit -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-f --function --state -n --limit -o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_functions' ends=''
         ;;
     'job')
@@ -82,15 +82,55 @@ _gm_verb() {
         valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_handles' ends=''
         ;;
+    'wait')
+        flags='-o --output -t --timeout -s --server -p --port --context --trace --color -h --help'
+        valued='-o --output -t --timeout -s --server -p --port --context --trace --color'
+        subs='' args='_gm_handles' ends=''
+        ;;
+    'result')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_handles' ends=''
+        ;;
+    'retry')
+        flags='-a --all -f --function -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-f --function -o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_handles' ends=''
+        ;;
     'cancel')
         flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_handles' ends=''
         ;;
+    'store')
+        flags='--color -h --help'
+        valued='--color'
+        subs='check compact dump load' args='' ends=''
+        ;;
+    'store check')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='' ends=''
+        ;;
+    'store compact')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='' ends=''
+        ;;
+    'store dump')
+        flags='--color -h --help'
+        valued='--color'
+        subs='' args='' ends=''
+        ;;
+    'store load')
+        flags='--merge --partial -o --output --color -h --help'
+        valued='-o --output --color'
+        subs='' args='' ends=''
+        ;;
     'admin')
         flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-s --server -p --port --context --trace -t --timeout --color'
-        subs='version pid verbose create drop maxqueue pause resume purge shutdown show-jobs show-unique-jobs help' args='' ends=''
+        subs='version pid verbose create drop maxqueue pause resume purge policy shutdown show-jobs show-unique-jobs help' args='' ends=''
         ;;
     'admin version')
         flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
@@ -133,7 +173,12 @@ _gm_verb() {
         subs='' args='_gm_functions' ends=''
         ;;
     'admin purge')
-        flags='-y --yes -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        flags='-y --yes --dead -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_functions' ends=''
+        ;;
+    'admin policy')
+        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_functions' ends=''
         ;;
@@ -170,7 +215,7 @@ _gm_verb() {
     'man')
         flags='-d --dir --color -h --help'
         valued='-d --dir --color'
-        subs='' args='_gm_words submit work tell serve status workers jobs job cancel admin ping completion man version' ends=''
+        subs='' args='_gm_words submit work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' ends=''
         ;;
     'version')
         flags='--color -h --help'
@@ -196,7 +241,9 @@ _gm_value() {
     'tell status:--color') _gm_words auto always never ;;
     'tell warn:--color') _gm_words auto always never ;;
     'tell data:--color') _gm_words auto always never ;;
-    'serve:--pid-file') _gm_files ;;
+    'serve:-P'|'serve:--pid-file') _gm_files ;;
+    'serve:--data') _gm_dirs ;;
+    'serve:--sync') _gm_words always interval never ;;
     'serve:--log-level') _gm_words debug info warn error ;;
     'serve:--log-format') _gm_words text json ;;
     'serve:--trace') _gm_files ;;
@@ -207,15 +254,31 @@ _gm_value() {
     'workers:-o'|'workers:--output') _gm_words table tsv json jsonl ;;
     'workers:--trace') _gm_files ;;
     'workers:--color') _gm_words auto always never ;;
-    'jobs:--state') _gm_words waiting delayed running ;;
+    'jobs:-f'|'jobs:--function') _gm_functions ;;
+    'jobs:--state') _gm_words waiting delayed running dead ;;
     'jobs:-o'|'jobs:--output') _gm_words table tsv json jsonl ;;
     'jobs:--trace') _gm_files ;;
     'jobs:--color') _gm_words auto always never ;;
     'job:-o'|'job:--output') _gm_words table tsv json jsonl ;;
     'job:--trace') _gm_files ;;
     'job:--color') _gm_words auto always never ;;
+    'wait:-o'|'wait:--output') _gm_words table tsv json jsonl ;;
+    'wait:--trace') _gm_files ;;
+    'wait:--color') _gm_words auto always never ;;
+    'result:--trace') _gm_files ;;
+    'result:--color') _gm_words auto always never ;;
+    'retry:-f'|'retry:--function') _gm_functions ;;
+    'retry:-o'|'retry:--output') _gm_words table tsv json jsonl ;;
+    'retry:--trace') _gm_files ;;
+    'retry:--color') _gm_words auto always never ;;
     'cancel:--trace') _gm_files ;;
     'cancel:--color') _gm_words auto always never ;;
+    'store:--color') _gm_words auto always never ;;
+    'store check:--color') _gm_words auto always never ;;
+    'store compact:--color') _gm_words auto always never ;;
+    'store dump:--color') _gm_words auto always never ;;
+    'store load:-o'|'store load:--output') _gm_words table tsv json jsonl ;;
+    'store load:--color') _gm_words auto always never ;;
     'admin:--trace') _gm_files ;;
     'admin:--color') _gm_words auto always never ;;
     'admin version:-o'|'admin version:--output') _gm_words table tsv json jsonl ;;
@@ -240,6 +303,9 @@ _gm_value() {
     'admin purge:-o'|'admin purge:--output') _gm_words table tsv json jsonl ;;
     'admin purge:--trace') _gm_files ;;
     'admin purge:--color') _gm_words auto always never ;;
+    'admin policy:-o'|'admin policy:--output') _gm_words table tsv json jsonl ;;
+    'admin policy:--trace') _gm_files ;;
+    'admin policy:--color') _gm_words auto always never ;;
     'admin shutdown:--trace') _gm_files ;;
     'admin shutdown:--color') _gm_words auto always never ;;
     'admin show-jobs:-o'|'admin show-jobs:--output') _gm_words table tsv json jsonl ;;

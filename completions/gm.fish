@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --at --color --context --count --delimiter --dir --drain-timeout --end --function --host --id --in --interval --job-retries --jobs --keepalive --kill-after --limit --listen --log-format --log-level --max-outbox --max-payload --output --pid-file --port --reconnect --reducer --retries --server --state --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -c -d -f -i -j -l -n -o -p -s -t -u
+set -g __gm_valued --at --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --host --id --in --interval --job-retries --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-outbox --max-payload --memory --output --pid-file --port --reconnect --reducer --results-memory --retries --retry --server --state --store --store-timeout --sync --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -63,9 +63,13 @@ complete -c gm -n '__gm_at_only ' -a tell -d 'report from within a job of gm wor
 complete -c gm -n '__gm_at_only ' -a serve -d 'run a job server'
 complete -c gm -n '__gm_at_only ' -a status -d 'show the queues: waiting, running, workers'
 complete -c gm -n '__gm_at_only ' -a workers -d 'show who is connected and what they can do'
-complete -c gm -n '__gm_at_only ' -a jobs -d 'list jobs that wait, are delayed or run'
+complete -c gm -n '__gm_at_only ' -a jobs -d 'list jobs that wait, are delayed, run or are dead'
 complete -c gm -n '__gm_at_only ' -a job -d 'show one job'
+complete -c gm -n '__gm_at_only ' -a wait -d 'wait until jobs have ended'
+complete -c gm -n '__gm_at_only ' -a result -d 'print what a background job has ended with'
+complete -c gm -n '__gm_at_only ' -a retry -d 'have dead jobs tried again'
 complete -c gm -n '__gm_at_only ' -a cancel -d 'take jobs out of the queue'
+complete -c gm -n '__gm_at_only ' -a store -d 'verify, shrink or move what a job server has stored'
 complete -c gm -n '__gm_at_only ' -a admin -d 'ask a server about itself, and change it'
 complete -c gm -n '__gm_at_only ' -a ping -d 'see whether servers answer, and how fast'
 complete -c gm -n '__gm_at_only ' -a completion -d 'print completions for a shell'
@@ -146,15 +150,25 @@ complete -c gm -n '__gm_at tell warn' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at tell data' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell data' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at serve' -s l -l listen -d 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path' -x
-complete -c gm -n '__gm_at serve' -s p -l port -d 'PORT of addresses without one' -x
+complete -c gm -n '__gm_at serve' -s l -s L -l listen -d 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path' -x
+complete -c gm -n '__gm_at serve' -s p -l port -d 'PORT of addresses without one, else GEARMAND_PORT' -x
 complete -c gm -n '__gm_at serve' -l print-port -d 'print the port on stdout once it listens'
-complete -c gm -n '__gm_at serve' -l pid-file -d 'write the process id to FILE once it listens' -r -F
+complete -c gm -n '__gm_at serve' -s P -l pid-file -d 'write the process id to FILE once it listens' -r -F
 complete -c gm -n '__gm_at serve' -l keepalive -d 'ask a silent TCP peer after TIME whether it is still there' -x
 complete -c gm -n '__gm_at serve' -l user-timeout -d 'give a TCP peer up that acknowledges nothing for TIME (Linux)' -x
-complete -c gm -n '__gm_at serve' -l job-retries -d 'a job that loses its worker goes back at most N times, then it fails' -x
-complete -c gm -n '__gm_at serve' -l round-robin -d 'take a worker\'s functions in turn instead of in the order in which it named them'
-complete -c gm -n '__gm_at serve' -l worker-wakeup -d 'wake N sleeping workers for a job' -x
+complete -c gm -n '__gm_at serve' -l store -d 'keep background jobs in the store URL' -x
+complete -c gm -n '__gm_at serve' -l data -d 'keep them in the directory DIR: --store disk:DIR' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at serve' -l sync -d 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)' -x -a 'always interval never'
+complete -c gm -n '__gm_at serve' -l store-timeout -d 'refuse a job that the store has not taken after TIME' -x
+complete -c gm -n '__gm_at serve' -l memory -d 'waiting payloads may occupy SIZE' -x
+complete -c gm -n '__gm_at serve' -l retry -d 'try jobs that fail again: FUNCTION=N[,MIN..MAX], N times, -1 for ever, the first after MIN, each after twice the wait of the one before, up to MAX (1s..5m)' -x
+complete -c gm -n '__gm_at serve' -l dead-max -d 'keep the last N background jobs of each function that have failed for good' -x
+complete -c gm -n '__gm_at serve' -l dead-age -d 'and each for TIME, like 720h' -x
+complete -c gm -n '__gm_at serve' -l keep-results -d 'keep for TIME how background jobs have ended, and their results, for gm wait and gm result' -x
+complete -c gm -n '__gm_at serve' -l results-memory -d 'the results that are kept may occupy SIZE' -x
+complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'a job that loses its worker goes back at most N times, then it is dead' -x
+complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s functions in turn instead of in the order in which it named them'
+complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for a job' -x
 complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x
 complete -c gm -n '__gm_at serve' -l drain-timeout -d 'let running jobs end for at most TIME when stopping' -x
 complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: run FUNCTION=COMMAND by the shell for each job' -x
@@ -197,7 +211,9 @@ complete -c gm -n '__gm_at workers' -l color -d 'colour on a terminal: WHEN is a
 complete -c gm -n '__gm_at workers' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at jobs' -a '(__gm_functions)'
-complete -c gm -n '__gm_at jobs' -l state -d 'only jobs in STATE: waiting, delayed or running' -x -a 'waiting delayed running'
+complete -c gm -n '__gm_at jobs' -s f -l function -d 'only jobs of FUNC, as by the argument' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at jobs' -l state -d 'only jobs in STATE: waiting, delayed, running or dead' -x -a 'waiting delayed running dead'
+complete -c gm -n '__gm_at jobs' -l dead -d 'the dead jobs: --state dead'
 complete -c gm -n '__gm_at jobs' -s n -l limit -d 'at most N jobs of each server' -x
 complete -c gm -n '__gm_at jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
@@ -218,6 +234,37 @@ complete -c gm -n '__gm_at job' -s t -l timeout -d 'how long a server may take t
 complete -c gm -n '__gm_at job' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at job' -s h -l help -d 'print this help'
 
+complete -c gm -n '__gm_at wait' -a '(__gm_handles)'
+complete -c gm -n '__gm_at wait' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at wait' -s t -l timeout -d 'give up after a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at wait' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at wait' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at wait' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at wait' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at wait' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at wait' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at result' -a '(__gm_handles)'
+complete -c gm -n '__gm_at result' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at result' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at result' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at result' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at result' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at result' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at result' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at retry' -a '(__gm_handles)'
+complete -c gm -n '__gm_at retry' -s a -l all -d 'all dead jobs of the function that -f names'
+complete -c gm -n '__gm_at retry' -s f -l function -d 'for --all: the FUNC' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at retry' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at retry' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at retry' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at retry' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at retry' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at retry' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at retry' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at retry' -s h -l help -d 'print this help'
+
 complete -c gm -n '__gm_at cancel' -a '(__gm_handles)'
 complete -c gm -n '__gm_at cancel' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at cancel' -s p -l port -d 'PORT of servers named without one' -x
@@ -226,6 +273,28 @@ complete -c gm -n '__gm_at cancel' -l trace -d 'write every packet, readable, to
 complete -c gm -n '__gm_at cancel' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at cancel' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at cancel' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at_only store' -a check -d 'verify a store'
+complete -c gm -n '__gm_at_only store' -a compact -d 'give back the room of what a store has forgotten'
+complete -c gm -n '__gm_at_only store' -a dump -d 'print all that a store has, as JSON lines'
+complete -c gm -n '__gm_at_only store' -a load -d 'put the lines of gm store dump into a store'
+complete -c gm -n '__gm_at_only store' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only store' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at store check' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store check' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at store compact' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store compact' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at store dump' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store dump' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at store load' -l merge -d 'add to what the store has'
+complete -c gm -n '__gm_at store load' -l partial -d 'the lines are not a whole dump'
+complete -c gm -n '__gm_at store load' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at store load' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store load' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only admin' -a version -d 'print the server\'s version'
 complete -c gm -n '__gm_at_only admin' -a pid -d 'print the server\'s process id'
@@ -236,6 +305,7 @@ complete -c gm -n '__gm_at_only admin' -a maxqueue -d 'limit how many jobs a fun
 complete -c gm -n '__gm_at_only admin' -a pause -d 'hand out no more jobs of functions (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a resume -d 'hand out jobs of paused functions again (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a purge -d 'drop the waiting and delayed jobs of functions (gm serve)'
+complete -c gm -n '__gm_at_only admin' -a policy -d 'say how often jobs that fail are tried again (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a shutdown -d 'stop the server'
 complete -c gm -n '__gm_at_only admin' -a show-jobs -d 'list handles, attempts, ignored and queued of all jobs'
 complete -c gm -n '__gm_at_only admin' -a show-unique-jobs -d 'list the uniques of all jobs'
@@ -323,6 +393,7 @@ complete -c gm -n '__gm_at admin resume' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin purge' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin purge' -s y -l yes -d 'do not ask'
+complete -c gm -n '__gm_at admin purge' -l dead -d 'forget the dead jobs instead'
 complete -c gm -n '__gm_at admin purge' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin purge' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin purge' -s p -l port -d 'PORT of servers named without one' -x
@@ -331,6 +402,16 @@ complete -c gm -n '__gm_at admin purge' -l trace -d 'write every packet, readabl
 complete -c gm -n '__gm_at admin purge' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin purge' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin purge' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin policy' -a '(__gm_functions)'
+complete -c gm -n '__gm_at admin policy' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin policy' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin policy' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin policy' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin policy' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin policy' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin policy' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin policy' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin shutdown' -s g -l graceful -d 'let running jobs end first'
 complete -c gm -n '__gm_at admin shutdown' -s y -l yes -d 'do not ask'
@@ -384,7 +465,7 @@ complete -c gm -n '__gm_at completion' -a 'bash zsh fish powershell'
 complete -c gm -n '__gm_at completion' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at man' -a 'submit work tell serve status workers jobs job cancel admin ping completion man version'
+complete -c gm -n '__gm_at man' -a 'submit work tell serve status workers jobs job wait result retry cancel store admin ping completion man version'
 complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages to the directory DIR, which is made if need be' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at man' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'

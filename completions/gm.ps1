@@ -10,9 +10,13 @@ $script:GmVerbs = @{
             @('serve', 'run a job server'),
             @('status', 'show the queues: waiting, running, workers'),
             @('workers', 'show who is connected and what they can do'),
-            @('jobs', 'list jobs that wait, are delayed or run'),
+            @('jobs', 'list jobs that wait, are delayed, run or are dead'),
             @('job', 'show one job'),
+            @('wait', 'wait until jobs have ended'),
+            @('result', 'print what a background job has ended with'),
+            @('retry', 'have dead jobs tried again'),
             @('cancel', 'take jobs out of the queue'),
+            @('store', 'verify, shrink or move what a job server has stored'),
             @('admin', 'ask a server about itself, and change it'),
             @('ping', 'see whether servers answer, and how fast'),
             @('completion', 'print completions for a shell'),
@@ -120,15 +124,25 @@ $script:GmVerbs = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-l', '--listen'); Text = 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of addresses without one'; Value = @('') },
+            @{ Names = @('-l', '-L', '--listen'); Text = 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of addresses without one, else GEARMAND_PORT'; Value = @('') },
             @{ Names = @('--print-port'); Text = 'print the port on stdout once it listens'; Value = $null },
-            @{ Names = @('--pid-file'); Text = 'write the process id to FILE once it listens'; Value = @('files') },
+            @{ Names = @('-P', '--pid-file'); Text = 'write the process id to FILE once it listens'; Value = @('files') },
             @{ Names = @('--keepalive'); Text = 'ask a silent TCP peer after TIME whether it is still there'; Value = @('') },
             @{ Names = @('--user-timeout'); Text = 'give a TCP peer up that acknowledges nothing for TIME (Linux)'; Value = @('') },
-            @{ Names = @('--job-retries'); Text = 'a job that loses its worker goes back at most N times, then it fails'; Value = @('') },
-            @{ Names = @('--round-robin'); Text = 'take a worker''s functions in turn instead of in the order in which it named them'; Value = $null },
-            @{ Names = @('--worker-wakeup'); Text = 'wake N sleeping workers for a job'; Value = @('') },
+            @{ Names = @('--store'); Text = 'keep background jobs in the store URL'; Value = @('') },
+            @{ Names = @('--data'); Text = 'keep them in the directory DIR: --store disk:DIR'; Value = @('dirs') },
+            @{ Names = @('--sync'); Text = 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)'; Value = @('choices', 'always', 'interval', 'never') },
+            @{ Names = @('--store-timeout'); Text = 'refuse a job that the store has not taken after TIME'; Value = @('') },
+            @{ Names = @('--memory'); Text = 'waiting payloads may occupy SIZE'; Value = @('') },
+            @{ Names = @('--retry'); Text = 'try jobs that fail again: FUNCTION=N[,MIN..MAX], N times, -1 for ever, the first after MIN, each after twice the wait of the one before, up to MAX (1s..5m)'; Value = @('') },
+            @{ Names = @('--dead-max'); Text = 'keep the last N background jobs of each function that have failed for good'; Value = @('') },
+            @{ Names = @('--dead-age'); Text = 'and each for TIME, like 720h'; Value = @('') },
+            @{ Names = @('--keep-results'); Text = 'keep for TIME how background jobs have ended, and their results, for gm wait and gm result'; Value = @('') },
+            @{ Names = @('--results-memory'); Text = 'the results that are kept may occupy SIZE'; Value = @('') },
+            @{ Names = @('-j', '--job-retries'); Text = 'a job that loses its worker goes back at most N times, then it is dead'; Value = @('') },
+            @{ Names = @('-R', '--round-robin'); Text = 'take a worker''s functions in turn instead of in the order in which it named them'; Value = $null },
+            @{ Names = @('-w', '--worker-wakeup'); Text = 'wake N sleeping workers for a job'; Value = @('') },
             @{ Names = @('--host'); Text = 'NAME in job handles'; Value = @('') },
             @{ Names = @('--drain-timeout'); Text = 'let running jobs end for at most TIME when stopping'; Value = @('') },
             @{ Names = @('--work'); Text = 'also be a worker: run FUNCTION=COMMAND by the shell for each job'; Value = @('') },
@@ -180,7 +194,9 @@ $script:GmVerbs = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('--state'); Text = 'only jobs in STATE: waiting, delayed or running'; Value = @('choices', 'waiting', 'delayed', 'running') },
+            @{ Names = @('-f', '--function'); Text = 'only jobs of FUNC, as by the argument'; Value = @('functions') },
+            @{ Names = @('--state'); Text = 'only jobs in STATE: waiting, delayed, running or dead'; Value = @('choices', 'waiting', 'delayed', 'running', 'dead') },
+            @{ Names = @('--dead'); Text = 'the dead jobs: --state dead'; Value = $null },
             @{ Names = @('-n', '--limit'); Text = 'at most N jobs of each server'; Value = @('') },
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
@@ -204,6 +220,46 @@ $script:GmVerbs = @{
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
+    'wait' = @{
+        Args = @('handles')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-t', '--timeout'); Text = 'give up after a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'result' = @{
+        Args = @('handles')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'retry' = @{
+        Args = @('handles')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-a', '--all'); Text = 'all dead jobs of the function that -f names'; Value = $null },
+            @{ Names = @('-f', '--function'); Text = 'for --all: the FUNC'; Value = @('functions') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
     'cancel' = @{
         Args = @('handles')
         Subs = @()
@@ -213,6 +269,48 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'store' = @{
+        Args = @('')
+        Subs = @(
+            @('check', 'verify a store'),
+            @('compact', 'give back the room of what a store has forgotten'),
+            @('dump', 'print all that a store has, as JSON lines'),
+            @('load', 'put the lines of gm store dump into a store'))
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'store check' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'store compact' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'store dump' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'store load' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--merge'); Text = 'add to what the store has'; Value = $null },
+            @{ Names = @('--partial'); Text = 'the lines are not a whole dump'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
@@ -228,6 +326,7 @@ $script:GmVerbs = @{
             @('pause', 'hand out no more jobs of functions (gm serve)'),
             @('resume', 'hand out jobs of paused functions again (gm serve)'),
             @('purge', 'drop the waiting and delayed jobs of functions (gm serve)'),
+            @('policy', 'say how often jobs that fail are tried again (gm serve)'),
             @('shutdown', 'stop the server'),
             @('show-jobs', 'list handles, attempts, ignored and queued of all jobs'),
             @('show-unique-jobs', 'list the uniques of all jobs'),
@@ -346,6 +445,20 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
+            @{ Names = @('--dead'); Text = 'forget the dead jobs instead'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin policy' = @{
+        Args = @('functions')
+        Subs = @()
+        Flags = @(
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
@@ -431,7 +544,7 @@ $script:GmVerbs = @{
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'man' = @{
-        Args = @('choices', 'submit', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'cancel', 'admin', 'ping', 'completion', 'man', 'version')
+        Args = @('choices', 'submit', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'wait', 'result', 'retry', 'cancel', 'store', 'admin', 'ping', 'completion', 'man', 'version')
         Subs = @()
         Flags = @(
             @{ Names = @('-d', '--dir'); Text = 'write all pages to the directory DIR, which is made if need be'; Value = @('dirs') },

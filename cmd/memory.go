@@ -1,0 +1,58 @@
+package cmd
+
+import (
+	"os"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
+)
+
+// memoryBound returns how many bytes waiting payloads may occupy: --memory, or
+// half of what there is; 0 is no bound.
+func memoryBound(c *cli.Context) int64 {
+	if c.IsSet("memory") {
+		return sizeOf(c, "memory")
+	}
+	return totalMemory() / 2
+}
+
+// memorySlack is what a server needs beside payloads, whatever their bound.
+const memorySlack = 100 << 20
+
+// limitMemory has Go's collector work harder before the process takes much
+// more than the bound for payloads, unless its user has told it how to. Jobs
+// cost something beside their payloads, and what is collected late costs as
+// much again: so it is twice the bound, less if the machine has not so much.
+func (e *env) limitMemory(bound int64) {
+	if bound <= 0 || e.getenv("GOMEMLIMIT") != "" || e.getenv("GOGC") != "" {
+		return
+	}
+	debug.SetMemoryLimit(memoryLimit(bound, totalMemory()))
+}
+
+// memoryLimit returns the limit for the collector on a machine that has total
+// bytes, 0 if that is not known.
+func memoryLimit(bound, total int64) int64 {
+	limit := 2*bound + memorySlack
+	if most := total - total/10; total > 0 && limit > most {
+		limit = max(most, bound+memorySlack)
+	}
+	return limit
+}
+
+// readNumber returns the number that a file begins with; 0 if there is none,
+// as of a limit that is "max".
+func readNumber(path string) int64 {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	var n int64
+	for _, b := range text {
+		if b < '0' || b > '9' || n > 1<<58 {
+			break
+		}
+		n = 10*n + int64(b-'0')
+	}
+	return n
+}

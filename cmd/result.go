@@ -1,0 +1,103 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+func resultVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:      "result",
+			Usage:     "print what a background job has ended with",
+			ArgsUsage: "HANDLE",
+			Description: `Prints the result of a job that is done, byte for byte, if its server keeps results: gm serve --keep-results 10m. It does not wait: gm wait does.
+
+Exits with 0 if the job was completed, with 1 and its error if it has failed, 75 if it has not ended yet, 3 if nothing is known of it.`,
+			Flags:  e.queryFlags(),
+			Action: func(c *cli.Context) error { return e.result(c) },
+		},
+		examples: []example{
+			{"submit now, fetch later", `h=$(gm submit -b -f resize photo.jpg); gm wait "$h" && gm result "$h" >small.jpg`},
+		},
+		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitTimeout, exitSignal},
+	}
+}
+
+// result is the verb's action.
+func (e *env) result(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return usageErrorf("result: %d arguments, want one handle", c.NArg())
+	}
+	if err := checkWords(c); err != nil {
+		return err
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	handle := gearman.Handle(c.Args().First())
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) (*wire.Outcome, error) {
+			return e.fetchResult(ctx, admin, handle)
+		}))
+	if err != nil {
+		return fmt.Errorf("result %s: %w", handle, err)
+	}
+	for _, a := range answers {
+		if a.value != nil {
+			return resultError(a.value)
+		}
+	}
+	return withHint(exitWith(exitUnknown, fmt.Errorf("result %s: nothing is known of the job", handle)),
+		"gm serve keeps results for as long as --keep-results says")
+}
+
+// stateUnended is that of an Outcome that is none yet.
+const stateUnended = "unended"
+
+// fetchResult asks one server for how the job has ended, and copies the result
+// to stdout as it comes. It returns nil if the server knows nothing of the job.
+func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*wire.Outcome, error) {
+	outcome, err := admin.Result(ctx, h, e.stdout)
+	if err == nil || !errors.Is(err, gearman.ErrUnknownJob) {
+		return &outcome, err
+	}
+	job, err := admin.Job(ctx, h)
+	switch {
+	case errors.Is(err, gearman.ErrUnknownJob):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case job.State == wire.StateDead:
+		return &wire.Outcome{Handle: string(h), State: wire.OutcomeDead, Error: job.Error}, nil
+	}
+	return &wire.Outcome{Handle: string(h), State: stateUnended}, nil
+}
+
+// resultError is how result ends for a job that has ended so.
+func resultError(o *wire.Outcome) error {
+	switch o.State {
+	case wire.OutcomeCompleted:
+		if !o.Kept {
+			return exitWith(exitIO, fmt.Errorf("result %s: completed, but the result was too large to be kept", o.Handle))
+		}
+		return nil
+	case stateUnended:
+		return withHint(exitWith(exitAgain, fmt.Errorf("result %s: the job has not ended", o.Handle)), "gm wait waits for that")
+	case wire.OutcomeUnknown:
+		return exitWith(exitUnknown, fmt.Errorf("result %s: nothing is known of the job", o.Handle))
+	}
+	err := fmt.Errorf("result %s: %s", o.Handle, o.State)
+	if text := strings.TrimSpace(o.Error); text != "" {
+		err = fmt.Errorf("%w: %s", err, text)
+	}
+	return exitWith(exitFailed, err)
+}

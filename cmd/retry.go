@@ -1,0 +1,128 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+)
+
+func retryVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:      "retry",
+			Usage:     "have dead jobs tried again",
+			ArgsUsage: "[HANDLE..]",
+			Description: `Takes jobs out of the dead list of gm serve, on whichever of the servers they are: they wait again, with the handles they had and without their attempts. A job that is not dead does not keep the others from being retried.
+
+With --all it takes all dead jobs of a function. Columns of tsv then: server, function, how many there were.`,
+			Flags: slices.Concat([]cli.Flag{
+				&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "all dead jobs of the function that -f names"},
+				&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "for --all: the `FUNC`"},
+			}, e.rowFlags(), e.queryFlags()),
+			Action: func(c *cli.Context) error { return e.retry(c) },
+		},
+		examples: []example{
+			{"one job", "gm retry H:host:17"},
+			{"all of a function, once its worker is mended", "gm retry --all -f resize"},
+		},
+		exits: []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal},
+	}
+}
+
+// retry is the verb's action.
+func (e *env) retry(c *cli.Context) error {
+	function := c.String("function")
+	switch all := c.Bool("all"); {
+	case all && c.NArg() > 0:
+		return usageErrorf("retry: handles or --all, not both")
+	case all && function == "":
+		return withHint(usageErrorf("retry: no function"), "name it with -f FUNC")
+	case !all && function != "":
+		return withHint(usageErrorf("retry: a function without --all"), "--all -f "+function+" retries all its dead jobs")
+	case all:
+		return e.retryAll(c, function)
+	case c.NArg() == 0:
+		return usageErrorf("retry: no handle")
+	}
+	return e.eachHandle(c, "not a dead job", (*gearman.Admin).RetryJob)
+}
+
+// countRow is how many jobs of a function a server has changed.
+type countRow struct {
+	Server   string `json:"server"`
+	Function string `json:"function"`
+	Jobs     int    `json:"jobs"`
+}
+
+func (r *countRow) cells(bool) []string { return []string{r.Server, r.Function, strconv.Itoa(r.Jobs)} }
+
+// retryAll retries all dead jobs of a function, on all servers that answer.
+func (e *env) retryAll(c *cli.Context, function string) error {
+	if err := checkWord("retry", function); err != nil {
+		return err
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	w, err := e.newRows(c, column{"server", false}, column{"function", false}, column{"jobs", true})
+	if err != nil {
+		return err
+	}
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) (int, error) { return admin.RetryAll(ctx, function) }))
+	if err != nil {
+		return fmt.Errorf("retry %s: %w", function, err)
+	}
+	for _, a := range answers {
+		if err := w.add(&countRow{a.server.String(), function, a.value}); err != nil {
+			return err
+		}
+	}
+	return w.close()
+}
+
+// eachHandle does one thing to the job of each argument, on whichever of the
+// servers it is. Where no server knows it, unknown is what is said.
+func (e *env) eachHandle(c *cli.Context, unknown string, do func(*gearman.Admin, context.Context, gearman.Handle) error) error {
+	verb, handles := c.Command.Name, c.Args().Slice()
+	if err := checkWords(c); err != nil {
+		return err
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	// Whether it was found, for each handle.
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) ([]bool, error) {
+			found := make([]bool, len(handles))
+			for i, h := range handles {
+				err := do(admin, ctx, gearman.Handle(h))
+				if err != nil && exitCode(err) != exitUnknown {
+					return nil, fmt.Errorf("%s: %w", h, err)
+				}
+				found[i] = err == nil
+			}
+			return found, nil
+		}))
+	if err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	var missing []error
+	for i, h := range handles {
+		if !slices.ContainsFunc(answers, func(a answer[[]bool]) bool { return a.value[i] }) {
+			missing = append(missing, fmt.Errorf("%s %s: %s", verb, h, unknown))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return exitWith(exitUnknown, errors.Join(missing...))
+}

@@ -1,0 +1,193 @@
+package cmd
+
+import (
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/store"
+)
+
+// gearmandFlags are the options of gearmand 1.1 that serve takes beside its
+// own of the same name, so that a start script goes on working. Only the
+// manual page lists them. --store says all of it in one word.
+func gearmandFlags() []cli.Flag {
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "queue-type", Aliases: []string{"q"}, Usage: "keep jobs in `TYPE`: builtin (memory), libsqlite3, Postgres, MySQL, redis, libmemcached or libtokyocabinet"},
+		&cli.StringFlag{Name: "libsqlite3-db", Usage: "the database `FILE`"},
+		&cli.StringFlag{Name: "libsqlite3-table", Usage: "the `TABLE` in it (default gearman_queue)"},
+		&cli.StringFlag{Name: "libpq-conninfo", Usage: "how to connect, in libpq's `WORDS` or as its URL; what they leave out is taken from PGHOST, PGUSER and the like"},
+		&cli.StringFlag{Name: "libpq-table", Usage: "the `TABLE` (default queue)"},
+		&cli.StringFlag{Name: "mysql-host", Usage: "the `HOST` (default localhost)"},
+		&cli.IntFlag{Name: "mysql-port", Usage: "its `PORT` (default 3306)"},
+		&cli.StringFlag{Name: "mysql-user", Usage: "the `USER`"},
+		&cli.StringFlag{Name: "mysql-password", Usage: "the `PASSWORD`"},
+		&cli.StringFlag{Name: "mysql-db", Usage: "the `DATABASE`"},
+		&cli.StringFlag{Name: "mysql-table", Usage: "the `TABLE` (default gearman_queue)"},
+		&cli.StringFlag{Name: "redis-server", Usage: "the `HOST` (default 127.0.0.1)"},
+		&cli.StringFlag{Name: "redis-port", Usage: "its `PORT` (default 6379)"},
+		&cli.StringFlag{Name: "redis-password", Usage: "the `PASSWORD`"},
+		&cli.StringFlag{Name: "redis-prefix", Usage: "begin keys with `PREFIX` (default _gear_)"},
+		&cli.StringFlag{Name: "libmemcached-servers", Usage: "`HOST:PORT` of the servers, commas between them"},
+		&cli.StringFlag{Name: "libmemcached-prefix", Usage: "begin keys with `PREFIX` (default gear_)"},
+		&cli.StringFlag{Name: "libtokyocabinet-file", Usage: "the database `FILE`"},
+		&cli.BoolFlag{Name: "store-queue-on-shutdown", Usage: "without effect: jobs are stored when they come"},
+		&cli.BoolFlag{Name: "libtokyocabinet-optimize", Usage: "without effect"},
+		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "without effect"},
+		&cli.IntFlag{Name: "backlog", Aliases: []string{"b"}, Usage: "without effect"},
+		&cli.IntFlag{Name: "file-descriptors", Usage: "without effect: all that are allowed are used"},
+		&cli.IntFlag{Name: "hashtable-buckets", Usage: "without effect"},
+	}
+	for _, f := range flags {
+		switch f := f.(type) {
+		case *cli.StringFlag:
+			f.Hidden, f.Category = true, catGearmand
+		case *cli.IntFlag:
+			f.Hidden, f.Category = true, catGearmand
+		case *cli.BoolFlag:
+			f.Hidden, f.Category = true, catGearmand
+		}
+	}
+	return flags
+}
+
+// gearmandQueues are gearmand's queue types in lower case, with what the names
+// of their options begin with.
+var gearmandQueues = map[string]string{
+	"libsqlite3":      "libsqlite3-",
+	"postgres":        "libpq-",
+	"libpq":           "libpq-",
+	"mysql":           "mysql-",
+	"redis":           "redis-",
+	"libmemcached":    "libmemcached-",
+	"libtokyocabinet": "libtokyocabinet-",
+}
+
+// gearmandPlace returns the store that gearmand's options name; nil for
+// memory.
+func (e *env) gearmandPlace(c *cli.Context) (*storePlace, error) {
+	queueType := strings.ToLower(c.String("queue-type"))
+	prefix, known := gearmandQueues[queueType]
+	switch {
+	case queueType != "" && queueType != "builtin" && !known:
+		return nil, usageErrorf("--queue-type %q: not builtin, libsqlite3, Postgres, MySQL, redis, libmemcached or libtokyocabinet", c.String("queue-type"))
+	case known && prefix == "libpq-" && c.IsSet("libpq-conninfo") && strings.Contains(c.String("libpq-conninfo"), "://"):
+		return withParameter(c.String("libpq-conninfo"), "table", c.String("libpq-table"))
+	}
+	for kind, other := range gearmandQueues {
+		for _, f := range gearmandFlags() {
+			name := f.Names()[0]
+			if other != prefix && strings.HasPrefix(name, other) && c.IsSet(name) {
+				return nil, withHint(usageErrorf("--%s: the jobs are kept elsewhere", name), "--queue-type "+kind+" uses it")
+			}
+		}
+	}
+	if !known {
+		return nil, nil
+	}
+	u, err := e.gearmandURL(c, prefix)
+	if err != nil {
+		return nil, err
+	}
+	return &storePlace{url: u}, nil
+}
+
+// gearmandURL makes the URL of the options that begin with prefix.
+func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
+	option := func(name, standard string) string {
+		if s := c.String(prefix + name); s != "" {
+			return s
+		}
+		return standard
+	}
+	query := url.Values{}
+	set := func(key, option string) {
+		if s := c.String(prefix + option); s != "" {
+			query.Set(key, s)
+		}
+	}
+	// What is built here is not parsed again: a password may have anything.
+	overNet := func(scheme, host, port, user, password, path string) *store.URL {
+		n := &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port), Path: path, RawQuery: query.Encode()}
+		if user != "" || password != "" {
+			n.User = url.UserPassword(user, password)
+		}
+		return &store.URL{Scheme: scheme, Net: n, Query: query}
+	}
+	file := func(scheme, option string) (*store.URL, error) {
+		path := c.String(prefix + option)
+		if path == "" {
+			return nil, usageErrorf("--queue-type %s: no --%s%s", c.String("queue-type"), prefix, option)
+		}
+		return &store.URL{Scheme: scheme, Path: path, Query: query}, nil
+	}
+	switch prefix {
+	case "libsqlite3-":
+		set("table", "table")
+		return file("sqlite", "db")
+	case "libpq-":
+		set("table", "table")
+		return &store.URL{Scheme: "postgres", Path: option("conninfo", ""), Query: query}, nil
+	case "mysql-":
+		set("table", "table")
+		host, port := option("host", "localhost"), "3306"
+		if c.IsSet("mysql-port") {
+			port = strconv.Itoa(c.Int("mysql-port"))
+		} else if socket := e.mysqlSocket(); host == "localhost" && socket != "" {
+			query.Set("socket", socket)
+		}
+		return overNet("mysql", host, port, option("user", loginName()), option("password", ""), "/"+option("db", "")), nil
+	case "redis-":
+		set("prefix", "prefix")
+		return overNet("redis", option("server", "127.0.0.1"), option("port", "6379"), "", option("password", ""), ""), nil
+	case "libmemcached-":
+		set("prefix", "prefix")
+		n := &url.URL{Scheme: "memcached", Host: option("servers", ""), RawQuery: query.Encode()}
+		if n.Host == "" {
+			return nil, usageErrorf("--queue-type libmemcached: no --libmemcached-servers")
+		}
+		return &store.URL{Scheme: "memcached", Net: n, Query: query}, nil
+	}
+	return file("tokyocabinet", "file")
+}
+
+// mysqlSocket returns the socket that MySQL's library takes for localhost;
+// empty if there is none.
+func (e *env) mysqlSocket() string {
+	for _, path := range []string{
+		e.getenv("MYSQL_UNIX_PORT"), "/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock",
+	} {
+		if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
+			return path
+		}
+	}
+	return ""
+}
+
+// loginName returns the user that MySQL's library takes if none is named.
+func loginName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}
+
+// withParameter returns the store of a URL, with one more parameter unless it
+// is empty.
+func withParameter(raw, key, value string) (*storePlace, error) {
+	u, err := store.ParseURL(raw)
+	if err != nil {
+		return nil, usageErrorf("%w", err)
+	}
+	if value != "" {
+		u.Query.Set(key, value)
+	}
+	return &storePlace{url: u}, nil
+}

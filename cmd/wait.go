@@ -1,0 +1,224 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+func waitVerb(e *env) *verb {
+	return &verb{
+		Command: &cli.Command{
+			Name:      "wait",
+			Usage:     "wait until jobs have ended",
+			ArgsUsage: "HANDLE..",
+			Description: `Waits for jobs, on whichever of the servers (gm serve) they are, and prints a row for each as it ends. A job that failed and is to be tried again has not ended. Exits with 0 if all were completed, 1 if one was not, 3 if one is not known and none has failed.
+
+How a job has ended is known afterwards only to a server with --keep-results, and of a dead job: for others, wait has to be there before the end.
+
+Columns of tsv: server, handle, function, state (completed, failed, exception, cancelled, dead, unknown), attempts in vain, size of the result in bytes, when it ended in Unix milliseconds, error. What is not known is empty, and missing in JSON.`,
+			Flags: slices.Concat([]cli.Flag{
+				durationFlag(0, cli.GenericFlag{
+					Name: "timeout", Aliases: []string{"t"}, Category: catServers,
+					Usage: "give up after a `DURATION` like 500ms, 10s or 1m; else never",
+				}),
+			}, e.rowFlags(), e.connFlags()),
+			Action: func(c *cli.Context) error { return e.wait(c) },
+		},
+		examples: []example{
+			{"go on when a job is done, for at most a minute", `h=$(gm submit -b -f resize photo.jpg); gm wait -t 1m "$h" && echo done`},
+			{"all jobs of a function", "gm jobs resize --limit 0 | cut -f2 | xargs gm wait"},
+		},
+		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitTimeout, exitSignal},
+	}
+}
+
+// outcomeRow is how a job has ended on a server.
+type outcomeRow struct {
+	Server string `json:"server,omitempty"`
+	wire.Outcome
+}
+
+var outcomeColumns = []column{
+	{"server", false},
+	{"handle", false},
+	{"function", false},
+	{"state", false},
+	{"attempts", true},
+	{"size", true},
+	{"ended", true},
+	{"error", false},
+}
+
+func (r *outcomeRow) cells(human bool) []string {
+	if r.State == wire.OutcomeUnknown {
+		return []string{r.Server, r.Handle, "", r.State, "", "", "", ""}
+	}
+	return []string{
+		r.Server, r.Handle, r.Function, r.State, strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), moment(r.EndedMS, human),
+		errorText(r.Error, human),
+	}
+}
+
+// paint marks what has not gone well.
+func (r *outcomeRow) paint(s *style, cells []string) {
+	switch r.State {
+	case wire.OutcomeCompleted:
+	case wire.OutcomeUnknown:
+		cells[3] = s.warn.Sprint(r.State)
+	default:
+		cells[3] = s.bad.Sprint(r.State)
+	}
+}
+
+// wait is the verb's action.
+func (e *env) wait(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return usageErrorf("wait: no handle")
+	}
+	if err := checkWords(c); err != nil {
+		return err
+	}
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	rows, err := e.newRows(c, outcomeColumns...)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.Context, context.CancelFunc(func() {})
+	if d := durationOf(c, "timeout"); d > 0 {
+		ctx, cancel = context.WithTimeout(ctx, d)
+	}
+	defer cancel()
+	handles := slices.Clone(c.Args().Slice())
+	slices.Sort(handles)
+	w := &waiting{rows: rows, asked: len(o.Servers), unknown: map[string]int{}, states: map[string]string{}}
+	err = w.run(ctx, e, o, slices.Compact(handles))
+	if closeErr := rows.close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("wait: %w", err)
+	}
+	return w.verdict()
+}
+
+// waiting collects what the servers say. A job is on one of them; to the
+// others it is unknown.
+type waiting struct {
+	mu      sync.Mutex
+	rows    *rowWriter
+	asked   int               // servers
+	unknown map[string]int    // by handle: servers that do not know it
+	states  map[string]string // by handle, once it is told
+}
+
+// run asks all servers and returns when every job has been told, or when that
+// can't be any more.
+func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []string) error {
+	ctx, done := context.WithCancelCause(ctx)
+	defer done(nil)
+	asked := make([]gearman.Handle, len(handles))
+	for i, h := range handles {
+		asked[i] = gearman.Handle(h)
+	}
+	var asking sync.WaitGroup
+	answers := make([]answer[struct{}], len(o.Servers))
+	for i, s := range o.Servers {
+		asking.Go(func() {
+			admin := gearman.NewAdmin(o, s)
+			defer admin.Close()
+			err := admin.Wait(ctx, asked, func(outcome wire.Outcome) error {
+				return w.tell(s, outcome)
+			})
+			if w.told() == len(handles) {
+				done(errAllTold)
+			}
+			answers[i] = answer[struct{}]{server: s, err: err}
+		})
+	}
+	asking.Wait()
+	if w.told() == len(handles) {
+		return nil
+	}
+	for _, a := range answers {
+		// One that never answered does not have the jobs, for all that is known.
+		if a.err != nil && !errors.Is(a.err, gearman.ErrNoServer) {
+			return a.err
+		}
+	}
+	if _, err := succeeded(e, answers); err != nil {
+		return err
+	}
+	for _, h := range handles {
+		if w.states[h] != "" {
+			continue
+		}
+		if err := w.add(&outcomeRow{Outcome: wire.Outcome{Handle: h, State: wire.OutcomeUnknown}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errAllTold = errors.New("all jobs have ended")
+
+// tell takes what a server says of a job.
+func (w *waiting) tell(s gearman.Server, o wire.Outcome) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := &outcomeRow{Server: s.String(), Outcome: o}
+	if o.State == wire.OutcomeUnknown {
+		if w.unknown[o.Handle]++; w.unknown[o.Handle] < w.asked {
+			return nil
+		}
+		r.Server = ""
+	}
+	if w.states[o.Handle] != "" {
+		return nil
+	}
+	return w.add(r)
+}
+
+// add prints the end of a job.
+func (w *waiting) add(r *outcomeRow) error {
+	w.states[r.Handle] = r.State
+	if err := w.rows.add(r); err != nil {
+		return err
+	}
+	return w.rows.flush()
+}
+
+// told returns of how many jobs the end has been printed.
+func (w *waiting) told() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.states)
+}
+
+// verdict is the exit code of all jobs together. The rows have said the rest.
+func (w *waiting) verdict() error {
+	code := exitOK
+	for _, state := range w.states {
+		switch {
+		case state == wire.OutcomeUnknown && code == exitOK:
+			code = exitUnknown
+		case state != wire.OutcomeCompleted && state != wire.OutcomeUnknown:
+			code = exitFailed
+		}
+	}
+	if code == exitOK {
+		return nil
+	}
+	return exitWith(code, nil)
+}
