@@ -58,6 +58,10 @@ var columns = [...]struct{ name, kind string }{
 	{"gm_crc", "INTEGER"},
 }
 
+// columnList are their names, as SQL has them.
+const columnList = "unique_key, function_name, priority, data, when_to_run, " +
+	"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_crc"
+
 // gearmandColumns is how many of them are gearmand's.
 const gearmandColumns = 5
 
@@ -110,8 +114,6 @@ func scheduleSum(seq, runAt, attempts int64) uint32 {
 	binary.LittleEndian.PutUint64(b[16:], uint64(attempts))
 	return store.CRC(0, b[:])
 }
-
-func joinSums(content, schedule uint32) int64 { return int64(uint64(content)<<32 | uint64(schedule)) }
 
 // extraSum returns the checksum of an extra.
 func extraSum(key string, value []byte) int64 {

@@ -71,15 +71,6 @@ func (w *writer) prepareAll() error {
 	return nil
 }
 
-// columnList are the names of columns, as SQL has them.
-var columnList = func() string {
-	list := columns[0].name
-	for _, c := range columns[1:] {
-		list += ", " + c.name
-	}
-	return list
-}()
-
 // close leaves the database in one file, as gearmand does.
 func (w *writer) close() error {
 	_ = w.Exec("PRAGMA busy_timeout = 200")
