@@ -69,13 +69,14 @@ func (c *conn) admin(now int64, line []byte) {
 	case len(words) == 0:
 		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, "")
 	case cmd != nil && cmd.min <= len(args) && len(args) <= cmd.max:
-		if cmd.run == nil {
+		switch {
+		case cmd.run == nil:
 			reply = help()
-		} else {
+		case cmd.changes:
+			c.change(now, cmd, args, string(line))
+			return
+		default:
 			reply = cmd.run(c, now, args)
-		}
-		if cmd.changes && bytes.HasPrefix(reply, []byte("OK")) {
-			c.s.note(slog.LevelInfo, "changed", slog.String("by", c.addr), slog.String("command", string(line)))
 		}
 	case len(words) > 1 && equalFold("show", words[0]):
 		reply = []byte(wire.ReplyUnknownShow)
@@ -85,6 +86,48 @@ func (c *conn) admin(now int64, line []byte) {
 		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, words[0])
 	}
 	c.sendText(reply)
+}
+
+// change runs a command that changes something. What goes to the store with it
+// is there when it is answered.
+func (c *conn) change(now int64, cmd *command, args [][]byte, line string) {
+	s, before := c.s, 0
+	if s.commit != nil {
+		before = len(s.commit.next.ops)
+	}
+	reply := cmd.run(c, now, args) // nil if it comes later
+	if reply == nil || bytes.HasPrefix(reply, []byte("OK")) {
+		s.note(slog.LevelInfo, "changed", slog.String("by", c.addr), slog.String("command", line))
+	}
+	switch {
+	case reply == nil:
+	case s.commit != nil && len(s.commit.next.ops) > before:
+		c.replyOnceStored(reply)
+	default:
+		c.sendText(reply)
+	}
+}
+
+// replyOnceStored answers with reply when what has gathered for the store is
+// there. If the store fails that is what is answered; the change holds
+// nevertheless, and will be stored when the store works again.
+func (c *conn) replyOnceStored(reply []byte) {
+	slot := c.parked.add()
+	c.s.commit.then(func(_ int64, err error) {
+		if err != nil {
+			reply = notStored(err)
+		}
+		c.answerText(slot, reply)
+	})
+}
+
+func notStored(err error) []byte {
+	return fmt.Appendf(nil, "ERR NOT_STORED %s\r\n", oneLine(err))
+}
+
+// oneLine returns the text of an error without line ends.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 // findCommand finds the command with the most words that match.
@@ -194,14 +237,54 @@ func (c *conn) adminShowUniqueJobs(int64, [][]byte) []byte {
 }
 
 func (c *conn) adminCancel(now int64, args [][]byte) []byte {
-	if j := c.s.q.Lookup(args[0]); j != nil {
-		c.s.q.Cancel(now, j)
-	} else if d := c.s.q.LookupDead(args[0]); d != nil {
-		c.s.q.Forget(d)
-	} else {
-		return []byte(wire.ReplyUnknownJob)
+	s := c.s
+	j, d := s.q.Lookup(args[0]), s.q.LookupDead(args[0])
+	switch {
+	case j == nil && d == nil:
+		return s.unknownJob()
+	case j == nil:
+		s.q.Forget(d)
+	case j.State() == queue.Held:
+		s.q.Cancel(now, j)
+		return c.cancelHeld(j)
+	default:
+		if !s.q.Cancel(now, j) && j.Journaled() {
+			s.commit.done(j) // it ends with its worker, and must not come back
+			j.SetJournaled(false)
+		}
 	}
 	return []byte(wire.ReplyOK)
+}
+
+// cancelHeld answers the cancelling of a job that is on its way to the store:
+// when it is there, it ends, which has to get there as well.
+func (c *conn) cancelHeld(j *queue.Job) []byte {
+	slot := c.parked.add()
+	parked := c.s.commit.thenOf(j, func(_ int64, err error) {
+		if err != nil {
+			c.answerText(slot, notStored(err))
+			return
+		}
+		c.s.commit.then(func(_ int64, err error) {
+			if err != nil {
+				c.answerText(slot, notStored(err))
+				return
+			}
+			c.answerText(slot, []byte(wire.ReplyOK))
+		})
+	})
+	if !parked { // held jobs are all on their way
+		c.answerText(slot, []byte(wire.ReplyOK))
+	}
+	return nil
+}
+
+// unknownJob answers that a job is not there, or not yet.
+func (s *Server) unknownJob() []byte {
+	if s.loading {
+		return okOrErr(errLoading)
+	}
+	return []byte(wire.ReplyUnknownJob)
 }
 
 func (c *conn) adminCreate(_ int64, args [][]byte) []byte {
@@ -226,7 +309,7 @@ func okOrErr(err error) []byte {
 	case errors.Is(err, queue.ErrInUse):
 		return []byte(wire.ReplyFunctionInUse)
 	}
-	return fmt.Appendf(nil, "ERR %s\r\n", err)
+	return fmt.Appendf(nil, "ERR %s\r\n", oneLine(err))
 }
 
 // adminMaxQueue takes one limit for all priorities or three of them. A limit

@@ -120,7 +120,7 @@ func (c *conn) adminJob(now int64, args [][]byte) []byte {
 	} else if d := c.s.q.LookupDead(args[0]); d != nil {
 		r.add(deadRow(now, d))
 	} else {
-		return []byte(wire.ReplyUnknownJob)
+		return c.s.unknownJob()
 	}
 	return r.end()
 }
@@ -190,6 +190,9 @@ func (c *conn) adminResume(now int64, args [][]byte) []byte {
 }
 
 func (c *conn) adminPurge(now int64, args [][]byte) []byte {
+	if c.s.loading {
+		return okOrErr(errLoading)
+	}
 	n, err := c.s.q.Purge(now, args[0])
 	if err != nil {
 		return okOrErr(err)

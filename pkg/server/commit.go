@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gm/pkg/queue"
@@ -41,6 +42,8 @@ type committer struct {
 
 	batches, batchedOps uint64 // that the store has taken
 
+	tidyFrom int // see keepRest
+
 	spare batch // run's: room for a later batch
 }
 
@@ -51,6 +54,7 @@ type batch struct {
 	adds    []*queue.Job // the jobs that ops adds
 	deaths  []*queue.Dead
 	waiting []submitter // one entry a submission, in order
+	after   []follower
 }
 
 // submitter is a submission that waits for its batch: a parked request. One
@@ -63,7 +67,16 @@ type submitter struct {
 	batch uint32
 }
 
-func (b *batch) empty() bool { return len(b.ops) == 0 && len(b.waiting) == 0 }
+// follower is what follows the settling of a batch. f is called under the lock.
+type follower struct {
+	batch uint32 // the one that decides
+	f     func(now int64, err error)
+}
+
+func (b *batch) empty() bool { return len(b.ops) == 0 && !b.awaited() }
+
+// awaited reports whether anybody waits for the batch.
+func (b *batch) awaited() bool { return len(b.waiting) > 0 || len(b.after) > 0 }
 
 // keepOps is the room for operations that a batch keeps for the next.
 const keepOps = 4096
@@ -78,14 +91,15 @@ func (b *batch) reset() {
 	clear(b.adds)
 	clear(b.deaths)
 	clear(b.waiting)
-	b.ops, b.adds, b.deaths, b.waiting = b.ops[:0], b.adds[:0], b.deaths[:0], b.waiting[:0]
+	clear(b.after)
+	b.ops, b.adds, b.deaths, b.waiting, b.after = b.ops[:0], b.adds[:0], b.deaths[:0], b.waiting[:0], b.after[:0]
 }
 
 func newCommitter(s *Server, st store.Store) *committer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &committer{
 		s: s, store: st, work: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
-		next: batch{n: 1}, pending: make(map[*queue.Job]uint32),
+		next: batch{n: 1}, pending: make(map[*queue.Job]uint32), tidyFrom: tidyFrom,
 	}
 }
 
@@ -97,6 +111,9 @@ func (m *committer) add(j *queue.Job) {
 	m.pending[j] = m.next.n
 	m.size += j.Size()
 	j.SetJournaled(true)
+	if m.s.loading {
+		m.s.own.add(j.Seq())
+	}
 }
 
 // behind reports whether so much is on its way to the store that those who
@@ -135,6 +152,21 @@ func (m *committer) park(c *conn, j *queue.Job) bool {
 	n, ok := m.pending[j]
 	if ok {
 		m.next.waiting = append(m.next.waiting, submitter{c, c.parked.add(), j, n})
+	}
+	return ok
+}
+
+// then has f called when all that has gathered is settled. The lock is held.
+func (m *committer) then(f func(now int64, err error)) {
+	m.next.after = append(m.next.after, follower{m.next.n, f})
+}
+
+// thenOf has f called when the job is durable, or is not to be. It returns
+// false if nothing of the job is on its way to the store. The lock is held.
+func (m *committer) thenOf(j *queue.Job, f func(now int64, err error)) bool {
+	n, ok := m.pending[j]
+	if ok {
+		m.next.after = append(m.next.after, follower{n, f})
 	}
 	return ok
 }
@@ -183,7 +215,7 @@ func (m *committer) last() {
 		return
 	}
 	m.s.mu.Lock()
-	unanswered := len(m.next.waiting) > 0
+	unanswered := m.next.awaited()
 	m.s.mu.Unlock()
 	if unanswered {
 		err = m.commitAll()
@@ -249,16 +281,17 @@ func (m *committer) settle(b *batch, err error) {
 		m.batches++
 		m.batchedOps += uint64(len(b.ops))
 	}
-	for _, w := range b.waiting {
-		if w.batch == b.n {
-			w.answer(err)
-		} else {
-			w.answer(m.lastErr)
+	outcome := func(batch uint32) error {
+		if batch == b.n {
+			return err
 		}
+		return m.lastErr
 	}
-	m.lastErr = err
-	for _, d := range b.deaths {
-		if err == nil {
+	for _, w := range b.waiting {
+		w.answer(outcome(w.batch))
+	}
+	if err == nil {
+		for _, d := range b.deaths {
 			m.s.q.ReleaseDead(d)
 		}
 	}
@@ -268,9 +301,21 @@ func (m *committer) settle(b *batch, err error) {
 		if err == nil {
 			m.s.q.Release(now, j)
 		} else {
-			j.SetJournaled(false)
-			m.s.q.Abort(now, j)
+			m.abort(now, j)
 		}
+	}
+	for _, a := range b.after {
+		a.f(now, outcome(a.batch))
+	}
+	m.lastErr = err
+}
+
+// abort takes a job back that the store does not have. The lock is held.
+func (m *committer) abort(now int64, j *queue.Job) {
+	j.SetJournaled(false)
+	m.s.q.Abort(now, j)
+	if j.State() == queue.Ended {
+		m.s.results.aborted(j)
 	}
 }
 
@@ -299,5 +344,40 @@ func (m *committer) keepRest(b *batch) {
 			ops = append(ops, op)
 		}
 	}
-	m.next.ops = append(ops, m.next.ops...)
+	if m.next.ops = append(ops, m.next.ops...); len(m.next.ops) > m.tidyFrom {
+		m.next.ops = tidy(m.next.ops)
+		m.tidyFrom = max(tidyFrom, 2*len(m.next.ops))
+	}
+	m.next.deaths = append(b.deaths, m.next.deaths...)
+}
+
+// tidyFrom is the number of operations from which what is kept for a store
+// that is away is looked through for what has been overtaken.
+const tidyFrom = 8192
+
+// tidy leaves out what later operations make up for, so that a store that is
+// away for long does not cost more than what the server has.
+func tidy(ops []store.Op) []store.Op {
+	keys := make(map[string]struct{})
+	jobs := make(map[uint64]struct{}) // updated or done later on
+	kept := len(ops)
+	for i, op := range slices.Backward(ops) {
+		overtaken := false
+		switch op.Kind {
+		case store.Put, store.Delete:
+			_, overtaken = keys[op.Key]
+			keys[op.Key] = struct{}{}
+		case store.Update:
+			_, overtaken = jobs[op.Record.Seq]
+			fallthrough
+		case store.Done:
+			jobs[op.Record.Seq] = struct{}{}
+		}
+		if !overtaken {
+			kept--
+			ops[kept] = ops[i]
+		}
+	}
+	clear(ops[:kept])
+	return ops[kept:]
 }

@@ -456,19 +456,22 @@ func TestDoneNeverOvertakesAdd(t *testing.T) {
 
 func TestCancelWhileTheStoreIsBusy(t *testing.T) {
 	st := gated()
-	_, addr := start(t, server.Config{Store: st})
+	var log logs
+	_, addr := start(t, server.Config{Store: st, Logger: log.logger(0)})
 	w, c, admin := worker(t, addr, "f"), dial(t, addr), dial(t, addr)
 	c.send(req(wire.SubmitJobBG, "f", "", "x"))
 	<-st.entered
 	rows := admin.list("show jobs")
 	h, _, _ := strings.Cut(rows[0], "\t")
-	if got := admin.line("cancel job " + h); got != "OK" {
-		t.Errorf("cancel: %q", got)
-	}
+	admin.send([]byte("cancel job " + h + "\n"))
+	log.wait(t, "changed", "cancel job")
 	st.gate <- nil
 	c.want(`JOB_CREATED handle="` + h + `"`)
 	<-st.entered
 	st.gate <- nil
+	if got := admin.readLine(); got != "OK" {
+		t.Errorf("cancel: %q", got)
+	}
 	if got := w.order(); got != "" {
 		t.Errorf("handed out %q", got)
 	}

@@ -49,6 +49,7 @@ type conn struct {
 	in       *wire.Reader
 	pkt      wire.Packet
 	function []byte  // a name on its way to a packet
+	ended    bool    // this turn's packets have ended a job
 	spare    []*conn // for endTurn
 }
 
@@ -122,8 +123,17 @@ func (c *conn) turn() (crowded bool, err error) {
 	if err = c.apply(now); err != nil {
 		c.refuse(err)
 	}
+	// A worker that sends the end of a job and its next grab in two small
+	// writes has the second held back by Nagle's algorithm until the first is
+	// acknowledged: now, or with the reply to come, or after the 40 ms of a
+	// delayed acknowledgment.
+	ack := c.ended && !c.dirty
+	c.ended = false
 	crowded = c.parked.crowded() || c.parked.waiting() && s.commit != nil && s.commit.behind()
 	c.spare = s.endTurn(c.spare)
+	if ack {
+		c.sock.ackNow()
+	}
 	return crowded, err
 }
 

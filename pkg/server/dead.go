@@ -2,11 +2,13 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,13 +28,16 @@ type deadHead struct {
 	Error   string       `json:"error"`
 	Started int64        `json:"started_ms"`
 	Died    int64        `json:"died_ms"`
+	// Size is the payload's. If the record's is another one, the payload was
+	// lost before the job died.
+	Size int `json:"size"`
 }
 
 func deadKeyOf(d *queue.Dead) string { return deadKey + strconv.FormatUint(d.Record.Seq, 16) }
 
 // encodeDead returns a JSON line, and the record behind it.
 func encodeDead(d *queue.Dead) []byte {
-	line, err := json.Marshal(deadHead{Reason: d.Reason, Error: d.Error, Started: d.Started, Died: d.Died})
+	line, err := json.Marshal(deadHead{Reason: d.Reason, Error: d.Error, Started: d.Started, Died: d.Died, Size: d.Size})
 	if err != nil { // it is a plain struct
 		panic(err)
 	}
@@ -54,6 +59,7 @@ func decodeDead(key string, value []byte) (*queue.Dead, error) {
 	}
 	return &queue.Dead{
 		Record: *r, Reason: head.Reason, Error: head.Error, Started: head.Started, Died: head.Died,
+		Size: head.Size, Spilled: len(r.Payload) != head.Size,
 	}, nil
 }
 
@@ -68,10 +74,11 @@ func (k *sink) Buried(d *queue.Dead, j *queue.Job) {
 		slog.String("why", d.Reason.String()), slog.String("error", d.Error), slog.Int("attempts", d.Record.Attempts))...)
 }
 
-// Forgotten forgets a dead job.
+// Forgotten forgets a dead job. One that is being revived stays in the store
+// until its job is there.
 func (k *sink) Forgotten(d *queue.Dead) {
 	s := (*Server)(k)
-	if s.commit != nil {
+	if s.commit != nil && d != s.reviving {
 		s.commit.delete(deadKeyOf(d))
 	}
 }
@@ -82,132 +89,176 @@ func (m *committer) bury(d *queue.Dead) {
 	m.next.deaths = append(m.next.deaths, d)
 }
 
-// revive makes a dead job wait again. The lock is held.
-func (s *Server) revive(now int64, d *queue.Dead) error {
+// revive makes a dead job wait again, whose payload has been read if it was
+// Spilled. settled is told when it is a job, and durable if there is a store, or
+// why it is not: then it is dead as before. The lock is held.
+//
+// The store forgets the dead job only when it has the job. If the server is
+// killed between the two, the next one finds both; see loader.restore.
+func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(err error)) {
+	s.reviving = d
 	got, err := s.q.Revive(now, d, s.commit != nil)
-	if err != nil || s.commit == nil {
-		return err
+	s.reviving = nil
+	if err != nil {
+		settled(err)
+		return
+	}
+	if got.Fresh && got.Job.Spilled() {
+		s.q.Loaded(got.Job, payload)
+	}
+	done := func(now int64, err error) {
+		switch {
+		case err == nil:
+			s.results.forget(d.Handle())
+			if s.commit != nil {
+				s.commit.delete(deadKeyOf(d))
+			}
+		case !got.Fresh: // the job that it has joined is gone
+			if rerr := s.q.RestoreDead(now, d); rerr != nil {
+				err = errors.Join(err, rerr)
+			}
+		}
+		settled(err)
+	}
+	if s.commit == nil {
+		done(now, nil)
+		return
 	}
 	if got.Fresh || got.Promoted {
 		s.commit.add(got.Job)
 	}
-	if got.Fresh {
-		s.commit.delete(deadKeyOf(d))
+	if !s.commit.thenOf(got.Job, done) {
+		done(now, nil)
 	}
-	return nil
+}
+
+// revival is a retry command that waits for the store.
+type revival struct {
+	c     *conn
+	slot  uint64
+	left  int // dead jobs that it waits for
+	n     int // that are revived
+	err   error
+	reply func(n int, err error) []byte
+}
+
+// settled counts one. The lock is held.
+func (r *revival) settled(err error) {
+	if err == nil {
+		r.n++
+	} else if r.err == nil {
+		r.err = err
+	}
+	if r.left--; r.left == 0 {
+		r.c.answerText(r.slot, r.reply(r.n, r.err))
+	}
 }
 
 // adminRetryJob makes one dead job wait again.
 func (c *conn) adminRetryJob(now int64, args [][]byte) []byte {
+	if c.s.loading {
+		return okOrErr(errLoading)
+	}
 	d := c.s.q.LookupDead(args[0])
 	if d == nil {
 		return []byte(wire.ReplyUnknownJob)
 	}
-	return c.retry(now, []*queue.Dead{d}, func(n int, err error) []byte { return okOrErr(err) })
+	return c.retry(now, []*queue.Dead{d}, func(_ int, err error) []byte { return okOrErr(err) })
 }
 
 // adminRetryAll makes all dead jobs of a function wait again.
 func (c *conn) adminRetryAll(now int64, args [][]byte) []byte {
-	var all []*queue.Dead
-	for d := range c.s.deadOf(args[0]) {
-		all = append(all, d)
+	if c.s.loading {
+		return okOrErr(errLoading)
 	}
-	return c.retry(now, all, func(n int, err error) []byte {
-		if err != nil && n == 0 {
-			return okOrErr(err)
+	return c.retry(now, c.s.deadOf(args[0]), func(n int, err error) []byte {
+		if err != nil {
+			return fmt.Appendf(nil, "ERR %d revived, then: %s\r\n", n, oneLine(err))
 		}
 		return fmt.Appendf(nil, "OK %d\r\n", n)
 	})
 }
 
-// deadOf iterates over the dead jobs of a function; none if it is unknown.
-func (s *Server) deadOf(function []byte) func(func(*queue.Dead) bool) {
-	return func(yield func(*queue.Dead) bool) { s.q.Dead(string(function), yield) }
+// deadOf returns the dead jobs of a function; none if it is unknown.
+func (s *Server) deadOf(function []byte) []*queue.Dead {
+	var all []*queue.Dead
+	s.q.Dead(string(function), func(d *queue.Dead) bool {
+		all = append(all, d)
+		return true
+	})
+	return all
 }
 
-// retry revives dead jobs. Those whose payload is only in the store are read
-// from there first, and the reply comes when that is done.
+// retry revives dead jobs. The reply comes when what has become of all of them
+// is settled. Payloads that are only in the store are read from there first.
 func (c *conn) retry(now int64, all []*queue.Dead, reply func(n int, err error) []byte) []byte {
 	s := c.s
+	if len(all) == 0 {
+		return reply(0, nil)
+	}
+	r := &revival{c: c, slot: c.parked.add(), left: len(all), reply: reply}
 	var spilled []*queue.Dead
-	n := 0
-	var failed error
 	for _, d := range all {
 		if d.Spilled {
 			spilled = append(spilled, d)
-		} else if err := s.revive(now, d); err != nil {
-			failed = err
 		} else {
-			n++
+			s.revive(now, d, nil, r.settled)
 		}
 	}
-	if len(spilled) == 0 {
-		return reply(n, failed)
-	}
-	slot := c.parked.add()
-	s.loads.Go(func() {
-		for _, d := range spilled {
-			if err := s.reviveSpilled(d); err != nil {
-				failed = err
-			} else {
-				n++
+	if len(spilled) > 0 {
+		s.loads.Go(func() {
+			for _, d := range spilled {
+				s.reviveSpilled(d, r.settled)
 			}
-		}
-		s.mu.Lock()
-		c.answerText(slot, reply(n, failed))
-		s.endTurn(nil)
-	})
+		})
+	}
 	return nil
 }
 
 // reviveSpilled reads a dead job's payload and revives it.
-func (s *Server) reviveSpilled(d *queue.Dead) error {
+func (s *Server) reviveSpilled(d *queue.Dead, settled func(err error)) {
+	payload, err := s.readDead(d)
+	s.mu.Lock()
+	defer s.endTurn(nil)
+	switch {
+	case err != nil:
+		settled(err)
+	case s.closed:
+		settled(ErrClosed)
+	default:
+		s.revive(time.Now().UnixMilli(), d, payload, settled)
+	}
+}
+
+// readDead reads the payload of a dead job.
+func (s *Server) readDead(d *queue.Dead) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.StoreTimeout)
 	defer cancel()
-	var payload []byte
-	found := false
-	err := s.cfg.Store.Extras(ctx, deadKeyOf(d), func(key string, value []byte) error {
-		if key != deadKeyOf(d) {
-			return nil
-		}
-		kept, err := decodeDead(key, value)
-		if err == nil {
-			payload, found = kept.Record.Payload, true
+	var kept *queue.Dead
+	err := s.cfg.Store.Extras(ctx, deadKeyOf(d), func(key string, value []byte) (err error) {
+		if key == deadKeyOf(d) {
+			kept, err = decodeDead(key, value)
 		}
 		return err
 	})
-	if err == nil && !found {
+	switch {
+	case err != nil:
+	case kept == nil:
 		err = store.ErrNotFound
+	case kept.Spilled:
+		err = errors.New("its payload was lost")
+	default:
+		return kept.Record.Payload, nil
 	}
-	if err != nil {
-		return fmt.Errorf("read dead job %s: %w", d.Handle(), err)
-	}
-	s.mu.Lock()
-	defer s.endTurn(nil)
-	if s.closed {
-		return ErrClosed
-	}
-	now := time.Now().UnixMilli()
-	got, err := s.q.Revive(now, d, true)
-	if err != nil {
-		return err
-	}
-	if got.Fresh {
-		s.q.Loaded(got.Job, payload)
-		s.commit.delete(deadKeyOf(d))
-	}
-	if got.Fresh || got.Promoted {
-		s.commit.add(got.Job)
-	}
-	return nil
+	return nil, fmt.Errorf("read dead job %s: %w", d.Handle(), err)
 }
 
 // adminPurgeDead forgets all dead jobs of a function.
 func (c *conn) adminPurgeDead(_ int64, args [][]byte) []byte {
-	var all []*queue.Dead
-	for d := range c.s.deadOf(args[0]) {
-		all = append(all, d)
+	if c.s.loading {
+		return okOrErr(errLoading)
 	}
+	all := c.s.deadOf(args[0])
 	for _, d := range all {
 		c.s.q.Forget(d)
 	}
@@ -243,13 +294,46 @@ func deadOutcome(d *queue.Dead) *wire.Outcome {
 	}
 }
 
-// restoreDead takes a dead job that the store has kept. The lock is held.
-func (s *Server) restoreDead(now int64, key string, value []byte) error {
+// graves collects the dead jobs that a store has kept, which come in no order.
+type graves struct {
+	s    *Server
+	all  []*queue.Dead
+	size int64 // of payloads
+}
+
+// add takes one extra. Payloads that would be dropped at once are not kept.
+func (g *graves) add(key string, value []byte) error {
 	d, err := decodeDead(key, value)
 	if err != nil {
 		return err
 	}
-	return s.q.RestoreDead(now, d)
+	g.size += int64(len(d.Record.Payload))
+	if bound := g.s.cfg.Memory / 4; bound > 0 && g.size > bound && g.s.reader != nil && !d.Spilled {
+		g.size -= int64(len(d.Record.Payload))
+		d.Record.Payload, d.Spilled = nil, d.Size > 0
+	}
+	g.all = append(g.all, d)
+	return nil
 }
 
+// restore takes them in, in the order of their deaths.
+func (g *graves) restore() {
+	slices.SortFunc(g.all, func(a, b *queue.Dead) int {
+		return cmp.Or(cmp.Compare(a.Died, b.Died), cmp.Compare(a.Record.Seq, b.Record.Seq))
+	})
+	for chunk := range slices.Chunk(g.all, loadChunk) {
+		g.s.mu.Lock()
+		for _, d := range chunk {
+			if g.s.own.has(d.Record.Seq) {
+				continue // it died after the start, and is in the list
+			}
+			if err := g.s.q.RestoreDead(time.Now().UnixMilli(), d); err != nil {
+				g.s.leftOut(err)
+			}
+		}
+		g.s.endTurn(nil)
+	}
+}
+
+// errLoading refuses what would not see all of the store's jobs.
 var errLoading = errors.New("LOADING the store's jobs are still being read")

@@ -148,8 +148,11 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 		}
 	}
 	if state, ok := outcomes[why]; ok {
-		if s.mayDie(j, why) {
+		switch {
+		case s.mayDie(j, why):
 			state = wire.OutcomeDead
+		case s.raising:
+			state = wire.OutcomeException
 		}
 		s.results.ended(time.Now().UnixMilli(), j, state, []byte(j.Note()))
 	}
@@ -168,7 +171,7 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 
 // mayDie reports whether a job that ends so goes to the dead list.
 func (s *Server) mayDie(j *queue.Job, why queue.Reason) bool {
-	return *s.cfg.DeadMax > 0 && j.Background() && (why == queue.Failed || why == queue.Exhausted)
+	return *s.cfg.DeadMax > 0 && j.Background() && !j.Ignored() && (why == queue.Failed || why == queue.Exhausted)
 }
 
 // outcomes are the ends of a job that are not its worker's success.
@@ -177,6 +180,7 @@ var outcomes = map[queue.Reason]string{
 	queue.Exhausted: wire.OutcomeFailed,
 	queue.Cancelled: wire.OutcomeCancelled,
 	queue.Purged:    wire.OutcomeCancelled,
+	queue.Abandoned: wire.OutcomeCancelled,
 }
 
 func jobAttrs(j *queue.Job) []slog.Attr {

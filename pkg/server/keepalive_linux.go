@@ -24,3 +24,9 @@ func setUserTimeout(c *net.TCPConn, d time.Duration) error {
 	}
 	return serr
 }
+
+// quickAck sends the acknowledgment that TCP delays at the moment, if it does
+// (TCP_QUICKACK). The system goes back to delaying them by itself.
+var quickAck = func(fd uintptr) {
+	unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) //nolint:errcheck // the acknowledgment comes anyway
+}

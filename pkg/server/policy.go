@@ -65,6 +65,9 @@ func (c *conn) adminPolicy(_ int64, args [][]byte) []byte {
 	if err := checkFunction(args[0]); err != nil {
 		return okOrErr(err)
 	}
+	if c.s.loading {
+		return okOrErr(errLoading) // what is read would take its place
+	}
 	var policy *queue.Policy
 	if value := string(args[1]); value != "-" {
 		p, err := ParsePolicy(value)

@@ -23,7 +23,7 @@ type results struct {
 	byHandle map[string]*result
 	order    []*result             // oldest first
 	size     int                   // bytes kept, parts too
-	parts    map[*queue.Job][]byte // what running jobs have sent so far
+	parts    map[*queue.Job]*parts // what running jobs have sent so far
 	waits    map[*queue.Job][]*conn
 }
 
@@ -31,6 +31,13 @@ type results struct {
 type result struct {
 	wire.Outcome
 	data []byte
+}
+
+// parts are what a running job has sent of its result.
+type parts struct {
+	data []byte
+	size int  // of all that it has sent
+	lost bool // it was too much to keep
 }
 
 // resultOverhead is what a result without data costs, roughly, in bytes.
@@ -45,7 +52,7 @@ func newResults(s *Server) *results {
 		keep:     s.cfg.KeepResults.Milliseconds(),
 		limit:    s.cfg.ResultsMemory,
 		byHandle: make(map[string]*result),
-		parts:    make(map[*queue.Job][]byte),
+		parts:    make(map[*queue.Job]*parts),
 		waits:    make(map[*queue.Job][]*conn),
 	}
 }
@@ -53,29 +60,49 @@ func newResults(s *Server) *results {
 // wanted reports whether the result of j is to be kept.
 func (r *results) wanted(j *queue.Job) bool { return r.keep > 0 && j.Background() }
 
-// part takes a piece of a result.
-func (r *results) part(j *queue.Job, data []byte) {
-	if !r.wanted(j) || len(data) == 0 || r.size+len(data) > r.limit {
+// part takes a piece of a result. The oldest results make room for it.
+func (r *results) part(now int64, j *queue.Job, data []byte) {
+	if !r.wanted(j) || len(data) == 0 {
 		return
 	}
-	r.parts[j] = append(r.parts[j], data...)
+	p := r.parts[j]
+	if p == nil {
+		p = new(parts)
+		r.parts[j] = p
+	}
+	p.size += len(data)
+	if p.lost {
+		return
+	}
+	p.data = append(p.data, data...)
 	r.size += len(data)
+	if len(p.data) <= r.largest() {
+		r.expire(now)
+	}
+	if r.size > r.limit || len(p.data) > r.largest() {
+		r.size -= len(p.data)
+		p.data, p.lost = nil, true
+	}
 }
 
-// forgetParts drops what a job has sent: it starts anew, or its end is known.
-func (r *results) forgetParts(j *queue.Job) []byte {
-	data, ok := r.parts[j]
-	if ok {
-		r.size -= len(data)
+// largest is the size of the largest result that is kept.
+func (r *results) largest() int { return r.limit / 2 }
+
+// forgetParts returns and forgets what a job has sent: it starts anew, or has
+// ended.
+func (r *results) forgetParts(j *queue.Job) (p parts) {
+	if kept, ok := r.parts[j]; ok {
+		p = *kept
+		r.size -= len(p.data)
 		delete(r.parts, j)
 	}
-	return data
+	return p
 }
 
 // ended remembers how j has ended and tells who waits. last is the rest of its
 // result, or the text of its failure.
 func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
-	data := r.forgetParts(j)
+	p := r.forgetParts(j)
 	waits, waited := r.waits[j]
 	if !waited && !r.wanted(j) {
 		return
@@ -83,36 +110,84 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 	one := &result{Outcome: wire.Outcome{
 		Handle: j.Handle(), Function: j.Function().Name(), State: state, Attempts: j.Attempts(), EndedMS: now,
 	}}
-	if state == wire.OutcomeCompleted {
-		one.data = append(data, last...)
-	} else {
-		one.data = bytes.Clone(last)
+	if state != wire.OutcomeCompleted {
+		p = parts{}
 		one.Error = strings.ToValidUTF8(string(last), "?")
 	}
-	one.Size = len(one.data)
+	one.Size = p.size + len(last)
+	if !p.lost && one.Size <= r.largest() {
+		one.data = append(p.data, last...)
+	}
 	if r.wanted(j) {
 		r.add(now, one)
 	}
 	delete(r.waits, j)
-	for _, c := range waits {
-		c.tellOutcome(&one.Outcome)
+	if !waited {
+		return
 	}
+	tell := func(int64, error) {
+		for _, c := range waits {
+			c.tellOutcome(&one.Outcome)
+		}
+	}
+	if r.s.commit != nil && j.Journaled() {
+		r.s.commit.then(tell) // a job of which its end was told must not come back
+		return
+	}
+	tell(now, nil)
 }
 
-// add keeps one and makes room for it. What is larger than all the room is
-// remembered without its data.
-func (r *results) add(now int64, one *result) {
-	if len(one.data) > r.limit-resultOverhead {
-		one.data = nil
+// aborted tells who waits for a job that the store did not take.
+func (r *results) aborted(j *queue.Job) {
+	r.forgetParts(j)
+	outcome := &wire.Outcome{Handle: j.Handle(), State: wire.OutcomeUnknown}
+	if d := r.s.q.LookupDead([]byte(outcome.Handle)); d != nil {
+		outcome = deadOutcome(d)
 	}
-	one.Kept = one.data != nil || one.Size == 0
-	r.byHandle[one.Handle] = one
-	r.order = append(r.order, one)
-	r.size += len(one.data) + resultOverhead
+	for _, c := range r.waits[j] {
+		c.tellOutcome(outcome)
+	}
+	delete(r.waits, j)
+}
+
+// add keeps one and makes room for it.
+func (r *results) add(now int64, one *result) {
+	one.Kept = len(one.data) == one.Size
+	r.enter(one)
 	if r.s.commit != nil {
 		r.s.commit.put(one.key(), one.encode())
 	}
 	r.expire(now)
+}
+
+// enter puts one behind the others, in place of what its job, which has been
+// revived since, ended with before.
+func (r *results) enter(one *result) {
+	if old := r.byHandle[one.Handle]; old != nil {
+		r.drop(old)
+	}
+	r.byHandle[one.Handle] = one
+	r.order = append(r.order, one)
+	r.size += len(one.data) + resultOverhead
+}
+
+// drop empties one, which stays in order until its time has come.
+func (r *results) drop(one *result) {
+	delete(r.byHandle, one.Handle)
+	r.size -= len(one.data)
+	one.data = nil
+}
+
+// forget forgets how a job ended that has been revived.
+func (r *results) forget(handle string) {
+	one := r.byHandle[handle]
+	if one == nil {
+		return
+	}
+	r.drop(one)
+	if r.s.commit != nil {
+		r.s.commit.delete(one.key())
+	}
 }
 
 // expire forgets what is too old, and the oldest while all is too large.
@@ -124,11 +199,10 @@ func (r *results) expire(now int64) {
 		}
 		r.order[0] = nil
 		r.order = r.order[1:]
-		delete(r.byHandle, one.Handle)
-		r.size -= len(one.data) + resultOverhead
-		if r.s.commit != nil {
-			r.s.commit.delete(one.key())
+		if r.byHandle[one.Handle] == one {
+			r.forget(one.Handle)
 		}
+		r.size -= resultOverhead
 	}
 }
 
@@ -146,15 +220,16 @@ func (r *results) restore(key string, value []byte) error {
 	if err != nil {
 		return err
 	}
-	r.byHandle[one.Handle] = one
-	r.order = append(r.order, one)
-	r.size += len(one.data) + resultOverhead
+	if r.byHandle[one.Handle] == nil { // else it has come since the start
+		r.enter(one)
+	}
 	return nil
 }
 
-// sort puts what was restored in order.
-func (r *results) sort() {
-	slices.SortFunc(r.order, func(a, b *result) int { return cmp.Compare(a.EndedMS, b.EndedMS) })
+// settle puts what was restored in order, and keeps what may be kept.
+func (r *results) settle(now int64) {
+	slices.SortStableFunc(r.order, func(a, b *result) int { return cmp.Compare(a.EndedMS, b.EndedMS) })
+	r.expire(now)
 }
 
 func (o *result) key() string { return resultKey + o.Handle }
@@ -194,13 +269,15 @@ func (c *conn) tellOutcome(o *wire.Outcome) {
 // adminWait answers with an Outcome for each job, as they end; those that have
 // ended, or are not known, at once. Who waits asks nothing else meanwhile.
 func (c *conn) adminWait(_ int64, args [][]byte) []byte {
-	if c.s.loading {
-		return okOrErr(errLoading)
-	}
 	if c.waiting > 0 {
 		return []byte("ERR BUSY the last wait has not ended\r\n")
 	}
 	r := c.s.results
+	for _, handle := range args {
+		if c.s.loading && c.s.q.Lookup(handle) == nil && r.byHandle[string(handle)] == nil {
+			return okOrErr(errLoading)
+		}
+	}
 	c.waiting = len(args)
 	for _, handle := range args {
 		j := c.s.q.Lookup(handle)
@@ -241,11 +318,8 @@ func (c *conn) adminResult(now int64, args [][]byte) []byte {
 	r := c.s.results
 	r.expire(now)
 	one := r.byHandle[string(args[0])]
-	if one == nil && c.s.loading {
-		return okOrErr(errLoading)
-	}
 	if one == nil {
-		return []byte(wire.ReplyUnknownJob)
+		return c.s.unknownJob()
 	}
 	outcome := one.Outcome
 	outcome.Size = len(one.data)

@@ -33,9 +33,6 @@ type Server struct {
 	ctx     context.Context // of reading the store; done when the server is closed
 	cancel  context.CancelFunc
 
-	// firstSeq is below the numbers of all jobs that were accepted since the
-	// start, and not below those of the store's.
-	firstSeq    uint64
 	restored    chan struct{} // closed when the store's jobs are all there
 	restoredErr error         // why they are not; set before restored is closed
 
@@ -49,8 +46,13 @@ type Server struct {
 	dirty     []*conn // outboxes to flush after the turn
 	notes     []note  // log lines to write after the turn
 	draining  bool
-	loading   bool // the store's jobs are being taken in
-	aheadRuns bool // a goroutine reads payloads ahead
+	loading   bool                  // the store's jobs are being taken in
+	own       numbers               // of jobs accepted while loading
+	reviving  *queue.Dead           // is becoming a job
+	raising   bool                  // a job is failing by an exception
+	fetches   map[*queue.Job]*fetch // the grabs that wait for payloads
+	aheadRuns bool                  // a goroutine reads payloads ahead
+	aheadIn   int                   // grabs until more is read ahead
 	closed    bool
 	serial    uint64              // of the last connection
 	shutdown  func(graceful bool) // see OnShutdown
@@ -70,7 +72,8 @@ type note struct {
 }
 
 // New returns a server, which owns the store from then on. The jobs that the
-// store keeps are taken in while the server is at work already; see Restored. If New fails the store is still its caller's.
+// store keeps are taken in while the server is at work already; see Restored.
+// If New fails the store is still its caller's.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
@@ -85,20 +88,22 @@ func New(cfg Config) (*Server, error) {
 		drained: make(chan struct{}),
 
 		restored: make(chan struct{}),
+		fetches:  make(map[*queue.Job]*fetch),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.reader, _ = cfg.Store.(store.Reader)
-	s.firstSeq = store.FirstSeq(s.started)
+	firstSeq := store.FirstSeq(s.started)
 	if n, ok := cfg.Store.(store.Numbered); ok {
 		last, err := n.LastSeq(s.ctx)
 		if err != nil {
+			s.cancel()
 			return nil, fmt.Errorf("read %s: %w", cfg.StoreName, err)
 		}
-		s.firstSeq = max(s.firstSeq, last)
+		firstSeq = max(firstSeq, last)
 	}
 	s.q = queue.New(queue.Config{
 		Host:       cfg.Host,
-		FirstSeq:   s.firstSeq,
+		FirstSeq:   firstSeq,
 		JobRetries: *cfg.JobRetries,
 		RoundRobin: cfg.RoundRobin,
 		Wakeups:    *cfg.Wakeups,

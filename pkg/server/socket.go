@@ -20,6 +20,8 @@ type socket struct {
 	pending []byte
 	n       int
 	err     error
+
+	ack func(fd uintptr) // nil if the system can't be told to
 }
 
 func newSocket(c net.Conn) *socket {
@@ -33,7 +35,17 @@ func newSocket(c net.Conn) *socket {
 		s.n, s.err = rawWrite(int(fd), s.pending)
 		return true
 	}
+	if _, ok := c.(*net.TCPConn); ok {
+		s.ack = quickAck
+	}
 	return s
+}
+
+// ackNow has what was read acknowledged at once, where the system can do so.
+func (s *socket) ackNow() {
+	if s.raw != nil && s.ack != nil {
+		s.raw.Control(s.ack) //nolint:errcheck // fails only on a closed connection
+	}
 }
 
 // TryWrite writes what the socket takes at once and returns errWouldBlock if

@@ -57,6 +57,8 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 		c.send(wire.NoJob)
 		return nil
 	}
+	c.raised = c.raised[:0] // it may be the same job again
+	c.s.aheadIn--
 	if c.s.debug {
 		c.s.note(slog.LevelDebug, "assigned", append(jobAttrs(j), slog.String("worker", c.addr))...)
 	}
@@ -100,10 +102,10 @@ func (c *conn) held(p *wire.Packet) *queue.Job {
 }
 
 // workPart passes data and warnings on.
-func (c *conn) workPart(_ int64, p *wire.Packet) error {
+func (c *conn) workPart(now int64, p *wire.Packet) error {
 	if j := c.held(p); j != nil {
 		if p.Type == wire.WorkData {
-			c.s.results.part(j, p.Args[1])
+			c.s.results.part(now, j, p.Args[1])
 		} else if j.Background() {
 			c.s.q.Note(j, p.Args[1]) // often the reason of the failure that comes
 		}
@@ -133,6 +135,7 @@ func (c *conn) workComplete(now int64, p *wire.Packet) error {
 		c.forward(j, p)
 		c.s.results.ended(now, j, wire.OutcomeCompleted, p.Args[1])
 		c.s.q.Complete(now, j)
+		c.ended = true
 	}
 	return nil
 }
@@ -147,6 +150,7 @@ func (c *conn) workFail(now int64, p *wire.Packet) error {
 			c.forward(j, p)
 		}
 		c.s.q.Fail(now, j)
+		c.ended = true
 	}
 	return nil
 }
@@ -170,7 +174,10 @@ func (c *conn) workException(now int64, p *wire.Packet) error {
 	}
 	c.raised = append(c.raised[:0], p.Args[0]...)
 	c.s.q.Note(j, p.Args[1])
+	c.s.raising = true
 	c.s.q.Fail(now, j)
+	c.s.raising = false
+	c.ended = true
 	return nil
 }
 

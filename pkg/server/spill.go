@@ -1,0 +1,175 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gm/pkg/queue"
+	"gm/pkg/store"
+	"gm/pkg/wire"
+)
+
+const (
+	readAhead     = 256 // payloads that are read ahead at a time
+	aheadEvery    = 64  // grabs after which it is looked whether more are wanted
+	rereadPayload = 200 * time.Millisecond
+	rereadFor     = 10 * time.Second
+)
+
+// fetch is a grab that waits for its job's payload.
+type fetch struct {
+	c    *conn
+	slot uint64
+	job  *queue.Job
+	grab wire.Type
+}
+
+// assignSpilled reads the payload of a job that c has just grabbed, and then
+// answers the grab. The lock is held.
+func (c *conn) assignSpilled(j *queue.Job, grab wire.Type) {
+	s := c.s
+	s.aheadIn = 0 // those behind it are wanted soon
+	f := &fetch{c: c, slot: c.parked.add(), job: j, grab: grab}
+	s.fetches[j] = f
+	r := recordKey(j)
+	s.loads.Go(func() {
+		payload, err := s.readPayload(&r)
+		s.mu.Lock()
+		defer s.endTurn(nil)
+		s.fetched(f, payload, err)
+	})
+}
+
+// recordKey is what a store finds a job by.
+func recordKey(j *queue.Job) store.Record {
+	return store.Record{Seq: j.Seq(), Function: j.Function().Name(), Unique: string(j.Unique())}
+}
+
+// fetched ends a fetch. The lock is held.
+func (s *Server) fetched(f *fetch, payload []byte, err error) {
+	mine := s.fetches[f.job] == f // else it was taken away and given to another grab
+	if mine {
+		delete(s.fetches, f.job)
+	}
+	switch {
+	case !mine || s.closed || f.job.State() != queue.Running || f.job.Worker() != f.c.peer:
+		f.c.answer(f.slot, wire.NoJob)
+	case err == nil || !f.job.Spilled(): // if not, it was read ahead
+		s.q.Loaded(f.job, payload)
+		f.answer()
+	default:
+		f.c.answer(f.slot, wire.NoJob)
+		s.payloadLost(time.Now().UnixMilli(), f.job, err)
+	}
+}
+
+// answer answers the grab. The lock is held.
+func (f *fetch) answer() {
+	c, j := f.c, f.job
+	handle, function := []byte(j.Handle()), []byte(j.Function().Name())
+	switch t := assignedBy(f.grab, j); t {
+	case wire.JobAssign:
+		c.answerShared(f.slot, t, j.Payload(), handle, function)
+	case wire.JobAssignAll:
+		c.answerShared(f.slot, t, j.Payload(), handle, function, j.Unique(), j.Reducer())
+	default:
+		c.answerShared(f.slot, t, j.Payload(), handle, function, j.Unique())
+	}
+}
+
+// payloadLost ends a job whose payload the store does not have any more. If
+// the store is only away, the job goes back.
+func (s *Server) payloadLost(now int64, j *queue.Job, err error) {
+	if !isLost(err) {
+		s.q.Retry(now, j)
+		return
+	}
+	var buf [wire.MaxHandle]byte
+	handle := j.AppendHandle(buf[:0])
+	for p := range j.Waiters {
+		p.Owner.(*conn).send(wire.WorkFail, handle)
+	}
+	s.q.Note(j, []byte("read payload: "+err.Error()))
+	s.q.Bury(now, j)
+}
+
+// isLost reports whether a payload that could not be read never will be.
+func isLost(err error) bool {
+	var corrupt *store.CorruptError
+	return errors.Is(err, store.ErrNotFound) || errors.As(err, &corrupt)
+}
+
+// readPayload reads a payload. A store that is away is asked again for a
+// while.
+func (s *Server) readPayload(r *store.Record) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, rereadFor)
+	defer cancel()
+	for {
+		payload, err := s.reader.ReadPayload(ctx, r)
+		if err == nil || isLost(err) {
+			return payload, err
+		}
+		select {
+		case <-time.After(rereadPayload):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// wantAhead starts a goroutine that reads payloads ahead, if there is one to
+// be read and none is at it. It looks when a worker had to wait for a payload,
+// and every aheadEvery grabs. The lock is held.
+func (s *Server) wantAhead() {
+	if s.reader == nil || s.aheadIn > 0 || s.aheadRuns || s.closed {
+		return
+	}
+	s.aheadIn = aheadEvery
+	wanted := s.wantedAhead()
+	if len(wanted) == 0 {
+		return
+	}
+	s.aheadRuns = true
+	s.loads.Go(func() { s.readAllAhead(wanted) })
+}
+
+type wantedJob struct {
+	job    *queue.Job
+	record store.Record
+}
+
+func (s *Server) wantedAhead() []wantedJob {
+	var wanted []wantedJob
+	s.q.Wanted(readAhead, func(j *queue.Job) bool {
+		wanted = append(wanted, wantedJob{j, recordKey(j)})
+		return true
+	})
+	return wanted
+}
+
+// readAllAhead reads payloads until no more are wanted, or one can't be read:
+// then the worker that grabs its job finds out why.
+func (s *Server) readAllAhead(wanted []wantedJob) {
+	for len(wanted) > 0 {
+		payloads := make([][]byte, 0, len(wanted))
+		for i := range wanted {
+			payload, err := s.reader.ReadPayload(s.ctx, &wanted[i].record)
+			if err != nil {
+				break
+			}
+			payloads = append(payloads, payload)
+		}
+		s.mu.Lock()
+		for i, payload := range payloads {
+			s.q.Loaded(wanted[i].job, payload)
+		}
+		if len(payloads) == len(wanted) && !s.closed {
+			wanted = s.wantedAhead()
+		} else {
+			wanted = nil
+		}
+		s.aheadRuns = len(wanted) > 0
+		s.endTurn(nil)
+	}
+}
