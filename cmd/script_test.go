@@ -1,10 +1,12 @@
 package cmd
 
-// The scripts in testdata/*.txt run the real gm, with these commands beside
+// The scripts in testdata/*.txt, and for each kind of store those in
+// testdata/stores/*.txt, run the real gm, with these commands beside
 // testscript's own (exec, stdout, stderr, cmp, stdin, env, grep, ...):
 //
 //	gmserve [NAME] [-- FLAG...]  start gm serve on a free port of 127.0.0.1 and wait
-//	                             until it listens. NAME is server if it is left out.
+//	                             until it listens. NAME is server if it is left out, and
+//	                             so is a FLAG that is empty.
 //	gearmand [NAME] [-- FLAG...] the same with the C server, Debian's gearman-job-server.
 //	                             Both set $NAME in capitals ($SERVER) to host:port, and
 //	                             GEARMAN_SERVERS to it unless that is set already.
@@ -51,9 +53,13 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata", nil) }
+
+// runScripts runs the scripts in a directory, with more variables in their
+// environment.
+func runScripts(t *testing.T, dir string, variables map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
@@ -61,6 +67,9 @@ func TestScripts(t *testing.T) {
 			env.Values[processesKey{}] = p
 			env.Defer(p.stop)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each gm of a race build lasts a second longer
+			for name, value := range variables {
+				env.Setenv(name, value)
+			}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -181,7 +190,7 @@ func nameAndFlags(ts *testscript.TestScript, args []string) (name string, flags 
 func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNeg(ts, neg)
 	name, flags := nameAndFlags(ts, args)
-	flags = append([]string{"serve", "--print-port"}, flags...)
+	flags = append([]string{"serve", "--print-port"}, slices.DeleteFunc(flags, func(f string) bool { return f == "" })...)
 	if !slices.Contains(flags, "-p") {
 		flags = append(flags, "-p", "0")
 	}

@@ -120,7 +120,7 @@ func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
 		}
 		return &store.URL{Scheme: scheme, Net: n, Query: query}
 	}
-	file := func(scheme, option string) (*store.URL, error) {
+	plain := func(scheme, option string) (*store.URL, error) {
 		path := c.String(prefix + option)
 		if path == "" {
 			return nil, usageErrorf("--queue-type %s: no --%s%s", c.String("queue-type"), prefix, option)
@@ -130,7 +130,7 @@ func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
 	switch prefix {
 	case "libsqlite3-":
 		set("table", "table")
-		return file("sqlite", "db")
+		return plain("sqlite", "db")
 	case "libpq-":
 		set("table", "table")
 		return &store.URL{Scheme: "postgres", Path: option("conninfo", ""), Query: query}, nil
@@ -148,13 +148,9 @@ func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
 		return overNet("redis", option("server", "127.0.0.1"), option("port", "6379"), "", option("password", ""), ""), nil
 	case "libmemcached-":
 		set("prefix", "prefix")
-		n := &url.URL{Scheme: "memcached", Host: option("servers", ""), RawQuery: query.Encode()}
-		if n.Host == "" {
-			return nil, usageErrorf("--queue-type libmemcached: no --libmemcached-servers")
-		}
-		return &store.URL{Scheme: "memcached", Net: n, Query: query}, nil
+		return plain("memcached", "servers")
 	}
-	return file("tokyocabinet", "file")
+	return plain("tokyocabinet", "file")
 }
 
 // mysqlSocket returns the socket that MySQL's library takes for localhost;

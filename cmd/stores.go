@@ -12,6 +12,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk"
+	"gm/pkg/store/memcached"
 	"gm/pkg/store/mysql"
 	"gm/pkg/store/postgres"
 	"gm/pkg/store/redis"
@@ -90,6 +91,10 @@ func (p *storePlace) open(ctx context.Context) (store.Store, error) {
 		c, err := mysql.ParseURL(p.url)
 		c.Logger, c.Skipped = p.logger, p.skipped
 		return opened(ctx, mysql.Open, c, err)
+	case "memcached":
+		c, err := memcached.ParseURL(p.url)
+		c.Logger, c.Skipped = p.logger, p.skipped
+		return opened(ctx, memcached.Open, c, err)
 	case "redis", "rediss":
 		c, err := redis.ParseURL(p.url)
 		c.Logger, c.Skipped = p.logger, p.skipped

@@ -1,0 +1,157 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+// A storeKind is a store that tests can have.
+type storeKind struct {
+	url     string // without parameters
+	name    string // the parameter that keeps stores in one place apart
+	options []string
+}
+
+// startStores has a function for each kind, that starts what it needs. The
+// options are gearmand's, for the store whose name parameter is restart.
+var startStores = map[string]func(t *testing.T) storeKind{
+	"sqlite": func(t *testing.T) storeKind {
+		file := filepath.Join(t.TempDir(), "queue.db")
+		return storeKind{"sqlite:" + file, "table", []string{
+			"--queue-type=libsqlite3", "--libsqlite3-db=" + file, "--libsqlite3-table=restart",
+		}}
+	},
+	"postgres": func(t *testing.T) storeKind {
+		s := storetest.StartPostgres(t)
+		return storeKind{strings.TrimSuffix(s.URL(s.Addr()), "?sslmode=disable"), "table", []string{
+			"--queue-type=Postgres", "--libpq-conninfo=" + s.Conninfo(), "--libpq-table=restart",
+		}}
+	},
+	"mysql": func(t *testing.T) storeKind {
+		s := storetest.StartMySQL(t)
+		return storeKind{s.URL(s.Addr()), "table", []string{
+			"--queue-type=MySQL", "--mysql-host=127.0.0.1", "--mysql-port=" + strconv.Itoa(s.Port()),
+			"--mysql-user=gm", "--mysql-password=secret", "--mysql-db=gm", "--mysql-table=restart",
+		}}
+	},
+	"redis": func(t *testing.T) storeKind {
+		s := storetest.StartRedis(t)
+		return storeKind{s.URL(s.Addr()), "prefix", []string{
+			"--queue-type=redis", "--redis-server=127.0.0.1", "--redis-port=" + strconv.Itoa(s.Port()), "--redis-prefix=restart",
+		}}
+	},
+}
+
+func TestScriptsOnStores(t *testing.T) {
+	for kind, start := range startStores {
+		t.Run(kind, func(t *testing.T) {
+			s := start(t)
+			variables := map[string]string{"STORE": s.url, "NAME": s.name}
+			for i := range 7 {
+				variables[fmt.Sprintf("OPTION%d", i+1)] = ""
+			}
+			for i, option := range s.options {
+				variables[fmt.Sprintf("OPTION%d", i+1)] = option
+			}
+			runScripts(t, "testdata/stores", variables)
+		})
+	}
+}
+
+// dumped are the lines that each store has to give back as they are.
+func dumped() string {
+	records := []*store.Record{
+		{Seq: 7_000_000_000_000_001, Function: "f", Unique: "u", Payload: []byte("a\x00b'\"\\\n"), Priority: 0, Accepted: 1_795_000_000_123},
+		{Seq: 7_000_000_000_000_002, Function: "f", Payload: nil, Priority: 1, RunAt: 1_995_000_000_456, Attempts: 3},
+		{Seq: 7_000_000_000_000_003, Function: "f", Payload: []byte("again"), Priority: 2, Reducer: "r"},
+		{Seq: 7_000_000_000_000_004, Function: "other-f", Unique: "-", Payload: bytes.Repeat([]byte{0xff}, 100_000), Priority: 1},
+		{Seq: 7_000_000_000_000_005, Function: "f", Unique: strings.Repeat("u", 255), Payload: []byte("x"), Priority: 1},
+		{Seq: 7_000_000_000_000_006, Function: "f\xff", Unique: "\x00\xfe", Payload: []byte("x"), Priority: 1},
+		{Seq: 7_000_000_000_000_007, Function: "é", Unique: "ü", Payload: []byte("x"), Priority: 1},
+	}
+	var lines []string
+	for _, r := range records {
+		lines = append(lines, asLine(jobLine(r)))
+	}
+	lines = append(lines, asLine(extraLine("dead/1", []byte("\x00\xff"))), asLine(extraLine("policy/66", []byte("3"))))
+	jobs, extras := len(records), 2
+	lines = append(lines, asLine(&dumpLine{End: true, Jobs: &jobs, Extras: &extras}))
+	return strings.Join(lines, "")
+}
+
+// gm runs a command line in this process and returns what it prints.
+func gm(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	e := &env{
+		stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
+		getenv: func(string) string { return "" },
+	}
+	if code := e.run(context.Background(), append([]string{"gm"}, args...)); code != 0 {
+		t.Fatalf("gm %q: exit code %d\n%s", args, code, stderr.String())
+	}
+	return stdout.String()
+}
+
+// TestDumpLoad: what is loaded into a store of any kind is what is dumped from
+// it, so that a queue can go from any one to any other.
+func TestDumpLoad(t *testing.T) {
+	want := dumped()
+	kinds := map[string]func(*testing.T) storeKind{
+		"disk":      func(t *testing.T) storeKind { return storeKind{url: "disk:" + t.TempDir()} },
+		"memcached": func(t *testing.T) storeKind { return storeKind{url: "memcached://" + storetest.StartMemcached(t).Addr()} },
+	}
+	for kind, start := range startStores {
+		kinds[kind] = start
+	}
+	for kind, start := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			url := start(t).url
+			if got := gm(t, want, "store", "load", url); got != "7\t2\t0\t0\n" {
+				t.Errorf("load: got %q", got)
+			}
+			if got := inOrder(gm(t, "", "store", "dump", url)); got != inOrder(want) {
+				t.Errorf("got\n%.2000s\nwant\n%.2000s", got, want)
+			}
+			if got := gm(t, want, "store", "load", "--merge", url); got != "0\t0\t0\t7\n" {
+				t.Errorf("merge: got %q", got)
+			}
+			if got := gm(t, "", "store", "check", url); got != "" {
+				t.Errorf("check: got %s", got)
+			}
+		})
+	}
+}
+
+// inOrder sorts the extras of a dump, which come in no order.
+func inOrder(dump string) string {
+	lines := strings.SplitAfter(dump, "\n")
+	slices.SortStableFunc(lines, func(a, b string) int {
+		if strings.HasPrefix(a, `{"extra"`) && strings.HasPrefix(b, `{"extra"`) {
+			return strings.Compare(a, b)
+		}
+		return 0
+	})
+	return strings.Join(lines, "")
+}
+
+// asLine is a line as dump prints it.
+func asLine(l *dumpLine) string {
+	var b strings.Builder
+	lines := json.NewEncoder(&b)
+	lines.SetEscapeHTML(false)
+	if err := lines.Encode(l); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
