@@ -123,6 +123,8 @@ func (j *journal) Commit(ctx context.Context, ops []store.Op) error {
 func (j *journal) Caps() store.Caps { return store.Caps{Durable: true, Atomic: true, Lists: true} }
 
 func (j *journal) LastSeq(context.Context) (uint64, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	last := uint64(0)
 	for seq := range j.records {
 		last = max(last, seq)
@@ -131,9 +133,12 @@ func (j *journal) LastSeq(context.Context) (uint64, error) {
 }
 
 func (j *journal) Extras(_ context.Context, prefix string, f func(string, []byte) error) error {
-	for _, key := range slices.Sorted(maps.Keys(j.extras)) {
+	j.mu.Lock()
+	extras := maps.Clone(j.extras)
+	j.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(extras)) {
 		if strings.HasPrefix(key, prefix) {
-			if err := f(key, slices.Clone(j.extras[key])); err != nil {
+			if err := f(key, slices.Clone(extras[key])); err != nil {
 				return err
 			}
 		}
@@ -142,14 +147,46 @@ func (j *journal) Extras(_ context.Context, prefix string, f func(string, []byte
 }
 
 func (j *journal) Replay(_ context.Context, f func(*store.Record) error) error {
-	for _, seq := range slices.Sorted(maps.Keys(j.records)) {
-		r := *j.records[seq]
-		r.Payload = slices.Clone(r.Payload)
-		if err := f(&r); err != nil {
+	for _, r := range j.all() {
+		if err := f(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// all returns copies of the records, in order.
+func (j *journal) all() []*store.Record {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var all []*store.Record
+	for _, seq := range slices.Sorted(maps.Keys(j.records)) {
+		r := *j.records[seq]
+		r.Payload = slices.Clone(r.Payload)
+		all = append(all, &r)
+	}
+	return all
+}
+
+// copied returns what another server would find if this one was killed now.
+func (j *journal) copied() *journal {
+	c := newJournal(j.all()...)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c.extras = maps.Clone(j.extras)
+	return c
+}
+
+// keys returns the kinds of the extras, in order: dead dead policy.
+func (j *journal) keys() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var kinds []string
+	for _, key := range slices.Sorted(maps.Keys(j.extras)) {
+		kind, _, _ := strings.Cut(key, "/")
+		kinds = append(kinds, kind)
+	}
+	return strings.Join(kinds, " ")
 }
 
 func (j *journal) Close() error {

@@ -37,7 +37,7 @@ func start(t testing.TB, cfg server.Config) (*server.Server, string) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
-		if st, ok := cfg.Store.(*journal); ok {
+		if st, ok := cfg.Store.(interface{ open() }); ok {
 			st.open()
 		}
 		s.Close()
