@@ -108,8 +108,10 @@ func gm(t *testing.T, stdin string, args ...string) string {
 func TestDumpLoad(t *testing.T) {
 	want := dumped()
 	kinds := map[string]func(*testing.T) storeKind{
-		"disk":      func(t *testing.T) storeKind { return storeKind{url: "disk:" + t.TempDir()} },
-		"memcached": func(t *testing.T) storeKind { return storeKind{url: "memcached://" + storetest.StartMemcached(t).Addr()} },
+		"disk": func(t *testing.T) storeKind { return storeKind{url: "disk:" + t.TempDir()} },
+		"memcached": func(t *testing.T) storeKind {
+			return storeKind{url: "memcached://" + storetest.StartMemcached(t).Addr()}
+		},
 	}
 	for kind, start := range startStores {
 		kinds[kind] = start

@@ -304,7 +304,7 @@ func TestDeadListSurvives(t *testing.T) {
 				hs = append(hs, dies(c, w, fmt.Sprintf("u%q", payload), payload, "line one\nof "+payload))
 			}
 			want, row := c.dead(), c.job(hs[0])
-			s, w, c = restart(s)
+			s, _, c = restart(s)
 			if got := c.dead(); got != want {
 				t.Errorf("after a restart\n got %s\nwant %s", got, want)
 			}

@@ -225,7 +225,7 @@ func (r *readers) with(ctx context.Context, f func(*pgconn.PgConn) error) error 
 	for {
 		select {
 		case conn := <-r.idle:
-			if conn.CheckConn() != nil {
+			if conn.Ping(ctx) != nil {
 				closeConn(conn)
 				continue
 			}

@@ -51,8 +51,11 @@ func TestNet(t *testing.T) {
 		want  string
 	}{
 		{"nothing", nil, "done[] update add delete[] put"},
-		{"one of each", []store.Op{add(1, "f", "u"), end(2), retry(3, 1), put("k", "v"), forget("x")},
-			"done[2] update 3:1 add 1:0 delete[x] put k=v"},
+		{
+			"one of each",
+			[]store.Op{add(1, "f", "u"), end(2), retry(3, 1), put("k", "v"), forget("x")},
+			"done[2] update 3:1 add 1:0 delete[x] put k=v",
+		},
 		{"one add", []store.Op{add(1, "f", "u")}, "done[] update add 1:0 delete[] put"},
 		{"one end", []store.Op{end(1)}, "done[1] update add delete[] put"},
 		{"one update", []store.Op{retry(1, 7)}, "done[] update 1:7 add delete[] put"},
@@ -66,8 +69,11 @@ func TestNet(t *testing.T) {
 		{"unique taken over", []store.Op{add(1, "f", "u"), add(2, "f", "u")}, "done[1] update add 2:0 delete[] put"},
 		{"late end", []store.Op{add(1, "f", "u"), add(2, "f", "u"), end(1)}, "done[1] update add 2:0 delete[] put"},
 		{"unique of two functions", []store.Op{add(1, "f", "u"), add(2, "g", "u")}, "done[] update add 1:0 2:0 delete[] put"},
-		{"no uniques", []store.Op{add(1, "f", ""), add(2, "f", ""), add(3, "f", "-"), add(4, "f", "-")},
-			"done[] update add 1:0 2:0 3:0 4:0 delete[] put"},
+		{
+			"no uniques",
+			[]store.Op{add(1, "f", ""), add(2, "f", ""), add(3, "f", "-"), add(4, "f", "-")},
+			"done[] update add 1:0 2:0 3:0 4:0 delete[] put",
+		},
 		{"put twice", []store.Op{put("k", "1"), put("k", "2")}, "done[] update add delete[] put k=2"},
 		{"put and deleted", []store.Op{put("k", "1"), forget("k")}, "done[] update add delete[k] put"},
 		{"deleted and put", []store.Op{forget("k"), put("k", "1")}, "done[] update add delete[] put k=1"},
