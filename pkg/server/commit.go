@@ -42,6 +42,7 @@ type committer struct {
 
 	batches, batchedOps uint64 // that the store has taken
 
+	maxSize  int // maxPending, but for tests
 	tidyFrom int // see keepRest
 
 	spare batch // run's: room for a later batch
@@ -99,7 +100,7 @@ func newCommitter(s *Server, st store.Store) *committer {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &committer{
 		s: s, store: st, work: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
-		next: batch{n: 1}, pending: make(map[*queue.Job]uint32), tidyFrom: tidyFrom,
+		next: batch{n: 1}, pending: make(map[*queue.Job]uint32), tidyFrom: tidyFrom, maxSize: maxPending,
 	}
 }
 
@@ -118,7 +119,7 @@ func (m *committer) add(j *queue.Job) {
 
 // behind reports whether so much is on its way to the store that those who
 // send more have to wait. The lock is held.
-func (m *committer) behind() bool { return m.size > maxPending }
+func (m *committer) behind() bool { return m.size > m.maxSize }
 
 // update keeps the attempts and the time of a journaled job. The lock is held.
 func (m *committer) update(j *queue.Job) {
