@@ -68,6 +68,14 @@ func TestScriptsOnStores(t *testing.T) {
 	}
 }
 
+func TestLostStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for a lock in Redis to run out, which takes 10 s")
+	}
+	redis := storetest.StartRedis(t)
+	runScripts(t, "testdata/lost", map[string]string{"STORE": redis.URL(redis.Addr())})
+}
+
 // dumped are the lines that each store has to give back as they are.
 func dumped() string {
 	records := []*store.Record{
