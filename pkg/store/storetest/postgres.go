@@ -49,8 +49,15 @@ func (p *Postgres) Conninfo() string {
 	return fmt.Sprintf("host=127.0.0.1 port=%d user=gm dbname=postgres", p.port)
 }
 
-// Kill ends the server as a crash would. Its other processes notice soon.
-func (p *Postgres) Kill() { p.process.stop(syscall.SIGKILL) }
+// Kill ends the server as a crash would, with its other processes: one that is
+// busy would go on for a while.
+func (p *Postgres) Kill() {
+	others := children(p.process.cmd.Process.Pid)
+	p.process.stop(syscall.SIGKILL)
+	for _, pid := range others {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // most have noticed and are gone
+	}
+}
 
 // Start starts the server again, on the same port, after Kill.
 func (p *Postgres) Start(t testing.TB) {
