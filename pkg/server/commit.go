@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -243,6 +244,9 @@ func (m *committer) commitAll() error {
 		if len(b.ops) > 0 {
 			err = m.storeBatch(b.ops)
 		}
+		if errors.Is(err, store.ErrFull) {
+			b.ops = m.storeRest(b.ops)
+		}
 		m.s.mu.Lock()
 		m.settle(&b, err)
 		m.s.endTurn(nil)
@@ -259,6 +263,24 @@ func (m *committer) storeBatch(ops []store.Op) error {
 	ctx, cancel := context.WithTimeout(m.ctx, m.s.cfg.StoreTimeout)
 	defer cancel()
 	return m.store.Commit(ctx, ops)
+}
+
+// storeRest hands the store what a batch has beside its Adds, for which there
+// was no room: the ends of jobs make some, and would not get there while every
+// batch has Adds. It returns what the store has not taken.
+func (m *committer) storeRest(ops []store.Op) []store.Op {
+	var adds, rest []store.Op
+	for _, op := range ops {
+		if op.Kind == store.Add {
+			adds = append(adds, op)
+		} else {
+			rest = append(rest, op)
+		}
+	}
+	if len(adds) == 0 || len(rest) == 0 || m.storeBatch(rest) != nil {
+		return ops
+	}
+	return adds
 }
 
 // answer tells a submitter what became of its job.
