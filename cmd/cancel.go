@@ -20,7 +20,7 @@ func cancelVerb(e *env) *verb {
 			{"one job", "gm cancel H:host:17"},
 			{"all that wait for a function", "gm jobs resize --state waiting --limit 0 | cut -f2 | xargs gm cancel"},
 		},
-		exits: []int{exitUnknown, exitNoServer, exitTimeout, exitSignal},
+		exits: []int{exitUnknown, exitNoServer, exitAgain, exitTimeout, exitSignal},
 	}
 }
 

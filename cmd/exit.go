@@ -193,7 +193,11 @@ func replyCode(reply wire.ErrReply) int {
 	switch {
 	case line == wire.ReplyUnknownJob, line == wire.ReplyNoFunction:
 		return exitUnknown
-	case line == wire.ReplyFunctionInUse:
+	case line == wire.ReplyFunctionInUse, reply == "job queue is full":
+		return exitAgain
+	}
+	switch word, _, _ := strings.Cut(string(reply), " "); word {
+	case "LOADING", "NOT_STORED", "BUSY": // of gm serve, whose store needs time
 		return exitAgain
 	}
 	return exitRefused

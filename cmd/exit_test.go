@@ -59,6 +59,8 @@ func TestReport(t *testing.T) {
 			"admin: in use", wire.ErrReply("there are still connected workers or executing clients"), exitAgain,
 			"gm: server says there are still connected workers or executing clients\n",
 		},
+		{"admin: loading", wire.ErrReply("LOADING jobs"), exitAgain, "gm: server says LOADING jobs\n"},
+		{"admin: full", wire.ErrReply("job queue is full"), exitAgain, "gm: server says job queue is full\n"},
 		{"admin: other", wire.ErrReply("NO"), exitRefused, "gm: server says NO\n"},
 		{"file", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, exitIO, "gm: open x: no such file or directory\n"},
 		{"stdout", &outputError{syscall.ENOSPC}, exitIO, "gm: write to stdout: no space left on device\n"},
