@@ -13,10 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"gm/pkg/store/storetest"
 )
 
 // patience is how long one client may take, and how long a condition may take
@@ -75,13 +78,11 @@ func serveGearmand(t *testing.T) server {
 		t.Skip("no gearmand here (gearman-job-server)")
 	}
 	// It can't be told to take any port and say which.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	srv := server{host: "127.0.0.1", port: port, wakesNobody: true}
+	srv := server{host: "127.0.0.1", port: strconv.Itoa(port), wakesNobody: true}
 	srv.pid = start(t, path, "-L", srv.host, "-p", srv.port, "-l", "stderr").cmd.Process.Pid
 	waitFor(t, "gearmand to listen", func() bool {
 		conn, err := net.Dial("tcp", srv.addr())

@@ -43,6 +43,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"gm/pkg/store/storetest"
 )
 
 const scriptPatience = 20 * time.Second
@@ -192,7 +194,9 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	name, flags := nameAndFlags(ts, args)
 	flags = append([]string{"serve", "--print-port"}, slices.DeleteFunc(flags, func(f string) bool { return f == "" })...)
 	if !slices.Contains(flags, "-p") {
-		flags = append(flags, "-p", "0")
+		port, err := storetest.FreePort()
+		ts.Check(err)
+		flags = append(flags, "-p", strconv.Itoa(port))
 	}
 	processesOf(ts).start(ts, name, exec.Command("gm", flags...))
 	port := ""
@@ -236,10 +240,9 @@ func serverStarted(ts *testscript.TestScript, name, addr string) {
 // freeAddr returns an address on which nothing listens. gearmand can't be told
 // to take any port and say which.
 func freeAddr(ts *testscript.TestScript) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := storetest.FreePort()
 	ts.Check(err)
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 func scriptStart(ts *testscript.TestScript, neg bool, args []string) {

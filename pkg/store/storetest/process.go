@@ -2,6 +2,9 @@ package storetest
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -164,27 +167,49 @@ var ports struct {
 	given map[int]bool
 }
 
-// freePort returns a port on loopback that nobody listens on, and that was not
-// returned before.
+// freePort returns a port for a server that a test starts.
 func freePort(t testing.TB) int {
 	t.Helper()
+	port, err := FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// FreePort returns a port on loopback that nobody listens on, and that this
+// process was not given before. It is none of those that the system gives to
+// outgoing connections: a server that is to start again on its port must not
+// find it taken by one.
+func FreePort() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	if ports.given == nil {
 		ports.given = make(map[int]bool)
 	}
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	var last error
+	for range 1000 {
+		port := 15000 + rand.IntN(17000)
+		if ports.given[port] {
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if !ports.given[port] {
-			ports.given[port] = true
-			return port
+		if last = canListen("127.0.0.1", port); last != nil {
+			continue
 		}
+		if err := canListen("::1", port); errors.Is(err, syscall.EADDRINUSE) {
+			last = err
+			continue
+		}
+		ports.given[port] = true
+		return port, nil
 	}
-	t.Fatal("no free port")
-	return 0
+	return 0, fmt.Errorf("no free port: %w", last)
+}
+
+func canListen(host string, port int) error {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
