@@ -33,7 +33,7 @@ const (
 // exitTexts is what help and manual pages say of each code.
 var exitTexts = map[int]string{
 	exitOK:            "done",
-	exitFailed:        "a job failed",
+	exitFailed:        "a job failed, or a store is damaged",
 	exitUsage:         "wrong usage or configuration",
 	exitUnknown:       "unknown job or function, or no worker where one was required",
 	exitNoServer:      "no server could be reached",
