@@ -1,0 +1,209 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gm/pkg/store"
+)
+
+// journalLimit is the size in bytes at which the journal is begun anew, once
+// the database has been brought to the disk.
+const journalLimit = 32 << 20
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
+	for i := range batch {
+		if j := batch[i].Record; batch[i].Kind == store.Add && len(j.Payload) > maxPayload {
+			return s.fail("commit to", fmt.Errorf("payload of %d bytes: the limit is %d", len(j.Payload), maxPayload))
+		}
+	}
+	return s.write(ctx, "commit to", func(n *net) error {
+		for i := range batch {
+			if err := n.take(&batch[i]); err != nil {
+				return fmt.Errorf("%v: %w", batch[i].Kind, err)
+			}
+		}
+		return nil
+	})
+}
+
+// write makes the changes that f asks for. What is what is done, for the error.
+func (s *Store) write(ctx context.Context, what string, f func(*net) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	if err := s.open(); err != nil {
+		return err
+	}
+	n := net{store: s, at: make(map[string]int)}
+	err := f(&n)
+	if err == nil && len(n.changes) > 0 {
+		err = s.commit(&n)
+	}
+	if err != nil {
+		return s.fail(what, full(err))
+	}
+	return nil
+}
+
+// commit makes changes. commitMu is held.
+func (s *Store) commit(n *net) error {
+	room := int64(0)
+	for _, c := range n.changes {
+		room += int64(len(c.key)+len(c.value)) + 64
+	}
+	s.mu.Lock()
+	err := reserve(s.hash.file, s.hash.size(), room+room/4+64<<10)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	before := s.journal.size
+	if err := s.journal.append(n.changes); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.apply(n.changes); err != nil {
+		return s.abandon(n, before, err)
+	}
+	s.last = max(s.last, n.last)
+	if s.journal.size > journalLimit {
+		if err := s.checkpoint(); err != nil {
+			s.cfg.Logger.Error("the journal goes on growing", "store", "tokyocabinet:"+s.cfg.File, "err", err)
+		}
+	}
+	return nil
+}
+
+// apply makes changes in the database: first those that need room.
+func (s *Store) apply(changes []change) error {
+	for _, c := range changes {
+		if c.value == nil {
+			continue
+		}
+		if s.failPut != nil {
+			if err := s.failPut(); err != nil {
+				return err
+			}
+		}
+		if err := s.hash.put(c.key, c.value); err != nil {
+			return err
+		}
+	}
+	for _, c := range changes {
+		if c.value == nil {
+			if err := s.hash.remove(c.key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// abandon gives up a database in which some of a batch may be. The next use
+// makes a new one of it and of the journal, without what the batch put there.
+func (s *Store) abandon(n *net, journal int64, err error) error {
+	for i, c := range n.changes {
+		s.undo[c.key] = n.old[i]
+	}
+	err = errors.Join(err, s.journal.reset(journal), s.hash.abandon(), s.journal.file.Close())
+	s.hash, s.journal = nil, nil
+	return &store.UncertainError{Err: err}
+}
+
+// checkpoint brings the database to the disk and begins the journal anew. mu
+// is held.
+func (s *Store) checkpoint() error {
+	if err := s.hash.sync(); err != nil {
+		return err
+	}
+	return s.journal.reset(0)
+}
+
+// net is what a batch comes to: one change a key, whatever came before.
+type net struct {
+	store   *Store
+	changes []change
+	old     [][]byte       // what is there before them, nil if nothing is
+	at      map[string]int // of keys, in changes
+	last    uint64         // the highest sequence of Adds
+}
+
+// set makes a change to a key, under which old is before all of them.
+func (n *net) set(key string, value, old []byte) {
+	if i, ok := n.at[key]; ok {
+		n.changes[i].value = value
+		return
+	}
+	n.at[key] = len(n.changes)
+	n.changes = append(n.changes, change{key, value})
+	n.old = append(n.old, old)
+}
+
+// add makes a new record. One that it replaces was a stranger's.
+func (n *net) add(j *store.Record) {
+	n.set(keyOf(j), value(j), nil)
+	n.last = max(n.last, j.Seq)
+}
+
+// get returns what is under a key by now, nil if nothing is.
+func (n *net) get(key string) ([]byte, error) {
+	if i, ok := n.at[key]; ok {
+		return n.changes[i].value, nil
+	}
+	n.store.mu.Lock()
+	defer n.store.mu.Unlock()
+	return n.store.hash.get(key)
+}
+
+func (n *net) take(op *store.Op) error {
+	var key string
+	switch op.Kind {
+	case store.Add:
+		n.add(op.Record)
+		return nil
+	case store.Done, store.Update:
+		key = keyOf(op.Record)
+	default:
+		key = extraKey(op.Key)
+	}
+	old, err := n.get(key)
+	if err != nil {
+		return err
+	}
+	switch op.Kind {
+	case store.Done:
+		if jobOf(key, old, op.Record.Seq) != nil {
+			n.set(key, nil, old)
+		}
+	case store.Update:
+		if j := jobOf(key, old, op.Record.Seq); j != nil {
+			j.Attempts, j.RunAt = op.Record.Attempts, op.Record.RunAt
+			n.set(key, value(j), old)
+		}
+	case store.Put:
+		n.set(key, extraValue(op.Key, op.Value), old)
+	case store.Delete:
+		n.set(key, nil, old)
+	}
+	return nil
+}
+
+// jobOf returns the job that a record is, if it has that sequence.
+func jobOf(key string, v []byte, seq uint64) *store.Record {
+	if v == nil {
+		return nil
+	}
+	x, err := decode([]byte(key), v)
+	if err != nil || x.foreign || x.extra || x.job.Seq != seq {
+		return nil
+	}
+	return &x.job
+}

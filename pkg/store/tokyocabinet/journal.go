@@ -1,0 +1,146 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"gm/pkg/store"
+)
+
+// change is what becomes of a key.
+type change struct {
+	key   string
+	value []byte // nil if the record is removed
+}
+
+// journal is a file of batches of changes that are to be made again if the
+// database was not closed after them. Each is
+//
+//	length of what follows the checksum, 4 bytes, little-endian
+//	crc32c of it, 4 bytes
+//	changes: key and value, each a uvarint length and its bytes; a value's
+//	length is one more than it is, and 0 if there is none
+type journal struct {
+	file *os.File
+	size int64
+	buf  []byte
+}
+
+// openJournal opens a new journal, in place of what may be there.
+func openJournal(path string) (*journal, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &journal{file: f}, nil
+}
+
+// append makes changes durable, all or none. After an error that is a
+// *store.UncertainError they may be there.
+func (j *journal) append(changes []change) error {
+	b := append(j.buf[:0], make([]byte, 8)...)
+	for _, c := range changes {
+		b = append(binary.AppendUvarint(b, uint64(len(c.key))), c.key...)
+		if c.value == nil {
+			b = append(b, 0)
+		} else {
+			b = append(binary.AppendUvarint(b, uint64(len(c.value))+1), c.value...)
+		}
+	}
+	binary.LittleEndian.PutUint32(b, uint32(len(b)-8))
+	binary.LittleEndian.PutUint32(b[4:], store.CRC(0, b[8:]))
+	if j.buf = b; cap(b) > 4<<20 {
+		j.buf = nil
+	}
+	_, err := j.file.WriteAt(b, j.size)
+	if err == nil {
+		err = datasync(j.file)
+	}
+	if err != nil {
+		return j.rollback(fmt.Errorf("journal: %w", err))
+	}
+	j.size += int64(len(b))
+	return nil
+}
+
+// rollback removes what was not wholly appended, for the reason err.
+func (j *journal) rollback(err error) error {
+	if undo := errors.Join(j.file.Truncate(j.size), datasync(j.file)); undo != nil {
+		return &store.UncertainError{Err: errors.Join(err, undo)}
+	}
+	return err
+}
+
+// reset forgets all batches, or those behind a size.
+func (j *journal) reset(size int64) error {
+	j.size = size
+	return errors.Join(j.file.Truncate(size), datasync(j.file))
+}
+
+// remove is the end of the journal.
+func (j *journal) remove() error {
+	return errors.Join(j.file.Close(), os.Remove(j.file.Name()))
+}
+
+// readJournal calls f for every change in a journal, if there is one. What
+// follows a batch that is damaged is told by damage; a batch that was not
+// written to its end is none.
+func readJournal(path string, f func(change) error, damage func(error)) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for at := int64(0); len(b) >= 8; {
+		n := int64(binary.LittleEndian.Uint32(b))
+		if n > int64(len(b)-8) {
+			return nil
+		}
+		batch := b[8 : 8+n]
+		if store.CRC(0, batch) != binary.LittleEndian.Uint32(b[4:]) {
+			damage(fmt.Errorf("at %d: %w: lost from there: %d bytes", at, errSum, len(b)))
+			return nil
+		}
+		for len(batch) > 0 {
+			c, rest, err := parseChange(batch)
+			if err != nil {
+				return err
+			}
+			if err := f(c); err != nil {
+				return err
+			}
+			batch = rest
+		}
+		b, at = b[8+n:], at+8+n
+	}
+	return nil
+}
+
+func parseChange(b []byte) (c change, rest []byte, err error) {
+	take := func(less uint64) (part []byte, ok bool) {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > uint64(len(b)-size)+less {
+			err = io.ErrUnexpectedEOF
+			return nil, false
+		}
+		b = b[size:]
+		if n < less {
+			return nil, true
+		}
+		part, b = b[:n-less:n-less], b[n-less:]
+		return part, true
+	}
+	key, ok := take(0)
+	if ok {
+		c.key = string(key)
+		c.value, _ = take(1)
+	}
+	return c, b, err
+}

@@ -1,0 +1,222 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// ReadPayload implements store.Reader.
+func (s *Store) ReadPayload(ctx context.Context, j *store.Record) ([]byte, error) {
+	key := keyOf(j)
+	v, err := s.get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, store.ErrNotFound
+	}
+	x, err := decode([]byte(key), v)
+	if err != nil {
+		return nil, &store.CorruptError{Where: fmt.Sprintf("job %d", j.Seq), Why: err.Error()}
+	}
+	if x.foreign || x.extra || x.job.Seq != j.Seq {
+		return nil, store.ErrNotFound
+	}
+	return x.job.Payload, nil
+}
+
+// get returns what is under a key, nil if nothing is.
+func (s *Store) get(ctx context.Context, key string) (v []byte, err error) {
+	err = s.use(ctx, func(d *hash) error {
+		if v, err = d.get(key); err != nil {
+			return s.fail("read", err)
+		}
+		return nil
+	})
+	return v, err
+}
+
+// Replay implements store.Store.
+func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
+	return s.replay(ctx, func(j *store.Record) error {
+		j.Payload = slices.Clip(j.Payload)
+		return f(j)
+	})
+}
+
+// ReplayHeads implements store.Reader.
+func (s *Store) ReplayHeads(ctx context.Context, f func(j *store.Record, size int) error) error {
+	return s.replay(ctx, func(j *store.Record) error {
+		size := len(j.Payload)
+		j.Payload = nil
+		return f(j, size)
+	})
+}
+
+// listed is a job in a list. The database has no order.
+type listed struct {
+	seq uint64 // 0 of gearmand's
+	key string
+}
+
+// replay calls f for every job: gearmand's come last, as they were queued
+// last.
+func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
+	var jobs, foreign []listed
+	limit, err := s.LastSeq(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.list(ctx, func(key string, x *entry) error {
+		switch {
+		case x.extra:
+		case x.foreign:
+			foreign = append(foreign, listed{key: key})
+		case x.job.Seq <= limit: // and not new
+			jobs = append(jobs, listed{x.job.Seq, key})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(jobs, func(a, b listed) int { return cmp.Compare(a.seq, b.seq) })
+	for _, l := range jobs {
+		v, err := s.get(ctx, l.key)
+		if err != nil {
+			return err
+		}
+		if x, err := decode([]byte(l.key), v); v != nil && err == nil && x.job.Seq == l.seq {
+			if err := f(&x.job); err != nil {
+				return err
+			}
+		}
+	}
+	return s.adopt(ctx, foreign, max(limit, store.FirstSeq(time.Now()))+1, f)
+}
+
+// list calls f for every record. What can't be believed is set aside.
+func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) error {
+	if err := s.use(ctx, (*hash).rewind); err != nil {
+		return err
+	}
+	const chunk = 500
+	for more := true; more; {
+		var keys []string
+		var values [][]byte
+		err := s.use(ctx, func(d *hash) error {
+			for len(keys) < chunk {
+				key := d.next()
+				if key == "" {
+					more = false
+					break
+				}
+				v, err := d.get(key)
+				if err != nil {
+					return s.fail("read", err)
+				}
+				keys, values = append(keys, key), append(values, v)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		var faults []fault
+		for i, key := range keys {
+			x, err := decode([]byte(key), values[i])
+			if err != nil {
+				faults = append(faults, fault{key: key, value: values[i], why: err})
+				continue
+			}
+			if err := f(key, x); err != nil {
+				return err
+			}
+		}
+		s.setAside(ctx, faults)
+	}
+	return nil
+}
+
+// adopt gives jobs of gearmand's sequences from first on, and hands them out.
+func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f func(*store.Record) error) error {
+	const most, mostBytes = 500, 4 << 20
+	for len(foreign) > 0 {
+		var jobs []*store.Record
+		taken := 0
+		err := s.write(ctx, "adopt jobs in", func(n *net) error {
+			for size := 0; taken < len(foreign) && taken < most && size < mostBytes; taken++ {
+				key := foreign[taken].key
+				s.mu.Lock()
+				v, err := s.hash.get(key)
+				s.mu.Unlock()
+				if err != nil {
+					return err
+				}
+				x, err := decode([]byte(key), v)
+				if err != nil || !x.foreign {
+					continue
+				}
+				x.job.Seq = first + uint64(taken)
+				n.set(key, nil, v)
+				n.add(&x.job)
+				jobs = append(jobs, &x.job)
+				size += len(v)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := f(j); err != nil {
+				return err
+			}
+		}
+		foreign, first = foreign[taken:], first+uint64(taken)
+	}
+	return nil
+}
+
+// Extras implements store.Store.
+func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
+	return s.list(ctx, func(_ string, x *entry) error {
+		if x.extra && strings.HasPrefix(x.job.Unique, prefix) {
+			return f(x.job.Unique, slices.Clip(x.job.Payload))
+		}
+		return nil
+	})
+}
+
+// Compact implements store.Compacter.
+func (s *Store) Compact(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	if err := s.open(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkpoint(); err != nil {
+		return s.fail("compact", err)
+	}
+	if err := errors.Join(s.hash.compact(s.path), s.hash.sync()); err != nil {
+		return s.fail("compact", full(err))
+	}
+	return nil
+}

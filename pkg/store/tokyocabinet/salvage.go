@@ -1,0 +1,317 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// openFile opens the database, and a journal. A database that was not closed
+// is made anew, as is one that is damaged. commitMu and mu are held.
+func (s *Store) openFile() error {
+	if err := s.finishSwap(); err != nil {
+		return err
+	}
+	t, err := openTable(s.path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		defer t.close()
+		if info, err := t.file.Stat(); err != nil || info.Size() > 0 {
+			if err := s.openTable(t); err != nil {
+				return err
+			}
+		}
+	}
+	d, err := openHash(s.path, defaultBuckets)
+	if err != nil {
+		return err
+	}
+	// Whoever closed the database may have changed it since the journal.
+	j, err := openJournal(s.path + ".journal")
+	if err != nil {
+		return errors.Join(err, d.close())
+	}
+	clear(s.undo)
+	s.hash, s.journal = d, j
+	return nil
+}
+
+// openTable verifies a database, and makes a new one of it if need be.
+func (s *Store) openTable(t *table) error {
+	s.last = 0
+	err := t.damage
+	if err == nil && !t.open {
+		err = t.verify(func(_ *record, x *entry) { s.last = max(s.last, x.job.Seq) })
+		if err == nil {
+			return nil
+		}
+	}
+	return s.salvage(t, err)
+}
+
+// salvage makes a new database of what can be read of a table and, unless that
+// was closed, of the journal. Damage is why, or nil.
+func (s *Store) salvage(t *table, damage error) error {
+	const suffix = ".salvaging"
+	if err := os.Remove(s.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	buckets := max(defaultBuckets, t.size/256)
+	d, err := openHash(s.path+suffix, buckets)
+	if err != nil {
+		return err
+	}
+	c := salvager{Store: s, hash: d}
+	err = errors.Join(c.run(t), d.sync(), d.close())
+	if err == nil && damage != nil && !t.isTable && c.ours == 0 {
+		err = damage
+	}
+	if err != nil {
+		_ = os.Remove(s.path + suffix)
+		return err
+	}
+	if damage != nil {
+		s.skip("database", fmt.Errorf("%w; kept of it: %d jobs and extras", damage, c.kept))
+	}
+	if damage != nil || len(c.faults) > 0 {
+		name := s.path + ".broken-" + time.Now().UTC().Format("20060102T150405.000000")
+		if err := os.Link(s.path, name); err != nil {
+			return err
+		}
+		s.cfg.Logger.Warn("the damaged database is kept", "store", "tokyocabinet:"+s.cfg.File, "as", name)
+	}
+	s.report(c.faults)
+	if err := s.writeAside(c.faults); err != nil {
+		s.cfg.Logger.Error("what is set aside is only in the database that is kept", "store", "tokyocabinet:"+s.cfg.File, "err", err)
+	}
+	if err := errors.Join(syncFile(s.path+suffix), os.Rename(s.path+suffix, s.path+salvaged)); err != nil {
+		return err
+	}
+	return s.finishSwap()
+}
+
+// salvaged is what a new database is called from when it is whole until it is
+// in the place of the old one.
+const salvaged = ".salvaged"
+
+// finishSwap puts a salvaged database into the place of the old one. The
+// journal is in it.
+func (s *Store) finishSwap() error {
+	if _, err := os.Stat(s.path + salvaged); err != nil {
+		return nil
+	}
+	if err := os.Rename(s.path+salvaged, s.path); err != nil {
+		return err
+	}
+	for _, suffix := range []string{".journal", ".wal"} {
+		if err := os.Remove(s.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return syncFile(filepath.Dir(s.path))
+}
+
+// salvager writes into a new database.
+type salvager struct {
+	*Store
+	hash   *hash
+	kept   int
+	ours   int // of these, those with a checksum
+	faults []fault
+}
+
+// maxFaults is how many records are told of one by one.
+const maxFaults = 10_000
+
+func (c *salvager) run(t *table) error {
+	err := t.each(func(r *record) error { return c.put(string(r.key), r.value) }, func(offset int64, err error) {
+		if rest, readErr := t.isZero(offset); readErr == nil && rest {
+			return // the library makes a file larger than it needs
+		}
+		c.fault(fault{where: fmt.Sprintf("offset %d", offset), why: err})
+	})
+	if err != nil {
+		return err
+	}
+	err = readJournal(c.path+".journal", c.change, func(err error) {
+		c.fault(fault{where: "journal", why: err})
+	})
+	if err != nil {
+		return err
+	}
+	for key, old := range c.undo {
+		if err := c.change(change{key, old}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *salvager) change(x change) error {
+	if x.value == nil {
+		return c.hash.remove(x.key)
+	}
+	return c.put(x.key, x.value)
+}
+
+func (c *salvager) put(key string, v []byte) error {
+	x, err := decode([]byte(key), v)
+	if err != nil {
+		c.fault(fault{key: key, value: v, why: err})
+		return nil
+	}
+	c.kept++
+	if !x.foreign {
+		c.ours++
+	}
+	c.last = max(c.last, x.job.Seq)
+	return c.hash.put(key, v)
+}
+
+func (c *salvager) fault(x fault) {
+	if len(c.faults) < maxFaults {
+		c.faults = append(c.faults, x)
+	}
+}
+
+// isZero says whether nothing but zeros follows an offset.
+func (t *table) isZero(offset int64) (bool, error) {
+	b := make([]byte, 1<<20)
+	for offset < t.size {
+		n, err := t.file.ReadAt(b, offset)
+		for _, c := range b[:n] {
+			if c != 0 {
+				return false, nil
+			}
+		}
+		if offset += int64(n); err != nil && offset < t.size {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// fault is a record that can't be believed, or a part of the file that is none.
+type fault struct {
+	key   string
+	value []byte // as it was found
+	where string // instead of a key
+	why   error
+}
+
+func (x *fault) String() string {
+	if x.where != "" {
+		return x.where
+	}
+	return fmt.Sprintf("record %q", x.key)
+}
+
+// report tells of faults.
+func (s *Store) report(faults []fault) {
+	for i := range faults {
+		s.skip(faults[i].String(), &store.CorruptError{Where: faults[i].String(), Why: faults[i].why.Error()})
+	}
+}
+
+// asideLine is a line of the file for what was set aside.
+type asideLine struct {
+	Time  time.Time `json:"time"`
+	What  string    `json:"what"`
+	Why   string    `json:"why"`
+	Key   []byte    `json:"key,omitempty"` // in base64, as the value
+	Value []byte    `json:"value,omitempty"`
+}
+
+// writeAside appends faults to the file for what was set aside.
+func (s *Store) writeAside(faults []fault) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(s.path+".corrupt", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(f)
+	now := time.Now()
+	for i := range faults {
+		x := &faults[i]
+		err = errors.Join(err, out.Encode(asideLine{Time: now, What: x.String(), Why: x.why.Error(), Key: []byte(x.key), Value: x.value}))
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// setAside reports records and moves them out of the database. If that fails,
+// they are found again next time, which is no error.
+func (s *Store) setAside(ctx context.Context, faults []fault) {
+	if len(faults) == 0 {
+		return
+	}
+	s.report(faults)
+	err := s.writeAside(faults)
+	if err == nil {
+		err = s.write(ctx, "set aside in", func(n *net) error {
+			for i := range faults {
+				n.set(faults[i].key, nil, faults[i].value)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		s.cfg.Logger.Error("what is set aside stays in the queue", "store", "tokyocabinet:"+s.cfg.File, "err", err)
+	}
+}
+
+// Check implements store.Checker. Without the lock, it looks at the file as it
+// is, which is only half written while a server has it.
+func (s *Store) Check(ctx context.Context, report func(what string)) error {
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hash != nil {
+		return s.checkOpen(report)
+	}
+	t, err := openTable(s.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return ctx.Err()
+	}
+	if err != nil {
+		return s.fail("check", err)
+	}
+	defer t.close()
+	if t.damage == nil && t.open {
+		report("it was not closed: the next server to open it makes a new one of it")
+	} else if err := t.verify(func(*record, *entry) {}); err != nil {
+		report(err.Error())
+	}
+	return ctx.Err()
+}
+
+// checkOpen is Check of the database that is open here.
+func (s *Store) checkOpen(report func(what string)) error {
+	if err := s.hash.sync(); err != nil {
+		return s.fail("check", err)
+	}
+	t, err := readTable(s.hash.file)
+	if err != nil {
+		return s.fail("check", err)
+	}
+	if t.damage == nil {
+		t.size = t.stated // it is no larger, though the file is
+	}
+	if err := t.verify(func(*record, *entry) {}); err != nil {
+		report(err.Error())
+	}
+	return nil
+}

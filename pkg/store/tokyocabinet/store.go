@@ -1,0 +1,185 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"gm/pkg/store"
+)
+
+// maxPayload keeps a record below the two thousand million bytes that the
+// library can count.
+const maxPayload = 1 << 30
+
+// Store is a database of Tokyo Cabinet. It is locked and opened when it is
+// first used. It has the methods of store.Store, store.Reader, store.Numbered,
+// store.Locker, store.Compacter and store.Checker.
+type Store struct {
+	cfg  Config
+	path string        // of the file, without symbolic links
+	lost chan struct{} // never closed: the lock of a file is not lost
+
+	// commitMu is held by whoever writes, opens or closes.
+	commitMu sync.Mutex
+	journal  *journal
+	undo     map[string][]byte // what was there before a batch that failed half-way
+	lock     *os.File
+	closed   bool
+
+	// mu is held by whoever calls the library. It comes after commitMu.
+	mu   sync.Mutex
+	hash *hash  // nil before the first use
+	last uint64 // the highest sequence that there has been since
+
+	// failPut is nil but in tests.
+	failPut func() error
+}
+
+// Open returns the store in a file. The file is not looked at yet.
+func Open(_ context.Context, c Config) (*Store, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Skipped == nil {
+		c.Skipped = func(string, error) {}
+	}
+	path, err := resolve(c.File)
+	if err != nil {
+		return nil, fmt.Errorf("open store tokyocabinet:%s: %w", c.File, err)
+	}
+	return &Store{cfg: c, path: path, lost: make(chan struct{}), undo: make(map[string][]byte)}, nil
+}
+
+// resolve returns the absolute path of a file that may not be there yet, with
+// no symbolic link in it.
+func resolve(file string) (string, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(path)), nil
+}
+
+// Caps implements store.Store.
+func (s *Store) Caps() store.Caps {
+	return store.Caps{Durable: true, Synced: true, Atomic: true, Lists: true, MaxPayload: maxPayload}
+}
+
+// skip reports a thing that is set aside.
+func (s *Store) skip(what string, err error) {
+	s.cfg.Logger.Warn("set aside", "store", "tokyocabinet:"+s.cfg.File, "what", what, "err", err)
+	s.cfg.Skipped(what, err)
+}
+
+// fail adds to err what failed and where.
+func (s *Store) fail(what string, err error) error {
+	return fmt.Errorf("%s store tokyocabinet:%s: %w", what, s.cfg.File, err)
+}
+
+// full returns err as that of a store without room, if it is.
+func full(err error) error {
+	for _, reason := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
+		if errors.Is(err, reason) {
+			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		}
+	}
+	return err
+}
+
+// open takes the lock and opens the database, unless that has been done.
+// commitMu is held.
+func (s *Store) open() error {
+	if s.closed {
+		return s.fail("use", os.ErrClosed)
+	}
+	if s.journal != nil {
+		return nil
+	}
+	if err := s.take("gm"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.openFile(); err != nil {
+		return s.fail("open", full(err))
+	}
+	return nil
+}
+
+// use calls f with the library's database, which is opened if need be.
+func (s *Store) use(ctx context.Context, f func(*hash) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.hash == nil {
+		s.mu.Unlock()
+		s.commitMu.Lock()
+		defer s.commitMu.Unlock()
+		if err := s.open(); err != nil {
+			return err
+		}
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	return f(s.hash)
+}
+
+// LastSeq implements store.Numbered.
+func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
+	err = s.use(ctx, func(*hash) error { last = s.last; return nil })
+	return last, err
+}
+
+// Close implements store.Store. It leaves one file.
+func (s *Store) Close() error {
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var errs []error
+	if s.hash != nil {
+		// The journal goes only when all of it is in the database.
+		if err := errors.Join(s.hash.sync(), s.hash.close(), syncFile(s.path)); err != nil {
+			errs = append(errs, err, s.journal.file.Close())
+		} else {
+			errs = append(errs, s.journal.remove())
+		}
+		s.hash, s.journal = nil, nil
+	}
+	if s.lock != nil {
+		errs = append(errs, unlock(s.lock))
+		s.lock = nil
+	}
+	if err := errors.Join(errs...); err != nil {
+		return s.fail("close", err)
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,112 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+func TestSuite(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Place {
+		file := filepath.Join(t.TempDir(), "queue.tch")
+		return storetest.Place{
+			Open:   func(t testing.TB) store.Store { return open(t, file) },
+			Crash:  func(t testing.TB, s store.Store) { crash(t, s.(*Store)) },
+			Fail:   func(_ testing.TB, s store.Store) func() { return failPuts(s.(*Store)) },
+			Size:   func(t testing.TB) int64 { return sizeOf(t, file) },
+			Verify: func(t testing.TB) { verifyFile(t, file) },
+		}
+	})
+}
+
+// open opens a store in which nothing may be broken.
+func open(t testing.TB, file string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Config{File: file, Skipped: func(what string, err error) {
+		t.Errorf("set aside: %s: %v", what, err)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// crash leaves s as the end of its process would.
+func crash(t testing.TB, s *Store) {
+	t.Helper()
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.hash != nil {
+		if err := errors.Join(s.hash.abandon(), s.journal.file.Close()); err != nil {
+			t.Error(err)
+		}
+		s.hash, s.journal = nil, nil
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+		s.lock = nil
+	}
+}
+
+// failPuts makes the database fail in the middle of a batch.
+func failPuts(s *Store) (restore func()) {
+	set := func(f func() error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.failPut = f
+	}
+	n := 0
+	set(func() error {
+		if n++; n%10 == 0 {
+			return os.ErrInvalid
+		}
+		return nil
+	})
+	return func() { set(nil) }
+}
+
+func sizeOf(t testing.TB, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// verifyFile sees that the database is whole, and alone.
+func verifyFile(t testing.TB, file string) {
+	t.Helper()
+	files, err := os.ReadDir(filepath.Dir(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if name := f.Name(); name != filepath.Base(file) {
+			t.Errorf("left behind: %s", name)
+		}
+	}
+	if len(files) == 0 {
+		return // nothing was ever asked of it
+	}
+	x, err := openTable(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.close()
+	if x.open {
+		t.Error("the database was not closed")
+	}
+	if err := x.verify(func(*record, *entry) {}); err != nil {
+		t.Errorf("verify: %v", err)
+	}
+}

@@ -1,0 +1,355 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// The header of a hash database.
+const (
+	magic      = "ToKyO CaBiNeT"
+	headerSize = 256
+
+	typeAt    = 32 // 0 is a hash database
+	flagsAt   = 33
+	apowAt    = 34 // offsets are multiples of 1 << apow
+	optionsAt = 36
+	bucketsAt = 40
+	sizeAt    = 56 // of the file
+	firstAt   = 64 // offset of the first record
+
+	flagOpen      = 1
+	optionLarge   = 1
+	optionsPacked = 1<<1 | 1<<2 | 1<<3 | 1<<4 // values are compressed in some way
+)
+
+// What a block begins with.
+const (
+	blockRecord = 0xc8
+	blockFree   = 0xb0
+)
+
+// minFirst is how much there is at least between the buckets and the first
+// record, for the pool of free blocks.
+const minFirst = 64
+
+// table is a hash database in a file, read without the library.
+type table struct {
+	file *os.File
+
+	order   binary.ByteOrder // of the library that wrote it
+	apow    uint
+	wide    int64 // size of an offset: 4, or 8 with optionLarge
+	buckets int64
+	first   int64 // offset of the first record
+	size    int64 // of the database: what is behind is not part of it
+	stated  int64 // size as the header has it
+	open    bool  // it was not closed
+
+	isTable bool // it begins as one, as far as it goes
+	damage  error
+}
+
+// record is a record of a table. Its bytes are those of the reader.
+type record struct {
+	offset      int64
+	key, value  []byte
+	hash        byte
+	left, right int64 // offsets of others in the same bucket, or 0
+}
+
+// openTable reads the header of a database. What can't be is the table's
+// damage, not an error.
+func openTable(path string) (*table, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := readTable(f)
+	if err != nil {
+		_ = f.Close()
+	}
+	return t, err
+}
+
+func readTable(f *os.File) (*table, error) {
+	t := &table{file: f}
+	return t, t.readHeader()
+}
+
+func (t *table) close() error { return t.file.Close() }
+
+func (t *table) readHeader() error {
+	info, err := t.file.Stat()
+	if err != nil {
+		return err
+	}
+	head := make([]byte, headerSize)
+	n, err := t.file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	t.isTable = bytes.HasPrefix([]byte(magic), head[:min(n, len(magic))])
+	t.order = orderOf(head)
+	number := func(at int) int64 { return int64(t.order.Uint64(head[at:])) }
+	t.open = head[flagsAt]&flagOpen != 0
+	t.apow = uint(head[apowAt])
+	t.wide = 4
+	if head[optionsAt]&optionLarge != 0 {
+		t.wide = 8
+	}
+	t.buckets, t.size, t.first = number(bucketsAt), number(sizeAt), number(firstAt)
+	t.stated = t.size
+	switch {
+	case n < headerSize || !bytes.HasPrefix(head, []byte(magic)):
+		t.damage = errors.New("header: does not begin as a database of Tokyo Cabinet")
+	case head[typeAt] != 0:
+		t.damage = fmt.Errorf("header: type %d, want a hash database", head[typeAt])
+	case head[optionsAt]&optionsPacked != 0:
+		return errors.New("its values are compressed, which is not supported here")
+	case t.apow > 16 || head[flagsAt]&^flagOpen != 0 || t.buckets < 1 || t.buckets > info.Size()/t.wide ||
+		t.first < headerSize+t.buckets*t.wide+minFirst || t.first > t.size:
+		t.damage = errors.New("header: its numbers do not fit")
+	case t.size > info.Size():
+		t.damage = fmt.Errorf("cut to %d bytes of %d", info.Size(), t.size)
+	}
+	if t.damage != nil || t.open {
+		// A search through all of it, with what most databases have.
+		t.size = info.Size()
+		if t.apow > 16 {
+			t.apow = 4
+		}
+		if t.first < headerSize || t.first > t.size {
+			t.first = headerSize
+		}
+	}
+	return nil
+}
+
+// orderOf returns the order of bytes in which the numbers of a header are
+// small. The library writes the machine's, or the other, as it was configured.
+func orderOf(head []byte) binary.ByteOrder {
+	little := 0
+	for _, at := range [...]int{bucketsAt, sizeAt, firstAt} {
+		if binary.LittleEndian.Uint64(head[at:]) < binary.BigEndian.Uint64(head[at:]) {
+			little++
+		}
+	}
+	if little >= 2 {
+		return binary.LittleEndian
+	}
+	return binary.BigEndian
+}
+
+// align is what all offsets are multiples of.
+func (t *table) align() int64 { return 1 << t.apow }
+
+// maxHeader is the size of the largest header of a record.
+const maxHeader = 2 + 8 + 8 + 2 + 5 + 5
+
+// block returns the block at an offset and its size. A record of nil is a free
+// block.
+func (t *table) block(offset int64) (*record, int64, error) {
+	head := make([]byte, maxHeader)
+	n, err := t.file.ReadAt(head, offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, 0, err
+	}
+	head = head[:min(int64(n), t.size-offset)]
+	fixed := int(2 + 2*t.wide + 2)
+	if len(head) < 5 || head[0] == blockRecord && len(head) < fixed+2 {
+		return nil, 0, errForm
+	}
+	switch head[0] {
+	case blockFree:
+		size := int64(t.order.Uint32(head[1:]))
+		if size < 5 || size > t.size-offset {
+			return nil, 0, errForm
+		}
+		return nil, size, nil
+	case blockRecord:
+	default:
+		return nil, 0, errForm
+	}
+	r := &record{offset: offset, hash: head[1], left: t.offset(head[2:]), right: t.offset(head[2+t.wide:])}
+	padding := int64(t.order.Uint16(head[fixed-2:]))
+	keySize, k := vnum(head[fixed:])
+	valueSize, v := vnum(head[min(fixed+k, len(head)):])
+	header := int64(fixed + k + v)
+	size := header + keySize + valueSize + padding
+	if k == 0 || v == 0 || keySize < 1 || size > t.size-offset {
+		return nil, 0, errForm
+	}
+	body := make([]byte, keySize+valueSize)
+	if _, err := t.file.ReadAt(body, offset+header); err != nil {
+		return nil, 0, err
+	}
+	r.key, r.value = body[:keySize:keySize], body[keySize:]
+	return r, size, nil
+}
+
+func (t *table) offset(b []byte) int64 {
+	if t.wide == 8 {
+		return int64(t.order.Uint64(b)) << t.apow
+	}
+	return int64(t.order.Uint32(b)) << t.apow
+}
+
+// vnum returns the number that b begins with and its length, which is 0 if
+// there is none.
+func vnum(b []byte) (v int64, n int) {
+	for n < len(b) && n < 5 {
+		c := b[n]
+		if c < 0x80 {
+			return v | int64(c)<<(7*n), n + 1
+		}
+		v |= int64(^c) << (7 * n)
+		n++
+	}
+	return 0, 0
+}
+
+// each calls f for the records of the table, in the order of the file. Where
+// something else begins, damage is told and the next one looked for.
+func (t *table) each(f func(*record) error, damage func(offset int64, err error)) error {
+	lost := false
+	for at := t.first; at < t.size; {
+		r, size, err := t.block(at)
+		if err == nil && size%t.align() != 0 && at+size < t.size {
+			err = errForm
+		}
+		if errors.Is(err, errForm) || errors.Is(err, io.EOF) {
+			if !lost {
+				damage(at, errForm)
+			}
+			lost = true
+			at = (at/t.align() + 1) * t.align()
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			if lost {
+				// It may be in the middle of another.
+				if _, err := decode(r.key, r.value); err != nil {
+					at = (at/t.align() + 1) * t.align()
+					continue
+				}
+			}
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		lost = lost && r == nil
+		at += size
+	}
+	return nil
+}
+
+// verify sees that the library, which trusts all it finds, can be given the
+// database: every record is what it should be, and is found. It calls f for
+// each of them.
+func (t *table) verify(f func(*record, *entry)) error {
+	if t.damage != nil {
+		return t.damage
+	}
+	links := make(map[int64]int) // how often an offset is linked to, and records less 1
+	free := make(map[int64]int64)
+	link := func(offset int64) {
+		if offset != 0 {
+			links[offset]++
+		}
+	}
+	var fault error
+	fail := func(offset int64, err error) {
+		if fault == nil {
+			fault = fmt.Errorf("at %d: %w", offset, err)
+		}
+	}
+	for at := t.first; at < t.size && fault == nil; {
+		r, size, err := t.block(at)
+		if err != nil {
+			return fmt.Errorf("at %d: %w", at, err)
+		}
+		if r == nil {
+			free[at] = size
+		} else {
+			x, err := decode(r.key, r.value)
+			if err == nil && hashOf(r.key) != r.hash {
+				err = errors.New("hash does not match")
+			}
+			if err != nil {
+				fail(at, err)
+				break
+			}
+			links[at]--
+			link(r.left)
+			link(r.right)
+			f(r, x)
+		}
+		at += size
+	}
+	if fault != nil {
+		return fault
+	}
+	if err := t.eachBucket(link); err != nil {
+		return err
+	}
+	for offset, n := range links {
+		if n != 0 {
+			return fmt.Errorf("record at %d: %d links too many", offset, n)
+		}
+	}
+	return t.verifyPool(free)
+}
+
+func (t *table) eachBucket(f func(offset int64)) error {
+	b := make([]byte, t.buckets*t.wide)
+	if _, err := t.file.ReadAt(b, headerSize); err != nil {
+		return err
+	}
+	for ; len(b) > 0; b = b[t.wide:] {
+		f(t.offset(b))
+	}
+	return nil
+}
+
+// verifyPool sees that what is noted as free is so.
+func (t *table) verifyPool(free map[int64]int64) error {
+	from := headerSize + t.buckets*t.wide
+	b := make([]byte, t.first-from)
+	if _, err := t.file.ReadAt(b, from); err != nil {
+		return err
+	}
+	offset := int64(0)
+	for len(b) > 0 && b[0] != 0 {
+		step, n := vnum(b)
+		size, m := vnum(b[n:])
+		if n == 0 || m == 0 {
+			return errors.New("pool of free blocks: a number does not fit")
+		}
+		offset += step << t.apow
+		if free[offset] != size<<t.apow {
+			return fmt.Errorf("pool of free blocks: none at %d", offset)
+		}
+		delete(free, offset)
+		b = b[n+m:]
+	}
+	return nil
+}
+
+// hashOf is the second hash of a key, which is kept with its record.
+func hashOf(key []byte) byte {
+	h := uint32(751)
+	for i := len(key) - 1; i >= 0; i-- {
+		h = h*31 ^ uint32(key[i])
+	}
+	return byte(h)
+}

@@ -1,0 +1,207 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"gm/pkg/store"
+)
+
+// A record is what gearmand writes:
+//
+//	key     FUNCTION-UNIQUE
+//	value   FUNCTION NUL UNIQUE NUL PRIORITY TIME NUL PAYLOAD
+//
+// PRIORITY is a digit, TIME the run time in seconds, or 0. gearmand reads it
+// with strtoul, which skips spaces of all kinds. There gm has its own fields,
+// four spaces a byte: store.AppendHead's form of the job, of which Function and
+// Unique are "=" and the job's if they are not those of the record, and else
+// empty, and the payload's checksum includes those of the record.
+
+// spaces are the digits of a number to the base of 4.
+const spaces = " \t\v\f"
+
+// extrasFunction is the function of the jobs that are extras. They are due at
+// extrasTime, for ever.
+const (
+	extrasFunction = "gm:extras"
+	extrasTime     = 9_999_999_999
+)
+
+// maxUnique is the length in bytes of the longest unique that gearmand keeps
+// whole in memory, without which it can't remove the record.
+const maxUnique = 63
+
+// names returns what a job's function and unique are in its record, so that no
+// two jobs have the same key: one that has no unique, or "-", has one of its
+// own, as has one whose unique gearmand can't hold, or that looks as if made up
+// here, or whose function has a hyphen and could be another function with
+// another unique.
+func names(j *store.Record) (function, unique string) {
+	function, unique = j.Function, j.Unique
+	if strings.IndexByte(function, 0) >= 0 || strings.HasPrefix(function, "gm:") {
+		sum := sha256.Sum256([]byte(function))
+		function = "gm:" + hex.EncodeToString(sum[:24])
+	}
+	if unique == "" || unique == "-" || len(unique) > maxUnique || strings.IndexByte(unique, 0) >= 0 ||
+		strings.HasPrefix(unique, "gm-") || strings.Contains(unique, "-gm-") || strings.Contains(function, "-") {
+		unique = "gm-" + strconv.FormatUint(j.Seq, 10)
+	}
+	return function, unique
+}
+
+// keyOf returns the key of a job.
+func keyOf(j *store.Record) string {
+	function, unique := names(j)
+	return function + "-" + unique
+}
+
+// extraUnique returns the unique of an extra's record.
+func extraUnique(key string) string {
+	if len(key) <= maxUnique-2 {
+		return "k:" + key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "h:" + hex.EncodeToString(sum[:24])
+}
+
+func extraKey(key string) string { return extrasFunction + "-" + extraUnique(key) }
+
+// seconds returns a time in milliseconds in seconds, rounded up so that
+// gearmand starts no job early.
+func seconds(milliseconds int64) int64 {
+	if milliseconds <= 0 {
+		return 0
+	}
+	return (milliseconds-1)/1000 + 1
+}
+
+// bodySum is the checksum of a payload and the names in the record.
+func bodySum(function, unique string, payload []byte) store.Body {
+	names := make([]byte, 0, len(function)+len(unique)+2)
+	names = append(append(append(append(names, function...), 0), unique...), 0)
+	return store.Body{Size: len(payload), Sum: store.CRC(store.CRC(0, names), payload)}
+}
+
+// value returns the value of a job's record.
+func value(j *store.Record) []byte {
+	function, unique := names(j)
+	head := *j
+	head.Function, head.Unique = differing(j.Function, function), differing(j.Unique, unique)
+	return encode(function, unique, &head, seconds(j.RunAt))
+}
+
+func differing(name, inRecord string) string {
+	if name == inRecord {
+		return ""
+	}
+	return "=" + name
+}
+
+// extraValue returns the value of an extra's record.
+func extraValue(key string, v []byte) []byte {
+	return encode(extrasFunction, extraUnique(key), &store.Record{Unique: "=" + key, Priority: 2, Payload: v}, extrasTime)
+}
+
+func encode(function, unique string, head *store.Record, when int64) []byte {
+	fields := store.AppendHead(nil, head, bodySum(function, unique, head.Payload))
+	b := make([]byte, 0, len(function)+len(unique)+4*len(fields)+len(head.Payload)+32)
+	b = append(append(b, function...), 0)
+	b = append(append(b, unique...), 0)
+	b = append(b, '0'+head.Priority)
+	for _, c := range fields {
+		b = append(b, spaces[c>>6], spaces[c>>4&3], spaces[c>>2&3], spaces[c&3])
+	}
+	b = append(strconv.AppendInt(b, when, 10), 0)
+	return append(b, head.Payload...)
+}
+
+// entry is a record that was read.
+type entry struct {
+	job     store.Record // its payload is the value's
+	foreign bool         // written by gearmand: job has no Seq
+	extra   bool         // an extra: job has its Payload and, as Unique, its key
+}
+
+// What can be wrong with a record.
+var (
+	errForm = errors.New("not the form of a job")
+	errSum  = errors.New("checksum does not match")
+	errKey  = errors.New("under another's key")
+)
+
+// decode returns what is in a record.
+func decode(key, v []byte) (*entry, error) {
+	function, rest, ok1 := bytes.Cut(v, []byte{0})
+	unique, rest, ok2 := bytes.Cut(rest, []byte{0})
+	if !ok1 || !ok2 || len(function) == 0 || len(rest) < 2 || rest[0] < '0' || rest[0] > '2' {
+		return nil, errForm
+	}
+	if len(key) != len(function)+1+len(unique) || !bytes.HasPrefix(key, function) || !bytes.HasSuffix(key, unique) || key[len(function)] != '-' {
+		return nil, errKey
+	}
+	x := &entry{job: store.Record{Function: string(function), Unique: string(unique), Priority: rest[0] - '0'}}
+	rest = rest[1:]
+	digits := bytes.TrimLeft(rest, spaces)
+	fields := rest[:len(rest)-len(digits)]
+	time, payload, ok := bytes.Cut(digits, []byte{0})
+	when, err := strconv.ParseInt(string(time), 10, 64)
+	if !ok || err != nil || when < 0 || when > math.MaxInt64/1000 {
+		return nil, errForm
+	}
+	x.job.Payload = payload
+	if len(fields) == 0 {
+		x.foreign = true
+		x.job.RunAt = when * 1000
+		return x, nil
+	}
+	return x, x.own(fields, when)
+}
+
+// own takes gm's fields.
+func (x *entry) own(fields []byte, when int64) error {
+	b := make([]byte, 0, len(fields)/4)
+	for ; len(fields) >= 4; fields = fields[4:] {
+		c := byte(0)
+		for _, space := range fields[:4] {
+			c = c<<2 | byte(strings.IndexByte(spaces, space))
+		}
+		b = append(b, c)
+	}
+	head, body, err := store.DecodeHead(b)
+	if err != nil || body == nil || len(fields) > 0 || *body != bodySum(x.job.Function, x.job.Unique, x.job.Payload) {
+		return errSum
+	}
+	x.extra = x.job.Function == extrasFunction
+	if !x.extra && seconds(head.RunAt) != when || head.Priority != x.job.Priority {
+		return errSum
+	}
+	head.Function = named(head.Function, x.job.Function)
+	head.Unique = named(head.Unique, x.job.Unique)
+	head.Payload = x.job.Payload
+	x.job = *head
+	return nil
+}
+
+func named(differing, inRecord string) string {
+	if name, ok := strings.CutPrefix(differing, "="); ok {
+		return name
+	}
+	return inRecord
+}
+
+// String returns what to call an entry.
+func (x *entry) String() string {
+	if x.extra {
+		return fmt.Sprintf("extra %q", x.job.Unique)
+	}
+	return fmt.Sprintf("job %d", x.job.Seq)
+}
