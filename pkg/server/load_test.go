@@ -317,7 +317,7 @@ func TestServingWhileADiskIsRead(t *testing.T) {
 	}
 	st := open()
 	var ops []store.Op
-	for _, r := range backlog(20_000) {
+	for _, r := range backlog(6000) {
 		ops = append(ops, store.Op{Kind: store.Add, Record: r})
 	}
 	for part := range slices.Chunk(ops, 1000) {
@@ -339,10 +339,10 @@ func TestServingWhileADiskIsRead(t *testing.T) {
 	}
 	t.Logf("%d jobs came while it was read", early)
 	got := strings.Fields(w.order())
-	if len(got) != 20_500 {
+	if len(got) != 6500 {
 		t.Fatalf("%d jobs came out", len(got))
 	}
-	if !slices.Equal(got[:20_000], strings.Fields(names(0, 20_000))) {
+	if !slices.Equal(got[:6000], strings.Fields(names(0, 6000))) {
 		t.Error("the restored ones are not in order, or not first")
 	}
 }
