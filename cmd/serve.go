@@ -270,10 +270,24 @@ func listenOn(ctx context.Context, addr string, port *int) ([]net.Listener, erro
 	if err != nil {
 		return nil, err
 	}
-	hosts := []string{host}
-	if host == "localhost" {
-		hosts = []string{"127.0.0.1", "::1"}
+	if host != "localhost" {
+		return listenPort(ctx, []string{host}, p, port)
 	}
+	both := []string{"127.0.0.1", "::1"}
+	ls, err := listenPort(ctx, both, p, port)
+	for range 10 {
+		if p != 0 || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		ls, err = listenPort(ctx, both, p, port) // what was free on one was not on the other
+	}
+	return ls, err
+}
+
+// listenPort listens on all hosts, on one port. If p is 0 that is a free one,
+// which *port becomes.
+func listenPort(ctx context.Context, hosts []string, p int, port *int) ([]net.Listener, error) {
+	free := p == 0
 	var all []net.Listener
 	for i, h := range hosts {
 		l, err := server.Listen(ctx, net.JoinHostPort(h, strconv.Itoa(p)))
@@ -285,10 +299,10 @@ func listenOn(ctx context.Context, addr string, port *int) ([]net.Listener, erro
 			return nil, err
 		}
 		all = append(all, l)
-		if p == 0 {
-			p = l.Addr().(*net.TCPAddr).Port
-			*port = p
-		}
+		p = l.Addr().(*net.TCPAddr).Port
+	}
+	if free {
+		*port = p
 	}
 	return all, nil
 }
