@@ -17,6 +17,7 @@ import (
 	"gm/pkg/store/postgres"
 	"gm/pkg/store/redis"
 	"gm/pkg/store/sqlite"
+	"gm/pkg/store/tokyocabinet"
 )
 
 // storeForms is what help says of the URLs that openStore takes.
@@ -26,7 +27,7 @@ const storeForms = `  disk:DIR
   mysql://USER:PASSWORD@HOST:PORT/DB[?table=NAME]
   redis://:PASSWORD@HOST:PORT/DB[?prefix=NAME]
   memcached://HOST:PORT,HOST:PORT[?prefix=NAME]
-  tokyocabinet:FILE                                (if built with it)`
+  tokyocabinet:FILE.tch                            (if built with it)`
 
 // storePlace is a store that is to be opened.
 type storePlace struct {
@@ -95,13 +96,17 @@ func (p *storePlace) open(ctx context.Context) (store.Store, error) {
 		c, err := memcached.ParseURL(p.url)
 		c.Logger, c.Skipped = p.logger, p.skipped
 		return opened(ctx, memcached.Open, c, err)
+	case "tokyocabinet":
+		c, err := tokyocabinet.ParseURL(p.url)
+		c.Logger, c.Skipped = p.logger, p.skipped
+		return opened(ctx, tokyocabinet.Open, c, err)
 	case "redis", "rediss":
 		c, err := redis.ParseURL(p.url)
 		c.Logger, c.Skipped = p.logger, p.skipped
 		return opened(ctx, redis.Open, c, err)
 	}
 	return nil, withHint(usageErrorf("store %s: unknown kind of store", p.name()),
-		"one of disk:, sqlite:, postgres://, mysql://, redis://, memcached://")
+		"one of disk:, sqlite:, postgres://, mysql://, redis://, memcached://, tokyocabinet:")
 }
 
 // opened opens a store by its driver, if the URL had no error.

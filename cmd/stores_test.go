@@ -121,6 +121,11 @@ func TestDumpLoad(t *testing.T) {
 			return storeKind{url: "memcached://" + storetest.StartMemcached(t).Addr()}
 		},
 	}
+	if withTokyoCabinet {
+		kinds["tokyocabinet"] = func(t *testing.T) storeKind {
+			return storeKind{url: "tokyocabinet:" + filepath.Join(t.TempDir(), "queue.tch")}
+		}
+	}
 	for kind, start := range startStores {
 		kinds[kind] = start
 	}

@@ -1,0 +1,5 @@
+//go:build tokyocabinet && cgo
+
+package cmd
+
+const withTokyoCabinet = true
