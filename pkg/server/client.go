@@ -80,6 +80,10 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 		sub.Client = c.peer
 	}
 	sub.Hold = s.commit != nil && sub.Background
+	if sub.Hold && s.commit.stuck != nil {
+		c.error(wire.CodeQueueError, s.commit.stuck.Error())
+		return nil
+	}
 	got, err := s.q.Submit(now, sub)
 	if err != nil {
 		text := err.Error()

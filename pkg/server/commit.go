@@ -43,10 +43,16 @@ type committer struct {
 
 	batches, batchedOps uint64 // that the store has taken
 
+	flying batch        // what the store has in hand
+	busy   bool         // it has
+	stuck  error        // not nil if it has had it for too long, see hung
+	late   []*queue.Job // the jobs of that batch, which were refused
+
 	maxSize  int // maxPending, but for tests
 	tidyFrom int // see keepRest
 
-	spare batch // run's: room for a later batch
+	spare batch       // run's: room for a later batch
+	watch *time.Timer // calls hung
 }
 
 // batch is what goes to the store together, and who waits for it.
@@ -99,10 +105,13 @@ func (b *batch) reset() {
 
 func newCommitter(s *Server, st store.Store) *committer {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &committer{
+	m := &committer{
 		s: s, store: st, work: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
 		next: batch{n: 1}, pending: make(map[*queue.Job]uint32), tidyFrom: tidyFrom, maxSize: maxPending,
 	}
+	m.watch = time.AfterFunc(time.Hour, m.hung)
+	m.watch.Stop()
+	return m
 }
 
 // add puts a job into the next batch. The lock is held.
@@ -158,8 +167,13 @@ func (m *committer) park(c *conn, j *queue.Job) bool {
 	return ok
 }
 
-// then has f called when all that has gathered is settled. The lock is held.
+// then has f called when all that has gathered is settled: at once, with the
+// reason, if the store does not answer. The lock is held.
 func (m *committer) then(f func(now int64, err error)) {
+	if m.stuck != nil {
+		f(time.Now().UnixMilli(), m.stuck)
+		return
+	}
 	m.next.after = append(m.next.after, follower{m.next.n, f})
 }
 
@@ -231,23 +245,28 @@ func (m *committer) last() {
 func (m *committer) commitAll() error {
 	for {
 		m.s.mu.Lock()
-		b := m.next
-		if b.empty() {
+		if m.next.empty() {
 			m.s.mu.Unlock()
 			return nil
 		}
-		m.next, m.spare = m.spare, batch{}
-		m.next.n = b.n + 1
+		m.flying, m.next, m.spare = m.next, m.spare, batch{}
+		m.next.n = m.flying.n + 1
+		m.busy = true
 		m.s.mu.Unlock()
 
 		var err error
-		if len(b.ops) > 0 {
-			err = m.storeBatch(b.ops)
+		ops := m.flying.ops
+		if len(ops) > 0 {
+			err = m.storeBatch(ops)
 		}
 		if errors.Is(err, store.ErrFull) {
-			b.ops = m.storeRest(b.ops)
+			ops = m.storeRest(ops)
 		}
 		m.s.mu.Lock()
+		b := m.flying
+		b.ops = ops
+		m.flying, m.busy = batch{}, false
+		m.back(err)
 		m.settle(&b, err)
 		m.s.endTurn(nil)
 		if err != nil {
@@ -262,6 +281,8 @@ func (m *committer) commitAll() error {
 func (m *committer) storeBatch(ops []store.Op) error {
 	ctx, cancel := context.WithTimeout(m.ctx, m.s.cfg.StoreTimeout)
 	defer cancel()
+	m.watch.Reset(m.s.cfg.StoreTimeout + hangGrace)
+	defer m.watch.Stop()
 	return m.store.Commit(ctx, ops)
 }
 
@@ -361,13 +382,7 @@ func (m *committer) noteChange(b *batch, err error) {
 // keepRest puts what nobody waits for in a failed batch in front of the next: a
 // job that has run must not come back because the store was away for a while.
 func (m *committer) keepRest(b *batch) {
-	var ops []store.Op
-	for _, op := range b.ops {
-		if op.Kind != store.Add {
-			ops = append(ops, op)
-		}
-	}
-	if m.next.ops = append(ops, m.next.ops...); len(m.next.ops) > m.tidyFrom {
+	if m.next.ops = append(withoutAdds(b.ops), m.next.ops...); len(m.next.ops) > m.tidyFrom {
 		m.next.ops = tidy(m.next.ops)
 		m.tidyFrom = max(tidyFrom, 2*len(m.next.ops))
 	}

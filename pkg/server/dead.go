@@ -96,6 +96,10 @@ func (m *committer) bury(d *queue.Dead) {
 // The store forgets the dead job only when it has the job. If the server is
 // killed between the two, the next one finds both; see loader.restore.
 func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(err error)) {
+	if s.commit != nil && s.commit.stuck != nil {
+		settled(s.commit.stuck)
+		return
+	}
 	s.reviving = d
 	got, err := s.q.Revive(now, d, s.commit != nil)
 	s.reviving = nil

@@ -225,3 +225,81 @@ func TestPendingIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A store that does not even notice that its time is over, as a disk that does
+// not answer, holds nobody up. What it keeps after all was refused, and goes.
+func TestStoreThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, result := range []error{nil, errAway} {
+			st, hold, gate := latched()
+			s, dial := startPiped(t, server.Config{Store: st, StoreName: "fake", StoreTimeout: 3 * time.Second})
+			c, later, admin, w := dial(), dial(), dial(), dial()
+			w.send(req(wire.CanDo, "f"))
+			dead := dies(c, w, "dead", "dead")
+			kept := c.submit(wire.SubmitJobBG, "f", "kept", "kept")
+			if w.grab() != kept {
+				t.Error("another job came")
+			}
+			synctest.Wait()
+			hold.Store(true)
+			c.send(req(wire.SubmitJobBG, "f", "u", "late"))
+			synctest.Wait()
+			began := time.Now()
+			later.send(req(wire.SubmitJobBG, "f", "", "later"), req(wire.SubmitJobBG, "f", "u", "joins"))
+			admin.send([]byte("retry job " + dead + "\n"))
+			synctest.Wait()
+			w.send(req(wire.WorkComplete, kept, ""))
+			refused := `ERROR code="QUEUE_ERROR" text=*"store fake has not answered for 3s"`
+			c.want(refused)
+			later.want(refused)
+			later.want(refused)
+			if got := admin.readLine(); got != "ERR store fake has not answered for 3s" {
+				t.Errorf("retry: %q", got)
+			}
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("refused after %v", took)
+			}
+
+			// Until it is back others are refused at once, and what needs no
+			// store is done.
+			began = time.Now()
+			c.send(req(wire.SubmitJobBG, "f", "u", "next"))
+			c.want(refused)
+			for cmd, want := range map[string]string{
+				"policy function g 1": "ERR NOT_STORED store fake has not answered for 3s",
+				"retry job " + dead:   "ERR store fake has not answered for 3s",
+				"retry function f":    "ERR 0 revived, then: store fake has not answered for 3s",
+			} {
+				if got := admin.line(cmd); got != want {
+					t.Errorf("%s: %q", cmd, got)
+				}
+			}
+			if got := admin.stat(); got.StoreError == "" || got.Jobs != 0 {
+				t.Errorf("got %+v", got)
+			}
+			h := c.submit(wire.SubmitJob, "f", "u", "")
+			w.finish(h, "x")
+			c.want(`WORK_COMPLETE *`)
+			if took := time.Since(began); took > 0 {
+				t.Errorf("that took %v", took)
+			}
+
+			hold.Store(false)
+			gate <- result
+			close(gate)
+			c.send(req(wire.EchoReq, "x"))
+			c.want(`ECHO_RES *`)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if got := st.payloads(t) + "|" + st.keys(); got != "|dead policy" {
+				t.Errorf("stored %q", got)
+			}
+			h = c.submit(wire.SubmitJobBG, "f", "u", "again")
+			if got := st.payloads(t); got != "again" || admin.stat().StoreError != "" {
+				t.Errorf("stored %q", got)
+			}
+			w.finish(h, "")
+			s.Close()
+		}
+	})
+}
