@@ -9,14 +9,15 @@ import (
 
 // Config.Memory bounds what jobs that do not run, dead ones included, hold:
 //
-//	         ½         ¾     ⅞         all of it
-//	├────────┼─────────┼─────┼─────────┤
-//	         │         │     │         └ a fresh job that can't be spilled is refused
-//	         │         │     └ Wanted and Loaded stop reading ahead
-//	         │         └ the payloads of jobs that come to wait are dropped
-//	         └ and those of jobs that come to be delayed
+//	   ⅛             ¾     ⅞         all of it
+//	├──┼─────────────┼─────┼─────────┤
+//	   │             │     │         └ a fresh job that can't be spilled is refused
+//	   │             │     └ Wanted and Loaded stop reading ahead
+//	   │             └ the payloads of jobs that come to wait are dropped
+//	   └ and those of jobs that come to be delayed, or to wait behind many
 //
-// So a backlog of any length leaves room for foreground jobs. What can be
+// So a backlog of any length leaves room for foreground jobs, and for what the
+// jobs themselves take, which grows with their number. What can be
 // dropped are the payloads of background jobs that the journal has, if it can
 // give them back (Config.Spill). What is left of a spilled job is not counted.
 // Held jobs that will be spilled are not refused: their owner bounds how much
@@ -24,20 +25,24 @@ import (
 // when their worker is lost. Dead jobs hold a quarter at most: beyond it their
 // payloads are dropped, or, without Spill, the oldest are forgotten.
 type memory struct {
-	bytes                int64
-	spilled              int   // jobs
-	delayed, wait, ahead int64 // the marks above
-	dead                 int64 // the bytes of dead jobs
-	maxDead              int64
-	next                 *Function // where Wanted goes on
+	bytes            int64
+	spilled          int   // jobs
+	far, wait, ahead int64 // the marks above
+	dead             int64 // the bytes of dead jobs
+	maxDead          int64
+	next             *Function // where Wanted goes on
 }
+
+// farBehind is how many jobs of its function and priority a job has to wait
+// behind for its payload not to be wanted soon.
+const farBehind = 4096
 
 func (m *memory) init(bound int64) {
 	if bound <= 0 {
-		m.delayed, m.wait, m.ahead, m.maxDead = math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64
+		m.far, m.wait, m.ahead, m.maxDead = math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64
 		return
 	}
-	m.delayed, m.wait, m.ahead, m.maxDead = bound/2, bound-bound/4, bound-bound/8, bound/4
+	m.far, m.wait, m.ahead, m.maxDead = bound/8, bound-bound/4, bound-bound/8, bound/4
 }
 
 // noRoom reports whether size bytes more are over the bound.
@@ -64,24 +69,32 @@ func (j *Job) Size() int {
 	return len(j.front())
 }
 
-// relieve drops what the waiting or delayed j can do without, if memory is
-// short. For others it does nothing.
+// relieve drops what the waiting or delayed j, which has just come to be so,
+// can do without, if memory is short. For others it does nothing.
 func (q *Queue) relieve(j *Job) {
-	mark := q.memory.wait
-	switch j.state {
-	case Waiting:
-	case Delayed:
-		mark = q.memory.delayed
-	default:
+	switch {
+	case j.state != Waiting && j.state != Delayed || q.memory.bytes <= q.memory.far:
+		return
+	case q.memory.bytes > q.memory.wait:
+		q.forgetNote(j)
+	case !j.isFar():
 		return
 	}
-	if q.memory.bytes <= mark {
-		return
-	}
-	q.forgetNote(j)
 	if q.cfg.Spill && j.is(kept) && !j.is(spilled) && j.Size() > 0 {
 		q.spill(j)
 	}
+}
+
+// isFar reports whether the waiting or delayed j will not run soon.
+func (j *Job) isFar() bool {
+	if j.state == Delayed {
+		return true
+	}
+	l := &j.function.waiting[j.priority]
+	if j.is(behind) {
+		l = &j.function.behind[j.priority]
+	}
+	return l.n > farBehind && l.tail == j
 }
 
 // spill drops the payload of the waiting or delayed j.

@@ -89,16 +89,22 @@ func (m *model) over(bytes, quarters int) bool {
 	return bound > 0 && bytes > bound-bound*(4-quarters)/4
 }
 
+// overEighth reports whether more than an eighth of the bound is held.
+func (m *model) overEighth(bytes int) bool {
+	bound := int(m.cfg.Memory)
+	return bound > 0 && bytes > bound/8
+}
+
+// relieve knows no jobs that wait behind many.
 func (m *model) relieve(j *modelJob) {
 	if j.state != Waiting && j.state != Delayed {
 		return
 	}
-	quarters := 3
-	if j.state == Delayed {
-		quarters = 2
-	}
-	if m.over(m.bytes(), quarters) {
+	short := m.over(m.bytes(), 3)
+	if short {
 		j.note = ""
+	}
+	if short || j.state == Delayed && m.overEighth(m.bytes()) {
 		j.spilled = j.spilled || m.cfg.Spill && j.kept && j.payload != ""
 	}
 }

@@ -3,6 +3,8 @@ package queue
 import (
 	"errors"
 	"testing"
+
+	"gm/pkg/store"
 )
 
 func TestMemoryWithoutSpill(t *testing.T) {
@@ -79,16 +81,20 @@ func TestSpill(t *testing.T) {
 			totals => 3 jobs, 0 dead, 0 spilled, 40 bytes
 			complete 2 => 2 completed D
 			totals => 2 jobs, 0 dead, 0 spilled, 40 bytes`},
-		{"a delayed one from the half on", cfg, `
-			C submit f bg hold payload=123456789012345678901 at=2000 => 1
+		{"a delayed one from an eighth on", cfg, `
+			C submit f bg hold payload=123456 at=2000 => 1
 			release 1
-			payload 1 => "" of 21, spilled true
-			C submit f bg hold payload=123456789012345678901 => 2
+			payload 1 => "" of 6, spilled true
+			C submit f bg hold payload=12345 at=2000 => 2
 			release 2
-			payload 2 => "123456789012345678901" of 21, spilled false
+			payload 2 => "12345" of 5, spilled false
+			cancel 2 => 2 cancelled; true
+			C submit f bg hold payload=123456789012345678901 => 3
+			release 3
+			payload 3 => "123456789012345678901" of 21, spilled false
 			at 2000
 			W can f
-			W grab => 2
+			W grab => 3
 			W grab => 1
 			complete 1 => 1 completed
 			totals => 1 jobs, 0 dead, 0 spilled, 0 bytes`},
@@ -374,5 +380,35 @@ func TestLoading(t *testing.T) {
 func TestErrMemoryIsErrFull(t *testing.T) {
 	if !errors.Is(ErrMemory, ErrFull) || errors.Is(ErrFull, ErrMemory) {
 		t.Error("ErrMemory must be an ErrFull")
+	}
+}
+
+// TestSpillFar has jobs that wait behind many do without their payloads from
+// an eighth of the memory on, and those before them not.
+func TestSpillFar(t *testing.T) {
+	const room = 20 // payloads in an eighth
+	payload := make([]byte, 100)
+	q := New(Config{Memory: 8 * room * int64(len(payload)), Spill: true}, silent{})
+	spilled := func(p Priority) bool {
+		s, err := q.Submit(1, &Submission{Function: []byte("f"), Payload: payload, Priority: p, Background: true, Hold: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Release(1, s.Job)
+		return s.Job.Spilled()
+	}
+	for range farBehind {
+		r := store.Record{Seq: 1 + uint64(q.Len()), Function: "f", Priority: uint8(Low)}
+		if _, err := q.Restore(1, &r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 2 * room {
+		if got, want := spilled(Low), i >= room; got != want {
+			t.Errorf("job %d behind many: spilled is %v", i+1, got)
+		}
+	}
+	if spilled(High) {
+		t.Error("a job with nothing before it is spilled")
 	}
 }
