@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sort"
@@ -64,7 +65,7 @@ func (s *Server) loadAll(began time.Time) (int, error) {
 	s.endTurn(nil)
 
 	l := loader{s: s, report: began.Add(loadReport)}
-	if err := s.cfg.Store.Replay(s.ctx, l.add); err != nil {
+	if err := l.replay(); err != nil {
 		return l.n, fmt.Errorf("replay: %w", err)
 	}
 	err = l.flush()
@@ -93,12 +94,45 @@ func (s *Server) leftOut(err error) {
 type loader struct {
 	s      *Server
 	n      int
-	chunk  []*store.Record
+	chunk  []loaded
 	size   int
 	report time.Time
+	full   bool   // the queue has dropped a payload that it was brought
+	last   uint64 // the number of the last record
 }
 
-func (l *loader) add(r *store.Record) error {
+// loaded is a record. If its payload is left in the store, size is that.
+type loaded struct {
+	*store.Record
+	size int
+}
+
+// errFull ends a replay with payloads.
+var errFull = errors.New("no more payloads are wanted")
+
+// replay brings payloads until the queue can't keep them, and then only heads:
+// what would be dropped again need not be brought.
+func (l *loader) replay() error {
+	err := l.s.cfg.Store.Replay(l.s.ctx, func(r *store.Record) error {
+		if l.full && l.s.reader != nil {
+			return errFull
+		}
+		return l.add(loaded{r, 0})
+	})
+	if err != errFull {
+		return err
+	}
+	seen := l.last
+	return l.s.reader.ReplayHeads(l.s.ctx, func(r *store.Record, size int) error {
+		if r.Seq <= seen {
+			return nil
+		}
+		return l.add(loaded{r, size})
+	})
+}
+
+func (l *loader) add(r loaded) error {
+	l.last = r.Seq
 	l.chunk = append(l.chunk, r)
 	l.size += len(r.Payload)
 	if len(l.chunk) < loadChunk && l.size < loadBytes {
@@ -137,9 +171,10 @@ func (l *loader) flush() error {
 
 // restore takes one record in. One that is in the dead list too was revived
 // just before the last server's end, which was acknowledged: it is a job.
-func (l *loader) restore(now int64, r *store.Record) error {
-	_, err := l.s.q.Restore(now, r)
+func (l *loader) restore(now int64, r loaded) error {
+	j, err := l.s.q.RestoreHead(now, r.Record, r.size)
 	if err == nil {
+		l.full = l.full || r.size == 0 && j.Spilled()
 		return nil
 	}
 	var dead *queue.Dead
@@ -153,7 +188,7 @@ func (l *loader) restore(now int64, r *store.Record) error {
 		return err
 	}
 	l.s.q.Forget(dead)
-	_, err = l.s.q.Restore(now, r)
+	_, err = l.s.q.RestoreHead(now, r.Record, r.size)
 	return err
 }
 
