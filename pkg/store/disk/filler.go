@@ -38,7 +38,7 @@ func newFiller(path string) (*filler, error) {
 
 // bucket returns a bucket of the current transaction.
 func (f *filler) bucket(name []byte) (*bolt.Bucket, error) {
-	if len(f.arena) >= fillBatch {
+	if len(f.arena) >= fillBatch || f.touched >= dropEvery {
 		if err := f.commit(); err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func (f *filler) delete(name, key []byte) error {
 	if err != nil {
 		return err
 	}
-	f.arena = append(f.arena, key...) // so that batches of deletes end too
+	f.touched += f.pageSize // at most: keys come in order
 	return b.Delete(key)
 }
 
