@@ -30,6 +30,29 @@
 //
 // A batch that fails is refused as a whole: its submissions are answered with
 // ERROR and its jobs were never there. Ends of jobs are kept and tried again.
+// A store that hangs is given Config.StoreTimeout, and half a second to notice;
+// then everything that waits for it, and all that comes, is refused until it
+// answers, and what it has taken of that after all is undone.
+//
+// An administrator is answered as submitters are: what was OK survives a crash.
+// ERR NOT_STORED says that the change holds, but would not survive one yet.
+//
+// # What a store keeps beside the jobs
+//
+//	dead/<number>      a job that failed for good, put with the Done of the job
+//	result/<handle>    how a job has ended, put with its Done
+//	policy/<function>  what becomes of jobs that fail
+//
+// A dead job that is revived is added as a job first, and deleted as a dead one
+// with a later batch. A server that finds both takes the job.
+//
+// # Loading
+//
+// The store is read while the server is at work: its Replay and Extras run
+// beside Commit. Background jobs that come meanwhile are stored and wait behind
+// those that are read. Commands that would need all jobs to be there answer ERR
+// LOADING. A payload that memory has no room for is read again when its job is
+// grabbed; the answer to that grab, and what stands behind it, waits for it.
 //
 // # The end
 //
@@ -46,6 +69,12 @@
 //	                     ServeConn's caller  or the server is closed
 //	outbox drain         flush               its outbox is empty or its connection closed
 //	committer            New                 Close, after its last batch
+//	load                 New                 all is read, or Close
+//	payload of a grab    grab                it is read or given up, or Close
+//	read-ahead           a turn, one at a    no more is wanted, or Close
+//	                     time
+//	dead jobs' payloads  admin command       all are read, or Close
+//	hung                 a batch's time      it has run once
 //	hang-up              Close, one a        its connection has been written to,
 //	                     connection          or 5 s have passed
 //	timer                the queue's next    it has run once; Close stops it

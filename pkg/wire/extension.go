@@ -108,6 +108,10 @@ type Session struct {
 }
 
 // Admin commands about jobs that have ended or failed.
+//
+// While a server reads its store, commands that would need all of its jobs
+// answer ERR LOADING. A change that holds but could not be stored yet is ERR
+// NOT_STORED.
 const (
 	CmdRetryJob  = "retry job"       // HANDLE: a dead job waits again
 	CmdRetryAll  = "retry function"  // FUNCTION: all its dead jobs; OK N
