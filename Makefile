@@ -13,6 +13,7 @@ FUZZ ?=
 BENCH ?= .
 COUNT ?= 10
 OLD ?=
+BENCHSTORE ?=
 
 # Tools are pinned apart from what the product links.
 TOOL := go tool -modfile=scripts/tools.mod
@@ -23,7 +24,7 @@ CHECKS := all,-ST1022
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/gm, one static binary (VERSION=, TAGS=)
@@ -72,6 +73,17 @@ bench: ## run the benchmarks into bin/bench.txt (BENCH=regexp, COUNT=, OLD=file 
 	@mkdir -p bin
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(TESTFLAGS) ./pkg/... | tee bin/bench.txt
 	$(TOOL) benchstat $(OLD) bin/bench.txt
+
+.PHONY: bench-store
+bench-store: build ## durable submissions a second: gm, its engine alone, gearmand with SQLite (BENCHSTORE=flags)
+	go build -o bin/benchstore ./scripts/benchstore
+	bin/benchstore -gm bin/gm -dir bin $(BENCHSTORE)
+
+.PHONY: bench-memory
+bench-memory: ## two million jobs of 1 KiB in 200 MiB: memory, a restart, and the drain
+	@mkdir -p bin
+	go test ./cmd -count=1 -timeout 30m -run '^TestBacklog$$' -v -backlog-jobs 2000000 -backlog-memory 200MiB \
+		-backlog-delay 1m -backlog-dir $(CURDIR)/bin -backlog-max-rss 600 -backlog-max-up 2s
 
 .PHONY: golden
 golden: ## rewrite the golden files from what the tests get; read the diff

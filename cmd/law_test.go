@@ -71,6 +71,8 @@ var law = []room{
 	// the SQL functions, as shared libraries
 	{path: "gm/pkg/udf", rooms: []string{gearmanRoom}},
 	{path: "gm/pkg/udf/*", rooms: []string{gearmanRoom}},
+	// what measures servers from outside, and their engines alone
+	{path: "gm/scripts/*", rooms: []string{wireRoom, storeRoom, "gm/pkg/store/*"}},
 }
 
 // TestImportLaw holds the packages to the law on every kind of system that
