@@ -121,9 +121,13 @@ func (c *conn) replyOnceStored(reply []byte) {
 	})
 }
 
-func notStored(err error) []byte {
-	return fmt.Appendf(nil, "ERR NOT_STORED %s\r\n", oneLine(err))
-}
+func notStored(err error) []byte { return okOrErr(notStoredError{err}) }
+
+// notStoredError is why the store has not taken a change.
+type notStoredError struct{ error }
+
+func (e notStoredError) Error() string { return "NOT_STORED " + e.error.Error() }
+func (e notStoredError) Unwrap() error { return e.error }
 
 // oneLine returns the text of an error without line ends.
 func oneLine(err error) string {

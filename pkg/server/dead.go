@@ -97,7 +97,7 @@ func (m *committer) bury(d *queue.Dead) {
 // killed between the two, the next one finds both; see loader.restore.
 func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(err error)) {
 	if s.commit != nil && s.commit.stuck != nil {
-		settled(s.commit.stuck)
+		settled(notStoredError{s.commit.stuck})
 		return
 	}
 	s.reviving = d
@@ -119,8 +119,11 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 			}
 		case !got.Fresh: // the job that it has joined is gone
 			if rerr := s.q.RestoreDead(now, d); rerr != nil {
-				err = errors.Join(err, rerr)
+				s.leftOut(rerr)
 			}
+			fallthrough
+		default:
+			err = notStoredError{err}
 		}
 		settled(err)
 	}
@@ -176,8 +179,11 @@ func (c *conn) adminRetryAll(now int64, args [][]byte) []byte {
 		return okOrErr(errLoading)
 	}
 	return c.retry(now, c.s.deadOf(args[0]), func(n int, err error) []byte {
+		if err != nil && n > 0 {
+			err = fmt.Errorf("%w (%d are revived)", err, n)
+		}
 		if err != nil {
-			return fmt.Appendf(nil, "ERR %d revived, then: %s\r\n", n, oneLine(err))
+			return okOrErr(err)
 		}
 		return fmt.Appendf(nil, "OK %d\r\n", n)
 	})

@@ -155,7 +155,7 @@ func TestDeathAndRevivalInTheStore(t *testing.T) {
 		t.Errorf("handed out %q before it is durable", got)
 	}
 	st.gate <- errAway
-	if got := admin.readLine(); got != "ERR away" {
+	if got := admin.readLine(); got != "ERR NOT_STORED away" {
 		t.Errorf("retry: %q", got)
 	}
 	admin.readLine()
@@ -216,7 +216,7 @@ func TestRetryJoins(t *testing.T) {
 		st.gate <- result
 		if result != nil {
 			c.wantError(wire.CodeQueueError)
-			if got := admin.readLine(); got != "ERR away" {
+			if got := admin.readLine(); got != "ERR NOT_STORED away" {
 				t.Errorf("retry: %q", got)
 			}
 			if w.dead() == "" || st.keys() != "dead" {

@@ -35,7 +35,8 @@
 // answers, and what it has taken of that after all is undone.
 //
 // An administrator is answered as submitters are: what was OK survives a crash.
-// ERR NOT_STORED says that the change holds, but would not survive one yet.
+// ERR NOT_STORED says that the change would not survive one yet: it holds and
+// is stored later, but for a retry, whose job stays dead.
 //
 // # What a store keeps beside the jobs
 //

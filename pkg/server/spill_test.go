@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,12 +37,13 @@ func (l *library) ReadPayload(ctx context.Context, r *store.Record) ([]byte, err
 			return nil, err
 		}
 	}
-	for _, one := range l.all() {
-		if one.Seq == r.Seq && one.Function == r.Function && one.Unique == r.Unique {
-			return one.Payload, nil
-		}
+	l.journal.mu.Lock()
+	defer l.journal.mu.Unlock()
+	one := l.records[r.Seq]
+	if one == nil || one.Function != r.Function || one.Unique != r.Unique {
+		return nil, store.ErrNotFound
 	}
-	return nil, store.ErrNotFound
+	return slices.Clone(one.Payload), nil
 }
 
 func (l *library) ReplayHeads(ctx context.Context, f func(*store.Record, int) error) error {

@@ -253,7 +253,7 @@ func TestStoreThatHangs(t *testing.T) {
 			c.want(refused)
 			later.want(refused)
 			later.want(refused)
-			if got := admin.readLine(); got != "ERR store fake has not answered for 3s" {
+			if got := admin.readLine(); got != "ERR NOT_STORED store fake has not answered for 3s" {
 				t.Errorf("retry: %q", got)
 			}
 			if took := time.Since(began); took > 4*time.Second {
@@ -267,8 +267,8 @@ func TestStoreThatHangs(t *testing.T) {
 			c.want(refused)
 			for cmd, want := range map[string]string{
 				"policy function g 1": "ERR NOT_STORED store fake has not answered for 3s",
-				"retry job " + dead:   "ERR store fake has not answered for 3s",
-				"retry function f":    "ERR 0 revived, then: store fake has not answered for 3s",
+				"retry job " + dead:   "ERR NOT_STORED store fake has not answered for 3s",
+				"retry function f":    "ERR NOT_STORED store fake has not answered for 3s",
 			} {
 				if got := admin.line(cmd); got != want {
 					t.Errorf("%s: %q", cmd, got)

@@ -110,8 +110,8 @@ type Session struct {
 // Admin commands about jobs that have ended or failed.
 //
 // While a server reads its store, commands that would need all of its jobs
-// answer ERR LOADING. A change that holds but could not be stored yet is ERR
-// NOT_STORED.
+// answer ERR LOADING. A change that the store has not taken is ERR NOT_STORED:
+// it holds and is stored later, but for a retry, whose job stays dead.
 const (
 	CmdRetryJob  = "retry job"       // HANDLE: a dead job waits again
 	CmdRetryAll  = "retry function"  // FUNCTION: all its dead jobs; OK N
