@@ -9,6 +9,8 @@ VERSION ?= $(shell scripts/version.sh)
 TAGS ?= urfave_cli_no_docs
 TESTFLAGS ?=
 FUZZTIME ?= 30s
+KILLS ?= 50
+SEED ?= 0
 FUZZ ?=
 BENCH ?= .
 COUNT ?= 10
@@ -63,6 +65,11 @@ fmt: ## format the Go files
 
 .PHONY: check
 check: lint law race serial ## lint, law, race and serial: what a change needs beside make test
+
+.PHONY: chaos
+chaos: ## kill servers KILLS times under load, and databases, and count what is lost (SEED=)
+	go test ./cmd -run '^Test(Chaos|Outage)$$' -count=1 -timeout 2h -v -chaos.kills=$(KILLS) -chaos.seed=$(SEED) $(TESTFLAGS) | \
+		grep --line-buffered -v '^=== \(RUN\|PAUSE\|CONT\)'
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (FUZZ=part of a name)
