@@ -5,8 +5,12 @@ SHELL := bash
 .DEFAULT_GOAL := build
 
 VERSION ?= $(shell scripts/version.sh)
+TAGS ?=
+# tokyocabinet, the one store that needs C, needs TAGS=tokyocabinet CGO_ENABLED=1.
+CGO_ENABLED ?= 0
 # The tag leaves a renderer of Markdown out, and what it costs at each start.
-TAGS ?= urfave_cli_no_docs
+comma := ,
+tags = urfave_cli_no_docs$(if $(TAGS),$(comma)$(TAGS))
 TESTFLAGS ?=
 FUZZTIME ?= 30s
 KILLS ?= 50
@@ -29,14 +33,19 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/gm, one static binary (VERSION=, TAGS=)
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags '$(TAGS)' \
+build: ## build bin/gm, one static binary (VERSION=, TAGS=, CGO_ENABLED=)
+	CGO_ENABLED=$(CGO_ENABLED) go build -trimpath -buildvcs=false -tags '$(tags)' \
 		-ldflags '-s -w -X gm/cmd.version=$(VERSION)' -o bin/gm .
 
 .PHONY: test
 test: ## run every test, the real peers of other makers included (TESTFLAGS=)
 	bash scripts/test-deps.sh
 	go test -count=1 $(TESTFLAGS) ./...
+	@if echo '#include <tchdb.h>' | $${CC:-cc} -E - >/dev/null 2>&1; then \
+		CGO_ENABLED=1 go test -count=1 $(TESTFLAGS) -tags tokyocabinet ./pkg/store/tokyocabinet; \
+	else \
+		echo 'skip: store tokyocabinet: no libtokyocabinet-dev'; \
+	fi
 
 .PHONY: race
 race: ## test the packages under the race detector

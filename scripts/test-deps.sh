@@ -22,6 +22,7 @@ packages=(
 	libgearman-client-perl # testdata/peers/perl
 	php-cli                # testdata/peers/php
 	php-gearman
+	libtokyocabinet-dev    # pkg/store/tokyocabinet
 	redis-server           # pkg/store/redis
 	memcached              # pkg/store/memcached
 	postgresql             # pkg/store/storetest starts servers of its own

@@ -87,9 +87,9 @@ func (j *journal) remove() error {
 	return errors.Join(j.file.Close(), os.Remove(j.file.Name()))
 }
 
-// readJournal calls f for every change in a journal, if there is one. What
-// follows a batch that is damaged is told by damage; a batch that was not
-// written to its end is none.
+// readJournal calls f for every change in a journal, if there is one, and
+// damage for every batch that is damaged: the database most likely has it. A
+// batch that was not written to its end is none.
 func readJournal(path string, f func(change) error, damage func(error)) error {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -105,8 +105,8 @@ func readJournal(path string, f func(change) error, damage func(error)) error {
 		}
 		batch := b[8 : 8+n]
 		if store.CRC(0, batch) != binary.LittleEndian.Uint32(b[4:]) {
-			damage(fmt.Errorf("at %d: %w: lost from there: %d bytes", at, errSum, len(b)))
-			return nil
+			damage(fmt.Errorf("batch at %d: %w", at, errSum))
+			batch = nil
 		}
 		for len(batch) > 0 {
 			c, rest, err := parseChange(batch)

@@ -19,8 +19,10 @@ const (
 	typeAt    = 32 // 0 is a hash database
 	flagsAt   = 33
 	apowAt    = 34 // offsets are multiples of 1 << apow
+	fpowAt    = 35 // how many free blocks are noted at most: 1 << fpow
 	optionsAt = 36
 	bucketsAt = 40
+	recordsAt = 48 // how many there are
 	sizeAt    = 56 // of the file
 	firstAt   = 64 // offset of the first record
 
@@ -35,9 +37,13 @@ const (
 	blockFree   = 0xb0
 )
 
-// minFirst is how much there is at least between the buckets and the first
-// record, for the pool of free blocks.
-const minFirst = 64
+// firstOf returns the offset of the first record, behind the buckets and the
+// pool of free blocks.
+func firstOf(buckets, wide int64, fpow, apow uint) int64 {
+	at := headerSize + buckets*wide + 64 + 4<<fpow
+	align := int64(1) << apow
+	return (at + align - 1) / align * align
+}
 
 // table is a hash database in a file, read without the library.
 type table struct {
@@ -48,6 +54,7 @@ type table struct {
 	wide    int64 // size of an offset: 4, or 8 with optionLarge
 	buckets int64
 	first   int64 // offset of the first record
+	records int64 // how many there are, as the header has it
 	size    int64 // of the database: what is behind is not part of it
 	stated  int64 // size as the header has it
 	open    bool  // it was not closed
@@ -104,7 +111,8 @@ func (t *table) readHeader() error {
 	if head[optionsAt]&optionLarge != 0 {
 		t.wide = 8
 	}
-	t.buckets, t.size, t.first = number(bucketsAt), number(sizeAt), number(firstAt)
+	t.buckets, t.records, t.size, t.first = number(bucketsAt), number(recordsAt), number(sizeAt), number(firstAt)
+	fpow := uint(head[fpowAt])
 	t.stated = t.size
 	switch {
 	case n < headerSize || !bytes.HasPrefix(head, []byte(magic)):
@@ -113,8 +121,8 @@ func (t *table) readHeader() error {
 		t.damage = fmt.Errorf("header: type %d, want a hash database", head[typeAt])
 	case head[optionsAt]&optionsPacked != 0:
 		return errors.New("its values are compressed, which is not supported here")
-	case t.apow > 16 || head[flagsAt]&^flagOpen != 0 || t.buckets < 1 || t.buckets > info.Size()/t.wide ||
-		t.first < headerSize+t.buckets*t.wide+minFirst || t.first > t.size:
+	case t.apow > 16 || fpow > 20 || head[flagsAt]&^flagOpen != 0 || t.buckets < 1 || t.buckets > info.Size()/t.wide ||
+		t.first != firstOf(t.buckets, t.wide, fpow, t.apow) || t.first > t.size:
 		t.damage = errors.New("header: its numbers do not fit")
 	case t.size > info.Size():
 		t.damage = fmt.Errorf("cut to %d bytes of %d", info.Size(), t.size)
@@ -262,6 +270,7 @@ func (t *table) verify(f func(*record, *entry)) error {
 	}
 	links := make(map[int64]int) // how often an offset is linked to, and records less 1
 	free := make(map[int64]int64)
+	records := int64(0)
 	link := func(offset int64) {
 		if offset != 0 {
 			links[offset]++
@@ -289,6 +298,7 @@ func (t *table) verify(f func(*record, *entry)) error {
 				fail(at, err)
 				break
 			}
+			records++
 			links[at]--
 			link(r.left)
 			link(r.right)
@@ -296,8 +306,11 @@ func (t *table) verify(f func(*record, *entry)) error {
 		}
 		at += size
 	}
-	if fault != nil {
+	switch {
+	case fault != nil:
 		return fault
+	case records != t.records:
+		return fmt.Errorf("%d records, want %d", records, t.records)
 	}
 	if err := t.eachBucket(link); err != nil {
 		return err

@@ -1,0 +1,19 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"path/filepath"
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+func BenchmarkCommit(b *testing.B) {
+	storetest.Bench(b, func(b *testing.B) store.Store {
+		s := open(b, filepath.Join(b.TempDir(), "queue.tch"))
+		b.Cleanup(func() { _ = s.Close() })
+		return s
+	})
+}
