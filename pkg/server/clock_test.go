@@ -21,6 +21,11 @@ func startPiped(t *testing.T, cfg server.Config) (*server.Server, func() *peer) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
+	if _, waits := cfg.Store.(*slow); !waits {
+		if err := s.Restored(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s, func() *peer {
 		mine, its := net.Pipe()
 		go s.ServeConn(its) //nolint:errcheck // seen by the peer

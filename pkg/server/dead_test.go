@@ -182,10 +182,7 @@ func TestDeathAndRevivalInTheStore(t *testing.T) {
 		t.Errorf("between the batches: %q, nothing was tested", got)
 	}
 	for at, want := range map[*journal]wire.JobState{dies: wire.StateDead, both: wire.StateWaiting} {
-		s, addr := start(t, server.Config{Store: at})
-		if err := s.Restored(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		_, addr := start(t, server.Config{Store: at})
 		c := dial(t, addr)
 		if j := c.job(h); j.State != want {
 			t.Errorf("killed: got %s, want %s", j.State, want)
@@ -293,9 +290,6 @@ func TestDeadListSurvives(t *testing.T) {
 					}
 				}
 				s, addr := start(t, server.Config{Store: open()})
-				if err := s.Restored(t.Context()); err != nil {
-					t.Fatal(err)
-				}
 				return s, worker(t, addr, "f"), dial(t, addr)
 			}
 			s, w, c := restart(nil)

@@ -75,9 +75,6 @@ func TestSameJobAgainAfterAnException(t *testing.T) {
 func TestPolicyCommand(t *testing.T) {
 	st := newJournal()
 	s, addr := start(t, server.Config{Store: st, Policies: map[string]queue.Policy{"configured": {Retries: 1}, "both": {Retries: 1}}})
-	if err := s.Restored(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	c := dial(t, addr)
 	for _, step := range []struct{ cmd, want string }{
 		{"policy function f", "ERR function not found"},
@@ -132,6 +129,9 @@ func TestAttemptsAreStored(t *testing.T) {
 		st := newJournal()
 		cfg := server.Config{Store: st, Policies: map[string]queue.Policy{"f": {Retries: 2, Min: 3_600_000, Max: 3_600_000}}}
 		s, dial := startPiped(t, cfg)
+		if err := s.Restored(t.Context()); err != nil { // before that, no worker gets the job
+			t.Fatal(err)
+		}
 		w, c := dial(), dial()
 		h := c.submit(wire.SubmitJobBG, "f", "u", "x")
 		w.send(req(wire.CanDo, "f"))
@@ -212,10 +212,7 @@ func TestPoison(t *testing.T) {
 func TestUpdatesForAStoreThatIsAway(t *testing.T) {
 	st := newJournal(&store.Record{Seq: 7, Function: "f", Payload: []byte("x")})
 	st.entered, st.gate, st.opened = make(chan int), make(chan error), make(chan struct{})
-	s, addr := start(t, server.Config{Store: st, Policies: map[string]queue.Policy{"f": {Retries: -1}}})
-	if err := s.Restored(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	_, addr := start(t, server.Config{Store: st, Policies: map[string]queue.Policy{"f": {Retries: -1}}})
 	w := worker(t, addr, "f")
 	var one []byte
 	for range 1000 {

@@ -214,9 +214,6 @@ func TestResultsOfAServerThatKeptMore(t *testing.T) {
 	}{{server.Config{KeepResults: time.Hour, ResultsMemory: 2000}, "result"}, {server.Config{}, ""}} {
 		step.cfg.Store = st
 		s, addr := start(t, step.cfg)
-		if err := s.Restored(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		c := dial(t, addr)
 		if got := c.line("result " + old); got != "ERR UNKNOWN_JOB" {
 			t.Errorf("the older one: %q", got)
@@ -237,10 +234,7 @@ func TestWait(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.DeadMax = ptr(10)
-			s, addr := start(t, cfg)
-			if err := s.Restored(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			_, addr := start(t, cfg)
 			w, c, fg, admin := worker(t, addr, "f"), dial(t, addr), dial(t, addr), dial(t, addr)
 			dead := dies(c, w, "", "")
 			runs := c.submit(wire.SubmitJobBG, "f", "", "runs")

@@ -20,8 +20,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs a server on a free port of the loopback and returns its address.
+// start runs a server on a free port of the loopback and returns its address,
+// when it has what its store has kept.
 func start(t testing.TB, cfg server.Config) (*server.Server, string) {
+	t.Helper()
+	s, addr := startLoading(t, cfg)
+	if err := s.Restored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s, addr
+}
+
+// startLoading is start while the store is still being read.
+func startLoading(t testing.TB, cfg server.Config) (*server.Server, string) {
 	t.Helper()
 	if cfg.Host == "" {
 		cfg.Host = "test"

@@ -95,9 +95,6 @@ func TestBacklogLargerThanMemory(t *testing.T) {
 	s.Close()
 
 	s, addr = start(t, cfg)
-	if err := s.Restored(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	w := worker(t, addr, "f")
 	check(w)
 	for i, payload := range want {
@@ -182,9 +179,6 @@ func TestPayloadIsLost(t *testing.T) {
 				}
 				s.Close()
 				s, addr = start(t, server.Config{Store: st, Memory: memory})
-				if err := s.Restored(t.Context()); err != nil {
-					t.Fatal(err)
-				}
 				c = dial(t, addr)
 			}
 		})
@@ -291,9 +285,6 @@ func TestRetryOfASpilledJob(t *testing.T) {
 	}
 	s.Close()
 	s, addr = start(t, server.Config{Store: st, Memory: memory})
-	if err := s.Restored(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	c, w = dial(t, addr), worker(t, addr, "f")
 	if j := c.job(hs[1]); !j.Spilled || j.Size != large || c.stat().HeldBytes > memory {
 		t.Errorf("got %+v, %d bytes in memory", j, c.stat().HeldBytes)

@@ -56,10 +56,7 @@ func TestChangesAreStoredWhenTheyAreAnswered(t *testing.T) {
 			for _, result := range []error{nil, errAway} {
 				st, hold, gate := latched()
 				var log logs
-				s, addr := start(t, server.Config{Store: st, Logger: log.logger(0)})
-				if err := s.Restored(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				_, addr := start(t, server.Config{Store: st, Logger: log.logger(0)})
 				c, w, admin := dial(t, addr), worker(t, addr, "f", "g"), dial(t, addr)
 				h := test.set(c, w)
 				if state := c.job(h).State; state == wire.StateDead {
@@ -193,9 +190,6 @@ func TestStoreTimeout(t *testing.T) {
 func TestPendingIsBounded(t *testing.T) {
 	st := gated()
 	s, addr := start(t, server.Config{Store: st})
-	if err := s.Restored(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	s.SetMaxPending(1 << 20)
 	c, other := dial(t, addr), dial(t, addr)
 	const n = 200
