@@ -41,8 +41,7 @@ func (s *Store) take(name string) error {
 		return s.fail("lock", err)
 	}
 	// What the file says is for people: the lock is the system's.
-	host, _ := os.Hostname()
-	holder := fmt.Sprintf("%s (pid %d on %s, since %s)\n", name, os.Getpid(), host, time.Now().Format(time.RFC3339))
+	holder := fmt.Sprintf("%s, since %s\n", name, time.Now().Format(time.RFC3339))
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(holder), 0)
 	}

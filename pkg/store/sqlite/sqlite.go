@@ -195,7 +195,7 @@ func (s *Store) open() (*writer, error) {
 	if s.writer != nil {
 		return s.writer, nil
 	}
-	if err := s.take("gm"); err != nil {
+	if err := s.take(fmt.Sprintf("gm, pid %d", os.Getpid())); err != nil {
 		return nil, err
 	}
 	w, err := s.openFile()

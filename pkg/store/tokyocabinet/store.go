@@ -113,7 +113,7 @@ func (s *Store) open() error {
 	if s.journal != nil {
 		return nil
 	}
-	if err := s.take("gm"); err != nil {
+	if err := s.take(fmt.Sprintf("gm, pid %d", os.Getpid())); err != nil {
 		return err
 	}
 	s.mu.Lock()
