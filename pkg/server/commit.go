@@ -117,6 +117,7 @@ func newCommitter(s *Server, st store.Store) *committer {
 // add puts a job into the next batch. The lock is held.
 func (m *committer) add(j *queue.Job) {
 	r := m.s.q.Record(j)
+	r.Apart = m.s.loading // one with its unique may not be read yet
 	m.next.ops = append(m.next.ops, store.Op{Kind: store.Add, Record: &r})
 	m.next.adds = append(m.next.adds, j)
 	m.pending[j] = m.next.n

@@ -207,7 +207,7 @@ func TestReplayFails(t *testing.T) {
 	s.Close()
 	// The rest comes with the next start.
 	next := st.copied()
-	s, addr = start(t, server.Config{Store: next})
+	_, addr = start(t, server.Config{Store: next})
 	if got := dial(t, addr).stat().Jobs; got != whole+1 {
 		t.Errorf("%d jobs after a restart, want %d", got, whole+1)
 	}

@@ -94,7 +94,7 @@ func TestBacklogLargerThanMemory(t *testing.T) {
 	check(c)
 	s.Close()
 
-	s, addr = start(t, cfg)
+	_, addr = start(t, cfg)
 	w := worker(t, addr, "f")
 	check(w)
 	for i, payload := range want {
@@ -284,7 +284,7 @@ func TestRetryOfASpilledJob(t *testing.T) {
 		eventually(t, "it is spilled", func() bool { return c.job(hs[len(hs)-1]).Spilled })
 	}
 	s.Close()
-	s, addr = start(t, server.Config{Store: st, Memory: memory})
+	_, addr = start(t, server.Config{Store: st, Memory: memory})
 	c, w = dial(t, addr), worker(t, addr, "f")
 	if j := c.job(hs[1]); !j.Spilled || j.Size != large || c.stat().HeldBytes > memory {
 		t.Errorf("got %+v, %d bytes in memory", j, c.stat().HeldBytes)

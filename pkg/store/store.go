@@ -41,6 +41,10 @@ type Record struct {
 	RunAt    int64 // Unix time in milliseconds, 0 for at once
 	Accepted int64 // Unix time in milliseconds, 0 if unknown
 	Attempts int   // how often it was tried in vain
+
+	// Apart is of an Add only, and is not kept: another job with this Function
+	// and Unique may be in the store, and stays there.
+	Apart bool
 }
 
 // Kind is what an Op does.
@@ -86,8 +90,10 @@ type Store interface {
 	// Replay calls f for every job that was added and not done, in the order
 	// of Seq. The record and its payload belong to f. What can't be read is
 	// set aside and reported by the driver's Skipped hook, never handed out
-	// and never an error. An error of f stops it and is returned. It is
-	// called before the first Commit.
+	// and never an error. An error of f stops it and is returned.
+	// Commit and ReadPayload may be called meanwhile; whether Replay sees
+	// what is added then is open, but it sees all that was there before and
+	// is not done.
 	Replay(ctx context.Context, f func(*Record) error) error
 
 	// Extras calls f for every key that begins with prefix, in no order. The

@@ -130,7 +130,7 @@ func TestUncertain(t *testing.T) {
 	for i := range 3 * partOps {
 		batch = append(batch, add(uint64(11+i), "f", "", "x"))
 	}
-	lose("EXEC", batch...)
+	lose("EXEC\r\n", batch...)
 	commit(t, s, add(100_000, "f", "last", "last"))
 	if got, want := payloads(t, s), "kept next last"; got != want {
 		t.Errorf("after parts: got %q, want %q", got, want)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -165,9 +166,26 @@ func (p *Proxy) drop(c net.Conn) {
 	_ = c.Close()
 }
 
-// pass copies from src to dst. When one ends, so does the other.
+// lose resets all connections but that to server, which still gets what was
+// sent to it: a reset would take that away.
+func (p *Proxy) lose(server net.Conn) {
+	p.mu.Lock()
+	delete(p.conns, server)
+	p.cut()
+	p.conns[server] = true
+	p.mu.Unlock()
+	_ = server.(*net.TCPConn).CloseWrite()
+	_, _ = io.Copy(io.Discard, server)
+}
+
+// pass copies from src to dst. When the server ends, so does the client; when
+// the client ends, the server is told, and may answer.
 func (p *Proxy) pass(dst, src net.Conn, d Direction) {
-	defer p.drop(dst)
+	if d == ToServer {
+		defer func() { _ = dst.(*net.TCPConn).CloseWrite() }()
+	} else {
+		defer p.drop(dst)
+	}
 	defer p.drop(src)
 	b := make([]byte, 32<<10)
 	for {
@@ -176,10 +194,16 @@ func (p *Proxy) pass(dst, src net.Conn, d Direction) {
 			n, ok := p.allow(d, rest)
 			if n > 0 {
 				if _, err := dst.Write(rest[:n]); err != nil {
+					_, _ = io.Copy(io.Discard, src) // else what dst sent last is taken away
 					return
 				}
 			}
-			if !ok {
+			switch {
+			case ok:
+			case d == ToClient:
+				p.lose(src)
+				return
+			default:
 				p.Cut()
 				return
 			}

@@ -155,3 +155,46 @@ func testLastSeq(r *rig) {
 		r.t.Errorf("last number: got %d, %v, want %d", got, err, last.Record.Seq)
 	}
 }
+
+// testReplayWhileCommitting adds and ends jobs while the store is read, as a
+// server does that is at work while it starts.
+func testReplayWhileCommitting(r *rig) {
+	if !r.lists() {
+		return
+	}
+	var before []store.Op
+	for i := range 300 {
+		before = append(before, r.job("f", fmt.Sprint("before", i), payload(i)))
+	}
+	r.commit(before...)
+	var meanwhile []store.Op
+	for i := range 100 {
+		meanwhile = append(meanwhile, r.job("f", fmt.Sprint("meanwhile", i), payload(i)), done(before[3*i]))
+	}
+	committed := make(chan error, 1)
+	seen := make(map[uint64]bool)
+	last := uint64(0)
+	err := r.s.Replay(r.ctx, func(got *store.Record) error {
+		if len(seen) == 0 {
+			go func() { committed <- r.s.Commit(r.ctx, meanwhile) }()
+		}
+		if got.Seq <= last {
+			r.t.Errorf("seq %d after %d", got.Seq, last)
+		}
+		last, seen[got.Seq] = got.Seq, true
+		return nil
+	})
+	if err != nil {
+		r.t.Fatalf("replay: %v", err)
+	}
+	if err := <-committed; err != nil {
+		r.t.Fatalf("commit: %v", err)
+	}
+	for i, op := range before {
+		if i%3 != 0 && !seen[op.Record.Seq] {
+			r.t.Errorf("replay left out %s", describe(op.Record))
+		}
+	}
+	r.expect(meanwhile)
+	r.check()
+}

@@ -83,6 +83,7 @@ func Run(t *testing.T, f Factory) {
 		{"failing", testFailing},
 		{"read payload", testReadPayload},
 		{"read payload while committing", testReadConcurrently},
+		{"replay while committing", testReplayWhileCommitting},
 		{"last number", testLastSeq},
 		{"lock", testLock},
 		{"lock after a crash", testLockCrash},
