@@ -27,7 +27,7 @@ type stream struct {
 	pace     time.Duration // between windows
 
 	ordered bool // a single worker gets them, so that it sees their order
-	shared  bool // a unique comes again: jobs are known by their handles. It begins when the server has read its store
+	shared  bool // a unique comes again: jobs are known by their handles
 	delayed bool // SUBMIT_JOB_EPOCH
 }
 

@@ -49,29 +49,8 @@ func (s *submitter) run(ctx context.Context) {
 		if err != nil {
 			continue // it has been killed already
 		}
-		if !s.st.shared || loaded(ctx, lf) {
-			s.submitAll(ctx, lf, c)
-		}
+		s.submitAll(ctx, lf, c)
 		c.Close()
-	}
-}
-
-// loaded waits until the server has read its store. It returns false if the
-// server ends before.
-func loaded(ctx context.Context, lf *life) bool {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if stats, err := askStats(lf.addr); err == nil && !stats.Loading {
-			return true
-		}
-		select {
-		case <-tick.C:
-		case <-lf.done:
-			return false
-		case <-ctx.Done():
-			return false
-		}
 	}
 }
 

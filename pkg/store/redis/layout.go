@@ -44,9 +44,9 @@ const (
 const made = "gm-"
 
 // name returns the name under which gearmand reads a job back as what it is,
-// or "" if there is none.
+// or "" if there is none, or if it may be another's.
 func (l *layout) name(r *store.Record) string {
-	if !l.plain || r.Function == "" || len(r.Function) > maxFunction || strings.ContainsAny(r.Function, "-\x00") {
+	if r.Apart || !l.plain || r.Function == "" || len(r.Function) > maxFunction || strings.ContainsAny(r.Function, "-\x00") {
 		return ""
 	}
 	unique := r.Unique

@@ -140,7 +140,11 @@ func (r *row) verify() error {
 func (r *row) set(j *store.Record) {
 	seq := int64(j.Seq)
 	b := r.buf[:0]
-	key, same := appendKey(b, j.Unique, j.Seq)
+	unique := j.Unique
+	if j.Apart {
+		unique = "" // for a key of its own
+	}
+	key, same := appendKey(b, unique, j.Seq)
 	b = key
 	part := func(s string) []byte {
 		start := len(b)

@@ -97,7 +97,7 @@ func (n *folding) take(batch []store.Op, i int) {
 // replace has r take the place of the job with its name, as it would in the
 // table.
 func (n *folding) replace(r *store.Record) {
-	if r.Unique == "" || r.Unique == "-" {
+	if r.Unique == "" || r.Unique == "-" || r.Apart {
 		return
 	}
 	k := name{r.Function, r.Unique}

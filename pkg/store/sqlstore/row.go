@@ -55,8 +55,8 @@ const (
 // NewRow returns r as a row. Text says which strings the columns of text can
 // hold and compare byte by byte.
 //
-// A job without a unique, or with "-", has a key of its own, as the table has
-// only one row for each key and function. A unique or function that does not
+// A job without a unique, or with "-", or that is Apart, has a key of its own, as
+// the table has only one row for each key and function. A unique or function that does not
 // fit has a hash there, and stands in gm's own column.
 func NewRow(r *store.Record, text func(string) bool) Row {
 	row := Row{
@@ -68,7 +68,7 @@ func NewRow(r *store.Record, text func(string) bool) Row {
 		row.Reducer = []byte(r.Reducer)
 	}
 	switch {
-	case r.Unique == "" || r.Unique == "-":
+	case r.Unique == "" || r.Unique == "-" || r.Apart:
 		row.Key, row.Unique = fmt.Sprintf("%s%d", seqPrefix, r.Seq), []byte(r.Unique)
 	case len(r.Unique) > maxKey || madeUp(r.Unique) || !text(r.Unique):
 		row.Key, row.Unique = hash(r.Unique), []byte(r.Unique)
