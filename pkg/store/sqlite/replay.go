@@ -80,11 +80,19 @@ func (p *replay) run(ctx context.Context) error {
 		return err
 	}
 	slices.Sort(p.foreign)
-	first := max(p.limit, int64(store.FirstSeq(time.Now()))) + 1
+	first := int64(store.FirstSeq(time.Now()))
+	if p.limit >= first {
+		first = p.limit + adoptGap
+	}
 	return p.inBatches(ctx, len(p.foreign), func(w *writer, i int) (*store.Record, int, error) {
 		return p.adopt(w, p.foreign[i], first+int64(i))
 	})
 }
+
+// adoptGap is how far behind the highest sequence those of gearmand's jobs
+// begin if the clock was set back: the server gives out the first of them
+// meanwhile.
+const adoptGap = 1 << 30
 
 // inPlace hands out the jobs in their place, and finds the others.
 func (p *replay) inPlace(ctx context.Context) error {
@@ -329,21 +337,30 @@ func (p *replay) lookUp(ctx context.Context) error {
 	})
 }
 
-// compare looks for rows that only the table has, or only the index. That
-// there was another number of them may be due to new jobs.
+// compare sees whether the table and its index have the same rows. That they
+// were counted differently may be due to jobs that came or went meanwhile, so
+// it looks at one moment.
 func (p *replay) compare(ctx context.Context) error {
 	return p.read(ctx, func(r *reader) error {
-		entries, lost, err := r.compareIndex(p.cfg.Table, p.limit)
-		if err == nil && (lost > 0 || entries < p.rows) {
-			err = fmt.Errorf("%w: %d rows in the table, %d in the index, of which %d are not in the table", errBroken, p.rows, entries, lost)
+		if err := r.Exec("BEGIN"); err != nil {
+			return err
+		}
+		defer r.Exec("ROLLBACK")
+		rows, err := r.text("SELECT count(*) FROM " + quote(p.cfg.Table) + " NOT INDEXED")
+		if err != nil {
+			return err
+		}
+		entries, lost, err := r.compareIndex(p.cfg.Table)
+		if err == nil && (lost > 0 || fmt.Sprint(entries) != rows) {
+			err = fmt.Errorf("%w: %s rows in the table, %d in the index, of which %d are not in the table", errBroken, rows, entries, lost)
 		}
 		return err
 	})
 }
 
 // compareIndex returns how many entries a table's index has, and how many of
-// those up to limit have no row.
-func (r *reader) compareIndex(table string, limit int64) (entries, lost int64, err error) {
+// those have no row.
+func (r *reader) compareIndex(table string) (entries, lost int64, err error) {
 	jobs := quote(table)
 	row, _, err := r.Prepare("SELECT 1 FROM " + jobs + " NOT INDEXED WHERE rowid = ?")
 	if err != nil {
@@ -354,11 +371,7 @@ func (r *reader) compareIndex(table string, limit int64) (entries, lost int64, e
 	err = r.each("SELECT rowid FROM "+jobs+" INDEXED BY "+index+" ORDER BY unique_key, function_name",
 		func(stmt *sqlite3.Stmt) error {
 			entries++
-			id := stmt.ColumnInt64(0)
-			if id > limit {
-				return nil
-			}
-			if err := row.BindInt64(1, id); err != nil {
+			if err := row.BindInt64(1, stmt.ColumnInt64(0)); err != nil {
 				return err
 			}
 			if !row.Step() {
