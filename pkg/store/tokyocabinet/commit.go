@@ -164,34 +164,44 @@ func (n *net) get(key string) ([]byte, error) {
 }
 
 func (n *net) take(op *store.Op) error {
-	var key string
 	switch op.Kind {
 	case store.Add:
 		n.add(op.Record)
 		return nil
 	case store.Done, store.Update:
-		key = keyOf(op.Record)
-	default:
-		key = extraKey(op.Key)
+		return n.takeJob(op)
 	}
+	key := extraKey(op.Key)
 	old, err := n.get(key)
 	if err != nil {
 		return err
 	}
-	switch op.Kind {
-	case store.Done:
-		if jobOf(key, old, op.Record.Seq) != nil {
-			n.set(key, nil, old)
-		}
-	case store.Update:
-		if j := jobOf(key, old, op.Record.Seq); j != nil {
-			j.Attempts, j.RunAt = op.Record.Attempts, op.Record.RunAt
-			n.set(key, value(j), old)
-		}
-	case store.Put:
+	if op.Kind == store.Put {
 		n.set(key, extraValue(op.Key, op.Value), old)
-	case store.Delete:
+	} else {
 		n.set(key, nil, old)
+	}
+	return nil
+}
+
+// takeJob takes a Done or an Update.
+func (n *net) takeJob(op *store.Op) error {
+	for i, key := range keysOf(op.Record) {
+		old, err := n.get(key)
+		if err != nil {
+			return err
+		}
+		j := jobOf(key, old, op.Record.Seq)
+		if j == nil {
+			continue
+		}
+		if op.Kind == store.Done {
+			n.set(key, nil, old)
+			return nil
+		}
+		j.Attempts, j.RunAt, j.Apart = op.Record.Attempts, op.Record.RunAt, i > 0
+		n.set(key, value(j), old)
+		return nil
 	}
 	return nil
 }

@@ -16,22 +16,22 @@ import (
 
 // ReadPayload implements store.Reader.
 func (s *Store) ReadPayload(ctx context.Context, j *store.Record) ([]byte, error) {
-	key := keyOf(j)
-	v, err := s.get(ctx, key)
-	if err != nil {
-		return nil, err
+	for _, key := range keysOf(j) {
+		v, err := s.get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil {
+			continue
+		}
+		if _, err := decode([]byte(key), v); err != nil {
+			return nil, &store.CorruptError{Where: fmt.Sprintf("job %d", j.Seq), Why: err.Error()}
+		}
+		if there := jobOf(key, v, j.Seq); there != nil {
+			return there.Payload, nil
+		}
 	}
-	if v == nil {
-		return nil, store.ErrNotFound
-	}
-	x, err := decode([]byte(key), v)
-	if err != nil {
-		return nil, &store.CorruptError{Where: fmt.Sprintf("job %d", j.Seq), Why: err.Error()}
-	}
-	if x.foreign || x.extra || x.job.Seq != j.Seq {
-		return nil, store.ErrNotFound
-	}
-	return x.job.Payload, nil
+	return nil, store.ErrNotFound
 }
 
 // get returns what is under a key, nil if nothing is.

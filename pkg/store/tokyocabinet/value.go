@@ -43,15 +43,15 @@ const maxUnique = 63
 // names returns what a job's function and unique are in its record, so that no
 // two jobs have the same key: one that has no unique, or "-", has one of its
 // own, as has one whose unique gearmand can't hold, or that looks as if made up
-// here, or whose function has a hyphen and could be another function with
-// another unique.
+// here, or that is apart, or whose function has a hyphen and could be another
+// function with another unique.
 func names(j *store.Record) (function, unique string) {
 	function, unique = j.Function, j.Unique
 	if strings.IndexByte(function, 0) >= 0 || strings.HasPrefix(function, "gm:") {
 		sum := sha256.Sum256([]byte(function))
 		function = "gm:" + hex.EncodeToString(sum[:24])
 	}
-	if unique == "" || unique == "-" || len(unique) > maxUnique || strings.IndexByte(unique, 0) >= 0 ||
+	if j.Apart || unique == "" || unique == "-" || len(unique) > maxUnique || strings.IndexByte(unique, 0) >= 0 ||
 		strings.HasPrefix(unique, "gm-") || strings.Contains(unique, "-gm-") || strings.Contains(function, "-") {
 		unique = "gm-" + strconv.FormatUint(j.Seq, 10)
 	}
@@ -62,6 +62,14 @@ func names(j *store.Record) (function, unique string) {
 func keyOf(j *store.Record) string {
 	function, unique := names(j)
 	return function + "-" + unique
+}
+
+// keysOf returns the keys under which a job may be: it is not kept which jobs
+// were apart.
+func keysOf(j *store.Record) [2]string {
+	apart := *j
+	apart.Apart = true
+	return [...]string{keyOf(j), keyOf(&apart)}
 }
 
 // extraUnique returns the unique of an extra's record.
