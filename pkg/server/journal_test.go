@@ -159,9 +159,14 @@ func (j *journal) all() []*store.Record {
 
 // copied returns what another server would find if this one was killed now.
 func (j *journal) copied() *journal {
-	c := newJournal(j.all()...)
-	j.mu.Lock()
+	j.mu.Lock() // once: a job may go from one to the other
 	defer j.mu.Unlock()
+	c := newJournal()
+	for seq, r := range j.records {
+		one := *r
+		one.Payload = slices.Clone(r.Payload)
+		c.records[seq] = &one
+	}
 	c.extras = maps.Clone(j.extras)
 	return c
 }
