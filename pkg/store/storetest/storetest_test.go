@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"gm/pkg/store"
@@ -214,6 +215,12 @@ func TestProxy(t *testing.T) {
 	p := StartProxy(t, echo(t))
 	dial := func() net.Conn {
 		c, err := net.Dial("tcp", p.Addr())
+		for range 10 {
+			if !errors.Is(err, syscall.ECONNRESET) {
+				break
+			}
+			c, err = net.Dial("tcp", p.Addr()) // the last cut has reached this one too
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
