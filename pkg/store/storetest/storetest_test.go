@@ -116,8 +116,11 @@ func (s *plain) Commit(ctx context.Context, batch []store.Op) error {
 }
 
 func (s *plain) Replay(ctx context.Context, f func(*store.Record) error) error {
-	for _, seq := range slices.Sorted(maps.Keys(s.d.jobs)) {
-		j := s.d.jobs[seq]
+	s.d.mu.Lock()
+	jobs := maps.Clone(s.d.jobs)
+	s.d.mu.Unlock()
+	for _, seq := range slices.Sorted(maps.Keys(jobs)) {
+		j := jobs[seq]
 		j.Payload = bytes.Clone(j.Payload)
 		if err := f(&j); err != nil {
 			return err
