@@ -20,10 +20,32 @@ const (
 // uniques numbers all submissions of this process.
 var uniques atomic.Uint64
 
-// appendSubmit appends the submission of a background job.
-func appendSubmit(dst, payload []byte) []byte {
-	unique := fmt.Appendf(nil, "%0*x", uniqueSize, uniques.Add(1))
-	return wire.Append(dst, wire.Request, wire.SubmitJobBG, []byte("bench"), unique, payload)
+// submission is the packet of a background job, but for its unique.
+type submission struct {
+	packet []byte
+	at     int // where the unique stands
+}
+
+func newSubmission() submission {
+	const function = "bench"
+	unique, payload := make([]byte, uniqueSize), make([]byte, payloadSize)
+	for i := range unique {
+		unique[i] = '0'
+	}
+	packet := wire.Append(nil, wire.Request, wire.SubmitJobBG, []byte(function), unique, payload)
+	return submission{packet, wire.HeaderSize + len(function) + 1}
+}
+
+// append appends the packet with a unique of its own.
+func (s *submission) append(dst []byte) []byte {
+	const digits = "0123456789abcdef"
+	at := len(dst) + s.at + uniqueSize
+	dst = append(dst, s.packet...)
+	for n := uniques.Add(1); n > 0; n >>= 4 {
+		at--
+		dst[at] = digits[n&15]
+	}
+	return dst
 }
 
 // submitLoad submits background jobs by conns connections, on each of which
@@ -54,14 +76,14 @@ func submitOn(addr string, window int, end time.Time, acked *atomic.Int64) error
 		return err
 	}
 	defer c.Close()
-	payload := make([]byte, payloadSize)
+	job := newSubmission()
 	var out []byte
 	in, have := make([]byte, 64<<10), 0
 	room := window
 	for {
 		out = out[:0]
 		for range room {
-			out = appendSubmit(out, payload)
+			out = job.append(out)
 		}
 		if _, err := c.Write(out); err != nil {
 			return err
@@ -84,17 +106,14 @@ func submitOn(addr string, window int, end time.Time, acked *atomic.Int64) error
 	}
 }
 
-// headerSize is that of a packet: magic, type and size of the body.
-const headerSize = 12
-
 // countCreated returns how many whole JOB_CREATED stand in b, and their bytes.
 func countCreated(b []byte) (n, used int, err error) {
-	for len(b)-used >= headerSize {
+	for len(b)-used >= wire.HeaderSize {
 		head := b[used:]
 		if t := wire.Type(binary.BigEndian.Uint32(head[4:])); t != wire.JobCreated {
-			return n, used, fmt.Errorf("the server answers %v: %q", t, head[headerSize:])
+			return n, used, fmt.Errorf("the server answers %v: %q", t, head[wire.HeaderSize:])
 		}
-		size := headerSize + int(binary.BigEndian.Uint32(head[8:]))
+		size := wire.HeaderSize + int(binary.BigEndian.Uint32(head[8:]))
 		if len(head) < size {
 			break
 		}
