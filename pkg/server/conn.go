@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -100,27 +101,38 @@ func (c *conn) loop() error {
 			}
 			return err
 		}
-		crowded, err := c.turn()
-		if err != nil {
-			return err
-		}
-		if crowded {
-			c.awaitParked()
+		for more := true; more; {
+			var crowded bool
+			var err error
+			more, crowded, err = c.turn()
+			switch {
+			case err != nil:
+				return err
+			case crowded:
+				c.awaitParked()
+			case more:
+				runtime.Gosched() // to those who wait for the lock
+			}
 		}
 	}
 }
 
-// turn applies everything that has arrived whole. It reports whether so much
-// waits for the store that reading on has to wait too.
-func (c *conn) turn() (crowded bool, err error) {
+// maxTurn is how many packets are applied in one turn. Those who have sent
+// more take turns with others, whose jobs need not wait long then.
+const maxTurn = 16
+
+// turn applies what has arrived whole, maxTurn packets at most. It reports
+// whether there may be more, and whether so much waits for the store that
+// going on has to wait too.
+func (c *conn) turn() (more, crowded bool, err error) {
 	s := c.s
 	now := time.Now().UnixMilli()
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return false, errGone
+		return false, false, errGone
 	}
-	if err = c.apply(now); err != nil {
+	if more, err = c.apply(now); err != nil {
 		c.refuse(err)
 	}
 	// A worker that sends the end of a job and its next grab in two small
@@ -134,37 +146,40 @@ func (c *conn) turn() (crowded bool, err error) {
 	if ack {
 		c.sock.ackNow()
 	}
-	return crowded, err
+	return more, crowded, err
 }
 
-func (c *conn) apply(now int64) error {
-	for !c.doomed.Load() {
+func (c *conn) apply(now int64) (more bool, err error) {
+	for range maxTurn {
+		if c.doomed.Load() {
+			return false, c.why
+		}
 		switch c.in.Form() {
 		case wire.Binary:
 			ok, err := c.in.Packet(&c.pkt)
 			if !ok {
-				return err
+				return false, err
 			}
 			if c.s.cfg.Trace != nil {
 				c.s.cfg.Trace.Packet(c.addr, true, &c.pkt)
 			}
 			if err := c.dispatch(now, &c.pkt); err != nil {
-				return err
+				return false, err
 			}
 		case wire.Text:
 			line, ok, err := c.in.Line()
 			if !ok {
-				return err
+				return false, err
 			}
 			if c.s.cfg.Trace != nil {
 				c.s.cfg.Trace.Line(c.addr, true, string(line))
 			}
 			c.admin(now, line)
 		default:
-			return nil
+			return false, nil
 		}
 	}
-	return c.why
+	return true, nil
 }
 
 // refuse answers what breaks the protocol, before the connection is closed.

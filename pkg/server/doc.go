@@ -9,11 +9,12 @@
 //
 // # One turn
 //
-//	socket -> wire.Reader -> [lock] every whole packet -> queue [unlock] -> flush
+//	socket -> wire.Reader -> [lock] some whole packets -> queue [unlock] -> flush
 //
 // A connection's goroutine reads what the socket has, takes the one lock,
-// applies every whole packet, gives the lock back, and then writes what the
-// turn has put into outboxes, its own and others'. A write never waits: what
+// applies some whole packets, gives the lock back, and then writes what the
+// turn has put into outboxes, its own and others'; and so on until it has
+// applied all that it has read. A write never waits: what
 // a socket does not take at once is left to a goroutine that lives as long as
 // the socket is full. An outbox has a limit; a peer that does not read is
 // dropped when it is reached, and nobody has waited for it.
