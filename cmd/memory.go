@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"os"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 )
@@ -19,19 +18,11 @@ func memoryBound(c *cli.Context) int64 {
 // memorySlack is what a server needs beside payloads, whatever their bound.
 const memorySlack = 100 << 20
 
-// limitMemory has Go's collector work harder before the process takes much
-// more than the bound for payloads, unless its user has told it how to. Jobs
-// cost something beside their payloads, and what is collected late costs as
-// much again: so it is twice the bound, less if the machine has not so much.
-func (e *env) limitMemory(bound int64) {
-	if bound <= 0 || e.getenv("GOMEMLIMIT") != "" || e.getenv("GOGC") != "" {
-		return
-	}
-	debug.SetMemoryLimit(memoryLimit(bound, totalMemory()))
-}
-
-// memoryLimit returns the limit for the collector on a machine that has total
-// bytes, 0 if that is not known.
+// memoryLimit returns when Go's collector is to work harder, before the process
+// takes much more than the bound for payloads. Jobs cost something beside
+// their payloads, and what is collected late costs as much again: so it is
+// twice the bound, less if the machine has not so much. total is what it has,
+// 0 if that is not known.
 func memoryLimit(bound, total int64) int64 {
 	limit := 2*bound + memorySlack
 	if most := total - total/10; total > 0 && limit > most {

@@ -148,7 +148,7 @@ func (e *env) serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	e.limitMemory(cfg.Memory)
+	e.tuneRuntime(cfg.Memory)
 	s := &serving{env: e, c: c, cfg: cfg, place: place, works: works, port: port}
 	return s.run()
 }
