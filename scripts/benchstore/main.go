@@ -45,7 +45,8 @@ type load struct{ conns, window int }
 
 func (l load) String() string { return fmt.Sprintf("%d x %d", l.conns, l.window) }
 
-var loads = []load{{1, 1}, {8, 64}, {8, 256}}
+// The first is none at all: what foreground jobs take by themselves.
+var loads = []load{{}, {1, 1}, {8, 64}, {8, 256}}
 
 // measured is what was found of one load, a value a round.
 type measured struct {
@@ -78,6 +79,9 @@ func (m *measured) add(l load) error {
 	m.sync = append(m.sync, sync)
 	if err := m.measureGM(l); err != nil {
 		return fmt.Errorf("gm: %w", err)
+	}
+	if l.conns == 0 {
+		return nil
 	}
 	rate, err := engineAlone(*parent, int(m.batch[len(m.batch)-1]+0.5), duration())
 	if err != nil {
@@ -139,10 +143,14 @@ func report(results []measured) error {
 	fmt.Fprintln(w, "in flight\tjobs/s\tbatch\tjobs/s\tengine\tjobs/s\ttimes\tp99\tsync\tsyncs\t")
 	for i, l := range loads {
 		m := &results[i]
+		p99, sync, syncs := quantile(m.p99, 0.5).Round(time.Microsecond), quantile(m.sync, 0.5).Round(time.Microsecond), ratio(m.p99, m.sync)
+		if l.conns == 0 {
+			fmt.Fprintf(w, "none\t\t\t\t\t\t\t%v\t%v\t%.1f\t\n", p99, sync, syncs)
+			continue
+		}
 		fmt.Fprintf(w, "%v\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f\t%.0f\t%v\t%v\t%.1f\t\n", l,
 			quantile(m.gm, 0.5), quantile(m.batch, 0.5), quantile(m.engine, 0.5), 100*ratio(m.gm, m.engine),
-			quantile(m.gearmand, 0.5), ratio(m.gm, m.gearmand),
-			quantile(m.p99, 0.5).Round(time.Microsecond), quantile(m.sync, 0.5).Round(time.Microsecond), ratio(m.p99, m.sync))
+			quantile(m.gearmand, 0.5), ratio(m.gm, m.gearmand), p99, sync, syncs)
 	}
 	return w.Flush()
 }
