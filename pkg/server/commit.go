@@ -244,17 +244,10 @@ func (m *committer) last() {
 
 // commitAll commits batch after batch until none is left or one fails.
 func (m *committer) commitAll() error {
-	for {
-		m.s.mu.Lock()
-		if m.next.empty() {
-			m.s.mu.Unlock()
-			return nil
-		}
-		m.flying, m.next, m.spare = m.next, m.spare, batch{}
-		m.next.n = m.flying.n + 1
-		m.busy = true
-		m.s.mu.Unlock()
-
+	m.s.mu.Lock()
+	some := m.take()
+	m.s.mu.Unlock()
+	for some {
 		var err error
 		ops := m.flying.ops
 		if len(ops) > 0 {
@@ -269,13 +262,29 @@ func (m *committer) commitAll() error {
 		m.flying, m.busy = batch{}, false
 		m.back(err)
 		m.settle(&b, err)
-		m.s.endTurn(nil)
+		if err == nil {
+			b.reset()
+			m.spare = b
+			some = m.take()
+		}
+		m.s.endTurnAside()
 		if err != nil {
 			return err
 		}
-		b.reset()
-		m.spare = b
 	}
+	return nil
+}
+
+// take has what has gathered become the batch that the store gets. It returns
+// false if there is nothing. The lock is held.
+func (m *committer) take() bool {
+	if m.next.empty() {
+		return false
+	}
+	m.flying, m.next, m.spare = m.next, m.spare, batch{}
+	m.next.n = m.flying.n + 1
+	m.busy = true
+	return true
 }
 
 // storeBatch hands a batch to the store, for at most Config.StoreTimeout.

@@ -77,6 +77,8 @@
 //	                     time
 //	dead jobs' payloads  admin command       all are read, or Close
 //	hung                 a batch's time      it has run once
+//	payer                committer, one a    it has written to the sockets what
+//	                     batch               they take at once
 //	hang-up              Close, one a        its connection has been written to,
 //	                     connection          or 5 s have passed
 //	timer                the queue's next    it has run once; Close stops it

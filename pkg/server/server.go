@@ -273,12 +273,30 @@ func (s *Server) Snapshot() queue.Snapshot {
 // writes what the turn owes to connections and to the log. spare is room for
 // the next turn's list, and returned for reuse.
 func (s *Server) endTurn(spare []*conn) []*conn {
+	dirty, notes := s.unlock(spare)
+	s.pay(dirty, notes)
+	return dirty
+}
+
+// endTurnAside is endTurn for a member of wg with better things to do than to
+// write to many connections.
+func (s *Server) endTurnAside() {
+	dirty, notes := s.unlock(nil)
+	if len(dirty) < 2 {
+		s.pay(dirty, notes)
+		return
+	}
+	s.wg.Go(func() { s.pay(dirty, notes) })
+}
+
+// unlock gives the lock back at the end of a turn, and returns what it owes.
+func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
 	s.arm()
 	if s.draining {
 		s.checkDrained()
 	}
 	s.wantAhead()
-	dirty, notes := s.dirty, s.notes
+	dirty, notes = s.dirty, s.notes
 	s.dirty, s.notes = spare[:0], nil
 	for _, c := range dirty {
 		c.dirty = false
@@ -287,6 +305,11 @@ func (s *Server) endTurn(spare []*conn) []*conn {
 		s.commit.wake()
 	}
 	s.mu.Unlock()
+	return dirty, notes
+}
+
+// pay writes what a turn owes.
+func (s *Server) pay(dirty []*conn, notes []note) {
 	for i, c := range dirty {
 		c.out.flush()
 		if c.doomed.Load() {
@@ -297,7 +320,6 @@ func (s *Server) endTurn(spare []*conn) []*conn {
 	for _, n := range notes {
 		s.log.LogAttrs(context.Background(), n.level, n.msg, n.attrs...)
 	}
-	return dirty
 }
 
 // note keeps a log line for the end of the turn. Nothing is logged under the
