@@ -92,7 +92,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 			return err
 		}
 		s.undo = nil
-		if e.touched += int64(len(batch)) * faultSize; e.touched >= dropEvery {
+		if e.touched += int64(1+n.scattered) * faultSize; e.touched >= dropEvery {
 			e.drop()
 		}
 		s.compactSoon(e)
@@ -117,11 +117,22 @@ func addedBy(seqs []uint64, batch []store.Op) []uint64 {
 	return seqs
 }
 
+// nearby is how many jobs share a page or its neighbours, at most.
+const nearby = 8
+
 // needOf returns the room that batch takes.
 func needOf(batch []store.Op) need {
 	var n need
+	var near uint64
 	for _, op := range batch {
 		switch op.Kind {
+		case store.Done, store.Update:
+			if seq := op.Record.Seq; seq < near || seq > near+nearby {
+				n.scattered++
+				near = seq
+			}
+		case store.Delete:
+			n.scattered++
 		case store.Add:
 			r := op.Record
 			names := len(r.Function) + len(r.Unique) + len(r.Reducer)
@@ -135,6 +146,7 @@ func needOf(batch []store.Op) need {
 			}
 		case store.Put:
 			n.adds = true
+			n.scattered++
 			n.bytes += len(op.Value) + sealSize
 			if len(op.Value) > maxInline {
 				n.runs += int64(len(op.Value)) * 2

@@ -20,6 +20,8 @@ type need struct {
 	runs  int64 // of what takes neighbouring pages
 	adds  bool  // there is something to be added
 	bytes int   // of what is encoded for it, in memory
+
+	scattered int // how many places of the file are touched, beside its end
 }
 
 // makeRoom sees to it that tx, which has only begun, will find the room that
