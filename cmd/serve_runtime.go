@@ -23,12 +23,12 @@ func (e *env) tuneRuntime(bound int64) {
 	if bound > 0 {
 		debug.SetMemoryLimit(memoryLimit(bound, totalMemory()))
 	}
-	percent := mostGarbage
+	percent, spare := mostGarbage, spareMemory(bound)
 	debug.SetGCPercent(percent)
 	afterEachCollection(func() bool {
 		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 		metrics.Read(live)
-		if p := garbagePercent(live[0].Value.Uint64()); p != percent {
+		if p := garbagePercent(live[0].Value.Uint64(), spare); p != percent {
 			percent = p
 			debug.SetGCPercent(percent)
 		}
@@ -48,19 +48,26 @@ func afterEachCollection(f func() bool) {
 	}, f)
 }
 
-// While the collector runs, everybody waits longer. So garbage may come to
-// mostGarbage percent of what lives, but beyond spareMemory bytes to no more
-// than Go's usual 100.
-const (
-	mostGarbage = 400
-	spareMemory = 256 << 20
-)
+// mostGarbage is how much garbage there may be before the collector runs, in
+// percent of what lives: while it runs, everybody waits longer. Go's usual is
+// 100.
+const mostGarbage = 400
+
+// spareMemory returns how many bytes of garbage are not minded for that: an
+// eighth of the bound for payloads, within reason.
+func spareMemory(bound int64) uint64 {
+	if bound <= 0 {
+		return 256 << 20
+	}
+	return uint64(min(max(bound/8, 64<<20), 1<<30))
+}
 
 // garbagePercent returns how much garbage there may be if that many bytes
-// live, in percent of them: in steps, as each change stops the program.
-func garbagePercent(live uint64) int {
+// live: mostGarbage, but if that is more than spare bytes less, to Go's usual.
+// It is in steps, as each change stops the program.
+func garbagePercent(live, spare uint64) int {
 	percent := uint64(mostGarbage)
-	for percent > 100 && live*percent/100 > spareMemory {
+	for percent > 100 && live*percent/100 > spare {
 		percent -= 100
 	}
 	return int(percent)
