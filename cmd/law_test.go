@@ -28,6 +28,7 @@ const (
 	queueRoom    = "gm/pkg/queue"
 	storeRoom    = "gm/pkg/store"
 	sqlstoreRoom = "gm/pkg/store/sqlstore"
+	lockfileRoom = "gm/pkg/store/lockfile"
 	gearmanRoom  = "gm/pkg/gearman"
 
 	anything = "*"
@@ -60,8 +61,10 @@ var law = []room{
 	{path: "gm/pkg/store/storetest", rooms: []string{storeRoom}},
 	// jobs as rows and the one session that commits: what SQL drivers share
 	{path: sqlstoreRoom, rooms: []string{storeRoom}},
+	// who has a store that lies in files
+	{path: lockfileRoom, rooms: []string{storeRoom}},
 	// one engine each
-	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom}, other: []string{anything}},
+	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
 	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom}, other: []string{xsys}},
 	// several servers, one queue

@@ -182,6 +182,12 @@ type HeldError struct {
 
 func (e *HeldError) Error() string { return "store is held by " + e.By }
 
+// Holder is what the lock of a store says of who has taken it, and when: what
+// TryLock was told, which names host and process where they matter.
+func Holder(name string, since time.Time) string {
+	return name + ", since " + since.UTC().Format(time.RFC3339)
+}
+
 // CorruptError is the error of a record that can't be read.
 type CorruptError struct {
 	Where string // the record's place

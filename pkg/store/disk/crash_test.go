@@ -27,7 +27,7 @@ const childDir = "GM_TEST_DISK_DIR"
 func child() int {
 	s, err := Open(context.Background(), Config{Dir: os.Getenv(childDir)})
 	if err == nil {
-		err = s.TryLock(context.Background(), "child.example")
+		err = s.TryLock(context.Background(), fmt.Sprint("child.example, pid ", os.Getpid()))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -158,10 +158,8 @@ func TestHeldByProcess(t *testing.T) {
 			t.Errorf("%s: got %v, want a *HeldError", what, err)
 			continue
 		}
-		for _, want := range []string{"child.example", fmt.Sprint("pid ", cmd.Process.Pid)} {
-			if !strings.Contains(held.By, want) {
-				t.Errorf("%s: held by %q, want %q in it", what, held.By, want)
-			}
+		if want := fmt.Sprintf("child.example, pid %d, since ", cmd.Process.Pid); !strings.HasPrefix(held.By, want) {
+			t.Errorf("%s: held by %q, want %q and the time", what, held.By, want)
 		}
 	}
 	_ = cmd.Process.Kill()

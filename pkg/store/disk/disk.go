@@ -2,7 +2,7 @@
 // of a server that has no database.
 //
 //	DIR/queue.db          the jobs
-//	DIR/lock              who has the directory
+//	DIR/lock              who has the directory, while somebody has
 //	DIR/corrupt.log       records that were set aside, a JSON object a line
 //	DIR/queue.db.broken-* files that were broken, as they were found
 //
@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 // Sync says when what was committed is brought to the disk. The end of the
@@ -111,7 +112,7 @@ type Store struct {
 	// is changed. It comes after commitMu.
 	mu     sync.RWMutex
 	engine *engine // nil before the first use
-	lock   *os.File
+	lock   *lockfile.File
 	closed bool
 
 	// reserve is the engine's, but for tests.
@@ -187,7 +188,7 @@ func (s *Store) open() error {
 	if s.closed {
 		return fmt.Errorf("store disk:%s: %w", s.cfg.Dir, os.ErrClosed)
 	}
-	if err := s.take("gm"); err != nil {
+	if err := s.take(""); err != nil {
 		return err
 	}
 	if s.engine != nil && s.engine.broken.Load() {
@@ -255,7 +256,7 @@ func (s *Store) Close() error {
 		s.engine = nil
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, s.lock.Release())
 		s.lock = nil
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -49,7 +49,7 @@ func abandon(s *Store) {
 		s.engine.abandon()
 	}
 	if s.lock != nil {
-		_ = s.lock.Close()
+		_ = s.lock.Abandon()
 	}
 }
 

@@ -27,10 +27,7 @@ var (
 	extrasName = []byte(extrasBucket)
 )
 
-var (
-	errNoReserve = errors.New("room can't be reserved")
-	errHeld      = errors.New("held")
-)
+var errNoReserve = errors.New("room can't be reserved")
 
 const (
 	// mapAtLeast is what is mapped of a file at least, so that it seldom has

@@ -122,7 +122,7 @@ func TestLease(t *testing.T) {
 	defer second.Close()
 	for range 3 {
 		err := second.TryLock(t.Context(), "second.example")
-		if held := new(store.HeldError); !errors.As(err, &held) || !strings.HasPrefix(held.By, "first.example since 2") {
+		if held := new(store.HeldError); !errors.As(err, &held) || !strings.HasPrefix(held.By, "first.example, since 2") {
 			t.Fatalf("second: got %v, want held by first.example", err)
 		}
 		if err := second.Commit(t.Context(), []store.Op{add(2, "f", "b", "no")}); err == nil {

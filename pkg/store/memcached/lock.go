@@ -26,7 +26,7 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 	case s.ours() != "":
 		return nil
 	}
-	us := fmt.Sprintf("%s %s since %s", s.token, name, time.Now().UTC().Format(time.RFC3339))
+	us := s.token + " " + store.Holder(name, time.Now())
 	if err := s.take(ctx, us); err != nil {
 		return fmt.Errorf("lock memcached store: %w", err)
 	}

@@ -234,7 +234,7 @@ func TestLease(t *testing.T) {
 	// While it can, the holder keeps it.
 	for range 30 {
 		err := second.TryLock(t.Context(), "second.example")
-		if held := new(store.HeldError); !errors.As(err, &held) || !strings.HasPrefix(held.By, "first.example since 2") {
+		if held := new(store.HeldError); !errors.As(err, &held) || !strings.HasPrefix(held.By, "first.example, since 2") {
 			t.Fatalf("second: got %v, want held by first.example", err)
 		}
 		if err := second.Commit(t.Context(), []store.Op{add(2, "f", "b", "no")}); err == nil {

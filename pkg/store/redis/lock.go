@@ -58,7 +58,7 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("lock Redis store: %w", err)
 	}
-	us := holder{token: s.token, name: fmt.Sprintf("%s since %s", name, time.Now().UTC().Format(time.RFC3339))}
+	us := holder{token: s.token, name: store.Holder(name, time.Now())}
 	s.introduce(ctx, c, &us)
 	if err := s.take(ctx, c, us); err != nil {
 		_ = c.Close()

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 // Sync says when what was committed is brought to the disk. The end of the
@@ -118,7 +119,7 @@ type Store struct {
 	// mu is held by whoever writes, opens or closes.
 	mu     sync.Mutex
 	writer *writer // nil before the first use
-	lock   *os.File
+	lock   *lockfile.File
 	closed bool
 
 	ready   atomic.Bool // writer is there
@@ -195,7 +196,7 @@ func (s *Store) open() (*writer, error) {
 	if s.writer != nil {
 		return s.writer, nil
 	}
-	if err := s.take(fmt.Sprintf("gm, pid %d", os.Getpid())); err != nil {
+	if err := s.take(""); err != nil {
 		return nil, err
 	}
 	w, err := s.openFile()
@@ -252,7 +253,7 @@ func (s *Store) Close() error {
 		s.writer = nil
 	}
 	if s.lock != nil {
-		errs = append(errs, unlock(s.lock))
+		errs = append(errs, s.lock.Release())
 		s.lock = nil
 	}
 	if err := errors.Join(errs...); err != nil {

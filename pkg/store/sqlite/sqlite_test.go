@@ -61,7 +61,7 @@ func crash(t testing.TB, s *Store) {
 		s.writer = nil
 	}
 	if s.lock != nil {
-		_ = s.lock.Close()
+		_ = s.lock.Abandon()
 		s.lock = nil
 	}
 }

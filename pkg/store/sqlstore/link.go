@@ -137,7 +137,7 @@ func (l *Link[S]) TryLock(ctx context.Context, name string) error {
 	if err == nil && !got {
 		err = held(ctx, s)
 	}
-	holder := fmt.Sprintf("%s since %s", name, time.Now().UTC().Format(time.RFC3339))
+	holder := store.Holder(name, time.Now())
 	if err == nil {
 		err = s.Note(ctx, holder)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 // maxPayload keeps a record below the two thousand million bytes that the
@@ -31,7 +32,7 @@ type Store struct {
 	commitMu sync.Mutex
 	journal  *journal
 	undo     map[string][]byte // what was there before a batch that failed half-way
-	lock     *os.File
+	lock     *lockfile.File
 	closed   bool
 
 	// mu is held by whoever calls the library. It comes after commitMu.
@@ -113,7 +114,7 @@ func (s *Store) open() error {
 	if s.journal != nil {
 		return nil
 	}
-	if err := s.take(fmt.Sprintf("gm, pid %d", os.Getpid())); err != nil {
+	if err := s.take(""); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -167,7 +168,7 @@ func (s *Store) Close() error {
 		s.hash, s.journal = nil, nil
 	}
 	if s.lock != nil {
-		errs = append(errs, unlock(s.lock))
+		errs = append(errs, s.lock.Release())
 		s.lock = nil
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -52,7 +52,7 @@ func crash(t testing.TB, s *Store) {
 		s.hash, s.journal = nil, nil
 	}
 	if s.lock != nil {
-		_ = s.lock.Close()
+		_ = s.lock.Abandon()
 		s.lock = nil
 	}
 }

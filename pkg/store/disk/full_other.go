@@ -4,9 +4,6 @@ package disk
 
 import "os"
 
-// flock does nothing: there is bbolt's own lock of its file.
-func flock(*os.File) error { return nil }
-
 // unflock does nothing.
 func unflock(*os.File) {}
 

@@ -8,21 +8,6 @@ import (
 	"syscall"
 )
 
-// flock takes the file for this process, or returns errHeld. The system gives
-// it up when the process ends.
-func flock(f *os.File) error {
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case errors.Is(err, syscall.EWOULDBLOCK):
-			return errHeld
-		}
-		return err
-	}
-}
-
 // unflock gives the file up. Closing it would not do while it is mapped.
 func unflock(f *os.File) { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
 
