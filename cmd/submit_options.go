@@ -162,7 +162,7 @@ func (s *submission) setSource(e *env, c *cli.Context) error {
 			s.many = c.NArg() > 1
 			var args batch.Records
 			for _, data := range c.Args().Slice() {
-				args = append(args, []byte(data))
+				args = append(args, batch.Input{Payload: []byte(data), Name: data})
 			}
 			s.source = &args
 			return nil
@@ -270,20 +270,20 @@ type whole struct {
 	done  bool
 }
 
-func (w *whole) Next() ([]byte, error) {
+func (w *whole) Next() (batch.Input, error) {
 	if w.done {
-		return nil, io.EOF
+		return batch.Input{}, io.EOF
 	}
 	w.done = true
 	data, err := w.readAll()
 	if err != nil {
-		return nil, exitWith(exitIO, fmt.Errorf("read payload: %w", err))
+		return batch.Input{}, exitWith(exitIO, fmt.Errorf("read payload: %w", err))
 	}
 	if len(data) > w.limit {
-		return nil, withHint(usageErrorf("payload from stdin is over the limit of %d bytes", w.limit),
+		return batch.Input{}, withHint(usageErrorf("payload from stdin is over the limit of %d bytes", w.limit),
 			"--max-payload raises it; the server's must be as high")
 	}
-	return data, nil
+	return batch.Input{Payload: data}, nil
 }
 
 // readAll reads up to one byte over the limit. Of a file it knows the size.

@@ -72,7 +72,7 @@ func upper(_ int, t *gearman.Task, created func()) error {
 func numbered(n int) *Records {
 	var r Records
 	for i := range n {
-		r = append(r, fmt.Appendf(nil, "r%d ", i))
+		r = append(r, Input{Payload: fmt.Appendf(nil, "r%d ", i)})
 	}
 	return &r
 }
@@ -152,7 +152,7 @@ func TestStreaming(t *testing.T) {
 			out.Write(piece)
 			return nil
 		}
-		if _, err := b.Run(t.Context(), &Records{[]byte("a"), []byte("b")}); err != nil {
+		if _, err := b.Run(t.Context(), &Records{{Payload: []byte("a")}, {Payload: []byte("b")}}); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := out.String(), "aaa.bbb."; got != want {
@@ -180,7 +180,7 @@ func TestMemory(t *testing.T) {
 		b := &Batch{Client: c, Window: 4, Memory: memory}
 		var records Records
 		for range 500 {
-			records = append(records, make([]byte, 1000))
+			records = append(records, Input{Payload: make([]byte, 1000)})
 		}
 		got := make(chan Summary)
 		go func() {
@@ -214,15 +214,15 @@ func TestFailures(t *testing.T) {
 		sum      Summary
 		attempts int
 	}{
-		{name: "fails", errs: []error{failed}, sum: Summary{1, 1, 0}, attempts: 1},
-		{name: "fails with some data", errs: []error{failed}, partial: true, want: "x", sum: Summary{1, 1, 0}, attempts: 1},
-		{name: "lost", errs: []error{lost}, sum: Summary{1, 1, 1}, attempts: 1},
-		{name: "lost, unique", unique: "k", errs: []error{lost, lost, lost}, want: "R", sum: Summary{1, 0, 0}, attempts: 4},
-		{name: "lost after some data, unique", unique: "k", errs: []error{lost}, partial: true, want: "x", sum: Summary{1, 1, 1}, attempts: 1},
-		{name: "fails, unique", unique: "k", errs: []error{failed}, sum: Summary{1, 1, 0}, attempts: 1},
-		{name: "retried", retries: 2, errs: []error{failed, lost}, partial: true, want: "xR", sum: Summary{1, 0, 0}, attempts: 3},
-		{name: "retried in vain", retries: 1, errs: []error{failed, failed}, sum: Summary{1, 1, 0}, attempts: 2},
-		{name: "refused by the server", retries: 5, errs: []error{&gearman.ServerError{Code: "EINVAL"}}, sum: Summary{1, 1, 0}, attempts: 1},
+		{name: "fails", errs: []error{failed}, sum: Summary{1, 1, 0, 0}, attempts: 1},
+		{name: "fails with some data", errs: []error{failed}, partial: true, want: "x", sum: Summary{1, 1, 0, 0}, attempts: 1},
+		{name: "lost", errs: []error{lost}, sum: Summary{1, 1, 1, 0}, attempts: 1},
+		{name: "lost, unique", unique: "k", errs: []error{lost, lost, lost}, want: "R", sum: Summary{1, 0, 0, 0}, attempts: 4},
+		{name: "lost after some data, unique", unique: "k", errs: []error{lost}, partial: true, want: "x", sum: Summary{1, 1, 1, 0}, attempts: 1},
+		{name: "fails, unique", unique: "k", errs: []error{failed}, sum: Summary{1, 1, 0, 0}, attempts: 1},
+		{name: "retried", retries: 2, errs: []error{failed, lost}, partial: true, want: "xR", sum: Summary{1, 0, 0, 0}, attempts: 3},
+		{name: "retried in vain", retries: 1, errs: []error{failed, failed}, sum: Summary{1, 1, 0, 0}, attempts: 2},
+		{name: "refused by the server", retries: 5, errs: []error{&gearman.ServerError{Code: "EINVAL"}}, sum: Summary{1, 1, 0, 0}, attempts: 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestFailures(t *testing.T) {
 					}
 					return nil
 				}
-				sum, err := b.Run(t.Context(), &Records{[]byte("r")})
+				sum, err := b.Run(t.Context(), &Records{{Payload: []byte("r")}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -439,10 +439,10 @@ type failing struct {
 	err error
 }
 
-func (f *failing) Next() ([]byte, error) {
+func (f *failing) Next() (Input, error) {
 	if f.n == 0 {
-		return nil, f.err
+		return Input{}, f.err
 	}
 	f.n--
-	return []byte("r"), nil
+	return Input{Payload: []byte("r")}, nil
 }

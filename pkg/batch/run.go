@@ -64,9 +64,10 @@ type refusal struct {
 	probe *flight // under way; nil: none
 }
 
+// input is what the source gave, or the error that it ended with.
 type input struct {
-	payload []byte
-	err     error
+	Input
+	end error
 }
 
 // loop sends records until the source is exhausted and all have ended.
@@ -101,14 +102,14 @@ func (r *run) loop(ctx context.Context, src Source) error {
 		case <-r.wake:
 		case <-due:
 		case in := <-from:
-			if in.err != nil {
+			if in.end != nil {
 				inputs = nil
-				if in.err != io.EOF {
-					readErr = in.err
+				if in.end != io.EOF {
+					readErr = in.end
 				}
 				continue
 			}
-			r.send(ctx, r.add(in.payload))
+			r.send(ctx, r.add(in.Input))
 		}
 	}
 }
@@ -116,9 +117,9 @@ func (r *run) loop(ctx context.Context, src Source) error {
 // read hands on the source's records until its end or ctx's.
 func read(ctx context.Context, src Source, to chan<- input) {
 	for {
-		payload, err := src.Next()
+		in, err := src.Next()
 		select {
-		case to <- input{payload, err}:
+		case to <- input{in, err}:
 		case <-ctx.Done():
 			return
 		}
@@ -160,13 +161,13 @@ func (r *run) idle() bool {
 }
 
 // add makes a new record the last in the order.
-func (r *run) add(payload []byte) *flight {
+func (r *run) add(in Input) *flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	f := &flight{Record: Record{Seq: r.seq, Payload: payload, Started: time.Now()}}
+	f := &flight{Record: Record{Seq: r.seq, Name: in.Name, Payload: in.Payload, Started: time.Now()}}
 	r.order = append(r.order, f)
-	r.held += overhead + len(payload)
+	r.held += overhead + len(in.Payload)
 	return f
 }
 
@@ -414,4 +415,10 @@ func (r *run) poke() {
 	case r.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (r *run) progress() Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Progress{Read: r.seq, Done: r.sum.Records, Failed: r.sum.Failed, Running: r.inFlight, Held: int64(r.held)}
 }

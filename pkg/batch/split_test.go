@@ -20,7 +20,7 @@ func all(src Source) (records []string, err error) {
 			}
 			return records, err
 		}
-		records = append(records, string(r))
+		records = append(records, string(r.Payload))
 	}
 }
 
@@ -99,7 +99,7 @@ func TestSplitterOwnership(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, r)
+		got = append(got, r.Payload)
 	}
 	if len(got) != len(want) {
 		t.Fatalf("got %d records, want %d", len(got), len(want))

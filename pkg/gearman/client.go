@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +20,8 @@ import (
 type Client struct {
 	opts    Options
 	servers []*clientServer
+
+	turn    atomic.Uint64 // of the servers, with Options.Spread
 
 	closing context.Context // done when Close begins
 	close   context.CancelCauseFunc
@@ -146,8 +150,8 @@ func (c *Client) submit(r *Running) error {
 	return noServer(errs)
 }
 
-// order returns the servers as the task should try them: by list or hash, and
-// those that have failed lately after the others.
+// order returns the servers as the task should try them: by list, turn or hash,
+// and those that have failed lately after the others.
 func (c *Client) order(t *Task) []*clientServer {
 	order := c.servers
 	if len(order) == 1 {
@@ -158,6 +162,9 @@ func (c *Client) order(t *Task) []*clientServer {
 		for _, i := range rank(c.opts.Servers, t.Function, key) {
 			order = append(order, c.servers[i])
 		}
+	} else if c.opts.Spread {
+		first := int((c.turn.Add(1) - 1) % uint64(len(c.servers)))
+		order = slices.Concat(c.servers[first:], c.servers[:first])
 	}
 	return avoidFailed(order, time.Now())
 }

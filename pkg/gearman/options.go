@@ -28,6 +28,12 @@ type Options struct {
 	// Empty stands for localhost:4730. An Admin is told its server.
 	Servers []Server
 
+	// Spread has a client send the tasks without a unique to its servers in
+	// turn instead of all to the first that answers. The share of one that does
+	// not answer goes to the others. Tasks with a unique go by its hash in either
+	// case, so that they meet.
+	Spread bool
+
 	// Dial connects; nil is a net.Dialer with keepalive. It must heed ctx. TLS
 	// goes in here.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)

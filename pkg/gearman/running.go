@@ -242,6 +242,9 @@ func (r *Running) onCreated(h Handle) {
 	r.mu.Lock()
 	r.handle = h
 	r.mu.Unlock()
+	if f := r.task.OnServer; f != nil {
+		f(r.Server())
+	}
 	if f := r.task.OnCreated; f != nil {
 		f(h)
 	}

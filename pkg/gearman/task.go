@@ -102,6 +102,9 @@ type Task struct {
 	// long and must not close the client or wait for another task. Bytes
 	// given to OnData, OnWarning and OnException are valid during the call only.
 
+	// OnServer is called with the server that has accepted the job, right
+	// before OnCreated.
+	OnServer func(Server)
 	// OnCreated is called with the job's handle, once an attempt.
 	OnCreated func(Handle)
 	// OnData gets each chunk (WORK_DATA) of a result. Without it and without

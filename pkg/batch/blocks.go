@@ -1,0 +1,193 @@
+package batch
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// BlockOptions say how Blocks cuts.
+type BlockOptions struct {
+	// Size is what a block has at most, in bytes without its header; a record
+	// that is longer is a block of its own. 1 or less makes each record a block.
+	Size int
+	// Delim ends a record; empty is a newline. With Comma it is not used.
+	Delim []byte
+	// Comma, if not 0, parts the fields of a record that a newline ends: a comma
+	// in CSV, a tab in TSV. A field that begins with a double quote may have
+	// newlines in it, up to the quote that ends it; two quotes stand for one
+	// (RFC 4180). A quote that nothing ends makes all the rest one record.
+	Comma byte
+	// Header is how many records at the beginning are put before each block
+	// again. An input that has no more than these has no blocks.
+	Header int
+}
+
+// Blocks cuts a stream into blocks of whole records with their delimiters: what
+// comes after the header is the same as all blocks, without theirs, one after the
+// other. The last record may lack its delimiter. A block takes as much memory
+// as it is long.
+type Blocks struct {
+	feed
+	size   int
+	delim  []byte
+	comma  byte
+	header int    // records of it that have not been read
+	head   []byte // what has
+	began  bool   // something has been taken
+	repeat bool   // the delimiter may overlap with itself
+
+	// The search for the record's end that begins at the front of buf, or at
+	// the end of the last record there.
+	at     int  // where it goes on
+	quoted bool // between quotes
+	opens  bool // a quote would open a field, or go on after a doubled one
+}
+
+// NewBlocks returns the blocks of what r gives.
+func NewBlocks(r io.Reader, o BlockOptions) *Blocks {
+	delim := bytes.Clone(o.Delim)
+	if len(delim) == 0 || o.Comma != 0 {
+		delim = []byte("\n")
+	}
+	b := &Blocks{feed: feed{src: r}, size: o.Size, delim: delim, comma: o.Comma, header: o.Header}
+	for i := 1; i < len(delim); i++ {
+		b.repeat = b.repeat || bytes.HasPrefix(delim, delim[i:])
+	}
+	return b
+}
+
+// Next returns the next block. After an error of the reader, which is returned
+// once the whole records before it have been, there is no further block.
+func (b *Blocks) Next() (Input, error) {
+	for ; b.header > 0; b.header-- {
+		n, err := b.block(0)
+		if err != nil {
+			return Input{}, err
+		}
+		b.head = append(b.head, b.take(nil, n, 0)...)
+	}
+	n, err := b.block(b.size)
+	if err != nil {
+		return Input{}, err
+	}
+	return Input{Payload: b.take(b.head, n, 0)}, nil
+}
+
+// take is feed's, and the next search begins anew.
+func (b *Blocks) take(head []byte, n, drop int) []byte {
+	b.began = true
+	return b.feed.take(head, n, drop)
+}
+
+// block returns the length of the next block: of one record, and of as many as
+// size has room for.
+func (b *Blocks) block(size int) (int, error) {
+	for len(b.buf) < size && b.err == nil {
+		b.fill(size)
+	}
+	whole := b.skim(size)
+	b.seek(whole)
+	for {
+		end, found := b.end()
+		switch {
+		case found && end > size:
+			if whole > 0 {
+				return whole, nil
+			}
+			return end, nil
+		case found:
+			whole = end
+			b.seek(whole)
+		case whole > 0 && len(b.buf) > size:
+			return whole, nil
+		case b.err == nil:
+			b.fill(size)
+		case b.err == io.EOF && len(b.buf) <= size, b.err == io.EOF && whole == 0:
+			if len(b.buf) == 0 {
+				return 0, io.EOF
+			}
+			return len(b.buf), nil
+		case whole > 0:
+			return whole, nil
+		default:
+			return 0, fmt.Errorf("read records: %w", b.err)
+		}
+	}
+}
+
+// skim returns the length of the whole records in the first size bytes, as far
+// as they are found from behind.
+func (b *Blocks) skim(size int) int {
+	if b.comma != 0 || b.repeat || size <= 0 {
+		return 0
+	}
+	i := bytes.LastIndex(b.buf[:min(size, len(b.buf))], b.delim)
+	if i < 0 {
+		return 0
+	}
+	return i + len(b.delim)
+}
+
+// seek begins the search for the end of the record that begins at at.
+func (b *Blocks) seek(at int) { b.at, b.quoted, b.opens = at, false, true }
+
+// end goes on with the search as far as there is input.
+func (b *Blocks) end() (end int, found bool) {
+	if b.comma != 0 {
+		return b.endQuoted()
+	}
+	if i := bytes.Index(b.buf[b.at:], b.delim); i >= 0 {
+		return b.at + i + len(b.delim), true
+	}
+	b.at = max(b.at, len(b.buf)-len(b.delim)+1)
+	return 0, false
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// endQuoted is end for records of fields that may be quoted.
+func (b *Blocks) endQuoted() (end int, found bool) {
+	for {
+		rest := b.buf[b.at:]
+		if b.quoted {
+			i := bytes.IndexByte(rest, '"')
+			if i < 0 {
+				b.at = len(b.buf)
+				return 0, false
+			}
+			b.at += i + 1
+			b.quoted, b.opens = false, true
+			continue
+		}
+		newline := bytes.IndexByte(rest, '\n')
+		if newline >= 0 {
+			rest = rest[:newline]
+		}
+		quote := bytes.IndexByte(rest, '"')
+		switch {
+		case quote >= 0:
+			b.quoted = b.atField(quote)
+			b.at += quote + 1
+			b.opens = false
+		case newline >= 0:
+			return b.at + newline + 1, true
+		default:
+			b.opens = b.atField(len(rest))
+			b.at = len(b.buf)
+			return 0, false
+		}
+	}
+}
+
+// atField reports whether a quote i bytes further on would open a field.
+func (b *Blocks) atField(i int) bool {
+	switch at := b.at + i; {
+	case i == 0:
+		return b.opens
+	case b.buf[at-1] == b.comma:
+		return true
+	default:
+		return !b.began && at == len(byteOrderMark) && bytes.HasPrefix(b.buf, byteOrderMark)
+	}
+}

@@ -1,0 +1,70 @@
+package batch
+
+import "io"
+
+const (
+	// minRead is what a feed has room for when it reads, and what a piece has to
+	// have not to be copied, in bytes.
+	minRead = 64 << 10
+	// slab is what small pieces are carved from together, and smallPiece what is
+	// small. One piece that is kept keeps its slab.
+	slab       = 4 << 10
+	smallPiece = slab / 8
+)
+
+// feed is a stream of which pieces are taken off the front, each in memory of
+// its own.
+type feed struct {
+	src  io.Reader
+	base []byte // what buf lies in, if no piece does
+	buf  []byte // read and not yet taken
+	err  error  // what ended src
+	slab []byte // what is left of it
+}
+
+// fill reads once, and sets err if that was the last time. It makes room for
+// size bytes altogether.
+func (f *feed) fill(size int) {
+	if room := max(size, len(f.buf)+minRead/2); cap(f.buf) < room {
+		// The old memory does, unless a giant has passed through it.
+		if all := cap(f.base); all < room || all > 4*room {
+			f.base = make([]byte, max(size, 2*len(f.buf), minRead))
+		}
+		f.buf = f.base[:copy(f.base, f.buf)]
+	}
+	for range 100 {
+		n, err := f.src.Read(f.buf[len(f.buf):cap(f.buf)])
+		f.buf = f.buf[:len(f.buf)+n]
+		f.err = err
+		if n > 0 || err != nil {
+			return
+		}
+	}
+	f.err = io.ErrNoProgress
+}
+
+// take takes n bytes off the front and returns them with head before them,
+// without the last drop of them.
+func (f *feed) take(head []byte, n, drop int) []byte {
+	piece, rest := f.buf[:n-drop:n-drop], f.buf[n:]
+	f.buf = rest
+	if len(head) == 0 && n >= minRead && n >= len(rest) {
+		// A large piece takes the memory with it instead of being copied.
+		f.base, f.buf = nil, append([]byte(nil), rest...)
+		return piece
+	}
+	return append(append(f.carve(len(head)+len(piece)), head...), piece...)
+}
+
+// carve returns an empty slice with room for n bytes.
+func (f *feed) carve(n int) []byte {
+	if n > smallPiece {
+		return make([]byte, 0, n)
+	}
+	if n > len(f.slab) {
+		f.slab = make([]byte, slab)
+	}
+	piece := f.slab[:0:n]
+	f.slab = f.slab[n:]
+	return piece
+}

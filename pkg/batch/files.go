@@ -1,0 +1,66 @@
+package batch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// Files is a Source of the files that another one names: a record is a file's
+// whole content, and its name that of the file. A file that can't be read, or
+// is over the limit, is a record with an error.
+type Files struct {
+	names Source
+	limit int
+}
+
+// NewFiles returns the files whose names are the payloads of names. A file may
+// have limit bytes; 0 is no limit.
+func NewFiles(names Source, limit int) *Files { return &Files{names: names, limit: limit} }
+
+// Next reads the next file.
+func (f *Files) Next() (Input, error) {
+	in, err := f.names.Next()
+	if err != nil || in.Err != nil {
+		return in, err
+	}
+	in.Name = string(in.Payload)
+	in.Payload, in.Err = readFile(in.Name, f.limit)
+	return in, nil
+}
+
+// readFile reads a file of up to limit bytes; 0 is no limit.
+func readFile(name string, limit int) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read file: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("read file: %w", &fs.PathError{Op: "read", Path: name, Err: errors.New("is a directory")})
+	}
+	if limit > 0 && info.Size() > int64(limit) {
+		return nil, fmt.Errorf("read file: %s: %d bytes are over the limit %d", name, info.Size(), limit)
+	}
+	// The size is a hint: the file may grow, or be no regular one.
+	in := &feed{src: f}
+	if limit > 0 {
+		in.src = io.LimitReader(f, int64(limit)+1)
+	}
+	for hint := int(info.Size()) + 1; in.err == nil; hint = 0 {
+		in.fill(hint)
+	}
+	switch {
+	case in.err != io.EOF:
+		return nil, fmt.Errorf("read file: %w", in.err)
+	case limit > 0 && len(in.buf) > limit:
+		return nil, fmt.Errorf("read file: %s: over the limit of %d bytes", name, limit)
+	}
+	return in.buf, nil
+}

@@ -1,0 +1,263 @@
+package batch
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"gm/pkg/gearman"
+)
+
+// ErrLogged is what OpenLog's error wraps if the log has entries already and is
+// not to be resumed.
+var ErrLogged = errors.New("it has entries already")
+
+// maxUnwritten is when a Log writes without being told to, in bytes.
+const maxUnwritten = 64 << 10
+
+// Entry is a line of a Log: one record and what became of it. Hash, in hex, is
+// the first half of the SHA-256 of the record's payload.
+type Entry struct {
+	Seq      int            `json:"seq"`
+	Name     string         `json:"name,omitempty"`
+	Unique   string         `json:"unique,omitempty"`
+	Handle   gearman.Handle `json:"handle,omitempty"`
+	Server   string         `json:"server,omitempty"`
+	Function string         `json:"function"`
+	Start    LogTime        `json:"start"`
+	End      LogTime        `json:"end"`
+	In       int            `json:"in"`  // bytes
+	Out      int64          `json:"out"` // bytes
+	Attempts int            `json:"attempts"`
+	Exit     int            `json:"exit"`
+	Error    string         `json:"error,omitempty"`
+	Hash     string         `json:"hash"`
+	// Offset is where the record's output ends in the file that has it.
+	Offset *int64 `json:"offset,omitempty"`
+}
+
+// LogTime is a time that is written in RFC 3339 with milliseconds.
+type LogTime struct{ time.Time }
+
+// MarshalJSON implements json.Marshaler.
+func (t LogTime) MarshalJSON() ([]byte, error) {
+	return t.AppendFormat(nil, `"2006-01-02T15:04:05.000Z07:00"`), nil
+}
+
+// Log is a file with a line of JSON for each record that has ended (see
+// [Entry]), in the order in which their output was written. A record that was
+// done again has several; the last one counts.
+//
+// It survives the end of the process at any moment, not that of the machine: it
+// is not synced. A line that is there says that the record's output had been
+// given to Before. Its methods are for one goroutine at a time.
+type Log struct {
+	// Before is called before lines are written: it must write the output that
+	// is still buffered. An error keeps the lines from being written.
+	Before func() error
+
+	f        *os.File
+	pending  []byte   // lines
+	done     []logged // by sequence, from 1
+	function string   // of the last entry
+	offset   int64    // of the last entry; -1: none
+	matched  int      // entries that Skip was asked about
+}
+
+// logged is what a Log remembers of a record.
+type logged struct {
+	hash     [sha256.Size / 2]byte
+	function string
+	state    logState
+}
+
+type logState uint8
+
+const (
+	logNone logState = iota
+	logDone
+	logFailed
+)
+
+// OpenLog opens or makes the log at path. With resume it reads what it has, and
+// cuts off a last line that was not written whole; without, an error that wraps
+// ErrLogged refuses a file that is not empty.
+func OpenLog(path string, resume bool) (*Log, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	l := &Log{f: f, offset: -1}
+	if err := l.begin(resume); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open log: %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func (l *Log) begin(resume bool) error {
+	if !resume {
+		info, err := l.f.Stat()
+		if err == nil && info.Size() > 0 {
+			err = ErrLogged
+		}
+		return err
+	}
+	lines := NewSplitter(l.f, []byte("\n"), true)
+	var whole int64
+	for n := 1; ; n++ {
+		line, err := lines.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if !bytes.HasSuffix(line.Payload, []byte("\n")) {
+			break
+		}
+		if err := l.read(line.Payload); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		whole += int64(len(line.Payload))
+	}
+	if err := l.f.Truncate(whole); err != nil {
+		return err
+	}
+	_, err := l.f.Seek(whole, io.SeekStart)
+	return err
+}
+
+// maxSeq bounds what a damaged log can make of memory.
+const maxSeq = 1 << 32
+
+func (l *Log) read(line []byte) error {
+	var e Entry
+	if err := json.Unmarshal(line, &e); err != nil {
+		return err
+	}
+	if e.Seq < 1 || e.Seq > maxSeq {
+		return fmt.Errorf("record %d is none", e.Seq)
+	}
+	if e.Function != l.function { // else it is kept once
+		l.function = e.Function
+	}
+	is := logged{function: l.function, state: logDone}
+	sum, err := hex.DecodeString(e.Hash)
+	if err != nil || copy(is.hash[:], sum) != len(sum) || len(sum) != len(is.hash) {
+		return fmt.Errorf("hash %q of record %d is none", e.Hash, e.Seq)
+	}
+	if e.Exit != 0 {
+		is.state = logFailed
+	}
+	for len(l.done) < e.Seq {
+		l.done = append(l.done, logged{})
+	}
+	l.done[e.Seq-1] = is
+	l.offset = -1
+	if e.Offset != nil {
+		l.offset = *e.Offset
+	}
+	return nil
+}
+
+// Offset returns where the output of the last entry ended, if the log says it.
+func (l *Log) Offset() (offset int64, ok bool) { return max(0, l.offset), l.offset >= 0 }
+
+// Skip returns a Batch.Skip that leaves out what the log has, but for failed
+// records if retryFailed. It refuses a record whose payload or function is not
+// that of its entry.
+func (l *Log) Skip(retryFailed bool) func(r *Record) (bool, error) {
+	return func(r *Record) (bool, error) {
+		if r.Seq > len(l.done) || l.done[r.Seq-1].state == logNone {
+			return false, nil
+		}
+		l.matched++
+		is := &l.done[r.Seq-1]
+		switch {
+		case is.function != r.Function:
+			return false, fmt.Errorf("record %d went to %s when it was logged, not to %s", r.Seq, is.function, r.Function)
+		case is.hash != hash(r.Payload):
+			return false, fmt.Errorf("record %d is not the one that was logged: its hash is another", r.Seq)
+		}
+		return is.state == logDone || !retryFailed, nil
+	}
+}
+
+// Left returns how many records that the log had Skip has not been asked about:
+// after a whole run, those that the input lacks.
+func (l *Log) Left() int {
+	n := -l.matched
+	for i := range l.done {
+		if l.done[i].state != logNone {
+			n++
+		}
+	}
+	return n
+}
+
+// Append adds a record that has ended. Exit is 0 if it went well; offset is
+// where its output ends in its file, -1 if that can't be said. The line is
+// written by Flush, or when there are many.
+func (l *Log) Append(r *Record, exit int, offset int64) error {
+	sum := hash(r.Payload)
+	e := Entry{
+		Seq: r.Seq, Name: r.Name, Unique: r.Unique, Handle: r.Handle, Function: r.Function,
+		Start: LogTime{r.Started}, End: LogTime{r.Ended}, In: len(r.Payload), Out: r.Bytes,
+		Attempts: r.Attempts, Exit: exit, Hash: hex.EncodeToString(sum[:]),
+	}
+	if r.Unique == "#" {
+		e.Unique = e.Hash
+	}
+	if r.Server != (gearman.Server{}) {
+		e.Server = r.Server.String()
+	}
+	if r.Err != nil {
+		e.Error = r.Err.Error()
+	}
+	if offset >= 0 {
+		e.Offset = &offset
+	}
+	line, err := json.Marshal(&e)
+	if err != nil {
+		return fmt.Errorf("log record %d: %w", r.Seq, err)
+	}
+	l.pending = append(append(l.pending, line...), '\n')
+	if len(l.pending) >= maxUnwritten {
+		return l.Flush()
+	}
+	return nil
+}
+
+// Flush calls Before and writes the lines that are still to be written.
+func (l *Log) Flush() error {
+	if l.Before != nil {
+		if err := l.Before(); err != nil {
+			return err
+		}
+	}
+	lines := l.pending
+	l.pending = l.pending[:0]
+	if len(lines) == 0 {
+		return nil
+	}
+	if _, err := l.f.Write(lines); err != nil {
+		return fmt.Errorf("write log: %w", err)
+	}
+	return nil
+}
+
+// Close closes the log without writing what Flush has not written.
+func (l *Log) Close() error { return l.f.Close() }
+
+func hash(b []byte) (h [sha256.Size / 2]byte) {
+	sum := sha256.Sum256(b)
+	copy(h[:], sum[:])
+	return h
+}
