@@ -17,7 +17,7 @@ const (
 	// record. Four such records fill two or three pages.
 	maxInline = 2 << 10
 	// pieceSize is that of the pieces in which larger ones are kept. Up to
-	// five of them share a leaf, and are written anew when one is added.
+	// four of them share a leaf, and are written anew when one is added.
 	pieceSize = 32<<10 - 64
 
 	// keepArena is how much memory for encoded records is kept for the next
@@ -73,38 +73,66 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	err := s.use(func(e *engine) error {
-		n := needOf(batch)
-		w := writer{Store: s, arena: slices.Grow(s.arena[:0], n.bytes)}
-		err := e.update(func(tx *bolt.Tx) error {
-			if err := e.makeRoom(tx, n); err != nil {
-				return err
-			}
-			return w.write(tx, batch)
-		})
-		if s.arena = w.arena; cap(s.arena) > keepArena {
-			s.arena = nil
-		}
-		if unsynced := new(unsyncedError); errors.As(err, &unsynced) {
-			s.undo = addedBy(s.undo, batch)
-			return &store.UncertainError{Err: err}
-		}
-		if err != nil {
+		if err := s.commit(e, batch); err != nil {
 			return err
-		}
-		s.undo = nil
-		if e.touched += int64(1+n.scattered) * faultSize; e.touched >= dropEvery {
-			e.drop()
 		}
 		s.compactSoon(e)
 		return nil
 	})
 	if err != nil {
-		if full(err) && !errors.Is(err, store.ErrFull) {
-			err = fmt.Errorf("%w: %w", store.ErrFull, err)
-		}
 		return fmt.Errorf("commit to %s: %w", s.file(), err)
 	}
 	return nil
+}
+
+// commit writes a batch. One that only takes away, and does not find the room
+// for that in one piece, is written in halves: the first makes some for the
+// second. commitMu is held.
+func (s *Store) commit(e *engine, batch []store.Op) error {
+	adds, err := s.transact(e, batch)
+	switch {
+	case err == nil || !full(err) && !errors.Is(err, store.ErrFull):
+		return err
+	case !adds && len(batch) > 1 && !errors.As(err, new(*store.UncertainError)):
+		half := len(batch) / 2
+		if err := s.commit(e, batch[:half]); err != nil {
+			return err
+		}
+		return s.commit(e, batch[half:])
+	case errors.Is(err, store.ErrFull):
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrFull, err)
+}
+
+// transact writes a batch in one transaction, and says whether it adds
+// anything.
+func (s *Store) transact(e *engine, batch []store.Op) (adds bool, err error) {
+	var n need
+	w := writer{Store: s, arena: s.arena[:0]}
+	err = e.update(func(tx *bolt.Tx) error {
+		n = needOf(batch, lastPiece(tx), e.pageSize)
+		w.arena = slices.Grow(w.arena, n.bytes)
+		if err := e.makeRoom(tx, n); err != nil {
+			return err
+		}
+		return w.write(tx, batch)
+	})
+	if s.arena = w.arena; cap(s.arena) > keepArena {
+		s.arena = nil
+	}
+	if unsynced := new(unsyncedError); errors.As(err, &unsynced) {
+		s.undo = addedBy(s.undo, batch)
+		return n.adds, &store.UncertainError{Err: err}
+	}
+	if err != nil {
+		return n.adds, err
+	}
+	s.undo = nil
+	if e.touched += int64(1+n.scattered) * faultSize; e.touched >= dropEvery {
+		e.drop()
+	}
+	return n.adds, nil
 }
 
 // addedBy appends the jobs that batch adds.
@@ -115,47 +143,6 @@ func addedBy(seqs []uint64, batch []store.Op) []uint64 {
 		}
 	}
 	return seqs
-}
-
-// nearby is how many jobs share a page or its neighbours, at most.
-const nearby = 8
-
-// needOf returns the room that batch takes.
-func needOf(batch []store.Op) need {
-	var n need
-	var near uint64
-	for _, op := range batch {
-		switch op.Kind {
-		case store.Done, store.Update:
-			if seq := op.Record.Seq; seq < near || seq > near+nearby {
-				n.scattered++
-				near = seq
-			}
-		case store.Delete:
-			n.scattered++
-		case store.Add:
-			r := op.Record
-			names := len(r.Function) + len(r.Unique) + len(r.Reducer)
-			n.adds = true
-			n.bytes += names + len(r.Payload) + 64 + sealSize*pieces(len(r.Payload))
-			n.pages += int64(names)*2 + 128
-			if len(r.Payload) > maxInline {
-				n.runs += int64(len(r.Payload)) + 6*pieceSize
-			} else {
-				n.pages += int64(len(r.Payload)) * 2
-			}
-		case store.Put:
-			n.adds = true
-			n.scattered++
-			n.bytes += len(op.Value) + sealSize
-			if len(op.Value) > maxInline {
-				n.runs += int64(len(op.Value)) * 2
-			} else {
-				n.pages += int64(len(op.Value))*2 + 512
-			}
-		}
-	}
-	return n
 }
 
 // writer puts one batch into a transaction.

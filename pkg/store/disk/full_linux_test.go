@@ -30,7 +30,7 @@ func smallDisk(t *testing.T, size int) string {
 // TestFullDisk fills a disk with jobs and sees that those that were taken can
 // be done, and others taken again.
 func TestFullDisk(t *testing.T) {
-	for _, size := range []int{100, 1500, 60_000} {
+	for _, size := range []int{100, 1500, 2100, 3000, 60_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			disk := smallDisk(t, 12<<20)
 			dir := filepath.Join(disk, "data")
@@ -75,7 +75,7 @@ func TestFullDisk(t *testing.T) {
 			other, rest := filepath.Join(disk, "other"), filepath.Join(disk, "rest")
 			fillFile(t, other, 4<<20)
 			fill()
-			if len(taken)*size < 2<<20 {
+			if len(taken)*size < 2<<20 || size >= 3000 && len(taken)*size < 4<<20 {
 				t.Errorf("only %d jobs of %d bytes were taken", len(taken), size)
 			}
 			check()
@@ -123,6 +123,44 @@ func TestFullDisk(t *testing.T) {
 			}
 			verifyFile(t, filepath.Join(dir, "queue.db"))
 		})
+	}
+}
+
+// TestDoneInHalves sees that a batch which only takes away gets through where
+// there is only room for a part of it at a time.
+func TestDoneInHalves(t *testing.T) {
+	disk := smallDisk(t, 6<<20)
+	s := openDir(t, disk)
+	defer s.Close()
+	var ends []store.Op
+	payload := bytes.Repeat([]byte("x"), 20_000)
+	for seq := uint64(1); ; seq++ {
+		r := store.Record{Seq: seq, Function: "f", Payload: payload}
+		err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: &r}})
+		if err != nil {
+			break
+		}
+		if seq%2 == 0 { // so that what is left has to be moved together
+			ends = append(ends, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+		}
+	}
+	fillFile(t, disk+"/rest", 1<<30)
+	if len(ends) < 30 {
+		t.Fatalf("only %d jobs were taken", 2*len(ends))
+	}
+	if err := s.Commit(t.Context(), ends); err != nil {
+		t.Fatalf("done: %v", err)
+	}
+	left := 0
+	err := s.Replay(t.Context(), func(r *store.Record) error {
+		if r.Seq%2 == 0 {
+			t.Errorf("job %d is still there", r.Seq)
+		}
+		left++
+		return nil
+	})
+	if err != nil || left < len(ends) {
+		t.Errorf("replay: got %d jobs, %v, want %d", left, err, len(ends))
 	}
 }
 

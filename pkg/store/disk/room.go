@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -22,6 +23,81 @@ type need struct {
 	bytes int   // of what is encoded for it, in memory
 
 	scattered int // how many places of the file are touched, beside its end
+}
+
+// nearby is how many jobs share a page or its neighbours, at most.
+const nearby = 8
+
+const (
+	// pieceRoom is what a piece takes in its leaf.
+	pieceRoom = pieceSize + pieceHead
+	// pieceHead is what a piece has beside its bytes: bbolt's element, its key
+	// and its checksum.
+	pieceHead = 16 + 12 + sealSize
+	// leafPieces is how many pieces a leaf has at most. Between transactions
+	// it is at least two, but for the only leaf.
+	leafPieces = 4
+)
+
+// needOf returns the room that batch takes in a file whose last payload in
+// pieces is that of job last, if large, or which has none.
+func needOf(batch []store.Op, last uint64, pageSize int64) need {
+	var n need
+	var near uint64
+	large := last > 0
+	for _, op := range batch {
+		switch op.Kind {
+		case store.Done, store.Update:
+			if seq := op.Record.Seq; seq < near || seq > near+nearby {
+				n.scattered++
+				near = seq
+			}
+		case store.Delete:
+			n.scattered++
+		case store.Add:
+			r := op.Record
+			names := len(r.Function) + len(r.Unique) + len(r.Reducer)
+			k := pieces(len(r.Payload))
+			n.adds = true
+			n.bytes += names + len(r.Payload) + 64 + sealSize*k
+			n.pages += int64(names)*2 + 128
+			if len(r.Payload) <= maxInline {
+				n.pages += int64(len(r.Payload)) * 2
+				continue
+			}
+			// Two pieces a leaf, whose last page has some room left.
+			n.runs += int64(len(r.Payload)+k*pieceHead) + int64(k+1)/2*pageSize
+			if r.Seq < last { // between others: their leaf is written anew
+				n.runs += leafPieces * pieceRoom
+			}
+			last, large = max(last, r.Seq), true
+		case store.Put:
+			n.adds = true
+			n.scattered++
+			n.bytes += len(op.Value) + sealSize
+			if len(op.Value) > maxInline {
+				n.runs += int64(len(op.Value)) * 2
+			} else {
+				n.pages += int64(len(op.Value))*2 + 512
+			}
+		}
+	}
+	if n.adds && large {
+		// The last leaf is written anew, and there should be room for two
+		// that become one when a job is done.
+		n.runs += 2*leafPieces*pieceRoom + 2*pageSize
+	}
+	return n
+}
+
+// lastPiece returns the job with the highest number among those whose payload
+// is in pieces, 0 if there is none.
+func lastPiece(tx *bolt.Tx) uint64 {
+	key, _ := tx.Bucket(bodiesName).Cursor().Last()
+	if len(key) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key)
 }
 
 // makeRoom sees to it that tx, which has only begun, will find the room that
