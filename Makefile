@@ -19,6 +19,7 @@ FUZZ ?=
 BENCH ?= .
 COUNT ?= 10
 OLD ?=
+BENCHFLAGS ?=
 BENCHSTORE ?=
 
 # Tools are pinned apart from what the product links.
@@ -85,7 +86,12 @@ fuzz: ## run each fuzz target for FUZZTIME (FUZZ=part of a name)
 	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
 
 .PHONY: bench
-bench: ## run the benchmarks into bin/bench.txt (BENCH=regexp, COUNT=, OLD=file to compare with)
+bench: build ## gm beside gearmand, beanstalkd and Redis (BENCHFLAGS='-only submit -rounds 3')
+	go build -o bin/bench ./scripts/bench
+	bin/bench -gm bin/gm -dir bin $(BENCHFLAGS)
+
+.PHONY: bench-go
+bench-go: ## run the Go benchmarks into bin/bench.txt (BENCH=regexp, COUNT=, OLD=file to compare with)
 	@mkdir -p bin
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(TESTFLAGS) ./pkg/... | tee bin/bench.txt
 	$(TOOL) benchstat $(OLD) bin/bench.txt

@@ -75,7 +75,7 @@ var law = []room{
 	{path: "gm/pkg/udf", rooms: []string{gearmanRoom}},
 	{path: "gm/pkg/udf/*", rooms: []string{gearmanRoom}},
 	// what measures servers from outside, and their engines alone
-	{path: "gm/scripts/*", rooms: []string{wireRoom, storeRoom, "gm/pkg/store/*"}},
+	{path: "gm/scripts/*", rooms: []string{wireRoom, storeRoom, "gm/pkg/store/*", "gm/scripts/*"}, other: []string{xsys}},
 }
 
 // TestImportLaw holds the packages to the law on every kind of system that

@@ -1,0 +1,230 @@
+//go:build linux
+
+// Package load submits and does jobs as cheaply as it can, so that a server
+// which shares the machine with it is what is measured: packets that were built
+// before, one thread for all connections, and few system calls.
+//
+// A Load is made ready (connections, workers that sleep) by Submit, Drain or
+// Foreground, and run once by Load.Run; the time and the processor's time
+// between the two are then those of the jobs alone. Protocol says which kind
+// of server is at the other end.
+package load
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errStalled is why a Run ends when nothing comes for stallTimeout.
+var errStalled = errors.New("the server has not answered for long")
+
+const (
+	stallTimeout = 60 * time.Second
+	readSize     = 1 << 20
+	eventsATurn  = 256
+)
+
+// loop drives connections from one thread.
+type loop struct {
+	epoll int
+	conns map[int32]*conn // by file descriptor
+	buf   []byte          // what was just read, of whichever connection
+	ended bool            // set by a handler: the turn it is set in is the last
+}
+
+// conn is one connection of a loop.
+type conn struct {
+	loop *loop
+	fd   int
+	// take is given all bytes that have come and are not used, and returns how
+	// many it has used. They are the loop's afterwards.
+	take func(b []byte) (used int, err error)
+	rest []byte // of an incomplete message
+	out  []byte // what the socket has not taken
+}
+
+func newLoop() (*loop, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	return &loop{epoll: fd, conns: make(map[int32]*conn), buf: make([]byte, readSize)}, nil
+}
+
+// close closes the connections too.
+func (l *loop) close() {
+	for _, c := range l.conns {
+		_ = unix.Close(c.fd)
+	}
+	_ = unix.Close(l.epoll)
+}
+
+// dial connects to a TCP address of numbers. The connection blocks until run.
+func (l *loop) dial(addr string) (*conn, error) {
+	to, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if err == nil {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+	}
+	if err == nil {
+		err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	c := &conn{loop: l, fd: fd}
+	l.conns[int32(fd)] = c
+	return c, nil
+}
+
+// run calls start and then the connections' handlers until one has set ended,
+// or until the limit is over. It returns how long that took.
+func (l *loop) run(limit time.Duration, start func() error) (time.Duration, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, c := range l.conns {
+		if err := unix.SetNonblock(c.fd, true); err != nil {
+			return 0, err
+		}
+	}
+	events := make([]unix.EpollEvent, eventsATurn)
+	began := time.Now()
+	last := began
+	if err := start(); err != nil {
+		return 0, err
+	}
+	for !l.ended {
+		n, err := unix.EpollWait(l.epoll, events, 100)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return 0, fmt.Errorf("epoll: %w", err)
+		}
+		now := time.Now()
+		if now.Sub(began) > limit {
+			break
+		}
+		if n > 0 {
+			last = now
+		} else if now.Sub(last) > stallTimeout {
+			return 0, errStalled
+		}
+		for i := range max(n, 0) {
+			if err := l.conns[events[i].Fd].ready(events[i].Events); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return time.Since(began), nil
+}
+
+func (c *conn) ready(events uint32) error {
+	if events&unix.EPOLLOUT != 0 {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	if events&^unix.EPOLLOUT == 0 {
+		return nil
+	}
+	l := c.loop
+	have := copy(l.buf, c.rest)
+	n, err := unix.Read(c.fd, l.buf[have:])
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read: %w", err)
+	case n == 0:
+		return errors.New("the server has closed a connection")
+	}
+	used, err := c.take(l.buf[:have+n])
+	if err != nil {
+		return err
+	}
+	c.rest = append(c.rest[:0], l.buf[used:have+n]...)
+	return nil
+}
+
+// send writes b, and keeps a copy of what the socket does not take at once.
+func (c *conn) send(b []byte) error {
+	if len(c.out) > 0 {
+		c.out = append(c.out, b...)
+		return nil
+	}
+	n, err := write(c.fd, b)
+	if err != nil || n == len(b) {
+		return err
+	}
+	c.out = append(c.out, b[n:]...)
+	return c.watch(unix.EPOLLIN | unix.EPOLLOUT)
+}
+
+func (c *conn) flush() error {
+	n, err := write(c.fd, c.out)
+	if err != nil {
+		return err
+	}
+	c.out = append(c.out[:0], c.out[n:]...)
+	if len(c.out) > 0 {
+		return nil
+	}
+	return c.watch(unix.EPOLLIN)
+}
+
+func (c *conn) watch(events uint32) error {
+	return unix.EpollCtl(c.loop.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: events, Fd: int32(c.fd)})
+}
+
+func write(fd int, b []byte) (int, error) {
+	n, err := unix.Write(fd, b)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write: %w", err)
+	}
+	return n, nil
+}
+
+// converse sends b before run, and waits for a reply that ends in these bytes.
+func (c *conn) converse(b, end []byte) error {
+	for len(b) > 0 {
+		n, err := write(c.fd, b)
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	have := 0
+	for {
+		n, err := unix.Read(c.fd, c.loop.buf[have:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return fmt.Errorf("greeting: read %d bytes: %w", n, err)
+		}
+		have += n
+		if got := c.loop.buf[:have]; len(got) >= len(end) && string(got[have-len(end):]) == string(end) {
+			return nil
+		}
+	}
+}
+
+// header returns a binary packet's type and its size with the header.
+func header(b []byte) (t uint32, size int) {
+	return binary.BigEndian.Uint32(b[4:]), 12 + int(binary.BigEndian.Uint32(b[8:]))
+}
