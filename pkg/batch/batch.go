@@ -47,6 +47,9 @@ type Batch struct {
 	// again, for each stage. Unless 0, a result is not handed on before its job
 	// has ended.
 	Retries int
+	// Repeatable says that jobs may run twice: one whose server was lost is sent
+	// again, however often, as if it had a unique.
+	Repeatable bool
 	// Patience is how long the batch waits for a server that takes jobs after
 	// one has taken some: 0 means not at all. A batch whose first record finds no
 	// server does not wait.
@@ -56,6 +59,13 @@ type Batch struct {
 	Unordered bool
 	// Halt is when failed records end the batch.
 	Halt Halt
+	// Reduce has the results folded into one: Data and Done are given that alone,
+	// as the record 1, with Handle, Server and times of the last job; nothing if
+	// there are no records. A record that fails, or a job of the reduction, ends
+	// the batch with a PartError; Halt and Unordered mean nothing then, and Skip
+	// is not allowed. Of what is told as it happens, Stage is the level of the
+	// reduction, from 1, where it is about one of its jobs.
+	Reduce *Reduction
 
 	// Skip is called for each record before it is first sent, in the order of
 	// the input, with Seq, Name, Payload and Function set. One that it reports
@@ -82,7 +92,8 @@ type Batch struct {
 	Away    func(err error)                 // no server takes jobs: the batch waits
 	Back    func(away time.Duration)        // one does again; set if Away is
 
-	run atomic.Pointer[run] // of the latest Run
+	begun bool                // a server has taken jobs before
+	run   atomic.Pointer[run] // of the latest Run
 }
 
 // Record is one record and what became of it.
@@ -119,6 +130,9 @@ type Summary struct {
 // goroutine ends with it. None of the Batch's functions is called after Run's
 // return.
 func (b *Batch) Run(ctx context.Context, src Source) (Summary, error) {
+	if b.Reduce != nil {
+		return b.reduce(ctx, src)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &run{
@@ -127,6 +141,7 @@ func (b *Batch) Run(ctx context.Context, src Source) (Summary, error) {
 		memory: b.Memory,
 		cancel: cancel,
 		wake:   make(chan struct{}, 1),
+		taken:  b.begun,
 	}
 	if r.window <= 0 {
 		r.window = DefaultWindow

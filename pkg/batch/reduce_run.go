@@ -1,0 +1,366 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"gm/pkg/gearman"
+)
+
+// fold is a Run with a Reduction: two batches at once, one of the records and
+// one of the joins of their results, with a tree between them.
+//
+//	source -> gate -> mapping -> tree -> joins -> folding
+//	                              ^                  |
+//	                              +------------------+
+//
+// Both share a window and a bound on memory. The joins are held back by
+// nothing: they make room. The gate lets records through while there is room;
+// when nothing at all is on its way, it has the tree join what it can, and where
+// that is nothing it lets one record through. So a fold never stands still.
+//
+// The goroutine of Run owns the mapping and starts and awaits that of the
+// folding.
+type fold struct {
+	b      *Batch
+	opts   Reduction
+	source Source
+	memory int
+
+	calling sync.Mutex // held while one of the Batch's functions runs; taken before mu
+
+	mu      sync.Mutex
+	changed sync.Cond // something has, for gate and joins
+	over    error     // why nothing is to be waited for any more
+	tree    *tree
+	out     int             // records that are through the gate and not in the tree
+	bytes   int             // of their payloads
+	read    int             // records so far
+	flying  map[int]*flying // joins on their way, by Seq
+	sent    int             // joins so far
+	last    Record          // of the join that has ended last
+
+	away int // batches without a server; guarded by calling
+}
+
+// flying is a join on its way.
+type flying struct {
+	*join
+	size int // of the payload
+}
+
+// reduce is Run with a Reduction.
+func (b *Batch) reduce(ctx context.Context, src Source) (Summary, error) {
+	f, err := newFold(b, src)
+	if err != nil {
+		return Summary{}, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() { f.stop(context.Cause(ctx)) })()
+
+	client := newTurnstile(b)
+	mapping, folding := f.mapping(client), f.folding(client)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if _, err := folding.Run(ctx, joins{f}); err != nil {
+			cancel(err)
+		}
+	})
+	sum, err := mapping.Run(ctx, gate{f})
+	if err != nil {
+		cancel(err)
+	}
+	running.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return sum, err
+	}
+	return sum, f.hand()
+}
+
+func newFold(b *Batch, src Source) (*fold, error) {
+	opts, err := b.Reduce.withDefaults()
+	switch {
+	case err != nil:
+		return nil, err
+	case b.Skip != nil:
+		return nil, errors.New("reduce: no record can be left out")
+	}
+	f := &fold{
+		b: b, opts: opts, source: src, memory: b.Memory,
+		tree:   newTree(opts.Arity, opts.MaxPayload),
+		flying: make(map[int]*flying),
+	}
+	if f.memory <= 0 {
+		f.memory = DefaultMemory
+	}
+	f.changed.L = &f.mu
+	return f, nil
+}
+
+// mapping is the batch of the records.
+func (f *fold) mapping(client Submitter) *Batch {
+	m := f.part(client, f.b.Task, func(r *Record) *Record { return r })
+	m.Stages = f.b.Stages
+	m.Done = collected(m, f.mapped)
+	return m
+}
+
+// folding is the batch of the joins.
+func (f *fold) folding(client Submitter) *Batch {
+	j := f.part(client, f.opts.Task, f.joinRecord)
+	j.begun = true // the mapping has found a server
+	j.Done = collected(j, f.joined)
+	return j
+}
+
+// part is what the two batches have in common. The Batch's functions are told
+// of what its records are made by as.
+func (f *fold) part(client Submitter, t gearman.Task, as func(*Record) *Record) *Batch {
+	b := f.b
+	p := &Batch{
+		Client: client, Task: t, Window: b.Window, Memory: f.memory,
+		Retries: b.Retries, Repeatable: b.Repeatable, Patience: b.Patience, Unordered: true,
+	}
+	if b.Created != nil {
+		p.Created = func(r *Record) { f.call(func() { b.Created(as(r)) }) }
+	}
+	if b.Warning != nil {
+		p.Warning = func(r *Record, text []byte) { f.call(func() { b.Warning(as(r), text) }) }
+	}
+	if b.Status != nil {
+		p.Status = func(r *Record, num, den int64) { f.call(func() { b.Status(as(r), num, den) }) }
+	}
+	if b.Retry != nil {
+		p.Retry = func(r *Record, err error) { f.call(func() { b.Retry(as(r), err) }) }
+	}
+	if b.Away != nil {
+		p.Away = func(err error) { f.call(func() { f.leave(err) }) }
+		p.Back = func(away time.Duration) { f.call(func() { f.comeBack(away) }) }
+	}
+	return p
+}
+
+// leave and comeBack tell once of what both batches find out.
+func (f *fold) leave(err error) {
+	if f.away++; f.away == 1 {
+		f.b.Away(err)
+	}
+}
+
+func (f *fold) comeBack(away time.Duration) {
+	if f.away--; f.away == 0 {
+		f.b.Back(away)
+	}
+}
+
+// call calls one of the Batch's functions, one at a time.
+func (f *fold) call(function func()) {
+	f.calling.Lock()
+	defer f.calling.Unlock()
+	function()
+}
+
+// collected gives a batch a Data that collects what done is given. Results are
+// handed on whole, so that they need one place.
+func collected(b *Batch, done func(r *Record, result []byte) error) func(*Record) error {
+	var result []byte
+	b.Data = func(_ *Record, piece []byte) error {
+		result = append(result, piece...)
+		return nil
+	}
+	return func(r *Record) error {
+		whole := result
+		result = nil
+		return done(r, whole)
+	}
+}
+
+// mapped takes the end of a record.
+func (f *fold) mapped(r *Record, result []byte) error {
+	if err := f.ended(r); err != nil {
+		return err
+	}
+	if r.Err != nil {
+		return &PartError{0, r.Seq, r.Seq, r.Name, r.Err}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.out--
+	f.bytes -= len(r.Payload)
+	f.tree.add(r.Seq, result)
+	f.changed.Broadcast()
+	return f.tree.err
+}
+
+// joined takes the end of a join.
+func (f *fold) joined(r *Record, result []byte) error {
+	as := f.joinRecord(r)
+	if err := f.ended(as); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.flying[r.Seq]
+	if r.Err != nil {
+		return &PartError{j.level(), j.first(), j.last(), "", r.Err}
+	}
+	delete(f.flying, r.Seq)
+	f.last, f.last.Payload = *as, nil
+	f.tree.done(j.join, j.size, result)
+	f.changed.Broadcast()
+	return f.tree.err
+}
+
+func (f *fold) ended(r *Record) (err error) {
+	if f.opts.Part != nil {
+		f.call(func() { err = f.opts.Part(r) })
+	}
+	return err
+}
+
+// joinRecord is a record of the folding as the Batch's functions see it.
+func (f *fold) joinRecord(r *Record) *Record {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	as := *r
+	as.Stage = f.flying[r.Seq].level()
+	return &as
+}
+
+// hand gives the result of it all to the Batch's functions.
+func (f *fold) hand() error {
+	if f.read == 0 {
+		return nil
+	}
+	r := f.last
+	r.Seq, r.Name = 1, ""
+	r.Bytes = int64(len(f.tree.root.data))
+	if f.b.Data != nil && r.Bytes > 0 {
+		if err := f.b.Data(&r, f.tree.root.data); err != nil {
+			return err
+		}
+	}
+	if f.b.Done != nil {
+		if err := f.b.Done(&r); err != nil {
+			return err
+		}
+	}
+	if f.b.Flush != nil {
+		return f.b.Flush()
+	}
+	return nil
+}
+
+// stop ends the waiting of gate and joins.
+func (f *fold) stop(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = err
+	f.changed.Broadcast()
+}
+
+// gate is the source of the mapping.
+type gate struct{ *fold }
+
+func (g gate) Next() (Input, error) {
+	if err := g.wait(); err != nil {
+		return Input{}, err
+	}
+	in, err := g.source.Next()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case err == io.EOF:
+		g.tree.close(g.read)
+		g.changed.Broadcast()
+	case err == nil:
+		g.read++
+		g.out++
+		g.bytes += len(in.Payload)
+	}
+	return in, err
+}
+
+// wait waits until a record may go through.
+func (g gate) wait() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.over == nil && g.tree.held+g.bytes >= g.memory {
+		still := g.out == 0 && len(g.flying) == 0 && len(g.tree.joins) == 0
+		if still && !g.tree.relieve() {
+			break
+		}
+		if still {
+			g.changed.Broadcast()
+		}
+		g.changed.Wait()
+	}
+	return g.over
+}
+
+// joins is the source of the folding.
+type joins struct{ *fold }
+
+func (s joins) Next() (Input, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.over != nil:
+			return Input{}, s.over
+		case s.tree.root != nil:
+			return Input{}, io.EOF
+		case s.tree.err != nil:
+			return Input{}, s.tree.err
+		}
+		if j, payload := s.tree.take(); j != nil {
+			s.sent++
+			s.flying[s.sent] = &flying{j, len(payload)}
+			return Input{Payload: payload, Name: "reduction of " + j.records()}, nil
+		}
+		s.changed.Wait()
+	}
+}
+
+// turnstile lets at most so many tasks be on their way at once.
+type turnstile struct {
+	Submitter
+	room chan struct{} // holds one for each that is
+}
+
+func newTurnstile(b *Batch) *turnstile {
+	window := b.Window
+	if window <= 0 {
+		window = DefaultWindow
+	}
+	return &turnstile{b.Client, make(chan struct{}, window)}
+}
+
+// StartAsync waits for room, and submits.
+func (s *turnstile) StartAsync(ctx context.Context, t *gearman.Task) (*gearman.Running, error) {
+	select {
+	case s.room <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	var once sync.Once
+	leave := func() { once.Do(func() { <-s.room }) }
+	task := *t
+	task.OnComplete = func(b []byte) {
+		leave()
+		t.OnComplete(b)
+	}
+	task.OnFail = func(err error) {
+		leave()
+		t.OnFail(err)
+	}
+	running, err := s.Submitter.StartAsync(ctx, &task)
+	if err != nil {
+		leave()
+	}
+	return running, err
+}

@@ -1,0 +1,252 @@
+package batch
+
+import "fmt"
+
+// tree says which parts of a reduction are to be joined, and keeps those that
+// wait for it. Part i of a level belongs to group i/arity of that level; what
+// the parts of a group become in the end is a part of the next level. The tree
+// is plain data: its owner sends the joins and tells it what they became.
+type tree struct {
+	arity, limit int
+	groups       map[place]*group // that have a part and have not become one
+	leaves       int              // how many parts level 0 has; -1 while that is open
+	joins        []*join          // to be sent, oldest first
+	held         int              // bytes of the parts here and of the joins on their way
+	root         *part            // what all has become; nil before
+	err          error            // why there will be no root
+}
+
+// place is where a group stands.
+type place struct{ level, index int }
+
+// group is up to arity parts that become one. Its slots are in the order of
+// the input; one is nil as long as its part has not come.
+type group struct {
+	place
+	slots  []*part
+	filled int // slots that are not nil
+	joins  int // on their way
+}
+
+// part is what some records in a row have become.
+type part struct {
+	data        []byte
+	first, last int  // the records, from 1
+	level       int  // how many levels it has been joined at; 0 is a record's own result
+	busy        bool // it is being joined; the first of a join stands for all
+}
+
+// absorbed is in the slots of what was joined into a part before them.
+var absorbed = new(part)
+
+// join is some parts in a row that are to become one.
+type join struct {
+	group *group
+	at    int // the slot of the first
+	parts []*part
+}
+
+func newTree(arity, limit int) *tree {
+	return &tree{arity: arity, limit: limit, groups: make(map[place]*group), leaves: -1}
+}
+
+// add takes the result of record seq, from 1. The tree owns it.
+func (t *tree) add(seq int, data []byte) {
+	t.held += len(data)
+	t.put(0, seq-1, &part{data: data, first: seq, last: seq})
+}
+
+// close says that there are no records beyond the first n.
+func (t *tree) close(n int) {
+	t.leaves = n
+	if n == 0 {
+		t.root = new(part)
+		return
+	}
+	var open []*group
+	for _, g := range t.groups {
+		open = append(open, g)
+	}
+	for _, g := range open {
+		t.settle(g)
+	}
+}
+
+// level returns how many parts a level has, which is known after close.
+func (t *tree) level(n int) int {
+	size := t.leaves
+	for ; n > 0; n-- {
+		size = (size + t.arity - 1) / t.arity
+	}
+	return size
+}
+
+// put puts a part in its place.
+func (t *tree) put(level, index int, p *part) {
+	at := place{level, index / t.arity}
+	g := t.groups[at]
+	if g == nil {
+		g = &group{place: at, slots: make([]*part, t.arity)}
+		t.groups[at] = g
+	}
+	g.slots[index%t.arity] = p
+	g.filled++
+	t.settle(g)
+}
+
+// settle goes on with a group if all of its parts are there and at rest.
+func (t *tree) settle(g *group) {
+	want := t.arity
+	if t.leaves >= 0 {
+		want = min(want, t.level(g.level)-g.index*t.arity)
+	}
+	if g.filled < want || g.joins > 0 {
+		return
+	}
+	runs := g.runs(t.limit)
+	if len(runs) == 1 && len(runs[0].parts) == 1 {
+		t.settled(g, runs[0])
+		return
+	}
+	if t.send(runs, 2) > 0 {
+		return
+	}
+	// No two fit together. What has not been through the function yet may get
+	// smaller there.
+	var raw []*join
+	for _, r := range runs {
+		if p := r.parts[0]; p.level == 0 && len(p.data) <= t.limit {
+			raw = append(raw, r)
+		}
+	}
+	if t.send(raw, 1) == 0 {
+		t.fail(g, runs[0].parts[0], runs[1].parts[0])
+	}
+}
+
+// settled goes on with a group of which one part is left.
+func (t *tree) settled(g *group, last *join) {
+	p := last.parts[0]
+	switch {
+	case t.leaves < 0 || t.level(g.level) > 1:
+		delete(t.groups, g.place)
+		t.put(g.level+1, g.index, p)
+	case p.level > 0:
+		delete(t.groups, g.place)
+		t.root = p
+	case len(p.data) > t.limit:
+		t.err = &PartError{g.level + 1, p.first, p.last, "", fmt.Errorf("%d bytes are over the limit %d of a payload", len(p.data), t.limit)}
+	default:
+		t.send([]*join{last}, 1)
+	}
+}
+
+// fail notes that two parts of a group can't become one.
+func (t *tree) fail(g *group, a, b *part) {
+	t.err = &PartError{
+		g.level + 1, a.first, b.last, "",
+		fmt.Errorf("%d and %d bytes do not fit together into a payload of %d", len(a.data), len(b.data), t.limit),
+	}
+}
+
+// runs cuts the parts that are at rest into runs without a gap that fit into a
+// payload, each as long as can be.
+func (g *group) runs(limit int) []*join {
+	var runs []*join
+	var open *join // that the next part may be added to
+	size := 0
+	for i, p := range g.slots {
+		switch {
+		case p == absorbed:
+		case p == nil || p.busy:
+			open = nil
+		case open != nil && size+len(p.data) <= limit:
+			open.parts = append(open.parts, p)
+			size += len(p.data)
+		default:
+			open, size = &join{g, i, []*part{p}}, len(p.data)
+			runs = append(runs, open)
+		}
+	}
+	return runs
+}
+
+// send has those of the runs joined that have that many parts, and returns how
+// many these are.
+func (t *tree) send(runs []*join, least int) int {
+	n := 0
+	for _, j := range runs {
+		if len(j.parts) < least {
+			continue
+		}
+		n++
+		g := j.group
+		g.joins++
+		// Behind the first all slots up to the last of the parts are taken.
+		rest := len(j.parts) - 1
+		j.parts[0].busy = true
+		for i := j.at + 1; rest > 0; i++ {
+			if g.slots[i] != absorbed {
+				rest--
+			}
+			g.slots[i] = absorbed
+		}
+		t.joins = append(t.joins, j)
+	}
+	return n
+}
+
+// relieve has fewer than arity parts joined wherever there are two, to make
+// room. It reports whether there were.
+func (t *tree) relieve() bool {
+	n := 0
+	for _, g := range t.groups {
+		n += t.send(g.runs(t.limit), 2)
+	}
+	return n > 0
+}
+
+// take takes the oldest join that is to be sent, with its payload; nil if there
+// is none.
+func (t *tree) take() (*join, []byte) {
+	if len(t.joins) == 0 {
+		return nil, nil
+	}
+	j := t.joins[0]
+	t.joins[0] = nil
+	t.joins = t.joins[1:]
+	if len(j.parts) == 1 {
+		return j, j.parts[0].data
+	}
+	payload := make([]byte, 0, j.size())
+	for _, p := range j.parts {
+		payload = append(payload, p.data...)
+		p.data = nil // the payload has it now
+	}
+	return j, payload
+}
+
+// size is that of the join's payload, before take.
+func (j *join) size() int {
+	n := 0
+	for _, p := range j.parts {
+		n += len(p.data)
+	}
+	return n
+}
+
+// done takes what a join of so many bytes has become. The tree owns the data.
+func (t *tree) done(j *join, size int, data []byte) {
+	t.held += len(data) - size
+	j.group.joins--
+	j.group.slots[j.at] = &part{
+		data: data, level: j.level(),
+		first: j.first(), last: j.last(),
+	}
+	t.settle(j.group)
+}
+
+func (j *join) level() int      { return j.group.level + 1 }
+func (j *join) first() int      { return j.parts[0].first }
+func (j *join) last() int       { return j.parts[len(j.parts)-1].last }
+func (j *join) records() string { return span(j.first(), j.last()) }
