@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,6 +33,7 @@ func workVerb(e *env) *verb {
 			{"four jobs at a time, a minute for each", "gm work -f squeeze -j 4 -t 1m -- gzip -9"},
 			{"a small script", "gm work -f count --shell 'wc -c | tr -d \" \"'"},
 			{"lines of the result go out as they are written", "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
+			{"a function for each program in a directory", "gm work --dir ~/jobs -j 4"},
 			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
 			{"one job for a look at what is sent", "gm work -f rev -c 1"},
 		},
@@ -57,6 +59,14 @@ an attempt. Any other code, and a signal, fails it: the last of stderr goes to
 the client as a warning, or as an exception with --exception, ended by a line for
 programs such as "gm-exit: 3 (exit status 3)". See gm submit --propagate.
 
+--dir takes the executable files of a directory for functions, a file for the
+function of its name, suffix and all. The files run without arguments, and share
+-j. Hidden files and those that end in ~ are left out; -f leaves out all that it
+does not name. The directory is looked at once a second: files that are new, have
+changed or are gone, and the whole directory, are noticed without a restart. What
+runs is finished by the file with which it began, if that was replaced by mv. A
+job whose file has gone goes back to its queue.
+
 While it runs, a command can report to the client. It writes lines to the file
 descriptor GM_CONTROL_FD, or calls gm tell, which does: "status 3 10" is progress,
 "warn TEXT" a warning, "data TEXT" a line of the result, sent at once.
@@ -75,6 +85,7 @@ func workFlags() []cli.Flag {
 	const jobs = "Jobs"
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "function", Aliases: []string{"f"}, Usage: "`FUNC` to do; repeatable, or divided by commas"},
+		&cli.StringFlag{Name: "dir", Usage: "each executable file in `DIR` is a function of its name; with -f, only those"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "do `N` jobs at a time"},
 		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` jobs"},
 		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "`ID` that the server shows for this worker"},
@@ -104,6 +115,8 @@ func (e *env) work(c *cli.Context) error {
 		if err := w.command.Check(); err != nil {
 			return withHint(exitWith(commandExit(err), err), "CMD is a program and its arguments; --shell takes a script")
 		}
+	}
+	if w.command != nil || w.dir != nil {
 		_ = runner.Subreap() // where there is none, a process group has to do
 	}
 	signals := make(chan os.Signal, 8)
@@ -151,7 +164,7 @@ func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 	o.Concurrency = c.Int("jobs")
 	o.MaxJobs = c.Int("count")
 	switch {
-	case len(workFunctions(c)) == 0:
+	case len(workFunctions(c)) == 0 && c.String("dir") == "":
 		return o, withHint(usageErrorf("work: no function"), "name it with -f FUNC")
 	case o.Concurrency < 1:
 		return o, usageErrorf("--jobs %d: not a positive number", o.Concurrency)
@@ -184,9 +197,18 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 	if err != nil {
 		return false, usageErrorf("%w", err)
 	}
-	for _, f := range w.functions {
-		if err := worker.Handle(f, w.handle); err != nil {
-			return false, usageErrorf("%w", err)
+	if w.dir != nil {
+		w.dir.serve(worker, w.handle)
+		following, stop := context.WithCancel(ctx)
+		var followed sync.WaitGroup
+		followed.Go(func() { w.dir.follow(following, worker, w.handle) })
+		defer followed.Wait()
+		defer stop()
+	} else {
+		for _, f := range w.functions {
+			if err := worker.Handle(f, w.handle); err != nil {
+				return false, usageErrorf("%w", err)
+			}
 		}
 	}
 	ended := make(chan error, 1)

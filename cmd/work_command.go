@@ -23,7 +23,8 @@ import (
 // commandWorker does jobs by running a command for each.
 type commandWorker struct {
 	functions []string
-	command   *runner.Command // nil: payloads are printed
+	command   *runner.Command // nil: payloads are printed, or dir has the commands
+	dir       *workDir        // nil: none
 	options   gearman.Options // for questions to servers
 	maxResult int
 	maxJobs   int
@@ -58,6 +59,17 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 	for slot := range o.Concurrency {
 		w.slots <- slot + 1
 	}
+	if path := c.String("dir"); path != "" {
+		switch {
+		case c.NArg() > 0:
+			return nil, usageErrorf("--dir and a command: the files of the directory are the commands")
+		case c.Bool("shell"):
+			return nil, usageErrorf("--shell is for a command, and --dir has its own")
+		}
+		var err error
+		w.dir, err = newWorkDir(path, w.functions, func(path string) *runner.Command { return e.newCommand(c, o, path) }, w.log)
+		return w, err
+	}
 	if c.NArg() == 0 {
 		for _, name := range []string{"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts"} {
 			if c.IsSet(name) {
@@ -66,8 +78,14 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		}
 		return w, nil
 	}
-	w.command = &runner.Command{
-		Args:      c.Args().Slice(),
+	w.command = e.newCommand(c, o, c.Args().Slice()...)
+	return w, nil
+}
+
+// newCommand returns a command with what the flags say of it.
+func (e *env) newCommand(c *cli.Context, o *gearman.WorkerOptions, args ...string) *runner.Command {
+	return &runner.Command{
+		Args:      args,
 		Shell:     c.Bool("shell"),
 		Timeout:   durationOf(c, "timeout"),
 		KillAfter: durationOf(c, "kill-after"),
@@ -76,21 +94,26 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		MaxLine:   o.MaxPayload,
 		Stderr:    e.stderr,
 	}
-	return w, nil
 }
 
 // handle does one job.
 func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, error) {
 	defer w.done.Add(1)
-	if w.command == nil {
+	command := w.command
+	switch {
+	case w.dir != nil:
+		if command = w.dir.command(j.Function()); command == nil {
+			return nil, gearman.ErrRetry // it has just been removed
+		}
+	case command == nil:
 		return nil, w.print(j)
 	}
 	slot := <-w.slots
 	defer func() { w.slots <- slot }()
 
 	var result gathered
-	res := w.command.Run(ctx, runner.Job{
-		Env:     w.environ(ctx, j, slot),
+	res := command.Run(ctx, runner.Job{
+		Env:     w.environ(ctx, j, slot, command.Timeout),
 		Stdin:   j.Payload(),
 		Control: func(line string) { w.control(j, line) },
 		Kill:    w.kill,
@@ -115,7 +138,7 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 	case res.Cancelled && errors.Is(context.Cause(ctx), gearman.ErrLost):
 		log.Warn("job stopped", "error", context.Cause(ctx))
 		return nil, context.Cause(ctx)
-	case res.Cancelled, res.Temporary():
+	case res.Cancelled, res.Temporary(), res.StartErr != nil && w.dir != nil && w.dir.gone(command):
 		log.Info("job goes back to its queue", "reason", err)
 		return nil, gearman.ErrRetry
 	}
@@ -139,7 +162,7 @@ func (w *commandWorker) print(j *gearman.Job) error {
 }
 
 // environ returns what a command is told about its job.
-func (w *commandWorker) environ(ctx context.Context, j *gearman.Job, slot int) []string {
+func (w *commandWorker) environ(ctx context.Context, j *gearman.Job, slot int, timeout time.Duration) []string {
 	env := []string{
 		"GEARMAN_FUNCTION=" + j.Function(),
 		"GEARMAN_HANDLE=" + string(j.Handle()),
@@ -147,8 +170,8 @@ func (w *commandWorker) environ(ctx context.Context, j *gearman.Job, slot int) [
 		"GEARMAN_SERVER=" + j.Server().String(),
 		"GM_SLOT=" + strconv.Itoa(slot),
 	}
-	if t := w.command.Timeout; t > 0 {
-		deadline := time.Now().Add(t + time.Second - 1)
+	if timeout > 0 {
+		deadline := time.Now().Add(timeout + time.Second - 1)
 		env = append(env, "GM_DEADLINE="+strconv.FormatInt(deadline.Unix(), 10))
 	}
 	if w.attempts {

@@ -33,8 +33,8 @@ _gm_verb() {
         subs='' args='_gm_files' ends=''
         ;;
     'work')
-        flags='-f --function -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts -s --server -p --port --context --trace --max-payload --color -h --help'
-        valued='-f --function -j --jobs -c --count -i --id -t --timeout --kill-after -s --server -p --port --context --trace --max-payload --color'
+        flags='-f --function --dir -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function --dir -j --jobs -c --count -i --id -t --timeout --kill-after -s --server -p --port --context --trace --max-payload --color'
         subs='' args='_gm_command' ends=1
         ;;
     'tell')
@@ -235,6 +235,7 @@ _gm_value() {
     'submit:--trace') _gm_files ;;
     'submit:--color') _gm_words auto always never ;;
     'work:-f'|'work:--function') _gm_functions ;;
+    'work:--dir') _gm_dirs ;;
     'work:--trace') _gm_files ;;
     'work:--color') _gm_words auto always never ;;
     'tell:--color') _gm_words auto always never ;;

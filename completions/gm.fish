@@ -116,6 +116,7 @@ complete -c gm -n '__gm_at submit' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at work' -a '(__fish_complete_subcommand)'
 complete -c gm -n '__gm_at work' -s f -l function -d 'FUNC to do' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at work' -l dir -d 'each executable file in DIR is a function of its name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at work' -s j -l jobs -d 'do N jobs at a time' -x
 complete -c gm -n '__gm_at work' -s c -l count -d 'end after N jobs' -x
 complete -c gm -n '__gm_at work' -s i -l id -d 'ID that the server shows for this worker' -x

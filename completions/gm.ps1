@@ -70,6 +70,7 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('-f', '--function'); Text = 'FUNC to do'; Value = @('functions') },
+            @{ Names = @('--dir'); Text = 'each executable file in DIR is a function of its name'; Value = @('dirs') },
             @{ Names = @('-j', '--jobs'); Text = 'do N jobs at a time'; Value = @('') },
             @{ Names = @('-c', '--count'); Text = 'end after N jobs'; Value = @('') },
             @{ Names = @('-i', '--id'); Text = 'ID that the server shows for this worker'; Value = @('') },
