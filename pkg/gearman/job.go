@@ -11,6 +11,7 @@ import (
 // Job is what a [Handler] is given. Its methods are safe for concurrent use.
 type Job struct {
 	conn     *workerConn
+	slot     *slot // that does it
 	handle   Handle
 	function string
 	unique   string

@@ -37,15 +37,17 @@ func newLink(s *slot, server Server) *link {
 	return &link{slot: s, server: server, grab: wire.GrabJobAll, failures: newBackoff(o), retries: newBackoff(o)}
 }
 
-// run keeps the link connected until the worker stops; a connection that is
+// run keeps the link connected until the slot stops; a connection that is
 // there then is kept until the slot ends it.
 func (l *link) run() {
-	w := l.slot.worker
-	for w.stopping.Err() == nil {
-		st, err := dial(w.stopping, &w.opts.Options, l.server)
+	w, stopping := l.slot.worker, l.slot.stopping
+	for stopping.Err() == nil {
+		st, err := dial(stopping, &w.opts.Options, l.server)
 		if err != nil {
-			w.missed(l.server, err)
-			pause(w.stopping, l.failures.next())
+			if stopping.Err() == nil {
+				w.missed(l.server, err)
+			}
+			pause(stopping, l.failures.next())
 			continue
 		}
 		l.serve(newWorkerConn(st, w.opts.MaxPayload))
@@ -59,7 +61,7 @@ func (l *link) serve(c *workerConn) {
 	if err := announce(c, w.opts.ID, nil, known); err != nil {
 		c.finish(err)
 		w.missed(l.server, err)
-		pause(w.stopping, l.failures.next())
+		pause(l.slot.stopping, l.failures.next())
 		return
 	}
 	w.found(l.server)
@@ -75,7 +77,7 @@ func (l *link) serve(c *workerConn) {
 	if again == 0 {
 		again = l.failures.next()
 	}
-	pause(w.stopping, again)
+	pause(l.slot.stopping, again)
 }
 
 // read takes the server's packets until the connection ends.

@@ -18,10 +18,12 @@ const replyTimeout = 30 * time.Second
 
 // slot does one job at a time, for all servers in turn.
 type slot struct {
-	worker *Worker
-	jobs   context.Context // what job contexts descend from
-	links  []*link
-	wake   chan struct{} // something has changed; holds one
+	worker   *Worker
+	jobs     context.Context // what job contexts descend from
+	stopping context.Context // done when no more jobs are to be taken
+	isSpare  bool            // see lend
+	links    []*link
+	wake     chan struct{} // something has changed; holds one
 
 	// Of the slot's goroutine.
 	turn    int         // the link to look at first
@@ -33,10 +35,11 @@ type slot struct {
 	job      *Job                    // that runs
 	cancel   context.CancelCauseFunc // ends its context
 	stopIdle context.CancelFunc      // ends Idle; nil while it does not run
+	spare    *spare                  // that the job has opened; nil if none
 }
 
-func newSlot(w *Worker, n int, jobs context.Context) *slot {
-	s := &slot{worker: w, jobs: jobs, wake: make(chan struct{}, 1)}
+func newSlot(w *Worker, n int, jobs, stopping context.Context) *slot {
+	s := &slot{worker: w, jobs: jobs, stopping: stopping, wake: make(chan struct{}, 1)}
 	for _, server := range w.opts.Servers {
 		s.links = append(s.links, newLink(s, server))
 	}
@@ -55,12 +58,12 @@ func (s *slot) run() {
 	for {
 		l, c := s.asked, s.askedOn
 		if l == nil {
-			if s.worker.stopping.Err() != nil {
+			if s.stopping.Err() != nil {
 				return
 			}
 			s.awake()
 			s.announce()
-			if l, c = s.next(); l == nil || !s.worker.take() {
+			if l, c = s.next(); l == nil || !s.worker.take(s.isSpare) {
 				s.sleep()
 				continue
 			}
@@ -69,6 +72,7 @@ func (s *slot) run() {
 		s.asked, s.askedOn = nil, nil
 		if j := s.await(l, c); j != nil {
 			s.do(l, c, j)
+			s.rejoin()
 		} else {
 			s.worker.giveBack()
 		}
@@ -153,13 +157,13 @@ func (s *slot) sleep() {
 	}
 	select {
 	case <-s.wake:
-	case <-s.worker.stopping.Done():
+	case <-s.stopping.Done():
 	}
 }
 
 // runIdle calls Idle with a context that ends with the slot's sleep.
 func (s *slot) runIdle() {
-	ctx, cancel := context.WithCancel(s.worker.stopping)
+	ctx, cancel := context.WithCancel(s.stopping)
 	defer cancel()
 	s.mu.Lock()
 	s.stopIdle = cancel
@@ -262,10 +266,13 @@ func (s *slot) finish(c *workerConn, j *Job, data []byte, err error) error {
 
 // askAlong adds GRAB_JOB to a write on c if that is where to ask next.
 func (s *slot) askAlong(c *workerConn, put putFunc) {
+	if s.hasSpare() {
+		return
+	}
 	_, version := s.worker.abilities()
 	turn := s.turn
 	l, next := s.next()
-	if next != c || l.version != version || s.worker.stopping.Err() != nil || !s.worker.take() {
+	if next != c || l.version != version || s.stopping.Err() != nil || !s.worker.take(s.isSpare) {
 		s.turn = turn
 		return
 	}
@@ -280,6 +287,7 @@ func (s *slot) call(l *link, f *function, j *Job) (data []byte, err error) {
 	defer cancel(nil)
 	s.mu.Lock()
 	s.job, s.cancel = j, cancel
+	j.slot = s
 	if l.conn != j.conn {
 		cancel(lost(j.conn.server, j.conn.err))
 	}
@@ -287,6 +295,9 @@ func (s *slot) call(l *link, f *function, j *Job) (data []byte, err error) {
 	defer func() {
 		s.mu.Lock()
 		s.job, s.cancel = nil, nil
+		if s.spare != nil {
+			s.spare.end()
+		}
 		s.mu.Unlock()
 		if p := recover(); p != nil {
 			s.worker.log().Error("handler panicked", "handle", string(j.handle), "function", j.function,

@@ -42,7 +42,8 @@ type WorkerOptions struct {
 // Worker does jobs for all of its servers.
 //
 // Its goroutines: for each slot one that does the jobs, and for each server of
-// a slot one that connects and reads. Run ends them all before it returns.
+// a slot one that connects and reads. While a job has lent its slot there is one
+// more; see [Job.Lend]. Run ends them all before it returns.
 type Worker struct {
 	opts WorkerOptions
 
@@ -110,7 +111,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	jobs, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	for n := range w.opts.Concurrency {
-		w.slots = append(w.slots, newSlot(w, n, jobs))
+		w.slots = append(w.slots, newSlot(w, n, jobs, w.stopping))
 	}
 	w.mu.Unlock()
 
@@ -150,11 +151,12 @@ func (w *Worker) pokeLocked() {
 	}
 }
 
-// take reserves a job against MaxJobs before a server is asked for it.
-func (w *Worker) take() bool {
+// take reserves a job against MaxJobs before a server is asked for it. What a
+// spare does is beyond that.
+func (w *Worker) take(spare bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.opts.MaxJobs > 0 && w.taken >= w.opts.MaxJobs {
+	if !spare && w.opts.MaxJobs > 0 && w.taken >= w.opts.MaxJobs {
 		return false
 	}
 	w.taken++
