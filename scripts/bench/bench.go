@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -108,11 +107,7 @@ func (b *bench) measure(rounds int) (results, error) {
 
 // median returns a contender's figure, 0 if it has none.
 func (r results) median(who string, u unit) float64 {
-	all := slices.Sorted(slices.Values(r[who][u]))
-	if len(all) == 0 {
-		return 0
-	}
-	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+	return load.Quantile(r[who][u], 0.5)
 }
 
 // medians returns all figures of a contender.
@@ -169,9 +164,8 @@ func loaded(s *peer.Server, limit time.Duration, prepare func(addr string) (*loa
 		return nil, fmt.Errorf("no job in %v", limit)
 	}
 	f := figures{rate: r.Rate(), cpu: float64((after - before).Nanoseconds()) / 1e3 / float64(r.Jobs)}
-	if n := len(r.Latencies); n > 0 {
-		slices.Sort(r.Latencies)
-		f[p50] = float64(r.Latencies[n/2].Nanoseconds()) / 1e3
+	if len(r.Latencies) > 0 {
+		f[p50] = float64(load.Quantile(r.Latencies, 0.5).Nanoseconds()) / 1e3
 	}
 	return f, nil
 }

@@ -1,16 +1,20 @@
+//go:build linux
+
 package main
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk"
+	"gm/scripts/load"
 )
 
-// engineAlone commits batches of jobs like those of submitLoad to a disk store
+// engineAlone commits batches of jobs like those of the load to a disk store
 // for d, with nothing else at work, and returns the jobs a second.
 func engineAlone(parent string, batch int, d time.Duration) (float64, error) {
 	dir, err := os.MkdirTemp(parent, "gm-bench-")
@@ -25,6 +29,7 @@ func engineAlone(parent string, batch int, d time.Duration) (float64, error) {
 	}
 	defer s.Close()
 
+	const uniqueSize = 16
 	payload := make([]byte, payloadSize)
 	records, ops := make([]store.Record, batch), make([]store.Op, batch)
 	first := store.FirstSeq(time.Now())
@@ -71,10 +76,10 @@ func syncTime(parent string) (time.Duration, error) {
 		if _, err := f.WriteAt(page, int64(i%pages)*int64(len(page))); err != nil {
 			return 0, err
 		}
-		if err := fdatasync(f); err != nil {
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
 			return 0, err
 		}
 		took = append(took, time.Since(began))
 	}
-	return quantile(took, 0.5), nil
+	return load.Quantile(took, 0.5), nil
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command benchstore measures how many background jobs a second gm serve
 // acknowledges durably, side by side with gearmand and SQLite, and with the
 // engine of gm's disk store alone. make bench-store runs it.
@@ -8,12 +10,18 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"text/tabwriter"
 	"time"
+
+	"gm/pkg/wire"
+	"gm/scripts/load"
+	"gm/scripts/peer"
 )
 
 var (
@@ -22,31 +30,28 @@ var (
 	rounds  = flag.Int("rounds", 5, "how often each measure is taken")
 	seconds = flag.Float64("seconds", 2, "how long each takes")
 	without = flag.Bool("without-gearmand", false, "leave gearmand out")
-
-	foreground = flag.String("foreground", "", "only submit and do foreground jobs at this address, and print what they take")
 )
 
 func main() {
 	flag.Parse()
-	err := error(nil)
-	if *foreground != "" {
-		err = foregroundMain(*foreground, duration())
-	} else {
-		err = run()
-	}
-	if err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "benchstore:", err)
 		os.Exit(1)
 	}
 }
 
-// load is a number of connections, with a number of jobs in flight on each.
-type load struct{ conns, window int }
+const (
+	payloadSize     = 100
+	foregroundEvery = 4 * time.Millisecond
+)
 
-func (l load) String() string { return fmt.Sprintf("%d x %d", l.conns, l.window) }
+// inFlight is a number of connections, with a number of jobs in flight on each.
+type inFlight struct{ conns, window int }
+
+func (l inFlight) String() string { return fmt.Sprintf("%d x %d", l.conns, l.window) }
 
 // The first is none at all: what foreground jobs take by themselves.
-var loads = []load{{}, {1, 1}, {8, 64}, {8, 256}}
+var loads = []inFlight{{}, {1, 1}, {8, 64}, {8, 256}}
 
 // measured is what was found of one load, a value a round.
 type measured struct {
@@ -71,7 +76,7 @@ func run() error {
 func duration() time.Duration { return time.Duration(*seconds * float64(time.Second)) }
 
 // add takes each measure of a load once.
-func (m *measured) add(l load) error {
+func (m *measured) add(l inFlight) error {
 	sync, err := syncTime(*parent)
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
@@ -91,47 +96,74 @@ func (m *measured) add(l load) error {
 	if *without {
 		return nil
 	}
-	s, err := startGearmand(*parent)
+	s, err := peer.Gearmand(*parent, "--queue-type=libsqlite3", "--libsqlite3-db=DIR/queue.db")
 	if err != nil {
 		return err
 	}
-	defer s.stop()
-	n, err := submitLoad(s.addr, l.conns, l.window, duration())
-	if err != nil {
+	defer s.Stop()
+	if rate, err = submit(s, l); err != nil {
 		return fmt.Errorf("gearmand: %w", err)
 	}
-	m.gearmand = append(m.gearmand, float64(n)/duration().Seconds())
+	m.gearmand = append(m.gearmand, rate)
 	return nil
 }
 
-func (m *measured) measureGM(l load) error {
-	s, err := startGM(*gmPath, *parent)
+// measureGM takes those of gm, beside foreground jobs: one at a time, each
+// submitted foregroundEvery.
+func (m *measured) measureGM(l inFlight) error {
+	s, err := peer.GM(*gmPath, *parent, "--data", "DIR/data", "--log-level", "warn")
 	if err != nil {
 		return err
 	}
-	defer s.stop()
-	type latency struct {
-		took []time.Duration
+	defer s.Stop()
+	foreground, err := load.Foreground(s.Addr, load.Pairs{Size: 1, Clients: 1, Window: 1, Workers: 1, Every: foregroundEvery})
+	if err != nil {
+		return err
+	}
+	defer foreground.Close()
+	type done struct {
+		jobs load.Result
 		err  error
 	}
-	done := make(chan latency, 1)
+	ended := make(chan done, 1)
 	go func() {
-		took, err := foregroundLoad(s.addr, duration())
-		done <- latency{took, err}
+		jobs, err := foreground.Run(duration())
+		ended <- done{jobs, err}
 	}()
-	n, err := submitLoad(s.addr, l.conns, l.window, duration())
-	jobs := <-done
-	if err := errors.Join(err, jobs.err); err != nil {
+	rate, err := submit(s, l)
+	beside := <-ended
+	if err := errors.Join(err, beside.err); err != nil {
 		return err
 	}
-	stats, err := s.stats()
+	line, err := s.Ask(wire.CmdStats + "\n")
 	if err != nil {
 		return err
 	}
-	m.gm = append(m.gm, float64(n)/duration().Seconds())
+	var stats wire.ServerStats
+	if err := json.Unmarshal(line, &stats); err != nil {
+		return err
+	}
+	m.gm = append(m.gm, rate)
 	m.batch = append(m.batch, float64(stats.BatchedOps)/float64(max(stats.Batches, 1)))
-	m.p99 = append(m.p99, quantile(jobs.took, 0.99))
+	m.p99 = append(m.p99, load.Quantile(beside.jobs.Latencies, 0.99))
 	return nil
+}
+
+// submit returns the jobs a second that a server acknowledges.
+func submit(s *peer.Server, l inFlight) (float64, error) {
+	if l.conns == 0 {
+		return 0, nil
+	}
+	jobs, err := load.Submit(load.Gearman, s.Addr, load.Submission{
+		Job:  load.Job{Size: payloadSize, Unique: true},
+		Jobs: math.MaxInt, Conns: l.conns, Window: l.window,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer jobs.Close()
+	r, err := jobs.Run(duration())
+	return r.Rate(), err
 }
 
 // report prints the medians: of what was measured, and of the ratios within
@@ -143,14 +175,14 @@ func report(results []measured) error {
 	fmt.Fprintln(w, "in flight\tjobs/s\tbatch\tjobs/s\tengine\tjobs/s\ttimes\tp99\tsync\tsyncs\t")
 	for i, l := range loads {
 		m := &results[i]
-		p99, sync, syncs := quantile(m.p99, 0.5).Round(time.Microsecond), quantile(m.sync, 0.5).Round(time.Microsecond), ratio(m.p99, m.sync)
+		p99, sync, syncs := load.Quantile(m.p99, 0.5).Round(time.Microsecond), load.Quantile(m.sync, 0.5).Round(time.Microsecond), ratio(m.p99, m.sync)
 		if l.conns == 0 {
 			fmt.Fprintf(w, "none\t\t\t\t\t\t\t%v\t%v\t%.1f\t\n", p99, sync, syncs)
 			continue
 		}
 		fmt.Fprintf(w, "%v\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f\t%.0f\t%v\t%v\t%.1f\t\n", l,
-			quantile(m.gm, 0.5), quantile(m.batch, 0.5), quantile(m.engine, 0.5), 100*ratio(m.gm, m.engine),
-			quantile(m.gearmand, 0.5), ratio(m.gm, m.gearmand), p99, sync, syncs)
+			load.Quantile(m.gm, 0.5), load.Quantile(m.batch, 0.5), load.Quantile(m.engine, 0.5), 100*ratio(m.gm, m.engine),
+			load.Quantile(m.gearmand, 0.5), ratio(m.gm, m.gearmand), p99, sync, syncs)
 	}
 	return w.Flush()
 }
@@ -161,5 +193,5 @@ func ratio[T float64 | time.Duration](a, b []T) float64 {
 	for i := range b {
 		all = append(all, float64(a[i])/float64(b[i]))
 	}
-	return quantile(all, 0.5)
+	return load.Quantile(all, 0.5)
 }

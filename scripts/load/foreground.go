@@ -9,13 +9,20 @@ import (
 	"gm/pkg/wire"
 )
 
-// Pairs says how foreground jobs are submitted and done.
+// Pairs says how foreground jobs are submitted and done. Their function is not
+// one of those of background jobs.
 type Pairs struct {
 	Size    int // of payloads and results, in bytes
 	Clients int
 	Window  int // jobs in flight of a client
 	Workers int // they sleep, and do a job at a time
+
+	// Every is the time from one job of a client to the next, if it is not to
+	// submit one as soon as the one before is done. Window is 1 then.
+	Every time.Duration
 }
+
+const foreground = "foreground"
 
 // Foreground makes clients and workers of a Gearman server ready. The load is
 // over at the limit of its Run.
@@ -24,7 +31,7 @@ func Foreground(addr string, p Pairs) (*Load, error) {
 	if _, err := l.dial(addr, p.Workers, func(_ int, c *conn) error { return newSleeper(c, payload(p.Size)) }); err != nil {
 		return nil, err
 	}
-	packet := wire.AppendString(nil, wire.Request, wire.SubmitJob, Function(0), "", payload(p.Size))
+	packet := wire.AppendString(nil, wire.Request, wire.SubmitJob, foreground, "", payload(p.Size))
 	packets := slices.Repeat(packet, p.Window)
 	began := make([]time.Time, p.Clients)
 	send := func(i int, c *conn, n int) error {
@@ -41,6 +48,10 @@ func Foreground(addr string, p Pairs) (*Load, error) {
 				l.result.Latencies = append(l.result.Latencies, time.Since(began[i]))
 			}
 			l.result.Jobs += n
+			if p.Every > 0 {
+				began[i] = time.Time{}
+				return used, nil
+			}
 			return used, send(i, c, n)
 		}
 		return nil
@@ -50,11 +61,17 @@ func Foreground(addr string, p Pairs) (*Load, error) {
 	}
 	l.start = func() error {
 		for i, c := range clients {
+			if !began[i].IsZero() {
+				continue // still waits for the one before
+			}
 			if err := send(i, c, p.Window); err != nil {
 				return err
 			}
 		}
 		return nil
+	}
+	if p.Every > 0 {
+		l.loop.every, l.loop.tick = p.Every, l.start
 	}
 	return l, nil
 }
@@ -115,7 +132,7 @@ func newSleeper(c *conn, result string) error {
 		}
 		return used, c.send(out)
 	}
-	canDo := wire.AppendString(nil, wire.Request, wire.CanDo, Function(0))
+	canDo := wire.AppendString(nil, wire.Request, wire.CanDo, foreground)
 	return sync(c, append(canDo, preSleep...))
 }
 

@@ -3,7 +3,9 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,6 +25,15 @@ type Result struct {
 
 // Rate returns the jobs a second.
 func (r Result) Rate() float64 { return float64(r.Jobs) / r.Took.Seconds() }
+
+// Quantile returns the q-quantile of all, 0 of nothing.
+func Quantile[T cmp.Ordered](all []T, q float64) (t T) {
+	if len(all) == 0 {
+		return t
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[min(len(all)-1, int(q*float64(len(all))))]
+}
 
 // Run runs the load until its jobs are done, but not for longer than the limit,
 // which is no error. It can be called once.

@@ -26,6 +26,7 @@ var errStalled = errors.New("the server has not answered for long")
 
 const (
 	stallTimeout = 60 * time.Second
+	waitAtMost   = 100 * time.Millisecond
 	readSize     = 1 << 20
 	eventsATurn  = 256
 )
@@ -36,6 +37,8 @@ type loop struct {
 	conns map[int32]*conn // by file descriptor
 	buf   []byte          // what was just read, of whichever connection
 	ended bool            // set by a handler: the turn it is set in is the last
+	every time.Duration   // between two calls of tick, if there is one
+	tick  func() error
 }
 
 // conn is one connection of a loop.
@@ -107,8 +110,13 @@ func (l *loop) run(limit time.Duration, start func() error) (time.Duration, erro
 	if err := start(); err != nil {
 		return 0, err
 	}
+	nextTick := began.Add(l.every)
 	for !l.ended {
-		n, err := unix.EpollWait(l.epoll, events, 100)
+		wait := waitAtMost
+		if l.tick != nil {
+			wait = min(wait, time.Until(nextTick))
+		}
+		n, err := unix.EpollWait(l.epoll, events, int((wait+time.Millisecond-1)/time.Millisecond))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return 0, fmt.Errorf("epoll: %w", err)
 		}
@@ -120,6 +128,12 @@ func (l *loop) run(limit time.Duration, start func() error) (time.Duration, erro
 			last = now
 		} else if now.Sub(last) > stallTimeout {
 			return 0, errStalled
+		}
+		if l.tick != nil && !now.Before(nextTick) {
+			nextTick = now.Add(l.every)
+			if err := l.tick(); err != nil {
+				return 0, err
+			}
 		}
 		for i := range max(n, 0) {
 			if err := l.conns[events[i].Fd].ready(events[i].Events); err != nil {

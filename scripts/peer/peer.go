@@ -45,17 +45,15 @@ func (s *Server) Kill() {
 	s.Stop()
 }
 
-// GM starts gm serve with more arguments. Its files are below parent, as those
-// of all servers; empty is the system's place for such.
+// GM starts gm serve with more arguments, in which DIR stands for the server's
+// directory. That is below parent, as those of all servers; empty is the
+// system's place for such.
 func GM(path, parent string, args ...string) (*Server, error) {
 	dir, err := os.MkdirTemp(parent, "gm-bench-")
 	if err != nil {
 		return nil, err
 	}
-	for i := range args {
-		args[i] = strings.ReplaceAll(args[i], "DIR", dir)
-	}
-	cmd := exec.Command(path, append([]string{"serve", "-p", "0", "--print-port"}, args...)...)
+	cmd := exec.Command(path, inDir(dir, "serve -p 0 --print-port", args)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -76,12 +74,17 @@ func GM(path, parent string, args ...string) (*Server, error) {
 // for its directory.
 func Gearmand(parent string, args ...string) (*Server, error) {
 	return startPort(parent, "gearmand", "gearman-job-server", "version\n", func(dir, port string) []string {
-		out := []string{"--listen=127.0.0.1", "--port=" + port, "--log-file=none", "--file-descriptors=20000"}
-		for _, a := range args {
-			out = append(out, strings.ReplaceAll(a, "DIR", dir))
-		}
-		return out
+		return inDir(dir, "--listen=127.0.0.1 --log-file=none --file-descriptors=20000 --port="+port, args)
 	})
+}
+
+// inDir returns all arguments, with the directory in its place.
+func inDir(dir, first string, args []string) []string {
+	all := strings.Fields(first)
+	for _, a := range args {
+		all = append(all, strings.ReplaceAll(a, "DIR", dir))
+	}
+	return all
 }
 
 // Beanstalkd starts beanstalkd.
