@@ -84,7 +84,7 @@ func (s *Store) setAside(ctx context.Context, faults []fault) {
 	s.report(faults)
 	err := s.writeAside(faults)
 	if err == nil {
-		err = s.write(ctx, "set aside in", func(w *writer) error {
+		err = s.write(ctx, "set aside in", false, func(w *writer) error {
 			for i := range faults {
 				if err := w.removeFault(&faults[i]); err != nil {
 					return err

@@ -134,10 +134,11 @@ var errBroken = errors.New("database is damaged")
 // outOfRoom returns err as that of a store without room, if it is. The engine
 // says only that it could not write, and not why, so that is tried.
 func outOfRoom(err error, path string) error {
-	for _, reason := range roomErrors {
-		if errors.Is(err, reason) {
-			return fmt.Errorf("%w: %w", store.ErrFull, err)
-		}
+	if errors.Is(err, store.ErrFull) {
+		return err
+	}
+	if isRoomError(err) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	if !errors.Is(err, sqlite3.IOERR) {
 		return err
@@ -148,12 +149,21 @@ func outOfRoom(err error, path string) error {
 		_ = f.Close()
 		_ = os.Remove(f.Name())
 	}
-	for _, reason := range roomErrors {
-		if errors.Is(why, reason) {
-			return fmt.Errorf("%w: %w: %w", store.ErrFull, err, reason)
-		}
+	if isRoomError(why) {
+		return fmt.Errorf("%w: %w: %w", store.ErrFull, err, why)
 	}
 	return err
+}
+
+// isRoomError says whether err is that of a disk, a quota or a limit that is
+// full.
+func isRoomError(err error) bool {
+	for _, reason := range roomErrors {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
 }
 
 var roomErrors = []error{sqlite3.FULL, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}

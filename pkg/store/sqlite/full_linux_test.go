@@ -12,52 +12,164 @@ import (
 	"gm/pkg/store"
 )
 
-// TestFullDisk fills a disk, and frees it.
-func TestFullDisk(t *testing.T) {
+// smallDisk mounts a file system of that size.
+func smallDisk(t *testing.T, size int) string {
+	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=6m"); err != nil {
-		t.Skipf("a small disk can't be mounted here: %v", err)
+	if err := syscall.Mount("none", dir, "tmpfs", 0, fmt.Sprint("size=", size)); err != nil {
+		t.Skipf("a small file system can't be mounted: %v", err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
+			t.Errorf("unmount: %v", err)
 		}
-	}()
-	file, filler := filepath.Join(dir, "queue.db"), filepath.Join(dir, "filler")
-	s := open(t, file)
-	commit(t, s, add(1, "f", "first", "p"))
-	if err := os.WriteFile(filler, make([]byte, 4<<20), 0o600); err != nil {
+	})
+	return dir
+}
+
+// fillFile writes a file of that size, or until the disk is full.
+func fillFile(t *testing.T, name string, size int) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{`f "first" "p" p1 at 0 tried 0`}
-	payload := string(bytes.Repeat([]byte("p"), 100_000))
-	refused := 0
-	for seq := uint64(2); refused < 5 && seq < 1000; seq++ {
-		err := s.Commit(t.Context(), []store.Op{add(seq, "f", fmt.Sprint("u", seq), payload)})
-		switch {
-		case errors.Is(err, store.ErrFull):
-			refused++
-		case err != nil:
-			t.Fatalf("commit to a full disk: got %v, want %v", err, store.ErrFull)
-		default:
-			want = append(want, fmt.Sprintf("f \"u%d\" %q p1 at 0 tried 0", seq, payload))
+	defer f.Close()
+	for b := make([]byte, 64<<10); len(b) > 0 && size > 0; size -= len(b) {
+		if _, err := f.Write(b); err != nil {
+			b = b[:len(b)/2]
 		}
 	}
-	if refused == 0 {
-		t.Fatal("the disk does not get full")
+}
+
+// filling is a store on a disk that is full, and what it has taken.
+type filling struct {
+	*testing.T
+	s       *Store
+	payload []byte
+	seq     uint64
+	taken   []uint64
+}
+
+// fill commits jobs until they are refused.
+func (f *filling) fill() {
+	f.Helper()
+	for {
+		var batch []store.Op
+		for range 20 {
+			f.seq++
+			batch = append(batch, add(f.seq, "f", fmt.Sprint("unique ", f.seq*7919%1_000_003), string(f.payload)))
+		}
+		err := f.s.Commit(f.Context(), batch)
+		if errors.Is(err, store.ErrFull) {
+			return
+		}
+		if err != nil {
+			f.Fatalf("commit: got %v, want %v", err, store.ErrFull)
+		}
+		for _, op := range batch {
+			f.taken = append(f.taken, op.Record.Seq)
+		}
 	}
-	if _, err := s.ReadPayload(t.Context(), &store.Record{Seq: 1}); err != nil {
-		t.Errorf("payload from a full disk: %v", err)
+}
+
+// done ends all jobs, so many at a time.
+func (f *filling) done(many int) {
+	f.Helper()
+	for len(f.taken) > 0 {
+		n := min(many, len(f.taken))
+		var batch []store.Op
+		for _, seq := range f.taken[:n] {
+			batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+		}
+		if err := f.s.Commit(f.Context(), batch); err != nil {
+			f.Fatalf("done on a full disk: %v", err)
+		}
+		f.taken = f.taken[n:]
 	}
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
+}
+
+// check sees that all that was taken is there, and nothing else.
+func (f *filling) check() {
+	f.Helper()
+	i := 0
+	err := f.s.Replay(f.Context(), func(r *store.Record) error {
+		if i >= len(f.taken) || r.Seq != f.taken[i] || !bytes.Equal(r.Payload, f.payload) {
+			return fmt.Errorf("job %d is not what was taken as number %d", r.Seq, i)
+		}
+		i++
+		return nil
+	})
+	if err != nil || i != len(f.taken) {
+		f.Fatalf("replay: got %d jobs, %v, want %d", i, err, len(f.taken))
 	}
-	commit(t, s, add(2000, "f", "last", "p"))
-	want = append(want, `f "last" "p" p1 at 0 tried 0`)
-	crash(t, s)
-	s = open(t, file)
-	compare(t, "jobs", jobsIn(t, s), want)
-	if err := s.Close(); err != nil {
-		t.Error(err)
+}
+
+// TestFullDisk fills a disk with jobs and sees that those that were taken can
+// be done, and others taken again: with room on the disk, and without.
+func TestFullDisk(t *testing.T) {
+	for _, tc := range []struct{ disk, size, many int }{
+		{12 << 20, 100, 97},
+		{12 << 20, 1500, 1000},
+		{12 << 20, 60_000, 30},
+		{24 << 20, 100, 20_000}, // of jobs all over the index
+		{60 << 20, 3000, 97},
+	} {
+		t.Run(fmt.Sprintf("%d on %d", tc.size, tc.disk), func(t *testing.T) {
+			disk := smallDisk(t, tc.disk)
+			file, other, rest := filepath.Join(disk, "queue.db"), filepath.Join(disk, "other"), filepath.Join(disk, "rest")
+			f := filling{T: t, s: open(t, file), payload: bytes.Repeat([]byte("p"), tc.size)}
+			defer func() { _ = f.s.Close() }()
+			fillFile(t, other, tc.disk/3)
+			f.fill()
+			if got := len(f.taken) * tc.size; tc.size > 1000 && got < tc.disk/6 {
+				t.Errorf("only %d bytes were taken", got)
+			}
+			f.check()
+
+			// Something else takes what is left of the disk.
+			fillFile(t, rest, 1<<30)
+			f.fill()
+			f.check()
+			for round := range 5 {
+				f.done(tc.many)
+				f.fill()
+				if len(f.taken) == 0 {
+					t.Fatalf("round %d: nothing can be taken though all is done", round)
+				}
+				f.check()
+			}
+			crash(t, f.s)
+			f.s = open(t, file)
+			f.check()
+			f.done(tc.many)
+			f.fill()
+			f.check()
+
+			// And with room on the disk again.
+			if err := os.Remove(other); err != nil {
+				t.Fatal(err)
+			}
+			before := len(f.taken)
+			f.fill()
+			if len(f.taken) == before {
+				t.Errorf("nothing can be taken though the disk has room again")
+			}
+			f.check()
+			if err := f.s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f.s = open(t, file)
+			f.check()
+			if err := f.s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{other, rest} {
+				if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+			verifyFile(t, file)
+		})
 	}
 }

@@ -168,7 +168,7 @@ func (p *replay) settle(ctx context.Context, jobs []*store.Record) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	return p.write(ctx, "settle jobs in", func(w *writer) error {
+	return p.write(ctx, "settle jobs in", false, func(w *writer) error {
 		for _, j := range jobs {
 			p.cfg.Logger.Warn("run time changed by another hand", "store", "sqlite:"+p.cfg.File, "job", j.Seq, "run_at_ms", j.RunAt)
 			if err := w.reschedule(j); err != nil {
@@ -261,7 +261,7 @@ func (p *replay) inBatches(ctx context.Context, n int, change func(w *writer, i 
 		var jobs []*store.Record
 		var sizes []int
 		end := start
-		err := p.write(ctx, "adopt jobs in", func(w *writer) error {
+		err := p.write(ctx, "adopt jobs in", false, func(w *writer) error {
 			jobs, sizes, end = jobs[:0], sizes[:0], start
 			for size := 0; end < n && end-start < chunkRows && size < chunkBytes; end++ {
 				j, payload, err := change(w, end)

@@ -279,7 +279,7 @@ func (c *salvager) added(size int, err error) {
 	c.kept++
 	if c.size += size + 100; err == nil && c.size > chunkBytes {
 		c.size = 0
-		err = errors.Join(c.writer.commit.Exec(), c.writer.begin.Exec())
+		err = errors.Join(c.writer.commit.Exec(), c.writer.committed(), c.writer.begin.Exec())
 	}
 	c.err = err
 }

@@ -42,7 +42,7 @@ func prepareFile(c *conn, table string, sync Sync) error {
 	level := map[Sync]string{SyncAlways: "FULL", SyncInterval: "NORMAL", SyncNever: "OFF"}[sync]
 	for _, pragma := range []string{
 		"synchronous = " + level,
-		fmt.Sprintf("wal_autocheckpoint = %d", checkpointPages),
+		"wal_autocheckpoint = 0", // the writer does it
 		"journal_size_limit = 67108864",
 		"cache_size = -16000",
 	} {
@@ -52,10 +52,6 @@ func prepareFile(c *conn, table string, sync Sync) error {
 	}
 	return migrate(c, table)
 }
-
-// checkpointPages is how long FILE-wal gets before it is brought into FILE, in
-// pages. A queue's pages are written again and again, and only the last counts.
-const checkpointPages = 4000
 
 // migrate makes the tables, or adds what gearmand's lacks.
 func migrate(c *conn, table string) error {

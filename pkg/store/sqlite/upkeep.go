@@ -33,6 +33,7 @@ func (w *writer) compact() error {
 	if err != nil {
 		return err
 	}
+	defer func() { w.file, w.wal = 0, 0 }() // what there were blocks for has gone
 	if err := w.Exec("VACUUM"); err != nil {
 		return fmt.Errorf("vacuum: %w", err)
 	}

@@ -21,6 +21,9 @@ type writer struct {
 	get                          *sqlite3.Stmt // of a row by its number
 	holder                       *sqlite3.Stmt // of the number of the row with a key
 	put, forget                  *sqlite3.Stmt
+	pages, free                  *sqlite3.Stmt // how many the database has
+
+	room
 
 	new row // what is inserted
 	row row // what get has found
@@ -32,10 +35,20 @@ func newWriter(path, table string, sync Sync) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: c, path: path, table: table}
+	w := &writer{conn: c, path: path, table: table, room: room{reserve: reserve}}
 	err = prepareFile(c, table, sync)
+	c.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
+		w.logged = pages
+		return nil
+	})
 	if err == nil {
 		err = w.prepareAll()
+	}
+	if err == nil {
+		var size *sqlite3.Stmt
+		if size, err = w.prepare("PRAGMA page_size"); err == nil {
+			w.pageSize, err = w.number(size)
+		}
 	}
 	if err != nil {
 		_ = c.close()
@@ -61,6 +74,8 @@ func (w *writer) prepareAll() error {
 		{&w.holder, "SELECT rowid FROM " + jobs + " WHERE unique_key = ? AND function_name = ?"},
 		{&w.put, "INSERT INTO " + extras + " (key, value, crc) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET value = ?2, crc = ?3"},
 		{&w.forget, "DELETE FROM " + extras + " WHERE key = ?"},
+		{&w.pages, "PRAGMA page_count"},
+		{&w.free, "PRAGMA freelist_count"},
 	} {
 		stmt, err := w.prepare("%s", statement.sql)
 		if err != nil {
@@ -80,16 +95,26 @@ func (w *writer) close() error {
 }
 
 // transact calls f in a transaction. Nothing of it is kept unless the error is
-// nil or a *store.UncertainError.
-func (w *writer) transact(ctx context.Context, f func() error) (err error) {
+// nil or a *store.UncertainError. What adds something is refused when there
+// is no room for all that may have to be written because of it.
+func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err error) {
 	err = w.during(ctx, func() error {
+		if adds {
+			if err := w.committed(); err != nil { // again, as it failed
+				return err
+			}
+		}
 		if err := w.begin.Exec(); err != nil {
 			return fmt.Errorf("begin: %w", err)
 		}
-		return f()
+		if err := f(); err != nil || !adds {
+			return err
+		}
+		return w.makeRoom()
 	})
 	if err == nil {
 		if err = w.commit.Exec(); err == nil {
+			_ = w.committed() // else what adds something is told
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", err)
@@ -220,6 +245,14 @@ func (w *writer) find(id int64) (bool, error) {
 		return false, w.get.Err()
 	}
 	return true, w.row.scan(w.get)
+}
+
+// number returns what a statement without arguments says.
+func (w *writer) number(stmt *sqlite3.Stmt) (n int64, err error) {
+	if stmt.Step() {
+		n = stmt.ColumnInt64(0)
+	}
+	return n, errors.Join(stmt.Err(), stmt.Reset())
 }
 
 func (w *writer) removeRow(id int64) error {
