@@ -28,6 +28,7 @@ type fold struct {
 	b      *Batch
 	opts   Reduction
 	source Source
+	window int
 	memory int
 
 	calling sync.Mutex // held while one of the Batch's functions runs; taken before mu
@@ -62,7 +63,7 @@ func (b *Batch) reduce(ctx context.Context, src Source) (Summary, error) {
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { f.stop(context.Cause(ctx)) })()
 
-	client := newTurnstile(b)
+	client := &turnstile{b.Client, make(chan struct{}, f.window)}
 	mapping, folding := f.mapping(client), f.folding(client)
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -90,9 +91,12 @@ func newFold(b *Batch, src Source) (*fold, error) {
 		return nil, errors.New("reduce: no record can be left out")
 	}
 	f := &fold{
-		b: b, opts: opts, source: src, memory: b.Memory,
+		b: b, opts: opts, source: src, window: b.Window, memory: b.Memory,
 		tree:   newTree(opts.Arity, opts.MaxPayload),
 		flying: make(map[int]*flying),
+	}
+	if f.window <= 0 {
+		f.window = DefaultWindow
 	}
 	if f.memory <= 0 {
 		f.memory = DefaultMemory
@@ -122,7 +126,7 @@ func (f *fold) folding(client Submitter) *Batch {
 func (f *fold) part(client Submitter, t gearman.Task, as func(*Record) *Record) *Batch {
 	b := f.b
 	p := &Batch{
-		Client: client, Task: t, Window: b.Window, Memory: f.memory,
+		Client: client, Task: t, Window: f.window, Memory: f.memory,
 		Retries: b.Retries, Repeatable: b.Repeatable, Patience: b.Patience, Unordered: true,
 	}
 	if b.Created != nil {
@@ -263,13 +267,10 @@ func (f *fold) stop(err error) {
 	f.changed.Broadcast()
 }
 
-// gate is the source of the mapping.
+// gate is the source of the mapping. It reads one record ahead.
 type gate struct{ *fold }
 
 func (g gate) Next() (Input, error) {
-	if err := g.wait(); err != nil {
-		return Input{}, err
-	}
 	in, err := g.source.Next()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -277,29 +278,31 @@ func (g gate) Next() (Input, error) {
 	case err == io.EOF:
 		g.tree.close(g.read)
 		g.changed.Broadcast()
-	case err == nil:
-		g.read++
-		g.out++
-		g.bytes += len(in.Payload)
+		return in, err
+	case err != nil:
+		return in, err
 	}
-	return in, err
+	g.wait()
+	g.read++
+	g.out++
+	g.bytes += len(in.Payload)
+	return in, g.over
 }
 
-// wait waits until a record may go through.
-func (g gate) wait() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for g.over == nil && g.tree.held+g.bytes >= g.memory {
+// wait waits until a record may go through: there is room for its result in
+// memory, and for itself in the window, as else too many that have been read
+// would become results.
+func (g gate) wait() {
+	for g.over == nil && (g.out >= g.window || g.tree.held+g.bytes >= g.memory) {
 		still := g.out == 0 && len(g.flying) == 0 && len(g.tree.joins) == 0
 		if still && !g.tree.relieve() {
-			break
+			return
 		}
 		if still {
 			g.changed.Broadcast()
 		}
 		g.changed.Wait()
 	}
-	return g.over
 }
 
 // joins is the source of the folding.
@@ -330,14 +333,6 @@ func (s joins) Next() (Input, error) {
 type turnstile struct {
 	Submitter
 	room chan struct{} // holds one for each that is
-}
-
-func newTurnstile(b *Batch) *turnstile {
-	window := b.Window
-	if window <= 0 {
-		window = DefaultWindow
-	}
-	return &turnstile{b.Client, make(chan struct{}, window)}
 }
 
 // StartAsync waits for room, and submits.
