@@ -135,24 +135,7 @@ func (b *Batch) Run(ctx context.Context, src Source) (Summary, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{
-		b:      b,
-		window: b.Window,
-		memory: b.Memory,
-		cancel: cancel,
-		wake:   make(chan struct{}, 1),
-		taken:  b.begun,
-	}
-	if r.window <= 0 {
-		r.window = DefaultWindow
-	}
-	if r.memory <= 0 {
-		r.memory = DefaultMemory
-	}
+	r := newRun(ctx, cancel, b)
 	b.run.Store(r)
-	err := r.loop(ctx, src)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.over = true
-	return r.sum, err
+	return r.close(r.loop(src))
 }

@@ -70,9 +70,9 @@ func (h Halt) String() string {
 }
 
 // reached reports whether failed of ended records are enough.
-func (h Halt) reached(failed, ended int) bool {
+func (h Halt) reached(failed, ended int64) bool {
 	switch {
-	case h.Fails > 0 && failed >= h.Fails:
+	case h.Fails > 0 && failed >= int64(h.Fails):
 		return true
 	case h.Percent > 0 && failed >= minPercentFails:
 		return 100*float64(failed) >= h.Percent*float64(ended)

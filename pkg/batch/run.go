@@ -1,95 +1,84 @@
 package batch
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"io"
-	"math/rand/v2"
-	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"gm/pkg/gearman"
 )
 
-const (
-	// overhead is what a record is taken to cost beside its bytes.
-	overhead = 512
-
-	// How often a server that took no job is tried again.
-	minPause = 100 * time.Millisecond
-	maxPause = 2 * time.Second
-)
+// flushDelay is how long what was handed on may wait for Flush while more is
+// expected: long enough to make one write of many small results.
+const flushDelay = 5 * time.Millisecond
 
 // run is one Run in progress. Records are sent by the goroutine of Run alone;
 // their ends arrive from the client's goroutines.
 type run struct {
-	b      *Batch
-	window int
-	memory int
-	cancel context.CancelCauseFunc
-	wake   chan struct{} // something has changed for loop
+	b        *Batch
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	window   int
+	memory   int
+	function string // Record.Function
+	inputs   *intake
+	wake     chan struct{} // something has changed for loop
 
-	mu       sync.Mutex
-	over     bool      // Run has returned, or is about to
-	order    []*flight // sent and not yet handed to Done, oldest first
-	again    []*flight // to be sent again
-	inFlight int
-	held     int  // bytes of payloads and results, with overhead
-	taken    bool // a server has taken a record
-	refusal  refusal
-	sum      Summary
+	n counts // written with mu held
 
-	// The loop's.
-	seq int
+	mu      sync.Mutex
+	over    bool      // Run has returned, or is about to
+	broken  bool      // because a function of the Batch has failed
+	halted  error     // nothing new is to begin
+	order   row       // begun and not yet handed to Done, oldest first; with Unordered, none
+	open    int       // begun and not yet handed to Done
+	again   row       // to be sent again, or to their next stage; by sequence
+	free    []*flight // for other records
+	taken   bool      // a server has taken a record
+	refusal refusal
+	dirty   bool      // something has been handed on since the last Flush
+	seen    time.Time // when the loop saw that; zero: it has not
+	sum     Summary
 }
 
-// flight is a record under way.
-type flight struct {
-	Record
-	result   []byte // arrived and not yet handed on
-	ongoing  bool   // an attempt is
-	ended    bool
-	streamed bool // some of the result has been handed on
-}
-
-// refusal is a time in which no server takes records, or may not since one was
-// lost. One record at a time finds out whether it is over.
-type refusal struct {
-	since time.Time // zero: there is none
-	told  bool      // Away has been called
-	next  time.Time // when to send the next probe
-	pause time.Duration
-	probe *flight // under way; nil: none
-}
-
-// input is what the source gave, or the error that it ended with.
-type input struct {
-	Input
-	end error
+func newRun(ctx context.Context, cancel context.CancelCauseFunc, b *Batch) *run {
+	r := &run{
+		b: b, ctx: ctx, cancel: cancel,
+		window: b.Window, memory: b.Memory, function: b.Task.Function,
+		wake: make(chan struct{}, 1), taken: b.begun,
+	}
+	if r.window <= 0 {
+		r.window = DefaultWindow
+	}
+	if r.memory <= 0 {
+		r.memory = DefaultMemory
+	}
+	if len(b.Stages) > 0 {
+		names := []string{b.Task.Function}
+		for i := range b.Stages {
+			names = append(names, b.Stages[i].Function)
+		}
+		r.function = strings.Join(names, "|")
+	}
+	r.inputs = newIntake(r.poke)
+	return r
 }
 
 // loop sends records until the source is exhausted and all have ended.
-func (r *run) loop(ctx context.Context, src Source) error {
-	inputs := make(chan input)
-	go read(ctx, src, inputs)
+func (r *run) loop(src Source) error {
+	go r.inputs.read(r.ctx, src)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-
-	var readErr error
 	for {
-		next, ready, pause := r.next()
+		next, pause, done := r.step()
 		switch {
 		case next != nil:
-			r.send(ctx, next)
+			r.send(next)
 			continue
-		case inputs == nil && r.idle():
-			return readErr
-		}
-		from := inputs
-		if !ready {
-			from = nil
+		case done:
+			return r.end()
 		}
 		var due <-chan time.Time
 		if pause > 0 {
@@ -97,316 +86,184 @@ func (r *run) loop(ctx context.Context, src Source) error {
 			due = timer.C
 		}
 		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
 		case <-r.wake:
 		case <-due:
-		case in := <-from:
-			if in.end != nil {
-				inputs = nil
-				if in.end != io.EOF {
-					readErr = in.end
-				}
-				continue
-			}
-			r.send(ctx, r.add(in.Input))
 		}
 	}
 }
 
-// read hands on the source's records until its end or ctx's.
-func read(ctx context.Context, src Source, to chan<- input) {
-	for {
-		in, err := src.Next()
-		select {
-		case to <- input{in, err}:
-		case <-ctx.Done():
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// next returns the record that is to be sent again now, if there is one, else
-// whether there is room for a new one, else how long to wait if time is what
-// is lacking.
-func (r *run) next() (again *flight, ready bool, pause time.Duration) {
+// step returns the record to be sent now. Without one it returns whether all
+// have ended, or for how long there is nothing to do unless something happens;
+// 0 is for ever.
+func (r *run) step() (next *flight, pause time.Duration, done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.over || r.ctx.Err() != nil {
+		return nil, 0, true
+	}
+	next, pause = r.next()
+	if next != nil {
+		r.begin(next)
+		r.flushDue(false)
+		return next, 0, false
+	}
+	ended := r.inputs.ended != nil
+	r.n.all.Store(ended)
+	if r.over || r.open == 0 && (r.halted != nil || ended) {
+		return nil, 0, true
+	}
+	if due := r.flushDue(r.n.running.Load() == 0); due > 0 && (pause == 0 || due < pause) {
+		pause = due
+	}
+	return nil, pause, false
+}
+
+// next returns the record that is to be sent now, or how long to wait if time
+// is what is lacking.
+func (r *run) next() (next *flight, pause time.Duration) {
 	if w := &r.refusal; !w.since.IsZero() {
 		switch pause := time.Until(w.next); {
 		case w.probe != nil:
-			return nil, false, 0
+			return nil, 0
 		case pause > 0:
-			return nil, false, pause
+			return nil, pause
 		}
 	}
-	if r.inFlight >= r.window {
-		return nil, false, 0
+	if r.n.running.Load() >= int64(r.window) {
+		return nil, 0
 	}
-	if len(r.again) > 0 {
-		again = r.again[0]
-		r.again = r.again[1:]
-		return again, false, 0
+	if r.again.len() > 0 {
+		return r.again.pop(), 0
 	}
-	return nil, r.held < r.memory || len(r.order) == 0, 0
+	for r.halted == nil && !r.over && (r.n.held.Load() < int64(r.memory) || r.open == 0) {
+		in, ok := r.inputs.take()
+		if !ok {
+			break
+		}
+		if f := r.add(in); f != nil {
+			return f, 0
+		}
+	}
+	return nil, 0
 }
 
-func (r *run) idle() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.order) == 0
-}
-
-// add makes a new record the last in the order.
+// add makes a new record the last in the order, and returns it if it is to be
+// sent.
 func (r *run) add(in Input) *flight {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seq++
-	f := &flight{Record: Record{Seq: r.seq, Name: in.Name, Payload: in.Payload, Started: time.Now()}}
-	r.order = append(r.order, f)
-	r.held += overhead + len(in.Payload)
+	f := r.newFlight()
+	f.Record = Record{
+		Seq: int(r.n.read.Add(1)), Name: in.Name, Payload: in.Payload,
+		Function: r.function, Unique: r.b.Task.Unique, Err: in.Err,
+	}
+	if r.b.Skip != nil {
+		skip, err := r.b.Skip(&f.Record)
+		if err != nil {
+			r.fail(err)
+			return nil
+		}
+		if skip {
+			r.sum.Skipped++
+			r.n.skipped.Add(1)
+			r.recycle(f)
+			return nil
+		}
+	}
+	f.Started = time.Now()
+	f.payload = in.Payload
+	r.n.held.Add(overhead + int64(len(in.Payload)))
+	r.open++
+	if !r.b.Unordered {
+		r.order.push(f)
+	}
+	if in.Err != nil {
+		r.finish(f, in.Err)
+		return nil
+	}
 	return f
 }
 
-// send submits one record once.
-func (r *run) send(ctx context.Context, f *flight) {
-	t := r.b.Task
-	t.Payload = f.Payload
-	t.Retries = 0
-	t.OnCreated = func(h gearman.Handle) { r.created(f, h) }
-	t.OnData = func(b []byte) { r.data(f, b, false) }
-	t.OnWarning, t.OnStatus, t.OnException, t.OnRetry = nil, nil, nil, nil
-	if r.b.Warning != nil {
-		t.OnWarning = func(b []byte) { r.report(func() { r.b.Warning(&f.Record, b) }) }
-	}
-	if r.b.Status != nil {
-		t.OnStatus = func(num, den int64) { r.report(func() { r.b.Status(&f.Record, num, den) }) }
-	}
-	t.OnComplete = func(b []byte) {
-		r.data(f, b, true)
-		r.end(f, nil)
-	}
-	t.OnFail = func(err error) { r.end(f, err) }
-
-	r.mu.Lock()
+// begin begins an attempt.
+func (r *run) begin(f *flight) {
 	f.ongoing = true
 	f.Attempts++
-	r.inFlight++
+	f.tries++
+	r.n.running.Add(1)
 	if w := &r.refusal; !w.since.IsZero() {
 		w.probe = f
 	}
-	r.mu.Unlock()
-	if _, err := r.b.Client.StartAsync(ctx, &t); err != nil {
-		r.end(f, err)
+}
+
+// send submits a record once.
+func (r *run) send(f *flight) {
+	if _, err := r.b.Client.StartAsync(r.ctx, f.prepare()); err != nil {
+		f.onFail(err)
 	}
 }
 
-func (r *run) report(call func()) {
+// flushDue calls Flush if it is time to, or at once. It returns how long there
+// is until then; 0: it is not due.
+func (r *run) flushDue(now bool) time.Duration {
+	if !r.dirty || r.b.Flush == nil {
+		return 0
+	}
+	if !now {
+		t := time.Now()
+		if r.seen.IsZero() {
+			r.seen = t
+		}
+		if left := r.seen.Add(flushDelay).Sub(t); left > 0 {
+			return left
+		}
+	}
+	r.flush()
+	return 0
+}
+
+func (r *run) flush() {
+	r.dirty, r.seen = false, time.Time{}
+	if err := r.b.Flush(); err != nil {
+		r.fail(err)
+	}
+}
+
+// end returns how the run has ended, after the last record.
+func (r *run) end() error {
+	switch err := context.Cause(r.ctx); {
+	case err != nil:
+		return err
+	case r.halted != nil:
+		return r.halted
+	case r.inputs.ended != io.EOF:
+		return r.inputs.ended
+	}
+	return nil
+}
+
+// close makes this the end of Run: nothing of the Batch is called any more.
+func (r *run) close(err error) (Summary, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.over {
-		call()
-	}
-}
-
-// created notes that a server has taken the record.
-func (r *run) created(f *flight, h gearman.Handle) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over {
-		return
-	}
-	f.Handle = h
-	r.taken = true
-	if !r.refusal.since.IsZero() {
-		if r.refusal.told {
-			r.b.Back(time.Since(r.refusal.since))
-		}
-		r.refusal = refusal{}
-		r.poke()
-	}
-	if r.b.Created != nil {
-		r.b.Created(&f.Record)
-	}
-}
-
-// data takes a piece of a record's result, which may be kept if it is owned.
-func (r *run) data(f *flight, b []byte, owned bool) {
-	if len(b) == 0 {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over || f.ended {
-		return
-	}
-	if f == r.order[0] && r.b.Retries == 0 {
-		r.flush(f)
-		r.hand(f, b)
-		return
-	}
-	if owned && f.result == nil {
-		f.result = b
-	} else {
-		f.result = append(f.result, b...)
-	}
-	r.held += len(b)
-}
-
-// hand passes a piece of a result to the Batch's Data.
-func (r *run) hand(f *flight, b []byte) {
-	f.streamed = true
-	f.Bytes += int64(len(b))
-	if r.b.Data == nil {
-		return
-	}
-	if err := r.b.Data(&f.Record, b); err != nil {
-		r.stop(err)
-	}
-}
-
-// flush hands on what has been collected of a record's result.
-func (r *run) flush(f *flight) {
-	if len(f.result) == 0 {
-		return
-	}
-	b := f.result
-	r.held -= len(b)
-	f.result = nil
-	r.hand(f, b)
-}
-
-// end takes the end of one attempt: the record's own, or the beginning of
-// another attempt.
-func (r *run) end(f *flight, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !f.ongoing {
-		return // StartAsync's error comes after the same from OnFail
-	}
-	f.ongoing = false
-	r.inFlight--
-	if r.over {
-		return
-	}
-	defer r.poke()
-	probed := f == r.refusal.probe
-	if probed {
-		r.refusal.probe = nil
-	}
-	switch {
-	case err == nil:
-	case refused(err):
-		f.Attempts--
-		r.wait(err, probed)
-		r.repeat(f)
-		return
-	case errors.Is(err, gearman.ErrLost):
-		r.doubt(probed)
-	}
-	if err != nil && r.mayRetry(f, err) {
-		if r.b.Retry != nil {
-			r.b.Retry(&f.Record, err)
-		}
-		r.repeat(f)
-		return
-	}
-	f.ended, f.Err, f.Ended = true, err, time.Now()
-	r.advance()
-}
-
-// refused reports whether err says that no server has taken the job, so that
-// sending it again cannot run it twice.
-func refused(err error) bool {
-	var se *gearman.ServerError
-	return errors.Is(err, gearman.ErrNoServer) || errors.As(err, &se) && se.QueueFull()
-}
-
-// doubt begins, or goes on with, the time in which no server may take records.
-func (r *run) doubt(probed bool) {
-	now := time.Now()
-	w := &r.refusal
-	switch {
-	case w.since.IsZero():
-		w.since, w.pause = now, minPause
-	case probed:
-		w.pause = min(2*w.pause, maxPause)
-	default:
-		return // sent before the doubt
-	}
-	w.next = now.Add(w.pause/2 + rand.N(w.pause/2))
-}
-
-// wait waits for a server that takes records. If that has no point it ends the
-// batch.
-func (r *run) wait(err error, probed bool) {
-	r.doubt(probed)
-	w := &r.refusal
-	if !r.taken || time.Since(w.since) >= r.b.Patience {
-		r.stop(err)
-		return
-	}
-	if !w.told && r.b.Away != nil {
-		w.told = true
-		r.b.Away(err)
-	}
-}
-
-// repeat has a record sent again, before those that came after it.
-func (r *run) repeat(f *flight) {
-	r.held -= len(f.result)
-	f.result = nil
-	i, _ := slices.BinarySearchFunc(r.again, f, func(a, b *flight) int { return cmp.Compare(a.Seq, b.Seq) })
-	r.again = slices.Insert(r.again, i, f)
-}
-
-// mayRetry says whether a record that a server has had may be sent again.
-func (r *run) mayRetry(f *flight, err error) bool {
-	var se *gearman.ServerError
-	if f.streamed || errors.Is(err, context.Canceled) || errors.As(err, &se) {
-		return false
-	}
-	if f.Attempts <= r.b.Retries {
-		return true
-	}
-	return r.b.Task.Unique != "" && errors.Is(err, gearman.ErrLost)
-}
-
-// advance hands on what is ready at the front of the order.
-func (r *run) advance() {
-	for len(r.order) > 0 && !r.over {
-		f := r.order[0]
-		if f.ended || r.b.Retries == 0 {
-			r.flush(f)
-		}
-		if !f.ended || r.over {
-			return
-		}
-		r.order[0] = nil
-		r.order = r.order[1:]
-		r.held -= overhead + len(f.Payload)
-		r.sum.Records++
-		if f.Err != nil {
-			r.sum.Failed++
-			if errors.Is(f.Err, gearman.ErrLost) {
-				r.sum.Lost++
-			}
-		}
-		if r.b.Done != nil {
-			if err := r.b.Done(&f.Record); err != nil {
-				r.stop(err)
-			}
+	if !r.broken && r.dirty && r.b.Flush != nil {
+		if flushErr := r.b.Flush(); flushErr != nil && err == nil {
+			err = flushErr
 		}
 	}
+	r.over = true
+	return r.sum, err
 }
 
 // stop ends the batch before its time.
 func (r *run) stop(err error) {
 	r.over = true
 	r.cancel(err)
+}
+
+// fail ends the batch because one of its functions has failed.
+func (r *run) fail(err error) {
+	r.broken = true
+	r.stop(err)
 }
 
 // poke has loop look again.
@@ -417,8 +274,10 @@ func (r *run) poke() {
 	}
 }
 
-func (r *run) progress() Progress {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return Progress{Read: r.seq, Done: r.sum.Records, Failed: r.sum.Failed, Running: r.inFlight, Held: int64(r.held)}
+// task returns the task of a stage.
+func (r *run) task(stage int) *gearman.Task {
+	if stage == 0 {
+		return &r.b.Task
+	}
+	return &r.b.Stages[stage-1]
 }

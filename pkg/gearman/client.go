@@ -21,7 +21,7 @@ type Client struct {
 	opts    Options
 	servers []*clientServer
 
-	turn    atomic.Uint64 // of the servers, with Options.Spread
+	turn atomic.Uint64 // of the servers, with Options.Spread
 
 	closing context.Context // done when Close begins
 	close   context.CancelCauseFunc

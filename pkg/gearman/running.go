@@ -58,7 +58,13 @@ func newRunning(ctx context.Context, c *Client, t *Task) *Running {
 	}
 	r.events.Lock() // the hook may run before AfterFunc has returned
 	defer r.events.Unlock()
-	r.unhook = context.AfterFunc(r.ctx, func() { r.end(nil, r.ctxError()) })
+	r.unhook = context.AfterFunc(r.ctx, func() {
+		r.events.Lock()
+		defer r.events.Unlock()
+		if !r.ended { // else the task is the caller's again
+			r.endLocked(nil, r.ctxError())
+		}
+	})
 	return r
 }
 
@@ -314,6 +320,7 @@ func (r *Running) endLocked(result *Result, err error) {
 	r.ended = true
 	r.detach()
 	r.result, r.err, r.data = result, err, nil
+	wanted := r.task.Events != nil // after OnComplete the task is the caller's
 	last := Event{Kind: EventComplete, Err: err}
 	if err != nil {
 		last.Kind = EventFail
@@ -326,7 +333,9 @@ func (r *Running) endLocked(result *Result, err error) {
 			f(result.Data)
 		}
 	}
-	r.emit(last)
+	if wanted {
+		r.emit(last)
+	}
 	r.closeCreated()
 	close(r.done)
 	r.unhook()

@@ -51,7 +51,8 @@ func ParsePriority(s string) (Priority, error) {
 
 // Task is what a client wants done. The client keeps the Task that it is given
 // and writes nothing to it; the same Task may be submitted many times, also at
-// once, as long as nobody changes it.
+// once, as long as nobody changes it. Once OnComplete is called, it is the
+// caller's again unless it has Events.
 type Task struct {
 	// Function is the name of the function. It must not be empty or contain
 	// a NUL.

@@ -1,0 +1,66 @@
+package batch
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	big := strings.Repeat("x", 1000)
+	names := []string{write("a", "A\n"), filepath.Join(dir, "none"), write("empty", ""), dir, write("big", big), write("bigger", big+"x")}
+	var records Records
+	for _, name := range names {
+		records = append(records, Input{Payload: []byte(name)})
+	}
+	unread := errors.New("unread")
+	records = append(records, Input{Name: "n", Err: unread})
+	src := NewFiles(&records, len(big))
+	for i, want := range []struct {
+		payload string
+		err     error
+		text    string
+	}{
+		{payload: "A\n"},
+		{err: fs.ErrNotExist},
+		{payload: ""},
+		{text: "is a directory"},
+		{payload: big},
+		{text: "1001 bytes are over the limit 1000"},
+		{err: unread},
+	} {
+		in, err := src.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < len(names) && in.Name != names[i] {
+			t.Errorf("got name %q, want %q", in.Name, names[i])
+		}
+		if string(in.Payload) != want.payload {
+			t.Errorf("%s: got %.20q, want %.20q", in.Name, in.Payload, want.payload)
+		}
+		switch {
+		case want.err != nil && !errors.Is(in.Err, want.err):
+			t.Errorf("%s: got error %v, want %v", in.Name, in.Err, want.err)
+		case want.text != "" && (in.Err == nil || !strings.Contains(in.Err.Error(), want.text)):
+			t.Errorf("%s: got error %v, want one with %q", in.Name, in.Err, want.text)
+		case want.err == nil && want.text == "" && in.Err != nil:
+			t.Errorf("%s: %v", in.Name, in.Err)
+		}
+	}
+	if _, err := src.Next(); err != io.EOF {
+		t.Errorf("got %v, want the end", err)
+	}
+}
