@@ -95,15 +95,21 @@ func TestTreePayloadLimit(t *testing.T) {
 		{"none fit until each is reduced", 3, short, []string{"aaa", "bbb", "ccc"}, "1: aaa|1: bbb|1: ccc|1: ...", ""},
 		{"empty ones take no room", 1, none, []string{"a", "", "", "b"}, "1: a|1: b", ""},
 		{
-			"two results", 3, parens, []string{"a", "b", "c", "d"}, "1: abc|1: d",
+			"two results", 3, parens,
+			[]string{"a", "b", "c", "d"},
+			"1: abc|1: d",
 			"reduce records 1 to 4 at level 1: 5 and 3 bytes do not fit together into a payload of 3",
 		},
 		{
-			"one that is too large", 3, short, []string{"a", "bbbb"}, "1: a",
+			"one that is too large", 3, short,
+			[]string{"a", "bbbb"},
+			"1: a",
 			"reduce records 1 to 2 at level 1: 1 and 4 bytes do not fit together into a payload of 3",
 		},
 		{
-			"the only one", 3, short, []string{"aaaa"}, "",
+			"the only one", 3, short,
+			[]string{"aaaa"},
+			"",
 			"reduce record 1 at level 1: 4 bytes are over the limit 3 of a payload",
 		},
 	}
