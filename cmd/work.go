@@ -25,7 +25,7 @@ func workVerb(e *env) *verb {
 			Usage:       "do jobs: run a command for each",
 			ArgsUsage:   "[--] [CMD [ARG..]]",
 			Description: workDescription,
-			Flags:       append(append(workFlags(), e.connFlags()...), payloadFlag()),
+			Flags:       slices.Concat(workFlags(), chainFlags(), e.connFlags(), []cli.Flag{payloadFlag()}),
 			Action:      e.work,
 		},
 		examples: []example{
@@ -34,6 +34,7 @@ func workVerb(e *env) *verb {
 			{"a small script", "gm work -f count --shell 'wc -c | tr -d \" \"'"},
 			{"lines of the result go out as they are written", "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
 			{"a function for each program in a directory", "gm work --dir ~/jobs -j 4"},
+			{"a chain: results go on to store, payloads that fail to another function", "gm work -f double --next store --on-fail double-failed -- awk '{print 2*$1}'"},
 			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
 			{"one job for a look at what is sent", "gm work -f rev -c 1"},
 		},
@@ -66,6 +67,17 @@ does not name. The directory is looked at once a second: files that are new, hav
 changed or are gone, and the whole directory, are noticed without a restart. What
 runs is finished by the file with which it began, if that was replaced by mv. A
 job whose file has gone goes back to its queue.
+
+--next makes chains that need no client: a result is the payload of a background
+job of another function, which the server has accepted before the job itself is
+completed. --on-fail submits the payload of a job that has failed, as it came,
+before it is failed; to its client it has failed all the same. If the server does
+not take the next job, as its queue is full or its store is ill, the job waits half
+a minute and then goes back to its queue; a result that it will never take fails
+the job. The next job is on the same server. Its unique is that of the job, up to
+the last ~ if there is one, and ~ and a hash of the job: one that was done twice
+has one that follows it, as long as that waits. A chain ends at its last function,
+also if -f or --dir has it.
 
 While it runs, a command can report to the client. It writes lines to the file
 descriptor GM_CONTROL_FD, or calls gm tell, which does: "status 3 10" is progress,
@@ -111,6 +123,7 @@ func (e *env) work(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer w.chain.close()
 	if w.command != nil {
 		if err := w.command.Check(); err != nil {
 			return withHint(exitWith(commandExit(err), err), "CMD is a program and its arguments; --shell takes a script")
@@ -197,16 +210,17 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 	if err != nil {
 		return false, usageErrorf("%w", err)
 	}
+	handle := w.chain.wrap(w.handle)
 	if w.dir != nil {
-		w.dir.serve(worker, w.handle)
+		w.dir.serve(worker, handle)
 		following, stop := context.WithCancel(ctx)
 		var followed sync.WaitGroup
-		followed.Go(func() { w.dir.follow(following, worker, w.handle) })
+		followed.Go(func() { w.dir.follow(following, worker, handle) })
 		defer followed.Wait()
 		defer stop()
 	} else {
 		for _, f := range w.functions {
-			if err := worker.Handle(f, w.handle); err != nil {
+			if err := worker.Handle(f, handle); err != nil {
 				return false, usageErrorf("%w", err)
 			}
 		}

@@ -25,6 +25,7 @@ type commandWorker struct {
 	functions []string
 	command   *runner.Command // nil: payloads are printed, or dir has the commands
 	dir       *workDir        // nil: none
+	chain     *chain          // nil: none
 	options   gearman.Options // for questions to servers
 	maxResult int
 	maxJobs   int
@@ -59,6 +60,10 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 	for slot := range o.Concurrency {
 		w.slots <- slot + 1
 	}
+	var err error
+	if w.chain, err = newChain(c, o); err != nil {
+		return nil, err
+	}
 	if path := c.String("dir"); path != "" {
 		switch {
 		case c.NArg() > 0:
@@ -66,12 +71,11 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		case c.Bool("shell"):
 			return nil, usageErrorf("--shell is for a command, and --dir has its own")
 		}
-		var err error
 		w.dir, err = newWorkDir(path, w.functions, func(path string) *runner.Command { return e.newCommand(c, o, path) }, w.log)
 		return w, err
 	}
 	if c.NArg() == 0 {
-		for _, name := range []string{"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts"} {
+		for _, name := range []string{"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts", "next", "on-fail"} {
 			if c.IsSet(name) {
 				return nil, usageErrorf("--%s is for a command, and there is none", name)
 			}
@@ -119,7 +123,7 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 		Kill:    w.kill,
 		Stdout: func(chunk []byte) error {
 			if w.stream {
-				return j.SendData(chunk)
+				return w.chain.sendData(j, chunk)
 			}
 			if result.size+len(chunk) > w.maxResult {
 				return fmt.Errorf("the result is over the limit of %d bytes", w.maxResult)
@@ -206,11 +210,11 @@ func (w *commandWorker) control(j *gearman.Job, line string) {
 	case "warn":
 		err = j.SendWarning([]byte(rest))
 	case "data":
-		err = j.SendData([]byte(rest + "\n"))
+		err = w.chain.sendData(j, []byte(rest+"\n"))
 	case "data64":
 		var data []byte
 		if data, err = base64.StdEncoding.DecodeString(rest); err == nil {
-			err = j.SendData(data)
+			err = w.chain.sendData(j, data)
 		}
 	default:
 		err = errors.New("not status, warn, data or data64")

@@ -33,8 +33,8 @@ _gm_verb() {
         subs='' args='_gm_files' ends=''
         ;;
     'work')
-        flags='-f --function --dir -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts -s --server -p --port --context --trace --max-payload --color -h --help'
-        valued='-f --function --dir -j --jobs -c --count -i --id -t --timeout --kill-after -s --server -p --port --context --trace --max-payload --color'
+        flags='-f --function --dir -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function --dir -j --jobs -c --count -i --id -t --timeout --kill-after --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color'
         subs='' args='_gm_command' ends=1
         ;;
     'tell')

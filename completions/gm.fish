@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --at --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --host --id --in --interval --job-retries --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-outbox --max-payload --memory --output --pid-file --port --reconnect --reducer --results-memory --retries --retry --server --state --store --store-timeout --sync --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --at --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --host --id --in --interval --job-retries --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-outbox --max-payload --memory --next --next-priority --on-fail --output --pid-file --port --reconnect --reducer --results-memory --retries --retry --server --state --store --store-timeout --sync --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -128,6 +128,9 @@ complete -c gm -n '__gm_at work' -l stream -d 'send stdout while it is written, 
 complete -c gm -n '__gm_at work' -s n -l lines -d 'send stdout while it is written, a line at a time'
 complete -c gm -n '__gm_at work' -l exception -d 'a failure is an exception, with the last of stderr as its text'
 complete -c gm -n '__gm_at work' -l attempts -d 'ask the server which attempt a job is, for GM_ATTEMPT'
+complete -c gm -n '__gm_at work' -l next -d 'submit each result to FUNC, in the background, before its job is completed' -x
+complete -c gm -n '__gm_at work' -l on-fail -d 'submit the payload of each job that fails to FUNC, in the background, before it is failed' -x
+complete -c gm -n '__gm_at work' -l next-priority -d 'PRIORITY of these jobs: high, normal, low, or same as the job\'s, which only gm serve tells' -x
 complete -c gm -n '__gm_at work' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at work' -s p -l port -d 'PORT of servers named without one' -x
 complete -c gm -n '__gm_at work' -l context -d 'NAME of the configuration\'s context to use' -x
