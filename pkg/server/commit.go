@@ -39,7 +39,8 @@ type committer struct {
 	pending map[*queue.Job]uint32 // the batch that a job's Add is in, until that is settled
 	size    int                   // of the payloads of pending
 	lastErr error                 // what became of the last batch that was settled
-	failing error                 // why the store fails, as the log has it; nil if it works
+	failing error                 // why the store fails; nil if it works
+	outage  outage                // what the log has of that
 
 	batches, batchedOps uint64 // that the store has taken
 
@@ -327,7 +328,7 @@ func (w *submitter) answer(err error) {
 // settle tells everybody what became of a batch. The lock is held.
 func (m *committer) settle(b *batch, err error) {
 	now := time.Now().UnixMilli()
-	m.noteChange(b, err)
+	m.noteChange(now, b, err)
 	switch {
 	case err != nil:
 		m.keepRest(b)
@@ -374,17 +375,16 @@ func (m *committer) abort(now int64, j *queue.Job) {
 }
 
 // noteChange logs that the store has begun or ceased to fail.
-func (m *committer) noteChange(b *batch, err error) {
+func (m *committer) noteChange(now int64, b *batch, err error) {
 	if len(b.ops) == 0 {
 		return
 	}
-	failed := m.failing != nil
 	m.failing = err
 	store := slog.String("store", m.s.cfg.StoreName)
-	switch {
-	case err != nil && !failed:
+	switch fails, works := m.outage.note(now, b.ops, err); {
+	case fails:
 		m.s.note(slog.LevelError, "store fails", store, slog.Any("err", err))
-	case err == nil && failed:
+	case works:
 		m.s.note(slog.LevelInfo, "store works again", store)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"gm/pkg/server"
@@ -38,5 +39,29 @@ func TestFullStoreTakesEndsAlone(t *testing.T) {
 	p.want(`JOB_CREATED *`)
 	if got := st.payloads(t); got != "c" {
 		t.Errorf("in the store: %s, want c", got)
+	}
+}
+
+// A store that is full takes the ends of jobs and refuses new ones, again and
+// again: the log is told once.
+func TestFullStoreIsLoggedOnce(t *testing.T) {
+	st := narrow{newJournal()}
+	var log logs
+	_, addr := start(t, server.Config{Store: st, Logger: log.logger(0)})
+	p := worker(t, addr, "f")
+	for range 20 {
+		p.send(req(wire.SubmitJobBG, "f", "", "a"))
+		h := p.want(`JOB_CREATED *`)[0]
+		p.send(req(wire.SubmitJobBG, "f", "", "b"))
+		p.want(`ERROR *`)
+		p.grab()
+		p.send(req(wire.WorkComplete, h, ""))
+		p.sync()
+		eventually(t, "the end is stored", func() bool { return st.payloads(t) == "" })
+	}
+	for _, line := range []string{"store fails", "store works again"} {
+		if n := strings.Count(log.String(), line); n != 1 {
+			t.Errorf("%q is logged %d times, want once", line, n)
+		}
 	}
 }

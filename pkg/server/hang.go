@@ -23,7 +23,7 @@ func (m *committer) hung() {
 	}
 	now := time.Now().UnixMilli()
 	m.stuck = fmt.Errorf("store %s has not answered for %v", m.s.cfg.StoreName, m.s.cfg.StoreTimeout)
-	m.noteChange(&m.flying, m.stuck)
+	m.noteChange(now, &m.flying, m.stuck)
 	m.late = m.flying.adds
 	m.refuse(now, &m.flying)
 	m.refuse(now, &m.next)
