@@ -68,8 +68,9 @@ type Batch struct {
 	Reduce *Reduction
 
 	// Skip is called for each record before it is first sent, in the order of
-	// the input, with Seq, Name, Payload and Function set. One that it reports
-	// true for is left out: it is only counted. An error ends the batch.
+	// the input, with Seq, Name, Payload, Function and Unique set, and Err if it
+	// could not be read. One that it reports true for is left out: it is only
+	// counted. An error ends the batch.
 	Skip func(r *Record) (bool, error)
 	// Data is given the results in the order of the input, in pieces. The piece
 	// is valid during the call only. An error ends the batch.
@@ -101,6 +102,7 @@ type Record struct {
 	Seq      int    // its place in the input, from 1
 	Name     string // as the source gave it
 	Payload  []byte // the same
+	Unread   bool   // it could not be read: Err is the source's, and it is not sent
 	Function string // what it goes through: the functions of all stages, parted by |
 	Unique   string // of the first stage, as in its task: it may be - or #
 	Stage    int    // the stage that it is at, from 0: where it failed, or the last

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"gm/pkg/gearman"
@@ -22,7 +23,8 @@ var ErrLogged = errors.New("it has entries already")
 const maxUnwritten = 64 << 10
 
 // Entry is a line of a Log: one record and what became of it. Hash, in hex, is
-// the first half of the SHA-256 of the record's payload.
+// the first half of the SHA-256 of the record's payload; it is empty if the
+// record could not be read.
 type Entry struct {
 	Seq      int            `json:"seq"`
 	Name     string         `json:"name,omitempty"`
@@ -37,7 +39,7 @@ type Entry struct {
 	Attempts int            `json:"attempts"`
 	Exit     int            `json:"exit"`
 	Error    string         `json:"error,omitempty"`
-	Hash     string         `json:"hash"`
+	Hash     string         `json:"hash,omitempty"`
 	// Offset is where the record's output ends in the file that has it.
 	Offset *int64 `json:"offset,omitempty"`
 }
@@ -62,18 +64,18 @@ type Log struct {
 	// is still buffered. An error keeps the lines from being written.
 	Before func() error
 
-	f        *os.File
-	pending  []byte   // lines
-	done     []logged // by sequence, from 1
-	function string   // of the last entry
-	offset   int64    // of the last entry; -1: none
-	matched  int      // entries that Skip was asked about
+	f         *os.File
+	pending   []byte   // lines
+	done      []logged // by sequence, from 1
+	functions []string // that are in it; hardly ever more than one
+	offset    int64    // of the last entry; -1: none
+	matched   int      // entries that Skip was asked about
 }
 
-// logged is what a Log remembers of a record.
+// logged is what a Log remembers of a record. There may be millions.
 type logged struct {
 	hash     [sha256.Size / 2]byte
-	function string
+	function uint16 // index
 	state    logState
 }
 
@@ -83,7 +85,14 @@ const (
 	logNone logState = iota
 	logDone
 	logFailed
+	logUnread // failed, because it could not be read
+	logAgain  // to be done again in any case
 )
+
+// ExitAgain is the exit code of a record that has not come to its end, such as
+// one whose server was lost: Skip does not leave it out. It is EX_TEMPFAIL of
+// sysexits.h.
+const ExitAgain = 75
 
 // OpenLog opens or makes the log at path. With resume it reads what it has, and
 // cuts off a last line that was not written whole; without, an error that wraps
@@ -134,28 +143,40 @@ func (l *Log) begin(resume bool) error {
 	return err
 }
 
-// maxSeq bounds what a damaged log can make of memory.
-const maxSeq = 1 << 32
+// What a damaged log can make of memory is bounded.
+const (
+	maxGap       = 1 << 24 // no batch has as many records in flight
+	maxFunctions = 1 << 10
+)
 
 func (l *Log) read(line []byte) error {
 	var e Entry
 	if err := json.Unmarshal(line, &e); err != nil {
 		return err
 	}
-	if e.Seq < 1 || e.Seq > maxSeq {
-		return fmt.Errorf("record %d is none", e.Seq)
+	if e.Seq < 1 || e.Seq > len(l.done)+maxGap {
+		return fmt.Errorf("record %d can't follow the ones before", e.Seq)
 	}
-	if e.Function != l.function { // else it is kept once
-		l.function = e.Function
+	function := slices.Index(l.functions, e.Function)
+	if function < 0 {
+		if function = len(l.functions); function == maxFunctions {
+			return fmt.Errorf("over %d functions", maxFunctions)
+		}
+		l.functions = append(l.functions, e.Function)
 	}
-	is := logged{function: l.function, state: logDone}
+	is := logged{function: uint16(function), state: logDone}
 	sum, err := hex.DecodeString(e.Hash)
-	if err != nil || copy(is.hash[:], sum) != len(sum) || len(sum) != len(is.hash) {
+	switch {
+	case e.Hash == "":
+		is.state = logUnread
+	case err != nil || len(sum) != len(is.hash):
 		return fmt.Errorf("hash %q of record %d is none", e.Hash, e.Seq)
-	}
-	if e.Exit != 0 {
+	case e.Exit == ExitAgain:
+		is.state = logAgain
+	case e.Exit != 0:
 		is.state = logFailed
 	}
+	copy(is.hash[:], sum)
 	for len(l.done) < e.Seq {
 		l.done = append(l.done, logged{})
 	}
@@ -167,12 +188,14 @@ func (l *Log) read(line []byte) error {
 	return nil
 }
 
-// Offset returns where the output of the last entry ended, if the log says it.
+// Offset returns where the output of the last entry ended, or that of the first
+// will begin, if the log says it.
 func (l *Log) Offset() (offset int64, ok bool) { return max(0, l.offset), l.offset >= 0 }
 
-// Skip returns a Batch.Skip that leaves out what the log has, but for failed
-// records if retryFailed. It refuses a record whose payload or function is not
-// that of its entry.
+// Skip returns a Batch.Skip that leaves out what the log has, but for records
+// that ended with ExitAgain, and for all that failed if retryFailed. It refuses
+// a record whose payload or function is not that of its entry, as far as both
+// could be read.
 func (l *Log) Skip(retryFailed bool) func(r *Record) (bool, error) {
 	return func(r *Record) (bool, error) {
 		if r.Seq > len(l.done) || l.done[r.Seq-1].state == logNone {
@@ -181,12 +204,12 @@ func (l *Log) Skip(retryFailed bool) func(r *Record) (bool, error) {
 		l.matched++
 		is := &l.done[r.Seq-1]
 		switch {
-		case is.function != r.Function:
-			return false, fmt.Errorf("record %d went to %s when it was logged, not to %s", r.Seq, is.function, r.Function)
-		case is.hash != hash(r.Payload):
+		case l.functions[is.function] != r.Function:
+			return false, fmt.Errorf("record %d went to %s when it was logged, not to %s", r.Seq, l.functions[is.function], r.Function)
+		case is.state != logUnread && r.Err == nil && is.hash != hash(r.Payload):
 			return false, fmt.Errorf("record %d is not the one that was logged: its hash is another", r.Seq)
 		}
-		return is.state == logDone || !retryFailed, nil
+		return is.state == logDone || is.state != logAgain && !retryFailed, nil
 	}
 }
 
@@ -206,20 +229,23 @@ func (l *Log) Left() int {
 // where its output ends in its file, -1 if that can't be said. The line is
 // written by Flush, or when there are many.
 func (l *Log) Append(r *Record, exit int, offset int64) error {
-	sum := hash(r.Payload)
 	e := Entry{
 		Seq: r.Seq, Name: r.Name, Unique: r.Unique, Handle: r.Handle, Function: r.Function,
 		Start: LogTime{r.Started}, End: LogTime{r.Ended}, In: len(r.Payload), Out: r.Bytes,
-		Attempts: r.Attempts, Exit: exit, Hash: hex.EncodeToString(sum[:]),
+		Attempts: r.Attempts, Exit: exit,
+	}
+	if r.Err != nil {
+		e.Error = r.Err.Error()
+	}
+	if !r.Unread {
+		sum := hash(r.Payload)
+		e.Hash = hex.EncodeToString(sum[:])
 	}
 	if r.Unique == "#" {
 		e.Unique = e.Hash
 	}
 	if r.Server != (gearman.Server{}) {
 		e.Server = r.Server.String()
-	}
-	if r.Err != nil {
-		e.Error = r.Err.Error()
 	}
 	if offset >= 0 {
 		e.Offset = &offset

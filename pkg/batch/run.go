@@ -155,7 +155,7 @@ func (r *run) add(in Input) *flight {
 	f := r.newFlight()
 	f.Record = Record{
 		Seq: int(r.n.read.Add(1)), Name: in.Name, Payload: in.Payload,
-		Function: r.function, Unique: r.b.Task.Unique, Err: in.Err,
+		Function: r.function, Unique: r.b.Task.Unique, Unread: in.Err != nil, Err: in.Err,
 	}
 	if r.b.Skip != nil {
 		skip, err := r.b.Skip(&f.Record)

@@ -1,0 +1,299 @@
+package batch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gm/pkg/gearman"
+)
+
+func logPath(t *testing.T) string { return filepath.Join(t.TempDir(), "log") }
+
+func openLog(t *testing.T, path string, resume bool) *Log {
+	t.Helper()
+	l, err := OpenLog(path, resume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func logRecord(seq int, payload string) *Record {
+	return &Record{Seq: seq, Payload: []byte(payload), Function: "f"}
+}
+
+func appendAll(t *testing.T, l *Log, exit int, records ...*Record) {
+	t.Helper()
+	for _, r := range records {
+		if err := l.Append(r, exit, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLogLine(t *testing.T) {
+	path := logPath(t)
+	l := openLog(t, path, false)
+	began := time.Date(2030, 1, 2, 3, 4, 5, 6_789_000, time.UTC)
+	r := &Record{
+		Seq: 7, Name: "a.txt", Unique: "#", Handle: "H:x:1", Server: gearman.Server{Network: "tcp", Addr: "h:4730"},
+		Function: "f|g", Payload: []byte("hello"), Bytes: 12, Attempts: 2, Started: began, Ended: began.Add(time.Second),
+		Err: errors.New("bad \"thing\""),
+	}
+	if err := l.Append(r, 3, 99); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, l, 0, &Record{Seq: 8, Function: "f", Started: began, Ended: began}, &Record{Seq: 9, Function: "f", Unread: true, Started: began, Ended: began})
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"seq":7,"name":"a.txt","unique":"2cf24dba5fb0a30e26e83b2ac5b9e29e","handle":"H:x:1","server":"h:4730","function":"f|g",` +
+		`"start":"2030-01-02T03:04:05.006Z","end":"2030-01-02T03:04:06.006Z","in":5,"out":12,"attempts":2,"exit":3,` +
+		`"error":"bad \"thing\"","hash":"2cf24dba5fb0a30e26e83b2ac5b9e29e","offset":99}
+{"seq":8,"function":"f","start":"2030-01-02T03:04:05.006Z","end":"2030-01-02T03:04:05.006Z","in":0,"out":0,"attempts":0,"exit":0,"hash":"e3b0c44298fc1c149afbf4c8996fb924"}
+{"seq":9,"function":"f","start":"2030-01-02T03:04:05.006Z","end":"2030-01-02T03:04:05.006Z","in":0,"out":0,"attempts":0,"exit":0}
+`
+	if string(got) != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for line := range strings.Lines(string(got)) {
+		var e Entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLogSkip(t *testing.T) {
+	path := logPath(t)
+	l := openLog(t, path, false)
+	appendAll(t, l, 0, logRecord(1, "a"), logRecord(3, "c"), logRecord(300, "z"))
+	appendAll(t, l, 1, logRecord(2, "b"), &Record{Seq: 5, Function: "f", Unread: true})
+	l.Close()
+
+	unread := &Record{Seq: 1, Function: "f", Unread: true, Err: errors.New("gone")}
+	other := logRecord(1, "a")
+	other.Function = "g"
+	tests := []struct {
+		name        string
+		r           *Record
+		skip, retry bool // without and with retryFailed
+		err         string
+	}{
+		{"done", logRecord(1, "a"), true, true, ""},
+		{"failed", logRecord(2, "b"), true, false, ""},
+		{"in a gap", logRecord(4, "d"), false, false, ""},
+		{"was not readable", logRecord(5, "e"), true, false, ""},
+		{"done, not readable any more", unread, true, true, ""},
+		{"beyond", logRecord(301, "y"), false, false, ""},
+		{"another payload", logRecord(3, "x"), false, false, "record 3 is not the one that was logged: its hash is another"},
+		{"failed, another payload", logRecord(2, "x"), false, false, "record 2 is not the one that was logged: its hash is another"},
+		{"another function", other, false, false, "record 1 went to f when it was logged, not to g"},
+	}
+	l = openLog(t, path, true)
+	if n := l.Left(); n != 5 {
+		t.Errorf("got %d entries left, want 5", n)
+	}
+	for _, tt := range tests {
+		for retry, want := range map[bool]bool{false: tt.skip, true: tt.retry} {
+			got, err := l.Skip(retry)(tt.r)
+			if text := fmt.Sprint(err); tt.err != "" && text != tt.err || tt.err == "" && err != nil {
+				t.Errorf("%s: got error %s, want %s", tt.name, text, tt.err)
+			}
+			if got != want {
+				t.Errorf("%s, retry %t: got %t, want %t", tt.name, retry, got, want)
+			}
+		}
+	}
+}
+
+// The last entry of a record counts, and so does the last offset.
+func TestLogResumesTwice(t *testing.T) {
+	path := logPath(t)
+	l := openLog(t, path, false)
+	if _, ok := l.Offset(); ok {
+		t.Error("got an offset of an empty log")
+	}
+	appendAll(t, l, 1, logRecord(1, "a"))
+	l.Close()
+	l = openLog(t, path, true)
+	if skip, err := l.Skip(true)(logRecord(1, "a")); skip || err != nil {
+		t.Errorf("got %t, %v, want to try a failed record again", skip, err)
+	}
+	if err := l.Append(logRecord(1, "a"), 0, 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	l = openLog(t, path, true)
+	if skip, err := l.Skip(true)(logRecord(1, "a")); !skip || err != nil {
+		t.Errorf("got %t, %v, want to leave out what went well at last", skip, err)
+	}
+	if offset, ok := l.Offset(); offset != 50 || !ok {
+		t.Errorf("got offset %d, %t, want 50", offset, ok)
+	}
+	if n := l.Left(); n != 0 {
+		t.Errorf("got %d entries left, want none", n)
+	}
+}
+
+// A line that was cut by the end of the process counts for nothing, and the next
+// one does not stick to it.
+func TestLogTornLine(t *testing.T) {
+	path := logPath(t)
+	l := openLog(t, path, false)
+	appendAll(t, l, 0, logRecord(1, "a"), logRecord(2, "b"))
+	l.Close()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := strings.IndexByte(string(whole), '\n') + 1
+	for cut := first; cut < len(whole); cut++ {
+		if err := os.WriteFile(path, whole[:cut], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		l := openLog(t, path, true)
+		skip := l.Skip(false)
+		for seq, want := range map[int]bool{1: true, 2: false} {
+			if got, err := skip(logRecord(seq, string(rune('a'+seq-1)))); got != want || err != nil {
+				t.Fatalf("cut at %d, record %d: got %t, %v, want %t", cut, seq, got, err, want)
+			}
+		}
+		appendAll(t, l, 0, logRecord(2, "b"))
+		l.Close()
+		if got, _ := os.ReadFile(path); string(got) != string(whole) {
+			t.Fatalf("cut at %d: got\n%s\nwant\n%s", cut, got, whole)
+		}
+	}
+}
+
+func TestLogRefuses(t *testing.T) {
+	path := logPath(t)
+	l := openLog(t, path, false)
+	appendAll(t, l, 0, logRecord(1, "a"))
+	l.Close()
+	if _, err := OpenLog(path, false); !errors.Is(err, ErrLogged) {
+		t.Errorf("got %v, want %v", err, ErrLogged)
+	}
+	for text, want := range map[string]string{
+		"{\"seq\":0,\"hash\":\"\"}\n":         "line 1: record 0 can't follow the ones before",
+		"{\"seq\":5000000000}\n":              "line 1: record 5000000000 can't follow the ones before",
+		"{\"seq\":1,\"hash\":\"abc\"}\n":      `line 1: hash "abc" of record 1 is none`,
+		"{\"seq\":1,\"hash\":\"abcd\"}\n":     `line 1: hash "abcd" of record 1 is none`,
+		"{\"seq\":1,\"function\":\"f\"}\nx\n": "line 2: invalid character 'x' looking for beginning of value",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenLog(path, true); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+		if got, _ := os.ReadFile(path); string(got) != text {
+			t.Errorf("got %q, want it as it was", got)
+		}
+	}
+}
+
+// Output is written before its lines, and lines that fail to be preceded by it
+// are not written.
+func TestLogBefore(t *testing.T) {
+	path := logPath(t)
+	l := openLog(t, path, false)
+	full := errors.New("disk full")
+	size := func() int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	calls := 0
+	l.Before = func() error {
+		calls++
+		return full
+	}
+	if err := l.Append(logRecord(1, "a"), 0, -1); err != nil || calls != 0 || size() != 0 {
+		t.Errorf("got %v, %d calls, %d bytes, want a line that waits", err, calls, size())
+	}
+	if err := l.Flush(); !errors.Is(err, full) || size() != 0 {
+		t.Errorf("got %v and %d bytes, want %v", err, size(), full)
+	}
+	l.Before = func() error {
+		calls++
+		return nil
+	}
+	calls = 0
+	for seq := 2; calls == 0 && seq < 10_000; seq++ {
+		if err := l.Append(logRecord(seq, "a"), 0, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := size(); n < maxUnwritten || n > 2*maxUnwritten {
+		t.Errorf("got %d bytes written without a Flush, want about %d", n, maxUnwritten)
+	}
+}
+
+// A batch that is stopped at any record and resumed does each record once.
+func TestLogResume(t *testing.T) {
+	const records = 40
+	for _, unordered := range []bool{false, true} {
+		for stop := range records {
+			path := filepath.Join(t.TempDir(), "log")
+			done := map[int]int{}
+			errStop := errors.New("stop")
+			run := func(resume bool, stop int) (Summary, error) {
+				l := openLog(t, path, resume)
+				defer l.Close()
+				var sum Summary
+				var err error
+				synctest.Test(t, func(t *testing.T) {
+					n := 0
+					c := &fakeClient{job: brackets}
+					defer c.tasks.Wait()
+					b := &Batch{Client: c, Task: gearman.Task{Function: "f"}, Window: 5, Unordered: unordered}
+					b.Skip = l.Skip(false)
+					b.Done = func(r *Record) error {
+						if n++; n > stop {
+							return errStop
+						}
+						done[r.Seq]++
+						return l.Append(r, 0, -1)
+					}
+					b.Flush = l.Flush
+					sum, err = b.Run(t.Context(), numbered(records))
+					if flushErr := l.Flush(); flushErr != nil {
+						t.Error(flushErr)
+					}
+				})
+				return sum, err
+			}
+			if _, err := run(false, stop); !errors.Is(err, errStop) {
+				t.Fatalf("got %v, want %v", err, errStop)
+			}
+			sum, err := run(true, records)
+			if want := (Summary{Records: records - stop, Skipped: stop}); err != nil || sum != want {
+				t.Errorf("stopped after %d: got %+v, %v, want %+v", stop, sum, err, want)
+			}
+			for seq := 1; seq <= records; seq++ {
+				if done[seq] != 1 {
+					t.Errorf("stopped after %d: record %d was done %d times", stop, seq, done[seq])
+				}
+			}
+		}
+	}
+}
