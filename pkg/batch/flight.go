@@ -167,7 +167,10 @@ func (r *run) hand(f *flight, b []byte) {
 	if r.b.Data == nil {
 		return
 	}
-	r.dirty = true
+	if !r.dirty {
+		r.dirty = true
+		r.poke() // the record may go on for long
+	}
 	if err := r.b.Data(&f.Record, b); err != nil {
 		r.fail(err)
 	}

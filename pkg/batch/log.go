@@ -154,7 +154,14 @@ func (l *Log) read(line []byte) error {
 	if err := json.Unmarshal(line, &e); err != nil {
 		return err
 	}
-	if e.Seq < 1 || e.Seq > len(l.done)+maxGap {
+	l.offset = -1
+	if e.Offset != nil {
+		l.offset = *e.Offset
+	}
+	switch {
+	case e.Seq == 0 && e.Offset != nil && e.Function == "":
+		return nil // what Begin has written
+	case e.Seq < 1 || e.Seq > len(l.done)+maxGap:
 		return fmt.Errorf("record %d can't follow the ones before", e.Seq)
 	}
 	function := slices.Index(l.functions, e.Function)
@@ -181,9 +188,20 @@ func (l *Log) read(line []byte) error {
 		l.done = append(l.done, logged{})
 	}
 	l.done[e.Seq-1] = is
-	l.offset = -1
-	if e.Offset != nil {
-		l.offset = *e.Offset
+	return nil
+}
+
+// Begin notes where the output of the first record will begin in its file, as a
+// line that has seq 0 and the offset alone: without it, output that was written
+// before the first entry could not be told from what the file had before. A log
+// that has lines already is left as it is.
+func (l *Log) Begin(offset int64) error {
+	at, err := l.f.Seek(0, io.SeekCurrent)
+	if err == nil && at == 0 {
+		_, err = fmt.Fprintf(l.f, `{"seq":0,"offset":%d}`+"\n", offset)
+	}
+	if err != nil {
+		return fmt.Errorf("write log: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,45 @@
+package batch
+
+import (
+	"os"
+	"testing"
+)
+
+// A log knows where the output begins before it has an entry, and a record
+// that has not come to its end is not left out.
+func TestLogBegin(t *testing.T) {
+	path := logPath(t)
+	l := openLog(t, path, true)
+	if err := l.Begin(17); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int64{17, 30} {
+		l = openLog(t, path, true)
+		if got, ok := l.Offset(); got != want || !ok {
+			t.Errorf("got offset %d, %t, want %d", got, ok, want)
+		}
+		if err := l.Begin(99); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Append(logRecord(1, "a"), ExitAgain, 30); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l = openLog(t, path, true)
+	if out, err := l.Skip(false)(logRecord(1, "a")); out || err != nil {
+		t.Errorf("got %t, %v, want a record that is done again", out, err)
+	}
+	if _, err := l.Skip(false)(logRecord(1, "b")); err == nil {
+		t.Error("got no error of a record that has changed")
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(text[:len(`{"seq":0,"offset":17}`)]), `{"seq":0,"offset":17}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
