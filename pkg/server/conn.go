@@ -29,7 +29,7 @@ const (
 type conn struct {
 	// Set when it is made.
 	s      *Server
-	sock   *socket
+	sock   transport
 	out    outbox
 	peer   *queue.Peer
 	serial uint64 // in the order in which connections came
@@ -57,8 +57,8 @@ type conn struct {
 // errGone ends a connection that has said all it wanted.
 var errGone = errors.New("gone")
 
-func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{s: s, sock: newSocket(nc), since: time.Now(), id: "-", addr: peerName(nc)}
+func newConn(s *Server, t transport, addr string) *conn {
+	c := &conn{s: s, sock: t, since: time.Now(), id: "-", addr: addr}
 	c.in = wire.NewReader(c.sock, s.limits)
 	c.out.init(c.sock, s.cfg.MaxOutbox)
 	return c
@@ -86,11 +86,8 @@ func (c *conn) host() string {
 // serve reads and answers until the connection ends.
 func (c *conn) serve() {
 	defer c.s.wg.Done()
-	if c.s.debug {
-		c.s.log.Debug("connected", "peer", c.addr)
-	}
-	err := c.loop()
-	c.end(err)
+	c.logStart()
+	c.end(c.loop())
 }
 
 func (c *conn) loop() error {
@@ -102,13 +99,13 @@ func (c *conn) loop() error {
 			return err
 		}
 		for more := true; more; {
-			var crowded bool
+			var held bool
 			var err error
-			more, crowded, err = c.turn()
+			more, held, err = c.turn()
 			switch {
 			case err != nil:
 				return err
-			case crowded:
+			case held:
 				c.awaitParked()
 			case more:
 				runtime.Gosched() // to those who wait for the lock
@@ -121,35 +118,38 @@ func (c *conn) loop() error {
 // more take turns with others, whose jobs need not wait long then.
 const maxTurn = 16
 
-// turn applies what has arrived whole, maxTurn packets at most. It reports
-// whether there may be more, and whether so much waits for the store that
-// going on has to wait too.
-func (c *conn) turn() (more, crowded bool, err error) {
-	s := c.s
-	now := time.Now().UnixMilli()
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return false, false, errGone
+// turn is one turn of a connection that has a goroutine; see apply.
+func (c *conn) turn() (more, held bool, err error) {
+	c.s.mu.Lock()
+	more, held, ack, err := c.apply(time.Now().UnixMilli())
+	c.spare = c.s.endTurn(c.spare)
+	if ack {
+		c.sock.ackNow()
 	}
-	if more, err = c.apply(now); err != nil {
+	return more, held, err
+}
+
+// apply applies what has arrived whole, maxTurn packets at most. It reports
+// whether there may be more; whether so much waits for the store that going on
+// has to wait too; and whether to acknowledge what was read. The lock is held.
+func (c *conn) apply(now int64) (more, held, ack bool, err error) {
+	if c.s.closed {
+		return false, false, false, errGone
+	}
+	if more, err = c.applySome(now); err != nil {
 		c.refuse(err)
 	}
 	// A worker that sends the end of a job and its next grab in two small
 	// writes has the second held back by Nagle's algorithm until the first is
 	// acknowledged: now, or with the reply to come, or after the 40 ms of a
 	// delayed acknowledgment.
-	ack := c.ended && !c.dirty
+	ack = c.ended && !c.dirty
 	c.ended = false
-	crowded = c.parked.crowded() || c.parked.waiting() && s.commit != nil && s.commit.behind()
-	c.spare = s.endTurn(c.spare)
-	if ack {
-		c.sock.ackNow()
-	}
-	return more, crowded, err
+	held = c.parked.crowded() || c.parked.waiting() && c.s.commit != nil && c.s.commit.behind()
+	return more, held, ack, err
 }
 
-func (c *conn) apply(now int64) (more bool, err error) {
+func (c *conn) applySome(now int64) (more bool, err error) {
 	for range maxTurn {
 		if c.doomed.Load() {
 			return false, c.why
@@ -219,10 +219,12 @@ func (c *conn) end(why error) {
 	if !c.doomed.Load() {
 		c.out.settle(settleFor, time.Time{})
 		if why != errGone {
+			c.sock.closeWrite()
 			c.sock.linger(lingerFor)
 		}
 	}
-	c.sock.Close()
+	c.out.close()
+	c.sock.free()
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
@@ -234,6 +236,12 @@ func (c *conn) hangUp() {
 	c.awaitParked()
 	c.out.settle(0, time.Now().Add(settleFor))
 	c.sock.Close()
+}
+
+func (c *conn) logStart() {
+	if c.s.debug {
+		c.s.log.Debug("connected", "peer", c.addr)
+	}
 }
 
 // logEnd says why a connection ended: in the debug log if it left by itself.

@@ -35,7 +35,8 @@ func newBench(t testing.TB) bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := s.admit(nowhere{})
+	c := newConn(s, newSocket(nowhere{}), "nowhere")
+	s.admit(c)
 	t.Cleanup(func() {
 		c.serve() // which finds the end
 		s.Close()

@@ -11,12 +11,17 @@
 //
 //	socket -> wire.Reader -> [lock] some whole packets -> queue [unlock] -> flush
 //
-// A connection's goroutine reads what the socket has, takes the one lock,
-// applies some whole packets, gives the lock back, and then writes what the
-// turn has put into outboxes, its own and others'; and so on until it has
-// applied all that it has read. A write never waits: what
-// a socket does not take at once is left to a goroutine that lives as long as
-// the socket is full. An outbox has a limit; a peer that does not read is
+// There are two kinds of transport. On Linux a poller serves the TCP and unix
+// connections that [Server.Serve] accepts: it sleeps until some of them have
+// something to be read, and then reads each into one buffer that all share,
+// takes the one lock, applies the whole packets, gives the lock back, and when
+// all have had their turn writes what those turns have put into outboxes. Any
+// other connection, and all of other systems, have a goroutine each, which does
+// the same for itself.
+//
+// A write never waits: what a socket does not take at once is written when the
+// poller hears that it takes more, or is left to a goroutine that lives as long
+// as the socket is full. An outbox has a limit; a peer that does not read is
 // dropped when it is reached, and nobody has waited for it.
 //
 // # The commit step
@@ -67,9 +72,15 @@
 //
 //	who                  started by          ends when
 //	accept loop          Serve's caller      the listener is closed
-//	connection           accept loop,        the peer leaves or is dropped,
-//	                     ServeConn's caller  or the server is closed
-//	outbox drain         flush               its outbox is empty or its connection closed
+//	poller               the first connection Close, when its connections have ended
+//	                     that it can serve
+//	connection, if not   accept loop,        the peer leaves or is dropped,
+//	polled               ServeConn's caller  or the server is closed
+//	end of a connection, poller              it has been written to, or is given up
+//	if polled
+//	outbox drain, if     flush               its outbox is empty or its connection closed
+//	not polled
+//	scribe               the end of a turn   no log line is left to be written
 //	committer            New                 Close, after its last batch
 //	load                 New                 all is read, or Close
 //	payload of a grab    grab                it is read or given up, or Close

@@ -87,6 +87,10 @@ func (s *Server) close() error {
 	s.wg.Wait()
 	s.loads.Wait()
 	s.timer.Stop()
+	if s.poller != nil {
+		s.poller.stop()
+	}
+	s.scribe.wait()
 	err := s.cfg.Store.Close()
 	if jobs > 0 && s.commit == nil {
 		s.log.Warn("stopped; what was waiting in memory is lost", "jobs", jobs)

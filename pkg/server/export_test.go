@@ -7,3 +7,10 @@ func (s *Server) SetMaxPending(n int) {
 	defer s.mu.Unlock()
 	s.commit.maxSize = n
 }
+
+// Unpoll has each connection read by a goroutine of its own.
+func (s *Server) Unpoll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unpolled = true
+}

@@ -2,7 +2,8 @@ package server
 
 import (
 	"bytes"
-	"io"
+	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -26,33 +27,25 @@ const (
 var tails = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // outbox holds the bytes that a connection is owed. Any goroutine may append
-// and flush. One goroutine at a time writes: the one that finds nobody at it,
-// and if the socket does not take all, one that is started for as long as that
-// lasts. So nobody waits for a peer that does not read.
+// and flush. One goroutine at a time writes: the one that finds nobody at it.
+// What the socket does not take is written when it takes more, as its transport
+// tells. So nobody waits for a peer that does not read.
 type outbox struct {
 	dst   writer
 	limit int
 
-	mu       sync.Mutex
-	segs     [][]byte // full segments before tail, oldest first
-	tail     *[]byte  // lent by tails, nil when empty
-	size     int      // bytes not yet written, those in a writer's hands too
-	writing  bool     // a goroutine is in flush or drain
-	err      error    // the first failed write; nothing is kept afterwards
-	idle     sync.Cond
-	patience time.Duration // how long a write may wait, 0 for ever; set by settle
-	deadline time.Time     // of all writes, zero for none; set by settle
+	mu      sync.Mutex
+	segs    [][]byte  // full segments before tail, oldest first
+	tail    *[]byte   // lent by tails, nil when empty
+	size    int       // bytes not yet written, those in a writer's hands too
+	writing bool      // somebody is at it, or will be when the socket is not full
+	full    bool      // nobody is at it, but somebody will be
+	freed   bool      // the socket has not been full since this was set
+	err     error     // the first failed write; nothing is kept afterwards
+	moved   time.Time // when the last bytes were written while settle waits
+	idle    sync.Cond
 
 	one [1][]byte // the writer's: room for the usual single segment
-}
-
-// writer is a connection's sending half.
-type writer interface {
-	io.Writer
-	// TryWrite writes what the other end takes at once. It returns
-	// errWouldBlock with the bytes written if that is not all.
-	TryWrite(b []byte) (int, error)
-	SetWriteDeadline(t time.Time) error
 }
 
 func (o *outbox) init(dst writer, limit int) {
@@ -169,53 +162,79 @@ func (o *outbox) owed() int {
 	return o.size
 }
 
-// flush writes what the socket takes at once and leaves the rest to a
-// goroutine that ends when the outbox is empty or the connection closed.
+// flush writes what the socket takes at once. The rest is written when it takes
+// more.
 func (o *outbox) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.writing || o.size == 0 {
-		return
+	if !o.writing && o.size > 0 {
+		o.writing = true
+		o.pump()
 	}
-	o.writing = true
-	for o.size > 0 && o.err == nil {
-		if o.write(o.dst.TryWrite) == errWouldBlock {
-			go o.drain()
-			return
-		}
-	}
-	o.rest()
 }
 
-// drain is flush for a socket that is full: it waits for it.
-func (o *outbox) drain() {
+// resume goes on where the socket was full.
+func (o *outbox) resume() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	switch {
+	case o.full:
+		o.full = false
+		o.pump()
+	case o.writing:
+		o.freed = true // it may just have found it full
+	}
+}
+
+// pump writes until all is written or the socket is full.
+func (o *outbox) pump() {
 	for o.size > 0 && o.err == nil {
-		o.write(o.patiently) //nolint:errcheck // kept in o.err
+		if o.write(o.dst.TryWrite) != errWouldBlock {
+			continue
+		}
+		if !o.freed {
+			o.full = true
+			o.dst.whenFree(o)
+			return
+		}
+		o.freed = false
 	}
 	o.rest()
 }
 
-// patiently is Write for one chunk, within the limits that settle has set.
-func (o *outbox) patiently(b []byte) (int, error) {
-	o.setDeadline()
-	return o.dst.Write(b[:min(len(b), chunk)])
+// drain goes on where the socket was full, with a write that waits for it.
+func (o *outbox) drain(write func([]byte) (int, error)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.full {
+		return
+	}
+	o.full = false
+	for o.size > 0 && o.err == nil {
+		o.write(func(b []byte) (int, error) { return write(b[:min(len(b), chunk)]) }) //nolint:errcheck // kept in o.err
+	}
+	o.rest()
 }
 
-// setDeadline sets the deadline of the next write, if there is one.
-func (o *outbox) setDeadline() {
+// rest ends the writer's work.
+func (o *outbox) rest() {
+	o.writing, o.freed = false, false
+	o.idle.Broadcast()
+}
+
+// fail drops what is owed and closes the connection.
+func (o *outbox) fail(err error) {
 	o.mu.Lock()
-	at := o.deadline
-	if o.patience > 0 {
-		if d := time.Now().Add(o.patience); at.IsZero() || d.Before(at) {
-			at = d
-		}
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = err
+		o.segs, o.tail, o.size = nil, nil, 0
 	}
-	if !at.IsZero() {
-		o.dst.SetWriteDeadline(at) //nolint:errcheck // fails only on a closed connection
+	if o.full {
+		o.full = false
+		o.rest()
 	}
-	o.mu.Unlock()
+	o.dst.Close() // which ends a write that waits
 }
 
 // write takes all that is there and writes it, without holding mu meanwhile.
@@ -234,6 +253,8 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 	o.mu.Lock()
 
 	switch {
+	case o.err != nil: // it has failed meanwhile
+		o.size = 0
 	case err == errWouldBlock:
 		o.segs = append(append([][]byte(nil), rest...), o.segs...)
 	case err != nil:
@@ -256,6 +277,9 @@ func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (
 			segs[i] = segs[i][n:]
 			o.mu.Lock()
 			o.size -= n
+			if n > 0 && !o.moved.IsZero() {
+				o.moved = time.Now()
+			}
 			o.mu.Unlock()
 			if err != nil {
 				return segs[i:], err
@@ -266,29 +290,48 @@ func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (
 	return nil, nil
 }
 
-// rest ends the writer's work.
-func (o *outbox) rest() {
-	o.writing = false
-	o.idle.Broadcast()
-}
-
-// settle flushes and waits until all is written, a write failed or has waited
-// for longer than patience, or the deadline has passed. A zero patience or
-// deadline is none.
+// settle flushes and waits until all is written or a write has failed. If
+// nothing could be written for as long as patience, or deadline has come, it
+// gives up and closes the connection. A zero patience or deadline is none.
 func (o *outbox) settle(patience time.Duration, deadline time.Time) {
-	o.mu.Lock()
-	if patience > 0 {
-		o.patience = patience
-	}
-	if !deadline.IsZero() {
-		o.deadline = deadline
-	}
-	o.mu.Unlock()
-	o.setDeadline() // of the write that may wait already
 	o.flush()
 	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.writing {
+		return
+	}
+	o.moved = time.Now()
+	left := func() time.Duration {
+		at := deadline
+		if end := o.moved.Add(patience); patience > 0 && (at.IsZero() || end.Before(at)) {
+			at = end
+		}
+		return time.Until(at)
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(left(), func() {
+		o.mu.Lock()
+		more := left()
+		o.mu.Unlock()
+		if more > 0 {
+			timer.Reset(more)
+			return
+		}
+		o.fail(os.ErrDeadlineExceeded)
+	})
 	for o.writing {
 		o.idle.Wait()
 	}
-	o.mu.Unlock()
+	timer.Stop()
+}
+
+// close has everything that is owed later dropped, and returns when nobody
+// writes any more. The connection should be closed already, or all be written.
+func (o *outbox) close() {
+	o.fail(net.ErrClosed)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.writing {
+		o.idle.Wait()
+	}
 }

@@ -22,6 +22,7 @@ type parkedReplies struct {
 	base    uint64        // the number of list[0]
 	size    int           // of all bytes in list
 	settled chan struct{} // closed when all is sent; nil if nobody waits for that
+	release func()        // called when all is sent, likewise
 }
 
 // parked is one request.
@@ -70,11 +71,15 @@ func (p *parkedReplies) take() parked {
 	return one
 }
 
-// wake ends the wait in awaitParked.
+// wake ends the wait of awaitParked, and of who is not read meanwhile.
 func (p *parkedReplies) wake() {
 	if p.settled != nil {
 		close(p.settled)
 		p.settled = nil
+	}
+	if p.release != nil {
+		p.release()
+		p.release = nil
 	}
 }
 

@@ -44,7 +44,7 @@ type Server struct {
 	timer     *time.Timer
 	armed     int64   // when timer fires, Unix milliseconds; 0 if it does not
 	dirty     []*conn // outboxes to flush after the turn
-	notes     []note  // log lines to write after the turn
+	notes     []note  // log lines for the scribe after the turn
 	draining  bool
 	loading   bool                  // the store's jobs are being taken in
 	own       numbers               // of jobs accepted while loading
@@ -54,21 +54,17 @@ type Server struct {
 	aheadRuns bool                  // a goroutine reads payloads ahead
 	aheadIn   int                   // grabs until more is read ahead
 	closed    bool
+	poller    *poller             // of most connections; made for the first
+	unpolled  bool                // there is none
 	serial    uint64              // of the last connection
 	shutdown  func(graceful bool) // see OnShutdown
 
+	scribe    scribe
 	closeOnce func() error
 	ended     chan struct{} // closed by Close
 	drained   chan struct{} // closed when a drain has nothing left to wait for
 	wg        sync.WaitGroup
 	loads     sync.WaitGroup // goroutines that read the store; begun under mu, and not once closed
-}
-
-// note is a log line that waits for the end of the turn.
-type note struct {
-	level slog.Level
-	msg   string
-	attrs []slog.Attr
 }
 
 // New returns a server, which owns the store from then on. The jobs that the
@@ -115,6 +111,7 @@ func New(cfg Config) (*Server, error) {
 		Spill:      s.reader != nil,
 	}, (*sink)(s))
 	s.results = newResults(s)
+	s.scribe.init(s.log)
 	s.closeOnce = sync.OnceValue(s.close)
 	s.timer = time.AfterFunc(time.Hour, s.tick)
 	s.timer.Stop()
@@ -194,20 +191,43 @@ func isTemporary(err error) bool {
 	return ok && t.Temporary()
 }
 
-// start serves a connection in a goroutine of its own.
+// start serves a connection that was accepted: by the poller, or in a goroutine
+// of its own.
 func (s *Server) start(nc net.Conn) {
-	c := s.admit(nc)
-	if c == nil {
+	s.tune(nc)
+	if p := s.pollerFor(nc); p != nil && p.serve(nc) {
+		return
+	}
+	c := newConn(s, newSocket(nc), peerName(nc))
+	if !s.admit(c) {
 		nc.Close()
 		return
 	}
 	go c.serve()
 }
 
+// pollerFor returns who can serve a connection, nil if nobody can.
+func (s *Server) pollerFor(nc net.Conn) *poller {
+	if !polls(nc) {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.poller == nil && !s.unpolled && !s.closed {
+		p, err := newPoller(s)
+		if err != nil {
+			s.log.Debug("poll", "err", err) // it works without
+		}
+		s.poller, s.unpolled = p, err != nil
+	}
+	return s.poller
+}
+
 // ServeConn serves one connection and returns when it has ended. It closes nc.
 func (s *Server) ServeConn(nc net.Conn) error {
-	c := s.admit(nc)
-	if c == nil {
+	s.tune(nc)
+	c := newConn(s, newSocket(nc), peerName(nc))
+	if !s.admit(c) {
 		nc.Close()
 		return ErrClosed
 	}
@@ -215,22 +235,20 @@ func (s *Server) ServeConn(nc net.Conn) error {
 	return nil
 }
 
-// admit registers a connection; nil if the server takes no more. The caller
-// must call serve.
-func (s *Server) admit(nc net.Conn) *conn {
-	s.tune(nc)
-	c := newConn(s, nc)
+// admit registers a connection. It returns false if the server takes no more;
+// if not, the caller must have it served.
+func (s *Server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.draining {
-		return nil
+		return false
 	}
 	s.serial++
 	c.serial = s.serial
 	c.peer = s.q.NewPeer(c)
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)
-	return c
+	return true
 }
 
 // tune sets what the system should do to notice a dead peer.
@@ -317,9 +335,7 @@ func (s *Server) pay(dirty []*conn, notes []note) {
 		}
 		dirty[i] = nil
 	}
-	for _, n := range notes {
-		s.log.LogAttrs(context.Background(), n.level, n.msg, n.attrs...)
-	}
+	s.scribe.take(notes)
 }
 
 // note keeps a log line for the end of the turn. Nothing is logged under the

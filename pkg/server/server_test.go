@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net"
@@ -18,7 +19,26 @@ import (
 	"gm/pkg/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	goleak.VerifyTestMain(bothTransports{m})
+}
+
+// bothTransports runs all tests with a poller, where there is one, and then
+// without.
+type bothTransports struct{ m *testing.M }
+
+// unpolled is true in the second run.
+var unpolled bool
+
+func (b bothTransports) Run() int {
+	code := b.m.Run()
+	if bench := flag.Lookup("test.bench").Value.String(); code != 0 || bench != "" {
+		return code
+	}
+	unpolled = true
+	return b.m.Run()
+}
 
 // start runs a server on a free port of the loopback and returns its address,
 // when it has what its store has kept.
@@ -40,6 +60,9 @@ func startLoading(t testing.TB, cfg server.Config) (*server.Server, string) {
 	s, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if unpolled {
+		s.Unpoll()
 	}
 	l, err := server.Listen(context.Background(), "127.0.0.1:0")
 	if err != nil {

@@ -1,21 +1,17 @@
 package server
 
 import (
-	"errors"
 	"net"
 	"syscall"
 	"time"
 )
 
-// errWouldBlock says that the other end takes no more for now.
-var errWouldBlock = errors.New("would block")
-
-// socket is a connection that can be written without waiting.
+// socket is the transport of any connection: what waits for it are goroutines.
 type socket struct {
 	net.Conn
 	raw syscall.RawConn // nil if the connection is not a file of the system
 
-	// TryWrite's own: one call at a time.
+	// TryWrite's own.
 	try     func(fd uintptr) bool
 	pending []byte
 	n       int
@@ -41,15 +37,13 @@ func newSocket(c net.Conn) *socket {
 	return s
 }
 
-// ackNow has what was read acknowledged at once, where the system can do so.
 func (s *socket) ackNow() {
 	if s.raw != nil && s.ack != nil {
 		s.raw.Control(s.ack) //nolint:errcheck // fails only on a closed connection
 	}
 }
 
-// TryWrite writes what the socket takes at once and returns errWouldBlock if
-// that is not all. A connection that only knows how to wait takes nothing.
+// TryWrite takes nothing if the connection only knows how to wait.
 func (s *socket) TryWrite(b []byte) (int, error) {
 	if s.raw == nil {
 		return 0, errWouldBlock
@@ -69,8 +63,10 @@ func (s *socket) TryWrite(b []byte) (int, error) {
 	return s.n, nil
 }
 
-// fd returns the number of the connection's file descriptor, -1 if it has
-// none. It is only for people to look at.
+func (s *socket) whenFree(o *outbox) { go o.drain(s.Write) }
+
+func (s *socket) free() { s.Close() }
+
 func (s *socket) fd() int {
 	fd := -1
 	if s.raw != nil {
@@ -79,19 +75,13 @@ func (s *socket) fd() int {
 	return fd
 }
 
-// closeWrite tells the other end that nothing more comes, where that can be
-// told without closing.
 func (s *socket) closeWrite() {
 	if cw, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		cw.CloseWrite() //nolint:errcheck // the connection is about to be closed
 	}
 }
 
-// linger reads and drops what the other end has sent until it closes, for at
-// most d. Closing with unread bytes would reset the connection, and the last
-// reply could be lost with it.
 func (s *socket) linger(d time.Duration) {
-	s.closeWrite()
 	s.SetReadDeadline(time.Now().Add(d)) //nolint:errcheck // fails only on a closed connection
 	var sink [4 << 10]byte
 	for {

@@ -17,6 +17,7 @@ func TestNoAllocations(t *testing.T) {
 	dst := make([]byte, 0, 4096)
 	function, key, payload := []byte("reverse"), []byte("key"), []byte("test")
 	r := wire.NewReader(&endless{packet: submit}, wire.Limits{})
+	lentReader, lent := wire.NewReader(&endless{packet: submit}, wire.Limits{}), make([]byte, 1000)
 	w := wire.NewWriter(io.Discard)
 	for _, tc := range []struct {
 		name string
@@ -35,6 +36,15 @@ func TestNoAllocations(t *testing.T) {
 			}
 		}},
 		{"Reader.Next", func() { r.Next(&p) }},
+		{"Reader.FillLent", func() {
+			for {
+				if ok, _ := lentReader.Packet(&p); ok {
+					return
+				}
+				lentReader.Settle()
+				lentReader.FillLent(lent)
+			}
+		}},
 		{"Writer", func() {
 			w.Send(wire.Request, wire.SubmitJob, function, key, payload)
 			w.Flush()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
 )
 
 const (
@@ -25,14 +26,18 @@ const (
 
 // Reader cuts a stream into packets and admin lines. A server calls Fill once
 // for each wake-up and then takes all that is whole ([Reader.Packet],
-// [Reader.Line]); a client calls [Reader.Next]. What is neither, because a line
-// before has told its length, comes out of [Reader.Read]. It is not safe for
-// concurrent use.
+// [Reader.Line]); a client calls [Reader.Next]. Who has many connections calls
+// [Reader.FillLent] and [Reader.Settle] instead of Fill, so that those which are
+// idle hold no buffer. What is neither, because a line before has told its
+// length, comes out of [Reader.Read]. It is not safe for concurrent use.
 type Reader struct {
 	src    io.Reader
 	limits Limits
 	buf    []byte
 	r, w   int // buf[r:w] has been read from src and not been taken yet
+
+	lent  bool             // buf is
+	small *[minBuffer]byte // buf is that, from smalls
 }
 
 // NewReader returns a Reader of src.
@@ -83,6 +88,60 @@ func (r *Reader) makeRoom() {
 	}
 	copy(buf, have)
 	r.buf, r.r, r.w = buf, 0, len(have)
+}
+
+// smalls are buffers for the small packets that a lent buffer ends in.
+var smalls = sync.Pool{New: func() any { return new([minBuffer]byte) }}
+
+// FillLent is Fill with a buffer that is lent to the Reader until Settle, and
+// which the source is read into, unless the Reader has one of its own for a
+// packet that is about as large. It reads once, and reports whether the buffer is
+// full, so that there may be more to be read. Its error is as Fill's.
+func (r *Reader) FillLent(lent []byte) (full bool, err error) {
+	have := r.buf[r.r:r.w]
+	if 2*len(have) > len(lent) {
+		r.makeRoom()
+	} else {
+		w := copy(lent, have)
+		r.dropBuffer()
+		r.buf, r.w, r.lent = lent, w, true
+	}
+	n, err := r.src.Read(r.buf[r.w:])
+	r.w += n
+	switch {
+	case n > 0:
+		err = nil // it comes again without bytes
+	case err == io.EOF && r.r != r.w:
+		err = io.ErrUnexpectedEOF
+	}
+	return r.w == len(r.buf), err
+}
+
+// Settle gives the lent buffer back. What has not been taken is kept; packets
+// and lines that were taken are valid no longer. The Reader needs no memory
+// after it if all was taken.
+func (r *Reader) Settle() {
+	have := r.buf[r.r:r.w]
+	switch {
+	case len(have) == 0:
+		r.dropBuffer()
+	case !r.lent:
+	case len(have) <= minBuffer && r.need() <= len(r.buf):
+		small := smalls.Get().(*[minBuffer]byte)
+		n := copy(small[:], have)
+		r.buf, r.r, r.w, r.lent, r.small = small[:], 0, n, false, small
+	default:
+		own := make([]byte, max(len(have), min(r.need(), growFaster/4)))
+		r.buf, r.r, r.w, r.lent = own, 0, copy(own, have), false
+	}
+}
+
+// dropBuffer leaves the Reader without a buffer.
+func (r *Reader) dropBuffer() {
+	if r.small != nil {
+		smalls.Put(r.small)
+	}
+	r.buf, r.r, r.w, r.lent, r.small = nil, 0, 0, false, nil
 }
 
 // grown returns the size of the next larger buffer; the present one if the

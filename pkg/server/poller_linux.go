@@ -1,0 +1,310 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// pollEvents is how many connections are served before those to which
+	// something is owed get it.
+	pollEvents = 64
+	// lentBytes is what is read of a connection before the others' turn.
+	lentBytes = 32 << 10
+)
+
+// poller serves many connections with one goroutine, which sleeps in the
+// system until one of them has something to be read, or room for what it is
+// owed. So a connection that is idle costs neither a goroutine nor a buffer,
+// and what comes together is answered together.
+type poller struct {
+	s    *Server
+	ep   int // of epoll
+	kick int // an eventfd, which ends the sleep
+	done chan struct{}
+
+	mu      sync.Mutex
+	conns   []*conn // by their file descriptors
+	kicked  []*conn // whose requests are not held any more
+	asleep  bool
+	closing bool
+
+	// The loop's.
+	events [pollEvents]unix.EpollEvent
+	found  [pollEvents]*conn // of events
+	busy   []*conn           // who is to have a turn
+	later  []*conn           // room for the next busy
+	lent   []byte
+	spare  []*conn // for endTurn
+}
+
+func newPoller(s *Server) (*poller, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	kick, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, kick, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(kick)})
+	}
+	if err != nil {
+		unix.Close(ep)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	p := &poller{s: s, ep: ep, kick: kick, done: make(chan struct{}), lent: make([]byte, lentBytes)}
+	go p.run()
+	return p, nil
+}
+
+// polls reports whether a connection can be a poller's.
+func polls(nc net.Conn) bool {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
+}
+
+// serve takes a connection over. It returns false if that can't be done, and nc
+// is as it was.
+func (p *poller) serve(nc net.Conn) bool {
+	addr := peerName(nc)
+	t, err := p.adopt(nc)
+	if err != nil {
+		p.s.log.Debug("poll", "peer", addr, "err", err) // it can be served otherwise
+		return false
+	}
+	c := newConn(p.s, t, addr)
+	if !p.s.admit(c) {
+		t.free()
+		return true
+	}
+	c.logStart()
+	if err := p.watch(c, t); err != nil {
+		p.end(c, t, err)
+	}
+	return true
+}
+
+// watch has the loop hear of c.
+func (p *poller) watch(c *conn, t *polled) error {
+	p.mu.Lock()
+	for t.n >= len(p.conns) {
+		p.conns = append(p.conns, nil)
+	}
+	p.conns[t.n] = c
+	p.mu.Unlock()
+	err := unix.EpollCtl(p.ep, unix.EPOLL_CTL_ADD, t.n, &unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(t.n),
+	})
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// forget is the end of watch, before the descriptor is closed.
+func (p *poller) forget(t *polled) {
+	p.mu.Lock()
+	if t.n < len(p.conns) {
+		p.conns[t.n] = nil
+	}
+	p.mu.Unlock()
+}
+
+// stop ends the poller, which has no connections any more.
+func (p *poller) stop() {
+	p.mu.Lock()
+	p.closing = true
+	p.wake()
+	p.mu.Unlock()
+	<-p.done
+	unix.Close(p.ep)
+	unix.Close(p.kick)
+}
+
+// resume has a connection read on that was held. It may be called under
+// Server.mu.
+func (p *poller) resume(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kicked = append(p.kicked, c)
+	p.wake()
+}
+
+// wake ends the loop's sleep. The lock is held.
+func (p *poller) wake() {
+	if p.asleep {
+		p.asleep = false
+		var one [8]byte
+		one[0] = 1
+		unix.Write(p.kick, one[:]) //nolint:errcheck // can only be full: then it is awake
+	}
+}
+
+func (p *poller) run() {
+	defer close(p.done)
+	for {
+		found, ok := p.wait()
+		if !ok {
+			return
+		}
+		for i, c := range found {
+			if c != nil {
+				p.tell(c, p.events[i].Events)
+			}
+		}
+		now := time.Now().UnixMilli()
+		turns := p.busy
+		p.busy = p.later[:0]
+		for i, c := range turns {
+			turns[i] = nil
+			p.turn(now, c)
+		}
+		p.later = turns
+		p.s.mu.Lock()
+		p.spare = p.s.endTurn(p.spare)
+	}
+}
+
+// wait returns whose sockets have something to tell: that of found[i] is in
+// events[i]. It sleeps until there is something to do, and returns false if
+// the poller is to stop.
+func (p *poller) wait() (found []*conn, ok bool) {
+	p.mu.Lock()
+	p.takeKicked()
+	closing, timeout := p.closing, 0
+	if len(p.busy) == 0 {
+		timeout, p.asleep = -1, true
+	}
+	p.mu.Unlock()
+	if closing {
+		return nil, false
+	}
+	n, err := unix.EpollWait(p.ep, p.events[:], timeout)
+	if err != nil {
+		n = 0 // a signal
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asleep = false
+	p.takeKicked()
+	for i := range n {
+		p.found[i] = nil
+		if fd := int(p.events[i].Fd); fd < len(p.conns) {
+			p.found[i] = p.conns[fd]
+		}
+	}
+	return p.found[:n], true
+}
+
+// takeKicked lets the connections go on that are not held any more.
+func (p *poller) takeKicked() {
+	for i, c := range p.kicked {
+		p.kicked[i] = nil
+		t := c.sock.(*polled)
+		t.held = false
+		p.enqueue(c, t)
+	}
+	p.kicked = p.kicked[:0]
+}
+
+// enqueue gives c a turn, if it is to have none yet.
+func (p *poller) enqueue(c *conn, t *polled) {
+	if !t.queued {
+		t.queued = true
+		p.busy = append(p.busy, c)
+	}
+}
+
+// tell takes what epoll says about c.
+func (p *poller) tell(c *conn, events uint32) {
+	t := c.sock.(*polled)
+	if events&unix.EPOLLOUT != 0 {
+		c.out.resume()
+	}
+	const end = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	switch {
+	case events&(unix.EPOLLIN|end) == 0:
+	case t.ending:
+		select {
+		case t.late <- struct{}{}:
+		default:
+		}
+	default:
+		t.unread = true
+		t.hungUp = t.hungUp || events&end != 0
+		p.enqueue(c, t)
+	}
+}
+
+// turn reads once from c, applies what has arrived whole, and gives it another
+// turn if there may be more. What it owes then is written with what others do.
+func (p *poller) turn(now int64, c *conn) {
+	t := c.sock.(*polled)
+	t.queued = false
+	if t.held || t.ending {
+		return
+	}
+	if !t.unapplied {
+		full, err := c.in.FillLent(p.lent)
+		t.unread = full || t.hungUp
+		if err != nil {
+			c.in.Settle()
+			p.failed(c, t, err)
+			return
+		}
+	}
+	err := p.apply(now, c, t)
+	c.in.Settle()
+	switch {
+	case err != nil:
+		p.end(c, t, err)
+	case !t.held && (t.unread || t.unapplied):
+		p.enqueue(c, t)
+	}
+}
+
+// apply applies what has arrived whole, unless too much waits for the store.
+func (p *poller) apply(now int64, c *conn, t *polled) error {
+	for t.unapplied = true; t.unapplied && !t.held; {
+		p.s.mu.Lock()
+		more, held, ack, err := c.apply(now)
+		if held && err == nil {
+			c.parked.release = func() { p.resume(c) }
+		}
+		p.s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if ack {
+			t.ackNow()
+		}
+		t.unapplied, t.held = more, held
+	}
+	return nil
+}
+
+// failed takes an error of reading.
+func (p *poller) failed(c *conn, t *polled, err error) {
+	switch err {
+	case errWouldBlock:
+		t.unread = false
+		return
+	case io.EOF:
+		err = errGone
+	}
+	p.end(c, t, err)
+}
+
+// end has c end, in a goroutine, as that may have to wait for the other end.
+func (p *poller) end(c *conn, t *polled, why error) {
+	t.ending = true
+	go func() {
+		defer p.s.wg.Done()
+		c.end(why)
+	}()
+}

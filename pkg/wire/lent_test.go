@@ -1,0 +1,130 @@
+package wire_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"gm/pkg/wire"
+)
+
+// readAllLent is readAll with a lent buffer, which others use in between.
+func readAllLent(r *wire.Reader, lent []byte) (got []string, err error) {
+	for {
+		_, err := r.FillLent(lent)
+		if err == nil {
+			var taken []string
+			taken, err = takeAll(r)
+			got = append(got, taken...)
+		}
+		r.Settle()
+		if err != nil {
+			return got, err
+		}
+		for i := range lent {
+			lent[i] = 'x'
+		}
+	}
+}
+
+func TestLentBuffers(t *testing.T) {
+	stream, want := dialogue()
+	sources := map[string]func(io.Reader) io.Reader{
+		"at once":          func(r io.Reader) io.Reader { return r },
+		"a byte at a time": iotest.OneByteReader,
+		"half at a time":   iotest.HalfReader,
+		"end with bytes":   iotest.DataErrReader,
+	}
+	for name, source := range sources {
+		for _, size := range []int{32, 100, 1000, 32 << 10} {
+			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {
+				r := wire.NewReader(source(bytes.NewReader(stream)), wire.Limits{})
+				got, err := readAllLent(r, make([]byte, size))
+				if err != io.EOF {
+					t.Errorf("ended with %v, want EOF", err)
+				}
+				if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+					t.Errorf("got\n%s\nwant\n%s", g, w)
+				}
+			})
+		}
+	}
+}
+
+func TestLentBufferCut(t *testing.T) {
+	r := wire.NewReader(strings.NewReader("\x00REQ\x00\x00"), wire.Limits{})
+	if _, err := readAllLent(r, make([]byte, 64)); err != io.ErrUnexpectedEOF {
+		t.Errorf("got %v, want ErrUnexpectedEOF", err)
+	}
+}
+
+// TestLentSizes sends payloads around the sizes of the buffers.
+func TestLentSizes(t *testing.T) {
+	payload := make([]byte, 3<<20)
+	rand.NewChaCha8([32]byte{}).Read(payload)
+	sizes := []int{0, 1, 100, 4000, 4083, 4084, 4085, 16371, 16372, 32755, 32756, 32757, 40000, 260000, 1 << 20, 3 << 20, 5}
+	var stream []byte
+	for _, n := range sizes {
+		stream = wire.Append(stream, wire.Response, wire.EchoRes, payload[:n])
+	}
+	r, lent := wire.NewReader(bytes.NewReader(stream), wire.Limits{}), make([]byte, 32<<10)
+	var p wire.Packet
+	for len(sizes) > 0 {
+		if _, err := r.FillLent(lent); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			ok, err := r.Packet(&p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			if !bytes.Equal(p.Last(), payload[:sizes[0]]) {
+				t.Errorf("payload of %d bytes: came back as other %d bytes", sizes[0], len(p.Last()))
+			}
+			sizes = sizes[1:]
+		}
+		r.Settle()
+	}
+	if n := r.Buffered(); n != 0 {
+		t.Errorf("%d bytes left behind", n)
+	}
+}
+
+// TestLentLeftBehind: whole packets may be left for after Settle.
+func TestLentLeftBehind(t *testing.T) {
+	const packets = 1000
+	one := wire.AppendString(nil, wire.Request, wire.EchoReq, "hello")
+	r, lent := wire.NewReader(bytes.NewReader(bytes.Repeat(one, packets)), wire.Limits{}), make([]byte, 32<<10)
+	var p wire.Packet
+	n := 0
+	for r.Form() != wire.None || n == 0 {
+		ok, err := r.Packet(&p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			if n++; string(p.Args[0]) != "hello" {
+				t.Fatalf("packet %d: %q", n, p.Args[0])
+			}
+		}
+		if !ok || n%100 == 0 {
+			r.Settle()
+			clear(lent)
+		}
+		if !ok {
+			if _, err := r.FillLent(lent); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n != packets {
+		t.Errorf("got %d packets, want %d", n, packets)
+	}
+}
