@@ -26,6 +26,8 @@ import (
 // verbs is every verb, in the order in which help lists them.
 var verbs = []func(*env) *verb{
 	submitVerb,
+	mapVerb,
+	pipeVerb,
 	workVerb,
 	tellVerb,
 	serveVerb,

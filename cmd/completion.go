@@ -88,6 +88,7 @@ const (
 var flagChoices = map[string][]string{
 	"color":      {"auto", "always", "never"},
 	"output":     {"table", "tsv", "json", "jsonl"},
+	"progress":   {"json"},
 	"state":      {"waiting", "delayed", "running", "dead"},
 	"sync":       {"always", "interval", "never"},
 	"priority":   {"high", "normal", "low"},

@@ -27,7 +27,7 @@ func testSubmit(t *testing.T, serve func(*testing.T) server, w worker) {
 			fmt.Fprintf(&in, "record-%d\n", i)
 			fmt.Fprintf(&want, "RECORD-%d\n", i)
 		}
-		r := run(t, strings.NewReader(in.String()), submit("-N", "-f", "upper")...)
+		r := run(t, strings.NewReader(in.String()), submit("-N", "-k", "-f", "upper")...)
 		if r.code != 0 || r.stdout != want.String() {
 			t.Errorf("exit code %d\ngot  %q\nwant %q\nstderr: %s", r.code, r.stdout, want.String(), r.stderr)
 		}

@@ -143,7 +143,7 @@ func testGearmanToolWorks(t *testing.T, serve func(*testing.T) server) {
 	}
 	t.Run("records", func(t *testing.T) {
 		in := strings.Repeat("a line\nanother\n", 25)
-		r := run(t, strings.NewReader(in), submit("-n", "-f", "cat")...)
+		r := run(t, strings.NewReader(in), submit("-n", "-k", "-f", "cat")...)
 		if r.code != 0 || r.stdout != in {
 			t.Errorf("exit code %d\ngot  %q\nwant %q\nstderr: %s", r.code, r.stdout, in, r.stderr)
 		}

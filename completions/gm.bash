@@ -25,12 +25,22 @@ _gm_verb() {
     '')
         flags='-s --server -p --port --context --trace --color -h --help --version'
         valued='-s --server -p --port --context --trace --color'
-        subs='submit work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' args='' ends=''
+        subs='submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' args='' ends=''
         ;;
     'submit')
-        flags='-f --function -u --unique -I --high -L --low -t --timeout --reducer --require-worker --status -b --background -q --quiet --in --at -n --lines -N --stripped -0 --null -d --delimiter --end -j --jobs --retries --reconnect --propagate -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
-        valued='-f --function -u --unique -t --timeout --reducer --in --at -d --delimiter --end -j --jobs --retries --reconnect -o --output -s --server -p --port --context --trace --max-payload --color'
+        flags='-f --function --first --reducer -u --unique -I --high -L --low -t --timeout --require-worker --status -k --keep-order --tag -P --prefix --out --results -b --background -q --quiet --in --at -n --lines -N --stripped -0 --null -d --delimiter --block --csv --tsv --header --files --end -j --jobs --max-buffer --joblog --resume --retry-failed --dry-run --retries --halt --reconnect --propagate --bar --eta --progress -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function --reducer -u --unique -t --timeout --out --results --in --at -d --delimiter --block --header --end -j --jobs --max-buffer --joblog --retries --halt --reconnect --progress -o --output -s --server -p --port --context --trace --max-payload --color'
         subs='' args='_gm_files' ends=''
+        ;;
+    'map')
+        flags='-f --function --reduce --arity -u --unique -I --high -L --low -t --timeout --require-worker --status --unordered --tag -P --prefix --out --results -n --lines -N --stripped -0 --null -d --delimiter --block --csv --tsv --header --files --end -j --jobs --max-buffer --joblog --resume --retry-failed --dry-run --retries --halt --reconnect --propagate --bar --eta --progress -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function --reduce --arity -u --unique -t --timeout --out --results -d --delimiter --block --header --end -j --jobs --max-buffer --joblog --retries --halt --reconnect --progress -o --output -s --server -p --port --context --trace --max-payload --color'
+        subs='' args='_gm_files' ends=''
+        ;;
+    'pipe')
+        flags='-u --unique -I --high -L --low -t --timeout --require-worker --status --unordered --tag -P --prefix --out --results -n --lines -N --stripped -0 --null -d --delimiter --block --csv --tsv --header --files --end -j --jobs --max-buffer --joblog --resume --retry-failed --dry-run --retries --halt --reconnect --propagate --bar --eta --progress -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-u --unique -t --timeout --out --results -d --delimiter --block --header --end -j --jobs --max-buffer --joblog --retries --halt --reconnect --progress -o --output -s --server -p --port --context --trace --max-payload --color'
+        subs='' args='_gm_functions' ends=''
         ;;
     'work')
         flags='-f --function --dir -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color -h --help'
@@ -215,7 +225,7 @@ _gm_verb() {
     'man')
         flags='-d --dir --color -h --help'
         valued='-d --dir --color'
-        subs='' args='_gm_words submit work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' ends=''
+        subs='' args='_gm_words submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' ends=''
         ;;
     'version')
         flags='--color -h --help'
@@ -231,9 +241,25 @@ _gm_value() {
     ':--trace') _gm_files ;;
     ':--color') _gm_words auto always never ;;
     'submit:-f'|'submit:--function') _gm_functions ;;
+    'submit:--results') _gm_dirs ;;
+    'submit:--joblog') _gm_files ;;
+    'submit:--progress') _gm_words json ;;
     'submit:-o'|'submit:--output') _gm_words table tsv json jsonl ;;
     'submit:--trace') _gm_files ;;
     'submit:--color') _gm_words auto always never ;;
+    'map:-f'|'map:--function') _gm_functions ;;
+    'map:--results') _gm_dirs ;;
+    'map:--joblog') _gm_files ;;
+    'map:--progress') _gm_words json ;;
+    'map:-o'|'map:--output') _gm_words table tsv json jsonl ;;
+    'map:--trace') _gm_files ;;
+    'map:--color') _gm_words auto always never ;;
+    'pipe:--results') _gm_dirs ;;
+    'pipe:--joblog') _gm_files ;;
+    'pipe:--progress') _gm_words json ;;
+    'pipe:-o'|'pipe:--output') _gm_words table tsv json jsonl ;;
+    'pipe:--trace') _gm_files ;;
+    'pipe:--color') _gm_words auto always never ;;
     'work:-f'|'work:--function') _gm_functions ;;
     'work:--dir') _gm_dirs ;;
     'work:--trace') _gm_files ;;

@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --at --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --host --id --in --interval --job-retries --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-outbox --max-payload --memory --next --next-priority --on-fail --output --pid-file --port --reconnect --reducer --results-memory --retries --retry --server --state --store --store-timeout --sync --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-buffer --max-outbox --max-payload --memory --next --next-priority --on-fail --out --output --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -58,6 +58,8 @@ end
 complete -c gm -f
 
 complete -c gm -n '__gm_at_only ' -a submit -d 'submit jobs and print their results'
+complete -c gm -n '__gm_at_only ' -a map -d 'scatter records over workers, gather or reduce the results'
+complete -c gm -n '__gm_at_only ' -a pipe -d 'send each record through several functions'
 complete -c gm -n '__gm_at_only ' -a work -d 'do jobs: run a command for each'
 complete -c gm -n '__gm_at_only ' -a tell -d 'report from within a job of gm work'
 complete -c gm -n '__gm_at_only ' -a serve -d 'run a job server'
@@ -85,13 +87,19 @@ complete -c gm -n '__gm_at_only ' -l version -d 'print the version'
 
 complete -c gm -n '__gm_at submit' -F
 complete -c gm -n '__gm_at submit' -s f -l function -d 'FUNC to submit to' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at submit' -l first -d 'the same job to each function, on each server: the first that completes counts'
+complete -c gm -n '__gm_at submit' -l reducer -d 'function FUNC that the worker is to reduce with' -x
 complete -c gm -n '__gm_at submit' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at submit' -s I -l high -d 'high priority'
 complete -c gm -n '__gm_at submit' -s L -l low -d 'low priority'
-complete -c gm -n '__gm_at submit' -s t -l timeout -d 'give a job up that has not ended after TIME, and exit with 124' -x
-complete -c gm -n '__gm_at submit' -l reducer -d 'function FUNC that the worker is to reduce with' -x
+complete -c gm -n '__gm_at submit' -s t -l timeout -d 'give a job up that has not ended after TIME' -x
 complete -c gm -n '__gm_at submit' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
-complete -c gm -n '__gm_at submit' -l status -d 'print the worker\'s progress on stderr'
+complete -c gm -n '__gm_at submit' -l status -d 'print the workers\' progress on stderr'
+complete -c gm -n '__gm_at submit' -s k -l keep-order -d 'print results in the order of the records'
+complete -c gm -n '__gm_at submit' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
+complete -c gm -n '__gm_at submit' -s P -l prefix -d 'print the function and a colon before each line of a result'
+complete -c gm -n '__gm_at submit' -l out -d 'write each result to a file NAME' -x
+complete -c gm -n '__gm_at submit' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at submit' -s b -l background -d 'print the handle and do not wait for the result'
 complete -c gm -n '__gm_at submit' -s q -l quiet -d 'do not print the handle'
 complete -c gm -n '__gm_at submit' -l in -d 'run it after a TIME such as 90s, 10m or 24h' -x
@@ -100,11 +108,25 @@ complete -c gm -n '__gm_at submit' -s n -l lines -d 'a job for each line of stdi
 complete -c gm -n '__gm_at submit' -s N -l stripped -d 'a job for each line, without its newline'
 complete -c gm -n '__gm_at submit' -s 0 -l null -d 'a job for each record that a NUL ends'
 complete -c gm -n '__gm_at submit' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
+complete -c gm -n '__gm_at submit' -l block -d 'a job for each block of about SIZE bytes that ends with a record: 64K, 1M. A longer record is a block of its own' -x
+complete -c gm -n '__gm_at submit' -l csv -d 'records are rows of CSV: a newline in quotes ends none. The first row is a header, put before each job\'s rows'
+complete -c gm -n '__gm_at submit' -l tsv -d 'the same with tabs for commas'
+complete -c gm -n '__gm_at submit' -l header -d 'the first N records are a header, put before each job\'s records' -x
+complete -c gm -n '__gm_at submit' -l files -d 'a job for each file'
 complete -c gm -n '__gm_at submit' -l end -d 'with -N, -0 and -d: what a result is to end with' -x
 complete -c gm -n '__gm_at submit' -s j -l jobs -d 'at most N jobs in flight' -x
+complete -c gm -n '__gm_at submit' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
+complete -c gm -n '__gm_at submit' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
+complete -c gm -n '__gm_at submit' -l resume -d 'leave out what --joblog has'
+complete -c gm -n '__gm_at submit' -l retry-failed -d '--resume, and do those again that failed'
+complete -c gm -n '__gm_at submit' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at submit' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
+complete -c gm -n '__gm_at submit' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
 complete -c gm -n '__gm_at submit' -l reconnect -d 'with many records: wait up to TIME for a server that has gone away' -x
 complete -c gm -n '__gm_at submit' -l propagate -d 'exit with the code of the worker\'s command'
+complete -c gm -n '__gm_at submit' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
+complete -c gm -n '__gm_at submit' -l eta -d 'the same in words: how many, how fast, how long still'
+complete -c gm -n '__gm_at submit' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
 complete -c gm -n '__gm_at submit' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at submit' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at submit' -s p -l port -d 'PORT of servers named without one' -x
@@ -113,6 +135,97 @@ complete -c gm -n '__gm_at submit' -l trace -d 'write every packet, readable, to
 complete -c gm -n '__gm_at submit' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
 complete -c gm -n '__gm_at submit' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at submit' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at map' -F
+complete -c gm -n '__gm_at map' -s f -l function -d 'FUNC that each record goes to' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at map' -l reduce -d 'function FUNC that makes one result of some' -x
+complete -c gm -n '__gm_at map' -l arity -d 'how many results --reduce takes at a time: N from 2' -x
+complete -c gm -n '__gm_at map' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
+complete -c gm -n '__gm_at map' -s I -l high -d 'high priority'
+complete -c gm -n '__gm_at map' -s L -l low -d 'low priority'
+complete -c gm -n '__gm_at map' -s t -l timeout -d 'give a job up that has not ended after TIME' -x
+complete -c gm -n '__gm_at map' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
+complete -c gm -n '__gm_at map' -l status -d 'print the workers\' progress on stderr'
+complete -c gm -n '__gm_at map' -l unordered -d 'print results as they come, each whole'
+complete -c gm -n '__gm_at map' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
+complete -c gm -n '__gm_at map' -s P -l prefix -d 'print the function and a colon before each line of a result'
+complete -c gm -n '__gm_at map' -l out -d 'write each result to a file NAME' -x
+complete -c gm -n '__gm_at map' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at map' -s n -l lines -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at map' -s N -l stripped -d 'a job for each line, without its newline'
+complete -c gm -n '__gm_at map' -s 0 -l null -d 'a job for each record that a NUL ends'
+complete -c gm -n '__gm_at map' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
+complete -c gm -n '__gm_at map' -l block -d 'a job for each block of about SIZE bytes that ends with a record: 64K, 1M. A longer record is a block of its own' -x
+complete -c gm -n '__gm_at map' -l csv -d 'records are rows of CSV: a newline in quotes ends none. The first row is a header, put before each job\'s rows'
+complete -c gm -n '__gm_at map' -l tsv -d 'the same with tabs for commas'
+complete -c gm -n '__gm_at map' -l header -d 'the first N records are a header, put before each job\'s records' -x
+complete -c gm -n '__gm_at map' -l files -d 'a job for each file'
+complete -c gm -n '__gm_at map' -l end -d 'with -N, -0 and -d: what a result is to end with' -x
+complete -c gm -n '__gm_at map' -s j -l jobs -d 'at most N jobs in flight' -x
+complete -c gm -n '__gm_at map' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
+complete -c gm -n '__gm_at map' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
+complete -c gm -n '__gm_at map' -l resume -d 'leave out what --joblog has'
+complete -c gm -n '__gm_at map' -l retry-failed -d '--resume, and do those again that failed'
+complete -c gm -n '__gm_at map' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
+complete -c gm -n '__gm_at map' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
+complete -c gm -n '__gm_at map' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
+complete -c gm -n '__gm_at map' -l reconnect -d 'with many records: wait up to TIME for a server that has gone away' -x
+complete -c gm -n '__gm_at map' -l propagate -d 'exit with the code of the worker\'s command'
+complete -c gm -n '__gm_at map' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
+complete -c gm -n '__gm_at map' -l eta -d 'the same in words: how many, how fast, how long still'
+complete -c gm -n '__gm_at map' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
+complete -c gm -n '__gm_at map' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at map' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at map' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at map' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at map' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at map' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at map' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at map' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at pipe' -a '(__gm_functions)'
+complete -c gm -n '__gm_at pipe' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
+complete -c gm -n '__gm_at pipe' -s I -l high -d 'high priority'
+complete -c gm -n '__gm_at pipe' -s L -l low -d 'low priority'
+complete -c gm -n '__gm_at pipe' -s t -l timeout -d 'give a job up that has not ended after TIME' -x
+complete -c gm -n '__gm_at pipe' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
+complete -c gm -n '__gm_at pipe' -l status -d 'print the workers\' progress on stderr'
+complete -c gm -n '__gm_at pipe' -l unordered -d 'print results as they come, each whole'
+complete -c gm -n '__gm_at pipe' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
+complete -c gm -n '__gm_at pipe' -s P -l prefix -d 'print the function and a colon before each line of a result'
+complete -c gm -n '__gm_at pipe' -l out -d 'write each result to a file NAME' -x
+complete -c gm -n '__gm_at pipe' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at pipe' -s n -l lines -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at pipe' -s N -l stripped -d 'a job for each line, without its newline'
+complete -c gm -n '__gm_at pipe' -s 0 -l null -d 'a job for each record that a NUL ends'
+complete -c gm -n '__gm_at pipe' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
+complete -c gm -n '__gm_at pipe' -l block -d 'a job for each block of about SIZE bytes that ends with a record: 64K, 1M. A longer record is a block of its own' -x
+complete -c gm -n '__gm_at pipe' -l csv -d 'records are rows of CSV: a newline in quotes ends none. The first row is a header, put before each job\'s rows'
+complete -c gm -n '__gm_at pipe' -l tsv -d 'the same with tabs for commas'
+complete -c gm -n '__gm_at pipe' -l header -d 'the first N records are a header, put before each job\'s records' -x
+complete -c gm -n '__gm_at pipe' -l files -d 'a job for each file'
+complete -c gm -n '__gm_at pipe' -l end -d 'with -N, -0 and -d: what a result is to end with' -x
+complete -c gm -n '__gm_at pipe' -s j -l jobs -d 'at most N jobs in flight' -x
+complete -c gm -n '__gm_at pipe' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
+complete -c gm -n '__gm_at pipe' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
+complete -c gm -n '__gm_at pipe' -l resume -d 'leave out what --joblog has'
+complete -c gm -n '__gm_at pipe' -l retry-failed -d '--resume, and do those again that failed'
+complete -c gm -n '__gm_at pipe' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
+complete -c gm -n '__gm_at pipe' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
+complete -c gm -n '__gm_at pipe' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
+complete -c gm -n '__gm_at pipe' -l reconnect -d 'with many records: wait up to TIME for a server that has gone away' -x
+complete -c gm -n '__gm_at pipe' -l propagate -d 'exit with the code of the worker\'s command'
+complete -c gm -n '__gm_at pipe' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
+complete -c gm -n '__gm_at pipe' -l eta -d 'the same in words: how many, how fast, how long still'
+complete -c gm -n '__gm_at pipe' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
+complete -c gm -n '__gm_at pipe' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at pipe' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at pipe' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at pipe' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at pipe' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at pipe' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at pipe' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at pipe' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at work' -a '(__fish_complete_subcommand)'
 complete -c gm -n '__gm_at work' -s f -l function -d 'FUNC to do' -x -a '(__gm_functions)'
@@ -469,7 +582,7 @@ complete -c gm -n '__gm_at completion' -a 'bash zsh fish powershell'
 complete -c gm -n '__gm_at completion' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at man' -a 'submit work tell serve status workers jobs job wait result retry cancel store admin ping completion man version'
+complete -c gm -n '__gm_at man' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version'
 complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages to the directory DIR, which is made if need be' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at man' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'

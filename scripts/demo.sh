@@ -77,9 +77,9 @@ echo '$ cat notes'
 cat "$tmp/notes"
 
 say "scatter and gather: $(wc -l <"$text") lines, $(wc -c <"$text") bytes of $text"
-echo "\$ gm submit -n -f upper < $text | cmp - <(tr a-z A-Z < $text)"
+echo "\$ gm submit -n -k -f upper < $text | cmp - <(tr a-z A-Z < $text)"
 started=$(date +%s%N)
-"$gm" submit -n -f upper <"$text" >"$tmp/gathered"
+"$gm" submit -n -k -f upper <"$text" >"$tmp/gathered"
 took=$((($(date +%s%N) - started) / 1000000))
 tr a-z A-Z <"$text" >"$tmp/expected"
 cmp "$tmp/gathered" "$tmp/expected"

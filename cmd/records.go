@@ -1,0 +1,215 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/batch"
+	"gm/pkg/gearman"
+)
+
+// recordRun is what submit, map and pipe have in common: records from a source
+// go through functions, and what comes of each goes to a sink. records_flags.go
+// reads it from the command line.
+type recordRun struct {
+	*env
+	opts  gearman.Options
+	tasks []gearman.Task // a stage each
+
+	reduction *batch.Reduction // of all results to one; nil: none
+
+	// Records.
+	source   batch.Source
+	input    *countedInput // what source reads, if it is a file of known size; else nil
+	total    int           // how many there are; 0: not known
+	many     bool          // several records, or possibly so
+	files    bool          // a record is a file's content
+	blocks   bool          // a record is a block of what the input calls records
+	ending   string        // of results that lack it; empty: they stay as they are
+	window   int
+	memory   int
+	retries  int
+	patience time.Duration
+	halt     batch.Halt
+
+	// Results.
+	unordered bool
+	terminal  bool // stderr is one
+	quiet     bool // no handles
+	status    bool
+	propagate bool
+	format    rowFormat // formatJSON, formatJSONL or none
+	tag       bool
+	functions bool    // before each line, the function
+	out       outName // empty: none
+	results   string  // folder; empty: none
+
+	joblog      string // file; empty: none
+	resume      bool
+	retryFailed bool
+	dryRun      bool
+	progress    progressOptions
+}
+
+// taskOf returns what the latest job of a record is.
+func (s *recordRun) taskOf(r *batch.Record) *gearman.Task {
+	if s.reduction != nil && r.Stage > 0 {
+		return &s.reduction.Task
+	}
+	return &s.tasks[r.Stage]
+}
+
+// label is what a record is called by --tag and in the names of its files.
+func (s *recordRun) label(in *batch.Input, seq int) string {
+	switch {
+	case in.Name != "":
+		return in.Name
+	case s.blocks:
+		return strconv.Itoa(seq)
+	}
+	return strings.TrimSuffix(string(in.Payload), "\n")
+}
+
+func (s *recordRun) labelOf(r *batch.Record) string {
+	return s.label(&batch.Input{Name: r.Name, Payload: r.Payload}, r.Seq)
+}
+
+// keepsWarnings reports whether what workers say is part of the results, and
+// is not told on stderr.
+func (s *recordRun) keepsWarnings() bool { return s.format != "" || s.results != "" }
+
+// newSink returns where results go, which may be out.
+func (s *recordRun) newSink(out *stdoutBuffer) sink {
+	switch {
+	case s.out != "":
+		return &fileSink{path: func(r *batch.Record) (string, error) { return s.out.expand(s.labelOf(r), r.Seq) }}
+	case s.results != "":
+		return &dirSink{dir: s.results, name: s.labelOf}
+	case s.format != "":
+		return &jsonSink{stdoutBuffer: out, run: s, array: s.format == formatJSON && s.many}
+	}
+	return &textSink{
+		stdoutBuffer: out, ending: s.ending, prefix: s.linePrefix(),
+		handles: s.tasks[0].Background, quiet: s.quiet,
+	}
+}
+
+// linePrefix returns what is printed before each line of a record's result; nil
+// for nothing.
+func (s *recordRun) linePrefix() func(r *batch.Record) string {
+	function := ""
+	if s.functions {
+		function = s.tasks[len(s.tasks)-1].Function + ": "
+	}
+	switch {
+	case s.tag:
+		return func(r *batch.Record) string { return escapeTSV(s.labelOf(r)) + "\t" + function }
+	case s.functions:
+		return func(*batch.Record) string { return function }
+	}
+	return nil
+}
+
+// run sends the records and returns when all have ended.
+func (s *recordRun) run(c *cli.Context) error {
+	if s.out != "" {
+		s.source = newOutNames(s.source, s.out, s.label)
+	}
+	if s.dryRun {
+		return s.pretend()
+	}
+	out, err := s.bufferStdout()
+	if err != nil {
+		return err
+	}
+	p := &recordPrinter{recordRun: s, sink: s.newSink(out)}
+	if p.log, err = s.openLog(out); err != nil {
+		return err
+	}
+	if p.log != nil {
+		p.log.Before = p.sink.flush
+		defer p.log.Close()
+	}
+	if c.Bool("require-worker") {
+		for _, t := range s.tasks {
+			if err := s.requireWorker(c.Context, s.opts, t.Function); err != nil {
+				return err
+			}
+		}
+	}
+	client, err := gearman.NewClient(s.opts)
+	if err != nil {
+		return usageErrorf("%w", err)
+	}
+	defer client.Close()
+	return s.runBatch(c.Context, p, s.newBatch(client, p))
+}
+
+func (s *recordRun) newBatch(client batch.Submitter, p *recordPrinter) *batch.Batch {
+	b := &batch.Batch{
+		Client:    client,
+		Task:      s.tasks[0],
+		Stages:    s.tasks[1:],
+		Window:    s.window,
+		Memory:    s.memory,
+		Retries:   s.retries,
+		Patience:  s.patience,
+		Unordered: s.unordered,
+		Halt:      s.halt,
+		Reduce:    s.reduction,
+		Data:      p.data,
+		Done:      p.done,
+		Flush:     p.flush,
+		Warning:   p.warning,
+		Retry:     p.retry,
+		Away:      func(err error) { s.note("waiting for a server that takes jobs: %v", err) },
+		Back:      func(away time.Duration) { s.note("a server takes jobs again after %v", away.Round(time.Millisecond)) },
+	}
+	if s.status {
+		b.Status = p.progress
+	}
+	if p.log != nil && s.resume {
+		b.Skip = p.log.skip(s.retryFailed)
+	}
+	return b
+}
+
+func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Batch) error {
+	stop := s.showProgress(b)
+	sum, err := b.Run(ctx, s.source)
+	stop()
+	if closeErr := p.sink.close(); err == nil {
+		err = closeErr
+	}
+	switch {
+	case errors.Is(err, batch.ErrHalted):
+		s.note("%v", err)
+		return p.verdict(sum)
+	case err != nil:
+		if p.log != nil && context.Cause(ctx) != nil {
+			s.note("%d records have ended; --resume goes on after them", sum.Records+sum.Skipped)
+		}
+		return s.early(sum, err)
+	}
+	if p.log != nil {
+		if err := p.log.complete(s.resume); err != nil {
+			return err
+		}
+	}
+	return p.verdict(sum)
+}
+
+// early describes the early end of a run.
+func (s *recordRun) early(sum batch.Summary, err error) error {
+	var out *outputError
+	if !s.many || sum.Records == 0 || errors.As(err, &out) {
+		return err
+	}
+	return fmt.Errorf("after %d records: %w", sum.Records, err)
+}

@@ -1,0 +1,170 @@
+package cmd
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"gm/pkg/batch"
+	"gm/pkg/gearman"
+)
+
+// recordPrinter tells what comes of the records: results to its sink, failures
+// and warnings to stderr, the end of each to the log. Its methods are called by
+// a Batch, one at a time.
+type recordPrinter struct {
+	*recordRun
+	sink  sink
+	log   *runLog          // nil: none
+	heard map[int]*hearsay // from the workers of records that have not ended, by sequence
+
+	lostAt   time.Time // when records in flight were last lost
+	failures int
+	code     int   // what the failed records make of the exit code
+	first    error // of the first that failed
+	told     int   // the first code that a worker has said
+}
+
+func (p *recordPrinter) data(r *batch.Record, b []byte) error { return p.sink.data(r, b) }
+
+// done tells the end of a record.
+func (p *recordPrinter) done(r *batch.Record) error {
+	o := newOutcome(r, p.taskOf(r), p.heard[r.Seq])
+	delete(p.heard, r.Seq)
+	if o.err != nil && len(p.tasks) > 1 && r.Attempts > 0 {
+		o.err = fmt.Errorf("stage %d, %s: %w", r.Stage+1, p.taskOf(r).Function, o.err)
+	}
+	if r.Err != nil {
+		p.fail(r, o)
+	}
+	if err := p.sink.end(r, o); err != nil {
+		return err
+	}
+	if p.log != nil {
+		return p.log.add(r, o)
+	}
+	return nil
+}
+
+// flush hands on what is buffered, results before the log.
+func (p *recordPrinter) flush() error {
+	if p.log != nil {
+		return p.log.Flush()
+	}
+	return p.sink.flush()
+}
+
+// warning prints a warning, but not what gm work says for programs.
+func (p *recordPrinter) warning(r *batch.Record, b []byte) {
+	w := parseWorkerText(b)
+	heard := p.heard[r.Seq]
+	if heard == nil {
+		heard = &hearsay{}
+		if p.heard == nil {
+			p.heard = map[int]*hearsay{}
+		}
+		p.heard[r.Seq] = heard
+	}
+	heard.last = w
+	heard.last.text = nil
+	switch {
+	case len(w.text) == 0:
+	case p.keepsWarnings():
+		heard.warnings = append(heard.warnings, string(w.text))
+	default:
+		p.tell(w.text)
+	}
+}
+
+func (p *recordPrinter) progress(r *batch.Record, num, den int64) {
+	p.note("%s: %d/%d", p.name(r), num, den)
+}
+
+func (p *recordPrinter) retry(r *batch.Record, err error) {
+	delete(p.heard, r.Seq)
+	if p.many && errors.Is(err, gearman.ErrLost) {
+		// All that is in flight is lost at once: a line for all.
+		if now := time.Now(); now.Sub(p.lostAt) > time.Second {
+			p.lostAt = now
+			p.note("what was in flight is submitted again: %v", err)
+		}
+		return
+	}
+	p.note("%s: submitted again: %v", p.name(r), err)
+}
+
+// name returns what a record is called in messages.
+func (p *recordPrinter) name(r *batch.Record) string {
+	switch {
+	case !p.many:
+		return "job " + string(r.Handle)
+	case p.files:
+		return fmt.Sprintf("record %d, %s", r.Seq, r.Name)
+	}
+	return fmt.Sprintf("record %d", r.Seq)
+}
+
+// tell prints a worker's text: as it is, but a terminal is not to be steered
+// by it.
+func (p *recordPrinter) tell(text []byte) {
+	if len(text) == 0 {
+		return
+	}
+	text = wholeLine(text)
+	if p.terminal {
+		text = []byte(printable(string(text), true))
+	}
+	p.stderr.Write(text)
+}
+
+// wholeLine returns text with a newline at its end, if there is any text.
+func wholeLine(text []byte) []byte {
+	if n := len(text); n > 0 && text[n-1] != '\n' {
+		return append(bytes.Clone(text), '\n')
+	}
+	return text
+}
+
+// fail notes a record that failed and, if there are many, says so at once.
+func (p *recordPrinter) fail(r *batch.Record, o *outcome) {
+	if p.failures++; p.failures == 1 {
+		p.first, p.code = cmp.Or(o.err, r.Err), o.failure
+		if o.exit != nil {
+			p.told = *o.exit
+		}
+	}
+	switch {
+	case o.failure == p.code:
+	case o.failure == exitAgain || p.code == exitAgain:
+		p.code = exitAgain
+	default:
+		p.code = exitFailed
+	}
+	if !p.keepsWarnings() {
+		p.tell(o.exception)
+	}
+	if p.many {
+		p.note("%s: %v", p.name(r), o.err)
+	}
+}
+
+// verdict is the end of it all.
+func (p *recordPrinter) verdict(sum batch.Summary) error {
+	if p.failures == 0 {
+		return nil
+	}
+	code := p.code
+	if p.propagate && p.told != 0 {
+		code = p.told
+	}
+	if !p.many {
+		return exitWith(code, p.first)
+	}
+	err := fmt.Errorf("%d of %d records failed", sum.Failed, sum.Records)
+	if sum.Lost > 0 {
+		err = fmt.Errorf("%d of %d records failed, %d of them lost with their server", sum.Failed, sum.Records, sum.Lost)
+	}
+	return exitWith(code, err)
+}

@@ -1,0 +1,308 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/batch"
+)
+
+// cut is how the flags have stdin cut up.
+type cut struct {
+	asked  bool   // there are such flags
+	delim  string // what ends a record; empty: not said
+	keep   bool   // records keep it
+	blocks bool   // records are put together, or have a header
+	size   int    // of blocks; 0: each record is one
+	comma  byte   // of CSV or TSV; 0: neither
+	header int    // records
+}
+
+// setSource says where the payloads come from: args, if there are some, are as
+// many. Without flags that say it, stdin is one record, or as many as it has
+// lines if byLine is set.
+func (s *recordRun) setSource(c *cli.Context, args []string, byLine bool) error {
+	how, err := cutFlags(c)
+	if err != nil {
+		return err
+	}
+	s.files = c.Bool("files")
+	switch {
+	case how.size > s.opts.MaxPayload:
+		return usageErrorf("--block %d: over the limit of a payload, %d bytes (--max-payload)", how.size, s.opts.MaxPayload)
+	case s.files && how.blocks:
+		return usageErrorf("--files: a file is a job, it can't be cut up")
+	case len(args) > 0 && how.asked:
+		return withHint(usageErrorf("records are read from stdin, and there is the argument %q", args[0]),
+			"several arguments without -n, -N, -0 or -d are as many jobs")
+	}
+	strips := !s.files && !how.blocks && !how.keep && (how.delim != "" || byLine)
+	switch {
+	case c.IsSet("end") && !strips:
+		return usageErrorf("--end is for -N, -0 and -d")
+	case strips:
+		if s.ending, err = unescape(c.String("end")); err != nil {
+			return usageErrorf("--end: %w", err)
+		}
+	}
+	s.total = len(args)
+	switch {
+	case s.files:
+		s.fromFiles(args, how)
+	case len(args) > 0:
+		s.many = len(args) > 1
+		s.source = arguments(args)
+	case how.asked || byLine:
+		s.fromStdin(how)
+	default:
+		s.announceStdin("the payload")
+		s.source = &whole{from: s.stdin, limit: s.opts.MaxPayload}
+	}
+	return s.setMany(c)
+}
+
+// arguments makes each argument a record.
+func arguments(args []string) *batch.Records {
+	var records batch.Records
+	for _, arg := range args {
+		records = append(records, batch.Input{Payload: []byte(arg)})
+	}
+	return &records
+}
+
+// fromFiles makes each file that is named a record.
+func (s *recordRun) fromFiles(args []string, how cut) {
+	s.many = true
+	if len(args) > 0 {
+		s.source = batch.NewFiles(arguments(args), s.opts.MaxPayload)
+		return
+	}
+	s.announceStdin("the names of the files")
+	s.source = batch.NewFiles(batch.NewSplitter(s.stdin, how.delimiter(), false), s.opts.MaxPayload)
+}
+
+// fromStdin cuts stdin into records or blocks.
+func (s *recordRun) fromStdin(how cut) {
+	s.many = true
+	s.announceStdin("the records")
+	stdin := s.stdin
+	if s.input = countInput(stdin); s.input != nil {
+		stdin = s.input
+	}
+	if !how.blocks {
+		s.source = batch.NewSplitter(stdin, how.delimiter(), how.keep)
+		return
+	}
+	s.blocks = true
+	s.source = batch.NewBlocks(stdin, batch.BlockOptions{
+		Size: how.size, Delim: how.delimiter(), Comma: how.comma, Header: how.header,
+	})
+}
+
+// delimiter returns what ends a record.
+func (how *cut) delimiter() []byte {
+	if how.delim == "" {
+		return []byte("\n")
+	}
+	return []byte(how.delim)
+}
+
+// announceStdin tells a person why nothing happens.
+func (e *env) announceStdin(what string) {
+	if isTerminal(e.stdin) {
+		fmt.Fprintf(e.stderr, "gm: reading %s from the terminal; Ctrl-D ends it\n", what)
+	}
+}
+
+// cutFlags reads how stdin is to be cut up.
+func cutFlags(c *cli.Context) (cut, error) {
+	var how cut
+	var err error
+	n := 0
+	for _, name := range []string{"lines", "stripped", "null", "delimiter"} {
+		if c.Bool(name) || name == "delimiter" && c.IsSet(name) {
+			n++
+		}
+	}
+	switch {
+	case n > 1:
+		return how, usageErrorf("-n, -N, -0 and -d: one of them")
+	case c.Bool("lines"):
+		how.delim, how.keep = "\n", true
+	case c.Bool("stripped"):
+		how.delim = "\n"
+	case c.Bool("null"):
+		how.delim = "\x00"
+	case c.IsSet("delimiter"):
+		if how.delim, err = unescape(c.String("delimiter")); err == nil && how.delim == "" {
+			err = errors.New("it is empty")
+		}
+		if err != nil {
+			return how, usageErrorf("--delimiter: %w", err)
+		}
+	}
+	how.asked = n > 0
+	err = how.blockFlags(c)
+	return how, err
+}
+
+// blockFlags reads how records are put together to blocks.
+func (how *cut) blockFlags(c *cli.Context) error {
+	csv, tsv := c.Bool("csv"), c.Bool("tsv")
+	how.size = int(sizeOf(c, "block"))
+	how.header = c.Int("header")
+	how.blocks = csv || tsv || c.IsSet("block") || c.IsSet("header")
+	how.asked = how.asked || how.blocks
+	switch {
+	case csv && tsv:
+		return usageErrorf("--csv and --tsv: one of them")
+	case csv:
+		how.comma = ','
+	case tsv:
+		how.comma = '\t'
+	}
+	if how.comma != 0 && !c.IsSet("header") {
+		how.header = 1
+	}
+	switch {
+	case c.IsSet("block") && how.size < 1:
+		return usageErrorf("--block 0: not a size")
+	case how.header < 0:
+		return usageErrorf("--header %d: less than none", how.header)
+	case how.blocks && c.Bool("stripped"):
+		return withHint(usageErrorf("-N: the lines of --block, --header, --csv and --tsv keep their newlines"), "-n stands for that, and can be left out")
+	case how.comma != 0 && how.delim != "" && how.delim != "\n":
+		return usageErrorf("--csv and --tsv have newlines between their rows, not -0 or -d")
+	}
+	return nil
+}
+
+// unescape replaces \n, \t, \r, \0, \xHH and \\ by what they mean.
+func unescape(s string) (string, error) {
+	var b strings.Builder
+	for s != "" {
+		before, rest, found := strings.Cut(s, `\`)
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		if rest == "" {
+			return "", errors.New(`a lone \ at the end`)
+		}
+		s = rest[1:]
+		switch rest[0] {
+		case 'n':
+			b.WriteByte('\n')
+		case 't':
+			b.WriteByte('\t')
+		case 'r':
+			b.WriteByte('\r')
+		case '0':
+			b.WriteByte(0)
+		case '\\':
+			b.WriteByte('\\')
+		case 'x':
+			if len(s) < 2 {
+				return "", fmt.Errorf(`\x%s: not two hexadecimal digits`, s)
+			}
+			n, err := strconv.ParseUint(s[:2], 16, 8)
+			if err != nil {
+				return "", fmt.Errorf(`\x%s: not two hexadecimal digits`, s[:2])
+			}
+			b.WriteByte(byte(n))
+			s = s[2:]
+		default:
+			return "", fmt.Errorf(`unknown escape \%c`, rest[0])
+		}
+	}
+	return b.String(), nil
+}
+
+// countedInput is a file that is read from its place to its end, of which it is
+// known how much has been read.
+type countedInput struct {
+	io.Reader
+	size int64 // from the place where reading began
+	read atomic.Int64
+}
+
+// countInput returns nil for what is no regular file.
+func countInput(r io.Reader) *countedInput {
+	f, ok := r.(*os.File)
+	if !ok {
+		return nil
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil || info.Size() <= at {
+		return nil
+	}
+	return &countedInput{Reader: f, size: info.Size() - at}
+}
+
+func (c *countedInput) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// whole is a source of one record: all there is.
+type whole struct {
+	from  io.Reader
+	limit int
+	done  bool
+}
+
+func (w *whole) Next() (batch.Input, error) {
+	if w.done {
+		return batch.Input{}, io.EOF
+	}
+	w.done = true
+	data, err := w.readAll()
+	if err != nil {
+		return batch.Input{}, exitWith(exitIO, fmt.Errorf("read payload: %w", err))
+	}
+	if len(data) > w.limit {
+		return batch.Input{}, withHint(usageErrorf("payload from stdin is over the limit of %d bytes", w.limit),
+			"--max-payload raises it; the server's must be as high")
+	}
+	return batch.Input{Payload: data}, nil
+}
+
+// readAll reads up to one byte over the limit. Of a file it knows the size.
+func (w *whole) readAll() ([]byte, error) {
+	limited := io.LimitReader(w.from, int64(w.limit)+1)
+	f, ok := w.from.(*os.File)
+	if !ok {
+		return io.ReadAll(limited)
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() > int64(w.limit) {
+		return io.ReadAll(limited)
+	}
+	data := make([]byte, 0, info.Size()+1)
+	for {
+		n, err := limited.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(data) == cap(data) { // it has grown meanwhile
+			rest, err := io.ReadAll(limited)
+			return append(data, rest...), err
+		}
+	}
+}

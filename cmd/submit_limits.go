@@ -1,0 +1,53 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+// requireTimeout is how long a server may take to say which workers it has.
+const requireTimeout = 10 * time.Second
+
+// requireWorker returns an error unless some server has a worker for function.
+func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function string) error {
+	answers, err := succeeded(e, askAll(ctx, opts, requireTimeout,
+		func(ctx context.Context, admin *gearman.Admin) ([]wire.FunctionStatus, error) {
+			return admin.Status(ctx)
+		}))
+	if err != nil {
+		return fmt.Errorf("ask for workers: %w", err)
+	}
+	for _, a := range answers {
+		for _, f := range a.value {
+			if f.Function == function && f.Workers > 0 {
+				return nil
+			}
+		}
+	}
+	return exitWith(exitUnknown, fmt.Errorf("no worker can do %s", function))
+}
+
+// maxPayloadLimit is what the 32 bits of a packet's size leave for a payload.
+const maxPayloadLimit = 4095 << 20
+
+// payloadFlag is the limit of payloads and results; payloadLimit reads it.
+func payloadFlag() cli.Flag {
+	return sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
+		Name: "max-payload", Category: catServers,
+		Usage: "a payload or a part of a result may have `SIZE` bytes: 1000, 64K, 64M, 1G",
+	})
+}
+
+func payloadLimit(c *cli.Context) (int, error) {
+	n := sizeOf(c, "max-payload")
+	if n < 1 || n > maxPayloadLimit {
+		return 0, usageErrorf("--max-payload %d: not from 1 to %d", n, maxPayloadLimit)
+	}
+	return int(n), nil
+}
