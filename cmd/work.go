@@ -210,6 +210,7 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 	if err != nil {
 		return false, usageErrorf("%w", err)
 	}
+	w.mapper.options.Servers = opts.Servers
 	handle := w.chain.wrap(w.handle)
 	if w.dir != nil {
 		w.dir.serve(worker, handle)

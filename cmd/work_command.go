@@ -26,6 +26,7 @@ type commandWorker struct {
 	command   *runner.Command // nil: payloads are printed, or dir has the commands
 	dir       *workDir        // nil: none
 	chain     *chain          // nil: none
+	mapper    *mapper
 	options   gearman.Options // for questions to servers
 	maxResult int
 	maxJobs   int
@@ -53,6 +54,7 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		exception: c.Bool("exception"),
 		attempts:  c.Bool("attempts"),
 		log:       o.Logger,
+		mapper:    newMapper(o, c.Bool("exception")),
 		stdout:    e.stdout,
 		slots:     make(chan int, o.Concurrency),
 		kill:      make(chan struct{}),
@@ -111,6 +113,9 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 		}
 	case command == nil:
 		return nil, w.print(j)
+	}
+	if j.Reducer() != "" {
+		return w.mapper.do(ctx, j)
 	}
 	slot := <-w.slots
 	defer func() { w.slots <- slot }()

@@ -1,0 +1,91 @@
+package cmd
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestMapSpec(t *testing.T) {
+	usual := newMapSpec("add")
+	with := func(change func(*mapSpec)) mapSpec {
+		m := usual
+		change(&m)
+		return m
+	}
+	tests := []struct {
+		text  string
+		want  mapSpec
+		again string // what String makes of it
+	}{
+		{"add", usual, "add block=1MiB"},
+		{"add ", usual, "add block=1MiB"},
+		{"add  block=1M", usual, "add block=1MiB"},
+		{" block=1M", with(func(m *mapSpec) { m.reducer = "" }), " block=1MiB"},
+		{"add block=64K arity=8", with(func(m *mapSpec) { m.blocks, m.arity = []int{64 << 10}, 8 }), "add block=64KiB arity=8"},
+		{"add block=1G,1M,1000", with(func(m *mapSpec) { m.blocks = []int{1 << 30, 1 << 20, 1000} }), "add block=1GiB,1MiB,1000"},
+		{`add split=\x20\n\t\\\0;`, with(func(m *mapSpec) { m.split = []byte(" \n\t\\\x00;") }), `add block=1MiB split=\x20\n\t\\\x00;`},
+		{`add comma=, header=1`, with(func(m *mapSpec) { m.comma, m.header = ',', 1 }), "add block=1MiB comma=, header=1"},
+		{`add comma=\t`, with(func(m *mapSpec) { m.comma = '\t' }), `add block=1MiB comma=\t`},
+		{"add jobs=1 retries=2", with(func(m *mapSpec) { m.jobs, m.retries = 1, 2 }), "add block=1MiB jobs=1 retries=2"},
+	}
+	for _, tt := range tests {
+		got, err := parseMapSpec(tt.text)
+		if err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%q: got %+v, %v, want %+v", tt.text, got, err, tt.want)
+			continue
+		}
+		if s := got.String(); s != tt.again {
+			t.Errorf("%q: got %q again, want %q", tt.text, s, tt.again)
+		}
+		if again, err := parseMapSpec(tt.again); err != nil || !reflect.DeepEqual(again, got) {
+			t.Errorf("%q: got %+v, %v the second time", tt.text, again, err)
+		}
+	}
+}
+
+func TestMapSpecIsWrong(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"add what=1", `reducer "add what=1": what: no such option`},
+		{"add arity=1", `reducer "add arity=1": arity: "1" is not from 2 to 65536`},
+		{"add block=0", `reducer "add block=0": block: not from 1 to 2G`},
+		{"add block=", `reducer "add block=": block: size "": not like 4096, 64K or 1GiB`},
+		{"add split=", `reducer "add split=": split: it is empty`},
+		{`add split=\q`, `reducer "add split=\\q": split: unknown escape \q`},
+		{`add comma=;;`, `reducer "add comma=;;": comma: ";;" is not one byte`},
+		{`add header`, `reducer "add header": header: "" is not from 0 to 2147483647`},
+	}
+	for _, tt := range tests {
+		if _, err := parseMapSpec(tt.text); err == nil || err.Error() != tt.want {
+			t.Errorf("%q: got %v, want %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestMapSpecOfParts(t *testing.T) {
+	m, err := parseMapSpec("add block=64M,1M,8K arity=3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := m.ofParts(), "add block=1MiB,8KiB arity=3"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := newMapSpec("add").ofParts(); got != "" {
+		t.Errorf("got %q for parts that are not to be cut up", got)
+	}
+}
+
+func TestEscapeIsReadBack(t *testing.T) {
+	var all []byte
+	for c := range 256 {
+		all = append(all, byte(c))
+	}
+	text := escape(all)
+	if strings.ContainsAny(text, " \n\x00") {
+		t.Errorf("got blanks in %q", text)
+	}
+	if got, err := unescape(text); err != nil || !bytes.Equal([]byte(got), all) {
+		t.Errorf("got %q, %v back", got, err)
+	}
+}
