@@ -3,6 +3,7 @@ package batch
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +73,37 @@ func TestFlush(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a record has said so far is flushed while it goes on.
+func TestFlushInMidRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var flushed []time.Duration
+		began := time.Now()
+		b := &Batch{
+			Client: &fakeClient{job: func(_ int, task *gearman.Task, created func()) error {
+				created()
+				for range 3 {
+					time.Sleep(time.Minute)
+					task.OnData([]byte("x"))
+				}
+				time.Sleep(time.Minute)
+				task.OnComplete(nil)
+				return nil
+			}},
+			Data: func(*Record, []byte) error { return nil },
+			Flush: func() error {
+				flushed = append(flushed, time.Since(began).Round(time.Second))
+				return nil
+			},
+		}
+		if _, err := b.Run(t.Context(), numbered(1)); err != nil {
+			t.Fatal(err)
+		}
+		if want := []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute}; !slices.Equal(flushed, want) {
+			t.Errorf("got Flush at %v, want %v", flushed, want)
+		}
+	})
 }
 
 // What was handed on is flushed also when the source fails; not when writing

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,10 +22,13 @@ type Client struct {
 	opts    Options
 	servers []*clientServer
 
-	turn atomic.Uint64 // of the servers, with Options.Spread
+	ring []*clientServer // the servers twice
+	turn atomic.Uint64   // of the servers, with Options.Spread
 
 	closing context.Context // done when Close begins
 	close   context.CancelCauseFunc
+
+	watches watches
 
 	mu      sync.Mutex
 	closed  bool
@@ -43,6 +47,7 @@ func NewClient(o Options) (*Client, error) {
 	for _, s := range o.Servers {
 		c.servers = append(c.servers, newClientServer(c, s))
 	}
+	c.ring = slices.Concat(c.servers, c.servers)
 	return c, nil
 }
 
@@ -77,8 +82,8 @@ func (c *Client) Do(ctx context.Context, t *Task) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	<-r.done
-	return r.result, r.err
+	<-r.Done()
+	return r.outcome()
 }
 
 // Start submits a task and waits until the server has accepted it: then the
@@ -88,10 +93,11 @@ func (c *Client) Start(ctx context.Context, t *Task) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	<-r.created
+	<-r.Created()
 	if r.Handle() == "" { // accepted by none
-		<-r.done
-		return nil, r.err
+		<-r.Done()
+		_, err := r.outcome()
+		return nil, err
 	}
 	return r, nil
 }
@@ -111,12 +117,10 @@ func (c *Client) StartAsync(ctx context.Context, t *Task) (*Running, error) {
 	}
 	r := newRunning(ctx, c, t)
 	r.submit(true, nil)
-	select {
-	case <-r.done:
-		if r.err != nil && r.Handle() == "" {
-			return nil, r.err
-		}
-	default:
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil && r.handle == "" {
+		return nil, r.err
 	}
 	return r, nil
 }
@@ -136,7 +140,7 @@ func (c *Client) Background(ctx context.Context, t *Task) (Handle, error) {
 // submit sends the task to the first server that takes it.
 func (c *Client) submit(r *Running) error {
 	r.count()
-	errs := ServerErrors{}
+	var errs ServerErrors
 	for _, s := range c.order(r.task) {
 		err := s.submit(r)
 		if err == nil {
@@ -145,34 +149,59 @@ func (c *Client) submit(r *Running) error {
 		if r.ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return err
 		}
+		if errs == nil {
+			errs = ServerErrors{}
+		}
 		errs[s.Server] = err
 	}
 	return noServer(errs)
 }
 
 // order returns the servers as the task should try them: by list, turn or hash,
-// and those that have failed lately after the others.
+// and those that have failed lately after the others. The caller must not change
+// it.
 func (c *Client) order(t *Task) []*clientServer {
-	order := c.servers
-	if len(order) == 1 {
-		return order
+	n := len(c.servers)
+	if n == 1 {
+		return c.servers
 	}
+	order := c.servers
 	if key := t.hashKey(c.opts.MaxUnique); key != "" {
-		order = make([]*clientServer, 0, len(c.servers))
+		order = make([]*clientServer, 0, n)
 		for _, i := range rank(c.opts.Servers, t.Function, key) {
 			order = append(order, c.servers[i])
 		}
 	} else if c.opts.Spread {
-		first := int((c.turn.Add(1) - 1) % uint64(len(c.servers)))
-		order = slices.Concat(c.servers[first:], c.servers[:first])
+		first := c.leastLoaded()
+		order = c.ring[first : first+n]
 	}
 	return avoidFailed(order, time.Now())
 }
 
+// leastLoaded returns the index of the server that has the fewest tasks, of
+// those that are connected or may be.
+func (c *Client) leastLoaded() int {
+	n := len(c.servers)
+	now := time.Now()
+	first := int((c.turn.Add(1) - 1) % uint64(n))
+	least, lowest := first, int64(math.MaxInt64)
+	for i := range n {
+		s := c.ring[first+i]
+		if load := s.load.Load(); load < lowest && !s.avoided(now) {
+			least, lowest = (first+i)%n, load
+		}
+	}
+	return least
+}
+
 func avoidFailed(order []*clientServer, now time.Time) []*clientServer {
+	avoided := func(s *clientServer) bool { return s.avoided(now) }
+	if !slices.ContainsFunc(order, avoided) {
+		return order
+	}
 	var well, ill []*clientServer
 	for _, s := range order {
-		if s.avoided(now) {
+		if avoided(s) {
 			ill = append(ill, s)
 		} else {
 			well = append(well, s)
@@ -199,6 +228,7 @@ func (c *Client) spawn(f func()) bool {
 type clientServer struct {
 	Server
 	client *Client
+	load   atomic.Int64 // attempts on their way
 
 	mu      sync.Mutex
 	conn    *clientConn // nil while there is none

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
+	"slices"
 	"strings"
 	"sync"
 
@@ -36,7 +36,7 @@ type clientConn struct {
 	err       error // why it ended or ends
 	said      error // what the server's last ERROR said that answered nothing
 	submitted fifo[*attempt]
-	jobs      map[Handle]*audience
+	jobs      map[Handle]audience
 	options   int // OPTION_REQs that wait
 	statuses  fifo[*question]
 	uniques   fifo[*question]
@@ -44,10 +44,15 @@ type clientConn struct {
 
 	// What waits for the writer, in order: segments of packets, and payloads
 	// that are written from where they lie. unwritten is their size.
-	segments  net.Buffers
+	segments  [][]byte
 	open      bool // the last segment may be appended to
 	unwritten int
-	room      chan struct{} // closed when the writer has taken all
+	room      latch // the writer has taken all; somebody may wait for it
+
+	// For use again.
+	args  [][]byte // of one packet
+	names []byte   // what args is in
+	spare []byte   // a segment that has been written
 
 	work chan struct{} // tells the writer that there is something
 	dead chan struct{} // closed when the reader has ended
@@ -55,8 +60,14 @@ type clientConn struct {
 
 // audience are the attempts that wait for one job, by the order of their
 // submission. A server sends each packet of a job once for every submission:
-// the copies go around.
+// the copies go around. Most jobs have an audience of one.
 type audience struct {
+	one  *attempt
+	many *circle // instead of one
+}
+
+// circle is an audience of several.
+type circle struct {
 	attempts []*attempt
 	turn     int
 }
@@ -73,8 +84,7 @@ type question struct {
 func newClientConn(home *clientServer, st *stream) *clientConn {
 	c := &clientConn{
 		stream: st, home: home,
-		jobs: make(map[Handle]*audience),
-		room: make(chan struct{}),
+		jobs: make(map[Handle]audience),
 		work: make(chan struct{}, 1),
 		dead: make(chan struct{}),
 	}
@@ -87,20 +97,32 @@ func newClientConn(home *clientServer, st *stream) *clientConn {
 
 // submit sends a task. The error is that of a task that was not sent.
 func (c *clientConn) submit(r *Running) error {
-	typ, args := r.task.packet(c.home.client.opts.MaxUnique)
-	return c.put(r.ctx, func() {
-		a := &attempt{conn: c, running: r, background: r.task.Background}
-		c.submitted.push(a)
-		r.begin(a)
-	}, typ, args...)
+	t := r.task
+	key := unique(t.Unique, t.Payload, c.home.client.opts.MaxUnique)
+	if err := c.lockWithRoom(r.ctx); err != nil {
+		return err
+	}
+	defer c.mu.Unlock()
+	args, names := t.appendNames(c.args[:0], c.names, key)
+	args = append(args, t.Payload)
+	c.putLocked(t.packetType(), args...)
+	clear(args)
+	c.args, c.names = args, names
+	a := &attempt{conn: c, running: r, background: t.Background}
+	c.submitted.push(a)
+	r.begin(a)
+	return nil
 }
 
 // ask sends a question and waits for its answer.
 func (c *clientConn) ask(ctx context.Context, in *fifo[*question], about string, typ wire.Type, arg []byte) (*question, error) {
 	q := &question{about: about, done: make(chan struct{})}
-	if err := c.put(ctx, func() { in.push(q) }, typ, arg); err != nil {
+	if err := c.lockWithRoom(ctx); err != nil {
 		return nil, err
 	}
+	c.putLocked(typ, arg)
+	in.push(q)
+	c.mu.Unlock()
 	select {
 	case <-q.done:
 		return q, q.err
@@ -109,26 +131,23 @@ func (c *clientConn) ask(ctx context.Context, in *fifo[*question], about string,
 	}
 }
 
-// put adds a packet to what is to be written, and calls expect in the same
-// step. It waits for room.
-func (c *clientConn) put(ctx context.Context, expect func(), typ wire.Type, args ...[]byte) error {
+// lockWithRoom waits for room for a packet. Unless it returns an error, mu is
+// locked.
+func (c *clientConn) lockWithRoom(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		if c.err != nil {
-			defer c.mu.Unlock()
-			return c.err
+		err := c.err
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
-		if err := ctx.Err(); err != nil {
+		if err != nil {
 			c.mu.Unlock()
-			return context.Cause(ctx)
+			return err
 		}
 		if c.unwritten < maxUnwritten {
-			c.putLocked(typ, args...)
-			expect()
-			c.mu.Unlock()
 			return nil
 		}
-		room := c.room
+		room := c.room.wait()
 		c.mu.Unlock()
 		select {
 		case <-room:
@@ -138,11 +157,13 @@ func (c *clientConn) put(ctx context.Context, expect func(), typ wire.Type, args
 	}
 }
 
+// putLocked adds a packet to what is to be written.
 func (c *clientConn) putLocked(typ wire.Type, args ...[]byte) {
 	c.traceSent(typ, args)
 	payload := args[len(args)-1]
 	if !c.open {
-		c.segments, c.open = append(c.segments, nil), true
+		c.segments, c.open = append(c.segments, c.spare), true
+		c.spare = nil
 	}
 	tail := &c.segments[len(c.segments)-1]
 	before := len(*tail)
@@ -169,6 +190,7 @@ func (c *clientConn) putLocked(typ wire.Type, args ...[]byte) {
 
 // writeLoop writes what was put. It ends with the reader.
 func (c *clientConn) writeLoop() {
+	var taken [][]byte
 	for {
 		select {
 		case <-c.work:
@@ -176,16 +198,29 @@ func (c *clientConn) writeLoop() {
 			return
 		}
 		c.mu.Lock()
-		segments := c.segments
-		c.segments, c.open, c.unwritten = nil, false, 0
-		close(c.room)
-		c.room = make(chan struct{})
+		taken, c.segments = c.segments, taken[:0]
+		c.open, c.unwritten = false, 0
+		c.room.release()
+		c.room = latch{}
 		c.mu.Unlock()
-		if _, err := segments.WriteTo(c.stream); err != nil {
-			c.hangUp(err)
-			return
+		for _, segment := range taken {
+			if _, err := c.stream.Write(segment); err != nil {
+				c.hangUp(err)
+				return
+			}
 		}
+		c.reuse(taken)
 	}
+}
+
+// reuse keeps the first of the segments that have been written for others.
+func (c *clientConn) reuse(written [][]byte) {
+	if len(written) > 0 && cap(written[0]) <= 2*maxUnwritten {
+		c.mu.Lock()
+		c.spare = written[0][:0]
+		c.mu.Unlock()
+	}
+	clear(written)
 }
 
 // hangUp closes the connection; the reader does the rest.
@@ -259,11 +294,9 @@ func (c *clientConn) onCreated(p *wire.Packet) error {
 		c.mu.Unlock()
 		return c.protocolError("JOB_CREATED %q that nobody has asked for", h)
 	}
+	a.handle = h
 	if !a.background {
-		if c.jobs[h] == nil {
-			c.jobs[h] = new(audience)
-		}
-		c.jobs[h].attempts = append(c.jobs[h].attempts, a)
+		c.jobs[h] = c.jobs[h].with(a)
 	}
 	r := a.running
 	c.mu.Unlock()
@@ -278,13 +311,12 @@ func (c *clientConn) onCreated(p *wire.Packet) error {
 // is dropped: a worker may add a WORK_FAIL to its exception.
 func (c *clientConn) onWork(p *wire.Packet, last bool) {
 	c.mu.Lock()
-	var a *attempt
 	var r *Running
-	if job := c.jobs[Handle(p.Args[0])]; job != nil {
-		a = job.next(last)
+	a, alone := c.jobs[Handle(p.Args[0])].next(last)
+	if a != nil {
 		r = a.running
-		if len(job.attempts) == 0 {
-			delete(c.jobs, Handle(p.Args[0]))
+		if last && alone {
+			delete(c.jobs, a.handle)
 		}
 	}
 	c.mu.Unlock()
@@ -293,18 +325,44 @@ func (c *clientConn) onWork(p *wire.Packet, last bool) {
 	}
 }
 
-// next returns whose turn it is. After the last packet it is nobody's again.
-func (j *audience) next(last bool) *attempt {
-	a := j.attempts[j.turn]
+// with returns the audience and one more.
+func (j audience) with(a *attempt) audience {
+	switch {
+	case j.many != nil:
+		j.many.attempts = append(j.many.attempts, a)
+	case j.one != nil:
+		j = audience{many: &circle{attempts: []*attempt{j.one, a}}}
+	default:
+		j.one = a
+	}
+	return j
+}
+
+// next returns whose turn it is, and whether nobody else waits. After the last
+// packet it is nobody's again.
+func (j audience) next(last bool) (a *attempt, alone bool) {
+	m := j.many
+	if m == nil {
+		return j.one, true
+	}
+	a, alone = m.attempts[m.turn], len(m.attempts) == 1
 	if last {
-		j.attempts = append(j.attempts[:j.turn], j.attempts[j.turn+1:]...)
+		m.attempts = slices.Delete(m.attempts, m.turn, m.turn+1)
 	} else {
-		j.turn++
+		m.turn++
 	}
-	if j.turn >= len(j.attempts) {
-		j.turn = 0
+	if m.turn >= len(m.attempts) {
+		m.turn = 0
 	}
-	return a
+	return a, alone
+}
+
+// all returns everybody.
+func (j audience) all() []*attempt {
+	if j.many != nil {
+		return j.many.attempts
+	}
+	return []*attempt{j.one}
 }
 
 // onError finds out what an ERROR answers. It does not say so itself.
@@ -379,7 +437,7 @@ func (c *clientConn) end() {
 	}
 	attempts := c.submitted.all()
 	for _, job := range c.jobs {
-		attempts = append(attempts, job.attempts...)
+		attempts = append(attempts, job.all()...)
 	}
 	questions := append(append(c.statuses.all(), c.uniques.all()...), c.echoes.all()...)
 	c.segments, c.jobs = nil, nil

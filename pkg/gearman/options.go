@@ -28,10 +28,11 @@ type Options struct {
 	// Empty stands for localhost:4730. An Admin is told its server.
 	Servers []Server
 
-	// Spread has a client send the tasks without a unique to its servers in
-	// turn instead of all to the first that answers. The share of one that does
-	// not answer goes to the others. Tasks with a unique go by its hash in either
-	// case, so that they meet.
+	// Spread has a client send a task without a unique to the server that has
+	// the fewest of its tasks on the way, in turn where that is even, instead of
+	// to the first that answers. So the share of one that does not answer goes to
+	// the others, and one that is slow, or without workers, gets no more than it
+	// does. Tasks with a unique go by its hash in either case, so that they meet.
 	Spread bool
 
 	// Dial connects; nil is a net.Dialer with keepalive. It must heed ctx. TLS

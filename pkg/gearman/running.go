@@ -15,57 +15,80 @@ import (
 type Running struct {
 	client *Client
 	task   *Task
-	ctx    context.Context // of the task: with its Timeout
-	cancel context.CancelFunc
-	unhook func() bool // takes back what was hooked to ctx
-
-	created chan struct{} // closed by the first JOB_CREATED or the end
-	done    chan struct{} // closed after the last callback
-	result  *Result       // set before done is closed
-	err     error         // the same
+	ctx    context.Context    // of the task: with its Timeout
+	cancel context.CancelFunc // of ctx; nil: it is the caller's
+	watched
 
 	// events makes callbacks and the end one at a time. It is taken before
 	// clientConn.mu and mu.
 	events  sync.Mutex
 	ended   bool
-	data    []byte // chunks of this attempt, without OnData
+	data    []byte // chunks of this attempt, without OnData; at the end, the result
 	backoff backoff
 
 	mu       sync.Mutex
 	attempt  *attempt // the one that counts; nil between two
+	closed   bool     // none counts any more
 	attempts int
 	handle   Handle
 	server   Server
+	created  latch   // the first JOB_CREATED, or the end
+	done     latch   // after the last callback
+	err      error   // once done
+	result   *Result // once done, if somebody has asked
 }
 
-// attempt is one submission of a task on one connection.
+// attempt is one submission of a task on one connection. Guarded by conn.mu.
 type attempt struct {
 	conn       *clientConn
 	background bool
-	running    *Running // nil once it has ended; guarded by conn.mu
+	handle     Handle
+	running    *Running // nil once it has ended
+}
+
+// latch is something that happens once. Its channel is made when somebody
+// waits.
+type latch struct {
+	happened bool
+	c        chan struct{}
+}
+
+func (l *latch) wait() <-chan struct{} {
+	if l.c == nil {
+		l.c = make(chan struct{})
+		if l.happened {
+			close(l.c)
+		}
+	}
+	return l.c
+}
+
+func (l *latch) release() {
+	if l.happened {
+		return
+	}
+	l.happened = true
+	if l.c != nil {
+		close(l.c)
+	}
 }
 
 func newRunning(ctx context.Context, c *Client, t *Task) *Running {
-	r := &Running{
-		client: c, task: t,
-		created: make(chan struct{}), done: make(chan struct{}),
-		backoff: newBackoff(&c.opts),
-	}
+	r := &Running{client: c, task: t, ctx: ctx, backoff: newBackoff(&c.opts)}
 	if t.Timeout > 0 {
 		r.ctx, r.cancel = context.WithTimeoutCause(ctx, t.Timeout, ErrTimeout)
-	} else {
-		r.ctx, r.cancel = context.WithCancel(ctx)
 	}
-	r.events.Lock() // the hook may run before AfterFunc has returned
-	defer r.events.Unlock()
-	r.unhook = context.AfterFunc(r.ctx, func() {
-		r.events.Lock()
-		defer r.events.Unlock()
-		if !r.ended { // else the task is the caller's again
-			r.endLocked(nil, r.ctxError())
-		}
-	})
+	c.watches.add(r)
 	return r
+}
+
+// cancelled ends a task whose context is done.
+func (r *Running) cancelled() {
+	r.events.Lock()
+	defer r.events.Unlock()
+	if !r.ended { // else the task is the caller's again
+		r.endLocked(nil, r.ctxError())
+	}
 }
 
 // ctxError is the error of a task whose context is done.
@@ -103,26 +126,45 @@ func (r *Running) Attempts() int {
 
 // Created returns a channel that is closed once the server has accepted the
 // job, or the task has ended before that.
-func (r *Running) Created() <-chan struct{} { return r.created }
+func (r *Running) Created() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.created.wait()
+}
 
 // Done returns a channel that is closed when the task has ended and its last
 // callback has returned.
-func (r *Running) Done() <-chan struct{} { return r.done }
+func (r *Running) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.done.wait()
+}
 
 // Wait waits for the task's end, or for ctx: the task goes on when ctx is done
 // first. The context that the task was started with ends the task itself.
 func (r *Running) Wait(ctx context.Context) (*Result, error) {
+	done := r.Done()
 	select {
-	case <-r.done:
-		return r.result, r.err
+	case <-done:
+		return r.outcome()
 	default:
 	}
 	select {
-	case <-r.done:
-		return r.result, r.err
+	case <-done:
+		return r.outcome()
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// outcome is how a task has ended that is done.
+func (r *Running) outcome() (*Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil && r.result == nil {
+		r.result = &Result{Handle: r.handle, Server: r.server, Data: r.data, Attempts: r.attempts}
+	}
+	return r.result, r.err
 }
 
 // submit submits until a server has been sent the task, or ends it.
@@ -130,7 +172,7 @@ func (r *Running) submit(first bool, err error) {
 	for {
 		if !first {
 			if err := r.waitForRetry(err); err != nil {
-				r.end(nil, err)
+				r.end(err)
 				return
 			}
 		}
@@ -138,11 +180,11 @@ func (r *Running) submit(first bool, err error) {
 			return
 		}
 		if r.ctx.Err() != nil {
-			r.end(nil, r.ctxError())
+			r.end(r.ctxError())
 			return
 		}
 		if !r.retries(err) {
-			r.end(nil, fmt.Errorf("submit to %s: %w", r.task.Function, err))
+			r.end(fmt.Errorf("submit to %s: %w", r.task.Function, err))
 			return
 		}
 		first = false
@@ -190,7 +232,13 @@ func (r *Running) waitForRetry(err error) error {
 func (r *Running) begin(a *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.attempt, r.server = a, a.conn.server
+	r.server = a.conn.server
+	if r.closed {
+		a.running = nil // its context was done meanwhile
+		return
+	}
+	r.attempt = a
+	a.conn.home.load.Add(1)
 }
 
 // count counts an attempt, whether or not a server is found for it.
@@ -220,7 +268,7 @@ func (r *Running) deliver(a *attempt, p *wire.Packet) {
 	defer r.events.Unlock()
 	switch p.Type {
 	case wire.JobCreated:
-		r.onCreated(Handle(p.Args[0]))
+		r.onCreated(a.handle)
 	case wire.WorkData:
 		r.onData(p.Args[1])
 	case wire.WorkWarning:
@@ -231,7 +279,7 @@ func (r *Running) deliver(a *attempt, p *wire.Packet) {
 	case wire.WorkStatus:
 		r.onStatus(p)
 	case wire.WorkComplete:
-		r.complete(append(r.data, p.Args[1]...))
+		r.endLocked(append(r.data, p.Args[1]...), nil)
 	case wire.WorkFail:
 		r.failAttempt(&FailError{Handle: r.Handle()})
 	case wire.WorkException:
@@ -247,18 +295,22 @@ func (r *Running) deliver(a *attempt, p *wire.Packet) {
 func (r *Running) onCreated(h Handle) {
 	r.mu.Lock()
 	r.handle = h
+	server := r.server
 	r.mu.Unlock()
 	if f := r.task.OnServer; f != nil {
-		f(r.Server())
+		f(server)
 	}
 	if f := r.task.OnCreated; f != nil {
 		f(h)
 	}
 	r.emit(Event{Kind: EventCreated})
 	if r.task.Background {
-		r.complete(nil)
+		r.endLocked(nil, nil)
+		return
 	}
-	r.closeCreated()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.created.release()
 }
 
 func (r *Running) onData(chunk []byte) {
@@ -290,7 +342,7 @@ func (r *Running) fail(a *attempt, err error) {
 // failAttempt submits again or ends the task. events is held.
 func (r *Running) failAttempt(err error) {
 	if r.ctx.Err() == nil && r.retriesLocked(err) {
-		r.detach()
+		r.detach(false)
 		if r.client.spawn(func() { r.submit(false, err) }) {
 			return
 		}
@@ -299,68 +351,59 @@ func (r *Running) failAttempt(err error) {
 	r.endLocked(nil, err)
 }
 
-func (r *Running) complete(data []byte) {
-	r.mu.Lock()
-	result := &Result{Handle: r.handle, Server: r.server, Data: data, Attempts: r.attempts}
-	r.mu.Unlock()
-	r.endLocked(result, nil)
-}
-
 // end ends the task, once.
-func (r *Running) end(result *Result, err error) {
+func (r *Running) end(err error) {
 	r.events.Lock()
 	defer r.events.Unlock()
-	r.endLocked(result, err)
+	r.endLocked(nil, err)
 }
 
-func (r *Running) endLocked(result *Result, err error) {
+func (r *Running) endLocked(data []byte, err error) {
 	if r.ended {
 		return
 	}
 	r.ended = true
-	r.detach()
-	r.result, r.err, r.data = result, err, nil
-	wanted := r.task.Events != nil // after OnComplete the task is the caller's
-	last := Event{Kind: EventComplete, Err: err}
+	r.detach(true)
 	if err != nil {
-		last.Kind = EventFail
+		data = nil
+	}
+	wanted := r.task.Events != nil // after OnComplete the task is the caller's
+	if err != nil {
 		if f := r.task.OnFail; f != nil {
 			f(err)
 		}
-	} else {
-		last.Data = result.Data
-		if f := r.task.OnComplete; f != nil {
-			f(result.Data)
-		}
+	} else if f := r.task.OnComplete; f != nil {
+		f(data)
 	}
-	if wanted {
-		r.emit(last)
+	switch {
+	case wanted && err != nil:
+		r.emit(Event{Kind: EventFail, Err: err})
+	case wanted:
+		r.emit(Event{Kind: EventComplete, Data: data})
 	}
-	r.closeCreated()
-	close(r.done)
-	r.unhook()
-	r.cancel()
+	r.mu.Lock()
+	r.data, r.err = data, err
+	r.created.release()
+	r.done.release()
+	r.mu.Unlock()
+	r.client.watches.remove(r)
+	if r.cancel != nil {
+		r.cancel()
+	}
 }
 
-// detach takes the task off its connection. What still comes for the attempt
-// is read and dropped.
-func (r *Running) detach() {
+// detach takes the task off its connection, maybe for good. What still comes for
+// the attempt is read and dropped.
+func (r *Running) detach(forGood bool) {
 	r.mu.Lock()
 	a := r.attempt
-	r.attempt = nil
+	r.attempt, r.closed = nil, forGood
 	r.mu.Unlock()
 	if a != nil {
+		a.conn.home.load.Add(-1)
 		a.conn.mu.Lock()
 		a.running = nil
 		a.conn.mu.Unlock()
-	}
-}
-
-func (r *Running) closeCreated() {
-	select {
-	case <-r.created:
-	default:
-		close(r.created)
 	}
 }
 

@@ -37,8 +37,8 @@ func (s *Set) Wait(ctx context.Context) error {
 	for i, r := range running {
 		n := first + i
 		if r != nil {
-			<-r.done
-			s.results[n], s.errs[n] = r.result, r.err
+			<-r.Done()
+			s.results[n], s.errs[n] = r.outcome()
 		}
 		if err := s.errs[n]; err != nil {
 			failed = append(failed, fmt.Errorf("task %d (%s): %w", n, s.tasks[n].Function, err))

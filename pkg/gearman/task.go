@@ -210,31 +210,50 @@ func (t *Task) check(o *Options) error {
 // maxNames bounds the names in one packet, below what wire allows for them.
 const maxNames = 32 << 10
 
-// packet returns the type and arguments of the submission.
-func (t *Task) packet(longestUnique int) (wire.Type, [][]byte) {
-	function := []byte(t.Function)
-	key := []byte(unique(t.Unique, t.Payload, longestUnique))
+var (
+	foregroundTypes = [...]wire.Type{Normal: wire.SubmitJob, High: wire.SubmitJobHigh, Low: wire.SubmitJobLow}
+	backgroundTypes = [...]wire.Type{Normal: wire.SubmitJobBG, High: wire.SubmitJobHighBG, Low: wire.SubmitJobLowBG}
+)
+
+// packetType returns the type of the submission.
+func (t *Task) packetType() wire.Type {
+	switch {
+	case t.Reducer != "" && t.Background:
+		return wire.SubmitReduceJobBG
+	case t.Reducer != "":
+		return wire.SubmitReduceJob
+	case !t.At.IsZero():
+		return wire.SubmitJobEpoch
+	case t.Background:
+		return backgroundTypes[t.Priority]
+	}
+	return foregroundTypes[t.Priority]
+}
+
+// appendNames appends the arguments of the submission but for the last, the
+// payload, to args. Their bytes are appended to buf, which is returned: both are
+// there to be used again. key is the unique as it is sent.
+func (t *Task) appendNames(args [][]byte, buf []byte, key string) ([][]byte, []byte) {
+	buf = buf[:0]
+	add := func(s string) {
+		from := len(buf)
+		buf = append(buf, s...)
+		args = append(args, buf[from:])
+	}
+	add(t.Function)
+	add(key)
 	switch {
 	case t.Reducer != "":
-		typ := wire.SubmitReduceJob
-		if t.Background {
-			typ = wire.SubmitReduceJobBG
-		}
-		return typ, [][]byte{function, key, []byte(t.Reducer), nil, t.Payload}
+		add(t.Reducer)
+		add("") // reserved
 	case !t.At.IsZero():
 		at := t.At.Unix()
 		if t.At.Nanosecond() > 0 {
 			at++
 		}
-		return wire.SubmitJobEpoch, [][]byte{function, key, strconv.AppendInt(nil, at, 10), t.Payload}
+		add(strconv.FormatInt(at, 10))
 	}
-	foreground := [...]wire.Type{Normal: wire.SubmitJob, High: wire.SubmitJobHigh, Low: wire.SubmitJobLow}
-	background := [...]wire.Type{Normal: wire.SubmitJobBG, High: wire.SubmitJobHighBG, Low: wire.SubmitJobLowBG}
-	typ := foreground[t.Priority]
-	if t.Background {
-		typ = background[t.Priority]
-	}
-	return typ, [][]byte{function, key, t.Payload}
+	return args, buf
 }
 
 // hashKey is what the choice of a server hangs on beside the function; empty
