@@ -231,6 +231,18 @@ func (l *Log) Skip(retryFailed bool) func(r *Record) (bool, error) {
 	}
 }
 
+// Failed returns how many records had failed when the log was opened, and can be
+// left out for it.
+func (l *Log) Failed() int {
+	n := 0
+	for i := range l.done {
+		if state := l.done[i].state; state == logFailed || state == logUnread {
+			n++
+		}
+	}
+	return n
+}
+
 // Left returns how many records that the log had Skip has not been asked about:
 // after a whole run, those that the input lacks.
 func (l *Log) Left() int {

@@ -35,6 +35,11 @@ func TestLogBegin(t *testing.T) {
 	if _, err := l.Skip(false)(logRecord(1, "b")); err == nil {
 		t.Error("got no error of a record that has changed")
 	}
+	appendAll(t, l, 1, logRecord(2, "b"))
+	appendAll(t, l, 0, logRecord(3, "c"))
+	if got := openLog(t, path, true).Failed(); got != 1 {
+		t.Errorf("got %d records that failed, want 1", got)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
