@@ -5,6 +5,8 @@ package runner
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 )
 
@@ -43,5 +45,35 @@ func BenchmarkCat(b *testing.B) {
 		if !r.OK() || n != len(payload) {
 			b.Fatal(r.Err(), n)
 		}
+	}
+}
+
+// BenchmarkKeep is what a job costs beside Gearman.
+func BenchmarkKeep(b *testing.B) {
+	payload := []byte("12345")
+	for _, children := range []int{1, 4} {
+		b.Run(fmt.Sprint(children), func(b *testing.B) {
+			c := &Command{Args: []string{"awk", "{ print $1 * $1; fflush() }"}}
+			jobs := make(chan int, 64)
+			var working sync.WaitGroup
+			for range children {
+				working.Go(func() {
+					k := &Keeper{Command: c}
+					defer k.Close(context.Background())
+					for range jobs {
+						r := k.Do(context.Background(), payload, func(a []byte) (bool, error) { return true, nil })
+						if !r.OK() {
+							b.Error(r.Err())
+						}
+					}
+				})
+			}
+			for b.Loop() {
+				jobs <- 1
+			}
+			close(jobs)
+			working.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+		})
 	}
 }

@@ -35,6 +35,7 @@ type pipes struct {
 // plan says which pipes a child is to have.
 type plan struct {
 	stdin                   []byte
+	keepStdin               bool // leaves the pipe open, whatever stdin is
 	stdout, stderr, control bool
 }
 
@@ -56,7 +57,7 @@ func (c *Command) start(jobEnv []string, want plan) (*child, *pipes, error) {
 
 	var plumb plumber
 	ours := &pipes{}
-	ours.stdin, ours.rest = plumb.in(want.stdin)
+	ours.stdin, ours.rest = plumb.in(want.stdin, want.keepStdin)
 	ours.stdout = plumb.out(want.stdout)
 	ours.stderr = plumb.out(want.stderr)
 	if want.control {
@@ -137,9 +138,9 @@ type plumber struct {
 }
 
 // in makes a pipe for the child to read b from and fills it as far as it goes.
-// If that was all, the pipe is complete and nil is returned, else what remains
-// to be written.
-func (p *plumber) in(b []byte) (*inPipe, []byte) {
+// If that was all, and no more is to come, the pipe is complete and nil is
+// returned, else our end and what remains to be written.
+func (p *plumber) in(b []byte, keep bool) (*inPipe, []byte) {
 	r, w := p.pipe()
 	if p.err != nil {
 		return nil, nil
@@ -155,11 +156,11 @@ func (p *plumber) in(b []byte) (*inPipe, []byte) {
 			b = b[n:]
 		}
 	}
-	if len(b) == 0 {
+	if len(b) == 0 && !keep {
 		syscall.Close(w)
 		return nil, nil
 	}
-	return &inPipe{file: os.NewFile(uintptr(w), "stdin")}, b
+	return &inPipe{file: os.NewFile(uintptr(w), "stdin"), fd: w}, b
 }
 
 // out makes a pipe for the child to write to or, if it is not wanted, gives it
@@ -185,7 +186,7 @@ func (p *plumber) out(wanted bool) *outPipe {
 		syscall.Close(r)
 		return nil
 	}
-	return &outPipe{file: os.NewFile(uintptr(r), "pipe"), max: chunkSize}
+	return &outPipe{file: os.NewFile(uintptr(r), "pipe"), fd: r, max: chunkSize}
 }
 
 func (p *plumber) pipe() (r, w int) {

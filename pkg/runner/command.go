@@ -110,6 +110,22 @@ func (c *Command) Check() error {
 	return err
 }
 
+// killAfter is KillAfter with its default.
+func (c *Command) killAfter() time.Duration {
+	if c.KillAfter == 0 {
+		return defaultKillAfter
+	}
+	return c.KillAfter
+}
+
+// stderrTail is StderrTail with its default, 0 for none.
+func (c *Command) stderrTail() int {
+	if c.StderrTail == 0 {
+		return defaultStderrTail
+	}
+	return max(c.StderrTail, 0)
+}
+
 // argv returns the path to execute and the arguments to give to it.
 func (c *Command) argv() (string, []string, error) {
 	if c.Shell {

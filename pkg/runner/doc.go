@@ -1,6 +1,7 @@
 // Package runner runs a command as a child process, one per job: the payload
 // goes to its stdin, its stdout comes back in chunks, and when Run returns
-// nothing of the job is left.
+// nothing of the job is left. Or, with a [Keeper], one child serves many jobs, a
+// line in and a line out.
 //
 // A [Command] is what all jobs have in common and may run any number of them at
 // once; a [Job] is what differs; a [Result] is how it ended. [Subreap], which a
@@ -54,4 +55,9 @@
 //
 // Run itself supervises, on the caller's goroutine: it alone sends signals and
 // reaps.
+//
+// The child of a Keeper has one that supervises it, with await and stderr as
+// above, from its start until it is gone, which Close waits for. A payload that
+// the pipe has no room for has one for the time of its job. Answers are read on
+// the caller's.
 package runner

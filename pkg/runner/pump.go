@@ -30,6 +30,7 @@ var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 // outPipe is our end of a pipe that a child writes to.
 type outPipe struct {
 	file    *os.File
+	fd      int   // file's, which does not block
 	max     int   // what the buffer may grow to
 	tooLong error // what it means if the buffer is full and nothing can be cut; nil has it cut anyhow
 
@@ -122,7 +123,10 @@ func (p *outPipe) readNow(b []byte) (n int) {
 }
 
 // inPipe is our end of a pipe that a child reads from.
-type inPipe struct{ file *os.File }
+type inPipe struct {
+	file *os.File
+	fd   int // file's, which does not block
+}
 
 // finish stops a writer that waits for a reader.
 func (p *inPipe) finish() { _ = p.file.SetWriteDeadline(past) }

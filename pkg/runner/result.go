@@ -12,6 +12,7 @@ import (
 const (
 	codeIOError       = 74
 	codeTemporary     = 75
+	codeProtocol      = 76
 	codeTimedOut      = 124
 	codeNotExecutable = 126
 	codeNotFound      = 127
@@ -29,6 +30,7 @@ type Result struct {
 	TimedOut  bool  // it ran longer than Command.Timeout
 	Cancelled bool  // its context was done, or Job.Kill closed, before it had ended
 	StdoutErr error // Job.Stdout's error, or ErrLineTooLong
+	AnswerErr error // what a Keeper's child has answered, or the payload, breaks the rules
 
 	StartErr error // why there never was a child; see ErrNotFound and ErrNotExecutable
 
@@ -56,7 +58,7 @@ func (r Result) Temporary() bool { return r.Code() == codeTemporary }
 // Code is the outcome as one number, as shells have it: the child's own exit
 // code, 128 and the signal's number, 124 if the time was up, 126 if the program
 // could not be executed, 127 if there is none, 75 if this machine had no room to
-// start it, 74 if its output was not taken. It is 0 for nothing but success: a
+// start it, 74 if its output was not taken, 76 if it was no answer. It is 0 for nothing but success: a
 // cancelled job that exited with 0 has 143, as if it had heeded SIGTERM.
 func (r Result) Code() int {
 	switch {
@@ -70,6 +72,8 @@ func (r Result) Code() int {
 		return codeTimedOut
 	case r.StdoutErr != nil:
 		return codeIOError
+	case r.AnswerErr != nil:
+		return codeProtocol
 	case r.Signal != 0:
 		return codeSignal + int(r.Signal)
 	case r.Cancelled && r.ExitCode == 0:
@@ -87,6 +91,8 @@ func (r Result) Err() error {
 		return fmt.Errorf("timed out after %v", r.timeout)
 	case r.StdoutErr != nil:
 		return fmt.Errorf("stdout: %w", r.StdoutErr)
+	case r.AnswerErr != nil:
+		return r.AnswerErr
 	case r.Cancelled:
 		return errors.New("cancelled")
 	case r.Signal != 0:

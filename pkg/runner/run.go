@@ -31,10 +31,7 @@ func (c *Command) Run(ctx context.Context, job Job) Result {
 	if ctx.Err() != nil {
 		return Result{Cancelled: true}
 	}
-	keep := c.StderrTail
-	if keep == 0 {
-		keep = defaultStderrTail
-	}
+	keep := c.stderrTail()
 	began := time.Now()
 	ch, pipes, err := c.start(job.Env, plan{
 		stdin:   job.Stdin,
@@ -51,8 +48,8 @@ func (c *Command) Run(ctx context.Context, job Job) Result {
 		pipes:   pipes,
 		exited:  make(chan struct{}),
 		refused: make(chan struct{}),
-		tail:    tail{max: max(keep, 0)},
-		result:  Result{timeout: c.Timeout},
+		timeout: c.Timeout,
+		tail:    tail{max: keep},
 	}
 	r.startPumps(&job)
 	r.supervise(ctx, job.Kill, began)
@@ -63,9 +60,10 @@ func (c *Command) Run(ctx context.Context, job Job) Result {
 
 // run is one Run in progress.
 type run struct {
-	cmd   *Command
-	child *child
-	pipes *pipes
+	cmd     *Command
+	child   *child
+	pipes   *pipes
+	timeout time.Duration // for all of it; 0 is none
 
 	exited  chan struct{} // closed when the child has ended
 	refused chan struct{} // closed when Stdout would have no more
@@ -151,8 +149,8 @@ func (r *run) takeStderr(b []byte) error {
 // supervise returns when the job's processes are gone.
 func (r *run) supervise(ctx context.Context, kill <-chan struct{}, began time.Time) {
 	var timeout, look <-chan time.Time
-	if r.cmd.Timeout > 0 {
-		t := time.NewTimer(r.cmd.Timeout)
+	if r.timeout > 0 {
+		t := time.NewTimer(r.timeout)
 		defer t.Stop()
 		timeout = t.C
 	}
@@ -260,11 +258,7 @@ func (r *run) enter(s stage) {
 	r.stage = s
 	switch {
 	case s == terminated:
-		d := r.cmd.KillAfter
-		if d == 0 {
-			d = defaultKillAfter
-		}
-		r.ladder = time.NewTimer(d)
+		r.ladder = time.NewTimer(r.cmd.killAfter())
 	case r.ended:
 		r.ladder = time.NewTimer(giveUp)
 	}
@@ -289,6 +283,7 @@ func (r *run) hasExited() bool {
 // conclude fills in the result once nothing runs any more.
 func (r *run) conclude() Result {
 	res, ch := &r.result, r.child
+	res.timeout = r.timeout
 	if ch.status.Signaled() {
 		res.Signal = ch.status.Signal()
 	} else {
