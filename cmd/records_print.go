@@ -150,21 +150,31 @@ func (p *recordPrinter) fail(r *batch.Record, o *outcome) {
 	}
 }
 
-// verdict is the end of it all.
+// verdict is the end of it all. A run that goes on answers for the failures that
+// it leaves out, too.
 func (p *recordPrinter) verdict(sum batch.Summary) error {
-	if p.failures == 0 {
-		return nil
+	before := 0
+	if p.log != nil && p.resume && !p.retryFailed {
+		before = p.log.Failed()
 	}
 	code := p.code
-	if p.propagate && p.told != 0 {
+	switch {
+	case p.failures+before == 0:
+		return nil
+	case p.propagate && p.told != 0:
 		code = p.told
+	case p.failures == 0:
+		code = exitFailed
 	}
 	if !p.many {
 		return exitWith(code, p.first)
 	}
-	err := fmt.Errorf("%d of %d records failed", sum.Failed, sum.Records)
+	text := fmt.Sprintf("%d of %d records failed", sum.Failed+before, sum.Records+sum.Skipped)
 	if sum.Lost > 0 {
-		err = fmt.Errorf("%d of %d records failed, %d of them lost with their server", sum.Failed, sum.Records, sum.Lost)
+		text += fmt.Sprintf(", %d of them lost with their server", sum.Lost)
 	}
-	return exitWith(code, err)
+	if before > 0 {
+		return withHint(exitWith(code, fmt.Errorf("%s, %d of them before", text, before)), "--retry-failed does them again")
+	}
+	return exitWith(code, errors.New(text))
 }
