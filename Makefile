@@ -19,6 +19,7 @@ FUZZ ?=
 BENCH ?= .
 COUNT ?= 10
 OLD ?=
+REF ?= HEAD
 BENCHFLAGS ?=
 BENCHSTORE ?=
 
@@ -87,8 +88,18 @@ fuzz: ## run each fuzz target for FUZZTIME (FUZZ=part of a name)
 
 .PHONY: bench
 bench: build ## gm beside gearmand, beanstalkd and Redis (BENCHFLAGS='-only submit -rounds 3')
+	bash scripts/bench-deps.sh
 	go build -o bin/bench ./scripts/bench
-	bin/bench -gm bin/gm -dir bin $(BENCHFLAGS)
+	bin/bench -gm bin/gm -dir bin -record bin/bench.json $(BENCHFLAGS)
+
+.PHONY: bench-readme
+bench-readme: ## write the table and the pictures of the last whole make bench into README
+	go build -o bin/bench ./scripts/bench
+	bin/bench -record bin/bench.json -readme README.md
+
+.PHONY: bench-compare
+bench-compare: ## the Go benchmarks of the hot paths beside those of another commit (REF=, COUNT=)
+	bash scripts/bench-compare.sh '$(REF)' '$(COUNT)'
 
 .PHONY: bench-go
 bench-go: ## run the Go benchmarks into bin/bench.txt (BENCH=regexp, COUNT=, OLD=file to compare with)

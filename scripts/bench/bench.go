@@ -3,169 +3,80 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"os"
-	"strings"
-	"time"
-
-	"gm/scripts/load"
-	"gm/scripts/peer"
+	"io"
 )
 
-// env is what all benches share.
-type env struct {
-	gm    string // the binary
-	dir   string // for the servers' files
-	quick bool
-}
-
-// n returns a number of jobs, less if it is to be quick.
-func (e *env) n(jobs int) int {
-	if e.quick {
-		return jobs / 10
-	}
-	return jobs
-}
-
-// limit is how long a load may run; one that has not ended then is measured by
-// what it did.
-func (e *env) limit() time.Duration {
-	if e.quick {
-		return 300 * time.Millisecond
-	}
-	return 30 * time.Second
-}
-
-// period is how long a load without an end runs.
-func (e *env) period() time.Duration {
-	if e.quick {
-		return 300 * time.Millisecond
-	}
-	return 2 * time.Second
-}
-
-// bench is a row of the table.
+// bench is a row of the table, or a curve of a plot.
 type bench struct {
 	name       string // what -only matches
 	title      string
 	contenders []contender
 	targets    []target
+	// once is set where a turn takes minutes and finds the same each time.
+	once bool
+	// plot is where it is shown if not in the table, with the server's line.
+	plot   plot
+	server string
 }
 
 // contender is one of those that a bench compares.
 type contender struct {
 	who string
-	run func() (figures, error) // a turn
+	run func() (figures, error) // a turn, with servers of its own
 }
 
-// The contenders that have a column.
+// The contenders that have a column, gearmand's with the C library's programs.
 const (
-	gm         = "gm"
-	gearmand   = "gearmand"
+	gm       = "gm"
+	gearmand = "gearmand"
+	gearmanC = "gearman"
+)
+
+// Others whose names are used more than once.
+const (
 	beanstalkd = "beanstalkd"
 	redis      = "Redis"
+	socat      = "socat"
 )
 
-// figures are what one turn found, by unit.
-type figures map[unit]float64
+// errSkip is why a bench cannot be run on this machine; the others can.
+var errSkip = errors.New("skip")
 
-// unit is what a figure counts.
-type unit string
-
-const (
-	rate unit = "jobs/s"
-	cpu  unit = "us of CPU"
-	p50  unit = "us p50"
-)
-
-// units is the order in which a cell shows its figures.
-var units = []unit{p50, rate, cpu}
-
-// results are the figures of a bench's contenders, a value a round.
-type results map[string]map[unit][]float64
-
-// measure gives each contender its turn, in each round.
-func (b *bench) measure(rounds int) (results, error) {
+// measure gives each contender its turn, in each round, and says on progress
+// what it found.
+func (b *bench) measure(rounds int, progress io.Writer) (results, error) {
 	r := make(results)
+	if b.once {
+		rounds = 1
+	}
 	for range rounds {
 		for _, c := range b.contenders {
 			f, err := c.run()
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.who, err)
 			}
-			if r[c.who] == nil {
-				r[c.who] = make(map[unit][]float64)
-			}
-			for u, v := range f {
-				r[c.who][u] = append(r[c.who][u], v)
-			}
-			fmt.Fprintf(os.Stderr, "  %s: %s: %s\n", b.name, c.who, cell(f))
+			r.add(c.who, f)
+			fmt.Fprintf(progress, "  %s: %s: %s\n", b.name, c.who, cell(f))
 		}
 	}
 	return r, nil
 }
 
-// median returns a contender's figure, 0 if it has none.
-func (r results) median(who string, u unit) float64 {
-	return load.Quantile(r[who][u], 0.5)
-}
-
-// medians returns all figures of a contender.
-func (r results) medians(who string) figures {
-	f := make(figures)
-	for u := range r[who] {
-		f[u] = r.median(who, u)
-	}
-	return f
-}
-
-// text is the bench and its results for a terminal.
-func (b *bench) text(r results) string {
-	var out strings.Builder
-	fmt.Fprintln(&out, b.title)
+// print writes the bench and its results for a terminal.
+func (b *bench) print(w io.Writer, r results) {
+	fmt.Fprintln(w, b.title)
 	for _, c := range b.contenders {
-		fmt.Fprintf(&out, "  %-12s %s\n", c.who, cell(r.medians(c.who)))
+		fmt.Fprintf(w, "  %-16s %s\n", c.who, cell(r.medians(c.who)))
 	}
 	for _, t := range b.targets {
-		fmt.Fprintf(&out, "  %s\n", t.verdict(r))
+		got, met := t.check(r)
+		word := "missed"
+		if met {
+			word = "met"
+		}
+		fmt.Fprintf(w, "  %s: %s, %s\n", t, word, got)
 	}
-	return out.String()
-}
-
-// served measures a load on a server, which it stops.
-func served(s *peer.Server, err error, limit time.Duration, prepare func(addr string) (*load.Load, error)) (figures, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer s.Kill()
-	return loaded(s, limit, prepare)
-}
-
-// loaded measures a load on a server that goes on.
-func loaded(s *peer.Server, limit time.Duration, prepare func(addr string) (*load.Load, error)) (figures, error) {
-	l, err := prepare(s.Addr)
-	if err != nil {
-		return nil, err
-	}
-	defer l.Close()
-	before, err := s.CPU()
-	if err != nil {
-		return nil, err
-	}
-	r, err := l.Run(limit)
-	if err != nil {
-		return nil, err
-	}
-	after, err := s.CPU()
-	if err != nil {
-		return nil, err
-	}
-	if r.Jobs == 0 {
-		return nil, fmt.Errorf("no job in %v", limit)
-	}
-	f := figures{rate: r.Rate(), cpu: float64((after - before).Nanoseconds()) / 1e3 / float64(r.Jobs)}
-	if len(r.Latencies) > 0 {
-		f[p50] = float64(load.Quantile(r.Latencies, 0.5).Nanoseconds()) / 1e3
-	}
-	return f, nil
+	fmt.Fprintln(w)
 }

@@ -12,57 +12,88 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 )
 
 func main() {
-	only := flag.String("only", "", "run only benches whose name matches `REGEXP`")
-	rounds := flag.Int("rounds", 5, "`N` turns of each contender")
-	list := flag.Bool("list", false, "print the benches' names")
 	e := &env{}
+	o := options{}
+	flag.StringVar(&o.only, "only", "", "run only benches whose name matches `REGEXP`")
+	flag.IntVar(&o.rounds, "rounds", 5, "`N` turns of each contender")
+	flag.BoolVar(&o.list, "list", false, "print the benches' names")
+	flag.StringVar(&o.record, "record", "", "write what was measured to `FILE`")
+	flag.StringVar(&o.readme, "readme", "", "run nothing, write the table of what -record has into `FILE`")
 	flag.BoolVar(&e.quick, "quick", false, "a tenth of the load and one round: does it work?")
 	flag.StringVar(&e.gm, "gm", "bin/gm", "`FILE` of the gm to measure")
 	flag.StringVar(&e.dir, "dir", "", "`DIR` for the servers' files, on the disk to measure; the system's for such things if empty")
+	flag.IntVar(&e.waiting, "waiting", 10_000_000, "curves go up to `N` waiting jobs")
 	flag.Parse()
-	if e.quick {
-		*rounds = 1
-	}
-	if err := run(e, *only, *rounds, *list); err != nil {
+	if err := run(e, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(e *env, only string, rounds int, list bool) error {
-	match, err := regexp.Compile(only)
+// options say what is run and where it goes.
+type options struct {
+	only   string
+	rounds int
+	list   bool
+	record string
+	readme string
+}
+
+func run(e *env, o options) error {
+	match, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
 	}
-	for _, b := range benches(e) {
-		if !match.MatchString(b.name) {
-			continue
-		}
-		if list {
+	all := benches(e)
+	chosen := slices.DeleteFunc(slices.Clone(all), func(b *bench) bool { return !match.MatchString(b.name) })
+	switch {
+	case o.list:
+		for _, b := range chosen {
 			fmt.Println(b.name)
+		}
+		return nil
+	case o.readme != "":
+		r, err := readRecord(o.record)
+		if err != nil {
+			return err
+		}
+		return writeReadme(o.readme, r, all)
+	}
+	if e.quick {
+		o.rounds = 1
+	}
+	r := &record{Machine: thisMachine(e), Rounds: o.rounds, Benches: make(map[string]results)}
+	for _, b := range chosen {
+		got, err := b.measure(o.rounds, os.Stderr)
+		if errors.Is(err, errSkip) {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", b.name, err)
 			continue
 		}
-		r, err := b.measure(rounds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
-		fmt.Println(b.text(r))
+		b.print(os.Stdout, got)
+		r.Benches[b.name] = got
 	}
-	return nil
+	if o.record == "" {
+		return nil
+	}
+	r.Machine.LoadEnd = loadAverage()
+	r.Whole = !e.quick && len(r.Benches) == len(all)
+	return r.write(o.record)
 }
 
 // benches returns all of them, in the order of the table.
 func benches(e *env) []*bench {
-	var all []*bench
-	all = append(all, submitBenches(e)...)
-	all = append(all, drainBenches(e)...)
-	all = append(all, foregroundBenches(e)...)
-	return all
+	return slices.Concat(submitBenches(e), drainBenches(e), foregroundBenches(e), memoryBenches(e), idleBenches(e),
+		functionBenches(e), durableBenches(e), processBenches(e), payloadBenches(e), growthBenches(e))
 }

@@ -22,16 +22,17 @@ type Pairs struct {
 	Every time.Duration
 }
 
-const foreground = "foreground"
+// ForegroundFunction is that of foreground jobs.
+const ForegroundFunction = "foreground"
 
-// Foreground makes clients and workers of a Gearman server ready. The load is
-// over at the limit of its Run.
+// Foreground makes clients and workers of a Gearman server ready; of either
+// there may be none. The load is over at the limit of its Run.
 func Foreground(addr string, p Pairs) (*Load, error) {
 	l := &Load{}
 	if _, err := l.dial(addr, p.Workers, func(_ int, c *conn) error { return newSleeper(c, payload(p.Size)) }); err != nil {
 		return nil, err
 	}
-	packet := wire.AppendString(nil, wire.Request, wire.SubmitJob, foreground, "", payload(p.Size))
+	packet := wire.AppendString(nil, wire.Request, wire.SubmitJob, ForegroundFunction, "", payload(p.Size))
 	packets := slices.Repeat(packet, p.Window)
 	began := make([]time.Time, p.Clients)
 	send := func(i int, c *conn, n int) error {
@@ -54,7 +55,7 @@ func Foreground(addr string, p Pairs) (*Load, error) {
 			}
 			return used, send(i, c, n)
 		}
-		return nil
+		return sync(c, nil)
 	})
 	if err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func newSleeper(c *conn, result string) error {
 		}
 		return used, c.send(out)
 	}
-	canDo := wire.AppendString(nil, wire.Request, wire.CanDo, foreground)
+	canDo := wire.AppendString(nil, wire.Request, wire.CanDo, ForegroundFunction)
 	return sync(c, append(canDo, preSleep...))
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Load is one that is ready to run. It is used by one goroutine.
+// Load is one that is ready to run. But for Stop, it is used by one goroutine.
 type Load struct {
 	loop   *loop
 	start  func() error
@@ -42,6 +42,9 @@ func (l *Load) Run(limit time.Duration) (Result, error) {
 	l.result.Took = took
 	return l.result, err
 }
+
+// Stop ends a Run within a tenth of a second.
+func (l *Load) Stop() { l.loop.stop.Store(true) }
 
 // Close closes the load's connections.
 func (l *Load) Close() { l.loop.close() }
@@ -82,7 +85,7 @@ func Submit(p Protocol, addr string, s Submission) (*Load, error) {
 			l.loop.ended = l.result.Jobs >= s.Jobs
 			return used, send(c, n)
 		}
-		return nil
+		return p.greet(c, nil)
 	})
 	if err != nil {
 		return nil, err

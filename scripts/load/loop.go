@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,7 @@ type loop struct {
 	conns map[int32]*conn // by file descriptor
 	buf   []byte          // what was just read, of whichever connection
 	ended bool            // set by a handler: the turn it is set in is the last
+	stop  atomic.Bool     // set from outside: it ends within waitAtMost
 	every time.Duration   // between two calls of tick, if there is one
 	tick  func() error
 }
@@ -111,7 +113,7 @@ func (l *loop) run(limit time.Duration, start func() error) (time.Duration, erro
 		return 0, err
 	}
 	nextTick := began.Add(l.every)
-	for !l.ended {
+	for !l.ended && !l.stop.Load() {
 		wait := waitAtMost
 		if l.tick != nil {
 			wait = min(wait, time.Until(nextTick))

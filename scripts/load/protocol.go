@@ -24,7 +24,8 @@ type Protocol interface {
 	// accepted returns how many whole acknowledgements b begins with, and their
 	// bytes.
 	accepted(b []byte) (n, used int, err error)
-	// greet makes c a worker of these functions.
+	// greet makes c a worker of these functions, if any. Where it waits for an
+	// answer, connections do not come faster than the server accepts them.
 	greet(c *conn, functions []string) error
 	// grab returns what asks for the first job.
 	grab() []byte

@@ -23,7 +23,7 @@ const startTimeout = 30 * time.Second
 
 // Server is one that was started.
 type Server struct {
-	Addr string // 127.0.0.1:PORT
+	Addr string // 127.0.0.1:PORT; a relay has none
 	Dir  string // of its files; goes with it
 
 	cmd   *exec.Cmd
@@ -101,13 +101,23 @@ func Redis(parent string) (*Server, error) {
 	})
 }
 
-func startPort(parent, program, pkg, hello string, args func(dir, port string) []string) (*Server, error) {
-	path, err := exec.LookPath(program)
+// Socat starts a relay, which connects to both addresses.
+func Socat(parent, a, b string) (*Server, error) {
+	path, err := lookPath("socat", "socat")
 	if err != nil {
-		path = "/usr/sbin/" + program // often not in the PATH of those who are not root
+		return nil, err
 	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("%s: not found; it is in the package %s", program, pkg)
+	dir, err := os.MkdirTemp(parent, "socat-bench-")
+	if err != nil {
+		return nil, err
+	}
+	return start(exec.Command(path, "TCP:"+a+",nodelay", "TCP:"+b+",nodelay"), dir)
+}
+
+func startPort(parent, program, pkg, hello string, args func(dir, port string) []string) (*Server, error) {
+	path, err := lookPath(program, pkg)
+	if err != nil {
+		return nil, err
 	}
 	port, err := freePort()
 	if err != nil {
@@ -122,6 +132,18 @@ func startPort(parent, program, pkg, hello string, args func(dir, port string) [
 		return nil, err
 	}
 	return s.await(port, hello)
+}
+
+// lookPath finds a program of one of Debian's packages.
+func lookPath(program, pkg string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		path = "/usr/sbin/" + program // often not in the PATH of those who are not root
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s: not found; it is in the package %s", program, pkg)
+	}
+	return path, nil
 }
 
 // start starts a server that logs into its directory.
