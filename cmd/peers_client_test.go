@@ -60,6 +60,14 @@ func testPeerClient(t *testing.T, serve func(*testing.T) server, p *peer, comman
 			}
 		})
 	}
+	if p.reducers && w.peer == nil {
+		t.Run("reduce", func(t *testing.T) { // with one worker of one slot
+			got, want := mustRun(t, client("reduce", "total", "total", "12 3\n40\n")...), "result\t55 \n"
+			if got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
 }
 
 // testPeerQueue submits jobs before there is a worker, starts it, and checks

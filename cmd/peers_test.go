@@ -174,6 +174,7 @@ gate) echo 'status 1 3' >&"$GM_CONTROL_FD"; cat "$(cat)"; printf done ;;
 warn) echo "warn $(cat)" >&"$GM_CONTROL_FD"; printf done ;;
 exception) cat >&2; exit 3 ;;
 fail) exit 3 ;;
+total) awk '{ for (i = 1; i <= NF; i++) s += $i } END { printf "%d ", s }' ;;
 esac`
 
 // gmWorker returns gm work doing what the peers' workers do. That takes three
@@ -184,7 +185,7 @@ func gmWorker() worker {
 			t.Helper()
 			log := filepath.Join(t.TempDir(), "jobs")
 			for _, flags := range [][]string{
-				{"-f", "reverse,upper,echo_unique,status,gate,warn,fail"},
+				{"-f", "reverse,upper,echo_unique,status,gate,warn,fail,total"},
 				{"-f", "chunks", "-n"},
 				{"-f", "exception", "--exception"},
 			} {
