@@ -17,7 +17,7 @@ const (
 
 // Reduction folds the results of a Batch into one. Arity results that follow
 // each other in the order of the input are put one after the other, with
-// nothing between them, and are the payload of one job of Task; its result is
+// nothing between them but what End adds, and are the payload of one job of Task; its result is
 // one of those of the next level, until there is one left. So Task's function
 // has to make of the join of its own results what it would have made of the
 // join of what these came from; it need not mind the order, as that is kept.
@@ -35,6 +35,9 @@ type Reduction struct {
 	Task gearman.Task
 	// Arity is how many results are joined, from 2 to MaxArity; 0 is DefaultArity.
 	Arity int
+	// End is what every result is to end with, the last one too: it is added
+	// where it is lacking.
+	End []byte
 	// MaxPayload is what a job's payload may have, in bytes; 0 is
 	// wire.DefaultMaxPayload.
 	MaxPayload int

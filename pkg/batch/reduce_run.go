@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -195,7 +196,7 @@ func (f *fold) mapped(r *Record, result []byte) error {
 	defer f.mu.Unlock()
 	f.out--
 	f.bytes -= len(r.Payload)
-	f.tree.add(r.Seq, result)
+	f.tree.add(r.Seq, f.whole(result))
 	f.changed.Broadcast()
 	return f.tree.err
 }
@@ -214,9 +215,17 @@ func (f *fold) joined(r *Record, result []byte) error {
 	}
 	delete(f.flying, r.Seq)
 	f.last, f.last.Payload = *as, nil
-	f.tree.done(j.join, j.size, result)
+	f.tree.done(j.join, j.size, f.whole(result))
 	f.changed.Broadcast()
 	return f.tree.err
+}
+
+// whole returns a result with Reduction.End at its end.
+func (f *fold) whole(result []byte) []byte {
+	if bytes.HasSuffix(result, f.opts.End) {
+		return result
+	}
+	return append(result, f.opts.End...)
 }
 
 func (f *fold) ended(r *Record) (err error) {

@@ -115,6 +115,29 @@ func TestReduce(t *testing.T) {
 
 // Nothing that is reduced may be larger than the bound on memory allows, and
 // nothing may stand still because of it.
+// Results have an end of their own, or are given one.
+func TestReduceEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := summing(&fakeClient{job: func(_ int, t *gearman.Task, created func()) error {
+			created()
+			result := bytes.Clone(t.Payload)
+			if string(result) == "2" {
+				result = append(result, '.')
+			}
+			t.OnComplete(result)
+			return nil
+		}})
+		b.Reduce.Arity, b.Reduce.End = 2, []byte(".")
+		out := collect(b)
+		if _, err := b.Run(t.Context(), &counting{n: 5}); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := out.String(), "1.2.3.4.5."; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 func TestReduceInLittleMemory(t *testing.T) {
 	const n, size, memory = 300, 100, 2000
 	for _, window := range []int{1, 8} {
