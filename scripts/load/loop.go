@@ -156,6 +156,9 @@ func (c *conn) ready(events uint32) error {
 		return nil
 	}
 	l := c.loop
+	if len(c.rest) >= len(l.buf) {
+		l.buf = make([]byte, 2*len(c.rest))
+	}
 	have := copy(l.buf, c.rest)
 	n, err := unix.Read(c.fd, l.buf[have:])
 	switch {
