@@ -16,6 +16,7 @@ type Pairs struct {
 	Clients int
 	Window  int // jobs in flight of a client
 	Workers int // they sleep, and do a job at a time
+	Jobs    int // the load is over when so many are done; 0 for its limit
 
 	// Every is the time from one job of a client to the next, if it is not to
 	// submit one as soon as the one before is done. Window is 1 then.
@@ -26,7 +27,7 @@ type Pairs struct {
 const ForegroundFunction = "foreground"
 
 // Foreground makes clients and workers of a Gearman server ready; of either
-// there may be none. The load is over at the limit of its Run.
+// there may be none.
 func Foreground(addr string, p Pairs) (*Load, error) {
 	l := &Load{}
 	if _, err := l.dial(addr, p.Workers, func(_ int, c *conn) error { return newSleeper(c, payload(p.Size)) }); err != nil {
@@ -49,6 +50,7 @@ func Foreground(addr string, p Pairs) (*Load, error) {
 				l.result.Latencies = append(l.result.Latencies, time.Since(began[i]))
 			}
 			l.result.Jobs += n
+			l.loop.ended = p.Jobs > 0 && l.result.Jobs >= p.Jobs
 			if p.Every > 0 {
 				began[i] = time.Time{}
 				return used, nil
