@@ -93,8 +93,9 @@ type Batch struct {
 	Away    func(err error)                 // no server takes jobs: the batch waits
 	Back    func(away time.Duration)        // one does again; set if Away is
 
-	begun bool                // a server has taken jobs before
-	run   atomic.Pointer[run] // of the latest Run
+	begun bool                 // a server has taken jobs before
+	run   atomic.Pointer[run]  // of the latest Run
+	fold  atomic.Pointer[fold] // the same, with Reduce
 }
 
 // Record is one record and what became of it.

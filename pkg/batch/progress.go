@@ -18,6 +18,9 @@ type Progress struct {
 // Progress says how far the latest Run has come; before the first it is zero. It
 // may be called at any time, by any goroutine.
 func (b *Batch) Progress() Progress {
+	if f := b.fold.Load(); f != nil {
+		return f.progress()
+	}
 	r := b.run.Load()
 	if r == nil {
 		return Progress{}

@@ -17,10 +17,11 @@ const (
 
 // Reduction folds the results of a Batch into one. Arity results that follow
 // each other in the order of the input are put one after the other, with
-// nothing between them but what End adds, and are the payload of one job of Task; its result is
-// one of those of the next level, until there is one left. So Task's function
-// has to make of the join of its own results what it would have made of the
-// join of what these came from; it need not mind the order, as that is kept.
+// nothing between them but what End adds, and are the payload of one job of
+// Task; its result is one of those of the next level, until there is one left.
+// So Task's function has to make of the join of its own results what it would
+// have made of the join of what these came from; it need not mind the order, as
+// that is kept.
 //
 // Each result goes through Task at least once, also the only one. Of no records
 // there is no job, and the result is empty.

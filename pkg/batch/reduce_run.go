@@ -31,6 +31,9 @@ type fold struct {
 	source Source
 	window int
 	memory int
+	client *turnstile
+	maps   *Batch // see mapping
+	folds  *Batch // see folding
 
 	calling sync.Mutex // held while one of the Batch's functions runs; taken before mu
 
@@ -64,15 +67,14 @@ func (b *Batch) reduce(ctx context.Context, src Source) (Summary, error) {
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { f.stop(context.Cause(ctx)) })()
 
-	client := &turnstile{b.Client, make(chan struct{}, f.window)}
-	mapping, folding := f.mapping(client), f.folding(client)
+	b.fold.Store(f)
 	var running sync.WaitGroup
 	running.Go(func() {
-		if _, err := folding.Run(ctx, joins{f}); err != nil {
+		if _, err := f.folds.Run(ctx, joins{f}); err != nil {
 			cancel(err)
 		}
 	})
-	sum, err := mapping.Run(ctx, gate{f})
+	sum, err := f.maps.Run(ctx, gate{f})
 	if err != nil {
 		cancel(err)
 	}
@@ -103,20 +105,22 @@ func newFold(b *Batch, src Source) (*fold, error) {
 		f.memory = DefaultMemory
 	}
 	f.changed.L = &f.mu
+	f.client = &turnstile{b.Client, make(chan struct{}, f.window)}
+	f.maps, f.folds = f.mapping(), f.folding()
 	return f, nil
 }
 
 // mapping is the batch of the records.
-func (f *fold) mapping(client Submitter) *Batch {
-	m := f.part(client, f.b.Task, func(r *Record) *Record { return r })
+func (f *fold) mapping() *Batch {
+	m := f.part(f.b.Task, func(r *Record) *Record { return r })
 	m.Stages = f.b.Stages
 	m.Done = collected(m, f.mapped)
 	return m
 }
 
 // folding is the batch of the joins.
-func (f *fold) folding(client Submitter) *Batch {
-	j := f.part(client, f.opts.Task, f.joinRecord)
+func (f *fold) folding() *Batch {
+	j := f.part(f.opts.Task, f.joinRecord)
 	j.begun = true // the mapping has found a server
 	j.Done = collected(j, f.joined)
 	return j
@@ -124,10 +128,10 @@ func (f *fold) folding(client Submitter) *Batch {
 
 // part is what the two batches have in common. The Batch's functions are told
 // of what its records are made by as.
-func (f *fold) part(client Submitter, t gearman.Task, as func(*Record) *Record) *Batch {
+func (f *fold) part(t gearman.Task, as func(*Record) *Record) *Batch {
 	b := f.b
 	p := &Batch{
-		Client: client, Task: t, Window: f.window, Memory: f.memory,
+		Client: f.client, Task: t, Window: f.window, Memory: f.memory,
 		Retries: b.Retries, Repeatable: b.Repeatable, Patience: b.Patience, Unordered: true,
 	}
 	if b.Created != nil {
@@ -266,6 +270,17 @@ func (f *fold) hand() error {
 		return f.b.Flush()
 	}
 	return nil
+}
+
+// progress is that of the records, with the jobs of both and what is held of
+// both.
+func (f *fold) progress() Progress {
+	p := f.maps.Progress()
+	p.Running, p.Waiting = len(f.client.room), 0
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p.Held = int64(f.bytes + f.tree.held)
+	return p
 }
 
 // stop ends the waiting of gate and joins.

@@ -81,6 +81,9 @@ func TestReduce(t *testing.T) {
 				}
 				parts := map[int]int{} // by level
 				b.Reduce.Part = func(r *Record) error {
+					if p := b.Progress(); p.Running > tt.window || p.Done > tt.n {
+						t.Errorf("got progress %+v", p)
+					}
 					parts[r.Stage]++
 					return r.Err
 				}
@@ -98,6 +101,9 @@ func TestReduce(t *testing.T) {
 				if got := out.String(); got != want {
 					t.Errorf("got %q, want %q", got, want)
 				}
+				if p := b.Progress(); p.Read != tt.n || p.Done != tt.n || !p.All || p.Running > 0 || int(p.Held) != len(want) {
+					t.Errorf("got progress %+v at the end", p)
+				}
 				if c.started != tt.jobs || c.most > tt.window {
 					t.Errorf("got %d jobs, up to %d at once, want %d and %d", c.started, c.most, tt.jobs, tt.window)
 				}
@@ -113,8 +119,6 @@ func TestReduce(t *testing.T) {
 	}
 }
 
-// Nothing that is reduced may be larger than the bound on memory allows, and
-// nothing may stand still because of it.
 // Results have an end of their own, or are given one.
 func TestReduceEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -138,6 +142,8 @@ func TestReduceEnd(t *testing.T) {
 	})
 }
 
+// Nothing that is reduced may be larger than the bound on memory allows, and
+// nothing may stand still because of it.
 func TestReduceInLittleMemory(t *testing.T) {
 	const n, size, memory = 300, 100, 2000
 	for _, window := range []int{1, 8} {
