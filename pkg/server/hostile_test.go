@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gm/pkg/server"
 	"gm/pkg/wire"
@@ -61,9 +62,13 @@ func TestHostilePeers(t *testing.T) {
 // alive runs a job from submission to result on fresh connections.
 func alive(t *testing.T, addr string) {
 	t.Helper()
-	w, c := worker(t, addr, "alive"), dial(t, addr)
-	defer w.Close()
-	defer c.Close()
+	w, c := dial(t, addr), dial(t, addr)
+	for _, p := range []*peer{w, c} {
+		defer p.Close()
+		p.SetDeadline(time.Now().Add(time.Minute)) //nolint:errcheck // the next write tells
+	}
+	w.send(req(wire.CanDo, "alive"))
+	w.sync()
 	h := c.submit(wire.SubmitJob, "alive", "", "x")
 	w.grab()
 	w.send(req(wire.WorkComplete, h, "x"))
@@ -101,7 +106,7 @@ func TestMaxPayload(t *testing.T) {
 }
 
 func TestPeerThatNeverReads(t *testing.T) {
-	const limit = 8 << 20
+	const limit = 4 << 20
 	echo := req(wire.EchoReq, strings.Repeat("e", 1<<20))
 	floods := map[string][]byte{
 		"echo of 1 MB": echo,
@@ -119,6 +124,12 @@ func TestPeerThatNeverReads(t *testing.T) {
 			fill.sync()
 			before := heap()
 			p := dial(t, addr)
+			// How long it takes to fill the outbox is for the machine to say: an
+			// end of time would look like a drop.
+			for _, p := range []*peer{fill, p} {
+				p.SetDeadline(time.Time{}) //nolint:errcheck // the writes tell
+			}
+			p.Conn.(*net.TCPConn).SetReadBuffer(4 << 10) //nolint:errcheck // it only takes longer
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				for {
