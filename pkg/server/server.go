@@ -344,19 +344,18 @@ func (s *Server) note(level slog.Level, msg string, attrs ...slog.Attr) {
 	s.notes = append(s.notes, note{level, msg, attrs})
 }
 
-// arm sets the timer to the queue's next deadline.
+// arm sees to it that the timer fires at the queue's next deadline, or before:
+// deadlines that come and go with each job would have the runtime wake a thread
+// for each.
 func (s *Server) arm() {
 	at, ok := s.q.Next()
 	if expires, some := s.results.next(); some && (!ok || expires < at) {
 		at, ok = expires, true
 	}
 	switch {
-	case !ok || s.closed:
-		if s.armed != 0 {
-			s.timer.Stop()
-			s.armed = 0
-		}
-	case at != s.armed:
+	case s.closed:
+		s.timer.Stop()
+	case ok && (s.armed == 0 || at < s.armed):
 		s.armed = at
 		wait := at - time.Now().UnixMilli()
 		// A clock that is set back must not keep due jobs waiting for long.
