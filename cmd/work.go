@@ -25,7 +25,7 @@ func workVerb(e *env) *verb {
 			Usage:       "do jobs: run a command for each",
 			ArgsUsage:   "[--] [CMD [ARG..]]",
 			Description: workDescription,
-			Flags:       slices.Concat(workFlags(), chainFlags(), e.connFlags(), []cli.Flag{payloadFlag()}),
+			Flags:       slices.Concat(workFlags(), keepFlags(), chainFlags(), e.connFlags(), []cli.Flag{payloadFlag()}),
 			Action:      e.work,
 		},
 		examples: []example{
@@ -35,6 +35,8 @@ func workVerb(e *env) *verb {
 			{"lines of the result go out as they are written", "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
 			{"a function for each program in a directory", "gm work --dir ~/jobs -j 4"},
 			{"a chain: results go on to store, payloads that fail to another function", "gm work -f double --next store --on-fail double-failed -- awk '{print 2*$1}'"},
+			{"one awk for many jobs", "gm work -f square --keep -- awk '{ print $1 * $1; fflush() }'"},
+			{"one jq for many jobs, of any bytes", "gm work -f upper --keep=json -- jq --unbuffered -c '{payload: (.payload | @base64d | ascii_upcase | @base64)}'"},
 			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
 			{"one job for a look at what is sent", "gm work -f rev -c 1"},
 		},
@@ -82,6 +84,33 @@ also if -f or --dir has it.
 While it runs, a command can report to the client. It writes lines to the file
 descriptor GM_CONTROL_FD, or calls gm tell, which does: "status 3 10" is progress,
 "warn TEXT" a warning, "data TEXT" a line of the result, sent at once.
+
+--keep has one child a slot serve many jobs: for each payload a line on its stdin,
+for each result a line on its stdout, newlines included, which it must write at
+once: fflush() in awk (mawk also needs -W interactive), python -u, jq
+--unbuffered, sed -u, or stdbuf -oL before it. A payload may end in a newline; one
+with a newline within fails. --keep=netstring takes any payload, as 5:hello, in
+both directions, --keep=json an object a line:
+
+    in   {"handle": "H:...", "function": "...", "unique": "...", "server": "...",
+         "payload": BASE64}; with -t "deadline" (Unix seconds), with --attempts
+         "attempt"
+    out  {"payload": BASE64} completes the job, {"fail": TEXT} fails it, also with
+         "exit": N, {"exception": TEXT} does so with an exception, {"retry": TEXT}
+         gives it back to the queue; before that, in lines of their own or in the
+         same, "data": BASE64 (a piece of the result), "status": [3, 10] and
+         "warning": TEXT. "handle" may be there, and must be the job's then; any
+         other name is an error
+
+A child that ends without an answer fails its job like any command; after one that
+has never answered the next starts after a pause, from 100 ms to 10 s. One that
+writes more than an answer, answers something else or does not answer within -t is
+replaced and fails its job; a job that it has not been given yet goes to the new
+one. What it writes unasked is found before the next payload is written: so no
+answer goes to another job. Not found, but said in the log, is output before the
+answer that is not written with it in one go; with --keep=json "handle" tells.
+Children have GM_SLOT, GM_KEEP (line, netstring, json) and, with a single -f,
+GEARMAN_FUNCTION in their environment. To end one its stdin is closed.
 
 A job that is too late (-t), or whose server is lost, is stopped: SIGTERM to its
 process group, SIGKILL after --kill-after. What a command leaves running when it
@@ -227,7 +256,13 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 		}
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(ctx) }()
+	stopped, stopNow := context.WithCancel(context.Background())
+	defer stopNow()
+	go func() {
+		err := worker.Run(ctx)
+		w.keep.close(stopped)
+		ended <- err
+	}()
 
 	stops := 0
 	var last syscall.Signal
@@ -257,6 +292,7 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 			case 2:
 				w.log.Warn("stopping the running jobs", "signal", last.String())
 				worker.Abort()
+				stopNow()
 			case 3:
 				w.log.Warn("killing the running jobs", "signal", last.String())
 				close(w.kill)

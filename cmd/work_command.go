@@ -27,6 +27,7 @@ type commandWorker struct {
 	dir       *workDir        // nil: none
 	chain     *chain          // nil: none
 	mapper    *mapper
+	keep      *keepers        // nil: a child for each job
 	options   gearman.Options // for questions to servers
 	maxResult int
 	maxJobs   int
@@ -72,12 +73,14 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 			return nil, usageErrorf("--dir and a command: the files of the directory are the commands")
 		case c.Bool("shell"):
 			return nil, usageErrorf("--shell is for a command, and --dir has its own")
+		case *c.Generic("keep").(*keepValue) != "":
+			return nil, usageErrorf("--keep is for a command, and --dir has its own")
 		}
 		w.dir, err = newWorkDir(path, w.functions, func(path string) *runner.Command { return e.newCommand(c, o, path) }, w.log)
 		return w, err
 	}
 	if c.NArg() == 0 {
-		for _, name := range []string{"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts", "next", "on-fail"} {
+		for _, name := range []string{"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts", "next", "on-fail", "keep", "max-jobs", "max-age", "max-rss"} {
 			if c.IsSet(name) {
 				return nil, usageErrorf("--%s is for a command, and there is none", name)
 			}
@@ -85,7 +88,8 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		return w, nil
 	}
 	w.command = e.newCommand(c, o, c.Args().Slice()...)
-	return w, nil
+	w.keep, err = newKeepers(c, w)
+	return w, err
 }
 
 // newCommand returns a command with what the flags say of it.
@@ -119,6 +123,9 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 	}
 	slot := <-w.slots
 	defer func() { w.slots <- slot }()
+	if w.keep != nil {
+		return w.handleKept(ctx, j, slot)
+	}
 
 	var result gathered
 	res := command.Run(ctx, runner.Job{
@@ -137,29 +144,50 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 			return nil
 		},
 	})
-	err := res.Err()
-	log := w.log.With("handle", string(j.Handle()), "function", j.Function(), "server", j.Server().String(),
-		"ms", res.Duration.Milliseconds())
+	if err := w.conclude(ctx, j, command, res); err != nil {
+		return nil, err
+	}
+	return result.join(), nil
+}
+
+// conclude reports how a command has ended a job. Its error is what the job is
+// to end with.
+func (w *commandWorker) conclude(ctx context.Context, j *gearman.Job, command *runner.Command, res runner.Result) error {
+	if res.OK() && !w.log.Enabled(ctx, slog.LevelDebug) {
+		return nil
+	}
+	err := keptError(res.Err())
+	log := w.jobLog(j).With("ms", res.Duration.Milliseconds())
 	switch {
 	case res.OK():
 		log.Debug("job completed")
-		return result.join(), nil
+		return nil
 	case res.Cancelled && errors.Is(context.Cause(ctx), gearman.ErrLost):
 		log.Warn("job stopped", "error", context.Cause(ctx))
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	case res.Cancelled, res.Temporary(), res.StartErr != nil && w.dir != nil && w.dir.gone(command):
 		log.Info("job goes back to its queue", "reason", err)
-		return nil, gearman.ErrRetry
+		return gearman.ErrRetry
 	}
 	log.Warn("job failed", "reason", err)
-	text := appendExitLine(res.Stderr, res.Code(), err.Error())
+	return w.fail(j, log, res.Stderr, res.Code(), err)
+}
+
+// fail tells the client why a job has failed, and returns what it is to end with.
+func (w *commandWorker) fail(j *gearman.Job, log *slog.Logger, stderr []byte, code int, reason error) error {
+	text := appendExitLine(stderr, code, reason.Error())
 	if w.exception {
-		return nil, &gearman.Exception{Data: text}
+		return &gearman.Exception{Data: text}
 	}
 	if err := j.SendWarning(text); err != nil {
 		log.Warn("warning not sent", "error", err)
 	}
-	return nil, err
+	return reason
+}
+
+// jobLog returns a logger for what concerns a job.
+func (w *commandWorker) jobLog(j *gearman.Job) *slog.Logger {
+	return w.log.With("handle", string(j.Handle()), "function", j.Function(), "server", j.Server().String())
 }
 
 // print is what is done with a job when there is no command.

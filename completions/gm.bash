@@ -33,8 +33,8 @@ _gm_verb() {
         subs='' args='_gm_files' ends=''
         ;;
     'map')
-        flags='-f --function --reduce --arity -u --unique -I --high -L --low -t --timeout --require-worker --status --unordered --tag -P --prefix --out --results -n --lines -N --stripped -0 --null -d --delimiter --block --csv --tsv --header --files --end -j --jobs --max-buffer --joblog --resume --retry-failed --dry-run --retries --halt --reconnect --propagate --bar --eta --progress -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
-        valued='-f --function --reduce --arity -u --unique -t --timeout --out --results -d --delimiter --block --header --end -j --jobs --max-buffer --joblog --retries --halt --reconnect --progress -o --output -s --server -p --port --context --trace --max-payload --color'
+        flags='-f --function --reduce --arity -u --unique -I --high -L --low -t --timeout --require-worker --status -b --background -q --quiet --tier --unordered --tag -P --prefix --out --results -n --lines -N --stripped -0 --null -d --delimiter --block --csv --tsv --header --files --end -j --jobs --max-buffer --joblog --resume --retry-failed --dry-run --retries --halt --reconnect --propagate --bar --eta --progress -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function --reduce --arity -u --unique -t --timeout --tier --out --results -d --delimiter --block --header --end -j --jobs --max-buffer --joblog --retries --halt --reconnect --progress -o --output -s --server -p --port --context --trace --max-payload --color'
         subs='' args='_gm_files' ends=''
         ;;
     'pipe')
@@ -43,8 +43,8 @@ _gm_verb() {
         subs='' args='_gm_functions' ends=''
         ;;
     'work')
-        flags='-f --function --dir -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color -h --help'
-        valued='-f --function --dir -j --jobs -c --count -i --id -t --timeout --kill-after --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color'
+        flags='-f --function --dir -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts --keep --max-jobs --max-age --max-rss --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function --dir -j --jobs -c --count -i --id -t --timeout --kill-after --max-jobs --max-age --max-rss --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color'
         subs='' args='_gm_command' ends=1
         ;;
     'tell')

@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-buffer --max-outbox --max-payload --memory --next --next-priority --on-fail --out --output --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --tier --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -146,6 +146,9 @@ complete -c gm -n '__gm_at map' -s L -l low -d 'low priority'
 complete -c gm -n '__gm_at map' -s t -l timeout -d 'give a job up that has not ended after TIME' -x
 complete -c gm -n '__gm_at map' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
 complete -c gm -n '__gm_at map' -l status -d 'print the workers\' progress on stderr'
+complete -c gm -n '__gm_at map' -s b -l background -d 'leave it to the workers, which must be gm work: print the handle and do not wait'
+complete -c gm -n '__gm_at map' -s q -l quiet -d 'do not print the handle'
+complete -c gm -n '__gm_at map' -l tier -d 'with -b: parts of SIZE that are cut up again by the workers that get them' -x
 complete -c gm -n '__gm_at map' -l unordered -d 'print results as they come, each whole'
 complete -c gm -n '__gm_at map' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
 complete -c gm -n '__gm_at map' -s P -l prefix -d 'print the function and a colon before each line of a result'
@@ -241,6 +244,10 @@ complete -c gm -n '__gm_at work' -l stream -d 'send stdout while it is written, 
 complete -c gm -n '__gm_at work' -s n -l lines -d 'send stdout while it is written, a line at a time'
 complete -c gm -n '__gm_at work' -l exception -d 'a failure is an exception, with the last of stderr as its text'
 complete -c gm -n '__gm_at work' -l attempts -d 'ask the server which attempt a job is, for GM_ATTEMPT'
+complete -c gm -n '__gm_at work' -l keep -d 'one child serves many jobs, a line in and a line out'
+complete -c gm -n '__gm_at work' -l max-jobs -d 'replace the child after N jobs' -x
+complete -c gm -n '__gm_at work' -l max-age -d 'replace the child after TIME, between two jobs' -x
+complete -c gm -n '__gm_at work' -l max-rss -d 'replace the child when it occupies more than SIZE of memory, between two jobs' -x
 complete -c gm -n '__gm_at work' -l next -d 'submit each result to FUNC, in the background, before its job is completed' -x
 complete -c gm -n '__gm_at work' -l on-fail -d 'submit the payload of each job that fails to FUNC, in the background, before it is failed' -x
 complete -c gm -n '__gm_at work' -l next-priority -d 'PRIORITY of these jobs: high, normal, low, or same as the job\'s, which only gm serve tells' -x

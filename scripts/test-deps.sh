@@ -25,6 +25,7 @@ packages=(
 	libtokyocabinet-dev    # pkg/store/tokyocabinet
 	redis-server           # pkg/store/redis
 	memcached              # pkg/store/memcached
+	jq                     # an example of gm help work
 	postgresql             # pkg/store/storetest starts servers of its own
 	mariadb-server
 )
