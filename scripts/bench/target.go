@@ -25,7 +25,7 @@ func (t target) String() string {
 	if t.of == "" {
 		return fmt.Sprintf("%s %s", t.sign, show(t.what, t.bound))
 	}
-	return fmt.Sprintf("%s %s %g x %s", t.what, t.sign, t.bound, t.of)
+	return fmt.Sprintf("%s %s %.3g x %s", t.what, t.sign, t.bound, t.of)
 }
 
 // check returns the figure, as a factor if the target is one, and whether it is
