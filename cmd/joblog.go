@@ -69,7 +69,9 @@ func (l *runLog) add(r *batch.Record, o *outcome) error {
 		offset = l.out.offset()
 		l.last = offset
 	}
-	return l.Append(r, o.code(), offset)
+	entry := *r
+	entry.Err = o.err // says more
+	return l.Append(&entry, o.code(), offset)
 }
 
 // skip returns what leaves out the records that need not be done again. An

@@ -20,6 +20,7 @@ func mapVerb(e *env) *verb {
 			{"each line through a worker, in order", "seq 1000 | gm map -f rev"},
 			{"blocks of lines instead of lines", "gm map -f rev --block 64K < /etc/services"},
 			{"and one result of them all, in a tree of eight by eight", "gm map -f count --reduce add --arity 8 --block 4K < /etc/services"},
+			{"the same by the workers alone: the handle is for gm wait and gm result", "gm map -b -f count --reduce add --arity 8 --block 4K < /etc/services"},
 		},
 		exits: recordExits,
 	}
@@ -35,14 +36,24 @@ their order, put one after the other, are the payload of a job of G, and so are 
 results, until one is left, which is printed. So G has to understand what -f and
 G make: G of "3\n4\n" might be "7\n". Each result has gone through G at least
 once. A job that fails ends it all. Results that wait count against --max-buffer.
+
+With -b all of it is one job, and its handle is printed. The worker of -f that
+gets it, a gm work, cuts it into blocks of --block (1MiB), submits these to -f for
+itself and others, folds the results through G, and the last one is the job's.
+With --tier 64M --block 1M the parts of 64 MiB are such jobs again. All of the
+input is one payload: --max-payload.
 ` + recordDescription
 
 // mapFlags are the verb's own.
 func mapFlags() []cli.Flag {
+	const background = "Background"
 	return []cli.Flag{
 		&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "`FUNC` that each record goes to"},
 		&cli.StringFlag{Name: "reduce", Usage: "function `FUNC` that makes one result of some"},
 		&cli.IntFlag{Name: "arity", Value: batch.DefaultArity, Usage: "how many results --reduce takes at a time: `N` from 2"},
+		&cli.BoolFlag{Name: "background", Aliases: []string{"b"}, Category: background, Usage: "leave it to the workers, which must be gm work: print the handle and do not wait"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: background, Usage: "do not print the handle"},
+		sizeFlag(0, cli.GenericFlag{Name: "tier", Category: background, Usage: "with -b: parts of `SIZE` that are cut up again by the workers that get them"}),
 	}
 }
 
@@ -52,11 +63,22 @@ func (e *env) mapReduce(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	s.quiet = c.Bool("quiet")
+	switch background := c.Bool("background"); {
+	case background:
+		return s.mapInBackground(c)
+	case s.quiet || c.IsSet("tier"):
+		return usageErrorf("--quiet and --tier are for --background")
+	}
 	if err := s.setReduction(c); err != nil {
 		return err
 	}
 	if err := s.setSource(c, c.Args().Slice(), true); err != nil {
 		return err
+	}
+	if s.reduction != nil {
+		s.reduction.End = []byte(s.ending)
+		s.ending = ""
 	}
 	s.unordered = c.Bool("unordered")
 	return s.run(c)
@@ -73,16 +95,71 @@ func (s *recordRun) setReduction(c *cli.Context) error {
 	t := s.tasks[0]
 	t.Function = c.String("reduce")
 	s.reduction = &batch.Reduction{Task: t, Arity: c.Int("arity"), MaxPayload: s.opts.MaxPayload}
-	switch {
-	case t.Function == "":
-		return usageErrorf("--reduce: no function")
-	case s.reduction.Arity < 2 || s.reduction.Arity > batch.MaxArity:
-		return usageErrorf("--arity %d: not from 2 to %d", s.reduction.Arity, batch.MaxArity)
+	if err := checkReduction(c); err != nil {
+		return err
 	}
-	for _, name := range []string{"joblog", "resume", "retry-failed", "halt", "out", "results", "tag", "prefix", "unordered"} {
+	return refuse(c, "is for results, and --reduce leaves one",
+		"joblog", "resume", "retry-failed", "halt", "out", "results", "tag", "prefix", "unordered")
+}
+
+func checkReduction(c *cli.Context) error {
+	switch arity := c.Int("arity"); {
+	case c.IsSet("reduce") && c.String("reduce") == "":
+		return usageErrorf("--reduce: no function")
+	case arity < 2 || arity > batch.MaxArity:
+		return usageErrorf("--arity %d: not from 2 to %d", arity, batch.MaxArity)
+	}
+	return nil
+}
+
+// refuse returns an error if one of the flags is set.
+func refuse(c *cli.Context, why string, flags ...string) error {
+	for _, name := range flags {
 		if c.IsSet(name) {
-			return usageErrorf("--%s is for results, and --reduce leaves one", name)
+			return usageErrorf("--%s %s", name, why)
 		}
 	}
 	return nil
+}
+
+// mapInBackground submits all of the input as one job, with a reducer that says
+// how the worker is to cut it up.
+func (s *recordRun) mapInBackground(c *cli.Context) error {
+	err := refuse(c, "is not for --background",
+		"stripped", "end", "files", "max-buffer", "tag", "prefix", "out", "results", "unordered",
+		"joblog", "resume", "retry-failed", "dry-run", "halt", "reconnect", "propagate", "bar", "eta", "progress")
+	if err != nil {
+		return err
+	}
+	if err := checkReduction(c); err != nil {
+		return err
+	}
+	how, err := cutFlags(c)
+	if err != nil {
+		return err
+	}
+	m := newMapSpec(c.String("reduce"))
+	m.arity, m.jobs, m.retries = c.Int("arity"), s.window, s.retries
+	m.split, m.comma, m.header = how.delimiter(), how.comma, how.header
+	if how.size > 0 {
+		m.blocks = []int{how.size}
+	}
+	if tier := int(sizeOf(c, "tier")); tier > 0 {
+		m.blocks = append([]int{tier}, m.blocks...)
+	}
+	t := &s.tasks[0]
+	if t.Priority != 0 {
+		return usageErrorf("--background: a job with a reducer has normal priority, the protocol has no packet for others")
+	}
+	t.Background, t.Reducer = true, m.String()
+	switch c.NArg() {
+	case 0:
+		s.announceStdin("the records")
+		s.source = &whole{from: s.stdin, limit: s.opts.MaxPayload}
+	case 1:
+		s.source = arguments(c.Args().Slice())
+	default:
+		return usageErrorf("--background: %d arguments; the input is one payload", c.NArg())
+	}
+	return s.run(c)
 }

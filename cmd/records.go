@@ -181,13 +181,19 @@ func (s *recordRun) newBatch(client batch.Submitter, p *recordPrinter) *batch.Ba
 }
 
 func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Batch) error {
+	if s.reduction != nil {
+		s.reduction.Part = p.part
+	}
 	stop := s.showProgress(b)
 	sum, err := b.Run(ctx, s.source)
 	stop()
 	if closeErr := p.sink.close(); err == nil {
 		err = closeErr
 	}
+	var part *batch.PartError
 	switch {
+	case errors.As(err, &part):
+		return p.unreduced(part)
 	case errors.Is(err, batch.ErrHalted):
 		s.note("%v", err)
 		return p.verdict(sum)

@@ -17,8 +17,8 @@ import (
 type recordPrinter struct {
 	*recordRun
 	sink  sink
-	log   *runLog          // nil: none
-	heard map[int]*hearsay // from the workers of records that have not ended, by sequence
+	log   *runLog               // nil: none
+	heard map[mapPlace]*hearsay // from the workers of records that have not ended
 
 	lostAt   time.Time // when records in flight were last lost
 	failures int
@@ -31,8 +31,7 @@ func (p *recordPrinter) data(r *batch.Record, b []byte) error { return p.sink.da
 
 // done tells the end of a record.
 func (p *recordPrinter) done(r *batch.Record) error {
-	o := newOutcome(r, p.taskOf(r), p.heard[r.Seq])
-	delete(p.heard, r.Seq)
+	o := p.outcome(r)
 	if o.err != nil && len(p.tasks) > 1 && r.Attempts > 0 {
 		o.err = fmt.Errorf("stage %d, %s: %w", r.Stage+1, p.taskOf(r).Function, o.err)
 	}
@@ -48,6 +47,31 @@ func (p *recordPrinter) done(r *batch.Record) error {
 	return nil
 }
 
+// part tells the end of a job whose result goes into a reduction.
+func (p *recordPrinter) part(r *batch.Record) error {
+	if o := p.outcome(r); r.Err != nil {
+		p.fail(r, o)
+	}
+	return nil
+}
+
+// outcome tells the end of a record, and forgets what was heard of it.
+func (p *recordPrinter) outcome(r *batch.Record) *outcome {
+	place := p.placeOf(r)
+	heard := p.heard[place]
+	delete(p.heard, place)
+	return newOutcome(r, p.taskOf(r), heard)
+}
+
+// placeOf is what a record is known by. In a reduction, each stage has records
+// of its own.
+func (p *recordPrinter) placeOf(r *batch.Record) mapPlace {
+	if p.reduction != nil {
+		return mapPlace{r.Stage, r.Seq}
+	}
+	return mapPlace{seq: r.Seq}
+}
+
 // flush hands on what is buffered, results before the log.
 func (p *recordPrinter) flush() error {
 	if p.log != nil {
@@ -59,13 +83,14 @@ func (p *recordPrinter) flush() error {
 // warning prints a warning, but not what gm work says for programs.
 func (p *recordPrinter) warning(r *batch.Record, b []byte) {
 	w := parseWorkerText(b)
-	heard := p.heard[r.Seq]
+	place := p.placeOf(r)
+	heard := p.heard[place]
 	if heard == nil {
 		heard = &hearsay{}
 		if p.heard == nil {
-			p.heard = map[int]*hearsay{}
+			p.heard = map[mapPlace]*hearsay{}
 		}
-		p.heard[r.Seq] = heard
+		p.heard[place] = heard
 	}
 	heard.last = w
 	heard.last.text = nil
@@ -83,7 +108,7 @@ func (p *recordPrinter) progress(r *batch.Record, num, den int64) {
 }
 
 func (p *recordPrinter) retry(r *batch.Record, err error) {
-	delete(p.heard, r.Seq)
+	delete(p.heard, p.placeOf(r))
 	if p.many && errors.Is(err, gearman.ErrLost) {
 		// All that is in flight is lost at once: a line for all.
 		if now := time.Now(); now.Sub(p.lostAt) > time.Second {
@@ -145,9 +170,20 @@ func (p *recordPrinter) fail(r *batch.Record, o *outcome) {
 	if !p.keepsWarnings() {
 		p.tell(o.exception)
 	}
-	if p.many {
+	if p.many && p.reduction == nil {
 		p.note("%s: %v", p.name(r), o.err)
 	}
+}
+
+// unreduced is the end of a reduction of which a part has failed.
+func (p *recordPrinter) unreduced(err *batch.PartError) error {
+	said := *err
+	said.Err = cmp.Or(p.first, err.Err)
+	code := p.code
+	if p.propagate && p.told != 0 {
+		code = p.told
+	}
+	return exitWith(cmp.Or(code, exitCode(err.Err)), &said)
 }
 
 // verdict is the end of it all. A run that goes on answers for the failures that

@@ -49,7 +49,7 @@ records.
 
 What the worker warns of goes to stderr as it comes, and so does the text of an
 exception. The exit code tells how the job went; of many jobs, 75 if any was
-lost, 124 if all that failed were too late, else 1 if any failed.
+lost, else what all that failed have in common, such as 124, else 1.
 
 A job whose server was lost in mid-job may have run. It is submitted again only
 if it has a unique (-u) and none of its result has been printed, or if --retries
