@@ -92,10 +92,17 @@ bench: build ## gm beside gearmand, beanstalkd and Redis (BENCHFLAGS='-only subm
 	go build -o bin/bench ./scripts/bench
 	bin/bench -gm bin/gm -dir bin -record bin/bench.json $(BENCHFLAGS)
 
+.PHONY: bench-batch
+bench-batch: build ## gm map beside GNU parallel, xargs and the C tool (BENCHFLAGS=)
+	bash scripts/bench-deps.sh
+	go build -o bin/bench ./scripts/bench
+	bin/bench -batch -gm bin/gm -dir bin -record bin/bench-batch.json $(BENCHFLAGS)
+
 .PHONY: bench-readme
-bench-readme: ## write the table and the pictures of the last whole make bench into README
+bench-readme: ## write the tables and pictures of the last whole make bench and bench-batch into README
 	go build -o bin/bench ./scripts/bench
 	bin/bench -record bin/bench.json -readme README.md
+	bin/bench -batch -record bin/bench-batch.json -readme README.md
 
 .PHONY: bench-compare
 bench-compare: ## the Go benchmarks of the hot paths beside those of another commit (REF=, COUNT=)

@@ -86,6 +86,7 @@ func every(all []*bench) *record {
 }
 
 func TestReadme(t *testing.T) {
+	begin, end := serversSection.begin, serversSection.end
 	all := benches(&env{waiting: 1000})
 	r := every(all)
 	file := filepath.Join(t.TempDir(), "README.md")
@@ -94,9 +95,9 @@ func TestReadme(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return writeReadme(file, r, all)
+		return serversSection.write(file, r, all)
 	}
-	if err := write("before\n" + tableBegin + "old\n" + tableEnd + "after\n"); err != nil {
+	if err := write("before\n" + begin + "old\n" + end + "after\n"); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(file)
@@ -104,7 +105,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(text)
-	if !strings.HasPrefix(got, "before\n"+tableBegin) || !strings.HasSuffix(got, tableEnd+"after\n") || strings.Contains(got, "old") {
+	if !strings.HasPrefix(got, "before\n"+begin) || !strings.HasSuffix(got, end+"after\n") || strings.Contains(got, "old") {
 		t.Errorf("the README is\n%s", got)
 	}
 	for _, b := range all {
@@ -125,7 +126,7 @@ func TestReadme(t *testing.T) {
 		t.Error("a README without the marks was written")
 	}
 	r.Whole = false
-	if err := write(tableBegin + tableEnd); err == nil {
+	if err := write(begin + end); err == nil {
 		t.Error("a run that was not whole was written")
 	}
 }
@@ -152,7 +153,8 @@ func TestRecordIsReadBack(t *testing.T) {
 
 func TestNamesDiffer(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, b := range benches(&env{waiting: 1000}) {
+	e := &env{waiting: 1000}
+	for _, b := range append(benches(e), batchBenches(e)...) {
 		if seen[b.name] {
 			t.Errorf("two benches are named %s", b.name)
 		}
@@ -162,5 +164,32 @@ func TestNamesDiffer(t *testing.T) {
 				t.Errorf("%s: contender %q", b.name, c.who)
 			}
 		}
+	}
+}
+
+func TestWhatTheWordCountPrints(t *testing.T) {
+	const printed = "word count of 60 MB, 9 different words, on 2 cores, best of 1\n" +
+		"  tr | sort | uniq -c         12.25 s\n" +
+		"  gm map --reduce, the same    6.50 s   1.88 times as quick, equal\n"
+	all := tookSeconds.FindAllStringSubmatch(printed, -1)
+	if len(all) != 2 || all[0][1] != "12.25" || all[1][1] != "6.50" {
+		t.Errorf("found %q", all)
+	}
+}
+
+func TestTextOfAnyLength(t *testing.T) {
+	whole, err := io.ReadAll(io.LimitReader(&textReader{}, 10_000))
+	if err != nil || len(whole) != 10_000 {
+		t.Fatalf("%d bytes, %v", len(whole), err)
+	}
+	pieces := make([]byte, 10_000)
+	r := &textReader{}
+	for at := 0; at < len(pieces); at += 7 {
+		if _, err := r.Read(pieces[at:min(at+7, len(pieces))]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(pieces) != string(whole) {
+		t.Error("read in pieces it is another text")
 	}
 }

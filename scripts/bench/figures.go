@@ -16,6 +16,7 @@ type unit string
 const (
 	p50     unit = "us p50"
 	rate    unit = "jobs/s"
+	records unit = "records/s"
 	cpu     unit = "us CPU"
 	each    unit = "B each"
 	took    unit = "ms"
@@ -25,7 +26,7 @@ const (
 )
 
 var units = []unit{
-	p50, rate, cpu, each, took, speed, space, seconds,
+	p50, rate, records, cpu, each, took, speed, space, seconds,
 	cpuSubmit, cpuUnique, cpuDrain, cpuForeground, bytesWaiting,
 }
 

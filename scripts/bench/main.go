@@ -3,6 +3,9 @@
 // Command bench measures gm beside Debian's gearmand, beanstalkd and Redis. make
 // bench runs it.
 //
+// With -batch it measures gm beside GNU parallel, xargs and the C library's
+// programs instead; make bench-batch runs that.
+//
 // It is a list of benches. A bench is one load and those that are put under it,
 // the contenders; they take turns, round by round, so that all share the
 // machine's good and bad minutes, and the table shows the medians. Each turn is
@@ -28,6 +31,7 @@ func main() {
 	flag.BoolVar(&o.list, "list", false, "print the benches' names")
 	flag.StringVar(&o.record, "record", "", "write what was measured to `FILE`")
 	flag.StringVar(&o.readme, "readme", "", "run nothing, write the table of what -record has into `FILE`")
+	flag.BoolVar(&o.batch, "batch", false, "measure batches of records beside other programs, instead of servers")
 	flag.BoolVar(&e.quick, "quick", false, "a tenth of the load and one round: does it work?")
 	flag.StringVar(&e.gm, "gm", "bin/gm", "`FILE` of the gm to measure")
 	flag.StringVar(&e.dir, "dir", "", "`DIR` for the servers' files, on the disk to measure; the system's for such things if empty")
@@ -44,6 +48,7 @@ type options struct {
 	only   string
 	rounds int
 	list   bool
+	batch  bool
 	record string
 	readme string
 }
@@ -53,7 +58,10 @@ func run(e *env, o options) error {
 	if err != nil {
 		return err
 	}
-	all := benches(e)
+	all, place := benches(e), serversSection
+	if o.batch {
+		all, place = batchBenches(e), batchesSection
+	}
 	chosen := slices.DeleteFunc(slices.Clone(all), func(b *bench) bool { return !match.MatchString(b.name) })
 	switch {
 	case o.list:
@@ -66,7 +74,7 @@ func run(e *env, o options) error {
 		if err != nil {
 			return err
 		}
-		return writeReadme(o.readme, r, all)
+		return place.write(o.readme, r, all)
 	}
 	if e.quick {
 		o.rounds = 1

@@ -99,23 +99,35 @@ func (e *env) works(slots int, program string, args ...string) (figures, error) 
 		return nil, err
 	}
 	defer s.Kill()
-	cmd := exec.Command(program, placed(s, args)...)
-	if err := cmd.Start(); err != nil {
+	end, err := startWorker(s, slots, program, args...)
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	}()
-	if err := awaitWorkers(s, slots); err != nil {
-		return nil, fmt.Errorf("%s: %w", program, err)
-	}
+	defer end()
 	l, err := load.Foreground(s.Addr, load.Pairs{Size: payloadSize, Clients: 8, Window: 1})
 	f, err := measure(s, e.period(), l, err)
 	if err != nil {
 		return nil, err
 	}
 	return figures{rate: f[rate]}, nil
+}
+
+// startWorker starts a program that is a worker with so many slots of the
+// server's only function, and returns when it is known there.
+func startWorker(s *peer.Server, slots int, program string, args ...string) (end func(), err error) {
+	cmd := exec.Command(program, placed(s, args)...)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	end = func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}
+	if err := awaitWorkers(s, slots); err != nil {
+		end()
+		return nil, fmt.Errorf("%s: %w", program, err)
+	}
+	return end, nil
 }
 
 // placed returns arguments with the server's address in its places.

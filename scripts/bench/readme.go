@@ -11,15 +11,20 @@ import (
 	"strings"
 )
 
-// The marks in the README between which the table stands.
-const (
-	tableBegin = "<!-- bench: written by make bench-readme -->\n"
-	tableEnd   = "<!-- /bench -->\n"
+// section is a place in the README between two marks.
+type section struct {
+	begin, end string
+	pictures   []picture
+}
+
+var (
+	serversSection = section{"<!-- bench: written by make bench-readme -->\n", "<!-- /bench -->\n", pictures}
+	batchesSection = section{"<!-- bench-batch: written by make bench-readme -->\n", "<!-- /bench-batch -->\n", nil}
 )
 
-// writeReadme puts the table of a run into a README, and the plots into a
-// directory beside it.
-func writeReadme(file string, r *record, all []*bench) error {
+// write puts the table of a run into a README, and the pictures into a directory
+// beside it.
+func (s section) write(file string, r *record, all []*bench) error {
 	if !r.Whole {
 		return errors.New("the run left benches out, or was quick: not for the README")
 	}
@@ -27,26 +32,25 @@ func writeReadme(file string, r *record, all []*bench) error {
 	if err != nil {
 		return err
 	}
-	before, rest, found := bytes.Cut(text, []byte(tableBegin))
-	_, after, ended := bytes.Cut(rest, []byte(tableEnd))
+	before, rest, found := bytes.Cut(text, []byte(s.begin))
+	_, after, ended := bytes.Cut(rest, []byte(s.end))
 	if !found || !ended {
-		return fmt.Errorf("%s: no lines %q and %q", file, tableBegin, tableEnd)
+		return fmt.Errorf("%s: no lines %q and %q", file, s.begin, s.end)
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s%s\n%s\n", before, tableBegin, strings.TrimSpace(fmt.Sprintf("Medians of %d interleaved rounds. %v.", r.Rounds, r.Machine)))
+	fmt.Fprintf(&out, "%s%s\nMedians of %d interleaved rounds. %v.\n", before, s.begin, r.Rounds, r.Machine)
 	fmt.Fprintf(&out, "\n%s", table(r, r.of(inTable, all)))
-	for _, p := range pictures {
-		svg := p.draw(r, r.of(p.plot, all))
+	for _, p := range s.pictures {
 		image := filepath.Join("docs", p.file)
 		if err := os.MkdirAll(filepath.Join(filepath.Dir(file), "docs"), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(filepath.Dir(file), image), svg, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), image), p.draw(r, r.of(p.plot, all)), 0o644); err != nil {
 			return err
 		}
 		fmt.Fprintf(&out, "\n![%s](%s)\n", p.title, image)
 	}
-	fmt.Fprintf(&out, "\n%s%s", tableEnd, after)
+	fmt.Fprintf(&out, "\n%s%s", s.end, after)
 	return os.WriteFile(file, []byte(out.String()), 0o644)
 }
 
