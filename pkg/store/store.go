@@ -43,7 +43,9 @@ type Record struct {
 	Attempts int   // how often it was tried in vain
 
 	// Apart is of an Add only, and is not kept: another job with this Function
-	// and Unique may be in the store, and stays there.
+	// and Unique may be in the store, and stays there. The layout of another
+	// server may have room for one of them only: then that one does not see
+	// the job that is apart.
 	Apart bool
 }
 
@@ -208,6 +210,24 @@ func (e *UncertainError) Unwrap() error { return e.Err }
 // more than four million a second were. Numbers of jobs start there, so that
 // handles do not repeat after a restart.
 func FirstSeq(now time.Time) uint64 { return uint64(now.UnixMilli()) << 12 }
+
+// AdoptFrom returns a number above which a driver numbers the jobs that
+// another server has queued, if last is the highest number it has. The server
+// gives out numbers of its own meanwhile, from the higher of last and FirstSeq
+// of a moment ago.
+func AdoptFrom(now time.Time, last uint64) uint64 {
+	if first := FirstSeq(now.Add(time.Millisecond)); first > last+adoptNear {
+		return first
+	}
+	return last + adoptGap // the clock was set back
+}
+
+const (
+	// adoptGap is more than a server gives out while it reads its store.
+	adoptGap = 1 << 30
+	// adoptNear is more than it gives out before it reads it.
+	adoptNear = 1 << 20
+)
 
 // Memory is the journal that keeps nothing: jobs live as long as the server.
 type Memory struct{}

@@ -62,11 +62,25 @@ func (s *Store) commit(ctx context.Context, ops []store.Op) error {
 	return &store.UncertainError{Err: err}
 }
 
-// carryOut makes a plan's changes.
+// carryOut makes a plan's changes. The lock on writing is held.
 func (s *Store) carryOut(ctx context.Context, p *plan) error {
+	if p.highest > s.last {
+		last := s.last
+		if last == 0 {
+			var err error
+			if last, err = s.readLast(ctx, s.pool); err != nil {
+				return err
+			}
+		}
+		if last = max(last, p.highest); last > s.last {
+			p.want(s.layout.last, encodeLast(last), false)
+		}
+		p.highest = last
+	}
 	first, second := p.waves()
 	if err := s.pool.change(ctx, first); err != nil {
 		return err
 	}
+	s.last = max(s.last, p.highest)
 	return s.pool.change(ctx, second)
 }

@@ -28,6 +28,7 @@ type layout struct {
 	prefix string // of gearmand's keys
 	own    string // of gm's
 	lock   string
+	last   string
 }
 
 // newLayout returns the layout for gearmand's prefix.
@@ -42,7 +43,7 @@ func newLayout(prefix string) (layout, error) {
 	if strings.HasPrefix(own, prefix) { // gearmand would take it for its own
 		own = "~" + own
 	}
-	return layout{prefix: prefix, own: own, lock: own + "lock"}, nil
+	return layout{prefix: prefix, own: own, lock: own + "lock", last: own + "last"}, nil
 }
 
 // fitsKey says whether s can be in a key.
@@ -56,9 +57,9 @@ func fitsKey(s string) bool {
 }
 
 // name returns the name under which gearmand reads a job back as what it is,
-// or "" if there is none.
+// or "" if there is none, or if it may be another's.
 func (l *layout) name(r *store.Record) string {
-	if r.Function == "" || strings.Contains(r.Function, "-") || !fitsKey(r.Function) {
+	if r.Apart || r.Function == "" || strings.Contains(r.Function, "-") || !fitsKey(r.Function) {
 		return ""
 	}
 	unique := r.Unique
@@ -129,6 +130,11 @@ func decodeRow(it item) (*row, error) {
 	r.Payload = nil
 	return &row{r, int(size), int(it.flags)}, nil
 }
+
+// encodeLast returns the item of the highest number: in decimal.
+func encodeLast(seq uint64) *item { return &item{value: strconv.AppendUint(nil, seq, 10)} }
+
+func decodeLast(it item) (uint64, error) { return strconv.ParseUint(string(it.value), 10, 64) }
 
 // extraHead is what an extra's item says. Its flags are the size of its parts,
 // or 0 if the value is in the item itself.

@@ -15,6 +15,7 @@
 //	gm:gear_:p:SEQ:N     part N of a payload that does not fit gearmand's key or item
 //	gm:gear_:x:HASH      an extra
 //	gm:gear_:y:HASH:N    part N of an extra that does not fit an item
+//	gm:gear_:last        the highest number that a job ever had
 //	gm:gear_:lock        who holds the store, while it does
 //
 // A store here is no more than memcached is: it ends with memcached's process,
@@ -104,7 +105,7 @@ func ParseServers(list string) (servers []string) {
 }
 
 // Store is a journal in memcached. It implements [store.Store],
-// [store.Locker] and [store.Checker].
+// [store.Numbered], [store.Locker] and [store.Checker].
 type Store struct {
 	config  Config
 	layout  layout
@@ -120,6 +121,7 @@ type Store struct {
 	write  sync.Mutex
 	pool   *pool      // under write
 	undo   []store.Op // under write: Dones of what may have been kept though its Commit failed
+	last   uint64     // under write: the highest number that memcached was told; 0 if not known
 	closed bool       // under write
 
 	lock   sync.Mutex // one renewal at a time
@@ -132,9 +134,10 @@ type Store struct {
 }
 
 var (
-	_ store.Store   = (*Store)(nil)
-	_ store.Locker  = (*Store)(nil)
-	_ store.Checker = (*Store)(nil)
+	_ store.Store    = (*Store)(nil)
+	_ store.Numbered = (*Store)(nil)
+	_ store.Locker   = (*Store)(nil)
+	_ store.Checker  = (*Store)(nil)
 )
 
 // Open connects to all servers and asks them how they are set.

@@ -14,6 +14,7 @@ type plan struct {
 	state   map[string]*item // what is there or will be; nil for nothing
 	last    map[string]bool  // the keys to change, and whether in the second wave
 	order   []string         // of the keys to change
+	highest uint64           // number that is added
 }
 
 // reads returns the keys that the plan for ops needs to know.
@@ -84,6 +85,7 @@ func (p *plan) apply(op *store.Op) error {
 }
 
 func (p *plan) add(r *store.Record) {
+	p.highest = max(p.highest, r.Seq)
 	w := row{Record: r, size: len(r.Payload)}
 	name := p.layout.name(r)
 	if name == "" || len(r.Payload) > p.maxItem {

@@ -204,7 +204,7 @@ func parsePriority(flags uint32) uint8 {
 // keys, as gearmand keeps none; writes them back as gm's own; and calls f for
 // each. Those of a store that another server holds stay as they are.
 func (s *Store) adopt(ctx context.Context, p *pool, keys []string, last uint64, f func(*store.Record) error) error {
-	seq, jobs := max(last, store.FirstSeq(time.Now())), 0
+	seq, jobs := store.AdoptFrom(time.Now(), last), 0
 	for page := range slices.Chunk(keys, pageJobs) {
 		items, err := p.fetch(ctx, page)
 		if err != nil {
@@ -268,6 +268,35 @@ func (s *Store) writeBack(ctx context.Context, keys []string, records []*store.R
 		return err
 	}
 	return s.pool.change(ctx, old)
+}
+
+// LastSeq is that of [store.Numbered].
+func (s *Store) LastSeq(ctx context.Context) (uint64, error) {
+	p := newPool(s.config.Servers)
+	defer p.close()
+	last, err := s.readLast(ctx, p)
+	if err != nil {
+		return 0, fmt.Errorf("read the last number from memcached: %w", err)
+	}
+	return last, nil
+}
+
+// readLast returns the highest number that memcached was told, 0 if it has
+// forgotten or what it has is none.
+func (s *Store) readLast(ctx context.Context, p *pool) (uint64, error) {
+	items, err := p.fetch(ctx, []string{s.layout.last})
+	if err != nil {
+		return 0, err
+	}
+	it, ok := items[s.layout.last]
+	if !ok {
+		return 0, nil
+	}
+	last, err := decodeLast(it)
+	if err != nil {
+		s.skip(s.layout.last, &store.CorruptError{Where: s.layout.last, Why: "no number"})
+	}
+	return last, nil
 }
 
 // Extras is that of [store.Store].

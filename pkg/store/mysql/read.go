@@ -60,8 +60,16 @@ func (s *Store) adopt(ctx context.Context) error {
 		if err != nil || string(found[0][0]) == "0" {
 			return err
 		}
-		return session.exec(ctx, fmt.Sprintf("SET @gm_seq := GREATEST(%d, (SELECT COALESCE(MAX(seq), 0) FROM %s));"+
-			"UPDATE %s SET seq = (@gm_seq := @gm_seq + 1) WHERE seq IS NULL", store.FirstSeq(time.Now()), jobs, jobs))
+		last, err := session.query(ctx, "SELECT COALESCE(MAX(seq), 0) FROM "+jobs)
+		if err != nil {
+			return err
+		}
+		highest, err := strconv.ParseUint(string(last[0][0]), 10, 64)
+		if err != nil {
+			return fmt.Errorf("highest number: %w", err)
+		}
+		return session.exec(ctx, fmt.Sprintf("SET @gm_seq := %d; UPDATE %s SET seq = (@gm_seq := @gm_seq + 1) WHERE seq IS NULL",
+			store.AdoptFrom(time.Now(), highest), jobs))
 	})
 }
 

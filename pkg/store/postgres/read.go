@@ -58,11 +58,13 @@ func (s *Store) adopt(ctx context.Context) error {
 	jobs := s.db.table.jobs()
 	none := func() []uint64 { return nil }
 	return s.link.Do(ctx, none, func(session *session) error {
-		first := strconv.FormatUint(store.FirstSeq(time.Now()), 10)
-		_, err := rows(ctx, session.conn, "UPDATE "+jobs+" t SET seq = r.n "+
-			"+ greatest((SELECT max(seq) FROM "+jobs+"), $1::bigint) "+
+		last, err := lastSeq(ctx, session.conn, jobs)
+		if err != nil {
+			return err
+		}
+		_, err = rows(ctx, session.conn, "UPDATE "+jobs+" t SET seq = r.n + $1::bigint "+
 			"FROM (SELECT ctid, row_number() OVER (ORDER BY ctid) AS n FROM "+jobs+" WHERE seq IS NULL) r "+
-			"WHERE t.ctid = r.ctid AND t.seq IS NULL", first)
+			"WHERE t.ctid = r.ctid AND t.seq IS NULL", strconv.FormatUint(store.AdoptFrom(time.Now(), last), 10))
 		return err
 	})
 }
@@ -70,14 +72,18 @@ func (s *Store) adopt(ctx context.Context) error {
 // LastSeq is that of [store.Numbered].
 func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 	err = s.readers.with(ctx, func(conn *pgconn.PgConn) error {
-		found, err := rows(ctx, conn, "SELECT coalesce(max(seq), 0)::text FROM "+s.db.table.jobs())
-		if err != nil {
-			return err
-		}
-		last, err = strconv.ParseUint(string(found[0][0]), 10, 64)
+		last, err = lastSeq(ctx, conn, s.db.table.jobs())
 		return err
 	})
 	return last, err
+}
+
+func lastSeq(ctx context.Context, conn *pgconn.PgConn, jobs string) (uint64, error) {
+	found, err := rows(ctx, conn, "SELECT coalesce(max(seq), 0)::text FROM "+jobs)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(string(found[0][0]), 10, 64)
 }
 
 func (s *Store) pages(ctx context.Context, conn *pgconn.PgConn, data string, f func(*store.Record) error, skipped func(string, error)) error {

@@ -51,7 +51,7 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 	if len(keys) == 0 {
 		return nil
 	}
-	seq := max(last, store.FirstSeq(time.Now()))
+	seq := store.AdoptFrom(time.Now(), last)
 	ours, jobs, ambiguous := true, 0, 0
 	for page := range slices.Chunk(keys, pageForeign) {
 		records, err := s.readForeign(ctx, page)

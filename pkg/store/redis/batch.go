@@ -24,7 +24,8 @@ type part struct {
 type batch struct {
 	layout *layout
 	fence  string
-	grows  bool // it needs room
+	grows  bool   // it needs room
+	last   uint64 // the highest number that it adds, 0 if none
 	parts  []*part
 }
 
@@ -60,6 +61,7 @@ func (b *batch) encode(ops []store.Op) error {
 
 func (b *batch) add(r *store.Record) {
 	b.grows = true
+	b.last = max(b.last, r.Seq)
 	name := b.layout.name(r)
 	if name == "" || bytes.IndexByte(r.Payload, 0) >= 0 {
 		b.put(len(r.Payload), "hide", hidden(r.Seq), encodeRow(r), r.Payload)
@@ -76,7 +78,7 @@ func (b *batch) done(r *store.Record) {
 func (b *batch) put(size int, args ...any) {
 	if n := len(b.parts); n == 0 || b.parts[n-1].ops >= partOps || b.parts[n-1].bytes+size > partBytes {
 		b.parts = append(b.parts, &part{args: []any{
-			b.layout.fence, b.layout.lock, b.layout.jobs, b.layout.payloads, b.layout.extras,
+			b.layout.fence, b.layout.lock, b.layout.jobs, b.layout.payloads, b.layout.extras, b.layout.last,
 			b.fence, b.layout.prefix, "",
 		}})
 	}
@@ -87,10 +89,13 @@ func (b *batch) put(size int, args ...any) {
 }
 
 // growsAt is where a part's arguments say whether the batch needs room.
-const growsAt = 7
+const growsAt = 8
 
 // seal ends the encoding.
 func (b *batch) seal() {
+	if b.last > 0 {
+		b.put(0, "last", formatSeq(b.last))
+	}
 	for _, p := range b.parts {
 		if b.grows {
 			p.args[growsAt] = "grows"

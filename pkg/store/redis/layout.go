@@ -13,7 +13,7 @@ type layout struct {
 	prefix string // of gearmand's keys, with the hyphen
 	plain  bool   // gearmand can tell the prefix from what follows
 
-	jobs, payloads, extras, lock, fence string
+	jobs, payloads, extras, last, lock, fence string
 }
 
 // newLayout returns the layout for gearmand's prefix.
@@ -30,7 +30,7 @@ func newLayout(prefix string) (layout, error) {
 	}
 	return layout{
 		prefix: prefix + "-", plain: !strings.Contains(prefix, "-"),
-		jobs: own + "jobs", payloads: own + "payloads", extras: own + "extras", lock: own + "lock", fence: own + "fence",
+		jobs: own + "jobs", payloads: own + "payloads", extras: own + "extras", last: own + "last", lock: own + "lock", fence: own + "fence",
 	}, nil
 }
 

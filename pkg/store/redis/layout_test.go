@@ -97,7 +97,7 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-// dump prints all that Redis has, with rows and the fence left out.
+// dump prints all that Redis has, with rows, the fence and the lock left out.
 func dump(t testing.TB, server *storetest.Redis) string {
 	t.Helper()
 	var b strings.Builder
@@ -111,6 +111,8 @@ func dump(t testing.TB, server *storetest.Redis) string {
 			names := strings.Split(server.Do(t, "HKEYS", key), "\n")
 			slices.Sort(names)
 			fmt.Fprintln(&b, key, names)
+		case "gm:_gear_:last":
+			fmt.Fprintln(&b, key, server.Do(t, "GET", key))
 		default:
 			fields := strings.Split(server.Do(t, "HGETALL", key), "\n")
 			fmt.Fprintf(&b, "%s %q\n", key, fields)
@@ -134,6 +136,7 @@ _gear_-resize-gm-2 ["data" "without unique" "priority" "2"]
 gm:_gear_:extras ["dead/1" "x"]
 gm:_gear_:fence
 gm:_gear_:jobs [3 4 resize-a resize-gm-2]
+gm:_gear_:last 00000000000000000004
 gm:_gear_:lock
 gm:_gear_:payloads ["3" "hyphen" "4" "N\x00L"]
 `
@@ -144,7 +147,7 @@ gm:_gear_:payloads ["3" "hyphen" "4" "N\x00L"]
 		commit(t, s, store.Op{Kind: store.Done, Record: &r})
 	}
 	commit(t, s, store.Op{Kind: store.Delete, Key: "dead/1"})
-	if got, want := dump(t, server), "gm:_gear_:fence\ngm:_gear_:lock\n"; got != want {
+	if got, want := dump(t, server), "gm:_gear_:fence\ngm:_gear_:last 00000000000000000004\ngm:_gear_:lock\n"; got != want {
 		t.Errorf("when all is done: got\n%swant\n%s", got, want)
 	}
 }
@@ -313,5 +316,19 @@ func TestSwap(t *testing.T) {
 	lock(t, s, "test")
 	if got := payloads(t, s); got != jobs[7].Payload {
 		t.Errorf("left for gm: got %q, want %q", got, jobs[7].Payload)
+	}
+}
+
+// TestLastSeqWithoutKey finds the highest number in the jobs, should somebody
+// have deleted the key that has it.
+func TestLastSeqWithoutKey(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := open(t, server.Addr())
+	defer s.Close()
+	lock(t, s, "test")
+	commit(t, s, add(7, "f", "a", ""), add(3, "f", "b", ""))
+	server.Do(t, "DEL", "gm:_gear_:last")
+	if got, err := s.LastSeq(t.Context()); got != 7 || err != nil {
+		t.Errorf("got %d, %v, want 7", got, err)
 	}
 }

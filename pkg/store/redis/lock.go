@@ -263,7 +263,7 @@ func (s *Store) fenceText() string {
 
 // formatFence returns a fence as it is kept: numbers of a fixed width, which
 // scripts compare as text, and whose they are.
-func (s *Store) formatFence(fence uint64) string { return fmt.Sprintf("%020d %s", fence, s.token) }
+func (s *Store) formatFence(fence uint64) string { return formatSeq(fence) + " " + s.token }
 
 func parseFence(text string) (uint64, error) {
 	number, _, _ := strings.Cut(text, " ")

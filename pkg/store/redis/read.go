@@ -313,6 +313,21 @@ func (s *Store) ask(ctx context.Context, f func(redigo.Conn) (any, error)) (any,
 	}
 }
 
+// LastSeq is that of [store.Numbered].
+func (s *Store) LastSeq(ctx context.Context) (uint64, error) {
+	last, err := redigo.Uint64(s.do(ctx, "GET", s.layout.last))
+	if errors.Is(err, redigo.ErrNil) { // or somebody has deleted it
+		var entries []entry
+		if entries, err = s.index(ctx); len(entries) > 0 {
+			last = entries[len(entries)-1].seq
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the last number from Redis: %w", err)
+	}
+	return last, nil
+}
+
 // ReadPayload is that of [store.Reader].
 func (s *Store) ReadPayload(ctx context.Context, r *store.Record) ([]byte, error) {
 	payload, err := redigo.Bytes(s.read(ctx, payloadScript,

@@ -11,6 +11,7 @@
 //	gm:_gear_:jobs       hash: the name of each job and its number, times and attempts
 //	gm:_gear_:payloads   hash: payloads of jobs that gearmand would not read back
 //	gm:_gear_:extras     hash: dead jobs, results, settings
+//	gm:_gear_:last       the highest number that a job ever had
 //	gm:_gear_:lock       who holds the store, while it does
 //	gm:_gear_:fence      the number of the last holder
 //
@@ -118,7 +119,7 @@ func address(u *url.URL) string {
 }
 
 // Store is a journal in Redis. It implements [store.Store], [store.Reader],
-// [store.Locker] and [store.Checker].
+// [store.Numbered], [store.Locker] and [store.Checker].
 type Store struct {
 	config  Config
 	layout  layout
@@ -143,10 +144,11 @@ type Store struct {
 }
 
 var (
-	_ store.Store   = (*Store)(nil)
-	_ store.Reader  = (*Store)(nil)
-	_ store.Locker  = (*Store)(nil)
-	_ store.Checker = (*Store)(nil)
+	_ store.Store    = (*Store)(nil)
+	_ store.Reader   = (*Store)(nil)
+	_ store.Numbered = (*Store)(nil)
+	_ store.Locker   = (*Store)(nil)
+	_ store.Checker  = (*Store)(nil)
 )
 
 // Open connects, and warns of settings under which Redis loses what it has

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"gm/pkg/store"
 )
@@ -23,6 +24,9 @@ const (
 
 // seqBytes returns a number as rows begin with it.
 func seqBytes(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+// formatSeq returns a number as scripts compare it: as text, of a fixed width.
+func formatSeq(seq uint64) string { return fmt.Sprintf("%020d", seq) }
 
 // change returns the part of r's row that an Update replaces.
 func change(dst []byte, r *store.Record) []byte {

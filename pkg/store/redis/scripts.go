@@ -4,7 +4,7 @@ import redigo "github.com/gomodule/redigo/redis"
 
 // commitScript writes a batch, or a part of one.
 //
-//	KEYS  fence, lock, jobs, payloads, extras
+//	KEYS  fence, lock, jobs, payloads, extras, last
 //	ARGV  our fence, or '' if we don't hold the store
 //	      the prefix of gearmand's keys
 //	      'grows' if the batch needs room
@@ -13,8 +13,8 @@ import redigo "github.com/gomodule/redigo/redis"
 // It writes nothing if the store is not ours, and nothing if there is no room:
 // Redis looks at that when a script first writes, so a script that only
 // deletes never lacks it.
-var commitScript = redigo.NewScript(5, `
-local fence, lock, jobs, payloads, extras = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+var commitScript = redigo.NewScript(6, `
+local fence, lock, jobs, payloads, extras, last = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local mine, prefix = ARGV[1], ARGV[2]
 local call = redis.call
 
@@ -74,6 +74,11 @@ local ops = {
 	put = function() call('HSET', extras, ARGV[i], ARGV[i+1]) return 2 end, -- key, value
 	delete = function() call('HDEL', extras, ARGV[i]) return 1 end, -- key
 	drop = function() call('DEL', ARGV[i]) return 1 end, -- key of gearmand's
+	last = function() -- the highest number of an add, formatted
+		local now = call('GET', last)
+		if not now or now < ARGV[i] then call('SET', last, ARGV[i]) end
+		return 1
+	end,
 	forget = function() call('HDEL', jobs, ARGV[i]) return 1 end, -- name whose job is gone
 }
 while i <= #ARGV do

@@ -80,19 +80,11 @@ func (p *replay) run(ctx context.Context) error {
 		return err
 	}
 	slices.Sort(p.foreign)
-	first := int64(store.FirstSeq(time.Now()))
-	if p.limit >= first {
-		first = p.limit + adoptGap
-	}
+	first := int64(store.AdoptFrom(time.Now(), uint64(max(p.limit, 0)))) + 1
 	return p.inBatches(ctx, len(p.foreign), func(w *writer, i int) (*store.Record, int, error) {
 		return p.adopt(w, p.foreign[i], first+int64(i))
 	})
 }
-
-// adoptGap is how far behind the highest sequence those of gearmand's jobs
-// begin if the clock was set back: the server gives out the first of them
-// meanwhile.
-const adoptGap = 1 << 30
 
 // inPlace hands out the jobs in their place, and finds the others.
 func (p *replay) inPlace(ctx context.Context) error {

@@ -151,6 +151,44 @@ func testSameUnique(r *rig) {
 	r.check()
 }
 
+// testApart sees that jobs that are apart take nothing from others with their
+// unique, nor from one another.
+func testApart(r *rig) {
+	apart := func(function, unique, payload string) store.Op {
+		op := r.job(function, unique, []byte(payload))
+		op.Record.Apart = true
+		return op
+	}
+	// The payloads are as long as one another: what is mixed up is seen.
+	old, second, third := r.job("f", "u", []byte("older")), apart("f", "u", "apart"), apart("f", "u", "third")
+	r.commit(old)
+	r.commit(second)
+	r.commit(third)
+	r.check()
+	if reader, ok := r.s.(store.Reader); ok {
+		for _, op := range []store.Op{old, second, third} {
+			if got, err := readPayload(r, reader, op); r.lists() && (err != nil || !bytes.Equal(got, op.Record.Payload)) {
+				r.t.Errorf("payload of %s: got %s, %v, want %s", describe(op.Record), brief(got), err, op.Record.Payload)
+			}
+		}
+	}
+	r.commit(update(second, 3, 1_795_000_000_001))
+	r.check()
+	r.commit(done(old))
+	r.check()
+	r.commit(update(third, 1, 0), done(second))
+	r.check()
+	// A job that is not apart comes where one was, and all in one batch.
+	last := r.job("f", "u", []byte("again"))
+	r.commit(last, apart("f", "u", "fifth"), apart("f", "", "no unique"), done(third))
+	r.check()
+	r.commit(done(last))
+	r.check()
+	// With names that no layout has.
+	r.commit(r.job("a-b", "\x00", []byte("old")), apart("a-b", "\x00", "new"), r.job("f", "gm-1", []byte("old")), apart("f", "gm-1", "new"))
+	r.check()
+}
+
 func testNoUnique(r *rig) {
 	var adds []store.Op
 	for i := range 300 {

@@ -94,7 +94,9 @@ func (r *rig) expect(batch []store.Op) {
 	for _, op := range batch {
 		switch op.Kind {
 		case store.Add:
-			r.jobs[op.Record.Seq] = *op.Record
+			kept := *op.Record
+			kept.Apart = false
+			r.jobs[kept.Seq] = kept
 		case store.Done:
 			delete(r.jobs, op.Record.Seq)
 		case store.Update:

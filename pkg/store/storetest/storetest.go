@@ -70,6 +70,7 @@ func Run(t *testing.T, f Factory) {
 		{"update", testUpdate},
 		{"add and done together", testAddDone},
 		{"same unique again", testSameUnique},
+		{"apart", testApart},
 		{"no unique", testNoUnique},
 		{"names of every length", testNameLengths},
 		{"awkward names", testAwkwardNames},

@@ -200,26 +200,3 @@ func TestParseURL(t *testing.T) {
 		}
 	}
 }
-
-// TestApart sees that a job that is apart takes nothing from another with its
-// unique.
-func TestApart(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "queue.tch")
-	s := open(t, file)
-	a, b := add(1, "f", "u", "old"), add(2, "f", "u", "apart")
-	b.Record.Apart = true
-	commit(t, s, a)
-	commit(t, s, b)
-	commit(t, s, store.Op{Kind: store.Update, Record: &store.Record{Seq: 2, Function: "f", Unique: "u", Attempts: 3}})
-	compare(t, "jobs", jobsIn(t, s), []string{`f "u" "old" p1 at 0 tried 0`, `f "u" "apart" p1 at 0 tried 3`})
-	if got, err := s.ReadPayload(t.Context(), &store.Record{Seq: 2, Function: "f", Unique: "u"}); string(got) != "apart" || err != nil {
-		t.Errorf("payload: got %q, %v", got, err)
-	}
-	commit(t, s, storeDone(*a.Record))
-	compare(t, "jobs", jobsIn(t, s), []string{`f "u" "apart" p1 at 0 tried 3`})
-	commit(t, s, storeDone(*b.Record))
-	compare(t, "jobs", jobsIn(t, s), nil)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -101,17 +101,8 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 			}
 		}
 	}
-	first := store.FirstSeq(time.Now())
-	if limit >= first {
-		first = limit + adoptGap
-	}
-	return s.adopt(ctx, foreign, first, f)
+	return s.adopt(ctx, foreign, store.AdoptFrom(time.Now(), limit)+1, f)
 }
-
-// adoptGap is how far behind the highest sequence those of gearmand's jobs
-// begin if the clock was set back: the server gives out the first of them
-// meanwhile.
-const adoptGap = 1 << 30
 
 // list calls f for every record. What can't be believed is set aside.
 func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) error {
