@@ -2,6 +2,12 @@ package store
 
 import "strings"
 
+// MaxGearmandUnique is the length in bytes of the longest unique that gearmand
+// keeps as it is: it has room for 64, with a NUL at the end. A job with a longer
+// one, in a row or under a key that gearmand is to find, needs another there:
+// gearmand would cut it, hand the job out, and then not delete it.
+const MaxGearmandUnique = 63
+
 // SplitName splits FUNCTION-UNIQUE, which gearmand has in the keys of Redis
 // and memcached: before a UUID, which is what libgearman gives a job without a
 // unique, or else at the first hyphen, as gearmand does. It is not ok if there

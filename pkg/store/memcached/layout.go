@@ -16,8 +16,6 @@ const (
 	maxKey = 250
 	// maxPrefix leaves room in a key for what follows.
 	maxPrefix = 100
-	// maxUnique is what gearmand has room for, less the NUL.
-	maxUnique = 63
 )
 
 // made begins the uniques that are made up for jobs without one.
@@ -63,7 +61,7 @@ func (l *layout) name(r *store.Record) string {
 		return ""
 	}
 	unique := r.Unique
-	if unique == "" || unique == "-" || len(unique) > maxUnique || strings.HasPrefix(unique, made) || !fitsKey(unique) {
+	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.HasPrefix(unique, made) || !fitsKey(unique) {
 		unique = made + strconv.FormatUint(r.Seq, 10)
 	}
 	name := r.Function + "-" + unique

@@ -204,7 +204,11 @@ func parsePriority(flags uint32) uint8 {
 // keys, as gearmand keeps none; writes them back as gm's own; and calls f for
 // each. Those of a store that another server holds stay as they are.
 func (s *Store) adopt(ctx context.Context, p *pool, keys []string, last uint64, f func(*store.Record) error) error {
-	seq, jobs := store.AdoptFrom(time.Now(), last), 0
+	known, err := s.readLast(ctx, p)
+	if err != nil {
+		return err
+	}
+	seq, jobs := store.AdoptFrom(time.Now(), max(last, known)), 0
 	for page := range slices.Chunk(keys, pageJobs) {
 		items, err := p.fetch(ctx, page)
 		if err != nil {

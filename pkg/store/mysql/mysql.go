@@ -13,7 +13,7 @@
 //	gm_function  BLOB     the function, where function_name can't have it
 //
 // unique_key is gm-SEQ for a job without a unique, and has a hash for one of
-// more than 64 bytes. Extras are in a table of their own, the name with _gm
+// more than 63 bytes. Extras are in a table of their own, the name with _gm
 // behind it.
 //
 // gearmand creates its table in the server's character set, in which Resize is

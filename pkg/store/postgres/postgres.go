@@ -13,7 +13,7 @@
 //	gm_function  BYTEA    the function, where function_name can't have it
 //
 // unique_key is gm-SEQ for a job without a unique, and has a hash for one that
-// does not fit: more than 64 bytes, a NUL, no valid UTF-8, or a quote, which
+// does not fit: more than 63 bytes, a NUL, no valid UTF-8, or a quote, which
 // gearmand does not mask. Extras are in a
 // table of their own, the name with _gm behind it.
 //

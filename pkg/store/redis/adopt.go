@@ -51,7 +51,11 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 	if len(keys) == 0 {
 		return nil
 	}
-	seq := store.AdoptFrom(time.Now(), last)
+	known, err := s.LastSeq(ctx)
+	if err != nil {
+		return err
+	}
+	seq := store.AdoptFrom(time.Now(), max(last, known))
 	ours, jobs, ambiguous := true, 0, 0
 	for page := range slices.Chunk(keys, pageForeign) {
 		records, err := s.readForeign(ctx, page)

@@ -34,11 +34,8 @@ func newLayout(prefix string) (layout, error) {
 	}, nil
 }
 
-// What gearmand has room for, less the NUL.
-const (
-	maxFunction = 511
-	maxUnique   = 63
-)
+// maxFunction is what gearmand has room for, less the NUL.
+const maxFunction = 511
 
 // made begins the uniques that are made up for jobs without one.
 const made = "gm-"
@@ -50,7 +47,7 @@ func (l *layout) name(r *store.Record) string {
 		return ""
 	}
 	unique := r.Unique
-	if unique == "" || unique == "-" || len(unique) > maxUnique || strings.ContainsAny(unique, "*\x00") || strings.HasPrefix(unique, made) {
+	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.ContainsAny(unique, "*\x00") || strings.HasPrefix(unique, made) {
 		unique = made + strconv.FormatUint(r.Seq, 10)
 	}
 	return r.Function + "-" + unique

@@ -13,10 +13,6 @@ import (
 // maxPayload keeps a row below SQLite's limit of a thousand million bytes.
 const maxPayload = 999_000_000
 
-// maxKey is the length in bytes of the longest unique_key that gearmand 1.1
-// keeps whole in memory. It can't delete the row of a longer one.
-const maxKey = 63
-
 // row is a job as a row. What is nil is NULL.
 type row struct {
 	id int64 // the rowid
@@ -71,7 +67,7 @@ const gearmandColumns = 5
 // gearmand can't hold, or that looks like a key made up here.
 func appendKey(dst []byte, unique string, seq uint64) (key []byte, same bool) {
 	switch {
-	case unique == "", unique == "-", len(unique) > maxKey, strings.HasPrefix(unique, "gm-"), strings.IndexByte(unique, 0) >= 0:
+	case unique == "", unique == "-", len(unique) > store.MaxGearmandUnique, strings.HasPrefix(unique, "gm-"), strings.IndexByte(unique, 0) >= 0:
 		return strconv.AppendUint(append(dst, "gm-"...), seq, 10), false
 	}
 	return append(dst, unique...), true

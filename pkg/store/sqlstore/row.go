@@ -24,7 +24,7 @@ import (
 // unique_key, function_name, priority, data and when_to_run, the others gm's:
 // they are NULL in a row that gearmand wrote.
 type Row struct {
-	Key      string // at most 64 bytes
+	Key      string // at most store.MaxGearmandUnique bytes
 	Name     string // at most 255 bytes
 	Priority int32
 	Data     []byte
@@ -39,12 +39,9 @@ type Row struct {
 	Function []byte // nil if it is Name
 }
 
-// The sizes of gearmand's columns, in characters of whatever kind: gm keeps to
-// as many bytes.
-const (
-	maxKey  = 64
-	maxName = 255
-)
+// maxName is the size of gearmand's column, in characters of whatever kind: gm
+// keeps to as many bytes.
+const maxName = 255
 
 // Prefixes of the keys and names that gm makes up.
 const (
@@ -70,7 +67,7 @@ func NewRow(r *store.Record, text func(string) bool) Row {
 	switch {
 	case r.Unique == "" || r.Unique == "-" || r.Apart:
 		row.Key, row.Unique = fmt.Sprintf("%s%d", seqPrefix, r.Seq), []byte(r.Unique)
-	case len(r.Unique) > maxKey || madeUp(r.Unique) || !text(r.Unique):
+	case len(r.Unique) > store.MaxGearmandUnique || madeUp(r.Unique) || !text(r.Unique):
 		row.Key, row.Unique = hash(r.Unique), []byte(r.Unique)
 	}
 	if len(r.Function) > maxName || madeUp(r.Function) || !text(r.Function) {

@@ -13,7 +13,7 @@ import (
 func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 func TestRowNames(t *testing.T) {
-	long := strings.Repeat("u", 65)
+	long := strings.Repeat("u", 64)
 	for _, tc := range []struct {
 		function, unique string
 		name, key        string
@@ -21,7 +21,7 @@ func TestRowNames(t *testing.T) {
 		{"f", "u", "f", "u"},
 		{"f", "", "f", "gm-77"},
 		{"f", "-", "f", "gm-77"},
-		{"f", strings.Repeat("u", 64), "f", strings.Repeat("u", 64)},
+		{"f", strings.Repeat("u", 63), "f", strings.Repeat("u", 63)},
 		{"f", long, "f", "gm:"},
 		{"f", "gm-1", "f", "gm:"},
 		{"f", "gm:1", "f", "gm:"},

@@ -194,6 +194,11 @@ func testToGearmand(t *testing.T, place Swap) {
 		add(none)
 		want = append(want, none)
 	}
+	for _, n := range []int{64, 65, 255} { // longer than gearmand's
+		long := GearmandJob{"none", strings.Repeat("l", n), fmt.Sprint("with a unique of ", n)}
+		add(long)
+		want = append(want, long)
+	}
 	gone := GearmandJob{"f0", "gone", "done before"}
 	add(gone)
 	batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq, Function: "f0", Unique: "gone"}})

@@ -36,10 +36,6 @@ const (
 	extrasTime     = 9_999_999_999
 )
 
-// maxUnique is the length in bytes of the longest unique that gearmand keeps
-// whole in memory, without which it can't remove the record.
-const maxUnique = 63
-
 // names returns what a job's function and unique are in its record, so that no
 // two jobs have the same key: one that has no unique, or "-", has one of its
 // own, as has one whose unique gearmand can't hold, or that looks as if made up
@@ -51,7 +47,7 @@ func names(j *store.Record) (function, unique string) {
 		sum := sha256.Sum256([]byte(function))
 		function = "gm:" + hex.EncodeToString(sum[:24])
 	}
-	if j.Apart || unique == "" || unique == "-" || len(unique) > maxUnique || strings.IndexByte(unique, 0) >= 0 ||
+	if j.Apart || unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.IndexByte(unique, 0) >= 0 ||
 		strings.HasPrefix(unique, "gm-") || strings.Contains(unique, "-gm-") || strings.Contains(function, "-") {
 		unique = "gm-" + strconv.FormatUint(j.Seq, 10)
 	}
@@ -74,7 +70,7 @@ func keysOf(j *store.Record) [2]string {
 
 // extraUnique returns the unique of an extra's record.
 func extraUnique(key string) string {
-	if len(key) <= maxUnique-2 {
+	if len(key) <= store.MaxGearmandUnique-2 {
 		return "k:" + key
 	}
 	sum := sha256.Sum256([]byte(key))
