@@ -81,6 +81,13 @@ the last ~ if there is one, and ~ and a hash of the job: one that was done twice
 has one that follows it, as long as that waits. A chain ends at its last function,
 also if -f or --dir has it.
 
+A job with a reducer G, as gm map -b submits it, is not for CMD. Its payload is cut
+up, by default into blocks of lines of 1 MiB, which are jobs of the same function
+for all workers of it; their results are folded by jobs of G, as gm map --reduce
+does, and the last is the job's. Meanwhile it lends its slot, so that -j 1 does the
+parts too, and beyond -c if need be. They have high priority. If one fails, so does
+the job, and a warning says which. --next is given the results of parts as well.
+
 While it runs, a command can report to the client. It writes lines to the file
 descriptor GM_CONTROL_FD, or calls gm tell, which does: "status 3 10" is progress,
 "warn TEXT" a warning, "data TEXT" a line of the result, sent at once.
