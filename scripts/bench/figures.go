@@ -23,10 +23,11 @@ const (
 	speed   unit = "MB/s"
 	space   unit = "MB"
 	seconds unit = "s until a tenth of it"
+	kept    unit = "MB then"
 )
 
 var units = []unit{
-	p50, rate, records, cpu, each, took, speed, space, seconds,
+	p50, rate, records, cpu, each, took, speed, space, seconds, kept,
 	cpuSubmit, cpuUnique, cpuDrain, cpuForeground, bytesWaiting,
 }
 

@@ -65,8 +65,8 @@ func (e *env) comesBack(jobs, size int) func(*peer.Server, load.Protocol) (figur
 		if err := empty(s, p, jobs); err != nil {
 			return nil, err
 		}
-		wait, err := shrinks(s, full/10)
-		return figures{space: float64(full) / 1e6, seconds: wait.Seconds()}, err
+		wait, rest, err := shrinks(s, full/10)
+		return figures{space: float64(full) / 1e6, seconds: wait.Seconds(), kept: float64(rest) / 1e6}, err
 	}
 }
 
@@ -84,21 +84,18 @@ func empty(s *peer.Server, p load.Protocol, jobs int) error {
 	return err
 }
 
-// shrinks waits until a server's memory is below some bytes, for two minutes at
-// most.
-func shrinks(s *peer.Server, below int64) (time.Duration, error) {
-	const atMost = 2 * time.Minute
+// shrinks waits until a server's memory is below some bytes, for a minute and a
+// half at most. It returns how long that took and what the server has then.
+func shrinks(s *peer.Server, below int64) (took time.Duration, rest int64, err error) {
+	const atMost = 90 * time.Second
 	began := time.Now()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
-		now, err := s.RSS()
-		if err != nil {
-			return 0, err
-		}
-		if now < below || time.Since(began) > atMost {
+		rest, err = s.RSS()
+		if err != nil || rest < below || time.Since(began) > atMost {
 			break
 		}
 	}
-	return time.Since(began), nil
+	return time.Since(began), rest, err
 }
