@@ -116,7 +116,7 @@ func (l *loop) run(limit time.Duration, start func() error) (time.Duration, erro
 	for !l.ended && !l.stop.Load() {
 		wait := waitAtMost
 		if l.tick != nil {
-			wait = min(wait, time.Until(nextTick))
+			wait = min(wait, max(time.Until(nextTick), 0))
 		}
 		n, err := unix.EpollWait(l.epoll, events, int((wait+time.Millisecond-1)/time.Millisecond))
 		if err != nil && !errors.Is(err, unix.EINTR) {
