@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -164,21 +165,35 @@ type wordcount struct {
 	last float64 // what the pipeline took, in ms
 }
 
-var tookSeconds = regexp.MustCompile(`(?m)^ .*?([0-9.]+) s\b`)
+// The script's lines begin with what has taken so many seconds.
+var (
+	tookAlone   = regexp.MustCompile(`(?m)^ +tr .*?([0-9.]+) s\b`)
+	tookCluster = regexp.MustCompile(`(?m)^ +gm .*?([0-9.]+) s\b`)
+)
 
 func (w *wordcount) cluster() (figures, error) {
 	cmd := exec.Command("bash", "scripts/bench-batch/wordcount.sh", w.e.gm)
 	cmd.Env = append(os.Environ(), "ROUNDS=1", fmt.Sprintf("MB=%d", w.e.n(60)))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output() // fails also when gm is the slower
-	all := tookSeconds.FindAllSubmatch(out, -1)
-	if len(all) != 2 {
-		return nil, fmt.Errorf("word count: %w: %s", err, out)
+	alone, cluster := millis(tookAlone, out), millis(tookCluster, out)
+	if alone == 0 || cluster == 0 {
+		return nil, fmt.Errorf("word count: %w: %s", errors.Join(err, errOutput), out)
 	}
-	alone, _ := strconv.ParseFloat(string(all[0][1]), 64)
-	cluster, _ := strconv.ParseFloat(string(all[1][1]), 64)
-	w.last = math.Round(1000 * alone)
-	return figures{took: math.Round(1000 * cluster)}, nil
+	w.last = alone
+	return figures{took: cluster}, nil
+}
+
+var errOutput = errors.New("no figures")
+
+// millis returns the figure in seconds that a line has, in milliseconds.
+func millis(line *regexp.Regexp, text []byte) float64 {
+	found := line.FindSubmatch(text)
+	if found == nil {
+		return 0
+	}
+	v, _ := strconv.ParseFloat(string(found[1]), 64)
+	return math.Round(1000 * v)
 }
 
 // alone is what the last cluster's turn has measured.

@@ -168,12 +168,15 @@ func TestNamesDiffer(t *testing.T) {
 }
 
 func TestWhatTheWordCountPrints(t *testing.T) {
-	const printed = "word count of 60 MB, 9 different words, on 2 cores, best of 1\n" +
+	printed := []byte("word count of 60 MB, 9 different words, on 2 cores, best of 1\n" +
 		"  tr | sort | uniq -c         12.25 s\n" +
-		"  gm map --reduce, the same    6.50 s   1.88 times as quick, equal\n"
-	all := tookSeconds.FindAllStringSubmatch(printed, -1)
-	if len(all) != 2 || all[0][1] != "12.25" || all[1][1] != "6.50" {
-		t.Errorf("found %q", all)
+		"  gm map --block --reduce      6.50 s   1.88 times as quick, and equal\n" +
+		"  its functions without gm     2.43 s\n")
+	if alone, cluster := millis(tookAlone, printed), millis(tookCluster, printed); alone != 12250 || cluster != 6500 {
+		t.Errorf("%v and %v ms, want 12250 and 6500", alone, cluster)
+	}
+	if got := millis(tookAlone, []byte("no texts on this machine\n")); got != 0 {
+		t.Errorf("%v ms of nothing", got)
 	}
 }
 
