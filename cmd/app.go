@@ -4,8 +4,8 @@
 // A verb is a function from the environment to a [verb]: flags, help and an
 // action. The action returns an error; exit.go turns it into a message and an
 // exit code, and nothing else does. Rows go out through output.go, servers
-// come from servers.go. Arguments are put in order by args.go before
-// urfave/cli sees them; help.go, man.go and completion.go read the same table.
+// come from servers.go. Arguments are taken apart by args.go; urfave/cli has the
+// types of flags. help.go, man.go and completion.go read the same table.
 package cmd
 
 import (
@@ -23,28 +23,35 @@ import (
 	"gm/pkg/gearman"
 )
 
-// verbs is every verb, in the order in which help lists them.
-var verbs = []func(*env) *verb{
-	submitVerb,
-	mapVerb,
-	pipeVerb,
-	workVerb,
-	tellVerb,
-	serveVerb,
-	statusVerb,
-	workersVerb,
-	jobsVerb,
-	jobVerb,
-	waitVerb,
-	resultVerb,
-	retryVerb,
-	cancelVerb,
-	storeVerb,
-	adminVerb,
-	pingVerb,
-	completionVerb,
-	manVerb,
-	versionVerb,
+// verbs is every verb, in the order in which help lists them. A run of gm makes
+// only the one that it needs.
+var verbs = []newVerb{
+	{"submit", submitVerb},
+	{"map", mapVerb},
+	{"pipe", pipeVerb},
+	{"work", workVerb},
+	{"tell", tellVerb},
+	{"serve", serveVerb},
+	{"status", statusVerb},
+	{"workers", workersVerb},
+	{"jobs", jobsVerb},
+	{"job", jobVerb},
+	{"wait", waitVerb},
+	{"result", resultVerb},
+	{"retry", retryVerb},
+	{"cancel", cancelVerb},
+	{"store", storeVerb},
+	{"admin", adminVerb},
+	{"ping", pingVerb},
+	{"completion", completionVerb},
+	{"man", manVerb},
+	{"version", versionVerb},
+}
+
+// newVerb makes a verb.
+type newVerb struct {
+	name string
+	make func(*env) *verb
 }
 
 // A verb is one command of gm, or one subcommand of such a command.
@@ -58,6 +65,12 @@ type verb struct {
 	examples []example
 	exits    []int   // the codes besides 0 and 2 that it can end with
 	verbs    []*verb // subcommands; a verb that has some has no action
+
+	// table is subcommands that are made when they are needed; made are those
+	// that were.
+	table []newVerb
+	made  map[string]*verb
+	env   *env
 
 	// argsEndFlags ends the flags at the first positional argument, so that
 	// what follows can have flags of its own.
@@ -112,28 +125,49 @@ func newRoot(e *env) *verb {
 
 gm help VERB tells about a verb, gm man VERB prints its manual page.`,
 		Flags: append(e.connFlags(), e.commonFlags()...),
-	}}
+	}, table: verbs, made: map[string]*verb{}, env: e}
 	root.examples = []example{
 		{"a server that also does jobs", "gm serve --work reverse=rev"},
 		{"a job for it", "echo hello | gm submit -f reverse"},
 		{"what is waiting", "gm status --watch"},
 	}
 	root.exits = slices.Collect(maps.Keys(exitTexts))
-	for _, newVerb := range verbs {
-		root.verbs = append(root.verbs, newVerb(e))
-	}
-	root.finish(e)
 	return root
 }
 
-// finish gives every verb below v what all have in common.
-func (v *verb) finish(e *env) {
-	v.HideHelp = true
-	v.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-		return withHint(usageErrorf("%w", err), "gm help "+v.Name+" lists its flags")
+// hasVerbs reports whether there are subcommands.
+func (v *verb) hasVerbs() bool { return len(v.verbs)+len(v.table) > 0 }
+
+// subs returns the subcommands, in the order in which help lists them.
+func (v *verb) subs() []*verb {
+	subs := slices.Clone(v.verbs)
+	for _, n := range v.table {
+		subs = append(subs, v.sub(n.name))
 	}
+	return subs
+}
+
+// sub returns the subcommand of that name, or nil.
+func (v *verb) sub(name string) *verb {
 	for _, sub := range v.verbs {
-		sub.Flags = append(sub.Flags, e.commonFlags()...)
+		if sub.HasName(name) {
+			return sub
+		}
+	}
+	for _, n := range v.table {
+		if n.name == name && v.made[name] == nil {
+			sub := n.make(v.env)
+			sub.finish(v.env)
+			v.made[name] = sub
+		}
+	}
+	return v.made[name]
+}
+
+// finish gives a verb, and those below it, what all have in common.
+func (v *verb) finish(e *env) {
+	v.Flags = append(v.Flags, e.commonFlags()...)
+	for _, sub := range v.verbs {
 		sub.finish(e)
 	}
 }
@@ -163,28 +197,25 @@ func (e *env) dispatch(ctx context.Context, args []string) error {
 		return e.printVersion()
 	case call.help:
 		return e.printHelp(e.stdout, call.path)
-	case len(call.verb().verbs) > 0:
+	case call.verb().hasVerbs():
 		if err := e.printHelp(e.stderr, call.path); err != nil {
 			return err
 		}
 		return &exitError{code: exitUsage}
 	}
-	app := &cli.App{
-		Name:           e.root.Name,
-		HideHelp:       true,
-		HideVersion:    true,
-		Commands:       call.commands(),
-		Reader:         e.stdin,
-		Writer:         e.stdout,
-		ErrWriter:      e.stderr,
-		ExitErrHandler: func(*cli.Context, error) {},
-	}
-	if call.verb().ownSignals {
-		return app.RunContext(ctx, call.argv())
+	v := call.verb()
+	c, err := call.context()
+	switch {
+	case err != nil:
+		return err
+	case v.ownSignals:
+		c.Context = ctx
+		return v.Action(c)
 	}
 	ctx, stop := withSignals(ctx)
 	defer stop()
-	err = app.RunContext(ctx, call.argv())
+	c.Context = ctx
+	err = v.Action(c)
 	if sig := (*signalError)(nil); err != nil && errors.As(context.Cause(ctx), &sig) {
 		return sig
 	}

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"flag"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,35 +14,45 @@ import (
 // put before them here, by the flags that the verb has. Flags that stand
 // before the verb belong to it as well.
 type call struct {
-	path  []*verb  // from the root to the verb
-	flags []string // --name=value, with the flag's first name
-	args  []string // positional
+	path  []*verb     // from the root to the verb
+	flags []givenFlag // as they came
+	args  []string    // positional
 
 	help    bool // -h or --help, or the verb help
 	version bool // --version, before any verb
 }
 
-func (c *call) verb() *verb { return c.path[len(c.path)-1] }
-
-// commands returns the command table for urfave/cli: only the call's own
-// verb and those above it, because to set up all of them takes a millisecond.
-func (c *call) commands() []*cli.Command {
-	var commands []*cli.Command
-	for _, v := range slices.Backward(c.path[1:]) {
-		v.Subcommands = commands
-		commands = []*cli.Command{v.Command}
-	}
-	return commands
+// givenFlag is a flag that stood on the command line.
+type givenFlag struct {
+	name  string // the flag's first name, without dashes
+	value string
 }
 
-// argv returns the command line for urfave/cli.
-func (c *call) argv() []string {
-	var argv []string
-	for _, v := range c.path {
-		argv = append(argv, v.Name)
+func (c *call) verb() *verb { return c.path[len(c.path)-1] }
+
+// context returns what the verb's action reads its flags and arguments from.
+// urfave/cli's own way to that sets up a command line that nobody parses any
+// more, which takes a millisecond.
+func (c *call) context() (*cli.Context, error) {
+	v := c.verb()
+	set := flag.NewFlagSet(v.Name, flag.ContinueOnError)
+	for _, f := range v.Flags {
+		if err := f.Apply(set); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.pathNames(), err)
+		}
 	}
-	argv = append(argv, c.flags...)
-	return append(append(argv, "--"), c.args...)
+	for _, f := range c.flags {
+		if err := set.Set(f.name, f.value); err != nil {
+			err = usageErrorf("invalid value %q for flag %s: %w", f.value, dashed(f.name), err)
+			return nil, withHint(err, "gm help "+c.pathNames()+" tells about it")
+		}
+	}
+	if err := set.Parse(append([]string{"--"}, c.args...)); err != nil {
+		return nil, err
+	}
+	ctx := cli.NewContext(nil, set, nil)
+	ctx.Command = &cli.Command{Name: v.Name}
+	return ctx, nil
 }
 
 // parseArgs takes args apart, without the program's name. Errors are usage
@@ -96,7 +108,7 @@ func (p *argParser) isFlag(arg string) bool {
 // are some to choose from, an argument then.
 func (p *argParser) positional(arg string) error {
 	v := p.verb()
-	if len(v.verbs) == 0 {
+	if !v.hasVerbs() {
 		p.args = append(p.args, arg)
 		p.flagsDone = p.flagsDone || v.argsEndFlags
 		return nil
@@ -180,18 +192,18 @@ func (p *argParser) valueOf(f cli.Flag, word string, rest []string) (int, error)
 }
 
 func (p *argParser) add(f cli.Flag, word, value string) {
-	p.flags = append(p.flags, "--"+f.Names()[0]+"="+value)
+	p.flags = append(p.flags, givenFlag{flagNames(f)[0], value})
 	p.seen = append(p.seen, f)
 	p.words = append(p.words, word)
 }
 
 // checkFlags sees to it that flags which stand before the verb are its own.
 func (p *argParser) checkFlags() error {
-	if len(p.verb().verbs) > 0 {
+	if p.verb().hasVerbs() {
 		return nil // there will be help only
 	}
 	for i, f := range p.seen {
-		own := p.verb().flag(f.Names()[0])
+		own := p.verb().flag(flagNames(f)[0])
 		if own == nil || takesValue(own) != takesValue(f) {
 			return p.unknownFlag(p.words[i])
 		}
@@ -209,7 +221,7 @@ func (p *argParser) unknownFlag(word string) error {
 		return withHint(err, "did you mean "+near+"?")
 	}
 	hint := strings.TrimSpace("gm help "+p.pathNames()) + " lists the flags"
-	if len(v.verbs) == 0 {
+	if !v.hasVerbs() {
 		hint += "; -- before data that begins with -"
 	}
 	return withHint(err, hint)
@@ -227,18 +239,8 @@ func (c *call) pathNames() string {
 // flag returns the flag that has the name, without dashes; nil if there is none.
 func (v *verb) flag(name string) cli.Flag {
 	for _, f := range v.Flags {
-		if slices.Contains(f.Names(), name) {
+		if slices.Contains(flagNames(f), name) {
 			return f
-		}
-	}
-	return nil
-}
-
-// sub returns the subcommand of that name, or nil.
-func (v *verb) sub(name string) *verb {
-	for _, sub := range v.verbs {
-		if sub.HasName(name) {
-			return sub
 		}
 	}
 	return nil
@@ -246,7 +248,7 @@ func (v *verb) sub(name string) *verb {
 
 func (v *verb) subNames() []string {
 	var names []string
-	for _, sub := range v.verbs {
+	for _, sub := range v.subs() {
 		if !sub.Hidden {
 			names = append(names, sub.Name)
 		}
@@ -254,11 +256,32 @@ func (v *verb) subNames() []string {
 	return names
 }
 
+// flagNames returns a flag's names, without dashes. The flag's own method has
+// each looked at by a regular expression.
+func flagNames(f cli.Flag) []string {
+	name, others := "", []string(nil)
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		name, others = f.Name, f.Aliases
+	case *cli.StringFlag:
+		name, others = f.Name, f.Aliases
+	case *cli.StringSliceFlag:
+		name, others = f.Name, f.Aliases
+	case *cli.IntFlag:
+		name, others = f.Name, f.Aliases
+	case *cli.GenericFlag:
+		name, others = f.Name, f.Aliases
+	default:
+		return f.Names()
+	}
+	return append([]string{name}, others...)
+}
+
 // flagWords returns the flags as they are typed.
 func (v *verb) flagWords() []string {
 	words := []string{"--help"}
 	for _, f := range v.Flags {
-		for _, name := range f.Names() {
+		for _, name := range flagNames(f) {
 			words = append(words, dashed(name))
 		}
 	}

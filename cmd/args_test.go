@@ -33,6 +33,18 @@ func argsTable() *verb {
 	}
 }
 
+// argv writes a call in the order of its parts.
+func (c *call) argv() []string {
+	var argv []string
+	for _, v := range c.path {
+		argv = append(argv, v.Name)
+	}
+	for _, f := range c.flags {
+		argv = append(argv, "--"+f.name+"="+f.value)
+	}
+	return append(append(argv, "--"), c.args...)
+}
+
 func TestParseArgs(t *testing.T) {
 	tests := []struct{ line, want string }{
 		{"submit", "gm submit --"},
@@ -138,7 +150,7 @@ func FuzzParseArgs(f *testing.F) {
 		}
 		argv := first.argv()
 		second, err := parseArgs(argsTable(), argv[1:])
-		if len(first.verb().verbs) > 0 {
+		if first.verb().hasVerbs() {
 			return
 		}
 		if err != nil {

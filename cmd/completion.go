@@ -104,7 +104,7 @@ func compVerbs(root *verb) []compVerb {
 		cv := newCompVerb(v, strings.Join(path, " "))
 		i := len(all)
 		all = append(all, cv)
-		for _, sub := range v.verbs {
+		for _, sub := range v.subs() {
 			if !sub.Hidden {
 				cv.subs = append(cv.subs, walk(sub, append(slices.Clone(path), sub.Name)))
 			}

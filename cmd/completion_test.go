@@ -109,11 +109,16 @@ done
 
 // TestVerbs checks what every verb owes its reader.
 func TestVerbs(t *testing.T) {
+	for _, n := range verbs {
+		if name := n.make(&env{}).Name; name != n.name {
+			t.Errorf("%s is in the table as %s", name, n.name)
+		}
+	}
 	var walk func(path []*verb)
 	walk = func(path []*verb) {
 		v := path[len(path)-1]
 		t.Run(fullName(path), func(t *testing.T) { checkVerb(t, path) })
-		for _, sub := range v.verbs {
+		for _, sub := range v.subs() {
 			walk(append(slices.Clone(path), sub))
 		}
 	}
@@ -125,22 +130,22 @@ func checkVerb(t *testing.T, path []*verb) {
 	if v.Usage == "" || strings.HasSuffix(v.Usage, ".") {
 		t.Errorf("usage %q: want a phrase without a full stop", v.Usage)
 	}
-	if len(v.verbs) == 0 && len(v.examples) == 0 {
+	if !v.hasVerbs() && len(v.examples) == 0 {
 		t.Error("no examples")
 	}
-	if (v.Action == nil) == (len(v.verbs) == 0) {
+	if (v.Action == nil) != v.hasVerbs() {
 		t.Error("want either an action or subcommands")
 	}
 	seen := map[string]bool{}
 	for _, f := range v.Flags {
-		for _, name := range f.Names() {
+		for _, name := range flagNames(f) {
 			if seen[name] {
 				t.Errorf("flag %s is there twice", dashed(name))
 			}
 			seen[name] = true
 		}
 		if newFlagDoc(f).text == "" {
-			t.Errorf("flag %s has no text", dashed(f.Names()[0]))
+			t.Errorf("flag %s has no text", dashed(flagNames(f)[0]))
 		}
 	}
 	for _, code := range v.exits {

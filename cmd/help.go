@@ -43,15 +43,15 @@ func (e *env) printHelp(w io.Writer, path []*verb) error {
 }
 
 func helpVerbs(b *bytes.Buffer, v *verb) {
-	if len(v.verbs) == 0 {
+	if !v.hasVerbs() {
 		return
 	}
 	b.WriteString("\nCommands:\n")
 	width := 0
-	for _, sub := range v.verbs {
+	for _, sub := range v.subs() {
 		width = max(width, len(sub.Name))
 	}
-	for _, sub := range v.verbs {
+	for _, sub := range v.subs() {
 		if !sub.Hidden {
 			fmt.Fprintf(b, "  %-*s  %s\n", width, sub.Name, sub.Usage)
 		}
@@ -68,7 +68,7 @@ func helpFlag(b *bytes.Buffer, f flagDoc) {
 func usageLine(path []*verb) string {
 	v := path[len(path)-1]
 	line := fullName(path)
-	if len(v.verbs) > 0 {
+	if v.hasVerbs() {
 		return line + " COMMAND [FLAG..] [ARG..]"
 	}
 	line += " [FLAG..]"
@@ -111,7 +111,7 @@ func (f flagDoc) spelling() string {
 // newFlagDoc reads a flag's definition. What stands in backquotes in its
 // Usage is the name of its value.
 func newFlagDoc(f cli.Flag) flagDoc {
-	d := flagDoc{names: slices.Clone(f.Names())}
+	d := flagDoc{names: slices.Clone(flagNames(f))}
 	slices.SortStableFunc(d.names, func(a, b string) int { return min(len(a), 2) - min(len(b), 2) })
 	doc := f.(cli.DocGenerationFlag)
 	d.text = doc.GetUsage()

@@ -60,7 +60,7 @@ func (e *env) writeManPages(dir string) error {
 		return exitWith(exitIO, err)
 	}
 	paths := [][]*verb{{e.root}}
-	for _, v := range e.root.verbs {
+	for _, v := range e.root.subs() {
 		if !v.Hidden {
 			paths = append(paths, []*verb{e.root, v})
 		}
@@ -113,9 +113,9 @@ func manPage(path []*verb, date string) []byte {
 	case isRoot:
 		m.macro("SH", "COMMANDS")
 		m.commands(path)
-	case len(v.verbs) > 0:
+	case v.hasVerbs():
 		m.macro("SH", "COMMANDS")
-		for _, sub := range v.verbs {
+		for _, sub := range v.subs() {
 			m.command(append(slices.Clone(path), sub))
 		}
 	}
@@ -215,7 +215,7 @@ func (m *manWriter) item(tag, text string) {
 
 func (m *manWriter) commands(path []*verb) {
 	v := path[len(path)-1]
-	for _, sub := range v.verbs {
+	for _, sub := range v.subs() {
 		if !sub.Hidden {
 			m.item(`\fB`+roff(manName(append(slices.Clone(path), sub)))+`\fR(1)`, sub.Usage)
 		}
@@ -301,7 +301,7 @@ func (m *manWriter) seeAlso(path []*verb) {
 	if v != root {
 		pages = append(pages, `\fB`+root.Name+`\fR(1)`)
 	}
-	for _, other := range root.verbs {
+	for _, other := range root.subs() {
 		if other != v && v != root && !other.Hidden {
 			pages = append(pages, `\fB`+roff(manName([]*verb{root, other}))+`\fR(1)`)
 		}

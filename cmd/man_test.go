@@ -10,7 +10,7 @@ import (
 func TestManPages(t *testing.T) {
 	root := testRoot()
 	paths := [][]*verb{{root}}
-	for _, v := range root.verbs {
+	for _, v := range root.subs() {
 		paths = append(paths, []*verb{root, v})
 	}
 	linters := [][]string{

@@ -82,7 +82,7 @@ func (e *env) gearmandPlace(c *cli.Context) (*storePlace, error) {
 	}
 	for kind, other := range gearmandQueues {
 		for _, f := range gearmandFlags() {
-			name := f.Names()[0]
+			name := flagNames(f)[0]
 			if other != prefix && strings.HasPrefix(name, other) && c.IsSet(name) {
 				return nil, withHint(usageErrorf("--%s: the jobs are kept elsewhere", name), "--queue-type "+kind+" uses it")
 			}

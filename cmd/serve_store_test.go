@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"context"
 	"io"
 	"reflect"
 	"strings"
@@ -14,19 +13,16 @@ import (
 func withFlags(t *testing.T, e *env, v *verb, args []string, f func(*cli.Context)) {
 	t.Helper()
 	e.stdout, e.stderr = io.Discard, io.Discard
-	v.Action = func(c *cli.Context) error {
-		f(c)
-		return nil
-	}
 	root := &verb{Command: &cli.Command{Name: "gm"}, verbs: []*verb{v}}
 	call, err := parseArgs(root, append([]string{v.Name}, args...))
 	if err != nil {
 		t.Fatalf("%q: %v", args, err)
 	}
-	app := &cli.App{Name: "gm", HideHelp: true, Commands: call.commands(), Writer: io.Discard, ErrWriter: io.Discard}
-	if err := app.RunContext(context.Background(), call.argv()); err != nil {
+	c, err := call.context()
+	if err != nil {
 		t.Fatalf("%q: %v", args, err)
 	}
+	f(c)
 }
 
 func TestServePlace(t *testing.T) {
