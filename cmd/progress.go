@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -180,16 +181,14 @@ func (m *progressMeter) read(now time.Time) *progressLine {
 		left = float64(total - b.Skipped - b.Done)
 		p.Part = part(float64(b.Skipped+b.Done), float64(total))
 	case m.run.input != nil && b.Read > 0:
-		// Records are taken to be as long on the whole as those that have been read.
-		in := m.run.input
-		whole := max(float64(b.Read), float64(b.Read)*float64(in.size)/float64(max(in.read.Load(), 1)))
+		whole := max(m.run.input.guess(), float64(b.Read))
 		left = whole - float64(b.Skipped+b.Done)
 		p.Part = part(float64(b.Skipped+b.Done), whole)
 	}
 	if p.Part != nil && (p.Rate > 0 || left == 0) {
 		eta := 0.0
 		if left > 0 {
-			eta = seconds(time.Duration(left / p.Rate * float64(time.Second)))
+			eta = math.Round(left/p.Rate*1000) / 1000
 		}
 		p.ETA = &eta
 	}
@@ -222,7 +221,7 @@ func part(of, whole float64) *float64 {
 }
 
 // seconds returns d in seconds, to the millisecond.
-func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 
 // barWriter is a terminal with a line at its end that is drawn again and again.
 // What is written to it goes above that line.

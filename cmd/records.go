@@ -26,12 +26,12 @@ type recordRun struct {
 
 	// Records.
 	source   batch.Source
-	input    *countedInput // what source reads, if it is a file of known size; else nil
-	total    int           // how many there are; 0: not known
-	many     bool          // several records, or possibly so
-	files    bool          // a record is a file's content
-	blocks   bool          // a record is a block of what the input calls records
-	ending   string        // of results that lack it; empty: they stay as they are
+	input    *sizedSource // source, if it is a file of known size; else nil
+	total    int          // how many there are; 0: not known
+	many     bool         // several records, or possibly so
+	files    bool         // a record is a file's content
+	blocks   bool         // a record is a block of what the input calls records
+	ending   string       // of results that lack it; empty: they stay as they are
 	window   int
 	memory   int
 	retries  int

@@ -92,18 +92,22 @@ func (s *recordRun) fromFiles(args []string, how cut) {
 func (s *recordRun) fromStdin(how cut) {
 	s.many = true
 	s.announceStdin("the records")
-	stdin := s.stdin
-	if s.input = countInput(stdin); s.input != nil {
-		stdin = s.input
+	size := sizeLeft(s.stdin)
+	s.blocks = how.blocks
+	if how.blocks {
+		s.source = batch.NewBlocks(s.stdin, batch.BlockOptions{
+			Size: how.size, Delim: how.delimiter(), Comma: how.comma, Header: how.header,
+		})
+	} else {
+		s.source = batch.NewSplitter(s.stdin, how.delimiter(), how.keep)
 	}
-	if !how.blocks {
-		s.source = batch.NewSplitter(stdin, how.delimiter(), how.keep)
-		return
+	if size > 0 {
+		s.input = &sizedSource{Source: s.source, size: size}
+		if !how.blocks && !how.keep {
+			s.input.dropped = len(how.delimiter())
+		}
+		s.source = s.input
 	}
-	s.blocks = true
-	s.source = batch.NewBlocks(stdin, batch.BlockOptions{
-		Size: how.size, Delim: how.delimiter(), Comma: how.comma, Header: how.header,
-	})
 }
 
 // delimiter returns what ends a record.
@@ -225,35 +229,48 @@ func unescape(s string) (string, error) {
 	return b.String(), nil
 }
 
-// countedInput is a file that is read from its place to its end, of which it is
-// known how much has been read.
-type countedInput struct {
-	io.Reader
-	size int64 // from the place where reading began
-	read atomic.Int64
+// sizedSource is a source of records from a file of known size, so that their
+// number can be guessed.
+type sizedSource struct {
+	batch.Source
+	size    int64 // of all records
+	dropped int   // bytes between two records
+
+	records, bytes atomic.Int64 // so far
 }
 
-// countInput returns nil for what is no regular file.
-func countInput(r io.Reader) *countedInput {
+// Next returns the next record.
+func (s *sizedSource) Next() (batch.Input, error) {
+	in, err := s.Source.Next()
+	if err == nil {
+		s.bytes.Add(int64(len(in.Payload) + s.dropped))
+		s.records.Add(1)
+	}
+	return in, err
+}
+
+// guess returns how many records there are, if all are as long as those so far;
+// 0: there were none.
+func (s *sizedSource) guess() float64 {
+	return float64(s.records.Load()) * float64(s.size) / float64(max(1, s.bytes.Load()))
+}
+
+// sizeLeft returns how many bytes are behind the place in a file; 0 if it is no
+// regular file.
+func sizeLeft(r io.Reader) int64 {
 	f, ok := r.(*os.File)
 	if !ok {
-		return nil
+		return 0
 	}
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return nil
+		return 0
 	}
 	at, err := f.Seek(0, io.SeekCurrent)
-	if err != nil || info.Size() <= at {
-		return nil
+	if err != nil {
+		return 0
 	}
-	return &countedInput{Reader: f, size: info.Size() - at}
-}
-
-func (c *countedInput) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.read.Add(int64(n))
-	return n, err
+	return max(0, info.Size()-at)
 }
 
 // whole is a source of one record: all there is.
