@@ -63,7 +63,8 @@ func (s *storeCall) cannot(what string) error {
 }
 
 // withStore opens the store that the argument names, takes it, and closes it
-// after do. There must be one already, unless it is to be loaded.
+// after do. There must be one already, unless it is to be loaded; then nothing
+// is made in a database either.
 func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	verb := c.Command.Name
 	if c.NArg() != 1 {
@@ -77,6 +78,7 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 		if err := place.mustExist(); err != nil {
 			return fmt.Errorf("store %s: %w", verb, err)
 		}
+		place.asIs = true
 	}
 	s := &storeCall{env: e, Context: c, place: place}
 	// What is set aside when the file is opened is wrong as well.
@@ -111,7 +113,7 @@ func (s *storeCall) wrong(what string) {
 
 func (e *env) storeCheck() *verb {
 	return e.storeCommand("check", "verify a store",
-		`Reads all that the store has and prints a line for each thing that is wrong; nothing, and exit 0, if nothing is. It changes nothing, but that a file that is broken is put right as a server would put it right at its start: what can't be read is set aside in a file beside it.`,
+		`Reads all that the store has and prints a line for each thing that is wrong; nothing, and exit 0, if nothing is. It changes nothing, but that a file that is broken is put right as a server would put it right at its start: what can't be read is set aside in a file beside it. In a database that has no table of the name, none is made: that is an error.`,
 		[]example{{"from cron", "gm store check disk:/var/lib/gm || echo 'look after the queue'"}},
 		func(s *storeCall) error {
 			checker, ok := s.Store.(store.Checker)

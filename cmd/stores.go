@@ -33,6 +33,7 @@ const storeForms = `  disk:DIR
 type storePlace struct {
 	url  *store.URL
 	sync string // always, interval or never; empty is what the URL says
+	asIs bool   // it is only read: a server elsewhere is not to make or change anything
 
 	logger  *slog.Logger
 	skipped func(what string, err error) // may be nil
@@ -86,15 +87,15 @@ func (p *storePlace) open(ctx context.Context) (store.Store, error) {
 		return opened(ctx, sqlite.Open, c, err)
 	case "postgres", "postgresql":
 		c, err := postgresConfig(p.url)
-		c.Logger, c.Skipped = p.logger, p.skipped
+		c.Logger, c.Skipped, c.AsIs = p.logger, p.skipped, p.asIs
 		return opened(ctx, postgres.Open, c, err)
 	case "mysql", "mariadb":
 		c, err := mysql.ParseURL(p.url)
-		c.Logger, c.Skipped = p.logger, p.skipped
+		c.Logger, c.Skipped, c.AsIs = p.logger, p.skipped, p.asIs
 		return opened(ctx, mysql.Open, c, err)
 	case "memcached":
 		c, err := memcached.ParseURL(p.url)
-		c.Logger, c.Skipped = p.logger, p.skipped
+		c.Logger, c.Skipped, c.AsIs = p.logger, p.skipped, p.asIs
 		return opened(ctx, memcached.Open, c, err)
 	case "tokyocabinet":
 		c, err := tokyocabinet.ParseURL(p.url)
@@ -102,7 +103,7 @@ func (p *storePlace) open(ctx context.Context) (store.Store, error) {
 		return opened(ctx, tokyocabinet.Open, c, err)
 	case "redis", "rediss":
 		c, err := redis.ParseURL(p.url)
-		c.Logger, c.Skipped = p.logger, p.skipped
+		c.Logger, c.Skipped, c.AsIs = p.logger, p.skipped, p.asIs
 		return opened(ctx, redis.Open, c, err)
 	}
 	return nil, withHint(usageErrorf("store %s: unknown kind of store", p.name()),
@@ -115,6 +116,9 @@ func opened[C any, S store.Store](ctx context.Context, open func(context.Context
 		return nil, usageErrorf("%w", err)
 	}
 	s, err := open(ctx, c)
+	if errors.Is(err, store.ErrAbsent) {
+		return nil, withHint(exitWith(exitIO, err), "gm serve, gm store load and gearmand make what they need")
+	}
 	if err != nil {
 		return nil, exitWith(exitIO, err)
 	}

@@ -64,6 +64,9 @@ func TestScriptsOnStores(t *testing.T) {
 				variables[fmt.Sprintf("OPTION%d", i+1)] = option
 			}
 			runScripts(t, "testdata/stores", variables)
+			if s.name == "table" && kind != "sqlite" {
+				runScripts(t, "testdata/databases", variables)
+			}
 		})
 	}
 }

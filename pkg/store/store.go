@@ -174,6 +174,10 @@ type Checker interface {
 // ErrNotFound is what ReadPayload returns for a job that is not there.
 var ErrNotFound = errors.New("not in the store")
 
+// ErrAbsent is wrapped by what a driver's Open returns that was told to make
+// nothing, and finds nothing.
+var ErrAbsent = errors.New("not there")
+
 // ErrFull is wrapped by what Commit returns when the store has no room.
 var ErrFull = errors.New("store full")
 

@@ -292,3 +292,22 @@ func TestServerOf(t *testing.T) {
 		}
 	}
 }
+
+// TestAsIs sees that nothing is changed for one who only reads.
+func TestAsIs(t *testing.T) {
+	server := storetest.StartMemcached(t)
+	storetest.RunAsIs(t, storetest.Swap{
+		Options: []string{"--queue-type=libmemcached", "--libmemcached-servers=" + server.Addr()},
+		Open:    func(t testing.TB) store.Store { return open(t, []string{server.Addr()}) },
+		AsIs: func(t testing.TB) store.Store {
+			return open(t, []string{server.Addr()}, func(c *Config) { c.AsIs = true })
+		},
+		Dump: func(t testing.TB) string {
+			all := ""
+			for _, key := range keys(t, server) {
+				all += server.Do(t, "get "+key)
+			}
+			return all
+		},
+	})
+}

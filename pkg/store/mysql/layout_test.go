@@ -3,6 +3,7 @@ package mysql
 import (
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -150,4 +151,41 @@ func TestOutcome(t *testing.T) {
 			t.Errorf("%v: got %v, want full %t, uncertain %t", tc.err, got, tc.full, tc.uncertain)
 		}
 	}
+}
+
+// TestAsIs sees that nothing is made or changed for one who only reads.
+func TestAsIs(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	asIs := config(t, server.URL(server.Addr()), "queue")
+	asIs.AsIs = true
+	tables := func() string {
+		return server.Query(t, "SELECT table_name, column_name, column_type FROM information_schema.columns WHERE table_schema = 'gm' ORDER BY 1, ordinal_position")
+	}
+	if s, err := Open(t.Context(), asIs); !errors.Is(err, store.ErrAbsent) {
+		t.Errorf("without a table: got %v, %v, want %v", s, err, store.ErrAbsent)
+	}
+	if got := tables(); got != "" {
+		t.Errorf("tables were made: %s", got)
+	}
+	storetest.RunAsIs(t, storetest.Swap{
+		Options: []string{
+			"--queue-type=MySQL", "--mysql-host=127.0.0.1", fmt.Sprint("--mysql-port=", server.Port()),
+			"--mysql-user=gm", "--mysql-password=secret", "--mysql-db=gm", "--mysql-table=queue",
+		},
+		Open: func(t testing.TB) store.Store { return open(t, server.URL(server.Addr()), "queue") },
+		AsIs: func(t testing.TB) store.Store {
+			s, err := Open(t.Context(), asIs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		Dump: func(t testing.TB) string {
+			dump := tables() + server.Query(t, "SELECT * FROM queue")
+			if strings.Contains(dump, "queue_gm") {
+				dump += server.Query(t, "SELECT * FROM queue_gm WHERE name > ' ' ORDER BY name")
+			}
+			return dump
+		},
+	})
 }

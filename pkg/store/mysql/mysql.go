@@ -56,6 +56,11 @@ type Config struct {
 	TLS string
 	// Table is the table. It is DefaultTable if empty.
 	Table string
+	// AsIs leaves what is there as it is, for those who only read: no table
+	// or column is made, and no job of gearmand's is numbered but in what
+	// Replay says. If there is no table, Open returns store.ErrAbsent. It is
+	// not for Commit.
+	AsIs bool
 
 	// Logger is slog's default if nil.
 	Logger *slog.Logger
@@ -116,7 +121,8 @@ var (
 // maxReaders is how many connections read at a time.
 const maxReaders = 4
 
-// Open connects, and creates the tables or changes them as the package says.
+// Open connects, and creates the tables or changes them as the package says,
+// unless Config.AsIs is set.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	log, skipped := c.Logger, c.Skipped
 	if log == nil {
@@ -129,7 +135,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open MySQL store: %w", err)
 	}
-	if err := db.migrate(ctx, log); err != nil {
+	if err := db.look(ctx, log); err != nil {
 		return nil, fmt.Errorf("open MySQL store: %w", err)
 	}
 	readers, err := db.pool()

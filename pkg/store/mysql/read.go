@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"gm/pkg/store"
@@ -39,12 +40,9 @@ func (s *Store) replay(ctx context.Context, data string, f func(*store.Record) e
 	if err := s.adopt(ctx); err != nil {
 		return fmt.Errorf("replay: number gearmand's jobs: %w", err)
 	}
-	last := int64(math.MinInt64)
-	for n := page; n == page; {
-		var err error
-		if n, err = s.page(ctx, data, &last, f, skipped); err != nil {
-			return fmt.Errorf("replay: %w", err)
-		}
+	r := reading{Store: s, data: data, f: f, skipped: skipped}
+	if err := r.all(ctx); err != nil {
+		return fmt.Errorf("replay: %w", err)
 	}
 	return nil
 }
@@ -53,6 +51,9 @@ func (s *Store) replay(ctx context.Context, data string, f func(*store.Record) e
 // Rows that have no primary key lie in the order in which they came, and so do
 // those of the index that have no number.
 func (s *Store) adopt(ctx context.Context) error {
+	if s.db.asIs {
+		return nil
+	}
 	jobs := s.db.table.jobs()
 	none := func() []uint64 { return nil }
 	return s.link.Do(ctx, none, func(session *session) error {
@@ -75,33 +76,70 @@ func (s *Store) adopt(ctx context.Context) error {
 
 // LastSeq is that of [store.Numbered].
 func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
+	if s.db.lacks("seq") {
+		return 0, nil
+	}
 	row := s.readers.QueryRowContext(ctx, "SELECT COALESCE(MAX(seq), 0) FROM "+s.db.table.jobs())
 	err = row.Scan(&last)
 	return last, err
 }
 
-// page reads jobs after last, and sets it.
-func (s *Store) page(ctx context.Context, data string, last *int64, f func(*store.Record) error, skipped func(string, error)) (n int, err error) {
-	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf("SELECT seq, unique_key, function_name, priority, %s, when_to_run, "+
-		"run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function FROM %s WHERE seq > %d ORDER BY seq LIMIT %d",
-		data, s.db.table.jobs(), *last, page))
+// reading is one pass over the jobs.
+type reading struct {
+	*Store
+	data    string // what is wanted of the payload
+	f       func(*store.Record) error
+	skipped func(string, error)
+
+	last int64 // the highest number
+}
+
+func (r *reading) all(ctx context.Context) error {
+	r.last = math.MinInt64
+	if !r.db.lacks("seq") {
+		for n := page; n == page; {
+			var err error
+			if n, err = r.rows(ctx, fmt.Sprintf("WHERE seq > %d ORDER BY seq LIMIT %d", r.last, page)); err != nil {
+				return err
+			}
+		}
+	}
+	if !r.db.asIs {
+		return nil
+	}
+	// Who has to leave the rows as they are numbers them here.
+	which := ""
+	if !r.db.lacks("seq") {
+		which = "WHERE seq IS NULL"
+	}
+	r.last = int64(store.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
+	_, err := r.rows(ctx, which)
+	return err
+}
+
+// rows hands out the jobs of some rows, and returns how many these are.
+func (r *reading) rows(ctx context.Context, which string) (n int, err error) {
+	rows, err := r.readers.QueryContext(ctx, "SELECT "+r.columns()+" FROM "+r.db.table.jobs()+" "+which)
 	if err != nil {
 		return 0, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		n++
-		row, err := scan(rows)
+		row, numbered, err := scan(rows)
 		if err != nil {
 			return n, err
 		}
-		*last = row.Seq
-		r, err := row.Record()
+		if !numbered {
+			row.Seq = r.last + 1
+		}
+		r.last = row.Seq
+		j, err := row.Record()
 		if err != nil {
-			skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, s.db.table.jobs()), err)
+			r.skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, r.db.table.jobs()), err)
 			continue
 		}
-		if err := f(r); err != nil {
+		if err := r.f(j); err != nil {
 			return n, err
 		}
 		if err := ctx.Err(); err != nil {
@@ -111,19 +149,39 @@ func (s *Store) page(ctx context.Context, data string, last *int64, f func(*stor
 	return n, rows.Err()
 }
 
-// scan reads a row. Its bytes are the connection's, until the next.
-func scan(rows *sql.Rows) (row sqlstore.Row, err error) {
+// columns returns what is selected of a row.
+func (r *reading) columns() string {
+	names := []string{
+		"seq", "unique_key", "function_name", "priority", r.data, "when_to_run",
+		"run_at_ms", "accepted_ms", "attempts", "reducer", "gm_unique", "gm_function",
+	}
+	for i, name := range names {
+		switch kind := r.db.kinds[name]; {
+		case name == r.data || !r.db.asIs:
+		case kind == "":
+			names[i] = "NULL"
+		case (name == "unique_key" || name == "function_name") && kind != "varbinary":
+			names[i] = "CAST(CONVERT(" + name + " USING utf8mb4) AS BINARY)" // back to gearmand's UTF-8
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// scan reads a row, and says whether it has a number. Its bytes are the
+// connection's, until the next.
+func scan(rows *sql.Rows) (row sqlstore.Row, numbered bool, err error) {
+	var seq sql.NullInt64
 	var key, name, data, reducer, unique, function sql.RawBytes
 	var priority, when, runAt, accepted, attempts sql.NullInt64
-	err = rows.Scan(&row.Seq, &key, &name, &priority, &data, &when, &runAt, &accepted, &attempts, &reducer, &unique, &function)
-	row.Key, row.Name, row.Data = string(key), string(name), data
+	err = rows.Scan(&seq, &key, &name, &priority, &data, &when, &runAt, &accepted, &attempts, &reducer, &unique, &function)
+	row.Seq, row.Key, row.Name, row.Data = seq.Int64, string(key), string(name), data
 	row.Priority = 1 // gearmand's normal
 	if priority.Valid {
 		row.Priority = int32(priority.Int64)
 	}
 	row.When, row.RunAt, row.Accepted, row.Attempts = int32(when.Int64), runAt.Int64, accepted.Int64, int32(attempts.Int64)
 	row.Reducer, row.Unique, row.Function = reducer, unique, function
-	return row, err
+	return row, seq.Valid, err
 }
 
 // ReadPayload is that of [store.Reader].
@@ -149,6 +207,9 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte
 func (s *Store) extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
 	if err := s.link.Settle(ctx); err != nil {
 		return err
+	}
+	if !s.db.extras {
+		return nil
 	}
 	// Keys are printable, the holder's note is not.
 	rows, err := s.readers.QueryContext(ctx, fmt.Sprintf("SELECT name, value FROM %s WHERE name >= x'%x' AND name < x'%x'",

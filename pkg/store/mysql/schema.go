@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"gm/pkg/store"
 	"gm/pkg/store/sqlstore"
 )
 
@@ -20,8 +21,15 @@ type database struct {
 	table  table
 	token  string // names this store among the sessions of the server
 
-	maxPacket int // the server's, in bytes
+	asIs bool
+
+	maxPacket int               // the server's, in bytes
+	kinds     map[string]string // of the jobs' columns that stay as they are; of others not asked for
+	extras    bool              // the table for them is there
 }
+
+// lacks says whether a column of the jobs' table stays away.
+func (db *database) lacks(column string) bool { return db.asIs && db.kinds[column] == "" }
 
 const connectTimeout = 3 * time.Second
 
@@ -57,7 +65,7 @@ func newDatabase(c Config) (*database, error) {
 		"wait_timeout":             "2147483",
 		"innodb_lock_wait_timeout": "5",
 	}
-	return &database{config: config, table: t, token: newToken()}, nil
+	return &database{config: config, table: t, token: newToken(), asIs: c.AsIs}, nil
 }
 
 // pool returns the connections that read, so that reading does not wait for
@@ -94,9 +102,9 @@ var columns = []struct{ name, kind string }{
 	{"gm_function", "BLOB"},
 }
 
-// migrate makes what is missing, and nothing if nothing is. Servers that start
-// at the same time do it one after the other.
-func (db *database) migrate(ctx context.Context, log *slog.Logger) error {
+// look sees what is there, and makes what is missing unless that is to stay as
+// it is. Servers that start at the same time do it one after the other.
+func (db *database) look(ctx context.Context, log *slog.Logger) error {
 	s, err := db.connect(ctx)
 	if err != nil {
 		return err
@@ -114,6 +122,10 @@ func (db *database) migrate(ctx context.Context, log *slog.Logger) error {
 		log.Warn("the database does not sync at each commit: a crash of its machine loses jobs", "innodb_flush_log_at_trx_commit", flush)
 	}
 
+	if db.asIs {
+		return db.find(ctx, s)
+	}
+	db.extras = true
 	ddl, err := db.missing(ctx, s)
 	if err != nil || len(ddl) == 0 {
 		return err
@@ -133,20 +145,51 @@ func (db *database) migrate(ctx context.Context, log *slog.Logger) error {
 	return nil // the lock goes with the connection
 }
 
-// missing returns the statements that make what the database lacks.
-func (db *database) missing(ctx context.Context, s *session) (ddl []string, err error) {
-	jobs := db.table.jobs()
+// find takes down what is there.
+func (db *database) find(ctx context.Context, s *session) (err error) {
+	if db.kinds, err = db.kindsOf(ctx, s); err != nil {
+		return err
+	}
+	if len(db.kinds) == 0 {
+		return fmt.Errorf("table %s: %w", db.table.jobs(), store.ErrAbsent)
+	}
+	db.extras, err = db.hasExtras(ctx, s)
+	return err
+}
+
+// kindsOf returns the types of the jobs' columns by their names, none if there
+// is no table.
+func (db *database) kindsOf(ctx context.Context, s *session) (map[string]string, error) {
 	there, err := s.query(ctx, "SELECT column_name, data_type FROM information_schema.columns "+
 		"WHERE table_schema = DATABASE() AND table_name = '"+string(db.table)+"'")
 	if err != nil {
-		return nil, fmt.Errorf("look for table %s: %w", jobs, err)
+		return nil, fmt.Errorf("look for table %s: %w", db.table.jobs(), err)
 	}
 	kinds := make(map[string]string)
 	for _, row := range there {
 		kinds[strings.ToLower(string(row[0]))] = strings.ToLower(string(row[1]))
 	}
+	return kinds, nil
+}
+
+func (db *database) hasExtras(ctx context.Context, s *session) (bool, error) {
+	found, err := s.query(ctx, "SELECT 1 FROM information_schema.tables "+
+		"WHERE table_schema = DATABASE() AND table_name = '"+string(db.table)+"_gm'")
+	if err != nil {
+		return false, fmt.Errorf("look for table %s: %w", db.table.extras(), err)
+	}
+	return len(found) > 0, nil
+}
+
+// missing returns the statements that make what the database lacks.
+func (db *database) missing(ctx context.Context, s *session) (ddl []string, err error) {
+	jobs := db.table.jobs()
+	kinds, err := db.kindsOf(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	var change []string
-	if len(there) == 0 {
+	if len(kinds) == 0 {
 		ddl = append(ddl, "CREATE TABLE "+jobs+" (unique_key VARBINARY(64), function_name VARBINARY(255), "+
 			"priority INT, data LONGBLOB, when_to_run INT, UNIQUE KEY (unique_key, function_name)) ENGINE=InnoDB")
 	} else {
@@ -177,12 +220,11 @@ func (db *database) missing(ctx context.Context, s *session) (ddl []string, err 
 	if len(change) > 0 {
 		ddl = append(ddl, "ALTER TABLE "+jobs+" "+strings.Join(change, ", "))
 	}
-	extras, err := s.query(ctx, "SELECT 1 FROM information_schema.tables "+
-		"WHERE table_schema = DATABASE() AND table_name = '"+string(db.table)+"_gm'")
+	extras, err := db.hasExtras(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("look for table %s: %w", db.table.extras(), err)
+		return nil, err
 	}
-	if len(extras) == 0 {
+	if !extras {
 		ddl = append(ddl, "CREATE TABLE "+db.table.extras()+
 			" (name VARBINARY(255) PRIMARY KEY, value LONGBLOB NOT NULL) ENGINE=InnoDB")
 	}

@@ -142,11 +142,17 @@ func (s *session) Lock(ctx context.Context) (bool, error) {
 
 // Note is that of [sqlstore.Session].
 func (s *session) Note(ctx context.Context, holder string) error {
+	if !s.db.extras {
+		return nil // nobody looks for it
+	}
 	return s.exec(ctx, fmt.Sprintf("REPLACE INTO %s (name, value) VALUES (x'%x', x'%x')", s.db.table.extras(), holderKey, holder))
 }
 
 // Holder is that of [sqlstore.Session].
 func (s *session) Holder(ctx context.Context) (string, error) {
+	if !s.db.extras {
+		return "", nil
+	}
 	found, err := s.query(ctx, fmt.Sprintf("SELECT value FROM %s WHERE name = x'%x'", s.db.table.extras(), holderKey))
 	if err != nil || len(found) == 0 {
 		return "", err

@@ -19,7 +19,7 @@ func (s *Store) Compact(ctx context.Context) error {
 }
 
 // Check has the server check the tables, and reads all jobs and extras. It
-// numbers gearmand's jobs.
+// numbers gearmand's jobs, unless Config.AsIs is set.
 func (s *Store) Check(ctx context.Context, report func(string)) error {
 	err := s.maintain(ctx, "CHECK", func(table, kind, text string) error {
 		if kind != "note" && (kind != "status" || text != "OK") {
@@ -41,12 +41,16 @@ func (s *Store) Check(ctx context.Context, report func(string)) error {
 	return nil
 }
 
-// maintain runs a statement on both tables whose answer is rows with the
+// maintain runs a statement on the tables whose answer is rows with the
 // table, the operation, the kind of message and its text.
 func (s *Store) maintain(ctx context.Context, verb string, f func(table, kind, text string) error) error {
 	none := func() []uint64 { return nil }
 	return s.link.Do(ctx, none, func(session *session) error {
-		found, err := session.query(ctx, verb+" TABLE "+s.db.table.jobs()+", "+s.db.table.extras())
+		tables := s.db.table.jobs()
+		if s.db.extras {
+			tables += ", " + s.db.table.extras()
+		}
+		found, err := session.query(ctx, verb+" TABLE "+tables)
 		if err != nil {
 			return fmt.Errorf("%s tables: %w", verb, err)
 		}

@@ -167,3 +167,37 @@ func TestOutcome(t *testing.T) {
 		t.Errorf("nil: got %v", err)
 	}
 }
+
+// TestAsIs sees that nothing is made or changed for one who only reads.
+func TestAsIs(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	asIs := config(t, server.URL(server.Addr()), "queue")
+	asIs.AsIs = true
+	tables := func() string {
+		return server.Query(t, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position")
+	}
+	if s, err := Open(t.Context(), asIs); !errors.Is(err, store.ErrAbsent) {
+		t.Errorf("without a table: got %v, %v, want %v", s, err, store.ErrAbsent)
+	}
+	if got := tables(); got != "" {
+		t.Errorf("tables were made: %s", got)
+	}
+	storetest.RunAsIs(t, storetest.Swap{
+		Options: []string{"--queue-type=Postgres", "--libpq-conninfo=" + server.Conninfo(), "--libpq-table=queue"},
+		Open:    func(t testing.TB) store.Store { return open(t, server.URL(server.Addr()), "queue") },
+		AsIs: func(t testing.TB) store.Store {
+			s, err := Open(t.Context(), asIs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		Dump: func(t testing.TB) string {
+			dump := tables() + server.Query(t, "SELECT ctid, * FROM queue ORDER BY ctid")
+			if strings.Contains(dump, "queue_gm") {
+				dump += server.Query(t, `SELECT * FROM queue_gm WHERE key > ' ' ORDER BY key`)
+			}
+			return dump
+		},
+	})
+}

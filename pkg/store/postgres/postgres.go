@@ -49,6 +49,11 @@ type Config struct {
 	// Table is the table, SCHEMA.TABLE if need be. Capitals are lower case,
 	// as they are to gearmand. It is DefaultTable if empty.
 	Table string
+	// AsIs leaves what is there as it is, for those who only read: no table
+	// or column is made, and no job of gearmand's is numbered but in what
+	// Replay says. If there is no table, Open returns store.ErrAbsent. It is
+	// not for Commit.
+	AsIs bool
 
 	// Logger is slog's default if nil.
 	Logger *slog.Logger
@@ -108,13 +113,14 @@ var (
 	_ store.Checker   = (*Store)(nil)
 )
 
-// Open connects, and creates the tables or adds the columns that they lack.
+// Open connects, and creates the tables or adds the columns that they lack,
+// unless Config.AsIs is set.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	db, err := newDatabase(c)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
 	}
-	if err := db.migrate(ctx); err != nil {
+	if err := db.look(ctx); err != nil {
 		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
 	}
 	s := &Store{db: db, log: c.Logger, skipped: c.Skipped}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,7 +46,8 @@ func (s *Store) replay(ctx context.Context, data string, f func(*store.Record) e
 		return fmt.Errorf("replay: number gearmand's jobs: %w", err)
 	}
 	err := s.readers.with(ctx, func(conn *pgconn.PgConn) error {
-		return s.pages(ctx, conn, data, f, skipped)
+		r := reading{Store: s, conn: conn, data: data, f: f, skipped: skipped}
+		return r.all(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
@@ -55,6 +57,9 @@ func (s *Store) replay(ctx context.Context, data string, f func(*store.Record) e
 
 // adopt gives numbers to jobs that have none. Jobs to be undone are gone then.
 func (s *Store) adopt(ctx context.Context) error {
+	if s.db.asIs {
+		return nil
+	}
 	jobs := s.db.table.jobs()
 	none := func() []uint64 { return nil }
 	return s.link.Do(ctx, none, func(session *session) error {
@@ -71,6 +76,9 @@ func (s *Store) adopt(ctx context.Context) error {
 
 // LastSeq is that of [store.Numbered].
 func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
+	if s.db.lacks["seq"] {
+		return 0, nil
+	}
 	err = s.readers.with(ctx, func(conn *pgconn.PgConn) error {
 		last, err = lastSeq(ctx, conn, s.db.table.jobs())
 		return err
@@ -86,42 +94,79 @@ func lastSeq(ctx context.Context, conn *pgconn.PgConn, jobs string) (uint64, err
 	return strconv.ParseUint(string(found[0][0]), 10, 64)
 }
 
-func (s *Store) pages(ctx context.Context, conn *pgconn.PgConn, data string, f func(*store.Record) error, skipped func(string, error)) error {
-	sql := "SELECT seq, unique_key, function_name, priority, " + data + ", when_to_run, " +
-		"run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function " +
-		"FROM " + s.db.table.jobs() + " WHERE seq > $1::bigint ORDER BY seq LIMIT " + strconv.Itoa(page)
-	last := int64(math.MinInt64)
-	for {
-		n := 0
-		result := conn.ExecParams(ctx, sql, [][]byte{strconv.AppendInt(nil, last, 10)}, nil, nil, binaryFormat)
-		for result.NextRow() {
-			n++
-			row, err := scan(result.Values())
-			last = row.Seq
-			var r *store.Record
-			if err == nil {
-				r, err = row.Record()
-			}
-			if err != nil {
-				skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, s.db.table.jobs()), err)
-				continue
-			}
-			if err := f(r); err != nil {
-				closeConn(conn) // there may be much more to come
+// reading is one pass over the jobs, on one connection.
+type reading struct {
+	*Store
+	conn    *pgconn.PgConn
+	data    string // what is wanted of the payload
+	f       func(*store.Record) error
+	skipped func(string, error)
+
+	last int64 // the highest number
+}
+
+func (r *reading) all(ctx context.Context) error {
+	r.last = math.MinInt64
+	if !r.db.lacks["seq"] {
+		for n := page; n == page; {
+			var err error
+			if n, err = r.rows(ctx, "WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page), strconv.AppendInt(nil, r.last, 10)); err != nil {
 				return err
 			}
-			if err := ctx.Err(); err != nil {
-				closeConn(conn)
-				return err
-			}
-		}
-		if _, err := result.Close(); err != nil {
-			return err
-		}
-		if n < page {
-			return nil
 		}
 	}
+	if !r.db.asIs {
+		return nil
+	}
+	// Who has to leave the rows as they are numbers them here.
+	which := "ORDER BY ctid"
+	if !r.db.lacks["seq"] {
+		which = "WHERE seq IS NULL " + which
+	}
+	r.last = int64(store.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
+	_, err := r.rows(ctx, which)
+	return err
+}
+
+// rows hands out the jobs of some rows, and returns how many these are.
+func (r *reading) rows(ctx context.Context, which string, args ...[]byte) (n int, err error) {
+	sql := "SELECT "
+	for _, name := range []string{
+		"seq", "unique_key", "function_name", "priority", r.data, "when_to_run",
+		"run_at_ms", "accepted_ms", "attempts", "reducer", "gm_unique", "gm_function",
+	} {
+		if r.db.lacks[name] {
+			name = "NULL::bytea"
+		}
+		sql += name + ", "
+	}
+	result := r.conn.ExecParams(ctx, strings.TrimSuffix(sql, ", ")+" FROM "+r.db.table.jobs()+" "+which, args, nil, nil, binaryFormat)
+	for result.NextRow() {
+		n++
+		values := result.Values()
+		row, err := scan(values)
+		if values[0] == nil {
+			row.Seq = r.last + 1
+		}
+		r.last = row.Seq
+		var j *store.Record
+		if err == nil {
+			j, err = row.Record()
+		}
+		if err != nil {
+			r.skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, r.db.table.jobs()), err)
+			continue
+		}
+		if err = r.f(j); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			closeConn(r.conn) // there may be much more to come
+			return n, err
+		}
+	}
+	_, err = result.Close()
+	return n, err
 }
 
 // scan decodes a row in binary form. What it returns points into values.
@@ -182,6 +227,9 @@ func (s *Store) ReadPayload(ctx context.Context, r *store.Record) (payload []byt
 func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
 	if err := s.link.Settle(ctx); err != nil {
 		return fmt.Errorf("extras %q: %w", prefix, err)
+	}
+	if !s.db.extras {
+		return nil
 	}
 	// Keys are printable, the holder's note is not.
 	from, to := max(prefix, " "), prefix+"\x7f"

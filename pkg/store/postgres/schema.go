@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"gm/pkg/store"
 )
 
 // database is where connections go, and what was found there.
@@ -17,9 +19,12 @@ type database struct {
 	config *pgconn.Config
 	table  table
 	token  int64 // names this store among the sessions of the server
+	asIs   bool
 
-	oid      uint32 // the table's
-	encoding string // the database's
+	oid      uint32          // the table's
+	encoding string          // the database's
+	lacks    map[string]bool // columns of the jobs' table that stay away
+	extras   bool            // the table for them is there
 }
 
 const connectTimeout = 3 * time.Second
@@ -39,7 +44,7 @@ func newDatabase(c Config) (*database, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "gm"
 	}
-	return &database{config: config, table: t, token: newToken()}, nil
+	return &database{config: config, table: t, token: newToken(), asIs: c.AsIs}, nil
 }
 
 // connect returns a connection that waits for no one for hours and plans as
@@ -91,15 +96,21 @@ var columns = []struct{ name, kind string }{
 	{"gm_function", "BYTEA"},
 }
 
-// migrate makes what is missing, and nothing if nothing is. Servers that start
-// at the same time do it one after the other.
-func (db *database) migrate(ctx context.Context) error {
+// look sees what is there, and makes what is missing unless that is to stay as
+// it is. Servers that start at the same time do it one after the other.
+func (db *database) look(ctx context.Context) error {
 	conn, err := db.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeConn(conn)
 	db.encoding = conn.ParameterStatus("server_encoding")
+	if db.asIs {
+		if err := db.find(ctx, conn); err != nil {
+			return err
+		}
+		return db.identify(ctx, conn)
+	}
 	missing, err := db.missing(ctx, conn)
 	if err != nil {
 		return err
@@ -109,21 +120,49 @@ func (db *database) migrate(ctx context.Context) error {
 			return err
 		}
 	}
+	db.extras = true
 	return db.identify(ctx, conn)
 }
 
-// missing returns the statements that make what the database lacks.
-func (db *database) missing(ctx context.Context, conn *pgconn.PgConn) (ddl []string, err error) {
-	there, err := rows(ctx, conn, `SELECT attname FROM pg_attribute
-		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, db.table.jobs())
+// find takes down what is not there.
+func (db *database) find(ctx context.Context, conn *pgconn.PgConn) error {
+	has, err := db.has(ctx, conn, db.table.jobs())
 	if err != nil {
-		return nil, fmt.Errorf("look for table %s: %w", db.table.jobs(), err)
+		return err
+	}
+	if len(has) == 0 {
+		return fmt.Errorf("table %s: %w", db.table.jobs(), store.ErrAbsent)
+	}
+	db.lacks = make(map[string]bool)
+	for _, c := range columns {
+		db.lacks[c.name] = !has[c.name]
+	}
+	extras, err := db.has(ctx, conn, db.table.extras())
+	db.extras = len(extras) > 0
+	return err
+}
+
+// has returns the columns of a table, none if it is not there.
+func (db *database) has(ctx context.Context, conn *pgconn.PgConn, table string) (map[string]bool, error) {
+	there, err := rows(ctx, conn, `SELECT attname FROM pg_attribute
+		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, table)
+	if err != nil {
+		return nil, fmt.Errorf("look for table %s: %w", table, err)
 	}
 	has := make(map[string]bool)
 	for _, row := range there {
 		has[string(row[0])] = true
 	}
-	if len(there) == 0 {
+	return has, nil
+}
+
+// missing returns the statements that make what the database lacks.
+func (db *database) missing(ctx context.Context, conn *pgconn.PgConn) (ddl []string, err error) {
+	has, err := db.has(ctx, conn, db.table.jobs())
+	if err != nil {
+		return nil, err
+	}
+	if len(has) == 0 {
 		// In gearmand's words, for gearmand.
 		ddl = append(ddl, "CREATE TABLE "+db.table.jobs()+" (unique_key VARCHAR(64), function_name VARCHAR(255), "+
 			"priority INTEGER, data BYTEA, when_to_run INTEGER, UNIQUE (unique_key, function_name))")

@@ -84,6 +84,9 @@ const (
 )
 
 func (s *session) prepare(ctx context.Context) error {
+	if s.db.asIs {
+		return nil
+	}
 	jobs, extras := s.db.table.jobs(), s.db.table.extras()
 	insert := "INSERT INTO " + jobs + " (unique_key, function_name, priority, data, when_to_run, " +
 		"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function) " +
@@ -124,14 +127,19 @@ func (s *session) Lock(ctx context.Context) (bool, error) {
 
 // Note is that of [sqlstore.Session].
 func (s *session) Note(ctx context.Context, holder string) error {
-	return s.run(ctx, func(p *pgconn.Pipeline) error {
-		p.SendQueryPrepared(putStatement, [][]byte{texts([]string{holderKey}), blobs([][]byte{[]byte(holder)})}, binaryFormat, nil)
-		return nil
-	})
+	if !s.db.extras {
+		return nil // nobody looks for it
+	}
+	_, err := rows(ctx, s.conn, "INSERT INTO "+s.db.table.extras()+" (key, value) VALUES ($1, convert_to($2, 'UTF8')) "+
+		"ON CONFLICT (key) DO UPDATE SET value = excluded.value", holderKey, holder)
+	return err
 }
 
 // Holder is that of [sqlstore.Session].
 func (s *session) Holder(ctx context.Context) (string, error) {
+	if !s.db.extras {
+		return "", nil
+	}
 	found, err := rows(ctx, s.conn, "SELECT convert_from(value, 'UTF8') FROM "+s.db.table.extras()+" WHERE key = $1", holderKey)
 	if err != nil || len(found) == 0 {
 		return "", err

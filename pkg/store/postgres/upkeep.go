@@ -12,7 +12,11 @@ import (
 func (s *Store) Compact(ctx context.Context) error {
 	none := func() []uint64 { return nil }
 	err := s.link.Do(ctx, none, func(session *session) error {
-		for _, name := range []string{s.db.table.jobs(), s.db.table.extras()} {
+		tables := []string{s.db.table.jobs()}
+		if s.db.extras {
+			tables = append(tables, s.db.table.extras())
+		}
+		for _, name := range tables {
 			if _, err := rows(ctx, session.conn, "VACUUM (FULL, ANALYZE) "+name); err != nil {
 				return fmt.Errorf("vacuum %s: %w", name, err)
 			}
@@ -26,7 +30,7 @@ func (s *Store) Compact(ctx context.Context) error {
 }
 
 // Check reads all jobs and extras, as the server's own checksums and amcheck
-// look below them. It numbers gearmand's jobs.
+// look below them. It numbers gearmand's jobs, unless Config.AsIs is set.
 func (s *Store) Check(ctx context.Context, report func(string)) error {
 	f := func(*store.Record) error { return nil }
 	err := s.replay(ctx, "data", f, func(what string, err error) { report(fmt.Sprintf("%s: %v", what, err)) })

@@ -56,7 +56,7 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 		return err
 	}
 	seq := store.AdoptFrom(time.Now(), max(last, known))
-	ours, jobs, ambiguous := true, 0, 0
+	ours, jobs, ambiguous := !s.config.AsIs, 0, 0
 	for page := range slices.Chunk(keys, pageForeign) {
 		records, err := s.readForeign(ctx, page)
 		if err != nil {

@@ -332,3 +332,18 @@ func TestLastSeqWithoutKey(t *testing.T) {
 		t.Errorf("got %d, %v, want 7", got, err)
 	}
 }
+
+// TestAsIs sees that nothing is changed for one who only reads.
+func TestAsIs(t *testing.T) {
+	server := storetest.StartRedis(t)
+	storetest.RunAsIs(t, storetest.Swap{
+		Options: []string{"--queue-type=redis", "--redis-server=127.0.0.1", fmt.Sprint("--redis-port=", server.Port())},
+		Open:    func(t testing.TB) store.Store { return open(t, server.Addr()) },
+		AsIs: func(t testing.TB) store.Store {
+			return open(t, server.Addr(), func(c *Config) { c.AsIs = true })
+		},
+		Dump: func(t testing.TB) string {
+			return strings.Replace(dump(t, server), "gm:_gear_:fence\n", "", 1) // it has the number of the last holder
+		},
+	})
+}

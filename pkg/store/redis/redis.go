@@ -59,6 +59,9 @@ type Config struct {
 	DB       int
 	// Prefix begins gearmand's keys. It is DefaultPrefix if empty.
 	Prefix string
+	// AsIs leaves what is there as it is, for those who only read: no job of
+	// gearmand's is numbered but in what Replay says. It is not for Commit.
+	AsIs bool
 
 	// Logger is slog's default if nil.
 	Logger *slog.Logger

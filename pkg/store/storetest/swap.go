@@ -18,6 +18,10 @@ type Swap struct {
 	Options []string
 	// Open opens the store.
 	Open func(t testing.TB) store.Store
+	// AsIs opens it for one who only reads, and Dump prints all that is there
+	// but who holds it: for RunAsIs.
+	AsIs func(t testing.TB) store.Store
+	Dump func(t testing.TB) string
 }
 
 // RunSwap sees that what gearmand has queued is found by a store, and the
@@ -263,4 +267,68 @@ func testThereAndBack(t *testing.T, place Swap) {
 		t.Errorf("after three turns:\n got %s\nwant %s", got, want)
 	}
 	closeSwap(t, s)
+}
+
+// RunAsIs sees that who only reads an empty place finds what is put there, and
+// changes nothing: what gearmand has made, and what both have.
+func RunAsIs(t *testing.T, place Swap) {
+	g := StartGearmand(t, place.Options...)
+	g.Submit(t, GearmandJob{"f", "1", "by gearmand"}, GearmandJob{"f\u00fcnf", "caf\u00e9", "not ASCII"})
+	g.Stop()
+	readAsIs(t, place, `f "1" "by gearmand"`, "f\u00fcnf \"caf\u00e9\" \"not ASCII\"")
+
+	s, jobs := openSwap(t, place)
+	commitSwap(t, s, []store.Op{
+		{Kind: store.Add, Record: &store.Record{Seq: jobs[1].Seq + 1, Function: "f", Payload: []byte("by gm"), Priority: 1}},
+		put("extra", []byte("value")),
+	})
+	closeSwap(t, s)
+	g = StartGearmand(t, place.Options...)
+	g.Submit(t, GearmandJob{"f", "9", "by gearmand"})
+	g.Stop()
+	got := readAsIs(t, place, `f "1" "by gearmand"`, "f\u00fcnf \"caf\u00e9\" \"not ASCII\"", `f "" "by gm"`, `f "9" "by gearmand"`, `extra "value"`)
+	if last := got[len(got)-2]; last != `f "9" "by gearmand"` {
+		t.Errorf("as it is: the last job is %s, want the one that gearmand has added", last)
+	}
+}
+
+// readAsIs reads all there is, in any order, and sees that it stays as it is.
+func readAsIs(t *testing.T, place Swap, want ...string) (got []string) {
+	t.Helper()
+	before := place.Dump(t)
+	s := place.AsIs(t)
+	if l, ok := s.(store.Locker); ok {
+		eventually(t, "lock", func() bool { return l.TryLock(t.Context(), "reader") == nil })
+	}
+	if c, ok := s.(store.Checker); ok {
+		if err := c.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
+			t.Errorf("check: %v", err)
+		}
+	}
+	last := uint64(0)
+	err := s.Replay(t.Context(), func(r *store.Record) error {
+		if r.Seq <= last {
+			t.Errorf("seq %d after %d", r.Seq, last)
+		}
+		last = r.Seq
+		got = append(got, fmt.Sprintf("%s %q %q", r.Function, r.Unique, r.Payload))
+		return nil
+	})
+	if err == nil {
+		err = s.Extras(t.Context(), "", func(key string, value []byte) error {
+			got = append(got, fmt.Sprintf("%s %q", key, value))
+			return nil
+		})
+	}
+	if err != nil {
+		t.Fatalf("read as it is: %v", err)
+	}
+	closeSwap(t, s)
+	if g, w := slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want)); !slices.Equal(g, w) {
+		t.Errorf("as it is: got %q, want %q", g, w)
+	}
+	if after := place.Dump(t); after != before {
+		t.Errorf("before it was read:\n%s\nafter:\n%s", before, after)
+	}
+	return got
 }
