@@ -4,6 +4,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"gm/scripts/load"
@@ -23,6 +26,27 @@ type env struct {
 	dir     string // for the servers' files
 	quick   bool
 	waiting int // the longest queue of a curve
+}
+
+// enterDir makes a directory for this run's files, which is removed by leave, or
+// when the run is interrupted.
+func (e *env) enterDir() (leave func(), err error) {
+	if e.dir, err = os.MkdirTemp(e.dir, "gm-bench-"); err != nil {
+		return nil, err
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-interrupted; ok {
+			_ = os.RemoveAll(e.dir)
+			os.Exit(1) // which ends what was started
+		}
+	}()
+	return func() {
+		signal.Stop(interrupted)
+		close(interrupted)
+		_ = os.RemoveAll(e.dir)
+	}, nil
 }
 
 // n returns a number of jobs, less if it is to be quick.

@@ -79,6 +79,11 @@ func run(e *env, o options) error {
 	if e.quick {
 		o.rounds = 1
 	}
+	leave, err := e.enterDir()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	r := &record{Machine: thisMachine(e), Rounds: o.rounds, Benches: make(map[string]results)}
 	for _, b := range chosen {
 		got, err := b.measure(o.rounds, os.Stderr)

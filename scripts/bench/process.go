@@ -116,6 +116,7 @@ func (e *env) works(slots int, program string, args ...string) (figures, error) 
 // server's only function, and returns when it is known there.
 func startWorker(s *peer.Server, slots int, program string, args ...string) (end func(), err error) {
 	cmd := exec.Command(program, placed(s, args)...)
+	peer.Bind(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

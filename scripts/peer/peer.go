@@ -153,6 +153,7 @@ func start(cmd *exec.Cmd, dir string) (*Server, error) {
 	if err == nil {
 		defer log.Close()
 		cmd.Stderr = log
+		Bind(cmd)
 		err = cmd.Start()
 	}
 	if err != nil {
@@ -162,6 +163,9 @@ func start(cmd *exec.Cmd, dir string) (*Server, error) {
 	s.clock = cpuClock(cmd.Process.Pid)
 	return s, nil
 }
+
+// Bind has a program end with this one, however that ends.
+func Bind(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
