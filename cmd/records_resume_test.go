@@ -113,7 +113,7 @@ func TestResume(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			srv := serveGM(t)
 			w := startResumeWorker(t, srv)
-			r := newResumed(t, srv, tt.args...)
+			r := newResumed(t, srv, resumeRecords, tt.args...)
 			for {
 				ended, code := r.live(t, random)
 				if ended && code != 1 {
@@ -152,13 +152,13 @@ type resumed struct {
 // header is what the output has before the first life.
 const header = "what was there before\n"
 
-func newResumed(t *testing.T, srv server, args ...string) *resumed {
+func newResumed(t *testing.T, srv server, records int, args ...string) *resumed {
 	t.Helper()
 	dir := t.TempDir()
 	r := &resumed{in: filepath.Join(dir, "in"), out: filepath.Join(dir, "out"), log: filepath.Join(dir, "log")}
 	r.args = append(args, "-s", srv.addr(), "--joblog", r.log, "--resume")
 	var in bytes.Buffer
-	for n := 1; n <= resumeRecords; n++ {
+	for n := 1; n <= records; n++ {
 		fmt.Fprintln(&in, n)
 	}
 	for path, text := range map[string][]byte{r.in: in.Bytes(), r.out: []byte(header), r.log: nil} {
