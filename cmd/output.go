@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,11 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
 	"github.com/urfave/cli/v2"
 )
 
@@ -65,7 +60,7 @@ type rowWriter struct {
 	columns []column
 	style   *style
 	out     *bufio.Writer
-	table   [][]string
+	table   table
 	count   int
 }
 
@@ -110,10 +105,11 @@ func (w *rowWriter) add(r row) error {
 		for i := range cells {
 			cells[i] = printable(cells[i], false)
 		}
+		widths := widths(cells)
 		if p, ok := r.(painter); ok {
 			p.paint(w.style, cells)
 		}
-		w.table = append(w.table, cells)
+		w.table.add(cells, widths)
 		return nil
 	case formatTSV:
 		for i, cell := range r.cells(false) {
@@ -148,9 +144,7 @@ func (w *rowWriter) flush() error { return w.out.Flush() }
 func (w *rowWriter) close() error {
 	switch {
 	case w.format == formatTable && w.count > 0:
-		if err := w.renderTable(); err != nil {
-			return err
-		}
+		w.table.print(w.out, w.columns, w.style)
 	case w.format == formatJSON && w.count > 0:
 		w.out.WriteString("\n]\n")
 	case w.format == formatJSON:
@@ -159,51 +153,19 @@ func (w *rowWriter) close() error {
 	return w.out.Flush()
 }
 
-// renderTable is all that knows tablewriter. Without borders and lines, a
-// table can be cut up with awk even when it was meant for eyes.
-func (w *rowWriter) renderTable() error {
-	none := tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off}
-	headings, aligns := make([]string, len(w.columns)), make([]tw.Align, len(w.columns))
-	for i, c := range w.columns {
-		headings[i] = w.style.bold.Sprint(strings.ToUpper(c.name))
-		aligns[i] = tw.AlignLeft
-		if c.right {
-			aligns[i] = tw.AlignRight
-		}
-	}
-	var text bytes.Buffer
-	table := tablewriter.NewTable(&text,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
-			Borders: none,
-			Settings: tw.Settings{
-				Separators: tw.Separators{ShowHeader: tw.Off, ShowFooter: tw.Off, BetweenRows: tw.Off, BetweenColumns: tw.Off},
-				Lines:      tw.Lines{ShowTop: tw.Off, ShowBottom: tw.Off, ShowHeaderLine: tw.Off, ShowFooterLine: tw.Off},
-			},
-		})),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
-		tablewriter.WithTrimSpace(tw.Off),
-		tablewriter.WithPadding(tw.Padding{Left: tw.Empty, Right: "  ", Overwrite: true}),
-		tablewriter.WithHeaderAlignmentConfig(tw.CellAlignment{PerColumn: aligns}),
-		tablewriter.WithRowAlignmentConfig(tw.CellAlignment{PerColumn: aligns}),
-	)
-	table.Header(headings)
-	if err := table.Bulk(w.table); err != nil {
-		return fmt.Errorf("print table: %w", err)
-	}
-	if err := table.Render(); err != nil {
-		return fmt.Errorf("print table: %w", err)
-	}
-	for line := range bytes.Lines(text.Bytes()) {
-		w.out.Write(bytes.TrimRight(line, " \n")) // the padding of the last column
-		w.out.WriteByte('\n')
-	}
-	return nil
-}
-
 // style colours text, or leaves it as it is.
-type style struct{ bold, good, warn, bad *color.Color }
+type style struct{ bold, good, warn, bad paint }
+
+// paint is the number of a colour, as terminals have them; empty is none.
+type paint string
+
+// Sprint returns s in the colour.
+func (p paint) Sprint(s string) string {
+	if p == "" {
+		return s
+	}
+	return "\x1b[" + string(p) + "m" + s + "\x1b[0m"
+}
 
 // style returns how stdout is to be coloured.
 func (e *env) style(c *cli.Context) (*style, error) {
@@ -218,16 +180,9 @@ func (e *env) style(c *cli.Context) (*style, error) {
 
 // set turns colour on or off.
 func (s *style) set(on bool) {
-	for _, p := range []struct {
-		colour **color.Color
-		code   color.Attribute
-	}{{&s.bold, color.Bold}, {&s.good, color.FgGreen}, {&s.warn, color.FgYellow}, {&s.bad, color.FgRed}} {
-		*p.colour = color.New(p.code)
-		if on {
-			(*p.colour).EnableColor()
-		} else {
-			(*p.colour).DisableColor()
-		}
+	*s = style{}
+	if on {
+		*s = style{bold: "1", good: "32", warn: "33", bad: "31"}
 	}
 }
 

@@ -61,6 +61,41 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// paintedRow colours its last cell.
+type paintedRow struct{ testRow }
+
+func (r *paintedRow) paint(s *style, cells []string) { cells[1] = s.bad.Sprint(cells[1]) }
+
+func TestTableColours(t *testing.T) {
+	var out bytes.Buffer
+	s := &style{}
+	s.set(true)
+	w := newRowWriter(&out, formatTable, s, []column{{"n", true}, {"text", false}, {"empty", false}})
+	for _, r := range []row{
+		&paintedRow{testRow{"1", 1, "long text"}},
+		&paintedRow{testRow{"100", 100, ""}},
+	} {
+		if err := w.add(&emptyCell{r.(*paintedRow)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	const want = "" +
+		"  \x1b[1mN\x1b[0m  \x1b[1mTEXT\x1b[0m        \x1b[1mEMPTY\x1b[0m\n" +
+		"  1  \x1b[31mlong text!\x1b[0m\n" +
+		"100  \x1b[31m!\x1b[0m\n"
+	if got := out.String(); got != want {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+// emptyCell has a third cell with nothing in it.
+type emptyCell struct{ *paintedRow }
+
+func (r *emptyCell) cells(human bool) []string { return append(r.paintedRow.cells(human), "") }
+
 func TestAge(t *testing.T) {
 	tests := []struct {
 		ms   int64
