@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"io/fs"
 	"net"
 	"net/url"
@@ -24,7 +25,7 @@ func gearmandFlags() []cli.Flag {
 		&cli.StringFlag{Name: "libsqlite3-table", Usage: "the `TABLE` in it (default gearman_queue)"},
 		&cli.StringFlag{Name: "libpq-conninfo", Usage: "how to connect, in libpq's `WORDS` or as its URL; what they leave out is taken from PGHOST, PGUSER and the like"},
 		&cli.StringFlag{Name: "libpq-table", Usage: "the `TABLE` (default queue)"},
-		&cli.StringFlag{Name: "mysql-host", Usage: "the `HOST` (default localhost)"},
+		&cli.StringFlag{Name: "mysql-host", Usage: "the `HOST` (default localhost); what these options leave out is taken from the group [gearmand] of MySQL's my.cnf, and user, password, database and socket from [client] too"},
 		&cli.IntFlag{Name: "mysql-port", Usage: "its `PORT` (default 3306)"},
 		&cli.StringFlag{Name: "mysql-user", Usage: "the `USER`"},
 		&cli.StringFlag{Name: "mysql-password", Usage: "the `PASSWORD`"},
@@ -136,13 +137,21 @@ func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
 		return &store.URL{Scheme: "postgres", Path: option("conninfo", ""), Query: query}, nil
 	case "mysql-":
 		set("table", "table")
-		host, port := option("host", "localhost"), "3306"
+		cnf, err := e.myCnf()
+		if err != nil {
+			return nil, usageErrorf("--queue-type %s: %w", c.String("queue-type"), err)
+		}
+		host, port := option("host", cmp.Or(cnf["host"], "localhost")), cmp.Or(cnf["port"], "3306")
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return nil, usageErrorf("--queue-type %s: read MySQL's options: port %q", c.String("queue-type"), port)
+		}
 		if c.IsSet("mysql-port") {
 			port = strconv.Itoa(c.Int("mysql-port"))
-		} else if socket := e.mysqlSocket(); host == "localhost" && socket != "" {
+		} else if socket := cmp.Or(cnf["socket"], e.mysqlSocket()); host == "localhost" && socket != "" {
 			query.Set("socket", socket)
 		}
-		return overNet("mysql", host, port, option("user", loginName()), option("password", ""), "/"+option("db", "")), nil
+		user := option("user", cmp.Or(cnf["user"], loginName()))
+		return overNet("mysql", host, port, user, option("password", cnf["password"]), "/"+option("db", cnf["database"])), nil
 	case "redis-":
 		set("prefix", "prefix")
 		return overNet("redis", option("server", "127.0.0.1"), option("port", "6379"), "", option("password", ""), ""), nil

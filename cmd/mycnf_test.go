@@ -1,0 +1,167 @@
+package cmd
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+)
+
+// writeFiles writes files below a new directory. A name with a ! before it
+// anyone may write.
+func writeFiles(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		open := strings.HasPrefix(name, "!")
+		path := filepath.Join(dir, strings.TrimPrefix(name, "!"))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if open {
+			if err := os.Chmod(path, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+func TestOptionFiles(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		files map[string]string // of which a.cnf is read, then b.cnf
+		want  map[string]string
+		err   string
+	}{
+		{name: "none"},
+		{
+			name: "groups",
+			files: map[string]string{"a.cnf": "# c\n; c\n\n[mysqld]\nport=1\n[client]\nhost = db\nport=3307\n" +
+				"[ gearmand ]\nuser=g\n[mysql]\nuser=m\n[client]\nsocket=/s\n"},
+			want: map[string]string{"host": "db", "port": "3307", "user": "g", "socket": "/s"},
+		},
+		{
+			name:  "the last counts",
+			files: map[string]string{"a.cnf": "[gearmand]\nuser=a\nhost=h\n[client]\nuser=b\n", "b.cnf": "[client]\nuser=c\n"},
+			want:  map[string]string{"user": "c", "host": "h"},
+		},
+		{
+			name: "values",
+			files: map[string]string{"a.cnf": "[client]\r\n" + `
+password = "a # b'c\"\\" # comment
+user='x y'   
+host=db # comment
+database=
+socket=/with\sspace\\
+loose-default_character_set=utf8mb4
+compress # on
+ssl
+`},
+			want: map[string]string{
+				"password": `a # b'c"\`, "user": "x y", "host": "db", "database": "", "socket": `/with space\`,
+				"default-character-set": "utf8mb4", "compress": "", "ssl": "",
+			},
+		},
+		{
+			name:  "a quote that is none",
+			files: map[string]string{"a.cnf": "[client]\npassword='it\n"},
+			want:  map[string]string{"password": "'it"},
+		},
+		{
+			name: "included",
+			files: map[string]string{
+				"a.cnf": "[client]\nhost=a\n!include more.cnf\nuser=a\n!includedir conf.d\n!include nowhere.cnf\n", "more.cnf": "[client]\nhost=more\n",
+				"conf.d/1.cnf": "[client]\nport=1\n", "conf.d/2.cnf": "[client]\nport=2\n", "conf.d/3.ini": "[client]\nport=3\n",
+			},
+			want: map[string]string{"host": "more", "user": "a", "port": "2"},
+		},
+		{name: "includes itself", files: map[string]string{"a.cnf": "!include a.cnf\n"}, err: "10 deep"},
+		{
+			name:  "open to all",
+			files: map[string]string{"!a.cnf": "[client]\nhost=evil\n", "b.cnf": "[client]\nuser=u\n"},
+			want:  map[string]string{"user": "u", "warned": "a.cnf"},
+		},
+		{
+			name:  "owned",
+			files: map[string]string{"a.cnf": "[gearmand]\nowned=g\nother=g\n[client]\nowned=c\nother=c\n"},
+			want:  map[string]string{"owned": "g", "other": "c"},
+		},
+		{name: "no group", files: map[string]string{"a.cnf": "\nhost=a\n"}, err: "a.cnf:2: an option before the first group"},
+		{name: "half a group", files: map[string]string{"a.cnf": "[client\n"}, err: "a.cnf:1: a group without its ]"},
+		{name: "unknown", files: map[string]string{"a.cnf": "!exclude x\n"}, err: "!exclude: not !include"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := writeFiles(t, tc.files)
+			r := optionReader{groups: []string{"client", "gearmand"}, owned: map[string]string{"owned": "gearmand"}, found: map[string]string{}}
+			r.warn = func(file string) { r.found["warned"] = filepath.Base(file) }
+			var err error
+			for _, name := range []string{"a.cnf", "b.cnf"} {
+				if err == nil {
+					err = r.read(filepath.Join(dir, name), 0)
+				}
+			}
+			switch {
+			case tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)):
+				t.Errorf("got error %v, want %q", err, tc.err)
+			case tc.err == "" && (err != nil || !maps.Equal(r.found, tc.want)):
+				t.Errorf("got %q, %v, want %q", r.found, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestMyCnf sees where gearmand's options for MySQL come from: what the command
+// line says counts, then the files.
+func TestMyCnf(t *testing.T) {
+	const cnf = "[client]\nuser=c\npassword=pa ss\nhost=of clients\nport=1\n[gearmand]\nhost=db\nport=3307\ndatabase=jobs\n"
+	for _, tc := range []struct{ cnf, args, want string }{
+		{cnf, "", "mysql://c:pa%20ss@db:3307/jobs"},
+		{cnf, "--mysql-user,u,--mysql-password,p", "mysql://u:p@db:3307/jobs"},
+		{cnf, "--mysql-host,h,--mysql-port,1,--mysql-db,d", "mysql://c:pa%20ss@h:1/d"},
+		{cnf + "socket=/tmp/s\n", "", "mysql://c:pa%20ss@db:3307/jobs"},
+		{cnf + "socket=/tmp/s\n", "--mysql-host,localhost", "mysql://c:pa%20ss@localhost:3307/jobs?socket=%2Ftmp%2Fs"},
+		{cnf + "socket=/tmp/s\n", "--mysql-host,localhost,--mysql-port,2", "mysql://c:pa%20ss@localhost:2/jobs"},
+		{cnf + "port=x\n", "", "error: port \"x\""},
+		{"[client]\nhost=h\nport=1\nuser=u\nsocket=/tmp/s\n", "", "mysql://u:@localhost:3306/?socket=%2Ftmp%2Fs"},
+		{"x", "", "error: an option before the first group"},
+	} {
+		dir := writeFiles(t, map[string]string{".my.cnf": tc.cnf})
+		e := &env{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}
+		args := []string{"--queue-type", "MySQL"}
+		if tc.args != "" {
+			args = append(args, strings.Split(tc.args, ",")...)
+		}
+		withFlags(t, e, serveVerb(e), args, func(c *cli.Context) {
+			place, err := e.servePlace(c)
+			got := ""
+			if err != nil {
+				got = "error: " + err.Error()
+			} else {
+				got = placeText(place)
+			}
+			if wrong, ok := strings.CutPrefix(tc.want, "error: "); got != tc.want && !(ok && strings.HasPrefix(got, "error: ") && strings.Contains(got, wrong)) {
+				t.Errorf("%q: got %s, want %s", tc.args, got, tc.want)
+			}
+			if err != nil && exitCode(err) != exitUsage {
+				t.Errorf("%q: got exit code %d, want %d", tc.args, exitCode(err), exitUsage)
+			}
+		})
+	}
+	dir := writeFiles(t, map[string]string{"!.my.cnf": cnf})
+	var stderr bytes.Buffer
+	e := &env{stderr: &stderr, getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}
+	if got, err := e.myCnf(); err != nil || got["database"] != "" {
+		t.Errorf("open to all: got %q, %v", got, err)
+	}
+	if !strings.Contains(stderr.String(), ".my.cnf: anyone may write it") {
+		t.Errorf("open to all: on stderr is %q", stderr.String())
+	}
+}
