@@ -14,6 +14,7 @@ import (
 type child struct {
 	pid    int // also the group's number
 	marker string
+	pidfd  int // readable once it has ended; less than 0 if there is none
 
 	status syscall.WaitStatus // once reaped
 	usage  syscall.Rusage
@@ -36,6 +37,7 @@ type pipes struct {
 type plan struct {
 	stdin                   []byte
 	keepStdin               bool // leaves the pipe open, whatever stdin is
+	pidfd                   bool // the child is to have one, if the system has them
 	stdout, stderr, control bool
 }
 
@@ -50,7 +52,7 @@ func (c *Command) start(jobEnv []string, want plan) (*child, *pipes, error) {
 	if want.control {
 		own = append(own, controlVar+"=3")
 	}
-	ch := &child{marker: newMarker()}
+	ch := &child{marker: newMarker(), pidfd: -1}
 	if ch.marker != "" {
 		own = append(own, markerVar+"="+ch.marker)
 	}
@@ -65,11 +67,15 @@ func (c *Command) start(jobEnv []string, want plan) (*child, *pipes, error) {
 	}
 	err = plumb.err
 	if err == nil {
+		sys := sysProcAttr(c.Pdeathsig)
+		if want.pidfd {
+			askPidFD(sys, &ch.pidfd)
+		}
 		err = ch.fork(path, argv, &syscall.ProcAttr{
 			Dir:   c.Dir,
 			Env:   c.environ(jobEnv, own),
 			Files: plumb.theirs,
-			Sys:   sysProcAttr(c.Pdeathsig),
+			Sys:   sys,
 		})
 	}
 	plumb.closeTheirs()
@@ -186,7 +192,7 @@ func (p *plumber) out(wanted bool) *outPipe {
 		syscall.Close(r)
 		return nil
 	}
-	return &outPipe{file: os.NewFile(uintptr(r), "pipe"), fd: r, max: chunkSize}
+	return &outPipe{fd: r, max: chunkSize}
 }
 
 func (p *plumber) pipe() (r, w int) {
@@ -247,6 +253,6 @@ func (p *pipes) close() {
 		p.stdin.file.Close()
 	}
 	for _, o := range p.outs() {
-		o.file.Close()
+		o.close()
 	}
 }

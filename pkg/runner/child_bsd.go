@@ -23,6 +23,12 @@ func (ch *child) fork(path string, argv []string, attr *syscall.ProcAttr) (err e
 	return err
 }
 
+// askPidFD leaves fd alone: that is a thing of Linux.
+func askPidFD(*syscall.SysProcAttr, *int) {}
+
+// quick is not for systems without a pidfd.
+func (r *run) quick() bool { return false }
+
 // await returns when the child has ended. It reaps it as well, for want of a
 // wait that does not; a signal sent meanwhile finds no one, unless the system
 // went through all of its process numbers in that moment.

@@ -16,6 +16,9 @@ func sysProcAttr(pdeathsig syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: pdeathsig}
 }
 
+// askPidFD has fork set fd.
+func askPidFD(sys *syscall.SysProcAttr, fd *int) { sys.PidFD = fd }
+
 // await returns when the child has ended. It stays a zombie until reap, and so
 // keeps its number: signals sent meanwhile cannot reach a stranger.
 func (ch *child) await() {

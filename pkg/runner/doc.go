@@ -43,7 +43,10 @@
 //
 // # Goroutines
 //
-// Each belongs to one Run, which does not return before they have:
+// On Linux a child that is over within 50 ms, or 1 ms after its first output, needs
+// none: Run waits for it in one system call, and looks at its context and at
+// Job.Kill only then. Otherwise each belongs to one Run, which does not return
+// before they have:
 //
 //	await    until the child has ended; in a system call, so it takes a thread
 //	stdin    if the payload is larger than the pipe; until it is written, nobody

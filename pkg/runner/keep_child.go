@@ -59,6 +59,8 @@ func (k *Keeper) start() (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
+	pipes.stdout.open()
+	pipes.stderr.open()
 	raw, err := pipes.stdout.file.SyscallConn()
 	if err != nil {
 		panic(err) // it is for files that are closed only

@@ -29,23 +29,41 @@ var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 // outPipe is our end of a pipe that a child writes to.
 type outPipe struct {
-	file    *os.File
-	fd      int   // file's, which does not block
-	max     int   // what the buffer may grow to
-	tooLong error // what it means if the buffer is full and nothing can be cut; nil has it cut anyhow
+	fd      int      // does not block
+	file    *os.File // fd's, once a pump is to wait
+	max     int      // what the buffer may grow to
+	tooLong error    // what it means if the buffer is full and nothing can be cut; nil has it cut anyhow
+
+	early []byte // what was read before there was a pump
+	eof   bool   // and that was all
 
 	ended   bool // the reader's: the job is over, only take what is there
 	drained int
 }
 
+// open makes the pipe ready for a reader that waits.
+func (p *outPipe) open() { p.file = os.NewFile(uintptr(p.fd), "pipe") }
+
+func (p *outPipe) close() {
+	if p.file != nil {
+		_ = p.file.Close()
+	} else {
+		_ = syscall.Close(p.fd)
+	}
+}
+
 // finish has the reader stop once it has taken what the pipe holds, even if some
 // process still has the pipe's other end.
-func (p *outPipe) finish() { _ = p.file.SetReadDeadline(past) }
+func (p *outPipe) finish() {
+	if p.file != nil {
+		_ = p.file.SetReadDeadline(past)
+	}
+}
 
 // pump hands to c what comes out of the pipe, until its end or an error of c's,
 // and closes it.
 func (p *outPipe) pump(c cutter) error {
-	defer p.file.Close()
+	defer p.close()
 	pooled := chunkPool.Get().(*[chunkSize]byte)
 	defer chunkPool.Put(pooled)
 	buf, n := pooled[:min(chunkSize, p.max)], 0
@@ -83,6 +101,14 @@ func (p *outPipe) pump(c cutter) error {
 // read waits for bytes until finish is called, and from then on takes only those
 // that are there. Whatever ends the pipe is io.EOF.
 func (p *outPipe) read(b []byte) (int, error) {
+	switch {
+	case len(p.early) > 0:
+		n := copy(b, p.early)
+		p.early = p.early[n:]
+		return n, nil
+	case p.eof:
+		return 0, io.EOF
+	}
 	if !p.ended {
 		n, err := p.file.Read(b)
 		if n > 0 {

@@ -38,6 +38,7 @@ func (c *Command) Run(ctx context.Context, job Job) Result {
 		stdout:  job.Stdout != nil,
 		stderr:  c.Stderr != nil || keep > 0,
 		control: job.Control != nil,
+		pidfd:   true,
 	})
 	if err != nil {
 		return Result{StartErr: err}
@@ -51,10 +52,15 @@ func (c *Command) Run(ctx context.Context, job Job) Result {
 		timeout: c.Timeout,
 		tail:    tail{max: keep},
 	}
-	r.startPumps(&job)
-	r.supervise(ctx, job.Kill, began)
-	r.pipes.finish()
-	r.pumps.Wait()
+	if r.quick() {
+		r.supervise(ctx, job.Kill, began)
+		r.pump(&job, func(f func()) { f() })
+	} else {
+		r.startPumps(&job)
+		r.supervise(ctx, job.Kill, began)
+		r.pipes.finish()
+		r.pumps.Wait()
+	}
 	return r.conclude()
 }
 
@@ -101,6 +107,27 @@ func (r *run) startPumps(job *Job) {
 	if p := r.pipes.stdin; p != nil {
 		r.pumps.Go(func() { p.pump(r.pipes.rest) })
 	}
+	for _, p := range r.pipes.outs() {
+		if !p.eof {
+			p.open()
+		}
+	}
+	r.pump(job, r.pumps.Go)
+}
+
+// pump has call run what takes the child's output, each pipe on its own.
+func (r *run) pump(job *Job, call func(func())) {
+	if p := r.pipes.control; p != nil {
+		p.max = controlLine
+		take := func(line []byte) error {
+			if end := len(line) - 1; line[end] == '\n' {
+				line = line[:end]
+			}
+			job.Control(string(line))
+			return nil
+		}
+		call(func() { _ = p.pump(&lines{emit: take}) })
+	}
 	if p := r.pipes.stdout; p != nil {
 		c := cutter(chunks(job.Stdout))
 		if r.cmd.Lines {
@@ -111,7 +138,7 @@ func (r *run) startPumps(job *Job) {
 				p.max = r.cmd.MaxLine
 			}
 		}
-		r.pumps.Go(func() {
+		call(func() {
 			if r.stdoutErr = p.pump(c); r.stdoutErr != nil {
 				close(r.refused)
 			}
@@ -119,18 +146,7 @@ func (r *run) startPumps(job *Job) {
 	}
 	if p := r.pipes.stderr; p != nil {
 		p.max = stderrBatch
-		r.pumps.Go(func() { _ = p.pump(batches(r.takeStderr)) })
-	}
-	if p := r.pipes.control; p != nil {
-		p.max = controlLine
-		take := func(line []byte) error {
-			if end := len(line) - 1; line[end] == '\n' {
-				line = line[:end]
-			}
-			job.Control(string(line))
-			return nil
-		}
-		r.pumps.Go(func() { _ = p.pump(&lines{emit: take}) })
+		call(func() { _ = p.pump(batches(r.takeStderr)) })
 	}
 }
 

@@ -134,6 +134,34 @@ func TestLargePayload(t *testing.T) {
 	}
 }
 
+// What comes at once and what comes late is one stream, in whichever way the
+// pipes come to their ends.
+func TestOutputOverTime(t *testing.T) {
+	tests := []struct{ name, script, want, stderr string }{
+		{"at once", "echo one; echo err >&2", "one\n", "err\n"},
+		{"some late", "echo one; echo err >&2; sleep 0.1; echo two; echo or >&2", "one\ntwo\n", "err\nor\n"},
+		{"a line in two halves", "printf o; sleep 0.1; echo ne", "one\n", ""},
+		{"all late", "sleep 0.1; echo one", "one\n", ""},
+		{"closes its output", "echo one; exec >&- 2>&-; sleep 0.1", "one\n", ""},
+		{"leaves a child that writes", "(sleep 0.02; echo two) & echo one; sleep 0.1", "one\ntwo\n", ""},
+		{"much at once", "head -c 300000 /dev/zero", strings.Repeat("\x00", 300000), ""},
+		{"nothing", ":", "", ""},
+	}
+	for _, tt := range tests {
+		for _, lines := range []bool{false, true} {
+			t.Run(fmt.Sprint(tt.name, ", lines ", lines), func(t *testing.T) {
+				c := sh(tt.script)
+				c.Lines = lines
+				control := ""
+				out, res := runOut(t, c, Job{Control: func(line string) { control += line }})
+				if out != tt.want || string(res.Stderr) != tt.stderr || !res.OK() || control != "" {
+					t.Errorf("got %.40q, stderr %q, %v, want %.40q, %q", out, res.Stderr, res.Err(), tt.want, tt.stderr)
+				}
+			})
+		}
+	}
+}
+
 func TestStdinNotRead(t *testing.T) {
 	big := make([]byte, 64<<20)
 	big[0] = 'x'
