@@ -10,8 +10,8 @@ import (
 const (
 	// quickLimit is how long a child is given to be over in no time.
 	quickLimit = 50 * time.Millisecond
-	// quickOutput is how much sooner that is given up once it has written
-	// something, which may be waited for.
+	// quickOutput is what is left of that once it has written something, as that may
+	// be waited for.
 	quickOutput = time.Millisecond
 	// quickRoom is how much output of a pipe may be kept meanwhile.
 	quickRoom = 32 << 10
