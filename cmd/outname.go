@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gm/pkg/batch"
 )
@@ -15,11 +16,11 @@ import (
 // in it, {} {.} {/} {//} {/.} and {#}, which mean what they mean there.
 type outName string
 
-var replacement = regexp.MustCompile(`\{(?:\.|/|//|/\.|#)?\}`)
+var replacement = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{(?:\.|/|//|/\.|#)?\}`) })
 
 // parseOutName refuses a template that gives all records the same file.
 func parseOutName(s string) (outName, error) {
-	if !replacement.MatchString(s) {
+	if !replacement().MatchString(s) {
 		return "", withHint(usageErrorf("--out %q: all records would go to one file", s),
 			"it needs {}, {.}, {/}, {/.} or {#} in it, as in {.}.png")
 	}
@@ -29,7 +30,7 @@ func parseOutName(s string) (outName, error) {
 // expand returns the path for a record. The error is about a name that can't be
 // that of a file.
 func (o outName) expand(name string, seq int) (string, error) {
-	path := replacement.ReplaceAllStringFunc(string(o), func(r string) string {
+	path := replacement().ReplaceAllStringFunc(string(o), func(r string) string {
 		switch r {
 		case "{.}":
 			return withoutSuffix(name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 )
 
 // workerText is a warning or exception, with gm work's last line taken off.
@@ -16,7 +17,9 @@ type workerText struct {
 
 // exitLine is how gm work says what became of its command: the last line of the
 // warning or exception before the job's failure.
-var exitLine = regexp.MustCompile(`(?:^|\n)gm-exit: ([0-9]{1,3}) \(([^\n]*)\)\n?$`)
+var exitLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|\n)gm-exit: ([0-9]{1,3}) \(([^\n]*)\)\n?$`)
+})
 
 // appendExitLine appends such a line to what the command had to say.
 func appendExitLine(text []byte, code int, reason string) []byte {
@@ -29,7 +32,7 @@ func appendExitLine(text []byte, code int, reason string) []byte {
 // parseWorkerText takes the exit line off a worker's text. The text is valid
 // as long as b is.
 func parseWorkerText(b []byte) workerText {
-	at := exitLine.FindSubmatchIndex(b)
+	at := exitLine().FindSubmatchIndex(b)
 	if at == nil {
 		return workerText{text: b}
 	}

@@ -170,13 +170,12 @@ func (s *Store) Close() error {
 	return errors.Join(s.link.Close(), s.readers.Close())
 }
 
-var tableName = regexp.MustCompile(`^[0-9A-Za-z_$]+$`)
-
 // table is a table's name.
 type table string
 
 func parseTable(s string) (table, error) {
 	s = cmp.Or(s, DefaultTable)
+	tableName := regexp.MustCompile(`^[0-9A-Za-z_$]+$`)
 	if !tableName.MatchString(s) || len(s) > 64-len("_gm") {
 		return "", fmt.Errorf("table %q: not a name", s)
 	}

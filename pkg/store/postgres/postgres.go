@@ -165,9 +165,8 @@ type table struct {
 	name   string // lower case
 }
 
-var tableName = regexp.MustCompile(`^(?:([a-z_][a-z0-9_$]*)\.)?([a-z_][a-z0-9_$]*)$`)
-
 func parseTable(s string) (table, error) {
+	tableName := regexp.MustCompile(`^(?:([a-z_][a-z0-9_$]*)\.)?([a-z_][a-z0-9_$]*)$`)
 	m := tableName.FindStringSubmatch(strings.ToLower(cmp.Or(s, DefaultTable)))
 	// PostgreSQL cuts names to 63 bytes; the longest has _gm_seq behind it.
 	if m == nil || len(m[2]) > 63-len("_gm_seq") {

@@ -1,6 +1,16 @@
 package redis
 
-import redigo "github.com/gomodule/redigo/redis"
+import (
+	"sync"
+
+	redigo "github.com/gomodule/redigo/redis"
+)
+
+// script returns what makes a script when it is first needed: a program that
+// has this store linked in may never be told to use it.
+func script(keys int, text string) func() *redigo.Script {
+	return sync.OnceValue(func() *redigo.Script { return redigo.NewScript(keys, text) })
+}
 
 // commitScript writes a batch, or a part of one.
 //
@@ -13,7 +23,7 @@ import redigo "github.com/gomodule/redigo/redis"
 // It writes nothing if the store is not ours, and nothing if there is no room:
 // Redis looks at that when a script first writes, so a script that only
 // deletes never lacks it.
-var commitScript = redigo.NewScript(6, `
+var commitScript = script(6, `
 local fence, lock, jobs, payloads, extras, last = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local mine, prefix = ARGV[1], ARGV[2]
 local call = redis.call
@@ -97,7 +107,7 @@ return 'OK'
 //	ARGV  the prefix of gearmand's keys
 //	      'heads' or 'all'
 //	      names
-var rowsScript = redigo.NewScript(2, `
+var rowsScript = script(2, `
 local jobs, payloads, prefix, heads = KEYS[1], KEYS[2], ARGV[1], ARGV[2] == 'heads'
 local out = {}
 for i = 3, #ARGV do
@@ -126,7 +136,7 @@ return out
 //
 //	KEYS  jobs, payloads
 //	ARGV  the prefix of gearmand's keys, seq, name or '', hidden name
-var payloadScript = redigo.NewScript(2, `
+var payloadScript = script(2, `
 local name = ARGV[3]
 if name ~= '' then
 	local row = redis.call('HGET', KEYS[1], name)
@@ -139,7 +149,7 @@ return redis.call('HGET', KEYS[2], ARGV[4])
 
 // foreignScript reads keys as gearmand has written them: for each its type
 // and its fields and values. gearmand before 1.1.16 wrote the payload alone.
-var foreignScript = redigo.NewScript(-1, `
+var foreignScript = script(-1, `
 local out = {}
 for i, key in ipairs(KEYS) do
 	local kind, value = redis.call('TYPE', key).ok, {}
@@ -160,7 +170,7 @@ return out
 //
 // It returns the holder if there is one, and GMFENCE if our fence is not above
 // the last.
-var takeScript = redigo.NewScript(2, `
+var takeScript = script(2, `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[2] then return holder end
 local last = redis.call('GET', KEYS[2])
@@ -177,7 +187,7 @@ return false
 //	ARGV  what to write into it, our token, our fence, ms
 //
 // It returns who has it otherwise.
-var renewScript = redigo.NewScript(2, `
+var renewScript = script(2, `
 local holder = redis.call('GET', KEYS[1])
 if holder and not string.find(holder, ARGV[2], 1, true) then return holder end
 local last = redis.call('GET', KEYS[2])
@@ -193,7 +203,7 @@ return false
 //	ARGV  our fence, our token, the new one
 //
 // It returns the fence of another holder if there was one since.
-var fenceScript = redigo.NewScript(1, `
+var fenceScript = script(1, `
 local last = redis.call('GET', KEYS[1])
 if last and last > ARGV[1] and not string.find(last, ARGV[2], 1, true) then return last end
 redis.call('SET', KEYS[1], ARGV[3])
@@ -204,7 +214,7 @@ return false
 //
 //	KEYS  lock
 //	ARGV  our token
-var freeScript = redigo.NewScript(1, `
+var freeScript = script(1, `
 local holder = redis.call('GET', KEYS[1])
 if holder and string.find(holder, ARGV[1], 1, true) then redis.call('DEL', KEYS[1]) end
 `)
