@@ -60,8 +60,7 @@ func BenchmarkEngine(b *testing.B) {
 // connection answers at once without doing anything.
 func BenchmarkClient(b *testing.B) {
 	text := strings.Repeat("a record\n", benchRecords)
-	c, stop := startParrot(b)
-	defer stop()
+	c := newClient(b, gearman.Options{Servers: []gearman.Server{startParrot(b)}})
 	b.ReportAllocs()
 	for b.Loop() {
 		runLines(b, c, text, &batch.Batch{})
@@ -70,8 +69,9 @@ func BenchmarkClient(b *testing.B) {
 }
 
 // startParrot starts a server that answers each submission with JOB_CREATED and
-// WORK_COMPLETE, and returns a client of it.
-func startParrot(tb testing.TB) (*gearman.Client, func()) {
+// WORK_COMPLETE.
+func startParrot(tb testing.TB) gearman.Server {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -86,15 +86,11 @@ func startParrot(tb testing.TB) (*gearman.Client, func()) {
 			conns.Go(func() { parrot(nc) })
 		}
 	})
-	c, err := gearman.NewClient(gearman.Options{Servers: []gearman.Server{{Network: "tcp", Addr: l.Addr().String()}}})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return c, func() {
-		c.Close()
+	tb.Cleanup(func() { // after that of the client, which began later
 		l.Close()
 		conns.Wait()
-	}
+	})
+	return gearman.Server{Network: "tcp", Addr: l.Addr().String()}
 }
 
 func parrot(nc net.Conn) {

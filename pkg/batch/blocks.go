@@ -35,6 +35,7 @@ type Blocks struct {
 	header int    // records of it that have not been read
 	head   []byte // what has
 	began  bool   // something has been taken
+	large  bool   // the input is larger than a block
 	repeat bool   // the delimiter may overlap with itself
 
 	// The search for the record's end that begins at the front of buf, or at
@@ -84,8 +85,9 @@ func (b *Blocks) take(head []byte, n, drop int) []byte {
 // size has room for.
 func (b *Blocks) block(size int) (int, error) {
 	for len(b.buf) < size && b.err == nil {
-		b.fill(size)
+		b.fill(b.room(size))
 	}
+	b.large = b.large || size > 0 && len(b.buf) >= size
 	whole := b.skim(size)
 	b.seek(whole)
 	for {
@@ -102,7 +104,7 @@ func (b *Blocks) block(size int) (int, error) {
 		case whole > 0 && len(b.buf) > size:
 			return whole, nil
 		case b.err == nil:
-			b.fill(size)
+			b.fill(0)
 		case b.err == io.EOF && len(b.buf) <= size, b.err == io.EOF && whole == 0:
 			if len(b.buf) == 0 {
 				return 0, io.EOF
@@ -114,6 +116,15 @@ func (b *Blocks) block(size int) (int, error) {
 			return 0, fmt.Errorf("read records: %w", b.err)
 		}
 	}
+}
+
+// room returns what to make room for at once: a block and some, so that it need
+// not be moved. A block that was never full may be larger than all input.
+func (b *Blocks) room(size int) int {
+	if b.large {
+		return size + minRead
+	}
+	return min(size, 3*len(b.buf)) + minRead
 }
 
 // skim returns the length of the whole records in the first size bytes, as far

@@ -22,13 +22,14 @@ type feed struct {
 	slab []byte // what is left of it
 }
 
-// fill reads once, and sets err if that was the last time. It makes room for
-// size bytes altogether.
+// fill reads once, and sets err if that was the last time. If it has to make
+// room, it does for size bytes altogether.
 func (f *feed) fill(size int) {
-	if room := max(size, len(f.buf)+minRead/2); cap(f.buf) < room {
+	if cap(f.buf)-len(f.buf) < minRead/2 {
+		room := max(size, 2*len(f.buf), minRead)
 		// The old memory does, unless a giant has passed through it.
 		if all := cap(f.base); all < room || all > 4*room {
-			f.base = make([]byte, max(size, 2*len(f.buf), minRead))
+			f.base = make([]byte, room)
 		}
 		f.buf = f.base[:copy(f.base, f.buf)]
 	}
