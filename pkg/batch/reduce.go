@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 const (
@@ -40,7 +39,7 @@ type Reduction struct {
 	// where it is lacking.
 	End []byte
 	// MaxPayload is what a job's payload may have, in bytes; 0 is
-	// wire.DefaultMaxPayload.
+	// gearman.DefaultMaxPayload.
 	MaxPayload int
 	// Part, if set, is called for each record (Stage is 0) and each job of Task
 	// (Stage is its level, from 1) as it ends, in no order. Seq counts each of the
@@ -54,7 +53,7 @@ func (r Reduction) withDefaults() (Reduction, error) {
 		r.Arity = DefaultArity
 	}
 	if r.MaxPayload == 0 {
-		r.MaxPayload = wire.DefaultMaxPayload
+		r.MaxPayload = gearman.DefaultMaxPayload
 	}
 	switch {
 	case r.Arity < 2 || r.Arity > MaxArity:

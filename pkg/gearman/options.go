@@ -16,6 +16,8 @@ const (
 	DefaultConnectTimeout = 5 * time.Second
 	DefaultMinBackoff     = 100 * time.Millisecond
 	DefaultMaxBackoff     = 10 * time.Second
+	// DefaultMaxPayload is the longest payload or part of a result, in bytes.
+	DefaultMaxPayload = wire.DefaultMaxPayload
 	// DefaultMaxUnique is the longest unique that every server in use keeps
 	// whole. gearmand cuts longer ones, gm's server takes [wire.MaxUnique].
 	DefaultMaxUnique = 63
@@ -43,7 +45,7 @@ type Options struct {
 	ConnectTimeout time.Duration
 
 	// MaxPayload bounds a payload or a part of a result, in bytes and in
-	// either direction; 0 is wire.DefaultMaxPayload (64 MiB). Memory grows with
+	// either direction; 0 is DefaultMaxPayload (64 MiB). Memory grows with
 	// what has arrived, never with what was announced.
 	MaxPayload int
 
@@ -98,7 +100,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.MaxBackoff = max(DefaultMaxBackoff, o.MinBackoff)
 	}
 	o.ConnectTimeout = orDefault(o.ConnectTimeout, DefaultConnectTimeout)
-	o.MaxPayload = orDefault(o.MaxPayload, wire.DefaultMaxPayload)
+	o.MaxPayload = orDefault(o.MaxPayload, DefaultMaxPayload)
 	o.MaxUnique = orDefault(o.MaxUnique, DefaultMaxUnique)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

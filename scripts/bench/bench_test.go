@@ -114,7 +114,7 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	for _, p := range pictures {
-		svg, err := os.ReadFile(filepath.Join(filepath.Dir(file), "docs", p.file))
+		svg, err := os.ReadFile(filepath.Join(filepath.Dir(file), pictureDir, p.file))
 		if err != nil {
 			t.Fatal(err)
 		}

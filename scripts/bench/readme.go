@@ -11,6 +11,9 @@ import (
 	"strings"
 )
 
+// pictureDir is where the README finds the pictures.
+const pictureDir = "scripts/bench/pictures"
+
 // section is a place in the README between two marks.
 type section struct {
 	begin, end string
@@ -41,8 +44,8 @@ func (s section) write(file string, r *record, all []*bench) error {
 	fmt.Fprintf(&out, "%s%s\nMedians of %d interleaved rounds. %v.\n", before, s.begin, r.Rounds, r.Machine)
 	fmt.Fprintf(&out, "\n%s", table(r, r.of(inTable, all)))
 	for _, p := range s.pictures {
-		image := filepath.Join("docs", p.file)
-		if err := os.MkdirAll(filepath.Join(filepath.Dir(file), "docs"), 0o755); err != nil {
+		image := filepath.Join(pictureDir, p.file)
+		if err := os.MkdirAll(filepath.Join(filepath.Dir(file), pictureDir), 0o755); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(filepath.Dir(file), image), p.draw(r, r.of(p.plot, all)), 0o644); err != nil {
