@@ -1,7 +1,9 @@
 // Package memcached keeps jobs in memcached, under the keys of gearmand's
 // libmemcached plugin: what gearmand has queued is found, and the other way
 // round, as far as gearmand finds anything: it lists with stats cachedump,
-// which newer versions of memcached answer in part.
+// which newer versions of memcached answer in part, of 82 jobs about 70. The
+// others wait for gm, as do those whose function has a hyphen, where gearmand
+// takes it to end. gearmand knows no times: it runs a delayed job at once.
 //
 // gearmand has an item for each job, with its priority as the item's flags:
 //

@@ -16,11 +16,23 @@
 //	gm:_gear_:fence      the number of the last holder
 //
 // The name of a job in these is FUNCTION-UNIQUE, or FUNCTION-gm-SEQ if it has
-// no unique of its own or one that gearmand would cut. A job that gearmand
-// 1.1.20 would take for another is named by its number alone, has its payload
-// in the hash of payloads and waits there for gm: gearmand takes a function to
-// end at the first hyphen, and a payload at the first NUL. gearmand knows no
-// times either: it runs a delayed job at once.
+// no unique of its own or one that gearmand would cut, or take for a pattern.
+//
+// # To gearmand and back
+//
+// All that gearmand 1.1.20 has queued comes to gm as it was; only where the key
+// can be read in two ways, because both function and unique have hyphens, the
+// function is taken to end at the first, as gearmand does, unless the unique is
+// a UUID. The other way round gearmand does not find
+//
+//   - jobs whose function has a hyphen or a NUL, or more than 511 bytes;
+//   - jobs whose payload has a NUL, where gearmand would cut it;
+//   - jobs that were accepted while the store was read, and have the function
+//     and unique of another.
+//
+// It would take them for others, so these are named by their number alone,
+// have their payload in the hash of payloads, and wait there for gm's return.
+// gearmand knows no times either: it runs a delayed job at once.
 //
 // A batch is one call of a script, or several in one transaction. The script
 // checks that the store has not passed to another holder before it writes.
