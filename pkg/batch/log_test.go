@@ -1,11 +1,13 @@
 package batch
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -296,4 +298,45 @@ func TestLogResume(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzLog: whatever a log has, it is read or refused as it is, and what is
+// appended to it can be read again.
+func FuzzLog(f *testing.F) {
+	f.Add([]byte("{\"seq\":1,\"function\":\"f\",\"hash\":\"2cf24dba5fb0a30e26e83b2ac5b9e29e\",\"exit\":1,\"offset\":9}\n"))
+	f.Add([]byte("{\"seq\":3,\"start\":\"2030-01-02T03:04:05.006Z\"}\n{\"seq\":2"))
+	f.Add([]byte("\n"))
+	large := regexp.MustCompile(`"seq": *[0-9]{6}`)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if large.Match(content) {
+			t.Skip("a sequence in the millions takes its time")
+		}
+		path := filepath.Join(t.TempDir(), "log")
+		if err := os.WriteFile(path, content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		l, err := OpenLog(path, true)
+		if err != nil {
+			if got, _ := os.ReadFile(path); !bytes.Equal(got, content) {
+				t.Fatalf("refused with %v, and changed to %q", err, got)
+			}
+			return
+		}
+		r := logRecord(7, "x")
+		err = errors.Join(l.Append(r, 0, 5), l.Flush(), l.Close())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err = OpenLog(path, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if skip, err := l.Skip(false)(r); !skip || err != nil {
+			t.Errorf("got %t, %v, want to skip what was appended", skip, err)
+		}
+		if offset, ok := l.Offset(); offset != 5 || !ok {
+			t.Errorf("got offset %d, %t, want 5", offset, ok)
+		}
+	})
 }

@@ -20,7 +20,8 @@
 // # Several servers
 //
 // Job servers know nothing of each other. A worker serves all of its list. A
-// client submits to the first of its list that answers, but a task with a
+// client submits to the first of its list that answers, or with
+// [Options.Spread] to the one with the least to do for it, but a task with a
 // unique goes to the server that a hash of its function and unique chooses, so
 // that the same task from different clients meets itself and is done once.
 //
