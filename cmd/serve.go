@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -177,6 +178,7 @@ func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
 		KeepAlive:   offIfZero(durationOf(c, "keepalive")),
 		UserTimeout: offIfZero(durationOf(c, "user-timeout")),
 		Memory:      memoryBound(c),
+		Shrunk:      debug.FreeOSMemory, // else the runtime would keep it for minutes
 		Logger:      logger,
 	}
 	if err := setStoreConfig(c, &cfg); err != nil {

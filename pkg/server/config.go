@@ -85,6 +85,11 @@ type Config struct {
 	// (Linux only); 0 is DefaultUserTimeout, negative leaves it to the system.
 	UserTimeout time.Duration
 
+	// Shrunk is called, in a goroutine of its own, some seconds after the jobs
+	// have come to take much less than they did, 32 MiB at least: it may give
+	// memory back to the system. nil is nothing.
+	Shrunk func()
+
 	// Logger gets a line a change of state, and at debug level a line a step
 	// of a job's life. nil discards.
 	Logger *slog.Logger

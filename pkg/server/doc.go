@@ -87,6 +87,8 @@
 //	read-ahead           a turn, one at a    no more is wanted, or Close
 //	                     time
 //	dead jobs' payloads  admin command       all are read, or Close
+//	Shrunk               a turn, one at a    it has been called, or Close
+//	                     time
 //	hung                 a batch's time      it has run once
 //	payer                committer, one a    it has written to the sockets what
 //	                     batch               they take at once

@@ -44,6 +44,7 @@ type Server struct {
 	timer     *time.Timer
 	armed     int64   // when timer fires, Unix milliseconds; 0 if it does not
 	dirty     []*conn // outboxes to flush after the turn
+	backlog   backlog
 	notes     []note  // log lines for the scribe after the turn
 	draining  bool
 	loading   bool                  // the store's jobs are being taken in
@@ -64,7 +65,7 @@ type Server struct {
 	ended     chan struct{} // closed by Close
 	drained   chan struct{} // closed when a drain has nothing left to wait for
 	wg        sync.WaitGroup
-	loads     sync.WaitGroup // goroutines that read the store; begun under mu, and not once closed
+	loads     sync.WaitGroup // goroutines beside the store and the connections; begun under mu, and not once closed
 }
 
 // New returns a server, which owns the store from then on. The jobs that the
@@ -314,6 +315,7 @@ func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
 		s.checkDrained()
 	}
 	s.wantAhead()
+	s.watchBacklog()
 	dirty, notes = s.dirty, s.notes
 	s.dirty, s.notes = spare[:0], nil
 	for _, c := range dirty {

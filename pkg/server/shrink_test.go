@@ -1,0 +1,45 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gm/pkg/server"
+	"gm/pkg/wire"
+)
+
+func TestShrunk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		_, dial := startPiped(t, server.Config{Shrunk: func() { told++ }})
+		c := dial()
+		backlog := func(megabytes int, then time.Duration) {
+			t.Helper()
+			payload := strings.Repeat("x", 1<<20)
+			for range megabytes {
+				c.submit(wire.SubmitJobBG, "f", "", payload)
+			}
+			c.line("purge function f")
+			time.Sleep(then)
+			synctest.Wait()
+		}
+		backlog(20, time.Minute)
+		if told != 0 {
+			t.Errorf("told %d times after 20 MB, want 0", told)
+		}
+		backlog(40, time.Second)
+		if told != 0 {
+			t.Errorf("told %d times at once, want 0", told)
+		}
+		time.Sleep(time.Minute)
+		if told != 1 {
+			t.Errorf("told %d times after 40 MB, want 1", told)
+		}
+		backlog(40, time.Minute)
+		if told != 2 {
+			t.Errorf("told %d times after another 40 MB, want 2", told)
+		}
+	})
+}
