@@ -26,6 +26,7 @@ type polled struct {
 
 	// The poller's.
 	queued    bool // it is to have a turn
+	bulk      bool // it has sent much
 	unread    bool // there may be more to be read
 	hungUp    bool // the end will be read
 	unapplied bool // what was read may have whole packets yet

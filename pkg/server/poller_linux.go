@@ -18,6 +18,12 @@ const (
 	pollEvents = 64
 	// lentBytes is what is read of a connection before the others' turn.
 	lentBytes = 32 << 10
+	// bulkBytes is from how many bytes a read makes a connection one that
+	// sends much. Those have turns for as long as bulkTime, then all others
+	// have one: who asks for little need not wait until all is applied that
+	// was sent in bulk.
+	bulkBytes = 4 << 10
+	bulkTime  = 250 * time.Microsecond
 	// yieldEvery is after how many milliseconds the loop goes through Go's
 	// scheduler. That takes a goroutine that has not been there for 10 for
 	// one that does not end, and has a thread look after it some 3,000 times
@@ -46,6 +52,7 @@ type poller struct {
 	found  [pollEvents]*conn // of events
 	busy   []*conn           // who is to have a turn
 	later  []*conn           // room for the next busy
+	bulk   connQueue         // who is to have a turn, and sends much
 	lent   []byte
 	spare  []*conn // for endTurn
 }
@@ -169,16 +176,44 @@ func (p *poller) run() {
 			yielded = now
 			runtime.Gosched()
 		}
-		turns := p.busy
-		p.busy = p.later[:0]
-		for i, c := range turns {
-			turns[i] = nil
-			p.turn(now, c)
-		}
-		p.later = turns
-		p.s.mu.Lock()
-		p.spare = p.s.endTurn(p.spare)
+		p.turns(now)
+		p.bulkTurns(now)
 	}
+}
+
+// turns has those who do not send much have a turn each.
+func (p *poller) turns(now int64) {
+	if len(p.busy) == 0 {
+		return
+	}
+	turns := p.busy
+	p.busy = p.later[:0]
+	for i, c := range turns {
+		turns[i] = nil
+		p.turn(now, c)
+	}
+	p.later = turns
+	p.pay()
+}
+
+// bulkTurns has those who send much have turns for some time.
+func (p *poller) bulkTurns(now int64) {
+	if p.bulk.empty() {
+		return
+	}
+	for began := time.Now(); ; {
+		p.turn(now, p.bulk.pop())
+		if p.bulk.empty() || time.Since(began) > bulkTime {
+			break
+		}
+	}
+	p.pay()
+}
+
+// pay writes what is owed after some turns.
+func (p *poller) pay() {
+	p.s.mu.Lock()
+	p.spare = p.s.endTurn(p.spare)
 }
 
 // wait returns whose sockets have something to tell: that of found[i] is in
@@ -188,7 +223,7 @@ func (p *poller) wait() (found []*conn, ok bool) {
 	p.mu.Lock()
 	p.takeKicked()
 	closing, timeout := p.closing, 0
-	if len(p.busy) == 0 {
+	if len(p.busy) == 0 && p.bulk.empty() {
 		timeout, p.asleep = -1, true
 	}
 	p.mu.Unlock()
@@ -225,10 +260,15 @@ func (p *poller) takeKicked() {
 
 // enqueue gives c a turn, if it is to have none yet.
 func (p *poller) enqueue(c *conn, t *polled) {
-	if !t.queued {
-		t.queued = true
+	switch {
+	case t.queued:
+		return
+	case t.bulk:
+		p.bulk.push(c)
+	default:
 		p.busy = append(p.busy, c)
 	}
+	t.queued = true
 }
 
 // tell takes what epoll says about c.
@@ -263,6 +303,7 @@ func (p *poller) turn(now int64, c *conn) {
 	if !t.unapplied {
 		full, err := c.in.FillLent(p.lent)
 		t.unread = full || t.hungUp
+		t.bulk = c.in.Buffered() >= bulkBytes
 		if err != nil {
 			c.in.Settle()
 			p.failed(c, t, err)
