@@ -205,17 +205,23 @@ func (e *env) dispatch(ctx context.Context, args []string) error {
 	}
 	v := call.verb()
 	c, err := call.context()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case v.ownSignals:
-		c.Context = ctx
+	}
+	c.Context = ctx
+	if v.ownSignals {
 		return v.Action(c)
 	}
-	ctx, stop := withSignals(ctx)
+	return heedSignals(c, v.Action)
+}
+
+// heedSignals runs an action with a context that the first SIGINT or SIGTERM
+// cancels: then its error is that signal. A second one ends the process at once.
+func heedSignals(c *cli.Context, action cli.ActionFunc) error {
+	ctx, stop := withSignals(c.Context)
 	defer stop()
 	c.Context = ctx
-	err = v.Action(c)
+	err := action(c)
 	if sig := (*signalError)(nil); err != nil && errors.As(context.Cause(ctx), &sig) {
 		return sig
 	}

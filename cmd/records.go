@@ -116,6 +116,12 @@ func (s *recordRun) linePrefix() func(r *batch.Record) string {
 	return nil
 }
 
+// leavesNothing reports whether there is nothing to be put in order when the run
+// is ended by a signal: no other results, and no files.
+func (s *recordRun) leavesNothing() bool {
+	return !s.many && s.out == "" && s.results == "" && s.joblog == ""
+}
+
 // run sends the records and returns when all have ended.
 func (s *recordRun) run(c *cli.Context) error {
 	if s.out != "" {
@@ -147,7 +153,9 @@ func (s *recordRun) run(c *cli.Context) error {
 	if err != nil {
 		return usageErrorf("%w", err)
 	}
-	defer client.Close()
+	if !s.leavesNothing() { // else its goroutines end with the process
+		defer client.Close()
+	}
 	return s.runBatch(c.Context, p, s.newBatch(client, p))
 }
 

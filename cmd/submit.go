@@ -35,7 +35,8 @@ func submitVerb(e *env) *verb {
 			{"whoever answers first", "gm submit --first -f rev -f wc hello"},
 			{"all that is known about the job", "gm submit -o json -f rev hello"},
 		},
-		exits: recordExits,
+		exits:      recordExits,
+		ownSignals: true,
 	}
 }
 
@@ -95,9 +96,12 @@ func (e *env) submit(c *cli.Context) error {
 	}
 	s.unordered = s.many && !c.Bool("keep-order")
 	if first {
-		return s.race(c)
+		return heedSignals(c, s.race)
 	}
-	return s.run(c)
+	if s.leavesNothing() {
+		return s.run(c) // a signal may end the process as it comes
+	}
+	return heedSignals(c, s.run)
 }
 
 // submitTask reads what only jobs of submit can have.
