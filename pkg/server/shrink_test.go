@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,8 +13,8 @@ import (
 
 func TestShrunk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := 0
-		_, dial := startPiped(t, server.Config{Shrunk: func() { told++ }})
+		var calls atomic.Int32
+		_, dial := startPiped(t, server.Config{Shrunk: func() { calls.Add(1) }})
 		c := dial()
 		backlog := func(megabytes int, then time.Duration) {
 			t.Helper()
@@ -26,19 +27,20 @@ func TestShrunk(t *testing.T) {
 			synctest.Wait()
 		}
 		backlog(20, time.Minute)
-		if told != 0 {
+		if told := calls.Load(); told != 0 {
 			t.Errorf("told %d times after 20 MB, want 0", told)
 		}
 		backlog(40, time.Second)
-		if told != 0 {
+		if told := calls.Load(); told != 0 {
 			t.Errorf("told %d times at once, want 0", told)
 		}
 		time.Sleep(time.Minute)
-		if told != 1 {
+		synctest.Wait()
+		if told := calls.Load(); told != 1 {
 			t.Errorf("told %d times after 40 MB, want 1", told)
 		}
 		backlog(40, time.Minute)
-		if told != 2 {
+		if told := calls.Load(); told != 2 {
 			t.Errorf("told %d times after another 40 MB, want 2", told)
 		}
 	})
