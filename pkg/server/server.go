@@ -45,7 +45,7 @@ type Server struct {
 	armed     int64   // when timer fires, Unix milliseconds; 0 if it does not
 	dirty     []*conn // outboxes to flush after the turn
 	backlog   backlog
-	notes     []note  // log lines for the scribe after the turn
+	notes     []note // log lines for the scribe after the turn
 	draining  bool
 	loading   bool                  // the store's jobs are being taken in
 	own       numbers               // of jobs accepted while loading
