@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v2"
 )
@@ -60,7 +61,7 @@ type rowWriter struct {
 	columns []column
 	style   *style
 	out     *bufio.Writer
-	table   table
+	table   [][]string
 	count   int
 }
 
@@ -105,11 +106,10 @@ func (w *rowWriter) add(r row) error {
 		for i := range cells {
 			cells[i] = printable(cells[i], false)
 		}
-		widths := widths(cells)
 		if p, ok := r.(painter); ok {
 			p.paint(w.style, cells)
 		}
-		w.table.add(cells, widths)
+		w.table = append(w.table, cells)
 		return nil
 	case formatTSV:
 		for i, cell := range r.cells(false) {
@@ -144,7 +144,7 @@ func (w *rowWriter) flush() error { return w.out.Flush() }
 func (w *rowWriter) close() error {
 	switch {
 	case w.format == formatTable && w.count > 0:
-		w.table.print(w.out, w.columns, w.style)
+		renderTable(w.out, w.columns, w.table, w.style)
 	case w.format == formatJSON && w.count > 0:
 		w.out.WriteString("\n]\n")
 	case w.format == formatJSON:
@@ -154,18 +154,7 @@ func (w *rowWriter) close() error {
 }
 
 // style colours text, or leaves it as it is.
-type style struct{ bold, good, warn, bad paint }
-
-// paint is the number of a colour, as terminals have them; empty is none.
-type paint string
-
-// Sprint returns s in the colour.
-func (p paint) Sprint(s string) string {
-	if p == "" {
-		return s
-	}
-	return "\x1b[" + string(p) + "m" + s + "\x1b[0m"
-}
+type style struct{ bold, good, warn, bad *color.Color }
 
 // style returns how stdout is to be coloured.
 func (e *env) style(c *cli.Context) (*style, error) {
@@ -180,9 +169,16 @@ func (e *env) style(c *cli.Context) (*style, error) {
 
 // set turns colour on or off.
 func (s *style) set(on bool) {
-	*s = style{}
-	if on {
-		*s = style{bold: "1", good: "32", warn: "33", bad: "31"}
+	for _, p := range []struct {
+		colour **color.Color
+		code   color.Attribute
+	}{{&s.bold, color.Bold}, {&s.good, color.FgGreen}, {&s.warn, color.FgYellow}, {&s.bad, color.FgRed}} {
+		*p.colour = color.New(p.code)
+		if on {
+			(*p.colour).EnableColor()
+		} else {
+			(*p.colour).DisableColor()
+		}
 	}
 }
 

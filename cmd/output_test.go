@@ -83,7 +83,7 @@ func TestTableColours(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "" +
-		"  \x1b[1mN\x1b[0m  \x1b[1mTEXT\x1b[0m        \x1b[1mEMPTY\x1b[0m\n" +
+		"  \x1b[1mN\x1b[22m  \x1b[1mTEXT\x1b[22m        \x1b[1mEMPTY\x1b[22m\n" +
 		"  1  \x1b[31mlong text!\x1b[0m\n" +
 		"100  \x1b[31m!\x1b[0m\n"
 	if got := out.String(); got != want {

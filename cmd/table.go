@@ -2,70 +2,44 @@ package cmd
 
 import (
 	"bufio"
-	"slices"
+	"bytes"
 	"strings"
 
-	"github.com/clipperhouse/displaywidth"
+	"github.com/olekukonko/tablewriter"
 )
 
 // columnGap is what stands between the columns of a table. Without borders and
 // lines, a table can be cut up with awk even when it was meant for eyes.
-const columnGap = 2
+const columnGap = "  "
 
-// table is rows whose columns are to stand one below the other.
-type table struct {
-	rows   [][]string // cells, perhaps coloured
-	widths [][]int    // of the cells on a terminal
-}
-
-// widths returns how wide texts stand on a terminal. They have no colours yet.
-func widths(cells []string) []int {
-	widths := make([]int, len(cells))
-	for i, cell := range cells {
-		widths[i] = displaywidth.String(cell)
-	}
-	return widths
-}
-
-// add adds a row; widths are those of its cells.
-func (t *table) add(cells []string, widths []int) {
-	t.rows, t.widths = append(t.rows, cells), append(t.widths, widths)
-}
-
-// print prints a line of headings, and a line for each row.
-func (t *table) print(w *bufio.Writer, columns []column, s *style) {
-	headings := make([]string, len(columns))
+// renderTable prints a line of headings, and a line for each row. It is all
+// that knows tablewriter, of which this is the 0.0 line: 1.x fills caches when
+// a program starts that never prints a table.
+func renderTable(w *bufio.Writer, columns []column, rows [][]string, s *style) {
+	headings, aligns := make([]string, len(columns)), make([]int, len(columns))
 	for i, c := range columns {
-		headings[i] = strings.ToUpper(c.name)
-	}
-	wide := widths(headings)
-	widest := slices.Clone(wide)
-	for _, row := range t.widths {
-		for i, n := range row {
-			widest[i] = max(widest[i], n)
+		headings[i] = s.bold.Sprint(strings.ToUpper(c.name))
+		aligns[i] = tablewriter.ALIGN_LEFT
+		if c.right {
+			aligns[i] = tablewriter.ALIGN_RIGHT
 		}
 	}
-	for i, heading := range headings {
-		headings[i] = s.bold.Sprint(heading)
-	}
-	line := func(cells []string, wide []int) {
-		gap := 0 // blanks that are only written if something follows
-		for i, cell := range cells {
-			blanks := widest[i] - wide[i]
-			if columns[i].right {
-				gap, blanks = gap+blanks, 0
-			}
-			if wide[i] > 0 {
-				w.WriteString(strings.Repeat(" ", gap))
-				w.WriteString(cell)
-				gap = 0
-			}
-			gap += blanks + columnGap
-		}
+	var text bytes.Buffer
+	table := tablewriter.NewWriter(&text)
+	table.SetAutoFormatHeaders(false)
+	table.SetAutoWrapText(false)
+	table.SetBorder(false)
+	table.SetHeaderLine(false)
+	table.SetCenterSeparator("")
+	table.SetColumnSeparator("")
+	table.SetRowSeparator("")
+	table.SetNoWhiteSpace(true)
+	table.SetTablePadding(columnGap)
+	table.SetColumnAlignment(aligns)
+	table.AppendBulk(append([][]string{headings}, rows...)) // a heading of its own is always centred or left
+	table.Render()
+	for line := range bytes.Lines(text.Bytes()) {
+		w.Write(bytes.TrimRight(line, " \n")) // the padding of the last column
 		w.WriteByte('\n')
-	}
-	line(headings, wide)
-	for i, cells := range t.rows {
-		line(cells, t.widths[i])
 	}
 }
