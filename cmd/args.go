@@ -37,7 +37,7 @@ func (c *call) context() (*cli.Context, error) {
 	v := c.verb()
 	set := flag.NewFlagSet(v.Name, flag.ContinueOnError)
 	for _, f := range v.Flags {
-		if err := f.Apply(set); err != nil {
+		if err := define(set, f); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.pathNames(), err)
 		}
 	}
@@ -53,6 +53,24 @@ func (c *call) context() (*cli.Context, error) {
 	ctx := cli.NewContext(nil, set, nil)
 	ctx.Command = &cli.Command{Name: v.Name}
 	return ctx, nil
+}
+
+// define adds a flag to a set under its first name, which is how parseArgs calls
+// it. The flag's own way adds it under each, and takes them apart for that.
+func define(set *flag.FlagSet, f cli.Flag) error {
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		set.Bool(f.Name, f.Value, "")
+	case *cli.StringFlag:
+		set.String(f.Name, f.Value, "")
+	case *cli.IntFlag:
+		set.Int(f.Name, f.Value, "")
+	case *cli.GenericFlag:
+		set.Var(f.Value, f.Name, "")
+	default:
+		return f.Apply(set)
+	}
+	return nil
 }
 
 // parseArgs takes args apart, without the program's name. Errors are usage
