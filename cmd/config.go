@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // config is the configuration file.
@@ -75,42 +75,26 @@ func (e *env) configPath() string {
 
 // parse reads text into cfg. A key that it does not know is an error.
 func (cfg *config) parse(text string) error {
-	meta, err := toml.Decode(text, cfg)
-	if parse := (toml.ParseError{}); errors.As(err, &parse) {
-		return usageErrorf("%s:%d: %s", cfg.path, parse.Position.Line, parse.Message)
-	}
-	if err != nil {
+	d := toml.NewDecoder(strings.NewReader(text)).DisallowUnknownFields()
+	err := d.Decode(cfg)
+	var unknown *toml.StrictMissingError
+	var wrong *toml.DecodeError
+	switch {
+	case errors.As(err, &unknown):
+		first := &unknown.Errors[0]
+		line, _ := first.Position()
+		return usageErrorf("%s:%d: unknown key %s", cfg.path, line, strings.Join(first.Key(), "."))
+	case errors.As(err, &wrong):
+		line, _ := wrong.Position()
+		text, _, _ := strings.Cut(strings.TrimPrefix(wrong.Error(), "toml: "), " into struct field")
+		if key := wrong.Key(); len(key) > 0 {
+			text = strings.Join(key, ".") + ": " + text
+		}
+		return usageErrorf("%s:%d: %s", cfg.path, line, text)
+	case err != nil:
 		return usageErrorf("%s: %s", cfg.path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		key := unknown[0]
-		return usageErrorf("%s:%d: unknown key %s", cfg.path, keyLine(text, key), key)
-	}
 	return nil
-}
-
-// keyLine returns the line of text where key stands. The decoder doesn't tell
-// for keys that it leaves out, so it is looked for: the last part of the key,
-// behind its table's heading.
-func keyLine(text string, key toml.Key) int {
-	table := strings.Join(key[:len(key)-1], ".")
-	current := ""
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			current = strings.Trim(line, "[] ")
-			if current == key.String() {
-				return i + 1
-			}
-			continue
-		}
-		name, _, found := strings.Cut(line, "=")
-		name = strings.Trim(strings.TrimSpace(name), `"'`)
-		if found && (current == table && name == key[len(key)-1] || current == "" && name == key.String()) {
-			return i + 1
-		}
-	}
-	return 1
 }
 
 // contextServers returns the list of servers of the context name, and where

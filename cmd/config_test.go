@@ -11,10 +11,10 @@ func TestConfigErrors(t *testing.T) {
 		{"", ""},
 		{"servers = [\"a\"]\nport = 1\ncontext = \"x\"\n[contexts.x]\nservers = []\n", ""},
 		{"server = \"a\"\n", "c.toml:1: unknown key server"},
-		{"servers = [\"a\"]\n\n[context.x]\nservers = [\"a\"]\n", "c.toml: (last key \"context\")"},
+		{"servers = [\"a\"]\n\n[context.x]\nservers = [\"a\"]\n", "c.toml:3: context.x: cannot store a table in a string"},
 		{"[contexts.a]\nservers = [\"a\"]\n[contexts.b]\nserver = \"b\"\n", "c.toml:4: unknown key contexts.b.server"},
 		{"contexts.a.server = \"a\"\n", "c.toml:1: unknown key contexts.a.server"},
-		{"servers = \"a\"\n", "c.toml: line 1 "},
+		{"servers = \"a\"\n", "c.toml:1: servers: cannot decode TOML string"},
 		{"port = 1\nport = 2\n", "c.toml:2: "},
 		{"servers = [", "c.toml:1: "},
 	}
