@@ -3,9 +3,12 @@ package queue
 import "gm/pkg/store"
 
 // Submission is one SUBMIT_JOB packet of whatever kind. Its bytes are read
-// during the call only.
+// during the call only, but for a Payload that is given away.
 type Submission struct {
 	Function, Unique, Reducer, Payload []byte
+	// Given has the queue keep Payload as it is, and write into what capacity
+	// it has behind it.
+	Given bool
 
 	Priority   Priority
 	Background bool
@@ -51,13 +54,15 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	j := &Job{
 		seq:        q.jobs.seq,
 		function:   f,
-		data:       make([]byte, 0, size),
 		uniqueLen:  uint16(len(s.Unique)),
 		reducerLen: uint16(len(s.Reducer)),
 		accepted:   now,
 		priority:   s.Priority,
 	}
-	j.data = append(append(append(j.data, s.Payload...), s.Unique...), s.Reducer...)
+	if j.data = s.Payload; !s.Given {
+		j.data = append(make([]byte, 0, size), s.Payload...)
+	}
+	j.data = append(append(j.data, s.Unique...), s.Reducer...)
 	if s.RunAt > now {
 		q.detailOf(j).runAt = s.RunAt
 	}

@@ -84,6 +84,7 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 		c.error(wire.CodeQueueError, s.commit.stuck.Error())
 		return nil
 	}
+	sub.Given = len(sub.Payload) >= shareFrom && c.in.Detach(sub.Payload)
 	got, err := s.q.Submit(now, sub)
 	if err != nil {
 		text := err.Error()

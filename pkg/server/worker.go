@@ -191,12 +191,14 @@ func (c *conn) afterException(p *wire.Packet) bool {
 }
 
 // forward passes a worker's packet on to everybody who waits for the job. A
-// large payload is copied once for all of them.
+// large payload is copied once for all of them, if at all.
 func (c *conn) forward(j *queue.Job, p *wire.Packet) {
 	n := p.Type.NumArgs()
 	last := p.Args[n-1]
 	if len(last) >= shareFrom && j.NumWaiters() > 0 {
-		last = bytes.Clone(last)
+		if !c.in.Detach(last) {
+			last = bytes.Clone(last)
+		}
 		for w := range j.Waiters {
 			w.Owner.(*conn).sendShared(p.Type, last, p.Args[:n-1]...)
 		}

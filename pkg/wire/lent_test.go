@@ -128,3 +128,58 @@ func TestLentLeftBehind(t *testing.T) {
 		t.Errorf("got %d packets, want %d", n, packets)
 	}
 }
+
+func TestDetach(t *testing.T) {
+	large := bytes.Repeat([]byte("large"), 100_000)
+	var stream []byte
+	for range 3 {
+		stream = wire.Append(stream, wire.Request, wire.SubmitJobBG, []byte("f"), []byte("u"), large)
+		stream = wire.AppendString(stream, wire.Request, wire.EchoReq, "small")
+	}
+	for name, fill := range map[string]func(r *wire.Reader, lent []byte) error{
+		"Fill": func(r *wire.Reader, _ []byte) error { return r.Fill() },
+		"FillLent": func(r *wire.Reader, lent []byte) error {
+			r.Settle()
+			_, err := r.FillLent(lent)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, lent := wire.NewReader(bytes.NewReader(stream), wire.Limits{}), make([]byte, 32<<10)
+			var taken []wire.Packet
+			var p wire.Packet
+			for {
+				ok, err := r.Packet(&p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ok && p.Type == wire.EchoReq {
+					if r.Detach(p.Last()) {
+						t.Error("the buffer of a small packet was given away")
+					}
+					if string(p.Last()) != "small" {
+						t.Errorf("got %q", p.Last())
+					}
+				}
+				if ok && p.Type == wire.SubmitJobBG && r.Detach(p.Last()) {
+					taken = append(taken, p)
+				}
+				if !ok {
+					if err := fill(r, lent); err == io.EOF {
+						break
+					} else if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if len(taken) != 3 {
+				t.Errorf("%d large packets were given away, want 3", len(taken))
+			}
+			for _, p := range taken {
+				if !bytes.Equal(p.Last(), large) || string(p.Args[0]) != "f" || string(p.Args[1]) != "u" {
+					t.Error("a packet has changed since")
+				}
+			}
+		})
+	}
+}

@@ -12,6 +12,8 @@ const (
 	growFaster = 1 << 20  // from here on the outgrown buffers would be most of the memory
 	keepBuffer = 64 << 10 // what it keeps of a larger one once that is empty
 
+	spareBuffer = 512 // bytes behind a large packet, for who takes its buffer over
+
 	maxEmptyReads = 100 // reads of nothing, without an error, in a row
 )
 
@@ -84,7 +86,7 @@ func (r *Reader) makeRoom() {
 	}
 	buf := r.buf
 	if size != len(buf) {
-		buf = make([]byte, size)
+		buf = newBuffer(size)
 	}
 	copy(buf, have)
 	r.buf, r.r, r.w = buf, 0, len(have)
@@ -131,9 +133,29 @@ func (r *Reader) Settle() {
 		n := copy(small[:], have)
 		r.buf, r.r, r.w, r.lent, r.small = small[:], 0, n, false, small
 	default:
-		own := make([]byte, max(len(have), min(r.need(), growFaster/4)))
+		own := newBuffer(max(len(have), min(r.need(), growFaster/4)))
 		r.buf, r.r, r.w, r.lent = own, 0, copy(own, have), false
 	}
+}
+
+// newBuffer returns a buffer of a size. See Detach for what is behind it.
+func newBuffer(size int) []byte {
+	if size <= keepBuffer {
+		return make([]byte, size)
+	}
+	return make([]byte, size, size+spareBuffer)
+}
+
+// Detach has the caller take over the buffer of the packet that was taken last,
+// whose last argument is last: all arguments stay valid, and there may be some
+// capacity behind last. It does so if it has a buffer which little else is in;
+// if not it returns false, and who wants to keep the arguments has to copy them.
+func (r *Reader) Detach(last []byte) bool {
+	if r.lent || r.small != nil || r.r != r.w || 4*len(last) < 3*len(r.buf) || len(last) == 0 {
+		return false
+	}
+	r.buf, r.r, r.w = nil, 0, 0
+	return true
 }
 
 // dropBuffer leaves the Reader without a buffer.
