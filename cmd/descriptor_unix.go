@@ -3,6 +3,7 @@
 package cmd
 
 import (
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -21,4 +22,14 @@ func terminalWidth(f *os.File) int {
 		return 0
 	}
 	return int(size.Col)
+}
+
+// fileID returns the name that the system has for f, which stays when f is
+// renamed; empty if there is none.
+func fileID(f *os.File) string {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"gm/pkg/batch"
+	"gm/pkg/store/lockfile"
 )
 
 // runLog is the joblog of a run. Together with the file that stdout is, it has
@@ -16,44 +17,73 @@ import (
 // cut off by the run that goes on.
 type runLog struct {
 	*batch.Log
+	lock *os.File      // the log again, which is locked
 	out  *stdoutBuffer // where results go; nil if that is no regular file
+	file string        // out's, as the system calls it
 	last int64         // where the output of the last record ended
 }
 
-// openLog opens the joblog that the flags name; nil if they name none. Out is
-// set to where the log's records end.
+// openLog opens the joblog that the flags name; nil if they name none.
 func (s *recordRun) openLog(out *stdoutBuffer) (*runLog, error) {
 	if s.joblog == "" {
 		return nil, nil
 	}
-	log, err := batch.OpenLog(s.joblog, s.resume)
-	switch {
-	case errors.Is(err, batch.ErrLogged):
-		return nil, withHint(exitWith(exitUsage, err), "--resume goes on with it; for a new run, remove it")
-	case err != nil:
+	lock, err := lockLog(s.joblog)
+	if err != nil {
 		return nil, exitWith(exitIO, err)
 	}
-	l := &runLog{Log: log}
-	if out.file != nil && s.out == "" && s.results == "" {
-		l.out = out
-		err = l.begin()
+	l := &runLog{lock: lock}
+	l.Log, err = batch.OpenLog(s.joblog, s.resume)
+	switch {
+	case errors.Is(err, batch.ErrLogged):
+		err = withHint(exitWith(exitUsage, err), "--resume goes on with it; for a new run, remove it")
+	case err != nil:
+		err = exitWith(exitIO, err)
+	case out.file != nil && s.out == "" && s.results == "":
+		l.out, l.file = out, fileID(out.file)
+		err = l.begin(s)
 	}
 	if err != nil {
-		log.Close()
+		l.close()
 		return nil, err
 	}
 	return l, nil
 }
 
-// begin finds the place in the output where the log ends.
-func (l *runLog) begin() error {
-	if offset, ok := l.Offset(); ok {
-		if err := l.out.cut(offset); err != nil {
+// lockLog keeps other runs from a log.
+func lockLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	if err := lockfile.Lock(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock log: %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// begin finds the place in the output where the log ends. What a run has left
+// there that was killed is taken away: its records are done again.
+func (l *runLog) begin(s *recordRun) error {
+	switch was := l.Output(); {
+	case was.Offset < 0 || was.Ended:
+	case was.File != l.file:
+		s.note("stdout is not the file that %s is about: it is appended to", s.joblog)
+	default:
+		spare := s.joblog + ".cut"
+		n, kept, err := l.out.cut(was.Offset, spare)
+		switch {
+		case err != nil:
 			return withHint(err, "the output of the first run is to be appended to, with >>")
+		case kept:
+			s.note("%d bytes of stdout that %s does not know are in %s now", n, s.joblog, spare)
+		case n > 0:
+			s.note("%d bytes of stdout that %s does not know are dropped", n, s.joblog)
 		}
 	}
 	l.last = l.out.offset()
-	return l.Begin(l.last)
+	return l.Begin(l.file, l.last)
 }
 
 // add logs the end of a record. What a failed one has left in the output is
@@ -62,7 +92,7 @@ func (l *runLog) add(r *batch.Record, o *outcome) error {
 	offset := int64(-1)
 	if l.out != nil {
 		if r.Err != nil {
-			if err := l.out.cut(l.last); err != nil {
+			if err := l.out.takeBack(l.last); err != nil {
 				return err
 			}
 		}
@@ -72,6 +102,25 @@ func (l *runLog) add(r *batch.Record, o *outcome) error {
 	entry := *r
 	entry.Err = o.err // says more
 	return l.Append(&entry, o.code(), offset)
+}
+
+// end ends a run that was not killed. A part of a record's output is taken
+// back.
+func (l *runLog) end() error {
+	if l.out == nil {
+		return l.Flush()
+	}
+	if err := l.out.takeBack(l.last); err != nil {
+		return err
+	}
+	return l.End(l.file, l.last)
+}
+
+func (l *runLog) close() {
+	if l.Log != nil {
+		l.Log.Close()
+	}
+	l.lock.Close()
 }
 
 // skip returns what leaves out the records that need not be done again. An

@@ -140,7 +140,7 @@ func (s *recordRun) run(c *cli.Context) error {
 	}
 	if p.log != nil {
 		p.log.Before = p.sink.flush
-		defer p.log.Close()
+		defer p.log.close()
 	}
 	if c.Bool("require-worker") {
 		for _, t := range s.tasks {
@@ -195,7 +195,11 @@ func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Bat
 	stop := s.showProgress(b)
 	sum, err := b.Run(ctx, s.source)
 	stop()
-	if closeErr := p.sink.close(); err == nil {
+	closeErr := p.sink.close()
+	if p.log != nil && closeErr == nil {
+		closeErr = p.log.end()
+	}
+	if err == nil {
 		err = closeErr
 	}
 	var part *batch.PartError

@@ -24,10 +24,11 @@ const recordDescription = `
 --joblog has a line of JSON for each record that has ended: seq, name, unique,
 handle, server, function, start, end, in and out (bytes), attempts, exit, error,
 hash (of the record) and, if stdout is a file, offset, where the record's output
-ends in it. With --resume the run goes on after an end of any kind: what the log
-has is left out, unless it was lost with its server, and what the output has more
-than the log is cut off, so that it has each record once. Append to it with >>.
-Neither is synced to disk.
+ends in it. A line with seq 0 is where a run begins or, with ended, comes to its
+end. With --resume the run goes on after an end of any kind: what the log has is
+left out, unless it was lost with its server, and what a run that was killed has
+left in the output without a line is moved to the log's name and .cut, so that the
+output has each record once. Append to it with >>. Neither is synced to disk.
 
 --propagate exits with the code of the worker's own command. gm work says it in
 the last line of the warning or exception that goes before a failure, as in
@@ -119,7 +120,7 @@ func recordFlags() []cli.Flag {
 		&cli.StringFlag{Name: "results", Category: catResults, Usage: "write what comes of each record to a folder `DIR`/NUMBER: stdout, stderr, exit and name"},
 
 		&cli.StringFlag{Name: "joblog", Category: catJoblog, Usage: "log each record that has ended to `FILE`, a line of JSON each"},
-		&cli.BoolFlag{Name: "resume", Category: catJoblog, Usage: "leave out what --joblog has; its input must be the same. Output that it does not have is cut off, if stdout is a file"},
+		&cli.BoolFlag{Name: "resume", Category: catJoblog, Usage: "leave out what --joblog has; its input must be the same. After a kill, output that it does not have is moved to FILE.cut, if stdout is a file"},
 		&cli.BoolFlag{Name: "retry-failed", Category: catJoblog, Usage: "--resume, and do those again that failed"},
 		&cli.BoolFlag{Name: "dry-run", Category: catJoblog, Usage: "print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it"},
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -80,21 +81,61 @@ func (b *stdoutBuffer) offset() int64 {
 	return b.at + int64(len(b.buf))
 }
 
-// cut takes back what stands from offset on. A file that ends before it is an
-// error.
-func (b *stdoutBuffer) cut(offset int64) error {
-	if offset >= b.at && offset <= b.offset() {
+// takeBack takes back what was written from offset on. If others have written to
+// the file since, it stays.
+func (b *stdoutBuffer) takeBack(offset int64) error {
+	if offset >= b.at {
 		b.buf = b.buf[:offset-b.at]
 		return nil
 	}
+	b.buf = b.buf[:0]
 	info, err := b.file.Stat()
 	if err != nil {
 		return &outputError{err}
 	}
-	if info.Size() < offset {
-		return &outputError{fmt.Errorf("it has %d bytes and had %d: it was emptied or is another file", info.Size(), offset)}
+	if info.Size() != b.at {
+		return nil
 	}
-	b.buf = b.buf[:0]
+	return b.truncate(offset)
+}
+
+// cut takes what stands in the file from offset on to the end of the file
+// spare, and returns how much that is and whether it is there: a system may not
+// let gm read what it was given for writing. A file that ends before offset is
+// an error. Nothing is buffered yet.
+func (b *stdoutBuffer) cut(offset int64, spare string) (n int64, kept bool, err error) {
+	info, err := b.file.Stat()
+	if err != nil {
+		return 0, false, &outputError{err}
+	}
+	n = info.Size() - offset
+	switch {
+	case n < 0:
+		return 0, false, &outputError{fmt.Errorf("it has %d bytes and had %d: it was emptied or is another file", info.Size(), offset)}
+	case n == 0:
+		return 0, false, nil
+	}
+	if from, err := os.Open(fmt.Sprintf("/dev/fd/%d", b.file.Fd())); err == nil {
+		defer from.Close()
+		if err := appendTo(spare, io.NewSectionReader(from, offset, n)); err != nil {
+			return 0, false, exitWith(exitIO, fmt.Errorf("keep the end of stdout: %w", err))
+		}
+		kept = true
+	}
+	return n, kept, b.truncate(offset)
+}
+
+// appendTo appends what from gives to the file at path.
+func appendTo(path string, from io.Reader) error {
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	return errors.Join(err, to.Close())
+}
+
+func (b *stdoutBuffer) truncate(offset int64) error {
 	if err := b.file.Truncate(offset); err != nil {
 		return &outputError{err}
 	}

@@ -65,11 +65,25 @@ type Log struct {
 	Before func() error
 
 	f         *os.File
-	pending   []byte   // lines
-	done      []logged // by sequence, from 1
-	functions []string // that are in it; hardly ever more than one
-	offset    int64    // of the last entry; -1: none
-	matched   int      // entries that Skip was asked about
+	pending   []byte    // lines
+	done      []logged  // by sequence, from 1
+	functions []string  // that are in it; hardly ever more than one
+	output    LogOutput // when the log was opened
+	matched   int       // entries that Skip was asked about
+}
+
+// LogOutput is what a Log says of the file that has the records' output. It is
+// a line with seq 0 where a run begins, and another one where a run ends.
+type LogOutput struct {
+	// File is the name that the system has for it, whatever it is called; empty
+	// if that is not known.
+	File string `json:"file,omitempty"`
+	// Offset is where the output of the last entry ends, or that of the first
+	// one will begin; -1 if the log does not say it.
+	Offset int64 `json:"offset"`
+	// Ended says that the last run has come to an end by itself: what follows
+	// Offset is not its.
+	Ended bool `json:"ended,omitempty"`
 }
 
 // logged is what a Log remembers of a record. There may be millions.
@@ -102,7 +116,7 @@ func OpenLog(path string, resume bool) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l := &Log{f: f, offset: -1}
+	l := &Log{f: f, output: LogOutput{Offset: -1}}
 	if err := l.begin(resume); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open log: %s: %w", path, err)
@@ -154,13 +168,15 @@ func (l *Log) read(line []byte) error {
 	if err := json.Unmarshal(line, &e); err != nil {
 		return err
 	}
-	l.offset = -1
+	if e.Seq == 0 && e.Offset != nil && e.Function == "" {
+		l.output = LogOutput{}
+		return json.Unmarshal(line, &l.output)
+	}
+	l.output.Offset, l.output.Ended = -1, false
 	if e.Offset != nil {
-		l.offset = *e.Offset
+		l.output.Offset = *e.Offset
 	}
 	switch {
-	case e.Seq == 0 && e.Offset != nil && e.Function == "":
-		return nil // what Begin has written
 	case e.Seq < 1 || e.Seq > len(l.done)+maxGap:
 		return fmt.Errorf("record %d can't follow the ones before", e.Seq)
 	}
@@ -191,14 +207,27 @@ func (l *Log) read(line []byte) error {
 	return nil
 }
 
-// Begin notes where the output of the first record will begin in its file, as a
-// line that has seq 0 and the offset alone: without it, output that was written
-// before the first entry could not be told from what the file had before. A log
-// that has lines already is left as it is.
-func (l *Log) Begin(offset int64) error {
-	at, err := l.f.Seek(0, io.SeekCurrent)
-	if err == nil && at == 0 {
-		_, err = fmt.Fprintf(l.f, `{"seq":0,"offset":%d}`+"\n", offset)
+// Begin notes where a run's output begins: without that, output that was
+// written before an entry could not be told from what the file had before.
+func (l *Log) Begin(file string, offset int64) error {
+	return l.mark(LogOutput{File: file, Offset: offset})
+}
+
+// End notes that a run has ended by itself, and has its output up to offset.
+func (l *Log) End(file string, offset int64) error {
+	if err := l.Flush(); err != nil {
+		return err
+	}
+	return l.mark(LogOutput{File: file, Offset: offset, Ended: true})
+}
+
+func (l *Log) mark(o LogOutput) error {
+	line, err := json.Marshal(struct {
+		Seq int `json:"seq"`
+		LogOutput
+	}{0, o})
+	if err == nil {
+		_, err = l.f.Write(append(line, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write log: %w", err)
@@ -206,9 +235,8 @@ func (l *Log) Begin(offset int64) error {
 	return nil
 }
 
-// Offset returns where the output of the last entry ended, or that of the first
-// will begin, if the log says it.
-func (l *Log) Offset() (offset int64, ok bool) { return max(0, l.offset), l.offset >= 0 }
+// Output returns what the log said of the output when it was opened.
+func (l *Log) Output() LogOutput { return l.output }
 
 // Skip returns a Batch.Skip that leaves out what the log has, but for records
 // that ended with ExitAgain, and for all that failed if retryFailed. It refuses

@@ -10,15 +10,15 @@ import (
 func TestLogBegin(t *testing.T) {
 	path := logPath(t)
 	l := openLog(t, path, true)
-	if err := l.Begin(17); err != nil {
+	if err := l.Begin("f", 17); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []int64{17, 30} {
 		l = openLog(t, path, true)
-		if got, ok := l.Offset(); got != want || !ok {
-			t.Errorf("got offset %d, %t, want %d", got, ok, want)
+		if got, want := l.Output(), (LogOutput{File: "f", Offset: want}); got != want {
+			t.Errorf("got output %+v, want %+v", got, want)
 		}
-		if err := l.Begin(99); err != nil {
+		if err := l.Begin("f", 99); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Append(logRecord(1, "a"), ExitAgain, 30); err != nil {
@@ -28,7 +28,13 @@ func TestLogBegin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := l.End("f", 31); err != nil {
+		t.Fatal(err)
+	}
 	l = openLog(t, path, true)
+	if got, want := l.Output(), (LogOutput{File: "f", Offset: 31, Ended: true}); got != want {
+		t.Errorf("got output %+v, want %+v", got, want)
+	}
 	if out, err := l.Skip(false)(logRecord(1, "a")); out || err != nil {
 		t.Errorf("got %t, %v, want a record that is done again", out, err)
 	}
@@ -44,7 +50,7 @@ func TestLogBegin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(text[:len(`{"seq":0,"offset":17}`)]), `{"seq":0,"offset":17}`; got != want {
+	if got, want := string(text[:len(`{"seq":0,"file":"f","offset":17}`)]), `{"seq":0,"file":"f","offset":17}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

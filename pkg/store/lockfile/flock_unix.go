@@ -8,16 +8,16 @@ import (
 	"syscall"
 )
 
-// flock takes f for this process, or returns errHeld. The system gives it up
+// Lock takes f for this process, or returns ErrHeld. The system gives it up
 // when f is closed or the process ends.
-func flock(f *os.File) error {
+func Lock(f *os.File) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case errors.Is(err, syscall.EWOULDBLOCK):
-			return errHeld
+			return ErrHeld
 		}
 		return err
 	}

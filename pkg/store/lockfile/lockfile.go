@@ -43,10 +43,10 @@ func take(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := flock(f); err != nil {
+		if err := Lock(f); err != nil {
 			holder := holderIn(f)
 			_ = f.Close()
-			if errors.Is(err, errHeld) {
+			if errors.Is(err, ErrHeld) {
 				return nil, &store.HeldError{By: holder}
 			}
 			return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -70,7 +70,8 @@ func (f *File) Release() error {
 // does.
 func (f *File) Abandon() error { return f.file.Close() }
 
-var errHeld = errors.New("held")
+// ErrHeld is what Lock returns if another process has the lock.
+var ErrHeld = errors.New("another process has it")
 
 // holderIn returns what the holder of the lock says of itself.
 func holderIn(f *os.File) string {
