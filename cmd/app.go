@@ -109,8 +109,13 @@ func Main(args []string) int {
 
 // run executes one command line and reports its error on stderr.
 func (e *env) run(ctx context.Context, args []string) int {
-	e.root = newRoot(e)
-	err := e.dispatch(ctx, args[1:])
+	var err error
+	if slices.Equal(args[1:], []string{"--version"}) {
+		err = e.printVersion() // what scripts ask before anything else needs no table
+	} else {
+		e.root = newRoot(e)
+		err = e.dispatch(ctx, args[1:])
+	}
 	for _, c := range e.closers {
 		err = errors.Join(err, c.Close())
 	}

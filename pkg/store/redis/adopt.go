@@ -120,7 +120,7 @@ func (s *Store) writeBack(ctx context.Context, keys []string, records []*store.R
 // and nil.
 func (s *Store) readForeign(ctx context.Context, keys []string) ([]*store.Record, error) {
 	args := redigo.Args{len(keys)}.AddFlat(keys)
-	reply, err := redigo.Values(s.read(ctx, foreignScript(), args...))
+	reply, err := redigo.Values(s.read(ctx, foreignScript.get(), args...))
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func (s *Store) ready(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.within(ctx, func() error { return commitScript().Load(c.Conn) })
+	err = c.within(ctx, func() error { return commitScript.get().Load(c.Conn) })
 	if err == nil {
 		err = s.raiseFence(ctx, c)
 	}
@@ -135,7 +135,7 @@ func (s *Store) send(ctx context.Context, c *client, b *batch) error {
 			return err
 		}
 		// Someone has emptied Redis's cache of scripts.
-		if err := c.within(ctx, func() error { return commitScript().Load(c.Conn) }); err != nil {
+		if err := c.within(ctx, func() error { return commitScript.get().Load(c.Conn) }); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (s *Store) sendOnce(ctx context.Context, c *client, b *batch) error {
 	sent := false
 	err := c.within(ctx, func() error {
 		if len(b.parts) == 1 {
-			if err := commitScript().SendHash(c.Conn, b.parts[0].args...); err != nil {
+			if err := commitScript.get().SendHash(c.Conn, b.parts[0].args...); err != nil {
 				return err
 			}
 			if err := c.Flush(); err != nil {
@@ -173,7 +173,7 @@ func sendAll(c redigo.Conn, parts []*part) error {
 		return err
 	}
 	for _, p := range parts {
-		if err := commitScript().SendHash(c, p.args...); err != nil {
+		if err := commitScript.get().SendHash(c, p.args...); err != nil {
 			return err
 		}
 	}

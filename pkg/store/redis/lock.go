@@ -104,7 +104,7 @@ func (s *Store) take(ctx context.Context, c *client, us holder) error {
 		s.mu.Lock()
 		fence = max(fence, s.fence+1)
 		s.mu.Unlock()
-		reply, err := takeScript().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), gone, s.formatFence(fence), s.config.lease.Milliseconds())
+		reply, err := takeScript.get().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), gone, s.formatFence(fence), s.config.lease.Milliseconds())
 		if text, ok := refused(err); ok && strings.HasPrefix(text, "GMFENCE ") {
 			last, err := parseFence(strings.TrimPrefix(text, "GMFENCE "))
 			if err != nil {
@@ -181,7 +181,7 @@ func (s *Store) renew(ctx context.Context, c *client, us *holder) *client {
 		}
 		s.introduce(ctx, c, us)
 	}
-	reply, err := renewScript().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), s.token, s.fenceText(), s.config.lease.Milliseconds())
+	reply, err := renewScript.get().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), s.token, s.fenceText(), s.config.lease.Milliseconds())
 	switch by, _ := redigo.String(reply, err); {
 	case err == nil && reply != nil:
 		s.pass(parseHolder(by).name)
@@ -205,7 +205,7 @@ func (s *Store) free(c *client) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
-	if _, err := freeScript().DoContext(ctx, c, s.layout.lock, s.token); err != nil {
+	if _, err := freeScript.get().DoContext(ctx, c, s.layout.lock, s.token); err != nil {
 		s.log.Debug("Redis store's lock is left to expire", "error", err)
 	}
 }
@@ -223,7 +223,7 @@ func (s *Store) raiseFence(ctx context.Context, c *client) error {
 	if !held {
 		return nil
 	}
-	reply, err := fenceScript().DoContext(ctx, c, s.layout.fence, s.formatFence(old), s.token, s.formatFence(raised))
+	reply, err := fenceScript.get().DoContext(ctx, c, s.layout.fence, s.formatFence(old), s.token, s.formatFence(raised))
 	if err != nil {
 		return fullError(err)
 	}

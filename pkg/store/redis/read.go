@@ -232,7 +232,7 @@ func (s *Store) jobs(ctx context.Context, entries []entry, heads bool) ([]job, e
 	for _, e := range entries {
 		args = append(args, e.name)
 	}
-	reply, err := redigo.Values(s.read(ctx, rowsScript(), args...))
+	reply, err := redigo.Values(s.read(ctx, rowsScript.get(), args...))
 	if err != nil {
 		return nil, err
 	}
@@ -330,7 +330,7 @@ func (s *Store) LastSeq(ctx context.Context) (uint64, error) {
 
 // ReadPayload is that of [store.Reader].
 func (s *Store) ReadPayload(ctx context.Context, r *store.Record) ([]byte, error) {
-	payload, err := redigo.Bytes(s.read(ctx, payloadScript(),
+	payload, err := redigo.Bytes(s.read(ctx, payloadScript.get(),
 		s.layout.jobs, s.layout.payloads, s.layout.prefix, seqBytes(r.Seq), s.layout.name(r), hidden(r.Seq)))
 	if errors.Is(err, redigo.ErrNil) {
 		return nil, store.ErrNotFound

@@ -6,10 +6,19 @@ import (
 	redigo "github.com/gomodule/redigo/redis"
 )
 
-// script returns what makes a script when it is first needed: a program that
-// has this store linked in may never be told to use it.
-func script(keys int, text string) func() *redigo.Script {
-	return sync.OnceValue(func() *redigo.Script { return redigo.NewScript(keys, text) })
+// script is one that Redis runs. It is made when it is first needed: a program
+// that has this store linked in may never be told to use it.
+type script struct {
+	keys int
+	text string
+
+	once sync.Once
+	made *redigo.Script
+}
+
+func (s *script) get() *redigo.Script {
+	s.once.Do(func() { s.made = redigo.NewScript(s.keys, s.text) })
+	return s.made
 }
 
 // commitScript writes a batch, or a part of one.
@@ -23,7 +32,7 @@ func script(keys int, text string) func() *redigo.Script {
 // It writes nothing if the store is not ours, and nothing if there is no room:
 // Redis looks at that when a script first writes, so a script that only
 // deletes never lacks it.
-var commitScript = script(6, `
+var commitScript = script{keys: 6, text: `
 local fence, lock, jobs, payloads, extras, last = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local mine, prefix = ARGV[1], ARGV[2]
 local call = redis.call
@@ -97,7 +106,7 @@ while i <= #ARGV do
 	i = i + op()
 end
 return 'OK'
-`)
+`}
 
 // rowsScript reads jobs by name: for each its row, what gearmand has as its
 // priority, and the payload or, for heads, the payload's size. What is not
@@ -107,7 +116,7 @@ return 'OK'
 //	ARGV  the prefix of gearmand's keys
 //	      'heads' or 'all'
 //	      names
-var rowsScript = script(2, `
+var rowsScript = script{keys: 2, text: `
 local jobs, payloads, prefix, heads = KEYS[1], KEYS[2], ARGV[1], ARGV[2] == 'heads'
 local out = {}
 for i = 3, #ARGV do
@@ -130,13 +139,13 @@ for i = 3, #ARGV do
 	out[#out+1] = payload
 end
 return out
-`)
+`}
 
 // payloadScript reads one payload.
 //
 //	KEYS  jobs, payloads
 //	ARGV  the prefix of gearmand's keys, seq, name or '', hidden name
-var payloadScript = script(2, `
+var payloadScript = script{keys: 2, text: `
 local name = ARGV[3]
 if name ~= '' then
 	local row = redis.call('HGET', KEYS[1], name)
@@ -145,11 +154,11 @@ if name ~= '' then
 	end
 end
 return redis.call('HGET', KEYS[2], ARGV[4])
-`)
+`}
 
 // foreignScript reads keys as gearmand has written them: for each its type
 // and its fields and values. gearmand before 1.1.16 wrote the payload alone.
-var foreignScript = script(-1, `
+var foreignScript = script{keys: -1, text: `
 local out = {}
 for i, key in ipairs(KEYS) do
 	local kind, value = redis.call('TYPE', key).ok, {}
@@ -161,7 +170,7 @@ for i, key in ipairs(KEYS) do
 	out[i] = {kind, value}
 end
 return out
-`)
+`}
 
 // takeScript takes the lock, from nobody or from a holder who is gone.
 //
@@ -170,7 +179,7 @@ return out
 //
 // It returns the holder if there is one, and GMFENCE if our fence is not above
 // the last.
-var takeScript = script(2, `
+var takeScript = script{keys: 2, text: `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[2] then return holder end
 local last = redis.call('GET', KEYS[2])
@@ -178,7 +187,7 @@ if last and last >= ARGV[3] then return redis.error_reply('GMFENCE ' .. last) en
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 redis.call('SET', KEYS[2], ARGV[3])
 return false
-`)
+`}
 
 // renewScript keeps the lock. A lock that has expired is taken again if nobody
 // has taken it since.
@@ -187,14 +196,14 @@ return false
 //	ARGV  what to write into it, our token, our fence, ms
 //
 // It returns who has it otherwise.
-var renewScript = script(2, `
+var renewScript = script{keys: 2, text: `
 local holder = redis.call('GET', KEYS[1])
 if holder and not string.find(holder, ARGV[2], 1, true) then return holder end
 local last = redis.call('GET', KEYS[2])
 if last and last > ARGV[3] and not string.find(last, ARGV[2], 1, true) then return 'another since' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 return false
-`)
+`}
 
 // fenceScript gives a holder a new fence, so that what it has sent before, on
 // a connection that was lost, can't be done any more.
@@ -203,18 +212,18 @@ return false
 //	ARGV  our fence, our token, the new one
 //
 // It returns the fence of another holder if there was one since.
-var fenceScript = script(1, `
+var fenceScript = script{keys: 1, text: `
 local last = redis.call('GET', KEYS[1])
 if last and last > ARGV[1] and not string.find(last, ARGV[2], 1, true) then return last end
 redis.call('SET', KEYS[1], ARGV[3])
 return false
-`)
+`}
 
 // freeScript frees the lock if it is ours.
 //
 //	KEYS  lock
 //	ARGV  our token
-var freeScript = script(1, `
+var freeScript = script{keys: 1, text: `
 local holder = redis.call('GET', KEYS[1])
 if holder and string.find(holder, ARGV[1], 1, true) then redis.call('DEL', KEYS[1]) end
-`)
+`}
