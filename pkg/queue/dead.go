@@ -207,7 +207,7 @@ func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
 		size = d.Size
 	}
 	j := newJob(f, &d.Record, size)
-	q.enter(j)
+	q.enter(j, q.place(q.hashOf(j)))
 	if hold {
 		j.mark(reviving, true)
 		q.reviving[j] = d

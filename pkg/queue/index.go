@@ -160,13 +160,30 @@ func (q *Queue) hashOf(j *Job) (hash uint64, ok bool) {
 	return q.uniqueHash(j.function, j.Unique(), j.Payload())
 }
 
-// findUnique returns the first job that a submission coalesces with, or nil.
-func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
-	hash, ok := q.uniqueHash(f, unique, payload)
+// place is where in the index a submission or a job belongs, and the first that
+// is there. It holds until the index is changed.
+type place struct {
+	hash  uint64
+	some  bool // false if it belongs nowhere
+	first *Job
+}
+
+func (q *Queue) place(hash uint64, ok bool) place {
 	if !ok {
-		return nil
+		return place{}
 	}
-	for j := q.uniques[hash]; j != nil; j = j.sameHash() {
+	return place{hash: hash, some: true, first: q.uniques[hash]}
+}
+
+// placeOf returns a submission's place.
+func (q *Queue) placeOf(f *Function, unique, payload []byte) place {
+	return q.place(q.uniqueHash(f, unique, payload))
+}
+
+// find returns the first job that a submission with that place coalesces with,
+// or nil.
+func (p place) find(f *Function, unique, payload []byte) *Job {
+	for j := p.first; j != nil; j = j.sameHash() {
 		if j.function != f || !bytes.Equal(j.Unique(), unique) {
 			continue
 		}
@@ -177,16 +194,20 @@ func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
 	return nil
 }
 
-// addUnique enters j behind the others of its place, so that the first of
+// findUnique returns the first job that a submission coalesces with, or nil.
+func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
+	return q.placeOf(f, unique, payload).find(f, unique, payload)
+}
+
+// addUnique enters j in its place, behind the others, so that the first of
 // several with one unique, which only a journal can bring, is found.
-func (q *Queue) addUnique(j *Job) {
-	hash, ok := q.hashOf(j)
-	if !ok {
+func (q *Queue) addUnique(j *Job, p place) {
+	if !p.some {
 		return
 	}
-	last := q.uniques[hash]
+	last := p.first
 	if last == nil {
-		q.uniques[hash] = j
+		q.uniques[p.hash] = j
 		return
 	}
 	for last.sameHash() != nil {

@@ -120,6 +120,8 @@ const (
 	noted                        // has an entry in Queue.notes
 	behind                       // waits for the end of the loading
 	reviving                     // has an entry in Queue.reviving
+	tagLow                       // the server's own, as is the next
+	tagHigh
 )
 
 func (j *Job) is(m marks) bool { return j.marks&m != 0 }
@@ -285,6 +287,15 @@ func (j *Job) Journaled() bool { return j.is(journaled) }
 
 // SetJournaled sets the server's mark.
 func (j *Job) SetJournaled(on bool) { j.mark(journaled, on) }
+
+// Tag returns the number from 0 to 3 that SetTag has set, 0 at first. The queue
+// does not read it.
+func (j *Job) Tag() uint8 { return uint8(j.marks / tagLow & 3) }
+
+// SetTag sets the server's number.
+func (j *Job) SetTag(n uint8) {
+	j.marks = j.marks&^(tagLow|tagHigh) | marks(n&3)*tagLow
+}
 
 // since returns from when on it waits or waited for a worker.
 func (j *Job) since() int64 { return max(j.accepted, j.RunAt()) }

@@ -134,7 +134,7 @@ func (q *Queue) Loaded(j *Job, payload []byte) {
 	j.data = append(payload, rest...)
 	j.mark(spilled, false)
 	if again {
-		q.addUnique(j)
+		q.addUnique(j, q.place(q.hashOf(j)))
 	}
 	q.memory.spilled--
 	if j.state == Waiting {

@@ -35,7 +35,7 @@ func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
 		d := q.detailOf(j)
 		d.runAt, d.attempts = r.RunAt, r.Attempts
 	}
-	q.enter(j)
+	q.enter(j, q.place(q.hashOf(j)))
 	q.start(j)
 	q.relieve(j)
 	return j, nil

@@ -39,7 +39,8 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 		return Submitted{}, ErrTooLong
 	}
 	f := q.functionOrNew(s.Function)
-	if j := q.findUnique(f, s.Unique, s.Payload); j != nil {
+	p := q.placeOf(f, s.Unique, s.Payload)
+	if j := p.find(f, s.Unique, s.Payload); j != nil {
 		f.counters.coalesced++
 		return Submitted{Job: j, Promoted: q.join(j, s)}, nil
 	}
@@ -66,7 +67,7 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	if s.RunAt > now {
 		q.detailOf(j).runAt = s.RunAt
 	}
-	q.enter(j)
+	q.enter(j, p)
 	q.join(j, s)
 	j.mark(promoting, false)
 	if !s.Hold {
@@ -93,10 +94,10 @@ func (q *Queue) join(j *Job, s *Submission) (promoted bool) {
 	return true
 }
 
-// enter makes j known.
-func (q *Queue) enter(j *Job) {
+// enter makes j known, whose place among the uniques is p.
+func (q *Queue) enter(j *Job, p place) {
 	q.jobs.put(j)
-	q.addUnique(j)
+	q.addUnique(j, p)
 	j.function.total++
 	q.memory.bytes += j.cost()
 	if j.is(spilled) {

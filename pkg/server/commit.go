@@ -36,11 +36,10 @@ type committer struct {
 
 	// Guarded by Server.mu.
 	next    batch
-	pending map[*queue.Job]uint32 // the batch that a job's Add is in, until that is settled
-	size    int                   // of the payloads of pending
-	lastErr error                 // what became of the last batch that was settled
-	failing error                 // why the store fails; nil if it works
-	outage  outage                // what the log has of that
+	size    int    // of the payloads of jobs on their way to the store
+	lastErr error  // what became of the last batch that was settled
+	failing error  // why the store fails; nil if it works
+	outage  outage // what the log has of that
 
 	batches, batchedOps uint64 // that the store has taken
 
@@ -60,10 +59,13 @@ type committer struct {
 type batch struct {
 	n       uint32 // from 1
 	ops     []store.Op
-	adds    []*queue.Job // the jobs that ops adds
+	records [][]store.Record // room for those of ops, in chunks
+	adds    []*queue.Job     // the jobs that ops adds
 	deaths  []*queue.Dead
 	waiting []submitter // one entry a submission, in order
 	after   []follower
+
+	nrecords int // of records, that are in use
 }
 
 // submitter is a submission that waits for its batch: a parked request. One
@@ -87,14 +89,36 @@ func (b *batch) empty() bool { return len(b.ops) == 0 && !b.awaited() }
 // awaited reports whether anybody waits for the batch.
 func (b *batch) awaited() bool { return len(b.waiting) > 0 || len(b.after) > 0 }
 
-// keepOps is the room for operations that a batch keeps for the next.
-const keepOps = 4096
+// tag tells the batch from the one before and the one after.
+func (b *batch) tag() uint8 { return uint8(b.n&1) + 1 }
 
-// reset empties the batch for reuse.
+const (
+	// keepOps is the room for operations that a batch keeps for the next.
+	keepOps = 8192
+	// recordChunk is how many records are allocated together.
+	recordChunk = 256
+)
+
+// op adds an operation and returns its record.
+func (b *batch) op(kind store.Kind) *store.Record {
+	at, in := b.nrecords/recordChunk, b.nrecords%recordChunk
+	if at == len(b.records) {
+		b.records = append(b.records, make([]store.Record, recordChunk))
+	}
+	b.nrecords++
+	r := &b.records[at][in]
+	b.ops = append(b.ops, store.Op{Kind: kind, Record: r})
+	return r
+}
+
+// reset empties the batch, of which nobody has anything any more, for reuse.
 func (b *batch) reset() {
 	if cap(b.ops) > keepOps || cap(b.waiting) > keepOps {
 		*b = batch{}
 		return
+	}
+	for _, chunk := range b.records[:(b.nrecords+recordChunk-1)/recordChunk] {
+		clear(chunk)
 	}
 	clear(b.ops)
 	clear(b.adds)
@@ -102,13 +126,14 @@ func (b *batch) reset() {
 	clear(b.waiting)
 	clear(b.after)
 	b.ops, b.adds, b.deaths, b.waiting, b.after = b.ops[:0], b.adds[:0], b.deaths[:0], b.waiting[:0], b.after[:0]
+	b.nrecords = 0
 }
 
 func newCommitter(s *Server, st store.Store) *committer {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &committer{
 		s: s, store: st, work: make(chan struct{}, 1), ctx: ctx, cancel: cancel,
-		next: batch{n: 1}, pending: make(map[*queue.Job]uint32), tidyFrom: tidyFrom, maxSize: maxPending,
+		next: batch{n: 1}, tidyFrom: tidyFrom, maxSize: maxPending,
 	}
 	m.watch = time.AfterFunc(time.Hour, m.hung)
 	m.watch.Stop()
@@ -117,16 +142,34 @@ func newCommitter(s *Server, st store.Store) *committer {
 
 // add puts a job into the next batch. The lock is held.
 func (m *committer) add(j *queue.Job) {
-	r := m.s.q.Record(j)
+	r := m.next.op(store.Add)
+	*r = m.s.q.Record(j)
 	r.Apart = m.s.loading // one with its unique may not be read yet
-	m.next.ops = append(m.next.ops, store.Op{Kind: store.Add, Record: &r})
 	m.next.adds = append(m.next.adds, j)
-	m.pending[j] = m.next.n
+	j.SetTag(m.next.tag())
 	m.size += j.Size()
 	j.SetJournaled(true)
 	if m.s.loading {
 		m.s.own.add(j.Seq())
 	}
+}
+
+// batchOf returns the batch that a job's Add is in; ok is false if it is in
+// none, or that is settled. The lock is held.
+func (m *committer) batchOf(j *queue.Job) (n uint32, ok bool) {
+	switch j.Tag() {
+	case 0:
+		return 0, false
+	case m.next.tag():
+		return m.next.n, true
+	}
+	return m.next.n - 1, true // the one before is the only other
+}
+
+// settled ends what add has begun. The lock is held.
+func (m *committer) settled(j *queue.Job) {
+	j.SetTag(0)
+	m.size -= j.Size()
 }
 
 // behind reports whether so much is on its way to the store that those who
@@ -135,17 +178,14 @@ func (m *committer) behind() bool { return m.size > m.maxSize }
 
 // update keeps the attempts and the time of a journaled job. The lock is held.
 func (m *committer) update(j *queue.Job) {
-	m.next.ops = append(m.next.ops, store.Op{Kind: store.Update, Record: &store.Record{
-		Seq: j.Seq(), Function: j.Function().Name(), Unique: string(j.Unique()),
-		Attempts: j.Attempts(), RunAt: j.RunAt(),
-	}})
+	r := m.next.op(store.Update)
+	*r = recordKey(j)
+	r.Attempts, r.RunAt = j.Attempts(), j.RunAt()
 }
 
 // done puts the end of a journaled job into the next batch. The lock is held.
 func (m *committer) done(j *queue.Job) {
-	m.next.ops = append(m.next.ops, store.Op{Kind: store.Done, Record: &store.Record{
-		Seq: j.Seq(), Function: j.Function().Name(), Unique: string(j.Unique()),
-	}})
+	*m.next.op(store.Done) = recordKey(j)
 }
 
 // put keeps an extra with the next batch. The lock is held.
@@ -162,7 +202,7 @@ func (m *committer) delete(key string) {
 // and leaves the answer to the caller, if nothing of the job is on its way to
 // the store. The lock is held.
 func (m *committer) park(c *conn, j *queue.Job) bool {
-	n, ok := m.pending[j]
+	n, ok := m.batchOf(j)
 	if ok {
 		m.next.waiting = append(m.next.waiting, submitter{c, c.parked.add(), j, n})
 	}
@@ -182,7 +222,7 @@ func (m *committer) then(f func(now int64, err error)) {
 // thenOf has f called when the job is durable, or is not to be. It returns
 // false if nothing of the job is on its way to the store. The lock is held.
 func (m *committer) thenOf(j *queue.Job, f func(now int64, err error)) bool {
-	n, ok := m.pending[j]
+	n, ok := m.batchOf(j)
 	if ok {
 		m.next.after = append(m.next.after, follower{n, f})
 	}
@@ -351,8 +391,7 @@ func (m *committer) settle(b *batch, err error) {
 		}
 	}
 	for _, j := range b.adds {
-		delete(m.pending, j)
-		m.size -= j.Size()
+		m.settled(j)
 		if err == nil {
 			m.s.q.Release(now, j)
 		} else {

@@ -36,8 +36,7 @@ func (m *committer) refuse(now int64, b *batch) {
 		w.answer(m.stuck)
 	}
 	for _, j := range b.adds {
-		delete(m.pending, j)
-		m.size -= j.Size()
+		m.settled(j)
 		m.abort(now, j)
 	}
 	for _, a := range b.after {
