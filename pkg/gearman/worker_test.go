@@ -395,8 +395,8 @@ func TestMaxJobs(t *testing.T) {
 	go func() { ran <- w.Run(context.Background()) }()
 	jobs := make(chan int, 100)
 	var serving sync.WaitGroup
-	for range 2 {
-		s := f.accept()
+	// Both are there before one of them has done all jobs alone.
+	for _, s := range []*peer{f.accept(), f.accept()} {
 		serving.Go(func() {
 			var p wire.Packet
 			for s.in.Next(&p) == nil {
