@@ -82,18 +82,27 @@ func (l *link) serve(c *workerConn) {
 
 // read takes the server's packets until the connection ends.
 func (l *link) read(c *workerConn) error {
-	var p wire.Packet
+	p := &c.packet
 	for {
-		if err := c.next(&p); err != nil {
+		if err := c.next(p); err != nil {
 			return err
 		}
 		l.failures.reset()
-		if err := l.handle(c, &p); err != nil {
+		typ := p.Type
+		if err := l.handle(c, p); err != nil {
 			return err
+		}
+		switch typ {
+		case wire.JobAssign, wire.JobAssignUniq, wire.JobAssignAll:
+			if err := l.awaitTurn(c); err != nil {
+				return err
+			}
 		}
 	}
 }
 
+// handle does what a packet asks for. It is called by who has read it, be it the
+// slot.
 func (l *link) handle(c *workerConn, p *wire.Packet) error {
 	switch p.Type {
 	case wire.Noop:
@@ -106,7 +115,7 @@ func (l *link) handle(c *workerConn, p *wire.Packet) error {
 		if err != nil {
 			return err
 		}
-		return c.answer(reply{typ: p.Type, job: j})
+		return c.answer(reply{typ: p.Type, job: j, turn: c.turn.lend()})
 	case wire.Error:
 		return l.onError(c, &ServerError{Code: string(p.Args[0]), Text: string(p.Args[1])})
 	case wire.EchoRes, wire.OptionRes:

@@ -179,6 +179,11 @@ func (s *slot) runIdle() {
 
 // await waits for the answer to GRAB_JOB; nil if there is no job.
 func (s *slot) await(l *link, c *workerConn) *Job {
+	if c.turn.take(c.job) {
+		if j, ok := s.readAnswer(l, c); ok {
+			return j
+		}
+	}
 	t := time.NewTimer(replyTimeout)
 	defer t.Stop()
 	for {
@@ -186,6 +191,7 @@ func (s *slot) await(l *link, c *workerConn) *Job {
 		select {
 		case r := <-c.replies:
 			l.settle(c)
+			c.job = r.turn
 			return r.job
 		case e := <-c.refusals:
 			s.refused(l, c, e)
@@ -196,10 +202,36 @@ func (s *slot) await(l *link, c *workerConn) *Job {
 			return nil
 		case <-t.C:
 			if c.read.Load() == seen {
-				c.hangUp(fmt.Errorf("%v was not answered within %v", l.grab, replyTimeout))
+				c.hangUp(errUnanswered)
 			}
 		}
 		t.Reset(replyTimeout)
+	}
+}
+
+// readAnswer waits for the answer to GRAB_JOB when it is the slot's turn to read.
+// ok is false if the connection is at its end: its link sees to that.
+func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
+	for {
+		err := c.next(&c.packet)
+		if err == nil {
+			err = l.handle(c, &c.packet)
+		}
+		if err != nil {
+			c.turn.end(err)
+			return nil, false
+		}
+		select {
+		case r := <-c.replies:
+			l.settle(c)
+			if c.job = r.turn; r.job == nil {
+				c.turn.end(nil)
+			}
+			return r.job, true
+		case e := <-c.refusals:
+			s.refused(l, c, e)
+		default:
+		}
 	}
 }
 

@@ -14,7 +14,9 @@ import (
 
 const (
 	// stallTimeout is how long a peer may take nothing of what is written to
-	// it before it counts as lost.
+	// it before it counts as lost, at most: to set a deadline anew for each
+	// write would cost more than to make a small packet, so it is set when a
+	// quarter of it is over.
 	stallTimeout = time.Minute
 	// writeChunk is what stallTimeout is granted for.
 	writeChunk = 256 << 10
@@ -29,6 +31,7 @@ type stream struct {
 	in     *wire.Reader
 	tracer *wire.Tracer
 	read   atomic.Int64 // bytes so far, to tell a slow peer from a silent one
+	late   time.Time    // the write deadline; the writer's
 }
 
 // dial connects to s.
@@ -66,11 +69,14 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 // Write implements io.Writer. It fails when the peer takes nothing for
-// stallTimeout.
+// stallTimeout, or three quarters of that.
 func (s *stream) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
-		if err := s.nc.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
-			return n, err
+		if late := time.Now().Add(stallTimeout); late.Sub(s.late) > stallTimeout/4 {
+			if err := s.nc.SetWriteDeadline(late); err != nil {
+				return n, err
+			}
+			s.late = late
 		}
 		k, err := s.nc.Write(p[:min(len(p), writeChunk)])
 		n, p = n+k, p[k:]

@@ -42,7 +42,7 @@ type WorkerOptions struct {
 // Worker does jobs for all of its servers.
 //
 // Its goroutines: for each slot one that does the jobs, and for each server of
-// a slot one that connects and reads. While a job has lent its slot there is one
+// a slot one that connects, and reads unless the other does. While a job has lent its slot there is one
 // more; see [Job.Lend]. Run ends them all before it returns.
 type Worker struct {
 	opts WorkerOptions

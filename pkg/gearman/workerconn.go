@@ -17,7 +17,7 @@ const goodbyeTimeout = 2 * time.Second
 var errHungUp = errors.New("closed by the worker")
 
 // workerConn is one connection of a slot. The slot and the running job write
-// to it, the link reads.
+// to it, the link and the slot read in turn.
 type workerConn struct {
 	*stream
 	maxPayload int
@@ -25,6 +25,10 @@ type workerConn struct {
 	refusals   chan *ServerError // ERRORs; the oldest that nobody has looked at
 	dead       chan struct{}     // closed when the link and the slot have let go of it
 	err        error             // why; set before dead is closed
+
+	turn   turn        // who reads
+	packet wire.Packet // that was read last
+	job    int64       // the latest, as turn numbers them; of the slot's goroutine
 
 	writing sync.Mutex
 	out     *wire.Writer
@@ -35,8 +39,9 @@ type workerConn struct {
 
 // reply is what a server answers to GRAB_JOB: a job, or NO_JOB.
 type reply struct {
-	typ wire.Type
-	job *Job // nil for NO_JOB
+	typ  wire.Type
+	job  *Job  // nil for NO_JOB
+	turn int64 // the job's number
 }
 
 // putFunc adds a packet to a write.
@@ -48,6 +53,7 @@ func newWorkerConn(st *stream, maxPayload int) *workerConn {
 		replies:  make(chan reply, 1),
 		refusals: make(chan *ServerError, 1),
 		dead:     make(chan struct{}),
+		turn:     newTurn(),
 		out:      wire.NewWriter(st),
 	}
 }
@@ -93,6 +99,7 @@ func (c *workerConn) hangUp(cause error) {
 	}
 	c.ending.Unlock()
 	c.nc.Close()
+	c.turn.giveUp()
 }
 
 // goodbye closes the connection in order: what was written arrives first. A
@@ -103,6 +110,7 @@ func (c *workerConn) goodbye() {
 		c.ended = errHungUp
 	}
 	c.ending.Unlock()
+	c.turn.giveUp()
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if ok && half.CloseWrite() == nil {
 		c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
