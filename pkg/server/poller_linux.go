@@ -16,14 +16,14 @@ const (
 	// pollEvents is how many connections are served before those to which
 	// something is owed get it.
 	pollEvents = 64
-	// lentBytes is what is read of a connection before the others' turn.
-	lentBytes = 32 << 10
-	// bulkBytes is from how many bytes a read makes a connection one that
-	// sends much. Those have turns for as long as bulkTime, then all others
-	// have one: who asks for little need not wait until all is applied that
-	// was sent in bulk.
+	// bulkBytes is what is read of a connection first. If that much is there it
+	// is one that sends much. Those have turns for as long as bulkTime, then
+	// all others have one: who asks for little need not wait until all is
+	// applied that was sent in bulk.
 	bulkBytes = 4 << 10
 	bulkTime  = 250 * time.Microsecond
+	// lentBytes is what is read of such a connection before the others' turn.
+	lentBytes = 32 << 10
 	// yieldEvery is after how many milliseconds the loop goes through Go's
 	// scheduler. That takes a goroutine that has not been there for 10 for
 	// one that does not end, and has a thread look after it some 3,000 times
@@ -301,7 +301,11 @@ func (p *poller) turn(now int64, c *conn) {
 		return
 	}
 	if !t.unapplied {
-		full, err := c.in.FillLent(p.lent)
+		lent := p.lent
+		if !t.bulk {
+			lent = lent[:bulkBytes]
+		}
+		full, err := c.in.FillLent(lent)
 		t.unread = full || t.hungUp
 		t.bulk = c.in.Buffered() >= bulkBytes
 		if err != nil {
