@@ -3,7 +3,6 @@ package cmd
 import (
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 )
 
 // minProcs is how many threads run Go code at least. On a machine with fewer
@@ -26,14 +25,25 @@ func (e *env) tuneRuntime(bound int64) {
 	percent, spare := mostGarbage, spareMemory(bound)
 	debug.SetGCPercent(percent)
 	afterEachCollection(func() bool {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		if p := garbagePercent(live[0].Value.Uint64(), spare); p != percent {
+		if p := garbagePercent(liveHeap(percent), spare); p != percent {
 			percent = p
 			debug.SetGCPercent(percent)
 		}
 		return true
 	})
+}
+
+// liveHeap returns about how many bytes of the heap the last run of the collector
+// has found in use, less where the memory limit is near. percent is that of
+// SetGCPercent. The runtime plans the next run for what lives and that much of it
+// and of the stacks. Package runtime/metrics tells without a plan, but makes each
+// start of gm take a twentieth longer.
+func liveHeap(percent int) uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	p := uint64(percent)
+	stacks := m.StackInuse * p / 100
+	return (m.NextGC - min(stacks, m.NextGC)) * 100 / (100 + p)
 }
 
 // afterEachCollection calls f after each run of the collector until it returns

@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -20,6 +22,23 @@ func TestGarbagePercent(t *testing.T) {
 		if got := garbagePercent(test.live, 256<<20); got != test.want {
 			t.Errorf("%d bytes live: %d, want %d", test.live, got, test.want)
 		}
+	}
+}
+
+func TestLiveHeap(t *testing.T) {
+	for _, percent := range []int{100, mostGarbage} {
+		func() {
+			defer debug.SetGCPercent(debug.SetGCPercent(percent))
+			block := make([]byte, 64<<20)
+			runtime.GC()
+			live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+			metrics.Read(live)
+			got, want := liveHeap(percent), live[0].Value.Uint64()
+			if got < want*95/100 || got > want*105/100 {
+				t.Errorf("%d percent: got %d bytes, want about %d", percent, got, want)
+			}
+			runtime.KeepAlive(block)
+		}()
 	}
 }
 
@@ -49,8 +68,16 @@ func TestAfterEachCollection(t *testing.T) {
 		return n < 3
 	})
 	for want := 1; want <= 3; want++ {
-		runtime.GC()
-		if got := <-calls; got != want {
+		got := 0
+		for got == 0 { // an object that was made while the collector ran is the next run's
+			runtime.GC()
+			select {
+			case got = <-calls:
+			default:
+				runtime.Gosched()
+			}
+		}
+		if got != want {
 			t.Errorf("call %d, want %d", got, want)
 		}
 	}
