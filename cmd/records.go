@@ -149,6 +149,9 @@ func (s *recordRun) run(c *cli.Context) error {
 			}
 		}
 	}
+	if s.many {
+		s.enoughProcs()
+	}
 	client, err := gearman.NewClient(s.opts)
 	if err != nil {
 		return usageErrorf("%w", err)

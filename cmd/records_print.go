@@ -17,7 +17,8 @@ import (
 type recordPrinter struct {
 	*recordRun
 	sink  sink
-	log   *runLog               // nil: none
+	log   *runLog // nil: none
+	awake awake
 	heard map[mapPlace]*hearsay // from the workers of records that have not ended
 
 	lostAt   time.Time // when records in flight were last lost
@@ -31,6 +32,7 @@ func (p *recordPrinter) data(r *batch.Record, b []byte) error { return p.sink.da
 
 // done tells the end of a record.
 func (p *recordPrinter) done(r *batch.Record) error {
+	p.awake.note()
 	o := p.outcome(r)
 	if o.err != nil && len(p.tasks) > 1 && r.Attempts > 0 {
 		o.err = fmt.Errorf("stage %d, %s: %w", r.Stage+1, p.taskOf(r).Function, o.err)
@@ -49,6 +51,7 @@ func (p *recordPrinter) done(r *batch.Record) error {
 
 // part tells the end of a job whose result goes into a reduction.
 func (p *recordPrinter) part(r *batch.Record) error {
+	p.awake.note()
 	if o := p.outcome(r); r.Err != nil {
 		p.fail(r, o)
 	}

@@ -168,6 +168,7 @@ func (e *env) work(c *cli.Context) error {
 	if w.command != nil || w.dir != nil {
 		_ = runner.Subreap() // where there is none, a process group has to do
 	}
+	e.enoughProcs()
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)

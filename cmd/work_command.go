@@ -40,6 +40,7 @@ type commandWorker struct {
 	slots chan int      // those that are free
 	kill  chan struct{} // closed when children are to be killed
 	done  atomic.Int64  // jobs
+	awake awake
 
 	printing sync.Mutex // held while a payload is printed
 }
@@ -109,6 +110,7 @@ func (e *env) newCommand(c *cli.Context, o *gearman.WorkerOptions, args ...strin
 // handle does one job.
 func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, error) {
 	defer w.done.Add(1)
+	w.awake.note()
 	command := w.command
 	switch {
 	case w.dir != nil:
