@@ -77,6 +77,11 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		case *c.Generic("keep").(*keepValue) != "":
 			return nil, usageErrorf("--keep is for a command, and --dir has its own")
 		}
+		for _, name := range []string{"max-jobs", "max-age", "max-rss"} {
+			if c.IsSet(name) {
+				return nil, usageErrorf("--%s is for a kept command, and --dir has none", name)
+			}
+		}
 		w.dir, err = newWorkDir(path, w.functions, func(path string) *runner.Command { return e.newCommand(c, o, path) }, w.log)
 		return w, err
 	}
