@@ -191,11 +191,13 @@ func (r *run) passOn(f *flight) {
 // another attempt or stage.
 func (r *run) ended(f *flight, err error) {
 	f.ongoing = false
-	r.n.running.Add(-1)
+	running := int(r.n.running.Add(-1))
 	if r.over || err != nil && r.ctx.Err() != nil {
 		return
 	}
-	r.poke()
+	if r.room.IsZero() || !r.nearlyFull(running) { // else the loop will look soon
+		r.poke()
+	}
 	probed := f == r.refusal.probe
 	if probed {
 		r.refusal.probe = nil

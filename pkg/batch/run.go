@@ -14,6 +14,13 @@ import (
 // expected: long enough to make one write of many small results.
 const flushDelay = 5 * time.Millisecond
 
+// A window that was full is filled again when one in refillPart of its places is
+// free, or the first for refillDelay: so that several records go out in one write.
+const (
+	refillPart  = 8
+	refillDelay = time.Millisecond
+)
+
 // run is one Run in progress. Records are sent by the goroutine of Run alone;
 // their ends arrive from the client's goroutines.
 type run struct {
@@ -36,6 +43,8 @@ type run struct {
 	open    int       // begun and not yet handed to Done
 	again   row       // to be sent again, or to their next stage; by sequence
 	free    []*flight // for other records
+	full    bool      // the window has been, and is not being filled again
+	room    time.Time // when the loop saw that it is not any more; zero: it has not
 	taken   bool      // a server has taken a record
 	refusal refusal
 	dirty   bool      // something has been handed on since the last Flush
@@ -131,8 +140,14 @@ func (r *run) next() (next *flight, pause time.Duration) {
 			return nil, pause
 		}
 	}
-	if r.n.running.Load() >= int64(r.window) {
+	if running := int(r.n.running.Load()); running >= r.window {
+		r.full, r.room = true, time.Time{}
 		return nil, 0
+	} else if r.full {
+		if pause := r.refillIn(running); pause > 0 {
+			return nil, pause
+		}
+		r.full, r.room = false, time.Time{}
 	}
 	if r.again.len() > 0 {
 		return r.again.pop(), 0
@@ -148,6 +163,20 @@ func (r *run) next() (next *flight, pause time.Duration) {
 	}
 	return nil, 0
 }
+
+// refillIn returns how long to wait until a window that was full is filled again.
+func (r *run) refillIn(running int) time.Duration {
+	if !r.nearlyFull(running) {
+		return 0
+	}
+	now := time.Now()
+	if r.room.IsZero() {
+		r.room = now
+	}
+	return r.room.Add(refillDelay).Sub(now)
+}
+
+func (r *run) nearlyFull(running int) bool { return running > r.window-r.window/refillPart }
 
 // add makes a new record the last in the order, and returns it if it is to be
 // sent.
