@@ -115,6 +115,8 @@
 //     only sleeping workers get NOOPs;
 //   - a job that becomes ready, for whatever reason, wakes Config.Wakeups
 //     sleeping workers;
+//   - with Config.Gather that waits for Rouse, and jobs that a worker has got by
+//     then wake nobody;
 //   - wake.go states what keeps a job from waiting beside a sleeping worker for
 //     longer than Config.WakeAfter.
 //
@@ -138,6 +140,7 @@
 //     wakes: workers that added the same functions in the same order share one;
 //   - a step for each of its functions when a worker asks or sleeps for the
 //     first time after its abilities changed;
+//   - a step for each function that Rouse may have to wake for;
 //   - the logarithm of the delayed and time-limited jobs for those;
 //   - the hash of the unique, or of the payload if the unique is "-";
 //   - a copy of the unique and reducer when a payload is dropped, and of the

@@ -30,6 +30,9 @@ type Function struct {
 	cursor  int      // the class to wake next
 	tokens  int      // workers woken for it that have not asked yet
 
+	gathered bool // it is in Queue.gathered
+	fresh    int  // jobs that became ready since Rouse
+
 	counters counters
 }
 

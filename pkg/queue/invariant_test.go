@@ -260,6 +260,9 @@ func (r *rig) checkTimers() {
 // outside, where a worker that can do it must have been woken a short time
 // ago, and as wake.go promises.
 func (r *rig) checkPromise() {
+	if len(r.q.gathered) > 0 {
+		return // it is kept by Rouse
+	}
 	r.q.Functions(func(f *Function) bool {
 		ready, sleepers := r.model.ready(f.name), r.model.sleepers(f.name)
 		if ready == 0 || sleepers == 0 {

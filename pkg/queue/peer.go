@@ -49,6 +49,9 @@ func (p *Peer) Functions() []string {
 	return slices.Clip(names)
 }
 
+// NumFunctions returns how many functions the worker can do.
+func (p *Peer) NumFunctions() int { return len(p.abilities) }
+
 // Sleeping reports whether the worker sleeps and no NOOP is on its way.
 func (p *Peer) Sleeping() bool { return p.rest == asleep }
 

@@ -54,6 +54,9 @@ type Config struct {
 	// Wakeups is how many sleeping workers are woken for a job that becomes
 	// ready; 0 is all of them.
 	Wakeups int
+	// Gather leaves it to Rouse to wake for a job that became ready, and not
+	// for one that is gone by then. Its owner calls it at the end of each turn.
+	Gather bool
 	// WakeAfter is how many milliseconds a woken worker has to ask before
 	// the next one is woken; 0 is DefaultWakeAfter.
 	WakeAfter int64
@@ -121,6 +124,7 @@ type Queue struct {
 	sleeping int // in all those lists
 	restless peerList
 	woken    peerList // with a wake token, longest ago first
+	gathered []*Function
 
 	notes  map[*Job]note
 	memory memory

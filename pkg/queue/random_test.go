@@ -83,6 +83,7 @@ func newRig(t *testing.T, script []byte) *rig {
 		Memory:     []int64{0, 24, 80, 700}[r.n(4)],
 		Spill:      r.n(2) == 1,
 	}
+	cfg.Gather = r.n(2) == 1
 	r.full = []int{2, 5, 30}[r.n(3)] // workers sleep for the most part, or hardly ever
 	r.model = &model{cfg: cfg, now: 1000, seq: cfg.FirstSeq}
 	if r.n(2) == 1 {
@@ -147,6 +148,9 @@ func (r *rig) step(name string, do func()) {
 	r.steps++
 	r.log = append(r.log[max(0, len(r.log)-30):], fmt.Sprintf("%d: %s", r.model.now, name))
 	do()
+	if r.q.cfg.Gather && r.steps%2 == 0 {
+		r.q.Rouse()
+	}
 	r.meetDead()
 	slices.Sort(r.events)
 	slices.Sort(r.model.events)

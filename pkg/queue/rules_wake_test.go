@@ -132,6 +132,66 @@ func TestWaking(t *testing.T) {
 	})
 }
 
+func TestGather(t *testing.T) {
+	gather := Config{Wakeups: 1, Gather: true, WakeAfter: 50}
+	runRules(t, []rule{
+		{"nobody is woken before Rouse, and then for each job", gather, `
+			V can f
+			W can f
+			V sleep
+			W sleep
+			C submit f => 1
+			C submit f => 2
+			rouse => wake V; wake W
+			rouse`},
+		{"a job that is gone wakes nobody", gather, `
+			V can f
+			W can f
+			W sleep
+			C submit f => 1
+			C submit f => 2
+			V grab => 1
+			rouse => wake W
+			C submit f => 3
+			V grab => 2
+			V grab => 3
+			rouse`},
+		{"PRE_SLEEP with a ready job is answered at once", gather, `
+			W can f
+			C submit f => 1
+			W sleep => wake W
+			rouse`},
+		{"a token is passed on by Rouse", gather, `
+			V can f
+			W can f
+			V sleep
+			W sleep
+			C submit f => 1
+			rouse => wake V
+			V cannot f
+			rouse => wake W
+			at 1050
+			rouse`},
+		{"a paused function wakes nobody", gather, `
+			W can f
+			W sleep
+			C submit f => 1
+			pause f
+			rouse
+			resume f
+			rouse => wake W`},
+		{"two at a time", Config{Wakeups: 2, Gather: true}, `
+			U can f
+			V can f
+			W can f
+			U sleep
+			V sleep
+			W sleep
+			C submit f => 1
+			rouse => wake U; wake V`},
+	})
+}
+
 func TestDelay(t *testing.T) {
 	runRules(t, []rule{
 		{"a job becomes ready when it is due, without traffic", Config{Wakeups: 1}, `

@@ -40,7 +40,7 @@ import (
 //	pause F, resume F, purge F, create F, drop F, limit F HIGH NORMAL LOW
 //	functions                name high/normal/low delayed running workers sleeping
 //	unique U                 ByUnique
-//	next                     Next
+//	next, rouse              Next, Rouse
 type script struct {
 	t     *testing.T
 	q     *Queue
@@ -127,6 +127,8 @@ func (s *script) call(words []string) {
 	case "next":
 		at, ok := s.q.Next()
 		s.say("%d %v", at, ok)
+	case "rouse":
+		s.q.Rouse()
 	case "pause", "resume":
 		s.sayError(s.q.Pause(s.now, []byte(args[0]), verb == "pause"))
 	case "purge":

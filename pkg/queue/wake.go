@@ -10,6 +10,9 @@ package queue
 // leaves, and when it is WakeAfter old. Wherever one goes, cover wakes the
 // next sleeper if the promise needs it. So a ready job never waits beside a
 // sleeping worker for longer than WakeAfter.
+//
+// With Config.Gather the promise is kept by the end of each Rouse: what there is
+// to be done for a function until then is in Queue.gathered.
 
 // PreSleep takes the worker to sleep until a job is ready for it. If one is,
 // it is woken at once.
@@ -27,11 +30,43 @@ func (q *Queue) PreSleep(now int64, p *Peer) {
 	}
 }
 
+// Rouse wakes for what has become ready since it was called last and still is.
+// Without Config.Gather that was done at once.
+func (q *Queue) Rouse() {
+	for i, f := range q.gathered {
+		q.gathered[i] = nil
+		fresh := min(f.fresh, f.ready())
+		f.gathered, f.fresh = false, 0
+		for range fresh {
+			q.wakeFor(f)
+		}
+		q.wakeMore(f)
+	}
+	q.gathered = q.gathered[:0]
+}
+
+// gather leaves f to Rouse.
+func (q *Queue) gather(f *Function) {
+	if !f.gathered {
+		f.gathered = true
+		q.gathered = append(q.gathered, f)
+	}
+}
+
 // wakeReady wakes for one job of f that became ready.
 func (q *Queue) wakeReady(f *Function) {
-	if f.paused {
-		return
+	switch {
+	case f.paused:
+	case q.cfg.Gather:
+		f.fresh++
+		q.gather(f)
+	default:
+		q.wakeFor(f)
 	}
+}
+
+// wakeFor wakes as many as Config.Wakeups says.
+func (q *Queue) wakeFor(f *Function) {
 	for n := 0; q.cfg.Wakeups == 0 || n < q.cfg.Wakeups; n++ {
 		if !q.wakeOne(f) {
 			return
@@ -42,6 +77,14 @@ func (q *Queue) wakeReady(f *Function) {
 // cover wakes sleeping workers until f has a token for each of its ready
 // jobs. Each of its steps is paid for by one PreSleep.
 func (q *Queue) cover(f *Function) {
+	if q.cfg.Gather {
+		q.gather(f)
+		return
+	}
+	q.wakeMore(f)
+}
+
+func (q *Queue) wakeMore(f *Function) {
 	for f.tokens < f.ready() {
 		if !q.wakeOne(f) {
 			return

@@ -27,3 +27,20 @@ func (q *connQueue) pop() *conn {
 	q.head++
 	return c
 }
+
+// lane is a list of connections that is taken as a whole.
+type lane struct {
+	list  []*conn
+	taken []*conn // room for the list after the next
+}
+
+func (l *lane) empty() bool { return len(l.list) == 0 }
+
+func (l *lane) push(c *conn) { l.list = append(l.list, c) }
+
+// take empties the lane. What it returns is valid until it is called again.
+func (l *lane) take() []*conn {
+	all := l.list
+	l.list, l.taken = l.taken[:0], all
+	return all
+}

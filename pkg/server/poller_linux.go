@@ -50,11 +50,13 @@ type poller struct {
 	// The loop's.
 	events [pollEvents]unix.EpollEvent
 	found  [pollEvents]*conn // of events
-	busy   []*conn           // who is to have a turn
-	later  []*conn           // room for the next busy
-	bulk   connQueue         // who is to have a turn, and sends much
-	lent   []byte
-	spare  []*conn // for endTurn
+	// Who is to have a turn: those who only ask for jobs have theirs first, so
+	// that workers find what there is to do and need not be woken for it; who
+	// sends in bulk comes last.
+	clients, workers lane
+	bulk             connQueue
+	lent             []byte
+	spare            []*conn // for endTurn
 }
 
 func newPoller(s *Server) (*poller, error) {
@@ -183,16 +185,16 @@ func (p *poller) run() {
 
 // turns has those who do not send much have a turn each.
 func (p *poller) turns(now int64) {
-	if len(p.busy) == 0 {
+	if p.clients.empty() && p.workers.empty() {
 		return
 	}
-	turns := p.busy
-	p.busy = p.later[:0]
-	for i, c := range turns {
-		turns[i] = nil
-		p.turn(now, c)
+	for _, l := range []*lane{&p.clients, &p.workers} {
+		turns := l.take()
+		for i, c := range turns {
+			turns[i] = nil
+			p.turn(now, c)
+		}
 	}
-	p.later = turns
 	p.pay()
 }
 
@@ -223,7 +225,7 @@ func (p *poller) wait() (found []*conn, ok bool) {
 	p.mu.Lock()
 	p.takeKicked()
 	closing, timeout := p.closing, 0
-	if len(p.busy) == 0 && p.bulk.empty() {
+	if p.clients.empty() && p.workers.empty() && p.bulk.empty() {
 		timeout, p.asleep = -1, true
 	}
 	p.mu.Unlock()
@@ -265,8 +267,10 @@ func (p *poller) enqueue(c *conn, t *polled) {
 		return
 	case t.bulk:
 		p.bulk.push(c)
+	case c.peer.NumFunctions() > 0:
+		p.workers.push(c)
 	default:
-		p.busy = append(p.busy, c)
+		p.clients.push(c)
 	}
 	t.queued = true
 }

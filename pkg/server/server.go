@@ -104,6 +104,7 @@ func New(cfg Config) (*Server, error) {
 		JobRetries: *cfg.JobRetries,
 		RoundRobin: cfg.RoundRobin,
 		Wakeups:    *cfg.Wakeups,
+		Gather:     true,
 		WakeAfter:  DefaultWakeAfter.Milliseconds(),
 		Rand:       rand.Uint64,
 		DeadMax:    *cfg.DeadMax,
@@ -310,6 +311,7 @@ func (s *Server) endTurnAside() {
 
 // unlock gives the lock back at the end of a turn, and returns what it owes.
 func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
+	s.q.Rouse()
 	s.arm()
 	if s.draining {
 		s.checkDrained()
