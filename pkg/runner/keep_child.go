@@ -105,7 +105,9 @@ func (c *kept) live(life context.Context) {
 	close(c.ending)
 	c.pipes.finish()
 	c.pumps.Wait()
+	c.tailMu.Lock() // a job may begin meanwhile, and find the child gone
 	c.result = c.conclude()
+	c.tailMu.Unlock()
 	close(c.gone)
 }
 
