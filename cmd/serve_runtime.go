@@ -22,7 +22,8 @@ func (e *env) tuneRuntime(bound int64) {
 	if bound > 0 {
 		debug.SetMemoryLimit(memoryLimit(bound, totalMemory()))
 	}
-	percent, spare := mostGarbage, spareMemory(bound)
+	spare := spareMemory(bound)
+	percent := garbagePercent(0, spare)
 	debug.SetGCPercent(percent)
 	afterEachCollection(func() bool {
 		if p := garbagePercent(liveHeap(percent), spare); p != percent {
@@ -58,10 +59,20 @@ func afterEachCollection(f func() bool) {
 	}, f)
 }
 
-// mostGarbage is how much garbage there may be before the collector runs, in
+// garbagePercents are how much garbage there may be before the collector runs, in
 // percent of what lives: while it runs, everybody waits longer. Go's usual is
-// 100.
-const mostGarbage = 400
+// 100. They are in steps, as each change stops the program.
+var garbagePercents = []int{2400, 1200, 800, usualGarbage, 300, 200, 100}
+
+const (
+	// usualGarbage is the most of them if more lives than a little.
+	usualGarbage = 400
+	// littleGarbage is how many bytes more than that may take, so that the
+	// collector hardly runs while a server is small.
+	littleGarbage = 96 << 20
+	// leastHeap is what Go takes less than that for.
+	leastHeap = 4 << 20
+)
 
 // spareMemory returns how many bytes of garbage are not minded for that: an
 // eighth of the bound for payloads, within reason.
@@ -73,12 +84,17 @@ func spareMemory(bound int64) uint64 {
 }
 
 // garbagePercent returns how much garbage there may be if that many bytes
-// live: mostGarbage, but if that is more than spare bytes less, to Go's usual.
-// It is in steps, as each change stops the program.
+// live: no more than spare bytes, but Go's usual.
 func garbagePercent(live, spare uint64) int {
-	percent := uint64(mostGarbage)
-	for percent > 100 && live*percent/100 > spare {
-		percent -= 100
+	live = max(live, leastHeap)
+	for _, percent := range garbagePercents {
+		most := spare
+		if percent > usualGarbage {
+			most = min(spare, littleGarbage)
+		}
+		if live*uint64(percent)/100 <= most {
+			return percent
+		}
 	}
-	return int(percent)
+	return 100
 }

@@ -8,25 +8,31 @@ import (
 )
 
 func TestGarbagePercent(t *testing.T) {
+	const mib = 1 << 20
 	for _, test := range []struct {
-		live uint64
-		want int
+		live, spare uint64
+		want        int
 	}{
-		{0, 400},
-		{64 << 20, 400},
-		{65 << 20, 300},
-		{100 << 20, 200},
-		{200 << 20, 100},
-		{1 << 40, 100},
+		{0, 256 * mib, 2400},
+		{8 * mib, 256 * mib, 1200},
+		{12 * mib, 256 * mib, 800},
+		{13 * mib, 256 * mib, 400},
+		{64 * mib, 256 * mib, 400},
+		{65 * mib, 256 * mib, 300},
+		{100 * mib, 256 * mib, 200},
+		{200 * mib, 256 * mib, 100},
+		{1 << 40, 256 * mib, 100},
+		{0, 64 * mib, 1200},
+		{16 * mib, 64 * mib, 400},
 	} {
-		if got := garbagePercent(test.live, 256<<20); got != test.want {
-			t.Errorf("%d bytes live: %d, want %d", test.live, got, test.want)
+		if got := garbagePercent(test.live, test.spare); got != test.want {
+			t.Errorf("%d bytes live, %d to spare: %d, want %d", test.live, test.spare, got, test.want)
 		}
 	}
 }
 
 func TestLiveHeap(t *testing.T) {
-	for _, percent := range []int{100, mostGarbage} {
+	for _, percent := range []int{100, usualGarbage} {
 		func() {
 			defer debug.SetGCPercent(debug.SetGCPercent(percent))
 			block := make([]byte, 64<<20)
