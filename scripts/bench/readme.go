@@ -83,7 +83,11 @@ func (b *bench) row(r results) []string {
 		want, is = append(want, t.String()), append(is, got)
 	}
 	theirs := cell(r.medians(gearmand)) + cell(r.medians(gearmanC))
-	return []string{b.title, cell(r.medians(gm)), theirs, lines(others), lines(want), lines(is)}
+	cells := []string{b.title, cell(r.medians(gm)), theirs, lines(others), lines(want), lines(is)}
+	for i := range cells {
+		cells[i] = strings.ReplaceAll(cells[i], "|", `\|`) // a pipeline is no end of a cell
+	}
+	return cells
 }
 
 func lines(all []string) string { return strings.Join(all, "<br>") }
