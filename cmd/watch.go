@@ -3,10 +3,13 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
 )
 
 // watchFlags are the flags of verbs that can go on showing.
@@ -41,7 +44,7 @@ func (e *env) watch(c *cli.Context, look func(now time.Time) error) error {
 		case err == nil:
 		case c.Context.Err() != nil:
 			return context.Cause(c.Context)
-		case exitCode(err) != exitNoServer && exitCode(err) != exitTimeout:
+		case exitCode(err) != exitNoServer && exitCode(err) != exitTimeout && !errors.Is(err, gearman.ErrLost):
 			return err
 		case !failing:
 			e.note("%v", err)
