@@ -6,7 +6,12 @@
 //
 // Every measure is taken once a round, all of them in each, so that they share
 // the machine's good and bad minutes; the table shows the medians. All files
-// are in directories of their own below -dir, which should be on a disk.
+// are in directories of their own below -dir, which should be on a disk. What
+// one measure has left to be written is written before the next begins.
+//
+// The latency of a foreground job beside the load is told in what a batch takes
+// of the engine alone: written and synced, it is what such a job would wait for
+// if it had to. Without a load it is told in what the disk takes for one page.
 package main
 
 import (
@@ -16,8 +21,11 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gm/pkg/wire"
 	"gm/scripts/load"
@@ -57,7 +65,9 @@ var loads = []inFlight{{}, {1, 1}, {8, 64}, {8, 256}}
 type measured struct {
 	gm, gearmand, engine []float64 // jobs a second
 	batch                []float64 // jobs that gm's store took at a time
-	p99, sync            []time.Duration
+	p99                  []time.Duration
+	sync                 []time.Duration // of a page
+	commit               []time.Duration // of such a batch, by the engine alone
 }
 
 func run() error {
@@ -77,6 +87,7 @@ func duration() time.Duration { return time.Duration(*seconds * float64(time.Sec
 
 // add takes each measure of a load once.
 func (m *measured) add(l inFlight) error {
+	unix.Sync()
 	sync, err := syncTime(*parent)
 	if err != nil {
 		return fmt.Errorf("sync: %w", err)
@@ -88,14 +99,17 @@ func (m *measured) add(l inFlight) error {
 	if l.conns == 0 {
 		return nil
 	}
+	unix.Sync()
 	rate, err := engineAlone(*parent, int(m.batch[len(m.batch)-1]+0.5), duration())
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	m.engine = append(m.engine, rate)
+	m.commit = append(m.commit, time.Duration(m.batch[len(m.batch)-1]/rate*float64(time.Second)))
 	if *without {
 		return nil
 	}
+	unix.Sync()
 	s, err := peer.Gearmand(*parent, "--queue-type=libsqlite3", "--libsqlite3-db=DIR/queue.db")
 	if err != nil {
 		return err
@@ -171,20 +185,29 @@ func submit(s *peer.Server, l inFlight) (float64, error) {
 func report(results []measured) error {
 	fmt.Printf("Medians of %d rounds of %v; gm serve --data syncs each batch before it answers.\n\n", *rounds, duration())
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tgm\tjobs a\tengine\tgm of\tgearmand\tgm\tforeground\tone\tp99 in\t")
-	fmt.Fprintln(w, "in flight\tjobs/s\tbatch\tjobs/s\tengine\tjobs/s\ttimes\tp99\tsync\tsyncs\t")
+	fmt.Fprintln(w, "\tgm\tjobs a\tengine\tgm of\tgearmand\tgm\tforeground\tone\tp99\tone\tp99 in\t")
+	fmt.Fprintln(w, "in flight\tjobs/s\tbatch\tjobs/s\tengine\tjobs/s\ttimes\tp99\tpage\tin pages\tbatch\tbatches\t")
 	for i, l := range loads {
 		m := &results[i]
-		p99, sync, syncs := load.Quantile(m.p99, 0.5).Round(time.Microsecond), load.Quantile(m.sync, 0.5).Round(time.Microsecond), ratio(m.p99, m.sync)
-		if l.conns == 0 {
-			fmt.Fprintf(w, "none\t\t\t\t\t\t\t%v\t%v\t%.1f\t\n", p99, sync, syncs)
-			continue
+		if l.conns > 0 {
+			fmt.Fprintf(w, "%v\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f\t%.0f", l,
+				load.Quantile(m.gm, 0.5), load.Quantile(m.batch, 0.5), load.Quantile(m.engine, 0.5), 100*ratio(m.gm, m.engine),
+				load.Quantile(m.gearmand, 0.5), ratio(m.gm, m.gearmand))
+		} else {
+			fmt.Fprintf(w, "none%s", strings.Repeat("\t", 6))
 		}
-		fmt.Fprintf(w, "%v\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f\t%.0f\t%v\t%v\t%.1f\t\n", l,
-			load.Quantile(m.gm, 0.5), load.Quantile(m.batch, 0.5), load.Quantile(m.engine, 0.5), 100*ratio(m.gm, m.engine),
-			load.Quantile(m.gearmand, 0.5), ratio(m.gm, m.gearmand), p99, sync, syncs)
+		fmt.Fprintf(w, "\t%v\t%v\t%.1f", median(m.p99), median(m.sync), ratio(m.p99, m.sync))
+		if l.conns > 0 {
+			fmt.Fprintf(w, "\t%v\t%.1f\t\n", median(m.commit), ratio(m.p99, m.commit))
+		} else {
+			fmt.Fprint(w, "\t\t\t\n")
+		}
 	}
 	return w.Flush()
+}
+
+func median(all []time.Duration) time.Duration {
+	return load.Quantile(all, 0.5).Round(time.Microsecond)
 }
 
 // ratio returns the median of a to b.
