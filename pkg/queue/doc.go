@@ -115,8 +115,9 @@
 //     only sleeping workers get NOOPs;
 //   - a job that becomes ready, for whatever reason, wakes Config.Wakeups
 //     sleeping workers;
-//   - with Config.Gather that waits for Rouse, and jobs that a worker has got by
-//     then wake nobody;
+//   - with Config.Gather that waits for Rouse. Jobs that a worker has got by then
+//     wake nobody, and if Config.Wakeups is 1 so do those for which a worker has
+//     been woken already that has not asked;
 //   - wake.go states what keeps a job from waiting beside a sleeping worker for
 //     longer than Config.WakeAfter.
 //

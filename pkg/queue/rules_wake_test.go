@@ -161,6 +161,29 @@ func TestGather(t *testing.T) {
 			C submit f => 1
 			W sleep => wake W
 			rouse`},
+		{"a job for which somebody was woken wakes nobody else", gather, `
+			V can f
+			W can f
+			V sleep
+			C submit f => 1
+			W sleep => wake W
+			rouse
+			C submit f => 2
+			rouse => wake V`},
+		{"who was woken and has not asked is there for a later job", gather, `
+			U can f
+			V can f
+			W can f
+			V sleep
+			U sleep
+			C submit f => 1
+			rouse => wake V
+			W grab => 1
+			C submit f => 2
+			rouse
+			at 1050
+			rouse => wake U
+			U grab => 2`},
 		{"a token is passed on by Rouse", gather, `
 			V can f
 			W can f

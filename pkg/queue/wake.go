@@ -37,10 +37,12 @@ func (q *Queue) Rouse() {
 		q.gathered[i] = nil
 		fresh := min(f.fresh, f.ready())
 		f.gathered, f.fresh = false, 0
-		for range fresh {
-			q.wakeFor(f)
+		if q.cfg.Wakeups != 1 {
+			for range fresh {
+				q.wakeFor(f)
+			}
 		}
-		q.wakeMore(f)
+		q.wakeMore(f) // one that went to sleep meanwhile may have a token
 	}
 	q.gathered = q.gathered[:0]
 }
