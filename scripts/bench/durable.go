@@ -5,6 +5,8 @@ package main
 import (
 	"math"
 
+	"golang.org/x/sys/unix"
+
 	"gm/scripts/load"
 	"gm/scripts/peer"
 )
@@ -16,6 +18,7 @@ func durableBenches(e *env) []*bench {
 	durable := func() (*peer.Server, error) { return peer.GM(e.gm, e.dir, "--data", "DIR/data") }
 	run := func(start func() (*peer.Server, error), window int) func() (figures, error) {
 		return func() (figures, error) {
+			unix.Sync() // what others have left to be written is not for this one to wait for
 			s, err := start()
 			if err != nil {
 				return nil, err
