@@ -62,7 +62,7 @@ func afterEachCollection(f func() bool) {
 // garbagePercents are how much garbage there may be before the collector runs, in
 // percent of what lives: while it runs, everybody waits longer. Go's usual is
 // 100. They are in steps, as each change stops the program.
-var garbagePercents = []int{2400, 1200, 800, usualGarbage, 300, 200, 100}
+var garbagePercents = []int{2400, 1200, 800, 600, 500, usualGarbage, 300, 200, 100}
 
 const (
 	// usualGarbage is the most of them if more lives than a little.

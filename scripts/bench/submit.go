@@ -13,7 +13,7 @@ func submitBenches(e *env) []*bench {
 	all := []*bench{{
 		name:       "submit",
 		title:      "Background submit, 8 connections x 64 in flight",
-		contenders: e.each(e.submit(300_000, false), gm, gearmand, beanstalkd, redis),
+		contenders: e.each(e.submit(1_000_000, false), gm, gearmand, beanstalkd, redis),
 		targets: []target{
 			{rate, atLeast, 2.5, gearmand},
 			{rate, atLeast, 1, redis},
