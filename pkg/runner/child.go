@@ -143,6 +143,9 @@ type plumber struct {
 	err    error
 }
 
+// pipeSize is what a pipe holds, in bytes, unless it is widened.
+const pipeSize = 64 << 10
+
 // in makes a pipe for the child to read b from and fills it as far as it goes.
 // If that was all, and no more is to come, the pipe is complete and nil is
 // returned, else our end and what remains to be written.
@@ -156,6 +159,9 @@ func (p *plumber) in(b []byte, keep bool) (*inPipe, []byte) {
 		p.err = os.NewSyscallError("fcntl", err)
 		syscall.Close(w)
 		return nil, nil
+	}
+	if len(b) > pipeSize && !keep {
+		widen(w, len(b))
 	}
 	if len(b) > 0 {
 		if n, err := syscall.Write(w, b); err == nil {

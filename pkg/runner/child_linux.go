@@ -16,6 +16,16 @@ func sysProcAttr(pdeathsig syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: pdeathsig}
 }
 
+// widePipe is how many bytes a widened pipe holds: more are no faster, and all
+// those of a user may hold 64 MiB by default.
+const widePipe = 256 << 10
+
+// widen has a pipe hold n bytes, up to widePipe: it then takes fewer turns of
+// the two at its ends to pass them on.
+func widen(fd, n int) {
+	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, min(n, widePipe)) // else it stays as it is
+}
+
 // askPidFD has fork set fd.
 func askPidFD(sys *syscall.SysProcAttr, fd *int) { sys.PidFD = fd }
 
