@@ -58,19 +58,16 @@ func (p *poller) adopt(nc net.Conn) (*polled, error) {
 }
 
 func (t *polled) Read(b []byte) (int, error) {
-	for {
-		n, err := unix.Read(t.n, b)
-		switch {
-		case err == nil && n == 0 && len(b) > 0:
-			return 0, io.EOF
-		case err == nil:
-			return n, nil
-		case err == unix.EAGAIN:
-			return 0, errWouldBlock
-		case err != unix.EINTR:
-			return 0, os.NewSyscallError("read", err)
-		}
+	n, err := rawCall(unix.SYS_READ, t.n, b)
+	switch {
+	case err == unix.EAGAIN:
+		return 0, errWouldBlock
+	case err != nil:
+		return 0, os.NewSyscallError("read", err)
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
 	}
+	return n, nil
 }
 
 func (t *polled) TryWrite(b []byte) (int, error) {

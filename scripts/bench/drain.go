@@ -11,7 +11,7 @@ func drainBenches(e *env) []*bench {
 	return []*bench{{
 		name:       "drain",
 		title:      "Drain by 8 workers",
-		contenders: e.each(e.drain(100_000, 8, 1, oneFunction), gm, gearmand, beanstalkd, redis),
+		contenders: e.each(e.drain(300_000, 8, 1, oneFunction), gm, gearmand, beanstalkd, redis),
 		targets: []target{
 			{rate, atLeast, 4, gearmand},
 			{rate, atLeast, 2, beanstalkd},
