@@ -58,16 +58,19 @@ func (p *poller) adopt(nc net.Conn) (*polled, error) {
 }
 
 func (t *polled) Read(b []byte) (int, error) {
-	n, err := rawCall(unix.SYS_READ, t.n, b)
-	switch {
-	case err == unix.EAGAIN:
-		return 0, errWouldBlock
-	case err != nil:
-		return 0, os.NewSyscallError("read", err)
-	case n == 0 && len(b) > 0:
-		return 0, io.EOF
+	for {
+		n, err := shortRead(t.n, b)
+		switch {
+		case err == nil && n == 0 && len(b) > 0:
+			return 0, io.EOF
+		case err == nil:
+			return n, nil
+		case err == unix.EAGAIN:
+			return 0, errWouldBlock
+		case err != unix.EINTR:
+			return 0, os.NewSyscallError("read", err)
+		}
 	}
-	return n, nil
 }
 
 func (t *polled) TryWrite(b []byte) (int, error) {

@@ -1,4 +1,4 @@
-//go:build unix && !linux
+//go:build unix
 
 package server
 
@@ -8,7 +8,7 @@ import "syscall"
 // error: it takes fewer bytes.
 func rawWrite(fd int, b []byte) (int, error) {
 	for {
-		n, err := syscall.Write(fd, b)
+		n, err := shortWrite(fd, b)
 		switch err {
 		case nil:
 			return n, nil
