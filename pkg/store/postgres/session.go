@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -161,8 +162,14 @@ func (s *session) Ping(ctx context.Context) error { return s.conn.Ping(ctx) }
 // Alive is that of [sqlstore.Session].
 func (s *session) Alive() bool { return !s.conn.IsClosed() }
 
-// Close is that of [sqlstore.Session].
-func (s *session) Close() { closeConn(s.conn) }
+// Close is that of [sqlstore.Session]. The server would free the session's locks
+// a moment after it is gone, and who comes next would find them taken.
+func (s *session) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = rows(ctx, s.conn, "SELECT pg_advisory_unlock_all()")
+	closeConn(s.conn)
+}
 
 // run sends what send puts into a pipeline as one transaction, which is
 // committed as it ends: the server takes all up to the end for one, and sees

@@ -38,7 +38,7 @@ type Session interface {
 	Ping(ctx context.Context) error
 	// Alive is false once the session can't be used any more.
 	Alive() bool
-	// Close ends the session, at once.
+	// Close ends the session. If it can, it frees its locks first.
 	Close()
 }
 

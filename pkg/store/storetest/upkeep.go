@@ -43,7 +43,9 @@ func testLock(r *rig) {
 	// The holder is not disturbed.
 	r.commit(r.job("f", "v", []byte("p")))
 	r.close()
-	eventually(r.t, "lock after Close", func() bool { return second.TryLock(r.ctx, "second.example") == nil })
+	if err := second.TryLock(r.ctx, "second.example"); err != nil {
+		r.t.Fatalf("TryLock after Close: %v", err)
+	}
 
 	r.s, other = other, nil
 	r.compare()
