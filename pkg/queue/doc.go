@@ -116,8 +116,7 @@
 //   - a job that becomes ready, for whatever reason, wakes Config.Wakeups
 //     sleeping workers;
 //   - with Config.Gather that waits for Rouse. Jobs that a worker has got by then
-//     wake nobody, and if Config.Wakeups is 1 so do those for which a worker has
-//     been woken already that has not asked;
+//     wake nobody, and who was woken already and has not asked counts;
 //   - wake.go states what keeps a job from waiting beside a sleeping worker for
 //     longer than Config.WakeAfter.
 //

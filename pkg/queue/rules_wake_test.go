@@ -212,6 +212,24 @@ func TestGather(t *testing.T) {
 			W sleep
 			C submit f => 1
 			rouse => wake U; wake V`},
+		{"who was woken already is one of the two", Config{Wakeups: 2, Gather: true}, `
+			U can f
+			V can f
+			W can f
+			U sleep
+			V sleep
+			C submit f => 1
+			W sleep => wake W
+			rouse => wake U`},
+		{"all, whoever was woken already", Config{Gather: true}, `
+			U can f
+			V can f
+			W can f
+			U sleep
+			V sleep
+			C submit f => 1
+			W sleep => wake W
+			rouse => wake U; wake V`},
 	})
 }
 

@@ -1,5 +1,7 @@
 package queue
 
+import "math"
+
 // A worker that is sent a NOOP holds a wake token of the function that it was
 // woken for, until it asks. What follows keeps one promise:
 //
@@ -37,12 +39,15 @@ func (q *Queue) Rouse() {
 		q.gathered[i] = nil
 		fresh := min(f.fresh, f.ready())
 		f.gathered, f.fresh = false, 0
-		if q.cfg.Wakeups != 1 {
-			for range fresh {
-				q.wakeFor(f)
-			}
+		want := f.ready()
+		switch {
+		case fresh == 0:
+		case q.cfg.Wakeups == 0:
+			want = math.MaxInt
+		default:
+			want += fresh * (q.cfg.Wakeups - 1)
 		}
-		q.wakeMore(f) // one that went to sleep meanwhile may have a token
+		q.wakeUntil(f, want)
 	}
 	q.gathered = q.gathered[:0]
 }
@@ -83,11 +88,12 @@ func (q *Queue) cover(f *Function) {
 		q.gather(f)
 		return
 	}
-	q.wakeMore(f)
+	q.wakeUntil(f, f.ready())
 }
 
-func (q *Queue) wakeMore(f *Function) {
-	for f.tokens < f.ready() {
+// wakeUntil wakes sleeping workers until f has so many tokens.
+func (q *Queue) wakeUntil(f *Function, tokens int) {
+	for f.tokens < tokens {
 		if !q.wakeOne(f) {
 			return
 		}
