@@ -217,12 +217,6 @@ func (c *conn) retry(now int64, all []*queue.Dead, reply func(n int, err error) 
 	}
 	if len(spilled) > 0 {
 		s.commit.then(func(int64, error) { // what has just died may be on its way to the store yet
-			if s.closed {
-				for range spilled {
-					r.settled(ErrClosed)
-				}
-				return
-			}
 			s.loads.Go(func() {
 				for _, d := range spilled {
 					s.reviveSpilled(d, r.settled)

@@ -16,22 +16,21 @@ const shortCall = 64 << 10
 // is a twentieth of what a small job costs.
 
 func shortRead(fd int, b []byte) (int, error) {
-	if len(b) > shortCall || len(b) == 0 {
+	if len(b) > shortCall {
 		return syscall.Read(fd, b)
 	}
-	n, _, err := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	return counted(n, err)
+	return shortly(syscall.SYS_READ, fd, b)
 }
 
 func shortWrite(fd int, b []byte) (int, error) {
-	if len(b) > shortCall || len(b) == 0 {
+	if len(b) > shortCall {
 		return syscall.Write(fd, b)
 	}
-	n, _, err := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-	return counted(n, err)
+	return shortly(syscall.SYS_WRITE, fd, b)
 }
 
-func counted(n uintptr, err syscall.Errno) (int, error) {
+func shortly(trap uintptr, fd int, b []byte) (int, error) {
+	n, _, err := syscall.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	if err != 0 {
 		return 0, err
 	}
