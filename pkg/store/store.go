@@ -152,6 +152,7 @@ type Numbered interface {
 type Locker interface {
 	// TryLock takes the store for this server, whose name is shown to
 	// others. If another server has it, the error is a [*HeldError].
+	// Once Close has returned, the next may have it.
 	TryLock(ctx context.Context, name string) error
 	// Lost is closed when the store may have passed to another server: the
 	// connection that held it is gone and another holds it now. Then Commit
