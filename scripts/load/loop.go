@@ -2,7 +2,7 @@
 
 // Package load submits and does jobs as cheaply as it can, so that a server
 // which shares the machine with it is what is measured: packets that were built
-// before, one thread for all connections, and few system calls.
+// before, one goroutine for all connections, and few system calls.
 //
 // A Load is made ready (connections, workers that sleep) by Submit, Drain or
 // Foreground, and run once by Load.Run; the time and the processor's time
