@@ -10,7 +10,7 @@ import (
 func drainBenches(e *env) []*bench {
 	return []*bench{{
 		name:       "drain",
-		title:      "Drain by 8 workers",
+		title:      "Drain of 300,000 jobs by 8 workers",
 		contenders: e.each(e.drain(300_000, 8, 1, oneFunction), gm, gearmand, beanstalkd, redis),
 		targets: []target{
 			{rate, atLeast, 4, gearmand},

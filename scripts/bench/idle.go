@@ -41,7 +41,7 @@ func idleBenches(e *env) []*bench {
 	}
 	return append(all,
 		beside("submit", "Background submit", e.submit(1_000_000, false), rate),
-		beside("drain", "Drain by 8 workers", e.drain(100_000, 8, 1, oneFunction), rate),
+		beside("drain", "Drain of 100,000 jobs by 8 workers", e.drain(100_000, 8, 1, oneFunction), rate),
 		beside("1x1", "Foreground 1 x 1", e.foreground(oneByOne), p50),
 		beside("32x32", "Foreground 32 x 32", e.foreground(by32), rate),
 		beside("8x32", "Foreground 8 x 32", e.foreground(pipelined), rate))

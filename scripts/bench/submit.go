@@ -12,7 +12,7 @@ import (
 func submitBenches(e *env) []*bench {
 	all := []*bench{{
 		name:       "submit",
-		title:      "Background submit, 8 connections x 64 in flight",
+		title:      "Background submit, 8 connections x 64 in flight, 1,000,000 jobs",
 		contenders: e.each(e.submit(1_000_000, false), gm, gearmand, beanstalkd, redis),
 		targets: []target{
 			{rate, atLeast, 2.5, gearmand},
