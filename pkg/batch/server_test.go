@@ -121,7 +121,9 @@ func TestServers(t *testing.T) {
 	if out.String() != want.String() {
 		t.Errorf("got %d bytes, want %d: %.100q", out.Len(), want.Len(), out.String())
 	}
-	if len(servers) != 2 || servers[a] < records/3 || servers[b] < records/10 {
+	// How many b had is a matter of which server is the faster one; but the
+	// first records go to each, and those after b's end to a.
+	if len(servers) != 2 || servers[a] < records/3 || servers[b] == 0 {
 		t.Errorf("got records at %v, want them at two servers", servers)
 	}
 }
