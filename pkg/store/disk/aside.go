@@ -106,8 +106,8 @@ func (s *Store) setAside(f faults) {
 // removeFaults takes what can't be read out of the queue, unless it has been
 // replaced meanwhile.
 func (s *Store) removeFaults(faults []fault) error {
-	s.commitMu.Lock()
-	defer s.commitMu.Unlock()
+	s.fileMu.Lock()
+	defer s.fileMu.Unlock()
 	return s.use(func(e *engine) error {
 		return e.update(func(tx *bolt.Tx) error {
 			w := writer{Store: s}
@@ -120,11 +120,11 @@ func (s *Store) removeFaults(faults []fault) error {
 				switch {
 				case string(x.name) == extrasBucket:
 					if string(w.extras.Get(x.key)) == string(x.value) {
-						err = w.apply(store.Op{Kind: store.Delete, Key: string(x.key)})
+						err = w.apply(&entry{kind: store.Delete, key: x.key})
 					}
 				case string(w.jobs.Get(x.key)) == string(x.value):
 					if len(x.key) == 8 {
-						err = w.forgetPieces(seqOf(x.key))
+						err = w.forgetPieces(x.key)
 					}
 					err = errors.Join(err, w.forgetKey(x.key))
 				}

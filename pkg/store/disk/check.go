@@ -12,6 +12,9 @@ import (
 // Check implements store.Checker: it reads every page, and verifies every
 // record and payload. Commits go on meanwhile.
 func (s *Store) Check(ctx context.Context, report func(what string)) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
 	return s.use(func(e *engine) error {
 		return e.view(func(snap *snapshot) error { return snap.check(ctx, report) })
 	})

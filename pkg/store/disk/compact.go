@@ -25,7 +25,7 @@ const (
 // first letter of the bucket's name, and the key.
 type changes map[string]struct{}
 
-// note tells a compaction that an entry is about to change. commitMu is held.
+// note tells a compaction that an entry is about to change. fileMu is held.
 func (s *Store) note(name, key []byte) {
 	if s.changed != nil {
 		s.changed[string(name[0])+string(key)] = struct{}{}
@@ -38,7 +38,7 @@ func (e *engine) wasteful() bool {
 	return used >= compactAbove && free >= used/4*3
 }
 
-// compactSoon starts a compaction if most of the file is free. commitMu is
+// compactSoon starts a compaction if most of the file is free. fileMu is
 // held.
 func (s *Store) compactSoon(e *engine) {
 	if s.compacting || s.ctx.Err() != nil || time.Since(s.failed) < compactPause || !e.wasteful() {
@@ -47,8 +47,8 @@ func (s *Store) compactSoon(e *engine) {
 	s.compacting = true
 	s.wg.Go(func() {
 		err := s.Compact(s.ctx)
-		s.commitMu.Lock()
-		defer s.commitMu.Unlock()
+		s.fileMu.Lock()
+		defer s.fileMu.Unlock()
 		s.compacting = false
 		if err != nil && s.ctx.Err() == nil {
 			s.failed = time.Now()
@@ -86,18 +86,18 @@ func (s *Store) compact(ctx context.Context) error {
 		if out != nil {
 			out.discard()
 		}
-		s.commitMu.Lock()
+		s.fileMu.Lock()
 		s.changed = nil
-		s.commitMu.Unlock()
+		s.fileMu.Unlock()
 	}()
 	if err := s.copyAll(ctx, out); err != nil {
 		return err
 	}
 	for range 20 {
-		s.commitMu.Lock()
+		s.fileMu.Lock()
 		changed := s.changed
 		s.changed = make(changes)
-		s.commitMu.Unlock()
+		s.fileMu.Unlock()
 		err := s.use(func(e *engine) error { return s.catchUp(ctx, e, out, changed) })
 		if err == nil {
 			err = out.sync()
@@ -124,13 +124,13 @@ func (s *Store) compact(ctx context.Context) error {
 func (s *Store) copyAll(ctx context.Context, out *filler) error {
 	var snap *snapshot
 	var release func()
-	s.commitMu.Lock()
+	s.fileMu.Lock()
 	s.changed = make(changes)
 	err := s.use(func(e *engine) (err error) {
 		snap, release, err = e.hold()
 		return err
 	})
-	s.commitMu.Unlock()
+	s.fileMu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -183,8 +183,8 @@ func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed cha
 // replace brings out up to date, puts it in the place of the queue's file, and
 // returns the engine of that. Commits wait.
 func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err error) {
-	s.commitMu.Lock()
-	defer s.commitMu.Unlock()
+	s.fileMu.Lock()
+	defer s.fileMu.Unlock()
 	err = s.use(func(e *engine) error { return s.catchUp(ctx, e, out, s.changed) })
 	if err == nil {
 		err = out.sync()

@@ -2,6 +2,7 @@
 // of a server that has no database.
 //
 //	DIR/queue.db          the jobs
+//	DIR/queue.log.0, .1   what was committed last and is not in queue.db yet
 //	DIR/lock              who has the directory, while somebody has
 //	DIR/corrupt.log       records that were set aside, a JSON object a line
 //	DIR/queue.db.broken-* files that were broken, as they were found
@@ -15,14 +16,23 @@
 //     read;
 //   - openFile verifies a file before bbolt may have it; salvage makes a new
 //     one of what can be read of a broken one;
-//   - [Store] puts batches into transactions, and shrinks the file when most
-//     of it is free.
+//   - wal is the log: two small files that batches are written to, one after
+//     the other, and that are read only when a process that had the store did
+//     not close it;
+//   - [Store] puts batches into the log, and what one of its files has into a
+//     transaction while the other fills; it shrinks queue.db when most of it
+//     is free.
+//
+// A batch in the log is durable after one write and one sync of blocks that the
+// disk has already, where bbolt has to write its pages anew and sync twice. A
+// job that is done by the time its part of the log is put into queue.db never
+// gets there.
 //
 // A record carries its own CRC; a payload of more than 2 KiB is kept apart
 // from it, in pieces.
 //
-// Goroutines: one at a time that compacts, and one that syncs with
-// SyncInterval. Close ends both.
+// Goroutines: two that put the log into the file, one at a time that compacts,
+// and one that syncs with SyncInterval. Close ends them.
 package disk
 
 import (
@@ -33,6 +43,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gm/pkg/store"
@@ -98,20 +109,32 @@ type Store struct {
 	wg     sync.WaitGroup
 	lost   chan struct{} // never closed: the lock of a file is not lost
 
-	// commitMu is held by whoever writes.
-	commitMu sync.Mutex
-	arena    []byte    // for records, kept from batch to batch
-	undo     []uint64  // jobs whose Add failed but may be there
-	changed  changes   // what was written since a compaction began, or nil
-	failed   time.Time // when a compaction failed last
+	// The locks, in the order in which they are taken.
 
-	compactMu  sync.Mutex // held by a compaction, before commitMu
-	compacting bool       // one has been started. Guarded by commitMu
+	compactMu sync.Mutex // held by a compaction
+
+	// commitMu is held by whoever commits.
+	commitMu sync.Mutex
+	encoder  encoder
+	undo     []uint64 // jobs whose Add failed but may be in the file
+
+	// fileMu is held by whoever writes the file.
+	fileMu     sync.Mutex
+	logged     []entry   // room for what the log has
+	arena      []byte    // for values, kept from transaction to transaction
+	changed    changes   // what was written since a compaction began, or nil
+	failed     time.Time // when a compaction failed last
+	compacting bool      // one has been started by itself
+
+	appended chan struct{} // buffered: something is in the log
+
+	pieces atomic.Uint64 // the last job of the file whose payload is in pieces
 
 	// mu is held for reading while engine is used, and for writing while it
-	// is changed. It comes after commitMu.
+	// is changed.
 	mu     sync.RWMutex
 	engine *engine // nil before the first use
+	wal    *wal    // set with the first engine, and stays
 	lock   *lockfile.File
 	closed bool
 
@@ -139,8 +162,9 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open store disk:%s: %w", c.Dir, err)
 	}
-	s := &Store{cfg: c, lost: make(chan struct{}), reserve: reserve}
+	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: reserve}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.wg.Go(s.settleLate)
 	if c.Sync == SyncInterval {
 		s.wg.Go(s.syncEvery)
 	}
@@ -148,6 +172,10 @@ func Open(_ context.Context, c Config) (*Store, error) {
 }
 
 func (s *Store) file() string { return filepath.Join(s.cfg.Dir, "queue.db") }
+
+func (s *Store) walFile(i int) string {
+	return filepath.Join(s.cfg.Dir, fmt.Sprintf("queue.log.%d", i))
+}
 
 // skip reports a thing that is set aside.
 func (s *Store) skip(what string, err error) {
@@ -203,6 +231,11 @@ func (s *Store) open() error {
 		return fmt.Errorf("open %s: %w", s.file(), err)
 	}
 	e.reserve = func(f *os.File, from, size int64) error { return s.reserve(f, from, size) }
+	if s.wal == nil {
+		if s.wal, err = s.recover(e); err != nil {
+			return errors.Join(fmt.Errorf("open %s: %w", s.walFile(0), err), e.close())
+		}
+	}
 	s.engine = e
 	return nil
 }
@@ -231,7 +264,7 @@ func (s *Store) sync() error {
 	if s.engine == nil || s.engine.broken.Load() {
 		return nil
 	}
-	return s.engine.db.Sync()
+	return errors.Join(s.wal.sync(), s.engine.db.Sync())
 }
 
 // Close implements store.Store.
@@ -244,16 +277,19 @@ func (s *Store) Close() error {
 	defer s.compactMu.Unlock()
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
+	errs := []error{s.closeWAL()}
+	s.fileMu.Lock()
+	defer s.fileMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	var errs []error
 	if e := s.engine; e != nil {
-		if s.cfg.Sync != SyncAlways && !e.broken.Load() {
-			errs = append(errs, e.db.Sync())
-		}
 		errs = append(errs, e.close())
 		s.engine = nil
+	}
+	if s.wal != nil {
+		errs = append(errs, s.wal.close())
+		s.wal = nil
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Release())

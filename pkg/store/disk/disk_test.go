@@ -48,6 +48,9 @@ func abandon(s *Store) {
 	if s.engine != nil {
 		s.engine.abandon()
 	}
+	if s.wal != nil {
+		_ = s.wal.close()
+	}
 	if s.lock != nil {
 		_ = s.lock.Abandon()
 	}

@@ -32,7 +32,7 @@ func smallDisk(t *testing.T, size int) string {
 func TestFullDisk(t *testing.T) {
 	for _, size := range []int{100, 1500, 2100, 3000, 60_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			disk := smallDisk(t, 12<<20)
+			disk := smallDisk(t, 12<<20+2*walSize)
 			dir := filepath.Join(disk, "data")
 			s := openDir(t, dir)
 			t.Cleanup(func() { _ = s.Close() })
@@ -129,7 +129,7 @@ func TestFullDisk(t *testing.T) {
 // TestDoneInHalves sees that a batch which only takes away gets through where
 // there is only room for a part of it at a time.
 func TestDoneInHalves(t *testing.T) {
-	disk := smallDisk(t, 6<<20)
+	disk := smallDisk(t, 6<<20+2*walSize)
 	s := openDir(t, disk)
 	defer s.Close()
 	var ends []store.Op

@@ -25,6 +25,9 @@ func (s *Store) ReplayHeads(ctx context.Context, f func(*store.Record, int) erro
 
 func (s *Store) replay(ctx context.Context, payloads bool, f func(*store.Record, int) error) error {
 	var found faults
+	if err := s.settle(); err != nil {
+		return err
+	}
 	err := s.use(func(e *engine) error {
 		return e.view(func(snap *snapshot) error {
 			return snap.jobs(ctx, payloads, f, found.add)
@@ -118,19 +121,39 @@ func (snap *snapshot) payload(seq uint64, body store.Body) ([]byte, error) {
 
 // ReadPayload implements store.Reader. A job that can't be read is set aside.
 func (s *Store) ReadPayload(_ context.Context, r *store.Record) ([]byte, error) {
-	var payload []byte
-	var bad *fault
-	err := s.use(func(e *engine) error {
-		return e.view(func(snap *snapshot) (err error) {
-			payload, bad, err = snap.read(r.Seq)
-			return err
-		})
+	err := s.use(func(*engine) error {
+		if s.wal.ends(r.Seq) {
+			return store.ErrNotFound
+		}
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	payload, bad, err := s.readPayload(r.Seq)
+	if err != nil {
+		// It may be in the log, and what is broken is found by whoever writes.
+		if err := s.settle(); err != nil {
+			return nil, err
+		}
+		payload, bad, err = s.readPayload(r.Seq)
+	}
 	if bad != nil {
 		s.setAside(faults{list: []fault{*bad}, n: 1})
 		return nil, &store.CorruptError{Where: fmt.Sprint("job ", r.Seq), Why: bad.err.Error()}
 	}
 	return payload, err
+}
+
+// readPayload returns a job's payload from the file, or what is wrong with it.
+func (s *Store) readPayload(seq uint64) (payload []byte, bad *fault, err error) {
+	err = s.use(func(e *engine) error {
+		return e.view(func(snap *snapshot) (err error) {
+			payload, bad, err = snap.read(seq)
+			return err
+		})
+	})
+	return payload, bad, err
 }
 
 // read returns a job's payload, or what is wrong with it.
@@ -154,6 +177,9 @@ func (snap *snapshot) read(seq uint64) ([]byte, *fault, error) {
 // Extras implements store.Store.
 func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
 	var found faults
+	if err := s.settle(); err != nil {
+		return err
+	}
 	err := s.use(func(e *engine) error {
 		return e.view(func(snap *snapshot) error {
 			return snap.extras(ctx, prefix, f, found.add)
@@ -181,7 +207,7 @@ func (snap *snapshot) extras(ctx context.Context, prefix string, f func(string, 
 				bad(fault{name: extrasName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
 				continue
 			}
-			if bytes.HasPrefix(key, []byte(prefix)) {
+			if bytes.HasPrefix(key, []byte(prefix)) && string(key) != markKey {
 				if err := f(string(key), bytes.Clone(data)); err != nil {
 					return err
 				}
@@ -202,6 +228,9 @@ func seqOf(key []byte) uint64 {
 
 // LastSeq implements store.Numbered.
 func (s *Store) LastSeq(context.Context) (last uint64, err error) {
+	if err := s.settle(); err != nil {
+		return 0, err
+	}
 	err = s.use(func(e *engine) error {
 		return e.db.View(func(tx *bolt.Tx) error {
 			if key, _ := tx.Bucket(jobsName).Cursor().Last(); len(key) == 8 {

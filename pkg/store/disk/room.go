@@ -20,9 +20,25 @@ type need struct {
 	pages int64 // of what goes into single pages: it can go wherever one is free
 	runs  int64 // of what takes neighbouring pages
 	adds  bool  // there is something to be added
-	bytes int   // of what is encoded for it, in memory
+	once  int64  // of what takes neighbouring pages, once for the whole transaction
+	last  uint64 // the highest number of a job whose payload is in pieces, 0 if there is none
 
 	scattered int // how many places of the file are touched, beside its end
+}
+
+// add has n be what both take.
+func (n *need) add(m need) {
+	n.pages += m.pages
+	n.runs += m.runs
+	n.once = max(n.once, m.once)
+	n.adds = n.adds || m.adds
+	n.last = max(n.last, m.last)
+	n.scattered += m.scattered
+}
+
+func (n need) plus(m need) need {
+	n.add(m)
+	return n
 }
 
 // nearby is how many jobs share a page or its neighbours, at most.
@@ -57,14 +73,13 @@ func needOf(batch []store.Op, last uint64, pageSize int64) need {
 		case store.Add:
 			r := op.Record
 			names := len(r.Function) + len(r.Unique) + len(r.Reducer)
-			k := pieces(len(r.Payload))
 			n.adds = true
-			n.bytes += names + len(r.Payload) + 64 + sealSize*k
 			n.pages += int64(names)*2 + 128
 			if len(r.Payload) <= maxInline {
 				n.pages += int64(len(r.Payload)) * 2
 				continue
 			}
+			k := pieces(len(r.Payload))
 			// Two pieces a leaf, whose last page has some room left.
 			n.runs += int64(len(r.Payload)+k*pieceHead) + int64(k+1)/2*pageSize
 			if r.Seq < last { // between others: their leaf is written anew
@@ -74,7 +89,6 @@ func needOf(batch []store.Op, last uint64, pageSize int64) need {
 		case store.Put:
 			n.adds = true
 			n.scattered++
-			n.bytes += len(op.Value) + sealSize
 			if len(op.Value) > maxInline {
 				n.runs += int64(len(op.Value)) * 2
 			} else {
@@ -85,8 +99,9 @@ func needOf(batch []store.Op, last uint64, pageSize int64) need {
 	if n.adds && large {
 		// The last leaf is written anew, and there should be room for two
 		// that become one when a job is done.
-		n.runs += 2*leafPieces*pieceRoom + 2*pageSize
+		n.once = 2*leafPieces*pieceRoom + 2*pageSize
 	}
+	n.last = last
 	return n
 }
 
@@ -100,25 +115,37 @@ func lastPiece(tx *bolt.Tx) uint64 {
 	return binary.BigEndian.Uint64(key)
 }
 
-// makeRoom sees to it that tx, which has only begun, will find the room that
-// it needs, so that a full disk is met here and not in mid-write. Some slack is
-// kept for what is done: a batch that adds nothing may use it, so that a full
-// disk can become empty again.
-func (e *engine) makeRoom(tx *bolt.Tx, n need) error {
-	high := tx.Size()
-	slack := min(max(high/16, minSlack), maxSlack)
-	stats := e.db.Stats()
-	free := int64(stats.FreePageN) * e.pageSize
-	if stats.OpenTxN == 0 { // nobody reads what the last transaction replaced
-		free += int64(stats.PendingPageN) * e.pageSize
+// missing returns how many bytes of disk a transaction of that need may lack.
+// Some slack is kept for what is done: one that adds nothing may use it, so
+// that a full disk can become empty again.
+func (e *engine) missing(n need) (bytes int64, err error) {
+	err = e.guard(func() error {
+		return e.db.View(func(tx *bolt.Tx) error {
+			high := tx.Size()
+			slack := min(max(high/16, minSlack), maxSlack)
+			stats := e.db.Stats()
+			free := int64(stats.FreePageN) * e.pageSize
+			if stats.OpenTxN == 1 { // nobody else reads what the last transaction replaced
+				free += int64(stats.PendingPageN) * e.pageSize
+			}
+			// A quarter of the free pages, say, lie in runs that are long enough.
+			bytes = high + max(0, n.runs+n.once-free/4) + max(0, n.pages+slack-free) - e.reserved
+			return nil
+		})
+	})
+	return bytes, err
+}
+
+// makeRoom sees to it that a transaction of that need will find the room, so
+// that a full disk is met here and not in mid-write. Nobody writes meanwhile.
+func (e *engine) makeRoom(n need) error {
+	missing, err := e.missing(n)
+	if err != nil || missing <= 0 {
+		return err
 	}
-	// A quarter of the free pages, say, lie in runs that are long enough.
-	size := high + max(0, n.runs-free/4) + max(0, n.pages+slack-free)
-	if size <= e.reserved {
-		return nil
-	}
+	size := e.reserved + missing
 	chunk := min(max(e.reserved/8, minChunk), maxChunk)
-	err := e.reserveTo(max(size, e.reserved+chunk))
+	err = e.reserveTo(max(size, e.reserved+chunk))
 	if err != nil && full(err) {
 		err = e.reserveTo(size)
 	}
@@ -126,9 +153,9 @@ func (e *engine) makeRoom(tx *bolt.Tx, n need) error {
 	case err == nil || errors.Is(err, errNoReserve) || !n.adds:
 		return nil
 	case full(err):
-		return fmt.Errorf("%w: %w", store.ErrFull, err)
+		return fullError(err)
 	}
-	return fmt.Errorf("reserve %d bytes of disk: %w", size-e.reserved, err)
+	return fmt.Errorf("reserve %d bytes of disk: %w", missing, err)
 }
 
 func (e *engine) reserveTo(size int64) error {

@@ -25,3 +25,13 @@ func reserve(f *os.File, from, size int64) error {
 func dropMapped(p uintptr, n int64) {
 	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, p, uintptr(n), syscall.MADV_DONTNEED)
 }
+
+// datasync brings to the disk what was written to a file, whose size has not
+// changed.
+func datasync(f *os.File) error {
+	for {
+		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
+			return err
+		}
+	}
+}

@@ -9,3 +9,6 @@ func reserve(*os.File, int64, int64) error { return errNoReserve }
 
 // dropMapped does nothing.
 func dropMapped(uintptr, int64) {}
+
+// datasync brings to the disk what was written to a file.
+func datasync(f *os.File) error { return f.Sync() }

@@ -1,0 +1,355 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gm/pkg/store"
+)
+
+// quiet ends what a store does in the background, so that what was committed
+// stays in the log until something asks for it.
+func quiet(t testing.TB, s *Store) *Store {
+	t.Helper()
+	s.cancel()
+	s.wg.Wait()
+	if err := s.settle(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// logged is a log as the end of a process leaves it.
+type logged struct {
+	files map[string][]byte
+	ends  []int // where the frames of its first file end
+}
+
+// loggedBatches is how many batches growLog commits: batch n adds the jobs 2n+1
+// and 2n+2, and ends job 2n-1.
+const loggedBatches = 20
+
+func loggedPayload(seq uint64) string { return strings.Repeat(fmt.Sprint(seq, " "), 40) }
+
+func growLog(t testing.TB) *logged {
+	t.Helper()
+	dir := t.TempDir()
+	s := quiet(t, openDir(t, dir))
+	g := &logged{files: make(map[string][]byte)}
+	for n := range uint64(loggedBatches) {
+		batch := []store.Op{
+			{Kind: store.Add, Record: &store.Record{Seq: 2*n + 1, Function: "f", Payload: []byte(loggedPayload(2*n + 1))}},
+			{Kind: store.Add, Record: &store.Record{Seq: 2*n + 2, Function: "f", Payload: []byte(loggedPayload(2*n + 2))}},
+			{Kind: store.Put, Key: "last", Value: []byte(fmt.Sprint(n))},
+		}
+		if n > 0 {
+			batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: 2*n - 1}})
+		}
+		if err := s.Commit(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		g.ends = append(g.ends, len(s.wal.segments[0].data))
+	}
+	abandon(s)
+	for _, name := range []string{"queue.db", "queue.log.0", "queue.log.1"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.files[name] = b
+	}
+	return g
+}
+
+// loggedJobs returns the jobs that are there after the first batches.
+func loggedJobs(batches int) []uint64 {
+	var seqs []uint64
+	for n := range uint64(batches) {
+		if n+1 == uint64(batches) {
+			seqs = append(seqs, 2*n+1)
+		}
+		seqs = append(seqs, 2*n+2)
+	}
+	return seqs
+}
+
+// replayed opens what is left of a log and returns the jobs that are found, the
+// extra, and what was set aside.
+func (g *logged) replayed(t testing.TB, first []byte) (jobs []uint64, extra string, skipped []string) {
+	t.Helper()
+	dir := t.TempDir()
+	files := maps.Clone(g.files)
+	files["queue.log.0"] = first
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := openWith(t, Config{Dir: dir, Skipped: func(what string, _ error) { skipped = append(skipped, what) }})
+	err := s.Replay(t.Context(), func(r *store.Record) error {
+		if string(r.Payload) != loggedPayload(r.Seq) {
+			t.Errorf("job %d has payload %.20q", r.Seq, r.Payload)
+		}
+		jobs = append(jobs, r.Seq)
+		return nil
+	})
+	if err == nil {
+		err = s.Extras(t.Context(), "", func(key string, value []byte) error {
+			if key != "last" {
+				t.Errorf("extra %q", key)
+			}
+			extra = string(value)
+			return nil
+		})
+	}
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifyFile(t, filepath.Join(dir, "queue.db"))
+	return jobs, extra, skipped
+}
+
+// TestLogTorn cuts the log off within each frame, as a machine's end may leave
+// it: the batches before are there, the one that is torn is not at all.
+func TestLogTorn(t *testing.T) {
+	g := growLog(t)
+	start := 0
+	for n, end := range g.ends {
+		size := int(binary.LittleEndian.Uint32(g.files["queue.log.0"][start+4:]))
+		for _, at := range []int{start, start + 1, start + frameHead + 3, start + size/2, start + frameHead + size - 3} {
+			torn := bytes.Clone(g.files["queue.log.0"])
+			clear(torn[at:])
+			jobs, extra, skipped := g.replayed(t, torn)
+			if want := loggedJobs(n); !slices.Equal(jobs, want) || len(skipped) > 0 {
+				t.Fatalf("torn at %d of batch %d: got %v, %v set aside, want %v", at-start, n, jobs, skipped, want)
+			}
+			if want := fmt.Sprint(n - 1); n > 0 && extra != want {
+				t.Errorf("torn in batch %d: extra is %q, want %q", n, extra, want)
+			}
+		}
+		start = end
+	}
+	if jobs, _, _ := g.replayed(t, g.files["queue.log.0"]); !slices.Equal(jobs, loggedJobs(loggedBatches)) {
+		t.Errorf("whole: got %v", jobs)
+	}
+}
+
+// TestLogFlipped changes bytes of a log: a record is lost at most with what
+// ends others, which run again, and it is told. What comes after is there.
+func TestLogFlipped(t *testing.T) {
+	g := growLog(t)
+	last := g.ends[len(g.ends)-2] // the last frame may be taken for a torn one
+	whole := loggedJobs(loggedBatches)
+	for at := 0; at < last; at += 61 {
+		jobs, _, skipped := g.replayed(t, flipped(g.files["queue.log.0"], at))
+		lost := 0
+		for _, seq := range whole {
+			if !slices.Contains(jobs, seq) {
+				lost++
+			}
+		}
+		same := slices.Equal(jobs, whole)
+		header := at == 0
+		for _, end := range g.ends {
+			header = header || at >= end && at < end+frameHead
+		}
+		if most := 1; lost > most && !header || lost > 2 {
+			t.Errorf("byte %d: %d jobs lost", at, lost)
+		}
+		if !same && len(skipped) == 0 {
+			t.Errorf("byte %d: got %v, want %v, and nothing is told", at, jobs, whole)
+		}
+	}
+}
+
+// TestLogOfOldRounds sees that what a file of the log still has of the time
+// before it was begun anew does not come back.
+func TestLogOfOldRounds(t *testing.T) {
+	dir := t.TempDir()
+	s := quiet(t, openDir(t, dir))
+	payload := bytes.Repeat([]byte("x"), maxInline)
+	seq, done := uint64(0), uint64(0)
+	for round := 0; round < 7; {
+		active := s.wal.active
+		var batch []store.Op
+		for range 50 {
+			seq++
+			batch = append(batch, store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: payload}})
+		}
+		for range 49 {
+			done++
+			batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: done}})
+		}
+		if err := s.Commit(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		if s.wal.active != active {
+			round++
+		}
+	}
+	abandon(s)
+	s = openDir(t, dir)
+	next := done
+	err := s.Replay(t.Context(), func(r *store.Record) error {
+		if next++; r.Seq != next {
+			return fmt.Errorf("got job %d, want %d", r.Seq, next)
+		}
+		return nil
+	})
+	if err != nil || next != seq {
+		t.Errorf("got jobs up to %d, %v, want %d to %d", next, err, done+1, seq)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLogFails sees that a batch which could not be written to the log is not
+// seen, and that those before and after it are.
+func TestLogFails(t *testing.T) {
+	for _, when := range []string{"in the next commit", "in a reading", "after a restart"} {
+		t.Run(when, func(t *testing.T) {
+			dir := t.TempDir()
+			s := quiet(t, openDir(t, dir))
+			add := func(seq uint64) error {
+				r := &store.Record{Seq: seq, Function: "f", Payload: []byte("payload")}
+				return s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: r}})
+			}
+			if err := add(1); err != nil {
+				t.Fatal(err)
+			}
+			g := s.wal.segments[s.wal.active]
+			file := g.file
+			readOnly, err := os.Open(file.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer readOnly.Close()
+			g.file = readOnly
+			var uncertain *store.UncertainError
+			if err := add(2); !errors.As(err, &uncertain) {
+				t.Fatalf("got %v, want an *UncertainError", err)
+			}
+			g.file = file
+			want := []uint64{1}
+			switch when {
+			case "in the next commit":
+				if err := add(3); err != nil {
+					t.Fatal(err)
+				}
+				want = []uint64{1, 3}
+			case "after a restart":
+				abandon(s)
+				s = openDir(t, dir)
+			}
+			var got []uint64
+			err = s.Replay(t.Context(), func(r *store.Record) error {
+				got = append(got, r.Seq)
+				return nil
+			})
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("got %v, %v, want %v", got, err, want)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLogForgotten sees that a store that was closed has all in its file, and
+// that the log has nothing to say at the next start.
+func TestLogForgotten(t *testing.T) {
+	dir := t.TempDir()
+	s := quiet(t, openDir(t, dir))
+	if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: &store.Record{Seq: 7, Function: "f"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func() error{
+		func() error { return nil },
+		func() error { return os.Remove(s.walFile(0)) },
+		func() error { return os.Truncate(s.walFile(1), 100) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		s := openDir(t, dir)
+		if n := count(t, s); n != 1 {
+			t.Errorf("got %d jobs, want 1", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(s.file()); err != nil {
+		t.Fatal(err)
+	}
+	s = openDir(t, dir)
+	defer s.Close()
+	if n := count(t, s); n != 0 {
+		t.Errorf("got %d jobs of a file that was removed", n)
+	}
+}
+
+// TestEnded sees which Adds never get into the file.
+func TestEnded(t *testing.T) {
+	op := func(kind store.Kind, seq uint64) store.Op {
+		return store.Op{Kind: kind, Record: &store.Record{Seq: seq}}
+	}
+	var c encoder
+	entries, _ := c.encode([]store.Op{
+		op(store.Add, 1), op(store.Add, 2), op(store.Update, 1), op(store.Done, 1),
+		{Kind: store.Put, Key: "k"}, op(store.Add, 3), op(store.Done, 3), op(store.Add, 3), op(store.Done, 9),
+	})
+	var got []string
+	for _, x := range withoutEnded(entries) {
+		if x.kind == store.Put {
+			got = append(got, "put k")
+			continue
+		}
+		got = append(got, fmt.Sprint(x.kind, " ", seqOf(x.key)))
+	}
+	want := []string{"add 2", "update 1", "done 1", "put k", "done 3", "add 3", "done 9"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// FuzzLog has the log read what it never wrote.
+func FuzzLog(f *testing.F) {
+	g := growLog(f)
+	f.Add(g.files["queue.log.0"][:g.ends[2]], uint64(0))
+	f.Add(g.files["queue.log.0"][:g.ends[1]], uint64(1))
+	f.Add(make([]byte, 3*walAlign), uint64(0))
+	f.Fuzz(func(t *testing.T, data []byte, floor uint64) {
+		w := &wal{segments: [2]*segment{{data: data}, {}}}
+		last := floor
+		for _, frame := range w.gather(floor, func(string, error) {}) {
+			if frame.number <= last {
+				t.Fatalf("frame %d after %d", frame.number, last)
+			}
+			last = frame.number
+			for i := range frame.entries {
+				x := &frame.entries[i]
+				again, rest, err := cutEntry(appendEntry(nil, x))
+				if err != nil || len(rest) > 0 || again.kind != x.kind || !bytes.Equal(again.value, x.value) {
+					t.Fatalf("entry %v comes back as %v, %v", x, again, err)
+				}
+			}
+		}
+	})
+}
