@@ -270,7 +270,9 @@ func (s *Store) sync() error {
 // Close implements store.Store.
 func (s *Store) Close() error {
 	s.commitMu.Lock()
-	s.cancel() // no compaction is started from now on
+	s.fileMu.Lock()
+	s.cancel() // nothing is started from now on
+	s.fileMu.Unlock()
 	s.commitMu.Unlock()
 	s.wg.Wait()
 	s.compactMu.Lock()

@@ -261,6 +261,9 @@ func (s *Store) recover(e *engine) (*wal, error) {
 	if err == nil {
 		err = s.recoverTo(e, w, mark)
 	}
+	if err == nil {
+		err = syncDir(s.cfg.Dir) // the files may be new
+	}
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
