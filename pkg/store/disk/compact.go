@@ -17,7 +17,7 @@ const (
 	compactAbove = 32 << 20
 	// compactPause is how long after a failure it is not tried again.
 	compactPause = time.Minute
-	// fewChanges is how many are applied while commits wait.
+	// fewChanges is how many are applied while nobody else writes the file.
 	fewChanges = 1000
 )
 
@@ -58,8 +58,8 @@ func (s *Store) compactSoon(e *engine) {
 }
 
 // Compact implements store.Compacter. It copies what is there into a new file
-// while commits go on, then what they have changed meanwhile, and lets them
-// wait only for the last few changes and for the change of files. It runs by
+// while the old one is written, then what has changed there meanwhile. Who
+// writes waits only for the last few changes and for the change of files. It runs by
 // itself when three quarters of a file of 32 MiB or more are free. The new
 // file needs room beside the old one.
 func (s *Store) Compact(ctx context.Context) error {

@@ -28,9 +28,9 @@ const (
 	walAlign = 512
 )
 
-// A frame is a batch in the log: magic, size of the body, number, and CRC-32C
-// of these two and of the body; then the body, which are entries, and zeros. Numbers
-// are little-endian.
+// A frame is a batch in the log: magic, size of the body, number, and CRC-32C of
+// these two and of the body; then the body, which are entries, and zeros.
+// Numbers are little-endian.
 const (
 	frameMagic = 0x4c576d67 // "gmWL"
 	frameHead  = 4 + 4 + 8 + 4
