@@ -181,7 +181,7 @@ func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed cha
 }
 
 // replace brings out up to date, puts it in the place of the queue's file, and
-// returns the engine of that. Commits wait.
+// returns the engine of that. Nobody else writes.
 func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err error) {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()

@@ -17,9 +17,9 @@ const (
 
 // need is the room that a batch takes, in bytes, at most.
 type need struct {
-	pages int64 // of what goes into single pages: it can go wherever one is free
-	runs  int64 // of what takes neighbouring pages
-	adds  bool  // there is something to be added
+	pages int64  // of what goes into single pages: it can go wherever one is free
+	runs  int64  // of what takes neighbouring pages
+	adds  bool   // there is something to be added
 	once  int64  // of what takes neighbouring pages, once for the whole transaction
 	last  uint64 // the highest number of a job whose payload is in pieces, 0 if there is none
 

@@ -313,7 +313,8 @@ func TestEnded(t *testing.T) {
 	var c encoder
 	entries, _ := c.encode([]store.Op{
 		op(store.Add, 1), op(store.Add, 2), op(store.Update, 1), op(store.Done, 1),
-		{Kind: store.Put, Key: "k"}, op(store.Add, 3), op(store.Done, 3), op(store.Add, 3), op(store.Done, 9),
+		{Kind: store.Put, Key: "k"},
+		op(store.Add, 3), op(store.Done, 3), op(store.Add, 3), op(store.Done, 9),
 	})
 	var got []string
 	for _, x := range withoutEnded(entries) {
