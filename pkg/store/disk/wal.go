@@ -21,8 +21,9 @@ import (
 const (
 	walSize = 2 << 20 // of each
 	// walMax is the size from which a batch goes into the file directly: it
-	// would be written twice, and most of its time is not the sync's.
-	walMax = walSize / 4
+	// would be written twice, and its sync is the least of what it takes
+	// (8 connections x 512 jobs of 100 bytes in flight: 13 to 25 % more).
+	walMax = walSize / 16
 	// walAlign is where frames begin: a disk writes as much at once, or more,
 	// so that what is written later harms none of them.
 	walAlign = 512
