@@ -279,19 +279,22 @@ func (s *Store) Close() error {
 	defer s.compactMu.Unlock()
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
-	errs := []error{s.closeWAL()}
+	logged := s.wal != nil && s.flush() != nil // and read at the next start
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	var errs []error
 	if e := s.engine; e != nil {
+		if !logged && !e.broken.Load() {
+			errs = append(errs, s.forget(e, s.wal))
+		}
 		errs = append(errs, e.close())
 		s.engine = nil
 	}
-	if s.wal != nil {
+	if s.wal != nil { // which stays for who reads still: it is empty
 		errs = append(errs, s.wal.close())
-		s.wal = nil
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Release())

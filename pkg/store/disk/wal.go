@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -54,6 +55,8 @@ type wal struct {
 	active   int    // which of them is appended to. Changed under both locks
 	number   uint64 // of the last frame that was written
 
+	// used: there is something in the files that is not zero.
+	used bool
 	// suspect: a frame may be in the file whose batch was not committed.
 	suspect bool
 
@@ -84,6 +87,7 @@ func openWAL(name func(int) string, noSync bool) (w *wal, err error) {
 		if err != nil {
 			return nil, errors.Join(err, w.close())
 		}
+		w.used = w.used || len(bytes.Trim(g.data, "\x00")) > 0
 	}
 	for _, g := range w.segments {
 		if err = g.fill(); full(err) {
@@ -102,13 +106,21 @@ func (g *segment) fill() error {
 	if len(g.data) == walSize {
 		return nil
 	}
-	if _, err := g.file.WriteAt(make([]byte, walSize-len(g.data)), int64(len(g.data))); err != nil {
+	if err := g.clear(int64(len(g.data))); err != nil {
 		return err
 	}
 	return g.file.Sync()
 }
 
+// clear writes zeros from there to the file's end.
+func (g *segment) clear(from int64) error {
+	_, err := g.file.WriteAt(make([]byte, walSize-from), from)
+	return err
+}
+
+// close gives up the files. The log has none from then on.
 func (w *wal) close() error {
+	w.files = false
 	var errs []error
 	for _, g := range w.segments {
 		if g.file != nil {
@@ -131,6 +143,7 @@ func (w *wal) append(entries []entry, n need) error {
 	g := w.segments[w.active]
 	start := len(g.data)
 	w.number++
+	w.used = true
 	data := append(g.data, make([]byte, frameHead)...)
 	for i := range entries {
 		data = appendEntry(data, &entries[i])
@@ -237,17 +250,19 @@ func (w *wal) sync() error {
 	return errors.Join(datasync(w.segments[0].file), datasync(w.segments[1].file))
 }
 
-// forget sees that nothing of the log is read at the next start. The store's
-// file must have all of it.
+// forget leaves nothing in the files, for which the store's must have all of it
+// on the disk. Neither what is read next nor who puts another queue.db there
+// meets what is of before.
 func (w *wal) forget() error {
-	if !w.files {
+	if !w.files || !w.used {
 		return nil
 	}
 	for _, g := range w.segments {
-		if _, err := g.file.WriteAt(zeros[:], 0); err != nil {
+		if err := g.clear(0); err != nil {
 			return err
 		}
 	}
+	w.used = false
 	return w.sync()
 }
 
@@ -294,7 +309,20 @@ func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
 	for _, g := range w.segments {
 		g.data = g.data[:0]
 	}
-	return s.findPieces(e)
+	if err := s.findPieces(e); err != nil {
+		return err
+	}
+	return s.forget(e, w)
+}
+
+// forget has the log forget what e has.
+func (s *Store) forget(e *engine, w *wal) error {
+	if s.cfg.Sync != SyncAlways {
+		if err := e.db.Sync(); err != nil {
+			return err
+		}
+	}
+	return w.forget()
 }
 
 // readMark returns the number of the last frame of the log that is in e, 0 if
@@ -315,23 +343,6 @@ func readMark(e *engine) (mark uint64, err error) {
 		return nil // a mark that can't be read has the log count from its start
 	})
 	return mark, err
-}
-
-// closeWAL puts what the log has into the file. If that fails, it stays in the
-// log, and is read at the next start. commitMu is held.
-func (s *Store) closeWAL() error {
-	if s.wal == nil {
-		return nil
-	}
-	err := s.flush()
-	if err == nil && s.cfg.Sync != SyncAlways {
-		err = s.sync()
-	}
-	if err != nil {
-		s.logStays(err)
-		return nil
-	}
-	return s.wal.forget()
 }
 
 // eachEntry calls f for the entries of frames that have been verified.

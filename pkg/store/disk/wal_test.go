@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gm/pkg/store"
@@ -272,36 +273,92 @@ func TestLogFails(t *testing.T) {
 // that the log has nothing to say at the next start.
 func TestLogForgotten(t *testing.T) {
 	dir := t.TempDir()
-	s := quiet(t, openDir(t, dir))
-	if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: &store.Record{Seq: 7, Function: "f"}}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, change := range []func() error{
-		func() error { return nil },
-		func() error { return os.Remove(s.walFile(0)) },
-		func() error { return os.Truncate(s.walFile(1), 100) },
-	} {
-		if err := change(); err != nil {
+	closed := func(change func(*Store) error) *Store {
+		s := quiet(t, openDir(t, dir))
+		for seq := range uint64(5) {
+			if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: &store.Record{Seq: seq + 1, Function: "f"}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(s.Close(), change(s)); err != nil {
 			t.Fatal(err)
 		}
-		s := openDir(t, dir)
-		if n := count(t, s); n != 1 {
-			t.Errorf("got %d jobs, want 1", n)
+		return openDir(t, dir)
+	}
+	for _, tc := range []struct {
+		change func(*Store) error
+		want   int
+	}{
+		{func(*Store) error { return nil }, 5},
+		{func(s *Store) error { return os.Remove(s.walFile(0)) }, 5},
+		{func(s *Store) error { return os.Truncate(s.walFile(1), 100) }, 5},
+		{func(s *Store) error { return os.Remove(s.file()) }, 0},
+	} {
+		s := closed(tc.change)
+		if n := count(t, s); n != tc.want {
+			t.Errorf("got %d jobs, want %d", n, tc.want)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestLogReadOnce sees that what was read from the log of a process that was
+// killed is not read again, even if the file that has it since is lost.
+func TestLogReadOnce(t *testing.T) {
+	g := growLog(t)
+	dir := t.TempDir()
+	for name, b := range g.files {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := quiet(t, openDir(t, dir))
+	if n, want := count(t, s), len(loggedJobs(loggedBatches)); n != want {
+		t.Errorf("got %d jobs, want %d", n, want)
+	}
+	abandon(s)
 	if err := os.Remove(s.file()); err != nil {
 		t.Fatal(err)
 	}
 	s = openDir(t, dir)
 	defer s.Close()
 	if n := count(t, s); n != 0 {
-		t.Errorf("got %d jobs of a file that was removed", n)
+		t.Errorf("got %d jobs once more", n)
+	}
+}
+
+// TestReadWhileClosing sees that who reads from a store that is being closed
+// gets an error at worst.
+func TestReadWhileClosing(t *testing.T) {
+	for range 20 {
+		s := openDir(t, t.TempDir())
+		if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: &store.Record{Seq: 1, Function: "f"}}}); err != nil {
+			t.Fatal(err)
+		}
+		var readers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				for {
+					_, err := s.ReadPayload(t.Context(), &store.Record{Seq: 2})
+					if errors.Is(err, os.ErrClosed) {
+						return
+					}
+					if !errors.Is(err, store.ErrNotFound) {
+						t.Errorf("got %v, want not found until it is closed", err)
+						return
+					}
+				}
+			})
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		readers.Wait()
+		if err := s.Close(); err != nil {
+			t.Errorf("closed again: %v", err)
+		}
 	}
 }
 
