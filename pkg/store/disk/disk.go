@@ -19,14 +19,13 @@
 //   - wal is the log: two small files that batches are written to, one after
 //     the other, and that are read only when a process that had the store did
 //     not close it;
-//   - [Store] puts batches into the log, and what one of its files has into a
-//     transaction while the other fills; it shrinks queue.db when most of it
-//     is free.
+//   - [Store] puts batches into the log; a checkpoint puts what one of its files
+//     has into a transaction while the other fills. It shrinks queue.db when
+//     most of it is free.
 //
 // A batch in the log is durable after one write and one sync of blocks that the
 // disk has already, where bbolt has to write its pages anew and sync twice. A
-// job that is done by the time its part of the log is put into queue.db never
-// gets there.
+// job whose end is in the same file of the log never gets into queue.db.
 //
 // A record carries its own CRC; a payload of more than 2 KiB is kept apart
 // from it, in pieces.
@@ -121,10 +120,11 @@ type Store struct {
 	// fileMu is held by whoever writes the file.
 	fileMu     sync.Mutex
 	logged     []entry   // room for what the log has
-	arena      []byte    // for values, kept from transaction to transaction
+	arena      arena     // for values, kept from transaction to transaction
 	changed    changes   // what was written since a compaction began, or nil
 	failed     time.Time // when a compaction failed last
 	compacting bool      // one has been started by itself
+	stuck      time.Time // when the log could not be put into the file, as last told
 
 	appended chan struct{} // buffered: something is in the log
 

@@ -18,39 +18,58 @@ type entry struct {
 	payload []byte // of an Add that is to be kept in pieces
 }
 
+// arena is memory for what is encoded. What is in it lasts until it is reset,
+// also if it grows.
+type arena []byte
+
+// keepArena is how much of it is kept for later.
+const keepArena = 4 << 20
+
+// keep returns what f appends.
+func (a *arena) keep(f func([]byte) []byte) []byte {
+	start := len(*a)
+	*a = f(*a)
+	return (*a)[start:len(*a):len(*a)]
+}
+
+// reset empties the arena, of which nobody has anything any more.
+func (a *arena) reset() {
+	if *a = (*a)[:0]; cap(*a) > keepArena {
+		*a = nil
+	}
+}
+
 // encoder makes entries of batches. What it makes lasts until the next batch.
 type encoder struct {
 	entries []entry
-	arena   []byte
+	arena   arena
 }
 
 // encode returns the entries of a batch, and how many bytes they take in the
 // log at most. Large payloads are not copied.
 func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 	clear(c.entries)
-	c.entries, c.arena = c.entries[:0], c.arena[:0]
-	if cap(c.arena) > keepArena {
-		c.arena = nil
-	}
+	c.entries = c.entries[:0]
+	c.arena.reset()
 	for _, op := range batch {
 		x := entry{kind: op.Kind}
 		switch r := op.Record; op.Kind {
 		case store.Put, store.Delete:
 			x.key = []byte(op.Key)
 			if op.Kind == store.Put {
-				x.value = c.keep(func(b []byte) []byte { return appendSealed(b, extrasName, x.key, op.Value) })
+				x.value = c.arena.keep(func(b []byte) []byte { return appendSealed(b, extrasName, x.key, op.Value) })
 			}
 		default:
-			x.key = c.keep(func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, r.Seq) })
+			x.key = c.arena.keep(func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, r.Seq) })
 			switch {
 			case op.Kind == store.Update:
-				x.value = c.keep(func(b []byte) []byte {
+				x.value = c.arena.keep(func(b []byte) []byte {
 					return binary.AppendVarint(binary.AppendVarint(b, int64(r.Attempts)), r.RunAt)
 				})
 			case op.Kind == store.Add && len(r.Payload) <= maxInline:
-				x.value = c.keep(func(b []byte) []byte { return store.AppendRecord(b, r) })
+				x.value = c.arena.keep(func(b []byte) []byte { return store.AppendRecord(b, r) })
 			case op.Kind == store.Add:
-				x.value = c.keep(func(b []byte) []byte { return store.AppendHead(b, r, store.BodyOf(r.Payload)) })
+				x.value = c.arena.keep(func(b []byte) []byte { return store.AppendHead(b, r, store.BodyOf(r.Payload)) })
 				x.payload = r.Payload
 			}
 		}
@@ -58,13 +77,6 @@ func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 		size += maxEntryHead + len(x.key) + len(x.value) + len(x.payload)
 	}
 	return c.entries, size
-}
-
-// keep returns what f appends, in memory that lasts as long as the batch.
-func (c *encoder) keep(f func([]byte) []byte) []byte {
-	start := len(c.arena)
-	c.arena = f(c.arena)
-	return c.arena[start:len(c.arena):len(c.arena)]
 }
 
 // maxEntryHead is what an entry takes beside key, value and payload at most.

@@ -38,6 +38,8 @@ const (
 	frameHead  = 4 + 4 + 8 + 4
 )
 
+var zeros [walAlign]byte
+
 // frameSum is the checksum of a frame, which begins with its header.
 func frameSum(frame []byte) uint32 {
 	return store.CRC(store.CRC(0, frame[4:16]), frame[frameHead:])
@@ -169,6 +171,16 @@ func (w *wal) append(entries []entry, n need) error {
 	return nil
 }
 
+// entries appends what the segment has to dst.
+func (g *segment) entries(dst []entry) []entry {
+	for data := g.data; len(data) > 0; {
+		size := int(binary.LittleEndian.Uint32(data[4:]))
+		dst = appendEntries(dst, data[frameHead:frameHead+size], false)
+		data = data[frameRoom(size):]
+	}
+	return dst
+}
+
 // noteEnds notes which jobs are done while their ends are in the log.
 func (w *wal) noteEnds(entries []entry) {
 	w.mu.Lock()
@@ -206,8 +218,6 @@ func (w *wal) applied(g *segment) {
 	clear(g.ended)
 	g.sealed.Store(false)
 }
-
-var zeros [walAlign]byte
 
 // seal ends the active segment and begins the other, which must not be sealed.
 func (w *wal) seal() {
@@ -266,102 +276,6 @@ func (w *wal) forget() error {
 	return w.sync()
 }
 
-// recover opens the log, and puts into e what it has of a process that did not
-// close the store. mu is held.
-func (s *Store) recover(e *engine) (*wal, error) {
-	w, err := openWAL(s.walFile, s.cfg.Sync != SyncAlways)
-	if err != nil {
-		return nil, err
-	}
-	mark, err := readMark(e)
-	if err == nil {
-		err = s.recoverTo(e, w, mark)
-	}
-	if err == nil {
-		err = syncDir(s.cfg.Dir) // the files may be new
-	}
-	if err != nil {
-		return nil, errors.Join(err, w.close())
-	}
-	if !w.files {
-		s.cfg.Logger.Warn("no room for a log: commits take longer", "store", "disk:"+s.cfg.Dir)
-		if err := errors.Join(w.close(), os.Remove(s.walFile(0)), os.Remove(s.walFile(1))); err != nil {
-			return nil, err
-		}
-	}
-	return w, nil
-}
-
-func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
-	var entries []entry
-	frames := w.gather(mark, s.skip)
-	w.number = mark
-	for _, f := range frames {
-		entries = append(entries, f.entries...)
-		w.number = f.number
-	}
-	if len(frames) > 0 {
-		if err := s.write(e, &transaction{entries: withoutEnded(entries), mark: w.number}); err != nil {
-			return err
-		}
-		s.cfg.Logger.Info("log read", "store", "disk:"+s.cfg.Dir, "batches", len(frames), "entries", len(entries))
-	}
-	for _, g := range w.segments {
-		g.data = g.data[:0]
-	}
-	if err := s.findPieces(e); err != nil {
-		return err
-	}
-	return s.forget(e, w)
-}
-
-// forget has the log forget what e has.
-func (s *Store) forget(e *engine, w *wal) error {
-	if s.cfg.Sync != SyncAlways {
-		if err := e.db.Sync(); err != nil {
-			return err
-		}
-	}
-	return w.forget()
-}
-
-// readMark returns the number of the last frame of the log that is in e, 0 if
-// that can't be known.
-func readMark(e *engine) (mark uint64, err error) {
-	err = e.view(func(snap *snapshot) error {
-		extras, err := snap.bucket(extrasBucket)
-		if err != nil {
-			return err
-		}
-		value, err := extras.get([]byte(markKey))
-		if err == nil {
-			value, err = unseal(extrasName, []byte(markKey), value)
-		}
-		if err == nil && len(value) == 8 {
-			mark = binary.BigEndian.Uint64(value)
-		}
-		return nil // a mark that can't be read has the log count from its start
-	})
-	return mark, err
-}
-
-// eachEntry calls f for the entries of frames that have been verified.
-func eachEntry(data []byte, f func(entry)) {
-	for len(data) > 0 {
-		size := int(binary.LittleEndian.Uint32(data[4:]))
-		body := data[frameHead : frameHead+size]
-		data = data[frameRoom(size):]
-		for len(body) > 0 {
-			x, rest, err := cutEntry(body)
-			if err != nil {
-				panic("disk: log: " + err.Error()) // what append writes can be read
-			}
-			f(x)
-			body = rest
-		}
-	}
-}
-
 // found is a frame that was found in the log.
 type found struct {
 	number  uint64
@@ -388,10 +302,10 @@ func readFrames(data []byte, floor uint64, bad func(what string, err error)) []f
 					frames = append(frames, b)
 				}
 			}
-			frames = append(frames, found{number, entriesOf(body, false)})
+			frames = append(frames, found{number, appendEntries(nil, body, false)})
 			broken, floor = nil, number
 		case isNew:
-			broken = append(broken, found{number, entriesOf(body, true)})
+			broken = append(broken, found{number, appendEntries(nil, body, true)})
 		}
 		step := walAlign // where a size can't be trusted
 		if whole {
@@ -415,20 +329,20 @@ func parseFrame(data []byte) (number uint64, body []byte, whole bool) {
 	return binary.LittleEndian.Uint64(data[8:]), frame[frameHead:], frameSum(frame) == binary.LittleEndian.Uint32(data[16:])
 }
 
-// entriesOf returns the entries of a body, of one that is broken only those
+// appendEntries appends the entries of a body, of one that is broken only those
 // that prove themselves.
-func entriesOf(body []byte, broken bool) (entries []entry) {
+func appendEntries(dst []entry, body []byte, broken bool) []entry {
 	for len(body) > 0 {
 		x, rest, err := cutEntry(body)
 		if err != nil {
 			break
 		}
 		if !broken || x.proven() {
-			entries = append(entries, x)
+			dst = append(dst, x)
 		}
 		body = rest
 	}
-	return entries
+	return dst
 }
 
 // gather returns the frames of both files that the store's file does not have,
