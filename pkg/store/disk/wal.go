@@ -133,9 +133,12 @@ func (w *wal) close() error {
 	return errors.Join(errs...)
 }
 
-// fits says whether a batch whose entries have that size can be appended.
+// fits says whether a batch whose entries have that size can be appended. A
+// segment takes no more than what one transaction should touch of the store's
+// file, which comes into the process's memory with it.
 func (w *wal) fits(size int) bool {
-	return len(w.segments[w.active].data)+frameRoom(size) <= walSize
+	g := w.segments[w.active]
+	return len(g.data)+frameRoom(size) <= walSize && g.need.scattered < dropEvery/faultSize
 }
 
 // append writes a batch, for which there must be room, and asks the disk to

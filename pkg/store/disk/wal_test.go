@@ -362,6 +362,34 @@ func TestReadWhileClosing(t *testing.T) {
 	}
 }
 
+// TestLogScattered sees that the ends of jobs all over the file do not gather for
+// one transaction, which has what it touches in memory.
+func TestLogScattered(t *testing.T) {
+	s := quiet(t, openDir(t, t.TempDir()))
+	defer s.Close()
+	const limit, perBatch = dropEvery / faultSize, 10
+	rotated := 0
+	for n := range uint64(limit/perBatch*3 + 3) {
+		active := s.wal.active
+		var batch []store.Op
+		for i := range uint64(perBatch) {
+			batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: (n*perBatch + i + 1) * 100}})
+		}
+		if err := s.Commit(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.wal.segments[s.wal.active].need.scattered; got >= limit+perBatch {
+			t.Fatalf("the log has %d places of the file, want less than %d", got, limit+perBatch)
+		}
+		if s.wal.active != active {
+			rotated++
+		}
+	}
+	if rotated < 2 {
+		t.Errorf("the log was rotated %d times", rotated)
+	}
+}
+
 // TestEnded sees which Adds never get into the file.
 func TestEnded(t *testing.T) {
 	op := func(kind store.Kind, seq uint64) store.Op {
