@@ -24,7 +24,9 @@ type MySQL struct {
 	process *process
 }
 
-// StartMySQL starts a server with data of its own. It ends with t.
+// StartMySQL starts a server with data of its own, and with a place of its own
+// for temporary tables: one that starts removes those that it finds, whosever
+// they are. It ends with t.
 func StartMySQL(t testing.TB) *MySQL {
 	t.Helper()
 	m := &MySQL{
@@ -34,7 +36,7 @@ func StartMySQL(t testing.TB) *MySQL {
 	}
 	install := lookProgram(t, "mariadb-server", []string{"mariadb-install-db"}, "/usr/bin")
 	m.dir = dirOf(t, m.account)
-	runAs(t, m.account, m.dir, install, "--no-defaults", "--datadir="+m.data(), "--skip-test-db",
+	runAs(t, m.account, m.dir, install, "--no-defaults", "--datadir="+m.data(), "--tmpdir="+m.dir, "--skip-test-db",
 		"--auth-root-authentication-method=normal", "--skip-name-resolve")
 	sql := "CREATE DATABASE IF NOT EXISTS gm;\n" +
 		"CREATE USER IF NOT EXISTS gm@'%' IDENTIFIED BY 'secret';\n" +
@@ -67,7 +69,7 @@ func (m *MySQL) Start(t testing.TB) {
 	t.Helper()
 	log := filepath.Join(m.dir, "log")
 	m.process = startProcess(t, m.account, log, m.program, "--no-defaults",
-		"--datadir="+m.data(), "--bind-address=127.0.0.1", "--port="+strconv.Itoa(m.port),
+		"--datadir="+m.data(), "--tmpdir="+m.dir, "--bind-address=127.0.0.1", "--port="+strconv.Itoa(m.port),
 		"--socket="+filepath.Join(m.dir, "socket"), "--pid-file="+filepath.Join(m.dir, "pid"),
 		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
 		"--init-file="+filepath.Join(m.dir, "init.sql"), "--skip-name-resolve")
