@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -51,7 +52,8 @@ func growFile(t testing.TB) *grown {
 		key, value := fmt.Sprint("extra/", round), fmt.Sprint("value of ", round)
 		batch = append(batch, store.Op{Kind: store.Put, Key: key, Value: []byte(value)})
 		g.extras[key] = value
-		if err := s.Commit(t.Context(), batch); err != nil {
+		// Each is a transaction, so that the file is the same each time.
+		if err := errors.Join(s.Commit(t.Context(), batch), s.settle()); err != nil {
 			t.Fatal(err)
 		}
 	}
