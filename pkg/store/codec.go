@@ -125,6 +125,16 @@ func DecodeHead(b []byte) (r *Record, body *Body, err error) {
 	return r, body, nil
 }
 
+// RecordSeq returns the job's number of what AppendRecord or AppendHead has
+// appended. It says whether the checksum matches.
+func RecordSeq(b []byte) (seq uint64, ok bool) {
+	if len(b) < 5 || CRC(0, b[4:]) != binary.LittleEndian.Uint32(b) {
+		return 0, false
+	}
+	seq, n := binary.Uvarint(b[5:])
+	return seq, n > 0
+}
+
 // decoder takes fields off b. Once one does not fit, all that follow are zero.
 type decoder struct {
 	b   []byte

@@ -31,6 +31,9 @@ func (x *fault) String() string {
 		return fmt.Sprintf("piece of the payload of job %d", seqOf(x.key))
 	case string(x.name) == extrasBucket:
 		return fmt.Sprintf("extra %q", x.key)
+	case len(x.key) == packKeySize:
+		p, _ := parsePack(x.key, nil)
+		return fmt.Sprintf("one or more of jobs %d to %d", p.first, p.last)
 	default:
 		return fmt.Sprintf("job %d", seqOf(x.key))
 	}
@@ -110,29 +113,33 @@ func (s *Store) removeFaults(faults []fault) error {
 	defer s.fileMu.Unlock()
 	return s.use(func(e *engine) error {
 		return e.update(func(tx *bolt.Tx) error {
-			w := writer{Store: s}
+			w := writer{changed: s.changed}
 			w.begin(tx)
-			for _, x := range faults {
-				if len(x.key) == 0 {
-					continue
-				}
-				var err error
-				switch {
-				case string(x.name) == extrasBucket:
-					if string(w.extras.Get(x.key)) == string(x.value) {
-						err = w.apply(&entry{kind: store.Delete, key: x.key})
-					}
-				case string(w.jobs.Get(x.key)) == string(x.value):
-					if len(x.key) == 8 {
-						err = w.forgetPieces(x.key)
-					}
-					err = errors.Join(err, w.forgetKey(x.key))
-				}
-				if err != nil {
+			for i := range faults {
+				if err := w.removeFault(&faults[i]); err != nil {
 					return err
 				}
 			}
-			return nil
+			return w.finish()
 		})
 	})
+}
+
+func (w *writer) removeFault(x *fault) error {
+	switch {
+	case len(x.key) == 0:
+		return nil
+	case string(x.name) == extrasBucket:
+		if string(w.extras.Get(x.key)) == string(x.value) {
+			return w.apply(&entry{kind: store.Delete, key: x.key})
+		}
+		return nil
+	case len(x.key) == packKeySize:
+		return w.forgetStretch(x.key, x.value)
+	}
+	record, err := w.get(seqOf(x.key))
+	if err != nil || string(record) != string(x.value) {
+		return err
+	}
+	return w.forget(x.key)
 }

@@ -42,16 +42,18 @@ func TestSetAside(t *testing.T) {
 	path := filepath.Join(dir, "queue.db")
 	s := openDir(t, dir)
 	large := strings.Repeat("large", 20_000)
-	var batch []store.Op
 	for seq := range uint64(10) {
 		payload := []byte("small")
 		if seq >= 5 {
 			payload = []byte(large)
 		}
-		batch = append(batch, store.Op{Kind: store.Add, Record: &store.Record{Seq: seq + 1, Function: "f", Payload: payload}})
+		add := store.Op{Kind: store.Add, Record: &store.Record{Seq: seq + 1, Function: "f", Payload: payload}}
+		if err := errors.Join(s.Commit(t.Context(), []store.Op{add}), s.settle()); err != nil { // alone, so that it is not packed
+			t.Fatal(err)
+		}
 	}
-	batch = append(batch, store.Op{Kind: store.Put, Key: "good", Value: []byte("g")}, store.Op{Kind: store.Put, Key: "bad", Value: []byte("b")})
-	if err := s.Commit(t.Context(), batch); err != nil {
+	extras := []store.Op{{Kind: store.Put, Key: "good", Value: []byte("g")}, {Kind: store.Put, Key: "bad", Value: []byte("b")}}
+	if err := s.Commit(t.Context(), extras); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -151,7 +153,12 @@ func asideLines(t *testing.T, dir string) []string {
 func TestCheckFindsFaults(t *testing.T) {
 	dir := t.TempDir()
 	s := openDir(t, dir)
-	addJobs(t, s, 1, 20, 3000)
+	for seq := range 20 {
+		addJobs(t, s, seq+1, 1, 3000)
+		if err := s.settle(); err != nil { // so that it is not packed
+			t.Fatal(err)
+		}
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

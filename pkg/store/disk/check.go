@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,10 +46,6 @@ func (snap *snapshot) check(ctx context.Context, report func(string)) error {
 
 // checkPieces looks for pieces of payloads that no job has.
 func (snap *snapshot) checkPieces(ctx context.Context, report func(string)) error {
-	jobs, err := snap.bucket(jobsBucket)
-	if err != nil {
-		return err
-	}
 	w := walk{tree: &snap.tree, whole: true, only: bodiesBucket}
 	w.bad = func(place, error) error { return nil } // told before
 	w.leaf = func(_ place, p *page) error {
@@ -60,7 +55,7 @@ func (snap *snapshot) checkPieces(ctx context.Context, report func(string)) erro
 			if !ok || len(key) != 12 {
 				continue
 			}
-			if _, err := jobs.get(bytes.Clone(key[:8])); errors.Is(err, store.ErrNotFound) {
+			if _, _, err := snap.find(seqOf(key)); errors.Is(err, store.ErrNotFound) {
 				report(fmt.Sprintf("piece of the payload of job %d, which is not there", seqOf(key)))
 			}
 		}

@@ -165,7 +165,7 @@ func fullError(err error) error {
 // sync twice: what is new has to be there before the page that makes it count
 // is written.
 func (s *Store) transact(e *engine, t *transaction) error {
-	w := writer{Store: s, arena: s.arena}
+	w := writer{arena: s.arena, changed: s.changed}
 	err := e.update(func(tx *bolt.Tx) error { return w.write(tx, t) })
 	s.arena = w.arena
 	s.arena.reset()

@@ -25,10 +25,10 @@ const (
 // first letter of the bucket's name, and the key.
 type changes map[string]struct{}
 
-// note tells a compaction that an entry is about to change. fileMu is held.
-func (s *Store) note(name, key []byte) {
-	if s.changed != nil {
-		s.changed[string(name[0])+string(key)] = struct{}{}
+// note tells a compaction that an entry is about to change.
+func (w *writer) note(name, key []byte) {
+	if w.changed != nil {
+		w.changed[string(name[0])+string(key)] = struct{}{}
 	}
 }
 

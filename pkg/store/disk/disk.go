@@ -28,7 +28,8 @@
 // job whose end is in the same file of the log never gets into queue.db.
 //
 // A record carries its own CRC; a payload of more than 2 KiB is kept apart
-// from it, in pieces.
+// from it, in pieces. Small records share a key, see pack: what a checkpoint
+// costs goes by the number of keys.
 //
 // Goroutines: two that put the log into the file, one at a time that compacts,
 // and one that syncs with SyncInterval. Close ends them.

@@ -16,7 +16,7 @@ import (
 
 // The buckets.
 const (
-	jobsBucket   = "jobs"   // seq, 8 bytes, big-endian -> store.AppendRecord or, of large payloads, store.AppendHead
+	jobsBucket   = "jobs"   // seq, 8 bytes, big-endian -> store.AppendRecord or, of large payloads, store.AppendHead; or a pack of these
 	bodiesBucket = "bodies" // seq, 8 bytes, and number, 4 bytes, big-endian -> a piece of a large payload, sealed
 	extrasBucket = "extras" // key -> value, sealed
 )

@@ -19,8 +19,7 @@ const (
 type filler struct {
 	*engine
 	tx      *bolt.Tx // nil between batches
-	buckets map[string]*bolt.Bucket
-	arena   []byte // of tx
+	writer  writer   // of tx
 	commits int
 }
 
@@ -36,36 +35,39 @@ func newFiller(path string) (*filler, error) {
 	return &filler{engine: e}, nil
 }
 
-// bucket returns a bucket of the current transaction.
-func (f *filler) bucket(name []byte) (*bolt.Bucket, error) {
-	if len(f.arena) >= fillBatch || f.touched >= dropEvery {
+// begin sees to it that there is a transaction.
+func (f *filler) begin() error {
+	if len(f.writer.arena) >= fillBatch || f.touched >= dropEvery {
 		if err := f.commit(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if f.tx == nil {
 		tx, err := f.db.Begin(true)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		f.tx, f.buckets, f.arena = tx, make(map[string]*bolt.Bucket), make([]byte, 0, fillBatch)
-		for _, name := range [][]byte{jobsName, bodiesName, extrasName} {
-			b := tx.Bucket(name)
-			b.FillPercent = fillPercent
-			f.buckets[string(name)] = b
-		}
+		f.tx, f.writer = tx, writer{arena: make(arena, 0, fillBatch)}
+		f.writer.begin(tx)
 	}
-	return f.buckets[string(name)], nil
+	return nil
 }
 
+// bucket returns a bucket of the current transaction.
+func (f *filler) bucket(name []byte) (*bolt.Bucket, error) {
+	if err := f.begin(); err != nil {
+		return nil, err
+	}
+	return f.tx.Bucket(name), nil
+}
+
+// put puts an entry into a bucket as it is.
 func (f *filler) put(name, key, value []byte) error {
 	b, err := f.bucket(name)
 	if err != nil {
 		return err
 	}
-	start := len(f.arena)
-	f.arena = append(f.arena, value...)
-	return b.Put(key, f.arena[start:len(f.arena):len(f.arena)])
+	return b.Put(key, f.writer.keep(value))
 }
 
 func (f *filler) delete(name, key []byte) error {
@@ -86,13 +88,29 @@ func (f *filler) get(name, key []byte) ([]byte, error) {
 	return b.Get(key), nil
 }
 
-// raise sees that the highest number of a job that was ever added is kept.
-func (f *filler) raise(seq uint64) error {
-	b, err := f.bucket(jobsName)
-	if err != nil || b.Sequence() >= seq {
+// record returns the record of a job, or nil. It is valid until the next call.
+func (f *filler) record(seq uint64) ([]byte, error) {
+	if err := f.begin(); err != nil {
+		return nil, err
+	}
+	return f.writer.get(seq)
+}
+
+// putRecord has a job have that record.
+func (f *filler) putRecord(seq uint64, record []byte) error {
+	if err := f.begin(); err != nil {
 		return err
 	}
-	return b.SetSequence(seq)
+	return f.writer.put(seq, f.writer.keep(record))
+}
+
+// raise sees that the highest number of a job that was ever added is kept.
+func (f *filler) raise(seq uint64) error {
+	if err := f.begin(); err != nil {
+		return err
+	}
+	f.writer.highest = max(f.writer.highest, seq)
+	return nil
 }
 
 func (f *filler) commit() error {
@@ -100,7 +118,12 @@ func (f *filler) commit() error {
 		return nil
 	}
 	tx := f.tx
-	f.tx, f.arena = nil, nil
+	f.tx = nil
+	if err := f.writer.finish(); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
+	f.writer = writer{}
 	if err := tx.Commit(); err != nil {
 		return err
 	}

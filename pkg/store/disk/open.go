@@ -83,11 +83,16 @@ func verify(f *os.File, m meta) (*bitmap, error) {
 
 // checkShapes sees that the entries of a leaf are such as its bucket has.
 func checkShapes(at place, p *page) error {
-	sizes := map[string]int64{jobsBucket: 8, bodiesBucket: 12}
-	want := sizes[at.bucket]
 	for i := range p.count {
 		e, _ := p.element(i)
-		if e.flags != 0 || want != 0 && e.ksize != want {
+		fits := true
+		switch at.bucket {
+		case jobsBucket:
+			fits = e.ksize == 8 || e.ksize == packKeySize
+		case bodiesBucket:
+			fits = e.ksize == 12
+		}
+		if e.flags != 0 || !fits {
 			return corrupt(at.page, fmt.Errorf("element %d is none of %s", i, at.bucket))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -52,14 +53,15 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 			if !ok {
 				continue
 			}
-			key, value := p.keyOf(e), p.valueOf(e)
-			r, size, err := snap.job(key, value, payloads)
-			if err != nil {
-				bad(fault{name: jobsName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
-				continue
-			}
-			if err := f(r, size); err != nil {
-				return err
+			for key, record := range records(p.keyOf(e), p.valueOf(e)) {
+				r, size, err := snap.job(key, record, payloads)
+				if err != nil {
+					bad(fault{name: jobsName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(record), err: err})
+					continue
+				}
+				if err := f(r, size); err != nil {
+					return err
+				}
 			}
 		}
 		return ctx.Err()
@@ -67,9 +69,31 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 	return w.run(snap.root)
 }
 
-// job decodes an entry of the jobs' bucket.
-func (snap *snapshot) job(key, value []byte, payload bool) (*store.Record, int, error) {
-	r, body, err := store.DecodeHead(value)
+// records goes through the records of an entry of the jobs' bucket, each under
+// the key that it would have alone. A stretch that is broken is under the
+// pack's.
+func records(key, value []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
+		p, ok := parsePack(key, value)
+		if !ok {
+			yield(key, value)
+			return
+		}
+		for x := range p.all() {
+			at, record := key, value[x.from:x.to]
+			if x.record != nil {
+				at, record = jobKey(x.seq), x.record
+			}
+			if !yield(at, record) {
+				return
+			}
+		}
+	}
+}
+
+// job decodes a record and the key that it is under.
+func (snap *snapshot) job(key, record []byte, payload bool) (*store.Record, int, error) {
+	r, body, err := store.DecodeHead(record)
 	if broken := new(store.CorruptError); errors.As(err, &broken) {
 		err = errors.New(broken.Why)
 	}
@@ -158,20 +182,41 @@ func (s *Store) readPayload(seq uint64) (payload []byte, bad *fault, err error) 
 
 // read returns a job's payload, or what is wrong with it.
 func (snap *snapshot) read(seq uint64) ([]byte, *fault, error) {
-	key := jobKey(seq)
+	key, record, err := snap.find(seq)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, _, err := snap.job(key, record, true)
+	if err != nil {
+		return nil, &fault{name: jobsName, key: key, value: record, err: err}, nil
+	}
+	return r.Payload, nil, nil
+}
+
+// find returns the record of a job and the key that it would have alone, or
+// store.ErrNotFound. If a part of the pack that the job would be in is broken,
+// it may be that.
+func (snap *snapshot) find(seq uint64) (key, record []byte, err error) {
 	jobs, err := snap.bucket(jobsBucket)
 	if err != nil {
 		return nil, nil, err
 	}
-	value, err := jobs.get(key)
+	at, value, err := jobs.seek(jobKey(seq))
 	if err != nil {
 		return nil, nil, err
 	}
-	r, _, err := snap.job(key, value, true)
-	if err != nil {
-		return nil, &fault{name: jobsName, key: key, value: value, err: err}, nil
+	err = store.ErrNotFound
+	for k, r := range records(at, value) {
+		switch {
+		case len(k) == 8 && seqOf(k) == seq:
+			return k, r, nil
+		case len(k) == packKeySize:
+			if p, _ := parsePack(k, nil); p.spans(seq) {
+				key, record, err = k, r, nil
+			}
+		}
 	}
-	return r.Payload, nil, nil
+	return key, record, err
 }
 
 // Extras implements store.Store.
@@ -233,9 +278,8 @@ func (s *Store) LastSeq(context.Context) (last uint64, err error) {
 	}
 	err = s.use(func(e *engine) error {
 		return e.db.View(func(tx *bolt.Tx) error {
-			if key, _ := tx.Bucket(jobsName).Cursor().Last(); len(key) == 8 {
-				last = binary.BigEndian.Uint64(key)
-			}
+			key, _ := tx.Bucket(jobsName).Cursor().Last()
+			last = seqOf(key)
 			return nil
 		})
 	})

@@ -132,10 +132,15 @@ func (v *salvager) leaf(at place, p *page) error {
 		if !ok || value == nil {
 			continue
 		}
+		if p, ok := packOf(key, value); ok {
+			if err := v.pack(at, key, p); err != nil {
+				return err
+			}
+			continue
+		}
 		name, _, err := classify(key, value)
 		if err != nil {
-			v.lost = append(v.lost, lostSpan{at.bucket, span{bytes.Clone(key), append(bytes.Clone(key), 0)}})
-			v.faults.add(fault{name: []byte(at.bucket), page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
+			v.loseEntry(at, key, value, err)
 			continue
 		}
 		if err := v.out.put(name, key, value); err != nil {
@@ -148,7 +153,42 @@ func (v *salvager) leaf(at place, p *page) error {
 	return nil
 }
 
-// classify says to which bucket an entry belongs: its checksum tells.
+// pack takes what can be read of a pack.
+func (v *salvager) pack(at place, key []byte, p pack) error {
+	var whole []byte
+	for x := range p.all() {
+		stretch := p.records[x.from:x.to]
+		if x.record == nil {
+			v.loseEntry(at, key, stretch, errChecksum)
+			continue
+		}
+		whole = append(whole, stretch...)
+		v.jobs++
+	}
+	return v.out.put(jobsName, key, whole)
+}
+
+// loseEntry notes that an entry, or a part of one, is missing.
+func (v *salvager) loseEntry(at place, key, value []byte, err error) {
+	v.lost = append(v.lost, lostSpan{at.bucket, span{bytes.Clone(key), append(bytes.Clone(key), 0)}})
+	v.faults.add(fault{name: []byte(at.bucket), page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
+}
+
+// packOf returns what is under a key if that is a pack: one of its records
+// tells.
+func packOf(key, value []byte) (p pack, ok bool) {
+	if p, ok = parsePack(key, value); ok {
+		for x := range p.all() {
+			if x.record != nil {
+				return p, true
+			}
+		}
+	}
+	return p, false
+}
+
+// classify says to which bucket an entry belongs: its checksum tells. A pack is
+// not known by it.
 func classify(key, value []byte) (name []byte, r *store.Record, err error) {
 	if len(key) == 8 {
 		if r, _, err := store.DecodeHead(value); err == nil && bytes.Equal(key, jobKey(r.Seq)) {
@@ -160,7 +200,7 @@ func classify(key, value []byte) (name []byte, r *store.Record, err error) {
 			return name, nil, nil
 		}
 	}
-	return nil, nil, errors.New("checksum does not match")
+	return nil, nil, errChecksum
 }
 
 // scan takes what is missing from the pages that the tree does not have.
@@ -197,25 +237,46 @@ func (v *salvager) scan() error {
 // stray takes an entry of a page that the tree does not have, if it is one
 // that is missing.
 func (v *salvager) stray(key, value []byte) error {
+	if p, ok := packOf(key, value); ok {
+		if !v.missing(jobsBucket, key) {
+			return nil
+		}
+		for x := range p.all() {
+			if r, _, err := store.DecodeHead(x.record); err == nil {
+				if err := v.strayJob(r, x.record); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
 	name, r, err := classify(key, value)
 	if err != nil || !v.missing(string(name), key) {
 		return nil
 	}
-	there, err := v.out.get(name, key)
+	if r != nil {
+		return v.strayJob(r, value)
+	}
+	if there, err := v.out.get(name, key); err != nil || there != nil {
+		return err
+	}
+	return v.out.put(name, key, value)
+}
+
+// strayJob takes the record of a job that is missing. If there are several, it
+// is the one of its last attempt.
+func (v *salvager) strayJob(r *store.Record, record []byte) error {
+	there, err := v.out.record(r.Seq)
 	if err != nil {
 		return err
 	}
-	if r != nil {
-		attempts, again := v.late[r.Seq]
-		if there != nil && (!again || r.Attempts <= attempts) {
-			return nil
-		}
-		v.late[r.Seq] = r.Attempts
-		v.sequence = max(v.sequence, r.Seq)
-	} else if there != nil {
+	attempts, again := v.late[r.Seq]
+	if there != nil && (!again || r.Attempts <= attempts) {
 		return nil
 	}
-	return v.out.put(name, key, value)
+	v.late[r.Seq] = r.Attempts
+	v.sequence = max(v.sequence, r.Seq)
+	return v.out.putRecord(r.Seq, record)
 }
 
 // missing says whether an entry is one that may have been lost. A piece of a
@@ -239,13 +300,13 @@ func (v *salvager) dropOrphans() error {
 	if err != nil {
 		return err
 	}
-	jobs, err := v.out.bucket(jobsName)
-	if err != nil {
-		return err
-	}
 	c := bodies.Cursor()
 	for key, _ := c.First(); key != nil; key, _ = c.Next() {
-		if len(key) != 12 || jobs.Get(key[:8]) == nil {
+		job, err := v.out.writer.get(seqOf(key))
+		if err != nil {
+			return err
+		}
+		if len(key) != 12 || job == nil {
 			orphans = append(orphans, bytes.Clone(key))
 		}
 	}

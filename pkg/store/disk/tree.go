@@ -58,38 +58,65 @@ var pageBuffers = sync.Pool{New: func() any { return new([]byte) }}
 // get returns a copy of the value under key, or store.ErrNotFound. Any other
 // error is a *store.CorruptError.
 func (b *bucket) get(key []byte) ([]byte, error) {
+	found, value, err := b.seek(key)
+	if err == nil && !bytes.Equal(found, key) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// seek returns copies of the first key that is not below key and of its value,
+// or the errors of get.
+func (b *bucket) seek(key []byte) (found, value []byte, err error) {
 	buffer := pageBuffers.Get().(*[]byte)
 	defer pageBuffers.Put(buffer)
 	if int64(len(*buffer)) < b.tree.pageSize {
 		*buffer = make([]byte, b.tree.pageSize)
 	}
-	id := b.root
-	for range maxDepth {
+	id, next := b.root, uint64(0) // where what follows is, should nothing be found below id
+	for range 2 * maxDepth {
 		p, err := b.step(id, (*buffer)[:b.tree.pageSize])
 		if err != nil {
-			return nil, corrupt(id, err)
+			return nil, nil, corrupt(id, err)
 		}
 		i, equal, err := p.find(key)
 		if err != nil {
-			return nil, corrupt(id, err)
+			return nil, nil, corrupt(id, err)
 		}
 		if p.leaf && !equal {
-			return nil, store.ErrNotFound
+			i++
 		}
-		e, ok := p.element(max(i, 0))
+		i = max(i, 0)
+		if p.leaf && i == p.count {
+			if next == 0 {
+				return nil, nil, store.ErrNotFound
+			}
+			id, next = next, 0
+			continue
+		}
+		e, ok := p.element(i)
 		if !ok {
-			return nil, corrupt(id, fmt.Errorf("element %d does not lie within the page", i))
+			return nil, nil, corrupt(id, fmt.Errorf("element %d does not lie within the page", i))
 		}
 		if p.leaf {
-			value, err := p.at(e.key+e.ksize, e.size-e.ksize)
+			entry, err := p.at(e.key, e.size)
 			if err != nil {
-				return nil, corrupt(id, err)
+				return nil, nil, corrupt(id, err)
 			}
-			return bytes.Clone(value), nil
+			entry = bytes.Clone(entry)
+			return entry[:e.ksize:e.ksize], entry[e.ksize:], nil
 		}
 		id = e.child
+		if i+1 < p.count {
+			if e, ok := p.element(i + 1); ok {
+				next = e.child
+			}
+		}
 	}
-	return nil, corrupt(id, fmt.Errorf("the tree is too deep"))
+	return nil, nil, corrupt(id, fmt.Errorf("the tree is too deep"))
 }
 
 // step loads a page on the way down, by way of a buffer of a page's size.

@@ -301,7 +301,7 @@ func readFrames(data []byte, floor uint64, bad func(what string, err error)) []f
 		case whole && isNew:
 			for _, b := range broken {
 				if b.number < number {
-					bad(fmt.Sprintf("part of batch %d of the log", b.number), errFrame)
+					bad(fmt.Sprintf("part of batch %d of the log", b.number), errChecksum)
 					frames = append(frames, b)
 				}
 			}
@@ -319,7 +319,7 @@ func readFrames(data []byte, floor uint64, bad func(what string, err error)) []f
 	return frames
 }
 
-var errFrame = errors.New("checksum does not match")
+var errChecksum = errors.New("checksum does not match")
 
 // parseFrame reads the frame at the start of data, and says whether it is whole.
 // The number is 0 if nothing can be read.
@@ -359,7 +359,7 @@ func (w *wal) gather(applied uint64, bad func(what string, err error)) []found {
 	last := applied
 	for _, f := range frames {
 		if f.number > last+1 {
-			bad(fmt.Sprintf("batches %d to %d of the log", last+1, f.number-1), errFrame)
+			bad(fmt.Sprintf("batches %d to %d of the log", last+1, f.number-1), errChecksum)
 		}
 		last = f.number
 	}

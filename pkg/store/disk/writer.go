@@ -1,10 +1,12 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -60,11 +62,18 @@ func unseal(name, key, value []byte) ([]byte, error) {
 
 // writer puts entries into a transaction of bbolt.
 type writer struct {
-	*Store
-	arena arena // bbolt keeps values, not copies of them, until the end
+	arena   arena   // bbolt keeps values, not copies of them, until the end
+	changed changes // what was written, if somebody wants to know
 
 	jobs, bodies, extras *bolt.Bucket
-	last                 uint64 // no job above it has a payload in pieces; none has if it is 0
+	cursor               *bolt.Cursor // of jobs
+	last                 uint64       // no job above it has a payload in pieces; none has if it is 0
+	highest              uint64       // no job above it was ever added
+
+	room  int  // of a pack
+	fresh pack // takes jobs above highest; it has none if it is not in use
+	open  pack // is being changed
+	dirty bool // open has been
 }
 
 // fillPercent is how full pages become when they are split. What comes, comes
@@ -76,7 +85,22 @@ func (w *writer) begin(tx *bolt.Tx) {
 	for _, b := range []*bolt.Bucket{w.jobs, w.bodies, w.extras} {
 		b.FillPercent = fillPercent
 	}
-	w.last = lastPiece(tx)
+	w.cursor = w.jobs.Cursor()
+	w.last, w.highest = lastPiece(tx), w.jobs.Sequence()
+	w.room = packRoom(tx.DB().Info().PageSize)
+}
+
+// keep returns a copy of a value that lasts as long as the transaction.
+func (w *writer) keep(value []byte) []byte {
+	return w.arena.keep(func(b []byte) []byte { return append(b, value...) })
+}
+
+// finish writes what has gathered.
+func (w *writer) finish() error {
+	if err := errors.Join(w.closeFresh(), w.leave()); err != nil || w.highest == w.jobs.Sequence() {
+		return err
+	}
+	return w.jobs.SetSequence(w.highest) // what salvage goes by
 }
 
 func (w *writer) write(tx *bolt.Tx, t *transaction) error {
@@ -86,14 +110,10 @@ func (w *writer) write(tx *bolt.Tx, t *transaction) error {
 			return err
 		}
 	}
-	highest := w.jobs.Sequence()
 	for i := range t.entries {
 		x := &t.entries[i]
 		if err := w.apply(x); err != nil {
 			return fmt.Errorf("%v: %w", x.kind, err)
-		}
-		if x.kind == store.Add {
-			highest = max(highest, seqOf(x.key))
 		}
 		if i%yieldEvery == 0 {
 			runtime.Gosched() // commits to the log go on meanwhile
@@ -104,10 +124,7 @@ func (w *writer) write(tx *bolt.Tx, t *transaction) error {
 			return err
 		}
 	}
-	if highest == w.jobs.Sequence() {
-		return nil
-	}
-	return w.jobs.SetSequence(highest) // what salvage goes by
+	return w.finish()
 }
 
 // yieldEvery is after how many entries others get the processor.
@@ -160,8 +177,109 @@ func (w *writer) add(x *entry) error {
 			return err
 		}
 	}
-	w.note(jobsName, x.key)
-	return w.jobs.Put(x.key, x.value)
+	if seq <= w.highest {
+		return w.put(seq, x.value)
+	}
+	w.highest = seq
+	if len(x.value) <= maxPacked {
+		if w.fresh.append(seq, x.value, w.room) {
+			return nil
+		}
+		if err := w.closeFresh(); err != nil {
+			return err
+		}
+		w.fresh.append(seq, x.value, w.room)
+		return nil
+	}
+	if err := w.closeFresh(); err != nil {
+		return err
+	}
+	return w.putAlone(x.key, x.value)
+}
+
+// closeFresh writes the pack that takes new jobs, and begins another. A single
+// job is not packed.
+func (w *writer) closeFresh() error {
+	p := &w.fresh
+	if len(p.records) == 0 {
+		return nil
+	}
+	key, value := p.key(), p.records
+	if p.first == p.last {
+		x, _ := p.at(0, 0)
+		key, value = jobKey(p.first), x.record
+	}
+	err := w.putAlone(key, w.keep(value))
+	*p = pack{records: p.records[:0]}
+	return err
+}
+
+// putAlone puts an entry into the jobs' bucket.
+func (w *writer) putAlone(key, value []byte) error {
+	w.note(jobsName, key)
+	return w.jobs.Put(key, value)
+}
+
+// enter opens the pack that spans a job, if there is one. If there is none, but
+// the job has a key of its own, the cursor is there then, and alone is what it
+// has.
+func (w *writer) enter(seq uint64) (in bool, alone []byte, err error) {
+	if w.fresh.spans(seq) {
+		err = w.closeFresh()
+	}
+	if w.open.spans(seq) || err != nil {
+		return err == nil, nil, err
+	}
+	if err := w.leave(); err != nil {
+		return false, nil, err
+	}
+	key, value := w.cursor.Seek(jobKey(seq))
+	if string(key) == string(jobKey(seq)) {
+		return false, value, nil
+	}
+	p, ok := parsePack(key, value)
+	if !ok || !p.spans(seq) {
+		return false, nil, nil
+	}
+	p.records = append(w.open.records[:0], value...)
+	w.open = p
+	return true, nil, nil
+}
+
+// leave writes the pack that is open, if it was changed.
+func (w *writer) leave() error {
+	p, dirty := w.open, w.dirty
+	w.open, w.dirty = pack{records: p.records[:0]}, false
+	switch {
+	case !dirty:
+		return nil
+	case len(p.records) == 0:
+		return w.forgetKey(p.key())
+	}
+	return w.putAlone(p.key(), w.keep(p.records))
+}
+
+// get returns the record of a job, or nil. It is valid until the next call.
+func (w *writer) get(seq uint64) ([]byte, error) {
+	in, alone, err := w.enter(seq)
+	if in {
+		return w.open.find(seq).record, err
+	}
+	return alone, err
+}
+
+// put has a job have that record, which must stay as it is.
+func (w *writer) put(seq uint64, record []byte) error {
+	in, _, err := w.enter(seq)
+	switch {
+	case err != nil:
+		return err
+	case in:
+		w.open.set(seq, record)
+		w.dirty = true
+		return nil
+	}
+	return w.putAlone(jobKey(seq), record)
 }
 
 // update changes a record. One that can't be read is left for Replay to find.
@@ -171,13 +289,17 @@ func (w *writer) update(x *entry) error {
 	if n <= 0 || k <= 0 {
 		return errEntry
 	}
-	r, body, err := store.DecodeHead(w.jobs.Get(x.key))
-	if err != nil || string(x.key) != string(jobKey(r.Seq)) {
+	seq := seqOf(x.key)
+	record, err := w.get(seq)
+	if err != nil {
+		return err
+	}
+	r, body, err := store.DecodeHead(record)
+	if err != nil || r.Seq != seq {
 		return nil
 	}
 	r.Attempts, r.RunAt = int(attempts), runAt
-	w.note(jobsName, x.key)
-	return w.jobs.Put(x.key, w.arena.keep(func(b []byte) []byte {
+	return w.put(seq, w.arena.keep(func(b []byte) []byte {
 		if body != nil {
 			return store.AppendHead(b, r, *body)
 		}
@@ -192,7 +314,49 @@ func (w *writer) forget(key []byte) error {
 			return err
 		}
 	}
-	return w.forgetKey(key)
+	seq := seqOf(key)
+	in, alone, err := w.enter(seq)
+	switch {
+	case err != nil:
+		return err
+	case in:
+		x := w.open.find(seq)
+		w.open.records = slices.Delete(w.open.records, x.from, x.to)
+		w.dirty = w.dirty || x.record != nil
+		return nil
+	case alone != nil:
+		w.note(jobsName, key)
+		return w.cursor.Delete()
+	}
+	return nil
+}
+
+// forgetStretch removes what is broken from the pack of that key, and the
+// payloads of which the pack has no record then.
+func (w *writer) forgetStretch(key, stretch []byte) error {
+	in, _, err := w.enter(seqOf(key))
+	if !in || err != nil {
+		return err
+	}
+	p := &w.open
+	for x := range p.all() {
+		if x.record == nil && bytes.Equal(p.records[x.from:x.to], stretch) {
+			p.records = slices.Delete(p.records, x.from, x.to)
+			w.dirty = true
+			break
+		}
+	}
+	c := w.bodies.Cursor()
+	for at, _ := c.Seek(jobKey(p.first)); at != nil && p.spans(seqOf(at)); {
+		seq := seqOf(at)
+		if p.find(seq).record == nil {
+			if err := w.forgetPieces(jobKey(seq)); err != nil {
+				return err
+			}
+		}
+		at, _ = c.Seek(jobKey(seq + 1))
+	}
+	return nil
 }
 
 // forgetKey removes an entry of the jobs' bucket.

@@ -1,0 +1,127 @@
+package disk
+
+import (
+	"encoding/binary"
+	"iter"
+	"math"
+	"slices"
+
+	"gm/pkg/store"
+)
+
+// A pack is the records of several jobs under one key of the jobs' bucket, so
+// that bbolt has fewer keys to find, to keep and to write: some 15 of 100-byte
+// jobs. Its key is the highest number that may be in it, 8 bytes, and how many
+// numbers below that the lowest is, 4 bytes, both big-endian; its value is the
+// records in order, each after its size, a uvarint.
+//
+// A job whose number is above all that the file ever had goes into a pack,
+// unless its record is large or the only one. Keys don't overlap and stay as
+// they are as long as there is a record, so that a job is, if anywhere, under
+// the first key that is not below its number's.
+type pack struct {
+	first, last uint64
+	records     []byte
+}
+
+const (
+	packKeySize = 12
+	// maxPacked is the size of the largest record that is packed.
+	maxPacked = 1000
+)
+
+// packRoom is how large a pack's value becomes: two of them fill a page, of
+// which bbolt leaves none with fewer.
+func packRoom(pageSize int) int { return (pageSize-headerSize)/2 - elementSize - packKeySize }
+
+// key returns the key of p.
+func (p *pack) key() []byte {
+	return binary.BigEndian.AppendUint32(jobKey(p.last), uint32(p.last-p.first))
+}
+
+// parsePack returns what is under a key, if that is one of a pack.
+func parsePack(key, value []byte) (p pack, ok bool) {
+	if len(key) != packKeySize {
+		return p, false
+	}
+	p.last = seqOf(key)
+	below := uint64(binary.BigEndian.Uint32(key[8:]))
+	p.first, p.records = p.last-below, value
+	return p, below <= p.last
+}
+
+// spans says whether a job would be in p.
+func (p *pack) spans(seq uint64) bool { return p.first <= seq && seq <= p.last && p.last > 0 }
+
+// append adds the record of a job above all in p, and says whether it has room.
+func (p *pack) append(seq uint64, record []byte, room int) bool {
+	if len(p.records) == 0 {
+		p.first = seq
+	} else if len(p.records)+len(record)+2 > room || seq-p.first > math.MaxUint32 {
+		return false
+	}
+	p.last = seq
+	p.records = append(binary.AppendUvarint(p.records, uint64(len(record))), record...)
+	return true
+}
+
+// packed is a record in a pack, or a stretch of it that is broken.
+type packed struct {
+	from, to int    // where it is in the pack, with its size
+	seq      uint64 // of the job
+	record   []byte // nil of what is broken
+}
+
+// all goes through what is in p, in order. What follows a broken stretch is
+// found by its checksum.
+func (p *pack) all() iter.Seq[packed] {
+	return func(yield func(packed) bool) {
+		low, broken := p.first, 0
+		for at := 0; at < len(p.records); {
+			x, ok := p.at(at, low)
+			if !ok {
+				at++
+				continue
+			}
+			if broken < at && !yield(packed{from: broken, to: at}) || !yield(x) {
+				return
+			}
+			low, at, broken = x.seq+1, x.to, x.to
+		}
+		if broken < len(p.records) {
+			yield(packed{from: broken, to: len(p.records)})
+		}
+	}
+}
+
+// at returns the record at an offset, of a job not below low.
+func (p *pack) at(from int, low uint64) (x packed, ok bool) {
+	size, n := binary.Uvarint(p.records[from:])
+	if n <= 0 || size > uint64(len(p.records)-from-n) {
+		return x, false
+	}
+	x = packed{from: from, to: from + n + int(size)}
+	x.record = p.records[from+n : x.to : x.to]
+	x.seq, ok = store.RecordSeq(x.record)
+	return x, ok && low <= x.seq && x.seq <= p.last
+}
+
+// find returns the record of a job, or where it would be.
+func (p *pack) find(seq uint64) packed {
+	for x := range p.all() {
+		if x.record != nil && x.seq >= seq {
+			if x.seq == seq {
+				return x
+			}
+			return packed{from: x.from, to: x.from}
+		}
+	}
+	return packed{from: len(p.records), to: len(p.records)}
+}
+
+// set puts a record into p, in the place of the job's if there is one.
+func (p *pack) set(seq uint64, record []byte) {
+	x := p.find(seq)
+	framed := append(binary.AppendUvarint(nil, uint64(len(record))), record...)
+	p.records = slices.Replace(p.records, x.from, x.to, framed...)
+}

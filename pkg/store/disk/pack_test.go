@@ -1,0 +1,334 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"gm/pkg/store"
+)
+
+// smallRecord is a record that is packed.
+func smallRecord(seq uint64) *store.Record {
+	return &store.Record{Seq: seq, Function: "f", Unique: fmt.Sprint("u", seq), Payload: []byte(strings.Repeat("p", int(seq%90)))}
+}
+
+// makePack returns a pack of these jobs.
+func makePack(t testing.TB, seqs ...uint64) pack {
+	t.Helper()
+	var p pack
+	for _, seq := range seqs {
+		if !p.append(seq, store.AppendRecord(nil, smallRecord(seq)), 1<<20) {
+			t.Fatalf("job %d does not fit", seq)
+		}
+	}
+	return p
+}
+
+// seqsOf returns whose records are in p, and how many stretches are broken.
+func seqsOf(p *pack) (seqs []uint64, broken int) {
+	for x := range p.all() {
+		if x.record == nil {
+			broken++
+			continue
+		}
+		seqs = append(seqs, x.seq)
+	}
+	return seqs, broken
+}
+
+func TestPackKey(t *testing.T) {
+	p := makePack(t, 7, 8, 300, 7+1<<32-1)
+	got, ok := parsePack(p.key(), p.records)
+	if !ok || got.first != 7 || got.last != p.last {
+		t.Errorf("got %v, %d to %d", ok, got.first, got.last)
+	}
+	if p.append(7+1<<32, []byte("too far"), 1<<20) {
+		t.Error("a job whose distance the key can't have was packed")
+	}
+	if _, ok := parsePack(jobKey(5), nil); ok {
+		t.Error("the key of a job is that of a pack")
+	}
+	if _, ok := parsePack(append(jobKey(3), 0, 0, 0, 3), nil); !ok {
+		t.Error("a pack of jobs from 0 is none")
+	}
+	if _, ok := parsePack(append(jobKey(2), 0, 0, 0, 3), nil); ok {
+		t.Error("a pack of jobs from -1 is one")
+	}
+}
+
+func TestPackChanges(t *testing.T) {
+	p := makePack(t, 10, 20, 30)
+	p.set(25, store.AppendRecord(nil, smallRecord(25)))
+	p.set(20, store.AppendRecord(nil, &store.Record{Seq: 20, Payload: []byte("longer than it was before")}))
+	p.set(31, nil) // nothing that is a record
+	p.last = 40
+	p.records = p.records[:len(p.records)-1]
+	p.set(40, store.AppendRecord(nil, smallRecord(40)))
+	p.set(10, store.AppendRecord(nil, smallRecord(10)))
+	if got, broken := seqsOf(&p); !slices.Equal(got, []uint64{10, 20, 25, 30, 40}) || broken != 0 {
+		t.Errorf("got %v, %d broken", got, broken)
+	}
+	r, _, err := store.DecodeHead(p.find(20).record)
+	if err != nil || string(r.Payload) != "longer than it was before" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if x := p.find(21); x.record != nil || x.from != x.to {
+		t.Errorf("job 21 is there: %+v", x)
+	}
+}
+
+// TestPackFlipped sees that a byte that is wrong takes one record, and only
+// tells of that.
+func TestPackFlipped(t *testing.T) {
+	seqs := []uint64{1000, 1001, 1050, 1051, 1052, 1089, 1100, 1101}
+	p := makePack(t, seqs...)
+	for at := range p.records {
+		for _, by := range []byte{1, 0x80, 0xff} {
+			damaged := p
+			damaged.records = bytes.Clone(p.records)
+			damaged.records[at] ^= by
+			got, broken := seqsOf(&damaged)
+			if len(got) != len(seqs)-1 || broken != 1 {
+				t.Fatalf("byte %d ^ %#x: got %v, %d broken", at, by, got, broken)
+			}
+			for _, seq := range got {
+				if !slices.Contains(seqs, seq) {
+					t.Fatalf("byte %d ^ %#x: job %d was never there", at, by, seq)
+				}
+			}
+		}
+	}
+}
+
+func FuzzPack(f *testing.F) {
+	p := makePack(f, 3, 4, 9)
+	f.Add(p.key(), p.records, uint64(4))
+	f.Add(p.key(), p.records[3:], uint64(9))
+	f.Fuzz(func(t *testing.T, key, value []byte, seq uint64) {
+		p, ok := parsePack(key, value)
+		if !ok {
+			return
+		}
+		at := 0
+		for x := range p.all() {
+			if x.from != at || x.to <= x.from {
+				t.Fatalf("stretch from %d to %d at %d", x.from, x.to, at)
+			}
+			if at = x.to; x.record != nil && !p.spans(x.seq) && p.last > 0 {
+				t.Fatalf("job %d in a pack of %d to %d", x.seq, p.first, p.last)
+			}
+		}
+		if at != len(value) {
+			t.Fatalf("%d of %d bytes", at, len(value))
+		}
+		if x := p.find(seq); x.record != nil && x.seq != seq {
+			t.Fatalf("looked for job %d, got %d", seq, x.seq)
+		}
+	})
+}
+
+// TestPacksFillPages sees that packs are as large as pages have room for.
+func TestPacksFillPages(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir)
+	const jobs = 20_000
+	addJobs(t, s, 1, jobs, 100)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.Open(filepath.Join(dir, "queue.db"), 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.View(func(tx *bolt.Tx) error {
+		stats := tx.Bucket(jobsName).Stats()
+		if used := float64(stats.LeafInuse) / float64(stats.LeafAlloc); used < 0.9 {
+			t.Errorf("leaves are %.2f full", used)
+		}
+		if stats.KeyN > jobs/10 {
+			t.Errorf("%d keys", stats.KeyN)
+		}
+		if over := stats.LeafOverflowN; over > stats.LeafPageN/50 {
+			t.Errorf("%d pages of %d overflow", over, stats.LeafPageN)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPacksRandomly has jobs come and go in any order, and come again, and
+// compares what is there with what should be.
+func TestPacksRandomly(t *testing.T) {
+	for seed := range uint64(4) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		dir := t.TempDir()
+		s := openWith(t, Config{Dir: dir, Sync: SyncNever})
+		want := make(map[uint64]string) // payloads
+		tries := make(map[uint64]int)
+		next := uint64(1)
+		add := func(seq uint64) store.Op {
+			size := []int{0, 10, 100, 900, 1500, 5000}[min(random.IntN(40), 5)]
+			payload := strings.Repeat(string(rune('a'+random.IntN(26))), size)
+			want[seq], tries[seq] = payload, 0
+			return store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: []byte(payload)}}
+		}
+		for range 120 {
+			var batch []store.Op
+			for range random.IntN(80) {
+				next += 1 + uint64(random.IntN(2))
+				batch = append(batch, add(next))
+			}
+			for range random.IntN(60) {
+				seq := 1 + random.Uint64N(next)
+				if _, ok := want[seq]; !ok {
+					if random.IntN(4) == 0 {
+						batch = append(batch, add(seq)) // a late one, or one that comes again
+					}
+					continue
+				}
+				if random.IntN(3) == 0 {
+					tries[seq]++
+					batch = append(batch, store.Op{Kind: store.Update, Record: &store.Record{Seq: seq, Attempts: tries[seq]}})
+					continue
+				}
+				delete(want, seq)
+				batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+			}
+			if err := s.Commit(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+			switch random.IntN(4) {
+			case 0:
+				if err := s.settle(); err != nil {
+					t.Fatal(err)
+				}
+			case 1:
+				if err := s.Compact(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openDir(t, dir)
+		got := make(map[uint64]string)
+		last := uint64(0)
+		err := s.Replay(t.Context(), func(r *store.Record) error {
+			if r.Seq <= last {
+				t.Errorf("job %d after %d", r.Seq, last)
+			}
+			last = r.Seq
+			got[r.Seq] = string(r.Payload)
+			if r.Attempts != tries[r.Seq] {
+				t.Errorf("job %d: %d attempts, want %d", r.Seq, r.Attempts, tries[r.Seq])
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("seed %d: %d jobs are not the %d that should be there", seed, len(got), len(want))
+		}
+		for seq := range next + 2 {
+			payload, err := s.ReadPayload(t.Context(), &store.Record{Seq: seq})
+			if wanted, ok := want[seq]; ok && (err != nil || string(payload) != wanted) || !ok && !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("payload of job %d: %d bytes, %v", seq, len(payload), err)
+			}
+		}
+		if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		verifyFile(t, filepath.Join(dir, "queue.db"))
+	}
+}
+
+// TestSetAsidePacked sees that a record which is broken in a pack is set aside,
+// with its payload, and its neighbours stay.
+func TestSetAsidePacked(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir)
+	addJobs(t, s, 1, 5, 10)
+	addJobs(t, s, 6, 3, 5000) // their records are packed, their payloads are not
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, filepath.Join(dir, "queue.db"), func(jobs, _, _ *bolt.Bucket) {
+		key, value := jobs.Cursor().First()
+		p, ok := parsePack(key, value)
+		if !ok || !p.spans(1) || !p.spans(8) {
+			t.Fatalf("got the key %x", key)
+		}
+		value = flipped(flipped(value, p.find(2).from+8), p.find(7).to-1)
+		if err := jobs.Put(key, value); err != nil {
+			t.Error(err)
+		}
+	})
+	var said []string
+	s = openWith(t, Config{Dir: dir, Skipped: func(what string, _ error) { said = append(said, what) }})
+	defer s.Close()
+	var corrupt *store.CorruptError
+	if payload, err := s.ReadPayload(t.Context(), &store.Record{Seq: 7}); !errors.As(err, &corrupt) {
+		t.Errorf("payload of job 7: got %q, %v, want a *CorruptError", payload, err)
+	}
+	for range 2 {
+		var seqs []uint64
+		if err := s.Replay(t.Context(), func(r *store.Record) error { seqs = append(seqs, r.Seq); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if want := []uint64{1, 3, 4, 5, 6, 8}; !slices.Equal(seqs, want) {
+			t.Errorf("got %v, want %v", seqs, want)
+		}
+	}
+	if want := slices.Repeat([]string{"one or more of jobs 1 to 8"}, 2); !slices.Equal(said, want) || !slices.Equal(asideLines(t, dir), want) {
+		t.Errorf("set aside: got %q, in the file %q, want %q", said, asideLines(t, dir), want)
+	}
+	if payload, err := s.ReadPayload(t.Context(), &store.Record{Seq: 7}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("payload of job 7 again: got %q, %v, want ErrNotFound", payload, err)
+	}
+	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAddedAgain sees that what is written into the file a second time, as
+// after a process was killed in between, is there once.
+func TestAddedAgain(t *testing.T) {
+	s := openDir(t, t.TempDir())
+	defer s.Close()
+	addJobs(t, s, 1, 500, 50)
+	if err := s.settle(); err != nil {
+		t.Fatal(err)
+	}
+	endJobs(t, s, 100, 200)
+	if err := s.settle(); err != nil {
+		t.Fatal(err)
+	}
+	addJobs(t, s, 50, 600, 60) // 50 to 649: there, done, and new
+	if got := count(t, s); got != 649 {
+		t.Errorf("got %d jobs, want 649", got)
+	}
+	endJobs(t, s, 1, 649)
+	if got := count(t, s); got != 0 {
+		t.Errorf("got %d jobs, want none", got)
+	}
+	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
+		t.Error(err)
+	}
+}
