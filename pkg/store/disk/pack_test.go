@@ -209,12 +209,12 @@ func TestPacksRandomly(t *testing.T) {
 			if err := s.Commit(t.Context(), batch); err != nil {
 				t.Fatal(err)
 			}
-			switch random.IntN(4) {
-			case 0:
+			switch random.IntN(12) {
+			case 0, 1, 2:
 				if err := s.settle(); err != nil {
 					t.Fatal(err)
 				}
-			case 1:
+			case 3:
 				if err := s.Compact(t.Context()); err != nil {
 					t.Fatal(err)
 				}
