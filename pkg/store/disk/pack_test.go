@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -304,6 +305,48 @@ func TestSetAsidePacked(t *testing.T) {
 	}
 	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPayloadLikeAPack sees that a payload which has a record in it, as a pack
+// would, stays what it is when a broken file is read.
+func TestPayloadLikeAPack(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "queue.db")
+	s := openDir(t, dir)
+	inner := makePack(t, 3)
+	payload := append(inner.records, make([]byte, 4000)...)
+	for seq := uint64(1); seq <= 3; seq++ {
+		add := store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: payload}}
+		if err := s.Commit(t.Context(), []store.Op{add}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := bytes.Index(b, []byte("bodies")) // of the tree of buckets
+	b[root/4096*4096+12] ^= 1                // its overflow
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	s = openWith(t, Config{Dir: dir, Skipped: func(what string, _ error) { said = append(said, what) }})
+	defer s.Close()
+	var seqs []uint64
+	err = s.Replay(t.Context(), func(r *store.Record) error {
+		if !bytes.Equal(r.Payload, payload) {
+			t.Errorf("job %d has another payload", r.Seq)
+		}
+		seqs = append(seqs, r.Seq)
+		return nil
+	})
+	if want := []uint64{1, 2, 3}; err != nil || !slices.Equal(seqs, want) || len(said) == 0 {
+		t.Errorf("got %v, %v, %q, want %v from a broken file", seqs, err, said, want)
 	}
 }
 

@@ -132,32 +132,33 @@ func (v *salvager) leaf(at place, p *page) error {
 		if !ok || value == nil {
 			continue
 		}
-		if p, ok := packOf(key, value); ok {
-			if err := v.pack(at, key, p); err != nil {
-				return err
-			}
-			continue
-		}
-		name, _, err := classify(key, value)
+		name, err := classify(key, value)
 		if err != nil {
 			v.loseEntry(at, key, value, err)
 			continue
 		}
-		if err := v.out.put(name, key, value); err != nil {
-			return err
-		}
 		if string(name) == jobsBucket {
-			v.jobs++
+			err = v.takeJobs(at, key, value)
+		} else {
+			err = v.out.put(name, key, value)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// pack takes what can be read of a pack.
-func (v *salvager) pack(at place, key []byte, p pack) error {
+// takeJobs takes what can be read of an entry of the jobs' bucket.
+func (v *salvager) takeJobs(at place, key, value []byte) error {
+	p, ok := parsePack(key, value)
+	if !ok {
+		v.jobs++
+		return v.out.put(jobsName, key, value)
+	}
 	var whole []byte
 	for x := range p.all() {
-		stretch := p.records[x.from:x.to]
+		stretch := value[x.from:x.to]
 		if x.record == nil {
 			v.loseEntry(at, key, stretch, errChecksum)
 			continue
@@ -174,33 +175,20 @@ func (v *salvager) loseEntry(at place, key, value []byte, err error) {
 	v.faults.add(fault{name: []byte(at.bucket), page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
 }
 
-// packOf returns what is under a key if that is a pack: one of its records
-// tells.
-func packOf(key, value []byte) (p pack, ok bool) {
-	if p, ok = parsePack(key, value); ok {
-		for x := range p.all() {
-			if x.record != nil {
-				return p, true
-			}
-		}
-	}
-	return p, false
-}
-
-// classify says to which bucket an entry belongs: its checksum tells. A pack is
-// not known by it.
-func classify(key, value []byte) (name []byte, r *store.Record, err error) {
-	if len(key) == 8 {
-		if r, _, err := store.DecodeHead(value); err == nil && bytes.Equal(key, jobKey(r.Seq)) {
-			return jobsName, r, nil
-		}
-	}
+// classify says to which bucket an entry belongs: its checksum tells, or that of
+// one of the records in it.
+func classify(key, value []byte) (name []byte, err error) {
 	for _, name := range [][]byte{bodiesName, extrasName} {
 		if _, err := unseal(name, key, value); err == nil {
-			return name, nil, nil
+			return name, nil
 		}
 	}
-	return nil, nil, errChecksum
+	for key, record := range records(key, value) {
+		if seq, ok := store.RecordSeq(record); ok && len(key) == 8 && seq == seqOf(key) {
+			return jobsName, nil
+		}
+	}
+	return nil, errChecksum
 }
 
 // scan takes what is missing from the pages that the tree does not have.
@@ -237,25 +225,17 @@ func (v *salvager) scan() error {
 // stray takes an entry of a page that the tree does not have, if it is one
 // that is missing.
 func (v *salvager) stray(key, value []byte) error {
-	if p, ok := packOf(key, value); ok {
-		if !v.missing(jobsBucket, key) {
-			return nil
-		}
-		for x := range p.all() {
-			if r, _, err := store.DecodeHead(x.record); err == nil {
-				if err := v.strayJob(r, x.record); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	name, r, err := classify(key, value)
+	name, err := classify(key, value)
 	if err != nil || !v.missing(string(name), key) {
 		return nil
 	}
-	if r != nil {
-		return v.strayJob(r, value)
+	if string(name) == jobsBucket {
+		for _, record := range records(key, value) {
+			if err := v.strayJob(record); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if there, err := v.out.get(name, key); err != nil || there != nil {
 		return err
@@ -265,7 +245,11 @@ func (v *salvager) stray(key, value []byte) error {
 
 // strayJob takes the record of a job that is missing. If there are several, it
 // is the one of its last attempt.
-func (v *salvager) strayJob(r *store.Record, record []byte) error {
+func (v *salvager) strayJob(record []byte) error {
+	r, _, err := store.DecodeHead(record)
+	if err != nil {
+		return nil // it is a part that is broken
+	}
 	there, err := v.out.record(r.Seq)
 	if err != nil {
 		return err
