@@ -44,10 +44,9 @@ func parsePack(key, value []byte) (p pack, ok bool) {
 	if len(key) != packKeySize {
 		return p, false
 	}
-	p.last = seqOf(key)
-	below := uint64(binary.BigEndian.Uint32(key[8:]))
-	p.first, p.records = p.last-below, value
-	return p, below <= p.last
+	p.last, p.records = seqOf(key), value
+	p.first = p.last - min(uint64(binary.BigEndian.Uint32(key[8:])), p.last)
+	return p, true
 }
 
 // spans says whether a job would be in p.

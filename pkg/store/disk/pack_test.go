@@ -58,11 +58,8 @@ func TestPackKey(t *testing.T) {
 	if _, ok := parsePack(jobKey(5), nil); ok {
 		t.Error("the key of a job is that of a pack")
 	}
-	if _, ok := parsePack(append(jobKey(3), 0, 0, 0, 3), nil); !ok {
-		t.Error("a pack of jobs from 0 is none")
-	}
-	if _, ok := parsePack(append(jobKey(2), 0, 0, 0, 3), nil); ok {
-		t.Error("a pack of jobs from -1 is one")
+	if p, ok := parsePack(append(jobKey(2), 0, 0, 0, 3), nil); !ok || p.first != 0 || p.last != 2 {
+		t.Errorf("a key that is broken: got %v, %d to %d, want 0 to 2", ok, p.first, p.last)
 	}
 }
 
@@ -373,5 +370,38 @@ func TestAddedAgain(t *testing.T) {
 	}
 	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPackKeyBroken sees that a pack whose key says what can't be is set aside
+// once.
+func TestPackKeyBroken(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir)
+	addJobs(t, s, 1, 5, 10)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, filepath.Join(dir, "queue.db"), func(jobs, _, _ *bolt.Bucket) {
+		key, value := jobs.Cursor().First()
+		value = bytes.Clone(value)
+		if err := errors.Join(jobs.Delete(key), jobs.Put(append(jobKey(2), 0xff, 0, 0, 4), value)); err != nil {
+			t.Error(err)
+		}
+	})
+	var said []string
+	s = openWith(t, Config{Dir: dir, Skipped: func(what string, _ error) { said = append(said, what) }})
+	defer s.Close()
+	for range 2 {
+		if got := count(t, s); got != 2 {
+			t.Errorf("got %d jobs, want 2", got)
+		}
+	}
+	if want := []string{"one or more of jobs 0 to 2"}; !slices.Equal(said, want) {
+		t.Errorf("set aside: got %q, want %q", said, want)
+	}
+	endJobs(t, s, 1, 2)
+	if got := count(t, s); got != 0 {
+		t.Errorf("got %d jobs, want none", got)
 	}
 }

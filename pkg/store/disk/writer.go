@@ -70,10 +70,11 @@ type writer struct {
 	last                 uint64       // no job above it has a payload in pieces; none has if it is 0
 	highest              uint64       // no job above it was ever added
 
-	room  int  // of a pack
-	fresh pack // takes jobs above highest; it has none if it is not in use
-	open  pack // is being changed
-	dirty bool // open has been
+	room  int    // of a pack
+	fresh pack   // takes jobs above highest; it has none if it is not in use
+	open  pack   // is being changed
+	key   []byte // of open
+	dirty bool   // open has been changed
 }
 
 // fillPercent is how full pages become when they are split. What comes, comes
@@ -242,7 +243,7 @@ func (w *writer) enter(seq uint64) (in bool, alone []byte, err error) {
 		return false, nil, nil
 	}
 	p.records = append(w.open.records[:0], value...)
-	w.open = p
+	w.open, w.key = p, append(w.key[:0], key...)
 	return true, nil, nil
 }
 
@@ -254,9 +255,9 @@ func (w *writer) leave() error {
 	case !dirty:
 		return nil
 	case len(p.records) == 0:
-		return w.forgetKey(p.key())
+		return w.forgetKey(w.key)
 	}
-	return w.putAlone(p.key(), w.keep(p.records))
+	return w.putAlone(w.key, w.keep(p.records))
 }
 
 // get returns the record of a job, or nil. It is valid until the next call.
