@@ -58,7 +58,7 @@ func (f *filler) bucket(name []byte) (*bolt.Bucket, error) {
 	if err := f.begin(); err != nil {
 		return nil, err
 	}
-	return f.tx.Bucket(name), nil
+	return f.tx.Bucket(name), nil // which bbolt keeps by its name
 }
 
 // put puts an entry into a bucket as it is.

@@ -55,7 +55,7 @@ func unseal(name, key, value []byte) ([]byte, error) {
 	}
 	data := value[sealSize:]
 	if sealOf(name, key, data) != binary.LittleEndian.Uint32(value) {
-		return nil, errors.New("checksum does not match")
+		return nil, errChecksum
 	}
 	return data, nil
 }
@@ -182,18 +182,16 @@ func (w *writer) add(x *entry) error {
 		return w.put(seq, x.value)
 	}
 	w.highest = seq
-	if len(x.value) <= maxPacked {
-		if w.fresh.append(seq, x.value, w.room) {
-			return nil
-		}
-		if err := w.closeFresh(); err != nil {
-			return err
-		}
-		w.fresh.append(seq, x.value, w.room)
+	packs := len(x.value) <= maxPacked
+	if packs && w.fresh.append(seq, x.value, w.room) {
 		return nil
 	}
 	if err := w.closeFresh(); err != nil {
 		return err
+	}
+	if packs {
+		w.fresh.append(seq, x.value, w.room) // which is empty now
+		return nil
 	}
 	return w.putAlone(x.key, x.value)
 }
