@@ -153,13 +153,7 @@ func TestCompactMeanwhile(t *testing.T) {
 	if want := 5000 - rounds + 20; err != nil || n != want || tried != 7*rounds {
 		t.Errorf("got %d jobs, tried %d times, %v, want %d and %d", n, tried, err, want, 7*rounds)
 	}
-	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
-		t.Error(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	verifyFile(t, filepath.Join(dir, "queue.db"))
+	closeSound(t, s, dir)
 }
 
 // TestCompactLeftover sees that what a compaction left when its process ended

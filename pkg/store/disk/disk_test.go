@@ -56,6 +56,18 @@ func abandon(s *Store) {
 	}
 }
 
+// closeSound checks a store, closes it, and verifies its file.
+func closeSound(t testing.TB, s *Store, dir string) {
+	t.Helper()
+	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	verifyFile(t, filepath.Join(dir, "queue.db"))
+}
+
 // verifyFile has both bbolt and this package look at a file that nobody has
 // open.
 func verifyFile(t testing.TB, path string) {

@@ -247,13 +247,7 @@ func TestPacksRandomly(t *testing.T) {
 				t.Errorf("payload of job %d: %d bytes, %v", seq, len(payload), err)
 			}
 		}
-		if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
-			t.Error(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		verifyFile(t, filepath.Join(dir, "queue.db"))
+		closeSound(t, s, dir)
 	}
 }
 
