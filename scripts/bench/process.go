@@ -15,11 +15,14 @@ import (
 	"gm/scripts/peer"
 )
 
+// processPrefix begins the names of benches that start programs.
+const processPrefix = "process-"
+
 // processBenches compare programs from their start to their end: those of gm
 // with those of the C library, on gm's server.
 func processBenches(e *env) []*bench {
 	submits := &bench{
-		name:  "process-submit",
+		name:  processPrefix + "submit",
 		title: "`gm submit`, the whole process, one job; `gearman`",
 		contenders: []contender{
 			{gm, func() (figures, error) { return e.submits(e.gm, "submit", "-s", "ADDR") }},
@@ -28,7 +31,7 @@ func processBenches(e *env) []*bench {
 		targets: []target{{took, atMost, 1.5, gearmanC}},
 	}
 	versions := &bench{
-		name:  "process-version",
+		name:  processPrefix + "version",
 		title: "`gm --version`, the whole process; `gearman -H`",
 		contenders: []contender{
 			{gm, func() (figures, error) { return e.runs(e.gm, "--version") }},
@@ -42,7 +45,7 @@ func processBenches(e *env) []*bench {
 	works := func(slots int, factor float64) *bench {
 		j := "-j" + strconv.Itoa(slots)
 		return &bench{
-			name:  "process-work" + j,
+			name:  processPrefix + "work" + j,
 			title: fmt.Sprintf("`gm work %s -- true`, a process a job; `gearman -w`", j),
 			contenders: []contender{{gm, func() (figures, error) {
 				return e.works(slots, e.gm, "work", "-s", "ADDR", "-f", load.ForegroundFunction, j, "--", "true")
