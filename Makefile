@@ -40,7 +40,7 @@ build: ## build bin/gm, one static binary (VERSION=, TAGS=, CGO_ENABLED=)
 		-ldflags '-s -w -X gm/cmd.version=$(VERSION)' -o bin/gm.linked .
 	@# A linker writes here and there. What is written at once lies in large pieces
 	@# in the system's cache, and starts a fifth sooner.
-	dd if=bin/gm.linked of=bin/gm.whole bs=268435456 status=none
+	dd if=bin/gm.linked of=bin/gm.whole bs=67108864 status=none
 	@chmod 755 bin/gm.whole && mv bin/gm.whole bin/gm && rm bin/gm.linked
 
 .PHONY: test
