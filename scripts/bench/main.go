@@ -21,7 +21,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 func main() {
@@ -86,7 +85,7 @@ func run(e *env, o options) error {
 	}
 	defer leave()
 	r := &record{Machine: thisMachine(e), Rounds: o.rounds, Benches: make(map[string]results)}
-	for _, b := range inTurn(chosen) {
+	for _, b := range chosen {
 		got, err := b.measure(o.rounds, os.Stderr)
 		if errors.Is(err, errSkip) {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", b.name, err)
@@ -106,26 +105,11 @@ func run(e *env, o options) error {
 	return r.write(o.record)
 }
 
-// inTurn returns benches in the order in which they run: first those that start
-// programs, as the programs are when they have just been built. Some systems take
-// a file that is used now and then out of their cache, and what comes back is in
-// small pieces, which are mapped one by one at each start.
-func inTurn(all []*bench) []*bench {
-	all = slices.Clone(all)
-	slices.SortStableFunc(all, func(a, b *bench) int {
-		switch p, q := strings.HasPrefix(a.name, processPrefix), strings.HasPrefix(b.name, processPrefix); {
-		case p == q:
-			return 0
-		case p:
-			return -1
-		}
-		return 1
-	})
-	return all
-}
-
-// benches returns all of them, in the order of the table.
+// benches returns all of them, in the order in which they run and of the table.
+// Programs are started first, while they are as they were just built: a system may
+// take a file that is seldom used out of its cache, and what comes back is in small
+// pieces, which each start maps one by one.
 func benches(e *env) []*bench {
-	return slices.Concat(submitBenches(e), drainBenches(e), foregroundBenches(e), memoryBenches(e), idleBenches(e),
-		functionBenches(e), durableBenches(e), processBenches(e), payloadBenches(e), growthBenches(e))
+	return slices.Concat(processBenches(e), submitBenches(e), drainBenches(e), foregroundBenches(e), memoryBenches(e),
+		idleBenches(e), functionBenches(e), durableBenches(e), payloadBenches(e), growthBenches(e))
 }

@@ -15,14 +15,11 @@ import (
 	"gm/scripts/peer"
 )
 
-// processPrefix begins the names of benches that start programs.
-const processPrefix = "process-"
-
 // processBenches compare programs from their start to their end: those of gm
 // with those of the C library, on gm's server.
 func processBenches(e *env) []*bench {
 	submits := &bench{
-		name:  processPrefix + "submit",
+		name:  "process-submit",
 		title: "`gm submit`, the whole process, one job; `gearman`",
 		contenders: []contender{
 			{gm, func() (figures, error) { return e.submits(e.gm, "submit", "-s", "ADDR") }},
@@ -31,7 +28,7 @@ func processBenches(e *env) []*bench {
 		targets: []target{{took, atMost, 1.5, gearmanC}},
 	}
 	versions := &bench{
-		name:  processPrefix + "version",
+		name:  "process-version",
 		title: "`gm --version`, the whole process; `gearman -H`",
 		contenders: []contender{
 			{gm, func() (figures, error) { return e.runs(e.gm, "--version") }},
@@ -45,7 +42,7 @@ func processBenches(e *env) []*bench {
 	works := func(slots int, factor float64) *bench {
 		j := "-j" + strconv.Itoa(slots)
 		return &bench{
-			name:  processPrefix + "work" + j,
+			name:  "process-work" + j,
 			title: fmt.Sprintf("`gm work %s -- true`, a process a job; `gearman -w`", j),
 			contenders: []contender{{gm, func() (figures, error) {
 				return e.works(slots, e.gm, "work", "-s", "ADDR", "-f", load.ForegroundFunction, j, "--", "true")
