@@ -44,7 +44,7 @@ With --store or --data, background jobs survive the end of the server, of the ma
 
 ` + storeForms + `
 
-All but the first have the tables, keys and defaults of gearmand's queue of that name: stop gearmand, start gm serve on its queue, and go back. gearmand's own options (--queue-type, --libpq-conninfo, ...) are taken too; the manual page lists them. What the URL of postgres leaves out comes from PGHOST, PGPASSWORD and the like.
+All but the first have the tables, keys and defaults of gearmand's queue of that name: stop gearmand, start gm serve on its queue, and go back. gearmand's own options (--queue-type, --libpq-conninfo, ...) are taken too; the manual page lists them. What the URL of postgres leaves out comes from PGHOST, PGPASSWORD and the like; channel binding, Kerberos and client keys with a password are not to be had.
 
 One server at a time has a store. Another on the same store says who has it, stands by without listening, and takes over when that one has ended. A server that loses its store to another stops serving and stands by in turn.
 

@@ -156,19 +156,22 @@ func (t *transaction) bytesOrNull(b []byte) {
 func sizeless[T any](T) int { return 0 }
 
 func (t *transaction) dones(seqs []uint64) error {
-	return sqlstore.Chunks(seqs, maxList, maxScript, sizeless, func(seqs []uint64) error {
+	for seqs := range sqlstore.Chunks(seqs, maxList, maxScript, sizeless) {
 		t.text("DELETE FROM " + t.s.db.table.jobs() + " WHERE seq IN (")
 		for i, seq := range seqs {
 			t.text(t.next(i))
 			t.number(int64(seq))
 		}
 		t.text(")")
-		return t.ended()
-	})
+		if err := t.ended(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *transaction) updates(records []*store.Record) error {
-	return sqlstore.Chunks(records, maxRows/4, maxScript, sizeless, func(records []*store.Record) error {
+	for records := range sqlstore.Chunks(records, maxRows/4, maxScript, sizeless) {
 		t.text("UPDATE " + t.s.db.table.jobs() + " t JOIN (")
 		for i, r := range records {
 			row := sqlstore.NewRow(r, anyText)
@@ -186,8 +189,11 @@ func (t *transaction) updates(records []*store.Record) error {
 			t.text(" AS w")
 		}
 		t.text(") u ON t.seq = u.s SET t.attempts = u.a, t.run_at_ms = u.r, t.when_to_run = u.w")
-		return t.ended()
-	})
+		if err := t.ended(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // anyText is true: a VARBINARY holds all there is.
@@ -202,9 +208,12 @@ func (t *transaction) adds(records []*store.Record) error {
 	size := func(r *store.Record) int {
 		return 2 * (len(r.Payload) + len(r.Function) + len(r.Unique) + len(r.Reducer))
 	}
-	return sqlstore.Chunks(records, maxRows, min(maxScript, t.s.db.maxPacket/4), size, func(records []*store.Record) error {
+	for records := range sqlstore.Chunks(records, maxRows, min(maxScript, t.s.db.maxPacket/4), size) {
 		if len(records) == 1 && len(records[0].Payload) > large {
-			return t.addLarge(insert, records[0])
+			if err := t.addLarge(insert, records[0]); err != nil {
+				return err
+			}
+			continue
 		}
 		t.text(insert)
 		for i, r := range records {
@@ -212,8 +221,11 @@ func (t *transaction) adds(records []*store.Record) error {
 			t.text(t.next(i))
 			t.row(&row)
 		}
-		return t.ended()
-	})
+		if err := t.ended(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *transaction) row(row *sqlstore.Row) {
@@ -256,26 +268,32 @@ func null(b []byte) any {
 }
 
 func (t *transaction) deletes(keys []string) error {
-	return sqlstore.Chunks(keys, maxRows, maxScript, sizeless, func(keys []string) error {
+	for keys := range sqlstore.Chunks(keys, maxRows, maxScript, sizeless) {
 		t.text("DELETE FROM " + t.s.db.table.extras() + " WHERE name IN (")
 		for i, key := range keys {
 			t.text(t.next(i))
 			t.string(key)
 		}
 		t.text(")")
-		return t.ended()
-	})
+		if err := t.ended(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *transaction) puts(puts []store.Op) error {
 	insert := "REPLACE INTO " + t.s.db.table.extras() + " (name, value) VALUES "
 	size := func(op store.Op) int { return 2 * (len(op.Key) + len(op.Value)) }
-	return sqlstore.Chunks(puts, maxRows, min(maxScript, t.s.db.maxPacket/4), size, func(puts []store.Op) error {
+	for puts := range sqlstore.Chunks(puts, maxRows, min(maxScript, t.s.db.maxPacket/4), size) {
 		if len(puts) == 1 && len(puts[0].Value) > large {
 			if err := t.flush(); err != nil {
 				return err
 			}
-			return t.failed(t.s.execLarge(t.ctx, insert+"(?,?)", []byte(puts[0].Key), puts[0].Value))
+			if err := t.failed(t.s.execLarge(t.ctx, insert+"(?,?)", []byte(puts[0].Key), puts[0].Value)); err != nil {
+				return err
+			}
+			continue
 		}
 		t.text(insert)
 		for i, op := range puts {
@@ -285,6 +303,9 @@ func (t *transaction) puts(puts []store.Op) error {
 			t.bytes(op.Value)
 			t.text(")")
 		}
-		return t.ended()
-	})
+		if err := t.ended(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -6,9 +6,6 @@ import (
 	"gm/pkg/store/sqlstore"
 )
 
-// binaryFormat says that all parameters are in PostgreSQL's binary form.
-var binaryFormat = []int16{1}
-
 // Numbers of PostgreSQL's types.
 const (
 	oidBytea = 17
@@ -100,8 +97,8 @@ func column(oid uint32, rows []sqlstore.Row, size int, nulls bool, f func(*array
 	return a.b
 }
 
-// addColumns returns the parameters of addStatement.
-func addColumns(rows []sqlstore.Row) [][]byte {
+// addColumns returns the arguments of table.adds.
+func addColumns(rows []sqlstore.Row) []any {
 	size := 0
 	for i := range rows {
 		size += len(rows[i].Data)
@@ -109,7 +106,7 @@ func addColumns(rows []sqlstore.Row) [][]byte {
 	size = size/len(rows) + 1
 	type a = *array
 	type r = *sqlstore.Row
-	return [][]byte{
+	return []any{
 		column(oidText, rows, 24, false, func(a a, r r) { a.text(r.Key) }),
 		column(oidText, rows, 24, false, func(a a, r r) { a.text(r.Name) }),
 		column(oidInt4, rows, 4, false, func(a a, r r) { a.int4(r.Priority) }),
@@ -125,11 +122,11 @@ func addColumns(rows []sqlstore.Row) [][]byte {
 	}
 }
 
-// updateColumns returns the parameters of updateStatement.
-func updateColumns(rows []sqlstore.Row) [][]byte {
+// updateColumns returns the arguments of table.updates.
+func updateColumns(rows []sqlstore.Row) []any {
 	type a = *array
 	type r = *sqlstore.Row
-	return [][]byte{
+	return []any{
 		column(oidInt8, rows, 8, false, func(a a, r r) { a.int8(r.Seq) }),
 		column(oidInt4, rows, 4, false, func(a a, r r) { a.int4(r.Attempts) }),
 		column(oidInt8, rows, 8, false, func(a a, r r) { a.int8(r.RunAt) }),

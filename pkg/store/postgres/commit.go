@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/lib/pq"
 
 	"gm/pkg/store"
 	"gm/pkg/store/sqlstore"
 )
 
 const (
-	// A statement has at most so many rows or so many bytes of payloads, if it
-	// has more than one row: the server holds a statement in memory, and the
-	// driver what it has not sent.
+	// A statement has at most so many rows or so many bytes of payloads of one
+	// kind, if it has more than one row: the server holds a statement in
+	// memory, and the driver too.
 	maxRows  = 4096
 	maxBytes = 4 << 20
 )
@@ -53,66 +53,42 @@ func (s *Store) fits(batch []store.Op) error {
 // if someone else wrote them or an end was lost, give way in a second attempt:
 // to look for them in the first takes half as long again.
 func (s *session) commit(ctx context.Context, net *sqlstore.Net) error {
-	err := s.run(ctx, func(p *pgconn.Pipeline) error { return s.db.send(p, net, addStatement) })
-	var answer *pgconn.PgError
+	err := s.try(ctx, net)
+	var answer *pq.Error
 	if errors.As(err, &answer) && answer.Code == "23505" { // unique_violation
-		err = s.run(ctx, func(p *pgconn.Pipeline) error { return s.db.send(p, net, replaceStatement) })
+		err = s.transaction(ctx, net, true)
 	}
-	return err
+	return outcome(err)
 }
 
-// send puts a batch's statements into p. Add is the one for Adds.
-func (db *database) send(p *pgconn.Pipeline, net *sqlstore.Net, add string) error {
-	err := sqlstore.Chunks(net.Dones, maxRows, maxBytes, sizeless, func(seqs []uint64) error {
-		p.SendQueryPrepared(doneStatement, [][]byte{numbers(seqs)}, binaryFormat, nil)
-		return nil
-	})
-	if err != nil {
-		return err
+// try sends a batch as one statement, if it is not too large for one.
+func (s *session) try(ctx context.Context, net *sqlstore.Net) error {
+	if whole := s.db.whole(net); whole != nil {
+		return s.send(ctx, whole...)
 	}
-	err = sqlstore.Chunks(net.Updates, maxRows, maxBytes, sizeless, func(records []*store.Record) error {
-		p.SendQueryPrepared(updateStatement, updateColumns(db.rows(records)), binaryFormat, nil)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	size := func(r *store.Record) int { return len(r.Payload) + len(r.Function) + len(r.Unique) + len(r.Reducer) }
-	err = sqlstore.Chunks(net.Adds, maxRows, maxBytes, size, func(records []*store.Record) error {
-		p.SendQueryPrepared(add, addColumns(db.rows(records)), binaryFormat, nil)
-		return flushed(p, len(records) < len(net.Adds))
-	})
-	if err != nil {
-		return err
-	}
-	if len(net.Deletes) > 0 {
-		p.SendQueryPrepared(deleteStatement, [][]byte{texts(net.Deletes)}, binaryFormat, nil)
-	}
-	size2 := func(op store.Op) int { return len(op.Value) }
-	return sqlstore.Chunks(net.Puts, maxRows, maxBytes, size2, func(puts []store.Op) error {
-		keys, values := make([]string, len(puts)), make([][]byte, len(puts))
-		for i, op := range puts {
-			keys[i], values[i] = op.Key, op.Value
+	return s.transaction(ctx, net, false)
+}
+
+// whole returns the changes of a batch that may be one statement, else nil.
+func (db *database) whole(net *sqlstore.Net) (whole []change) {
+	for c := range db.changes(net, false) {
+		if c.some {
+			return nil
 		}
-		p.SendQueryPrepared(putStatement, [][]byte{texts(keys), blobs(values)}, binaryFormat, nil)
-		return flushed(p, len(puts) < len(net.Puts))
-	})
+		whole = append(whole, c)
+	}
+	return whole
 }
 
-// flushed writes what a pipeline has so far, if more is to come.
-func flushed(p *pgconn.Pipeline, more bool) error {
-	if !more {
-		return nil
+// transaction sends a batch as a statement for each change.
+func (s *session) transaction(ctx context.Context, net *sqlstore.Net, replace bool) error {
+	if err := s.do(ctx, "BEGIN"); err != nil {
+		return err
 	}
-	return p.Flush()
-}
-
-func sizeless[T any](T) int { return 0 }
-
-func (db *database) rows(records []*store.Record) []sqlstore.Row {
-	rows := make([]sqlstore.Row, len(records))
-	for i, r := range records {
-		rows[i] = sqlstore.NewRow(r, db.text)
+	for c := range s.db.changes(net, replace) {
+		if err := s.send(ctx, c); err != nil {
+			return errors.Join(err, s.do(ctx, "ROLLBACK"))
+		}
 	}
-	return rows
+	return s.do(ctx, "COMMIT")
 }

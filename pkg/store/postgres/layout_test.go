@@ -1,11 +1,12 @@
 package postgres
 
 import (
+	"database/sql/driver"
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/lib/pq"
 
 	"gm/pkg/store"
 	"gm/pkg/store/storetest"
@@ -151,10 +152,9 @@ func TestOutcome(t *testing.T) {
 		err             error
 		full, uncertain bool
 	}{
-		{&pgconn.PgError{Severity: "ERROR", Code: "53100"}, true, false},
-		{&pgconn.PgError{Severity: "ERROR", Code: "22001"}, false, false},
-		{&pgconn.PgError{Severity: "FEHLER", SeverityUnlocalized: "ERROR", Code: "22001"}, false, false},
-		{&pgconn.PgError{Severity: "FATAL", Code: "57P01"}, false, true},
+		{&pq.Error{Severity: "ERROR", Code: "53100"}, true, false},
+		{&pq.Error{Severity: "FEHLER", Code: "22001"}, false, false},
+		{driver.ErrBadConn, false, true},
 		{lost, false, true},
 	} {
 		got := outcome(tc.err)

@@ -17,9 +17,9 @@
 // gearmand does not mask. Extras are in a
 // table of their own, the name with _gm behind it.
 //
-// A batch is one implicit transaction in one round trip. It is sent by the
-// session that holds the store's advisory lock, so that who has lost the lock
-// can't commit. Poolers that give a session's connection to others between
+// A batch is one statement and one round trip, unless it is very large. It is
+// sent by the session that holds the store's advisory lock, so that who has lost
+// the lock can't commit. Poolers that give a session's connection to others between
 // transactions can't stand between.
 package postgres
 
@@ -30,9 +30,8 @@ import (
 	"log/slog"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"gm/pkg/store"
 	"gm/pkg/store/sqlstore"
@@ -45,6 +44,7 @@ const DefaultTable = "queue"
 type Config struct {
 	// Conninfo is libpq's connection string, as a URL or as words like
 	// host=db dbname=gearman. libpq's environment variables fill in the rest.
+	// There is no channel binding, no Kerberos, and no key with a password.
 	Conninfo string
 	// Table is the table, SCHEMA.TABLE if need be. Capitals are lower case,
 	// as they are to gearmand. It is DefaultTable if empty.
@@ -63,9 +63,9 @@ type Config struct {
 
 // keys are those of libpq that a URL may have.
 var keys = []string{
-	"host", "port", "dbname", "user", "password", "passfile", "service", "connect_timeout", "application_name", "options",
-	"target_session_attrs", "search_path", "channel_binding", "require_auth", "krbsrvname", "krbspn",
-	"ssl", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslsni", "sslnegotiation", "sslcertmode",
+	"host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "connect_timeout", "application_name",
+	"options", "target_session_attrs", "load_balance_hosts", "search_path",
+	"sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslsni", "ssl_min_protocol_version", "ssl_max_protocol_version",
 }
 
 // ParseURL makes a Config of postgres://USER:PASSWORD@HOST:PORT/DB?table=NAME.
@@ -81,12 +81,15 @@ func ParseURL(u *store.URL) (Config, error) {
 			c.Table = values[len(values)-1]
 			continue
 		}
+		if !slices.Contains(keys, key) {
+			return Config{}, fmt.Errorf("store %s: unknown key %s", u, key)
+		}
 		query[key] = values
 	}
 	plain := *u.Net
 	plain.RawQuery = query.Encode()
 	c.Conninfo = plain.String()
-	if _, err := pgconn.ParseConfigWithOptions(c.Conninfo, pgconn.ParseConfigOptions{ConnStringAllowedKeys: keys}); err != nil {
+	if _, err := parseConninfo(c.Conninfo); err != nil {
 		return Config{}, fmt.Errorf("store %s: %w", u, err)
 	}
 	if _, err := parseTable(c.Table); err != nil {
@@ -130,7 +133,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.skipped == nil {
 		s.skipped = func(string, error) {}
 	}
-	s.link = sqlstore.NewLink(db.dial, s.log)
+	s.link = sqlstore.NewLink(db.session, s.log)
 	s.readers.init(db)
 	return s, nil
 }

@@ -43,7 +43,7 @@ func config(t testing.TB, url, table string) Config {
 // crash leaves s as the end of its process would.
 func crash(_ testing.TB, s store.Store) {
 	p := s.(*Store)
-	p.link.Abandon(func(s *session) { _ = s.conn.Conn().Close() })
+	p.link.Abandon(func(s *session) { _ = s.net.Close() })
 	p.readers.close()
 }
 

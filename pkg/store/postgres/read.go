@@ -3,15 +3,13 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"gm/pkg/store"
 	"gm/pkg/store/sqlstore"
@@ -23,7 +21,7 @@ const page = 5000
 // Replay is that of [store.Store]. Jobs that gearmand has written come last,
 // in the order in which their rows lie.
 func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
-	return s.replay(ctx, "data", func(r *store.Record) error {
+	return s.replay(ctx, "data", func(r *store.Record, _ int) error {
 		r.Payload = bytes.Clone(r.Payload)
 		return f(r)
 	}, s.skipped)
@@ -31,22 +29,17 @@ func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
 
 // ReplayHeads is that of [store.Reader].
 func (s *Store) ReplayHeads(ctx context.Context, f func(*store.Record, int) error) error {
-	return s.replay(ctx, "int8send(octet_length(data)::bigint)", func(r *store.Record) error {
-		size := 0
-		if len(r.Payload) == 8 {
-			size = int(binary.BigEndian.Uint64(r.Payload))
-		}
-		r.Payload = nil
-		return f(r, size)
-	}, s.skipped)
+	return s.replay(ctx, "octet_length(data)", f, s.skipped)
 }
 
-func (s *Store) replay(ctx context.Context, data string, f func(*store.Record) error, skipped func(string, error)) error {
+// replay hands out all jobs. Data is what is wanted of their payloads: "data", or
+// their sizes, which go with the records then.
+func (s *Store) replay(ctx context.Context, data string, f func(*store.Record, int) error, skipped func(string, error)) error {
 	if err := s.adopt(ctx); err != nil {
 		return fmt.Errorf("replay: number gearmand's jobs: %w", err)
 	}
-	err := s.readers.with(ctx, func(conn *pgconn.PgConn) error {
-		r := reading{Store: s, conn: conn, data: data, f: f, skipped: skipped}
+	err := s.readers.with(ctx, func(c *conn) error {
+		r := reading{Store: s, conn: c, data: data, f: f, skipped: skipped}
 		return r.all(ctx)
 	})
 	if err != nil {
@@ -67,10 +60,9 @@ func (s *Store) adopt(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = rows(ctx, session.conn, "UPDATE "+jobs+" t SET seq = r.n + $1::bigint "+
+		return session.exec(ctx, "UPDATE "+jobs+" t SET seq = r.n + $1::bigint "+
 			"FROM (SELECT ctid, row_number() OVER (ORDER BY ctid) AS n FROM "+jobs+" WHERE seq IS NULL) r "+
 			"WHERE t.ctid = r.ctid AND t.seq IS NULL", strconv.FormatUint(store.AdoptFrom(time.Now(), last), 10))
-		return err
 	})
 }
 
@@ -79,27 +71,27 @@ func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 	if s.db.lacks["seq"] {
 		return 0, nil
 	}
-	err = s.readers.with(ctx, func(conn *pgconn.PgConn) error {
-		last, err = lastSeq(ctx, conn, s.db.table.jobs())
+	err = s.readers.with(ctx, func(c *conn) error {
+		last, err = lastSeq(ctx, c, s.db.table.jobs())
 		return err
 	})
 	return last, err
 }
 
-func lastSeq(ctx context.Context, conn *pgconn.PgConn, jobs string) (uint64, error) {
-	found, err := rows(ctx, conn, "SELECT coalesce(max(seq), 0)::text FROM "+jobs)
+func lastSeq(ctx context.Context, c *conn, jobs string) (uint64, error) {
+	found, err := c.rows(ctx, "SELECT coalesce(max(seq), 0) FROM "+jobs)
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseUint(string(found[0][0]), 10, 64)
+	return uint64(found[0][0].(int64)), nil
 }
 
 // reading is one pass over the jobs, on one connection.
 type reading struct {
 	*Store
-	conn    *pgconn.PgConn
+	conn    *conn
 	data    string // what is wanted of the payload
-	f       func(*store.Record) error
+	f       func(*store.Record, int) error
 	skipped func(string, error)
 
 	last int64 // the highest number
@@ -110,7 +102,7 @@ func (r *reading) all(ctx context.Context) error {
 	if !r.db.lacks["seq"] {
 		for n := page; n == page; {
 			var err error
-			if n, err = r.rows(ctx, "WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page), strconv.AppendInt(nil, r.last, 10)); err != nil {
+			if n, err = r.rows(ctx, "WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page), strconv.FormatInt(r.last, 10)); err != nil {
 				return err
 			}
 		}
@@ -129,7 +121,7 @@ func (r *reading) all(ctx context.Context) error {
 }
 
 // rows hands out the jobs of some rows, and returns how many these are.
-func (r *reading) rows(ctx context.Context, which string, args ...[]byte) (n int, err error) {
+func (r *reading) rows(ctx context.Context, which string, args ...any) (n int, err error) {
 	sql := "SELECT "
 	for _, name := range []string{
 		"seq", "unique_key", "function_name", "priority", r.data, "when_to_run",
@@ -140,11 +132,10 @@ func (r *reading) rows(ctx context.Context, which string, args ...[]byte) (n int
 		}
 		sql += name + ", "
 	}
-	result := r.conn.ExecParams(ctx, strings.TrimSuffix(sql, ", ")+" FROM "+r.db.table.jobs()+" "+which, args, nil, nil, binaryFormat)
-	for result.NextRow() {
+	sql = strings.TrimSuffix(sql, ", ") + " FROM " + r.db.table.jobs() + " " + which
+	err = r.conn.each(ctx, sql, args, func(values []driver.Value) error {
 		n++
-		values := result.Values()
-		row, err := scan(values)
+		row, size, err := scan(values)
 		if values[0] == nil {
 			row.Seq = r.last + 1
 		}
@@ -155,66 +146,62 @@ func (r *reading) rows(ctx context.Context, which string, args ...[]byte) (n int
 		}
 		if err != nil {
 			r.skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, r.db.table.jobs()), err)
-			continue
+			return nil
 		}
-		if err = r.f(j); err == nil {
-			err = ctx.Err()
+		if err := r.f(j, size); err != nil {
+			return err
 		}
-		if err != nil {
-			closeConn(r.conn) // there may be much more to come
-			return n, err
-		}
-	}
-	_, err = result.Close()
+		return ctx.Err()
+	})
 	return n, err
 }
 
-// scan decodes a row in binary form. What it returns points into values.
-func scan(values [][]byte) (row sqlstore.Row, err error) {
-	row.Seq, err = integer(values[0], 0)
-	row.Key, row.Name = string(values[1]), string(values[2])
-	number := func(i int, null int64) int64 {
-		v, e := integer(values[i], null)
-		if err == nil {
-			err = e
-		}
-		return v
-	}
-	row.Priority = int32(number(3, 1)) // gearmand's normal
-	row.Data = values[4]
-	row.When = int32(number(5, 0))
-	row.RunAt = number(6, 0)
-	row.Accepted = number(7, 0)
-	row.Attempts = int32(number(8, 0))
-	row.Reducer, row.Unique, row.Function = values[9], values[10], values[11]
-	return row, err
-}
+// data is where a payload is among a row's columns, or its size.
+const data = 4
 
-func integer(b []byte, null int64) (int64, error) {
-	switch {
-	case b == nil:
-		return null, nil
-	case len(b) == 4:
-		return int64(int32(binary.BigEndian.Uint32(b))), nil
-	case len(b) == 8:
-		return int64(binary.BigEndian.Uint64(b)), nil
+// scan makes a row of its columns. Its Data, or their size if that is what was
+// asked for, are valid as long as values.
+func scan(values []driver.Value) (row sqlstore.Row, size int, err error) {
+	number := func(i int, null int64) int64 {
+		switch v := values[i].(type) {
+		case int64:
+			return v
+		case []byte:
+			if i != data {
+				err = fmt.Errorf("not a number: %q", v)
+			}
+		}
+		return null
 	}
-	return 0, fmt.Errorf("a number of %d bytes", len(b))
+	text := func(i int) string {
+		s, _ := values[i].(string)
+		return s
+	}
+	blob := func(i int) []byte {
+		b, _ := values[i].([]byte)
+		return b
+	}
+	row = sqlstore.Row{
+		Seq: number(0, 0), Key: text(1), Name: text(2),
+		Priority: int32(number(3, 1)), // gearmand's normal
+		Data:     blob(data), When: int32(number(5, 0)),
+		RunAt: number(6, 0), Accepted: number(7, 0), Attempts: int32(number(8, 0)),
+		Reducer: blob(9), Unique: blob(10), Function: blob(11),
+	}
+	return row, int(number(data, 0)), err
 }
 
 // ReadPayload is that of [store.Reader].
 func (s *Store) ReadPayload(ctx context.Context, r *store.Record) (payload []byte, err error) {
-	err = s.readers.with(ctx, func(conn *pgconn.PgConn) error {
-		seq := binary.BigEndian.AppendUint64(nil, r.Seq)
-		result := conn.ExecParams(ctx, "SELECT data FROM "+s.db.table.jobs()+" WHERE seq = $1::bigint",
-			[][]byte{seq}, []uint32{oidInt8}, binaryFormat, binaryFormat).Read()
-		if result.Err != nil {
-			return result.Err
+	err = s.readers.with(ctx, func(c *conn) error {
+		found, err := c.rows(ctx, "SELECT data FROM "+s.db.table.jobs()+" WHERE seq = $1::bigint", strconv.FormatUint(r.Seq, 10))
+		if err != nil {
+			return err
 		}
-		if len(result.Rows) == 0 {
+		if len(found) == 0 {
 			return store.ErrNotFound
 		}
-		payload = result.Rows[0][0]
+		payload, _ = found[0][0].([]byte)
 		return nil
 	})
 	if err != nil {
@@ -233,18 +220,11 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte
 	}
 	// Keys are printable, the holder's note is not.
 	from, to := max(prefix, " "), prefix+"\x7f"
-	err := s.readers.with(ctx, func(conn *pgconn.PgConn) error {
-		result := conn.ExecParams(ctx, "SELECT key, value FROM "+s.db.table.extras()+" WHERE key >= $1 AND key < $2",
-			[][]byte{[]byte(from), []byte(to)}, nil, nil, binaryFormat)
-		for result.NextRow() {
-			values := result.Values()
-			if err := f(string(values[0]), bytes.Clone(values[1])); err != nil {
-				closeConn(conn)
-				return err
-			}
-		}
-		_, err := result.Close()
-		return err
+	err := s.readers.with(ctx, func(c *conn) error {
+		sql := "SELECT key, value FROM " + s.db.table.extras() + " WHERE key >= $1 AND key < $2"
+		return c.each(ctx, sql, []any{from, to}, func(values []driver.Value) error {
+			return f(values[0].(string), bytes.Clone(values[1].([]byte)))
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("extras %q: %w", prefix, err)
@@ -256,8 +236,8 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte
 // commits. They are dialled when they are needed.
 type readers struct {
 	db    *database
-	turns chan struct{}       // of those that may be used at a time
-	idle  chan *pgconn.PgConn // of those that are not
+	turns chan struct{} // of those that may be used at a time
+	idle  chan *conn    // of those that are not
 }
 
 const maxReaders = 4
@@ -265,11 +245,11 @@ const maxReaders = 4
 func (r *readers) init(db *database) {
 	r.db = db
 	r.turns = make(chan struct{}, maxReaders)
-	r.idle = make(chan *pgconn.PgConn, maxReaders)
+	r.idle = make(chan *conn, maxReaders)
 }
 
 // with calls f with a connection, one that was alive a moment ago.
-func (r *readers) with(ctx context.Context, f func(*pgconn.PgConn) error) error {
+func (r *readers) with(ctx context.Context, f func(*conn) error) error {
 	select {
 	case r.turns <- struct{}{}:
 	case <-ctx.Done():
@@ -278,29 +258,29 @@ func (r *readers) with(ctx context.Context, f func(*pgconn.PgConn) error) error 
 	defer func() { <-r.turns }()
 	for {
 		select {
-		case conn := <-r.idle:
-			if conn.Ping(ctx) != nil {
-				closeConn(conn)
+		case c := <-r.idle:
+			if c.ping(ctx) != nil {
+				c.close()
 				continue
 			}
-			return r.use(conn, f)
+			return r.use(c, f)
 		default:
 		}
-		conn, err := r.db.connect(ctx)
+		c, err := r.db.connect(ctx)
 		if err != nil {
 			return fmt.Errorf("connect: %w", err)
 		}
-		return r.use(conn, f)
+		return r.use(c, f)
 	}
 }
 
-func (r *readers) use(conn *pgconn.PgConn, f func(*pgconn.PgConn) error) error {
-	err := f(conn)
-	if conn.IsClosed() || err != nil && !errors.Is(err, store.ErrNotFound) {
-		closeConn(conn)
+func (r *readers) use(c *conn, f func(*conn) error) error {
+	err := f(c)
+	if !c.alive() || err != nil && !errors.Is(err, store.ErrNotFound) {
+		c.close()
 		return err
 	}
-	r.idle <- conn
+	r.idle <- c
 	return err
 }
 
@@ -316,8 +296,8 @@ func (r *readers) close() {
 	}()
 	for {
 		select {
-		case conn := <-r.idle:
-			closeConn(conn)
+		case c := <-r.idle:
+			c.close()
 		default:
 			return
 		}

@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/lib/pq"
 
 	"gm/pkg/store"
 )
 
 // database is where connections go, and what was found there.
 type database struct {
-	config *pgconn.Config
+	config pq.Config
 	table  table
 	token  int64 // names this store among the sessions of the server
 	asIs   bool
@@ -27,62 +25,39 @@ type database struct {
 	extras   bool            // the table for them is there
 }
 
-const connectTimeout = 3 * time.Second
-
 func newDatabase(c Config) (*database, error) {
 	t, err := parseTable(c.Table)
 	if err != nil {
 		return nil, err
 	}
-	config, err := pgconn.ParseConfig(c.Conninfo)
+	config, err := parseConninfo(c.Conninfo)
 	if err != nil {
 		return nil, err
-	}
-	if config.ConnectTimeout <= 0 || config.ConnectTimeout > connectTimeout {
-		config.ConnectTimeout = connectTimeout
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "gm"
 	}
 	return &database{config: config, table: t, token: newToken(), asIs: c.AsIs}, nil
 }
 
-// connect returns a connection that waits for no one for hours and plans as
-// for a large table, which a queue may be by the time a plan is used.
-func (db *database) connect(ctx context.Context) (*pgconn.PgConn, error) {
-	conn, err := pgconn.ConnectConfig(ctx, db.config)
+// connect returns a connection that waits for no one for hours, plans as for a
+// large table, which a queue may be by the time a plan is used, and takes and
+// gives text in the bytes of the database, as gearmand's does.
+func (db *database) connect(ctx context.Context) (*conn, error) {
+	c, err := dial(ctx, db.config)
 	if err != nil {
 		return nil, err
 	}
-	_, err = rows(ctx, conn, `SELECT set_config(name, CASE name
+	err = c.do(ctx, `SELECT set_config(name, CASE name
 			WHEN 'synchronous_commit' THEN CASE setting WHEN 'off' THEN 'on' ELSE setting END
 			WHEN 'plan_cache_mode' THEN 'force_generic_plan'
 			WHEN 'idle_session_timeout' THEN '0'
+			WHEN 'client_encoding' THEN current_setting('server_encoding')
 			ELSE 'off' END, false)
 		FROM pg_settings
-		WHERE name IN ('synchronous_commit', 'plan_cache_mode', 'idle_session_timeout', 'enable_seqscan', 'jit')`)
+		WHERE name IN ('synchronous_commit', 'plan_cache_mode', 'idle_session_timeout', 'client_encoding', 'enable_seqscan', 'jit')`)
 	if err != nil {
-		closeConn(conn)
+		c.close()
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	return conn, nil
-}
-
-func closeConn(conn *pgconn.PgConn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx)
-	_ = conn.Conn().Close() // ends what Close may have left to a goroutine
-}
-
-// rows runs one statement whose arguments and results are text. NULL is nil.
-func rows(ctx context.Context, conn *pgconn.PgConn, sql string, args ...string) ([][][]byte, error) {
-	values := make([][]byte, len(args))
-	for i, a := range args {
-		values[i] = []byte(a)
-	}
-	result := conn.ExecParams(ctx, sql, values, nil, nil, nil).Read()
-	return result.Rows, result.Err
+	return c, nil
 }
 
 // columns are gm's own, in the jobs' table.
@@ -99,34 +74,38 @@ var columns = []struct{ name, kind string }{
 // look sees what is there, and makes what is missing unless that is to stay as
 // it is. Servers that start at the same time do it one after the other.
 func (db *database) look(ctx context.Context) error {
-	conn, err := db.connect(ctx)
+	c, err := db.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer closeConn(conn)
-	db.encoding = conn.ParameterStatus("server_encoding")
+	defer c.close()
+	found, err := c.rows(ctx, "SELECT current_setting('server_encoding')")
+	if err != nil {
+		return err
+	}
+	db.encoding = found[0][0].(string)
 	if db.asIs {
-		if err := db.find(ctx, conn); err != nil {
+		if err := db.find(ctx, c); err != nil {
 			return err
 		}
-		return db.identify(ctx, conn)
+		return db.identify(ctx, c)
 	}
-	missing, err := db.missing(ctx, conn)
+	missing, err := db.missing(ctx, c)
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 {
-		if err := db.create(ctx, conn); err != nil {
+		if err := db.create(ctx, c); err != nil {
 			return err
 		}
 	}
 	db.extras = true
-	return db.identify(ctx, conn)
+	return db.identify(ctx, c)
 }
 
 // find takes down what is not there.
-func (db *database) find(ctx context.Context, conn *pgconn.PgConn) error {
-	has, err := db.has(ctx, conn, db.table.jobs())
+func (db *database) find(ctx context.Context, c *conn) error {
+	has, err := db.has(ctx, c, db.table.jobs())
 	if err != nil {
 		return err
 	}
@@ -134,31 +113,31 @@ func (db *database) find(ctx context.Context, conn *pgconn.PgConn) error {
 		return fmt.Errorf("table %s: %w", db.table.jobs(), store.ErrAbsent)
 	}
 	db.lacks = make(map[string]bool)
-	for _, c := range columns {
-		db.lacks[c.name] = !has[c.name]
+	for _, own := range columns {
+		db.lacks[own.name] = !has[own.name]
 	}
-	extras, err := db.has(ctx, conn, db.table.extras())
+	extras, err := db.has(ctx, c, db.table.extras())
 	db.extras = len(extras) > 0
 	return err
 }
 
 // has returns the columns of a table, none if it is not there.
-func (db *database) has(ctx context.Context, conn *pgconn.PgConn, table string) (map[string]bool, error) {
-	there, err := rows(ctx, conn, `SELECT attname FROM pg_attribute
+func (db *database) has(ctx context.Context, c *conn, table string) (map[string]bool, error) {
+	there, err := c.rows(ctx, `SELECT attname::text FROM pg_attribute
 		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, table)
 	if err != nil {
 		return nil, fmt.Errorf("look for table %s: %w", table, err)
 	}
 	has := make(map[string]bool)
 	for _, row := range there {
-		has[string(row[0])] = true
+		has[row[0].(string)] = true
 	}
 	return has, nil
 }
 
 // missing returns the statements that make what the database lacks.
-func (db *database) missing(ctx context.Context, conn *pgconn.PgConn) (ddl []string, err error) {
-	has, err := db.has(ctx, conn, db.table.jobs())
+func (db *database) missing(ctx context.Context, c *conn) (ddl []string, err error) {
+	has, err := db.has(ctx, c, db.table.jobs())
 	if err != nil {
 		return nil, err
 	}
@@ -168,9 +147,9 @@ func (db *database) missing(ctx context.Context, conn *pgconn.PgConn) (ddl []str
 			"priority INTEGER, data BYTEA, when_to_run INTEGER, UNIQUE (unique_key, function_name))")
 	}
 	var add []string
-	for _, c := range columns {
-		if !has[c.name] {
-			add = append(add, "ADD COLUMN "+c.name+" "+c.kind)
+	for _, own := range columns {
+		if !has[own.name] {
+			add = append(add, "ADD COLUMN "+own.name+" "+own.kind)
 		}
 	}
 	if len(add) > 0 {
@@ -180,7 +159,7 @@ func (db *database) missing(ctx context.Context, conn *pgconn.PgConn) (ddl []str
 		{db.table.schema + db.table.index(), "CREATE UNIQUE INDEX " + db.table.index() + " ON " + db.table.jobs() + " (seq)"},
 		{db.table.extras(), "CREATE TABLE " + db.table.extras() + ` (key TEXT COLLATE "C" PRIMARY KEY, value BYTEA NOT NULL)`},
 	} {
-		found, err := rows(ctx, conn, "SELECT to_regclass($1)", relation.name)
+		found, err := c.rows(ctx, "SELECT to_regclass($1)::text", relation.name)
 		if err != nil {
 			return nil, fmt.Errorf("look for %s: %w", relation.name, err)
 		}
@@ -192,29 +171,29 @@ func (db *database) missing(ctx context.Context, conn *pgconn.PgConn) (ddl []str
 }
 
 // create makes what is still missing once no other server makes anything.
-func (db *database) create(ctx context.Context, conn *pgconn.PgConn) error {
-	if _, err := rows(ctx, conn, "SELECT pg_advisory_lock($1, 0)", lockClass); err != nil {
+func (db *database) create(ctx context.Context, c *conn) error {
+	if err := c.exec(ctx, "SELECT pg_advisory_lock($1, 0)", lockClass); err != nil {
 		return fmt.Errorf("wait for others that create tables: %w", err)
 	}
-	ddl, err := db.missing(ctx, conn)
+	ddl, err := db.missing(ctx, c)
 	if err != nil {
 		return err
 	}
 	for _, statement := range ddl {
-		if _, err := rows(ctx, conn, statement); err != nil {
+		if err := c.do(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
 	return nil // the lock goes with the connection
 }
 
-func (db *database) identify(ctx context.Context, conn *pgconn.PgConn) error {
-	found, err := rows(ctx, conn, "SELECT to_regclass($1)::oid", db.table.jobs())
+func (db *database) identify(ctx context.Context, c *conn) error {
+	found, err := c.rows(ctx, "SELECT to_regclass($1)::oid::bigint", db.table.jobs())
 	if err != nil {
 		return err
 	}
-	oid, err := strconv.ParseUint(string(found[0][0]), 10, 32)
-	if err != nil {
+	oid, ok := found[0][0].(int64)
+	if !ok {
 		return errors.New("table " + db.table.jobs() + " has no number")
 	}
 	db.oid = uint32(oid)

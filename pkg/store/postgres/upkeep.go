@@ -17,7 +17,7 @@ func (s *Store) Compact(ctx context.Context) error {
 			tables = append(tables, s.db.table.extras())
 		}
 		for _, name := range tables {
-			if _, err := rows(ctx, session.conn, "VACUUM (FULL, ANALYZE) "+name); err != nil {
+			if err := session.do(ctx, "VACUUM (FULL, ANALYZE) "+name); err != nil {
 				return fmt.Errorf("vacuum %s: %w", name, err)
 			}
 		}
@@ -32,7 +32,7 @@ func (s *Store) Compact(ctx context.Context) error {
 // Check reads all jobs and extras, as the server's own checksums and amcheck
 // look below them. It numbers gearmand's jobs, unless Config.AsIs is set.
 func (s *Store) Check(ctx context.Context, report func(string)) error {
-	f := func(*store.Record) error { return nil }
+	f := func(*store.Record, int) error { return nil }
 	err := s.replay(ctx, "data", f, func(what string, err error) { report(fmt.Sprintf("%s: %v", what, err)) })
 	if err != nil {
 		return fmt.Errorf("check: %w", err)

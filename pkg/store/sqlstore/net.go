@@ -1,6 +1,10 @@
 package sqlstore
 
-import "gm/pkg/store"
+import (
+	"iter"
+
+	"gm/pkg/store"
+)
 
 // Net is what a batch comes to, in an order of its own: first Dones, then
 // Updates, Adds, Deletes and Puts. No job is in two of them, nor is a key.
@@ -138,21 +142,22 @@ func Seqs(records []*store.Record) []uint64 {
 	return seqs
 }
 
-// Chunks calls f for the parts of s, in order, each of at most count elements
-// and, unless it has only one, at most room in size.
-func Chunks[T any](s []T, count, room int, size func(T) int, f func([]T) error) error {
-	for len(s) > 0 {
-		n, used := 1, size(s[0])
-		for n < len(s) && n < count {
-			if used += size(s[n]); used > room {
-				break
+// Chunks returns the parts of s, in order, each of at most count elements and,
+// unless it has only one, at most room in size.
+func Chunks[T any](s []T, count, room int, size func(T) int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(s) > 0 {
+			n, used := 1, size(s[0])
+			for n < len(s) && n < count {
+				if used += size(s[n]); used > room {
+					break
+				}
+				n++
 			}
-			n++
+			if !yield(s[:n]) {
+				return
+			}
+			s = s[n:]
 		}
-		if err := f(s[:n]); err != nil {
-			return err
-		}
-		s = s[n:]
 	}
-	return nil
 }

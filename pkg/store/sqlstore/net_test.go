@@ -1,9 +1,7 @@
 package sqlstore
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"testing"
 
 	"gm/pkg/store"
@@ -105,21 +103,17 @@ func TestChunks(t *testing.T) {
 		{[]int{5, 5, 1}, 10, 10, "[5 5][1]"},
 	} {
 		got := ""
-		err := Chunks(tc.sizes, tc.count, tc.room, func(n int) int { return n }, func(part []int) error {
+		for part := range Chunks(tc.sizes, tc.count, tc.room, func(n int) int { return n }) {
 			got += fmt.Sprint(part)
-			return nil
-		})
-		if got != tc.want || err != nil {
-			t.Errorf("%v in %d and %d: got %s, %v, want %s", tc.sizes, tc.count, tc.room, got, err, tc.want)
+		}
+		if got != tc.want {
+			t.Errorf("%v in %d and %d: got %s, want %s", tc.sizes, tc.count, tc.room, got, tc.want)
 		}
 	}
-	stop := errors.New("stop")
-	var got []int
-	err := Chunks([]int{1, 2, 3}, 1, 1, func(int) int { return 0 }, func(part []int) error {
-		got = append(got, part...)
-		return stop
-	})
-	if err != stop || !slices.Equal(got, []int{1}) {
-		t.Errorf("an error: got %v after %v", err, got)
+	for part := range Chunks([]int{1, 2, 3}, 1, 1, func(int) int { return 0 }) {
+		if part[0] > 1 {
+			t.Errorf("after the loop's end: got %v", part)
+		}
+		break
 	}
 }

@@ -49,6 +49,11 @@ func (p *Postgres) Conninfo() string {
 	return fmt.Sprintf("host=127.0.0.1 port=%d user=gm dbname=postgres", p.port)
 }
 
+// SocketConninfo is Conninfo through the server's unix socket.
+func (p *Postgres) SocketConninfo() string {
+	return fmt.Sprintf("host=%s port=%d user=gm dbname=postgres", p.dir, p.port)
+}
+
 // Kill ends the server as a crash would, with its other processes: one that is
 // busy would go on for a while.
 func (p *Postgres) Kill() {
