@@ -48,7 +48,7 @@ var law = []room{
 	// every byte on port 4730
 	{path: wireRoom, not: []string{"net", "os", "time"}},
 	// the Go client, worker and admin library
-	{path: gearmanRoom, rooms: []string{wireRoom}},
+	{path: gearmanRoom, rooms: []string{wireRoom}, other: []string{xsys}},
 	// many records through one function
 	{path: "gm/pkg/batch", rooms: []string{gearmanRoom}},
 	// a child process per job; knows nothing of Gearman

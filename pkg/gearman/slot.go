@@ -16,6 +16,10 @@ import (
 // slot can ask no other server meanwhile.
 const replyTimeout = 30 * time.Second
 
+// longJob is how long a job takes after which Go's idle threads sleep, so that an
+// answer had better be waited for without them.
+const longJob = 200 * time.Microsecond
+
 // slot does one job at a time, for all servers in turn.
 type slot struct {
 	worker   *Worker
@@ -29,6 +33,7 @@ type slot struct {
 	turn    int         // the link to look at first
 	asked   *link       // the link that was asked with the last result, or nil
 	askedOn *workerConn // and where
+	long    bool        // the last job was one of at least longJob
 
 	mu       sync.Mutex
 	closed   bool                    // no more connections
@@ -212,6 +217,7 @@ func (s *slot) await(l *link, c *workerConn) *Job {
 // readAnswer waits for the answer to GRAB_JOB when it is the slot's turn to read.
 // ok is false if the connection is at its end: its link sees to that.
 func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
+	c.prompt = s.long
 	for {
 		err := c.next(&c.packet)
 		if err == nil {
@@ -256,7 +262,9 @@ func (s *slot) do(l *link, c *workerConn, j *Job) {
 		s.worker.giveBack()
 		return
 	}
+	began := time.Now()
 	data, err := s.call(l, f, j)
+	s.long = time.Since(began) >= longJob
 	if errors.Is(err, ErrRetry) {
 		s.worker.log().Debug("job given back", "handle", string(j.handle), "function", j.function, "error", err)
 		s.worker.count()

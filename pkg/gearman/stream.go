@@ -31,6 +31,8 @@ type stream struct {
 	in     *wire.Reader
 	tracer *wire.Tracer
 	read   atomic.Int64 // bytes so far, to tell a slow peer from a silent one
+	soon   *soon        // nil if nc is no socket
+	prompt bool         // something is to come, soon; the reader's
 	late   time.Time    // the write deadline; the writer's
 }
 
@@ -46,7 +48,7 @@ func dial(ctx context.Context, o *Options, s Server) (*stream, error) {
 		}
 		return nil, plainDialError(err)
 	}
-	st := &stream{server: s, peer: s.String(), nc: nc, tracer: o.Trace}
+	st := &stream{server: s, peer: s.String(), nc: nc, soon: newSoon(nc), tracer: o.Trace}
 	st.in = wire.NewReader(st, o.limits())
 	return st, nil
 }
@@ -63,6 +65,10 @@ func plainDialError(err error) error {
 
 // Read implements io.Reader for the wire.Reader.
 func (s *stream) Read(p []byte) (int, error) {
+	if s.prompt {
+		s.prompt = false
+		s.soon.await()
+	}
 	n, err := s.nc.Read(p)
 	s.read.Add(int64(n))
 	return n, err

@@ -1,0 +1,68 @@
+package gearman
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// TestSoon waits for what comes, for a connection's end, for nothing, and while
+// the connection is closed.
+func TestSoon(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	pair := func() (ours, theirs net.Conn) {
+		ours, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ours.Close() })
+		if theirs, err = l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { theirs.Close() })
+		return ours, theirs
+	}
+	for _, tc := range []struct {
+		what string
+		do   func(ours, theirs net.Conn)
+		read string
+		err  error
+	}{
+		{"bytes", func(_, theirs net.Conn) { theirs.Write([]byte("answer")) }, "answer", nil},
+		{"the end", func(_, theirs net.Conn) { theirs.Close() }, "", io.EOF},
+		{"nothing", func(_, theirs net.Conn) { time.AfterFunc(5*quickAnswer, func() { theirs.Write([]byte("late")) }) }, "late", nil},
+	} {
+		ours, theirs := pair()
+		st := &stream{nc: ours, soon: newSoon(ours), prompt: true}
+		tc.do(ours, theirs)
+		b := make([]byte, 10)
+		n, err := st.Read(b)
+		if string(b[:n]) != tc.read || err != tc.err {
+			t.Errorf("%s: got %q, %v, want %q, %v", tc.what, b[:n], err, tc.read, tc.err)
+		}
+		if st.prompt {
+			t.Errorf("%s: still to be waited for", tc.what)
+		}
+	}
+	ours, _ := pair()
+	s := newSoon(ours)
+	closed := make(chan error)
+	go func() { closed <- ours.Close() }()
+	s.await()
+	within(t, "the end of a connection that is waited for", closed)
+	if n := waiters.Load(); n != 0 {
+		t.Errorf("got %d waiters after all, want 0", n)
+	}
+	none, other := net.Pipe()
+	defer other.Close()
+	defer none.Close()
+	if got := newSoon(none); got != nil {
+		t.Errorf("got %v for what is no socket", got)
+	}
+	(*soon)(nil).await()
+}
