@@ -45,6 +45,7 @@ type Config struct {
 	// Conninfo is libpq's connection string, as a URL or as words like
 	// host=db dbname=gearman. libpq's environment variables fill in the rest.
 	// There is no channel binding, no Kerberos, and no key with a password.
+	// Variables that are empty are unset, as to libpq they are not set.
 	Conninfo string
 	// Table is the table, SCHEMA.TABLE if need be. Capitals are lower case,
 	// as they are to gearmand. It is DefaultTable if empty.
