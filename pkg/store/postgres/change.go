@@ -13,38 +13,52 @@ import (
 
 // change is what one statement does to one table. Its arguments are arrays.
 type change struct {
-	// sql writes the statement, whose arguments are called what arg returns.
-	// An insertion has the condition after, if it is not empty.
-	sql  func(arg func() string, after string) string
+	sql  string // with ? for each argument
+	rest string // of sql, behind what a change that waits waits for
 	args []any
-	some bool // there are more of the same kind
+
+	waits bool // for the changes before it
+	some  bool // there are more of the same kind
 }
 
 // send makes changes, all or none: as one statement, of which all but the last
-// are subqueries. PostgreSQL may run those at any time, but the last change does
-// not begin before they are done: it waits for their numbers of rows.
+// are subqueries. PostgreSQL may run those at any time, but a last change that
+// waits does not begin before they have said how many rows they had.
 func (s *session) send(ctx context.Context, changes ...change) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	var with, done []string
 	var args []any
-	n := 0
-	arg := func() string {
-		n++
-		return "$" + strconv.Itoa(n)
-	}
-	var with, after []string
 	for i, c := range changes[:len(changes)-1] {
-		with = append(with, fmt.Sprintf("c%d AS (%s RETURNING 1)", i, c.sql(arg, "")))
-		after = append(after, fmt.Sprintf("(SELECT count(*) FROM c%d) >= 0", i))
+		with = append(with, fmt.Sprintf("c%d AS (%s%s RETURNING 1)", i, c.sql, c.rest))
+		done = append(done, fmt.Sprintf("(SELECT count(*) FROM c%d) >= 0", i))
 		args = append(args, c.args...)
 	}
 	last := changes[len(changes)-1]
-	sql := last.sql(arg, strings.Join(after, " AND "))
+	sql := last.sql
 	if len(with) > 0 {
 		sql = "WITH " + strings.Join(with, ", ") + " " + sql
+		if last.waits {
+			sql += " WHERE " + strings.Join(done, " AND ")
+		}
 	}
-	return s.exec(ctx, sql, append(args, last.args...)...)
+	return s.exec(ctx, numbered(sql+last.rest), append(args, last.args...)...)
+}
+
+// numbered replaces each ? by $ and its number.
+func numbered(sql string) string {
+	var b strings.Builder
+	for n := 1; ; n++ {
+		before, after, found := strings.Cut(sql, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+		sql = after
+	}
 }
 
 // changes returns what there is to do for a batch. Adds are the last: a row may
@@ -90,9 +104,7 @@ func (db *database) rows(records []*store.Record) []sqlstore.Row {
 // dones removes jobs.
 func (t table) dones(seqs []uint64) change {
 	return change{
-		sql: func(arg func() string, _ string) string {
-			return "DELETE FROM " + t.jobs() + " WHERE seq = ANY(" + arg() + "::bigint[])"
-		},
+		sql:  "DELETE FROM " + t.jobs() + " WHERE seq = ANY(?::bigint[])",
 		args: []any{numbers(seqs)},
 	}
 }
@@ -100,45 +112,38 @@ func (t table) dones(seqs []uint64) change {
 // updates changes when jobs run, and their attempts.
 func (t table) updates(rows []sqlstore.Row) change {
 	return change{
-		sql: func(arg func() string, _ string) string {
-			return "UPDATE " + t.jobs() + " t SET attempts = u.attempts, run_at_ms = u.run_at, when_to_run = u.run_when " +
-				"FROM " + unnest(arg, "bigint", "integer", "bigint", "integer") + " u (seq, attempts, run_at, run_when) " +
-				"WHERE t.seq = u.seq"
-		},
+		sql: "UPDATE " + t.jobs() + " t SET attempts = u.attempts, run_at_ms = u.run_at, when_to_run = u.run_when " +
+			"FROM unnest(?::bigint[], ?::integer[], ?::bigint[], ?::integer[]) u (seq, attempts, run_at, run_when) " +
+			"WHERE t.seq = u.seq",
 		args: updateColumns(rows),
 	}
 }
 
-// adds adds jobs. If replace is set, a row that has the key of one gives way.
+// adds adds jobs, once the jobs that had their keys are gone. If replace is set,
+// a row that has the key of one gives way.
 func (t table) adds(rows []sqlstore.Row, replace bool) change {
-	return change{
-		sql: func(arg func() string, after string) string {
-			sql := "INSERT INTO " + t.jobs() + " (unique_key, function_name, priority, data, when_to_run, " +
-				"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function) " +
-				"SELECT * FROM " + unnest(arg, "text", "text", "integer", "bytea", "integer",
-				"bigint", "bigint", "bigint", "integer", "bytea", "bytea", "bytea")
-			if after != "" {
-				sql += " WHERE " + after
-			}
-			if replace {
-				sql += " ON CONFLICT (unique_key, function_name) DO UPDATE SET " +
-					"priority = excluded.priority, data = excluded.data, when_to_run = excluded.when_to_run, " +
-					"seq = excluded.seq, run_at_ms = excluded.run_at_ms, accepted_ms = excluded.accepted_ms, " +
-					"attempts = excluded.attempts, reducer = excluded.reducer, " +
-					"gm_unique = excluded.gm_unique, gm_function = excluded.gm_function"
-			}
-			return sql
-		},
-		args: addColumns(rows),
+	c := change{
+		sql: "INSERT INTO " + t.jobs() + " (unique_key, function_name, priority, data, when_to_run, " +
+			"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function) " +
+			"SELECT * FROM unnest(?::text[], ?::text[], ?::integer[], ?::bytea[], ?::integer[], " +
+			"?::bigint[], ?::bigint[], ?::bigint[], ?::integer[], ?::bytea[], ?::bytea[], ?::bytea[])",
+		args:  addColumns(rows),
+		waits: true,
 	}
+	if replace {
+		c.rest = " ON CONFLICT (unique_key, function_name) DO UPDATE SET " +
+			"priority = excluded.priority, data = excluded.data, when_to_run = excluded.when_to_run, " +
+			"seq = excluded.seq, run_at_ms = excluded.run_at_ms, accepted_ms = excluded.accepted_ms, " +
+			"attempts = excluded.attempts, reducer = excluded.reducer, " +
+			"gm_unique = excluded.gm_unique, gm_function = excluded.gm_function"
+	}
+	return c
 }
 
 // deletes removes extras.
 func (t table) deletes(keys []string) change {
 	return change{
-		sql: func(arg func() string, _ string) string {
-			return "DELETE FROM " + t.extras() + " WHERE key = ANY(" + arg() + "::text[])"
-		},
+		sql:  "DELETE FROM " + t.extras() + " WHERE key = ANY(?::text[])",
 		args: []any{texts(keys)},
 	}
 }
@@ -150,19 +155,8 @@ func (t table) puts(ops []store.Op) change {
 		keys[i], values[i] = op.Key, op.Value
 	}
 	return change{
-		sql: func(arg func() string, _ string) string {
-			return "INSERT INTO " + t.extras() + " (key, value) SELECT * FROM " + unnest(arg, "text", "bytea") +
-				" ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-		},
+		sql: "INSERT INTO " + t.extras() + " (key, value) SELECT * FROM unnest(?::text[], ?::bytea[]) " +
+			"ON CONFLICT (key) DO UPDATE SET value = excluded.value",
 		args: []any{texts(keys), blobs(values)},
 	}
-}
-
-// unnest writes a table of which each argument is a column, an array.
-func unnest(arg func() string, types ...string) string {
-	columns := make([]string, len(types))
-	for i, t := range types {
-		columns[i] = arg() + "::" + t + "[]"
-	}
-	return "unnest(" + strings.Join(columns, ", ") + ")"
 }

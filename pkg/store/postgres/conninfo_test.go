@@ -7,6 +7,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"gm/pkg/store"
 	"gm/pkg/store/storetest"
 )
 
@@ -74,7 +75,11 @@ func TestSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	if last, err := s.LastSeq(t.Context()); last != 0 || err != nil {
-		t.Errorf("got %d, %v, want 0", last, err)
+	job := &store.Record{Seq: 7, Function: "f", Unique: "u", Priority: 1}
+	if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: job}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := server.Query(t, "SELECT seq, unique_key FROM queue"); got != "7|u\n" {
+		t.Errorf("got %q, want job 7", got)
 	}
 }
