@@ -31,7 +31,7 @@ type stream struct {
 	in     *wire.Reader
 	tracer *wire.Tracer
 	read   atomic.Int64 // bytes so far, to tell a slow peer from a silent one
-	soon   *soon        // nil if nc is no socket
+	soon   *soon        // a worker's, if nc is a socket
 	prompt bool         // something is to come, soon; the reader's
 	late   time.Time    // the write deadline; the writer's
 }
@@ -48,7 +48,7 @@ func dial(ctx context.Context, o *Options, s Server) (*stream, error) {
 		}
 		return nil, plainDialError(err)
 	}
-	st := &stream{server: s, peer: s.String(), nc: nc, soon: newSoon(nc), tracer: o.Trace}
+	st := &stream{server: s, peer: s.String(), nc: nc, tracer: o.Trace}
 	st.in = wire.NewReader(st, o.limits())
 	return st, nil
 }

@@ -48,6 +48,7 @@ type reply struct {
 type putFunc func(typ wire.Type, args ...[]byte)
 
 func newWorkerConn(st *stream, maxPayload int) *workerConn {
+	st.soon = newSoon(st.nc)
 	return &workerConn{
 		stream: st, maxPayload: maxPayload,
 		replies:  make(chan reply, 1),
