@@ -174,6 +174,9 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 			if c.s.cfg.Trace != nil {
 				c.s.cfg.Trace.Line(c.addr, true, string(line))
 			}
+			if isHTTP(line) {
+				return false, c.refuseHTTP()
+			}
 			c.admin(now, line)
 		default:
 			return false, nil
@@ -252,7 +255,7 @@ func (c *conn) logEnd(why error) {
 		}
 		return
 	}
-	c.s.note(slog.LevelWarn, "dropped",
+	c.s.noteSampled(peerDropped, slog.LevelWarn, "dropped",
 		slog.String("peer", c.addr), slog.String("id", c.id), slog.String("why", why.Error()))
 }
 

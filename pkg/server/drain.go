@@ -75,6 +75,7 @@ func (s *Server) close() error {
 	conns := s.connsInOrder()
 	close(s.ended)
 	s.cancel()
+	s.stopSamples()
 	s.endTurn(nil)
 
 	if s.commit != nil {

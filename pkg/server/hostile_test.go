@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,7 @@ var hostiles = []struct {
 	{"a request as response", "\x00RES\x00\x00\x00\x10\x00\x00\x00\x01x", wire.CodeInvalidPacket, "not for a server"},
 	{"too few arguments", "\x00REQ\x00\x00\x00\x07\x00\x00\x00\x01f", wire.CodeInvalidPacket, "malformed"},
 	{"arguments where none are", "\x00REQ\x00\x00\x00\x09\x00\x00\x00\x01f", wire.CodeInvalidPacket, "malformed"},
-	{"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "", ""},
+	{"two lines of nonsense", "GETS / FTP\r\nbla\r\n\r\n", "", ""},
 }
 
 func TestHostilePeers(t *testing.T) {
@@ -276,4 +277,37 @@ func TestDroppedWorkerLosesItsJobs(t *testing.T) {
 		t.Error("another job came")
 	}
 	bad.wantError(wire.CodeInvalidMagic)
+}
+
+// Peers that are dropped one after the other do not fill the log: some lines
+// are logged, and then a line with the number of those that were not.
+func TestDroppedPeersAreSampledInTheLog(t *testing.T) {
+	var log logs
+	s, addr := start(t, server.Config{Logger: log.logger(0)})
+	const peers = 100
+	for range peers {
+		p := dial(t, addr)
+		p.send([]byte("\x00BAD"))
+		p.wantError(wire.CodeInvalidMagic)
+		p.wantEnd()
+		p.Close()
+	}
+	s.Close()
+	lines := strings.Count(log.String(), "msg=dropped")
+	if lines == 0 || lines > peers/2 {
+		t.Errorf("%d lines for %d dropped peers", lines, peers)
+	}
+	var suppressed int
+	for line := range strings.Lines(log.String()) {
+		if _, n, ok := strings.Cut(line, "line=dropped suppressed="); ok {
+			k, err := strconv.Atoi(strings.TrimSpace(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			suppressed += k
+		}
+	}
+	if lines+suppressed != peers {
+		t.Errorf("%d lines and %d suppressed ones for %d dropped peers", lines, suppressed, peers)
+	}
 }

@@ -6,7 +6,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gm/pkg/server"
 	"gm/pkg/wire"
@@ -155,35 +159,90 @@ func (l *flaky) Accept() (net.Conn, error) {
 	}
 }
 
-type temporary struct{ error }
+// Only a closed listener ends the accept loop: all other errors of accept(2)
+// pass by themselves.
+func TestAcceptErrorsDoNotEndTheServer(t *testing.T) {
+	errs := []error{
+		syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM, syscall.ENOBUFS, syscall.ENOMEM, syscall.EMFILE,
+		syscall.ENFILE, syscall.ENETDOWN, syscall.EHOSTUNREACH, syscall.EOPNOTSUPP, syscall.EINTR, syscall.ETIMEDOUT,
+		syscall.EINVAL, io.EOF, os.ErrDeadlineExceeded, errors.New("a new errno"),
+	}
+	for _, errno := range errs {
+		t.Run(errno.Error(), func(t *testing.T) {
+			var log logs
+			l, served := serveFlaky(t, server.Config{Logger: log.logger(0)})
+			err := &net.OpError{Op: "accept", Net: "tcp", Err: errno}
+			l.errs <- err
+			l.errs <- err
+			for range 2 {
+				if nc, err := net.Dial("tcp", l.Addr().String()); err == nil { // it may be accepting already
+					defer nc.Close()
+				}
+			}
+			log.wait(t, "level=WARN", "accept", errno.Error())
+			dial(t, l.Addr().String()).sync()
+			select {
+			case err := <-served:
+				t.Fatalf("Serve returned %v", err)
+			default:
+			}
+		})
+	}
+}
 
-func (temporary) Temporary() bool { return true }
+func TestAClosedListenerEndsServe(t *testing.T) {
+	l, served := serveFlaky(t, server.Config{})
+	dial(t, l.Addr().String()).sync()
+	l.Close()
+	if err := <-served; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve returned %v, want %v", err, net.ErrClosed)
+	}
+}
 
-func TestAcceptErrors(t *testing.T) {
-	var log logs
-	s, err := server.New(server.Config{Logger: log.logger(0)})
+// A flood of accept errors is sampled in the log, and the pauses between them
+// grow.
+func TestAcceptErrorsAreSampledInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logs
+		s, err := server.New(server.Config{Logger: log.logger(0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(failing{}) }()
+		time.Sleep(time.Minute)
+		s.Close()
+		<-served
+		lines := strings.Count(log.String(), "msg=accept")
+		if lines < 6 || lines > 20*6 {
+			t.Errorf("%d lines in a minute", lines)
+		}
+		log.wait(t, "level=WARN", "log lines suppressed", "line=accept")
+	})
+}
+
+// failing is a listener that never has a connection.
+type failing struct{}
+
+func (failing) Accept() (net.Conn, error) { return nil, syscall.ENOBUFS }
+func (failing) Close() error              { return nil }
+func (failing) Addr() net.Addr            { return &net.TCPAddr{} }
+
+// serveFlaky serves a listener whose Accept fails with the errors that are sent
+// to it.
+func serveFlaky(t *testing.T, cfg server.Config) (l *flaky, served chan error) {
+	t.Helper()
+	s, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	under, err := server.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &flaky{under, make(chan error, 2)}
-	l.errs <- temporary{errors.New("too many open files")}
-	l.errs <- temporary{errors.New("too many open files")}
-	served := make(chan error, 1)
+	l = &flaky{under, make(chan error, 2)}
+	served = make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	dial(t, l.Addr().String()).sync() // it goes on
-	log.wait(t, "level=WARN", "accept", "too many open files")
-
-	fatal := errors.New("fatal")
-	l.errs <- fatal
-	if nc, err := net.Dial("tcp", l.Addr().String()); err == nil { // if it is accepting already
-		nc.Close()
-	}
-	if err := <-served; !errors.Is(err, fatal) {
-		t.Errorf("Serve: %v, want %v", err, fatal)
-	}
+	return l, served
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -46,6 +45,7 @@ type Server struct {
 	dirty     []*conn // outboxes to flush after the turn
 	backlog   backlog
 	notes     []note // log lines for the scribe after the turn
+	samples   [noteKinds]sample
 	draining  bool
 	loading   bool                  // the store's jobs are being taken in
 	own       numbers               // of jobs accepted while loading
@@ -154,43 +154,13 @@ func (s *Server) Serve(l net.Listener) error {
 	defer s.forgetListener(l)
 	s.log.Info("listening", "addr", l.Addr().String())
 
-	var pause time.Duration
-	for {
-		nc, err := l.Accept()
-		if err == nil {
-			pause = 0
-			s.start(nc)
-			continue
-		}
-		if s.isClosing() {
-			return ErrClosed
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) && !isTemporary(err) {
-			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
-		}
-		// Out of file descriptors or memory: the others' leaving mends it.
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.log.Warn("accept", "addr", l.Addr().String(), "err", err, "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-s.ended:
-			return ErrClosed
-		}
-	}
+	return s.acceptAll(l)
 }
 
 func (s *Server) forgetListener(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.ls, l)
-}
-
-func isTemporary(err error) bool {
-	t, ok := errors.AsType[interface {
-		error
-		Temporary() bool
-	}](err)
-	return ok && t.Temporary()
 }
 
 // start serves a connection that was accepted: by the poller, or in a goroutine
