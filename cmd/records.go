@@ -36,6 +36,7 @@ type recordRun struct {
 	memory   int
 	retries  int
 	patience time.Duration
+	awaits   bool // patience is also for the first server
 	halt     batch.Halt
 
 	// Results.
@@ -171,6 +172,7 @@ func (s *recordRun) newBatch(client batch.Submitter, p *recordPrinter) *batch.Ba
 		Memory:    s.memory,
 		Retries:   s.retries,
 		Patience:  s.patience,
+		WaitFirst: s.awaits,
 		Unordered: s.unordered,
 		Halt:      s.halt,
 		Reduce:    s.reduction,

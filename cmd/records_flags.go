@@ -126,7 +126,7 @@ func recordFlags() []cli.Flag {
 
 		&cli.IntFlag{Name: "retries", Category: catFailures, Usage: "submit a job that failed or was lost again, up to `N` times; only for what may run twice"},
 		&cli.StringFlag{Name: "halt", Value: batch.Halt{}.String(), Category: catFailures, Usage: "`WHEN` failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%"},
-		durationFlag(reconnectPatience, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "with many records: wait up to `TIME` for a server that has gone away"}),
+		durationFlag(reconnectPatience, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "wait up to `TIME` for a server that has gone away or is shutting down; given, it holds for one job and for the first server, too"}),
 		&cli.BoolFlag{Name: "propagate", Category: catFailures, Usage: "exit with the code of the worker's command"},
 
 		&cli.BoolFlag{Name: "bar", Category: catProgress, Usage: "show on stderr, if it is a terminal, how far it has come"},
@@ -239,10 +239,13 @@ func (s *recordRun) checkFlags(c *cli.Context) error {
 // setMany reads what is for many records only, once it is known whether there
 // may be many.
 func (s *recordRun) setMany(c *cli.Context) error {
+	s.awaits = c.IsSet("reconnect")
+	if s.many || s.awaits {
+		s.patience = durationOf(c, "reconnect")
+	}
 	if !s.many {
 		return nil
 	}
-	s.patience = durationOf(c, "reconnect")
 	s.opts.Spread = true
 	if u := s.tasks[0].Unique; u != "" && u != "-" && u != "#" {
 		return withHint(usageErrorf("--unique %q: all records would be one job", u), "-u - makes records of the same payload one job")

@@ -122,7 +122,7 @@ complete -c gm -n '__gm_at submit' -l retry-failed -d '--resume, and do those ag
 complete -c gm -n '__gm_at submit' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at submit' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
 complete -c gm -n '__gm_at submit' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
-complete -c gm -n '__gm_at submit' -l reconnect -d 'with many records: wait up to TIME for a server that has gone away' -x
+complete -c gm -n '__gm_at submit' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
 complete -c gm -n '__gm_at submit' -l propagate -d 'exit with the code of the worker\'s command'
 complete -c gm -n '__gm_at submit' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
 complete -c gm -n '__gm_at submit' -l eta -d 'the same in words: how many, how fast, how long still'
@@ -172,7 +172,7 @@ complete -c gm -n '__gm_at map' -l retry-failed -d '--resume, and do those again
 complete -c gm -n '__gm_at map' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at map' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
 complete -c gm -n '__gm_at map' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
-complete -c gm -n '__gm_at map' -l reconnect -d 'with many records: wait up to TIME for a server that has gone away' -x
+complete -c gm -n '__gm_at map' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
 complete -c gm -n '__gm_at map' -l propagate -d 'exit with the code of the worker\'s command'
 complete -c gm -n '__gm_at map' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
 complete -c gm -n '__gm_at map' -l eta -d 'the same in words: how many, how fast, how long still'
@@ -216,7 +216,7 @@ complete -c gm -n '__gm_at pipe' -l retry-failed -d '--resume, and do those agai
 complete -c gm -n '__gm_at pipe' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at pipe' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
 complete -c gm -n '__gm_at pipe' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
-complete -c gm -n '__gm_at pipe' -l reconnect -d 'with many records: wait up to TIME for a server that has gone away' -x
+complete -c gm -n '__gm_at pipe' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
 complete -c gm -n '__gm_at pipe' -l propagate -d 'exit with the code of the worker\'s command'
 complete -c gm -n '__gm_at pipe' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
 complete -c gm -n '__gm_at pipe' -l eta -d 'the same in words: how many, how fast, how long still'

@@ -51,9 +51,11 @@ type Batch struct {
 	// again, however often, as if it had a unique.
 	Repeatable bool
 	// Patience is how long the batch waits for a server that takes jobs after
-	// one has taken some: 0 means not at all. A batch whose first record finds no
-	// server does not wait.
+	// one has taken some, or has answered that it is shutting down: 0 means not at
+	// all. A batch whose first record finds no server does not wait.
 	Patience time.Duration
+	// WaitFirst has the batch wait so for the first server, too.
+	WaitFirst bool
 	// Unordered has records handed on as they end, each whole, instead of in
 	// the order of the input.
 	Unordered bool

@@ -270,6 +270,7 @@ func TestServerAway(t *testing.T) {
 	for _, refusal := range []error{
 		fmt.Errorf("dial: %w", gearman.ErrNoServer),
 		&gearman.ServerError{Code: "QUEUE_ERROR", Text: "Job queue is full"},
+		&gearman.ServerError{Code: "SHUTDOWN", Text: "the server is shutting down"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
@@ -345,6 +346,37 @@ func TestServerLost(t *testing.T) {
 			t.Errorf("got %+v, want 200 records, 20 of them lost and some probes", sum)
 		}
 	})
+}
+
+// A server that is shutting down at the first record has been reached: its next
+// start is waited for, as long as Patience allows.
+func TestServerShutsDownAtFirst(t *testing.T) {
+	refusal := fmt.Errorf("%w: %w", gearman.ErrNoServer, gearman.ServerErrors{
+		{Network: "tcp", Addr: "a:1"}: &gearman.ServerError{Code: "SHUTDOWN", Text: "the server is shutting down"},
+	})
+	for _, tt := range []struct {
+		patience time.Duration
+		want     Summary
+		err      error
+	}{
+		{time.Minute, Summary{Records: 20}, nil},
+		{time.Second, Summary{}, gearman.ErrNoServer},
+		{0, Summary{}, gearman.ErrNoServer},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			c := &fakeClient{job: func(n int, t *gearman.Task, created func()) error {
+				if time.Since(began) < 5*time.Second {
+					return refusal
+				}
+				return upper(n, t, created)
+			}}
+			sum, err := (&Batch{Client: c, Patience: tt.patience}).Run(t.Context(), numbered(20))
+			if sum != tt.want || !errors.Is(err, tt.err) {
+				t.Errorf("patience %v: got %+v, %v, want %+v, %v", tt.patience, sum, err, tt.want, tt.err)
+			}
+		})
+	}
 }
 
 func TestNoServer(t *testing.T) {

@@ -29,9 +29,9 @@
 //
 // # What is sent again
 //
-// A job that the server never took (no server, queue full) is sent later. One
-// whose server was lost may have run: it is sent again only if its task has a
-// unique, or [Batch.Repeatable] or [Batch.Retries] allows it, and none of its
-// result has been handed on. One that failed is sent again if Retries allows it.
-// A record that is sent again begins with the stage that it was at.
+// A job that the server never took (no server, queue full, server shutting down)
+// is sent later. One whose server was lost may have run: it is sent again only if
+// its task has a unique, or [Batch.Repeatable] or [Batch.Retries] allows it, and
+// none of its result has been handed on. One that failed is sent again if Retries
+// allows it. A record that is sent again begins with the stage that it was at.
 package batch

@@ -132,7 +132,7 @@ func (f *fold) part(t gearman.Task, as func(*Record) *Record) *Batch {
 	b := f.b
 	p := &Batch{
 		Client: f.client, Task: t, Window: f.window, Memory: f.memory,
-		Retries: b.Retries, Repeatable: b.Repeatable, Patience: b.Patience, Unordered: true,
+		Retries: b.Retries, Repeatable: b.Repeatable, Patience: b.Patience, WaitFirst: b.WaitFirst, Unordered: true,
 	}
 	if b.Created != nil {
 		p.Created = func(r *Record) { f.call(func() { b.Created(as(r)) }) }

@@ -30,7 +30,13 @@ type refusal struct {
 // sending it again cannot run it twice.
 func refused(err error) bool {
 	var se *gearman.ServerError
-	return errors.Is(err, gearman.ErrNoServer) || errors.As(err, &se) && se.QueueFull()
+	return errors.Is(err, gearman.ErrNoServer) || errors.As(err, &se) && (se.QueueFull() || se.ShuttingDown())
+}
+
+// shuttingDown reports whether a server has answered that it is about to end.
+func shuttingDown(err error) bool {
+	var se *gearman.ServerError
+	return errors.As(err, &se) && se.ShuttingDown()
 }
 
 // doubt begins, or goes on with, the time in which no server may take records.
@@ -53,7 +59,8 @@ func (r *run) doubt(probed bool) {
 func (r *run) wait(err error, probed bool) {
 	r.doubt(probed)
 	w := &r.refusal
-	if !r.taken || time.Since(w.since) >= r.b.Patience {
+	known := r.taken || r.b.WaitFirst || shuttingDown(err)
+	if !known || time.Since(w.since) >= r.b.Patience {
 		r.stop(err)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -137,11 +138,14 @@ func (c *Client) Background(ctx context.Context, t *Task) (Handle, error) {
 	return result.Handle, nil
 }
 
-// submit sends the task to the first server that takes it.
-func (c *Client) submit(r *Running) error {
-	r.count()
-	var errs ServerErrors
+// submit sends the task to the first server that takes it, except to those that
+// have refused it because they are shutting down.
+func (c *Client) submit(r *Running, refusals ServerErrors) error {
+	errs := maps.Clone(refusals)
 	for _, s := range c.order(r.task) {
+		if refusals[s.Server] != nil {
+			continue
+		}
 		err := s.submit(r)
 		if err == nil {
 			return nil
@@ -231,9 +235,11 @@ type clientServer struct {
 	load   atomic.Int64 // attempts on their way
 
 	mu      sync.Mutex
-	conn    *clientConn // nil while there is none
-	dialing *dialing    // nil while nobody connects
-	lost    bool        // and nobody has connected since
+	conn    *clientConn   // nil while there is none
+	leaving []*clientConn // see leave
+	dialing *dialing      // nil while nobody connects
+	lost    bool          // and nobody has connected since
+	greets  bool          // it has once answered a connection's first request
 	backoff backoff
 	until   time.Time // avoid it until then
 }
@@ -302,38 +308,101 @@ func (s *clientServer) connect(ctx context.Context) (*clientConn, error) {
 }
 
 func (s *clientServer) dial(d *dialing) {
-	c := s.client
-	st, err := dial(c.closing, &c.opts, s.Server)
+	conn, err := s.open()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(d.done)
 	s.dialing = nil
+	if err == nil && !conn.gone {
+		s.conn, d.conn = conn, conn
+		s.foundLocked()
+		return
+	}
 	if err == nil {
-		conn := newClientConn(s, st)
-		if c.spawn(conn.readLoop) && c.spawn(conn.writeLoop) {
-			s.conn, d.conn = conn, conn
-			s.foundLocked()
-			return
-		}
-		st.nc.Close()
-		err = ErrClosed
+		err = conn.cause()
 	}
 	d.err = err
-	if !c.isClosed() {
+	if !s.client.isClosed() {
 		s.lostLocked(err)
 	}
+}
+
+// open makes a connection. What stands in for a server that is away, such as a
+// proxy, may accept a connection and close it: so after a loss the server must
+// answer before tasks are sent to it, as they would be lost.
+func (s *clientServer) open() (*clientConn, error) {
+	c := s.client
+	st, err := dial(c.closing, &c.opts, s.Server)
+	if err != nil {
+		return nil, err
+	}
+	conn := newClientConn(s, st)
+	if !c.spawn(conn.readLoop) || !c.spawn(conn.writeLoop) {
+		st.nc.Close()
+		return nil, ErrClosed
+	}
+	s.mu.Lock()
+	doubtful := s.lost && s.greets
+	s.mu.Unlock()
+	if !doubtful {
+		return conn, nil
+	}
+	limit := time.NewTimer(c.opts.ConnectTimeout)
+	defer limit.Stop()
+	select {
+	case <-conn.greeted:
+		return conn, nil
+	case <-conn.dead:
+		return nil, conn.cause()
+	case <-limit.C:
+		err = fmt.Errorf("connect: no answer within %v", c.opts.ConnectTimeout)
+	case <-c.closing.Done():
+		err = ErrClosed
+	}
+	conn.hangUp(err)
+	return nil, err
 }
 
 // dropped is called once by a connection that has ended.
 func (s *clientServer) dropped(conn *clientConn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == conn {
-		s.conn = nil
+	conn.gone = true
+	s.leaving = slices.DeleteFunc(s.leaving, func(c *clientConn) bool { return c == conn })
+	if s.conn != conn {
+		return
 	}
+	s.conn = nil
 	if !s.client.isClosed() {
 		s.lostLocked(err)
 	}
+}
+
+// leave keeps further tasks off a connection whose server is shutting down. The
+// connection stays open as long as it has jobs, because the server lets them end.
+func (s *clientServer) leave(conn *clientConn, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != conn {
+		return
+	}
+	s.conn = nil
+	s.leaving = append(s.leaving, conn)
+	if !s.client.isClosed() {
+		s.lostLocked(err)
+	}
+}
+
+// connectToAsk is connect for questions about jobs: a server that is shutting
+// down answers them on the connection that it still has.
+func (s *clientServer) connectToAsk(ctx context.Context) (*clientConn, error) {
+	s.mu.Lock()
+	if n := len(s.leaving); s.conn == nil && n > 0 {
+		defer s.mu.Unlock()
+		return s.leaving[n-1], nil
+	}
+	s.mu.Unlock()
+	return s.connect(ctx)
 }
 
 func (s *clientServer) lostLocked(err error) {
@@ -357,13 +426,17 @@ func (s *clientServer) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backoff.reset()
+	s.greets = true
 }
 
 func (s *clientServer) hangUp(err error) {
 	s.mu.Lock()
-	conn := s.conn
+	conns := slices.Clone(s.leaving)
+	if s.conn != nil {
+		conns = append(conns, s.conn)
+	}
 	s.mu.Unlock()
-	if conn != nil {
+	for _, conn := range conns {
 		conn.hangUp(err)
 	}
 }

@@ -143,8 +143,7 @@ func TestLostInMidJob(t *testing.T) {
 			t.Errorf("got %v, want ErrLost of %s", err, f.Addr)
 		}
 	}
-	again := startAsync(t, c, &Task{Function: "f"})
-	s = f.acceptClient()
+	again, s := f.startAfterLoss(c, &Task{Function: "f"})
 	s.expect(wire.SubmitJob, "f", "", "")
 	s.send(wire.JobCreated, "H:2")
 	s.send(wire.WorkComplete, "H:2", "back")
@@ -436,8 +435,7 @@ func TestLogAndTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		r := startAsync(t, c, &Task{Function: "f", Payload: []byte("x")})
-		s := f.acceptClient()
+		r, s := f.startAfterLoss(c, &Task{Function: "f", Payload: []byte("x")})
 		s.expect(wire.SubmitJob, "f", "", "x")
 		s.close()
 		end(t, r)

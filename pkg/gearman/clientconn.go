@@ -34,6 +34,7 @@ type clientConn struct {
 
 	mu        sync.Mutex
 	err       error // why it ended or ends
+	leaving   bool  // the server is shutting down: it ends with its last job
 	said      error // what the server's last ERROR said that answered nothing
 	submitted fifo[*attempt]
 	jobs      map[Handle]audience
@@ -54,8 +55,11 @@ type clientConn struct {
 	names []byte   // what args is in
 	spare []byte   // a segment that has been written
 
-	work chan struct{} // tells the writer that there is something
-	dead chan struct{} // closed when the reader has ended
+	work    chan struct{} // tells the writer that there is something
+	greeted chan struct{} // closed when the server has sent a packet
+	dead    chan struct{} // closed when the reader has ended
+
+	gone bool // home.dropped has been called; guarded by home.mu
 }
 
 // audience are the attempts that wait for one job, by the order of their
@@ -84,9 +88,10 @@ type question struct {
 func newClientConn(home *clientServer, st *stream) *clientConn {
 	c := &clientConn{
 		stream: st, home: home,
-		jobs: make(map[Handle]audience),
-		work: make(chan struct{}, 1),
-		dead: make(chan struct{}),
+		jobs:    make(map[Handle]audience),
+		work:    make(chan struct{}, 1),
+		greeted: make(chan struct{}),
+		dead:    make(chan struct{}),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,6 +249,7 @@ func (c *clientConn) readLoop() {
 			if first {
 				first = false
 				c.home.answered()
+				close(c.greeted)
 			}
 			err = c.handle(&p)
 		}
@@ -319,10 +325,23 @@ func (c *clientConn) onWork(p *wire.Packet, last bool) {
 			delete(c.jobs, a.handle)
 		}
 	}
+	left := last && c.idleAndLeaving()
 	c.mu.Unlock()
+	if left {
+		defer c.hangUp(errShutDown)
+	}
 	if r != nil {
 		r.deliver(a, p)
 	}
+}
+
+// errShutDown ends the connection to a server that is shutting down and has no
+// more jobs of this client.
+var errShutDown = errors.New("the server is shutting down")
+
+// idleAndLeaving reports whether nothing keeps the connection open. mu is held.
+func (c *clientConn) idleAndLeaving() bool {
+	return c.leaving && len(c.jobs)+c.submitted.len()+c.statuses.len()+c.uniques.len()+c.echoes.len() == 0
 }
 
 // with returns the audience and one more.
@@ -375,9 +394,18 @@ func (c *clientConn) onError(e *ServerError) {
 	}
 	if a, ok := c.submitted.pop(); ok {
 		r := a.running
+		down := e.ShuttingDown()
+		c.leaving = c.leaving || down
+		left := c.idleAndLeaving()
 		c.mu.Unlock()
+		if down {
+			c.home.leave(c, e)
+		}
 		if r != nil {
 			r.fail(a, e)
+		}
+		if left {
+			c.hangUp(errShutDown)
 		}
 		return
 	}
@@ -428,13 +456,24 @@ func (c *clientConn) onEcho(p *wire.Packet) error {
 	return nil
 }
 
+// cause returns why the connection ended.
+func (c *clientConn) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.causeLocked()
+}
+
+func (c *clientConn) causeLocked() error {
+	if c.said != nil && !errors.Is(c.err, ErrClosed) {
+		return c.said // the server said why it would close
+	}
+	return c.err
+}
+
 // end fails all that still wait, after the reader has stopped.
 func (c *clientConn) end() {
 	c.mu.Lock()
-	cause := c.err
-	if c.said != nil && !errors.Is(cause, ErrClosed) {
-		cause = c.said // the server said why it would close
-	}
+	cause := c.causeLocked()
 	attempts := c.submitted.all()
 	for _, job := range c.jobs {
 		attempts = append(attempts, job.all()...)
@@ -469,6 +508,8 @@ type fifo[T any] struct {
 	items []T
 	head  int
 }
+
+func (f *fifo[T]) len() int { return len(f.items) - f.head }
 
 func (f *fifo[T]) push(v T) { f.items = append(f.items, v) }
 

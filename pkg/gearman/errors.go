@@ -60,6 +60,12 @@ func (e *ServerError) QueueFull() bool {
 	return strings.EqualFold(e.Code, wire.CodeQueueError) || strings.EqualFold(e.Code, "JOB_QUEUE_FULL")
 }
 
+// ShuttingDown reports whether the server refused because it is about to end: it
+// has not taken the task, and another server, or its next start, may.
+func (e *ServerError) ShuttingDown() bool {
+	return strings.EqualFold(e.Code, wire.CodeShutdown) || strings.EqualFold(e.Code, "SHUTDOWN_GRACEFUL")
+}
+
 // ProtocolError says that a server has broken the protocol. Its connection
 // was closed.
 type ProtocolError struct {
@@ -111,7 +117,7 @@ func mayRetry(err error) bool {
 	case errors.As(err, &fail), errors.As(err, &exception):
 		return true
 	case errors.As(err, &refused):
-		return refused.QueueFull()
+		return refused.QueueFull() || refused.ShuttingDown()
 	}
 	return errors.Is(err, ErrLost) || errors.Is(err, ErrNoServer)
 }

@@ -97,6 +97,22 @@ func (f *fake) acceptClient() *peer {
 	return p
 }
 
+// startAfterLoss starts a task of a client that has lost this server: it has to
+// answer before the task is sent.
+func (f *fake) startAfterLoss(c *Client, task *Task) (*Running, *peer) {
+	f.t.Helper()
+	started := make(chan *Running, 1)
+	go func() {
+		r, err := c.StartAsync(context.Background(), task)
+		if err != nil {
+			f.t.Error(err)
+		}
+		started <- r
+	}()
+	s := f.acceptClient()
+	return within(f.t, "StartAsync", started), s
+}
+
 // peer is the server's end of a connection.
 type peer struct {
 	t  testing.TB

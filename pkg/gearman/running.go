@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type Running struct {
 	attempt  *attempt // the one that counts; nil between two
 	closed   bool     // none counts any more
 	attempts int
+	refusals ServerErrors // of this attempt, by servers that are shutting down
 	handle   Handle
 	server   Server
 	created  latch   // the first JOB_CREATED, or the end
@@ -176,19 +178,52 @@ func (r *Running) submit(first bool, err error) {
 				return
 			}
 		}
-		if err = r.client.submit(r); err == nil {
-			return
-		}
-		if r.ctx.Err() != nil {
-			r.end(r.ctxError())
-			return
-		}
-		if !r.retries(err) {
-			r.end(fmt.Errorf("submit to %s: %w", r.task.Function, err))
+		r.count()
+		if err = r.client.submit(r, nil); err == nil || !r.goesOn(err) {
 			return
 		}
 		first = false
 	}
+}
+
+// goesOn reports whether there is another attempt after one that no server was
+// sent. If there is none, it ends the task.
+func (r *Running) goesOn(err error) bool {
+	if r.ctx.Err() != nil {
+		r.end(r.ctxError())
+		return false
+	}
+	if !r.retries(err) {
+		r.end(fmt.Errorf("submit to %s: %w", r.task.Function, err))
+		return false
+	}
+	return true
+}
+
+// refuse is called when a server that is shutting down has not taken the task.
+// The same attempt goes to the other servers, or to the next start of this one.
+// It reports whether err has been dealt with so.
+func (r *Running) refuse(a *attempt, e *ServerError) bool {
+	if !e.ShuttingDown() || r.ctx.Err() != nil {
+		return false
+	}
+	r.detach(false)
+	r.mu.Lock()
+	if r.refusals == nil {
+		r.refusals = ServerErrors{}
+	}
+	r.refusals[a.conn.server] = e
+	refusals := maps.Clone(r.refusals)
+	r.mu.Unlock()
+	spawned := r.client.spawn(func() {
+		if err := r.client.submit(r, refusals); err != nil && r.goesOn(err) {
+			r.submit(false, err)
+		}
+	})
+	if !spawned {
+		r.endLocked(nil, ErrClosed)
+	}
+	return true
 }
 
 // retries reports whether there is another attempt after err, and says so.
@@ -246,6 +281,7 @@ func (r *Running) count() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts++
+	r.refusals = nil
 }
 
 // current locks events if a is the attempt that counts. The caller unlocks it.
@@ -331,12 +367,17 @@ func (r *Running) onStatus(p *wire.Packet) {
 	r.emit(Event{Kind: EventStatus, Numerator: num, Denominator: den})
 }
 
-// fail ends an attempt that did not get as far as a result.
+// fail ends an attempt that did not get as far as a result. An err that is a
+// *ServerError is the answer to its submission.
 func (r *Running) fail(a *attempt, err error) {
-	if r.current(a) {
-		defer r.events.Unlock()
-		r.failAttempt(err)
+	if !r.current(a) {
+		return
 	}
+	defer r.events.Unlock()
+	if e, ok := err.(*ServerError); ok && r.refuse(a, e) {
+		return
+	}
+	r.failAttempt(err)
 }
 
 // failAttempt submits again or ends the task. events is held.

@@ -59,7 +59,7 @@ func (c *Client) findStatus(ctx context.Context, what string, servers []*clientS
 	var last Status
 	errs := ServerErrors{}
 	for _, s := range servers {
-		conn, err := s.connect(ctx)
+		conn, err := s.connectToAsk(ctx)
 		var q *question
 		if err == nil {
 			q, err = conn.ask(ctx, waiting(conn), about, typ, []byte(about))
