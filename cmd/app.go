@@ -14,9 +14,7 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -98,6 +96,7 @@ type env struct {
 // Main runs gm with the arguments of a process, the program's name first, and
 // returns its exit code.
 func Main(args []string) int {
+	inheritIgnored()
 	e := &env{
 		stdin:  os.Stdin,
 		stdout: &output{os.Stdout},
@@ -221,7 +220,7 @@ func (e *env) dispatch(ctx context.Context, args []string) error {
 }
 
 // heedSignals runs an action with a context that the first SIGINT or SIGTERM
-// cancels: then its error is that signal. A second one ends the process at once.
+// cancels: then its error is that signal. The second one ends the process at once.
 func heedSignals(c *cli.Context, action cli.ActionFunc) error {
 	ctx, stop := withSignals(c.Context)
 	defer stop()
@@ -231,26 +230,4 @@ func heedSignals(c *cli.Context, action cli.ActionFunc) error {
 		return sig
 	}
 	return err
-}
-
-// withSignals returns a context that the first SIGINT or SIGTERM cancels with
-// a *signalError as its cause. A second one ends the process at once.
-func withSignals(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(&signalError{s.(syscall.Signal)})
-		case <-done:
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel(nil)
-	}
 }

@@ -7,19 +7,28 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/wire"
 )
 
 // durationValue is the value of a flag that takes a duration: 500ms, 10s, 1m,
-// or a bare number of milliseconds, as with the C tool's -t.
-type durationValue struct{ d time.Duration }
+// 2d, or a bare number of milliseconds, as with the C tool's -t.
+type durationValue struct {
+	d    time.Duration
+	bare string // the value as it was given, if it was a bare number
+}
 
 // Set parses s.
 func (v *durationValue) Set(s string) error {
 	d, err := parseDuration(s)
-	if err == nil {
-		v.d = d
+	if err != nil {
+		return err
 	}
-	return err
+	v.d, v.bare = d, ""
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		v.bare = s
+	}
+	return nil
 }
 
 // String returns the duration for help texts; nothing for 0.
@@ -32,7 +41,7 @@ func (v *durationValue) String() string {
 
 // durationFlag returns a flag whose value durationOf reads.
 func durationFlag(def time.Duration, f cli.GenericFlag) *cli.GenericFlag {
-	f.Value = &durationValue{def}
+	f.Value = &durationValue{d: def}
 	return &f
 }
 
@@ -41,10 +50,24 @@ func durationOf(c *cli.Context, name string) time.Duration {
 	return c.Generic(name).(*durationValue).d
 }
 
+// refuseBareSeconds returns a usage error for a flag that was given a bare number
+// below 1,000: that many milliseconds are hardly meant where a job's command takes
+// seconds. 0 is no number of either.
+func refuseBareSeconds(c *cli.Context, names ...string) error {
+	for _, name := range names {
+		v := c.Generic(name).(*durationValue)
+		if v.bare != "" && v.d > 0 && v.d < time.Second {
+			return withHint(usageErrorf("--%s %s: a bare number is in milliseconds", name, v.bare),
+				fmt.Sprintf("write %ss for seconds, or %sms", v.bare, v.bare))
+		}
+	}
+	return nil
+}
+
 // parseDuration parses a duration that is not negative. A bare number is in
 // milliseconds.
 func parseDuration(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
+	d, err := wire.ParseDuration(s)
 	if ms, numErr := strconv.ParseFloat(s, 64); numErr == nil {
 		d, err = time.Duration(ms*float64(time.Millisecond)), nil
 		if !(ms >= 0 && ms < math.MaxInt64/1e6) {
@@ -52,7 +75,7 @@ func parseDuration(s string) (time.Duration, error) {
 		}
 	}
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("duration %q: not like 500ms, 10s or 1m", s)
+		return 0, fmt.Errorf("duration %q: not like 500ms, 10s, 1m or 2d", s)
 	}
 	return d, nil
 }

@@ -12,8 +12,10 @@ package cmd
 //	                             GEARMAN_SERVERS to it unless that is set already.
 //	start NAME CMD ARG...        run CMD in the background; its stdout goes to NAME.out,
 //	                             its stderr to NAME.err, its stdin is empty
-//	signal -SIG NAME             send SIG (TERM, INT, HUP, KILL, STOP, CONT) to what
-//	                             gmserve, gearmand or start has started under NAME
+//	signal -SIG NAME [REGEX]     send SIG (TERM, INT, HUP, QUIT, KILL, STOP, CONT) to what
+//	                             gmserve, gearmand or start has started under NAME. With
+//	                             REGEX, send it again and again until NAME.err matches:
+//	                             the same signal within half a second counts once
 //	ended CODE NAME              wait until NAME has ended; its exit code must be CODE,
 //	                             128+n if signal n has ended it
 //	exits CODE CMD ARG...        run CMD; its exit code must be CODE. stdout, stderr and
@@ -147,8 +149,8 @@ func (p *processes) get(ts *testscript.TestScript, name string) *process {
 	return proc
 }
 
-// stop ends everything: gently, then harder (gm work kills what its children
-// run at the third SIGTERM), then for sure.
+// stop ends everything: gently, then harder (gm work stops the running jobs at
+// the second signal), then for sure.
 func (p *processes) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,7 +158,7 @@ func (p *processes) stop() {
 	defer tick.Stop()
 	for _, proc := range p.named {
 		proc.cmd.Process.Signal(syscall.SIGCONT)
-		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM, syscall.SIGTERM, syscall.SIGKILL} {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
 			proc.cmd.Process.Signal(sig)
 			select {
 			case <-proc.done:
@@ -259,19 +261,32 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 
 var signalsByName = map[string]syscall.Signal{
 	"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP,
-	"KILL": syscall.SIGKILL, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
+	"KILL": syscall.SIGKILL, "QUIT": syscall.SIGQUIT, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
 }
 
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNeg(ts, neg)
-	if len(args) != 2 {
-		ts.Fatalf("usage: signal -SIG NAME")
+	if len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: signal -SIG NAME [REGEX]")
 	}
 	sig, ok := signalsByName[strings.TrimPrefix(args[0], "-")]
 	if !ok {
 		ts.Fatalf("unknown signal %s", args[0])
 	}
-	ts.Check(processesOf(ts).get(ts, args[1]).cmd.Process.Signal(sig))
+	proc := processesOf(ts).get(ts, args[1])
+	ts.Check(proc.cmd.Process.Signal(sig))
+	if len(args) == 2 {
+		return
+	}
+	re, err := regexp.Compile("(?m)" + args[2])
+	ts.Check(err)
+	poll(ts, nil, args[2], func() bool {
+		if re.MatchString(ts.ReadFile(args[1] + ".err")) {
+			return true
+		}
+		_ = proc.cmd.Process.Signal(sig) // it may have ended, with its last words written
+		return false
+	})
 }
 
 func scriptEnded(ts *testscript.TestScript, neg bool, args []string) {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"strconv"
 	"syscall"
 
@@ -27,14 +26,14 @@ type serving struct {
 
 	port      int // of addresses without one; once it has listened, which it was
 	announced bool
-	signals   chan os.Signal
+	signals   <-chan os.Signal
 }
 
 // run serves until a signal, the admin command shutdown, or a failure.
 func (s *serving) run() error {
-	s.signals = make(chan os.Signal, 2)
-	signal.Notify(s.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(s.signals)
+	signals, stop := notifySignals(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	s.signals = signals
 	if file := s.c.String("pid-file"); file != "" {
 		defer func() {
 			if s.announced { // else it is the other server's

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/wire"
 )
 
 // submitTime returns when the job is to run; zero: now.
@@ -16,9 +18,9 @@ func submitTime(c *cli.Context) (time.Time, error) {
 	case in != "" && at != "":
 		return time.Time{}, usageErrorf("--in and --at: one of them")
 	case in != "":
-		d, err := time.ParseDuration(in)
+		d, err := wire.ParseDuration(in)
 		if err != nil || d < 0 {
-			return time.Time{}, usageErrorf("--in %q: not like 90s, 10m or 24h", in)
+			return time.Time{}, usageErrorf("--in %q: not like 90s, 10m or 2d", in)
 		}
 		return time.Now().Add(d), nil
 	case at != "":

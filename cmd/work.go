@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -125,8 +124,10 @@ ends is stopped likewise.
 
 SIGTERM or SIGINT: take no more jobs, finish those that run, exit with 0. A
 second time: stop the running jobs too, which gives them back to their queue, and
-exit with 128+n. A third time: SIGKILL. SIGHUP: finish what runs, read the
-configuration again and start afresh. Without a server gm work waits for one.
+exit with 128+n. A third time: SIGKILL. The same signal within half a second
+counts once. SIGHUP does the same on a terminal, which has closed; without one it
+makes the worker finish what runs, read the configuration again and start afresh.
+Without a server gm work waits for one.
 `
 
 func workFlags() []cli.Flag {
@@ -169,9 +170,9 @@ func (e *env) work(c *cli.Context) error {
 		_ = runner.Subreap() // where there is none, a process group has to do
 	}
 	e.enoughProcs()
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	surviveBrokenPipes()
+	signals, stop := notifySignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
 	for {
 		again, err := w.run(c.Context, opts, signals)
 		if !again {
@@ -209,6 +210,9 @@ func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 		level = slog.LevelDebug
 	}
 	conn.Logger = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	if err := refuseBareSeconds(c, "timeout", "kill-after", "max-age"); err != nil {
+		return o, err
+	}
 	o.Options = conn
 	o.ID = c.String("id")
 	o.Concurrency = c.Int("jobs")
@@ -284,10 +288,10 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 			return again && !full, err
 		case s := <-signals:
 			last = s.(syscall.Signal)
-			if last == syscall.SIGHUP {
+			if last == syscall.SIGHUP && !w.onTerminal {
 				again = stops == 0
 				if again {
-					w.log.Info("finishing, then starting afresh")
+					w.log.Info("finishing, then starting afresh", "signal", last.String(), "jobs", w.running.Load())
 					worker.Stop()
 				}
 				continue
@@ -295,16 +299,37 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 			again = false
 			switch stops++; stops {
 			case 1:
-				w.log.Info("finishing", "signal", last.String())
+				w.logFinishing(last)
 				worker.Stop()
 			case 2:
-				w.log.Warn("stopping the running jobs", "signal", last.String())
+				w.log.Warn("stopping the running jobs; the next signal kills them", "signal", last.String(), "jobs", w.running.Load())
 				worker.Abort()
 				stopNow()
 			case 3:
-				w.log.Warn("killing the running jobs", "signal", last.String())
+				w.log.Warn("killing the running jobs", "signal", last.String(), "jobs", w.running.Load())
 				close(w.kill)
 			}
 		}
 	}
+}
+
+// logFinishing logs the first signal to stop, and what the second one does.
+func (w *commandWorker) logFinishing(s syscall.Signal) {
+	text := "finishing"
+	jobs := w.running.Load()
+	if jobs > 0 {
+		text = "finishing the running jobs; the next signal stops them"
+	}
+	w.log.Info(text, "signal", s.String(), "jobs", jobs)
+}
+
+// hasControllingTerminal reports whether the process belongs to a terminal that
+// can hang up.
+func hasControllingTerminal() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	tty.Close()
+	return true
 }

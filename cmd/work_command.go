@@ -37,10 +37,13 @@ type commandWorker struct {
 	log       *slog.Logger
 	stdout    io.Writer
 
-	slots chan int      // those that are free
-	kill  chan struct{} // closed when children are to be killed
-	done  atomic.Int64  // jobs
-	awake awake
+	onTerminal bool // SIGHUP says that it has closed
+
+	slots   chan int      // those that are free
+	kill    chan struct{} // closed when children are to be killed
+	running atomic.Int64  // jobs
+	done    atomic.Int64  // jobs
+	awake   awake
 
 	printing sync.Mutex // held while a payload is printed
 }
@@ -60,6 +63,8 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		stdout:    e.stdout,
 		slots:     make(chan int, o.Concurrency),
 		kill:      make(chan struct{}),
+
+		onTerminal: hasControllingTerminal(),
 	}
 	for slot := range o.Concurrency {
 		w.slots <- slot + 1
@@ -114,7 +119,11 @@ func (e *env) newCommand(c *cli.Context, o *gearman.WorkerOptions, args ...strin
 
 // handle does one job.
 func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, error) {
-	defer w.done.Add(1)
+	w.running.Add(1)
+	defer func() {
+		w.running.Add(-1)
+		w.done.Add(1)
+	}()
 	w.awake.note()
 	command := w.command
 	switch {

@@ -62,7 +62,8 @@ type Options struct {
 	MinBackoff, MaxBackoff time.Duration
 
 	// Logger gets one line (level warn) when a server is lost and one (level
-	// info) when it is back; nil discards them.
+	// info) when it is back; a worker's also when it is first connected, and (level
+	// warn) when it could not be at first. nil discards them.
 	Logger *slog.Logger
 
 	// Trace gets every packet and admin line; nil is no trace.

@@ -65,7 +65,8 @@ type Worker struct {
 
 // sight is how all slots together see a server.
 type sight struct {
-	up   int // connections
+	up   int  // connections
+	ever bool // there was a connection once
 	lost bool
 }
 
@@ -188,14 +189,17 @@ func (w *Worker) found(s Server) {
 	w.mu.Lock()
 	v := w.sights[s]
 	v.up++
-	back := v.lost
-	v.lost = false
+	first, back := !v.ever, v.lost
+	v.ever, v.lost = true, false
 	w.mu.Unlock()
-	if back {
+	switch {
+	case first:
+		w.log().Info("connected", "server", s.String())
+	case back:
 		w.log().Info("server back", "server", s.String())
-		if f := w.opts.OnBack; f != nil {
-			f(s)
-		}
+	}
+	if f := w.opts.OnBack; f != nil && back {
+		f(s)
 	}
 }
 
@@ -205,12 +209,17 @@ func (w *Worker) missed(s Server, err error) {
 	v := w.sights[s]
 	news := v.up == 0 && !v.lost && w.stopping.Err() == nil
 	v.lost = v.lost || news
+	ever := v.ever
 	w.mu.Unlock()
-	if !news {
+	switch {
+	case !news:
 		w.log().Debug("connection failed", "server", s.String(), "error", err)
 		return
+	case ever:
+		w.log().Warn("server lost", "server", s.String(), "error", err)
+	default:
+		w.log().Warn("server not reached yet: trying again", "server", s.String(), "error", err)
 	}
-	w.log().Warn("server lost", "server", s.String(), "error", err)
 	if f := w.opts.OnLost; f != nil {
 		f(s, err)
 	}

@@ -1,0 +1,129 @@
+package cmd
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Signals of all verbs. Every verb that handles signals gets them from
+// notifySignals, which keeps two rules:
+//
+//   - A signal that was ignored when gm started stays ignored: SIGHUP under
+//     nohup(1), SIGINT and SIGQUIT in a background job of a shell without job
+//     control. Go's runtime reports that for SIGHUP and SIGINT only, so SIGQUIT
+//     follows SIGINT, as POSIX has shells ignore both together; any other signal
+//     counts as not ignored.
+//   - The same signal within repeatSpan is one signal.
+
+// repeatSpan is the time within which a repeated signal counts as the same one.
+// timeout(1) signals its command and then the whole process group, and a terminal
+// that closes sends SIGHUP from the kernel and from the shell.
+const repeatSpan = 500 * time.Millisecond
+
+// notifySignals returns a channel of those of the signals that were not ignored
+// when gm started, without repetitions. stop ends the notification; the channel
+// is never closed.
+func notifySignals(signals ...os.Signal) (heeded <-chan os.Signal, stop func()) {
+	var wanted []os.Signal
+	for _, s := range signals {
+		if !signal.Ignored(s) {
+			wanted = append(wanted, s)
+		}
+	}
+	out := make(chan os.Signal, 8)
+	if len(wanted) == 0 {
+		return out, func() {} // Notify without signals would mean all of them
+	}
+	in := make(chan os.Signal, 8)
+	signal.Notify(in, wanted...)
+	go func() {
+		var filter repeatFilter
+		for s := range in {
+			if filter.isRepeat(s, time.Now()) {
+				continue
+			}
+			select {
+			case out <- s:
+			default:
+			}
+		}
+	}()
+	return out, sync.OnceFunc(func() {
+		signal.Stop(in)
+		close(in)
+	})
+}
+
+// repeatFilter finds signals that repeat an earlier one.
+type repeatFilter struct {
+	counted map[os.Signal]time.Time // when each signal counted last
+}
+
+// isRepeat reports whether a signal came within repeatSpan of the last one of its
+// kind that counted.
+func (f *repeatFilter) isRepeat(s os.Signal, now time.Time) bool {
+	if last, seen := f.counted[s]; seen && now.Sub(last) < repeatSpan {
+		return true
+	}
+	if f.counted == nil {
+		f.counted = map[os.Signal]time.Time{}
+	}
+	f.counted[s] = now
+	return false
+}
+
+// withSignals returns a context that the first SIGINT or SIGTERM cancels with
+// a *signalError as its cause. The second one ends the process at once.
+func withSignals(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals, stop := notifySignals(os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case s := <-signals:
+			cancel(&signalError{s.(syscall.Signal)})
+		case <-done:
+			return
+		}
+		select {
+		case s := <-signals:
+			dieBySignal(s.(syscall.Signal))
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		stop()
+		close(done)
+		cancel(nil)
+	}
+}
+
+// dieBySignal ends the process as the signal does by default, so that a parent
+// sees the signal and not an exit code.
+func dieBySignal(s syscall.Signal) {
+	signal.Reset(s)
+	if p, err := os.FindProcess(os.Getpid()); err == nil && p.Signal(s) == nil {
+		time.Sleep(time.Second) // the signal arrives meanwhile
+	}
+	os.Exit(exitSignal + int(s))
+}
+
+// inheritIgnored ignores SIGQUIT if gm was started with SIGINT ignored: Go's
+// runtime handles SIGQUIT whatever its disposition was.
+func inheritIgnored() {
+	if signal.Ignored(os.Interrupt) {
+		signal.Ignore(syscall.SIGQUIT)
+	}
+}
+
+// surviveBrokenPipes makes writing to a pipe without a reader return an error on
+// stdout and stderr too, where SIGPIPE ends a Go program by default. It is for
+// verbs that go on when the reader of their log has gone. Children get the
+// default back.
+func surviveBrokenPipes() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+}
