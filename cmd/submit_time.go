@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"gm/pkg/wire"
+	"gm/pkg/server"
 )
 
 // submitTime returns when the job is to run; zero: now.
@@ -18,7 +18,7 @@ func submitTime(c *cli.Context) (time.Time, error) {
 	case in != "" && at != "":
 		return time.Time{}, usageErrorf("--in and --at: one of them")
 	case in != "":
-		d, err := wire.ParseDuration(in)
+		d, err := server.ParseDuration(in)
 		if err != nil || d < 0 {
 			return time.Time{}, usageErrorf("--in %q: not like 90s, 10m or 2d", in)
 		}

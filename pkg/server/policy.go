@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gm/pkg/queue"
-	"gm/pkg/wire"
 )
 
 // Waits of a policy that names none.
@@ -36,8 +35,8 @@ func ParsePolicy(s string) (queue.Policy, error) {
 			to = from
 		}
 		var err1, err2 error
-		least, err1 = wire.ParseDuration(from)
-		most, err2 = wire.ParseDuration(to)
+		least, err1 = ParseDuration(from)
+		most, err2 = ParseDuration(to)
 		if err1 != nil || err2 != nil || least < 0 || most < least {
 			return bad("no range of waits")
 		}
