@@ -52,7 +52,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.StringSliceFlag{
 					Name: "listen", Aliases: []string{"l", "L"}, Category: catListen,
-					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path; repeatable, or divided by commas (default: localhost)",
+					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]; repeatable, or divided by commas (default: localhost)",
 				},
 				&cli.IntFlag{
 					Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catListen,
@@ -122,7 +122,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 			{"one that forgets nothing", "gm serve --data /var/lib/gm --retry 'resize=3,1s..5m' --keep-results 10m"},
 			{"one on a database that others keep alive; a second stands by", "GM_STORE='postgres://gm:secret@db/jobs' gm serve --listen :4730"},
 			{"a server and a worker in one, on a free port", "gm serve -p 0 --print-port --work reverse=rev"},
-			{"for the network and for local programs", "gm serve --listen :4730 --listen unix:/run/gm.sock"},
+			{"for the network and for local programs", "gm serve --listen :4730 --listen 'unix:/run/gm.sock?mode=0660'"},
 		},
 		exits:      []int{exitIO, exitAgain, exitRefused, exitSignal},
 		ownSignals: true,
@@ -291,10 +291,12 @@ func listenOn(ctx context.Context, addr string, port *int) ([]net.Listener, erro
 func listenPort(ctx context.Context, hosts []string, p int, port *int) ([]net.Listener, error) {
 	free := p == 0
 	var all []net.Listener
-	for i, h := range hosts {
-		l, err := server.Listen(ctx, net.JoinHostPort(h, strconv.Itoa(p)))
-		if err != nil && i > 0 && errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
-			continue // a machine without IPv6
+	var missing error // why one of several hosts was left out
+	for _, h := range hosts {
+		l, err := listenTCP(ctx, net.JoinHostPort(h, strconv.Itoa(p)), free)
+		if len(hosts) > 1 && isFamilyMissing(err) {
+			missing = err
+			continue
 		}
 		if err != nil {
 			closeAll(all)
@@ -303,10 +305,31 @@ func listenPort(ctx context.Context, hosts []string, p int, port *int) ([]net.Li
 		all = append(all, l)
 		p = l.Addr().(*net.TCPAddr).Port
 	}
+	if len(all) == 0 {
+		return nil, missing
+	}
 	if free {
 		*port = p
 	}
 	return all, nil
+}
+
+// bindPatience is how long a server tries to bind an address that is in use
+// though nobody answers there.
+const bindPatience = 6 * time.Second
+
+// listenTCP listens on a host and port. A free port is not worth the patience.
+func listenTCP(ctx context.Context, addr string, free bool) (net.Listener, error) {
+	if free {
+		return server.Listen(ctx, addr)
+	}
+	return server.ListenPatiently(ctx, addr, bindPatience)
+}
+
+// isFamilyMissing reports whether err says that the machine has no addresses
+// of the family, such as IPv6.
+func isFamilyMissing(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
 func oneListener(l net.Listener, err error) ([]net.Listener, error) {
@@ -337,8 +360,12 @@ func listenError(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return withHint(exitWith(exitAgain, err), "another server may be running: gm ping; or use another port with -p")
-	case errors.Is(err, syscall.EACCES):
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return exitWith(exitRefused, err)
+	case errors.Is(err, server.ErrAddress):
+		return usageErrorf("--listen: %w", err)
+	case isFamilyMissing(err):
+		return withHint(exitWith(exitIO, err), "this machine does not have that address: see ip addr")
 	case errors.As(err, new(*exitError)):
 		return err
 	}

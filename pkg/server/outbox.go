@@ -20,7 +20,15 @@ const (
 	// chunk is how much one write that may wait is given, so that what an
 	// outbox owes falls while a slow peer reads.
 	chunk = 128 << 10
+	// joinBelow is the size of segments, such as the header of a large packet,
+	// that are written together with the beginning of the next one.
+	joinBelow = 4 << 10
+	// joinBytes is the most that is copied for such a write.
+	joinBytes = 64 << 10
 )
+
+// joins lends the buffers of such writes.
+var joins = sync.Pool{New: func() any { return new([joinBytes]byte) }}
 
 // tails lends buffers to outboxes while they have bytes, so that an idle
 // connection holds none.
@@ -269,12 +277,22 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 }
 
 // writeSegments writes segs in order, counts down what is owed as it goes, and
-// returns what is left of them.
+// returns what is left of them. A packet that is not large goes out in one
+// write: GearmaNode loses a header that comes apart from its body.
 func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (rest [][]byte, err error) {
 	for i := range segs {
 		for len(segs[i]) > 0 {
-			n, err := write(segs[i])
-			segs[i] = segs[i][n:]
+			var n int
+			if i+1 < len(segs) && len(segs[i]) < joinBelow {
+				n, err = writeJoined(segs[i], segs[i+1], write)
+			} else {
+				n, err = write(segs[i])
+			}
+			here := min(n, len(segs[i]))
+			segs[i] = segs[i][here:]
+			if n > here {
+				segs[i+1] = segs[i+1][n-here:]
+			}
 			o.mu.Lock()
 			o.size -= n
 			if n > 0 && !o.moved.IsZero() {
@@ -288,6 +306,15 @@ func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (
 		segs[i] = nil
 	}
 	return nil, nil
+}
+
+// writeJoined writes head and as much of body as a join has room for.
+func writeJoined(head, body []byte, write func([]byte) (int, error)) (int, error) {
+	buf := joins.Get().(*[joinBytes]byte)
+	defer joins.Put(buf)
+	n := copy(buf[:], head)
+	n += copy(buf[n:], body)
+	return write(buf[:n])
 }
 
 // settle flushes and waits until all is written or a write has failed. If

@@ -1,0 +1,100 @@
+package cmd
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// An address that cannot be had is an error, and not a server without
+// listeners.
+func TestListenAllRefuses(t *testing.T) {
+	for addr, want := range map[string]string{
+		"[2001:db8::1]:0":                   "listen",
+		"2001:db8::1":                       "listen",
+		"192.0.2.1":                         "listen",
+		"unix:":                             "no path",
+		"unix:?mode=0660":                   "no path",
+		"unix:/nonexistent/dir/s":           "no such file",
+		"unix:" + t.TempDir() + "/s?mode=9": "not an octal number",
+		"unix:" + t.TempDir() + "/s?user=x": "unknown option",
+		"unix:" + t.TempDir() + "/s?group=nosuchgroup": "nosuchgroup",
+	} {
+		ls, err := listenAll(t.Context(), []string{addr}, 0)
+		if err == nil {
+			closeAll(ls)
+			t.Errorf("%q: %d listeners and no error", addr, len(ls))
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q in it", addr, err, want)
+		}
+	}
+}
+
+func TestListenOnLocalhostTakesOnePort(t *testing.T) {
+	ls, err := listenAll(t.Context(), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(ls)
+	port := ls[0].Addr().(*net.TCPAddr).Port
+	for _, l := range ls {
+		if l.Addr().(*net.TCPAddr).Port != port {
+			t.Errorf("%v is on another port than %d", l.Addr(), port)
+		}
+	}
+}
+
+// A killed server's socket may be there for a moment: the next one waits for
+// the address. If somebody answers there it is an error at once.
+func TestBindIsTriedAgainWhileNobodyAnswers(t *testing.T) {
+	killed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := killed.Addr().(*net.TCPAddr).Port
+	go func() {
+		for range 2 {
+			if nc, err := killed.Accept(); err == nil { // who asks whether a server is there
+				nc.Close()
+			}
+		}
+		killed.Close()
+	}()
+	ls, err := listenAll(t.Context(), []string{"127.0.0.1:" + strconv.Itoa(port)}, 0)
+	if err != nil {
+		t.Fatalf("listen where a killed server was: %v", err)
+	}
+	closeAll(ls)
+}
+
+func TestBindIsNotTriedAgainWhereAServerAnswers(t *testing.T) {
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	asked := make(chan int, 100)
+	go func() {
+		for n := 1; ; n++ {
+			nc, err := other.Accept()
+			if err != nil {
+				return
+			}
+			asked <- n
+			nc.Write([]byte("OK 1.0\n"))
+			nc.Close()
+		}
+	}()
+	ls, err := listenAll(t.Context(), []string{other.Addr().String()}, 0)
+	if err == nil {
+		closeAll(ls)
+		t.Fatal("two servers on one port")
+	}
+	if len(asked) != 1 {
+		t.Errorf("asked %d times", len(asked))
+	}
+	if !strings.Contains(hintFor(err), "another server may be running") {
+		t.Errorf("hint %q", hintFor(err))
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package server
+
+import "errors"
+
+func groupID(string) (int, error) { return -1, errors.New("this system has no groups") }
+
+func lockDir(string) (unlock func(), err error) { return func() {}, nil }
+
+func withUmask(_ bool, f func() error) error { return f() }
