@@ -21,6 +21,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,10 @@ type Store interface {
 	// the error is an [*UncertainError]. A Done, Update or Delete of what is
 	// not there is no error. It keeps nothing of the batch. A store whose
 	// engine is away returns an error, soon, and tries again at the next call.
+	// A batch with an operation that the store can never take, such as one
+	// over a limit of Caps, fails with a [*RefusedError]: the same batch will
+	// fail again, the batch without that operation will not. Every other error
+	// may be gone at the next call.
 	Commit(ctx context.Context, batch []Op) error
 
 	// Replay calls f for every job that was added and not done, in the order
@@ -123,9 +128,55 @@ type Caps struct {
 	Atomic bool
 	// Lists: what is there can be listed, so that Replay and Extras find it.
 	Lists bool
-	// MaxPayload is the size in bytes of the largest payload that can be
-	// kept; 0 is no limit. A batch with a larger one fails.
-	MaxPayload int
+
+	// The store takes everything up to these limits, in bytes, and refuses
+	// what is larger with a [*RefusedError]; 0 is no limit. Limits of a server
+	// elsewhere are read at each connection, so they may change.
+	MaxPayload int // of a payload
+	MaxValue   int // of an extra's value
+	MaxKey     int // of an extra's key; not below 200
+	MaxName    int // of a function, a unique or a reducer, each; not below 255
+}
+
+// Refusal returns the reason why a store with these limits can never take op,
+// nil if it can.
+func (c Caps) Refusal(op *Op) error {
+	switch op.Kind {
+	case Add:
+		r := op.Record
+		if err := exceeds("payload", len(r.Payload), c.MaxPayload); err != nil {
+			return err
+		}
+		if longest := max(len(r.Function), len(r.Unique), len(r.Reducer)); c.MaxName > 0 && longest > c.MaxName {
+			return cmp.Or(exceeds("function", len(r.Function), c.MaxName),
+				exceeds("unique", len(r.Unique), c.MaxName), exceeds("reducer", len(r.Reducer), c.MaxName))
+		}
+	case Put:
+		if err := exceeds("key", len(op.Key), c.MaxKey); err != nil {
+			return err
+		}
+		return exceeds("value", len(op.Value), c.MaxValue)
+	}
+	return nil
+}
+
+// RefuseBatch returns a [*RefusedError] for the first operation of batch that
+// is over a limit, nil if there is none.
+func (c Caps) RefuseBatch(batch []Op) error {
+	for i := range batch {
+		if err := c.Refusal(&batch[i]); err != nil {
+			return &RefusedError{Index: i, Err: err}
+		}
+	}
+	return nil
+}
+
+// exceeds returns an error if size is over limit, which is none if it is 0.
+func exceeds(what string, size, limit int) error {
+	if limit > 0 && size > limit {
+		return fmt.Errorf("%s of %d bytes exceeds the store's limit of %d", what, size, limit)
+	}
+	return nil
 }
 
 // Reader is a store that can read single payloads, so that a server need not
@@ -181,6 +232,22 @@ var ErrAbsent = errors.New("not there")
 
 // ErrFull is wrapped by what Commit returns when the store has no room.
 var ErrFull = errors.New("store full")
+
+// RefusedError is the error of a batch with an operation that the store can
+// never take. Nothing of the batch is kept, as far as [Caps].Atomic promises,
+// and later batches are not affected.
+type RefusedError struct {
+	Index int // of the operation in the batch; -1 if the engine does not tell
+	Err   error
+}
+
+func (e *RefusedError) Error() string {
+	if e.Index < 0 {
+		return "refused: " + e.Err.Error()
+	}
+	return fmt.Sprintf("operation %d is refused: %v", e.Index, e.Err)
+}
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // HeldError is the error of a store that another server holds.
 type HeldError struct {

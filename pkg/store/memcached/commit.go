@@ -17,6 +17,9 @@ func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
 	if s.closed {
 		return errClosed
 	}
+	if err := s.Caps().RefuseBatch(ops); err != nil {
+		return fmt.Errorf("commit to memcached: %w", err)
+	}
 	if err := s.commit(ctx, ops); err != nil {
 		return fmt.Errorf("commit to memcached: %w", err)
 	}
@@ -56,10 +59,13 @@ func (s *Store) commit(ctx context.Context, ops []store.Op) error {
 			}})
 		}
 	}
-	if refused := new(refusedError); errors.As(err, &refused) {
-		return err
+	switch refused := new(refusedError); {
+	case !errors.As(err, &refused):
+		return &store.UncertainError{Err: err}
+	case strings.HasPrefix(refused.text, "SERVER_ERROR object too large"), strings.HasPrefix(refused.text, "CLIENT_ERROR "):
+		return &store.RefusedError{Index: -1, Err: err}
 	}
-	return &store.UncertainError{Err: err}
+	return err
 }
 
 // carryOut makes a plan's changes. The lock on writing is held.

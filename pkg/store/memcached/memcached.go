@@ -208,8 +208,15 @@ func (s *Store) examine(ctx context.Context) error {
 	return nil
 }
 
-// Caps promises only that what is there is found.
-func (s *Store) Caps() store.Caps { return store.Caps{Lists: s.lists} }
+// Caps promises only that what is there is found. Payloads and values that do
+// not fit an item are kept in several; rows and keys are not.
+func (s *Store) Caps() store.Caps {
+	return store.Caps{Lists: s.lists, MaxKey: s.maxItem - rowRest, MaxName: (s.maxItem - rowRest) / 3}
+}
+
+// rowRest is the part of an item that is left to the numbers of a row, which
+// also has three names, or of an extra.
+const rowRest = 128
 
 // Close undoes what is still to be undone, if memcached can be reached soon,
 // and frees the lock.

@@ -77,6 +77,16 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// TestSmallItems runs the tests of sizes where an item has no room for most
+// payloads, nor for long names.
+func TestSmallItems(t *testing.T) {
+	server := storetest.StartMemcached(t, "-m", "512", "-I", "8k", "-o", "slab_chunk_max=8192")
+	storetest.RunLimits(t, func(t *testing.T) storetest.Place {
+		server.Do(t, "flush_all")
+		return storetest.Place{Open: func(t testing.TB) store.Store { return promising{open(t, []string{server.Addr()})} }}
+	})
+}
+
 // add returns the Add of a job.
 func add(seq uint64, function, unique, payload string) store.Op {
 	return store.Op{Kind: store.Add, Record: &store.Record{

@@ -12,16 +12,19 @@ import (
 
 const (
 	// maxScript is how many bytes of statements are sent at a time, if it is
-	// more than one row.
+	// more than one row, and the server's packets are not smaller.
 	maxScript = 2 << 20
 	// maxRows is how many rows a statement has.
 	maxRows = 1000
 	// maxList is how many numbers a list has. MariaDB makes a table of one with
 	// a thousand.
 	maxList = 500
-	// large is the size of a payload that is sent as it is, by a prepared
+	// large is the size of a row that is sent as it is, by a prepared
 	// statement, instead of in hexadecimal.
 	large = 64 << 10
+	// statementRest is how much of a script is left to the words around rows,
+	// and to the numbers of a row.
+	statementRest = 1 << 10
 )
 
 // Commit is that of [store.Store].
@@ -29,12 +32,12 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	if err := s.fits(batch); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
 	net := sqlstore.NewNet(batch)
 	seqs := func() []uint64 { return sqlstore.Seqs(net.Adds) }
 	err := s.link.Do(ctx, seqs, func(session *session) error {
+		if err := s.Caps().RefuseBatch(batch); err != nil { // by what the newest session has found
+			return err
+		}
 		t := transaction{ctx: ctx, s: session}
 		if err := t.all(net); err != nil {
 			return err
@@ -43,20 +46,6 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	})
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) fits(batch []store.Op) error {
-	limit := s.Caps().MaxPayload
-	for i := range batch {
-		size := len(batch[i].Value)
-		if batch[i].Kind == store.Add {
-			size = len(batch[i].Record.Payload)
-		}
-		if size > limit {
-			return fmt.Errorf("a payload of %d bytes is over the limit of %d that the server's max_allowed_packet leaves", size, limit)
-		}
 	}
 	return nil
 }
@@ -107,6 +96,9 @@ func (t *transaction) commit() error {
 
 // flush sends what there is. More follows.
 func (t *transaction) flush() error {
+	if t.begun && t.count == 0 {
+		return nil
+	}
 	if !t.begun {
 		t.script = append([]byte("START TRANSACTION;"), t.script...)
 		t.begun = true
@@ -121,14 +113,18 @@ func (t *transaction) failed(err error) error {
 	if err != nil && t.s.Alive() {
 		t.s.rollback()
 	}
-	return full(err)
+	return answered(err)
 }
+
+// scriptRoom is how many bytes of statements are sent at a time, if it is more
+// than one row.
+func (t *transaction) scriptRoom() int { return min(maxScript, t.s.db.limits().packet/4) }
 
 // ended is called after each statement in script.
 func (t *transaction) ended() error {
 	t.script = append(t.script, ';')
 	t.count++
-	if len(t.script) >= min(maxScript, t.s.db.maxPacket/4) {
+	if len(t.script) >= t.scriptRoom() {
 		return t.flush()
 	}
 	return nil
@@ -205,11 +201,8 @@ const addColumns = " (unique_key, function_name, priority, data, when_to_run, se
 func (t *transaction) adds(records []*store.Record) error {
 	// A row that has the key already, or the number, goes.
 	insert := "REPLACE INTO " + t.s.db.table.jobs() + addColumns
-	size := func(r *store.Record) int {
-		return 2 * (len(r.Payload) + len(r.Function) + len(r.Unique) + len(r.Reducer))
-	}
-	for records := range sqlstore.Chunks(records, maxRows, min(maxScript, t.s.db.maxPacket/4), size) {
-		if len(records) == 1 && len(records[0].Payload) > large {
+	for records := range sqlstore.Chunks(records, maxRows, t.scriptRoom(), hexRow) {
+		if len(records) == 1 && hexRow(records[0]) > t.hexRoom() {
 			if err := t.addLarge(insert, records[0]); err != nil {
 				return err
 			}
@@ -227,6 +220,14 @@ func (t *transaction) adds(records []*store.Record) error {
 	}
 	return nil
 }
+
+// hexRow returns about how many bytes a row has in a script.
+func hexRow(r *store.Record) int {
+	return 2*(len(r.Payload)+2*len(r.Function)+2*len(r.Unique)+len(r.Reducer)) + 256
+}
+
+// hexRoom is the size in a script of the largest row that is sent with it.
+func (t *transaction) hexRoom() int { return min(2*large, t.scriptRoom()-statementRest) }
 
 func (t *transaction) row(row *sqlstore.Row) {
 	t.text("(")
@@ -268,7 +269,8 @@ func null(b []byte) any {
 }
 
 func (t *transaction) deletes(keys []string) error {
-	for keys := range sqlstore.Chunks(keys, maxRows, maxScript, sizeless) {
+	size := func(key string) int { return 2*len(key) + 4 }
+	for keys := range sqlstore.Chunks(keys, maxRows, t.scriptRoom(), size) {
 		t.text("DELETE FROM " + t.s.db.table.extras() + " WHERE name IN (")
 		for i, key := range keys {
 			t.text(t.next(i))
@@ -284,9 +286,9 @@ func (t *transaction) deletes(keys []string) error {
 
 func (t *transaction) puts(puts []store.Op) error {
 	insert := "REPLACE INTO " + t.s.db.table.extras() + " (name, value) VALUES "
-	size := func(op store.Op) int { return 2 * (len(op.Key) + len(op.Value)) }
-	for puts := range sqlstore.Chunks(puts, maxRows, min(maxScript, t.s.db.maxPacket/4), size) {
-		if len(puts) == 1 && len(puts[0].Value) > large {
+	size := func(op store.Op) int { return 2*(len(op.Key)+len(op.Value)) + 16 }
+	for puts := range sqlstore.Chunks(puts, maxRows, t.scriptRoom(), size) {
+		if len(puts) == 1 && size(puts[0]) > t.hexRoom() {
 			if err := t.flush(); err != nil {
 				return err
 			}

@@ -145,14 +145,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return &Store{db: db, link: sqlstore.NewLink(db.dial, log), readers: readers, log: log, skipped: skipped}, nil
 }
 
-// Caps promises everything, but for payloads that would not fit into one of
-// the server's packets: see its max_allowed_packet.
-func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Atomic: true, Lists: true, MaxPayload: s.db.maxPacket - packetRest}
-}
-
-// packetRest is how much of a packet is left to all but the payload.
-const packetRest = 64 << 10
+// Caps promises everything except for what does not fit into one of the
+// server's packets, see its max_allowed_packet, or into the tables' columns.
+func (s *Store) Caps() store.Caps { return s.db.limits().caps() }
 
 // TryLock takes the store's lock. See [store.Locker].
 func (s *Store) TryLock(ctx context.Context, name string) error {

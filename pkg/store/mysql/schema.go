@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -23,9 +23,10 @@ type database struct {
 
 	asIs bool
 
-	maxPacket int               // the server's, in bytes
-	kinds     map[string]string // of the jobs' columns that stay as they are; of others not asked for
-	extras    bool              // the table for them is there
+	current atomic.Pointer[limits] // of the newest session
+
+	kinds  map[string]string // of the jobs' columns that stay as they are; of others not asked for
+	extras bool              // the table for them is there
 }
 
 // lacks says whether a column of the jobs' table stays away.
@@ -54,6 +55,7 @@ func newDatabase(c Config) (*database, error) {
 		return nil, fmt.Errorf("tls %q: not true, skip-verify or preferred", c.TLS)
 	}
 	config.Timeout = connectTimeout
+	config.MaxAllowedPacket = 0        // the server's
 	config.Logger = &mysql.NopLogger{} // what it would say is in the errors
 	// Of the values in statements, all are numbers or in hexadecimal.
 	config.MultiStatements = true
@@ -110,22 +112,28 @@ func (db *database) look(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer s.Close()
-	found, err := s.query(ctx, "SELECT @@max_allowed_packet, @@innodb_flush_log_at_trx_commit")
+	found, err := s.query(ctx, "SELECT @@innodb_flush_log_at_trx_commit")
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	if db.maxPacket, err = strconv.Atoi(string(found[0][0])); err != nil {
-		return fmt.Errorf("max_allowed_packet: %w", err)
-	}
-	db.config.MaxAllowedPacket = db.maxPacket
-	if flush := string(found[0][1]); flush != "1" {
+	if flush := string(found[0][0]); flush != "1" {
 		log.Warn("the database does not sync at each commit: a crash of its machine loses jobs", "innodb_flush_log_at_trx_commit", flush)
 	}
 
 	if db.asIs {
-		return db.find(ctx, s)
+		err = db.find(ctx, s)
+	} else {
+		db.extras = true
+		err = db.create(ctx, s)
 	}
-	db.extras = true
+	if err != nil {
+		return err
+	}
+	return db.readLimits(ctx, s)
+}
+
+// create makes the tables and columns that are missing.
+func (db *database) create(ctx context.Context, s *session) error {
 	ddl, err := db.missing(ctx, s)
 	if err != nil || len(ddl) == 0 {
 		return err
@@ -188,6 +196,10 @@ func (db *database) missing(ctx context.Context, s *session) (ddl []string, err 
 	if err != nil {
 		return nil, err
 	}
+	sizes, err := db.columnSizes(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	var change []string
 	if len(kinds) == 0 {
 		ddl = append(ddl, "CREATE TABLE "+jobs+" (unique_key VARBINARY(64), function_name VARBINARY(255), "+
@@ -198,6 +210,8 @@ func (db *database) missing(ctx context.Context, s *session) (ddl []string, err 
 			ddl = append(ddl, "ALTER TABLE "+jobs+
 				" MODIFY unique_key VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,"+
 				" MODIFY function_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+			change = append(change, "MODIFY unique_key VARBINARY(64)", "MODIFY function_name VARBINARY(255)")
+		} else if sizes["unique_key"] < 64 || sizes["function_name"] < 255 {
 			change = append(change, "MODIFY unique_key VARBINARY(64)", "MODIFY function_name VARBINARY(255)")
 		}
 		engine, err := s.query(ctx, "SELECT engine FROM information_schema.tables "+

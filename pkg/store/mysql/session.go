@@ -53,6 +53,10 @@ func (db *database) dial(ctx context.Context) (*session, error) {
 		s.Close()
 		return nil, fmt.Errorf("end the lost session: %w", err)
 	}
+	if err := db.readLimits(ctx, s); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -199,6 +203,12 @@ const (
 	errDiskFull      = 1021
 	errTableFull     = 1114
 	errErrorOnWrite  = 1026
+	errUnknown       = 1105 // of a parameter over max_allowed_packet
+	errTooBigRow     = 1118
+	errPacketSize    = 1153
+	errOutOfRange    = 1264
+	errWrongValue    = 1366
+	errTooLong       = 1406
 	errShutdown      = 1053
 	errInterrupted   = 1317
 	errKilled        = 1927
@@ -216,7 +226,7 @@ func outcome(err error) error {
 		switch answer.Number {
 		case errShutdown, errInterrupted, errKilled, errSessionKilled:
 		default:
-			return full(err)
+			return answered(err)
 		}
 	case errors.Is(err, driver.ErrBadConn): // nothing was sent
 		return err
@@ -224,13 +234,19 @@ func outcome(err error) error {
 	return &store.UncertainError{Err: err}
 }
 
-// full wraps the error of a server without room.
-func full(err error) error {
+// answered wraps the error of a server without room, and of one that does not
+// take what it was sent.
+func answered(err error) error {
+	if errors.Is(err, mysql.ErrPktTooLarge) {
+		return &store.RefusedError{Index: -1, Err: err}
+	}
 	var answer *mysql.MySQLError
 	if errors.As(err, &answer) {
 		switch answer.Number {
 		case errDiskFull, errTableFull, errErrorOnWrite:
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		case errUnknown, errTooBigRow, errPacketSize, errOutOfRange, errWrongValue, errTooLong:
+			return &store.RefusedError{Index: -1, Err: err}
 		}
 	}
 	return err

@@ -19,6 +19,7 @@ type change struct {
 
 	waits bool // for the changes before it
 	some  bool // there are more of the same kind
+	size  int  // of what it adds, in bytes
 }
 
 // send makes changes, all or none: as one statement, of which all but the last
@@ -70,7 +71,7 @@ func (db *database) changes(net *sqlstore.Net, replace bool) iter.Seq[change] {
 		_ = chunks(yield, net.Dones, sizeless, t.dones) &&
 			chunks(yield, net.Updates, sizeless, func(r []*store.Record) change { return t.updates(db.rows(r)) }) &&
 			chunks(yield, net.Deletes, sizeless, t.deletes) &&
-			chunks(yield, net.Puts, func(op store.Op) int { return len(op.Value) }, t.puts) &&
+			chunks(yield, net.Puts, func(op store.Op) int { return len(op.Key) + len(op.Value) }, t.puts) &&
 			chunks(yield, net.Adds, sizeOf, func(r []*store.Record) change { return t.adds(db.rows(r), replace) })
 	}
 }
@@ -80,6 +81,9 @@ func chunks[T any](yield func(change) bool, s []T, size func(T) int, f func([]T)
 	for part := range sqlstore.Chunks(s, maxRows, maxBytes, size) {
 		c := f(part)
 		c.some = len(part) < len(s)
+		for _, one := range part {
+			c.size += size(one)
+		}
 		if !yield(c) {
 			return false
 		}

@@ -24,7 +24,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	if err := s.fits(batch); err != nil {
+	if err := s.Caps().RefuseBatch(batch); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	net := sqlstore.NewNet(batch)
@@ -34,17 +34,6 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	})
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) fits(batch []store.Op) error {
-	limit := s.Caps().MaxPayload
-	for i := range batch {
-		op := &batch[i]
-		if op.Kind == store.Add && len(op.Record.Payload) > limit || len(op.Value) > limit {
-			return fmt.Errorf("a payload of %d bytes is over PostgreSQL's limit of %d", max(len(op.Value), len(op.Record.Payload)), limit)
-		}
 	}
 	return nil
 }
@@ -71,8 +60,9 @@ func (s *session) try(ctx context.Context, net *sqlstore.Net) error {
 
 // whole returns the changes of a batch that may be one statement, else nil.
 func (db *database) whole(net *sqlstore.Net) (whole []change) {
+	size := 0
 	for c := range db.changes(net, false) {
-		if c.some {
+		if size += c.size; c.some || size > maxBytes && len(whole) > 0 {
 			return nil
 		}
 		whole = append(whole, c)

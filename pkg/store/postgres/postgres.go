@@ -139,11 +139,21 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// Caps promises everything. A value of PostgreSQL's is at most 1 GB, and so is
-// the message that has it.
+// Caps promises everything, up to PostgreSQL's limits.
 func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Atomic: true, Lists: true, MaxPayload: 1<<30 - 1<<20}
+	return store.Caps{
+		Durable: true, Atomic: true, Lists: true,
+		MaxPayload: maxValue, MaxValue: maxValue, MaxKey: maxKey, MaxName: maxName,
+	}
 }
+
+// A value of PostgreSQL's is at most 1 GB, and so is the message that has it,
+// with all others of its statement. A row of an index is at most 2,704 bytes.
+const (
+	maxValue = 1<<30 - 1<<20
+	maxKey   = 2600
+	maxName  = 64 << 10
+)
 
 // TryLock takes the store's advisory lock. See [store.Locker].
 func (s *Store) TryLock(ctx context.Context, name string) error {

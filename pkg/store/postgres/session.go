@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -131,10 +132,23 @@ func outcome(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer):
-		if answer.Code == "53100" { // disk_full
+		switch {
+		case answer.Code == "53100": // disk_full
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		case refuses(answer):
+			return &store.RefusedError{Index: -1, Err: err}
 		}
 		return err
 	}
 	return &store.UncertainError{Err: err}
+}
+
+// refuses reports whether the server can never take what it was sent: data that
+// it does not understand, that a constraint rules out, or that exceed a limit.
+func refuses(answer *pq.Error) bool {
+	switch answer.Code.Class() {
+	case "22", "23", "54":
+		return true
+	}
+	return answer.Code == "XX000" && strings.Contains(answer.Message, "invalid memory alloc request size")
 }

@@ -29,15 +29,12 @@ type batch struct {
 	parts  []*part
 }
 
-// encode encodes operations. Nothing that Redis would refuse passes it.
+// encode encodes operations that are within the limits of Redis.
 func (b *batch) encode(ops []store.Op) error {
 	for i := range ops {
 		op := &ops[i]
 		switch op.Kind {
 		case store.Add:
-			if n := len(op.Record.Payload); n > maxValue {
-				return fmt.Errorf("payload of %d bytes is over the limit of %d", n, maxValue)
-			}
 			b.add(op.Record)
 		case store.Done:
 			b.done(op.Record)
@@ -45,9 +42,6 @@ func (b *batch) encode(ops []store.Op) error {
 			r := op.Record
 			b.put(0, "update", seqBytes(r.Seq), b.layout.name(r), hidden(r.Seq), change(nil, r))
 		case store.Put:
-			if n := len(op.Value); n > maxValue {
-				return fmt.Errorf("value of %d bytes is over the limit of %d", n, maxValue)
-			}
 			b.grows = true
 			b.put(len(op.Value), "put", op.Key, op.Value)
 		case store.Delete:

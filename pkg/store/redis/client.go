@@ -95,11 +95,15 @@ func refused(err error) (text string, ok bool) {
 	return "", false
 }
 
-// fullError wraps store.ErrFull around err if it says so.
-func fullError(err error) error {
+// answerError wraps the answer of a Redis without room, and of one that does
+// not take what it was sent.
+func answerError(err error) error {
 	text, _ := refused(err)
-	if strings.Contains(text, "OOM command not allowed") || strings.Contains(text, "No space left on device") {
+	switch {
+	case strings.Contains(text, "OOM command not allowed"), strings.Contains(text, "No space left on device"):
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	case strings.Contains(text, "string exceeds maximum allowed size"), strings.Contains(text, "invalid bulk length"):
+		return &store.RefusedError{Index: -1, Err: err}
 	}
 	return err
 }

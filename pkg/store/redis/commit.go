@@ -27,7 +27,12 @@ func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
 // commit undoes what is to be undone and writes ops. The lock on writing is
 // held.
 func (s *Store) commit(ctx context.Context, ops []store.Op) error {
-	return s.writeBatch(ctx, func(b *batch) error { return b.encode(ops) }, ops)
+	return s.writeBatch(ctx, func(b *batch) error {
+		if err := s.Caps().RefuseBatch(ops); err != nil {
+			return err
+		}
+		return b.encode(ops)
+	}, ops)
 }
 
 // writeBatch is commit for what encode puts into the batch. The Adds among ops
@@ -94,7 +99,7 @@ func (s *Store) explain(err error) error {
 	case "GMHELD":
 		return &store.HeldError{By: parseHolder(rest).name}
 	}
-	return fullError(err)
+	return answerError(err)
 }
 
 // ready returns the connection for writing.
@@ -108,6 +113,9 @@ func (s *Store) ready(ctx context.Context) (*client, error) {
 		return nil, err
 	}
 	err = c.within(ctx, func() error { return commitScript.get().Load(c.Conn) })
+	if err == nil {
+		err = s.readLimit(ctx, c)
+	}
 	if err == nil {
 		err = s.raiseFence(ctx, c)
 	}

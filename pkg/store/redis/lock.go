@@ -114,7 +114,7 @@ func (s *Store) take(ctx context.Context, c *client, us holder) error {
 			continue
 		}
 		if err != nil {
-			return fullError(err)
+			return answerError(err)
 		}
 		if reply == nil {
 			s.mu.Lock()
@@ -225,7 +225,7 @@ func (s *Store) raiseFence(ctx context.Context, c *client) error {
 	}
 	reply, err := fenceScript.get().DoContext(ctx, c, s.layout.fence, s.formatFence(old), s.token, s.formatFence(raised))
 	if err != nil {
-		return fullError(err)
+		return answerError(err)
 	}
 	if reply != nil {
 		s.pass("another server has taken it")

@@ -43,11 +43,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	redigo "github.com/gomodule/redigo/redis"
@@ -58,8 +60,13 @@ import (
 // DefaultPrefix is gearmand's.
 const DefaultPrefix = "_gear_"
 
-// maxValue is the longest string that Redis takes, as it is set by default.
-const maxValue = 512 << 20
+const (
+	// maxValue is the longest string in bytes that Redis takes, as its
+	// proto-max-bulk-len is set by default.
+	maxValue = 512 << 20
+	// maxName keeps rows, which have all names of a job, far below any limit.
+	maxName = 64 << 10
+)
 
 // Config says where the jobs are.
 type Config struct {
@@ -140,6 +147,7 @@ type Store struct {
 	layout  layout
 	log     *slog.Logger
 	token   string       // of this Store among all
+	limit   atomic.Int64 // of a string, in bytes
 	readers *redigo.Pool // for all that does not write
 
 	lost  chan struct{}
@@ -183,6 +191,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open Redis store: %w", err)
 	}
 	s := &Store{config: c, layout: l, log: c.Logger, token: newToken(), lost: make(chan struct{})}
+	s.limit.Store(maxValue)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -207,6 +216,10 @@ func (s *Store) examine(ctx context.Context) error {
 		if kind != "none" && kind != "hash" {
 			return fmt.Errorf("key %s is a %s, not a hash", key, kind)
 		}
+	}
+	_, err := s.ask(ctx, func(c redigo.Conn) (any, error) { return nil, s.readLimit(ctx, c) })
+	if err != nil {
+		return err
 	}
 	settings := make(map[string]string)
 	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy"} {
@@ -233,7 +246,28 @@ func (s *Store) examine(ctx context.Context) error {
 // Caps says that the store is durable; how far depends on Redis's appendonly
 // and appendfsync.
 func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Atomic: true, Lists: true, MaxPayload: maxValue}
+	limit := int(s.limit.Load())
+	return store.Caps{
+		Durable: true, Atomic: true, Lists: true,
+		MaxPayload: limit, MaxValue: limit, MaxKey: maxName, MaxName: maxName,
+	}
+}
+
+// readLimit asks how long a string may be, which an administrator may have
+// changed since the last connection.
+func (s *Store) readLimit(ctx context.Context, c redigo.Conn) error {
+	pair, err := redigo.Strings(redigo.DoContext(c, ctx, "CONFIG", "GET", "proto-max-bulk-len"))
+	limit := int64(maxValue)
+	switch _, ok := refused(err); {
+	case err != nil && !ok:
+		return err
+	case len(pair) == 2:
+		if n, err := strconv.ParseInt(pair[1], 10, 64); err == nil && n > 0 {
+			limit = min(n, math.MaxInt32)
+		}
+	}
+	s.limit.Store(limit)
+	return nil
 }
 
 // Close undoes what is still to be undone, if Redis can be reached soon, and

@@ -59,6 +59,17 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+// TestSmallLimit runs the tests of sizes where Redis takes strings that are
+// shorter than by default.
+func TestSmallLimit(t *testing.T) {
+	server := storetest.StartRedis(t)
+	server.Do(t, "CONFIG", "SET", "proto-max-bulk-len", "1048576")
+	storetest.RunLimits(t, func(t *testing.T) storetest.Place {
+		server.Do(t, "FLUSHALL")
+		return storetest.Place{Open: func(t testing.TB) store.Store { return open(t, server.Addr()) }}
+	})
+}
+
 // add returns the Add of a job.
 func add(seq uint64, function, unique, payload string) store.Op {
 	return store.Op{Kind: store.Add, Record: &store.Record{

@@ -11,10 +11,8 @@ import (
 
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
-	for i := range batch {
-		if j := batch[i].Record; batch[i].Kind == store.Add && len(j.Payload) > maxPayload {
-			return s.fail("commit to", fmt.Errorf("payload of %d bytes: the limit is %d", len(j.Payload), maxPayload))
-		}
+	if err := s.Caps().RefuseBatch(batch); err != nil {
+		return s.fail("commit to", err)
 	}
 	adds := slices.ContainsFunc(batch, func(op store.Op) bool { return op.Kind == store.Add || op.Kind == store.Put })
 	err := s.write(ctx, "commit to", adds, func(w *writer) error { return w.apply(batch) })

@@ -178,7 +178,7 @@ func resolve(file string) (string, error) {
 
 // Caps implements store.Store.
 func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true, MaxPayload: maxPayload}
+	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true, MaxPayload: maxPayload, MaxValue: maxPayload}
 }
 
 // skip reports a thing that is set aside.

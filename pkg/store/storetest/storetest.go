@@ -57,12 +57,27 @@ type Place struct {
 // the end of a lease that nobody renews.
 const patience = time.Minute
 
+// suiteTest is a test of the suite.
+type suiteTest struct {
+	name string
+	run  func(*rig)
+}
+
+// limitTests are the tests of the suite about sizes.
+var limitTests = []suiteTest{
+	{"limits", testLimits},
+	{"refused", testRefused},
+	{"sizes", testSizes},
+}
+
+// RunLimits runs the tests of the suite about sizes, for a place whose limits
+// are not the usual ones.
+func RunLimits(t *testing.T, f Factory) { runTests(t, f, limitTests) }
+
 // Run runs the suite, each of its tests in a place of its own.
 func Run(t *testing.T, f Factory) {
-	for _, test := range []struct {
-		name string
-		run  func(*rig)
-	}{
+	RunLimits(t, f)
+	runTests(t, f, []suiteTest{
 		{"empty", testEmpty},
 		{"order", testOrder},
 		{"fields", testFields},
@@ -91,7 +106,11 @@ func Run(t *testing.T, f Factory) {
 		{"compact", testCompact},
 		{"check", testCheck},
 		{"random", testRandom},
-	} {
+	})
+}
+
+func runTests(t *testing.T, f Factory, tests []suiteTest) {
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			place := f(t)
 			r := newRig(t, place)

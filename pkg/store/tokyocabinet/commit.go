@@ -16,10 +16,8 @@ const journalLimit = 32 << 20
 
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
-	for i := range batch {
-		if j := batch[i].Record; batch[i].Kind == store.Add && len(j.Payload) > maxPayload {
-			return s.fail("commit to", fmt.Errorf("payload of %d bytes: the limit is %d", len(j.Payload), maxPayload))
-		}
+	if err := s.Caps().RefuseBatch(batch); err != nil {
+		return s.fail("commit to", err)
 	}
 	return s.write(ctx, "commit to", func(n *net) error {
 		for i := range batch {
