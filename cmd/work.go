@@ -49,7 +49,8 @@ const workDescription = `
 Takes the jobs of the functions -f from all servers, -j at a time, and runs CMD
 for each: the payload is its stdin, its stdout the result. Flags end at CMD, so
 that it can have flags of its own. Without CMD the payloads are printed on
-stdout and the results are empty.
+stdout and the results are empty; if stdout cannot be written, the job goes back
+to its queue and gm work ends, with 74.
 
 CMD is not run by a shell unless --shell is given, and the payload never is. In
 its environment are GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE,
@@ -57,7 +58,8 @@ GEARMAN_SERVER, GM_SLOT (1 to -j), GM_CONTROL_FD, with -t also GM_DEADLINE (Unix
 seconds), and with --attempts GM_ATTEMPT (from 1; only gm serve tells it).
 
 Exit code 0 completes the job. 75 gives it back to the queue: the server counts
-an attempt. Any other code, and a signal, fails it: the last of stderr goes to
+an attempt. So does a system that has no room for another process. Any other
+code, and a signal, fails it: the last of stderr goes to
 the client as a warning, or as an exception with --exception, ended by a line for
 programs such as "gm-exit: 3 (exit status 3)". See gm submit --propagate.
 
@@ -251,6 +253,7 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 	if err != nil {
 		return false, usageErrorf("%w", err)
 	}
+	w.stop = worker.Stop
 	w.mapper.options.Servers = opts.Servers
 	handle := w.chain.wrap(w.handle)
 	if w.dir != nil {
@@ -282,6 +285,9 @@ func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, sig
 		select {
 		case err := <-ended:
 			full := opts.MaxJobs > 0 && w.done.Load() >= int64(w.maxJobs)
+			if printErr := w.printError(); printErr != nil {
+				return false, printErr
+			}
 			if stops > 1 {
 				return false, &signalError{last}
 			}

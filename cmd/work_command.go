@@ -46,6 +46,8 @@ type commandWorker struct {
 	awake   awake
 
 	printing sync.Mutex // held while a payload is printed
+	printErr error      // why no more payloads can be printed; guarded by printing
+	stop     func()     // makes the worker take no more jobs; set by run
 }
 
 // newCommandWorker reads the flags about the command.
@@ -206,12 +208,27 @@ func (w *commandWorker) jobLog(j *gearman.Job) *slog.Logger {
 	return w.log.With("handle", string(j.Handle()), "function", j.Function(), "server", j.Server().String())
 }
 
-// print is what is done with a job when there is no command.
+// print writes the payload of a job to stdout, when there is no command. A job
+// whose payload cannot be written goes back to its queue, and so does each one
+// after it, because the worker ends.
 func (w *commandWorker) print(j *gearman.Job) error {
 	w.printing.Lock()
 	defer w.printing.Unlock()
-	_, err := w.stdout.Write(j.Payload())
-	return err
+	if w.printErr == nil {
+		if _, w.printErr = w.stdout.Write(j.Payload()); w.printErr == nil {
+			return nil
+		}
+		w.stop()
+	}
+	w.jobLog(j).Info("job goes back to its queue", "reason", w.printErr)
+	return fmt.Errorf("%w: %w", gearman.ErrRetry, w.printErr)
+}
+
+// printError returns the error that ended the printing of payloads, or nil.
+func (w *commandWorker) printError() error {
+	w.printing.Lock()
+	defer w.printing.Unlock()
+	return w.printErr
 }
 
 // environ returns what a command is told about its job.

@@ -223,14 +223,27 @@ func (p *plumber) closeTheirs() {
 	}
 }
 
-// devNull is a descriptor that is opened once and stays open.
-var devNull = sync.OnceValues(func() (uintptr, error) {
-	fd, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return 0, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+// null is a descriptor of the null device that is opened once and stays open.
+var null struct {
+	mu     sync.Mutex
+	fd     uintptr
+	opened bool
+}
+
+// devNull returns the descriptor of the null device. A failure is not remembered:
+// the next child may find a free descriptor.
+func devNull() (uintptr, error) {
+	null.mu.Lock()
+	defer null.mu.Unlock()
+	if !null.opened {
+		fd, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+		}
+		null.fd, null.opened = uintptr(fd), true
 	}
-	return uintptr(fd), nil
-})
+	return null.fd, nil
+}
 
 // outs lists the pipes that are read.
 func (p *pipes) outs() []*outPipe {

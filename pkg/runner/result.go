@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -51,8 +52,8 @@ type Result struct {
 func (r Result) OK() bool { return r.Code() == 0 }
 
 // Temporary reports whether the same job may well succeed later: the child
-// exited with 75 (EX_TEMPFAIL), or could not be started for want of processes,
-// memory or files.
+// exited with 75 (EX_TEMPFAIL), or could not be started because the system has no
+// room for it: processes, memory, descriptors, pipes.
 func (r Result) Temporary() bool { return r.Code() == codeTemporary }
 
 // Code is the outcome as one number, as shells have it: the child's own exit
@@ -103,12 +104,16 @@ func (r Result) Err() error {
 	return nil
 }
 
-// noRoom reports whether err is one that passes by itself.
+// permanentErrnos are the reasons of a failed start that do not pass by
+// themselves. All others (EAGAIN, ENOMEM, EMFILE, ENFILE, ENOSPC, EIO, ETXTBSY, ...)
+// say that the system has no room for a child now.
+var permanentErrnos = []syscall.Errno{
+	syscall.ENOENT, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM, syscall.EISDIR, syscall.ENOEXEC,
+	syscall.E2BIG, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.EINVAL, syscall.ENOSYS,
+}
+
+// noRoom reports whether err, of a failed start, is one that passes by itself.
 func noRoom(err error) bool {
-	for _, e := range []error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	var errno syscall.Errno
+	return errors.As(err, &errno) && !slices.Contains(permanentErrnos, errno)
 }
