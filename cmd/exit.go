@@ -158,6 +158,8 @@ func exitCode(err error) int {
 		return exitTimeout
 	case errors.Is(err, gearman.ErrLost):
 		return exitAgain
+	case errors.Is(err, gearman.ErrTooLarge):
+		return exitRefused
 	case errors.Is(err, gearman.ErrUnknownJob):
 		return exitUnknown
 	case errors.Is(err, gearman.ErrUnsupported):
@@ -218,6 +220,8 @@ func hintFor(err error) string {
 	switch {
 	case errors.Is(err, gearman.ErrNoServer):
 		return "start one with gm serve, or name one with -s HOST[:PORT] or GEARMAN_SERVERS"
+	case errors.Is(err, gearman.ErrTooLarge):
+		return "--max-payload raises the limit; the server's must be as high"
 	case errors.Is(err, gearman.ErrUnsupported):
 		return "only gm serve has this command; other servers have what gm admin help lists for them"
 	}

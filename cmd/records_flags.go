@@ -21,6 +21,9 @@ const (
 
 // recordDescription is what the verbs' descriptions end with.
 const recordDescription = `
+A record that is larger than --max-payload, a file that cannot be read, and a
+result with a part over --max-payload fail that record alone: the next one goes on.
+
 --joblog has a line of JSON for each record that has ended: seq, name, unique,
 handle, server, function, start, end, in and out (bytes), attempts, exit, error,
 hash (of the record) and, if stdout is a file, offset, where the record's output

@@ -34,6 +34,9 @@ func (p *recordPrinter) data(r *batch.Record, b []byte) error { return p.sink.da
 func (p *recordPrinter) done(r *batch.Record) error {
 	p.awake.note()
 	o := p.outcome(r)
+	if p.many && errors.Is(r.Err, gearman.ErrTooLarge) {
+		o.failure = exitFailed // it is the record that is wrong, not the run
+	}
 	if o.err != nil && len(p.tasks) > 1 && r.Attempts > 0 {
 		o.err = fmt.Errorf("stage %d, %s: %w", r.Stage+1, p.taskOf(r).Function, o.err)
 	}
@@ -215,5 +218,5 @@ func (p *recordPrinter) verdict(sum batch.Summary) error {
 	if before > 0 {
 		return withHint(exitWith(code, fmt.Errorf("%s, %d of them before", text, before)), "--retry-failed does them again")
 	}
-	return exitWith(code, errors.New(text))
+	return withHint(exitWith(code, errors.New(text)), hintFor(p.first))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/batch"
+	"gm/pkg/gearman"
 )
 
 // cut is how the flags have stdin cut up.
@@ -77,6 +78,10 @@ func arguments(args []string) *batch.Records {
 	return &records
 }
 
+// maxFileName is how long a line with the name of a file may be, in bytes: no
+// system has longer ones.
+const maxFileName = 64 << 10
+
 // fromFiles makes each file that is named a record.
 func (s *recordRun) fromFiles(args []string, how cut) {
 	s.many = true
@@ -85,7 +90,7 @@ func (s *recordRun) fromFiles(args []string, how cut) {
 		return
 	}
 	s.announceStdin("the names of the files")
-	s.source = batch.NewFiles(batch.NewSplitter(s.stdin, how.delimiter(), false), s.opts.MaxPayload)
+	s.source = batch.NewFiles(batch.NewSplitter(s.stdin, how.delimiter(), false, maxFileName), s.opts.MaxPayload)
 }
 
 // fromStdin cuts stdin into records or blocks.
@@ -96,10 +101,10 @@ func (s *recordRun) fromStdin(how cut) {
 	s.blocks = how.blocks
 	if how.blocks {
 		s.source = batch.NewBlocks(s.stdin, batch.BlockOptions{
-			Size: how.size, Delim: how.delimiter(), Comma: how.comma, Header: how.header,
+			Size: how.size, Delim: how.delimiter(), Comma: how.comma, Header: how.header, Limit: s.opts.MaxPayload,
 		})
 	} else {
-		s.source = batch.NewSplitter(s.stdin, how.delimiter(), how.keep)
+		s.source = batch.NewSplitter(s.stdin, how.delimiter(), how.keep, s.opts.MaxPayload)
 	}
 	if size > 0 {
 		s.input = &sizedSource{Source: s.source, size: size}
@@ -290,8 +295,7 @@ func (w *whole) Next() (batch.Input, error) {
 		return batch.Input{}, exitWith(exitIO, fmt.Errorf("read payload: %w", err))
 	}
 	if len(data) > w.limit {
-		return batch.Input{}, withHint(usageErrorf("payload from stdin is over the limit of %d bytes", w.limit),
-			"--max-payload raises it; the server's must be as high")
+		return batch.Input{Err: fmt.Errorf("payload from stdin: size %w of %d bytes", gearman.ErrTooLarge, w.limit)}, nil
 	}
 	return batch.Input{Payload: data}, nil
 }

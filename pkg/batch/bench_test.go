@@ -24,7 +24,7 @@ func runLines(tb testing.TB, c batch.Submitter, text string, b *batch.Batch) {
 		size += len(piece)
 		return nil
 	}
-	sum, err := b.Run(context.Background(), batch.NewSplitter(strings.NewReader(text), []byte("\n"), true))
+	sum, err := b.Run(context.Background(), batch.NewSplitter(strings.NewReader(text), []byte("\n"), true, 0))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -2,8 +2,11 @@ package batch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+
+	"gm/pkg/gearman"
 )
 
 // BlockOptions say how Blocks cuts.
@@ -21,6 +24,10 @@ type BlockOptions struct {
 	// Header is how many records at the beginning are put before each block
 	// again. An input that has no more than these has no blocks.
 	Header int
+	// Limit is how many bytes a block may have with its header; 0 is no limit. A
+	// longer record is an Input with an error. A header that leaves room for
+	// nothing ends the input with an error.
+	Limit int
 }
 
 // Blocks cuts a stream into blocks of whole records with their delimiters: what
@@ -32,6 +39,7 @@ type Blocks struct {
 	size   int
 	delim  []byte
 	comma  byte
+	limit  int
 	header int    // records of it that have not been read
 	head   []byte // what has
 	began  bool   // something has been taken
@@ -43,6 +51,8 @@ type Blocks struct {
 	at     int  // where it goes on
 	quoted bool // between quotes
 	opens  bool // a quote would open a field, or go on after a doubled one
+
+	over bool // the rest of a record that is over the limit comes first
 }
 
 // NewBlocks returns the blocks of what r gives.
@@ -51,28 +61,72 @@ func NewBlocks(r io.Reader, o BlockOptions) *Blocks {
 	if len(delim) == 0 || o.Comma != 0 {
 		delim = []byte("\n")
 	}
-	b := &Blocks{feed: feed{src: r}, size: o.Size, delim: delim, comma: o.Comma, header: o.Header}
+	b := &Blocks{
+		feed: feed{src: r, most: o.Limit}, size: o.Size, delim: delim, comma: o.Comma, header: o.Header, limit: o.Limit,
+	}
 	for i := 1; i < len(delim); i++ {
 		b.repeat = b.repeat || bytes.HasPrefix(delim, delim[i:])
 	}
 	return b
 }
 
-// Next returns the next block. After an error of the reader, which is returned
-// once the whole records before it have been, there is no further block.
+// Next returns the next block. A record that is over the limit is returned as
+// [Splitter.Next] does. After an error of the reader, which is returned once the
+// whole records before it have been, there is no further block.
 func (b *Blocks) Next() (Input, error) {
+	if b.over {
+		b.skipRest()
+	}
 	for ; b.header > 0; b.header-- {
 		n, err := b.block(0)
+		if err == nil && b.exceeds(n) || errors.Is(err, gearman.ErrTooLarge) {
+			err = fmt.Errorf("read header: %w", tooLarge(b.limit))
+		}
 		if err != nil {
 			return Input{}, err
 		}
 		b.head = append(b.head, b.take(nil, n, 0)...)
 	}
-	n, err := b.block(b.size)
-	if err != nil {
+	size := b.size
+	if b.limit > 0 {
+		size = min(size, b.limit-len(b.head))
+	}
+	n, err := b.block(size)
+	switch {
+	case errors.Is(err, gearman.ErrTooLarge):
+		b.over = true
+		return Input{Err: err}, nil
+	case err != nil:
 		return Input{}, err
+	case b.exceeds(n):
+		b.skip(n)
+		b.began = true
+		return Input{Err: tooLarge(b.limit)}, nil
 	}
 	return Input{Payload: b.take(b.head, n, 0)}, nil
+}
+
+// exceeds reports whether n bytes and the header are over the limit.
+func (b *Blocks) exceeds(n int) bool { return b.limit > 0 && len(b.head)+n > b.limit }
+
+// skipRest drops the rest of a record that is over the limit. The search for its
+// end goes on where it was.
+func (b *Blocks) skipRest() {
+	for b.over = false; ; b.fill(0) {
+		n, found := b.end()
+		if !found {
+			n = b.at
+		}
+		if b.err != nil && !found {
+			n = len(b.buf)
+		}
+		b.skip(n)
+		b.began = true
+		b.at = 0
+		if found || b.err != nil {
+			return
+		}
+	}
 }
 
 // take is feed's, and the next search begins anew.
@@ -82,7 +136,8 @@ func (b *Blocks) take(head []byte, n, drop int) []byte {
 }
 
 // block returns the length of the next block: of one record, and of as many as
-// size has room for.
+// size has room for. It may be over the limit if it is one record whose end is
+// there; if the end is not there yet, the error is tooLarge's.
 func (b *Blocks) block(size int) (int, error) {
 	for len(b.buf) < size && b.err == nil {
 		b.fill(b.room(size))
@@ -103,6 +158,8 @@ func (b *Blocks) block(size int) (int, error) {
 			b.seek(whole)
 		case whole > 0 && len(b.buf) > size:
 			return whole, nil
+		case whole == 0 && b.exceeds(b.at):
+			return 0, tooLarge(b.limit)
 		case b.err == nil:
 			b.fill(0)
 		case b.err == io.EOF && len(b.buf) <= size, b.err == io.EOF && whole == 0:

@@ -1,6 +1,11 @@
 package batch
 
-import "io"
+import (
+	"fmt"
+	"io"
+
+	"gm/pkg/gearman"
+)
 
 const (
 	// minRead is what a feed has room for when it reads, and what a piece has to
@@ -16,6 +21,7 @@ const (
 // its own.
 type feed struct {
 	src  io.Reader
+	most int    // no more than that is made room for at once, in bytes; 0: no matter
 	base []byte // what buf lies in, if no piece does
 	buf  []byte // read and not yet taken
 	err  error  // what ended src
@@ -26,7 +32,11 @@ type feed struct {
 // room, it does for size bytes altogether.
 func (f *feed) fill(size int) {
 	if cap(f.buf)-len(f.buf) < minRead/2 {
-		room := max(size, 2*len(f.buf), minRead)
+		grown := 2 * len(f.buf)
+		if f.most > 0 {
+			grown = min(grown, max(f.most, len(f.buf))+minRead)
+		}
+		room := max(size, grown, minRead)
 		// The old memory does, unless a giant has passed through it.
 		if all := cap(f.base); all < room || all > 4*room {
 			f.base = make([]byte, room)
@@ -42,6 +52,21 @@ func (f *feed) fill(size int) {
 		}
 	}
 	f.err = io.ErrNoProgress
+}
+
+// skip drops n bytes at the front.
+func (f *feed) skip(n int) {
+	if f.buf = f.buf[n:]; len(f.buf) == 0 {
+		f.buf = nil
+		if cap(f.base) > 4*minRead {
+			f.base = nil
+		}
+	}
+}
+
+// tooLarge returns the error of a record that is over the limit.
+func tooLarge(limit int) error {
+	return fmt.Errorf("record %w of %d bytes", gearman.ErrTooLarge, limit)
 }
 
 // take takes n bytes off the front and returns them with head before them,

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"gm/pkg/gearman"
 )
 
 // Files is a Source of the files that another one names: a record is a file's
@@ -46,10 +48,10 @@ func readFile(name string, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("read file: %w", &fs.PathError{Op: "read", Path: name, Err: errors.New("is a directory")})
 	}
 	if limit > 0 && info.Size() > int64(limit) {
-		return nil, fmt.Errorf("read file: %s: %d bytes are over the limit %d", name, info.Size(), limit)
+		return nil, fmt.Errorf("read file: %s: size %d %w of %d bytes", name, info.Size(), gearman.ErrTooLarge, limit)
 	}
 	// The size is a hint: the file may grow, or be no regular one.
-	in := &feed{src: f}
+	in := &feed{src: f, most: limit}
 	if limit > 0 {
 		in.src = io.LimitReader(f, int64(limit)+1)
 	}
@@ -60,7 +62,7 @@ func readFile(name string, limit int) ([]byte, error) {
 	case in.err != io.EOF:
 		return nil, fmt.Errorf("read file: %w", in.err)
 	case limit > 0 && len(in.buf) > limit:
-		return nil, fmt.Errorf("read file: %s: over the limit of %d bytes", name, limit)
+		return nil, fmt.Errorf("read file: %s: size %w of %d bytes", name, gearman.ErrTooLarge, limit)
 	}
 	return in.buf, nil
 }

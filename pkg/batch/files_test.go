@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gm/pkg/gearman"
 )
 
 func TestFiles(t *testing.T) {
@@ -38,7 +40,7 @@ func TestFiles(t *testing.T) {
 		{payload: ""},
 		{text: "is a directory"},
 		{payload: big},
-		{text: "1001 bytes are over the limit 1000"},
+		{text: "size 1001 over the limit of 1000 bytes", err: gearman.ErrTooLarge},
 		{err: unread},
 	} {
 		in, err := src.Next()

@@ -132,7 +132,7 @@ func (l *Log) begin(resume bool) error {
 		}
 		return err
 	}
-	lines := NewSplitter(l.f, []byte("\n"), true)
+	lines := NewSplitter(l.f, []byte("\n"), true, 0)
 	var whole int64
 	for n := 1; ; n++ {
 		line, err := lines.Next()

@@ -51,7 +51,7 @@ func TestSplitter(t *testing.T) {
 				"byte a byte": iotest.OneByteReader(strings.NewReader(tt.in)),
 				"data at EOF": iotest.DataErrReader(strings.NewReader(tt.in)),
 			} {
-				got, err := all(NewSplitter(r, []byte(tt.delim), tt.keep))
+				got, err := all(NewSplitter(r, []byte(tt.delim), tt.keep, 0))
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
@@ -65,7 +65,7 @@ func TestSplitter(t *testing.T) {
 
 func TestSplitterReadError(t *testing.T) {
 	broken := errors.New("broken")
-	s := NewSplitter(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), []byte("\n"), false)
+	s := NewSplitter(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), []byte("\n"), false, 0)
 	got, err := all(s)
 	if want := []string{"a"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -89,7 +89,7 @@ func TestSplitterOwnership(t *testing.T) {
 		want = append(want, string(r))
 		in.Write(append(r, '\n'))
 	}
-	s := NewSplitter(&in, []byte("\n"), false)
+	s := NewSplitter(&in, []byte("\n"), false, 0)
 	var got [][]byte
 	for {
 		r, err := s.Next()
@@ -121,14 +121,14 @@ func FuzzSplitter(f *testing.F) {
 		if len(delim) == 0 {
 			t.Skip("a Splitter has a delimiter")
 		}
-		kept, err := all(NewSplitter(bytes.NewReader(in), delim, true))
+		kept, err := all(NewSplitter(bytes.NewReader(in), delim, true, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(kept, ""); got != string(in) {
 			t.Fatalf("joined: got %q, want %q", got, in)
 		}
-		stripped, err := all(NewSplitter(iotest.HalfReader(bytes.NewReader(in)), delim, false))
+		stripped, err := all(NewSplitter(iotest.HalfReader(bytes.NewReader(in)), delim, false, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestSplitterModel(t *testing.T) {
 			in.WriteString("<>")
 		}
 		want := strings.Split(in.String(), "<>")
-		got, err := all(NewSplitter(&chunks{in.Bytes(), 1 + rng.IntN(4*minRead)}, []byte("<>"), false))
+		got, err := all(NewSplitter(&chunks{in.Bytes(), 1 + rng.IntN(4*minRead)}, []byte("<>"), false, 0))
 		if err != nil {
 			t.Fatal(err)
 		}

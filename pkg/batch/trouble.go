@@ -82,7 +82,7 @@ func (r *run) queue(f *flight) { r.again.insert(f) }
 // mayRetry says whether a record that a server has had may be sent again.
 func (r *run) mayRetry(f *flight, err error) bool {
 	var se *gearman.ServerError
-	if f.streamed || errors.Is(err, context.Canceled) || errors.As(err, &se) {
+	if f.streamed || errors.Is(err, context.Canceled) || errors.Is(err, gearman.ErrTooLarge) || errors.As(err, &se) {
 		return false
 	}
 	if f.tries <= r.b.Retries {

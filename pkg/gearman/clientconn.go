@@ -3,7 +3,10 @@ package gearman
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -253,6 +256,9 @@ func (c *clientConn) readLoop() {
 			}
 			err = c.handle(&p)
 		}
+		if errors.Is(err, wire.ErrTooLarge) {
+			err = c.skipLarge(err)
+		}
 		if err != nil {
 			c.hangUp(err)
 			c.end()
@@ -316,22 +322,77 @@ func (c *clientConn) onCreated(p *wire.Packet) error {
 // onWork passes a packet about a job on. One about a job that nobody waits for
 // is dropped: a worker may add a WORK_FAIL to its exception.
 func (c *clientConn) onWork(p *wire.Packet, last bool) {
+	if a, r := c.recipient(Handle(p.Args[0]), last); r != nil {
+		r.deliver(a, p)
+	}
+	if last {
+		c.leaveIfIdle()
+	}
+}
+
+// recipient returns the attempt that a packet about a job is for; nil if nobody
+// waits for it.
+func (c *clientConn) recipient(h Handle, last bool) (*attempt, *Running) {
 	c.mu.Lock()
-	var r *Running
-	a, alone := c.jobs[Handle(p.Args[0])].next(last)
-	if a != nil {
-		r = a.running
-		if last && alone {
-			delete(c.jobs, a.handle)
+	defer c.mu.Unlock()
+	a, alone := c.jobs[h].next(last)
+	if a == nil {
+		return nil, nil
+	}
+	if last && alone {
+		delete(c.jobs, h)
+	}
+	return a, a.running
+}
+
+// skipLarge drops a packet that is over the limit, in memory that does not grow,
+// and fails the job that it is about. Only a packet about a job may be so large:
+// another one ends the connection with err.
+func (c *clientConn) skipLarge(err error) error {
+	var header [wire.HeaderSize]byte
+	if _, err := io.ReadFull(c.in, header[:]); err != nil {
+		return err
+	}
+	typ := wire.Type(binary.BigEndian.Uint32(header[4:]))
+	size := int64(binary.BigEndian.Uint32(header[8:]))
+	last := false
+	switch typ {
+	case wire.WorkData, wire.WorkWarning:
+	case wire.WorkComplete, wire.WorkException:
+		last = true
+	default:
+		return err
+	}
+	handle, left := []byte(nil), size
+	for b := [1]byte{}; left > 0 && len(handle) <= maxHandle; handle = append(handle, b[0]) {
+		if _, err := io.ReadFull(c.in, b[:]); err != nil {
+			return err
+		}
+		if left--; b[0] == 0 {
+			break
 		}
 	}
-	left := last && c.idleAndLeaving()
+	if a, r := c.recipient(Handle(handle), last); r != nil {
+		limit := c.home.client.opts.MaxPayload
+		r.fail(a, fmt.Errorf("%v of job %s: size %d %w of %d bytes", typ, handle, size, ErrTooLarge, limit))
+	}
+	if _, err := io.CopyN(io.Discard, c.in, left); err != nil {
+		return err
+	}
+	if last {
+		c.leaveIfIdle()
+	}
+	return nil
+}
+
+// leaveIfIdle ends the connection to a server that is shutting down after its
+// last job.
+func (c *clientConn) leaveIfIdle() {
+	c.mu.Lock()
+	left := c.idleAndLeaving()
 	c.mu.Unlock()
 	if left {
-		defer c.hangUp(errShutDown)
-	}
-	if r != nil {
-		r.deliver(a, p)
+		c.hangUp(errShutDown)
 	}
 }
 
@@ -396,7 +457,6 @@ func (c *clientConn) onError(e *ServerError) {
 		r := a.running
 		down := e.ShuttingDown()
 		c.leaving = c.leaving || down
-		left := c.idleAndLeaving()
 		c.mu.Unlock()
 		if down {
 			c.home.leave(c, e)
@@ -404,9 +464,7 @@ func (c *clientConn) onError(e *ServerError) {
 		if r != nil {
 			r.fail(a, e)
 		}
-		if left {
-			c.hangUp(errShutDown)
-		}
+		c.leaveIfIdle()
 		return
 	}
 	defer c.mu.Unlock()

@@ -21,6 +21,9 @@ var (
 	// ErrLost: the connection was lost in mid-job. The job may or may not have
 	// been done, and may still be.
 	ErrLost = errors.New("connection lost")
+	// ErrTooLarge: a payload or a part of a result is larger than Options.MaxPayload,
+	// or than the server's limit.
+	ErrTooLarge = errors.New("over the limit")
 	// ErrUnsupported: the server does not have that admin command.
 	ErrUnsupported = errors.New("not supported by this server")
 	// ErrRetry is what a [Handler] returns, bare or wrapped, to give its job

@@ -46,7 +46,8 @@ type Options struct {
 
 	// MaxPayload bounds a payload or a part of a result, in bytes and in
 	// either direction; 0 is DefaultMaxPayload (64 MiB). Memory grows with
-	// what has arrived, never with what was announced.
+	// what has arrived, never with what was announced. A client's task whose
+	// result has a larger part fails with ErrTooLarge; the others go on.
 	MaxPayload int
 
 	// MaxUnique is the longest unique in bytes that is sent as it is; a longer

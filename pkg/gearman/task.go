@@ -188,7 +188,7 @@ func (t *Task) check(o *Options) error {
 	case len(t.Function)+len(t.Reducer) > maxNames:
 		return fmt.Errorf("names of function and reducer: %d bytes are over the limit %d", len(t.Function)+len(t.Reducer), maxNames)
 	case len(t.Payload) > o.MaxPayload:
-		return fmt.Errorf("payload of %d bytes is over the limit %d", len(t.Payload), o.MaxPayload)
+		return fmt.Errorf("payload: size %d %w of %d bytes", len(t.Payload), ErrTooLarge, o.MaxPayload)
 	case t.Priority < Normal || t.Priority > Low:
 		return fmt.Errorf("%v is none", t.Priority)
 	case t.Reducer != "" && t.Priority != Normal:

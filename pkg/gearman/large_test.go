@@ -1,0 +1,62 @@
+package gearman
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"gm/pkg/wire"
+)
+
+// A packet over the limit fails the job that it is about, at once and without
+// another attempt. The other jobs of the connection go on.
+func TestLargeResultFailsItsJob(t *testing.T) {
+	const limit = 1 << 20
+	large := strings.Repeat("x", limit+1<<17)
+	for _, tt := range []struct {
+		typ  wire.Type
+		size int
+	}{
+		{wire.WorkComplete, limit + 1}, // the whole packet is not over the limit of packets
+		{wire.WorkComplete, len(large)},
+		{wire.WorkData, len(large)},
+		{wire.WorkWarning, len(large)},
+		{wire.WorkException, len(large)},
+	} {
+		t.Run(fmt.Sprint(tt.typ, " ", tt.size), func(t *testing.T) {
+			f := newFake(t)
+			c := testClient(t, Options{Servers: []Server{f.Server}, MaxPayload: limit})
+			failing := startAsync(t, c, &Task{Function: "f", Retries: 3})
+			other := startAsync(t, c, &Task{Function: "g"})
+			s := f.acceptClient()
+			s.expect(wire.SubmitJob, "f", "", "")
+			s.expect(wire.SubmitJob, "g", "", "")
+			s.send(wire.JobCreated, "H:1")
+			s.send(wire.JobCreated, "H:2")
+			s.send(wire.WorkData, "H:2", "a")
+			s.send(tt.typ, "H:1", large[:tt.size])
+			if tt.typ == wire.WorkData || tt.typ == wire.WorkWarning {
+				s.send(wire.WorkComplete, "H:1", "late")
+			}
+			s.send(wire.WorkComplete, "H:2", "b")
+			_, err := end(t, failing)
+			if !errors.Is(err, ErrTooLarge) || errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "H:1") {
+				t.Errorf("got %v, want ErrTooLarge of job H:1", err)
+			}
+			if got, err := end(t, other); err != nil || string(got.Data) != "ab" {
+				t.Errorf("got %+v, %v, want the other job's result", got, err)
+			}
+		})
+	}
+}
+
+// A payload over the limit is refused before it is sent.
+func TestLargePayloadIsRefused(t *testing.T) {
+	c := testClient(t, Options{Servers: []Server{deadAddr(t)}, MaxPayload: 10})
+	_, err := c.Do(context.Background(), &Task{Function: "f", Payload: make([]byte, 11)})
+	if !errors.Is(err, ErrTooLarge) || errors.Is(err, ErrNoServer) {
+		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+}
