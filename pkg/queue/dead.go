@@ -18,7 +18,7 @@ type Dead struct {
 	Reason  Reason // Failed or Exhausted
 	Error   string // what was noted last
 	Started int64  // when its last worker got it, in Unix milliseconds
-	Died    int64  // Unix milliseconds
+	Died    int64  // in Unix milliseconds
 
 	function *Function
 	kept     bool // the journal has it
@@ -53,22 +53,28 @@ func (q *Queue) bury(j *Job, why Reason) *Dead {
 	}
 	d := &Dead{
 		Record: q.Record(j), Spilled: j.is(spilled), Size: j.Size(), Reason: why, Error: j.Note(),
-		Started: j.Started(), Died: q.now, function: j.function,
+		Started: j.Started() + q.wall, Died: q.Wall(), function: j.function,
 	}
-	q.inter(d)
+	q.inter(d, q.dead.tail, d.function.dead.tail)
 	if q.dig != nil {
 		q.dig.Buried(d, j)
 	}
 	return d
 }
 
-// inter puts d into the lists, in the order of deaths.
-func (q *Queue) inter(d *Dead) {
+// inter puts d into the list of all, behind one of these, and into its
+// function's, behind another; nil is the head.
+func (q *Queue) inter(d, before, ofSame *Dead) {
 	q.graves[d.Record.Seq] = d
-	q.dead.insert(d, ofAll)
-	d.function.dead.insert(d, ofFunction)
+	q.dead.insert(d, before, ofAll)
+	d.function.dead.insert(d, ofSame, ofFunction)
 	q.memory.bytes += d.cost()
 	q.memory.dead += d.cost()
+}
+
+// interByDate puts d into the lists, behind those that died before it.
+func (q *Queue) interByDate(d *Dead) {
+	q.inter(d, q.dead.lastBefore(d.Died, ofAll), d.function.dead.lastBefore(d.Died, ofFunction))
 }
 
 // exhume takes d out of the lists.
@@ -96,7 +102,7 @@ func (q *Queue) forgetOld() {
 	if q.cfg.DeadAge <= 0 {
 		return
 	}
-	for d := q.dead.head; d != nil && d.Died+q.cfg.DeadAge <= q.now; d = q.dead.head {
+	for d := q.dead.head; d != nil && d.Died+q.cfg.DeadAge <= q.Wall(); d = q.dead.head {
 		q.Forget(d)
 	}
 }
@@ -172,7 +178,7 @@ func (q *Queue) RestoreDead(now int64, d *Dead) error {
 		d.Size = len(d.Record.Payload)
 	}
 	d.function, d.kept = q.functionOrNew([]byte(d.Record.Function)), true
-	q.inter(d)
+	q.interByDate(d)
 	q.relieveDead(d)
 	q.thinOut(d.function)
 	return nil
@@ -242,12 +248,18 @@ const (
 	ofAll
 )
 
-// insert puts d behind those that died before it.
-func (l *deadList) insert(d *Dead, which int) {
+// lastBefore returns the last one that died at or before a date, nil if there is
+// none. It walks past those that died later.
+func (l *deadList) lastBefore(died int64, which int) *Dead {
 	before := l.tail
-	for before != nil && before.Died > d.Died {
+	for before != nil && before.Died > died {
 		before = before.links[which].prev
 	}
+	return before
+}
+
+// insert puts d behind before, or at the head if that is nil.
+func (l *deadList) insert(d, before *Dead, which int) {
 	at := &d.links[which]
 	at.prev = before
 	if before == nil {

@@ -1,7 +1,14 @@
 // Package queue is the state of a job server: which jobs there are, who can do
 // them, who waits for them, and what happens next. It does no I/O, starts no
-// goroutines, takes no locks and reads no clock: time is passed in, as Unix
-// time in milliseconds, and its owner lets one call in at a time.
+// goroutines, takes no locks and reads no clock: its owner passes time in, and
+// lets one call in at a time.
+//
+// There are two clocks, both in milliseconds. The time now, which most calls
+// take, is monotonic: it measures time limits, the waits of failed jobs and
+// [Config].WakeAfter, and nobody can set it. [Queue.SetClocks] says what the
+// wall clock shows meanwhile, in Unix time. Dates are the wall clock's:
+// [Submission].RunAt, [Job.Accepted], [Dead].Started and Died. When somebody
+// sets the wall clock, dates come sooner or later, and nothing else changes.
 //
 // Its types:
 //

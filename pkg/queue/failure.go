@@ -166,11 +166,21 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 	d.attempts++
 	q.unrun(j)
 	f.counters.retried++
-	d.runAt = q.now + wait
-	q.start(j)
+	d.runAt = q.Wall() + wait
+	q.retryAfter(j, wait)
 	q.sink.Requeued(j, p, Failed)
 	q.relieve(j)
 	return false
+}
+
+// retryAfter lets j, which failed, wait again after so many milliseconds, however
+// the wall clock is set meanwhile.
+func (q *Queue) retryAfter(j *Job, wait int64) {
+	if wait > 0 {
+		q.delay(j, &q.timers, q.now+wait)
+		return
+	}
+	q.waitAtTail(j)
 }
 
 // Bury ends a running job as one that failed, whatever its function's policy:

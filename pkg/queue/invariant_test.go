@@ -230,7 +230,7 @@ func (r *rig) checkTimers() {
 	}
 	n := 0
 	for _, j := range r.model.jobs {
-		if at := j.due(); at > 0 {
+		if at := r.model.due(j); at > 0 {
 			n++
 			sooner(at)
 		}
@@ -241,14 +241,16 @@ func (r *rig) checkTimers() {
 		}
 	}
 	if age := r.q.cfg.DeadAge; age > 0 && len(r.model.dead) > 0 {
-		sooner(r.model.dead[0].died + age)
+		sooner(r.model.dead[0].died + age - (r.model.wall - r.model.now))
 	}
-	if len(r.q.timers) != n {
-		r.fail("%d timers, want %d", len(r.q.timers), n)
+	if len(r.q.timers)+len(r.q.dates) != n || r.q.Dated() != (len(r.q.dates) > 0) {
+		r.fail("%d timers and %d dates, want %d in all", len(r.q.timers), len(r.q.dates), n)
 	}
-	for i, t := range r.q.timers {
-		if int(t.job.detail.timer) != i+1 || t.before(r.q.timers[max(i-1, 0)/2]) {
-			r.fail("timer %d of job %d is out of place", i, t.job.seq)
+	for _, h := range []timers{r.q.timers, r.q.dates} {
+		for i, t := range h {
+			if int(t.job.detail.timer) != i+1 || t.before(h[max(i-1, 0)/2]) {
+				r.fail("timer %d of job %d is out of place", i, t.job.seq)
+			}
 		}
 	}
 	if at, ok := r.q.Next(); at != next || ok != (next != 0) {
@@ -287,9 +289,9 @@ func (r *rig) checkEmpty() {
 	if q.Len() != 0 || len(q.uniques) != 0 || len(q.jobs.pages) != 0 || q.jobs.first != nil || q.jobs.last != nil {
 		r.fail("jobs are left in an index: %d, %d, %d", q.Len(), len(q.uniques), len(q.jobs.pages))
 	}
-	if len(q.timers) != 0 || len(q.classes) != 0 || q.sleeping != 0 || q.restless.n != 0 || q.woken.n != 0 {
+	if len(q.timers)+len(q.dates) != 0 || len(q.classes) != 0 || q.sleeping != 0 || q.restless.n != 0 || q.woken.n != 0 {
 		r.fail("timers, classes or sleepers are left: %d, %d, %d, %d, %d",
-			len(q.timers), len(q.classes), q.sleeping, q.restless.n, q.woken.n)
+			len(q.timers)+len(q.dates), len(q.classes), q.sleeping, q.restless.n, q.woken.n)
 	}
 	if len(q.notes) != 0 || len(q.graves) != 0 || len(q.reviving) != 0 || q.Totals() != (Totals{}) || q.memory.dead != 0 {
 		r.fail("notes, dead jobs or memory are left: %d, %d, %d, %+v", len(q.notes), len(q.graves), len(q.reviving), q.memory)

@@ -120,6 +120,7 @@ const (
 	noted                        // has an entry in Queue.notes
 	behind                       // waits for the end of the loading
 	reviving                     // has an entry in Queue.reviving
+	dated                        // its timer is in Queue.dates
 	tagLow                       // the server's own, as is the next
 	tagHigh
 )
@@ -232,8 +233,8 @@ func (j *Job) Worker() *Peer {
 	return j.detail.worker
 }
 
-// Started returns when its worker got it, in Unix milliseconds, 0 if it does
-// not run.
+// Started returns the time, as calls pass it in, at which its worker got it, 0
+// if it does not run.
 func (j *Job) Started() int64 {
 	if j.state != Running {
 		return 0

@@ -12,6 +12,7 @@ import (
 type model struct {
 	cfg   Config
 	now   int64
+	wall  int64 // the wall clock
 	seq   uint64
 	jobs  []*modelJob  // all, in the order in which they came in
 	dead  []*modelDead // in the order of their deaths
@@ -34,6 +35,7 @@ type modelJob struct {
 	state                             State
 	background, promoting, cancelled_ bool
 	runAt, accepted, started          int64
+	retryAt                           int64 // by now, if it failed
 	deadline                          int64
 	attempts                          int
 	num, den                          int64
@@ -183,9 +185,9 @@ func (m *model) submit(s *Submission, client *modelPeer) string {
 	m.seq++
 	j := &modelJob{
 		seq: m.seq, fn: f.name, unique: string(s.Unique), payload: string(s.Payload), reducer: string(s.Reducer),
-		priority: s.Priority, background: s.Background, accepted: m.now, state: Held,
+		priority: s.Priority, background: s.Background, accepted: m.wall, state: Held,
 	}
-	if s.RunAt > m.now {
+	if s.RunAt > m.wall {
 		j.runAt = s.RunAt
 	}
 	if !s.Background {
@@ -209,10 +211,14 @@ func (j *modelJob) joinBackground(hold bool) string {
 }
 
 func (m *model) start(j *modelJob) {
-	if j.runAt > m.now {
-		j.state = Delayed
+	if j.runAt > m.wall {
+		j.state, j.retryAt = Delayed, 0
 		return
 	}
+	m.startNow(j)
+}
+
+func (m *model) startNow(j *modelJob) {
 	j.state = Waiting
 	l := &m.get(j.fn).waiting[j.priority]
 	if m.loading && j.background && j.seq > m.before {
@@ -401,8 +407,8 @@ func (m *model) tick() {
 	for {
 		var first *modelJob
 		for _, j := range m.jobs {
-			if at := j.due(); at > 0 && at <= m.now && (first == nil ||
-				at < first.due() || at == first.due() && j.seq < first.seq) {
+			if at := m.due(j); at > 0 && at <= m.now && (first == nil ||
+				at < m.due(first) || at == m.due(first) && j.seq < first.seq) {
 				first = j
 			}
 		}
@@ -411,7 +417,7 @@ func (m *model) tick() {
 			m.forgetOld()
 			return
 		case first.state == Delayed:
-			m.start(first)
+			m.startNow(first)
 		default:
 			m.lose(first, TimedOut)
 		}
@@ -419,14 +425,16 @@ func (m *model) tick() {
 }
 
 // due returns when a timer of j is due, 0 if it has none.
-func (j *modelJob) due() int64 {
-	switch j.state {
-	case Delayed:
-		return j.runAt
-	case Running:
+func (m *model) due(j *modelJob) int64 {
+	switch {
+	case j.state == Running:
 		return j.deadline
+	case j.state != Delayed:
+		return 0
+	case j.retryAt > 0:
+		return j.retryAt
 	}
-	return 0
+	return j.runAt - (m.wall - m.now)
 }
 
 func (m *model) snapshot() Snapshot {
@@ -451,7 +459,7 @@ func (m *model) snapshot() Snapshot {
 		}
 		for _, l := range slices.Concat(f.waiting[:], f.behind[:]) {
 			if len(l) > 0 {
-				row.OldestMS = max(row.OldestMS, m.now-max(l[0].accepted, l[0].runAt))
+				row.OldestMS = max(row.OldestMS, m.wall-max(l[0].accepted, l[0].runAt))
 			}
 		}
 		s = append(s, row)

@@ -42,10 +42,18 @@ func (m *model) fail(j *modelJob) (ended bool) {
 	}
 	j.attempts++
 	m.unrun(j, Failed)
-	j.runAt = m.now + wait
-	m.start(j)
+	j.runAt = m.wall + wait
+	m.retryAfter(j, wait)
 	m.relieve(j)
 	return false
+}
+
+func (m *model) retryAfter(j *modelJob, wait int64) {
+	if wait == 0 {
+		m.startNow(j)
+		return
+	}
+	j.state, j.retryAt = Delayed, m.now+wait
 }
 
 func (m *model) buryNow(j *modelJob) {
@@ -162,9 +170,9 @@ func (m *model) bury(j *modelJob, why Reason) bool {
 	if m.cfg.DeadMax == 0 || why != Failed && why != Exhausted || !j.background || j.cancelled_ {
 		return false
 	}
-	m.inter(&modelDead{
+	m.dead = append(m.dead, &modelDead{
 		seq: j.seq, fn: j.fn, unique: j.unique, payload: j.payload, reducer: j.reducer, priority: j.priority,
-		accepted: j.accepted, started: j.started, died: m.now, attempts: j.attempts, reason: why, error: j.note, spilled: j.spilled,
+		accepted: j.accepted, started: j.started + m.wall - m.now, died: m.wall, attempts: j.attempts, reason: why, error: j.note, spilled: j.spilled,
 	})
 	m.expect("%d buried", j.seq)
 	return true
@@ -201,7 +209,7 @@ func (m *model) thinOut(fn string) {
 func (m *model) deadOver() bool { return m.cfg.Memory > 0 && m.deadBytes() > int(m.cfg.Memory)/4 }
 
 func (m *model) forgetOld() {
-	for m.cfg.DeadAge > 0 && len(m.dead) > 0 && m.dead[0].died+m.cfg.DeadAge <= m.now {
+	for m.cfg.DeadAge > 0 && len(m.dead) > 0 && m.dead[0].died+m.cfg.DeadAge <= m.wall {
 		m.forget(m.dead[0])
 	}
 }

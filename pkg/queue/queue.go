@@ -111,12 +111,14 @@ type Queue struct {
 	sink   Sink
 	dig    Undertaker // sink, or nil
 	seed   maphash.Seed
-	now    int64 // the latest time that a caller has told
+	now    int64 // the latest time that a caller has passed in
+	wall   int64 // the wall clock less now
 
 	functions functions
 	jobs      jobIndex
 	uniques   uniqueIndex
-	timers    timers
+	timers    timers            // of running jobs and of those that failed, by now
+	dates     timers            // of jobs that are delayed to a date, by the wall clock
 	classes   map[uint64]*class // by the hash of their functions
 
 	// Sleeping workers stand in their class's list. Those whose abilities
@@ -167,6 +169,17 @@ func New(cfg Config, sink Sink) *Queue {
 	q.memory.init(cfg.Memory)
 	return q
 }
+
+// SetClocks tells the queue both clocks: the time that calls pass as now, and
+// the wall clock in Unix milliseconds. Until the next call the queue takes the
+// wall clock to run as now does.
+func (q *Queue) SetClocks(now, wall int64) { q.now, q.wall = now, wall-now }
+
+// Now returns the latest time that a call has passed in.
+func (q *Queue) Now() int64 { return q.now }
+
+// Wall returns the wall clock at the time of the last call, in Unix milliseconds.
+func (q *Queue) Wall() int64 { return q.now + q.wall }
 
 // Len returns the number of jobs, in whatever state.
 func (q *Queue) Len() int { return q.jobs.n }

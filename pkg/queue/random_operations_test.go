@@ -33,7 +33,7 @@ func (r *rig) submit() {
 		s.Reducer = []byte("sum")
 	}
 	if r.n(4) == 0 {
-		s.RunAt = r.model.now + int64(r.n(100)) - 5
+		s.RunAt = r.model.wall + int64(r.n(100)) - 5
 	}
 	fn := string(s.Function)
 	sleepers := r.model.sleepers(fn)
@@ -195,7 +195,9 @@ func (r *rig) cancel(j *modelJob) {
 }
 
 func (r *rig) tick() {
-	r.model.now += int64(r.n(30))
+	passed := int64(r.n(30))
+	r.model.now += passed
+	r.model.wall += passed
 	r.ticked = r.model.now
 	r.model.tick()
 	r.q.Tick(r.model.now)
@@ -204,6 +206,12 @@ func (r *rig) tick() {
 			r.fail("Tick: the token of %s is too old", p.Owner.(*modelPeer).name)
 		}
 	}
+}
+
+// setWall sets the wall clock, which nothing but dates may notice.
+func (r *rig) setWall() {
+	r.model.wall = max(r.model.wall+int64(r.n(200))-100, 1000)
+	r.q.SetClocks(r.model.now, r.model.wall)
 }
 
 func (r *rig) pause() {
@@ -265,10 +273,10 @@ func (r *rig) restore() {
 	j := &modelJob{
 		seq: r.model.seq + 1 + uint64(r.n(100)), fn: r.function(), unique: []string{"", "u", "-"}[r.n(3)],
 		payload: []string{"", "restored"}[r.n(2)], priority: Priority(r.n(priorities + 1)), background: true,
-		accepted: r.model.now - 50, attempts: r.n(2), kept: true,
+		accepted: r.model.wall - 50, attempts: r.n(2), kept: true,
 	}
 	if r.n(2) > 0 {
-		j.runAt = r.model.now + int64(r.n(100)) - 50
+		j.runAt = r.model.wall + int64(r.n(100)) - 50
 	}
 	if r.n(4) == 0 && len(r.model.jobs) > 0 {
 		j.seq = r.model.jobs[0].seq
@@ -302,9 +310,19 @@ func (r *rig) restore() {
 	if !j.spilled || j.unique != "-" {
 		r.model.index(j)
 	}
-	r.model.start(j)
+	r.model.restart(j)
 	r.model.relieve(j)
 	r.real[j] = got
+}
+
+func (m *model) restart(j *modelJob) {
+	p := m.get(j.fn).policy
+	if p != nil && j.attempts > 0 && j.runAt > m.wall+p.Max {
+		j.runAt = m.wall + p.Max
+		m.retryAfter(j, p.Max)
+		return
+	}
+	m.start(j)
 }
 
 func (r *rig) lookup() {

@@ -85,11 +85,12 @@ func newRig(t *testing.T, script []byte) *rig {
 	}
 	cfg.Gather = r.n(2) == 1
 	r.full = []int{2, 5, 30}[r.n(3)] // workers sleep for the most part, or hardly ever
-	r.model = &model{cfg: cfg, now: 1000, seq: cfg.FirstSeq}
+	r.model = &model{cfg: cfg, now: 1000, wall: 5000, seq: cfg.FirstSeq}
 	if r.n(2) == 1 {
 		r.model.rand, cfg.Rand = counter(), counter()
 	}
 	r.q = New(cfg, r)
+	r.q.SetClocks(r.model.now, r.model.wall)
 	for i := range rigPeers {
 		r.addPeer(i)
 	}
@@ -225,6 +226,7 @@ var operations = []struct {
 	{"status", 1, func(r *rig) { r.status() }},
 	{"cancel", 2, func(r *rig) { r.cancel(r.any()) }},
 	{"tick", 8, func(r *rig) { r.tick() }},
+	{"set the wall clock", 1, func(r *rig) { r.setWall() }},
 	{"pause", 2, func(r *rig) { r.pause() }},
 	{"purge", 1, func(r *rig) { r.purge(r.function()) }},
 	{"drop", 1, func(r *rig) { r.drop(r.function()) }},

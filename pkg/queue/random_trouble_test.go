@@ -144,8 +144,8 @@ func (r *rig) keepDead() {
 func (r *rig) restoreDead() {
 	d := &modelDead{
 		seq: r.model.seq + 1 + uint64(r.n(20)), fn: r.function(), unique: []string{"", "u", "-"}[r.n(3)],
-		payload: []string{"", "restored"}[r.n(2)], priority: Priority(r.n(priorities + 1)), accepted: r.model.now - 100,
-		died: r.model.now - int64(r.n(80)), reason: Failed, error: "then", kept: true,
+		payload: []string{"", "restored"}[r.n(2)], priority: Priority(r.n(priorities + 1)), accepted: r.model.wall - 100,
+		died: r.model.wall - int64(r.n(80)), reason: Failed, error: "then", kept: true,
 	}
 	if r.n(4) == 0 && len(r.model.jobs) > 0 {
 		d.seq = r.model.jobs[0].seq

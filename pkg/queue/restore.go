@@ -36,9 +36,21 @@ func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
 		d.runAt, d.attempts = r.RunAt, r.Attempts
 	}
 	q.enter(j, q.place(q.hashOf(j)))
-	q.start(j)
+	q.restart(j)
 	q.relieve(j)
 	return j, nil
+}
+
+// restart is start for a restored job. One that waits for a retry does not wait
+// longer than its function's policy says, if the wall clock was set back.
+func (q *Queue) restart(j *Job) {
+	p := j.function.policy
+	if p != nil && j.Attempts() > 0 && j.RunAt()-q.Wall() > p.Max {
+		j.detail.runAt = q.Wall() + p.Max
+		q.retryAfter(j, p.Max)
+		return
+	}
+	q.start(j)
 }
 
 // admit looks whether r can be a job, and raises the last number to its.

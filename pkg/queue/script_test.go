@@ -15,11 +15,13 @@ import (
 // numbers, time begins at 1000.
 //
 //	at T                     Tick at T
+//	wall T                   SetClocks
 //	P can F [TIMEOUT]        CanDo
 //	P cannot F, P reset      CantDo, ResetAbilities
 //	P sleep, P grab, P gone  PreSleep, Grab, Remove
 //	P submit F [high|low] [bg] [hold] [unique=U] [payload=X] [reduce=R] [at=T]
-//	restore N F [size=S] ... Restore, or RestoreHead
+//	restore N F [size=S] [attempts=A] ...
+//	                         Restore, or RestoreHead
 //	release N, abort N, complete N, fail N, retry N, cancel N
 //	note N TEXT..., bury N   Note, Bury
 //	status N NUM DEN         SetStatus
@@ -49,6 +51,7 @@ type script struct {
 	jobs  map[string]*Job
 	dead  map[string]*Dead
 	size  int // of the head that is restored
+	tries int // Attempts of the record that is restored
 	out   []string
 }
 
@@ -116,6 +119,8 @@ func (s *script) call(words []string) {
 	case "at":
 		s.now = s.int(args[0])
 		s.q.Tick(s.now)
+	case "wall":
+		s.q.SetClocks(s.now, s.int(args[0]))
 	case "restore":
 		s.restore(args)
 	case "functions":
@@ -214,6 +219,8 @@ func (s *script) submission(args []string) *Submission {
 			sub.RunAt = s.int(value)
 		case "size":
 			s.size = int(s.int(value))
+		case "attempts":
+			s.tries = int(s.int(value))
 		default:
 			s.t.Fatalf("submit: no such word: %s", arg)
 		}
@@ -222,7 +229,7 @@ func (s *script) submission(args []string) *Submission {
 }
 
 func (s *script) restore(args []string) {
-	s.size = 0
+	s.size, s.tries = 0, 0
 	r := s.record(args[0], s.submission(args[1:]))
 	j, err := s.q.RestoreHead(s.now, r, s.size)
 	if err != nil {
@@ -235,7 +242,7 @@ func (s *script) restore(args []string) {
 func (s *script) record(seq string, sub *Submission) *store.Record {
 	return &store.Record{
 		Seq: uint64(s.int(seq)), Function: string(sub.Function), Unique: string(sub.Unique), Reducer: string(sub.Reducer),
-		Payload: sub.Payload, Priority: uint8(sub.Priority), RunAt: sub.RunAt, Accepted: 500,
+		Payload: sub.Payload, Priority: uint8(sub.Priority), RunAt: sub.RunAt, Accepted: 500, Attempts: s.tries,
 	}
 }
 

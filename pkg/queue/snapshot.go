@@ -39,12 +39,12 @@ func (q *Queue) Snapshot(now int64) Snapshot {
 	q.settle()
 	s := make(Snapshot, 0, len(q.functions.byName))
 	for f := q.functions.first; f != nil; f = f.next {
-		s = append(s, f.snapshot(now))
+		s = append(s, f.snapshot(q.Wall()))
 	}
 	return s
 }
 
-func (f *Function) snapshot(now int64) FunctionSnapshot {
+func (f *Function) snapshot(wall int64) FunctionSnapshot {
 	s := FunctionSnapshot{
 		Function:  f.name,
 		High:      f.waiting[High].n + f.behind[High].n,
@@ -71,7 +71,7 @@ func (f *Function) snapshot(now int64) FunctionSnapshot {
 	for i := range priorities {
 		for _, j := range []*Job{f.waiting[i].head, f.behind[i].head} {
 			if j != nil {
-				s.OldestMS = max(s.OldestMS, now-j.since())
+				s.OldestMS = max(s.OldestMS, wall-j.since())
 			}
 		}
 	}

@@ -12,7 +12,8 @@ type Submission struct {
 
 	Priority   Priority
 	Background bool
-	// RunAt delays the job, in Unix milliseconds; 0 is at once.
+	// RunAt delays the job to a date, in Unix milliseconds of the wall clock;
+	// 0 is at once.
 	RunAt int64
 	// Hold keeps a fresh job from workers until Release or Abort: the
 	// journal is being written. A job that becomes background by this
@@ -57,14 +58,14 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 		function:   f,
 		uniqueLen:  uint16(len(s.Unique)),
 		reducerLen: uint16(len(s.Reducer)),
-		accepted:   now,
+		accepted:   q.Wall(),
 		priority:   s.Priority,
 	}
 	if j.data = s.Payload; !s.Given {
 		j.data = append(make([]byte, 0, size), s.Payload...)
 	}
 	j.data = append(append(j.data, s.Unique...), s.Reducer...)
-	if s.RunAt > now {
+	if s.RunAt > q.Wall() {
 		q.detailOf(j).runAt = s.RunAt
 	}
 	q.enter(j, p)
@@ -107,13 +108,19 @@ func (q *Queue) enter(j *Job, p place) {
 
 // start lets a held job wait for its time or for a worker.
 func (q *Queue) start(j *Job) {
-	if j.RunAt() > q.now {
-		j.state = Delayed
-		j.function.delayed.pushBack(j)
-		q.timers.add(j, j.RunAt())
+	if j.RunAt() > q.Wall() {
+		j.mark(dated, true)
+		q.delay(j, &q.dates, j.RunAt())
 		return
 	}
 	q.waitAtTail(j)
+}
+
+// delay makes j wait for a time of one of the clocks.
+func (q *Queue) delay(j *Job, clock *timers, at int64) {
+	j.state = Delayed
+	j.function.delayed.pushBack(j)
+	clock.add(j, at)
 }
 
 // wait puts j at an end of its queue and wakes for it.
@@ -168,7 +175,7 @@ func (q *Queue) Abort(now int64, j *Job) {
 		d := q.revived(j)
 		q.forget(j)
 		if d != nil {
-			q.inter(d)
+			q.interByDate(d)
 			q.thinOut(d.function)
 		}
 	case j.state != Ended && j.is(promoting):

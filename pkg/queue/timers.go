@@ -5,13 +5,17 @@ package queue
 // answered pass on to the next worker, and old dead jobs are forgotten.
 func (q *Queue) Tick(now int64) {
 	q.now = now
-	for len(q.timers) > 0 && q.timers[0].at <= now {
-		j := q.timers[0].job
+	for {
+		t, ok := q.nextTimer()
+		if !ok || t.at > now {
+			break
+		}
+		j := t.job
 		if j.state == Running {
 			q.lose(j, TimedOut)
 			continue
 		}
-		q.timers.remove(j)
+		q.unschedule(j)
 		j.function.delayed.remove(j)
 		q.waitAtTail(j)
 	}
@@ -19,11 +23,37 @@ func (q *Queue) Tick(now int64) {
 	q.forgetOld()
 }
 
-// Next returns when Tick has something to do, in Unix milliseconds; ok is
-// false if nothing is to come.
-func (q *Queue) Next() (at int64, ok bool) {
+// nextTimer returns the soonest timer of both clocks, by now.
+func (q *Queue) nextTimer() (t timer, ok bool) {
 	if len(q.timers) > 0 {
-		at, ok = q.timers[0].at, true
+		t, ok = q.timers[0], true
+	}
+	if len(q.dates) > 0 {
+		d := q.dates[0]
+		d.at -= q.wall
+		if !ok || d.before(t) {
+			t, ok = d, true
+		}
+	}
+	return t, ok
+}
+
+// unschedule takes the timer of a job that runs or is delayed, if it has one.
+func (q *Queue) unschedule(j *Job) {
+	if j.is(dated) {
+		j.mark(dated, false)
+		q.dates.remove(j)
+		return
+	}
+	q.timers.remove(j)
+}
+
+// Next returns when Tick has something to do, as a time like its now; ok is
+// false if nothing is to come. It changes when the wall clock is set: if jobs
+// are delayed to a date (Dated), Tick must be called now and then.
+func (q *Queue) Next() (at int64, ok bool) {
+	if t, some := q.nextTimer(); some {
+		at, ok = t.at, true
 	}
 	if p := q.woken.head; p != nil {
 		if due := p.wokenAt + q.cfg.WakeAfter; !ok || due < at {
@@ -31,12 +61,15 @@ func (q *Queue) Next() (at int64, ok bool) {
 		}
 	}
 	if d := q.dead.head; d != nil && q.cfg.DeadAge > 0 {
-		if due := d.Died + q.cfg.DeadAge; !ok || due < at {
+		if due := d.Died + q.cfg.DeadAge - q.wall; !ok || due < at {
 			at, ok = due, true
 		}
 	}
 	return at, ok
 }
+
+// Dated reports whether a job is delayed to a date.
+func (q *Queue) Dated() bool { return len(q.dates) > 0 }
 
 // timers is a heap of delayed and running jobs, soonest first, and in the
 // order of their numbers among those of one time. A job knows its place.

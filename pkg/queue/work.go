@@ -134,7 +134,7 @@ func (q *Queue) lose(j *Job, why Reason) {
 // unrun takes j from its worker.
 func (q *Queue) unrun(j *Job) {
 	d := j.detail
-	q.timers.remove(j)
+	q.unschedule(j)
 	d.worker.jobs.remove(j)
 	d.worker, d.started, d.num, d.den = nil, 0, 0, 0
 	j.function.running--
@@ -162,7 +162,7 @@ func (q *Queue) end(j *Job, why Reason) {
 func (q *Queue) forget(j *Job) {
 	switch j.state {
 	case Delayed:
-		q.timers.remove(j)
+		q.unschedule(j)
 		j.function.delayed.remove(j)
 	case Waiting:
 		q.unwait(j)

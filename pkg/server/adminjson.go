@@ -31,7 +31,7 @@ func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 	stats := wire.ServerStats{
 		Version:     s.cfg.Version,
 		PID:         os.Getpid(),
-		UptimeMS:    time.Since(s.started).Milliseconds(),
+		UptimeMS:    time.Since(s.clocks.start).Milliseconds(),
 		Connections: len(s.conns),
 		Jobs:        s.q.Len(),
 		Store:       s.cfg.StoreName,
@@ -91,7 +91,7 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 	if state == wire.StateDead {
 		c.s.q.Dead(function, func(d *queue.Dead) bool {
 			if limit != 0 {
-				r.add(deadRow(now, d))
+				r.add(deadRow(c.s.q.Wall(), d))
 				limit--
 			}
 			return limit != 0
@@ -103,7 +103,7 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 			return false
 		}
 		if function == "" || j.Function().Name() == function {
-			if row := jobRow(now, j); state == "" || row.State == state {
+			if row := jobRow(now, c.s.q.Wall(), j); state == "" || row.State == state {
 				r.add(row)
 				limit--
 			}
@@ -116,9 +116,9 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 func (c *conn) adminJob(now int64, args [][]byte) []byte {
 	var r rows
 	if j := c.s.q.Lookup(args[0]); j != nil {
-		r.add(jobRow(now, j))
+		r.add(jobRow(now, c.s.q.Wall(), j))
 	} else if d := c.s.q.LookupDead(args[0]); d != nil {
-		r.add(deadRow(now, d))
+		r.add(deadRow(c.s.q.Wall(), d))
 	} else {
 		return c.s.unknownJob()
 	}
@@ -126,7 +126,7 @@ func (c *conn) adminJob(now int64, args [][]byte) []byte {
 }
 
 // jobRow describes a job. One that waits for the journal counts as waiting.
-func jobRow(now int64, j *queue.Job) wire.Job {
+func jobRow(now, wall int64, j *queue.Job) wire.Job {
 	num, den := j.Status()
 	row := wire.Job{
 		Handle:      j.Handle(),
@@ -137,7 +137,7 @@ func jobRow(now int64, j *queue.Job) wire.Job {
 		State:       wire.StateWaiting,
 		Background:  j.Background(),
 		Size:        j.Size(),
-		AgeMS:       max(now-j.Accepted(), 0),
+		AgeMS:       max(wall-j.Accepted(), 0),
 		RunAtMS:     j.RunAt(),
 		Attempts:    j.Attempts(),
 		Clients:     j.NumWaiters(),

@@ -73,7 +73,7 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 		c.error(wire.CodeShutdown, "the server is shutting down")
 		return nil
 	}
-	if sub.RunAt != 0 && sub.RunAt <= now {
+	if sub.RunAt != 0 && sub.RunAt <= s.q.Wall() {
 		sub.RunAt = 0
 	}
 	if !sub.Background {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
@@ -124,4 +125,103 @@ func TestCloseGivesUpAPeerThatDoesNotRead(t *testing.T) {
 			t.Errorf("Close took %v", took)
 		}
 	})
+}
+
+// setWallClock sets the server's wall clock forward or back.
+func setWallClock(s *server.Server, by time.Duration) {
+	s.SetWallClock(func(t time.Time) int64 { return t.Add(by).UnixMilli() })
+}
+
+// A healthy worker keeps its job when the wall clock is set forward, and a
+// worker that hangs loses it in time when the clock is set back.
+func TestTimeLimitWhenTheWallClockIsSet(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s, dial := startPiped(t, server.Config{})
+			slow, next, c := dial(), dial(), dial()
+			slow.send(req(wire.CanDoTimeout, "f", "90000"))
+			slow.sync()
+			h := c.submit(wire.SubmitJob, "f", "", "")
+			began := time.Now()
+			slow.grab()
+			setWallClock(s, by)
+			next.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+			next.want(`NOOP`)
+			if took := time.Since(began); took != 90*time.Second {
+				t.Errorf("clock set by %v: the job came back after %v, want 90s", by, took)
+			}
+			if next.grab() != h {
+				t.Error("another job came")
+			}
+		})
+	}
+}
+
+// A job never waits beside a sleeping worker because the clock was set back.
+func TestWakeAfterWhenTheWallClockIsSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, dial := startPiped(t, server.Config{})
+		first, second, c := dial(), dial(), dial()
+		first.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+		first.sync()
+		second.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+		second.sync()
+		began := time.Now()
+		c.submit(wire.SubmitJobBG, "f", "", "")
+		first.want(`NOOP`)
+		setWallClock(s, -time.Hour)
+		second.want(`NOOP`)
+		if took := time.Since(began); took != server.DefaultWakeAfter {
+			t.Errorf("the next was woken after %v, want %v", took, server.DefaultWakeAfter)
+		}
+	})
+}
+
+// A job that failed waits as long as its policy says.
+func TestRetryWaitWhenTheWallClockIsSet(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s, dial := startPiped(t, server.Config{
+				Policies: map[string]queue.Policy{"f": {Retries: -1, Min: 60_000, Max: 60_000}},
+			})
+			w, c := dial(), dial()
+			h := c.submit(wire.SubmitJobBG, "f", "", "")
+			w.send(req(wire.CanDo, "f"))
+			w.grab()
+			w.send(req(wire.WorkFail, h))
+			w.sync()
+			began := time.Now()
+			setWallClock(s, by)
+			w.send(req(wire.PreSleep))
+			w.want(`NOOP`)
+			if took := time.Since(began); took < 30*time.Second || took > 60*time.Second {
+				t.Errorf("clock set by %v: the job came back after %v, want 30s to 60s", by, took)
+			}
+		})
+	}
+}
+
+// A job that is delayed to a date comes when the wall clock shows it, and not
+// before.
+func TestEpochWhenTheWallClockIsSet(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, time.Hour, 4 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s, dial := startPiped(t, server.Config{})
+			w, c := dial(), dial()
+			due := time.Now().Add(3 * time.Hour).Truncate(time.Second)
+			c.submit(wire.SubmitJobEpoch, "f", "", strconv.FormatInt(due.Unix(), 10), "")
+			w.send(req(wire.CanDo, "f"), req(wire.PreSleep))
+			w.sync()
+			time.Sleep(time.Minute)
+			setWallClock(s, by)
+			due = due.Add(-by)
+			if now := time.Now(); due.Before(now) {
+				due = now
+			}
+			w.want(`NOOP`)
+			if late := time.Since(due); late < 0 || late > time.Second {
+				t.Errorf("clock set by %v: came %v late", by, late)
+			}
+		})
+	}
 }

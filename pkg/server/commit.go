@@ -213,7 +213,7 @@ func (m *committer) park(c *conn, j *queue.Job) bool {
 // reason, if the store does not answer. The lock is held.
 func (m *committer) then(f func(now int64, err error)) {
 	if m.stuck != nil {
-		f(time.Now().UnixMilli(), m.stuck)
+		f(m.s.readTime(), m.stuck)
 		return
 	}
 	m.next.after = append(m.next.after, follower{m.next.n, f})
@@ -367,7 +367,7 @@ func (w *submitter) answer(err error) {
 
 // settle tells everybody what became of a batch. The lock is held.
 func (m *committer) settle(b *batch, err error) {
-	now := time.Now().UnixMilli()
+	now := m.s.readTime()
 	m.noteChange(now, b, err)
 	switch {
 	case err != nil:

@@ -121,7 +121,7 @@ const maxTurn = 16
 // turn is one turn of a connection that has a goroutine; see apply.
 func (c *conn) turn() (more, held bool, err error) {
 	c.s.mu.Lock()
-	more, held, ack, err := c.apply(time.Now().UnixMilli())
+	more, held, ack, err := c.apply(c.s.clocks.read())
 	c.spare = c.s.endTurn(c.spare)
 	if ack {
 		c.sock.ackNow()
@@ -132,11 +132,11 @@ func (c *conn) turn() (more, held bool, err error) {
 // apply applies what has arrived whole, maxTurn packets at most. It reports
 // whether there may be more; whether so much waits for the store that going on
 // has to wait too; and whether to acknowledge what was read. The lock is held.
-func (c *conn) apply(now int64) (more, held, ack bool, err error) {
+func (c *conn) apply(at moment) (more, held, ack bool, err error) {
 	if c.s.closed {
 		return false, false, false, errGone
 	}
-	if more, err = c.applySome(now); err != nil {
+	if more, err = c.applySome(c.s.setTime(at)); err != nil {
 		c.refuse(err)
 	}
 	// A worker that sends the end of a job and its next grab in two small
@@ -213,7 +213,7 @@ func (c *conn) end(why error) {
 		why = c.why
 	}
 	if !s.closed { // else the jobs are the next start's, as they are
-		s.q.Remove(time.Now().UnixMilli(), c.peer)
+		s.q.Remove(s.readTime(), c.peer)
 		s.results.unwait(c)
 		c.logEnd(why)
 	}

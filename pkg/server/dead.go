@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"gm/pkg/queue"
 	"gm/pkg/store"
@@ -238,7 +237,7 @@ func (s *Server) reviveSpilled(d *queue.Dead, settled func(err error)) {
 	case s.closed:
 		settled(ErrClosed)
 	default:
-		s.revive(time.Now().UnixMilli(), d, payload, settled)
+		s.revive(s.readTime(), d, payload, settled)
 	}
 }
 
@@ -278,7 +277,7 @@ func (c *conn) adminPurgeDead(_ int64, args [][]byte) []byte {
 }
 
 // deadRow describes a dead job.
-func deadRow(now int64, d *queue.Dead) wire.Job {
+func deadRow(wall int64, d *queue.Dead) wire.Job {
 	return wire.Job{
 		Handle:     d.Handle(),
 		Function:   d.Function().Name(),
@@ -288,7 +287,7 @@ func deadRow(now int64, d *queue.Dead) wire.Job {
 		State:      wire.StateDead,
 		Background: true,
 		Size:       d.Size,
-		AgeMS:      max(now-d.Record.Accepted, 0),
+		AgeMS:      max(wall-d.Record.Accepted, 0),
 		RunAtMS:    d.Record.RunAt,
 		Attempts:   d.Record.Attempts,
 		Error:      strings.ToValidUTF8(d.Error, "?"),
@@ -339,7 +338,7 @@ func (g *graves) restore() {
 			if g.s.own.has(d.Record.Seq) {
 				continue // it died after the start, and is in the list
 			}
-			if err := g.s.q.RestoreDead(time.Now().UnixMilli(), d); err != nil {
+			if err := g.s.q.RestoreDead(g.s.readTime(), d); err != nil {
 				g.s.leftOut(err)
 			}
 		}

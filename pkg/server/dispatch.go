@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"gm/pkg/queue"
 	"gm/pkg/wire"
@@ -154,7 +153,7 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 		case s.raising:
 			state = wire.OutcomeException
 		}
-		s.results.ended(time.Now().UnixMilli(), j, state, []byte(j.Note()))
+		s.results.ended(s.q.Now(), j, state, []byte(j.Note()))
 	}
 	if s.commit != nil && j.Journaled() {
 		s.commit.done(j)

@@ -47,7 +47,7 @@ func (s *Server) checkDrained() {
 		return
 	default:
 	}
-	for _, f := range s.q.Snapshot(time.Now().UnixMilli()) {
+	for _, f := range s.q.Snapshot(s.readTime()) {
 		if f.Running > 0 || s.handsOut() && !f.Paused && f.Workers > 0 && f.Waiting() > 0 {
 			return
 		}

@@ -21,7 +21,7 @@ func (m *committer) hung() {
 	if !m.busy {
 		return // it has just come back
 	}
-	now := time.Now().UnixMilli()
+	now := m.s.readTime()
 	m.stuck = fmt.Errorf("store %s has not answered for %v", m.s.cfg.StoreName, m.s.cfg.StoreTimeout)
 	m.noteChange(now, &m.flying, m.stuck)
 	m.late = m.flying.adds

@@ -26,7 +26,7 @@ func (s *Server) load() {
 	n, err := s.loadAll(began)
 	s.mu.Lock()
 	s.loading, s.own = false, nil
-	s.q.SetLoading(time.Now().UnixMilli(), false)
+	s.q.SetLoading(s.readTime(), false)
 	at, jobs := slog.String("store", s.cfg.StoreName), slog.Int("jobs", n)
 	switch {
 	case err == nil:
@@ -61,7 +61,8 @@ func (s *Server) loadAll(began time.Time) (int, error) {
 	}
 	g.restore()
 	s.mu.Lock()
-	s.results.settle(time.Now().UnixMilli())
+	s.readTime()
+	s.results.settle()
 	s.endTurn(nil)
 
 	l := loader{s: s, report: began.Add(loadReport)}
@@ -153,7 +154,7 @@ func (l *loader) flush() error {
 		if s.own.has(r.Seq) {
 			continue // accepted since the start: it is in the queue, or has ended
 		}
-		if err := l.restore(now.UnixMilli(), r); err != nil {
+		if err := l.restore(s.readTime(), r); err != nil {
 			s.leftOut(err)
 			continue
 		}

@@ -173,18 +173,18 @@ func (p *poller) run() {
 				p.tell(c, p.events[i].Events)
 			}
 		}
-		now := time.Now().UnixMilli()
-		if now-yielded >= yieldEvery {
-			yielded = now
+		at := p.s.clocks.read()
+		if at.now-yielded >= yieldEvery {
+			yielded = at.now
 			runtime.Gosched()
 		}
-		p.turns(now)
-		p.bulkTurns(now)
+		p.turns(at)
+		p.bulkTurns(at)
 	}
 }
 
 // turns has those who do not send much have a turn each.
-func (p *poller) turns(now int64) {
+func (p *poller) turns(at moment) {
 	if p.clients.empty() && p.workers.empty() {
 		return
 	}
@@ -192,19 +192,19 @@ func (p *poller) turns(now int64) {
 		turns := l.take()
 		for i, c := range turns {
 			turns[i] = nil
-			p.turn(now, c)
+			p.turn(at, c)
 		}
 	}
 	p.pay()
 }
 
 // bulkTurns has those who send much have turns for some time.
-func (p *poller) bulkTurns(now int64) {
+func (p *poller) bulkTurns(at moment) {
 	if p.bulk.empty() {
 		return
 	}
 	for began := time.Now(); ; {
-		p.turn(now, p.bulk.pop())
+		p.turn(at, p.bulk.pop())
 		if p.bulk.empty() || time.Since(began) > bulkTime {
 			break
 		}
@@ -298,7 +298,7 @@ func (p *poller) tell(c *conn, events uint32) {
 
 // turn reads once from c, applies what has arrived whole, and gives it another
 // turn if there may be more. What it owes then is written with what others do.
-func (p *poller) turn(now int64, c *conn) {
+func (p *poller) turn(at moment, c *conn) {
 	t := c.sock.(*polled)
 	t.queued = false
 	if t.held || t.ending {
@@ -318,7 +318,7 @@ func (p *poller) turn(now int64, c *conn) {
 			return
 		}
 	}
-	err := p.apply(now, c, t)
+	err := p.apply(at, c, t)
 	c.in.Settle()
 	switch {
 	case err != nil:
@@ -329,10 +329,10 @@ func (p *poller) turn(now int64, c *conn) {
 }
 
 // apply applies what has arrived whole, unless too much waits for the store.
-func (p *poller) apply(now int64, c *conn, t *polled) error {
+func (p *poller) apply(at moment, c *conn, t *polled) error {
 	for t.unapplied = true; t.unapplied && !t.held; {
 		p.s.mu.Lock()
-		more, held, ack, err := c.apply(now)
+		more, held, ack, err := c.apply(at)
 		if held && err == nil {
 			c.parked.release = func() { p.resume(c) }
 		}

@@ -61,7 +61,7 @@ func newResults(s *Server) *results {
 func (r *results) wanted(j *queue.Job) bool { return r.keep > 0 && j.Background() }
 
 // part takes a piece of a result. The oldest results make room for it.
-func (r *results) part(now int64, j *queue.Job, data []byte) {
+func (r *results) part(j *queue.Job, data []byte) {
 	if !r.wanted(j) || len(data) == 0 {
 		return
 	}
@@ -77,7 +77,7 @@ func (r *results) part(now int64, j *queue.Job, data []byte) {
 	p.data = append(p.data, data...)
 	r.size += len(data)
 	if len(p.data) <= r.largest() {
-		r.expire(now)
+		r.expire(r.s.q.Wall())
 	}
 	if r.size > r.limit || len(p.data) > r.largest() {
 		r.size -= len(p.data)
@@ -108,7 +108,7 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 		return
 	}
 	one := &result{Outcome: wire.Outcome{
-		Handle: j.Handle(), Function: j.Function().Name(), State: state, Attempts: j.Attempts(), EndedMS: now,
+		Handle: j.Handle(), Function: j.Function().Name(), State: state, Attempts: j.Attempts(), EndedMS: r.s.q.Wall(),
 	}}
 	if state != wire.OutcomeCompleted {
 		p = parts{}
@@ -119,7 +119,7 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 		one.data = append(p.data, last...)
 	}
 	if r.wanted(j) {
-		r.add(now, one)
+		r.add(one)
 	}
 	delete(r.waits, j)
 	if !waited {
@@ -151,13 +151,13 @@ func (r *results) aborted(j *queue.Job) {
 }
 
 // add keeps one and makes room for it.
-func (r *results) add(now int64, one *result) {
+func (r *results) add(one *result) {
 	one.Kept = len(one.data) == one.Size
 	r.enter(one)
 	if r.s.commit != nil {
 		r.s.commit.put(one.key(), one.encode())
 	}
-	r.expire(now)
+	r.expire(r.s.q.Wall())
 }
 
 // enter puts one behind the others, in place of what its job, which has been
@@ -190,11 +190,12 @@ func (r *results) forget(handle string) {
 	}
 }
 
-// expire forgets what is too old, and the oldest while all is too large.
-func (r *results) expire(now int64) {
+// expire forgets what is too old by the wall clock, and the oldest while all is
+// too large.
+func (r *results) expire(wall int64) {
 	for len(r.order) > 0 {
 		one := r.order[0]
-		if r.size <= r.limit && one.EndedMS+r.keep > now {
+		if r.size <= r.limit && one.EndedMS+r.keep > wall {
 			return
 		}
 		r.order[0] = nil
@@ -206,7 +207,7 @@ func (r *results) expire(now int64) {
 	}
 }
 
-// next returns when expire has something to do.
+// next returns when expire has something to do, by the wall clock.
 func (r *results) next() (at int64, ok bool) {
 	if len(r.order) == 0 {
 		return 0, false
@@ -227,9 +228,9 @@ func (r *results) restore(key string, value []byte) error {
 }
 
 // settle puts what was restored in order, and keeps what may be kept.
-func (r *results) settle(now int64) {
+func (r *results) settle() {
 	slices.SortStableFunc(r.order, func(a, b *result) int { return cmp.Compare(a.EndedMS, b.EndedMS) })
-	r.expire(now)
+	r.expire(r.s.q.Wall())
 }
 
 func (o *result) key() string { return resultKey + o.Handle }
@@ -314,9 +315,9 @@ func (r *results) unwait(c *conn) {
 }
 
 // adminResult answers with a result that is kept.
-func (c *conn) adminResult(now int64, args [][]byte) []byte {
+func (c *conn) adminResult(_ int64, args [][]byte) []byte {
 	r := c.s.results
-	r.expire(now)
+	r.expire(c.s.q.Wall())
 	one := r.byHandle[string(args[0])]
 	if one == nil {
 		return c.s.unknownJob()

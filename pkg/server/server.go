@@ -22,15 +22,15 @@ var ErrClosed = errors.New("server closed")
 // Server is one job server. All its methods may be called by any goroutine.
 type Server struct {
 	// Set by New and not changed.
-	cfg     Config
-	log     *slog.Logger
-	debug   bool
-	started time.Time
-	limits  wire.Limits
-	commit  *committer      // nil if there is nothing to commit to
-	reader  store.Reader    // the store, if it gives payloads back
-	ctx     context.Context // of reading the store; done when the server is closed
-	cancel  context.CancelFunc
+	cfg    Config
+	log    *slog.Logger
+	debug  bool
+	clocks clocks // clocks.start is the server's
+	limits wire.Limits
+	commit *committer      // nil if there is nothing to commit to
+	reader store.Reader    // the store, if it gives payloads back
+	ctx    context.Context // of reading the store; done when the server is closed
+	cancel context.CancelFunc
 
 	restored    chan struct{} // closed when the store's jobs are all there
 	restoredErr error         // why they are not; set before restored is closed
@@ -41,7 +41,7 @@ type Server struct {
 	conns     map[*conn]struct{}
 	ls        map[net.Listener]struct{}
 	timer     *time.Timer
-	armed     int64   // when timer fires, Unix milliseconds; 0 if it does not
+	armed     int64   // when timer fires, by the monotonic clock; 0 if it does not
 	dirty     []*conn // outboxes to flush after the turn
 	backlog   backlog
 	notes     []note // log lines for the scribe after the turn
@@ -77,7 +77,7 @@ func New(cfg Config) (*Server, error) {
 		cfg:     cfg,
 		log:     cfg.Logger,
 		debug:   cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
-		started: time.Now(),
+		clocks:  newClocks(),
 		limits:  wire.Limits{MaxPayload: cfg.MaxPayload},
 		conns:   make(map[*conn]struct{}),
 		ls:      make(map[net.Listener]struct{}),
@@ -89,7 +89,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.reader, _ = cfg.Store.(store.Reader)
-	firstSeq := store.FirstSeq(s.started)
+	firstSeq := store.FirstSeq(s.clocks.start)
 	if n, ok := cfg.Store.(store.Numbered); ok {
 		last, err := n.LastSeq(s.ctx)
 		if err != nil {
@@ -115,6 +115,7 @@ func New(cfg Config) (*Server, error) {
 	s.results = newResults(s)
 	s.scribe.init(s.log)
 	s.closeOnce = sync.OnceValue(s.close)
+	s.readTime()
 	s.timer = time.AfterFunc(time.Hour, s.tick)
 	s.timer.Stop()
 	for function, p := range cfg.Policies {
@@ -125,7 +126,7 @@ func New(cfg Config) (*Server, error) {
 		return s, nil
 	}
 	s.loading = true
-	s.q.SetLoading(s.started.UnixMilli(), true)
+	s.q.SetLoading(s.readTime(), true)
 	s.commit = newCommitter(s, cfg.Store)
 	s.wg.Go(s.commit.run)
 	s.loads.Go(s.load)
@@ -256,7 +257,7 @@ func (s *Server) isClosing() bool {
 func (s *Server) Snapshot() queue.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.q.Snapshot(time.Now().UnixMilli())
+	return s.q.Snapshot(s.readTime())
 }
 
 // endTurn ends a turn that began with mu.Lock: it gives the lock back and then
@@ -323,28 +324,39 @@ func (s *Server) note(level slog.Level, msg string, attrs ...slog.Attr) {
 // for each.
 func (s *Server) arm() {
 	at, ok := s.q.Next()
-	if expires, some := s.results.next(); some && (!ok || expires < at) {
-		at, ok = expires, true
+	if expires, some := s.results.next(); some {
+		if expires -= s.q.Wall() - s.q.Now(); !ok || expires < at {
+			at, ok = expires, true
+		}
+	}
+	if look := s.q.Now() + lookAtDates; ok && s.q.Dated() {
+		at = min(at, look)
 	}
 	switch {
 	case s.closed:
 		s.timer.Stop()
 	case ok && (s.armed == 0 || at < s.armed):
 		s.armed = at
-		wait := at - time.Now().UnixMilli()
-		// A clock that is set back must not keep due jobs waiting for long.
-		s.timer.Reset(time.Duration(min(max(wait, 0), 60_000)) * time.Millisecond)
+		wait := at - s.clocks.read().now
+		s.timer.Reset(time.Duration(min(max(wait, 0), maxArmed)) * time.Millisecond)
 	}
 }
+
+const (
+	// lookAtDates is how often the wall clock is looked at while jobs are delayed
+	// to a date, in milliseconds: somebody may have set it.
+	lookAtDates = 1000
+	// maxArmed is the same for dates that are no job's: of results and dead jobs.
+	maxArmed = 60_000
+)
 
 // tick is the timer's turn.
 func (s *Server) tick() {
 	s.mu.Lock()
 	s.armed = 0
 	if !s.closed {
-		now := time.Now().UnixMilli()
-		s.q.Tick(now)
-		s.results.expire(now)
+		s.q.Tick(s.readTime())
+		s.results.expire(s.q.Wall())
 	}
 	s.endTurn(nil)
 }

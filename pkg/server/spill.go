@@ -60,7 +60,7 @@ func (s *Server) fetched(f *fetch, payload []byte, err error) {
 		f.answer()
 	default:
 		f.c.answer(f.slot, wire.NoJob)
-		s.payloadLost(time.Now().UnixMilli(), f.job, err)
+		s.payloadLost(s.readTime(), f.job, err)
 	}
 }
 

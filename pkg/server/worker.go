@@ -102,10 +102,10 @@ func (c *conn) held(p *wire.Packet) *queue.Job {
 }
 
 // workPart passes data and warnings on.
-func (c *conn) workPart(now int64, p *wire.Packet) error {
+func (c *conn) workPart(_ int64, p *wire.Packet) error {
 	if j := c.held(p); j != nil {
 		if p.Type == wire.WorkData {
-			c.s.results.part(now, j, p.Args[1])
+			c.s.results.part(j, p.Args[1])
 		} else if j.Background() {
 			c.s.q.Note(j, p.Args[1]) // often the reason of the failure that comes
 		}

@@ -1,0 +1,34 @@
+package server
+
+import "time"
+
+// clocks reads the two clocks of a server. Time limits, wake-ups and the waits
+// of failed jobs go by a monotonic one, which nobody can set; dates go by the
+// wall clock. Both are in milliseconds and agree when the server starts.
+type clocks struct {
+	start time.Time
+	wall  func(time.Time) int64 // the wall clock at a time; replaced by tests
+}
+
+// moment is one reading of both clocks.
+type moment struct{ now, wall int64 }
+
+func newClocks() clocks { return clocks{start: time.Now(), wall: time.Time.UnixMilli} }
+
+// read returns the time of both clocks.
+func (k *clocks) read() moment {
+	t := time.Now()
+	since := k.start.UnixNano() + int64(t.Sub(k.start))
+	return moment{now: since / int64(time.Millisecond), wall: k.wall(t)}
+}
+
+// setTime tells the queue a reading of the clocks and returns the monotonic time
+// of it. The lock is held.
+func (s *Server) setTime(at moment) (now int64) {
+	s.q.SetClocks(at.now, at.wall)
+	return at.now
+}
+
+// readTime reads the clocks, tells the queue, and returns the monotonic time. The
+// lock is held.
+func (s *Server) readTime() (now int64) { return s.setTime(s.clocks.read()) }
