@@ -129,7 +129,7 @@ func (e *env) job(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usageErrorf("job: %d arguments, want one handle", c.NArg())
 	}
-	if err := checkWords(c); err != nil {
+	if err := checkHandles(c); err != nil {
 		return err
 	}
 	o, err := e.options(c)
@@ -251,7 +251,7 @@ func jobsWanted(c *cli.Context) (state wire.JobState, function string, err error
 	if c.Bool("dead") {
 		state = wire.StateDead
 	}
-	return state, function, checkWord("jobs", function)
+	return state, function, nil
 }
 
 // listJobs asks one server: gm serve for jobs, others for show jobs, which

@@ -36,7 +36,7 @@ func (e *env) result(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usageErrorf("result: %d arguments, want one handle", c.NArg())
 	}
-	if err := checkWords(c); err != nil {
+	if err := checkHandles(c); err != nil {
 		return err
 	}
 	o, err := e.options(c)

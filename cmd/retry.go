@@ -64,9 +64,6 @@ func (r *countRow) cells(bool) []string { return []string{r.Server, r.Function, 
 
 // retryAll retries all dead jobs of a function, on all servers that answer.
 func (e *env) retryAll(c *cli.Context, function string) error {
-	if err := checkWord("retry", function); err != nil {
-		return err
-	}
 	o, err := e.options(c)
 	if err != nil {
 		return err
@@ -92,7 +89,7 @@ func (e *env) retryAll(c *cli.Context, function string) error {
 // servers it is. Where no server knows it, unknown is what is said.
 func (e *env) eachHandle(c *cli.Context, unknown string, do func(*gearman.Admin, context.Context, gearman.Handle) error) error {
 	verb, handles := c.Command.Name, c.Args().Slice()
-	if err := checkWords(c); err != nil {
+	if err := checkHandles(c); err != nil {
 		return err
 	}
 	o, err := e.options(c)

@@ -218,26 +218,24 @@ func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
 	return good, nil
 }
 
-// checkWords refuses arguments that the text commands of servers have no
-// spelling for.
+// checkWords refuses empty arguments.
 func checkWords(c *cli.Context) error {
 	for _, arg := range c.Args().Slice() {
 		if arg == "" {
 			return usageErrorf("%s: an argument is empty", c.Command.Name)
 		}
-		if err := checkWord(c.Command.Name, arg); err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
-// checkWord is checkWords for one that may be empty.
-func checkWord(verb, word string) error {
-	if strings.ContainsFunc(word, func(r rune) bool { return r == 0 || unicode.IsSpace(r) }) {
-		return usageErrorf("%s: %q is not one word, and servers can't be asked for it", verb, word)
+// checkHandles is checkWords for handles, which have no white space.
+func checkHandles(c *cli.Context) error {
+	for _, arg := range c.Args().Slice() {
+		if strings.ContainsFunc(arg, unicode.IsSpace) {
+			return usageErrorf("%s: %q is not a job's handle", c.Command.Name, arg)
+		}
 	}
-	return nil
+	return checkWords(c)
 }
 
 // note prints a line on stderr that is no error of the verb.

@@ -84,7 +84,7 @@ func (e *env) wait(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return usageErrorf("wait: no handle")
 	}
-	if err := checkWords(c); err != nil {
+	if err := checkHandles(c); err != nil {
 		return err
 	}
 	o, err := e.options(c)

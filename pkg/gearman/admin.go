@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode"
 
 	"gm/pkg/wire"
 )
@@ -23,7 +22,8 @@ const maxListing = 256 << 20
 // after the other.
 //
 // Errors: one that wraps ErrNoServer or ErrLost; a wire.ErrReply when the server
-// says ERR, which also is ErrUnsupported when it does not have the command;
+// says ERR, which also is ErrUnsupported when it does not have the command, or
+// when the command has a name with white space and the server is not gm's;
 // a *ProtocolError when the answer is none.
 type Admin struct {
 	opts   Options
@@ -40,7 +40,8 @@ type Admin struct {
 
 type adminConn struct {
 	*stream
-	out *wire.Writer
+	out    *wire.Writer
+	quotes bool // the server is known to read quoted words
 }
 
 // NewAdmin returns an Admin of s. It does not connect yet. o.Servers is not
@@ -99,7 +100,7 @@ func (a *Admin) ShowJobs(ctx context.Context) ([]wire.JobInfo, error) {
 
 // ShowUniqueJobs returns the uniques of the server's jobs.
 func (a *Admin) ShowUniqueJobs(ctx context.Context) ([]string, error) {
-	return list(ctx, a, wire.CmdShowUniqueJobs, text)
+	return list(ctx, a, wire.CmdShowUniqueJobs, func(line []byte) (string, error) { return wire.ParseName(string(line)), nil })
 }
 
 // Version returns the server's version.
@@ -286,9 +287,14 @@ var errHungUpOn = errors.New("closed by the server")
 // do runs one command: it connects if need be, sends, lets read take the
 // answer, and drops the connection if that was not read to its end.
 func (a *Admin) do(ctx context.Context, cmd string, args []string, read func(*adminConn) error) error {
-	line := strings.Join(append([]string{cmd}, args...), " ")
-	if err := checkWords(args); err != nil {
-		return fmt.Errorf("%s: %w", cmd, err)
+	line, quoted := []byte(cmd), false
+	for _, arg := range args {
+		before := len(line) + 1
+		line = wire.AppendWord(append(line, ' '), arg)
+		quoted = quoted || string(line[before:]) != arg
+	}
+	if len(line) > wire.MaxLine/2 {
+		return fmt.Errorf("%s: line of %d bytes %w %d", cmd, len(line), wire.ErrTooLarge, wire.MaxLine/2)
 	}
 	a.busy.Lock()
 	defer a.busy.Unlock()
@@ -297,7 +303,7 @@ func (a *Admin) do(ctx context.Context, cmd string, args []string, read func(*ad
 	if err := a.begin(cancel); err != nil {
 		return fmt.Errorf("%s: %w", cmd, err)
 	}
-	err := a.exchange(ctx, line, read)
+	err := a.exchange(ctx, string(line), quoted, read)
 	a.begin(nil)
 	var said wire.ErrReply
 	switch {
@@ -327,7 +333,9 @@ func (a *Admin) begin(cancel context.CancelCauseFunc) error {
 	return a.err
 }
 
-func (a *Admin) exchange(ctx context.Context, line string, read func(*adminConn) error) error {
+// exchange sends a line and lets read take the answer. quoted says that the
+// line has words that only gm's server reads as they are meant.
+func (a *Admin) exchange(ctx context.Context, line string, quoted bool, read func(*adminConn) error) error {
 	if a.conn == nil {
 		st, err := dial(ctx, &a.opts, a.server)
 		if err != nil {
@@ -337,11 +345,13 @@ func (a *Admin) exchange(ctx context.Context, line string, read func(*adminConn)
 	}
 	c := a.conn
 	defer context.AfterFunc(ctx, func() { c.nc.Close() })()
-	a.opts.Trace.Line(c.peer, false, line)
-	c.out.SendLine(line + "\r") // gearmand cuts two bytes off a last argument
-	err := c.out.Flush()
+	var err error
+	if quoted && !c.quotes {
+		err = a.ask(c, wire.CmdHelp, func(c *adminConn) error { return c.rows(func([]byte) error { return nil }) })
+		c.quotes = err == nil
+	}
 	if err == nil {
-		err = read(c)
+		err = a.ask(c, line, read)
 	}
 	var said wire.ErrReply
 	var broken *ProtocolError
@@ -356,15 +366,12 @@ func (a *Admin) exchange(ctx context.Context, line string, read func(*adminConn)
 	return lost(a.server, err)
 }
 
-// checkWords refuses arguments that the server would not read as one word.
-func checkWords(args []string) error {
-	for _, s := range args {
-		if s == "" || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == 0 }) {
-			return fmt.Errorf("%q is not one word", s)
-		}
-		if len(s) > wire.MaxLine/4 {
-			return fmt.Errorf("word of %d bytes is over the limit %d", len(s), wire.MaxLine/4)
-		}
+// ask sends a line over c and lets read take the answer.
+func (a *Admin) ask(c *adminConn, line string, read func(*adminConn) error) error {
+	a.opts.Trace.Line(c.peer, false, line)
+	c.out.SendLine(line + "\r") // gearmand cuts two bytes off a last argument
+	if err := c.out.Flush(); err != nil {
+		return err
 	}
-	return nil
+	return read(c)
 }

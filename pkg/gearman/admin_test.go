@@ -178,11 +178,6 @@ func TestAdminErrors(t *testing.T) {
 	if _, err := a.Verbose(ctx); !errors.Is(err, ErrLost) {
 		t.Errorf("got %v, want ErrLost", err)
 	}
-	for _, f := range []string{"", "a b", "a\nshutdown", "a\x00"} {
-		if err := a.Drop(ctx, f); err == nil || !strings.Contains(err.Error(), "not one word") {
-			t.Errorf("%q: got %v", f, err)
-		}
-	}
 	if err := a.MaxQueue(ctx, "f", 1, 2); err == nil {
 		t.Error("two limits are accepted")
 	}
@@ -191,6 +186,53 @@ func TestAdminErrors(t *testing.T) {
 	}
 	if _, err := NewAdmin(Options{MaxUnique: -1}, s).Status(ctx); err == nil {
 		t.Error("wrong options are accepted")
+	}
+}
+
+// Names with white space are quoted for gm's server, and not sent to others,
+// which would take them for another name.
+func TestAdminQuotesNames(t *testing.T) {
+	ctx := t.Context()
+	gm := NewAdmin(Options{}, answers(t, map[string]string{
+		"help":                            "status   a row a function\n.\n",
+		`drop function "a\x20b"`:          "OK\r\n",
+		`pause function "\"q\ttab\nline"`: "OK\r\n",
+		`create function App\Jobs\Mail`:   "OK\r\n",
+		`create function a"b`:             "OK\r\n",
+		`create function größe`:           "OK\r\n",
+		"status":                          `"a\x20b"` + "\t1\t0\t0\n" + `"\ttab"` + "\t2\t0\t0\n.\n",
+		"show unique jobs":                "u 1\n" + `"two\nlines"` + "\n.\n",
+	}))
+	defer gm.Close()
+	for _, err := range []error{
+		gm.Drop(ctx, "a b"),
+		gm.Pause(ctx, "\"q\ttab\nline"),
+		gm.Create(ctx, `App\Jobs\Mail`),
+		gm.Create(ctx, `a"b`),
+		gm.Create(ctx, "größe"),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if got, err := gm.Status(ctx); err != nil || len(got) != 2 || got[0].Function != "a b" || got[1].Function != "\ttab" {
+		t.Errorf("status: %+v, %v", got, err)
+	}
+	if got, err := gm.ShowUniqueJobs(ctx); err != nil || !reflect.DeepEqual(got, []string{"u 1", "two\nlines"}) {
+		t.Errorf("uniques: %q, %v", got, err)
+	}
+	other := NewAdmin(Options{}, answers(t, map[string]string{
+		"help":            "ERR UNKNOWN_COMMAND Unknown+server+commandhelp\r\n",
+		"drop function f": "OK\r\n",
+	}))
+	defer other.Close()
+	for _, f := range []string{"", "a b", "a\nshutdown", "a\x00", "\"f"} {
+		if err := other.Drop(ctx, f); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%q: got %v, want ErrUnsupported", f, err)
+		}
+	}
+	if err := other.Drop(ctx, "f"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -81,11 +81,17 @@ func (c *conn) admin(now int64, line []byte) {
 	case len(words) > 1 && equalFold("show", words[0]):
 		reply = []byte(wire.ReplyUnknownShow)
 	case cmd != nil || isFirstWord(words[0]) && !equalFold("show", words[0]):
-		reply = fmt.Appendf(nil, wire.ReplyMissingArgs, words[0])
+		reply = missingArgs(words[0])
 	default:
-		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, words[0])
+		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, wire.AppendName(nil, string(words[0])))
 	}
 	c.sendText(reply)
+}
+
+// missingArgs answers a command whose arguments are not complete, or an
+// argument that it cannot take.
+func missingArgs(word []byte) []byte {
+	return fmt.Appendf(nil, wire.ReplyMissingArgs, wire.AppendName(nil, string(word)))
 }
 
 // change runs a command that changes something. What goes to the store with it
@@ -233,7 +239,7 @@ func (c *conn) adminShowUniqueJobs(int64, [][]byte) []byte {
 	var b []byte
 	c.s.q.Jobs(func(j *queue.Job) bool {
 		if u := j.Unique(); len(u) > 0 {
-			b = append(append(b, u...), '\n')
+			b = append(wire.AppendText(b, string(u)), '\n')
 		}
 		return true
 	})
@@ -293,7 +299,7 @@ func (s *Server) unknownJob() []byte {
 
 func (c *conn) adminCreate(_ int64, args [][]byte) []byte {
 	if err := checkFunction(args[0]); err != nil {
-		return fmt.Appendf(nil, "ERR CREATE_FUNCTION %s\r\n", args[0])
+		return fmt.Appendf(nil, "ERR CREATE_FUNCTION %s\r\n", wire.AppendName(nil, string(args[0])))
 	}
 	c.s.q.Create(args[0])
 	return []byte(wire.ReplyOK)
@@ -319,6 +325,9 @@ func okOrErr(err error) []byte {
 // adminMaxQueue takes one limit for all priorities or three of them. A limit
 // that is no number, or is negative, is none.
 func (c *conn) adminMaxQueue(_ int64, args [][]byte) []byte {
+	if err := checkFunction(args[0]); err != nil {
+		return okOrErr(err)
+	}
 	var limits [3]int
 	for i, arg := range args[1:min(len(args), 4)] {
 		n, _ := strconv.Atoi(string(arg))
@@ -345,7 +354,7 @@ func (c *conn) adminVerbose(int64, [][]byte) []byte {
 func (c *conn) adminShutdown(_ int64, args [][]byte) []byte {
 	graceful := len(args) == 1 && equalFold("graceful", args[0])
 	if len(args) > 0 && !graceful {
-		return fmt.Appendf(nil, wire.ReplyMissingArgs, wire.CmdShutdown)
+		return missingArgs([]byte(wire.CmdShutdown))
 	}
 	if c.s.shutdown == nil {
 		return []byte("ERR NOT_ALLOWED\r\n")

@@ -75,12 +75,12 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 	switch state {
 	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning, wire.StateDead:
 	default:
-		return fmt.Appendf(nil, wire.ReplyMissingArgs, args[1])
+		return missingArgs(args[1])
 	}
 	if len(args) > 2 {
 		n, err := strconv.Atoi(string(args[2]))
 		if err != nil || n < 0 {
-			return fmt.Appendf(nil, wire.ReplyMissingArgs, args[2])
+			return missingArgs(args[2])
 		}
 		limit = n
 		if n == 0 {

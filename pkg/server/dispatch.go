@@ -101,8 +101,11 @@ func checkFunction(name []byte) error {
 		return fmt.Errorf("function name of %d bytes, at most %d", len(name), maxFunction)
 	}
 	for _, b := range name {
-		if b == '\n' || b == '\r' {
+		switch b {
+		case '\n', '\r':
 			return fmt.Errorf("line end in function name %q", name)
+		case 0:
+			return fmt.Errorf("NUL in function name %q", name)
 		}
 	}
 	return nil

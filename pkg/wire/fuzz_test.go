@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,7 +96,11 @@ func FuzzAdminRows(f *testing.F) {
 			}
 		}
 		words := wire.Words(line)
-		if again := wire.Words(bytes.Join(words, []byte{' '})); !reflect.DeepEqual(words, again) && len(words) > 0 {
+		var joined []byte
+		for _, w := range words {
+			joined = append(wire.AppendWord(joined, string(w)), ' ')
+		}
+		if again := wire.Words(joined); !slices.EqualFunc(words, again, bytes.Equal) {
 			t.Errorf("Words(%q) = %q, joined and split again %q", line, words, again)
 		}
 		if reply, err := wire.ParseReply(line); err != nil && reply != "" {

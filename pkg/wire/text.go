@@ -9,7 +9,8 @@ import (
 )
 
 // Admin commands of every Gearman server, as they stand in a request. Words
-// are split on blanks and case does not matter.
+// are split on blanks and case does not matter; see [Words] for quotes, which
+// only gm's server knows.
 const (
 	CmdStatus         = "status"
 	CmdPriorityStatus = "prioritystatus"
@@ -47,7 +48,7 @@ type FunctionStatus struct {
 	Workers  int // connections that can do the function
 }
 
-// Append appends the row as gearmand writes it.
+// Append appends the row as gearmand writes it; see [AppendName] for the name.
 func (f FunctionStatus) Append(dst []byte) []byte {
 	dst = AppendName(dst, f.Function)
 	return appendInts(dst, f.Total, f.Running, f.Workers)
@@ -60,7 +61,7 @@ func ParseFunctionStatus(line []byte) (FunctionStatus, error) {
 	if err != nil {
 		return FunctionStatus{}, fmt.Errorf("status row %q: %w", line, err)
 	}
-	return FunctionStatus{Function: name, Total: n[0], Running: n[1], Workers: n[2]}, nil
+	return FunctionStatus{Function: ParseName(name), Total: n[0], Running: n[1], Workers: n[2]}, nil
 }
 
 // PriorityStatus is one row of prioritystatus: the waiting jobs by priority.
@@ -70,7 +71,7 @@ type PriorityStatus struct {
 	Workers           int
 }
 
-// Append appends the row as gearmand writes it.
+// Append appends the row as gearmand writes it; see [AppendName] for the name.
 func (f PriorityStatus) Append(dst []byte) []byte {
 	dst = AppendName(dst, f.Function)
 	return appendInts(dst, f.High, f.Normal, f.Low, f.Workers)
@@ -82,7 +83,7 @@ func ParsePriorityStatus(line []byte) (PriorityStatus, error) {
 	if err != nil {
 		return PriorityStatus{}, fmt.Errorf("prioritystatus row %q: %w", line, err)
 	}
-	return PriorityStatus{Function: name, High: n[0], Normal: n[1], Low: n[2], Workers: n[3]}, nil
+	return PriorityStatus{Function: ParseName(name), High: n[0], Normal: n[1], Low: n[2], Workers: n[3]}, nil
 }
 
 // WorkerInfo is one row of workers: a connection, be it of a worker or not.
@@ -100,7 +101,7 @@ func (w WorkerInfo) Append(dst []byte) []byte {
 	dst = AppendName(append(dst, ' '), w.ID)
 	dst = append(dst, " :"...)
 	for _, f := range w.Functions {
-		dst = AppendName(append(dst, ' '), f)
+		dst = AppendWord(append(dst, ' '), f)
 	}
 	return append(dst, '\n')
 }
@@ -108,7 +109,7 @@ func (w WorkerInfo) Append(dst []byte) []byte {
 // ParseWorkerInfo reads a row of workers, without its line end. Addresses and
 // IDs may contain colons, and gearmand takes IDs with blanks: the functions
 // begin behind the first colon that stands between blanks and is not itself
-// the ID. A function whose name has a blank can't be told from two functions.
+// the ID. gearmand writes a function whose name has a blank as two functions.
 func ParseWorkerInfo(line []byte) (WorkerInfo, error) {
 	bad := func(why string) (WorkerInfo, error) {
 		return WorkerInfo{}, fmt.Errorf("workers row %q: %s", line, why)
@@ -130,7 +131,11 @@ func ParseWorkerInfo(line []byte) (WorkerInfo, error) {
 		}
 	}
 	blank := func(r rune) bool { return r == ' ' }
-	return WorkerInfo{FD: fd, Addr: addr, ID: id, Functions: strings.FieldsFunc(functions, blank)}, nil
+	names := strings.FieldsFunc(functions, blank)
+	for i, name := range names {
+		names[i] = ParseName(name)
+	}
+	return WorkerInfo{FD: fd, Addr: addr, ID: ParseName(id), Functions: names}, nil
 }
 
 // JobInfo is one row of show jobs.
@@ -143,7 +148,7 @@ type JobInfo struct {
 
 // Append appends the row as gearmand writes it.
 func (j JobInfo) Append(dst []byte) []byte {
-	dst = append(dst, j.Handle...)
+	dst = AppendName(dst, j.Handle)
 	return appendInts(dst, j.Attempts, toInt(j.Ignored), toInt(j.Queued))
 }
 
@@ -153,7 +158,7 @@ func ParseJobInfo(line []byte) (JobInfo, error) {
 	if err != nil {
 		return JobInfo{}, fmt.Errorf("jobs row %q: %w", line, err)
 	}
-	return JobInfo{Handle: name, Attempts: n[0], Ignored: n[1] != 0, Queued: n[2] != 0}, nil
+	return JobInfo{Handle: ParseName(name), Attempts: n[0], Ignored: n[1] != 0, Queued: n[2] != 0}, nil
 }
 
 // ErrReply is an ERR line of an admin connection, without "ERR " and line end.
@@ -187,25 +192,6 @@ func ParseReply(line []byte) (string, error) {
 
 // IsEnd reports whether line, without its end, is the "." that ends a list.
 func IsEnd(line []byte) bool { return len(line) == 1 && line[0] == '.' }
-
-// Words splits an admin line on blanks, which are ASCII's: a name may be UTF-8
-// with others in it. The words point into line.
-func Words(line []byte) [][]byte {
-	return bytes.FieldsFunc(line, func(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' })
-}
-
-// AppendName appends a name as it stands in a row. A line feed, which would
-// end the row and let a peer forge the next, becomes a "?".
-func AppendName(dst []byte, name string) []byte {
-	from := len(dst)
-	dst = append(dst, name...)
-	for i, c := range dst[from:] {
-		if c == '\n' {
-			dst[from+i] = '?'
-		}
-	}
-	return dst
-}
 
 var errColumns = errors.New("too few columns")
 

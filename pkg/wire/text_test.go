@@ -28,21 +28,26 @@ var rows = []struct {
 	want  row
 }{
 	{parseStatus, "reverse\t3\t1\t2", wire.FunctionStatus{Function: "reverse", Total: 3, Running: 1, Workers: 2}},
-	{parseStatus, "with space\t0\t0\t0", wire.FunctionStatus{Function: "with space"}},
-	{parseStatus, "with\ttab\t7\t4294967295\t0\t9", wire.FunctionStatus{Function: "with\ttab\t7", Total: 4294967295, Workers: 9}},
+	{parseStatus, `"with\x20space"` + "\t0\t0\t0", wire.FunctionStatus{Function: "with space"}},
+	{parseStatus, `"with\ttab\t7"` + "\t4294967295\t0\t9", wire.FunctionStatus{Function: "with\ttab\t7", Total: 4294967295, Workers: 9}},
+	{parseStatus, `App\Jobs\x20` + "\t0\t0\t0", wire.FunctionStatus{Function: `App\Jobs\x20`}},
+	{parseStatus, `a"b"` + "\t0\t0\t0", wire.FunctionStatus{Function: `a"b"`}},
+	{parseStatus, `"\"a\\b\""` + "\t0\t0\t0", wire.FunctionStatus{Function: `"a\b"`}},
+	{parseStatus, `"line\nend\r\x00\x0b\x7f"` + "\t0\t0\t0", wire.FunctionStatus{Function: "line\nend\r\x00\v\x7f"}},
+	{parseStatus, `"\xe2\x80\xa8\xc2\x85é"` + "\t0\t0\t0", wire.FunctionStatus{Function: "\u2028\u0085é"}},
 	{parseStatus, "\t1\t0\t0", wire.FunctionStatus{Total: 1}},
 	{parseStatus, "größe\xff\t1\t0\t0", wire.FunctionStatus{Function: "größe\xff", Total: 1}},
 	{parsePriority, "reverse\t1\t2\t3\t4", wire.PriorityStatus{Function: "reverse", High: 1, Normal: 2, Low: 3, Workers: 4}},
-	{parsePriority, "a\t5\t1\t2\t3\t4", wire.PriorityStatus{Function: "a\t5", High: 1, Normal: 2, Low: 3, Workers: 4}},
+	{parsePriority, `"a\t5"` + "\t1\t2\t3\t4", wire.PriorityStatus{Function: "a\t5", High: 1, Normal: 2, Low: 3, Workers: 4}},
 	{parseWorker, "33 127.0.0.1 - : reverse wc", worker(33, "127.0.0.1", "-", "reverse", "wc")},
 	{parseWorker, "33 127.0.0.1 - :", worker(33, "127.0.0.1", "-")},
 	{parseWorker, "34 ::1 - : reverse", worker(34, "::1", "-", "reverse")},
 	{parseWorker, "34 fe80::1%eth0 w:1 : reverse", worker(34, "fe80::1%eth0", "w:1", "reverse")},
 	{parseWorker, "35 ::ffff:10.0.0.7 : : reverse", worker(35, "::ffff:10.0.0.7", ":", "reverse")},
-	{parseWorker, "36 10.0.0.7 id with blanks : reverse", worker(36, "10.0.0.7", "id with blanks", "reverse")},
+	{parseWorker, `36 10.0.0.7 "id\x20with\x20:\x20blanks" : reverse "a\x20b"`, worker(36, "10.0.0.7", "id with : blanks", "reverse", "a b")},
 	{parseWorker, "36 10.0.0.7 ->:<- : a:b :c d:", worker(36, "10.0.0.7", "->:<-", "a:b", ":c", "d:")},
 	{parseWorker, "37 10.0.0.7  : reverse", worker(37, "10.0.0.7", "", "reverse")},
-	{parseWorker, "38 10.0.0.7 wörker\u00a01 : gr\u00a0ün", worker(38, "10.0.0.7", "wörker\u00a01", "gr\u00a0ün")},
+	{parseWorker, `38 10.0.0.7 "wörker\xc2\xa01" : "gr\xc2\xa0ün"`, worker(38, "10.0.0.7", "wörker\u00a01", "gr\u00a0ün")},
 	{parseWorker, "-1 - - :", worker(-1, "-", "-")},
 	{parseJob, "H:lap:1\t0\t0\t1", wire.JobInfo{Handle: "H:lap:1", Queued: true}},
 	{parseJob, "H:lap:2\t3\t1\t0", wire.JobInfo{Handle: "H:lap:2", Attempts: 3, Ignored: true}},
@@ -67,10 +72,11 @@ func TestRows(t *testing.T) {
 // TestWorkerRowsOfOthers has rows that gm does not write but reads.
 func TestWorkerRowsOfOthers(t *testing.T) {
 	for text, want := range map[string]wire.WorkerInfo{
-		"33 127.0.0.1 : reverse":      worker(33, "127.0.0.1", "", "reverse"),
-		"33 127.0.0.1 :":              worker(33, "127.0.0.1", ""),
-		"33 127.0.0.1 - :  a   b ":    worker(33, "127.0.0.1", "-", "a", "b"),
-		"33 127.0.0.1 - : two blanks": worker(33, "127.0.0.1", "-", "two", "blanks"),
+		"33 127.0.0.1 : reverse":               worker(33, "127.0.0.1", "", "reverse"),
+		"33 127.0.0.1 :":                       worker(33, "127.0.0.1", ""),
+		"33 127.0.0.1 - :  a   b ":             worker(33, "127.0.0.1", "-", "a", "b"),
+		"33 127.0.0.1 - : two blanks":          worker(33, "127.0.0.1", "-", "two", "blanks"),
+		"36 10.0.0.7 id with blanks : reverse": worker(36, "10.0.0.7", "id with blanks", "reverse"),
 	} {
 		if got, err := wire.ParseWorkerInfo([]byte(text)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("parsed %q as %+v, %v, want %+v", text, got, err, want)
@@ -165,6 +171,12 @@ func TestWords(t *testing.T) {
 		"maxqueue gr\u00a0ün\u3000 1": "maxqueue|gr\u00a0ün\u3000|1",
 		"a\vb\fc\rd":                  "a|b|c|d",
 		"drop function \xff\x00\xfe":  "drop|function|\xff\x00\xfe",
+		`drop function "a b"`:         "drop|function|a b",
+		`"" "" x`:                     "||x",
+		`x "a\t\n\r\x20\\\"" y`:       "x|a\t\n\r \\\"|y",
+		`x a"b c"d "e`:                `x|a"b|c"d|"e`,
+		`x "a"b "c d`:                 `x|"a"b|"c|d`,
+		`x "a\q" "\x2" "\`:            `x|"a\q"|"\x2"|"\`,
 	} {
 		if got := string(bytes.Join(wire.Words([]byte(line)), []byte("|"))); got != want {
 			t.Errorf("Words(%q) = %q, want %q", line, got, want)
@@ -176,6 +188,31 @@ func TestIsEnd(t *testing.T) {
 	for line, want := range map[string]bool{".": true, "": false, "..": false, ".\t0\t0\t0": false, "x": false} {
 		if got := wire.IsEnd([]byte(line)); got != want {
 			t.Errorf("IsEnd(%q) = %v, want %v", line, got, want)
+		}
+	}
+}
+
+// Each name comes back from a row and from a request as it was.
+func TestNamesComeBack(t *testing.T) {
+	names := []string{
+		"f", "", "a b", " ", "\t", "a\nb", "\r\n", "\x00", `"`, `""`, `"a"`, `a"`, `\`, `"\`, `\"`, `App\Jobs\T`, ".", "ERR x",
+		"\xff", "\xc2", "größe", "\u00a0", "\u2028", "名前", "a\x1bb", "-",
+	}
+	for _, name := range names {
+		row := wire.FunctionStatus{Function: name, Total: 1}.Append(nil)
+		if got, err := wire.ParseFunctionStatus(bytes.TrimSuffix(row, []byte("\n"))); err != nil || got.Function != name {
+			t.Errorf("%q: the row %q gives %q, %v", name, row, got.Function, err)
+		}
+		if columns := strings.Fields(string(row)); len(columns) != 4 && name != "" {
+			t.Errorf("%q: the row %q has %d columns for who splits it on white space", name, row, len(columns))
+		}
+		line := wire.AppendWord([]byte("drop function "), name)
+		if got := wire.Words(line); len(got) != 3 || string(got[2]) != name {
+			t.Errorf("%q: the line %q gives %q", name, line, got)
+		}
+		text := wire.AppendText(nil, name)
+		if wire.IsEnd(text) || bytes.ContainsAny(text, "\r\n") || wire.ParseName(string(text)) != name {
+			t.Errorf("%q: the text %q gives %q", name, text, wire.ParseName(string(text)))
 		}
 	}
 }
