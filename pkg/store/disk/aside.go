@@ -74,9 +74,12 @@ type asideLine struct {
 	Value []byte    `json:"value,omitempty"` // as it was found, in base64
 }
 
+// asideFile returns the name of the file for what was set aside.
+func (s *Store) asideFile() string { return filepath.Join(s.cfg.Dir, "corrupt.log") }
+
 // writeAside appends faults to the file for what was set aside.
 func (s *Store) writeAside(faults []fault) error {
-	f, err := os.OpenFile(filepath.Join(s.cfg.Dir, "corrupt.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := s.files.open(s.asideFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return err
 	}

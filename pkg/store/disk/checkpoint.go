@@ -3,7 +3,6 @@ package disk
 import (
 	"encoding/binary"
 	"errors"
-	"os"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -152,7 +151,7 @@ func withoutEnded(entries []entry) []entry {
 // recover opens the log, and puts into e what it has of a process that did not
 // close the store. mu is held.
 func (s *Store) recover(e *engine) (*wal, error) {
-	w, err := openWAL(s.walFile, s.cfg.Sync != SyncAlways)
+	w, err := openWAL(&s.files, s.walFile, s.cfg.Sync != SyncAlways)
 	if err != nil {
 		return nil, err
 	}
@@ -161,14 +160,16 @@ func (s *Store) recover(e *engine) (*wal, error) {
 		err = s.recoverTo(e, w, mark)
 	}
 	if err == nil {
-		err = syncDir(s.cfg.Dir) // the files may be new
+		err = s.files.syncDir(s.cfg.Dir) // the files may be new
 	}
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	if !w.files {
 		s.cfg.Logger.Warn("no room for a log: commits take longer", "store", "disk:"+s.cfg.Dir)
-		if err := errors.Join(w.close(), os.Remove(s.walFile(0)), os.Remove(s.walFile(1))); err != nil {
+		_, err0 := s.files.remove(s.walFile(0))
+		_, err1 := s.files.remove(s.walFile(1))
+		if err := errors.Join(w.close(), err0, err1); err != nil {
 			return nil, err
 		}
 	}
@@ -198,18 +199,24 @@ func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
 		}
 		s.cfg.Logger.Info("log read", "store", "disk:"+s.cfg.Dir, "batches", len(frames), "entries", len(entries))
 	}
-	for _, g := range w.segments {
-		g.data = g.data[:0]
+	if err := s.syncFile(e); err != nil {
+		return err
 	}
-	return s.forget(e, w)
+	return w.begin()
+}
+
+// syncFile writes to the disk all that e has, before the log forgets it.
+func (s *Store) syncFile(e *engine) error {
+	if s.cfg.Sync != SyncNever {
+		return nil // each transaction did
+	}
+	return e.db.Sync()
 }
 
 // forget has the log forget what e has.
 func (s *Store) forget(e *engine, w *wal) error {
-	if s.cfg.Sync != SyncAlways {
-		if err := e.db.Sync(); err != nil {
-			return err
-		}
+	if err := s.syncFile(e); err != nil {
+		return err
 	}
 	return w.forget()
 }
@@ -229,7 +236,10 @@ func readMark(e *engine) (mark uint64, err error) {
 		if err == nil && len(value) == 8 {
 			mark = binary.BigEndian.Uint64(value)
 		}
-		return nil // a mark that can't be read has the log count from its start
+		if isReadError(err) {
+			return err
+		}
+		return nil // without a whole mark, all that the log has counts
 	})
 	return mark, err
 }

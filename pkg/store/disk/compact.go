@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -78,7 +77,7 @@ func (s *Store) compact(ctx context.Context) error {
 	if err := s.use(func(*engine) error { return nil }); err != nil { // it removes what lies about
 		return err
 	}
-	out, err := newFiller(s.temporary("compact"))
+	out, err := newFiller(&s.files, s.temporary("compact"))
 	if err != nil {
 		return err
 	}
@@ -196,11 +195,11 @@ func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err erro
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := os.Rename(out.path, s.file()); err != nil {
+	if err := s.files.rename(out.path, s.file()); err != nil {
 		return nil, err
 	}
 	// From here on the new file is the queue's, whatever happens.
-	if err := syncDir(s.cfg.Dir); err != nil {
+	if err := s.files.syncDir(s.cfg.Dir); err != nil {
 		s.cfg.Logger.Error("sync failed", "store", "disk:"+s.cfg.Dir, "err", err)
 	}
 	old, e := s.engine, out.engine
@@ -208,7 +207,7 @@ func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err erro
 		e.reserved = info.Size()
 	}
 	e.path = s.file()
-	e.db.NoSync = s.cfg.Sync != SyncAlways
+	e.db.NoSync = s.cfg.Sync == SyncNever
 	e.reserve = old.reserve
 	s.engine = e
 	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", old.reserved, "after", e.reserved)

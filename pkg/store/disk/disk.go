@@ -7,8 +7,13 @@
 //	DIR/corrupt.log       records that were set aside, a JSON object a line
 //	DIR/queue.db.broken-* files that were broken, as they were found
 //
+// While the store makes or replaces queue.db, the new file has another name
+// (queue.db.new, .compact, .salvage): one rename puts it in its place. Whatever
+// a kill leaves of these, the next start logs.
+//
 // Its parts, from the bottom up:
 //
+//   - fsys makes all changes to files but bbolt's;
 //   - tree, page and walk read bbolt's pages with checks of their own and
 //     without a map of the file, so that a broken or truncated file is an
 //     error and not a fault;
@@ -18,10 +23,14 @@
 //     one of what can be read of a broken one;
 //   - wal is the log: two small files that batches are written to, one after
 //     the other, and that are read only when a process that had the store did
-//     not close it;
+//     not close it. Each start of the store salts them, so that no payload can
+//     pass for a batch;
 //   - [Store] puts batches into the log; a checkpoint puts what one of its files
 //     has into a transaction while the other fills. It shrinks queue.db when
 //     most of it is free.
+//
+// With --sync interval only the log is synced late: transactions of queue.db
+// sync as ever, so that a power loss takes no more than the last batches.
 //
 // A batch in the log is durable after one write and one sync of blocks that the
 // disk has already, where bbolt has to write its pages anew and sync twice. A
@@ -51,8 +60,9 @@ import (
 )
 
 // Sync says when what was committed is brought to the disk. The end of the
-// process, by whatever means, loses nothing in any case; the end of the
-// machine may.
+// process, by whatever means, loses nothing in any case; the end of the machine
+// may. With SyncInterval it takes no more than the batches since the last sync.
+// With SyncNever it can leave the file broken.
 type Sync string
 
 const (
@@ -139,7 +149,8 @@ type Store struct {
 	lock   *lockfile.File
 	closed bool
 
-	// reserve is the engine's, but for tests.
+	files fsys
+	// reserve is that of the engine, except in tests.
 	reserve func(f *os.File, from, size int64) error
 }
 
@@ -265,7 +276,7 @@ func (s *Store) sync() error {
 	if s.engine == nil || s.engine.broken.Load() {
 		return nil
 	}
-	return errors.Join(s.wal.sync(), s.engine.db.Sync())
+	return s.wal.sync() // each transaction syncs the file itself
 }
 
 // Close implements store.Store.

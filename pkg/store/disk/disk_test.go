@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -134,4 +135,15 @@ func suitePlace(t *testing.T, sync Sync) storetest.Place {
 		},
 		Verify: func(t testing.TB) { verifyFile(t, filepath.Join(dir, "queue.db")) },
 	}
+}
+
+// openLogged opens a store whose log is written to w.
+func openLogged(t testing.TB, c Config, w io.Writer) *Store {
+	t.Helper()
+	c.Logger = slog.New(slog.NewTextHandler(w, nil))
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

@@ -44,6 +44,7 @@ const (
 // engine is an open bbolt file. bbolt writes it; it is read without bbolt's
 // map, so that nothing in it can do harm and the map takes no memory.
 type engine struct {
+	files    *fsys
 	path     string
 	db       *bolt.DB
 	file     *os.File // the same that db has
@@ -59,17 +60,17 @@ type engine struct {
 }
 
 // openBolt opens path with bbolt. The file must be new or verified.
-func openBolt(path string, noSync bool) (*engine, error) {
-	e := &engine{path: path, reserve: reserve}
+func openBolt(files *fsys, path string, noSync bool) (*engine, error) {
+	e := &engine{files: files, path: path, reserve: reserve}
 	options := &bolt.Options{
 		Timeout:         time.Second,
 		NoSync:          noSync,
 		NoFreelistSync:  true,
 		FreelistType:    bolt.FreelistMapType,
 		InitialMmapSize: mapAtLeast,
-		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		OpenFile: func(name string, flag int, _ os.FileMode) (*os.File, error) {
 			var err error
-			e.file, err = os.OpenFile(name, flag, mode)
+			e.file, err = files.open(name, flag)
 			return e.file, err
 		},
 	}
@@ -90,6 +91,9 @@ func openBolt(path string, noSync bool) (*engine, error) {
 		return nil, err
 	case err != nil:
 		return nil, err
+	}
+	if files.watch != nil {
+		files.watch.openedBolt(e.db, e.file)
 	}
 	e.db.AllocSize = minChunk // where makeRoom can't reserve
 	e.pageSize = int64(e.db.Info().PageSize)
@@ -210,6 +214,9 @@ func (e *engine) update(f func(*bolt.Tx) error) error {
 				err = &unsyncedError{err}
 			}
 			return err
+		}
+		if e.files.watch != nil && !e.db.NoSync {
+			e.files.watch.committed(e.file)
 		}
 		return nil
 	})

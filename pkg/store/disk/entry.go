@@ -74,7 +74,7 @@ func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 			}
 		}
 		c.entries = append(c.entries, x)
-		size += maxEntryHead + len(x.key) + len(x.value) + len(x.payload)
+		size += entrySum + maxEntryHead + len(x.key) + len(x.value) + len(x.payload)
 	}
 	return c.entries, size
 }

@@ -1,9 +1,6 @@
 package disk
 
 import (
-	"errors"
-	"os"
-
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -24,11 +21,11 @@ type filler struct {
 }
 
 // newFiller makes the file at path, in place of what is there.
-func newFiller(path string) (*filler, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+func newFiller(files *fsys, path string) (*filler, error) {
+	if _, err := files.remove(path); err != nil {
 		return nil, err
 	}
-	e, err := openBolt(path, true)
+	e, err := openBolt(files, path, true)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +126,7 @@ func (f *filler) commit() error {
 	}
 	f.drop()
 	if f.commits++; f.commits%fillSync == 0 {
-		return f.file.Sync()
+		return f.files.sync(f.file)
 	}
 	return nil
 }
@@ -139,7 +136,7 @@ func (f *filler) sync() error {
 	if err := f.commit(); err != nil {
 		return err
 	}
-	return f.file.Sync()
+	return f.files.sync(f.file)
 }
 
 // discard closes the file and removes it.
@@ -148,5 +145,5 @@ func (f *filler) discard() {
 		_ = f.tx.Rollback()
 	}
 	_ = f.close()
-	_ = os.Remove(f.path)
+	_, _ = f.files.remove(f.path)
 }

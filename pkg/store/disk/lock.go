@@ -34,5 +34,8 @@ func (s *Store) take(name string) error {
 		return fmt.Errorf("lock store disk:%s: %w", s.cfg.Dir, err)
 	}
 	s.lock = f
+	if f.Left != "" {
+		s.cfg.Logger.Info("the store was not closed by its last holder", "store", "disk:"+s.cfg.Dir, "holder", f.Left)
+	}
 	return nil
 }

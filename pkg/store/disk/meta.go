@@ -99,14 +99,16 @@ func appendMeta(m meta) []byte {
 // errNoMeta is the error of a file without either meta page.
 var errNoMeta = errors.New("both of its first pages are broken")
 
-// readMeta returns the meta that counts. An error beside it says that another
-// may have counted, which can't be read.
+// readMeta returns the meta that counts. If there is an error too, another may
+// have counted, which can't be read. A *readError is the only result.
 func readMeta(f io.ReaderAt) (meta, error) {
 	var b [headerSize + metaSize]byte
 	var metas [2]meta
 	var ok [2]bool
-	if n, _ := f.ReadAt(b[:], 0); n == len(b) {
+	if n, err := f.ReadAt(b[:], 0); n == len(b) {
 		metas[0], ok[0] = repairMeta(b[headerSize:])
+	} else if err = readFailed(0, err); isReadError(err) {
+		return meta{}, err
 	}
 	// Where the second is depends on the first.
 	sizes := []int64{int64(os.Getpagesize()), 4096, 1024, 2048, 8192, 16384, 32768, 65536}
@@ -114,8 +116,10 @@ func readMeta(f io.ReaderAt) (meta, error) {
 		sizes = []int64{metas[0].pageSize}
 	}
 	for _, size := range sizes {
-		if n, _ := f.ReadAt(b[:], size); n == len(b) && !ok[1] {
+		if n, err := f.ReadAt(b[:], size); n == len(b) && !ok[1] {
 			metas[1], ok[1] = repairMeta(b[headerSize:])
+		} else if err = readFailed(1, err); n < len(b) && isReadError(err) {
+			return meta{}, err
 		}
 	}
 	switch {
@@ -135,7 +139,7 @@ func readMeta(f io.ReaderAt) (meta, error) {
 // writeFreelist writes the list of free pages behind all others, and a meta
 // that says so, as a transaction of bbolt would. So bbolt, which would go
 // through the whole mapped file for it, need not.
-func writeFreelist(f *os.File, m meta, used *bitmap) (meta, error) {
+func writeFreelist(files *fsys, f *os.File, m meta, used *bitmap) (meta, error) {
 	var free []uint64
 	for id := uint64(2); id < m.high; id++ {
 		if !used.has(id) {
@@ -160,16 +164,16 @@ func writeFreelist(f *os.File, m meta, used *bitmap) (meta, error) {
 	for i, id := range free {
 		order.PutUint64(ids[8*i:], id)
 	}
-	if _, err := f.WriteAt(b, int64(m.high)*m.pageSize); err != nil {
+	if err := files.writeAt(f, b, int64(m.high)*m.pageSize); err != nil {
 		return m, err
 	}
-	if err := f.Sync(); err != nil {
+	if err := files.sync(f); err != nil {
 		return m, err
 	}
 	next := m
 	next.freelist, next.high, next.tx = m.high, m.high+uint64(pages), m.tx+1
-	if _, err := f.WriteAt(appendMeta(next), int64(next.tx%2)*m.pageSize); err != nil {
+	if err := files.writeAt(f, appendMeta(next), int64(next.tx%2)*m.pageSize); err != nil {
 		return m, err
 	}
-	return next, f.Sync()
+	return next, files.sync(f)
 }

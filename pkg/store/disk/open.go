@@ -1,10 +1,8 @@
 package disk
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"gm/pkg/store"
 )
@@ -15,12 +13,13 @@ import (
 // their record. A file that is broken is replaced by what can be read of it.
 // mu is held.
 func (s *Store) openFile() (*engine, error) {
-	for _, name := range []string{s.temporary("compact"), s.temporary("salvage")} {
-		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
+	if err := s.clearLeftovers(); err != nil {
+		return nil, err
 	}
-	f, err := os.OpenFile(s.file(), os.O_RDWR|os.O_CREATE, 0o600)
+	if err := s.makeFile(); err != nil {
+		return nil, err
+	}
+	f, err := s.files.open(s.file(), os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
@@ -31,13 +30,34 @@ func (s *Store) openFile() (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syncDir(s.cfg.Dir); err != nil {
+	if err := s.files.syncDir(s.cfg.Dir); err != nil {
 		return nil, err
 	}
-	return openBolt(s.file(), s.cfg.Sync != SyncAlways)
+	return openBolt(&s.files, s.file(), s.cfg.Sync == SyncNever)
 }
 
-// temporary returns the name of a file that is not yet, or no longer, needed.
+// makeFile makes the queue's file, whole from the start, if there is none.
+func (s *Store) makeFile() error {
+	missing, err := isMissing(s.file())
+	if err != nil || !missing {
+		return err
+	}
+	out, err := newFiller(&s.files, s.temporary("new"))
+	if err != nil {
+		return err
+	}
+	if err := out.sync(); err != nil {
+		out.discard()
+		return err
+	}
+	if err := out.close(); err != nil {
+		return err
+	}
+	return s.files.rename(out.path, s.file())
+}
+
+// temporary returns the name of a file that is not the queue's yet, or not any
+// more.
 func (s *Store) temporary(what string) string { return s.file() + "." + what }
 
 // prepare verifies f and writes its list of free pages, or puts another file
@@ -53,6 +73,9 @@ func (s *Store) prepare(f *os.File) error {
 		if used, broken = verify(f, m); broken == nil {
 			return s.admit(f, m, used, info.Size())
 		}
+	}
+	if isReadError(broken) {
+		return broken // the file may be whole: it stays as it is
 	}
 	return s.salvage(f, m, broken)
 }
@@ -105,22 +128,13 @@ func (s *Store) admit(f *os.File, m meta, used *bitmap, size int64) error {
 		s.skip("a byte of one of the first pages, which has been put right", &store.CorruptError{Where: s.file(), Why: "checksum did not match"})
 	}
 	if size < int64(m.high)*m.pageSize { // none of what is missing is in use
-		if err := f.Truncate(int64(m.high) * m.pageSize); err != nil {
+		if err := s.files.truncate(f, int64(m.high)*m.pageSize); err != nil {
 			return err
 		}
 	}
-	_, err := writeFreelist(f, m, used)
+	_, err := writeFreelist(&s.files, f, m, used)
 	if full(err) && !m.wasDamaged {
 		return nil // bbolt finds the free pages by itself
 	}
 	return err
-}
-
-// syncDir makes durable which files a directory has.
-func syncDir(dir string) error {
-	d, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

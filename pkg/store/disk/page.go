@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -100,9 +101,34 @@ func (t *tree) load(id uint64, begin []byte, whole bool) (*page, error) {
 func (t *tree) read(b []byte, id uint64) error {
 	n, err := t.file.ReadAt(b, int64(id)*t.pageSize)
 	if n < len(b) {
-		return fmt.Errorf("read page %d: %w", id, err)
+		return readFailed(id, err)
 	}
 	return nil
+}
+
+// readError is the failure of the system to read a page. It says nothing about
+// what the file has there.
+type readError struct {
+	page uint64
+	err  error
+}
+
+func (e *readError) Error() string { return fmt.Sprintf("read page %d: %v", e.page, e.err) }
+func (e *readError) Unwrap() error { return e.err }
+
+// readFailed returns the error of a page that could not be read. A file that
+// ends before it is broken; any other reason is a *readError.
+func readFailed(id uint64, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("read page %d: %w", id, err)
+	}
+	return &readError{id, err}
+}
+
+// isReadError reports whether err is that of the system, and not of the file.
+func isReadError(err error) bool {
+	var failed *readError
+	return errors.As(err, &failed)
 }
 
 // parsePage takes the header off b, which begins with a page of that size.
@@ -173,7 +199,7 @@ func (p *page) at(off, n int64) ([]byte, error) {
 	}
 	b := make([]byte, n)
 	if k, err := p.tree.file.ReadAt(b, int64(p.id)*p.tree.pageSize+off); int64(k) < n {
-		return nil, fmt.Errorf("read page %d: %w", p.id, err)
+		return nil, readFailed(p.id, err)
 	}
 	return b, nil
 }

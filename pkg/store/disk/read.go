@@ -55,6 +55,9 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 			}
 			for key, record := range records(p.keyOf(e), p.valueOf(e)) {
 				r, size, err := snap.job(key, record, payloads)
+				if isReadError(err) {
+					return err
+				}
 				if err != nil {
 					bad(fault{name: jobsName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(record), err: err})
 					continue
@@ -187,6 +190,9 @@ func (snap *snapshot) read(seq uint64) ([]byte, *fault, error) {
 		return nil, nil, err
 	}
 	r, _, err := snap.job(key, record, true)
+	if isReadError(err) {
+		return nil, nil, err
+	}
 	if err != nil {
 		return nil, &fault{name: jobsName, key: key, value: record, err: err}, nil
 	}

@@ -162,9 +162,12 @@ func (e *engine) reserveTo(size int64) error {
 	if err := e.reserve(e.file, e.reserved, size); err != nil {
 		return err
 	}
+	if e.files.watch != nil {
+		e.files.watch.resized(e.file, size)
+	}
 	e.reserved = size
 	if e.db.NoSync {
 		return nil
 	}
-	return e.file.Sync()
+	return e.files.sync(e.file)
 }

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"gm/pkg/store"
 )
 
-// salvage puts a new file in the place of f, which is broken, with everything
-// that can be read of it, and keeps f beside it.
+// salvage replaces f, which is broken, by a new file with everything that can be
+// read of it, and keeps f under another name.
 //
 // It goes through the tree first, past whatever is broken. What was below that
 // is looked for in the pages that the tree does not have: those that have lost
@@ -24,7 +23,7 @@ func (s *Store) salvage(f *os.File, m meta, why error) error {
 	if err != nil {
 		return err
 	}
-	out, err := newFiller(s.temporary("salvage"))
+	out, err := newFiller(&s.files, s.temporary("salvage"))
 	if err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
@@ -45,8 +44,12 @@ func (s *Store) salvage(f *os.File, m meta, why error) error {
 	if err := errors.Join(out.sync(), out.close()); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
-	kept := s.temporary("broken-" + time.Now().UTC().Format("20060102T150405.000"))
-	if err := errors.Join(os.Rename(f.Name(), kept), os.Rename(out.path, s.file()), syncDir(s.cfg.Dir)); err != nil {
+	kept, err := s.keepBroken(s.file())
+	if err != nil {
+		return fmt.Errorf("salvage: %w", err)
+	}
+	// The one step that replaces the broken file.
+	if err := errors.Join(s.files.rename(out.path, s.file()), s.files.syncDir(s.cfg.Dir)); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
 	s.cfg.Logger.Warn("broken file replaced", "store", "disk:"+s.cfg.Dir, "kept", kept,
@@ -198,13 +201,19 @@ func (v *salvager) scan() error {
 			continue
 		}
 		var header [headerSize]byte
-		if n, _ := v.tree.file.ReadAt(header[:], int64(id)*v.tree.pageSize); n < len(header) {
+		if n, err := v.tree.file.ReadAt(header[:], int64(id)*v.tree.pageSize); n < len(header) {
+			if err = readFailed(id, err); isReadError(err) {
+				return err
+			}
 			continue
 		}
 		if order.Uint64(header[:]) != id || order.Uint16(header[8:]) != flagLeaf {
 			continue
 		}
-		p, _ := v.tree.load(id, nil, true)
+		p, err := v.tree.load(id, nil, true)
+		if isReadError(err) {
+			return err
+		}
 		if p == nil {
 			continue
 		}

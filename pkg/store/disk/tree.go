@@ -56,7 +56,7 @@ func (b *bucket) inlinePage() (*page, error) {
 var pageBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // get returns a copy of the value under key, or store.ErrNotFound. Any other
-// error is a *store.CorruptError.
+// error is a *store.CorruptError, or a *readError.
 func (b *bucket) get(key []byte) ([]byte, error) {
 	found, value, err := b.seek(key)
 	if err == nil && !bytes.Equal(found, key) {
@@ -134,7 +134,12 @@ func (b *bucket) step(id uint64, buffer []byte) (*page, error) {
 	return p, err
 }
 
+// corrupt returns the error of a page that can't be used. That of the system
+// stays what it is.
 func corrupt(id uint64, err error) error {
+	if isReadError(err) {
+		return err
+	}
 	return &store.CorruptError{Where: fmt.Sprint("page ", id), Why: err.Error()}
 }
 
@@ -152,7 +157,8 @@ type walk struct {
 	// valid until it returns.
 	leaf func(where place, p *page) error
 	// bad is called for each page that is not as it should be. If it returns
-	// nil, what can be made of the page is visited nevertheless.
+	// nil, what can be made of the page is visited nevertheless. An error of
+	// the system ends the walk without it.
 	bad func(where place, err error) error
 
 	buffers [maxDepth + 2][]byte
@@ -166,7 +172,7 @@ type place struct {
 }
 
 func (w *walk) error(at place, err error) error {
-	if w.bad == nil {
+	if w.bad == nil || isReadError(err) {
 		return corrupt(at.page, err)
 	}
 	return w.bad(at, err)

@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,30 +29,109 @@ const (
 	// walAlign is where frames begin: a disk writes as much at once, or more,
 	// so that what is written later harms none of them.
 	walAlign = 512
+	// walHeader is the room of a file's header, walRoom that of its frames.
+	walHeader = walAlign
+	walRoom   = walSize - walHeader
 )
 
-// A frame is a batch in the log: magic, size of the body, number, and CRC-32C of
-// these two and of the body; then the body, which are entries, and zeros.
-// Numbers are little-endian.
+// A frame is a batch in the log: magic, size of the body, number, salt, and
+// CRC-32C of these three and of the body; then the body, which are entries, and
+// zeros. Each entry follows its own CRC-32C. Numbers are little-endian. In the
+// old form, neither frames have a salt nor entries a checksum.
 const (
-	frameMagic = 0x4c576d67 // "gmWL"
-	frameHead  = 4 + 4 + 8 + 4
+	frameMagic = 0x46576d67 // "gmWF"
+	frameHead  = 4 + 4 + 8 + 8 + 4
+	entrySum   = 4
+
+	oldFrameMagic = 0x4c576d67 // "gmWL"
+	oldFrameHead  = 4 + 4 + 8 + 4
 )
 
 var zeros [walAlign]byte
 
-// frameSum is the checksum of a frame, which begins with its header.
-func frameSum(frame []byte) uint32 {
-	return store.CRC(store.CRC(0, frame[4:16]), frame[frameHead:])
+// salt is a random number that a file of the log has in its header, all its
+// frames in theirs, and the checksums of its entries. It is new whenever the
+// store is opened. Nobody who submits a job knows it, so that no payload can
+// pass for a frame or an entry, wherever a search for them leads.
+type salt uint64
+
+// fileHeader begins a file of the log: magic, version, salt and the CRC-32C of
+// these, little-endian.
+const (
+	fileMagic   = 0x48576d67 // "gmWH"
+	fileVersion = 2
+	fileHead    = 4 + 4 + 8 + 4
+)
+
+func newSalt() (salt, error) {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, fmt.Errorf("make a salt: %w", err)
+	}
+	return salt(binary.LittleEndian.Uint64(b[:])), nil
 }
 
-// frameRoom is what a frame with a body of that size takes.
-func frameRoom(body int) int { return (frameHead + body + walAlign - 1) &^ (walAlign - 1) }
+// header returns the header of a file of the log.
+func (t salt) header() []byte {
+	b := make([]byte, walHeader)
+	binary.LittleEndian.PutUint32(b, fileMagic)
+	binary.LittleEndian.PutUint32(b[4:], fileVersion)
+	binary.LittleEndian.PutUint64(b[8:], uint64(t))
+	binary.LittleEndian.PutUint32(b[16:], store.CRC(0, b[:16]))
+	return b
+}
+
+// sum returns the checksum of an entry.
+func (t salt) sum(entry []byte) uint32 {
+	return store.CRC(uint32(t>>32)^uint32(t), entry)
+}
+
+// form is how the frames of a file are written.
+type form struct {
+	salt salt
+	old  bool // of gm's first logs: without a header and a salt
+}
+
+// formOf returns the form of the frames in a file, and reports whether the file
+// says so.
+func formOf(file []byte) (form, bool) {
+	if len(file) < walHeader {
+		return form{}, false
+	}
+	le := binary.LittleEndian
+	if le.Uint32(file) == oldFrameMagic {
+		return form{old: true}, true
+	}
+	known := le.Uint32(file) == fileMagic && le.Uint32(file[4:]) == fileVersion && le.Uint32(file[16:]) == store.CRC(0, file[:16])
+	return form{salt: salt(le.Uint64(file[8:]))}, known
+}
+
+// head is the size of a frame's header.
+func (f form) head() int {
+	if f.old {
+		return oldFrameHead
+	}
+	return frameHead
+}
+
+// sum is the checksum of a frame, which begins with its header.
+func (f form) sum(frame []byte) uint32 {
+	head := f.head()
+	return store.CRC(store.CRC(0, frame[4:head-4]), frame[head:])
+}
+
+// room is what a frame with a body of that size takes.
+func (f form) room(body int) int { return (f.head() + body + walAlign - 1) &^ (walAlign - 1) }
+
+// frameRoom is what a new frame with a body of that size takes.
+func frameRoom(body int) int { return form{}.room(body) }
 
 // wal is the write-ahead log.
 type wal struct {
 	files  bool // it has some: there is none on a disk without room for it
 	noSync bool
+	fsys   *fsys
+	salt   salt
 
 	segments [2]*segment
 	active   int    // which of them is appended to. Changed under both locks
@@ -69,7 +149,7 @@ type wal struct {
 // other one, while it is sealed, by Store.fileMu.
 type segment struct {
 	file *os.File
-	data []byte // the frames in it that count
+	data []byte // the frames in it that count, which follow its header
 	need need   // what data takes in the store's file
 	last uint64 // of a sealed one: frames up to that number are in the store's file when data is
 
@@ -79,11 +159,11 @@ type segment struct {
 }
 
 // openWAL opens the two files of the log, and makes them if they are not there.
-// What is in them is left in the segments' data.
-func openWAL(name func(int) string, noSync bool) (w *wal, err error) {
-	w = &wal{files: true, noSync: noSync, segments: [2]*segment{{ended: make(map[uint64]struct{})}, {ended: make(map[uint64]struct{})}}}
+// Their contents are in the segments' data, headers included, until begin.
+func openWAL(files *fsys, name func(int) string, noSync bool) (w *wal, err error) {
+	w = &wal{files: true, noSync: noSync, fsys: files, segments: [2]*segment{{ended: make(map[uint64]struct{})}, {ended: make(map[uint64]struct{})}}}
 	for i, g := range w.segments {
-		if g.file, err = os.OpenFile(name(i), os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		if g.file, err = files.open(name(i), os.O_RDWR|os.O_CREATE); err == nil {
 			g.data, err = io.ReadAll(io.LimitReader(g.file, walSize))
 		}
 		if err != nil {
@@ -92,7 +172,7 @@ func openWAL(name func(int) string, noSync bool) (w *wal, err error) {
 		w.used = w.used || len(bytes.Trim(g.data, "\x00")) > 0
 	}
 	for _, g := range w.segments {
-		if err = g.fill(); full(err) {
+		if err = w.fill(g); full(err) {
 			w.files = false
 			return w, nil
 		}
@@ -103,21 +183,46 @@ func openWAL(name func(int) string, noSync bool) (w *wal, err error) {
 	return w, nil
 }
 
-// fill writes what the file lacks of its size.
-func (g *segment) fill() error {
+// fill writes what a file lacks of its size.
+func (w *wal) fill(g *segment) error {
 	if len(g.data) == walSize {
 		return nil
 	}
-	if err := g.clear(int64(len(g.data))); err != nil {
+	if err := w.clear(g, int64(len(g.data))); err != nil {
 		return err
 	}
-	return g.file.Sync()
+	return w.fsys.sync(g.file)
 }
 
-// clear writes zeros from there to the file's end.
-func (g *segment) clear(from int64) error {
-	_, err := g.file.WriteAt(make([]byte, walSize-from), from)
-	return err
+// clear writes zeros from an offset to a file's end.
+func (w *wal) clear(g *segment, from int64) error {
+	return w.fsys.writeAt(g.file, make([]byte, walSize-from), from)
+}
+
+// begin begins an empty log with a new salt. The store's file must have all that
+// the log has had.
+func (w *wal) begin() (err error) {
+	for _, g := range w.segments {
+		g.data = g.data[:0]
+	}
+	if !w.files {
+		return nil
+	}
+	if w.used {
+		if err := w.forget(); err != nil {
+			return err
+		}
+	}
+	if w.salt, err = newSalt(); err != nil {
+		return err
+	}
+	w.used = true
+	for _, g := range w.segments {
+		if err := w.fsys.writeAt(g.file, w.salt.header(), 0); err != nil {
+			return err
+		}
+	}
+	return w.sync()
 }
 
 // close gives up the files. The log has none from then on.
@@ -138,7 +243,7 @@ func (w *wal) close() error {
 // file, which comes into the process's memory with it.
 func (w *wal) fits(size int) bool {
 	g := w.segments[w.active]
-	return len(g.data)+frameRoom(size) <= walSize && g.need.scattered < dropEvery/faultSize
+	return len(g.data)+frameRoom(size) <= walRoom && g.need.scattered < dropEvery/faultSize
 }
 
 // append writes a batch, for which there must be room, and asks the disk to
@@ -148,20 +253,10 @@ func (w *wal) append(entries []entry, n need) error {
 	g := w.segments[w.active]
 	start := len(g.data)
 	w.number++
-	w.used = true
-	data := append(g.data, make([]byte, frameHead)...)
-	for i := range entries {
-		data = appendEntry(data, &entries[i])
-	}
-	frame := data[start:]
-	binary.LittleEndian.PutUint32(frame, frameMagic)
-	binary.LittleEndian.PutUint32(frame[4:], uint32(len(frame)-frameHead))
-	binary.LittleEndian.PutUint64(frame[8:], w.number)
-	binary.LittleEndian.PutUint32(frame[16:], frameSum(frame))
-	data = append(data, zeros[:frameRoom(len(frame)-frameHead)-len(frame)]...)
-	_, err := g.file.WriteAt(data[start:], int64(start))
+	data := appendFrame(g.data, w.number, w.salt, entries)
+	err := w.fsys.writeAt(g.file, data[start:], walHeader+int64(start))
 	if err == nil && !w.noSync {
-		err = datasync(g.file)
+		err = w.fsys.datasync(g.file)
 	}
 	if err != nil {
 		g.data = data[:start]
@@ -174,11 +269,30 @@ func (w *wal) append(entries []entry, n need) error {
 	return nil
 }
 
+// appendFrame appends the frame of a batch, and zeros up to where the next one
+// begins.
+func appendFrame(data []byte, number uint64, t salt, entries []entry) []byte {
+	start := len(data)
+	data = append(data, zeros[:frameHead]...)
+	for i := range entries {
+		at := len(data)
+		data = appendEntry(append(data, zeros[:entrySum]...), &entries[i])
+		binary.LittleEndian.PutUint32(data[at:], t.sum(data[at+entrySum:]))
+	}
+	frame := data[start:]
+	binary.LittleEndian.PutUint32(frame, frameMagic)
+	binary.LittleEndian.PutUint32(frame[4:], uint32(len(frame)-frameHead))
+	binary.LittleEndian.PutUint64(frame[8:], number)
+	binary.LittleEndian.PutUint64(frame[16:], uint64(t))
+	binary.LittleEndian.PutUint32(frame[24:], form{}.sum(frame))
+	return append(data, zeros[:frameRoom(len(frame)-frameHead)-len(frame)]...)
+}
+
 // entries appends what the segment has to dst.
 func (g *segment) entries(dst []entry) []entry {
 	for data := g.data; len(data) > 0; {
 		size := int(binary.LittleEndian.Uint32(data[4:]))
-		dst = appendEntries(dst, data[frameHead:frameHead+size], false)
+		dst = form{}.appendEntries(dst, data[frameHead:frameHead+size], false)
 		data = data[frameRoom(size):]
 	}
 	return dst
@@ -260,7 +374,7 @@ func (w *wal) sync() error {
 	if !w.files {
 		return nil
 	}
-	return errors.Join(datasync(w.segments[0].file), datasync(w.segments[1].file))
+	return errors.Join(w.fsys.datasync(w.segments[0].file), w.fsys.datasync(w.segments[1].file))
 }
 
 // forget leaves nothing in the files, for which the store's must have all of it
@@ -271,7 +385,7 @@ func (w *wal) forget() error {
 		return nil
 	}
 	for _, g := range w.segments {
-		if err := g.clear(0); err != nil {
+		if err := w.clear(g, 0); err != nil {
 			return err
 		}
 	}
@@ -292,10 +406,10 @@ const maxNumbers = 2 * walSize / walAlign
 // floor, in order. One that is broken counts if another one follows: it was
 // written whole then, and bad is told that part of it is missing. The last one,
 // if broken, was never acknowledged, for all that can be known.
-func readFrames(data []byte, floor uint64, bad func(what string, err error)) []found {
+func readFrames(f form, data []byte, floor uint64, bad func(what string, err error)) []found {
 	var frames, broken []found
-	for len(data) >= frameHead {
-		number, body, whole := parseFrame(data)
+	for len(data) >= f.head() {
+		number, body, whole := f.parseFrame(data)
 		isNew := number > floor && (floor == 0 || number-floor <= maxNumbers)
 		switch {
 		case whole && isNew:
@@ -305,14 +419,14 @@ func readFrames(data []byte, floor uint64, bad func(what string, err error)) []f
 					frames = append(frames, b)
 				}
 			}
-			frames = append(frames, found{number, appendEntries(nil, body, false)})
+			frames = append(frames, found{number, f.appendEntries(nil, body, false)})
 			broken, floor = nil, number
 		case isNew:
-			broken = append(broken, found{number, appendEntries(nil, body, true)})
+			broken = append(broken, found{number, f.appendEntries(nil, body, true)})
 		}
 		step := walAlign // where a size can't be trusted
 		if whole {
-			step = frameRoom(len(body))
+			step = f.room(len(body))
 		}
 		data = data[min(step, len(data)):]
 	}
@@ -321,26 +435,48 @@ func readFrames(data []byte, floor uint64, bad func(what string, err error)) []f
 
 var errChecksum = errors.New("checksum does not match")
 
+// firstSalt returns the salt of the first frame of a file, where no header says
+// which it is.
+func firstSalt(file []byte) salt {
+	if len(file) < walHeader+frameHead {
+		return 0
+	}
+	return salt(binary.LittleEndian.Uint64(file[walHeader+16:]))
+}
+
 // parseFrame reads the frame at the start of data, and says whether it is whole.
 // The number is 0 if nothing can be read.
-func parseFrame(data []byte) (number uint64, body []byte, whole bool) {
-	size := binary.LittleEndian.Uint32(data[4:])
-	if binary.LittleEndian.Uint32(data) != frameMagic || uint64(size) > uint64(len(data)-frameHead) {
+func (f form) parseFrame(data []byte) (number uint64, body []byte, whole bool) {
+	head, le := f.head(), binary.LittleEndian
+	magic := uint32(frameMagic)
+	if f.old {
+		magic = oldFrameMagic
+	}
+	size := le.Uint32(data[4:])
+	if le.Uint32(data) != magic || uint64(size) > uint64(len(data)-head) || !f.old && salt(le.Uint64(data[16:])) != f.salt {
 		return 0, nil, false
 	}
-	frame := data[:frameHead+int(size)]
-	return binary.LittleEndian.Uint64(data[8:]), frame[frameHead:], frameSum(frame) == binary.LittleEndian.Uint32(data[16:])
+	frame := data[:head+int(size)]
+	return le.Uint64(data[8:]), frame[head:], f.sum(frame) == le.Uint32(frame[head-4:])
 }
 
 // appendEntries appends the entries of a body, of one that is broken only those
 // that prove themselves.
-func appendEntries(dst []entry, body []byte, broken bool) []entry {
+func (f form) appendEntries(dst []entry, body []byte, broken bool) []entry {
 	for len(body) > 0 {
+		sum := body
+		if !f.old {
+			if len(body) < entrySum {
+				break
+			}
+			body = body[entrySum:]
+		}
 		x, rest, err := cutEntry(body)
 		if err != nil {
 			break
 		}
-		if !broken || x.proven() {
+		switch {
+		case !broken, f.old && x.proven(), !f.old && f.salt.sum(body[:len(body)-len(rest)]) == binary.LittleEndian.Uint32(sum):
 			dst = append(dst, x)
 		}
 		body = rest
@@ -352,8 +488,25 @@ func appendEntries(dst []entry, body []byte, broken bool) []entry {
 // which has all up to number applied, in order.
 func (w *wal) gather(applied uint64, bad func(what string, err error)) []found {
 	var frames []found
-	for _, g := range w.segments {
-		frames = append(frames, readFrames(g.data, applied, bad)...)
+	for i, g := range w.segments {
+		f, known := formOf(g.data)
+		if !known {
+			// Both files have the same salt.
+			other, knows := formOf(w.segments[1-i].data)
+			if f = other; !knows || f.old {
+				f = form{salt: firstSalt(g.data)}
+			}
+		}
+		data := g.data
+		if !f.old {
+			data = data[min(walHeader, len(data)):]
+		}
+		found := readFrames(f, data, applied, bad)
+		// A file that was being forgotten has no header, and no frames that count.
+		if !known && (len(found) > 0 || len(bytes.Trim(g.data[:min(walHeader, len(g.data))], "\x00")) > 0) {
+			bad(fmt.Sprintf("header of file %d of the log", i), errChecksum)
+		}
+		frames = append(frames, found...)
 	}
 	slices.SortFunc(frames, func(a, b found) int { return cmp.Compare(a.number, b.number) })
 	last := applied

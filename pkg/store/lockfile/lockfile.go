@@ -15,7 +15,13 @@ import (
 )
 
 // File is a lock that is held. The end of the process gives it up too.
-type File struct{ file *os.File }
+type File struct {
+	// Left is what the last holder said of itself if it ended without giving
+	// the lock up, else empty.
+	Left string
+
+	file *os.File
+}
 
 // Take takes the lock at path, which is made if it is not there. Name is what
 // others are told of the holder; if it is empty, that is the process. If
@@ -28,11 +34,12 @@ func Take(path, name string) (*File, error) {
 	if name == "" {
 		name = fmt.Sprintf("gm, pid %d", os.Getpid())
 	}
+	left, _ := io.ReadAll(io.LimitReader(f, 500))
 	// What the file says is for people: the lock is the system's.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(store.Holder(name, time.Now())+"\n"), 0)
 	}
-	return &File{f}, nil
+	return &File{Left: strings.TrimSpace(string(left)), file: f}, nil
 }
 
 // take opens and locks the file. Its last holder may have removed it in
