@@ -88,6 +88,7 @@ type env struct {
 	stderr io.Writer // everything else
 	getenv func(string) string
 
+	argv    []string                // of dispatch
 	root    *verb                   // the whole table
 	closers []io.Closer             // closed when the verb has ended
 	leftOut map[gearman.Server]bool // noted as not answering
@@ -192,6 +193,7 @@ const (
 
 // dispatch finds the verb that args name and runs it.
 func (e *env) dispatch(ctx context.Context, args []string) error {
+	e.argv = args
 	call, err := parseArgs(e.root, args)
 	if err != nil {
 		return err

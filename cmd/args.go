@@ -170,6 +170,10 @@ func (p *argParser) long(arg string, rest []string) (int, error) {
 		p.add(f, "--"+name, "true")
 		return 1, nil
 	}
+	if v := optionalOf(f); v != nil && (len(rest) == 0 || !v.acceptsWord(rest[0])) {
+		p.add(f, "--"+name, "true")
+		return 1, nil
+	}
 	return p.valueOf(f, "--"+name, rest)
 }
 
@@ -187,7 +191,7 @@ func (p *argParser) short(arg string, rest []string) (int, error) {
 				return 0, withHint(usageErrorf("unknown flag %s", arg), "did you mean --"+long+"?")
 			}
 			return 0, p.unknownFlag("-" + name)
-		case !takesValue(f):
+		case !takesValue(f) || optionalOf(f) != nil:
 			p.add(f, "-"+name, "true")
 			continue
 		}

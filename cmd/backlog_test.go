@@ -82,7 +82,7 @@ func TestBacklog(t *testing.T) {
 // it.
 func serveBacklog(t *testing.T, dir string) (srv server, stop func()) {
 	t.Helper()
-	c := start(t, "gm", "serve", "-l", "127.0.0.1", "-p", "0", "--print-port",
+	c := start(t, "gm", "serve", "-L", "127.0.0.1", "-p", "0", "--print-port",
 		"--data", filepath.Join(dir, "data"), "--memory", *backlogMemory)
 	srv = server{host: "127.0.0.1", pid: c.cmd.Process.Pid}
 	waitFor(t, "the port of gm serve", func() bool {

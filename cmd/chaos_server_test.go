@@ -97,7 +97,7 @@ func newGMServer(t *testing.T, flags ...string) *gmServer {
 	t.Helper()
 	g := &gmServer{
 		t:       t,
-		args:    append([]string{"serve", "-l", "127.0.0.1", "-p", "0", "--print-port"}, flags...),
+		args:    append([]string{"serve", "-L", "127.0.0.1", "-p", "0", "--print-port"}, flags...),
 		log:     filepath.Join(t.TempDir(), "log"),
 		changed: make(chan struct{}),
 	}

@@ -91,6 +91,7 @@ func fullName(path []*verb) string {
 type flagDoc struct {
 	names    []string // without dashes, the short ones first
 	value    string   // what its value is called; empty if it takes none
+	optional string   // what its value is called if it may stand without one
 	text     string
 	category string
 }
@@ -102,8 +103,11 @@ func (f flagDoc) spelling() string {
 		words = append(words, dashed(name))
 	}
 	s := strings.Join(words, ", ")
-	if f.value != "" {
+	switch {
+	case f.value != "":
 		s += " " + f.value
+	case f.optional != "":
+		s += "[=" + f.optional + "]"
 	}
 	return s
 }
@@ -127,6 +131,9 @@ func newFlagDoc(f cli.Flag) flagDoc {
 		if def := strings.Trim(doc.GetValue(), `"`); def != "" && def != "0" && def != "[]" {
 			d.text += " (default " + def + ")"
 		}
+	}
+	if optionalOf(f) != nil {
+		d.optional, d.value = d.value, ""
 	}
 	if c, ok := f.(cli.CategorizableFlag); ok {
 		d.category = c.GetCategory()

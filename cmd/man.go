@@ -259,8 +259,11 @@ func (m *manWriter) option(f flagDoc) {
 		words = append(words, `\fB`+roff(dashed(name))+`\fR`)
 	}
 	tag := strings.Join(words, ", ")
-	if f.value != "" {
+	switch {
+	case f.value != "":
 		tag += ` \fI` + roff(f.value) + `\fR`
+	case f.optional != "":
+		tag += `[=\fI` + roff(f.optional) + `\fR]`
 	}
 	m.item(tag, f.text)
 }

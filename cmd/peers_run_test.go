@@ -57,7 +57,7 @@ func (s server) addr() string { return net.JoinHostPort(s.host, s.port) }
 // serveGM starts gm serve on a free port.
 func serveGM(t *testing.T) server {
 	t.Helper()
-	c := start(t, "gm", "serve", "-l", "127.0.0.1", "-p", "0", "--print-port")
+	c := start(t, "gm", "serve", "-L", "127.0.0.1", "-p", "0", "--print-port")
 	srv := server{host: "127.0.0.1", pid: c.cmd.Process.Pid}
 	waitFor(t, "the port of gm serve", func() bool {
 		line, _, whole := strings.Cut(c.output(t), "\n")

@@ -82,7 +82,7 @@ func newMortals(t *testing.T, args ...string) *mortals {
 
 func (m *mortals) startServer(t *testing.T) {
 	t.Helper()
-	m.server = start(t, "gm", "serve", "-l", "127.0.0.1", "-p", m.port, "--data", m.data, "--print-port")
+	m.server = start(t, "gm", "serve", "-L", "127.0.0.1", "-p", m.port, "--data", m.data, "--print-port")
 	m.server.waitForOutput(t, "\n")
 }
 

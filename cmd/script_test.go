@@ -261,7 +261,7 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 
 var signalsByName = map[string]syscall.Signal{
 	"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP,
-	"KILL": syscall.SIGKILL, "QUIT": syscall.SIGQUIT, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
+	"USR1": syscall.SIGUSR1, "KILL": syscall.SIGKILL, "QUIT": syscall.SIGQUIT, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
 }
 
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -38,20 +37,20 @@ func serveVerb(e *env) *verb {
 
 It listens on localhost unless --listen says otherwise: Gearman has no passwords, so whoever reaches the port can run jobs. --listen :4730 opens it to the network.
 
-SIGTERM, SIGINT and SIGHUP stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Jobs that wait are left to the store; without one, those that connected workers can do are still handed out meanwhile. A second signal stops it at once.
+SIGTERM, SIGINT and SIGUSR1 stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Jobs that wait are left to the store; without one, those that connected workers can do are still handed out meanwhile. A second signal stops it at once. SIGHUP opens the log file anew and reads --config-file again; the level of the log and the policies of --retry in it hold from then on. A log that is slow, full or has lost its reader never stops or delays the server: its lines are dropped and counted.
 
 With --store or --data, background jobs survive the end of the server, of the machine, and of the database: a client is told JOB_CREATED when its job is on disk. The stores:
 
 ` + storeForms + `
 
-All but the first have the tables, keys and defaults of gearmand's queue of that name: stop gearmand, start gm serve on its queue, and go back. gearmand's own options (--queue-type, --libpq-conninfo, ...) are taken too; the manual page lists them. What the URL of postgres leaves out comes from PGHOST, PGPASSWORD and the like; channel binding, Kerberos and client keys with a password are not to be had.
+All but the first have the tables, keys and defaults of gearmand's queue of that name: stop gearmand, start gm serve on its queue, and go back. gearmand's own options (--queue-type, --libpq-conninfo, ...) are taken too, so that what starts gearmand starts gm serve; the manual page lists them, and the log names those that have no effect. What the URL of postgres leaves out comes from PGHOST, PGPASSWORD and the like; channel binding, Kerberos and client keys with a password are not to be had.
 
 One server at a time has a store. Another on the same store says who has it, stands by without listening, and takes over when that one has ended. A server that loses its store to another stops serving and stands by in turn.
 
 The port also takes the text admin protocol; with nc, help lists its commands.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.StringSliceFlag{
-					Name: "listen", Aliases: []string{"l", "L"}, Category: catListen,
+					Name: "listen", Aliases: []string{"L"}, Category: catListen,
 					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]; repeatable, or divided by commas (default: localhost)",
 				},
 				&cli.IntFlag{
@@ -62,8 +61,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 					Name: "print-port", Category: catListen,
 					Usage: "print the port on stdout once it listens",
 				},
-				&cli.StringFlag{Name: "pid-file", Aliases: []string{"P"}, Category: catListen, Usage: "write the process id to `FILE` once it listens"},
-				durationFlag(server.DefaultKeepAlive, cli.GenericFlag{
+				optionalFlag(&keepaliveValue{server.DefaultKeepAlive}, cli.GenericFlag{
 					Name: "keepalive", Category: catListen,
 					Usage: "ask a silent TCP peer after `TIME` whether it is still there; 0 never",
 				}),
@@ -103,18 +101,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 					Name: "max-outbox", Category: catLimits,
 					Usage: "drop a peer that leaves more than `SIZE` unread; at least twice --max-payload",
 				}),
-
-				&cli.StringFlag{
-					Name: "log-level", Value: "info", Category: catLog,
-					Usage: "log `LEVEL` and above: debug (every job), info, warn, error",
-				},
-				&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Category: catLog, Usage: "as --log-level debug"},
-				&cli.StringFlag{Name: "log-format", Value: "text", Category: catLog, Usage: "`FORMAT` is text or json"},
-				&cli.StringFlag{
-					Name: "trace", Category: catLog,
-					Usage: "write every packet, readable, to `FILE`; - is stderr",
-				},
-			}, gearmandFlags()),
+			}, logFlags(), daemonFlags(), gearmandFlags()),
 			Action: func(c *cli.Context) error { return e.serve(c) },
 		},
 		examples: []example{
@@ -129,37 +116,103 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 	}
 }
 
+// serve is the verb's action.
 func (e *env) serve(c *cli.Context) error {
 	if err := noArgs(c); err != nil {
 		return err
 	}
-	cfg, err := e.serverConfig(c)
+	if err := e.readConfigFile(c); err != nil {
+		return err
+	}
+	switch {
+	case c.Bool("version"):
+		return e.printVersion()
+	case c.Bool("check-args"):
+		return e.checkServeArgs(c)
+	}
+	ready := daemonReady()
+	if c.Bool("daemon") && ready == nil {
+		if err := e.checkServeArgs(c); err != nil {
+			return err
+		}
+		return daemonize()
+	}
+	if err := e.becomeProcess(c); err != nil {
+		return err
+	}
+	surviveBrokenPipes()
+	log, err := e.newServeLog(c)
 	if err != nil {
 		return err
 	}
-	place, err := e.servePlace(c)
-	if err != nil {
+	s := &serving{env: e, c: c, log: log, ready: ready}
+	if err := s.configure(); err != nil {
 		return err
 	}
-	works, err := parseWorks(c)
-	if err != nil {
-		return err
+	logUnneeded(c, log.logger)
+	e.tuneRuntime(s.cfg.Memory)
+	err = s.run()
+	if text := message(err); text != "" && (log.path != "" || c.Bool("syslog")) {
+		log.logger.Error("the server has ended", "err", text)
 	}
-	port, err := e.servePort(c)
-	if err != nil {
-		return err
-	}
-	e.tuneRuntime(cfg.Memory)
-	s := &serving{env: e, c: c, cfg: cfg, place: place, works: works, port: port}
-	return s.run()
+	return err
 }
 
-// serverConfig returns what the flags say.
-func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
-	logger, err := e.serverLog(c)
-	if err != nil {
-		return server.Config{}, err
+// configure reads the flags that say how to serve.
+func (s *serving) configure() (err error) {
+	if s.cfg, err = s.serverConfig(s.c); err != nil {
+		return err
 	}
+	s.cfg.Logger = s.log.logger
+	if s.place, err = s.servePlace(s.c); err != nil {
+		return err
+	}
+	if s.works, err = parseWorks(s.c); err != nil {
+		return err
+	}
+	s.port, err = s.servePort(s.c)
+	return err
+}
+
+// checkServeArgs returns what is wrong with the flags, without serving.
+func (e *env) checkServeArgs(c *cli.Context) error {
+	if _, err := logLevel(c); err != nil {
+		return err
+	}
+	if _, err := (&serveLog{}).handlerOf(c.String("log-format")); err != nil {
+		return err
+	}
+	if err := checkProtocol(c); err != nil {
+		return err
+	}
+	_, err := e.flagsConfig(c)
+	if err != nil {
+		return err
+	}
+	if _, err := e.servePlace(c); err != nil {
+		return err
+	}
+	if _, err := parseWorks(c); err != nil {
+		return err
+	}
+	_, err = e.servePort(c)
+	return err
+}
+
+// serverConfig returns what the flags say, with its trace.
+func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
+	cfg, err := e.flagsConfig(c)
+	if err != nil {
+		return cfg, err
+	}
+	if file := c.String("trace"); file != "" {
+		cfg.Trace, err = e.tracer(file)
+	}
+	return cfg, err
+}
+
+// flagsConfig returns what the flags say, without opening anything.
+func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	if n := c.Int("worker-wakeup"); n < 0 {
 		return server.Config{}, usageErrorf("--worker-wakeup %d: not 0 or more", n)
 	}
@@ -168,28 +221,27 @@ func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
 	}
 	retries, wakeups := c.Int("job-retries"), c.Int("worker-wakeup")
 	cfg := server.Config{
-		Version:     Version(),
-		Host:        c.String("host"),
-		JobRetries:  &retries,
-		RoundRobin:  c.Bool("round-robin"),
-		Wakeups:     &wakeups,
-		MaxPayload:  int(sizeOf(c, "max-payload")),
-		MaxOutbox:   int(sizeOf(c, "max-outbox")),
-		KeepAlive:   offIfZero(durationOf(c, "keepalive")),
-		UserTimeout: offIfZero(durationOf(c, "user-timeout")),
-		Memory:      memoryBound(c),
-		Shrunk:      debug.FreeOSMemory, // else the runtime would keep it for minutes
-		Logger:      logger,
+		Version:      Version(),
+		Host:         c.String("host"),
+		HandlePrefix: c.String("job-handle-prefix"),
+		JobRetries:   &retries,
+		RoundRobin:   c.Bool("round-robin"),
+		Wakeups:      &wakeups,
+		MaxPayload:   int(sizeOf(c, "max-payload")),
+		MaxOutbox:    int(sizeOf(c, "max-outbox")),
+		UserTimeout:  offIfZero(durationOf(c, "user-timeout")),
+		Memory:       memoryBound(c),
+		Shrunk:       debug.FreeOSMemory, // else the runtime would keep it for minutes
+	}
+	if err := setKeepalive(c, &cfg); err != nil {
+		return cfg, err
 	}
 	if err := setStoreConfig(c, &cfg); err != nil {
 		return cfg, err
 	}
-	if strings.ContainsAny(cfg.Host, " \t\r\n\x00") {
-		return cfg, usageErrorf("--host %q: white space can't stand in a handle", cfg.Host)
-	}
-	if file := c.String("trace"); file != "" {
-		if cfg.Trace, err = e.tracer(file); err != nil {
-			return cfg, err
+	for _, name := range []string{"host", "job-handle-prefix"} {
+		if strings.ContainsAny(c.String(name), " \t\r\n\x00") {
+			return cfg, usageErrorf("--%s %q: white space can't stand in a handle", name, c.String(name))
 		}
 	}
 	return cfg, nil
@@ -204,25 +256,6 @@ func offIfZero(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
-}
-
-func (e *env) serverLog(c *cli.Context) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, usageErrorf("--log-level %q: not debug, info, warn or error", c.String("log-level"))
-	}
-	if c.Bool("verbose") {
-		level = slog.LevelDebug
-	}
-	opts := &slog.HandlerOptions{Level: level}
-	switch format := c.String("log-format"); format {
-	case "text":
-		return slog.New(slog.NewTextHandler(e.stderr, opts)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(e.stderr, opts)), nil
-	default:
-		return nil, usageErrorf("--log-format %q: not text or json", format)
-	}
 }
 
 // servePort returns the port of addresses without one.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -20,9 +21,14 @@ import (
 type serving struct {
 	*env
 	c     *cli.Context
+	log   *serveLog
+	ready func() error // reports to whoever started a daemon; nil if there is none
 	cfg   server.Config
 	place *storePlace // nil for memory
 	works []work
+
+	mu  sync.Mutex
+	srv *server.Server // that serves; nil before
 
 	port      int // of addresses without one; once it has listened, which it was
 	announced bool
@@ -31,9 +37,10 @@ type serving struct {
 
 // run serves until a signal, the admin command shutdown, or a failure.
 func (s *serving) run() error {
-	signals, stop := notifySignals(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signals, stop := notifySignals(stopSignals...)
 	defer stop()
 	s.signals = signals
+	defer s.reloadOnHangup()()
 	if file := s.c.String("pid-file"); file != "" {
 		defer func() {
 			if s.announced { // else it is the other server's
@@ -87,7 +94,79 @@ func (s *serving) serveOnce() error {
 		closeAll(listeners)
 		return errors.Join(err, srv.Close())
 	}
+	s.setServer(srv)
+	defer s.setServer(nil)
 	return s.runServer(srv, listeners)
+}
+
+func (s *serving) setServer(srv *server.Server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.srv = srv
+}
+
+// reloadOnHangup reloads at each SIGHUP until the returned function is called.
+func (s *serving) reloadOnHangup() (stop func()) {
+	hangups, stopSignals := notifySignals(syscall.SIGHUP)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-hangups:
+				s.reload()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		stopSignals()
+		close(done)
+		<-ended
+	}
+}
+
+// reload opens the log anew, and reads --config-file again: of what it says, the
+// log level and the policies of --retry hold from now on.
+func (s *serving) reload() {
+	log := s.cfg.Logger
+	s.log.reopen()
+	c, err := s.freshContext()
+	if err == nil {
+		err = s.readConfigFile(c)
+	}
+	level, policies := s.log.level.Level(), s.cfg.Policies
+	if err == nil {
+		level, err = logLevel(c)
+	}
+	if err == nil {
+		policies, err = retryPolicies(c)
+	}
+	if err != nil {
+		log.Error("the configuration is wrong; what held goes on", "err", err)
+		return
+	}
+	s.log.level.Set(level)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.srv != nil {
+		s.srv.ReplacePolicies(s.cfg.Policies, policies)
+	}
+	s.cfg.Policies = policies
+	log.Info("reloaded", "config", s.c.String("config-file"), "level", level.String())
+}
+
+// freshContext takes the command line apart again, into new values.
+func (s *serving) freshContext() (*cli.Context, error) {
+	root := *s.root
+	root.made = map[string]*verb{}
+	call, err := parseArgs(&root, s.argv)
+	if err != nil {
+		return nil, err
+	}
+	return call.context()
 }
 
 // announce says where the server listens, to whoever has started it, when it
@@ -98,8 +177,8 @@ func (s *serving) announce(ls []net.Listener) error {
 	}
 	s.announced = true
 	if file := s.c.String("pid-file"); file != "" {
-		if err := os.WriteFile(file, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
-			return exitWith(exitIO, fmt.Errorf("write pid file: %w", err))
+		if err := writePIDFile(file); err != nil {
+			return err
 		}
 	}
 	port := 0
@@ -111,13 +190,18 @@ func (s *serving) announce(ls []net.Listener) error {
 	if s.port == 0 {
 		s.port = port // clients come to where they have been
 	}
-	switch {
-	case !s.c.Bool("print-port"):
-		return nil
-	case port == 0:
-		return usageErrorf("--print-port: it listens on no TCP port")
+	if s.c.Bool("print-port") {
+		if port == 0 {
+			return usageErrorf("--print-port: it listens on no TCP port")
+		}
+		if err := s.printLine(strconv.Itoa(port)); err != nil {
+			return err
+		}
 	}
-	return s.printLine(strconv.Itoa(port))
+	if s.ready != nil {
+		return s.ready()
+	}
+	return nil
 }
 
 // runServer serves until a signal, the admin command shutdown, the loss of the

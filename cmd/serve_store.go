@@ -74,19 +74,26 @@ func setStoreConfig(c *cli.Context, cfg *server.Config) error {
 	cfg.StoreTimeout = durationOf(c, "store-timeout")
 	cfg.KeepResults = durationOf(c, "keep-results")
 	cfg.ResultsMemory = int(sizeOf(c, "results-memory"))
-	cfg.Policies = map[string]queue.Policy{}
+	policies, err := retryPolicies(c)
+	cfg.Policies = policies
+	return err
+}
+
+// retryPolicies returns the policies that --retry gives, by function.
+func retryPolicies(c *cli.Context) (map[string]queue.Policy, error) {
+	policies := map[string]queue.Policy{}
 	for _, flag := range retryFlags(c) {
 		function, text, ok := strings.Cut(flag, "=")
 		if !ok || function == "" {
-			return usageErrorf("--retry %q: not FUNCTION=N or FUNCTION=N,MIN..MAX", flag)
+			return nil, usageErrorf("--retry %q: not FUNCTION=N or FUNCTION=N,MIN..MAX", flag)
 		}
 		policy, err := server.ParsePolicy(text)
 		if err != nil {
-			return usageErrorf("--retry %s: %w", function, err)
+			return nil, usageErrorf("--retry %s: %w", function, err)
 		}
-		cfg.Policies[function] = policy
+		policies[function] = policy
 	}
-	return nil
+	return policies, nil
 }
 
 // retryFlags returns the values of --retry. The flag package cuts them at

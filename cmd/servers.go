@@ -111,7 +111,7 @@ func (e *env) tracer(file string) (*wire.Tracer, error) {
 	if file == "-" {
 		return wire.NewTracer(e.stderr), nil
 	}
-	f, err := os.Create(file)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // it has payloads
 	if err != nil {
 		return nil, fmt.Errorf("open trace: %w", err)
 	}

@@ -68,8 +68,8 @@ _gm_verb() {
         subs='' args='' ends=''
         ;;
     'serve')
-        flags='-l -L --listen -p --port --print-port -P --pid-file --keepalive --user-timeout --store --data --sync --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -R --round-robin -w --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level -v --verbose --log-format --trace --color -h --help'
-        valued='-l -L --listen -p --port -P --pid-file --keepalive --user-timeout --store --data --sync --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -w --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level --log-format --trace --color'
+        flags='-L --listen -p --port --print-port --keepalive --user-timeout --store --data --sync --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -R --round-robin -w --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level -v --verbose --log-format -l --log-file --syslog --trace -d --daemon -u --user -P --pid-file --config-file --color -h --help'
+        valued='-L --listen -p --port --user-timeout --store --data --sync --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -w --worker-wakeup --host --drain-timeout --work --work-jobs --max-payload --max-outbox --log-level --log-format -l --log-file --trace -u --user -P --pid-file --config-file --color'
         subs='' args='' ends=''
         ;;
     'status')
@@ -268,12 +268,14 @@ _gm_value() {
     'tell status:--color') _gm_words auto always never ;;
     'tell warn:--color') _gm_words auto always never ;;
     'tell data:--color') _gm_words auto always never ;;
-    'serve:-P'|'serve:--pid-file') _gm_files ;;
     'serve:--data') _gm_dirs ;;
     'serve:--sync') _gm_words always interval never ;;
     'serve:--log-level') _gm_words debug info warn error ;;
     'serve:--log-format') _gm_words text json ;;
+    'serve:-l'|'serve:--log-file') _gm_files ;;
     'serve:--trace') _gm_files ;;
+    'serve:-P'|'serve:--pid-file') _gm_files ;;
+    'serve:--config-file') _gm_files ;;
     'serve:--color') _gm_words auto always never ;;
     'status:-o'|'status:--output') _gm_words table tsv json jsonl ;;
     'status:--trace') _gm_files ;;

@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --keepalive --kill-after --limit --listen --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --tier --timeout --trace --unique --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -274,11 +274,10 @@ complete -c gm -n '__gm_at tell warn' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at tell data' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell data' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at serve' -s l -s L -l listen -d 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path' -x
+complete -c gm -n '__gm_at serve' -s L -l listen -d 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]' -x
 complete -c gm -n '__gm_at serve' -s p -l port -d 'PORT of addresses without one, else GEARMAND_PORT' -x
 complete -c gm -n '__gm_at serve' -l print-port -d 'print the port on stdout once it listens'
-complete -c gm -n '__gm_at serve' -s P -l pid-file -d 'write the process id to FILE once it listens' -r -F
-complete -c gm -n '__gm_at serve' -l keepalive -d 'ask a silent TCP peer after TIME whether it is still there' -x
+complete -c gm -n '__gm_at serve' -l keepalive -d 'ask a silent TCP peer after TIME whether it is still there'
 complete -c gm -n '__gm_at serve' -l user-timeout -d 'give a TCP peer up that acknowledges nothing for TIME (Linux)' -x
 complete -c gm -n '__gm_at serve' -l store -d 'keep background jobs in the store URL' -x
 complete -c gm -n '__gm_at serve' -l data -d 'keep them in the directory DIR: --store disk:DIR' -x -a '(__fish_complete_directories)'
@@ -300,9 +299,15 @@ complete -c gm -n '__gm_at serve' -l work-jobs -d 'run N jobs of a --work at a t
 complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads of more than SIZE' -x
 complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer that leaves more than SIZE unread' -x
 complete -c gm -n '__gm_at serve' -l log-level -d 'log LEVEL and above: debug (every job), info, warn, error' -x -a 'debug info warn error'
-complete -c gm -n '__gm_at serve' -s v -l verbose -d 'as --log-level debug'
+complete -c gm -n '__gm_at serve' -s v -l verbose -d 'as --log-level debug, or the LEVEL in gearmand\'s words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG'
 complete -c gm -n '__gm_at serve' -l log-format -d 'FORMAT is text or json' -x -a 'text json'
+complete -c gm -n '__gm_at serve' -s l -l log-file -d 'append the log to FILE, which SIGHUP opens anew' -r -F
+complete -c gm -n '__gm_at serve' -l syslog -d 'send the log to syslog, as daemon'
 complete -c gm -n '__gm_at serve' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at serve' -s d -l daemon -d 'go to the background once it serves'
+complete -c gm -n '__gm_at serve' -s u -l user -d 'become the user NAME before anything is opened' -x
+complete -c gm -n '__gm_at serve' -s P -l pid-file -d 'write the process id to FILE once it serves' -r -F
+complete -c gm -n '__gm_at serve' -l config-file -d 'read more options from FILE, as on the command line, which goes first' -r -F
 complete -c gm -n '__gm_at serve' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at serve' -s h -l help -d 'print this help'
 

@@ -254,11 +254,10 @@ $script:GmVerbs = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-l', '-L', '--listen'); Text = 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path'; Value = @('') },
+            @{ Names = @('-L', '--listen'); Text = 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of addresses without one, else GEARMAND_PORT'; Value = @('') },
             @{ Names = @('--print-port'); Text = 'print the port on stdout once it listens'; Value = $null },
-            @{ Names = @('-P', '--pid-file'); Text = 'write the process id to FILE once it listens'; Value = @('files') },
-            @{ Names = @('--keepalive'); Text = 'ask a silent TCP peer after TIME whether it is still there'; Value = @('') },
+            @{ Names = @('--keepalive'); Text = 'ask a silent TCP peer after TIME whether it is still there'; Value = $null },
             @{ Names = @('--user-timeout'); Text = 'give a TCP peer up that acknowledges nothing for TIME (Linux)'; Value = @('') },
             @{ Names = @('--store'); Text = 'keep background jobs in the store URL'; Value = @('') },
             @{ Names = @('--data'); Text = 'keep them in the directory DIR: --store disk:DIR'; Value = @('dirs') },
@@ -280,9 +279,15 @@ $script:GmVerbs = @{
             @{ Names = @('--max-payload'); Text = 'refuse payloads of more than SIZE'; Value = @('') },
             @{ Names = @('--max-outbox'); Text = 'drop a peer that leaves more than SIZE unread'; Value = @('') },
             @{ Names = @('--log-level'); Text = 'log LEVEL and above: debug (every job), info, warn, error'; Value = @('choices', 'debug', 'info', 'warn', 'error') },
-            @{ Names = @('-v', '--verbose'); Text = 'as --log-level debug'; Value = $null },
+            @{ Names = @('-v', '--verbose'); Text = 'as --log-level debug, or the LEVEL in gearmand''s words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG'; Value = $null },
             @{ Names = @('--log-format'); Text = 'FORMAT is text or json'; Value = @('choices', 'text', 'json') },
+            @{ Names = @('-l', '--log-file'); Text = 'append the log to FILE, which SIGHUP opens anew'; Value = @('files') },
+            @{ Names = @('--syslog'); Text = 'send the log to syslog, as daemon'; Value = $null },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-d', '--daemon'); Text = 'go to the background once it serves'; Value = $null },
+            @{ Names = @('-u', '--user'); Text = 'become the user NAME before anything is opened'; Value = @('') },
+            @{ Names = @('-P', '--pid-file'); Text = 'write the process id to FILE once it serves'; Value = @('files') },
+            @{ Names = @('--config-file'); Text = 'read more options from FILE, as on the command line, which goes first'; Value = @('files') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }

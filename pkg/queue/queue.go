@@ -40,6 +40,9 @@ type Config struct {
 	// Host stands in handles: H:<host>:<seq>. What makes a handle longer
 	// than 63 bytes is cut off.
 	Host string
+	// Prefix stands in handles instead of "H:" and Host, if it is not empty:
+	// <prefix>:<seq>. It is cut off like Host.
+	Prefix string
 	// FirstSeq is the first job's number less one. Who wants handles that
 	// do not repeat after a restart starts above the last run's numbers;
 	// Restore raises it above each number that it sees.
@@ -148,13 +151,14 @@ func New(cfg Config, sink Sink) *Queue {
 		cfg.WakeAfter = DefaultWakeAfter
 	}
 	cfg.Wakeups = max(cfg.Wakeups, 0)
-	host := cfg.Host
-	if len(host) > maxHost {
-		host = host[:maxHost]
+	prefix := cfg.Prefix
+	if prefix == "" {
+		prefix = "H:" + cfg.Host
 	}
+	prefix = prefix[:min(len(prefix), len("H:")+maxHost)]
 	q := &Queue{
 		cfg:     cfg,
-		prefix:  "H:" + host + ":",
+		prefix:  prefix + ":",
 		sink:    sink,
 		seed:    maphash.MakeSeed(),
 		classes: make(map[uint64]*class),

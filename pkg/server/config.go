@@ -32,6 +32,8 @@ type Config struct {
 	Version string
 	// Host stands in job handles (H:<host>:<n>); the system's name if empty.
 	Host string
+	// HandlePrefix stands in handles instead of "H:" and Host, if it is not empty.
+	HandlePrefix string
 
 	// JobRetries is how often a job may lose its worker, or run out of its
 	// worker's time, and go back to the queue. Negative is for ever, nil is
@@ -81,6 +83,11 @@ type Config struct {
 	// KeepAlive is the idle time after which TCP asks whether a peer is still
 	// there; 0 is DefaultKeepAlive, negative turns it off.
 	KeepAlive time.Duration
+	// KeepAliveInterval is the time until TCP asks again, a third of KeepAlive
+	// if 0. KeepAliveCount is how often it asks before the peer counts as gone,
+	// 3 if 0.
+	KeepAliveInterval time.Duration
+	KeepAliveCount    int
 	// UserTimeout is how long TCP waits for sent bytes to be acknowledged
 	// (Linux only); 0 is DefaultUserTimeout, negative leaves it to the system.
 	UserTimeout time.Duration
@@ -135,6 +142,12 @@ func (c Config) withDefaults() Config {
 	c.MaxOutbox = max(c.MaxOutbox, 2*c.MaxPayload+1<<20)
 	if c.KeepAlive == 0 {
 		c.KeepAlive = DefaultKeepAlive
+	}
+	if c.KeepAliveInterval <= 0 {
+		c.KeepAliveInterval = max(c.KeepAlive/3, time.Second)
+	}
+	if c.KeepAliveCount <= 0 {
+		c.KeepAliveCount = 3
 	}
 	if c.UserTimeout == 0 {
 		c.UserTimeout = DefaultUserTimeout

@@ -105,3 +105,34 @@ func (s *Server) restorePolicy(key string, value []byte) error {
 	s.note(slog.LevelInfo, "policy", slog.String("function", string(function)), slog.String("policy", p.String()))
 	return nil
 }
+
+// ReplacePolicies sets the policies of now in the place of those of before, both by
+// function, as a changed Config.Policies would. What the admin command policy has
+// set goes before both: the policy of a function stays unless it is that of before.
+func (s *Server) ReplacePolicies(before, now map[string]queue.Policy) {
+	s.mu.Lock()
+	defer func() { s.endTurn(nil) }()
+	current := map[string]*queue.Policy{}
+	for f := range s.q.Functions {
+		current[f.Name()] = f.Policy()
+	}
+	replace := func(function string, p *queue.Policy) {
+		old, had := before[function]
+		cur := current[function]
+		switch {
+		case had && (cur == nil || *cur != old), !had && cur != nil:
+			return
+		case cur == nil && p == nil:
+			return
+		}
+		s.q.SetPolicy([]byte(function), p)
+	}
+	for function := range before {
+		if _, stays := now[function]; !stays {
+			replace(function, nil)
+		}
+	}
+	for function, p := range now {
+		replace(function, &p)
+	}
+}

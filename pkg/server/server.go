@@ -100,6 +100,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.q = queue.New(queue.Config{
 		Host:       cfg.Host,
+		Prefix:     cfg.HandlePrefix,
 		FirstSeq:   firstSeq,
 		JobRetries: *cfg.JobRetries,
 		RoundRobin: cfg.RoundRobin,
@@ -232,7 +233,7 @@ func (s *Server) tune(nc net.Conn) {
 	}
 	if s.cfg.KeepAlive > 0 {
 		err := t.SetKeepAliveConfig(net.KeepAliveConfig{
-			Enable: true, Idle: s.cfg.KeepAlive, Interval: max(s.cfg.KeepAlive/3, time.Second), Count: 3,
+			Enable: true, Idle: s.cfg.KeepAlive, Interval: s.cfg.KeepAliveInterval, Count: s.cfg.KeepAliveCount,
 		})
 		if err != nil {
 			s.log.Debug("set keepalive", "peer", nc.RemoteAddr().String(), "err", err)

@@ -56,7 +56,7 @@ alone() { tr -cs A-Za-z '\n' <"$tmp/text" | sort | uniq -c; }
 single() { "$tmp/functions/words" <"$tmp/text" | "$tmp/functions/add" | sort -k2; }
 cluster() { "$gm" map -f words --block "$block" --reduce add --arity 4 <"$tmp/text" | sort -k2; }
 
-"$gm" serve -l 127.0.0.1 -p 0 --print-port >"$tmp/port" 2>"$tmp/serve.log" &
+"$gm" serve -L 127.0.0.1 -p 0 --print-port >"$tmp/port" 2>"$tmp/serve.log" &
 pids+=($!)
 end=$((SECONDS + 10))
 until [ -s "$tmp/port" ] || ((SECONDS > end)); do read -rt 0.05 <> <(:) || true; done

@@ -1,0 +1,151 @@
+package cmd
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A logSink passes lines on to a writer that may be slow, blocked or gone, so
+// that nobody who logs ever waits for it. Write only appends to a bounded buffer;
+// a goroutine, started by newLogSink and stopped by Close, empties it. Lines that
+// find the buffer full, and lines that the writer refuses, are dropped and counted;
+// the next line that gets through is preceded by one that says how many.
+type logSink struct {
+	lostLine func(n uint64) []byte // writes the line about n dropped lines
+
+	mu      sync.Mutex
+	pending []byte
+	lines   uint64 // in pending
+	dropped uint64 // since the last line about them
+	to      io.Writer
+	closed  bool
+
+	wake    chan struct{} // has one element while pending or closed is new
+	done    chan struct{} // closed when the goroutine has ended
+	writing atomic.Bool   // a write to the writer is under way
+}
+
+const (
+	// maxLogPending is the maximum number of bytes of log lines in a buffer.
+	maxLogPending = 1 << 20
+	// logFlushTime is how long Close, and a write after it, may take.
+	logFlushTime = time.Second
+)
+
+// newLogSink returns a sink that writes to w. Close stops it.
+func newLogSink(w io.Writer, lostLine func(n uint64) []byte) *logSink {
+	s := &logSink{lostLine: lostLine, to: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go s.run()
+	return s
+}
+
+// Write takes whole lines. It never blocks and never fails. After Close it
+// writes itself, and gives up after logFlushTime.
+func (s *logSink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		if !s.writing.Load() {
+			writeWithin(s.to, p, logFlushTime)
+		}
+		return len(p), nil
+	case len(s.pending)+len(p) > maxLogPending:
+		s.dropped++
+		return len(p), nil
+	}
+	s.pending = append(s.pending, p...)
+	s.lines++
+	s.signal()
+	return len(p), nil
+}
+
+// redirect makes the sink write to another writer, and returns the one before.
+func (s *logSink) redirect(w io.Writer) io.Writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.to
+	s.to = w
+	return old
+}
+
+// Close writes what is pending, for at most logFlushTime.
+func (s *logSink) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.signal()
+	s.mu.Unlock()
+	late := time.NewTimer(logFlushTime)
+	defer late.Stop()
+	select {
+	case <-s.done:
+	case <-late.C:
+	}
+	return nil
+}
+
+// signal wakes the goroutine. The lock is held.
+func (s *logSink) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes until the sink is closed and empty.
+func (s *logSink) run() {
+	defer close(s.done)
+	var spare []byte
+	for range s.wake {
+		s.mu.Lock()
+		text, lines, dropped, to, closed := s.pending, s.lines, s.dropped, s.to, s.closed
+		s.pending, s.lines, s.dropped = spare[:0], 0, 0
+		s.writing.Store(true)
+		s.mu.Unlock()
+		lost := s.writeOut(to, text, lines, dropped)
+		s.mu.Lock()
+		s.dropped += lost
+		s.writing.Store(false)
+		more := len(s.pending) > 0
+		s.mu.Unlock()
+		spare = text
+		if closed && !more {
+			return
+		}
+	}
+}
+
+// writeOut writes lines, preceded by one about those dropped before, and returns
+// how many have been lost by then.
+func (s *logSink) writeOut(to io.Writer, text []byte, lines, dropped uint64) (lost uint64) {
+	if dropped > 0 {
+		if _, err := to.Write(s.lostLine(dropped)); err != nil {
+			return dropped + lines
+		}
+	}
+	if len(text) == 0 {
+		return 0
+	}
+	if _, err := to.Write(text); err != nil {
+		return lines
+	}
+	return 0
+}
+
+// writeWithin writes p to w and waits for that at most d.
+func writeWithin(w io.Writer, p []byte, d time.Duration) {
+	text := append([]byte(nil), p...)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Write(text) //nolint:errcheck // there is nowhere left to report it
+	}()
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
+}

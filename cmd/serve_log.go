@@ -1,0 +1,292 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// logFlags are the flags of serve about its log.
+func logFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "log-level", Value: "info", Category: catLog,
+			Usage: "log `LEVEL` and above: debug (every job), info, warn, error",
+		},
+		optionalFlag(&levelValue{}, cli.GenericFlag{
+			Name: "verbose", Aliases: []string{"v"}, Category: catLog,
+			Usage: "as --log-level debug, or the `LEVEL` in gearmand's words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG",
+		}),
+		&cli.StringFlag{Name: "log-format", Value: "text", Category: catLog, Usage: "`FORMAT` is text or json"},
+		&cli.StringFlag{
+			Name: "log-file", Aliases: []string{"l"}, Category: catLog,
+			Usage: "append the log to `FILE`, which SIGHUP opens anew; stderr (the default without --syslog) and none are no files",
+		},
+		&cli.BoolFlag{Name: "syslog", Category: catLog, Usage: "send the log to syslog, as daemon"},
+		&cli.StringFlag{
+			Name: "trace", Category: catLog,
+			Usage: "write every packet, readable, to `FILE`; - is stderr",
+		},
+	}
+}
+
+// levelValue is the value of --verbose.
+type levelValue struct{ level *slog.Level }
+
+// gearmandLevels are gearmand's levels, and ours, as levels of slog.
+var gearmandLevels = map[string]slog.Level{
+	"FATAL": slog.LevelError, "ALERT": slog.LevelError, "CRITICAL": slog.LevelError, "ERROR": slog.LevelError,
+	"WARNING": slog.LevelWarn, "WARN": slog.LevelWarn,
+	"NOTICE": slog.LevelInfo, "INFO": slog.LevelInfo, "DEBUG": slog.LevelDebug,
+}
+
+// Set parses a level, or a boolean as the flag without a value has it.
+func (v *levelValue) Set(s string) error {
+	level, known := gearmandLevels[strings.ToUpper(s)]
+	switch {
+	case known:
+		v.level = &level
+	case s == "true":
+		level = slog.LevelDebug
+		v.level = &level
+	case s == "false":
+		v.level = nil
+	default:
+		return fmt.Errorf("not FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG")
+	}
+	return nil
+}
+
+// String returns nothing: without the flag there is no level.
+func (v *levelValue) String() string { return "" }
+
+// acceptsWord reports whether a word behind the flag is its value.
+func (v *levelValue) acceptsWord(word string) bool {
+	_, known := gearmandLevels[strings.ToUpper(word)]
+	return known
+}
+
+// serveLog is the log of gm serve: a level that can change, and the sinks behind it.
+type serveLog struct {
+	logger *slog.Logger
+	level  slog.LevelVar
+	path   string   // of the log file; empty if there is none
+	file   *logSink // of path
+	opened *os.File // to which file writes
+}
+
+// newServeLog returns the log that the flags describe. Its sinks are closed when
+// the verb ends. Writing to e.stderr does not block from then on.
+func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
+	l := &serveLog{}
+	level, err := logLevel(c)
+	if err != nil {
+		return nil, err
+	}
+	l.level.Set(level)
+	handler, err := l.handlerOf(c.String("log-format"))
+	if err != nil {
+		return nil, err
+	}
+	stderr := newLogSink(e.stderr, lostLine(handler))
+	e.stderr = stderr
+	e.closers = append(e.closers, stderr)
+
+	var handlers []slog.Handler
+	switch file := c.String("log-file"); {
+	case file == "none":
+		handlers = append(handlers, handler(io.Discard)) // it knows the level
+	case file == "" && c.Bool("syslog"):
+	case file == "", file == "stderr":
+		handlers = append(handlers, handler(stderr))
+	default:
+		l.path = file
+		if l.opened, err = openLogFile(file); err != nil {
+			return nil, withHint(exitWith(exitIO, fmt.Errorf("open log: %w", err)), "--log-file FILE names another; stderr is none")
+		}
+		l.file = newLogSink(l.opened, lostLine(handler))
+		e.closers = append(e.closers, l.file, closeFunc(func() error { return l.opened.Close() }))
+		handlers = append(handlers, handler(l.file))
+	}
+	if c.Bool("syslog") {
+		to := &syslogWriter{}
+		if err := to.dial(); err != nil {
+			return nil, withHint(exitWith(exitIO, fmt.Errorf("open syslog: %w", err)), "--log-file FILE logs to a file")
+		}
+		frame := func(w io.Writer) slog.Handler { return newSyslogHandler(w, handler) }
+		sink := newLogSink(to, lostLine(frame))
+		e.closers = append(e.closers, sink)
+		handlers = append(handlers, frame(sink))
+	}
+	l.logger = slog.New(slog.NewMultiHandler(handlers...))
+	return l, nil
+}
+
+// logLevel returns the level that the flags say; --verbose goes first.
+func logLevel(c *cli.Context) (slog.Level, error) {
+	if level := c.Generic("verbose").(*levelValue).level; level != nil {
+		return *level, nil
+	}
+	level, known := gearmandLevels[strings.ToUpper(c.String("log-level"))]
+	if !known {
+		return 0, usageErrorf("--log-level %q: not debug, info, warn or error", c.String("log-level"))
+	}
+	return level, nil
+}
+
+// handlerOf returns what makes handlers of a format.
+func (l *serveLog) handlerOf(format string) (func(io.Writer) slog.Handler, error) {
+	opts := &slog.HandlerOptions{Level: &l.level}
+	switch format {
+	case "text":
+		return func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, opts) }, nil
+	case "json":
+		return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opts) }, nil
+	}
+	return nil, usageErrorf("--log-format %q: not text or json", format)
+}
+
+// lostLine returns a function that writes the line about dropped lines.
+func lostLine(handler func(io.Writer) slog.Handler) func(uint64) []byte {
+	return func(n uint64) []byte {
+		var b bytes.Buffer
+		r := slog.NewRecord(time.Now(), slog.LevelWarn, "the log is too slow or has no reader", 0)
+		r.AddAttrs(slog.Uint64("lines_lost", n))
+		handler(&b).Handle(context.Background(), r) //nolint:errcheck // a buffer takes it
+		return b.Bytes()
+	}
+}
+
+// openLogFile opens a log file for appending. Only its owner may read a new one:
+// the log names functions, clients and errors.
+func openLogFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+// reopen opens the log file anew, which logrotate has moved away.
+func (l *serveLog) reopen() {
+	if l.path == "" {
+		return
+	}
+	f, err := openLogFile(l.path)
+	if err != nil {
+		l.logger.Error("the log file cannot be opened anew; the old one is kept", "file", l.path, "err", err)
+		return
+	}
+	l.file.redirect(f)
+	l.opened.Close()
+	l.opened = f
+	l.logger.Info("log file reopened", "file", l.path)
+}
+
+// closeFunc is a function as an io.Closer.
+type closeFunc func() error
+
+func (f closeFunc) Close() error { return f() }
+
+// syslogSockets are where syslog daemons listen.
+var syslogSockets = []string{"/dev/log", "/var/run/syslog", "/var/run/log"}
+
+// A syslogWriter sends each line that is written to it as a datagram to syslog.
+// It is used by one goroutine.
+type syslogWriter struct{ conn net.Conn }
+
+func (w *syslogWriter) dial() (err error) {
+	for _, path := range syslogSockets {
+		for _, network := range []string{"unixgram", "unix"} {
+			if w.conn, err = net.Dial(network, path); err == nil {
+				return nil
+			}
+		}
+	}
+	return err
+}
+
+func (w *syslogWriter) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		if err := w.send(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// send sends a line, over a new connection if the old one has gone.
+func (w *syslogWriter) send(line []byte) error {
+	if w.conn != nil {
+		if _, err := w.conn.Write(line); err == nil {
+			return nil
+		}
+		w.conn.Close()
+		w.conn = nil
+	}
+	if err := w.dial(); err != nil {
+		return err
+	}
+	_, err := w.conn.Write(line)
+	return err
+}
+
+// syslogHandler puts before each record what RFC 3164 wants: priority, time,
+// program and process.
+type syslogHandler struct {
+	slog.Handler // writes into buf
+
+	mu  *sync.Mutex
+	buf *bytes.Buffer
+	out io.Writer
+}
+
+func newSyslogHandler(out io.Writer, handler func(io.Writer) slog.Handler) *syslogHandler {
+	buf := &bytes.Buffer{}
+	return &syslogHandler{Handler: handler(buf), mu: &sync.Mutex{}, buf: buf, out: out}
+}
+
+// syslogDaemon is the facility daemon, shifted as RFC 3164 has it.
+const syslogDaemon = 3 << 3
+
+// Handle writes a record as one line.
+func (h *syslogHandler) Handle(ctx context.Context, r slog.Record) error {
+	severity := 7 // debug
+	switch {
+	case r.Level >= slog.LevelError:
+		severity = 3
+	case r.Level >= slog.LevelWarn:
+		severity = 4
+	case r.Level >= slog.LevelInfo:
+		severity = 6
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.buf.Reset()
+	fmt.Fprintf(h.buf, "<%d>%s gm[%d]: ", syslogDaemon|severity, r.Time.Format(time.Stamp), os.Getpid())
+	r.Time = time.Time{} // syslog has it
+	if err := h.Handler.Handle(ctx, r); err != nil {
+		return err
+	}
+	_, err := h.out.Write(h.buf.Bytes())
+	return err
+}
+
+// WithAttrs returns a handler that shares the buffer.
+func (h *syslogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	with := *h
+	with.Handler = h.Handler.WithAttrs(attrs)
+	return &with
+}
+
+// WithGroup returns a handler that shares the buffer.
+func (h *syslogHandler) WithGroup(name string) slog.Handler {
+	with := *h
+	with.Handler = h.Handler.WithGroup(name)
+	return &with
+}

@@ -1,0 +1,241 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/server"
+)
+
+const catProcess = "Process"
+
+// daemonFlags are the flags of serve about its process.
+func daemonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "daemon", Aliases: []string{"d"}, Category: catProcess, Usage: "go to the background once it serves"},
+		&cli.StringFlag{
+			Name: "user", Aliases: []string{"u"}, Category: catProcess,
+			Usage: "become the user `NAME` before anything is opened; only root may",
+		},
+		&cli.StringFlag{Name: "pid-file", Aliases: []string{"P"}, Category: catProcess, Usage: "write the process id to `FILE` once it serves"},
+		&cli.StringFlag{
+			Name: "config-file", Category: catProcess,
+			Usage: "read more options from `FILE`, as on the command line, which goes first; SIGHUP reads it anew",
+		},
+	}
+}
+
+// becomeProcess does what gearmand does before it opens anything: limits, user.
+func (e *env) becomeProcess(c *cli.Context) error {
+	if n := c.Int("file-descriptors"); c.IsSet("file-descriptors") {
+		if n < 1 {
+			return usageErrorf("--file-descriptors %d: not 1 or more", n)
+		}
+		if err := limitFiles(n); err != nil {
+			return err
+		}
+	}
+	if err := checkProtocol(c); err != nil {
+		return err
+	}
+	if name := c.String("user"); name != "" {
+		if err := switchUser(name); err != nil {
+			return err
+		}
+	}
+	if c.Bool("coredump") {
+		dumpCore()
+	}
+	return nil
+}
+
+// checkProtocol refuses what a server would be unsafe or useless without.
+func checkProtocol(c *cli.Context) error {
+	switch p := strings.ToLower(c.String("protocol")); p {
+	case "", "gear", "http":
+	default:
+		return usageErrorf("--protocol %q: not gear or http", p)
+	}
+	for _, name := range []string{"ssl", "ssl-ca-file", "ssl-certificate", "ssl-key"} {
+		if c.IsSet(name) {
+			return withHint(usageErrorf("--%s: gm serve does not speak TLS", name),
+				"put stunnel or another TLS proxy before it, and leave the option out")
+		}
+	}
+	return nil
+}
+
+// unneeded says, of each option of gearmand that gm serve takes and does not
+// need, why.
+var unneeded = map[string]string{
+	"threads":                  "all processors are used",
+	"backlog":                  "the system's limit (net.core.somaxconn) holds",
+	"hashtable-buckets":        "the tables grow by themselves",
+	"libtokyocabinet-optimize": "the file is kept in order while it is used",
+	"http-port":                "HTTP is not served",
+}
+
+// logUnneeded logs each option that was given and has no effect.
+func logUnneeded(c *cli.Context, log *slog.Logger) {
+	for _, name := range slices.Sorted(maps.Keys(unneeded)) {
+		if c.IsSet(name) {
+			log.Info("option without effect", "option", dashed(name), "why", unneeded[name])
+		}
+	}
+	if strings.EqualFold(c.String("protocol"), "http") {
+		log.Warn("HTTP is not served", "option", "--protocol http")
+	}
+	if c.Bool("daemon") && !c.Bool("syslog") && (c.String("log-file") == "" || c.String("log-file") == "stderr") {
+		log.Warn("the log of a daemon without --log-file and --syslog goes nowhere")
+	}
+}
+
+// keepaliveValue is the value of --keepalive: a duration, or none for the usual one.
+type keepaliveValue struct{ d time.Duration }
+
+// Set parses a duration, or a boolean as the flag without a value has it.
+func (v *keepaliveValue) Set(s string) error {
+	switch s {
+	case "true":
+		v.d = server.DefaultKeepAlive
+		return nil
+	case "false":
+		v.d = 0
+		return nil
+	}
+	d, err := parseDuration(s)
+	if err == nil {
+		v.d = d
+	}
+	return err
+}
+
+// String returns the duration for help texts.
+func (v *keepaliveValue) String() string { return v.d.String() }
+
+// acceptsWord reports whether a word behind the flag is its value.
+func (v *keepaliveValue) acceptsWord(word string) bool {
+	_, err := parseDuration(word)
+	return err == nil
+}
+
+// setKeepalive sets what --keepalive and gearmand's options about it say, which
+// are in seconds; -1 is the usual.
+func setKeepalive(c *cli.Context, cfg *server.Config) error {
+	cfg.KeepAlive = offIfZero(c.Generic("keepalive").(*keepaliveValue).d)
+	for name, set := range map[string]func(n int){
+		"keepalive-idle":     func(n int) { cfg.KeepAlive = time.Duration(n) * time.Second },
+		"keepalive-interval": func(n int) { cfg.KeepAliveInterval = time.Duration(n) * time.Second },
+		"keepalive-count":    func(n int) { cfg.KeepAliveCount = n },
+	} {
+		n := c.Int(name)
+		switch {
+		case n < -1 || n > 32767:
+			return usageErrorf("--%s %d: not between 1 and 32767, or -1", name, n)
+		case c.IsSet(name) && n > 0:
+			set(n)
+		}
+	}
+	return nil
+}
+
+// readConfigFile sets the flags that --config-file names and the command line
+// does not.
+func (e *env) readConfigFile(c *cli.Context) error {
+	path := c.String("config-file")
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return usageErrorf("read --config-file: %w", err)
+	}
+	words, err := splitWords(string(text))
+	if err != nil {
+		return usageErrorf("%s: %w", path, err)
+	}
+	call, err := parseArgs(e.root, append([]string{"serve"}, words...))
+	switch {
+	case err != nil:
+		return withHintOf(usageErrorf("%s: %w", path, err), err)
+	case call.help || call.version || len(call.args) > 0:
+		return usageErrorf("%s: not options only", path)
+	}
+	given := map[string]bool{}
+	for _, f := range call.flags {
+		given[f.name] = c.IsSet(f.name)
+	}
+	for _, f := range call.flags {
+		if given[f.name] {
+			continue
+		}
+		if err := c.Set(f.name, f.value); err != nil {
+			return usageErrorf("%s: invalid value %q for flag %s: %w", path, f.value, dashed(f.name), err)
+		}
+	}
+	return nil
+}
+
+// withHintOf returns err with the hint of another error, if that has one.
+func withHintOf(err, other error) error {
+	if hint := hintFor(other); hint != "" {
+		return withHint(err, hint)
+	}
+	return err
+}
+
+var errOpenQuote = errors.New("a quote is not closed")
+
+// splitWords splits text at white space. Quotes keep it together, and # begins a
+// comment where a word could begin.
+func splitWords(text string) (words []string, err error) {
+	var word []byte
+	inWord, quote := false, byte(0)
+	for i := 0; i < len(text); i++ {
+		b := text[i]
+		switch {
+		case quote != 0 && b == quote:
+			quote = 0
+		case quote != 0:
+			word = append(word, b)
+		case b == '\'' || b == '"':
+			inWord, quote = true, b
+		case b == '#' && !inWord:
+			end := strings.IndexByte(text[i:], '\n')
+			if end < 0 {
+				end = len(text) - i
+			}
+			i += end
+		case strings.IndexByte(" \t\r\n", b) >= 0:
+			if inWord {
+				words = append(words, string(word))
+			}
+			word, inWord = nil, false
+		default:
+			word, inWord = append(word, b), true
+		}
+	}
+	if quote != 0 {
+		return nil, errOpenQuote
+	}
+	if inWord {
+		words = append(words, string(word))
+	}
+	return words, nil
+}
+
+// writePIDFile writes the process id to a file that everybody may read.
+func writePIDFile(path string) error {
+	if err := os.WriteFile(path, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
+		return withHint(exitWith(exitIO, fmt.Errorf("write pid file: %w", err)), "--pid-file FILE names another")
+	}
+	return nil
+}
