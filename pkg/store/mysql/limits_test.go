@@ -98,3 +98,11 @@ func TestLargeValuesTogether(t *testing.T) {
 		t.Errorf("extras: got %d, %v, want 2", found, err)
 	}
 }
+
+func TestConstraint(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	table := newTable()
+	s := open(t, server.URL(server.Addr()), table)
+	server.Query(t, "ALTER TABLE "+table+" ADD CONSTRAINT CHECK (function_name <> 'forbidden')")
+	storetest.SeeRefused(t, s, "forbidden")
+}

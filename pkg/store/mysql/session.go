@@ -206,9 +206,7 @@ const (
 	errUnknown       = 1105 // of a parameter over max_allowed_packet
 	errTooBigRow     = 1118
 	errPacketSize    = 1153
-	errOutOfRange    = 1264
-	errWrongValue    = 1366
-	errTooLong       = 1406
+	errConstraint    = 3819
 	errShutdown      = 1053
 	errInterrupted   = 1317
 	errKilled        = 1927
@@ -245,7 +243,11 @@ func answered(err error) error {
 		switch answer.Number {
 		case errDiskFull, errTableFull, errErrorOnWrite:
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
-		case errUnknown, errTooBigRow, errPacketSize, errOutOfRange, errWrongValue, errTooLong:
+		case errUnknown, errTooBigRow, errPacketSize, errConstraint:
+			return &store.RefusedError{Index: -1, Err: err}
+		}
+		switch string(answer.SQLState[:2]) {
+		case "22", "23": // wrong data, and what a constraint rules out
 			return &store.RefusedError{Index: -1, Err: err}
 		}
 	}

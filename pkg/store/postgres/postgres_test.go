@@ -96,3 +96,11 @@ func BenchmarkCommit(b *testing.B) {
 	server := storetest.StartPostgres(b)
 	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, server.URL(server.Addr()), newTable()) })
 }
+
+func TestConstraint(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	table := newTable()
+	s := open(t, server.URL(server.Addr()), table)
+	server.Query(t, "ALTER TABLE "+table+" ADD CHECK (function_name <> 'forbidden')")
+	storetest.SeeRefused(t, s, "forbidden")
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"testing"
 
 	"gm/pkg/store"
 )
@@ -174,4 +175,26 @@ func sizesOf(batch []store.Op) string {
 		fmt.Fprintf(&b, "%v %d, ", op.Kind, size)
 	}
 	return strings.TrimSuffix(b.String(), ", ")
+}
+
+// SeeRefused sees what becomes of a batch with a job that an engine does not
+// take for a reason of its own, such as a constraint: nothing of it is kept, the
+// error is for good, and the next batch is not harmed.
+func SeeRefused(t *testing.T, s store.Store, function string) {
+	t.Helper()
+	r := &rig{t: t, ctx: t.Context(), s: s, caps: s.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
+	for i := range 3 {
+		good := r.job("f", fmt.Sprint("u", i), []byte("p"))
+		// Alone, among others, and among so many that they take several statements.
+		batch := []store.Op{r.job(function, "", []byte("p"))}
+		for range []int{0, 5, 5000}[i] {
+			batch = append(batch, r.job("f", "", []byte("p")))
+		}
+		refused := new(store.RefusedError)
+		if err := s.Commit(r.ctx, batch); !errors.As(err, &refused) {
+			t.Errorf("commit of %d operations, one of which is not taken: got %v, want a RefusedError", len(batch), err)
+		}
+		r.commit(good)
+	}
+	r.compare()
 }
