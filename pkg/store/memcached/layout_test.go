@@ -1,6 +1,7 @@
 package memcached
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -310,4 +311,25 @@ func TestAsIs(t *testing.T) {
 			return all
 		},
 	})
+}
+
+// TestPartMissing sees that a payload and an extra of which memcached has thrown
+// a part away are reported.
+func TestPartMissing(t *testing.T) {
+	server := storetest.StartMemcached(t)
+	var skipped []string
+	s := open(t, []string{server.Addr()}, func(c *Config) { c.Skipped = func(_ string, err error) { skipped = append(skipped, err.Error()) } })
+	defer s.Close()
+	large := strings.Repeat("x", 3<<20)
+	commit(t, s, add(1, "f", "a", "one"), add(2, "f", "b", large), store.Op{Kind: store.Put, Key: "dead/1", Value: []byte(large)})
+	server.Do(t, "delete gm:gear_:p:2:1\r\ndelete "+s.layout.extraPart("dead/1")+"1")
+	if got := replay(t, s); len(got) != 1 || got[0].Seq != 1 {
+		t.Errorf("got %d jobs, want the first", len(got))
+	}
+	if err := s.Extras(t.Context(), "", func(string, []byte) error { return errors.New("an extra") }); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(skipped, "; "); len(skipped) != 2 || !strings.Contains(got, `job 2 of "f"`) || !strings.Contains(got, `extra "dead/1"`) {
+		t.Errorf("skipped: got %q, want the job and the extra", got)
+	}
 }

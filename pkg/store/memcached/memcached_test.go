@@ -77,6 +77,20 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+func TestReading(t *testing.T) {
+	server := storetest.StartMemcached(t, "-m", "256")
+	storetest.RunReading(t, func(t *testing.T) storetest.Network {
+		server.Do(t, "flush_all")
+		return storetest.Network{
+			Addr: server.Addr(),
+			Open: func(t testing.TB, addr string) store.Store { return promising{open(t, []string{addr})} },
+			TryOpen: func(ctx context.Context, addr string) (store.Store, error) {
+				return Open(ctx, Config{Servers: []string{addr}, Logger: slog.New(slog.DiscardHandler)})
+			},
+		}
+	})
+}
+
 // TestSmallItems runs the tests of sizes where an item has no room for most
 // payloads, nor for long names.
 func TestSmallItems(t *testing.T) {

@@ -1,6 +1,7 @@
 package memcached
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -48,7 +49,13 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 		}
 		for i, w := range page {
 			if payloads[i] == nil {
-				gone++
+				if lost, err := s.stillThere(ctx, p, w); err != nil {
+					return err
+				} else if lost {
+					s.skip(s.layout.row(hidden(w.Seq)), &store.CorruptError{Where: fmt.Sprintf("job %d of %q", w.Seq, w.Function), Why: errPart.Error()})
+				} else {
+					gone++
+				}
 				continue
 			}
 			if err := f(w.fill(payloads[i])); err != nil {
@@ -63,6 +70,20 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 		s.log.Info("jobs that another server has done, or that memcached has thrown away", "jobs", gone)
 	}
 	return s.adopt(ctx, p, foreign, last, f)
+}
+
+// errPart is the fault of a value in parts.
+var errPart = errors.New("memcached has thrown away a part of it")
+
+// stillThere reports whether a job whose payload is not whole is still there. Its
+// payload is in parts, which gearmand does not see.
+func (s *Store) stillThere(ctx context.Context, p *pool, w *row) (bool, error) {
+	if w.part == 0 {
+		return false, nil
+	}
+	key := s.layout.row(hidden(w.Seq))
+	items, err := p.fetch(ctx, []string{key})
+	return len(items) > 0, err
 }
 
 // settle removes what is to be undone.
@@ -344,7 +365,14 @@ func (s *Store) values(ctx context.Context, p *pool, keys []string, prefix strin
 					return err
 				}
 				if e.value == nil {
-					continue // memcached has thrown a part away
+					now, err := p.fetch(ctx, []string{key})
+					if err != nil {
+						return err
+					}
+					if bytes.Equal(now[key].value, it.value) { // it was not changed meanwhile
+						s.skip(key, &store.CorruptError{Where: fmt.Sprintf("extra %q", e.key), Why: errPart.Error()})
+					}
+					continue
 				}
 			}
 			if err := f(e.key, e.value); err != nil {

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -188,4 +189,37 @@ func TestAsIs(t *testing.T) {
 			return dump
 		},
 	})
+}
+
+// TestForeignRows sees that a row that is no job is left out, with its place,
+// and logged, and that all others are read.
+func TestForeignRows(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	server.Query(t, "CREATE TABLE queue (unique_key VARBINARY(64), function_name VARBINARY(255), priority VARCHAR(20), data LONGBLOB, "+
+		"when_to_run BIGINT, UNIQUE KEY (unique_key, function_name)) ENGINE=InnoDB;"+
+		"INSERT INTO queue VALUES ('a', 'f', '1', 'first', 0), ('b', 'f', 'high', 'no number', 0), ('c', '', '1', 'no function', 0), "+
+		"('d', 'f', '9', 'priority', 0), ('e', 'f', '4294967297', 'wraps', 0), ('g', 'f', NULL, 'last', 99999999999)")
+	c := config(t, server.URL(server.Addr()), "queue")
+	var skipped []string
+	c.Skipped = func(what string, err error) { skipped = append(skipped, what) }
+	var log strings.Builder
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	got := ""
+	err = s.Replay(t.Context(), func(r *store.Record) error {
+		got += string(r.Payload) + " "
+		return nil
+	})
+	if want := "first last "; got != want || err != nil || len(skipped) != 4 {
+		t.Errorf("got %q, %v, skipped %q, want %q and four skipped", got, err, skipped, want)
+	}
+	for _, what := range skipped {
+		if !strings.Contains(what, "row with seq ") || strings.Count(log.String(), what) != 1 {
+			t.Errorf("log: got %q, want %q in it", log.String(), what)
+		}
+	}
 }

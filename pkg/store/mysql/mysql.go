@@ -124,13 +124,11 @@ const maxReaders = 4
 // Open connects, and creates the tables or changes them as the package says,
 // unless Config.AsIs is set.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	log, skipped := c.Logger, c.Skipped
+	log := c.Logger
 	if log == nil {
 		log = slog.Default()
 	}
-	if skipped == nil {
-		skipped = func(string, error) {}
-	}
+	skipped := sqlstore.ReportSkipped(log, c.Skipped)
 	db, err := newDatabase(c)
 	if err != nil {
 		return nil, fmt.Errorf("open MySQL store: %w", err)

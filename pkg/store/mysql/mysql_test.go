@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -67,6 +68,20 @@ func TestNetwork(t *testing.T) {
 			Mark:  func(s string) []byte { return fmt.Appendf(nil, "%x", s) },
 			Kill:  server.Kill,
 			Start: server.Start,
+		}
+	})
+}
+
+func TestReading(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	storetest.RunReading(t, func(t *testing.T) storetest.Network {
+		table := newTable()
+		return storetest.Network{
+			Addr: server.Addr(),
+			Open: func(t testing.TB, addr string) store.Store { return open(t, server.URL(addr), table) },
+			TryOpen: func(ctx context.Context, addr string) (store.Store, error) {
+				return Open(ctx, config(t, server.URL(addr), table))
+			},
 		}
 	})
 }

@@ -127,16 +127,16 @@ func (r *reading) rows(ctx context.Context, which string) (n int, err error) {
 	for rows.Next() {
 		n++
 		row, numbered, err := scan(rows)
-		if err != nil {
-			return n, err
-		}
 		if !numbered {
 			row.Seq = r.last + 1
 		}
 		r.last = row.Seq
-		j, err := row.Record()
+		var j *store.Record
+		if err == nil {
+			j, err = row.Record()
+		}
 		if err != nil {
-			r.skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, r.db.table.jobs()), err)
+			r.skip(row.Seq, err)
 			continue
 		}
 		if err := r.f(j); err != nil {
@@ -147,6 +147,11 @@ func (r *reading) rows(ctx context.Context, which string) (n int, err error) {
 		}
 	}
 	return n, rows.Err()
+}
+
+// skip reports a row that is left out.
+func (r *reading) skip(seq int64, err error) {
+	r.skipped(fmt.Sprintf("row with seq %d of %s", seq, r.db.table.jobs()), err)
 }
 
 // columns returns what is selected of a row.
@@ -167,6 +172,9 @@ func (r *reading) columns() string {
 	return strings.Join(names, ", ")
 }
 
+// clamp returns n, or the nearest number that fits.
+func clamp(n int64) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
+
 // scan reads a row, and says whether it has a number. Its bytes are the
 // connection's, until the next.
 func scan(rows *sql.Rows) (row sqlstore.Row, numbered bool, err error) {
@@ -177,9 +185,9 @@ func scan(rows *sql.Rows) (row sqlstore.Row, numbered bool, err error) {
 	row.Seq, row.Key, row.Name, row.Data = seq.Int64, string(key), string(name), data
 	row.Priority = 1 // gearmand's normal
 	if priority.Valid {
-		row.Priority = int32(priority.Int64)
+		row.Priority = clamp(priority.Int64)
 	}
-	row.When, row.RunAt, row.Accepted, row.Attempts = int32(when.Int64), runAt.Int64, accepted.Int64, int32(attempts.Int64)
+	row.When, row.RunAt, row.Accepted, row.Attempts = clamp(when.Int64), runAt.Int64, accepted.Int64, clamp(attempts.Int64)
 	row.Reducer, row.Unique, row.Function = reducer, unique, function
 	return row, seq.Valid, err
 }

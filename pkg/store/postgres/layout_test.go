@@ -1,8 +1,12 @@
 package postgres
 
 import (
+	"crypto/rand"
 	"database/sql/driver"
 	"errors"
+	"log/slog"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +90,8 @@ func TestForeignRows(t *testing.T) {
 	c := config(t, server.URL(server.Addr()), "QUEUE")
 	var skipped []string
 	c.Skipped = func(what string, err error) { skipped = append(skipped, err.Error()) }
+	var log strings.Builder
+	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	s, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -107,12 +113,61 @@ func TestForeignRows(t *testing.T) {
 	if want := "no function; priority 9"; strings.Join(skipped, "; ") != want {
 		t.Errorf("skipped: got %q, want %q", skipped, want)
 	}
+	for _, want := range []string{"row with seq", "no function", "priority 9"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("log: got %q, want %q in it", log.String(), want)
+		}
+	}
 	if got := server.Query(t, "SELECT count(*) FROM queue"); got != "6\n" {
 		t.Errorf("rows: got %s, want 6", got)
 	}
 	var faults []string
 	if err := s.Check(t.Context(), func(what string) { faults = append(faults, what) }); err != nil || len(faults) != 2 {
 		t.Errorf("check: got %q, %v, want two faults", faults, err)
+	}
+}
+
+// TestDamagedRows has the files of PostgreSQL lose the large payloads: those
+// rows are left out, each with its place, and all others are read.
+func TestDamagedRows(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	c := config(t, server.URL(server.Addr()), "queue")
+	var skipped []string
+	c.Skipped = func(what string, err error) { skipped = append(skipped, what) }
+	c.Logger = slog.New(slog.DiscardHandler)
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	noise := make([]byte, 20_000)
+	_, _ = rand.Read(noise) // never fails
+	var batch []store.Op
+	for i := range 30 {
+		r := &store.Record{Seq: uint64(i + 1), Function: "f", Payload: []byte("small")}
+		if i%10 == 5 {
+			r.Payload = noise
+		}
+		batch = append(batch, store.Op{Kind: store.Add, Record: r})
+	}
+	if err := s.Commit(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	server.Query(t, "CHECKPOINT")
+	file := strings.TrimSpace(server.Query(t, "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(reltoastrelid) FROM pg_class WHERE relname = 'queue'"))
+	server.Kill()
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	server.Start(t)
+	_ = s.Replay(t.Context(), func(*store.Record) error { return nil }) // finds that the connection is gone
+	for range 2 {
+		skipped = nil
+		n := 0
+		err = s.Replay(t.Context(), func(*store.Record) error { n++; return nil })
+		if want := []string{`row with seq 6 of "queue"`, `row with seq 16 of "queue"`, `row with seq 26 of "queue"`}; n != 27 || err != nil || !slices.Equal(skipped, want) {
+			t.Errorf("replay: got %d jobs, %v, skipped %q, want 27 and %q", n, err, skipped, want)
+		}
 	}
 }
 

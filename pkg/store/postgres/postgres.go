@@ -127,13 +127,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := db.look(ctx); err != nil {
 		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
 	}
-	s := &Store{db: db, log: c.Logger, skipped: c.Skipped}
+	s := &Store{db: db, log: c.Logger}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	if s.skipped == nil {
-		s.skipped = func(string, error) {}
-	}
+	s.skipped = sqlstore.ReportSkipped(s.log, c.Skipped)
 	s.link = sqlstore.NewLink(db.session, s.log)
 	s.readers.init(db)
 	return s, nil

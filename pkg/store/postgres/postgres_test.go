@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -77,6 +78,20 @@ func TestNetwork(t *testing.T) {
 			Open:  func(t testing.TB, addr string) store.Store { return open(t, server.URL(addr), table) },
 			Kill:  server.Kill,
 			Start: server.Start,
+		}
+	})
+}
+
+func TestReading(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	storetest.RunReading(t, func(t *testing.T) storetest.Network {
+		table := newTable()
+		return storetest.Network{
+			Addr: server.Addr(),
+			Open: func(t testing.TB, addr string) store.Store { return open(t, server.URL(addr), table) },
+			TryOpen: func(ctx context.Context, addr string) (store.Store, error) {
+				return Open(ctx, config(t, server.URL(addr), table))
+			},
 		}
 	})
 }

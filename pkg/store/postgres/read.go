@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lib/pq"
+
 	"gm/pkg/store"
 	"gm/pkg/store/sqlstore"
 )
@@ -102,7 +104,11 @@ func (r *reading) all(ctx context.Context) error {
 	if !r.db.lacks["seq"] {
 		for n := page; n == page; {
 			var err error
-			if n, err = r.rows(ctx, "WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page), strconv.FormatInt(r.last, 10)); err != nil {
+			n, err = r.rows(ctx, "WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page), strconv.FormatInt(r.last, 10))
+			if damaged(err) {
+				n, err = r.singly(ctx)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -118,6 +124,40 @@ func (r *reading) all(ctx context.Context) error {
 	r.last = int64(store.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
 	_, err := r.rows(ctx, which)
 	return err
+}
+
+// singly reads the rows of a page one by one, and leaves out those that the
+// server itself can't read.
+func (r *reading) singly(ctx context.Context) (n int, err error) {
+	seqs, err := r.conn.rows(ctx, "SELECT seq FROM "+r.db.table.jobs()+" WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page),
+		strconv.FormatInt(r.last, 10))
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range seqs {
+		seq := row[0].(int64)
+		_, err := r.rows(ctx, "WHERE seq = $1::bigint", strconv.FormatInt(seq, 10))
+		if damaged(err) {
+			r.skip(seq, err)
+			err = nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		r.last = seq
+	}
+	return len(seqs), nil
+}
+
+// damaged reports whether the server could not read what it keeps.
+func damaged(err error) bool {
+	var answer *pq.Error
+	return errors.As(err, &answer) && answer.Code.Class() == "XX"
+}
+
+// skip reports a row that is left out.
+func (r *reading) skip(seq int64, err error) {
+	r.skipped(fmt.Sprintf("row with seq %d of %s", seq, r.db.table.jobs()), err)
 }
 
 // rows hands out the jobs of some rows, and returns how many these are.
@@ -145,7 +185,7 @@ func (r *reading) rows(ctx context.Context, which string, args ...any) (n int, e
 			j, err = row.Record()
 		}
 		if err != nil {
-			r.skipped(fmt.Sprintf("row with seq %d of %s", row.Seq, r.db.table.jobs()), err)
+			r.skip(row.Seq, err)
 			return nil
 		}
 		if err := r.f(j, size); err != nil {

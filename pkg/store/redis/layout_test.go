@@ -347,3 +347,21 @@ func TestAsIs(t *testing.T) {
 		},
 	})
 }
+
+// TestPayloadMissing sees that a job that gearmand can't have done is not taken
+// for done when its payload is missing.
+func TestPayloadMissing(t *testing.T) {
+	server := storetest.StartRedis(t)
+	var skipped []string
+	s := open(t, server.Addr(), func(c *Config) { c.Skipped = func(what string, _ error) { skipped = append(skipped, what) } })
+	defer s.Close()
+	lock(t, s, "test")
+	commit(t, s, add(1, "f", "a", "one"), add(2, "f-g", "b", "two"), add(3, "f-g", "c", "three"))
+	server.Do(t, "HDEL", "gm:_gear_:payloads", "2")
+	for range 2 {
+		skipped = nil
+		if got := payloads(t, s); got != "one three" || !slices.Equal(skipped, []string{"2"}) {
+			t.Errorf("got %q, skipped %q, want one three and 2 skipped", got, skipped)
+		}
+	}
+}

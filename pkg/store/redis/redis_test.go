@@ -59,6 +59,20 @@ func TestSuite(t *testing.T) {
 	})
 }
 
+func TestReading(t *testing.T) {
+	server := storetest.StartRedis(t)
+	storetest.RunReading(t, func(t *testing.T) storetest.Network {
+		server.Do(t, "FLUSHALL")
+		return storetest.Network{
+			Addr: server.Addr(),
+			Open: func(t testing.TB, addr string) store.Store { return open(t, addr) },
+			TryOpen: func(ctx context.Context, addr string) (store.Store, error) {
+				return Open(ctx, Config{Addr: addr, Logger: slog.New(slog.DiscardHandler)})
+			},
+		}
+	})
+}
+
 // TestSmallLimit runs the tests of sizes where Redis takes strings that are
 // shorter than by default.
 func TestSmallLimit(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strings"
 
@@ -123,4 +124,15 @@ func hash(s string) string {
 func LockNumber(name string) int64 {
 	sum := sha256.Sum256([]byte(name))
 	return int64(binary.LittleEndian.Uint64(sum[:]) >> 1)
+}
+
+// ReportSkipped returns a function that logs a row that can't be read, which is
+// left where it is, and calls hook if it is not nil.
+func ReportSkipped(log *slog.Logger, hook func(what string, err error)) func(string, error) {
+	return func(what string, err error) {
+		log.Warn("left out what can't be read in the store", "what", what, "error", err)
+		if hook != nil {
+			hook(what, err)
+		}
+	}
 }

@@ -17,6 +17,9 @@ type Network struct {
 	Addr string
 	// Open opens the store whose server is at addr, Addr or a Proxy's.
 	Open func(t testing.TB, addr string) store.Store
+	// TryOpen is Open with a context, for a server that does not answer. Only
+	// RunReading needs it.
+	TryOpen func(ctx context.Context, addr string) (store.Store, error)
 	// Mark returns how s, a few letters of a payload, looks on the wire. It
 	// is as it is if Mark is nil.
 	Mark func(s string) []byte

@@ -33,6 +33,7 @@ type Proxy struct {
 	left    [2]int
 	mark    []byte // cut before the answer to what has it
 	tail    []byte // the end of what went to the server, while mark is set
+	cuts    int    // made by CutAfter and LoseAnswerTo
 }
 
 // StartProxy starts a proxy on a free loopback port for the server at target.
@@ -89,6 +90,13 @@ func (p *Proxy) LoseAnswerTo(mark []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mark, p.tail = bytes.Clone(mark), nil
+}
+
+// Cuts returns how often CutAfter and LoseAnswerTo have reset connections.
+func (p *Proxy) Cuts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cuts
 }
 
 func (p *Proxy) setStalled(stalled bool) {
@@ -243,5 +251,6 @@ func (p *Proxy) allow(d Direction, b []byte) (n int, ok bool) {
 		return len(b), true
 	}
 	p.armed[d] = false
+	p.cuts++
 	return p.left[d], false
 }

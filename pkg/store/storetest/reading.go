@@ -1,0 +1,237 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// RunReading is the suite for reading across a network that fails: an error is
+// reported, the next call works, and every call heeds its context. Each test has
+// a place of its own.
+func RunReading(t *testing.T, f func(t *testing.T) Network) {
+	for _, test := range []struct {
+		name string
+		run  func(*line)
+	}{
+		{"connection lost while reading", testReadingLost},
+		{"silence in every call", testSilentCalls},
+		{"silence at the close", testSilentClose},
+		{"silence at the start", testSilentOpen},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := f(t)
+			l := &line{Network: n, proxy: StartProxy(t, n.Addr)}
+			l.rig = newRig(t, Place{Open: func(t testing.TB) store.Store { return n.Open(t, l.proxy.Addr()) }})
+			test.run(l)
+		})
+	}
+}
+
+// fill commits jobs and extras of several hundred kilobytes in all.
+func (l *line) fill() {
+	for i := range 8 {
+		var batch []store.Op
+		for n := range 50 {
+			batch = append(batch, l.job("f", fmt.Sprint("u", i, n), payload(1000)), put(fmt.Sprint("key/", i, n), payload(200)))
+		}
+		l.commit(batch...)
+	}
+}
+
+// read calls every method that reads everything, and returns the first error.
+func (l *line) read() error {
+	jobs, extras := 0, 0
+	err := l.s.Replay(l.ctx, func(j *store.Record) error {
+		jobs++
+		if want, ok := l.jobs[j.Seq]; !ok || !bytes.Equal(want.Payload, j.Payload) {
+			l.t.Errorf("replay: job %d: got %s, want %s", j.Seq, brief(j.Payload), brief(want.Payload))
+		}
+		return nil
+	})
+	if err == nil && jobs != len(l.jobs) {
+		l.t.Errorf("replay without an error: got %d jobs, want %d", jobs, len(l.jobs))
+	}
+	if err != nil {
+		return err
+	}
+	err = l.s.Extras(l.ctx, "", func(key string, value []byte) error {
+		extras++
+		if want := l.extras[key]; !bytes.Equal(value, want) {
+			l.t.Errorf("extras: %q: got %s, want %s", key, brief(value), brief(want))
+		}
+		return nil
+	})
+	if err == nil && extras != len(l.extras) {
+		l.t.Errorf("extras without an error: got %d, want %d", extras, len(l.extras))
+	}
+	if err != nil {
+		return err
+	}
+	reader, ok := l.s.(store.Reader)
+	if !ok {
+		return nil
+	}
+	heads := 0
+	err = reader.ReplayHeads(l.ctx, func(*store.Record, int) error { heads++; return nil })
+	if err == nil && heads != len(l.jobs) {
+		l.t.Errorf("replay of heads without an error: got %d jobs, want %d", heads, len(l.jobs))
+	}
+	return err
+}
+
+// testReadingLost cuts the connection at ever later places of what is read. No
+// part of it may pass for all.
+func testReadingLost(l *line) {
+	l.fill()
+	for n := 0; n < 1<<20; n += n/2 + 100 {
+		l.proxy.CutAfter(ToClient, n)
+		if err := l.read(); err != nil {
+			l.t.Logf("cut after %d bytes: %v", n, err)
+		}
+		eventually(l.t, "reading after the loss", func() bool { return l.read() == nil })
+	}
+	if l.proxy.Cuts() < 10 {
+		l.t.Errorf("%d connections were cut, want more", l.proxy.Cuts())
+	}
+	l.reopen()
+	l.close()
+}
+
+// testSilentCalls calls each method while nothing passes any more.
+func testSilentCalls(l *line) {
+	l.fill()
+	calls := map[string]func(context.Context) error{
+		"replay": func(ctx context.Context) error {
+			return l.s.Replay(ctx, func(*store.Record) error { return nil })
+		},
+		"extras": func(ctx context.Context) error {
+			return l.s.Extras(ctx, "", func(string, []byte) error { return nil })
+		},
+		"commit": func(ctx context.Context) error { return l.s.Commit(ctx, []store.Op{put("unheard", nil)}) },
+	}
+	var some store.Record
+	for _, some = range l.jobs {
+		break
+	}
+	if s, ok := l.s.(store.Reader); ok {
+		calls["heads"] = func(ctx context.Context) error {
+			return s.ReplayHeads(ctx, func(*store.Record, int) error { return nil })
+		}
+		calls["payload"] = func(ctx context.Context) error { _, err := s.ReadPayload(ctx, &some); return err }
+	}
+	if s, ok := l.s.(store.Numbered); ok {
+		calls["last number"] = func(ctx context.Context) error { _, err := s.LastSeq(ctx); return err }
+	}
+	if s, ok := l.s.(store.Compacter); ok {
+		calls["compact"] = s.Compact
+	}
+	if s, ok := l.s.(store.Checker); ok {
+		calls["check"] = func(ctx context.Context) error { return s.Check(ctx, func(string) {}) }
+	}
+	for name, call := range calls {
+		for _, idle := range []bool{true, false} { // a connection that is there, and one that is yet to be made
+			if !idle {
+				l.proxy.Cut()
+			}
+			l.proxy.Stall()
+			l.within(name, 5*time.Second, func(ctx context.Context) {
+				ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+				defer cancel()
+				if err := call(ctx); err == nil {
+					l.t.Errorf("%s of a silent server: got nil, want an error", name)
+				}
+			})
+			l.proxy.Resume()
+			l.recover()
+			eventually(l.t, name+" after the silence", func() bool { return call(l.ctx) == nil })
+			delete(l.extras, "unheard")
+			l.commit(forget("unheard"))
+		}
+	}
+	other := l.Open(l.t, l.proxy.Addr())
+	defer other.Close()
+	if s, ok := other.(store.Locker); ok {
+		l.proxy.Stall()
+		l.within("lock", 5*time.Second, func(ctx context.Context) {
+			ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+			defer cancel()
+			var held *store.HeldError
+			if err := s.TryLock(ctx, "other"); err == nil || errors.As(err, &held) {
+				l.t.Errorf("lock of a silent server: got %v, want that it does not answer", err)
+			}
+		})
+		l.proxy.Resume()
+	}
+	l.reopen()
+	l.close()
+}
+
+// within sees that f returns in time, whatever its context.
+func (l *line) within(what string, limit time.Duration, f func(context.Context)) {
+	l.t.Helper()
+	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		l.t.Errorf("%s: not back after %v", what, limit)
+		l.proxy.Resume()
+		cancel()
+		<-done
+	}
+}
+
+// closeLimit bounds a Close whose server says nothing any more. A Close may try
+// to undo and to free the lock, each for some seconds.
+const closeLimit = 20 * time.Second
+
+// testSilentClose closes a store whose server says nothing any more, after a
+// batch whose outcome is not known.
+func testSilentClose(l *line) {
+	l.fill()
+	l.proxy.Stall()
+	ctx, cancel := context.WithTimeout(l.ctx, 200*time.Millisecond)
+	_ = l.s.Commit(ctx, l.batch(3, []byte("unheard")))
+	cancel()
+	l.within("close", closeLimit, func(context.Context) { _ = l.s.Close() })
+	l.proxy.Cut()
+	l.proxy.Resume()
+	l.open()
+	l.close()
+}
+
+// testSilentOpen opens a store whose server accepts connections and says
+// nothing.
+func testSilentOpen(l *line) {
+	l.fill()
+	l.close()
+	l.proxy.Stall()
+	if l.TryOpen == nil {
+		l.t.Fatal("there is no TryOpen")
+	}
+	l.within("open", 5*time.Second, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		defer cancel()
+		if s, err := l.TryOpen(ctx, l.proxy.Addr()); err == nil {
+			l.t.Error("open of a silent server: got nil, want an error")
+			_ = s.Close()
+		}
+	})
+	l.proxy.Resume()
+	l.open()
+	l.compare()
+	l.close()
+}
