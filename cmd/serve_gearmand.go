@@ -38,7 +38,7 @@ func gearmandFlags() []cli.Flag {
 		&cli.StringFlag{Name: "libmemcached-servers", Usage: "`HOST:PORT` of the servers, commas between them"},
 		&cli.StringFlag{Name: "libmemcached-prefix", Usage: "begin keys with `PREFIX` (default gear_)"},
 		&cli.StringFlag{Name: "libtokyocabinet-file", Usage: "the database `FILE`"},
-		&cli.BoolFlag{Name: "store-queue-on-shutdown", Usage: "without effect: jobs are stored when they come"},
+		&cli.BoolFlag{Name: "store-queue-on-shutdown", Usage: "keep jobs in memory and put them into the store when the server stops; a crash loses them"},
 		&cli.BoolFlag{Name: "libtokyocabinet-optimize", Usage: "without effect: " + unneeded["libtokyocabinet-optimize"]},
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "without effect for any `N`: " + unneeded["threads"]},
 		&cli.IntFlag{Name: "backlog", Aliases: []string{"b"}, Usage: "without effect for any `N`: " + unneeded["backlog"]},

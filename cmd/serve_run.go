@@ -14,6 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/server"
+	"gm/pkg/store"
+	"gm/pkg/store/deferred"
 )
 
 // serving is a run of gm serve: one server, or, if its store passes to another
@@ -24,7 +26,8 @@ type serving struct {
 	log   *serveLog
 	ready func() error // reports to whoever started a daemon; nil if there is none
 	cfg   server.Config
-	place *storePlace // nil for memory
+	place *storePlace     // nil for memory
+	lost  <-chan struct{} // closed when the store has passed to another server
 	works []work
 
 	mu  sync.Mutex
@@ -61,11 +64,28 @@ func (s *serving) run() error {
 		if err != nil {
 			return storeError(err)
 		}
-		s.cfg.Store = taken
-		if err := s.serveOnce(); !errors.Is(err, errStoreLost) {
+		if err := s.serveStore(taken); !errors.Is(err, errStoreLost) {
 			return err
 		}
 	}
+}
+
+// serveStore runs a server on a store that was taken.
+func (s *serving) serveStore(taken store.Store) error {
+	s.cfg.Store, s.lost = taken, lostOf(taken)
+	if !s.c.Bool("store-queue-on-shutdown") {
+		return s.serveOnce()
+	}
+	queue := deferred.New(taken)
+	s.cfg.Store = queue
+	err := s.serveOnce()
+	jobs, flushErr := queue.Flush(context.Background())
+	s.log.logger.Info("the queue is stored", "store", s.cfg.StoreName, "jobs", jobs)
+	if flushErr != nil {
+		s.log.logger.Error("the queue is not stored whole", "store", s.cfg.StoreName, "err", flushErr)
+		flushErr = exitWith(exitIO, flushErr)
+	}
+	return errors.Join(err, flushErr)
 }
 
 // errStoreLost is that the store has passed to another server.
@@ -234,7 +254,7 @@ func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
 		if !graceful {
 			return srv.Close()
 		}
-	case <-lostOf(s.cfg.Store):
+	case <-s.lost:
 		log.Error("the store has passed to another server: stopping", "store", s.cfg.StoreName)
 		srv.Close() //nolint:errcheck // the store refuses all that is left
 		return errStoreLost
@@ -255,7 +275,7 @@ func (s *serving) drain(srv *server.Server, log *slog.Logger) error {
 		case sig := <-s.signals:
 			log.Warn("stopping at once", "signal", sig.String())
 			cancel()
-		case <-lostOf(s.cfg.Store):
+		case <-s.lost:
 			log.Error("the store has passed to another server: stopping at once", "store", s.cfg.StoreName)
 			cancel()
 		case <-ctx.Done():

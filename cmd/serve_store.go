@@ -150,6 +150,8 @@ func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
 	}
 	sync := c.String("sync")
 	switch {
+	case place == nil && c.Bool("store-queue-on-shutdown"):
+		return nil, withHint(usageErrorf("--store-queue-on-shutdown: there is no store"), "--store URL, --data DIR or --queue-type name one")
 	case place == nil && sync != "":
 		return nil, withHint(usageErrorf("--sync: jobs in memory are on no disk"), "--data DIR keeps them there")
 	case sync != "" && sync != "always" && sync != "interval" && sync != "never":
