@@ -18,6 +18,12 @@ func (s *Store) openFile() (*writer, error) {
 	if err := s.finishSwap(); err != nil {
 		return nil, err
 	}
+	if err := s.clearLeftovers(); err != nil {
+		return nil, err
+	}
+	if err := s.salvageWithoutFile(); err != nil {
+		return nil, err
+	}
 	damage, err := walDamage(s.path)
 	if err != nil {
 		return nil, err
@@ -63,7 +69,7 @@ func (s *Store) salvage(why string, certain bool) error {
 		return err
 	}
 	defer m.close()
-	making := s.path + ".salvaging"
+	making := s.path + salvaging
 	removeDatabase(making)
 	w, err := newWriter(making, s.cfg.Table, SyncNever)
 	if err != nil {
@@ -88,11 +94,14 @@ func (s *Store) salvage(why string, certain bool) error {
 	}
 	s.skip("database", fmt.Errorf("%s; kept of it: %d jobs and extras", why, c.kept))
 	c.tell()
-	if err := os.Rename(making, s.path+salvaged); err != nil {
+	if err := errors.Join(os.Rename(making, s.path+salvaged), syncFile(filepath.Dir(s.path))); err != nil {
 		return err
 	}
 	return s.finishSwap()
 }
+
+// salvaging is what a new database is called while it is made.
+const salvaging = ".salvaging"
 
 // salvaged is what a new database is called from when it is whole until it is
 // in the place of the old one.
