@@ -125,14 +125,17 @@ func (d *hash) rewind() error {
 }
 
 // next returns the iterator's next key, or "" after the last.
-func (d *hash) next() string {
+func (d *hash) next() (string, error) {
 	var size C.int
 	p := C.tchdbiternext(d.h, &size)
 	if p == nil {
-		return ""
+		if C.tchdbecode(d.h) == C.TCENOREC {
+			return "", nil
+		}
+		return "", fmt.Errorf("list: %w", d.err())
 	}
 	defer C.free(p)
-	return C.GoStringN((*C.char)(p), size)
+	return C.GoStringN((*C.char)(p), size), nil
 }
 
 // sync brings all of it to the disk.

@@ -3,6 +3,8 @@
 package tokyocabinet
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,17 +21,31 @@ type change struct {
 }
 
 // journal is a file of batches of changes that are to be made again if the
-// database was not closed after them. Each is
+// database was not closed after them. It begins with
+//
+//	"gmTJ", 4 bytes
+//	version, 4 bytes, little-endian
+//	salt, 8 bytes: random, so that no payload can pass for a batch
+//	crc32c of these, 4 bytes
+//
+// and journals of gm's first versions begin with the first batch. Each is
 //
 //	length of what follows the checksum, 4 bytes, little-endian
-//	crc32c of it, 4 bytes
+//	crc32c of the salt and of it, 4 bytes
 //	changes: key and value, each a uvarint length and its bytes; a value's
 //	length is one more than it is, and 0 if there is none
 type journal struct {
 	file *os.File
 	size int64
+	sum  uint32 // the checksum of the salt
 	buf  []byte
 }
+
+const (
+	journalMagic   = "gmTJ"
+	journalVersion = 2
+	journalHead    = 4 + 4 + 8 + 4
+)
 
 // openJournal opens a new journal, in place of what may be there.
 func openJournal(path string) (*journal, error) {
@@ -37,7 +53,43 @@ func openJournal(path string) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &journal{file: f}, nil
+	j := &journal{file: f}
+	if err := j.begin(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return j, nil
+}
+
+// begin writes the header with a new salt. The first append syncs it too.
+func (j *journal) begin() error {
+	b := binary.LittleEndian.AppendUint32([]byte(journalMagic), journalVersion)
+	b = append(b, make([]byte, 8)...)
+	if _, err := rand.Read(b[8:]); err != nil {
+		return fmt.Errorf("make a salt: %w", err)
+	}
+	j.sum = store.CRC(0, b[8:])
+	b = binary.LittleEndian.AppendUint32(b, store.CRC(0, b))
+	j.size = journalHead
+	_, err := j.file.WriteAt(b, 0)
+	return err
+}
+
+// cutHeader returns the checksum of the salt in the header of a journal, 0 if it
+// has none, and what follows the header.
+func cutHeader(b []byte) (sum uint32, batches []byte, err error) {
+	if !bytes.HasPrefix(b, []byte(journalMagic)) {
+		return 0, b, nil
+	}
+	if len(b) < journalHead {
+		return 0, nil, nil
+	}
+	head := b[:journalHead]
+	if store.CRC(0, head[:16]) != binary.LittleEndian.Uint32(head[16:]) {
+		err = errSum
+	} else if v := binary.LittleEndian.Uint32(head[4:]); v != journalVersion {
+		err = fmt.Errorf("version %d is unknown", v)
+	}
+	return store.CRC(0, head[8:16]), b[journalHead:], err
 }
 
 // append makes changes durable, all or none. After an error that is a
@@ -53,7 +105,7 @@ func (j *journal) append(changes []change) error {
 		}
 	}
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-8))
-	binary.LittleEndian.PutUint32(b[4:], store.CRC(0, b[8:]))
+	binary.LittleEndian.PutUint32(b[4:], store.CRC(j.sum, b[8:]))
 	if j.buf = b; cap(b) > 4<<20 {
 		j.buf = nil
 	}
@@ -76,8 +128,9 @@ func (j *journal) rollback(err error) error {
 	return err
 }
 
-// reset forgets all batches, or those behind a size.
+// reset forgets the batches behind a size; all of them if it is 0.
 func (j *journal) reset(size int64) error {
+	size = max(size, journalHead)
 	j.size = size
 	return errors.Join(j.file.Truncate(size), datasync(j.file))
 }
@@ -98,13 +151,18 @@ func readJournal(path string, f func(change) error, damage func(error)) error {
 	if err != nil {
 		return err
 	}
-	for at := int64(0); len(b) >= 8; {
+	all := int64(len(b))
+	sum, b, err := cutHeader(b)
+	if err != nil {
+		damage(fmt.Errorf("header: %w", err))
+	}
+	for at := all - int64(len(b)); len(b) >= 8; {
 		n := int64(binary.LittleEndian.Uint32(b))
 		if n > int64(len(b)-8) {
 			return nil
 		}
 		batch := b[8 : 8+n]
-		if store.CRC(0, batch) != binary.LittleEndian.Uint32(b[4:]) {
+		if store.CRC(sum, batch) != binary.LittleEndian.Uint32(b[4:]) {
 			damage(fmt.Errorf("batch at %d: %w", at, errSum))
 			batch = nil
 		}

@@ -38,5 +38,8 @@ func (s *Store) take(name string) error {
 		return s.fail("lock", err)
 	}
 	s.lock = f
+	if f.Left != "" {
+		s.cfg.Logger.Info("the store was not closed by its last holder", "store", "tokyocabinet:"+s.cfg.File, "holder", f.Left)
+	}
 	return nil
 }

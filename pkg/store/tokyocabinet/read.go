@@ -95,7 +95,15 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 		if err != nil {
 			return err
 		}
-		if x, err := decode([]byte(l.key), v); v != nil && err == nil && x.job.Seq == l.seq {
+		if v == nil {
+			continue // it is done by now
+		}
+		x, err := decode([]byte(l.key), v)
+		if err != nil {
+			s.setAside(ctx, []fault{{key: l.key, value: v, why: err}})
+			continue
+		}
+		if x.job.Seq == l.seq {
 			if err := f(&x.job); err != nil {
 				return err
 			}
@@ -104,8 +112,11 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	return s.adopt(ctx, foreign, store.AdoptFrom(time.Now(), limit)+1, f)
 }
 
-// list calls f for every record. What can't be believed is set aside.
+// list calls f for every record. What can't be believed is set aside. The
+// library has one iterator, so that one caller lists at a time; f must not list.
 func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) error {
+	s.listMu.Lock()
+	defer s.listMu.Unlock()
 	if err := s.use(ctx, (*hash).rewind); err != nil {
 		return err
 	}
@@ -115,7 +126,10 @@ func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) er
 		var values [][]byte
 		err := s.use(ctx, func(d *hash) error {
 			for len(keys) < chunk {
-				key := d.next()
+				key, err := d.next()
+				if err != nil {
+					return s.fail("read", err)
+				}
 				if key == "" {
 					more = false
 					break
@@ -153,6 +167,7 @@ func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f fun
 	for len(foreign) > 0 {
 		var jobs []*store.Record
 		taken := 0
+		var faults []fault
 		err := s.write(ctx, "adopt jobs in", func(n *net) error {
 			for size := 0; taken < len(foreign) && taken < most && size < mostBytes; taken++ {
 				key := foreign[taken].key
@@ -162,7 +177,13 @@ func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f fun
 				if err != nil {
 					return err
 				}
+				if v == nil {
+					continue // it is done by now
+				}
 				x, err := decode([]byte(key), v)
+				if err != nil {
+					faults = append(faults, fault{key: key, value: v, why: err})
+				}
 				if err != nil || !x.foreign {
 					continue
 				}
@@ -177,6 +198,7 @@ func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f fun
 		if err != nil {
 			return err
 		}
+		s.setAside(ctx, faults)
 		for _, j := range jobs {
 			if err := ctx.Err(); err != nil {
 				return err

@@ -20,24 +20,36 @@ func (s *Store) openFile() error {
 	if err := s.finishSwap(); err != nil {
 		return err
 	}
+	if err := s.clearLeftovers(); err != nil {
+		return err
+	}
+	logged, err := fileSize(s.path + ".journal")
+	if err != nil {
+		return err
+	}
 	t, err := openTable(s.path)
+	if errors.Is(err, os.ErrNotExist) && logged > journalHead {
+		t, err = s.makeEmpty()
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 	case err != nil:
 		return err
 	default:
 		defer t.close()
-		if info, err := t.file.Stat(); err != nil || info.Size() > 0 {
+		if info, err := t.file.Stat(); err != nil || info.Size() > 0 || logged > journalHead {
 			if err := s.openTable(t); err != nil {
 				return err
 			}
 		}
 	}
+	if err := s.keepJournal(); err != nil {
+		return err
+	}
 	d, err := openHash(s.path, defaultBuckets)
 	if err != nil {
 		return err
 	}
-	// Whoever closed the database may have changed it since the journal.
 	j, err := openJournal(s.path + ".journal")
 	if err != nil {
 		return errors.Join(err, d.close())
@@ -63,10 +75,7 @@ func (s *Store) openTable(t *table) error {
 // salvage makes a new database of what can be read of a table and, unless that
 // was closed, of the journal. Damage is why, or nil.
 func (s *Store) salvage(t *table, damage error) error {
-	const suffix = ".salvaging"
-	if err := os.Remove(s.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
+	const suffix = salvaging
 	buckets := max(defaultBuckets, t.size/256)
 	d, err := openHash(s.path+suffix, buckets)
 	if err != nil {
@@ -85,8 +94,8 @@ func (s *Store) salvage(t *table, damage error) error {
 		s.skip("database", fmt.Errorf("%w; kept of it: %d jobs and extras", damage, c.kept))
 	}
 	if damage != nil || len(c.faults) > 0 {
-		name := s.path + ".broken-" + time.Now().UTC().Format("20060102T150405.000000")
-		if err := os.Link(s.path, name); err != nil {
+		name := s.brokenName()
+		if err := errors.Join(os.Link(s.path, name), syncFile(filepath.Dir(s.path))); err != nil {
 			return err
 		}
 		s.cfg.Logger.Warn("the damaged database is kept", "store", "tokyocabinet:"+s.cfg.File, "as", name)
@@ -119,6 +128,7 @@ func (s *Store) finishSwap() error {
 			return err
 		}
 	}
+	s.cfg.Logger.Info("the database was made anew", "store", "tokyocabinet:"+s.cfg.File)
 	return syncFile(filepath.Dir(s.path))
 }
 

@@ -35,6 +35,9 @@ type Store struct {
 	lock     *lockfile.File
 	closed   bool
 
+	// listMu is held by whoever lists the records. It comes before commitMu.
+	listMu sync.Mutex
+
 	// mu is held by whoever calls the library. It comes after commitMu.
 	mu   sync.Mutex
 	hash *hash  // nil before the first use

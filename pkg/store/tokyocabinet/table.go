@@ -4,6 +4,7 @@ package tokyocabinet
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -224,7 +225,9 @@ func vnum(b []byte) (v int64, n int) {
 }
 
 // each calls f for the records of the table, in the order of the file. Where
-// something else begins, damage is told and the next one looked for.
+// something else begins, damage is told and the next one looked for. What looks
+// like a record there may be part of a payload, so that it counts only if the
+// table leads to it.
 func (t *table) each(f func(*record) error, damage func(offset int64, err error)) error {
 	lost := false
 	for at := t.first; at < t.size; {
@@ -245,8 +248,11 @@ func (t *table) each(f func(*record) error, damage func(offset int64, err error)
 		}
 		if r != nil {
 			if lost {
-				// It may be in the middle of another.
-				if _, err := decode(r.key, r.value); err != nil {
+				found, err := t.leadsTo(r)
+				if err != nil {
+					return err
+				}
+				if !found {
 					at = (at/t.align() + 1) * t.align()
 					continue
 				}
@@ -321,6 +327,59 @@ func (t *table) verify(f func(*record, *entry)) error {
 		}
 	}
 	return t.verifyPool(free)
+}
+
+// leadsTo reports whether a search for the key of a record, from its bucket on,
+// ends at the record. Without a header that can be believed, a checksum of gm's
+// has to do.
+func (t *table) leadsTo(r *record) (bool, error) {
+	x, err := decode(r.key, r.value)
+	if err != nil {
+		return false, nil
+	}
+	if t.damage != nil {
+		return !x.foreign, nil
+	}
+	b := make([]byte, t.wide)
+	if _, err := t.file.ReadAt(b, headerSize+bucketOf(r.key, t.buckets)*t.wide); err != nil {
+		return false, err
+	}
+	hash := hashOf(r.key)
+	for at, steps := t.offset(b), 0; at >= t.first && at < t.size && steps < maxSteps; steps++ {
+		if at == r.offset {
+			return true, nil
+		}
+		there, _, err := t.block(at)
+		if errors.Is(err, errForm) || errors.Is(err, io.EOF) || err == nil && there == nil {
+			return false, nil // the way is broken
+		}
+		if err != nil {
+			return false, err
+		}
+		if order := cmp.Or(cmp.Compare(hash, there.hash), compareKeys(r.key, there.key)); order > 0 {
+			at = there.left
+		} else {
+			at = there.right
+		}
+	}
+	return false, nil
+}
+
+// maxSteps is more than a bucket's tree is deep.
+const maxSteps = 1 << 16
+
+// compareKeys compares keys as the library does: the shorter one is less.
+func compareKeys(a, b []byte) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), bytes.Compare(a, b))
+}
+
+// bucketOf is in which bucket a key is.
+func bucketOf(key []byte, buckets int64) int64 {
+	h := uint64(19780211)
+	for _, c := range key {
+		h = h*37 + uint64(c)
+	}
+	return int64(h % uint64(buckets))
 }
 
 func (t *table) eachBucket(f func(offset int64)) error {
