@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 
@@ -92,7 +93,7 @@ func TestAllocations(t *testing.T) {
 		_, _ = q.Submit(0, &background)
 		q.Complete(0, q.Grab(0, w))
 	})
-	held := q.jobs.first.jobs[:]
+	held := q.jobs.pages[0].jobs[:]
 	handle := []byte(held[len(held)-1].Handle())
 	check("Lookup and Held", 0, func() { q.Held(w, handle) })
 }
@@ -151,14 +152,15 @@ func BenchmarkLoading(b *testing.B) {
 	const jobs = 200_000
 	for b.Loop() {
 		q := New(Config{FirstSeq: 1 << 40}, silent{})
-		q.SetLoading(0, true)
+		q.SetLoading(0)
 		fill(q, functionNames(10), jobs, false)
 		for i := range uint64(jobs) {
 			if _, err := q.RestoreHead(0, &store.Record{Seq: i + 1, Function: "function-1"}, 100); err != nil {
 				b.Fatal(err)
 			}
 		}
-		q.SetLoading(0, false)
+		for q.EndLoading(0, math.MaxInt) {
+		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/jobs/2, "ns/job")
 }

@@ -161,6 +161,27 @@ func (f *Function) setReady(p Priority, ready bool) {
 			m.class.ready[p].clear(m.position)
 		}
 	}
+	f.countServed()
+}
+
+// countServed keeps the count of functions that have workers and ready jobs.
+func (f *Function) countServed() {
+	served := f.workers > 0 && f.ready() > 0
+	if served == f.served {
+		return
+	}
+	f.served = served
+	if served {
+		f.queue.served++
+	} else {
+		f.queue.served--
+	}
+}
+
+// addWorkers counts workers that come or leave.
+func (f *Function) addWorkers(n int) {
+	f.workers += n
+	f.countServed()
 }
 
 const wordBits = 64

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"math"
 
 	"gm/pkg/store"
 )
@@ -102,7 +103,11 @@ func (q *Queue) forgetOld() {
 	if q.cfg.DeadAge <= 0 {
 		return
 	}
-	for d := q.dead.head; d != nil && d.Died+q.cfg.DeadAge <= q.Wall(); d = q.dead.head {
+	for range maxDue {
+		d := q.dead.head
+		if d == nil || d.Died+q.cfg.DeadAge > q.Wall() {
+			return
+		}
 		q.Forget(d)
 	}
 }
@@ -131,19 +136,38 @@ func (q *Queue) LookupDead(handle []byte) *Dead {
 // empty, in the order of their deaths, until it returns false. yield must not
 // change the queue.
 func (q *Queue) Dead(function string, yield func(*Dead) bool) {
+	q.DeadAfter(function, nil, math.MaxInt, yield)
+}
+
+// DeadAfter calls yield for the dead jobs of a function, or of all if function
+// is empty, behind after, the oldest ones if after is nil: most of them at most,
+// and until yield returns false. It returns the dead job to go on from, and
+// whether there may be more. yield must not change the queue; between two calls
+// it may change, and after may have left the list.
+func (q *Queue) DeadAfter(function string, after *Dead, most int, yield func(*Dead) bool) (last *Dead, more bool) {
 	list, which := &q.dead, ofAll
 	if function != "" {
 		f := q.functions.byName[function]
 		if f == nil {
-			return
+			return nil, false
 		}
 		list, which = &f.dead, ofFunction
 	}
-	for d := list.head; d != nil; d = d.links[which].next {
-		if !yield(d) {
-			return
+	d := list.head
+	if after != nil {
+		d = after.links[which].next
+	}
+	for ; d != nil; d = d.links[which].next {
+		if most <= 0 {
+			return after, true
+		}
+		most--
+		after = d
+		if q.graves[d.Record.Seq] == d && !yield(d) {
+			return after, true
 		}
 	}
+	return after, false
 }
 
 // ReleaseDead tells that the journal has d. If memory is short the payload is
@@ -287,6 +311,6 @@ func (l *deadList) remove(d *Dead, which int) {
 	} else {
 		at.next.links[which].prev = at.prev
 	}
-	at.next, at.prev = nil, nil
+	at.prev = nil // and next leads those on who walk the list
 	l.n--
 }

@@ -154,8 +154,10 @@
 //     payload when a Loaded or revived job has those; a digest of the payload when
 //     it is dropped and the unique is "-".
 //
-// Remove takes a step for each job, wait and ability of the peer, Tick for each
-// thing that is due, Purge for each job that it ends, ByUnique for each
-// function, Jobs, Dead, Functions and Snapshot for what they show; Wanted and
-// SetLoading say it themselves.
+// These take as many steps as their caller allows, and have to be called again
+// if there is more to do, so that no call takes long: Remove (for each job, wait
+// and ability of the peer), Purge, EndLoading, ByUnique (for each function),
+// JobsAfter, DeadAfter, FunctionsAfter and SnapshotAfter. Tick sets its own
+// bound. Jobs, Dead, Functions and Snapshot take a step for all that they show;
+// Wanted says it itself.
 package queue

@@ -6,7 +6,8 @@ import (
 )
 
 // Function is a name that jobs ask for and workers can do. It comes with its
-// first mention and stays until it is dropped.
+// first mention and stays until it is dropped. A dropped one leads on to those
+// that were behind it, for those who walk all functions.
 type Function struct {
 	queue      *Queue
 	name       string
@@ -22,10 +23,12 @@ type Function struct {
 	spilled int // of the waiting ones, those behind too
 	limits  [priorities]int
 	paused  bool
+	dropped bool
 	policy  *Policy
 	dead    deadList
 
 	workers int      // peers that can do it
+	served  bool     // it has workers and ready jobs
 	classes []member // their classes
 	cursor  int      // the class to wake next
 	tokens  int      // workers woken for it that have not asked yet
@@ -139,7 +142,7 @@ func (q *Queue) Drop(function []byte) error {
 	if q.memory.next == f {
 		q.memory.next = f.next
 	}
-	f.next, f.prev = nil, nil
+	f.prev, f.dropped = nil, true
 	delete(x.byName, f.name)
 	return nil
 }
@@ -173,19 +176,19 @@ func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 	return nil
 }
 
-// Purge ends the function's waiting and delayed jobs and returns how many.
-// Held and running ones stay.
-func (q *Queue) Purge(now int64, function []byte) (int, error) {
+// Purge ends waiting and delayed jobs of the function, most of them at most, and
+// returns how many. It leaves those with a higher number than last, and those
+// that wait behind such a one. Held and running jobs stay. So it purges all that
+// were there at LastSeq, when it is called until it returns less than most.
+func (q *Queue) Purge(now int64, function []byte, last uint64, most int) (n int, err error) {
 	q.now = now
 	f, err := q.function(function)
 	if err != nil {
 		return 0, err
 	}
-	n := 0
 	purge := func(l *jobList) {
-		for l.head != nil {
+		for ; l.head != nil && l.head.seq <= last && n < most; n++ {
 			q.end(l.head, Purged)
-			n++
 		}
 	}
 	for p := range priorities {

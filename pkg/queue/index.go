@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"hash/maphash"
+	"math"
 )
 
 // pageSize is how many numbers share a page of the index. One job that lives
@@ -12,24 +13,24 @@ const pageSize = 64
 // jobIndex finds jobs by number and walks them in the order of numbers. As
 // numbers only grow, a table of pages costs less than a map of jobs.
 type jobIndex struct {
-	seq         uint64 // the last number given
-	n           int
-	pages       map[uint64]*page
-	first, last *page
-	near        *page // the last one that was put before others, or nil
-	spare       *page // the last one that became empty, or nil
+	seq     uint64 // the last number given
+	n       int
+	pages   map[uint64]*page
+	numbers numberSet // of the pages
+	recent  *page     // the last one that a job was put on, or nil
+	spare   *page     // the last one that became empty, or nil
 }
 
 type page struct {
-	number     uint64 // seq / pageSize
-	n          int
-	next, prev *page
-	jobs       [pageSize]*Job
+	number uint64 // seq / pageSize
+	n      int
+	jobs   [pageSize]*Job
 }
 
 func (x *jobIndex) init(seq uint64) {
 	x.seq = seq
 	x.pages = make(map[uint64]*page)
+	x.numbers.init()
 }
 
 func (x *jobIndex) get(seq uint64) *Job {
@@ -40,8 +41,7 @@ func (x *jobIndex) get(seq uint64) *Job {
 	return p.jobs[seq%pageSize]
 }
 
-// put adds a job whose number is not taken. It takes one step for a number near
-// the largest or near the last that was not; to others it walks from there.
+// put adds a job whose number is not taken.
 func (x *jobIndex) put(j *Job) {
 	p := x.page(j.seq / pageSize)
 	p.jobs[j.seq%pageSize] = j
@@ -49,49 +49,22 @@ func (x *jobIndex) put(j *Job) {
 	x.n++
 }
 
+// page returns the page of that number, new if need be.
 func (x *jobIndex) page(number uint64) *page {
-	if x.last != nil && x.last.number == number {
-		return x.last
+	if x.recent != nil && x.recent.number == number {
+		return x.recent
 	}
-	if p := x.pages[number]; p != nil {
-		return p
-	}
-	p := x.spare
+	p := x.pages[number]
 	if p == nil {
-		p = new(page)
+		if p = x.spare; p == nil {
+			p = new(page)
+		}
+		x.spare = nil
+		p.number = number
+		x.pages[number] = p
+		x.numbers.add(number)
 	}
-	x.spare = nil
-	p.number, p.prev = number, x.pageBefore(number)
-	if p.prev == nil {
-		p.next, x.first = x.first, p
-	} else {
-		p.next, p.prev.next = p.prev.next, p
-	}
-	if p.next == nil {
-		x.last = p
-	} else {
-		p.next.prev = p
-		x.near = p
-	}
-	x.pages[number] = p
-	return p
-}
-
-// pageBefore returns the last page of a number below number, or nil.
-func (x *jobIndex) pageBefore(number uint64) *page {
-	p := x.last
-	if p == nil || p.number < number {
-		return p
-	}
-	if x.near != nil {
-		p = x.near
-	}
-	for p.next != nil && p.next.number < number {
-		p = p.next
-	}
-	for p != nil && p.number > number {
-		p = p.prev
-	}
+	x.recent = p
 	return p
 }
 
@@ -103,29 +76,44 @@ func (x *jobIndex) remove(j *Job) {
 	if p.n > 0 {
 		return
 	}
-	if p.prev == nil {
-		x.first = p.next
-	} else {
-		p.prev.next = p.next
-	}
-	if p.next == nil {
-		x.last = p.prev
-	} else {
-		p.next.prev = p.prev
-	}
-	if x.near == p {
-		x.near = p.prev
-	}
 	delete(x.pages, p.number)
-	p.next, p.prev, x.spare = nil, nil, p
+	x.numbers.remove(p.number)
+	if x.recent == p {
+		x.recent = nil
+	}
+	x.spare = p
 }
 
-func (x *jobIndex) each(yield func(*Job) bool) {
-	for p := x.first; p != nil; p = p.next {
-		for _, j := range p.jobs {
-			if j != nil && !yield(j) {
-				return
+// after calls yield for the jobs with higher numbers than seq, most of them at
+// most, until it returns false. It returns the last number that it has shown, or
+// seq, and whether there may be more. A step looks at one page at most.
+func (x *jobIndex) after(seq uint64, most int, yield func(*Job) bool) (last uint64, more bool) {
+	if seq == math.MaxUint64 {
+		return seq, false
+	}
+	from := seq + 1
+	for number := from / pageSize; ; number++ {
+		number, more = x.numbers.next(number)
+		if !more {
+			return seq, false
+		}
+		p := x.pages[number]
+		for i := max(from, number*pageSize) % pageSize; i < pageSize; i++ {
+			j := p.jobs[i]
+			if j == nil {
+				continue
 			}
+			if most == 0 {
+				return seq, true
+			}
+			most--
+			seq = j.seq
+			if !yield(j) {
+				return seq, true
+			}
+		}
+		if number == math.MaxUint64/pageSize {
+			return seq, false
 		}
 	}
 }

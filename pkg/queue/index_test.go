@@ -106,17 +106,12 @@ func TestPagesOfTwoRuns(t *testing.T) {
 	}
 	slices.Sort(want)
 	var got []uint64
-	x.each(func(j *Job) bool {
+	x.after(0, math.MaxInt, func(j *Job) bool {
 		got = append(got, j.seq)
 		return true
 	})
 	if !slices.Equal(got, want) || x.n != len(want) {
 		t.Errorf("jobs are %v, want %v", got, want)
-	}
-	for p := x.last; p != x.first; p = p.prev {
-		if p.prev.next != p || p.prev.number >= p.number {
-			t.Fatalf("page %d stands behind page %d", p.number, p.prev.number)
-		}
 	}
 }
 
@@ -136,7 +131,8 @@ func TestIterationStops(t *testing.T) {
 	q.Jobs(func(*Job) bool { n++; return false })
 	q.Functions(func(*Function) bool { n++; return false })
 	p.Jobs(func(*Job) bool { n++; return false })
-	q.ByUnique([]byte("u")).Waiters(func(*Peer) bool { n++; return false })
+	j, _ := q.ByUnique([]byte("u"), nil, 9)
+	j.Waiters(func(*Peer) bool { n++; return false })
 	if n != 4 {
 		t.Errorf("%d calls, want 1 of each", n)
 	}
@@ -169,11 +165,11 @@ func TestEqualHashIsNotEnough(t *testing.T) {
 	if right == wrong || !right.fits(w) || wrong.fits(w) {
 		t.Error("a worker is in a class with other functions")
 	}
-	q.Remove(1, v)
+	q.Remove(1, v, 9)
 	if q.classes[hash] != right || right.sameHash != nil {
 		t.Error("the class is not found behind the one that is gone")
 	}
-	q.Remove(1, w)
+	q.Remove(1, w, 9)
 	if len(q.classes) != 0 {
 		t.Error("a class is left")
 	}

@@ -35,6 +35,12 @@ func (r *rig) checkJobs() {
 		}
 		return true
 	})
+	for seq, more, paged := uint64(0), true, 0; more || paged != n; {
+		if !more {
+			r.fail("JobsAfter shows %d jobs, Jobs %d", paged, n)
+		}
+		seq, more = q.JobsAfter(seq, 1+r.steps%3, func(*Job) bool { paged++; return true })
+	}
 	if n != q.Len() {
 		r.fail("Jobs shows %d jobs, Len is %d", n, q.Len())
 	}
@@ -87,17 +93,26 @@ func (r *rig) checkJob(j *Job, want *modelJob) {
 func (r *rig) checkFunctions() {
 	q, m := r.q, r.model
 	if q.restless.n == 0 || r.steps%4 == 0 { // Snapshot settles the restless, which should live for some steps
-		if got, want := q.Snapshot(m.now), m.snapshot(); !slices.Equal(got, want) {
+		var got Snapshot
+		for f, more := (*Function)(nil), true; more; {
+			got, f, more = q.SnapshotAfter(m.now, f, 1+r.steps%3, got)
+		}
+		if want := m.snapshot(); !slices.Equal(got, want) {
 			r.fail("snapshot is\n%+v\nwant\n%+v", got, want)
 		}
 	}
-	i := 0
+	i, nserved := 0, 0
 	q.Functions(func(f *Function) bool {
 		want := m.funcs[i]
 		i++
 		for p := range priorities {
 			r.checkList(&f.waiting[p], want.waiting[p])
 			r.checkList(&f.behind[p], want.behind[p])
+		}
+		if served := m.workers(f.name) > 0 && m.ready(f.name) > 0; f.served != served {
+			r.fail("%s: served is %v, want %v", f.name, f.served, served)
+		} else if served {
+			nserved++
 		}
 		if total := m.count(f.name, Held, Delayed, Waiting, Running); f.total != total {
 			r.fail("%s: total is %d, want %d", f.name, f.total, total)
@@ -113,6 +128,9 @@ func (r *rig) checkFunctions() {
 		}
 		return true
 	})
+	if q.Ready() != (nserved > 0) || q.served != nserved {
+		r.fail("%d functions are served, want %d", q.served, nserved)
+	}
 }
 
 func (r *rig) checkList(l *jobList, want []*modelJob) {
@@ -286,7 +304,7 @@ func (r *rig) checkPromise() {
 // checkEmpty looks for leaks after everything was taken away.
 func (r *rig) checkEmpty() {
 	q := r.q
-	if q.Len() != 0 || len(q.uniques) != 0 || len(q.jobs.pages) != 0 || q.jobs.first != nil || q.jobs.last != nil {
+	if q.Len() != 0 || len(q.uniques) != 0 || len(q.jobs.pages) != 0 || q.running != 0 || q.served != 0 {
 		r.fail("jobs are left in an index: %d, %d, %d", q.Len(), len(q.uniques), len(q.jobs.pages))
 	}
 	if len(q.timers)+len(q.dates) != 0 || len(q.classes) != 0 || q.sleeping != 0 || q.restless.n != 0 || q.woken.n != 0 {

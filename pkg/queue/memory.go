@@ -149,8 +149,9 @@ func (q *Queue) Loaded(j *Job, payload []byte) {
 // returns false, most has been shown, or no more would fit into memory: those
 // among the first most of each priority of the functions that have workers,
 // the functions in turn from call to call. A job is shown again until it is
-// loaded. yield must not change the queue. It takes a step for each function,
-// and most for each priority of those with workers and spilled jobs.
+// loaded. yield must not change the queue. It takes a step for each function, at
+// most wantedFunctions, and most for each priority of those with workers and
+// spilled jobs.
 func (q *Queue) Wanted(most int, yield func(*Job) bool) {
 	if q.memory.spilled == 0 || most <= 0 {
 		return
@@ -160,7 +161,8 @@ func (q *Queue) Wanted(most int, yield func(*Job) bool) {
 		from = q.functions.first
 	}
 	w := wanted{most: most, left: most, room: q.memory.ahead - q.memory.bytes, yield: yield}
-	for f := from; ; {
+	f := from
+	for range wantedFunctions {
 		next := f.next
 		if next == nil {
 			next = q.functions.first
@@ -173,7 +175,11 @@ func (q *Queue) Wanted(most int, yield func(*Job) bool) {
 			return
 		}
 	}
+	q.memory.next = f
 }
+
+// wantedFunctions is how many functions one call of Wanted looks at.
+const wantedFunctions = 1000
 
 // wanted is one call of Wanted.
 type wanted struct {

@@ -75,23 +75,31 @@ func (p *Peer) NumWaits() int { return p.nwaits }
 // for; Remove forgets it.
 func (q *Queue) NewPeer(owner any) *Peer { return &Peer{Owner: owner} }
 
-// Remove forgets a peer whose connection is gone. As a client it waits no
-// more, and jobs that nobody else wants end. As a worker it loses its jobs.
-func (q *Queue) Remove(now int64, p *Peer) {
+// Remove forgets a peer whose connection is gone. As a worker it gets no more
+// jobs, and loses those that it has. As a client it waits no more, and jobs that
+// nobody else wants end. It takes most steps at most, one for each function, wait
+// and job, and reports whether it has to be called again.
+func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 	q.now = now
-	for p.waits != nil {
+	token := q.wakeUp(p)
+	q.leaveClass(p)
+	if token != nil {
+		q.cover(token)
+	}
+	for ; most > 0 && p.waits != nil; most-- {
 		j := p.waits.job
 		q.forgetWaiter(p.waits)
 		if j.unwanted() && (j.state == Waiting || j.state == Delayed) {
 			q.end(j, Abandoned)
 		}
 	}
-	q.ResetAbilities(p)
-	q.wakeUp(p)
-	q.leaveClass(p)
-	for p.jobs.tail != nil {
+	for ; most > 0 && p.lastAbility != nil; most-- {
+		q.dropAbility(p, p.lastAbility)
+	}
+	for ; most > 0 && p.jobs.tail != nil; most-- {
 		q.lose(p.jobs.tail, WorkerLost)
 	}
+	return p.waits != nil || p.lastAbility != nil || p.jobs.tail != nil
 }
 
 // CanDo adds a function to what the worker can do, behind those that it has,
@@ -117,7 +125,7 @@ func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
 	}
 	p.lastAbility = a
 	p.abilities[f] = a
-	f.workers++
+	f.addWorkers(1)
 	if p.rest == asleep && f.ready() > 0 {
 		q.wake(p, f)
 	}
@@ -135,6 +143,15 @@ func (q *Queue) CantDo(p *Peer, function []byte) {
 		return
 	}
 	q.leaveClass(p)
+	q.dropAbility(p, a)
+	if p.token == f {
+		q.takeToken(p)
+		q.cover(f)
+	}
+}
+
+// dropAbility takes a from p, which is in no class.
+func (q *Queue) dropAbility(p *Peer, a *ability) {
 	if a.prev == nil {
 		p.firstAbility = a.next
 	} else {
@@ -145,12 +162,8 @@ func (q *Queue) CantDo(p *Peer, function []byte) {
 	} else {
 		a.next.prev = a.prev
 	}
-	delete(p.abilities, f)
-	f.workers--
-	if p.token == f {
-		q.takeToken(p)
-		q.cover(f)
-	}
+	delete(p.abilities, a.function)
+	a.function.addWorkers(-1)
 }
 
 // ResetAbilities takes all functions from what the worker can do. Jobs that
@@ -161,7 +174,7 @@ func (q *Queue) ResetAbilities(p *Peer) {
 	}
 	q.leaveClass(p)
 	for a := p.firstAbility; a != nil; a = a.next {
-		a.function.workers--
+		a.function.addWorkers(-1)
 	}
 	p.abilities, p.firstAbility, p.lastAbility, p.timeouts = nil, nil, nil, false
 	if f := q.takeToken(p); f != nil {

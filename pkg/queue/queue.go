@@ -118,6 +118,8 @@ type Queue struct {
 	wall   int64 // the wall clock less now
 
 	functions functions
+	running   int // jobs
+	served    int // functions that have workers and ready jobs
 	jobs      jobIndex
 	uniques   uniqueIndex
 	timers    timers            // of running jobs and of those that failed, by now
@@ -139,7 +141,8 @@ type Queue struct {
 	reviving map[*Job]*Dead // held jobs that were dead
 
 	loading bool
-	before  uint64 // the last number given or seen before the loading
+	before  uint64    // the last number given or seen before the loading
+	movedUp *Function // the last one that EndLoading is done with
 
 	details pool[detail]
 	waiters pool[waiter]
@@ -216,13 +219,23 @@ func (q *Queue) parseHandle(handle []byte) (seq uint64, ok bool) {
 
 // ByUnique returns the job that a submission to some function would join for
 // its unique, the oldest of those of several functions, or nil. The empty
-// unique and "-" name no job. It asks each function in turn.
-func (q *Queue) ByUnique(unique []byte) *Job {
+// unique and "-" name no job. It asks most functions behind after, nil for the
+// first, in the order of their creation; if there are more it returns the last
+// one that it has asked.
+func (q *Queue) ByUnique(unique []byte, after *Function, most int) (oldest *Job, last *Function) {
 	if len(unique) == 0 || string(unique) == byPayload {
-		return nil
+		return nil, nil
 	}
-	var oldest *Job
-	for f := q.functions.first; f != nil; f = f.next {
+	f := q.functions.first
+	if after != nil {
+		f = after.next
+	}
+	for ; f != nil; f = f.next {
+		if most <= 0 {
+			return oldest, last
+		}
+		most--
+		last = f
 		if f.total == 0 {
 			continue
 		}
@@ -231,19 +244,51 @@ func (q *Queue) ByUnique(unique []byte) *Job {
 			oldest = j
 		}
 	}
-	return oldest
+	return oldest, nil
+}
+
+// LastSeq returns the highest number that a job has or had.
+func (q *Queue) LastSeq() uint64 { return q.jobs.seq }
+
+// JobsAfter calls yield for jobs with higher numbers than seq, in the order of
+// Seq: most of them at most, and until yield returns false. It returns the
+// number to go on from, and whether there may be more. yield must not change
+// the queue; between two calls it may change, and a job that is there all the
+// time is shown once.
+func (q *Queue) JobsAfter(seq uint64, most int, yield func(*Job) bool) (last uint64, more bool) {
+	return q.jobs.after(seq, most, yield)
 }
 
 // Jobs calls yield for each job, in the order of Seq, until it returns false.
 // yield must not change the queue.
-func (q *Queue) Jobs(yield func(*Job) bool) { q.jobs.each(yield) }
+func (q *Queue) Jobs(yield func(*Job) bool) { q.jobs.after(0, math.MaxInt, yield) }
 
 // Functions calls yield for each function, in the order of their creation,
 // until it returns false. yield must not change the queue.
-func (q *Queue) Functions(yield func(*Function) bool) {
-	for f := q.functions.first; f != nil; f = f.next {
-		if !yield(f) {
-			return
+func (q *Queue) Functions(yield func(*Function) bool) { q.FunctionsAfter(nil, math.MaxInt, yield) }
+
+// FunctionsAfter calls yield for the functions behind after, in the order of
+// their creation, the first ones if after is nil: most of them at most, and until
+// yield returns false. It returns the function to go on from, and whether there
+// may be more. yield must not change the queue; between two calls it may change,
+// and after may have been dropped.
+func (q *Queue) FunctionsAfter(after *Function, most int, yield func(*Function) bool) (last *Function, more bool) {
+	f := q.functions.first
+	if after != nil {
+		f = after.next
+	}
+	for ; f != nil; f = f.next {
+		if most <= 0 {
+			return after, true
+		}
+		most--
+		after = f
+		if !f.dropped && !yield(f) {
+			return after, true
 		}
 	}
+	return after, false
 }
+
+// Function returns the function of that name, nil if the queue does not know it.
+func (q *Queue) Function(name []byte) *Function { return q.functions.byName[string(name)] }

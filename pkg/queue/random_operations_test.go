@@ -115,7 +115,9 @@ func (r *rig) reset(i int) {
 
 func (r *rig) remove(i int) {
 	r.model.remove(r.model.peers[i])
-	r.q.Remove(r.model.now, r.peers[i])
+	for most := r.n(3); r.q.Remove(r.model.now, r.peers[i], most); {
+		most = 1 + r.n(3)
+	}
 }
 
 func (r *rig) release(j *modelJob) {
@@ -226,8 +228,18 @@ func (r *rig) pause() {
 
 func (r *rig) purge(fn string) {
 	known, want := r.model.find(fn) != nil, r.model.purge(fn)
-	if got, err := r.q.Purge(r.model.now, []byte(fn)); got != want || (err == nil) != known {
-		r.fail("Purge(%s): %d, %v, want %d", fn, got, err, want)
+	most, last, got := 1+r.n(3), r.q.LastSeq(), 0
+	for {
+		n, err := r.q.Purge(r.model.now, []byte(fn), last, most)
+		if got += n; (err == nil) != known {
+			r.fail("Purge(%s): %v", fn, err)
+		}
+		if n < most {
+			break
+		}
+	}
+	if got != want {
+		r.fail("Purge(%s): %d, want %d", fn, got, want)
 	}
 }
 
@@ -334,7 +346,14 @@ func (r *rig) lookup() {
 			want = r.real[j]
 		}
 	}
-	if got := r.q.ByUnique([]byte(unique)); got != want {
+	got, last := r.q.ByUnique([]byte(unique), nil, 1)
+	for last != nil {
+		var j *Job
+		if j, last = r.q.ByUnique([]byte(unique), last, 1); j != nil && (got == nil || j.seq < got.seq) {
+			got = j
+		}
+	}
+	if got != want {
 		r.fail("ByUnique(%q): %v, want %v", unique, got, want)
 	}
 }

@@ -208,7 +208,13 @@ func (r *rig) wanted() {
 
 func (r *rig) setLoading(on bool) {
 	r.model.setLoading(on)
-	r.q.SetLoading(r.model.now, on)
+	if on {
+		r.q.SetLoading(r.model.now)
+		return
+	}
+	for most := r.n(3); r.q.EndLoading(r.model.now, most); {
+		most = 1 + r.n(3)
+	}
 }
 
 func (r *rig) checkDead() {
@@ -249,9 +255,18 @@ func (r *rig) checkDead() {
 	}
 }
 
+func (m *model) numRunning() (n int) {
+	for _, j := range m.jobs {
+		if j.state == Running {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *rig) checkMemory() {
 	m := r.model
-	want := Totals{Jobs: len(m.jobs), Dead: len(m.dead), Spilled: m.numSpilled(), Bytes: int64(m.bytes())}
+	want := Totals{Jobs: len(m.jobs), Running: m.numRunning(), Dead: len(m.dead), Spilled: m.numSpilled(), Bytes: int64(m.bytes())}
 	if got := r.q.Totals(); got != want || r.q.memory.dead != int64(m.deadBytes()) {
 		r.fail("totals are %+v and %d of the dead, want %+v and %d", got, r.q.memory.dead, want, m.deadBytes())
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // Restore takes in a job that the journal kept, behind those that are there
-// but for those that SetLoading keeps back, and takes over the record's
+// except for those that SetLoading keeps back, and takes over the record's
 // payload. It is a background job and carries the mark of SetJournaled. Limits
 // do not hit it, and it coalesces with none: of several with one unique all
 // run, and the first that came is joined. If memory is short the payload is
@@ -90,29 +90,49 @@ func newJob(f *Function, r *store.Record, size int) *Job {
 
 // SetLoading says that Restore brings, in the order of Seq, jobs that are
 // older than those that Submit takes in from now on: background ones of these
-// wait behind, kept from workers, until it is called with false. Foreground
-// ones are handed out meanwhile. The end takes a step for each job that was
-// kept back, and for each function.
-func (q *Queue) SetLoading(now int64, loading bool) {
+// wait behind, kept from workers, until EndLoading. Foreground ones are handed
+// out meanwhile.
+func (q *Queue) SetLoading(now int64) {
 	q.now = now
-	if q.loading == loading {
-		return
-	}
-	q.loading, q.before = loading, q.jobs.seq
-	if loading {
-		return
-	}
-	for f := q.functions.first; f != nil; f = f.next {
-		q.moveUp(f)
+	if !q.loading {
+		q.loading, q.before, q.movedUp = true, q.jobs.seq, nil
 	}
 }
 
-// moveUp puts what waits behind f's restored jobs at the tail of its queue.
-func (q *Queue) moveUp(f *Function) {
+// EndLoading gives the jobs free that SetLoading has kept back, one function
+// after the other. It takes most steps at most, one for each job and each
+// function, and reports whether it has to be called again.
+func (q *Queue) EndLoading(now int64, most int) (more bool) {
+	q.now = now
+	for q.loading {
+		f := q.functions.first
+		if q.movedUp != nil {
+			f = q.movedUp.next
+		}
+		switch {
+		case f == nil:
+			q.loading, q.before, q.movedUp = false, q.jobs.seq, nil
+			return false
+		case most <= 0:
+			return true
+		}
+		moved, all := q.moveUp(f, most)
+		if most -= moved + 1; all {
+			q.movedUp = f
+		}
+	}
+	return false
+}
+
+// moveUp puts jobs that wait behind f's restored ones at the tail of its queue,
+// most of them at most. It returns how many, and whether these were all.
+func (q *Queue) moveUp(f *Function, most int) (moved int, all bool) {
+	all = true
 	for p := range priorities {
 		from, to := &f.behind[p], &f.waiting[p]
 		was := to.n
-		for j := from.head; j != nil; j = from.head {
+		for ; from.head != nil && moved < most; moved++ {
+			j := from.head
 			from.remove(j)
 			j.mark(behind, false)
 			to.pushBack(j)
@@ -120,14 +140,22 @@ func (q *Queue) moveUp(f *Function) {
 		if was == 0 && to.n > 0 && !f.paused {
 			f.setReady(Priority(p), true)
 		}
+		all = all && from.n == 0
 	}
 	q.cover(f)
+	return moved, all
+}
+
+// keepsBack reports whether j has to wait behind restored jobs that are still to
+// come.
+func (q *Queue) keepsBack(j *Job) bool {
+	return q.loading && j.is(background) && j.seq > q.before && (q.movedUp == nil || j.function.id > q.movedUp.id)
 }
 
 // waitAtTail puts j at the tail of its queue and wakes for it, or, if older
 // ones are still to come, keeps it back.
 func (q *Queue) waitAtTail(j *Job) {
-	if !q.loading || !j.is(background) || j.seq <= q.before {
+	if !q.keepsBack(j) {
 		q.wait(j, (*jobList).pushBack)
 		return
 	}

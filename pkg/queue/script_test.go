@@ -128,7 +128,8 @@ func (s *script) call(words []string) {
 			s.say("%s %d/%d/%d %d %d %d %d", f.Function, f.High, f.Normal, f.Low, f.Delayed, f.Running, f.Workers, f.Sleeping)
 		}
 	case "unique":
-		s.sayJob(s.q.ByUnique([]byte(args[0])))
+		j, _ := s.q.ByUnique([]byte(args[0]), nil, 1000)
+		s.sayJob(j)
 	case "next":
 		at, ok := s.q.Next()
 		s.say("%d %v", at, ok)
@@ -137,7 +138,7 @@ func (s *script) call(words []string) {
 	case "pause", "resume":
 		s.sayError(s.q.Pause(s.now, []byte(args[0]), verb == "pause"))
 	case "purge":
-		n, err := s.q.Purge(s.now, []byte(args[0]))
+		n, err := s.q.Purge(s.now, []byte(args[0]), s.q.LastSeq(), 1000)
 		s.say("%d", n)
 		s.sayError(err)
 	case "create":
@@ -170,7 +171,8 @@ func (s *script) peerCall(name string, p *Peer, verb string, args []string) {
 	case "grab":
 		s.sayJob(s.q.Grab(s.now, p))
 	case "gone":
-		s.q.Remove(s.now, p)
+		for s.q.Remove(s.now, p, 1) {
+		}
 	case "holds":
 		s.sayJob(s.q.Held(p, []byte("H:h:"+args[0])))
 	case "submit":

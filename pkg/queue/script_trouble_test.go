@@ -10,8 +10,11 @@ func (s *script) troubleCall(verb string, args []string) bool {
 			p = &Policy{Retries: int(s.int(args[1])), Min: s.int(args[2]), Max: s.int(args[3])}
 		}
 		s.q.SetPolicy([]byte(args[0]), p)
-	case "loading", "loaded":
-		s.q.SetLoading(s.now, verb == "loading")
+	case "loading":
+		s.q.SetLoading(s.now)
+	case "loaded":
+		for s.q.EndLoading(s.now, 1) {
+		}
 	case "wanted":
 		s.q.Wanted(int(s.int(args[0])), func(j *Job) bool {
 			s.sayJob(j)

@@ -35,13 +35,21 @@ func (f *FunctionSnapshot) Total() int { return f.Waiting() + f.Delayed + f.Runn
 // Snapshot returns the state of all functions. Held jobs are not in it. It
 // takes a step for each function and class.
 func (q *Queue) Snapshot(now int64) Snapshot {
+	s, _, _ := q.SnapshotAfter(now, nil, len(q.functions.byName), make(Snapshot, 0, len(q.functions.byName)))
+	return s
+}
+
+// SnapshotAfter appends the state of the functions behind after, the first ones
+// if after is nil, most of them at most, to s. It returns the function to go on
+// from, and whether there may be more.
+func (q *Queue) SnapshotAfter(now int64, after *Function, most int, s Snapshot) (_ Snapshot, last *Function, more bool) {
 	q.now = now
 	q.settle()
-	s := make(Snapshot, 0, len(q.functions.byName))
-	for f := q.functions.first; f != nil; f = f.next {
+	last, more = q.FunctionsAfter(after, most, func(f *Function) bool {
 		s = append(s, f.snapshot(q.Wall()))
-	}
-	return s
+		return true
+	})
+	return s, last, more
 }
 
 func (f *Function) snapshot(wall int64) FunctionSnapshot {
@@ -81,6 +89,7 @@ func (f *Function) snapshot(wall int64) FunctionSnapshot {
 // Totals are sums over all functions.
 type Totals struct {
 	Jobs    int   // in whatever state
+	Running int   // of Jobs
 	Dead    int   // in the dead list
 	Spilled int   // of Jobs, without their payload
 	Bytes   int64 // held, as Config.Memory counts them
@@ -88,5 +97,8 @@ type Totals struct {
 
 // Totals returns the sums in one step.
 func (q *Queue) Totals() Totals {
-	return Totals{Jobs: q.jobs.n, Dead: q.dead.n, Spilled: q.memory.spilled, Bytes: q.memory.bytes}
+	return Totals{Jobs: q.jobs.n, Running: q.running, Dead: q.dead.n, Spilled: q.memory.spilled, Bytes: q.memory.bytes}
 }
+
+// Ready reports whether there is a ready job that some worker can do.
+func (q *Queue) Ready() bool { return q.served > 0 }

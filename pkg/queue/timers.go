@@ -2,10 +2,11 @@ package queue
 
 // Tick does everything that is due at now: delayed jobs become ready, jobs
 // over their time limit are taken from their workers, wake-ups that were not
-// answered pass on to the next worker, and old dead jobs are forgotten.
+// answered pass on to the next worker, and old dead jobs are forgotten. It does
+// some thousand things at most; if there are more, Next says that they are due.
 func (q *Queue) Tick(now int64) {
 	q.now = now
-	for {
+	for range maxDue {
 		t, ok := q.nextTimer()
 		if !ok || t.at > now {
 			break
@@ -22,6 +23,9 @@ func (q *Queue) Tick(now int64) {
 	q.passTokens()
 	q.forgetOld()
 }
+
+// maxDue is how many jobs, wake-ups and dead jobs one Tick looks after.
+const maxDue = 1000
 
 // nextTimer returns the soonest timer of both clocks, by now.
 func (q *Queue) nextTimer() (t timer, ok bool) {

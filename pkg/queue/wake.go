@@ -167,7 +167,11 @@ func (q *Queue) takeToken(p *Peer) *Function {
 // passTokens passes on the tokens of workers that were woken and did not ask
 // in time.
 func (q *Queue) passTokens() {
-	for p := q.woken.head; p != nil && p.wokenAt+q.cfg.WakeAfter <= q.now; p = q.woken.head {
+	for range maxDue {
+		p := q.woken.head
+		if p == nil || p.wokenAt+q.cfg.WakeAfter > q.now {
+			return
+		}
 		q.cover(q.takeToken(p))
 	}
 }

@@ -46,6 +46,7 @@ func (q *Queue) run(j *Job, p *Peer) {
 	d.worker, d.started = p, q.now
 	j.state = Running
 	j.function.running++
+	q.running++
 	q.memory.bytes -= j.cost()
 	p.jobs.pushBack(j)
 	if p.timeouts {
@@ -138,6 +139,7 @@ func (q *Queue) unrun(j *Job) {
 	d.worker.jobs.remove(j)
 	d.worker, d.started, d.num, d.den = nil, 0, 0, 0
 	j.function.running--
+	q.running--
 	q.memory.bytes += j.cost()
 }
 

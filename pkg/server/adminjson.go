@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -193,7 +194,7 @@ func (c *conn) adminPurge(now int64, args [][]byte) []byte {
 	if c.s.loading {
 		return okOrErr(errLoading)
 	}
-	n, err := c.s.q.Purge(now, args[0])
+	n, err := c.s.q.Purge(now, args[0], c.s.q.LastSeq(), math.MaxInt)
 	if err != nil {
 		return okOrErr(err)
 	}

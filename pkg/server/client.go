@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,12 +128,44 @@ func (c *conn) getStatus(_ int64, p *wire.Packet) error {
 	return nil
 }
 
-// getStatusUnique answers with the unique in the handle's place, as gearmand.
+// askedFunctions is how many functions are asked for a unique under one lock.
+const askedFunctions = 2048
+
+// getStatusUnique answers with the unique in the handle's place, as gearmand. If
+// there are many functions, it asks some of them at a time in a goroutine.
 func (c *conn) getStatusUnique(_ int64, p *wire.Packet) error {
-	var buf statusBuf
-	known, running, num, den, clients := buf.status(c.s.q.ByUnique(p.Args[0]))
-	c.send(wire.StatusResUnique, p.Args[0], known, running, num, den, clients)
+	s := c.s
+	j, last := s.q.ByUnique(p.Args[0], nil, askedFunctions)
+	if last == nil {
+		var buf statusBuf
+		known, running, num, den, clients := buf.status(j)
+		c.send(wire.StatusResUnique, p.Args[0], known, running, num, den, clients)
+		return nil
+	}
+	c.askFurther(bytes.Clone(p.Args[0]), j, last)
 	return nil
+}
+
+// askFurther asks the functions behind last for a unique, of which j is the
+// oldest job yet, and answers. The lock is held.
+func (c *conn) askFurther(unique []byte, j *queue.Job, last *queue.Function) {
+	s, slot := c.s, c.parked.add()
+	s.loads.Go(func() {
+		for more := true; more; {
+			s.mu.Lock()
+			var other *queue.Job
+			other, last = s.q.ByUnique(unique, last, askedFunctions)
+			if j == nil || j.State() == queue.Ended || other != nil && other.Seq() < j.Seq() {
+				j = other
+			}
+			if more = last != nil && !s.closed; !more {
+				var buf statusBuf
+				known, running, num, den, clients := buf.status(j)
+				c.answer(slot, wire.StatusResUnique, unique, known, running, num, den, clients)
+			}
+			s.endTurn(nil)
+		}
+	})
 }
 
 // statusBuf is room for three numbers.

@@ -54,6 +54,10 @@ type conn struct {
 	spare    []*conn // for endTurn
 }
 
+// removeChunk is how many jobs, waits and functions of a connection that ends
+// are looked after under one lock.
+const removeChunk = 1000
+
 // errGone ends a connection that has said all it wanted.
 var errGone = errors.New("gone")
 
@@ -213,7 +217,10 @@ func (c *conn) end(why error) {
 		why = c.why
 	}
 	if !s.closed { // else the jobs are the next start's, as they are
-		s.q.Remove(s.readTime(), c.peer)
+		for s.q.Remove(s.readTime(), c.peer, removeChunk) && !s.closed {
+			s.endTurn(nil)
+			s.mu.Lock()
+		}
 		s.results.unwait(c)
 		c.logEnd(why)
 	}

@@ -47,10 +47,8 @@ func (s *Server) checkDrained() {
 		return
 	default:
 	}
-	for _, f := range s.q.Snapshot(s.readTime()) {
-		if f.Running > 0 || s.handsOut() && !f.Paused && f.Workers > 0 && f.Waiting() > 0 {
-			return
-		}
+	if s.q.Totals().Running > 0 || s.handsOut() && s.q.Ready() {
+		return
 	}
 	close(s.drained)
 }

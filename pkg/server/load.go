@@ -26,7 +26,10 @@ func (s *Server) load() {
 	n, err := s.loadAll(began)
 	s.mu.Lock()
 	s.loading, s.own = false, nil
-	s.q.SetLoading(s.readTime(), false)
+	for s.q.EndLoading(s.readTime(), loadChunk) {
+		s.endTurn(nil)
+		s.mu.Lock()
+	}
 	at, jobs := slog.String("store", s.cfg.StoreName), slog.Int("jobs", n)
 	switch {
 	case err == nil:

@@ -52,15 +52,14 @@ const policyKey = "policy/"
 func (c *conn) adminPolicy(_ int64, args [][]byte) []byte {
 	q := c.s.q
 	if len(args) == 1 {
-		for f := range q.Functions {
-			if f.Name() == string(args[0]) {
-				if p := f.Policy(); p != nil {
-					return fmt.Appendf(nil, "OK %s\r\n", p)
-				}
-				return []byte("OK -\r\n")
-			}
+		f := q.Function(args[0])
+		if f == nil {
+			return okOrErr(queue.ErrNoFunction)
 		}
-		return okOrErr(queue.ErrNoFunction)
+		if p := f.Policy(); p != nil {
+			return fmt.Appendf(nil, "OK %s\r\n", p)
+		}
+		return []byte("OK -\r\n")
 	}
 	if err := checkFunction(args[0]); err != nil {
 		return okOrErr(err)

@@ -127,7 +127,7 @@ func New(cfg Config) (*Server, error) {
 		return s, nil
 	}
 	s.loading = true
-	s.q.SetLoading(s.readTime(), true)
+	s.q.SetLoading(s.readTime())
 	s.commit = newCommitter(s, cfg.Store)
 	s.wg.Go(s.commit.run)
 	s.loads.Go(s.load)
