@@ -99,7 +99,11 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 				}),
 				sizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{
 					Name: "max-outbox", Category: catLimits,
-					Usage: "drop a peer that leaves more than `SIZE` unread; at least twice --max-payload",
+					Usage: "drop a peer for which more than `SIZE` waits; at least twice --max-payload",
+				}),
+				durationFlag(server.DefaultPeerTimeout, cli.GenericFlag{
+					Name: "peer-timeout", Category: catLimits,
+					Usage: "drop a peer that for `TIME` takes nothing of much that waits for it, or sends no more of a packet; 0 never",
 				}),
 			}, logFlags(), daemonFlags(), gearmandFlags()),
 			Action: func(c *cli.Context) error { return e.serve(c) },
@@ -230,6 +234,7 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 		MaxPayload:   int(sizeOf(c, "max-payload")),
 		MaxOutbox:    int(sizeOf(c, "max-outbox")),
 		UserTimeout:  offIfZero(durationOf(c, "user-timeout")),
+		PeerTimeout:  offIfZero(durationOf(c, "peer-timeout")),
 		Memory:       memoryBound(c),
 		Shrunk:       debug.FreeOSMemory, // else the runtime would keep it for minutes
 	}

@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -297,7 +297,8 @@ complete -c gm -n '__gm_at serve' -l drain-timeout -d 'let running jobs end for 
 complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: run FUNCTION=COMMAND by the shell for each job' -x
 complete -c gm -n '__gm_at serve' -l work-jobs -d 'run N jobs of a --work at a time' -x
 complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads of more than SIZE' -x
-complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer that leaves more than SIZE unread' -x
+complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer for which more than SIZE waits' -x
+complete -c gm -n '__gm_at serve' -l peer-timeout -d 'drop a peer that for TIME takes nothing of much that waits for it, or sends no more of a packet' -x
 complete -c gm -n '__gm_at serve' -l log-level -d 'log LEVEL and above: debug (every job), info, warn, error' -x -a 'debug info warn error'
 complete -c gm -n '__gm_at serve' -s v -l verbose -d 'as --log-level debug, or the LEVEL in gearmand\'s words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG'
 complete -c gm -n '__gm_at serve' -l log-format -d 'FORMAT is text or json' -x -a 'text json'

@@ -171,7 +171,7 @@ func (c *conn) adminSessions(int64, [][]byte) []byte {
 			Functions:  append([]string{}, other.peer.Functions()...),
 			Sleeping:   other.peer.Sleeping(),
 			Waits:      other.peer.NumWaits(),
-			OwedBytes:  other.out.owed(),
+			OwedBytes:  other.out.owed() + other.parked.size,
 			Exceptions: other.exceptions,
 		}
 		for j := range other.peer.Jobs {

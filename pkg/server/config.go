@@ -16,6 +16,7 @@ const (
 	DefaultKeepAlive    = 30 * time.Second
 	DefaultUserTimeout  = 60 * time.Second
 	DefaultDrainTimeout = 30 * time.Second
+	DefaultPeerTimeout  = 60 * time.Second
 	DefaultJobRetries   = 10
 
 	DefaultStoreTimeout  = 5 * time.Second
@@ -80,6 +81,12 @@ type Config struct {
 	// It is at least twice MaxPayload, so that one result always fits.
 	MaxOutbox int
 
+	// PeerTimeout is how long a peer may make no progress: leave unread what is
+	// owed to it, if that is more than a few MiB, or send no more of a packet that
+	// it has begun. Then it is dropped. 0 is DefaultPeerTimeout, negative is for
+	// ever.
+	PeerTimeout time.Duration
+
 	// KeepAlive is the idle time after which TCP asks whether a peer is still
 	// there; 0 is DefaultKeepAlive, negative turns it off.
 	KeepAlive time.Duration
@@ -140,6 +147,9 @@ func (c Config) withDefaults() Config {
 		c.MaxOutbox = DefaultMaxOutbox
 	}
 	c.MaxOutbox = max(c.MaxOutbox, 2*c.MaxPayload+1<<20)
+	if c.PeerTimeout == 0 {
+		c.PeerTimeout = DefaultPeerTimeout
+	}
 	if c.KeepAlive == 0 {
 		c.KeepAlive = DefaultKeepAlive
 	}

@@ -42,11 +42,16 @@ type conn struct {
 	dirty      bool   // it is in Server.dirty
 	raised     []byte // the handle of the job it ended with an exception last
 	parked     parkedReplies
+	hold       hold
+	expects    bool        // this turn has added to hold
+	blocked    bool        // the packet that is being applied waits for room in outboxes
+	again      bool        // the next packet was traced already
 	waiting    int         // outcomes of jobs that it has asked for and not been told yet
 	doomed     atomic.Bool // to be closed after the turn; read without the lock too
 	why        error       // set with doomed
 
 	// The read loop's.
+	resumed  chan struct{} // has a value when the hold of one that is not polled has ended
 	in       *wire.Reader
 	pkt      wire.Packet
 	function []byte  // a name on its way to a packet
@@ -64,7 +69,9 @@ var errGone = errors.New("gone")
 func newConn(s *Server, t transport, addr string) *conn {
 	c := &conn{s: s, sock: t, since: time.Now(), id: "-", addr: addr}
 	c.in = wire.NewReader(c.sock, s.limits)
-	c.out.init(c.sock, s.cfg.MaxOutbox)
+	c.out.init(c.sock, s.cfg.MaxOutbox, s.cfg.PeerTimeout, c.stalled)
+	c.resumed = make(chan struct{}, 1)
+	c.hold.resume = func() { c.resumed <- struct{}{} }
 	return c
 }
 
@@ -110,7 +117,7 @@ func (c *conn) loop() error {
 			case err != nil:
 				return err
 			case held:
-				c.awaitParked()
+				<-c.resumed
 			case more:
 				runtime.Gosched() // to those who wait for the lock
 			}
@@ -149,7 +156,13 @@ func (c *conn) apply(at moment) (more, held, ack bool, err error) {
 	// delayed acknowledgment.
 	ack = c.ended && !c.dirty
 	c.ended = false
-	held = c.parked.crowded() || c.parked.waiting() && c.s.commit != nil && c.s.commit.behind()
+	if c.parked.crowded() || c.parked.waiting() && c.s.commit != nil && c.s.commit.behind() {
+		c.parked.release = c.expect()
+	}
+	if c.expects {
+		c.expects = false
+		held = err == nil && !c.doomed.Load() && c.hold.begin()
+	}
 	return more, held, ack, err
 }
 
@@ -164,13 +177,26 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 			if !ok {
 				return false, err
 			}
-			if c.s.cfg.Trace != nil {
+			if c.s.cfg.Trace != nil && !c.again {
 				c.s.cfg.Trace.Packet(c.addr, true, &c.pkt)
 			}
-			if err := c.dispatch(now, &c.pkt); err != nil {
+			c.again = false
+			if c.out.over.Load() && isAsking(c.pkt.Type) {
+				c.awaitRoom()
+			} else if err := c.dispatch(now, &c.pkt); err != nil {
 				return false, err
 			}
+			if c.blocked {
+				c.blocked, c.again = false, true
+				c.in.Unread()
+				return true, nil
+			}
 		case wire.Text:
+			if c.out.over.Load() {
+				c.awaitRoom()
+				c.blocked = false
+				return true, nil
+			}
 			line, ok, err := c.in.Line()
 			if !ok {
 				return false, err
@@ -187,6 +213,28 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// isAsking reports whether a packet is answered with as much as it is long, or
+// with a payload.
+func isAsking(t wire.Type) bool {
+	return t == wire.EchoReq || t == wire.GrabJob || t == wire.GrabJobUniq || t == wire.GrabJobAll
+}
+
+// awaitRoom has the packet that is being applied wait for room in the
+// connection's own outbox.
+func (c *conn) awaitRoom() {
+	c.out.whenBelow(c.expect())
+	c.blocked = true
+}
+
+// stalled drops a peer that has taken nothing for Config.PeerTimeout, though
+// much waits for it.
+func (c *conn) stalled() {
+	s := c.s
+	s.mu.Lock()
+	defer s.endTurn(nil)
+	c.drop(fmt.Errorf("does not read: %d bytes wait for it, and it took none for %v", c.out.owed(), s.cfg.PeerTimeout))
 }
 
 // refuse answers what breaks the protocol, before the connection is closed.
@@ -224,6 +272,7 @@ func (c *conn) end(why error) {
 		s.results.unwait(c)
 		c.logEnd(why)
 	}
+	c.out.letGo()
 	s.endTurn(c.spare)
 
 	if !c.doomed.Load() {
@@ -277,6 +326,7 @@ func (c *conn) drop(why error) {
 		c.why = why
 		c.doomed.Store(true)
 		c.parked.wake()
+		c.hold.cancel()
 		c.touch()
 	}
 }

@@ -21,8 +21,18 @@
 //
 // A write never waits: what a socket does not take at once is written when the
 // poller hears that it takes more, or is left to a goroutine that lives as long
-// as the socket is full. An outbox has a limit; a peer that does not read is
-// dropped when it is reached, and nobody has waited for it.
+// as the socket is full.
+//
+// # Back-pressure
+//
+// Above a mark of its outbox a peer has enough: what its own requests would add
+// is not read from it, and a worker's packet for it is left with the worker,
+// which is not read until the outbox is half empty. So a result of any length
+// reaches a client that reads slowly, in constant memory. All jobs of a worker
+// wait meanwhile; a client's own submissions are read, because many clients send
+// all of them before they read. A peer that takes nothing of so much for
+// Config.PeerTimeout is dropped, and those that wait for it go on. A peer that is
+// client and worker of one job, and does not read while it writes, is such a one.
 //
 // # The commit step
 //

@@ -2,9 +2,11 @@ package server_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -117,7 +119,9 @@ func TestPeerThatNeverReads(t *testing.T) {
 	for name, flood := range floods {
 		t.Run(name, func(t *testing.T) {
 			var log logs
-			_, addr := start(t, server.Config{Logger: log.logger(0), MaxPayload: 1 << 20, MaxOutbox: limit})
+			_, addr := start(t, server.Config{
+				Logger: log.logger(0), MaxPayload: 1 << 20, MaxOutbox: limit, PeerTimeout: 500 * time.Millisecond,
+			})
 			fill := dial(t, addr)
 			for i := range 50 {
 				fill.send(req(wire.CanDo, strings.Repeat("f", 500)+string(rune('a'+i))))
@@ -169,7 +173,9 @@ func heap() int64 {
 // Nobody waits for a client that does not read its results.
 func TestClientThatNeverReadsResults(t *testing.T) {
 	var log logs
-	_, addr := start(t, server.Config{Logger: log.logger(0), MaxPayload: 1 << 20, MaxOutbox: 4 << 20})
+	_, addr := start(t, server.Config{
+		Logger: log.logger(0), MaxPayload: 1 << 20, MaxOutbox: 4 << 20, PeerTimeout: 500 * time.Millisecond,
+	})
 	w, deaf, c := worker(t, addr, "f"), dial(t, addr), dial(t, addr)
 	h := deaf.submit(wire.SubmitJob, "f", "u", "")
 	c.submit(wire.SubmitJob, "f", "u", "")
@@ -189,6 +195,177 @@ func TestClientThatNeverReadsResults(t *testing.T) {
 	for c.next().Type != wire.WorkComplete {
 	}
 	w.sync()
+}
+
+// streamed runs a job whose worker streams pieces of 1 MB faster than its
+// clients read, and returns when they have all of them.
+func streamed(t *testing.T, w *peer, handle string, pieces int, clients ...*peer) {
+	t.Helper()
+	piece := strings.Repeat("d", 1<<20)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range pieces {
+			if _, err := w.Write(req(wire.WorkData, handle, piece)); err != nil {
+				t.Errorf("the worker: %v", err)
+				return
+			}
+		}
+		w.Write(req(wire.WorkComplete, handle, "end"))
+	})
+	for _, c := range clients {
+		wg.Go(func() {
+			for i := range pieces {
+				if err := c.r.Next(&c.p); err != nil {
+					t.Errorf("after %d pieces: %v", i, err)
+					return
+				}
+				if c.p.Type != wire.WorkData || string(c.p.Args[1]) != piece {
+					t.Errorf("piece %d is a %v of %d bytes", i, c.p.Type, len(c.p.Args[1]))
+					return
+				}
+			}
+			if err := c.r.Next(&c.p); err != nil || c.p.Type != wire.WorkComplete {
+				t.Errorf("the end: %v, %v", &c.p, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A result that is streamed faster than its client reads arrives whole, however
+// long it is: the worker is not read meanwhile.
+func TestStreamedResultWaitsForASlowClient(t *testing.T) {
+	const pieces = 48
+	for name, submit := range map[string]func(w *peer, clients ...*peer) string{
+		"foreground": func(w *peer, clients ...*peer) (h string) {
+			for _, c := range clients {
+				h = c.submit(wire.SubmitJob, "f", "u", "")
+			}
+			return h
+		},
+		"background that clients joined": func(w *peer, clients ...*peer) (h string) {
+			w.submit(wire.SubmitJobBG, "f", "u", "")
+			for _, c := range clients {
+				h = c.submit(wire.SubmitJob, "f", "u", "")
+			}
+			return h
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, addr := start(t, server.Config{MaxPayload: 1 << 20, MaxOutbox: 4 << 20})
+			w, slow, quick := worker(t, addr, "f"), dial(t, addr), dial(t, addr)
+			slow.Conn.(*net.TCPConn).SetReadBuffer(256 << 10) //nolint:errcheck // it only takes longer
+			h := submit(w, slow, quick)
+			w.grab()
+			streamed(t, w, h, pieces, slow, quick)
+		})
+	}
+}
+
+// A peer that is client and worker of its own job gets the result, as it reads
+// while it writes.
+func TestStreamedResultToItself(t *testing.T) {
+	_, addr := start(t, server.Config{MaxPayload: 1 << 20, MaxOutbox: 4 << 20})
+	p := worker(t, addr, "f")
+	h := p.submit(wire.SubmitJob, "f", "", "")
+	p.grab()
+	streamed(t, p, h, 32, p)
+}
+
+// A worker whose client does not read is not read itself, but others are
+// served; when the client is dropped it goes on.
+func TestWorkerGoesOnWhenItsDeafClientIsDropped(t *testing.T) {
+	var log logs
+	_, addr := start(t, server.Config{
+		Logger: log.logger(0), MaxPayload: 1 << 20, MaxOutbox: 4 << 20, PeerTimeout: 500 * time.Millisecond,
+	})
+	w, deaf := worker(t, addr, "f"), dial(t, addr)
+	h := deaf.submit(wire.SubmitJob, "f", "", "")
+	w.grab()
+	streamed(t, w, h, 48)
+	w.sync()
+	alive(t, addr)
+	log.wait(t, "msg=dropped", deaf.LocalAddr().String(), "does not read", "it took none for")
+}
+
+// A client that leaves does not keep its worker waiting.
+func TestWorkerGoesOnWhenItsSlowClientLeaves(t *testing.T) {
+	_, addr := start(t, server.Config{MaxPayload: 1 << 20, MaxOutbox: 4 << 20})
+	w, c, admin := worker(t, addr, "f"), dial(t, addr), dial(t, addr)
+	h := c.submit(wire.SubmitJob, "f", "", "")
+	w.grab()
+	var wg sync.WaitGroup
+	wg.Go(func() { streamed(t, w, h, 48) })
+	eventually(t, "much waits for the client", func() bool {
+		return slices.ContainsFunc(admin.list("sessions"), func(row string) bool {
+			var one wire.Session
+			return json.Unmarshal([]byte(row), &one) == nil && one.OwedBytes > 2<<20
+		})
+	})
+	c.Close()
+	wg.Wait()
+	w.sync()
+}
+
+// The server ends although a worker waits for its client.
+func TestCloseWhileAWorkerWaitsForItsClient(t *testing.T) {
+	s, addr := start(t, server.Config{MaxPayload: 1 << 20, MaxOutbox: 4 << 20})
+	w, c, admin := worker(t, addr, "f"), dial(t, addr), dial(t, addr)
+	h := c.submit(wire.SubmitJob, "f", "", "")
+	w.grab()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		piece := req(wire.WorkData, h, strings.Repeat("d", 1<<20))
+		for {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	})
+	eventually(t, "much waits for the client", func() bool {
+		return slices.ContainsFunc(admin.list("sessions"), func(row string) bool {
+			var one wire.Session
+			return json.Unmarshal([]byte(row), &one) == nil && one.OwedBytes > 2<<20
+		})
+	})
+	go io.Copy(io.Discard, c.Conn)
+	s.Close()
+	wg.Wait()
+}
+
+// A client that sends all of its submissions before it reads is read while it
+// does, however much waits for it.
+func TestClientThatSendsBeforeItReads(t *testing.T) {
+	_, addr := start(t, server.Config{MaxPayload: 1 << 20, MaxOutbox: 4 << 20})
+	w, c := worker(t, addr, "f"), dial(t, addr)
+	const jobs = 40
+	big := strings.Repeat("b", 1<<20)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range jobs {
+			for w.send(req(wire.GrabJob)); ; w.send(req(wire.GrabJob)) {
+				if w.next().Type == wire.JobAssign {
+					break
+				}
+			}
+			w.send(req(wire.WorkComplete, string(w.p.Args[0]), big))
+		}
+	})
+	for range jobs {
+		c.send(req(wire.SubmitJob, "f", "", big))
+	}
+	created, completed := 0, 0
+	for created < jobs || completed < jobs {
+		switch p := c.next(); p.Type {
+		case wire.JobCreated:
+			created++
+		case wire.WorkComplete:
+			completed++
+		default:
+			t.Fatalf("got %v", p)
+		}
+	}
+	wg.Wait()
 }
 
 // A peer that reads slowly, but reads, gets everything.

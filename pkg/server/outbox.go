@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gm/pkg/wire"
@@ -39,8 +40,13 @@ var tails = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }
 // What the socket does not take is written when it takes more, as its transport
 // tells. So nobody waits for a peer that does not read.
 type outbox struct {
-	dst   writer
-	limit int
+	dst      writer
+	limit    int
+	mark     int           // from here on those who have more for it wait
+	patience time.Duration // for a peer that takes nothing of so much
+	stalled  func()        // called, without mu, when that is over
+
+	over atomic.Bool // more than mark waits; it is false again from half of it on
 
 	mu      sync.Mutex
 	segs    [][]byte  // full segments before tail, oldest first
@@ -50,14 +56,22 @@ type outbox struct {
 	full    bool      // nobody is at it, but somebody will be
 	freed   bool      // the socket has not been full since this was set
 	err     error     // the first failed write; nothing is kept afterwards
-	moved   time.Time // when the last bytes were written while settle waits
+	moved   time.Time // when the peer last took bytes, while settle waits or over is true
 	idle    sync.Cond
+	below   []func()    // to be called when over is false
+	gone    bool        // nobody has more for the peer
+	stall   *time.Timer // runs while over is true; nil before the first time
 
 	one [1][]byte // the writer's: room for the usual single segment
 }
 
-func (o *outbox) init(dst writer, limit int) {
-	o.dst, o.limit = dst, limit
+// outboxMark is the most that waits for a peer before those who have more for it
+// wait too, in bytes.
+const outboxMark = 4 << 20
+
+func (o *outbox) init(dst writer, limit int, patience time.Duration, stalled func()) {
+	o.dst, o.limit, o.patience, o.stalled = dst, limit, patience, stalled
+	o.mark = min(outboxMark, limit/2)
 	o.idle.L = &o.mu
 }
 
@@ -160,7 +174,89 @@ func (o *outbox) buffer() *[]byte {
 
 func (o *outbox) grew(n int) bool {
 	o.size += n
+	if o.size > o.mark && !o.over.Load() {
+		o.rise()
+	}
 	return o.size <= o.limit
+}
+
+// rise notes that more than mark waits.
+func (o *outbox) rise() {
+	o.over.Store(true)
+	o.moved = time.Now()
+	if o.patience <= 0 {
+		return
+	}
+	if o.stall == nil {
+		o.stall = time.AfterFunc(o.patience, o.checkStall)
+	} else {
+		o.stall.Reset(o.patience)
+	}
+}
+
+// fell notes that the peer has taken bytes, or that nothing is owed any more.
+func (o *outbox) fell() {
+	if !o.over.Load() {
+		return
+	}
+	o.moved = time.Now()
+	if o.size > o.mark/2 && o.err == nil {
+		return
+	}
+	o.over.Store(false)
+	if o.stall != nil {
+		o.stall.Stop()
+	}
+	o.release()
+}
+
+// whenBelow calls f once, with mu held, when over is false: at once, if it is.
+// f must not wait.
+func (o *outbox) whenBelow(f func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gone || !o.over.Load() {
+		f()
+		return
+	}
+	o.below = append(o.below, f)
+}
+
+// letGo has those go on who wait for a peer that counts as gone.
+func (o *outbox) letGo() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gone = true
+	o.release()
+}
+
+// release calls those who wait.
+func (o *outbox) release() {
+	for _, f := range o.below {
+		f()
+	}
+	o.below = nil
+}
+
+// progress notes that the peer is alive: it sends.
+func (o *outbox) progress() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.moved = time.Now()
+}
+
+// checkStall is the stall timer's: it drops a peer that takes nothing.
+func (o *outbox) checkStall() {
+	o.mu.Lock()
+	left := o.patience - time.Since(o.moved)
+	over := o.over.Load()
+	if over && left > 0 {
+		o.stall.Reset(left)
+	}
+	o.mu.Unlock()
+	if over && left <= 0 {
+		o.stalled()
+	}
 }
 
 // owed returns the number of bytes that wait.
@@ -237,6 +333,7 @@ func (o *outbox) fail(err error) {
 	if o.err == nil {
 		o.err = err
 		o.segs, o.tail, o.size = nil, nil, 0
+		o.fell()
 	}
 	if o.full {
 		o.full = false
@@ -263,11 +360,13 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 	switch {
 	case o.err != nil: // it has failed meanwhile
 		o.size = 0
+		o.fell()
 	case err == errWouldBlock:
 		o.segs = append(append([][]byte(nil), rest...), o.segs...)
 	case err != nil:
 		o.err = err
 		o.segs, o.tail, o.size = nil, nil, 0
+		o.fell()
 	case tail != nil && cap(*tail) <= 2*keepTail:
 		*tail = (*tail)[:0]
 		tails.Put(tail)
@@ -295,7 +394,11 @@ func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (
 			}
 			o.mu.Lock()
 			o.size -= n
-			if n > 0 && !o.moved.IsZero() {
+			switch {
+			case n == 0:
+			case o.over.Load():
+				o.fell()
+			case !o.moved.IsZero():
 				o.moved = time.Now()
 			}
 			o.mu.Unlock()

@@ -23,6 +23,7 @@ type parkedReplies struct {
 	size    int           // of all bytes in list
 	settled chan struct{} // closed when all is sent; nil if nobody waits for that
 	release func()        // called when all is sent, likewise
+	onSent  []func()      // likewise
 }
 
 // parked is one request.
@@ -81,6 +82,10 @@ func (p *parkedReplies) wake() {
 		p.release()
 		p.release = nil
 	}
+	for _, f := range p.onSent {
+		f()
+	}
+	p.onSent = nil
 }
 
 // park puts a packet behind the last request that waits. The lock is held.

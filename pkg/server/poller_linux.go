@@ -96,6 +96,7 @@ func (p *poller) serve(nc net.Conn) bool {
 		return false
 	}
 	c := newConn(p.s, t, addr)
+	c.hold.resume = func() { p.resume(c) }
 	if !p.s.admit(c) {
 		t.free()
 		return true
@@ -310,6 +311,9 @@ func (p *poller) turn(at moment, c *conn) {
 			lent = lent[:bulkBytes]
 		}
 		full, err := c.in.FillLent(lent)
+		if err == nil && c.out.over.Load() {
+			c.out.progress() // it sends, and will read when it has done
+		}
 		t.unread = full || t.hungUp
 		t.bulk = c.in.Buffered() >= bulkBytes
 		if err != nil {
@@ -333,9 +337,6 @@ func (p *poller) apply(at moment, c *conn, t *polled) error {
 	for t.unapplied = true; t.unapplied && !t.held; {
 		p.s.mu.Lock()
 		more, held, ack, err := c.apply(at)
-		if held && err == nil {
-			c.parked.release = func() { p.resume(c) }
-		}
 		p.s.mu.Unlock()
 		if err != nil {
 			return err

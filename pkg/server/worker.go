@@ -92,9 +92,13 @@ func assignedBy(grab wire.Type, j *queue.Job) wire.Type {
 }
 
 // held returns the job that the packet is about, if the worker has it. If not,
-// the worker is told.
+// the worker is told. It also returns nil if the packet has to wait for room in
+// the outboxes of the job's clients; then it comes again.
 func (c *conn) held(p *wire.Packet) *queue.Job {
 	if j := c.s.q.Held(c.peer, p.Args[0]); j != nil {
+		if c.awaitClients(j) {
+			return nil
+		}
 		return j
 	}
 	c.error(wire.CodeJobNotFound, fmt.Sprintf("%v: job %q is not this connection's", p.Type, p.Args[0]))

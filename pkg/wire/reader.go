@@ -38,6 +38,8 @@ type Reader struct {
 	buf    []byte
 	r, w   int // buf[r:w] has been read from src and not been taken yet
 
+	taken int // the length of the packet that was taken last
+
 	lent  bool             // buf is
 	small *[minBuffer]byte // buf is that, from smalls
 }
@@ -210,7 +212,15 @@ func (r *Reader) Buffered() int { return r.w - r.r }
 func (r *Reader) Packet(p *Packet) (ok bool, err error) {
 	n, err := Decode(r.buf[r.r:r.w], r.limits, p)
 	r.r += n
+	r.taken = n
 	return n > 0, err
+}
+
+// Unread puts the packet back that was taken last, so that the next call of
+// Packet takes it again. Nothing may have been called since but Packet.
+func (r *Reader) Unread() {
+	r.r -= r.taken
+	r.taken = 0
 }
 
 // Line takes the next admin line if it is there whole, without its end (LF or

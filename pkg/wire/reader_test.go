@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -289,5 +290,36 @@ func TestReaderRead(t *testing.T) {
 		if end, err := r.NextLine(); err != nil || !wire.IsEnd(end) {
 			t.Errorf("got %q, %v, want the end", end, err)
 		}
+	}
+}
+
+// A packet that is put back is taken again, whole and in its place.
+func TestReaderUnread(t *testing.T) {
+	var stream []byte
+	for _, text := range []string{"one", "two", "three"} {
+		stream = wire.AppendString(stream, wire.Request, wire.EchoReq, text)
+	}
+	r := wire.NewReader(bytes.NewReader(stream), wire.Limits{})
+	if err := r.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	var p wire.Packet
+	for i := 0; ; i++ {
+		ok, err := r.Packet(&p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		got = append(got, string(p.Args[0]))
+		if i%2 == 0 {
+			r.Unread()
+			r.Settle()
+		}
+	}
+	if want := []string{"one", "one", "two", "two", "three", "three"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
