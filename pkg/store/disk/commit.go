@@ -31,6 +31,9 @@ func (s *Store) commitBatch(batch []store.Op) error {
 		pageSize = e.pageSize
 		return nil
 	})
+	if err == nil {
+		err = s.watch.Check()
+	}
 	if err == nil && s.wal.suspect {
 		if err = s.flush(); err == nil {
 			s.wal.suspect = false

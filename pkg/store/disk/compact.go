@@ -195,7 +195,7 @@ func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err erro
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.files.rename(out.path, s.file()); err != nil {
+	if err := s.watch.Change(s.file(), func() error { return s.files.rename(out.path, s.file()) }); err != nil {
 		return nil, err
 	}
 	// From here on the new file is the queue's, whatever happens.

@@ -40,8 +40,9 @@
 // from it, in pieces. Small records share a key, see pack: what a checkpoint
 // costs goes by the number of keys.
 //
-// Goroutines: two that put the log into the file, one at a time that compacts,
-// and one that syncs with SyncInterval. Close ends them.
+// Goroutines: two that put the log into the file, one that watches whether the
+// files are still there, one at a time that compacts, and one that syncs with
+// SyncInterval. Close ends them.
 package disk
 
 import (
@@ -150,6 +151,7 @@ type Store struct {
 	closed bool
 
 	files fsys
+	watch lockfile.Watch
 	// reserve is that of the engine, except in tests.
 	reserve func(f *os.File, from, size int64) error
 }
@@ -175,8 +177,10 @@ func Open(_ context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open store disk:%s: %w", c.Dir, err)
 	}
 	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: reserve}
+	s.watch.Logger, s.watch.Store = c.Logger, "disk:"+c.Dir
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Go(s.settleLate)
+	s.wg.Go(s.watchFiles)
 	if c.Sync == SyncInterval {
 		s.wg.Go(s.syncEvery)
 	}
@@ -238,6 +242,11 @@ func (s *Store) open() error {
 	if s.engine != nil {
 		return nil
 	}
+	if err := s.watch.Check(); err != nil { // or another directory would be opened
+		return err
+	}
+	s.watch.Clear()
+	s.watch.SetLock(s.lock)
 	e, err := s.openFile()
 	if err != nil {
 		return fmt.Errorf("open %s: %w", s.file(), err)
@@ -249,7 +258,28 @@ func (s *Store) open() error {
 		}
 	}
 	s.engine = e
+	s.watch.Set(s.file())
+	for i := range s.wal.segments {
+		if s.wal.files {
+			s.watch.Set(s.walFile(i))
+		}
+	}
 	return nil
+}
+
+// watchFiles looks every half second whether the files are still there, until
+// the store is closed.
+func (s *Store) watchFiles() {
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = s.watch.Check() // which logs it
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 // syncEvery brings what was committed to the disk, again and again, until the
@@ -297,6 +327,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.watch.Clear()
 	var errs []error
 	if e := s.engine; e != nil {
 		if !logged && !e.broken.Load() {

@@ -34,6 +34,7 @@ func (s *Store) take(name string) error {
 		return fmt.Errorf("lock store disk:%s: %w", s.cfg.Dir, err)
 	}
 	s.lock = f
+	s.watch.SetLock(f)
 	if f.Left != "" {
 		s.cfg.Logger.Info("the store was not closed by its last holder", "store", "disk:"+s.cfg.Dir, "holder", f.Left)
 	}

@@ -1,6 +1,9 @@
-// Package lockfile is the lock of a store that lies in files: a file beside
-// them that the system keeps for one process, and in which that one says who
-// it is.
+// Package lockfile holds what stores in files share:
+//
+//   - [Take] takes the lock of a store: a file that the system keeps for one
+//     process, and in which the process says who it is;
+//   - [Watch] detects that the files of a store are removed, moved or replaced
+//     while it has them open.
 package lockfile
 
 import (
@@ -20,6 +23,7 @@ type File struct {
 	// the lock up, else empty.
 	Left string
 
+	name string // of the holder
 	file *os.File
 }
 
@@ -35,11 +39,40 @@ func Take(path, name string) (*File, error) {
 		name = fmt.Sprintf("gm, pid %d", os.Getpid())
 	}
 	left, _ := io.ReadAll(io.LimitReader(f, 500))
-	// What the file says is for people: the lock is the system's.
-	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt([]byte(store.Holder(name, time.Now())+"\n"), 0)
+	l := &File{Left: strings.TrimSpace(string(left)), name: name, file: f}
+	l.writeHolder()
+	return l, nil
+}
+
+// writeHolder writes into the file who has the lock. That is for people: the
+// lock itself is the system's.
+func (f *File) writeHolder() {
+	if err := f.file.Truncate(0); err == nil {
+		_, _ = f.file.WriteAt([]byte(store.Holder(f.name, time.Now())+"\n"), 0)
 	}
-	return &File{Left: strings.TrimSpace(string(left)), file: f}, nil
+}
+
+// keep takes the lock anew if its file was removed or replaced, which would let
+// another process have the lock too.
+func (f *File) keep() error {
+	if f.isInPlace() {
+		return nil
+	}
+	file, err := take(f.file.Name())
+	if err != nil {
+		return fmt.Errorf("lock was removed: %w", err)
+	}
+	_ = f.file.Close()
+	f.file = file
+	f.writeHolder()
+	return nil
+}
+
+// isInPlace reports whether the lock's path still names its file.
+func (f *File) isInPlace() bool {
+	ours, err1 := f.file.Stat()
+	there, err2 := os.Stat(f.file.Name())
+	return err1 == nil && err2 == nil && os.SameFile(ours, there)
 }
 
 // take opens and locks the file. Its last holder may have removed it in
@@ -58,18 +91,19 @@ func take(path string) (*os.File, error) {
 			}
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
-		ours, err1 := f.Stat()
-		there, err2 := os.Stat(path)
-		if err1 == nil && err2 == nil && os.SameFile(ours, there) {
+		if (&File{file: f}).isInPlace() {
 			return f, nil
 		}
 		_ = f.Close()
 	}
 }
 
-// Release gives the lock up and removes the file.
+// Release gives the lock up and removes the file, unless another has taken its
+// place.
 func (f *File) Release() error {
-	_ = os.Remove(f.file.Name())
+	if f.isInPlace() {
+		_ = os.Remove(f.file.Name())
+	}
 	return f.file.Close()
 }
 

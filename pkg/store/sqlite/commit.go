@@ -42,6 +42,9 @@ func (s *Store) write(ctx context.Context, what string, adds bool, f func(*write
 		if err != nil {
 			return err
 		}
+		if err := s.watch.Check(); err != nil {
+			return s.fail(what, err)
+		}
 		err = w.transact(ctx, adds, func() error { return f(w) })
 		if err == nil {
 			return nil

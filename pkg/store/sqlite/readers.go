@@ -24,6 +24,9 @@ type reader struct {
 const maxReaders = 2
 
 func (s *Store) openReader() (*reader, error) {
+	if err := s.watch.Check(); err != nil { // or another database would be opened
+		return nil, err
+	}
 	c, err := dial(s.path, sqlite3.OPEN_READWRITE)
 	if err != nil {
 		return nil, err

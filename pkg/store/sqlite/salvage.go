@@ -46,6 +46,7 @@ func (s *Store) openFile() (*writer, error) {
 // is used. mu is held.
 func (s *Store) rebuild(why error) error {
 	s.ready.Store(false)
+	s.watch.Clear()
 	_ = s.readers.pause()
 	defer s.readers.resume()
 	// What is in FILE-wal stays there.

@@ -22,7 +22,8 @@
 //   - [Store] puts batches into transactions on the one connection that
 //     writes, and reads on others.
 //
-// Goroutines: one that syncs with SyncInterval, ended by Close.
+// Goroutines: one that watches whether the files are still there, and one that
+// syncs with SyncInterval. Close ends them.
 package sqlite
 
 import (
@@ -116,6 +117,8 @@ type Store struct {
 	wg     sync.WaitGroup
 	lost   chan struct{} // never closed: the lock of a file is not lost
 
+	watch lockfile.Watch
+
 	// mu is held by whoever writes, opens or closes.
 	mu     sync.Mutex
 	writer *writer // nil before the first use
@@ -151,7 +154,9 @@ func Open(_ context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open store sqlite:%s: %w", c.File, err)
 	}
 	s := &Store{cfg: c, path: path, lost: make(chan struct{})}
+	s.watch.Logger, s.watch.Store = c.Logger, "sqlite:"+c.File
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.wg.Go(s.watchFiles)
 	s.readers.init(s.openReader)
 	if c.Sync == SyncInterval {
 		s.wg.Go(s.syncEvery)
@@ -199,10 +204,17 @@ func (s *Store) open() (*writer, error) {
 	if err := s.take(""); err != nil {
 		return nil, err
 	}
+	if err := s.watch.Check(); err != nil { // or another database would be opened
+		return nil, s.fail("open", err)
+	}
+	s.watch.Clear()
+	s.watch.SetLock(s.lock)
 	w, err := s.openFile()
 	if err != nil {
 		return nil, s.fail("open", err)
 	}
+	s.watch.Set(s.path)
+	s.watch.Set(s.path + "-wal")
 	s.writer = w
 	s.ready.Store(true)
 	return w, nil
@@ -211,6 +223,21 @@ func (s *Store) open() (*writer, error) {
 // fail adds to err what failed and where.
 func (s *Store) fail(what string, err error) error {
 	return fmt.Errorf("%s store sqlite:%s: %w", what, s.cfg.File, err)
+}
+
+// watchFiles looks every half second whether the files are still there, until
+// the store is closed.
+func (s *Store) watchFiles() {
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = s.watch.Check() // which logs it
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 // syncEvery brings what was committed to the disk, again and again, until the
@@ -246,6 +273,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.watch.Clear()
 	s.ready.Store(false)
 	errs := []error{s.readers.close()}
 	if s.writer != nil {

@@ -39,6 +39,9 @@ func (s *Store) write(ctx context.Context, what string, f func(*net) error) erro
 	if err := s.open(); err != nil {
 		return err
 	}
+	if err := s.watch.Check(); err != nil {
+		return s.fail(what, err)
+	}
 	n := net{store: s, at: make(map[string]int)}
 	err := f(&n)
 	if err == nil && len(n.changes) > 0 {

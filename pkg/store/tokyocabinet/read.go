@@ -237,7 +237,8 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err := s.checkpoint(); err != nil {
 		return s.fail("compact", err)
 	}
-	if err := errors.Join(s.hash.compact(s.path), s.hash.sync()); err != nil {
+	err := s.watch.Change(s.path, func() error { return s.hash.compact(s.path) })
+	if err := errors.Join(err, s.hash.sync()); err != nil {
 		return s.fail("compact", full(err))
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"gm/pkg/store"
 	"gm/pkg/store/lockfile"
@@ -27,6 +28,9 @@ type Store struct {
 	cfg  Config
 	path string        // of the file, without symbolic links
 	lost chan struct{} // never closed: the lock of a file is not lost
+
+	watch lockfile.Watch
+	end   func() // ends the goroutine that watches, and waits for it
 
 	// commitMu is held by whoever writes, opens or closes.
 	commitMu sync.Mutex
@@ -62,7 +66,28 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store tokyocabinet:%s: %w", c.File, err)
 	}
-	return &Store{cfg: c, path: path, lost: make(chan struct{}), undo: make(map[string][]byte)}, nil
+	s := &Store{cfg: c, path: path, lost: make(chan struct{}), undo: make(map[string][]byte)}
+	s.watch.Logger, s.watch.Store = c.Logger, "tokyocabinet:"+c.File
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watchFiles(ctx) })
+	s.end = func() { cancel(); watching.Wait() }
+	return s, nil
+}
+
+// watchFiles looks every half second whether the files are still there, until
+// ctx ends.
+func (s *Store) watchFiles(ctx context.Context) {
+	tick := time.NewTicker(time.Second / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = s.watch.Check() // which logs it
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // resolve returns the absolute path of a file that may not be there yet, with
@@ -120,11 +145,18 @@ func (s *Store) open() error {
 	if err := s.take(""); err != nil {
 		return err
 	}
+	if err := s.watch.Check(); err != nil { // or another database would be opened
+		return s.fail("open", err)
+	}
+	s.watch.Clear()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.openFile(); err != nil {
 		return s.fail("open", full(err))
 	}
+	s.watch.SetLock(s.lock)
+	s.watch.Set(s.path)
+	s.watch.Set(s.path + ".journal")
 	return nil
 }
 
@@ -155,11 +187,13 @@ func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 
 // Close implements store.Store. It leaves one file.
 func (s *Store) Close() error {
+	s.end()
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.watch.Clear()
 	var errs []error
 	if s.hash != nil {
 		// The journal goes only when all of it is in the database.

@@ -26,6 +26,8 @@
 //   - salvage makes a new database of what can be read of a broken one, or of
 //     one that was not closed;
 //   - [Store] puts batches into the journal and then into the database.
+//
+// Goroutines: one that watches whether the files are still there. Close ends it.
 package tokyocabinet
 
 import (

@@ -1,0 +1,13 @@
+package disk
+
+import (
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+func TestMoved(t *testing.T) {
+	storetest.RunMoved(t, func(t *testing.T, dir string) store.Store { return openDir(t, dir) },
+		"queue.db", "queue.log.0", "queue.log.1", "lock")
+}

@@ -1,0 +1,14 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+func TestMoved(t *testing.T) {
+	storetest.RunMoved(t, func(t *testing.T, dir string) store.Store { return open(t, filepath.Join(dir, "queue.db")) },
+		"queue.db", "queue.db-wal", "queue.db.lock")
+}

@@ -1,0 +1,16 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"path/filepath"
+	"testing"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+func TestMoved(t *testing.T) {
+	storetest.RunMoved(t, func(t *testing.T, dir string) store.Store { return open(t, filepath.Join(dir, "queue.tch")) },
+		"queue.tch", "queue.tch.journal", "queue.tch.lock")
+}
