@@ -89,7 +89,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 				}),
 				&cli.StringSliceFlag{
 					Name: "work", Category: catQueue,
-					Usage: "also be a worker: run `FUNCTION=COMMAND` by the shell for each job; repeatable",
+					Usage: "also be a worker: run `FUNCTION=COMMAND` by the shell for each job, without the variables of the store's passwords; repeatable",
 				},
 				&cli.IntFlag{Name: "work-jobs", Value: 2, Category: catQueue, Usage: "run `N` jobs of a --work at a time"},
 

@@ -240,7 +240,7 @@ func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
 	for _, l := range ls {
 		go func() { failed <- srv.Serve(l) }()
 	}
-	stopWork, err := s.startWorks(srv, s.works, s.c.Int("work-jobs"), log)
+	stopWork, err := s.startWorks(srv, ls)
 	if err != nil {
 		srv.Close()
 		return err

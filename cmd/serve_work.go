@@ -2,17 +2,15 @@ package cmd
 
 import (
 	"context"
-	"log/slog"
 	"net"
+	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
 	"gm/pkg/server"
-	"gm/pkg/wire"
 )
 
 // work is a --work of gm serve.
@@ -36,11 +34,12 @@ func parseWorks(c *cli.Context) ([]work, error) {
 
 // startWorks runs the --work commands as a worker inside the server's process,
 // over a connection that needs no port. The returned function lets it finish.
-func (e *env) startWorks(srv *server.Server, works []work, jobs int, log *slog.Logger) (stop func(), err error) {
-	if len(works) == 0 {
+func (s *serving) startWorks(srv *server.Server, ls []net.Listener) (stop func(), err error) {
+	if len(s.works) == 0 {
 		return func() {}, nil
 	}
-	w, err := gearman.NewWorker(gearman.WorkerOptions{
+	log := s.cfg.Logger
+	o := gearman.WorkerOptions{
 		Options: gearman.Options{
 			Servers: []gearman.Server{{Network: "pipe", Addr: "pipe"}},
 			Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -48,31 +47,29 @@ func (e *env) startWorks(srv *server.Server, works []work, jobs int, log *slog.L
 				go srv.ServeConn(there) //nolint:errcheck // the worker notices its end
 				return here, nil
 			},
+			MaxPayload: s.cfg.MaxPayload,
 		},
 		ID:          "gm-serve",
-		Concurrency: jobs,
-	})
+		Concurrency: s.c.Int("work-jobs"),
+	}
+	w, err := gearman.NewWorker(o) // without a logger: the pipe is no news
 	if err != nil {
 		return nil, err
 	}
+	o.Logger = log
+	cw := s.newCommandWorker(&o, false)
+	cw.environ = withoutVars(cw.environ, storeSecrets)
+	cw.address = reachableAddress(ls)
+	cw.commands = map[string]*runner.Command{}
 	_ = runner.Subreap() // where there is none, a process group has to do
-	for _, one := range works {
-		cw := &commandWorker{
-			command: &runner.Command{
-				Args: []string{one.command}, Shell: true, Stderr: e.stderr, Pdeathsig: syscall.SIGKILL,
-			},
-			maxResult: wire.DefaultMaxPayload,
-			log:       log,
-			slots:     make(chan int, jobs),
-			kill:      make(chan struct{}),
-		}
-		for slot := range jobs {
-			cw.slots <- slot + 1
-		}
+	for _, one := range s.works {
+		command := cw.newCommand(one.command)
+		command.Shell = true
+		cw.commands[one.function] = command
 		if err := w.Handle(one.function, cw.handle); err != nil {
 			return nil, usageErrorf("--work: %w", err)
 		}
-		log.Info("working", "function", one.function, "command", one.command, "jobs", jobs)
+		log.Info("working", "function", one.function, "command", one.command, "jobs", o.Concurrency)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -81,4 +78,21 @@ func (e *env) startWorks(srv *server.Server, works []work, jobs int, log *slog.L
 		w.Run(ctx) //nolint:errcheck // it ends with the server
 	}()
 	return func() { cancel(); <-done }, nil
+}
+
+// reachableAddress returns the address of the first listener as a program on this
+// machine connects to it; empty if there is none.
+func reachableAddress(ls []net.Listener) string {
+	for _, l := range ls {
+		switch addr := l.Addr().(type) {
+		case *net.TCPAddr:
+			if addr.IP.IsUnspecified() {
+				return net.JoinHostPort("localhost", strconv.Itoa(addr.Port))
+			}
+			return addr.String()
+		case *net.UnixAddr:
+			return "unix:" + addr.Name
+		}
+	}
+	return ""
 }

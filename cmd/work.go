@@ -55,7 +55,8 @@ to its queue and gm work ends, with 74.
 CMD is not run by a shell unless --shell is given, and the payload never is. In
 its environment are GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE,
 GEARMAN_SERVER, GM_SLOT (1 to -j), GM_CONTROL_FD, with -t also GM_DEADLINE (Unix
-seconds), and with --attempts GM_ATTEMPT (from 1; only gm serve tells it).
+seconds), and with --attempts GM_ATTEMPT (from 1; only gm serve tells it). GM_STORE
+is left out, which may hold a password of gm serve.
 
 Exit code 0 completes the job. 75 gives it back to the queue: the server counts
 an attempt. So does a system that has no room for another process. Any other
@@ -158,7 +159,7 @@ func (e *env) work(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.newCommandWorker(c, &opts)
+	w, err := e.newFlagWorker(c, &opts)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,12 +21,14 @@ import (
 	"gm/pkg/runner"
 )
 
-// commandWorker does jobs by running a command for each.
+// commandWorker does jobs by running a command for each. It is the worker of
+// gm work and of gm serve --work.
 type commandWorker struct {
 	functions []string
-	command   *runner.Command // nil: payloads are printed, or dir has the commands
-	dir       *workDir        // nil: none
-	chain     *chain          // nil: none
+	command   *runner.Command            // of all functions; nil: commands, dir or stdout do the jobs
+	commands  map[string]*runner.Command // by function; nil: none
+	dir       *workDir                   // nil: none
+	chain     *chain                     // nil: none
 	mapper    *mapper
 	keep      *keepers        // nil: a child for each job
 	options   gearman.Options // for questions to servers
@@ -34,8 +37,11 @@ type commandWorker struct {
 	stream    bool
 	exception bool
 	attempts  bool
+	address   string // of the server, for commands; empty: the job's own
 	log       *slog.Logger
 	stdout    io.Writer
+	stderr    io.Writer // of commands
+	environ   []string  // of commands
 
 	onTerminal bool // SIGHUP says that it has closed
 
@@ -50,27 +56,35 @@ type commandWorker struct {
 	stop     func()     // makes the worker take no more jobs; set by run
 }
 
-// newCommandWorker reads the flags about the command.
-func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*commandWorker, error) {
+// newCommandWorker returns a worker that prints the payloads of its jobs, until
+// its caller gives it commands.
+func (e *env) newCommandWorker(o *gearman.WorkerOptions, exception bool) *commandWorker {
 	w := &commandWorker{
-		functions: workFunctions(c),
 		options:   o.Options,
 		maxResult: o.MaxPayload,
 		maxJobs:   o.MaxJobs,
-		stream:    c.Bool("stream") || c.Bool("lines"),
-		exception: c.Bool("exception"),
-		attempts:  c.Bool("attempts"),
+		exception: exception,
 		log:       o.Logger,
-		mapper:    newMapper(o, c.Bool("exception")),
+		mapper:    newMapper(o, exception),
 		stdout:    e.stdout,
+		stderr:    e.stderr,
+		environ:   withoutVars(os.Environ(), ownSecrets),
 		slots:     make(chan int, o.Concurrency),
 		kill:      make(chan struct{}),
-
-		onTerminal: hasControllingTerminal(),
 	}
 	for slot := range o.Concurrency {
 		w.slots <- slot + 1
 	}
+	return w
+}
+
+// newFlagWorker returns the worker that the flags of gm work describe.
+func (e *env) newFlagWorker(c *cli.Context, o *gearman.WorkerOptions) (*commandWorker, error) {
+	w := e.newCommandWorker(o, c.Bool("exception"))
+	w.functions = workFunctions(c)
+	w.stream = c.Bool("stream") || c.Bool("lines")
+	w.attempts = c.Bool("attempts")
+	w.onTerminal = hasControllingTerminal()
 	var err error
 	if w.chain, err = newChain(c, o); err != nil {
 		return nil, err
@@ -89,7 +103,7 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 				return nil, usageErrorf("--%s is for a kept command, and --dir has none", name)
 			}
 		}
-		w.dir, err = newWorkDir(path, w.functions, func(path string) *runner.Command { return e.newCommand(c, o, path) }, w.log)
+		w.dir, err = newWorkDir(path, w.functions, func(path string) *runner.Command { return w.newFlagCommand(c, path) }, w.log)
 		return w, err
 	}
 	if c.NArg() == 0 {
@@ -100,24 +114,46 @@ func (e *env) newCommandWorker(c *cli.Context, o *gearman.WorkerOptions) (*comma
 		}
 		return w, nil
 	}
-	w.command = e.newCommand(c, o, c.Args().Slice()...)
+	w.command = w.newFlagCommand(c, c.Args().Slice()...)
 	w.keep, err = newKeepers(c, w)
 	return w, err
 }
 
-// newCommand returns a command with what the flags say of it.
-func (e *env) newCommand(c *cli.Context, o *gearman.WorkerOptions, args ...string) *runner.Command {
+// newCommand returns a command with all that does not come from a flag.
+func (w *commandWorker) newCommand(args ...string) *runner.Command {
 	return &runner.Command{
 		Args:      args,
-		Shell:     c.Bool("shell"),
-		Timeout:   durationOf(c, "timeout"),
-		KillAfter: durationOf(c, "kill-after"),
+		Env:       w.environ,
 		Pdeathsig: syscall.SIGKILL, // a job that is done elsewhere is to be done there alone
-		Lines:     c.Bool("lines"),
-		MaxLine:   o.MaxPayload,
-		Stderr:    e.stderr,
+		MaxLine:   w.maxResult,
+		Stderr:    w.stderr,
 	}
 }
+
+// newFlagCommand returns a command with what the flags of gm work say of it.
+func (w *commandWorker) newFlagCommand(c *cli.Context, args ...string) *runner.Command {
+	command := w.newCommand(args...)
+	command.Shell = c.Bool("shell")
+	command.Timeout = durationOf(c, "timeout")
+	command.KillAfter = durationOf(c, "kill-after")
+	command.Lines = c.Bool("lines")
+	return command
+}
+
+// commandOf returns the command that does the jobs of a function; nil if there
+// is none.
+func (w *commandWorker) commandOf(function string) *runner.Command {
+	switch {
+	case w.dir != nil:
+		return w.dir.command(function)
+	case w.commands != nil:
+		return w.commands[function]
+	}
+	return w.command
+}
+
+// prints reports whether the worker has no commands and prints payloads.
+func (w *commandWorker) prints() bool { return w.dir == nil && w.commands == nil && w.command == nil }
 
 // handle does one job.
 func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, error) {
@@ -127,14 +163,12 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 		w.done.Add(1)
 	}()
 	w.awake.note()
-	command := w.command
-	switch {
-	case w.dir != nil:
-		if command = w.dir.command(j.Function()); command == nil {
-			return nil, gearman.ErrRetry // it has just been removed
-		}
-	case command == nil:
+	if w.prints() {
 		return nil, w.print(j)
+	}
+	command := w.commandOf(j.Function())
+	if command == nil {
+		return nil, gearman.ErrRetry // its file has just been removed
 	}
 	if j.Reducer() != "" {
 		return w.mapper.do(ctx, j)
@@ -147,7 +181,7 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 
 	var result gathered
 	res := command.Run(ctx, runner.Job{
-		Env:     w.environ(ctx, j, slot, command.Timeout),
+		Env:     w.jobEnviron(ctx, j, slot, command.Timeout),
 		Stdin:   j.Payload(),
 		Control: func(line string) { w.control(j, line) },
 		Kill:    w.kill,
@@ -231,13 +265,13 @@ func (w *commandWorker) printError() error {
 	return w.printErr
 }
 
-// environ returns what a command is told about its job.
-func (w *commandWorker) environ(ctx context.Context, j *gearman.Job, slot int, timeout time.Duration) []string {
+// jobEnviron returns what a command is told about its job.
+func (w *commandWorker) jobEnviron(ctx context.Context, j *gearman.Job, slot int, timeout time.Duration) []string {
 	env := []string{
 		"GEARMAN_FUNCTION=" + j.Function(),
 		"GEARMAN_HANDLE=" + string(j.Handle()),
 		"GEARMAN_UNIQUE=" + j.Unique(),
-		"GEARMAN_SERVER=" + j.Server().String(),
+		"GEARMAN_SERVER=" + w.serverOf(j),
 		"GM_SLOT=" + strconv.Itoa(slot),
 	}
 	if timeout > 0 {
@@ -253,6 +287,14 @@ func (w *commandWorker) environ(ctx context.Context, j *gearman.Job, slot int, t
 		}
 	}
 	return env
+}
+
+// serverOf returns the address of a job's server for its command.
+func (w *commandWorker) serverOf(j *gearman.Job) string {
+	if w.address != "" {
+		return w.address
+	}
+	return j.Server().String()
 }
 
 // attempt asks the server how many workers have had the job, with this one.

@@ -108,7 +108,7 @@ func (w *commandWorker) handleKeptJSON(ctx context.Context, j *gearman.Job, keep
 // keepRequest returns the line for a job.
 func (w *commandWorker) keepRequest(ctx context.Context, j *gearman.Job) ([]byte, error) {
 	request := keepRequest{
-		Handle: string(j.Handle()), Function: j.Function(), Unique: j.Unique(), Server: j.Server().String(),
+		Handle: string(j.Handle()), Function: j.Function(), Unique: j.Unique(), Server: w.serverOf(j),
 		Payload: j.Payload(),
 	}
 	if request.Payload == nil {
