@@ -294,7 +294,7 @@ complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s funct
 complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for a job' -x
 complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x
 complete -c gm -n '__gm_at serve' -l drain-timeout -d 'let running jobs end for at most TIME when stopping' -x
-complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: run FUNCTION=COMMAND by the shell for each job' -x
+complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: run FUNCTION=COMMAND by the shell for each job, without the variables of the store\'s passwords' -x
 complete -c gm -n '__gm_at serve' -l work-jobs -d 'run N jobs of a --work at a time' -x
 complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads of more than SIZE' -x
 complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer for which more than SIZE waits' -x

@@ -274,7 +274,7 @@ $script:GmVerbs = @{
             @{ Names = @('-w', '--worker-wakeup'); Text = 'wake N sleeping workers for a job'; Value = @('') },
             @{ Names = @('--host'); Text = 'NAME in job handles'; Value = @('') },
             @{ Names = @('--drain-timeout'); Text = 'let running jobs end for at most TIME when stopping'; Value = @('') },
-            @{ Names = @('--work'); Text = 'also be a worker: run FUNCTION=COMMAND by the shell for each job'; Value = @('') },
+            @{ Names = @('--work'); Text = 'also be a worker: run FUNCTION=COMMAND by the shell for each job, without the variables of the store''s passwords'; Value = @('') },
             @{ Names = @('--work-jobs'); Text = 'run N jobs of a --work at a time'; Value = @('') },
             @{ Names = @('--max-payload'); Text = 'refuse payloads of more than SIZE'; Value = @('') },
             @{ Names = @('--max-outbox'); Text = 'drop a peer for which more than SIZE waits'; Value = @('') },
