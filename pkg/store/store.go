@@ -192,8 +192,9 @@ type Reader interface {
 	ReplayHeads(ctx context.Context, f func(r *Record, size int) error) error
 }
 
-// Numbered is a store that knows the highest number it has. A server goes on
-// from there, should the clock have been set back.
+// Numbered is a store that knows the highest number of a job that it has or, as
+// far as it can, ever had. A server goes on from there, should the clock have
+// been set back.
 type Numbered interface {
 	LastSeq(ctx context.Context) (uint64, error)
 }

@@ -39,6 +39,8 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 			return err
 		}
 		t := transaction{ctx: ctx, s: session}
+		s.db.fence.NoteLast(net.Highest())
+		t.begin()
 		if err := t.all(net); err != nil {
 			return err
 		}
@@ -59,6 +61,15 @@ type transaction struct {
 	script []byte
 	count  int  // of statements in script
 	begun  bool // the server has the beginning
+}
+
+// begin has the transaction fail unless the session holds the store, if it
+// should. One that does nothing else has nothing to fail.
+func (t *transaction) begin() {
+	if t.s.db.extras && t.s.db.fence.Held() {
+		t.script = append(append(t.script, t.s.fenceText()...), ';')
+		t.count++
+	}
 }
 
 func (t *transaction) all(net *sqlstore.Net) error {
@@ -87,7 +98,7 @@ func (t *transaction) commit() error {
 	case t.count > 1:
 		t.script = append(append([]byte("START TRANSACTION;"), t.script...), "COMMIT"...)
 	}
-	err := outcome(t.s.exec(t.ctx, string(t.script)))
+	err := t.s.outcome(t.s.exec(t.ctx, string(t.script)))
 	if err != nil && t.s.Alive() && (t.begun || t.count > 1) {
 		t.s.rollback()
 	}
@@ -113,7 +124,7 @@ func (t *transaction) failed(err error) error {
 	if err != nil && t.s.Alive() {
 		t.s.rollback()
 	}
-	return answered(err)
+	return t.s.answered(err)
 }
 
 // scriptRoom is how many bytes of statements are sent at a time, if it is more

@@ -11,6 +11,7 @@ import (
 	engine "github.com/go-sql-driver/mysql"
 
 	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
 	"gm/pkg/store/storetest"
 )
 
@@ -135,6 +136,7 @@ func TestParseURL(t *testing.T) {
 }
 
 func TestOutcome(t *testing.T) {
+	s := &session{db: &database{fence: sqlstore.NewFence("test")}}
 	for _, tc := range []struct {
 		err             error
 		full, uncertain bool
@@ -146,7 +148,7 @@ func TestOutcome(t *testing.T) {
 		{driver.ErrBadConn, false, false},
 		{engine.ErrInvalidConn, false, true},
 	} {
-		got := outcome(tc.err)
+		got := s.outcome(tc.err)
 		var uncertain *store.UncertainError
 		if errors.Is(got, store.ErrFull) != tc.full || errors.As(got, &uncertain) != tc.uncertain || !errors.Is(got, tc.err) {
 			t.Errorf("%v: got %v, want full %t, uncertain %t", tc.err, got, tc.full, tc.uncertain)
@@ -222,4 +224,19 @@ func TestForeignRows(t *testing.T) {
 			t.Errorf("log: got %q, want %q in it", log.String(), what)
 		}
 	}
+}
+
+// TestFence has two servers hold a store, each on a node of its own.
+func TestFence(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	nodes := 0
+	open := func() store.Store {
+		s := open(t, server.URL(server.Addr()), "queue")
+		nodes++
+		s.db.node = fmt.Sprint(nodes)
+		return s
+	}
+	storetest.SeeFence(t, open, func() {
+		server.Query(t, "UPDATE queue_gm SET value = CONCAT(SUBSTRING_INDEX(value, ' ', 2), ' 5 ', SUBSTRING_INDEX(value, ' ', -1)) WHERE name = x'0166656e6365'")
+	})
 }

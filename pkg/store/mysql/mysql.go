@@ -22,8 +22,12 @@
 // gearmand's UTF-8 had become back to UTF-8. gearmand goes on with them.
 //
 // A batch is one transaction, and mostly one round trip. It is sent by the
-// session that holds the store's lock of GET_LOCK, so that who has lost the
-// lock can't commit. It is as durable as innodb_flush_log_at_trx_commit says.
+// session that holds the store's lock of GET_LOCK. Such a lock is one node's: on
+// a cluster such as Galera, servers on two nodes can have it at a time. So each
+// transaction also replaces a row among the extras, the fence, on the condition
+// that it is still the session's: see [sqlstore.Fence]. A holder that ends
+// without freeing it keeps servers on other nodes waiting for ten seconds. A
+// batch is as durable as innodb_flush_log_at_trx_commit says.
 package mysql
 
 import (

@@ -102,5 +102,11 @@ func TestSwap(t *testing.T) {
 
 func BenchmarkCommit(b *testing.B) {
 	server := storetest.StartMySQL(b)
-	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, server.URL(server.Addr()), newTable()) })
+	storetest.Bench(b, func(b *testing.B) store.Store {
+		s := open(b, server.URL(server.Addr()), newTable())
+		if err := s.TryLock(b.Context(), "bench"); err != nil {
+			b.Fatal(err)
+		}
+		return s
+	})
 }

@@ -61,16 +61,19 @@ func (s *Store) adopt(ctx context.Context) error {
 		if err != nil || string(found[0][0]) == "0" {
 			return err
 		}
-		last, err := session.query(ctx, "SELECT COALESCE(MAX(seq), 0) FROM "+jobs)
-		if err != nil {
-			return err
-		}
-		highest, err := strconv.ParseUint(string(last[0][0]), 10, 64)
+		highest, err := s.LastSeq(ctx)
 		if err != nil {
 			return fmt.Errorf("highest number: %w", err)
 		}
-		return session.exec(ctx, fmt.Sprintf("SET @gm_seq := %d; UPDATE %s SET seq = (@gm_seq := @gm_seq + 1) WHERE seq IS NULL",
+		t := transaction{ctx: ctx, s: session}
+		t.begin()
+		t.text(fmt.Sprintf("SET @gm_seq := %d; UPDATE %s SET seq = (@gm_seq := @gm_seq + 1) WHERE seq IS NULL",
 			store.AdoptFrom(time.Now(), highest), jobs))
+		if err := t.ended(); err != nil {
+			return err
+		}
+		t.count++ // it is two statements
+		return t.commit()
 	})
 }
 
@@ -80,8 +83,15 @@ func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 		return 0, nil
 	}
 	row := s.readers.QueryRowContext(ctx, "SELECT COALESCE(MAX(seq), 0) FROM "+s.db.table.jobs())
-	err = row.Scan(&last)
-	return last, err
+	if err := row.Scan(&last); err != nil || !s.db.extras {
+		return last, err
+	}
+	var value string
+	row = s.readers.QueryRowContext(ctx, fmt.Sprintf("SELECT value FROM %s WHERE name = x'%x'", s.db.table.extras(), sqlstore.FenceKey))
+	if err := row.Scan(&value); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, err
+	}
+	return max(last, sqlstore.FenceLast(value)), nil
 }
 
 // reading is one pass over the jobs.

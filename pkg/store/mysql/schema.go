@@ -20,8 +20,10 @@ type database struct {
 	config *mysql.Config
 	table  table
 	token  string // names this store among the sessions of the server
+	fence  *sqlstore.Fence
 
 	asIs bool
+	node string // set by tests: the node of a cluster, which has locks of its own
 
 	current atomic.Pointer[limits] // of the newest session
 
@@ -67,7 +69,8 @@ func newDatabase(c Config) (*database, error) {
 		"wait_timeout":             "2147483",
 		"innodb_lock_wait_timeout": "5",
 	}
-	return &database{config: config, table: t, token: newToken(), asIs: c.AsIs}, nil
+	token := newToken()
+	return &database{config: config, table: t, token: token, fence: sqlstore.NewFence(token), asIs: c.AsIs}, nil
 }
 
 // pool returns the connections that read, so that reading does not wait for
@@ -86,7 +89,7 @@ func (db *database) pool() (*sql.DB, error) {
 // lockName returns a name for GET_LOCK, which takes 64 characters and is for
 // the whole server.
 func (db *database) lockName(what string) string {
-	name := fmt.Sprintf("gm.%s.%s.%s", what, db.config.DBName, db.table)
+	name := fmt.Sprintf("gm.%s.%s.%s%s", what, db.config.DBName, db.table, db.node)
 	if len(name) > 64 {
 		name = fmt.Sprintf("gm.%s.%x", what, sqlstore.LockNumber(name))
 	}

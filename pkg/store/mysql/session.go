@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
 )
 
 // holderKey is that of the holder's note among the extras. Theirs are
@@ -26,8 +28,9 @@ func newToken() string { return "gm.session." + rand.Text() }
 // It is the driver's own, not one of database/sql's: it has locks and is not
 // to go back to any pool.
 type session struct {
-	conn driver.Conn
-	db   *database
+	conn   driver.Conn
+	db     *database
+	passed bool // the fence is another session's
 }
 
 func (db *database) connect(ctx context.Context) (*session, error) {
@@ -140,8 +143,65 @@ func (s *session) query(ctx context.Context, sql string) ([][][]byte, error) {
 }
 
 // Lock is that of [sqlstore.Session].
-func (s *session) Lock(ctx context.Context) (bool, error) {
-	return s.getLock(ctx, s.db.lockName("store"), 0)
+func (s *session) Lock(ctx context.Context, again bool) (bool, error) {
+	lock := s.db.lockName("store")
+	got, err := s.getLock(ctx, lock, 0)
+	if err != nil || !got || !s.db.extras {
+		return got, err
+	}
+	if got, err = s.takeFence(ctx, again); err != nil {
+		return false, fmt.Errorf("take the fence: %w", err)
+	}
+	if !got {
+		_, err = s.query(ctx, fmt.Sprintf("SELECT RELEASE_LOCK('%s')", lock))
+	}
+	return got, err
+}
+
+// takeFence writes the fence, unless another server holds the store. GET_LOCK
+// is one node's: on a cluster, a server on another node has a lock too.
+func (s *session) takeFence(ctx context.Context, again bool) (bool, error) {
+	if err := s.exec(ctx, "START TRANSACTION"); err != nil {
+		return false, err
+	}
+	defer s.rollback() // does nothing after the commit
+	found, err := s.query(ctx, fmt.Sprintf("SELECT UNIX_TIMESTAMP(), SHA1(CONCAT(@@hostname, @@port, @@datadir, '%s')), "+
+		"(SELECT value FROM %s WHERE name = x'%x' FOR UPDATE)", s.db.node, s.db.table.extras(), sqlstore.FenceKey))
+	if err != nil {
+		return false, err
+	}
+	now, err := strconv.ParseInt(string(found[0][0]), 10, 64)
+	if err != nil {
+		return false, err
+	}
+	where := string(found[0][1])
+	taken := s.db.fence.Take(sqlstore.Claim{
+		Value: string(found[0][2]), Now: now, Where: where, Again: again,
+		// The lock that we have here was free, so that its session has ended.
+		Gone: func(other string) bool { return other == where },
+	})
+	if !taken {
+		return false, nil
+	}
+	err = s.exec(ctx, fmt.Sprintf("REPLACE INTO %s (name, value) VALUES (x'%x', x'%x'); COMMIT", s.db.table.extras(), sqlstore.FenceKey, s.db.fence.Value()))
+	return err == nil, err
+}
+
+// fenceText returns the statement that fails unless the session still holds the
+// store.
+func (s *session) fenceText() string {
+	f := s.db.fence
+	return fmt.Sprintf("INSERT INTO %s (name, value) VALUES (x'%x', x'%x') ON DUPLICATE KEY UPDATE value = IF(LEFT(value, %d) = x'%x', VALUES(value), NULL)",
+		s.db.table.extras(), sqlstore.FenceKey, f.Value(), len(f.Mine()), f.Mine())
+}
+
+// freeFence says in the fence that the store is free, if it is still ours.
+func (s *session) freeFence(ctx context.Context) {
+	f := s.db.fence
+	if s.db.extras && f.Held() {
+		_ = s.exec(ctx, fmt.Sprintf("UPDATE %s SET value = x'%x' WHERE name = x'%x' AND LEFT(value, %d) = x'%x'",
+			s.db.table.extras(), f.FreeValue(), sqlstore.FenceKey, len(f.Mine()), f.Mine()))
+	}
 }
 
 // Note is that of [sqlstore.Session].
@@ -167,6 +227,7 @@ func (s *session) Holder(ctx context.Context) (string, error) {
 // Undo is that of [sqlstore.Session].
 func (s *session) Undo(ctx context.Context, seqs []uint64) error {
 	t := transaction{ctx: ctx, s: s}
+	t.begin()
 	if err := t.dones(seqs); err != nil {
 		return err
 	}
@@ -174,16 +235,22 @@ func (s *session) Undo(ctx context.Context, seqs []uint64) error {
 }
 
 // Ping is that of [sqlstore.Session].
-func (s *session) Ping(ctx context.Context) error { return s.conn.(driver.Pinger).Ping(ctx) }
+func (s *session) Ping(ctx context.Context) error {
+	if s.db.extras && s.db.fence.Due() {
+		return s.answered(s.exec(ctx, s.fenceText()))
+	}
+	return s.conn.(driver.Pinger).Ping(ctx)
+}
 
 // Alive is that of [sqlstore.Session].
-func (s *session) Alive() bool { return s.conn.(driver.Validator).IsValid() }
+func (s *session) Alive() bool { return !s.passed && s.conn.(driver.Validator).IsValid() }
 
 // Close is that of [sqlstore.Session]. The server would free the session's locks
 // a moment after it is gone, and who comes next would find them taken.
 func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	s.freeFence(ctx)
 	_, _ = s.query(ctx, "SELECT RELEASE_ALL_LOCKS()") // not known before MariaDB 10.5
 	_ = s.conn.Close()
 }
@@ -207,6 +274,7 @@ const (
 	errTooBigRow     = 1118
 	errPacketSize    = 1153
 	errConstraint    = 3819
+	errNull          = 1048
 	errShutdown      = 1053
 	errInterrupted   = 1317
 	errKilled        = 1927
@@ -215,7 +283,7 @@ const (
 
 // outcome says what an error means that came when the server had been sent the
 // end of a transaction.
-func outcome(err error) error {
+func (s *session) outcome(err error) error {
 	var answer *mysql.MySQLError
 	switch {
 	case err == nil:
@@ -224,7 +292,7 @@ func outcome(err error) error {
 		switch answer.Number {
 		case errShutdown, errInterrupted, errKilled, errSessionKilled:
 		default:
-			return answered(err)
+			return s.answered(err)
 		}
 	case errors.Is(err, driver.ErrBadConn): // nothing was sent
 		return err
@@ -232,9 +300,9 @@ func outcome(err error) error {
 	return &store.UncertainError{Err: err}
 }
 
-// answered wraps the error of a server without room, and of one that does not
-// take what it was sent.
-func answered(err error) error {
+// answered wraps the error of a server without room, of one that does not take
+// what it was sent, and of the fence.
+func (s *session) answered(err error) error {
 	if errors.Is(err, mysql.ErrPktTooLarge) {
 		return &store.RefusedError{Index: -1, Err: err}
 	}
@@ -243,6 +311,11 @@ func answered(err error) error {
 		switch answer.Number {
 		case errDiskFull, errTableFull, errErrorOnWrite:
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		case errNull:
+			if s.db.fence.Held() { // no other column that is written takes no NULL
+				s.passed = true
+				return fmt.Errorf("%w: %w", sqlstore.ErrLost, err)
+			}
 		case errUnknown, errTooBigRow, errPacketSize, errConstraint:
 			return &store.RefusedError{Index: -1, Err: err}
 		}

@@ -105,6 +105,16 @@ func (db *database) rows(records []*store.Record) []sqlstore.Row {
 	return rows
 }
 
+// fence replaces the fence's value, which has to begin with mine: else it would
+// be NULL, which the column does not take.
+func (t table) fence(mine, value string) change {
+	return change{
+		sql: "INSERT INTO " + t.extras() + " AS f (key, value) VALUES (?, convert_to(?, 'UTF8')) ON CONFLICT (key) DO UPDATE " +
+			"SET value = CASE WHEN substring(f.value FROM 1 FOR length(?::text)) = convert_to(?, 'UTF8') THEN excluded.value END",
+		args: []any{sqlstore.FenceKey, value, mine, mine},
+	}
+}
+
 // dones removes jobs.
 func (t table) dones(seqs []uint64) change {
 	return change{

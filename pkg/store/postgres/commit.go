@@ -30,6 +30,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	net := sqlstore.NewNet(batch)
 	seqs := func() []uint64 { return sqlstore.Seqs(net.Adds) }
 	err := s.link.Do(ctx, seqs, func(session *session) error {
+		s.db.fence.NoteLast(net.Highest())
 		return session.commit(ctx, net)
 	})
 	if err != nil {
@@ -47,13 +48,13 @@ func (s *session) commit(ctx context.Context, net *sqlstore.Net) error {
 	if errors.As(err, &answer) && answer.Code == "23505" { // unique_violation
 		err = s.transaction(ctx, net, true)
 	}
-	return outcome(err)
+	return s.outcome(err)
 }
 
 // try sends a batch as one statement, if it is not too large for one.
 func (s *session) try(ctx context.Context, net *sqlstore.Net) error {
 	if whole := s.db.whole(net); whole != nil {
-		return s.send(ctx, whole...)
+		return s.send(ctx, s.withFence(whole...)...)
 	}
 	return s.transaction(ctx, net, false)
 }
@@ -74,6 +75,9 @@ func (db *database) whole(net *sqlstore.Net) (whole []change) {
 func (s *session) transaction(ctx context.Context, net *sqlstore.Net, replace bool) error {
 	if err := s.do(ctx, "BEGIN"); err != nil {
 		return err
+	}
+	if err := s.send(ctx, s.withFence()...); err != nil {
+		return errors.Join(err, s.do(ctx, "ROLLBACK"))
 	}
 	for c := range s.db.changes(net, replace) {
 		if err := s.send(ctx, c); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
 	"gm/pkg/store/storetest"
 )
 
@@ -202,6 +203,7 @@ func TestParseURL(t *testing.T) {
 }
 
 func TestOutcome(t *testing.T) {
+	s := &session{db: &database{fence: sqlstore.NewFence("test")}}
 	lost := errors.New("connection reset")
 	for _, tc := range []struct {
 		err             error
@@ -212,13 +214,13 @@ func TestOutcome(t *testing.T) {
 		{driver.ErrBadConn, false, true},
 		{lost, false, true},
 	} {
-		got := outcome(tc.err)
+		got := s.outcome(tc.err)
 		var uncertain *store.UncertainError
 		if errors.Is(got, store.ErrFull) != tc.full || errors.As(got, &uncertain) != tc.uncertain || !errors.Is(got, tc.err) {
 			t.Errorf("%v: got %v, want full %t, uncertain %t", tc.err, got, tc.full, tc.uncertain)
 		}
 	}
-	if err := outcome(nil); err != nil {
+	if err := s.outcome(nil); err != nil {
 		t.Errorf("nil: got %v", err)
 	}
 }
@@ -254,5 +256,19 @@ func TestAsIs(t *testing.T) {
 			}
 			return dump
 		},
+	})
+}
+
+// TestFence has two servers hold a store behind a pooler that does not keep
+// sessions apart.
+func TestFence(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	open := func() store.Store {
+		s := open(t, server.URL(server.Addr()), "queue")
+		s.db.pooled = true
+		return s
+	}
+	storetest.SeeFence(t, open, func() {
+		server.Query(t, `UPDATE queue_gm SET value = convert_to(regexp_replace(convert_from(value, 'UTF8'), ' \d+ (\d+)$', ' 5 \1'), 'UTF8') WHERE key = E'\x01fence'`)
 	})
 }

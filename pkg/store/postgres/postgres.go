@@ -20,7 +20,10 @@
 // A batch is one statement and one round trip, unless it is very large. It is
 // sent by the session that holds the store's advisory lock, so that who has lost
 // the lock can't commit. Poolers that give a session's connection to others between
-// transactions can't stand between.
+// transactions can't stand between: prepared statements and locks belong to the
+// session. Should one do so all the same, or a standby take over, each
+// transaction also replaces a row among the extras, the fence, on the condition
+// that it is still the session's: see [sqlstore.Fence].
 package postgres
 
 import (

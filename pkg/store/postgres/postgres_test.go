@@ -109,7 +109,13 @@ func TestSwap(t *testing.T) {
 
 func BenchmarkCommit(b *testing.B) {
 	server := storetest.StartPostgres(b)
-	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, server.URL(server.Addr()), newTable()) })
+	storetest.Bench(b, func(b *testing.B) store.Store {
+		s := open(b, server.URL(server.Addr()), newTable())
+		if err := s.TryLock(b.Context(), "bench"); err != nil {
+			b.Fatal(err)
+		}
+		return s
+	})
 }
 
 func TestConstraint(t *testing.T) {

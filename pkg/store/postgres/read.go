@@ -58,8 +58,11 @@ func (s *Store) adopt(ctx context.Context) error {
 	jobs := s.db.table.jobs()
 	none := func() []uint64 { return nil }
 	return s.link.Do(ctx, none, func(session *session) error {
-		last, err := lastSeq(ctx, session.conn, jobs)
+		last, err := s.lastSeq(ctx, session.conn)
 		if err != nil {
+			return err
+		}
+		if err := session.outcome(session.send(ctx, session.withFence()...)); err != nil {
 			return err
 		}
 		return session.exec(ctx, "UPDATE "+jobs+" t SET seq = r.n + $1::bigint "+
@@ -74,18 +77,25 @@ func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 		return 0, nil
 	}
 	err = s.readers.with(ctx, func(c *conn) error {
-		last, err = lastSeq(ctx, c, s.db.table.jobs())
+		last, err = s.lastSeq(ctx, c)
 		return err
 	})
 	return last, err
 }
 
-func lastSeq(ctx context.Context, c *conn, jobs string) (uint64, error) {
-	found, err := c.rows(ctx, "SELECT coalesce(max(seq), 0) FROM "+jobs)
+// lastSeq returns the highest number of a job that is there or that the fence
+// has.
+func (s *Store) lastSeq(ctx context.Context, c *conn) (uint64, error) {
+	fence := "NULL::text"
+	if s.db.extras {
+		fence = "(SELECT convert_from(value, 'UTF8') FROM " + s.db.table.extras() + " WHERE key = '" + sqlstore.FenceKey + "')"
+	}
+	found, err := c.rows(ctx, "SELECT coalesce(max(seq), 0), "+fence+" FROM "+s.db.table.jobs())
 	if err != nil {
 		return 0, err
 	}
-	return uint64(found[0][0].(int64)), nil
+	value, _ := found[0][1].(string)
+	return max(uint64(found[0][0].(int64)), sqlstore.FenceLast(value)), nil
 }
 
 // reading is one pass over the jobs, on one connection.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
 )
 
 // database is where connections go, and what was found there.
@@ -17,6 +19,8 @@ type database struct {
 	config pq.Config
 	table  table
 	token  int64 // names this store among the sessions of the server
+	fence  *sqlstore.Fence
+	pooled bool // set by tests: the advisory lock keeps nobody out, as behind a pooler
 	asIs   bool
 
 	oid      uint32          // the table's
@@ -34,7 +38,9 @@ func newDatabase(c Config) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &database{config: config, table: t, token: newToken(), asIs: c.AsIs}, nil
+	token := newToken()
+	fence := sqlstore.NewFence("gm" + strconv.FormatInt(token, 10))
+	return &database{config: config, table: t, token: token, fence: fence, asIs: c.AsIs}, nil
 }
 
 // connect returns a connection that waits for no one for hours, plans as for a

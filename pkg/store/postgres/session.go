@@ -13,6 +13,7 @@ import (
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
+	"gm/pkg/store/sqlstore"
 )
 
 const (
@@ -33,7 +34,8 @@ func newToken() int64 {
 // session is the connection that commits. It implements [sqlstore.Session].
 type session struct {
 	*conn
-	db *database
+	db     *database
+	passed bool // the fence is another session's
 }
 
 // session returns one, once an earlier one of this store has ended: the server
@@ -75,8 +77,93 @@ func (s *session) yes(ctx context.Context, sql string, args ...any) (bool, error
 }
 
 // Lock is that of [sqlstore.Session].
-func (s *session) Lock(ctx context.Context) (bool, error) {
-	return s.yes(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, strconv.Itoa(int(int32(s.db.oid))))
+func (s *session) Lock(ctx context.Context, again bool) (bool, error) {
+	table := strconv.Itoa(int(int32(s.db.oid)))
+	got, err := true, error(nil)
+	if !s.db.pooled {
+		got, err = s.yes(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, table)
+	}
+	if err != nil || !got || !s.db.extras {
+		return got, err
+	}
+	if got, err = s.takeFence(ctx, again); err != nil {
+		return false, fmt.Errorf("take the fence: %w", err)
+	}
+	if !got {
+		err = s.exec(ctx, "SELECT pg_advisory_unlock($1, $2)", lockClass, table)
+	}
+	return got, err
+}
+
+// takeFence writes the fence, unless another server holds the store. The
+// advisory lock is a connection's: behind a pooler that gives it to others
+// between transactions, another server may seem to have it too.
+func (s *session) takeFence(ctx context.Context, again bool) (taken bool, err error) {
+	if err := s.do(ctx, "BEGIN"); err != nil {
+		return false, err
+	}
+	if taken, err = s.writeFence(ctx, again); err == nil && taken {
+		return true, s.do(ctx, "COMMIT")
+	}
+	return false, errors.Join(err, s.do(ctx, "ROLLBACK"))
+}
+
+func (s *session) writeFence(ctx context.Context, again bool) (bool, error) {
+	// One at a time. The next statement sees what the one before has committed.
+	if err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", strconv.FormatInt(sqlstore.LockNumber("gm.fence."+s.db.table.extras()), 10)); err != nil {
+		return false, err
+	}
+	found, err := s.rows(ctx, "SELECT extract(epoch FROM clock_timestamp())::bigint, "+
+		"(SELECT pid || '/' || extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()), "+
+		"(SELECT convert_from(value, 'UTF8') FROM "+s.db.table.extras()+" WHERE key = $1)", sqlstore.FenceKey)
+	if err != nil {
+		return false, err
+	}
+	c := sqlstore.Claim{Now: found[0][0].(int64), Again: again}
+	if c.Where, _ = found[0][1].(string); c.Where == "" {
+		c.Where = "-"
+	}
+	c.Value, _ = found[0][2].(string)
+	var failed error
+	c.Gone = func(where string) bool {
+		gone, err := s.isGone(ctx, where)
+		failed = err
+		return err == nil && gone
+	}
+	if !s.db.fence.Take(c) {
+		return false, failed
+	}
+	return true, s.exec(ctx, "INSERT INTO "+s.db.table.extras()+" (key, value) VALUES ($1, convert_to($2, 'UTF8')) "+
+		"ON CONFLICT (key) DO UPDATE SET value = excluded.value", sqlstore.FenceKey, s.db.fence.Value())
+}
+
+// isGone reports whether the session with a process, known by its number and
+// its start, has ended. When it began is not told to everybody.
+func (s *session) isGone(ctx context.Context, where string) (bool, error) {
+	pid, start, ok := strings.Cut(where, "/")
+	if !ok || strings.Trim(pid, "0123456789") != "" {
+		return false, nil
+	}
+	return s.yes(ctx, "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1::integer "+
+		"AND (backend_start IS NULL OR extract(epoch FROM backend_start)::text = $2))", pid, start)
+}
+
+// withFence returns changes behind the one that fails unless the session still
+// holds the store, if it should.
+func (s *session) withFence(changes ...change) []change {
+	if f := s.db.fence; s.db.extras && f.Held() {
+		return append([]change{s.db.table.fence(f.Mine(), f.Value())}, changes...)
+	}
+	return changes
+}
+
+// freeFence says in the fence that the store is free, if it is still ours.
+func (s *session) freeFence(ctx context.Context) {
+	f := s.db.fence
+	if s.db.extras && f.Held() {
+		_ = s.exec(ctx, "UPDATE "+s.db.table.extras()+" SET value = convert_to($2, 'UTF8') WHERE key = $1 "+
+			"AND substring(value FROM 1 FOR length($3::text)) = convert_to($3, 'UTF8')", sqlstore.FenceKey, f.FreeValue(), f.Mine())
+	}
 }
 
 // Note is that of [sqlstore.Session].
@@ -102,14 +189,19 @@ func (s *session) Holder(ctx context.Context) (string, error) {
 
 // Undo is that of [sqlstore.Session].
 func (s *session) Undo(ctx context.Context, seqs []uint64) error {
-	return outcome(s.send(ctx, s.db.table.dones(seqs)))
+	return s.outcome(s.send(ctx, s.withFence(s.db.table.dones(seqs))...))
 }
 
 // Ping is that of [sqlstore.Session].
-func (s *session) Ping(ctx context.Context) error { return s.ping(ctx) }
+func (s *session) Ping(ctx context.Context) error {
+	if s.db.extras && s.db.fence.Due() {
+		return s.outcome(s.send(ctx, s.withFence()...))
+	}
+	return s.ping(ctx)
+}
 
 // Alive is that of [sqlstore.Session].
-func (s *session) Alive() bool { return s.alive() }
+func (s *session) Alive() bool { return !s.passed && s.alive() }
 
 // Close is that of [sqlstore.Session]. The server would free the session's locks
 // a moment after it is gone, and who comes next would find them taken.
@@ -117,6 +209,7 @@ func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if s.alive() {
+		s.freeFence(ctx)
 		_ = s.exec(ctx, "SELECT pg_advisory_unlock_all()")
 	}
 	s.close()
@@ -126,13 +219,16 @@ func (s *session) Close() {
 // end of a transaction, perhaps. What it answers to a statement or to its end is
 // about a transaction that is rolled back; the driver has no answer where the
 // session ends with it.
-func outcome(err error) error {
+func (s *session) outcome(err error) error {
 	var answer *pq.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer):
 		switch {
+		case answer.Code == "23502" && s.db.fence.Held() && answer.Table == s.db.table.name+"_gm": // not_null_violation
+			s.passed = true
+			return fmt.Errorf("%w: %w", sqlstore.ErrLost, err)
 		case answer.Code == "53100": // disk_full
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
 		case refuses(answer):

@@ -26,15 +26,16 @@ const (
 // time and calls nothing of it twice at once.
 type Session interface {
 	// Lock takes the store's lock for the life of the session. It is false
-	// if another session has it.
-	Lock(ctx context.Context) (bool, error)
+	// if another session has it or, if again is set because an earlier session
+	// of the store had it, if another store had it since.
+	Lock(ctx context.Context, again bool) (bool, error)
 	// Note keeps what is to be known of the holder, where others can read it.
 	Note(ctx context.Context, holder string) error
 	// Holder returns what the last holder has noted.
 	Holder(ctx context.Context) (string, error)
 	// Undo forgets jobs.
 	Undo(ctx context.Context, seqs []uint64) error
-	// Ping asks the server for a sign of life.
+	// Ping asks the server for a sign of life, and keeps the lock.
 	Ping(ctx context.Context) error
 	// Alive is false once the session can't be used any more.
 	Alive() bool
@@ -133,7 +134,7 @@ func (l *Link[S]) TryLock(ctx context.Context, name string) error {
 	if l.holder != "" {
 		return nil
 	}
-	got, err := s.Lock(ctx)
+	got, err := s.Lock(ctx, false)
 	if err == nil && !got {
 		err = held(ctx, s)
 	}
@@ -263,7 +264,7 @@ func lockAgain(ctx context.Context, s Session) (bool, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		got, err := s.Lock(ctx)
+		got, err := s.Lock(ctx, true)
 		if err != nil || got {
 			return got, err
 		}

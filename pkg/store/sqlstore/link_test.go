@@ -69,7 +69,7 @@ func (f *fake) do(what func(s *server)) error {
 	return nil
 }
 
-func (f *fake) Lock(context.Context) (got bool, err error) {
+func (f *fake) Lock(context.Context, bool) (got bool, err error) {
 	err = f.do(func(s *server) {
 		if s.holder == nil {
 			s.holder = f

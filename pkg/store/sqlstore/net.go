@@ -133,6 +133,18 @@ func (n *folding) net(batch []store.Op) *Net {
 	return net
 }
 
+// Highest returns the highest number of a job that is added or done, 0 if there
+// is none.
+func (n *Net) Highest() (seq uint64) {
+	for _, r := range n.Adds {
+		seq = max(seq, r.Seq)
+	}
+	for _, done := range n.Dones {
+		seq = max(seq, done)
+	}
+	return seq
+}
+
 // Seqs returns the sequences of records.
 func Seqs(records []*store.Record) []uint64 {
 	seqs := make([]uint64, len(records))

@@ -5,7 +5,9 @@
 //   - [Net] is what is left of a batch once its operations on the same job are
 //     put together;
 //   - [Link] is the one session on which a store commits: it holds the lock,
-//     is dialled again when it is lost, and undoes what may have been kept.
+//     is dialled again when it is lost, and undoes what may have been kept;
+//   - [Fence] is the row by which a transaction sees that the session still
+//     holds the store.
 package sqlstore
 
 import (

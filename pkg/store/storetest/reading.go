@@ -23,6 +23,7 @@ func RunReading(t *testing.T, f func(t *testing.T) Network) {
 		{"silence in every call", testSilentCalls},
 		{"silence at the close", testSilentClose},
 		{"silence at the start", testSilentOpen},
+		{"highest number kept", testLastSeqKept},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			n := f(t)

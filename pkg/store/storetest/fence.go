@@ -1,0 +1,87 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"gm/pkg/store"
+)
+
+// SeeFence sees that of two stores whose locks do not keep each other out, as
+// on two nodes of a cluster or behind a pooler, only one can commit. Both have
+// the same place, which is empty. Silence makes the holder look as if it had
+// written nothing for a while.
+func SeeFence(t *testing.T, open func() store.Store, silence func()) {
+	first, second := open(), open()
+	r := &rig{t: t, ctx: t.Context(), s: first, caps: first.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
+	if err := first.(store.Locker).TryLock(r.ctx, "first"); err != nil {
+		t.Fatal(err)
+	}
+	r.commit(r.job("f", "u", []byte("by the first")))
+	var held *store.HeldError
+	if err := second.(store.Locker).TryLock(r.ctx, "second"); !errors.As(err, &held) {
+		t.Fatalf("second TryLock while the first is at work: got %v, want a *HeldError", err)
+	}
+	eventually(t, "lock of a holder that is silent", func() bool {
+		silence()
+		return second.(store.Locker).TryLock(r.ctx, "second") == nil
+	})
+	// What the first does now comes too late, whether it has noticed or not.
+	if err := first.Commit(r.ctx, []store.Op{r.job("f", "late", []byte("by the first"))}); err == nil {
+		t.Error("commit after another has taken the store: got nil, want an error")
+	}
+	select {
+	case <-first.(store.Locker).Lost():
+	case <-time.After(patience):
+		t.Errorf("lost is not closed after %v", patience)
+	}
+	r.s = second
+	r.commit(r.job("f", "v", []byte("by the second")))
+	r.compare()
+	// Not even once the second has ended: it may have done the first's jobs.
+	r.close()
+	if err := first.Commit(r.ctx, []store.Op{r.job("f", "late", nil)}); err == nil {
+		t.Error("commit after another has had the store: got nil, want an error")
+	}
+	if err := first.Close(); err != nil {
+		t.Errorf("close of the first: %v", err)
+	}
+	third := open()
+	if err := third.(store.Locker).TryLock(r.ctx, "third"); err != nil {
+		t.Errorf("lock of a store that was freed: %v", err)
+	}
+	r.s = third
+	r.compare()
+	r.close()
+}
+
+// testLastSeqKept sees that the highest number stays known when the job that
+// had it is done, and that a server with a clock that is behind learns of it.
+func testLastSeqKept(l *line) {
+	numbered, ok := l.s.(store.Numbered)
+	if !ok {
+		l.t.Fatal("the store does not know its highest number")
+	}
+	jobs := l.batch(3, []byte("p"))
+	l.commit(jobs...)
+	for _, op := range jobs {
+		l.commit(done(op))
+	}
+	want := jobs[2].Record.Seq
+	for i := range 3 {
+		if got, err := numbered.LastSeq(l.ctx); got < want || err != nil {
+			l.t.Errorf("last number after the end of all jobs and %d restarts: got %d, %v, want %d", i, got, err, want)
+		}
+		l.close()
+		l.open()
+		numbered = l.s.(store.Numbered)
+		if i == 1 { // one that another server's clock has made lower
+			low := l.job("f", fmt.Sprint("low", i), nil)
+			low.Record.Seq = 5
+			l.commit(low, done(low))
+		}
+	}
+	l.close()
+}
