@@ -17,8 +17,8 @@ type jobIndex struct {
 	n       int
 	pages   map[uint64]*page
 	numbers numberSet // of the pages
-	recent  *page     // the last one that a job was put on, or nil
-	spare   *page     // the last one that became empty, or nil
+	recent  *page     // the last one that a job was put on; it may be empty
+	spare   *page     // the last one that was dropped, or nil
 }
 
 type page struct {
@@ -64,6 +64,9 @@ func (x *jobIndex) page(number uint64) *page {
 		x.pages[number] = p
 		x.numbers.add(number)
 	}
+	if x.recent != nil && x.recent.n == 0 {
+		x.drop(x.recent)
+	}
 	x.recent = p
 	return p
 }
@@ -73,14 +76,15 @@ func (x *jobIndex) remove(j *Job) {
 	p.jobs[j.seq%pageSize] = nil
 	p.n--
 	x.n--
-	if p.n > 0 {
-		return
+	if p.n == 0 && p != x.recent {
+		x.drop(p)
 	}
+}
+
+// drop forgets an empty page.
+func (x *jobIndex) drop(p *page) {
 	delete(x.pages, p.number)
 	x.numbers.remove(p.number)
-	if x.recent == p {
-		x.recent = nil
-	}
 	x.spare = p
 }
 

@@ -78,7 +78,7 @@ func TestJobsInOrderOfSeqHoweverTheyCome(t *testing.T) {
 		q.Cancel(1, q.jobs.get(seqs[at]))
 		seqs = slices.Delete(seqs, at, at+1)
 	}
-	if len(q.jobs.pages) != 0 {
+	if len(q.jobs.pages) > 1 { // the last one that was used may stay
 		t.Errorf("%d pages are left", len(q.jobs.pages))
 	}
 }
