@@ -213,7 +213,7 @@ func (q *Queue) RestoreDead(now int64, d *Dead) error {
 // that of a Submission; Abort puts a held one back into the list. If d is
 // Spilled, so is the job, and has to be Loaded before the journal can have it.
 //
-// If another job has its unique, d is forgotten, and that job is what is
+// If another job has its unique and was not cancelled, d is forgotten, and that job is what is
 // returned, as by Submit. The function's limit can refuse it with ErrFull; a d
 // that is not in the list is ErrNotDead.
 func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
@@ -237,7 +237,10 @@ func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
 		size = d.Size
 	}
 	j := newJob(f, &d.Record, size)
-	q.enter(j, q.place(q.hashOf(j)))
+	p := q.place(q.hashOf(j))
+	_, twin := p.find(f, j.Unique(), d.Record.Payload)
+	j.mark(apart, twin)
+	q.enter(j, p)
 	if hold {
 		j.mark(reviving, true)
 		q.reviving[j] = d

@@ -61,8 +61,8 @@
 //   - the empty one never coalesces;
 //   - "-" coalesces on the payload within the function, if there is a payload;
 //   - any other coalesces on function and unique, whole and at any length that a
-//     job can have, with a job in any state; that job keeps its payload, priority
-//     and time;
+//     job can have, with a job in any state, unless that was cancelled and is about
+//     to end; that job keeps its payload, priority and time;
 //   - each foreground submission waits by itself: a client that submits twice
 //     is listed twice;
 //   - a job that was ever submitted as background is never dropped for want of

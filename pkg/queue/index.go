@@ -173,22 +173,28 @@ func (q *Queue) placeOf(f *Function, unique, payload []byte) place {
 }
 
 // find returns the first job that a submission with that place coalesces with,
-// or nil.
-func (p place) find(f *Function, unique, payload []byte) *Job {
+// or nil. A job that was cancelled is about to end, and takes nobody with it; twin
+// reports whether there is one with the same unique.
+func (p place) find(f *Function, unique, payload []byte) (same *Job, twin bool) {
 	for j := p.first; j != nil; j = j.sameHash() {
 		if j.function != f || !bytes.Equal(j.Unique(), unique) {
 			continue
 		}
-		if string(unique) != byPayload || j.hasPayload(payload) {
-			return j
+		if string(unique) == byPayload && !j.hasPayload(payload) {
+			continue
 		}
+		if !j.is(cancelled) {
+			return j, twin
+		}
+		twin = true
 	}
-	return nil
+	return nil, twin
 }
 
 // findUnique returns the first job that a submission coalesces with, or nil.
 func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
-	return q.placeOf(f, unique, payload).find(f, unique, payload)
+	j, _ := q.placeOf(f, unique, payload).find(f, unique, payload)
+	return j
 }
 
 // addUnique enters j in its place, behind the others, so that the first of

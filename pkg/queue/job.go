@@ -120,6 +120,7 @@ const (
 	noted                        // has an entry in Queue.notes
 	behind                       // waits for the end of the loading
 	reviving                     // has an entry in Queue.reviving
+	apart                        // came while a cancelled job had its unique
 	dated                        // its timer is in Queue.dates
 	tagLow                       // the server's own, as is the next
 	tagHigh

@@ -148,7 +148,7 @@ func (m *model) same(fn, unique, payload string) *modelJob {
 	}
 	var first *modelJob
 	for _, j := range m.jobs {
-		if j.indexed > 0 && j.fn == fn && j.unique == unique && (unique != "-" || j.payload == payload) &&
+		if j.indexed > 0 && !j.cancelled_ && j.fn == fn && j.unique == unique && (unique != "-" || j.payload == payload) &&
 			(first == nil || j.indexed < first.indexed) {
 			first = j
 		}

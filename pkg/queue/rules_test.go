@@ -127,6 +127,70 @@ func TestUnique(t *testing.T) {
 			unique u => 2
 			unique x => none
 			unique - => none`},
+		{"a running job that was cancelled is not joined, in foreground or background", Config{JobRetries: -1}, `
+			C submit f bg unique=u payload=x => 1
+			W can f
+			W grab => 1
+			cancel 1 => false
+			C submit f bg unique=u payload=y => 2
+			D submit f unique=u => joins 2
+			unique u => 2
+			W gone => 1 cancelled
+			show 2 => waiting, attempts 0, 0/0, background, payload "y", D`},
+		{"a running foreground job that was cancelled is not joined", Config{}, `
+			C submit f unique=u => 1
+			W can f
+			W grab => 1
+			cancel 1 => false
+			D submit f unique=u => 2
+			complete 1 => 1 completed C
+			W grab => 2
+			complete 2 => 2 completed D`},
+		{"nor is one by its payload", Config{}, `
+			C submit f bg unique=- payload=x => 1
+			W can f
+			W grab => 1
+			cancel 1 => false
+			C submit f bg unique=- payload=x => 2
+			C submit f bg unique=- payload=x => joins 2`},
+		{"a held job that was cancelled is not joined", Config{}, `
+			C submit f bg hold unique=u => 1
+			cancel 1 => false
+			C submit f bg hold unique=u => 2
+			D submit f unique=u => joins 2
+			release 1 => 1 cancelled
+			release 2
+			W can f
+			W grab => 2`},
+		{"a held job with a time that was cancelled is not joined", Config{}, `
+			C submit f bg hold unique=u at=5000 => 1
+			cancel 1 => false
+			C submit f bg unique=u at=5000 => 2
+			release 1 => 1 cancelled
+			C submit f bg unique=u => joins 2`},
+		{"a spilled job that was cancelled is not joined", Config{Memory: 8, Spill: true}, `
+			restore 1 f unique=u size=100
+			W can f
+			W grab => 1
+			cancel 1 => false
+			C submit f bg unique=u => 2
+			W gone => 1 cancelled
+			show 2 => waiting, attempts 0, 0/0, background, payload "",`},
+		{"a dead job does not become one that was cancelled", Config{DeadMax: 9}, `
+			restoredead 5 f 900 unique=u
+			C submit f bg unique=u => 6
+			W can f
+			W grab => 6
+			cancel 6 => false
+			revive 5 => 5 again
+			C submit f unique=u => joins 5`},
+		{"one that is cancelled while it is revived is not joined", Config{DeadMax: 9}, `
+			restoredead 5 f 900 unique=u
+			revive 5 hold => 5 again
+			cancel 5 => false
+			C submit f bg unique=u => 6
+			release 5 => 5 cancelled
+			show 6 => waiting, attempts 0, 0/0, background, payload "",`},
 	})
 }
 

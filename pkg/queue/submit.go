@@ -30,7 +30,8 @@ type Submitted struct {
 	Promoted bool // the job was a foreground one and is a background one from now on
 }
 
-// Submit takes a job in, or joins one that has the same unique. A fresh job
+// Submit takes a job in, or joins one that has the same unique and was not
+// cancelled. A fresh job
 // over its function's limit is refused with ErrFull, one over Config.Memory
 // that can't be spilled with ErrMemory, a unique or a reducer of more than
 // 65535 bytes with ErrTooLong.
@@ -41,9 +42,10 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	}
 	f := q.functionOrNew(s.Function)
 	p := q.placeOf(f, s.Unique, s.Payload)
-	if j := p.find(f, s.Unique, s.Payload); j != nil {
+	same, twin := p.find(f, s.Unique, s.Payload)
+	if same != nil {
 		f.counters.coalesced++
-		return Submitted{Job: j, Promoted: q.join(j, s)}, nil
+		return Submitted{Job: same, Promoted: q.join(same, s)}, nil
 	}
 	if f.full(s.Priority) {
 		return Submitted{}, ErrFull
@@ -68,6 +70,7 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	if s.RunAt > q.Wall() {
 		q.detailOf(j).runAt = s.RunAt
 	}
+	j.mark(apart, twin)
 	q.enter(j, p)
 	q.join(j, s)
 	j.mark(promoting, false)
@@ -187,7 +190,8 @@ func (q *Queue) Abort(now int64, j *Job) {
 }
 
 // Record returns j as the journal keeps it. The payload is the queue's, nil if
-// it is spilled.
+// it is spilled. It is Apart if there was a cancelled job with its unique, which
+// the journal may have longer than the queue.
 func (q *Queue) Record(j *Job) store.Record {
 	return store.Record{
 		Seq:      j.seq,
@@ -199,5 +203,6 @@ func (q *Queue) Record(j *Job) store.Record {
 		RunAt:    j.RunAt(),
 		Accepted: j.accepted,
 		Attempts: j.Attempts(),
+		Apart:    j.is(apart),
 	}
 }

@@ -91,7 +91,8 @@ func (q *Queue) Retry(now int64, j *Job) {
 
 // Cancel ends a waiting or delayed job and returns true. A running or held one
 // is only marked: the running one's result is still delivered, but it does not
-// run again, and the held one ends when it is released.
+// run again, and the held one ends when it is released. No submission joins it any
+// more.
 func (q *Queue) Cancel(now int64, j *Job) bool {
 	q.now = now
 	switch j.state {

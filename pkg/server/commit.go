@@ -144,7 +144,7 @@ func newCommitter(s *Server, st store.Store) *committer {
 func (m *committer) add(j *queue.Job) {
 	r := m.next.op(store.Add)
 	*r = m.s.q.Record(j)
-	r.Apart = m.s.loading // one with its unique may not be read yet
+	r.Apart = r.Apart || m.s.loading // one with its unique may not be read yet
 	m.next.adds = append(m.next.adds, j)
 	j.SetTag(m.next.tag())
 	m.size += j.Size()

@@ -96,3 +96,59 @@ func TestOneClientSubmitsTwice(t *testing.T) {
 	}
 	c.sync()
 }
+
+// A submission never joins a job that was cancelled and ends with its worker: it
+// would be gone with it.
+func TestSubmissionDoesNotJoinACancelledJob(t *testing.T) {
+	for _, again := range []wire.Type{wire.SubmitJobBG, wire.SubmitJob, wire.SubmitJobEpoch} {
+		t.Run(again.String(), func(t *testing.T) {
+			st := newJournal()
+			_, addr := start(t, server.Config{Store: st})
+			w, c := worker(t, addr, "f"), dial(t, addr)
+			h := c.submit(wire.SubmitJobBG, "f", "u", "first")
+			w.grab()
+			if got := c.line("cancel job " + h); got != "OK" {
+				t.Fatalf("cancel: %q", got)
+			}
+			args := []string{"f", "u", "second"}
+			if again == wire.SubmitJobEpoch {
+				args = []string{"f", "u", "1", "second"}
+			}
+			second := c.submit(again, args...)
+			if second == h {
+				t.Fatal("the submission joined the cancelled job")
+			}
+			if kept := st.payloads(t); again != wire.SubmitJob && kept != "second" {
+				t.Errorf("the store keeps %q, want the second job only", kept)
+			}
+			w.Close()
+			if got := worker(t, addr, "f").grab(); got != second {
+				t.Errorf("job %s is handed out, want %s", got, second)
+			}
+		})
+	}
+}
+
+// A job that was cancelled on its way to the store ends there without the one
+// that has its unique now, in whatever order the store has them.
+func TestJobWithTheUniqueOfACancelledOneIsApart(t *testing.T) {
+	st := gated()
+	var log logs
+	_, addr := start(t, server.Config{Store: st, Logger: log.logger(0)})
+	a, b, admin := dial(t, addr), dial(t, addr), dial(t, addr)
+	a.send(req(wire.SubmitJobBG, "f", "u", "first"))
+	<-st.entered
+	h, _, _ := strings.Cut(admin.list("show jobs")[0], "\t")
+	admin.send([]byte("cancel job " + h + "\n"))
+	log.wait(t, "changed", "cancel job")
+	b.send(req(wire.SubmitJobBG, "f", "u", "second"))
+	third := dial(t, addr)
+	eventually(t, "the second job is there", func() bool { return len(third.list("show jobs")) == 2 })
+	st.open()
+	a.want(`JOB_CREATED *`)
+	b.want(`JOB_CREATED *`)
+	eventually(t, "the store keeps the second job", func() bool { return st.payloads(t) == "second" })
+	if !st.all()[0].Apart {
+		t.Error("the second job is stored in the place of the first")
+	}
+}
