@@ -78,8 +78,23 @@ lint: ## gofumpt, go vet, staticcheck
 fmt: ## format the Go files
 	$(TOOL) gofumpt -w .
 
+# CROSS are the systems that are not this one, of which go vet compiles the tests
+# too. On Windows, those of cmd have no signals.
+CROSS ?= linux/386 linux/arm darwin/arm64 freebsd/amd64 windows/amd64
+
+.PHONY: cross
+cross: ## compile the program and the tests for other systems (CROSS=)
+	@for target in $(CROSS); do \
+		echo "cross: $$target"; \
+		export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
+		case $$GOOS in \
+		windows) go build -tags '$(tags)' ./... && go vet -tags '$(tags)' $$(go list ./... | grep -v '^gm/cmd$$');; \
+		*) go vet -tags '$(tags)' ./...;; \
+		esac; \
+	done
+
 .PHONY: check
-check: lint law race serial ## lint, law, race and serial: what a change needs beside make test
+check: lint law race serial cross ## lint, law, race, serial and cross: what a change needs beside make test
 
 .PHONY: chaos
 chaos: ## kill servers KILLS times under load, and databases, and count what is lost (SEED=)

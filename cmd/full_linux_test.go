@@ -64,7 +64,7 @@ func testFullDisk(t *testing.T, url, dir string, third int) {
 	})
 
 	// Something else takes all that is left, and the server is killed.
-	fillFile(t, other, 1<<40)
+	fillFile(t, other, math.MaxInt)
 	f.submitUntilRefused(t, lf.addr)
 	g.end(lf, syscall.SIGKILL)
 	f.killed = true

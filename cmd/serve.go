@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -253,7 +254,8 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 }
 
 // maxMaxPayload leaves room in a packet's 32-bit size for the other arguments.
-const maxMaxPayload = 4<<30 - 1<<20
+// Where an int has 32 bits, it is as large as that.
+const maxMaxPayload int64 = min(4<<30-1<<20, math.MaxInt)
 
 // offIfZero turns a flag's 0, which is off, into server.Config's negative.
 func offIfZero(d time.Duration) time.Duration {

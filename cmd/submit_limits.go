@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -34,7 +35,8 @@ func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function 
 }
 
 // maxPayloadLimit is what the 32 bits of a packet's size leave for a payload.
-const maxPayloadLimit = 4095 << 20
+// Where an int has 32 bits, it is as large as that.
+const maxPayloadLimit int64 = min(4095<<20, math.MaxInt)
 
 // payloadFlag is the limit of payloads and results; payloadLimit reads it.
 func payloadFlag() cli.Flag {

@@ -224,11 +224,11 @@ func TestWaits(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ p Policy }{{Policy{}}, {Policy{Max: 50}}} {
-		if got := c.p.wait(1<<40, func() uint64 { panic("no need") }); got != 0 {
+		if got := c.p.wait(1<<30, func() uint64 { panic("no need") }); got != 0 {
 			t.Errorf("wait of %v is %d, want 0", c.p, got)
 		}
 	}
-	if got := (&Policy{Min: maxWait - 1, Max: maxWait}).wait(1<<40, nil); got != maxWait {
+	if got := (&Policy{Min: maxWait - 1, Max: maxWait}).wait(1<<30, nil); got != maxWait {
 		t.Errorf("wait is %d, want %d", got, int64(maxWait))
 	}
 }

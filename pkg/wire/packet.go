@@ -110,11 +110,14 @@ func AppendString(dst []byte, m Magic, t Type, args ...string) []byte {
 	return dst
 }
 
-// bodySize is the length of the arguments with the NULs between them.
+// bodySize is the length of the arguments with the NULs between them, -1 if an
+// int of 32 bits has no room for it.
 func bodySize[A []byte | string](args []A) int {
 	size := max(len(args)-1, 0)
 	for _, a := range args {
-		size += len(a)
+		if size += len(a); size < 0 {
+			return -1
+		}
 	}
 	return size
 }

@@ -318,7 +318,7 @@ func TestAppendRefusesMistakes(t *testing.T) {
 		"a zero packet":      func() { new(wire.Packet).Append(nil) },
 		"negative size":      func() { wire.AppendHeader(nil, wire.Request, wire.EchoReq, -1) },
 		"more than a header can name": func() {
-			size := int64(math.MaxUint32) + 1 // negative where an int has 32 bits
+			size := int64(math.MaxUint32) + math.MaxInt32 + 2 // negative where an int has 32 bits
 			wire.AppendHeader(nil, wire.Request, wire.EchoReq, int(size))
 		},
 	} {

@@ -29,7 +29,7 @@ var rows = []struct {
 }{
 	{parseStatus, "reverse\t3\t1\t2", wire.FunctionStatus{Function: "reverse", Total: 3, Running: 1, Workers: 2}},
 	{parseStatus, `"with\x20space"` + "\t0\t0\t0", wire.FunctionStatus{Function: "with space"}},
-	{parseStatus, `"with\ttab\t7"` + "\t4294967295\t0\t9", wire.FunctionStatus{Function: "with\ttab\t7", Total: 4294967295, Workers: 9}},
+	{parseStatus, `"with\ttab\t7"` + "\t2147483647\t0\t9", wire.FunctionStatus{Function: "with\ttab\t7", Total: 2147483647, Workers: 9}},
 	{parseStatus, `App\Jobs\x20` + "\t0\t0\t0", wire.FunctionStatus{Function: `App\Jobs\x20`}},
 	{parseStatus, `a"b"` + "\t0\t0\t0", wire.FunctionStatus{Function: `a"b"`}},
 	{parseStatus, `"\"a\\b\""` + "\t0\t0\t0", wire.FunctionStatus{Function: `"a\b"`}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -262,7 +263,7 @@ func resize(b []byte, size int) []byte {
 	return append(b, make([]byte, size-len(b))...)
 }
 
-const never = 1 << 60
+const never = math.MaxInt
 
 // span is when something was asked for and acknowledged, in changes.
 type when struct{ asked, acked int }

@@ -18,7 +18,7 @@ type Memcached struct {
 	dir     string
 	program string
 	options []string
-	account *syscall.Credential
+	account *account
 	process *process
 }
 

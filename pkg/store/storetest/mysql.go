@@ -20,7 +20,7 @@ type MySQL struct {
 	port    int
 	dir     string
 	program string
-	account *syscall.Credential
+	account *account
 	process *process
 }
 

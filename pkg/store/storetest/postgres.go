@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -16,7 +17,7 @@ type Postgres struct {
 	port    int
 	dir     string
 	bin     string
-	account *syscall.Credential
+	account *account
 	process *process
 }
 
@@ -60,7 +61,9 @@ func (p *Postgres) Kill() {
 	others := children(p.process.cmd.Process.Pid)
 	p.process.stop(syscall.SIGKILL)
 	for _, pid := range others {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // most have noticed and are gone
+		if other, err := os.FindProcess(pid); err == nil {
+			_ = other.Kill() // most have noticed and are gone
+		}
 	}
 }
 

@@ -23,9 +23,12 @@ type process struct {
 	ended chan struct{} // closed after Wait
 }
 
+// account is the user as whom a process runs.
+type account struct{ uid, gid uint32 }
+
 // startProcess starts a program as the user that lookAccount has found. Its
 // output goes to the file log.
-func startProcess(t testing.TB, account *syscall.Credential, log string, name string, args ...string) *process {
+func startProcess(t testing.TB, account *account, log string, name string, args ...string) *process {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -35,9 +38,7 @@ func startProcess(t testing.TB, account *syscall.Credential, log string, name st
 	cmd := exec.Command(name, args...)
 	cmd.Dir = filepath.Dir(log)
 	cmd.Stdout, cmd.Stderr = out, out
-	// A group of its own, so that the terminal's signals are not for it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: account}
-	endWithTest(cmd.SysProcAttr)
+	cmd.SysProcAttr = attributesOf(account, true)
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
@@ -91,11 +92,11 @@ func (p *process) becomesReady(ready func(context.Context) bool) bool {
 }
 
 // runAs runs a program to its end, in dir, as an account.
-func runAs(t testing.TB, account *syscall.Credential, dir, name string, args ...string) {
+func runAs(t testing.TB, account *account, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account}
+	cmd.SysProcAttr = attributesOf(account, false)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
@@ -103,7 +104,7 @@ func runAs(t testing.TB, account *syscall.Credential, dir, name string, args ...
 
 // lookAccount returns the account for a server that refuses to be root: that
 // of the first user that there is, if this is root, and nil otherwise.
-func lookAccount(t testing.TB, users ...string) *syscall.Credential {
+func lookAccount(t testing.TB, users ...string) *account {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
@@ -116,7 +117,7 @@ func lookAccount(t testing.TB, users ...string) *syscall.Credential {
 		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
 		if err1 == nil && err2 == nil {
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+			return &account{uid: uint32(uid), gid: uint32(gid)}
 		}
 	}
 	t.Skipf("none of the users %v", users)
@@ -124,7 +125,7 @@ func lookAccount(t testing.TB, users ...string) *syscall.Credential {
 }
 
 // dirOf returns a temporary folder that an account owns.
-func dirOf(t testing.TB, account *syscall.Credential) string {
+func dirOf(t testing.TB, account *account) string {
 	t.Helper()
 	dir := t.TempDir()
 	if account == nil {
@@ -134,7 +135,7 @@ func dirOf(t testing.TB, account *syscall.Credential) string {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(dir, int(account.Uid), int(account.Gid)); err != nil {
+	if err := os.Chown(dir, int(account.uid), int(account.gid)); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -8,9 +8,20 @@ import (
 	"syscall"
 )
 
-// endWithTest has the system kill a process when the test's ends without a
-// cleanup, as after a panic.
-func endWithTest(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+// attributesOf returns the attributes of a process that runs as an account, this
+// one's if it is nil. A server has a group of its own, so that the signals of
+// the terminal are not for it, and the system kills it when the test's process
+// ends without a cleanup, as after a panic.
+func attributesOf(a *account, server bool) *syscall.SysProcAttr {
+	attr := new(syscall.SysProcAttr)
+	if a != nil {
+		attr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}
+	}
+	if server {
+		attr.Setpgid, attr.Pdeathsig = true, syscall.SIGKILL
+	}
+	return attr
+}
 
 // children returns the processes that pid has started and that are there.
 func children(pid int) (pids []int) {
