@@ -18,6 +18,7 @@ type Job struct {
 	reducer  string
 	payload  []byte
 	ended    bool // guarded by conn.writing
+	streamed bool // a part of the result was sent; guarded by conn.writing
 }
 
 // Handle returns the job's name on its server.
@@ -41,17 +42,24 @@ func (j *Job) Payload() []byte { return j.payload }
 // Server returns the server that the job is from.
 func (j *Job) Server() Server { return j.conn.server }
 
-// SendData sends a chunk of the result (WORK_DATA) at once. data may be reused
-// when it returns. It waits while the server does not take it. Its error, and
-// that of the other Send methods, wraps ErrLost when the connection is lost,
-// and ErrClosed when the handler has returned.
+// SendData sends a chunk of the result (WORK_DATA) at once, in several packets if
+// it is over Options.MaxPayload. data may be reused when it returns. It waits
+// while the server does not take it. Its error, and that of the other Send
+// methods, wraps ErrLost when the connection is lost, and ErrClosed when the
+// handler has returned.
 func (j *Job) SendData(data []byte) error {
+	for limit := j.conn.maxPayload; len(data) > limit; data = data[limit:] {
+		if err := j.send(wire.WorkData, []byte(j.handle), data[:limit]); err != nil {
+			return err
+		}
+	}
 	return j.send(wire.WorkData, []byte(j.handle), data)
 }
 
-// SendWarning sends a warning (WORK_WARNING) at once.
+// SendWarning sends a warning (WORK_WARNING) at once. One over Options.MaxPayload
+// loses its beginning.
 func (j *Job) SendWarning(data []byte) error {
-	return j.send(wire.WorkWarning, []byte(j.handle), data)
+	return j.send(wire.WorkWarning, []byte(j.handle), lastBytes(data, j.conn.maxPayload))
 }
 
 // SendStatus reports progress (WORK_STATUS): the server keeps the last for
@@ -62,13 +70,11 @@ func (j *Job) SendStatus(numerator, denominator int64) error {
 }
 
 func (j *Job) send(typ wire.Type, args ...[]byte) error {
-	if n := len(args[len(args)-1]); n > j.conn.maxPayload {
-		return fmt.Errorf("send %v: %d bytes are over the limit %d", typ, n, j.conn.maxPayload)
-	}
 	err := j.conn.write(func(put putFunc) error {
 		if j.ended {
 			return fmt.Errorf("job %s: %w", j.handle, ErrClosed)
 		}
+		j.streamed = j.streamed || typ == wire.WorkData
 		put(typ, args...)
 		return nil
 	})
@@ -89,15 +95,22 @@ func (e *Exception) Error() string { return fmt.Sprintf("exception: %.200q", e.D
 //
 //   - a nil error: WORK_COMPLETE with the bytes, which the worker has written
 //     before it calls the handler again;
-//   - an [*Exception], wrapped or not: WORK_EXCEPTION with its Data. A panic is
-//     one too, with the panic's text;
+//   - an [*Exception], wrapped or not: WORK_EXCEPTION with its Data, or the end
+//     of it if it is over Options.MaxPayload. A panic is one too, with the panic's
+//     text;
 //   - [ErrRetry], wrapped or not: the job goes back to its queue. Gearman has no
 //     packet for that. What every server does is to queue the jobs of a worker
 //     that is gone: so the worker closes the one connection that the job came
 //     over, on which no other job depends, and connects again after
 //     Options.MinBackoff, longer each time in a row. Servers count it as a lost
 //     attempt;
-//   - any other error: WORK_FAIL.
+//   - any other error: WORK_FAIL. A result over Options.MaxPayload fails its job
+//     too, with a warning that says so.
+//
+// If the connection is lost before the server has confirmed the end of the job, it
+// is sent again on the next connection, unless parts of the result were sent
+// before. gm's server takes it from a worker that can do the function as long as
+// the job waits in its queue.
 //
 // WORK_EXCEPTION is followed by WORK_FAIL, for those servers that go on waiting
 // for the end.

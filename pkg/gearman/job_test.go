@@ -45,11 +45,8 @@ func TestJobEnds(t *testing.T) {
 		}, []packet{{wire.WorkException, []string{"H:1", "runtime error: invalid memory address or nil pointer dereference"}}, fail}},
 		{
 			"result over the limit", func(context.Context, *Job) ([]byte, error) { return make([]byte, 101), nil },
-			[]packet{fail},
+			[]packet{{wire.WorkWarning, []string{"H:1", "the result of 101 bytes is over the limit of 100 bytes\n"}}, fail},
 		},
-		{"chunk over the limit", func(_ context.Context, j *Job) ([]byte, error) {
-			return nil, j.SendData(make([]byte, 101))
-		}, []packet{fail}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

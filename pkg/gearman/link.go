@@ -1,6 +1,9 @@
 package gearman
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -84,7 +87,13 @@ func (l *link) serve(c *workerConn) {
 func (l *link) read(c *workerConn) error {
 	p := &c.packet
 	for {
-		if err := c.next(p); err != nil {
+		err := c.next(p)
+		if errors.Is(err, wire.ErrTooLarge) {
+			if err = l.skipJob(c, err); err == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return err
 		}
 		l.failures.reset()
@@ -139,7 +148,11 @@ func (c *workerConn) answer(r reply) error {
 // job's result says that the server has taken the job back, or that it does not
 // want a WORK_FAIL after a WORK_EXCEPTION.
 func (l *link) onError(c *workerConn, e *ServerError) error {
-	l.slot.worker.log().Debug("server refused", "server", l.server.String(), "code", e.Code, "text", e.Text)
+	level := slog.LevelDebug
+	if strings.EqualFold(e.Code, wire.CodeDataTooLarge) || strings.EqualFold(e.Code, wire.CodeTooLarge) {
+		level = slog.LevelWarn // it is about a result
+	}
+	l.slot.worker.log().Log(context.Background(), level, "server refused", "server", l.server.String(), "code", e.Code, "text", e.Text)
 	if strings.EqualFold(e.Code, wire.CodeJobNotFound) {
 		return nil
 	}

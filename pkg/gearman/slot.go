@@ -35,6 +35,9 @@ type slot struct {
 	askedOn *workerConn // and where
 	long    bool        // the last job was one of at least longJob
 
+	ending      ending  // what unconfirmed points to
+	unconfirmed *ending // the last job's end; nil if the server has it for sure
+
 	mu       sync.Mutex
 	closed   bool                    // no more connections
 	job      *Job                    // that runs
@@ -68,6 +71,7 @@ func (s *slot) run() {
 			}
 			s.awake()
 			s.announce()
+			s.resend()
 			if l, c = s.next(); l == nil || !s.worker.take(s.isSpare) {
 				s.sleep()
 				continue
@@ -76,6 +80,7 @@ func (s *slot) run() {
 		}
 		s.asked, s.askedOn = nil, nil
 		if j := s.await(l, c); j != nil {
+			s.ownEnding()
 			s.do(l, c, j)
 			s.rejoin()
 		} else {
@@ -196,6 +201,7 @@ func (s *slot) await(l *link, c *workerConn) *Job {
 		select {
 		case r := <-c.replies:
 			l.settle(c)
+			s.confirm(c)
 			c.job = r.turn
 			return r.job
 		case e := <-c.refusals:
@@ -220,8 +226,11 @@ func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
 	c.prompt = s.long
 	for {
 		err := c.next(&c.packet)
-		if err == nil {
+		switch {
+		case err == nil:
 			err = l.handle(c, &c.packet)
+		case errors.Is(err, wire.ErrTooLarge):
+			err = l.skipJob(c, err)
 		}
 		if err != nil {
 			c.turn.end(err)
@@ -230,6 +239,7 @@ func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
 		select {
 		case r := <-c.replies:
 			l.settle(c)
+			s.confirm(c)
 			if c.job = r.turn; r.job == nil {
 				c.turn.end(nil)
 			}
@@ -244,6 +254,8 @@ func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
 // refused deals with an ERROR that may answer GRAB_JOB.
 func (s *slot) refused(l *link, c *workerConn, e *ServerError) {
 	switch {
+	case e.ShuttingDown():
+		c.hangUp(errShutDown)
 	case l.settled == c: // it is about something else
 	case l.stepDown():
 		c.send(l.grab)
@@ -274,10 +286,12 @@ func (s *slot) do(l *link, c *workerConn, j *Job) {
 	s.mu.Lock()
 	l.retries.reset()
 	s.mu.Unlock()
-	if n := len(data); err == nil && n > s.worker.opts.MaxPayload {
-		err = fmt.Errorf("result of %d bytes is over the limit %d", n, s.worker.opts.MaxPayload)
+	if n, limit := len(data), s.worker.opts.MaxPayload; err == nil && n > limit {
+		err = &resultSizeError{n, limit}
+		s.worker.log().Warn("job failed", "handle", string(j.handle), "function", j.function, "reason", err)
 	}
 	s.worker.count()
+	s.keepEnding(l, c, j, data, err)
 	if sent := s.finish(c, j, data, err); sent != nil {
 		s.worker.log().Warn("result not sent", "handle", string(j.handle), "function", j.function, "error", sent)
 	}
@@ -285,24 +299,26 @@ func (s *slot) do(l *link, c *workerConn, j *Job) {
 
 // finish sends the end of a job.
 func (s *slot) finish(c *workerConn, j *Job, data []byte, err error) error {
-	handle := []byte(j.handle)
+	if err != nil {
+		s.worker.log().Debug("job failed", "handle", string(j.handle), "function", j.function, "error", err)
+	}
 	return c.write(func(put putFunc) error {
 		j.ended = true
-		var exception *Exception
-		switch {
-		case err == nil:
-			put(wire.WorkComplete, handle, data)
-		case errors.As(err, &exception):
-			put(wire.WorkException, handle, exception.Data)
-			put(wire.WorkFail, handle)
-		default:
-			s.worker.log().Debug("job failed", "handle", string(j.handle), "function", j.function, "error", err)
-			put(wire.WorkFail, handle)
-		}
+		s.putEnding(put, []byte(j.handle), data, err)
 		s.askAlong(c, put)
 		return nil
 	})
 }
+
+// resultSizeError is the end of a job whose result is over the limit. Its client
+// gets it as a warning.
+type resultSizeError struct{ size, limit int }
+
+func (e *resultSizeError) Error() string {
+	return fmt.Sprintf("the result of %d bytes is over the limit of %d bytes", e.size, e.limit)
+}
+
+func (e *resultSizeError) Unwrap() error { return ErrTooLarge }
 
 // askAlong adds GRAB_JOB to a write on c if that is where to ask next.
 func (s *slot) askAlong(c *workerConn, put putFunc) {
