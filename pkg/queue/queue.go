@@ -247,6 +247,9 @@ func (q *Queue) ByUnique(unique []byte, after *Function, most int) (oldest *Job,
 	return oldest, nil
 }
 
+// Number returns the number in a handle, of a job that is or was there.
+func (q *Queue) Number(handle []byte) (seq uint64, ok bool) { return q.parseHandle(handle) }
+
 // LastSeq returns the highest number that a job has or had.
 func (q *Queue) LastSeq() uint64 { return q.jobs.seq }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,7 +43,7 @@ var commands = [...]command{
 	{wire.CmdVersion, "", 0, many, "the server's version", false, (*conn).adminVersion},
 	{wire.CmdShutdown, "[graceful]", 0, 1, "stop the server; graceful lets running jobs end", false, (*conn).adminShutdown},
 	{wire.CmdStats, "", 0, many, "JSON: the server, then a line a function", false, (*conn).adminStats},
-	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT]]]", 0, 3, "JSON: a line a job; STATE is waiting, delayed, running or dead", false, (*conn).adminJobs},
+	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT [AFTER]]]]", 0, 4, "JSON: a line a job behind the handle AFTER; STATE is waiting, delayed, running or dead", false, (*conn).adminJobs},
 	{wire.CmdJob, "HANDLE", 1, 1, "JSON: one job", false, (*conn).adminJob},
 	{wire.CmdRetryJob, "HANDLE", 1, 1, "a dead job waits again", true, (*conn).adminRetryJob},
 	{wire.CmdRetryAll, "FUNCTION", 1, 1, "all dead jobs of a function wait again", true, (*conn).adminRetryAll},
@@ -184,66 +183,123 @@ func help() []byte {
 	return append(b, wire.ReplyEnd...)
 }
 
-func (c *conn) adminStatus(now int64, _ [][]byte) []byte {
-	var b []byte
-	for _, f := range c.s.q.Snapshot(now) {
-		b = wire.FunctionStatus{
-			Function: f.Function, Total: f.Total(), Running: f.Running, Workers: f.Workers,
-		}.Append(b)
+// functionRows answers with a row for each function.
+func (c *conn) functionRows(now int64, head []byte, row func(dst []byte, f *queue.FunctionSnapshot) []byte) []byte {
+	var last *queue.Function
+	var taken queue.Snapshot
+	p := &pages{
+		step: func(now int64, most int) (more bool) {
+			taken, last, more = c.s.q.SnapshotAfter(now, last, most, taken)
+			return more
+		},
+		rows: func(dst []byte) []byte {
+			dst = append(dst, head...)
+			for i := range taken {
+				dst = row(dst, &taken[i])
+			}
+			head, taken = nil, taken[:0]
+			return dst
+		},
 	}
-	return append(b, wire.ReplyEnd...)
+	return p.run(c, now)
+}
+
+func (c *conn) adminStatus(now int64, _ [][]byte) []byte {
+	return c.functionRows(now, nil, func(dst []byte, f *queue.FunctionSnapshot) []byte {
+		return wire.FunctionStatus{
+			Function: f.Function, Total: f.Total(), Running: f.Running, Workers: f.Workers,
+		}.Append(dst)
+	})
 }
 
 func (c *conn) adminPriorityStatus(now int64, _ [][]byte) []byte {
-	var b []byte
-	for _, f := range c.s.q.Snapshot(now) {
-		b = wire.PriorityStatus{
+	return c.functionRows(now, nil, func(dst []byte, f *queue.FunctionSnapshot) []byte {
+		return wire.PriorityStatus{
 			Function: f.Function, High: f.High, Normal: f.Normal + f.Delayed, // as gearmand counts them
 			Low: f.Low, Workers: f.Workers,
-		}.Append(b)
-	}
-	return append(b, wire.ReplyEnd...)
+		}.Append(dst)
+	})
 }
 
-func (c *conn) adminWorkers(int64, [][]byte) []byte {
-	var b []byte
-	for _, other := range c.s.connsInOrder() {
-		b = wire.WorkerInfo{
-			FD: other.sock.fd(), Addr: other.host(), ID: other.id, Functions: other.peer.Functions(),
-		}.Append(b)
+// connRows answers with a row for each connection. take describes one, row
+// writes what it has described. A step is a connection or one of its functions,
+// jobs and waits.
+func connRows[T any](c *conn, now int64, take func(*conn) T, row func(dst []byte, taken *T) []byte) []byte {
+	var last *conn
+	var taken []T
+	p := &pages{
+		step: func(_ int64, most int) (more bool) {
+			last, more = c.s.conns.after(last, func(other *conn) bool {
+				taken = append(taken, take(other))
+				most -= 1 + other.peer.NumFunctions() + other.peer.NumJobs()
+				return most > 0
+			})
+			return more
+		},
+		rows: func(dst []byte) []byte {
+			for i := range taken {
+				dst = row(dst, &taken[i])
+			}
+			clear(taken)
+			taken = taken[:0]
+			return dst
+		},
 	}
-	return append(b, wire.ReplyEnd...)
+	return p.run(c, now)
 }
 
-func (s *Server) connsInOrder() []*conn {
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	slices.SortFunc(conns, func(a, b *conn) int { return cmp.Compare(a.serial, b.serial) })
-	return conns
+func (c *conn) adminWorkers(now int64, _ [][]byte) []byte {
+	return connRows(c, now, func(other *conn) wire.WorkerInfo {
+		return wire.WorkerInfo{FD: other.sock.fd(), Addr: other.host(), ID: other.id, Functions: other.peer.Functions()}
+	}, func(dst []byte, w *wire.WorkerInfo) []byte { return w.Append(dst) })
 }
 
-func (c *conn) adminShowJobs(int64, [][]byte) []byte {
-	var b []byte
-	c.s.q.Jobs(func(j *queue.Job) bool {
+// jobRows answers with a row for each job. take collects one, rows writes those
+// that were collected.
+func (c *conn) jobRows(now int64, take func(*queue.Job), rows func(dst []byte) []byte) []byte {
+	var last uint64
+	p := &pages{
+		step: func(_ int64, most int) (more bool) {
+			last, more = c.s.q.JobsAfter(last, most, func(j *queue.Job) bool {
+				take(j)
+				return true
+			})
+			return more
+		},
+		rows: rows,
+	}
+	return p.run(c, now)
+}
+
+func (c *conn) adminShowJobs(now int64, _ [][]byte) []byte {
+	var b []byte // a row takes less to write than to collect
+	return c.jobRows(now, func(j *queue.Job) {
+		var handle [wire.MaxHandle + 1]byte
 		b = wire.JobInfo{
-			Handle: j.Handle(), Attempts: j.Attempts(), Ignored: j.Ignored(), Queued: j.State() == queue.Waiting,
+			Handle: string(j.AppendHandle(handle[:0])), Attempts: j.Attempts(), Ignored: j.Ignored(),
+			Queued: j.State() == queue.Waiting,
 		}.Append(b)
-		return true
+	}, func(dst []byte) []byte {
+		dst = append(dst, b...)
+		b = b[:0]
+		return dst
 	})
-	return append(b, wire.ReplyEnd...)
 }
 
-func (c *conn) adminShowUniqueJobs(int64, [][]byte) []byte {
-	var b []byte
-	c.s.q.Jobs(func(j *queue.Job) bool {
+func (c *conn) adminShowUniqueJobs(now int64, _ [][]byte) []byte {
+	var uniques []string
+	return c.jobRows(now, func(j *queue.Job) {
 		if u := j.Unique(); len(u) > 0 {
-			b = append(wire.AppendText(b, string(u)), '\n')
+			uniques = append(uniques, string(u))
 		}
-		return true
+	}, func(dst []byte) []byte {
+		for _, u := range uniques {
+			dst = append(wire.AppendText(dst, u), '\n')
+		}
+		clear(uniques)
+		uniques = uniques[:0]
+		return dst
 	})
-	return append(b, wire.ReplyEnd...)
 }
 
 func (c *conn) adminCancel(now int64, args [][]byte) []byte {

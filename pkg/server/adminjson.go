@@ -1,9 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -33,7 +33,7 @@ func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 		Version:     s.cfg.Version,
 		PID:         os.Getpid(),
 		UptimeMS:    time.Since(s.clocks.start).Milliseconds(),
-		Connections: len(s.conns),
+		Connections: s.conns.n,
 		Jobs:        s.q.Len(),
 		Store:       s.cfg.StoreName,
 		Draining:    s.draining,
@@ -48,10 +48,11 @@ func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 	}
 	var r rows
 	r.add(stats)
-	for _, f := range s.q.Snapshot(now) {
-		r.add(wire.FunctionStats(f))
-	}
-	return r.end()
+	return c.functionRows(now, r.b, func(dst []byte, f *queue.FunctionSnapshot) []byte {
+		r := rows{dst}
+		r.add((*wire.FunctionStats)(f))
+		return r.b
+	})
 }
 
 // storeError returns why the store fails, empty if it works.
@@ -65,53 +66,112 @@ func (s *Server) storeError() string {
 // defaultJobs is how many jobs are listed when no limit is given.
 const defaultJobs = 1000
 
-func (c *conn) adminJobs(now int64, args [][]byte) []byte {
-	function, state, limit := "", wire.JobState(""), defaultJobs
+// jobFilter is what the command jobs asks for.
+type jobFilter struct {
+	function string        // empty for all
+	state    wire.JobState // empty for all
+	left     int           // rows to come; negative is no limit
+	after    []byte        // a handle, nil for the first job
+}
+
+// parseJobFilter parses [FUNCTION|- [STATE|- [LIMIT [AFTER]]]]. It returns the
+// argument that is wrong, if one is.
+func parseJobFilter(args [][]byte) (f jobFilter, wrong []byte) {
+	f.left = defaultJobs
 	if len(args) > 0 && string(args[0]) != "-" {
-		function = string(args[0])
+		f.function = string(args[0])
 	}
 	if len(args) > 1 && string(args[1]) != "-" {
-		state = wire.JobState(args[1])
+		f.state = wire.JobState(args[1])
 	}
-	switch state {
+	switch f.state {
 	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning, wire.StateDead:
 	default:
-		return missingArgs(args[1])
+		return f, args[1]
 	}
 	if len(args) > 2 {
 		n, err := strconv.Atoi(string(args[2]))
 		if err != nil || n < 0 {
-			return missingArgs(args[2])
+			return f, args[2]
 		}
-		limit = n
-		if n == 0 {
-			limit = -1 // no limit
+		if f.left = n; n == 0 {
+			f.left = -1
 		}
 	}
-	var r rows
-	if state == wire.StateDead {
-		c.s.q.Dead(function, func(d *queue.Dead) bool {
-			if limit != 0 {
-				r.add(deadRow(c.s.q.Wall(), d))
-				limit--
+	if len(args) > 3 {
+		f.after = args[3]
+	}
+	return f, nil
+}
+
+// count counts a row and reports whether more may follow.
+func (f *jobFilter) count() bool {
+	f.left--
+	return f.left != 0
+}
+
+func (c *conn) adminJobs(now int64, args [][]byte) []byte {
+	f, wrong := parseJobFilter(args)
+	if wrong != nil {
+		return missingArgs(wrong)
+	}
+	var taken []wire.Job
+	p := &pages{rows: func(dst []byte) []byte {
+		r := rows{dst}
+		for i := range taken {
+			r.add(&taken[i])
+		}
+		clear(taken)
+		taken = taken[:0]
+		return r.b
+	}}
+	q := c.s.q
+	if f.state == wire.StateDead {
+		var last *queue.Dead
+		if f.after != nil {
+			if last = q.LookupDead(f.after); last == nil {
+				return c.s.unknownJob()
 			}
-			return limit != 0
+		}
+		p.step = func(_ int64, most int) (more bool) {
+			last, more = q.DeadAfter(f.function, last, most, func(d *queue.Dead) bool {
+				taken = append(taken, deadRow(q.Wall(), d))
+				return f.count()
+			})
+			return more && f.left != 0
+		}
+		return p.run(c, now)
+	}
+	var last uint64
+	if f.after != nil {
+		var ok bool
+		if last, ok = q.Number(f.after); !ok {
+			return c.s.unknownJob()
+		}
+	}
+	p.step = func(now int64, most int) (more bool) {
+		last, more = q.JobsAfter(last, most, func(j *queue.Job) bool {
+			if f.function != "" && j.Function().Name() != f.function || f.state != "" && jobState(j) != f.state {
+				return true
+			}
+			taken = append(taken, jobRow(now, q.Wall(), j))
+			return f.count()
 		})
-		return r.end()
+		return more && f.left != 0
 	}
-	c.s.q.Jobs(func(j *queue.Job) bool {
-		if limit == 0 {
-			return false
-		}
-		if function == "" || j.Function().Name() == function {
-			if row := jobRow(now, c.s.q.Wall(), j); state == "" || row.State == state {
-				r.add(row)
-				limit--
-			}
-		}
-		return true
-	})
-	return r.end()
+	return p.run(c, now)
+}
+
+// jobState returns where a job stands. One that waits for the journal counts as
+// waiting.
+func jobState(j *queue.Job) wire.JobState {
+	switch j.State() {
+	case queue.Delayed:
+		return wire.StateDelayed
+	case queue.Running:
+		return wire.StateRunning
+	}
+	return wire.StateWaiting
 }
 
 func (c *conn) adminJob(now int64, args [][]byte) []byte {
@@ -126,7 +186,7 @@ func (c *conn) adminJob(now int64, args [][]byte) []byte {
 	return r.end()
 }
 
-// jobRow describes a job. One that waits for the journal counts as waiting.
+// jobRow describes a job.
 func jobRow(now, wall int64, j *queue.Job) wire.Job {
 	num, den := j.Status()
 	row := wire.Job{
@@ -135,7 +195,7 @@ func jobRow(now, wall int64, j *queue.Job) wire.Job {
 		Unique:      string(j.Unique()),
 		Reducer:     string(j.Reducer()),
 		Priority:    j.Priority().String(),
-		State:       wire.StateWaiting,
+		State:       jobState(j),
 		Background:  j.Background(),
 		Size:        j.Size(),
 		AgeMS:       max(wall-j.Accepted(), 0),
@@ -147,11 +207,7 @@ func jobRow(now, wall int64, j *queue.Job) wire.Job {
 		Error:       strings.ToValidUTF8(j.Note(), "?"),
 		Spilled:     j.Spilled(),
 	}
-	switch j.State() {
-	case queue.Delayed:
-		row.State = wire.StateDelayed
-	case queue.Running:
-		row.State = wire.StateRunning
+	if j.State() == queue.Running {
 		row.RunningMS = max(now-j.Started(), 0)
 		if w := j.Worker(); w != nil {
 			row.Worker, row.WorkerID = w.Owner.(*conn).addr, w.Owner.(*conn).id
@@ -160,15 +216,14 @@ func jobRow(now, wall int64, j *queue.Job) wire.Job {
 	return row
 }
 
-func (c *conn) adminSessions(int64, [][]byte) []byte {
-	var r rows
-	for _, other := range c.s.connsInOrder() {
+func (c *conn) adminSessions(now int64, _ [][]byte) []byte {
+	return connRows(c, now, func(other *conn) wire.Session {
 		row := wire.Session{
 			FD:         other.sock.fd(),
 			Addr:       other.addr,
 			ID:         other.id,
 			AgeMS:      time.Since(other.since).Milliseconds(),
-			Functions:  append([]string{}, other.peer.Functions()...),
+			Functions:  other.peer.Functions(),
 			Sleeping:   other.peer.Sleeping(),
 			Waits:      other.peer.NumWaits(),
 			OwedBytes:  other.out.owed() + other.parked.size,
@@ -177,9 +232,12 @@ func (c *conn) adminSessions(int64, [][]byte) []byte {
 		for j := range other.peer.Jobs {
 			row.Jobs = append(row.Jobs, j.Handle())
 		}
-		r.add(row)
-	}
-	return r.end()
+		return row
+	}, func(dst []byte, s *wire.Session) []byte {
+		r := rows{dst}
+		r.add(s)
+		return r.b
+	})
 }
 
 func (c *conn) adminPause(now int64, args [][]byte) []byte {
@@ -190,13 +248,23 @@ func (c *conn) adminResume(now int64, args [][]byte) []byte {
 	return okOrErr(c.s.q.Pause(now, args[0], false))
 }
 
+// adminPurge drops the jobs of a function that wait when it is asked to.
 func (c *conn) adminPurge(now int64, args [][]byte) []byte {
-	if c.s.loading {
+	q := c.s.q
+	switch {
+	case c.s.loading:
 		return okOrErr(errLoading)
+	case q.Function(args[0]) == nil:
+		return okOrErr(queue.ErrNoFunction)
 	}
-	n, err := c.s.q.Purge(now, args[0], c.s.q.LastSeq(), math.MaxInt)
-	if err != nil {
-		return okOrErr(err)
+	function, last, total := bytes.Clone(args[0]), q.LastSeq(), 0
+	p := &pages{
+		step: func(now int64, most int) bool {
+			n, err := q.Purge(now, function, last, most)
+			total += n
+			return err == nil && n == most
+		},
+		end: func() []byte { return fmt.Appendf(nil, "OK %d\r\n", total) },
 	}
-	return fmt.Appendf(nil, "OK %d\r\n", n)
+	return p.run(c, now)
 }

@@ -28,33 +28,37 @@ const (
 // conn is one connection: a client, a worker, an administrator, or all three.
 type conn struct {
 	// Set when it is made.
-	s      *Server
-	sock   transport
-	out    outbox
-	peer   *queue.Peer
-	serial uint64 // in the order in which connections came
-	since  time.Time
-	addr   string // of the other end, for people
+	s     *Server
+	sock  transport
+	out   outbox
+	peer  *queue.Peer
+	since time.Time
+	addr  string // of the other end, for people
 
 	// Guarded by Server.mu.
+	next, prev *conn  // in Server.conns
+	listed     bool   // it is there
+	pages      *pages // of the admin command that is being answered, or nil
 	id         string
 	exceptions bool   // it wants WORK_EXCEPTION
 	dirty      bool   // it is in Server.dirty
 	raised     []byte // the handle of the job it ended with an exception last
 	parked     parkedReplies
 	hold       hold
-	expects    bool        // this turn has added to hold
-	blocked    bool        // the packet that is being applied waits for room in outboxes
-	again      bool        // the next packet was traced already
-	waiting    int         // outcomes of jobs that it has asked for and not been told yet
-	doomed     atomic.Bool // to be closed after the turn; read without the lock too
-	why        error       // set with doomed
+	expects    bool         // this turn has added to hold
+	blocked    bool         // the packet that is being applied waits for room in outboxes
+	again      bool         // the next packet was traced already
+	waiting    int          // outcomes of jobs that it has asked for and not been told yet
+	waitsFor   []*queue.Job // the jobs of these, and others that have ended
+	doomed     atomic.Bool  // to be closed after the turn; read without the lock too
+	why        error        // set with doomed
 
 	// The read loop's.
 	resumed  chan struct{} // has a value when the hold of one that is not polled has ended
 	in       *wire.Reader
 	pkt      wire.Packet
 	function []byte  // a name on its way to a packet
+	slow     bool    // the last turn had an admin command
 	ended    bool    // this turn's packets have ended a job
 	spare    []*conn // for endTurn
 }
@@ -125,8 +129,9 @@ func (c *conn) loop() error {
 	}
 }
 
-// maxTurn is how many packets are applied in one turn. Those who have sent
-// more take turns with others, whose jobs need not wait long then.
+// maxTurn is how many packets are applied in one turn; an admin command ends
+// it. Those who have sent more take turns with others, whose jobs need not wait
+// long then.
 const maxTurn = 16
 
 // turn is one turn of a connection that has a goroutine; see apply.
@@ -167,6 +172,7 @@ func (c *conn) apply(at moment) (more, held, ack bool, err error) {
 }
 
 func (c *conn) applySome(now int64) (more bool, err error) {
+	c.slow = false
 	for range maxTurn {
 		if c.doomed.Load() {
 			return false, c.why
@@ -208,6 +214,8 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 				return false, c.refuseHTTP()
 			}
 			c.admin(now, line)
+			c.slow = true
+			return true, nil
 		default:
 			return false, nil
 		}
@@ -285,7 +293,7 @@ func (c *conn) end(why error) {
 	c.out.close()
 	c.sock.free()
 	s.mu.Lock()
-	delete(s.conns, c)
+	s.conns.remove(c)
 	s.mu.Unlock()
 }
 
@@ -327,6 +335,10 @@ func (c *conn) drop(why error) {
 		c.doomed.Store(true)
 		c.parked.wake()
 		c.hold.cancel()
+		if c.pages != nil {
+			close(c.pages.quit)
+			c.pages = nil
+		}
 		c.touch()
 	}
 }

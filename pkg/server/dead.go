@@ -140,23 +140,26 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 
 // revival is a retry command that waits for the store.
 type revival struct {
-	c     *conn
-	slot  uint64
-	left  int // dead jobs that it waits for
-	n     int // that are revived
-	err   error
-	reply func(n int, err error) []byte
+	s       *Server
+	left    int // dead jobs that it waits for, and one until all are known
+	n       int // that are revived
+	err     error
+	spilled []*queue.Dead
+	answer  func(n int, err error)
 }
 
-// settled counts one. The lock is held.
-func (r *revival) settled(err error) {
+// settled counts a dead job of which is known what has become. The lock is held.
+func (r *revival) settled(err error) { r.count(err, 1) }
+
+// count counts one down and n up, if there is no error. The lock is held.
+func (r *revival) count(err error, n int) {
 	if err == nil {
-		r.n++
+		r.n += n
 	} else if r.err == nil {
 		r.err = err
 	}
 	if r.left--; r.left == 0 {
-		r.c.answerText(r.slot, r.reply(r.n, r.err))
+		r.answer(r.n, r.err)
 	}
 }
 
@@ -169,7 +172,7 @@ func (c *conn) adminRetryJob(now int64, args [][]byte) []byte {
 	if d == nil {
 		return []byte(wire.ReplyUnknownJob)
 	}
-	return c.retry(now, []*queue.Dead{d}, func(_ int, err error) []byte { return okOrErr(err) })
+	return c.retry(now, d, func(_ int, err error) []byte { return okOrErr(err) })
 }
 
 // adminRetryAll makes all dead jobs of a function wait again.
@@ -177,43 +180,73 @@ func (c *conn) adminRetryAll(now int64, args [][]byte) []byte {
 	if c.s.loading {
 		return okOrErr(errLoading)
 	}
-	return c.retry(now, c.s.deadOf(args[0]), func(n int, err error) []byte {
-		if err != nil && n > 0 {
-			err = fmt.Errorf("%w (%d are revived)", err, n)
+	r := &revival{s: c.s, left: 1}
+	p := c.deadPages(args[0], r.revive)
+	p.finish = func(answer func(reply []byte)) {
+		r.answer = func(n int, err error) {
+			if err != nil && n > 0 {
+				err = fmt.Errorf("%w (%d are revived)", err, n)
+			}
+			if err != nil {
+				answer(okOrErr(err))
+				return
+			}
+			answer(fmt.Appendf(nil, "OK %d\r\n", n))
 		}
-		if err != nil {
-			return okOrErr(err)
-		}
-		return fmt.Appendf(nil, "OK %d\r\n", n)
-	})
+		r.all()
+	}
+	return p.run(c, now)
 }
 
-// deadOf returns the dead jobs of a function; none if it is unknown.
-func (s *Server) deadOf(function []byte) []*queue.Dead {
-	var all []*queue.Dead
-	s.q.Dead(string(function), func(d *queue.Dead) bool {
-		all = append(all, d)
-		return true
-	})
-	return all
+// deadPages calls do for the dead jobs of a function, those that have died by
+// now, a page at a time. do may take them out of the list.
+func (c *conn) deadPages(function []byte, do func(now int64, d *queue.Dead)) *pages {
+	q, name, until := c.s.q, string(function), c.s.q.Wall()
+	var last *queue.Dead
+	var page []*queue.Dead
+	return &pages{step: func(now int64, most int) (more bool) {
+		page = page[:0]
+		last, more = q.DeadAfter(name, last, most, func(d *queue.Dead) bool {
+			if d.Died > until {
+				return false
+			}
+			page = append(page, d)
+			return true
+		})
+		more = more && len(page) == most
+		for _, d := range page {
+			do(now, d)
+		}
+		clear(page)
+		return more
+	}}
 }
 
-// retry revives dead jobs. The reply comes when what has become of all of them
-// is settled. Payloads that are only in the store are read from there first.
-func (c *conn) retry(now int64, all []*queue.Dead, reply func(n int, err error) []byte) []byte {
-	s := c.s
-	if len(all) == 0 {
-		return reply(0, nil)
+// retry revives one dead job. The reply comes when what has become of it is
+// settled.
+func (c *conn) retry(now int64, d *queue.Dead, reply func(n int, err error) []byte) []byte {
+	slot := c.parked.add()
+	r := &revival{s: c.s, left: 1, answer: func(n int, err error) { c.answerText(slot, reply(n, err)) }}
+	r.revive(now, d)
+	r.all()
+	return nil
+}
+
+// revive revives a dead job. One whose payload is only in the store has to wait
+// for all. The lock is held.
+func (r *revival) revive(now int64, d *queue.Dead) {
+	r.left++
+	if d.Spilled {
+		r.spilled = append(r.spilled, d)
+	} else {
+		r.s.revive(now, d, nil, r.settled)
 	}
-	r := &revival{c: c, slot: c.parked.add(), left: len(all), reply: reply}
-	var spilled []*queue.Dead
-	for _, d := range all {
-		if d.Spilled {
-			spilled = append(spilled, d)
-		} else {
-			s.revive(now, d, nil, r.settled)
-		}
-	}
+}
+
+// all tells that there are no more dead jobs to revive. Payloads that are only
+// in the store are read from there now. The lock is held.
+func (r *revival) all() {
+	s, spilled := r.s, r.spilled
 	if len(spilled) > 0 {
 		s.commit.then(func(int64, error) { // what has just died may be on its way to the store yet
 			s.loads.Go(func() {
@@ -223,7 +256,7 @@ func (c *conn) retry(now int64, all []*queue.Dead, reply func(n int, err error) 
 			})
 		})
 	}
-	return nil
+	r.count(nil, 0)
 }
 
 // reviveSpilled reads a dead job's payload and revives it.
@@ -265,15 +298,17 @@ func (s *Server) readDead(d *queue.Dead) ([]byte, error) {
 }
 
 // adminPurgeDead forgets all dead jobs of a function.
-func (c *conn) adminPurgeDead(_ int64, args [][]byte) []byte {
+func (c *conn) adminPurgeDead(now int64, args [][]byte) []byte {
 	if c.s.loading {
 		return okOrErr(errLoading)
 	}
-	all := c.s.deadOf(args[0])
-	for _, d := range all {
+	n := 0
+	p := c.deadPages(args[0], func(_ int64, d *queue.Dead) {
 		c.s.q.Forget(d)
-	}
-	return fmt.Appendf(nil, "OK %d\r\n", len(all))
+		n++
+	})
+	p.end = func() []byte { return fmt.Appendf(nil, "OK %d\r\n", n) }
+	return p.run(c, now)
 }
 
 // deadRow describes a dead job.

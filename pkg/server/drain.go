@@ -70,7 +70,11 @@ func (s *Server) close() error {
 	s.closed, s.draining = true, true
 	s.closeListeners()
 	jobs := s.q.Len()
-	conns := s.connsInOrder()
+	var conns []*conn
+	s.conns.after(nil, func(c *conn) bool {
+		conns = append(conns, c)
+		return true
+	})
 	close(s.ended)
 	s.cancel()
 	s.stopSamples()

@@ -1,5 +1,7 @@
 package server
 
+import "net"
+
 import "time"
 
 // SetMaxPending sets how many bytes of payloads may be on their way to the
@@ -22,4 +24,30 @@ func (s *Server) SetWallClock(f func(time.Time) int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clocks.wall = f
+}
+
+// PageSteps is how many steps a page of an admin command has at most.
+const PageSteps = pageSteps
+
+// OnPage has f called after each page of an admin command, without a lock.
+func (s *Server) OnPage(f func()) {
+	s.paging.mu.Lock()
+	defer s.paging.mu.Unlock()
+	s.paging.taken = f
+}
+
+// Turn reads once from nc and gives it one turn. It reports whether there was
+// more to apply.
+func (s *Server) Turn(nc net.Conn) (more bool, err error) {
+	c := newConn(s, newSocket(nc), "test")
+	if !s.admit(c) {
+		return false, ErrClosed
+	}
+	defer s.wg.Done()
+	if err := c.in.Fill(); err != nil {
+		return false, err
+	}
+	more, _, err = c.turn()
+	c.end(errGone)
+	return more, err
 }

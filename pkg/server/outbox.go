@@ -137,12 +137,19 @@ func appendHead(dst []byte, t wire.Type, n int, args [][]byte) []byte {
 	return dst
 }
 
+// failed reports whether nothing more will be written.
+func (o *outbox) failed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err != nil
+}
+
 // text appends b, which the outbox keeps. A text is never refused for its own
 // length: it reports whether the outbox was within its limit before.
 func (o *outbox) text(b []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
+	if o.err != nil || len(b) == 0 {
 		return true
 	}
 	within := o.size <= o.limit

@@ -29,8 +29,9 @@ type parkedReplies struct {
 // parked is one request.
 type parked struct {
 	answered bool
-	answer   []byte // kept while others come before it
-	behind   []byte // what stands behind the answer
+	answer   []byte        // kept while others come before it
+	behind   []byte        // what stands behind the answer
+	first    chan struct{} // closed when the answers before are sent; nil if nobody waits for that
 }
 
 // waiting reports whether a request waits.
@@ -159,6 +160,10 @@ func (c *conn) letOut() {
 			return
 		}
 		next := &c.parked.list[c.parked.sent]
+		if next.first != nil {
+			close(next.first)
+			next.first = nil
+		}
 		if !next.answered {
 			return
 		}

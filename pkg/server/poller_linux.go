@@ -24,6 +24,8 @@ const (
 	bulkTime  = 250 * time.Microsecond
 	// lentBytes is what is read of such a connection before the others' turn.
 	lentBytes = 32 << 10
+	// turnTime is for how long the packets of one turn are applied.
+	turnTime = 250 * time.Microsecond
 	// yieldEvery is after how many milliseconds the loop goes through Go's
 	// scheduler. That takes a goroutine that has not been there for 10 for
 	// one that does not end, and has a thread look after it some 3,000 times
@@ -52,9 +54,10 @@ type poller struct {
 	found  [pollEvents]*conn // of events
 	// Who is to have a turn: those who only ask for jobs have theirs first, so
 	// that workers find what there is to do and need not be woken for it; who
-	// sends in bulk comes last.
+	// sends in bulk comes last. Of those whose last turn had an admin command one
+	// has a turn, with one command, before the others' next.
 	clients, workers lane
-	bulk             connQueue
+	admins, bulk     connQueue
 	lent             []byte
 	spare            []*conn // for endTurn
 }
@@ -180,6 +183,7 @@ func (p *poller) run() {
 			runtime.Gosched()
 		}
 		p.turns(at)
+		p.adminTurn(at)
 		p.bulkTurns(at)
 	}
 }
@@ -197,6 +201,14 @@ func (p *poller) turns(at moment) {
 		}
 	}
 	p.pay()
+}
+
+// adminTurn has one connection that sends admin commands have a turn.
+func (p *poller) adminTurn(at moment) {
+	if c := p.admins.pop(); c != nil {
+		p.turn(at, c)
+		p.pay()
+	}
 }
 
 // bulkTurns has those who send much have turns for some time.
@@ -226,7 +238,7 @@ func (p *poller) wait() (found []*conn, ok bool) {
 	p.mu.Lock()
 	p.takeKicked()
 	closing, timeout := p.closing, 0
-	if p.clients.empty() && p.workers.empty() && p.bulk.empty() {
+	if p.clients.empty() && p.workers.empty() && p.admins.empty() && p.bulk.empty() {
 		timeout, p.asleep = -1, true
 	}
 	p.mu.Unlock()
@@ -266,6 +278,8 @@ func (p *poller) enqueue(c *conn, t *polled) {
 	switch {
 	case t.queued:
 		return
+	case c.slow:
+		p.admins.push(c)
 	case t.bulk:
 		p.bulk.push(c)
 	case c.peer.NumFunctions() > 0:
@@ -332,8 +346,10 @@ func (p *poller) turn(at moment, c *conn) {
 	}
 }
 
-// apply applies what has arrived whole, unless too much waits for the store.
+// apply applies what has arrived whole, unless the connection is held: for as
+// long as turnTime, or up to an admin command. The rest has its turn later.
 func (p *poller) apply(at moment, c *conn, t *polled) error {
+	var over time.Time // not known before it is needed
 	for t.unapplied = true; t.unapplied && !t.held; {
 		p.s.mu.Lock()
 		more, held, ack, err := c.apply(at)
@@ -345,6 +361,16 @@ func (p *poller) apply(at moment, c *conn, t *polled) error {
 			t.ackNow()
 		}
 		t.unapplied, t.held = more, held
+		switch {
+		case !more || held:
+		case over.IsZero():
+			over = time.Now().Add(turnTime)
+		case !time.Now().Before(over):
+			return nil
+		}
+		if c.slow {
+			return nil
+		}
 	}
 	return nil
 }

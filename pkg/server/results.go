@@ -190,12 +190,16 @@ func (r *results) forget(handle string) {
 	}
 }
 
+// maxExpired is how many old results are forgotten under one lock. The timer
+// comes back for the others.
+const maxExpired = 1000
+
 // expire forgets what is too old by the wall clock, and the oldest while all is
 // too large.
 func (r *results) expire(wall int64) {
-	for len(r.order) > 0 {
+	for n := 0; len(r.order) > 0; n++ {
 		one := r.order[0]
-		if r.size <= r.limit && one.EndedMS+r.keep > wall {
+		if r.size <= r.limit && (one.EndedMS+r.keep > wall || n >= maxExpired) {
 			return
 		}
 		r.order[0] = nil
@@ -261,6 +265,7 @@ func (c *conn) tellOutcome(o *wire.Outcome) {
 	var out rows
 	out.add(o)
 	if c.waiting--; c.waiting == 0 {
+		clear(c.waitsFor)
 		c.sendText(out.end())
 		return
 	}
@@ -279,12 +284,13 @@ func (c *conn) adminWait(_ int64, args [][]byte) []byte {
 			return okOrErr(errLoading)
 		}
 	}
-	c.waiting = len(args)
+	c.waiting, c.waitsFor = len(args), c.waitsFor[:0]
 	for _, handle := range args {
 		j := c.s.q.Lookup(handle)
 		switch one := r.byHandle[string(handle)]; {
 		case j != nil:
 			r.waits[j] = append(r.waits[j], c)
+			c.waitsFor = append(c.waitsFor, j)
 		case one != nil:
 			c.tellOutcome(&one.Outcome)
 		case c.s.q.LookupDead(handle) != nil:
@@ -301,7 +307,8 @@ func (r *results) unwait(c *conn) {
 	if c.waiting == 0 {
 		return
 	}
-	for j, conns := range r.waits {
+	for _, j := range c.waitsFor {
+		conns := r.waits[j]
 		kept := conns[:0]
 		for _, other := range conns {
 			if other != c {

@@ -38,7 +38,8 @@ type Server struct {
 	mu        sync.Mutex // guards the queue and what follows
 	q         *queue.Queue
 	results   *results
-	conns     map[*conn]struct{}
+	conns     connList
+	paging    paging // has a lock of its own
 	ls        map[net.Listener]struct{}
 	timer     *time.Timer
 	armed     int64   // when timer fires, by the monotonic clock; 0 if it does not
@@ -57,7 +58,6 @@ type Server struct {
 	closed    bool
 	poller    *poller             // of most connections; made for the first
 	unpolled  bool                // there is none
-	serial    uint64              // of the last connection
 	shutdown  func(graceful bool) // see OnShutdown
 
 	scribe    scribe
@@ -79,7 +79,6 @@ func New(cfg Config) (*Server, error) {
 		debug:   cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
 		clocks:  newClocks(),
 		limits:  wire.Limits{MaxPayload: cfg.MaxPayload},
-		conns:   make(map[*conn]struct{}),
 		ls:      make(map[net.Listener]struct{}),
 		ended:   make(chan struct{}),
 		drained: make(chan struct{}),
@@ -217,10 +216,8 @@ func (s *Server) admit(c *conn) bool {
 	if s.closed || s.draining {
 		return false
 	}
-	s.serial++
-	c.serial = s.serial
 	c.peer = s.q.NewPeer(c)
-	s.conns[c] = struct{}{}
+	s.conns.push(c)
 	s.wg.Add(1)
 	return true
 }
@@ -254,11 +251,17 @@ func (s *Server) isClosing() bool {
 	return s.closed || s.draining
 }
 
-// Snapshot returns the state of the queue as it is now.
+// Snapshot returns the state of the queue. If there are many functions it takes
+// them a page at a time.
 func (s *Server) Snapshot() queue.Snapshot {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.q.Snapshot(s.readTime())
+	var all queue.Snapshot
+	var last *queue.Function
+	for more := true; more; {
+		s.mu.Lock()
+		all, last, more = s.q.SnapshotAfter(s.readTime(), last, pageSteps, all)
+		s.mu.Unlock()
+	}
+	return all
 }
 
 // endTurn ends a turn that began with mu.Lock: it gives the lock back and then

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"gm/pkg/wire"
+)
+
+const (
+	// firstSteps is how many steps a command takes in the turn of its
+	// connection. Most end with them.
+	firstSteps = 128
+	// pageSteps is how many steps of a longer one are taken under one lock.
+	pageSteps = 1000
+)
+
+// pages is an admin command that walks many jobs, functions or connections. It
+// takes them a page at a time, so that nobody waits long for the lock, and
+// formats and writes their rows without it. What comes and goes between two
+// pages may be seen or not. Its connection is held until it has ended.
+type pages struct {
+	// step takes the next page, most steps at most. It collects rows, if any,
+	// and reports whether there is more. The lock is held.
+	step func(now int64, most int) (more bool)
+	// rows appends the collected rows to dst and forgets them; nil if there are
+	// none.
+	rows func(dst []byte) []byte
+	// end returns the reply, behind the rows. The lock is held. nil is ".".
+	end func() []byte
+	// finish is called in the place of end, if it is set, and calls answer with
+	// the reply, at once or later. The lock is held both times.
+	finish func(answer func(reply []byte))
+
+	c     *conn
+	slot  uint64
+	first chan struct{} // closed when the replies before it are in the outbox; nil if they are
+	quit  chan struct{} // closed when the connection is dropped
+	come  func()        // ends the connection's hold
+}
+
+// run takes the first page. It returns the whole reply if that is all there is;
+// if not, it returns nil, and a goroutine goes on. The lock is held.
+func (p *pages) run(c *conn, now int64) []byte {
+	more := p.step(now, firstSteps)
+	switch {
+	case !more && p.finish != nil:
+		slot := c.parked.add()
+		p.finish(func(reply []byte) { c.answerText(slot, reply) })
+		return nil
+	case !more:
+		return p.reply(p.take(nil))
+	}
+	p.c, p.slot, p.come, p.quit = c, c.parked.add(), c.expect(), make(chan struct{})
+	if !c.parked.isFirst(p.slot) {
+		p.first = make(chan struct{})
+		c.parked.at(p.slot).first = p.first
+	}
+	c.pages = p
+	c.s.loads.Go(p.goOn)
+	return nil
+}
+
+// take appends the collected rows to b.
+func (p *pages) take(b []byte) []byte {
+	if p.rows == nil {
+		return b
+	}
+	return p.rows(b)
+}
+
+// reply appends the end of the reply to b. The lock is held.
+func (p *pages) reply(b []byte) []byte {
+	if p.end == nil {
+		return append(b, wire.ReplyEnd...)
+	}
+	return append(b, p.end()...)
+}
+
+// goOn takes the other pages and answers.
+func (p *pages) goOn() {
+	s := p.c.s
+	more := true
+	for more && p.awaitRoom() {
+		if rows := p.take(nil); len(rows) > 0 {
+			p.c.writeRows(rows)
+		}
+		more = s.paging.take(s, func(now int64) bool { return p.step(now, pageSteps) })
+	}
+	rows := p.take(nil)
+	s.mu.Lock()
+	defer s.endTurn(nil)
+	p.c.pages = nil
+	answer := func(reply []byte) {
+		p.c.answerText(p.slot, reply)
+		p.come()
+	}
+	switch {
+	case more: // nobody reads it
+		answer(nil)
+	case p.finish != nil:
+		p.finish(answer)
+	case s.commit != nil && p.rows == nil: // it has changed something
+		reply := p.reply(nil)
+		s.commit.then(func(_ int64, err error) {
+			if err != nil {
+				reply = notStored(err)
+			}
+			answer(reply)
+		})
+	default:
+		answer(p.reply(rows))
+	}
+}
+
+// awaitRoom waits until the connection has room for more rows. It returns false
+// if nobody will read them.
+func (p *pages) awaitRoom() bool {
+	room := make(chan struct{})
+	if p.rows == nil {
+		close(room)
+	} else {
+		p.c.out.whenBelow(func() { close(room) })
+	}
+	for _, ready := range []chan struct{}{p.first, room} {
+		if ready == nil {
+			continue
+		}
+		select {
+		case <-ready:
+		case <-p.quit:
+			return false
+		case <-p.c.s.ended:
+			return false
+		}
+	}
+	select {
+	case <-p.quit:
+		return false
+	case <-p.c.s.ended:
+		return false
+	default:
+		return !p.c.out.failed()
+	}
+}
+
+// writeRows writes rows of the parked request that is the next to be answered.
+// The lock is not held.
+func (c *conn) writeRows(rows []byte) {
+	if c.s.cfg.Trace != nil {
+		c.traceBytes(rows)
+	}
+	c.out.text(rows)
+	c.out.flush()
+}
+
+// paging shares the lock out between those who take pages and everybody else:
+// one page is taken at a time, and after it the lock is left alone for as long
+// as restAfterPage times what the page took.
+type paging struct {
+	mu    sync.Mutex
+	next  time.Time
+	taken func() // for tests: called after each page, without the server's lock
+}
+
+const restAfterPage = 2
+
+// take takes a page under the server's lock.
+func (g *paging) take(s *Server, page func(now int64) (more bool)) (more bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if rest := time.Until(g.next); rest > 0 {
+		select {
+		case <-time.After(rest):
+		case <-s.ended:
+		}
+	}
+	s.mu.Lock()
+	began := time.Now()
+	more = page(s.readTime())
+	took := time.Since(began)
+	s.endTurn(nil)
+	g.next = time.Now().Add(restAfterPage * took)
+	if g.taken != nil {
+		g.taken()
+	}
+	return more
+}
