@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"reflect"
@@ -48,30 +49,30 @@ func answers(t *testing.T, script map[string]string) Server {
 
 func TestAdminCommands(t *testing.T) {
 	s := answers(t, map[string]string{
-		"status":              "a b\t5\t2\t3\nERR x\t0\t0\t0\n.\n",
-		"prioritystatus":      "f\t1\t2\t3\t4\n.\n",
-		"workers":             "31 ::1 me : f g\n32 127.0.0.1 - :\n.\n",
-		"show jobs":           "H:1\t2\t0\t1\n.\n",
-		"show unique jobs":    "u 1\nu 2\n.\n",
-		"version":             "OK 1.1.20\r\n",
-		"getpid":              "OK 77\r\n",
-		"verbose":             "OK INFO\r\n",
-		"create function f":   "OK\r\n",
-		"drop function f":     "ERR there are still connected workers or executing clients\r\n",
-		"maxqueue f":          "OK\r\n",
-		"maxqueue f 7":        "OK\r\n",
-		"maxqueue f 1 2 3":    "OK\r\n",
-		"cancel job H:1":      "OK\r\n",
-		"help":                "status - the queues\n.\n",
-		"stats":               `{"version":"1","pid":5}` + "\n" + `{"function":"f","high":1}` + "\n.\n",
-		"jobs - - 2147483647": `{"handle":"H:1","function":"f","new":1}` + "\n.\n",
-		"jobs f waiting 3":    ".\n",
-		"job H:1":             `{"handle":"H:1"}` + "\n.\n",
-		"job H:2":             "ERR UNKNOWN_JOB\r\n",
-		"sessions":            `{"fd":3}` + "\n.\n",
-		"pause function f":    "OK\r\n",
-		"resume function f":   "ERR UNKNOWN_COMMAND Unknown+server+command\r\n",
-		"purge function f":    "OK 12\r\n",
+		"status":            "a b\t5\t2\t3\nERR x\t0\t0\t0\n.\n",
+		"prioritystatus":    "f\t1\t2\t3\t4\n.\n",
+		"workers":           "31 ::1 me : f g\n32 127.0.0.1 - :\n.\n",
+		"show jobs":         "H:1\t2\t0\t1\n.\n",
+		"show unique jobs":  "u 1\nu 2\n.\n",
+		"version":           "OK 1.1.20\r\n",
+		"getpid":            "OK 77\r\n",
+		"verbose":           "OK INFO\r\n",
+		"create function f": "OK\r\n",
+		"drop function f":   "ERR there are still connected workers or executing clients\r\n",
+		"maxqueue f":        "OK\r\n",
+		"maxqueue f 7":      "OK\r\n",
+		"maxqueue f 1 2 3":  "OK\r\n",
+		"cancel job H:1":    "OK\r\n",
+		"help":              "status - the queues\n.\n",
+		"stats":             `{"version":"1","pid":5}` + "\n" + `{"function":"f","high":1}` + "\n.\n",
+		"jobs - - 10000":    `{"handle":"H:1","function":"f","new":1}` + "\n.\n",
+		"jobs f waiting 3":  ".\n",
+		"job H:1":           `{"handle":"H:1"}` + "\n.\n",
+		"job H:2":           "ERR UNKNOWN_JOB\r\n",
+		"sessions":          `{"fd":3}` + "\n.\n",
+		"pause function f":  "OK\r\n",
+		"resume function f": "ERR UNKNOWN_COMMAND Unknown+server+command\r\n",
+		"purge function f":  "OK 12\r\n",
 	})
 	ctx := context.Background()
 	a := NewAdmin(Options{}, s)
@@ -143,12 +144,12 @@ func TestAdminCommands(t *testing.T) {
 
 func TestAdminErrors(t *testing.T) {
 	s := answers(t, map[string]string{
-		"status":              "f\tmany\t0\t0\n.\n",
-		"version":             "1.0 of old\n",
-		"getpid":              "OK none\r\n",
-		"workers":             strings.Repeat("x", 1<<17) + "\n",
-		"jobs - - 2147483647": "{\n.\n",
-		"show jobs":           "ERR UNKNOWN_SHOW_ARGUMENTS\r\n",
+		"status":         "f\tmany\t0\t0\n.\n",
+		"version":        "1.0 of old\n",
+		"getpid":         "OK none\r\n",
+		"workers":        strings.Repeat("x", 1<<17) + "\n",
+		"jobs - - 10000": "{\n.\n",
+		"show jobs":      "ERR UNKNOWN_SHOW_ARGUMENTS\r\n",
 	})
 	ctx := context.Background()
 	a := NewAdmin(Options{}, s)
@@ -186,6 +187,52 @@ func TestAdminErrors(t *testing.T) {
 	}
 	if _, err := NewAdmin(Options{MaxUnique: -1}, s).Status(ctx); err == nil {
 		t.Error("wrong options are accepted")
+	}
+}
+
+// All jobs are asked for a page at a time, each from the last one of the page
+// before.
+func TestAdminEachJobPages(t *testing.T) {
+	page := func(from, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `{"handle":"H:x:%d"}`+"\n", from+i)
+		}
+		return b.String() + ".\n"
+	}
+	a := NewAdmin(Options{}, answers(t, map[string]string{
+		"jobs - - 10000":             page(1, 10000),
+		"jobs - - 10000 H:x:10000":   page(10001, 10000),
+		"jobs - - 10000 H:x:20000":   page(20001, 5),
+		"jobs f dead 10000":          page(1, 10000),
+		"jobs f dead 2000 H:x:10000": page(10001, 2000),
+		"jobs - - 10000 H:x:20005":   ".\n",
+	}))
+	defer a.Close()
+	for _, tt := range []struct {
+		function string
+		state    wire.JobState
+		limit    int
+		after    Handle
+		want     int
+	}{
+		{"", "", 0, "", 20005},
+		{"", "", 0, "H:x:10000", 10005},
+		{"f", wire.StateDead, 12000, "", 12000},
+		{"", "", 0, "H:x:20005", 0},
+	} {
+		n := 0
+		err := a.EachJob(t.Context(), tt.function, tt.state, tt.limit, tt.after, func(wire.Job) error {
+			n++
+			return nil
+		})
+		if err != nil || n != tt.want {
+			t.Errorf("%+v: %d jobs, %v", tt, n, err)
+		}
+	}
+	stop := errors.New("stop")
+	if err := a.EachJob(t.Context(), "", "", 0, "", func(wire.Job) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("got %v, want the error of f", err)
 	}
 }
 

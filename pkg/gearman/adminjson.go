@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 
 	"gm/pkg/wire"
@@ -43,13 +42,54 @@ func (a *Admin) Stats(ctx context.Context) (wire.ServerStats, []wire.FunctionSta
 // Jobs returns the server's jobs, the oldest first. function and state leave
 // out others unless they are empty; limit is how many at most, 0 for all.
 func (a *Admin) Jobs(ctx context.Context, function string, state wire.JobState, limit int) ([]wire.Job, error) {
+	var jobs []wire.Job
+	err := a.EachJob(ctx, function, state, limit, "", func(j wire.Job) error {
+		jobs = append(jobs, j)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return jobs, nil
+}
+
+// jobsPage is how many jobs EachJob asks for at a time.
+const jobsPage = 10_000
+
+// EachJob calls f for the server's jobs, as Jobs selects them, the oldest first,
+// from the one behind after on, or the first if after is empty. It asks for them
+// a page at a time, so that it holds no more than that, and so that what comes and
+// goes meanwhile may be seen or not. A job that was after may have ended, but not
+// if state is StateDead: then the server has to have it yet. An error of f ends it
+// and is returned.
+func (a *Admin) EachJob(ctx context.Context, function string, state wire.JobState, limit int, after Handle, f func(wire.Job) error) error {
 	if limit < 0 {
-		return nil, fmt.Errorf("%s: limit %d is negative", wire.CmdJobs, limit)
+		return fmt.Errorf("%s: limit %d is negative", wire.CmdJobs, limit)
 	}
-	if limit == 0 {
-		limit = math.MaxInt32
+	for left := limit; ; {
+		ask := jobsPage
+		if limit > 0 {
+			ask = min(ask, left)
+		}
+		args := []string{orAll(function), orAll(string(state)), strconv.Itoa(ask)}
+		if after != "" {
+			args = append(args, string(after))
+		}
+		jobs, err := list(ctx, a, wire.CmdJobs, asJSON[wire.Job], args...)
+		if err != nil {
+			return err
+		}
+		for _, j := range jobs {
+			if err := f(j); err != nil {
+				return err
+			}
+		}
+		left -= len(jobs)
+		if len(jobs) < ask || limit > 0 && left == 0 {
+			return nil
+		}
+		after = Handle(jobs[len(jobs)-1].Handle)
 	}
-	return list(ctx, a, wire.CmdJobs, asJSON[wire.Job], orAll(function), orAll(string(state)), strconv.Itoa(limit))
 }
 
 // orAll writes a word of jobs that leaves out nothing.

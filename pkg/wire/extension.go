@@ -6,7 +6,7 @@ package wire
 const (
 	CmdHelp     = "help"            // a line a command
 	CmdStats    = "stats"           // a ServerStats, then a FunctionStats for each function
-	CmdJobs     = "jobs"            // [FUNCTION [STATE [LIMIT]]]: Jobs, oldest first
+	CmdJobs     = "jobs"            // [FUNCTION|- [STATE|- [LIMIT [AFTER]]]]: Jobs, oldest first, from behind the handle AFTER
 	CmdJob      = "job"             // HANDLE: one Job
 	CmdSessions = "sessions"        // a Session for each connection
 	CmdPause    = "pause function"  // FUNCTION: hand out none of its jobs
