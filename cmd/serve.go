@@ -73,7 +73,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 			}, storeFlags(), []cli.Flag{
 				&cli.IntFlag{
 					Name: "job-retries", Aliases: []string{"j"}, Value: server.DefaultJobRetries, Category: catRetry,
-					Usage: "a job that loses its worker goes back at most `N` times, then it is dead; 0 never, -1 for ever",
+					Usage: "a job that `N` workers have lost is dead; 0 is as 1, -1 is for ever",
 				},
 				&cli.BoolFlag{
 					Name: "round-robin", Aliases: []string{"R"}, Category: catQueue,

@@ -11,7 +11,7 @@ import (
 )
 
 // dumpLines is what help says of the lines of a dump.
-const dumpLines = `A line is a JSON object. A job has the fields function, payload (base64) and, where they are not empty, unique, reducer, priority (high or low; else normal), seq (its number: jobs are in this order), run_at_ms and accepted_ms (Unix times in milliseconds) and attempts (in vain). A name that is not UTF-8 is in function_base64, unique_base64 or reducer_base64 instead. What else a server keeps (dead jobs, results, policies) has the fields extra (its key) and value (base64). The last line has end (true), jobs and extras: how many there were. Fields are only ever added, and those that are not known are left aside.`
+const dumpLines = `A line is a JSON object. A job has the fields function, payload (base64) and, where they are not empty, unique, reducer, priority (high or low; else normal), seq (its number: jobs are in this order), run_at_ms and accepted_ms (Unix times in milliseconds), attempts (in vain) and failures (how many of these were no lost workers). A name that is not UTF-8 is in function_base64, unique_base64 or reducer_base64 instead. What else a server keeps (dead jobs, results, policies) has the fields extra (its key) and value (base64). The last line has end (true), jobs and extras: how many there were. Fields are only ever added, and those that are not known are left aside.`
 
 // dumpLine is one line of a dump: a job, an extra, or the end.
 type dumpLine struct {
@@ -26,6 +26,7 @@ type dumpLine struct {
 	RunAtMS        int64   `json:"run_at_ms,omitempty"`
 	AcceptedMS     int64   `json:"accepted_ms,omitempty"`
 	Attempts       int     `json:"attempts,omitempty"`
+	Failures       int     `json:"failures,omitempty"`
 	Payload        *string `json:"payload,omitempty"`
 
 	Extra *string `json:"extra,omitempty"`
@@ -45,8 +46,9 @@ func text(name string) (plain string, raw []byte) {
 }
 
 func jobLine(r *store.Record) *dumpLine {
+	failures, losses := r.Tried()
 	l := &dumpLine{
-		Seq: r.Seq, RunAtMS: r.RunAt, AcceptedMS: r.Accepted, Attempts: r.Attempts, Payload: base64Of(r.Payload),
+		Seq: r.Seq, RunAtMS: r.RunAt, AcceptedMS: r.Accepted, Attempts: failures + losses, Failures: failures, Payload: base64Of(r.Payload),
 	}
 	function, raw := text(r.Function)
 	if l.FunctionBase64 = raw; raw == nil {
@@ -93,8 +95,9 @@ func (l *dumpLine) op() (store.Op, error) {
 
 func (l *dumpLine) record() (*store.Record, error) {
 	r := &store.Record{
-		Seq: l.Seq, Unique: l.Unique, Reducer: l.Reducer, RunAt: l.RunAtMS, Accepted: l.AcceptedMS, Attempts: l.Attempts,
+		Seq: l.Seq, Unique: l.Unique, Reducer: l.Reducer, RunAt: l.RunAtMS, Accepted: l.AcceptedMS,
 	}
+	r.SetTried(l.Failures, max(l.Attempts-l.Failures, 0))
 	if l.Function != nil {
 		r.Function = *l.Function
 	}

@@ -26,6 +26,12 @@ type Dead struct {
 	links    [2]struct{ next, prev *Dead }
 }
 
+// Attempts returns how often it was tried in vain.
+func (d *Dead) Attempts() int {
+	failures, losses := d.Record.Tried()
+	return failures + losses
+}
+
 // Function returns what the job asked for.
 func (d *Dead) Function() *Function { return d.function }
 

@@ -74,13 +74,13 @@
 //   - its jobs go back at once, one attempt counted for each; so they do when
 //     the time limit of the ability passes, and by Retry. A spilled job counts
 //     none: its worker never had it;
-//   - a job that is lost and has more than Config.JobRetries attempts ends
-//     Exhausted.
+//   - a job that was lost Config.JobRetries times ends Exhausted.
 //
 // Failure:
 //
 //   - a job that its worker says failed ends, or is tried again as often as the
-//     function's Policy allows; failures and losses are counted together;
+//     function's Policy allows; failures and losses are counted apart, each
+//     against its own limit;
 //   - it is delayed first, and then goes to the tail of its queue: at the head, a
 //     job that always fails would keep its function from the others;
 //   - who waits for it goes on waiting;

@@ -48,7 +48,7 @@ func (j *Job) Note() string {
 // blame notes why the attempt of a running job ends in vain, unless its worker
 // said more.
 func (q *Queue) blame(j *Job, why Reason) {
-	if j.is(noted) && q.notes[j].attempt == j.detail.attempts {
+	if j.is(noted) && q.notes[j].attempt == j.Attempts() {
 		return
 	}
 	text := why.String()
@@ -62,7 +62,7 @@ func (q *Queue) blame(j *Job, why Reason) {
 func (q *Queue) setNote(j *Job, text string) {
 	q.forgetNote(j)
 	j.mark(noted, true)
-	q.notes[j] = note{text, j.detail.attempts}
+	q.notes[j] = note{text, j.Attempts()}
 	q.memory.bytes += int64(len(text))
 }
 
@@ -76,12 +76,11 @@ func (q *Queue) forgetNote(j *Job) {
 
 // Policy says what becomes of a function's jobs that fail.
 type Policy struct {
-	// Retries is how often a job may have been tried in vain and, when it
-	// fails, is tried again: 0 never, -1 without end. Attempts that were
-	// lost count as well.
+	// Retries is how often a job that fails is tried again: 0 never, -1 without
+	// end. Attempts that lost their worker do not count.
 	Retries int
 	// Min is the wait before the first retry, in milliseconds. It doubles
-	// with each attempt up to Max. Config.Rand picks a time between the half
+	// with each failure up to Max. Config.Rand picks a time between the half
 	// and the whole of it.
 	Min, Max int64
 }
@@ -122,11 +121,11 @@ func (q *Queue) SetPolicy(function []byte, p *Policy) {
 	f.policy = &Policy{Retries: p.Retries, Min: least, Max: min(max(p.Max, least), maxWait)}
 }
 
-// wait returns how long a job waits that was tried in vain attempts times
-// before it failed.
-func (p *Policy) wait(attempts int, random func() uint64) int64 {
+// wait returns how long a job waits that had failed that often before it failed
+// again.
+func (p *Policy) wait(failures int, random func() uint64) int64 {
 	wait := p.Min
-	for range attempts {
+	for range failures {
 		if wait == 0 || wait >= p.Max {
 			break
 		}
@@ -144,7 +143,7 @@ func (p *Policy) wait(attempts int, random func() uint64) int64 {
 // policy, it was tried often enough, or nobody wants it any more.
 func (q *Queue) Final(j *Job) bool {
 	p := j.function.policy
-	return p == nil || p.Retries >= 0 && j.Attempts() >= p.Retries || j.is(cancelled) || j.unwanted()
+	return p == nil || p.Retries >= 0 && j.Failures() >= p.Retries || j.is(cancelled) || j.unwanted()
 }
 
 // Fail tells that a running job's worker says so, and counts the attempt. If
@@ -162,8 +161,8 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 	}
 	d, p, f := j.detail, j.detail.worker, j.function
 	q.blame(j, Failed)
-	wait := f.policy.wait(d.attempts, q.cfg.Rand)
-	d.attempts++
+	wait := f.policy.wait(j.Failures(), q.cfg.Rand)
+	d.failures++
 	q.unrun(j)
 	f.counters.retried++
 	d.runAt = q.Wall() + wait
@@ -191,6 +190,6 @@ func (q *Queue) Bury(now int64, j *Job) {
 		return
 	}
 	q.blame(j, Failed)
-	j.detail.attempts++
+	j.detail.failures++
 	q.end(j, Failed)
 }

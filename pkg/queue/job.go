@@ -60,7 +60,7 @@ const (
 	Completed  Reason = iota // its worker is done
 	Failed                   // its worker says so; it may be tried again
 	Cancelled                // by an administrator
-	Exhausted                // it was lost and JobRetries allows no more attempts
+	Exhausted                // it was lost as often as JobRetries allows
 	Abandoned                // no client is left that wants it
 	Purged                   // with all that waited for its function
 	WorkerLost               // its worker went away
@@ -142,7 +142,8 @@ type detail struct {
 	waiters  *waiter // the first; its prevOfJob is the last
 	nwaiters int32
 	timer    int32 // place in the heap plus one
-	attempts int
+	failures int32 // attempts that its worker said failed
+	losses   int32 // attempts that lost their worker or ran out of time
 	started  int64
 	runAt    int64
 	num, den int64
@@ -218,12 +219,23 @@ func (j *Job) RunAt() int64 {
 	return j.detail.runAt
 }
 
-// Attempts returns how often it was tried in vain: lost by a worker, or failed.
-func (j *Job) Attempts() int {
+// Attempts returns how often it was tried in vain: Failures and Losses together.
+func (j *Job) Attempts() int { return j.Failures() + j.Losses() }
+
+// Failures returns how often its worker said that it failed.
+func (j *Job) Failures() int {
 	if j.detail == nil {
 		return 0
 	}
-	return j.detail.attempts
+	return int(j.detail.failures)
+}
+
+// Losses returns how often its worker was lost, ran out of time, or gave it back.
+func (j *Job) Losses() int {
+	if j.detail == nil {
+		return 0
+	}
+	return int(j.detail.losses)
 }
 
 // Worker returns who holds it, nil if nobody does.

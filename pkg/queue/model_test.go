@@ -10,14 +10,15 @@ import (
 // index, no cache. It predicts every result and every event but one: which of
 // several sleeping workers is woken, which it learns from the sink.
 type model struct {
-	cfg   Config
-	now   int64
-	wall  int64 // the wall clock
-	seq   uint64
-	jobs  []*modelJob  // all, in the order in which they came in
-	dead  []*modelDead // in the order of their deaths
-	peers []*modelPeer
-	funcs []*modelFunction
+	cfg    Config
+	now    int64
+	wall   int64 // the wall clock
+	seq    uint64
+	jobs   []*modelJob             // all, in the order in which they came in
+	dead   []*modelDead            // in the order of their deaths
+	graves map[string][]*modelDead // the same by function
+	peers  []*modelPeer
+	funcs  []*modelFunction
 
 	indexed int    // the last number of a job's entry into the unique index
 	next    string // the function that wanted begins with
@@ -37,7 +38,7 @@ type modelJob struct {
 	runAt, accepted, started          int64
 	retryAt                           int64 // by now, if it failed
 	deadline                          int64
-	attempts                          int
+	failures, losses                  int
 	num, den                          int64
 	worker                            *modelPeer
 	waiters                           []*modelPeer
@@ -48,6 +49,8 @@ type modelJob struct {
 	noteAt        int // attempts when it came
 	was           *modelDead
 }
+
+func (j *modelJob) attempts() int { return j.failures + j.losses }
 
 type modelPeer struct {
 	name  string
@@ -325,14 +328,14 @@ func (m *model) lose(j *modelJob, why Reason) {
 	}
 	if !j.spilled {
 		j.blame(text)
-		j.attempts++
+		j.losses++
 	}
 	switch {
 	case j.cancelled_:
 		m.end(j, Cancelled)
 	case !j.background && len(j.waiters) == 0:
 		m.end(j, Abandoned)
-	case m.cfg.JobRetries >= 0 && j.attempts > m.cfg.JobRetries && !j.spilled:
+	case m.cfg.JobRetries >= 0 && j.losses >= max(m.cfg.JobRetries, 1) && !j.spilled:
 		m.end(j, Exhausted)
 	default:
 		m.unrun(j, why)

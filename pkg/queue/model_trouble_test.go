@@ -19,14 +19,14 @@ type modelDead struct {
 }
 
 func (j *modelJob) blame(text string) {
-	if j.note == "" || j.noteAt != j.attempts {
-		j.note, j.noteAt = text, j.attempts
+	if j.note == "" || j.noteAt != j.attempts() {
+		j.note, j.noteAt = text, j.attempts()
 	}
 }
 
 func (m *model) final(j *modelJob) bool {
 	p := m.get(j.fn).policy
-	return p == nil || p.Retries >= 0 && j.attempts >= p.Retries || j.cancelled_ || !j.background && len(j.waiters) == 0
+	return p == nil || p.Retries >= 0 && j.failures >= p.Retries || j.cancelled_ || !j.background && len(j.waiters) == 0
 }
 
 func (m *model) fail(j *modelJob) (ended bool) {
@@ -36,11 +36,11 @@ func (m *model) fail(j *modelJob) (ended bool) {
 	}
 	j.blame("failed")
 	p := m.get(j.fn).policy
-	wait := min(p.Min<<min(j.attempts, 20), p.Max)
+	wait := min(p.Min<<min(j.failures, 20), p.Max)
 	if m.rand != nil && wait > 0 {
 		wait = wait/2 + int64(m.rand()%uint64(wait-wait/2+1))
 	}
-	j.attempts++
+	j.failures++
 	m.unrun(j, Failed)
 	j.runAt = m.wall + wait
 	m.retryAfter(j, wait)
@@ -58,7 +58,7 @@ func (m *model) retryAfter(j *modelJob, wait int64) {
 
 func (m *model) buryNow(j *modelJob) {
 	j.blame("failed")
-	j.attempts++
+	j.failures++
 	m.end(j, Failed)
 }
 
@@ -170,35 +170,31 @@ func (m *model) bury(j *modelJob, why Reason) bool {
 	if m.cfg.DeadMax == 0 || why != Failed && why != Exhausted || !j.background || j.cancelled_ {
 		return false
 	}
-	m.dead = append(m.dead, &modelDead{
+	d := &modelDead{
 		seq: j.seq, fn: j.fn, unique: j.unique, payload: j.payload, reducer: j.reducer, priority: j.priority,
-		accepted: j.accepted, started: j.started + m.wall - m.now, died: m.wall, attempts: j.attempts, reason: why, error: j.note, spilled: j.spilled,
-	})
+		accepted: j.accepted, started: j.started + m.wall - m.now, died: m.wall, attempts: j.attempts(), reason: why, error: j.note, spilled: j.spilled,
+	}
+	m.dead, m.graves[d.fn] = append(m.dead, d), append(m.graves[d.fn], d)
 	m.expect("%d buried", j.seq)
 	return true
 }
 
 func (m *model) inter(d *modelDead) {
-	at := len(m.dead)
-	for at > 0 && m.dead[at-1].died > d.died {
+	m.dead, m.graves[d.fn] = d.insert(m.dead), d.insert(m.graves[d.fn])
+}
+
+// insert puts d behind the last one that did not die later.
+func (d *modelDead) insert(l []*modelDead) []*modelDead {
+	at := len(l)
+	for at > 0 && l[at-1].died > d.died {
 		at--
 	}
-	m.dead = slices.Insert(m.dead, at, d)
+	return slices.Insert(l, at, d)
 }
 
 func (m *model) thinOut(fn string) {
-	for {
-		of := func(d *modelDead) bool { return d.fn == fn }
-		n, first := 0, slices.IndexFunc(m.dead, of)
-		for _, d := range m.dead {
-			if of(d) {
-				n++
-			}
-		}
-		if n <= m.cfg.DeadMax {
-			break
-		}
-		m.forget(m.dead[first])
+	for len(m.graves[fn]) > m.cfg.DeadMax {
+		m.forget(m.graves[fn][0])
 	}
 	for !m.cfg.Spill && m.deadOver() {
 		m.forget(m.dead[0])
@@ -215,7 +211,8 @@ func (m *model) forgetOld() {
 }
 
 func (m *model) exhume(d *modelDead) {
-	m.dead = slices.DeleteFunc(m.dead, func(o *modelDead) bool { return o == d })
+	is := func(o *modelDead) bool { return o == d }
+	m.dead, m.graves[d.fn] = slices.DeleteFunc(m.dead, is), slices.DeleteFunc(m.graves[d.fn], is)
 }
 
 func (m *model) forget(d *modelDead) {

@@ -47,9 +47,9 @@ type Config struct {
 	// do not repeat after a restart starts above the last run's numbers;
 	// Restore raises it above each number that it sees.
 	FirstSeq uint64
-	// JobRetries is how often a job may have been tried in vain and, when a
-	// worker loses it (gone, timed out, given back), waits again: 0 never, -1
-	// without end.
+	// JobRetries is how many workers may have a job and lose it (gone, timed out,
+	// given back) before it ends Exhausted; 0 is as 1, -1 is no end. Failures are
+	// not counted, see Policy.
 	JobRetries int
 	// RoundRobin serves a worker's functions of one priority in turn, and
 	// not in the order in which the worker added them.

@@ -285,7 +285,7 @@ func (r *rig) restore() {
 	j := &modelJob{
 		seq: r.model.seq + 1 + uint64(r.n(100)), fn: r.function(), unique: []string{"", "u", "-"}[r.n(3)],
 		payload: []string{"", "restored"}[r.n(2)], priority: Priority(r.n(priorities + 1)), background: true,
-		accepted: r.model.wall - 50, attempts: r.n(2), kept: true,
+		accepted: r.model.wall - 50, failures: r.n(2), losses: r.n(2), kept: true,
 	}
 	if r.n(2) > 0 {
 		j.runAt = r.model.wall + int64(r.n(100)) - 50
@@ -299,8 +299,9 @@ func (r *rig) restore() {
 	bad := j.priority > Low || r.model.taken(j.seq)
 	record := &store.Record{
 		Seq: j.seq, Function: j.fn, Unique: j.unique, Payload: []byte(j.payload), Priority: uint8(j.priority),
-		RunAt: j.runAt, Accepted: j.accepted, Attempts: j.attempts,
+		RunAt: j.runAt, Accepted: j.accepted,
 	}
+	record.SetTried(j.failures, j.losses)
 	j.spilled = r.n(3) == 0 && j.payload != ""
 	var got *Job
 	var err error
@@ -329,7 +330,7 @@ func (r *rig) restore() {
 
 func (m *model) restart(j *modelJob) {
 	p := m.get(j.fn).policy
-	if p != nil && j.attempts > 0 && j.runAt > m.wall+p.Max {
+	if p != nil && j.failures > 0 && j.runAt > m.wall+p.Max {
 		j.runAt = m.wall + p.Max
 		m.retryAfter(j, p.Max)
 		return

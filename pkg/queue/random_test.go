@@ -85,7 +85,7 @@ func newRig(t *testing.T, script []byte) *rig {
 	}
 	cfg.Gather = r.n(2) == 1
 	r.full = []int{2, 5, 30}[r.n(3)] // workers sleep for the most part, or hardly ever
-	r.model = &model{cfg: cfg, now: 1000, wall: 5000, seq: cfg.FirstSeq}
+	r.model = &model{cfg: cfg, graves: make(map[string][]*modelDead), now: 1000, wall: 5000, seq: cfg.FirstSeq}
 	if r.n(2) == 1 {
 		r.model.rand, cfg.Rand = counter(), counter()
 	}

@@ -77,7 +77,7 @@ func (r *rig) comment() {
 	}
 	text := []string{"", "oops", strings.Repeat("long", 300)}[r.n(3)]
 	if j.state == Running && text != "" {
-		j.note, j.noteAt = text[:min(len(text), maxNote)], j.attempts
+		j.note, j.noteAt = text[:min(len(text), maxNote)], j.attempts()
 	}
 	r.q.Note(r.real[j], []byte(text))
 }
@@ -228,7 +228,7 @@ func (r *rig) checkDead() {
 			r.fail("LookupDead(%s) finds another one", d.Handle())
 		}
 		got = append(got, show(d.Record.Seq, d.function.name, d.Record.Unique, string(d.Record.Payload), d.Record.Reducer,
-			Priority(d.Record.Priority), d.Record.Accepted, d.Started, d.Died, d.Record.Attempts, d.Reason, d.Error, d.Spilled, d.Size, d.kept))
+			Priority(d.Record.Priority), d.Record.Accepted, d.Started, d.Died, d.Attempts(), d.Reason, d.Error, d.Spilled, d.Size, d.kept))
 		return true
 	})
 	for _, d := range m.dead {
@@ -248,7 +248,7 @@ func (r *rig) checkDead() {
 			seqs = append(seqs, d.Record.Seq)
 		}
 		slices.Reverse(seqs)
-		of := slices.DeleteFunc(slices.Clone(m.dead), func(d *modelDead) bool { return d.fn != f.name })
+		of := m.graves[f.name]
 		if !slices.EqualFunc(seqs, of, func(seq uint64, d *modelDead) bool { return seq == d.seq }) {
 			r.fail("%s: dead are %v, want %d of them", f.name, seqs, len(of))
 		}

@@ -31,9 +31,9 @@ func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
 	q.before = max(q.before, r.Seq)
 	j := newJob(q.functionOrNew([]byte(r.Function)), r, size)
 	j.marks |= journaled | kept
-	if r.RunAt > 0 || r.Attempts > 0 {
+	if failures, losses := r.Tried(); r.RunAt > 0 || failures+losses > 0 {
 		d := q.detailOf(j)
-		d.runAt, d.attempts = r.RunAt, r.Attempts
+		d.runAt, d.failures, d.losses = r.RunAt, int32(failures), int32(losses)
 	}
 	q.enter(j, q.place(q.hashOf(j)))
 	q.restart(j)
@@ -45,7 +45,7 @@ func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
 // longer than its function's policy says, if the wall clock was set back.
 func (q *Queue) restart(j *Job) {
 	p := j.function.policy
-	if p != nil && j.Attempts() > 0 && j.RunAt()-q.Wall() > p.Max {
+	if p != nil && j.Failures() > 0 && j.RunAt()-q.Wall() > p.Max {
 		j.detail.runAt = q.Wall() + p.Max
 		q.retryAfter(j, p.Max)
 		return

@@ -110,7 +110,7 @@ func TestClocks(t *testing.T) {
 		{"after a restart a job waits for its retry no longer than the policy says", Config{}, `
 			policy f -1 100 300
 			wall 1000
-			restore 1 f at=3600000 attempts=2
+			restore 1 f at=3600000 failures=2
 			trouble 1 => delayed, attempts 2, at 1300, ""
 			restore 2 f at=3600000
 			trouble 2 => delayed, attempts 0, at 3600000, ""

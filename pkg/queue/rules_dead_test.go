@@ -3,7 +3,7 @@ package queue
 import "testing"
 
 func TestDead(t *testing.T) {
-	ten := Config{DeadMax: 10, JobRetries: 1}
+	ten := Config{DeadMax: 10, JobRetries: 2}
 	runRules(t, []rule{
 		{"a background job that fails is buried", ten, `
 			policy f 1 0 0

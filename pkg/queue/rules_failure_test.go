@@ -72,23 +72,69 @@ func TestFailures(t *testing.T) {
 			W grab => 2
 			W grab => 1
 			fail 1 => 1 failed C`},
-		{"losses and failures count together, each against its own bound", Config{JobRetries: 2}, `
+		{"losses and failures count apart, each against its own bound", Config{JobRetries: 2}, `
 			policy f 2 0 0
 			C submit f => 1
-			C submit f => 2
 			W can f
+			W grab => 1
+			fail 1 => 1 requeued from W: failed
 			W grab => 1
 			retry 1 => 1 requeued from W: given back
 			W grab => 1
 			fail 1 => 1 requeued from W: failed
-			W grab => 2
+			show 1 => waiting, attempts 3, 0/0, payload "", C
 			W grab => 1
 			fail 1 => 1 failed C
-			retry 2 => 2 requeued from W: given back
+			C submit f => 2
 			W grab => 2
 			fail 2 => 2 requeued from W: failed
 			W grab => 2
+			fail 2 => 2 requeued from W: failed
+			W grab => 2
+			retry 2 => 2 requeued from W: given back
+			W grab => 2
 			retry 2 => 2 retries exhausted C`},
+		{"failures without end leave a job all its losses", Config{JobRetries: 2}, `
+			policy f -1 0 0
+			C submit f => 1
+			W can f
+			W grab => 1
+			fail 1 => 1 requeued from W: failed
+			W grab => 1
+			fail 1 => 1 requeued from W: failed
+			W grab => 1
+			fail 1 => 1 requeued from W: failed
+			W grab => 1
+			W gone => 1 requeued from W: worker lost
+			V can f
+			V grab => 1
+			V gone => 1 retries exhausted C`},
+		{"losses without end leave a job all its retries, and its waits are short", Config{JobRetries: -1}, `
+			policy f 1 100 1000
+			C submit f => 1
+			W can f
+			W grab => 1
+			retry 1 => 1 requeued from W: given back
+			W grab => 1
+			retry 1 => 1 requeued from W: given back
+			W grab => 1
+			fail 1 => 1 requeued from W: failed
+			next => 1100 true
+			at 1100
+			W grab => 1
+			fail 1 => 1 failed C`},
+		{"both counts are restored", Config{JobRetries: 2}, `
+			policy f 2 0 0
+			restore 1 f failures=1 losses=1
+			restore 2 f failures=1 losses=1
+			W can f
+			W grab => 1
+			fail 1 => 1 requeued from W: failed
+			W grab => 2
+			W gone => 2 retries exhausted
+			W can f
+			W grab => 1
+			fail 1 => 1 failed`},
 		{"without end", Config{}, `
 			policy f -1 0 0
 			C submit f bg => 1

@@ -9,7 +9,7 @@ import (
 
 func TestMemoryWithoutSpill(t *testing.T) {
 	runRules(t, []rule{
-		{"a fresh job over the bound is refused, one that coalesces is not", Config{Memory: 10, JobRetries: 1}, `
+		{"a fresh job over the bound is refused, one that coalesces is not", Config{Memory: 10, JobRetries: 2}, `
 			C submit f payload=12345 unique=u => 1
 			C submit f payload=1234 bg => 2
 			totals => 2 jobs, 0 dead, 0 spilled, 10 bytes
@@ -25,7 +25,7 @@ func TestMemoryWithoutSpill(t *testing.T) {
 			totals => 4 jobs, 0 dead, 0 spilled, 16 bytes
 			cancel 1 => 1 cancelled C D; true
 			totals => 3 jobs, 0 dead, 0 spilled, 10 bytes`},
-		{"error texts count and go first", Config{Memory: 20, JobRetries: 1}, `
+		{"error texts count and go first", Config{Memory: 20, JobRetries: 2}, `
 			C submit f payload=1234567890 => 1
 			W can f
 			W grab => 1

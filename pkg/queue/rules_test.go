@@ -248,7 +248,7 @@ func TestClients(t *testing.T) {
 
 func TestLostWorkers(t *testing.T) {
 	runRules(t, []rule{
-		{"the jobs go back to the head of their queue in their order", Config{JobRetries: 1}, `
+		{"the jobs go back to the head of their queue in their order", Config{JobRetries: 2}, `
 			C submit f => 1
 			C submit f => 2
 			C submit f => 3
@@ -260,7 +260,7 @@ func TestLostWorkers(t *testing.T) {
 			V grab => 1
 			V grab => 2
 			V grab => 3`},
-		{"status is 0/0 again and the attempt counts", Config{JobRetries: 1}, `
+		{"status is 0/0 again and the attempt counts", Config{JobRetries: 2}, `
 			C submit f => 1
 			W can f
 			W grab => 1
@@ -268,12 +268,12 @@ func TestLostWorkers(t *testing.T) {
 			show 1 => running, attempts 0, 3/7, payload "", C
 			W gone => 1 requeued from W: worker lost
 			show 1 => waiting, attempts 1, 0/0, payload "", C`},
-		{"no retries: the first loss ends the job", Config{JobRetries: 0}, `
+		{"0 is one attempt: the first loss ends the job", Config{JobRetries: 0}, `
 			C submit f => 1
 			W can f
 			W grab => 1
 			W gone => 1 retries exhausted C`},
-		{"two retries: the third loss ends the job", Config{JobRetries: 2}, `
+		{"three attempts in all: the third loss ends the job", Config{JobRetries: 3}, `
 			C submit f bg => 1
 			W can f
 			W grab => 1
@@ -289,7 +289,7 @@ func TestLostWorkers(t *testing.T) {
 			at 1010 => 1 requeued from W: timed out
 			W grab => 1
 			at 1020 => 1 requeued from W: timed out`},
-		{"a time limit takes the job from the worker", Config{JobRetries: 1}, `
+		{"a time limit takes the job from the worker", Config{JobRetries: 2}, `
 			C submit f => 1
 			W can f 50
 			W grab => 1
@@ -304,7 +304,7 @@ func TestLostWorkers(t *testing.T) {
 			W grab => 1
 			complete 1 => 1 completed C
 			next => 0 false`},
-		{"a job that goes back wakes", Config{JobRetries: 1, Wakeups: 1}, `
+		{"a job that goes back wakes", Config{JobRetries: 2, Wakeups: 1}, `
 			C submit f => 1
 			W can f
 			V can f
@@ -316,7 +316,7 @@ func TestLostWorkers(t *testing.T) {
 
 func TestAbilities(t *testing.T) {
 	runRules(t, []rule{
-		{"CAN_DO twice counts once and the later limit holds", Config{JobRetries: 1}, `
+		{"CAN_DO twice counts once and the later limit holds", Config{JobRetries: 2}, `
 			C submit f => 1
 			C submit f => 2
 			W can f 50

@@ -20,7 +20,7 @@ import (
 //	P cannot F, P reset      CantDo, ResetAbilities
 //	P sleep, P grab, P gone  PreSleep, Grab, Remove
 //	P submit F [high|low] [bg] [hold] [unique=U] [payload=X] [reduce=R] [at=T]
-//	restore N F [size=S] [attempts=A] ...
+//	restore N F [size=S] [failures=A] [losses=A] ...
 //	                         Restore, or RestoreHead
 //	release N, abort N, complete N, fail N, retry N, cancel N
 //	note N TEXT..., bury N   Note, Bury
@@ -50,8 +50,8 @@ type script struct {
 	peers map[string]*Peer
 	jobs  map[string]*Job
 	dead  map[string]*Dead
-	size  int // of the head that is restored
-	tries int // Attempts of the record that is restored
+	size  int    // of the head that is restored
+	tried [2]int // failures and losses of the record that is restored
 	out   []string
 }
 
@@ -221,8 +221,10 @@ func (s *script) submission(args []string) *Submission {
 			sub.RunAt = s.int(value)
 		case "size":
 			s.size = int(s.int(value))
-		case "attempts":
-			s.tries = int(s.int(value))
+		case "failures":
+			s.tried[0] = int(s.int(value))
+		case "losses":
+			s.tried[1] = int(s.int(value))
 		default:
 			s.t.Fatalf("submit: no such word: %s", arg)
 		}
@@ -231,7 +233,7 @@ func (s *script) submission(args []string) *Submission {
 }
 
 func (s *script) restore(args []string) {
-	s.size, s.tries = 0, 0
+	s.size, s.tried = 0, [2]int{}
 	r := s.record(args[0], s.submission(args[1:]))
 	j, err := s.q.RestoreHead(s.now, r, s.size)
 	if err != nil {
@@ -242,10 +244,12 @@ func (s *script) restore(args []string) {
 }
 
 func (s *script) record(seq string, sub *Submission) *store.Record {
-	return &store.Record{
+	r := &store.Record{
 		Seq: uint64(s.int(seq)), Function: string(sub.Function), Unique: string(sub.Unique), Reducer: string(sub.Reducer),
-		Payload: sub.Payload, Priority: uint8(sub.Priority), RunAt: sub.RunAt, Accepted: 500, Attempts: s.tries,
+		Payload: sub.Payload, Priority: uint8(sub.Priority), RunAt: sub.RunAt, Accepted: 500,
 	}
+	r.SetTried(s.tried[0], s.tried[1])
+	return r
 }
 
 func (s *script) jobCall(verb string, j *Job, args []string) {

@@ -33,7 +33,7 @@ func (s *script) troubleCall(verb string, args []string) bool {
 				s.say("%d", d.Record.Seq)
 				return true
 			}
-			s.say("%d %v, attempts %d, %d-%d, %q %q of %d", d.Record.Seq, d.Reason, d.Record.Attempts, d.Started, d.Died,
+			s.say("%d %v, attempts %d, %d-%d, %q %q of %d", d.Record.Seq, d.Reason, d.Attempts(), d.Started, d.Died,
 				d.Error, d.Record.Payload, d.Size)
 			return true
 		})

@@ -193,7 +193,7 @@ func (q *Queue) Abort(now int64, j *Job) {
 // it is spilled. It is Apart if there was a cancelled job with its unique, which
 // the journal may have longer than the queue.
 func (q *Queue) Record(j *Job) store.Record {
-	return store.Record{
+	r := store.Record{
 		Seq:      j.seq,
 		Function: j.function.name,
 		Unique:   string(j.Unique()),
@@ -202,7 +202,8 @@ func (q *Queue) Record(j *Job) store.Record {
 		Priority: uint8(j.priority),
 		RunAt:    j.RunAt(),
 		Accepted: j.accepted,
-		Attempts: j.Attempts(),
 		Apart:    j.is(apart),
 	}
+	r.SetTried(j.Failures(), j.Losses())
+	return r
 }

@@ -112,7 +112,7 @@ func (q *Queue) lose(j *Job, why Reason) {
 	f := j.function
 	if !j.is(spilled) {
 		q.blame(j, why)
-		j.detail.attempts++
+		j.detail.losses++
 	}
 	switch {
 	case j.is(cancelled):
@@ -121,7 +121,7 @@ func (q *Queue) lose(j *Job, why Reason) {
 	case j.unwanted():
 		q.end(j, Abandoned)
 		return
-	case q.cfg.JobRetries >= 0 && j.Attempts() > q.cfg.JobRetries && !j.is(spilled):
+	case q.cfg.JobRetries >= 0 && j.Losses() >= max(q.cfg.JobRetries, 1) && !j.is(spilled):
 		q.end(j, Exhausted)
 		return
 	}

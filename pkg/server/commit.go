@@ -180,7 +180,8 @@ func (m *committer) behind() bool { return m.size > m.maxSize }
 func (m *committer) update(j *queue.Job) {
 	r := m.next.op(store.Update)
 	*r = recordKey(j)
-	r.Attempts, r.RunAt = j.Attempts(), j.RunAt()
+	r.SetTried(j.Failures(), j.Losses())
+	r.RunAt = j.RunAt()
 }
 
 // done puts the end of a journaled job into the next batch. The lock is held.

@@ -36,9 +36,9 @@ type Config struct {
 	// HandlePrefix stands in handles instead of "H:" and Host, if it is not empty.
 	HandlePrefix string
 
-	// JobRetries is how often a job may lose its worker, or run out of its
-	// worker's time, and go back to the queue. Negative is for ever, nil is
-	// DefaultJobRetries.
+	// JobRetries is how many workers may lose a job, or run out of its time, before
+	// it fails: so often it is handed out in all. 0 is as 1, negative is for ever,
+	// nil is DefaultJobRetries. Jobs that fail are counted apart, see Policies.
 	JobRetries *int
 	// RoundRobin takes functions of one priority in turn instead of in the
 	// order in which the worker named them.

@@ -70,7 +70,7 @@ func (k *sink) Buried(d *queue.Dead, j *queue.Job) {
 		s.commit.bury(d)
 	}
 	s.note(slog.LevelWarn, "dead", append(jobAttrs(j),
-		slog.String("why", d.Reason.String()), slog.String("error", d.Error), slog.Int("attempts", d.Record.Attempts))...)
+		slog.String("why", d.Reason.String()), slog.String("error", d.Error), slog.Int("attempts", d.Attempts()))...)
 }
 
 // Forgotten forgets a dead job. One that is being revived stays in the store
@@ -324,7 +324,7 @@ func deadRow(wall int64, d *queue.Dead) wire.Job {
 		Size:       d.Size,
 		AgeMS:      max(wall-d.Record.Accepted, 0),
 		RunAtMS:    d.Record.RunAt,
-		Attempts:   d.Record.Attempts,
+		Attempts:   d.Attempts(),
 		Error:      strings.ToValidUTF8(d.Error, "?"),
 		Reason:     d.Reason.String(),
 		DiedMS:     d.Died,
@@ -336,7 +336,7 @@ func deadRow(wall int64, d *queue.Dead) wire.Job {
 func deadOutcome(d *queue.Dead) *wire.Outcome {
 	return &wire.Outcome{
 		Handle: d.Handle(), Function: d.Function().Name(), State: wire.OutcomeDead,
-		Error: strings.ToValidUTF8(d.Error, "?"), Attempts: d.Record.Attempts, EndedMS: d.Died,
+		Error: strings.ToValidUTF8(d.Error, "?"), Attempts: d.Attempts(), EndedMS: d.Died,
 	}
 }
 

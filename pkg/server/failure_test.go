@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -138,7 +139,7 @@ func TestAttemptsAreStored(t *testing.T) {
 		w.fails(h, failure(h))
 		s.Close()
 		r := st.all()[0]
-		if wait := r.RunAt - time.Now().UnixMilli(); r.Attempts != 1 || wait < 1_800_000 || wait > 3_600_000 {
+		if wait := r.RunAt - time.Now().UnixMilli(); tried(r) != "1 failures, 0 losses" || wait < 1_800_000 || wait > 3_600_000 {
 			t.Errorf("stored %+v, to run in %d ms", r, wait)
 		}
 
@@ -173,7 +174,7 @@ func TestAttemptsAreStored(t *testing.T) {
 // others flow.
 func TestPoison(t *testing.T) {
 	st := newJournal()
-	_, addr := start(t, server.Config{Store: st, JobRetries: ptr(3)})
+	_, addr := start(t, server.Config{Store: st, JobRetries: ptr(4)})
 	c := dial(t, addr)
 	poison := c.submit(wire.SubmitJobBG, "f", "", "poison")
 	for range 20 {
@@ -236,5 +237,51 @@ func TestUpdatesForAStoreThatIsAway(t *testing.T) {
 		t.Errorf("%d operations for one job, after batches of %d", n, most)
 	}
 	st.gate <- nil
-	eventually(t, "the last word is stored", func() bool { return st.all()[0].Attempts == 10_000 })
+	eventually(t, "the last word is stored", func() bool { return tried(st.all()[0]) == "10000 failures, 0 losses" })
+}
+
+func tried(r *store.Record) string {
+	failures, losses := r.Tried()
+	return fmt.Sprintf("%d failures, %d losses", failures, losses)
+}
+
+// Failures and lost workers are counted apart, each against its own limit, and
+// over a restart.
+func TestFailuresAndLossesAreCountedApart(t *testing.T) {
+	st := newJournal()
+	cfg := server.Config{Store: st, JobRetries: ptr(3), Policies: map[string]queue.Policy{"f": {Retries: -1}}}
+	s, addr := start(t, cfg)
+	c := dial(t, addr)
+	h := c.submit(wire.SubmitJobBG, "f", "", "")
+	w := worker(t, addr, "f")
+	for range 11 {
+		w.grab()
+		w.send(failure(h))
+	}
+	lose := func(addr string) {
+		t.Helper()
+		w := worker(t, addr, "f")
+		w.grab()
+		w.Close()
+		c := dial(t, addr)
+		eventually(t, "the loss is noticed", func() bool { return c.job(h).State != wire.StateRunning })
+	}
+	lose(addr)
+	if j := c.job(h); j.State != wire.StateWaiting || j.Attempts != 12 {
+		t.Errorf("after 11 failures and a lost worker: %+v", j)
+	}
+	s.Close()
+	if got := tried(st.all()[0]); got != "11 failures, 1 losses" {
+		t.Errorf("the store has %s", got)
+	}
+	_, addr = start(t, cfg)
+	c = dial(t, addr)
+	lose(addr)
+	if j := c.job(h); j.State != wire.StateWaiting || j.Attempts != 13 {
+		t.Errorf("after another lost worker: %+v", j)
+	}
+	lose(addr)
+	if j := c.job(h); j.State != wire.StateDead || j.Attempts != 14 || j.Reason != "retries exhausted" {
+		t.Errorf("after three lost workers: %+v", j)
+	}
 }

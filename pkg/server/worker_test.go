@@ -164,7 +164,7 @@ func TestTimeoutRequeues(t *testing.T) {
 }
 
 func TestTimeoutFailsWhenAttemptsAreUsedUp(t *testing.T) {
-	_, addr := start(t, server.Config{JobRetries: ptr(1)})
+	_, addr := start(t, server.Config{JobRetries: ptr(2)})
 	w, c := dial(t, addr), dial(t, addr)
 	w.send(req(wire.CanDoTimeout, "f", "5"))
 	w.sync()
@@ -311,8 +311,9 @@ func TestWorkerVanishesTooOften(t *testing.T) {
 		retries *int
 		runs    int
 	}{
-		{"none", ptr(0), 1},
-		{"two", ptr(2), 3},
+		{"none is one attempt", ptr(0), 1},
+		{"one", ptr(1), 1},
+		{"three", ptr(3), 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log logs

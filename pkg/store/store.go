@@ -41,13 +41,34 @@ type Record struct {
 	Priority uint8 // 0 high, 1 normal, 2 low
 	RunAt    int64 // Unix time in milliseconds, 0 for at once
 	Accepted int64 // Unix time in milliseconds, 0 if unknown
-	Attempts int   // how often it was tried in vain
+	Attempts int   // how often it was tried in vain, see Tried; from 0 to 2^31-1
 
 	// Apart is of an Add only, and is not kept: another job with this Function
 	// and Unique may be in the store, and stays there. The layout of another
 	// server may have room for one of them only: then that one does not see
 	// the job that is apart.
 	Apart bool
+}
+
+// A record's Attempts hold two counts, so that layouts of other servers with one
+// column have room for both: the losses in the lower bits.
+const (
+	lossBits  = 16
+	maxLosses = 1<<lossBits - 1
+	maxTried  = 1<<15 - 1 // failures
+)
+
+// Tried returns how often the job failed, and how often its worker was lost.
+// What a store kept when there was one count for both, counts as losses.
+func (r *Record) Tried() (failures, losses int) {
+	n := max(r.Attempts, 0)
+	return n >> lossBits, n & maxLosses
+}
+
+// SetTried sets Attempts. Counts over 32,767 failures and 65,535 losses are cut to
+// that.
+func (r *Record) SetTried(failures, losses int) {
+	r.Attempts = min(failures, maxTried)<<lossBits | min(losses, maxLosses)
 }
 
 // Kind is what an Op does.
