@@ -73,6 +73,8 @@ type verb struct {
 	// argsEndFlags ends the flags at the first positional argument, so that
 	// what follows can have flags of its own.
 	argsEndFlags bool
+	// dataArgs says that arguments are data, which may be empty.
+	dataArgs bool
 	// ownSignals leaves SIGINT and SIGTERM to the action. Otherwise the
 	// first of them cancels its context and gm exits with 128+n.
 	ownSignals bool

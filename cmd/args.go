@@ -87,6 +87,9 @@ func parseArgs(root *verb, args []string) (*call, error) {
 	if err := p.checkFlags(); err != nil {
 		return nil, err
 	}
+	if err := p.checkEmpty(); err != nil {
+		return nil, err
+	}
 	return &p.call, nil
 }
 
@@ -229,6 +232,32 @@ func (p *argParser) checkFlags() error {
 		if own == nil || takesValue(own) != takesValue(f) {
 			return p.unknownFlag(p.words[i])
 		}
+	}
+	return nil
+}
+
+// emptyMeans has the flags whose empty value means something, and what.
+var emptyMeans = map[string]string{
+	"end":            "nothing is added to a result",
+	"mysql-password": "no password, as with gearmand",
+	"redis-password": "no password, as with gearmand",
+}
+
+// checkEmpty refuses empty values of flags, and empty arguments of verbs that take
+// no data: in a script they come from a variable that is not set, and the verb would
+// do something else than was meant.
+func (p *argParser) checkEmpty() error {
+	if p.help || p.verb().hasVerbs() {
+		return nil
+	}
+	for i, f := range p.seen {
+		if p.flags[i].value == "" && emptyMeans[p.flags[i].name] == "" && takesValue(f) {
+			return withHint(usageErrorf("%s: the value of %s is empty", p.pathNames(), p.words[i]),
+				"a variable may be unset; leave the flag out for its default")
+		}
+	}
+	if !p.verb().dataArgs && slices.Contains(p.args, "") {
+		return withHint(usageErrorf("%s: an argument is empty", p.pathNames()), "a variable may be unset")
 	}
 	return nil
 }

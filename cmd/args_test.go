@@ -52,7 +52,6 @@ func TestParseArgs(t *testing.T) {
 		{"submit data -f x", "gm submit --function=x -- data"},
 		{"submit data -f x more -b", "gm submit --function=x --background=true -- data more"},
 		{"submit --function=x", "gm submit --function=x --"},
-		{"submit --function= x", "gm submit --function= -- x"},
 		{"submit --background=false", "gm submit --background=false --"},
 		{"submit -fx", "gm submit --function=x --"},
 		{"submit -f=x", "gm submit --function=x --"},
@@ -86,6 +85,7 @@ func TestParseArgs(t *testing.T) {
 		{"--version", "version"},
 		{"", "gm --"},
 
+		{"submit --function= x", "submit: the value of --function is empty (a variable may be unset; leave the flag out for its default)"},
 		{"submti", `unknown verb "submti" (did you mean submit?)`},
 		{"frobnicate", `unknown verb "frobnicate" (gm help lists them)`},
 		{"admin craete", `unknown admin command "craete" (did you mean create?)`},

@@ -113,7 +113,7 @@ func recordFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "tsv", Category: catRecords, Usage: "the same with tabs for commas"},
 		&cli.IntFlag{Name: "header", Category: catRecords, Usage: "the first `N` records are a header, put before each job's records"},
 		&cli.BoolFlag{Name: "files", Category: catRecords, Usage: "a job for each file; the arguments are their names, or the lines of stdin, or with -0 what NULs end there"},
-		&cli.StringFlag{Name: "end", Value: `\n`, Category: catRecords, Usage: "with -N, -0 and -d: what a result is to end with; added where it is lacking"},
+		&cli.StringFlag{Name: "end", Value: `\n`, Category: catRecords, Usage: "with -N, -0 and -d: what a result must end with, added where it is lacking; empty adds nothing"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: batch.DefaultWindow, Category: catRecords, Usage: "at most `N` jobs in flight"},
 		sizeFlag(batch.DefaultMemory, cli.GenericFlag{Name: "max-buffer", Category: catRecords, Usage: "records in flight and results that wait may have `SIZE` bytes; then no more are read"}),
 

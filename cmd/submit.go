@@ -36,6 +36,7 @@ func submitVerb(e *env) *verb {
 			{"all that is known about the job", "gm submit -o json -f rev hello"},
 		},
 		exits:      recordExits,
+		dataArgs:   true,
 		ownSignals: true,
 	}
 }

@@ -48,6 +48,7 @@ client through the file descriptor GM_CONTROL_FD.`,
 				},
 				examples: []example{{"a word to the client", "gm work -f slow -c 1 --shell 'gm tell warn the disk is nearly full; cat'"}},
 				exits:    []int{exitIO},
+				dataArgs: true,
 			},
 			{
 				Command: &cli.Command{
@@ -59,6 +60,7 @@ client through the file descriptor GM_CONTROL_FD.`,
 				},
 				examples: []example{{"the first lines before the others", "gm work -f slow -c 1 --shell 'date | gm tell data; cat'"}},
 				exits:    []int{exitIO},
+				dataArgs: true,
 			},
 		},
 	}

@@ -41,6 +41,7 @@ func workVerb(e *env) *verb {
 		},
 		exits:        []int{exitIO, exitNotExecutable, exitNotFound, exitSignal},
 		argsEndFlags: true,
+		dataArgs:     true,
 		ownSignals:   true,
 	}
 }
