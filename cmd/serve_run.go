@@ -72,6 +72,7 @@ func (s *serving) run() error {
 
 // serveStore runs a server on a store that was taken.
 func (s *serving) serveStore(taken store.Store) error {
+	s.place.warnOfLimit(taken, s.cfg.MaxPayload)
 	s.cfg.Store, s.lost = taken, lostOf(taken)
 	if !s.c.Bool("store-queue-on-shutdown") {
 		return s.serveOnce()

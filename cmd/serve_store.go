@@ -28,6 +28,10 @@ func storeFlags() []cli.Flag {
 			Name: "sync", Category: catStore,
 			Usage: "`WHEN` a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to); what is acknowledged survives the server's end with each of them, the machine's end with the first",
 		},
+		durationFlag(0, cli.GenericFlag{
+			Name: "store-wait", Category: catStore,
+			Usage: "wait for `TIME` for a store that can't be reached at the start, such as a database that starts later; 0 not at all",
+		}),
 		durationFlag(server.DefaultStoreTimeout, cli.GenericFlag{
 			Name: "store-timeout", Category: catStore,
 			Usage: "refuse a job that the store has not taken after `TIME`",
@@ -125,6 +129,11 @@ func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
 		place, from = p, flag
 		return nil
 	}
+	for _, flag := range []string{"store", "data"} {
+		if c.IsSet(flag) && c.String(flag) == "" {
+			return nil, withHint(usageErrorf("--%s: the value is empty", flag), "a variable may be unset; without the flag, jobs live in memory")
+		}
+	}
 	if url := c.String("store"); url != "" {
 		p, err := parseStore(url)
 		if err := set("--store", p, err); err != nil {
@@ -152,12 +161,14 @@ func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
 	switch {
 	case place == nil && c.Bool("store-queue-on-shutdown"):
 		return nil, withHint(usageErrorf("--store-queue-on-shutdown: there is no store"), "--store URL, --data DIR or --queue-type name one")
+	case place == nil && durationOf(c, "store-wait") > 0:
+		return nil, withHint(usageErrorf("--store-wait: there is no store"), "--store URL, --data DIR or --queue-type name one")
 	case place == nil && sync != "":
 		return nil, withHint(usageErrorf("--sync: jobs in memory are on no disk"), "--data DIR keeps them there")
 	case sync != "" && sync != "always" && sync != "interval" && sync != "never":
 		return nil, usageErrorf("--sync %q: not always, interval or never", sync)
 	case place != nil:
-		place.sync = sync
+		place.sync, place.wait = sync, durationOf(c, "store-wait")
 	}
 	return place, nil
 }
@@ -171,41 +182,56 @@ var errStopped = errors.New("stopped")
 
 // takeStore opens the store and takes it. While another server holds it, this
 // one stands by. So it does when the store does not answer, if it is patient:
-// at the first start that is more likely a slip in the configuration. A signal
-// is errStopped.
+// at the first start that is more likely a slip in the configuration, and the
+// store is waited for as long as --store-wait says, if it can't be reached. A
+// signal is errStopped.
 func (p *storePlace) takeStore(signals <-chan os.Signal, patient bool) (store.Store, error) {
 	tick := time.NewTicker(standbyInterval)
 	defer tick.Stop()
+	begun := time.Now()
 	var s store.Store
-	last := ""
+	var log standbyLog
 	for {
-		err := untilSignal(signals, p.logger, func(ctx context.Context) (err error) {
+		limit := takeTimeout
+		if left := p.wait - time.Since(begun); !patient && left > 0 {
+			limit = min(limit, max(left, time.Second))
+		}
+		err := untilSignal(signals, p.logger, limit, func(ctx context.Context) (err error) {
 			if s == nil {
 				s, err = p.open(ctx)
 			}
 			if err == nil {
-				err = lockStore(ctx, s, holderName("gm serve"))
+				err = store.MarkAway(lockStore(ctx, s, holderName("gm serve")), false)
 			}
 			return err
 		})
 		if err == nil {
-			if last != "" {
+			if log.last != "" {
 				p.logger.Info("taking over", "store", p.name())
 			}
 			return s, nil
 		}
 		held := new(store.HeldError)
 		isHeld := errors.As(err, &held)
-		if errors.Is(err, errStopped) || !isHeld && !patient {
+		waits := !patient && errors.As(err, new(*store.AwayError)) && time.Since(begun) < p.wait
+		if errors.Is(err, errStopped) || !isHeld && !patient && !waits {
 			return nil, errors.Join(err, closeStore(s))
 		}
-		patient = true
-		if text := err.Error(); text != last {
-			last = text
-			if isHeld {
-				p.logger.Info("standing by", "store", p.name(), "held_by", held.By)
-			} else {
-				p.logger.Warn("standing by: the store does not answer", "store", p.name(), "err", err)
+		if isHeld {
+			patient = true
+		}
+		switch {
+		case isHeld:
+			if log.isNew("standing by", held.By) {
+				p.logger.Info(log.last, "store", p.name(), "held_by", held.By)
+			}
+		case waits:
+			if log.isNew("waiting for the store", err.Error()) {
+				p.logger.Warn(log.last, "store", p.name(), "left", (p.wait - time.Since(begun)).Round(time.Second).String(), "err", err)
+			}
+		default:
+			if log.isNew("standing by: the store does not answer", err.Error()) {
+				p.logger.Warn(log.last, "store", p.name(), "err", err)
 			}
 		}
 		if !isHeld {
@@ -221,13 +247,32 @@ func (p *storePlace) takeStore(signals <-chan os.Signal, patient bool) (store.St
 	}
 }
 
+// standbyLog has each message logged once, and again if its details change, but
+// then not often: they may differ at each attempt.
+type standbyLog struct {
+	last, details string
+	at            time.Time
+}
+
+// standbyLogInterval is how often a message is logged whose details change.
+const standbyLogInterval = 30 * time.Second
+
+// isNew reports whether the message is to be logged, and notes it.
+func (l *standbyLog) isNew(message, details string) bool {
+	if message == l.last && (details == l.details || time.Since(l.at) < standbyLogInterval) {
+		return false
+	}
+	l.last, l.details, l.at = message, details, time.Now()
+	return true
+}
+
 // takeTimeout bounds one look at the store.
 const takeTimeout = 10 * time.Second
 
-// untilSignal calls f with a context that a signal ends; then the error is
-// errStopped.
-func untilSignal(signals <-chan os.Signal, log *slog.Logger, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), takeTimeout)
+// untilSignal calls f with a context that ends after limit, or with a signal;
+// then the error is errStopped.
+func untilSignal(signals <-chan os.Signal, log *slog.Logger, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- f(ctx) }()
@@ -239,6 +284,15 @@ func untilSignal(signals <-chan os.Signal, log *slog.Logger, f func(context.Cont
 		cancel()
 		<-done
 		return errStopped
+	}
+}
+
+// warnOfLimit says at the start if the store takes smaller payloads than the
+// server, so that larger jobs are refused if they are to be kept.
+func (p *storePlace) warnOfLimit(s store.Store, maxPayload int) {
+	if limit := s.Caps().MaxPayload; limit > 0 && limit < maxPayload {
+		p.logger.Warn("the store takes no payload as large as --max-payload: larger background jobs are refused",
+			"store", p.name(), "store_limit", limit, "max_payload", maxPayload)
 	}
 }
 

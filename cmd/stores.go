@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk"
@@ -32,8 +33,9 @@ const storeForms = `  disk:DIR
 // storePlace is a store that is to be opened.
 type storePlace struct {
 	url  *store.URL
-	sync string // always, interval or never; empty is what the URL says
-	asIs bool   // it is only read: a server elsewhere is not to make or change anything
+	sync string        // always, interval or never; empty is what the URL says
+	asIs bool          // it is only read: a server elsewhere is not to make or change anything
+	wait time.Duration // how long a server waits for the store at its start
 
 	logger  *slog.Logger
 	skipped func(what string, err error) // may be nil
@@ -53,11 +55,11 @@ func (p *storePlace) name() string {
 	u := p.url
 	switch {
 	case u.Net != nil:
-		return u.Scheme + "://" + u.Net.Host + u.Net.Path
-	case u.Scheme == "postgres": // words, with a password perhaps
-		return u.Scheme
+		return store.Redact(u.Scheme + "://" + u.Net.Host + u.Net.Path)
+	case u.Scheme == "disk", u.Scheme == "sqlite", u.Scheme == "tokyocabinet", u.Scheme == "memcached":
+		return u.Scheme + ":" + u.Path
 	}
-	return u.Scheme + ":" + u.Path
+	return u.Scheme // words, or a mistake, with a password perhaps
 }
 
 // open opens the store. It is the only place that knows the drivers. What is
@@ -118,6 +120,9 @@ func opened[C any, S store.Store](ctx context.Context, open func(context.Context
 	s, err := open(ctx, c)
 	if errors.Is(err, store.ErrAbsent) {
 		return nil, withHint(exitWith(exitIO, err), "gm serve, gm store load and gearmand make what they need")
+	}
+	if away := new(store.AwayError); errors.As(err, &away) {
+		return nil, withHint(exitWith(exitIO, err), "gm serve --store-wait 5m waits for a store that starts later")
 	}
 	if err != nil {
 		return nil, exitWith(exitIO, err)

@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -282,6 +282,7 @@ complete -c gm -n '__gm_at serve' -l user-timeout -d 'give a TCP peer up that ac
 complete -c gm -n '__gm_at serve' -l store -d 'keep background jobs in the store URL' -x
 complete -c gm -n '__gm_at serve' -l data -d 'keep them in the directory DIR: --store disk:DIR' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at serve' -l sync -d 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)' -x -a 'always interval never'
+complete -c gm -n '__gm_at serve' -l store-wait -d 'wait for TIME for a store that can\'t be reached at the start, such as a database that starts later' -x
 complete -c gm -n '__gm_at serve' -l store-timeout -d 'refuse a job that the store has not taken after TIME' -x
 complete -c gm -n '__gm_at serve' -l memory -d 'waiting payloads may occupy SIZE' -x
 complete -c gm -n '__gm_at serve' -l retry -d 'try jobs that fail again: FUNCTION=N[,MIN..MAX], N times, -1 for ever, the first after MIN, each after twice the wait of the one before, up to MAX (1s..5m)' -x

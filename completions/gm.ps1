@@ -262,6 +262,7 @@ $script:GmVerbs = @{
             @{ Names = @('--store'); Text = 'keep background jobs in the store URL'; Value = @('') },
             @{ Names = @('--data'); Text = 'keep them in the directory DIR: --store disk:DIR'; Value = @('dirs') },
             @{ Names = @('--sync'); Text = 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)'; Value = @('choices', 'always', 'interval', 'never') },
+            @{ Names = @('--store-wait'); Text = 'wait for TIME for a store that can''t be reached at the start, such as a database that starts later'; Value = @('') },
             @{ Names = @('--store-timeout'); Text = 'refuse a job that the store has not taken after TIME'; Value = @('') },
             @{ Names = @('--memory'); Text = 'waiting payloads may occupy SIZE'; Value = @('') },
             @{ Names = @('--retry'); Text = 'try jobs that fail again: FUNCTION=N[,MIN..MAX], N times, -1 for ever, the first after MIN, each after twice the wait of the one before, up to MAX (1s..5m)'; Value = @('') },

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -24,34 +26,100 @@ type URL struct {
 	raw    string
 }
 
-// ParseURL parses s. It does not look at the scheme.
+// fileSchemes are those of stores that are files, whose names may have any
+// character.
+var fileSchemes = []string{"disk", "sqlite", "tokyocabinet"}
+
+// errEncode is the error of a URL that comes apart in its password.
+var errEncode = errors.New("a password with one of / ? # @ : % or & needs these written as %2F %3F %23 %40 %3A %25 and %26")
+
+// errQuery is the error of a query. The error of package url quotes it.
+var errQuery = errors.New("the part after ? is not like NAME=VALUE&NAME=VALUE, with % as %25")
+
+// ParseURL parses s. It knows of a scheme only whether it is that of a file. No
+// error has anything of a password.
 func ParseURL(s string) (*URL, error) {
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || scheme == "" || rest == "" {
-		return nil, fmt.Errorf("store %q: not like disk:DIR or postgres://host/db", s)
+		return nil, fmt.Errorf("store %q: not like disk:DIR or postgres://host/db", Redact(s))
 	}
 	u := &URL{Scheme: strings.ToLower(scheme), raw: s}
+	fail := func(err error) (*URL, error) { return nil, fmt.Errorf("store %q: %w", Redact(s), err) }
 	if strings.HasPrefix(rest, "//") {
 		n, err := url.Parse(s)
-		if err != nil {
-			return nil, fmt.Errorf("store %s://...: %w", u.Scheme, errors.Unwrap(err)) // not with the password
+		switch {
+		case err != nil && strings.Contains(s, "@"): // the error may quote the password
+			return fail(errEncode)
+		case err != nil:
+			return fail(errors.Unwrap(err))
+		case !slices.Contains(fileSchemes, u.Scheme) && (strings.Contains(s, "#") || strings.Contains(afterHost(rest), "@")):
+			return fail(errEncode)
 		}
-		u.Net, u.Query = n, n.Query()
+		if u.Query, err = url.ParseQuery(n.RawQuery); err != nil {
+			return fail(errQuery)
+		}
+		u.Net = n
 		return u, nil
 	}
 	path, query, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, fmt.Errorf("store %q: %w", s, err)
+		return fail(errQuery)
 	}
 	u.Path, u.Query = path, values
 	return u, nil
 }
 
+// afterHost returns what follows the host in a URL's part that begins with //.
+func afterHost(rest string) string {
+	at := strings.IndexAny(rest[2:], "/?#")
+	if at < 0 {
+		return ""
+	}
+	return rest[2+at:]
+}
+
 // String returns the URL without its password.
 func (u *URL) String() string {
-	if u.Net != nil {
-		return u.Net.Redacted()
+	if u.raw == "" && u.Net != nil {
+		return Redact(u.Net.String())
 	}
-	return u.raw
+	if u.raw == "" {
+		return Redact(u.Scheme + ":" + u.Path)
+	}
+	return Redact(u.raw)
+}
+
+// UnknownKey returns the error of a key in the query that the driver does not
+// know. It names the key unless that may be a part of a password.
+func (u *URL) UnknownKey(key string) error {
+	if secretKey.MatchString(u.raw) {
+		return fmt.Errorf("store %s: unknown key in the query: %w", u, errEncode)
+	}
+	return fmt.Errorf("store %s: unknown key %q", u, key)
+}
+
+var (
+	// secretKey matches a key whose value is secret, in a query or among words like
+	// host=db. The value of passfile is not.
+	secretKey = regexp.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token)\s*=`)
+	// userinfo matches everything between // and the last @.
+	userinfo = regexp.MustCompile(`(?s)//[^:@]*(:.*)@`)
+)
+
+// Redacted stands where a password was.
+const Redacted = "xxxxx"
+
+// Redact returns the text of a URL, or of words like host=db, without its
+// passwords. It takes no chances with one that has characters in it which had to
+// be written otherwise: in front of the host everything up to the last @ belongs
+// to it, and behind the name of a secret everything that follows.
+func Redact(s string) string {
+	if at := secretKey.FindStringIndex(s); at != nil {
+		s = s[:at[1]] + Redacted
+	}
+	if at := userinfo.FindStringSubmatchIndex(s); at != nil {
+		s = s[:at[2]] + ":" + Redacted + s[at[3]:]
+	}
+	return s
 }

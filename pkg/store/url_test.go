@@ -40,3 +40,54 @@ func TestParseURL(t *testing.T) {
 		t.Errorf("got %v, want an error without the password", err)
 	}
 }
+
+// TestNoPassword sees that neither an error nor a printed URL has anything of a
+// password, wherever it stands and whatever is in it.
+func TestNoPassword(t *testing.T) {
+	for _, scheme := range []string{"postgres", "postgresql", "mysql", "redis", "rediss", "memcached", "sqlite", "tokyocabinet", "disk", "unheard"} {
+		for _, between := range []string{"", "/", "?", "#", "@", ":", "%", "&", "=", "[", "]", " ", "'", "//", "1", "@@", "?a=", "&x=", "é", "\\", "\x01", "%zz", "%2F"} {
+			password := "hush1" + between + "hush2"
+			for _, form := range []string{
+				"://u:PASS@h:1/db", "://:PASS@h/0", "://u:PASS@h:1/db?table=t", "://u:12/PASS@h:1/db", "://h/db?password=PASS", "://h/db?user=u&password=PASS&table=t",
+				"://h/db?table=t&sslpassword=PASS", "//u:PASS@h/db", ":host=h password=PASS dbname=d", ":host=h password='PASS' dbname=d",
+				"://u:PASS@h:port/db?password=PASS", ":x?password=PASS", "://u:PASS@[::1/db",
+			} {
+				text := scheme + strings.ReplaceAll(form, "PASS", password)
+				if strings.Contains(between, " ") && strings.Contains(form, "password=PASS d") {
+					continue // the second half is a word of its own
+				}
+				u, err := ParseURL(text)
+				printed := ""
+				if err != nil {
+					printed = err.Error()
+				} else {
+					printed = u.String()
+					if strings.Contains(form, "password") {
+						printed += u.UnknownKey("hush2").Error()
+					}
+				}
+				if strings.Contains(printed, "hush") {
+					t.Errorf("%q: printed as %s", text, printed)
+				}
+			}
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for in, want := range map[string]string{
+		"postgres://u@h/db":                          "postgres://u@h/db",
+		"postgres://u:p@h/db?table=t":                "postgres://u:xxxxx@h/db?table=t",
+		"mysql://u:a/b#c?d@e@h:3306/db":              "mysql://u:xxxxx@h:3306/db",
+		"postgres://h/db?table=t&password=p":         "postgres://h/db?table=t&password=xxxxx",
+		"postgres://h/db?password=p&q&table=t":       "postgres://h/db?password=xxxxx",
+		"postgres://h/db?passfile=/etc/pass&table=t": "postgres://h/db?passfile=/etc/pass&table=t",
+		"postgres:host=h password = 'p q' dbname=d":  "postgres:host=h password =xxxxx",
+		"disk:/srv/a@b:c":                            "disk:/srv/a@b:c",
+		"memcached://a:1,b:2?prefix=p":               "memcached://a:1,b:2?prefix=p",
+	} {
+		if got := Redact(in); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}

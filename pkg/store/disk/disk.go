@@ -91,7 +91,7 @@ func ParseURL(u *store.URL) (Config, error) {
 	}
 	for key, values := range u.Query {
 		if key != "sync" {
-			return c, fmt.Errorf("store %v: unknown option %q", u, key)
+			return c, u.UnknownKey(key)
 		}
 		c.Sync = Sync(values[0])
 	}

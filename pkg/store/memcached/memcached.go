@@ -73,7 +73,7 @@ func ParseURL(u *store.URL) (Config, error) {
 	var c Config
 	for key, values := range u.Query {
 		if key != "prefix" {
-			return Config{}, fmt.Errorf("store %s: unknown parameter %q", u, key)
+			return Config{}, u.UnknownKey(key)
 		}
 		c.Prefix = values[len(values)-1]
 	}
@@ -166,7 +166,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if err := s.examine(ctx); err != nil {
 		s.pool.close()
-		return nil, fmt.Errorf("open memcached store: %w", err)
+		return nil, fmt.Errorf("open memcached store: %w", store.MarkAway(err, false))
 	}
 	return s, nil
 }

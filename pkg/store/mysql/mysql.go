@@ -95,7 +95,7 @@ func ParseURL(u *store.URL) (Config, error) {
 		case "socket":
 			c.Addr = value
 		default:
-			return fail(fmt.Errorf("unknown key %q", key))
+			return Config{}, u.UnknownKey(key)
 		}
 	}
 	if _, err := newDatabase(c); err != nil {
@@ -138,7 +138,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open MySQL store: %w", err)
 	}
 	if err := db.look(ctx, log); err != nil {
-		return nil, fmt.Errorf("open MySQL store: %w", err)
+		return nil, fmt.Errorf("open MySQL store: %w", store.MarkAway(err, notYet(err)))
 	}
 	readers, err := db.pool()
 	if err != nil {

@@ -267,19 +267,37 @@ func (s *session) rollback() {
 
 // Numbers of the server's errors.
 const (
-	errDiskFull      = 1021
-	errTableFull     = 1114
-	errErrorOnWrite  = 1026
-	errUnknown       = 1105 // of a parameter over max_allowed_packet
-	errTooBigRow     = 1118
-	errPacketSize    = 1153
-	errConstraint    = 3819
-	errNull          = 1048
-	errShutdown      = 1053
-	errInterrupted   = 1317
-	errKilled        = 1927
-	errSessionKilled = 3169
+	errDiskFull     = 1021
+	errTableFull    = 1114
+	errErrorOnWrite = 1026
+	errUnknown      = 1105 // of a parameter over max_allowed_packet
+	errTooBigRow    = 1118
+	errPacketSize   = 1153
+	errConstraint   = 3819
+	errNull         = 1048
+
+	errConnections     = 1040
+	errConnection      = 1042 // the server can't say whose
+	errUserConnections = 1203
+	errNotReady        = 1047 // of a node that has not joined its cluster
+	errShutdown        = 1053
+	errInterrupted     = 1317
+	errKilled          = 1927
+	errSessionKilled   = 3169
 )
+
+// notYet reports whether the server takes no connections for now.
+func notYet(err error) bool {
+	var answer *mysql.MySQLError
+	if !errors.As(err, &answer) {
+		return errors.Is(err, mysql.ErrInvalidConn)
+	}
+	switch answer.Number {
+	case errConnections, errConnection, errUserConnections, errNotReady, errShutdown:
+		return true
+	}
+	return false
+}
 
 // outcome says what an error means that came when the server had been sent the
 // end of a transaction.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+
+	"gm/pkg/store"
 )
 
 // connectTimeout bounds all that stands between an address and a session.
@@ -37,6 +39,9 @@ func parseConninfo(s string) (pq.Config, error) {
 		s += " client_encoding='" + encoding + "' datestyle='" + dates + "'"
 	}
 	c, err := pq.NewConfig(s)
+	if err != nil && store.Redact(s) != s && !strings.Contains(s, "://") { // the error may quote a part of the password
+		return pq.Config{}, errors.New("not words like host=db password='...', with \\ before each \\ and ' of a value")
+	}
 	if err != nil {
 		return pq.Config{}, withoutURL(err)
 	}

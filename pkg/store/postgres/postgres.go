@@ -86,7 +86,7 @@ func ParseURL(u *store.URL) (Config, error) {
 			continue
 		}
 		if !slices.Contains(keys, key) {
-			return Config{}, fmt.Errorf("store %s: unknown key %s", u, key)
+			return Config{}, u.UnknownKey(key)
 		}
 		query[key] = values
 	}
@@ -128,7 +128,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
 	}
 	if err := db.look(ctx); err != nil {
-		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
+		return nil, fmt.Errorf("open PostgreSQL store: %w", store.MarkAway(err, notYet(err)))
 	}
 	s := &Store{db: db, log: c.Logger}
 	if s.log == nil {

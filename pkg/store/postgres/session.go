@@ -215,6 +215,13 @@ func (s *session) Close() {
 	s.close()
 }
 
+// notYet reports whether the server takes no connections for now: it starts, or
+// ends, or has too many.
+func notYet(err error) bool {
+	var answer *pq.Error
+	return errors.As(err, &answer) && (answer.Code.Class() == "57" || answer.Code.Class() == "08" || answer.Code == "53300")
+}
+
 // outcome says what an error means that came when the server had been sent the
 // end of a transaction, perhaps. What it answers to a statement or to its end is
 // about a transaction that is rolled back; the driver has no answer where the

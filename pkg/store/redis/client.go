@@ -95,6 +95,13 @@ func refused(err error) (text string, ok bool) {
 	return "", false
 }
 
+// notYet reports whether Redis takes no commands, or no connections, for now.
+func notYet(err error) bool {
+	text, _ := refused(err)
+	code, rest, _ := strings.Cut(text, " ")
+	return code == "LOADING" || code == "MASTERDOWN" || code == "CLUSTERDOWN" || strings.HasPrefix(rest, "max number of clients reached")
+}
+
 // answerError wraps the answer of a Redis without room, and of one that does
 // not take what it was sent.
 func answerError(err error) error {

@@ -105,7 +105,7 @@ func ParseURL(u *store.URL) (Config, error) {
 		case "socket":
 			c.Socket = value
 		default:
-			return Config{}, fmt.Errorf("store %s: unknown parameter %q", u, key)
+			return Config{}, u.UnknownKey(key)
 		}
 	}
 	if user := u.Net.User; user != nil {
@@ -201,7 +201,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if err := s.examine(ctx); err != nil {
 		_ = s.readers.Close()
-		return nil, fmt.Errorf("open Redis store: %w", err)
+		return nil, fmt.Errorf("open Redis store: %w", store.MarkAway(err, notYet(err)))
 	}
 	return s, nil
 }

@@ -85,7 +85,7 @@ func ParseURL(u *store.URL) (Config, error) {
 		case "sync":
 			c.Sync = Sync(values[0])
 		default:
-			return c, fmt.Errorf("store %v: unknown option %q", u, key)
+			return c, u.UnknownKey(key)
 		}
 	}
 	return c, c.check()

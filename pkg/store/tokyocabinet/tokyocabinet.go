@@ -57,7 +57,7 @@ func ParseURL(u *store.URL) (Config, error) {
 		return c, fmt.Errorf("store %v: want tokyocabinet:FILE.tch", u)
 	}
 	for key := range u.Query {
-		return c, fmt.Errorf("store %v: unknown option %q", u, key)
+		return c, u.UnknownKey(key)
 	}
 	return c, c.check()
 }

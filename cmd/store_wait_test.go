@@ -1,0 +1,226 @@
+package cmd
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/store"
+	"gm/pkg/store/storetest"
+)
+
+// lineWatch is a log that waits for lines.
+type lineWatch struct {
+	mu    sync.Mutex
+	lines []string
+	more  chan struct{}
+}
+
+func newLineWatch() *lineWatch { return &lineWatch{more: make(chan struct{}, 1)} }
+
+func (w *lineWatch) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	w.lines = append(w.lines, string(b))
+	w.mu.Unlock()
+	select {
+	case w.more <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (w *lineWatch) has(text string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.lines, func(line string) bool { return strings.Contains(line, text) })
+}
+
+// waitFor waits until a line has text in it.
+func (w *lineWatch) waitFor(t *testing.T, text string) {
+	t.Helper()
+	timer := time.NewTimer(time.Minute)
+	defer timer.Stop()
+	for !w.has(text) {
+		select {
+		case <-w.more:
+		case <-timer.C:
+			t.Fatalf("no %q in the log: %q", text, w.lines)
+		}
+	}
+}
+
+// takes calls takeStore for a URL, in the background.
+func takes(t *testing.T, url string, wait time.Duration) (log *lineWatch, signals chan os.Signal, done chan error) {
+	t.Helper()
+	p, err := parseStore(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, signals, done = newLineWatch(), make(chan os.Signal, 1), make(chan error, 1)
+	p.wait, p.logger = wait, slog.New(slog.NewTextHandler(log, nil))
+	go func() {
+		s, err := p.takeStore(signals, false)
+		if err == nil {
+			err = s.Close()
+		}
+		done <- err
+	}()
+	return log, signals, done
+}
+
+func TestStoreWait(t *testing.T) {
+	for kind, start := range startStores {
+		if kind == "sqlite" {
+			continue
+		}
+		t.Run(kind, func(t *testing.T) {
+			url := start(t).url
+			host := url[strings.LastIndex(url, "@")+1:]
+			host = strings.TrimPrefix(host, "redis://")
+			host, _, _ = strings.Cut(host, "/")
+			proxy := storetest.StartProxy(t, host)
+			proxy.Refuse(true)
+			away := strings.Replace(url, host, proxy.Addr(), 1)
+
+			_, _, done := takes(t, away, 0)
+			if err := <-done; !errors.As(err, new(*store.AwayError)) || exitCode(err) != exitIO || !strings.Contains(hintFor(err), "--store-wait") {
+				t.Errorf("without --store-wait: got %v, hint %q, want that it is away and a hint", err, hintFor(err))
+			}
+
+			log, signals, done := takes(t, away, time.Hour)
+			log.waitFor(t, "waiting for the store")
+			signals <- syscall.SIGTERM
+			if err := <-done; !errors.Is(err, errStopped) {
+				t.Errorf("after SIGTERM: got %v, want %v", err, errStopped)
+			}
+
+			_, _, done = takes(t, away, time.Millisecond)
+			if err := <-done; !errors.As(err, new(*store.AwayError)) {
+				t.Errorf("when the time is up: got %v, want that it is away", err)
+			}
+
+			// One that accepts connections and says nothing, as behind a balancer.
+			proxy.Stall()
+			proxy.Refuse(false)
+			log, signals, done = takes(t, away, time.Hour)
+			signals <- syscall.SIGTERM
+			if err := <-done; !errors.Is(err, errStopped) {
+				t.Errorf("after SIGTERM to one that waits for a silent store: got %v, want %v", err, errStopped)
+			}
+			proxy.Resume()
+			proxy.Refuse(true)
+
+			log, _, done = takes(t, away, time.Hour)
+			log.waitFor(t, "waiting for the store")
+			proxy.Refuse(false)
+			if err := <-done; err != nil {
+				t.Errorf("once the store is there: %v", err)
+			}
+			log.waitFor(t, "taking over")
+		})
+	}
+}
+
+// TestStoreWaitPermanent sees that nobody waits for what does not come.
+func TestStoreWaitPermanent(t *testing.T) {
+	mysql := storetest.StartMySQL(t)
+	postgres := storetest.StartPostgres(t)
+	redis := storetest.StartRedis(t)
+	redis.Do(t, "CONFIG", "SET", "requirepass", "x")
+	for _, url := range []string{
+		"mysql://gm:wrong@" + mysql.Addr() + "/gm",
+		"mysql://gm:secret@" + mysql.Addr() + "/nodb",
+		"postgres://nobody@" + postgres.Addr() + "/postgres?sslmode=disable",
+		"postgres://gm@" + postgres.Addr() + "/nodb?sslmode=disable",
+		"redis://:wrong@" + redis.Addr() + "/0",
+		"disk:/proc/none",
+		"unheard:x",
+	} {
+		log, _, done := takes(t, url, time.Hour)
+		select {
+		case err := <-done:
+			if err == nil || errors.As(err, new(*store.AwayError)) {
+				t.Errorf("%s: got %v, want an error that is for good", url, err)
+			}
+		case <-time.After(time.Minute):
+			t.Errorf("%s: still waiting, log %q", url, log.lines)
+		}
+	}
+}
+
+func TestStoreWaitFlag(t *testing.T) {
+	e := &env{getenv: func(string) string { return "" }}
+	for args, want := range map[string]string{
+		"--store-wait,5m,--data,x": "", "--store-wait,5m": "--store-wait: there is no store",
+		"--store,": "--store: the value is empty", "--data,": "--data: the value is empty",
+	} {
+		withFlags(t, e, serveVerb(e), strings.Split(args, ","), func(c *cli.Context) {
+			p, err := e.servePlace(c)
+			switch {
+			case want == "" && (err != nil || p.wait != 5*time.Minute):
+				t.Errorf("%s: got %+v, %v, want a wait of 5m", args, p, err)
+			case want != "" && (err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitUsage):
+				t.Errorf("%s: got %v, want an error of usage with %q", args, err, want)
+			}
+		})
+	}
+}
+
+// TestStorePasswords sees that no command shows a password of a store, wherever it
+// was given.
+func TestStorePasswords(t *testing.T) {
+	var urls []string
+	for _, scheme := range []string{"postgres", "postgresql", "mysql", "mariadb", "redis", "rediss", "memcached", "unheard"} {
+		for _, between := range []string{"", "/", "?", "#", "@", ":", "%", "&", "=", "1/", "'", " "} {
+			password := "hush1" + between + "hush2"
+			urls = append(
+				urls,
+				scheme+"://u:"+password+"@127.0.0.1:1/0", scheme+"://:"+password+"@127.0.0.1:1/0", scheme+"://u:12/"+password+"@127.0.0.1:1/0",
+				scheme+"://127.0.0.1:1/0?password="+password, scheme+"://127.0.0.1:1/0?password="+password+"&table=t",
+				scheme+":host=127.0.0.1 port=1 password="+password+" dbname=d",
+			)
+		}
+	}
+	hush := func(what, printed string) {
+		if strings.Contains(printed, "hush") {
+			t.Errorf("%s: printed as %s", what, printed)
+		}
+	}
+	for _, url := range urls {
+		hush("gm store check "+url, gmAll(t, nil, "store", "check", url))
+		for _, args := range [][]string{{"--store", url}, {"--libpq-conninfo", url, "--queue-type", "Postgres"}} {
+			hush("gm serve "+strings.Join(args, " "), gmAll(t, nil, append([]string{"serve", "-p", "0"}, args...)...))
+		}
+		hush("GM_STORE="+url+" gm serve", gmAll(t, map[string]string{"GM_STORE": url}, "serve", "-p", "0"))
+	}
+	for _, args := range [][]string{
+		{"--queue-type", "MySQL", "--mysql-host", "127.0.0.1", "--mysql-port", "1", "--mysql-user", "u", "--mysql-db", "d", "--mysql-password", "hush1/?#@hush2"},
+		{"--queue-type", "redis", "--redis-server", "127.0.0.1", "--redis-port", "1", "--redis-password", "hush1/?#@hush2"},
+	} {
+		hush("gm serve "+strings.Join(args, " "), gmAll(t, nil, append([]string{"serve", "-p", "0"}, args...)...))
+	}
+}
+
+// gmAll runs a command line that fails in this process, and returns all that it
+// prints.
+func gmAll(t *testing.T, environment map[string]string, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	e := &env{
+		stdin: strings.NewReader(""), stdout: &out, stderr: &out,
+		getenv: func(name string) string { return environment[name] },
+	}
+	if code := e.run(t.Context(), append([]string{"gm"}, args...)); code == 0 {
+		t.Errorf("gm %q: exit code 0, want an error", args)
+	}
+	return out.String()
+}
