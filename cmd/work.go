@@ -97,8 +97,10 @@ descriptor GM_CONTROL_FD, or calls gm tell, which does: "status 3 10" is progres
 
 --keep has one child a slot serve many jobs: for each payload a line on its stdin,
 for each result a line on its stdout, newlines included, which it must write at
-once: fflush() in awk (mawk also needs -W interactive), python -u, jq
---unbuffered, sed -u, or stdbuf -oL before it. A payload may end in a newline; one
+once. mawk, jq, sed, grep, perl and python are given what they need for that; other
+awks need fflush(), ruby needs $stdout.sync = true, tr and the like stdbuf -oL
+before them, and a script of a shell what its programs need: awk -W interactive for
+mawk, jq --unbuffered, sed -u. A payload may end in a newline; one
 with a newline within fails. --keep=netstring takes any payload, as 5:hello, in
 both directions, --keep=json an object a line:
 

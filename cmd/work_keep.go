@@ -93,11 +93,16 @@ func newKeepers(c *cli.Context, w *commandWorker) (*keepers, error) {
 	case c.IsSet("max-rss") && !runner.MaxRSSSupported():
 		return nil, usageErrorf("--max-rss is not supported on this system: it takes Linux")
 	}
+	adapted := runner.AdaptKept(w.command.Args, w.command.Shell)
+	w.command.Args = adapted.Args
+	if adapted.Hint != "" {
+		w.log.Warn("kept command may not answer at once", "hint", adapted.Hint)
+	}
 	k := &keepers{way: way, timeout: w.command.Timeout}
 	for slot := 1; slot <= cap(w.slots); slot++ {
 		r := &runner.Keeper{
 			Command:   w.command,
-			Env:       []string{"GM_SLOT=" + strconv.Itoa(slot), "GM_KEEP=" + way},
+			Env:       append(adapted.Env[:len(adapted.Env):len(adapted.Env)], "GM_SLOT="+strconv.Itoa(slot), "GM_KEEP="+way),
 			MaxJobs:   c.Int("max-jobs"),
 			MaxAge:    durationOf(c, "max-age"),
 			MaxRSS:    sizeOf(c, "max-rss"),
