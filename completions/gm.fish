@@ -113,7 +113,7 @@ complete -c gm -n '__gm_at submit' -l csv -d 'records are rows of CSV: a newline
 complete -c gm -n '__gm_at submit' -l tsv -d 'the same with tabs for commas'
 complete -c gm -n '__gm_at submit' -l header -d 'the first N records are a header, put before each job\'s records' -x
 complete -c gm -n '__gm_at submit' -l files -d 'a job for each file'
-complete -c gm -n '__gm_at submit' -l end -d 'with -N, -0 and -d: what a result is to end with' -x
+complete -c gm -n '__gm_at submit' -l end -d 'with -N, -0 and -d: what a result must end with, added where it is lacking' -x
 complete -c gm -n '__gm_at submit' -s j -l jobs -d 'at most N jobs in flight' -x
 complete -c gm -n '__gm_at submit' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
 complete -c gm -n '__gm_at submit' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
@@ -163,7 +163,7 @@ complete -c gm -n '__gm_at map' -l csv -d 'records are rows of CSV: a newline in
 complete -c gm -n '__gm_at map' -l tsv -d 'the same with tabs for commas'
 complete -c gm -n '__gm_at map' -l header -d 'the first N records are a header, put before each job\'s records' -x
 complete -c gm -n '__gm_at map' -l files -d 'a job for each file'
-complete -c gm -n '__gm_at map' -l end -d 'with -N, -0 and -d: what a result is to end with' -x
+complete -c gm -n '__gm_at map' -l end -d 'with -N, -0 and -d: what a result must end with, added where it is lacking' -x
 complete -c gm -n '__gm_at map' -s j -l jobs -d 'at most N jobs in flight' -x
 complete -c gm -n '__gm_at map' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
 complete -c gm -n '__gm_at map' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
@@ -207,7 +207,7 @@ complete -c gm -n '__gm_at pipe' -l csv -d 'records are rows of CSV: a newline i
 complete -c gm -n '__gm_at pipe' -l tsv -d 'the same with tabs for commas'
 complete -c gm -n '__gm_at pipe' -l header -d 'the first N records are a header, put before each job\'s records' -x
 complete -c gm -n '__gm_at pipe' -l files -d 'a job for each file'
-complete -c gm -n '__gm_at pipe' -l end -d 'with -N, -0 and -d: what a result is to end with' -x
+complete -c gm -n '__gm_at pipe' -l end -d 'with -N, -0 and -d: what a result must end with, added where it is lacking' -x
 complete -c gm -n '__gm_at pipe' -s j -l jobs -d 'at most N jobs in flight' -x
 complete -c gm -n '__gm_at pipe' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
 complete -c gm -n '__gm_at pipe' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
@@ -290,7 +290,7 @@ complete -c gm -n '__gm_at serve' -l dead-max -d 'keep the last N background job
 complete -c gm -n '__gm_at serve' -l dead-age -d 'and each for TIME, like 720h' -x
 complete -c gm -n '__gm_at serve' -l keep-results -d 'keep for TIME how background jobs have ended, and their results, for gm wait and gm result' -x
 complete -c gm -n '__gm_at serve' -l results-memory -d 'the results that are kept may occupy SIZE' -x
-complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'a job that loses its worker goes back at most N times, then it is dead' -x
+complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'a job that N workers have lost is dead' -x
 complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s functions in turn instead of in the order in which it named them'
 complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for a job' -x
 complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x
