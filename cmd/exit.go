@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -139,6 +140,7 @@ func exitCode(err error) int {
 		proto *gearman.ProtocolError
 		reply wire.ErrReply
 		path  *fs.PathError
+		link  *os.LinkError
 	)
 	switch {
 	case err == nil:
@@ -170,7 +172,7 @@ func exitCode(err error) int {
 		return replyCode(reply)
 	case errors.As(err, &proto), errors.Is(err, wire.ErrMalformed):
 		return exitProtocol
-	case errors.As(err, &path):
+	case errors.As(err, &path), errors.As(err, &link):
 		return exitIO
 	}
 	return exitFailed

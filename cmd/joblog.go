@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"gm/pkg/batch"
@@ -17,11 +18,19 @@ import (
 // cut off by the run that goes on.
 type runLog struct {
 	*batch.Log
+	run  *recordRun
 	lock *os.File      // the log again, which is locked
 	out  *stdoutBuffer // where results go; nil if that is no regular file
 	file string        // out's, as the system calls it
 	last int64         // where the output of the last record ended
 }
+
+// Hints of refusals to go on with a joblog.
+const (
+	hintAppend = "append to the output of the first run with >>, or put it back; --new-output goes on without it; to do all again, remove the joblog"
+	hintNewLog = "--resume goes on with it; for a new run, remove it or name another file"
+	hintNotLog = "it was left as it is; name another file for the joblog"
+)
 
 // openLog opens the joblog that the flags name; nil if they name none.
 func (s *recordRun) openLog(out *stdoutBuffer) (*runLog, error) {
@@ -30,60 +39,141 @@ func (s *recordRun) openLog(out *stdoutBuffer) (*runLog, error) {
 	}
 	lock, err := lockLog(s.joblog)
 	if err != nil {
-		return nil, exitWith(exitIO, err)
+		return nil, err
 	}
-	l := &runLog{lock: lock}
-	l.Log, err = batch.OpenLog(s.joblog, s.resume)
-	switch {
-	case errors.Is(err, batch.ErrLogged):
-		err = withHint(exitWith(exitUsage, err), "--resume goes on with it; for a new run, remove it")
-	case err != nil:
-		err = exitWith(exitIO, err)
-	case out.file != nil && s.out == "" && s.results == "":
-		l.out, l.file = out, fileID(out.file)
-		err = l.begin(s)
+	l := &runLog{run: s, lock: lock, last: -1}
+	if out.file != nil && fileID(out.file) != "" && fileID(out.file) == fileID(lock) {
+		l.close()
+		return nil, withHint(usageErrorf("--joblog %s: it is stdout too", s.joblog), "results and the joblog need a file each")
+	}
+	if l.Log, err = batch.OpenLog(s.joblog, s.resume); err == nil {
+		if out.file != nil && !s.ownFiles() {
+			l.out, l.file = out, fileID(out.file)
+		}
+		err = l.begin()
 	}
 	if err != nil {
 		l.close()
-		return nil, err
+		return nil, logError(err)
 	}
 	return l, nil
+}
+
+// logError returns an error of opening a joblog with its exit code and hint.
+func logError(err error) error {
+	switch {
+	case errors.Is(err, batch.ErrLogged):
+		return withHint(exitWith(exitUsage, err), hintNewLog)
+	case errors.Is(err, batch.ErrNotLog):
+		return withHint(exitWith(exitUsage, err), hintNotLog)
+	case exitCode(err) == exitFailed:
+		return exitWith(exitIO, err)
+	}
+	return err
 }
 
 // lockLog keeps other runs from a log.
 func lockLog(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+		return nil, exitWith(exitIO, fmt.Errorf("open log: %w", err))
 	}
 	if err := lockfile.Lock(f); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock log: %s: %w", path, err)
+		err = fmt.Errorf("lock log: %s: %w", path, err)
+		if errors.Is(err, lockfile.ErrHeld) {
+			return nil, withHint(exitWith(exitAgain, err), "wait until that run has ended, or name another file for the joblog")
+		}
+		return nil, exitWith(exitIO, err)
 	}
 	return f, nil
 }
 
-// begin finds the place in the output where the log ends. What a run has left
-// there that was killed is taken away: its records are done again.
-func (l *runLog) begin(s *recordRun) error {
-	switch was := l.Output(); {
-	case was.Offset < 0 || was.Ended:
-	case was.File != l.file:
-		s.note("stdout is not the file that %s is about: it is appended to", s.joblog)
-	default:
-		spare := s.joblog + ".cut"
-		n, kept, err := l.out.cut(was.Offset, spare)
-		switch {
-		case err != nil:
-			return withHint(err, "the output of the first run is to be appended to, with >>")
-		case kept:
-			s.note("%d bytes of stdout that %s does not know are in %s now", n, s.joblog, spare)
-		case n > 0:
-			s.note("%d bytes of stdout that %s does not know are dropped", n, s.joblog)
-		}
+// begin finds the place in the output where the log ends. Output that a killed
+// run has left behind that place is taken away: its records are done again.
+func (l *runLog) begin() error {
+	if err := l.checkOutput(); err != nil {
+		return err
 	}
-	l.last = l.out.offset()
-	return l.Begin(l.file, l.last)
+	now := batch.LogOutput{File: l.file, Files: l.run.filesName(), Offset: -1}
+	if l.out != nil {
+		if was := l.Output(); was.Offset >= 0 && !was.Ended && was.File == l.file {
+			if err := l.cutOutput(was.Offset); err != nil {
+				return err
+			}
+		}
+		l.last = l.out.offset()
+		now.Offset = l.last
+	}
+	if l.out == nil && now.Files == "" {
+		return nil
+	}
+	return l.Begin(now)
+}
+
+// checkOutput refuses to go on if the output of records that are left out is not
+// where this run's goes to: their results would be missing.
+func (l *runLog) checkOutput() error {
+	s, was := l.run, l.Output()
+	files := s.filesName()
+	switch {
+	case s.newOutput || l.Completed() == 0 || s.printsNothing():
+		return nil
+	case was.Files != files && was.Files == "" && was.File == "":
+		return nil // a pipe or a terminal, of which nothing is known
+	case was.Files != files:
+		return l.gone("the results so far went to %s, not to %s", placeName(was.Files), placeName(files))
+	case files != "" || was.File == "":
+		return nil // checked record by record, or not known
+	case l.out == nil:
+		return l.gone("the results so far are in a file, and stdout is none")
+	case was.Offset < 0:
+		return nil
+	}
+	size, err := l.out.size()
+	switch {
+	case err != nil:
+		return err
+	case size < was.Offset:
+		return l.gone("stdout has %d bytes and had %d: it was emptied, cut, or is another file", size, was.Offset)
+	case was.File != l.file && size > was.Offset:
+		return l.gone("stdout is not the file that it is about, and is longer than that was")
+	case was.File != l.file:
+		s.note("stdout is not the file that %s is about, but as long: it is appended to", s.joblog)
+	}
+	return nil
+}
+
+// placeName says where results go.
+func placeName(files string) string {
+	if files == "" {
+		return "stdout"
+	}
+	return files
+}
+
+func (l *runLog) gone(format string, args ...any) error {
+	err := fmt.Errorf("resume: the output that %s knows is gone: %w", l.run.joblog, fmt.Errorf(format, args...))
+	return withHint(exitWith(exitUsage, err), hintAppend)
+}
+
+// cutOutput takes the output away that no line of the log is about.
+func (l *runLog) cutOutput(offset int64) error {
+	s := l.run
+	if size, err := l.out.size(); err != nil || size < offset {
+		return err // it is new
+	}
+	spare := s.joblog + ".cut"
+	n, kept, err := l.out.cut(offset, spare)
+	switch {
+	case err != nil:
+		return err
+	case kept:
+		s.note("%d bytes of stdout that %s does not know are in %s now", n, s.joblog, spare)
+	case n > 0:
+		s.note("%d bytes of stdout that %s does not know are dropped", n, s.joblog)
+	}
+	return nil
 }
 
 // add logs the end of a record. What a failed one has left in the output is
@@ -105,15 +195,25 @@ func (l *runLog) add(r *batch.Record, o *outcome) error {
 }
 
 // end ends a run that was not killed. A part of a record's output is taken
-// back.
-func (l *runLog) end() error {
+// back. If stdout has failed, records whose output is not there whole get no
+// line: they are done again.
+func (l *runLog) end(stdoutFailed bool) error {
 	if l.out == nil {
+		if stdoutFailed {
+			l.Retract(-1)
+		}
+		if files := l.run.filesName(); files != "" {
+			return l.End(batch.LogOutput{Files: files, Offset: -1})
+		}
 		return l.Flush()
+	}
+	if stdoutFailed {
+		l.last = l.Retract(l.out.at)
 	}
 	if err := l.out.takeBack(l.last); err != nil {
 		return err
 	}
-	return l.End(l.file, l.last)
+	return l.End(batch.LogOutput{File: l.file, Offset: l.last})
 }
 
 func (l *runLog) close() {
@@ -129,11 +229,38 @@ func (l *runLog) skip(retryFailed bool) func(r *batch.Record) (bool, error) {
 	skip := l.Skip(retryFailed)
 	return func(r *batch.Record) (bool, error) {
 		out, err := skip(r)
-		if err != nil {
+		switch {
+		case err != nil:
 			err = changedInput(err)
+		case out && !l.run.newOutput:
+			err = l.checkFile(r)
 		}
 		return out, err
 	}
+}
+
+// checkFile refuses to leave a record out whose file of output is gone.
+func (l *runLog) checkFile(r *batch.Record) error {
+	s := l.run
+	size, completed := l.Result(r.Seq)
+	if !completed || !s.ownFiles() {
+		return nil
+	}
+	path := filepath.Join(s.results, strconv.Itoa(r.Seq), "stdout")
+	if s.out != "" {
+		var err error
+		if path, err = s.out.expand(s.labelOf(r), r.Seq); err != nil {
+			return l.gone("record %d: %w", r.Seq, err)
+		}
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return l.gone("record %d: %w", r.Seq, err)
+	case info.Mode().IsRegular() && info.Size() < size:
+		return l.gone("record %d: %s has %d bytes and had %d", r.Seq, path, info.Size(), size)
+	}
+	return nil
 }
 
 // complete checks, at the end of a run, that the log has no records that the
@@ -154,12 +281,11 @@ func changedInput(err error) error {
 func (s *recordRun) pretend() error {
 	skip := func(*batch.Record) (bool, error) { return false, nil }
 	if _, err := os.Stat(s.joblog); err == nil && s.resume {
-		log, err := batch.OpenLog(s.joblog, true)
+		log, err := batch.ReadLog(s.joblog)
 		if err != nil {
-			return exitWith(exitIO, err)
+			return logError(err)
 		}
-		defer log.Close()
-		skip = (&runLog{Log: log}).skip(s.retryFailed)
+		skip = (&runLog{Log: log, run: s}).skip(s.retryFailed)
 	}
 	rows := newRowWriter(s.stdout, formatTSV, nil, nil)
 	if s.format != "" {

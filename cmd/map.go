@@ -99,7 +99,7 @@ func (s *recordRun) setReduction(c *cli.Context) error {
 		return err
 	}
 	return refuse(c, "is for results, and --reduce leaves one",
-		"joblog", "resume", "retry-failed", "halt", "out", "results", "tag", "prefix", "unordered")
+		"joblog", "resume", "new-output", "retry-failed", "halt", "out", "out-anywhere", "results", "tag", "prefix", "unordered")
 }
 
 func checkReduction(c *cli.Context) error {
@@ -126,8 +126,8 @@ func refuse(c *cli.Context, why string, flags ...string) error {
 // how the worker is to cut it up.
 func (s *recordRun) mapInBackground(c *cli.Context) error {
 	err := refuse(c, "is not for --background",
-		"stripped", "end", "files", "max-buffer", "tag", "prefix", "out", "results", "unordered",
-		"joblog", "resume", "retry-failed", "dry-run", "halt", "reconnect", "propagate", "bar", "eta", "progress")
+		"stripped", "end", "files", "max-buffer", "tag", "prefix", "out", "out-anywhere", "results", "unordered",
+		"joblog", "resume", "new-output", "retry-failed", "dry-run", "halt", "reconnect", "propagate", "bar", "eta", "progress")
 	if err != nil {
 		return err
 	}

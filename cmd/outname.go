@@ -48,8 +48,33 @@ func (o outName) expand(name string, seq int) (string, error) {
 	if path == "" || strings.HasSuffix(path, "/") || strings.ContainsRune(path, 0) {
 		return "", fmt.Errorf("name of output %q: not a file's", path)
 	}
+	for element := range strings.SplitSeq(path, "/") {
+		if len(element) > maxElement {
+			return "", fmt.Errorf("name of output %.40q...: %d bytes between slashes, over the limit of %d", path, len(element), maxElement)
+		}
+	}
 	return path, nil
 }
+
+// base returns the folder that the template begins with, before the first
+// replacement.
+func (o outName) base() string {
+	begin := string(o)[:replacement().FindStringIndex(string(o))[0]]
+	return filepath.Dir(begin + "x")
+}
+
+// placeInside returns the path as it is called in the folder base; an error if
+// it is not in it.
+func placeInside(base, path string) (string, error) {
+	rel, err := filepath.Rel(base, path)
+	if err != nil || rel == "." || !filepath.IsLocal(rel) {
+		return "", withHint(fmt.Errorf("name of output %q: not in the folder %s", path, base), "--out-anywhere allows it")
+	}
+	return rel, nil
+}
+
+// maxElement is how long an element of a path may be on usual systems, in bytes.
+const maxElement = 255
 
 // withoutSuffix cuts the last dot of the last element off, with what follows.
 func withoutSuffix(name string) string {
@@ -85,14 +110,19 @@ func trimSlashes(name string) string {
 type outNames struct {
 	batch.Source
 	out   outName
+	base  string // the folder that the files have to be in; empty: any
 	label func(in *batch.Input, seq int) string
 	seen  map[uint64]int // the sequence of the record that has a path, by its hash
 	seed  maphash.Seed
 	seq   int
 }
 
-func newOutNames(src batch.Source, out outName, label func(in *batch.Input, seq int) string) *outNames {
-	return &outNames{Source: src, out: out, label: label, seen: map[uint64]int{}, seed: maphash.MakeSeed()}
+func newOutNames(src batch.Source, out outName, anywhere bool, label func(in *batch.Input, seq int) string) *outNames {
+	o := &outNames{Source: src, out: out, label: label, seen: map[uint64]int{}, seed: maphash.MakeSeed()}
+	if !anywhere {
+		o.base = out.base()
+	}
+	return o
 }
 
 // Next returns the next record.
@@ -103,6 +133,9 @@ func (o *outNames) Next() (batch.Input, error) {
 		return in, err
 	}
 	path, err := o.out.expand(o.label(&in, o.seq), o.seq)
+	if err == nil && o.base != "" {
+		_, err = placeInside(o.base, path)
+	}
 	if err != nil {
 		in.Err = err
 		return in, nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -49,10 +51,12 @@ type recordRun struct {
 	tag       bool
 	functions bool    // before each line, the function
 	out       outName // empty: none
+	anywhere  bool    // out may lead out of its folder
 	results   string  // folder; empty: none
 
 	joblog      string // file; empty: none
 	resume      bool
+	newOutput   bool // the output so far may be elsewhere
 	retryFailed bool
 	dryRun      bool
 	progress    progressOptions
@@ -89,9 +93,13 @@ func (s *recordRun) keepsWarnings() bool { return s.format != "" || s.results !=
 func (s *recordRun) newSink(out *stdoutBuffer) sink {
 	switch {
 	case s.out != "":
-		return &fileSink{path: func(r *batch.Record) (string, error) { return s.out.expand(s.labelOf(r), r.Seq) }}
+		f := &fileSink{path: func(r *batch.Record) (string, error) { return s.out.expand(s.labelOf(r), r.Seq) }}
+		if !s.anywhere {
+			f.base = s.out.base()
+		}
+		return &postponed{fileSinker: f}
 	case s.results != "":
-		return &dirSink{dir: s.results, name: s.labelOf}
+		return &postponed{fileSinker: &dirSink{dir: s.results, name: s.labelOf}}
 	case s.format != "":
 		return &jsonSink{stdoutBuffer: out, run: s, array: s.format == formatJSON && s.many}
 	}
@@ -100,6 +108,23 @@ func (s *recordRun) newSink(out *stdoutBuffer) sink {
 		handles: s.tasks[0].Background, quiet: s.quiet,
 	}
 }
+
+// ownFiles reports whether each record has files of its own.
+func (s *recordRun) ownFiles() bool { return s.out != "" || s.results != "" }
+
+// filesName is what a joblog calls the records' files; empty: they have none.
+func (s *recordRun) filesName() string {
+	switch {
+	case s.out != "":
+		return "--out " + string(s.out)
+	case s.results != "":
+		return "--results " + s.results
+	}
+	return ""
+}
+
+// printsNothing reports whether there is no output.
+func (s *recordRun) printsNothing() bool { return s.tasks[0].Background && s.quiet }
 
 // linePrefix returns what is printed before each line of a record's result; nil
 // for nothing.
@@ -126,10 +151,15 @@ func (s *recordRun) leavesNothing() bool {
 // run sends the records and returns when all have ended.
 func (s *recordRun) run(c *cli.Context) error {
 	if s.out != "" {
-		s.source = newOutNames(s.source, s.out, s.label)
+		s.source = newOutNames(s.source, s.out, s.anywhere, s.label)
 	}
 	if s.dryRun {
 		return s.pretend()
+	}
+	if s.results != "" {
+		if err := os.MkdirAll(s.results, 0o777); err != nil {
+			return fmt.Errorf("write results: %w", err)
+		}
 	}
 	out, err := s.bufferStdout()
 	if err != nil {
@@ -200,12 +230,17 @@ func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Bat
 	stop := s.showProgress(b)
 	sum, err := b.Run(ctx, s.source)
 	stop()
-	closeErr := p.sink.close()
-	if p.log != nil && closeErr == nil {
-		closeErr = p.log.end()
+	var full *outputError
+	stdoutFailed := errors.As(err, &full)
+	var endErr error
+	if !stdoutFailed {
+		endErr = p.sink.close()
+	}
+	if p.log != nil && endErr == nil {
+		endErr = p.log.end(stdoutFailed)
 	}
 	if err == nil {
-		err = closeErr
+		err = endErr
 	}
 	var part *batch.PartError
 	switch {
@@ -218,7 +253,11 @@ func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Bat
 		if p.log != nil && context.Cause(ctx) != nil {
 			s.note("%d records have ended; --resume goes on after them", sum.Records+sum.Skipped)
 		}
-		return s.early(sum, err)
+		err = s.early(sum, err)
+		if p.log != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+			err = withHint(err, "make room; --resume goes on with the records that have no line in "+s.joblog)
+		}
+		return err
 	}
 	if p.log != nil {
 		if err := p.log.complete(s.resume); err != nil {

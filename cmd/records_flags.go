@@ -21,8 +21,9 @@ const (
 
 // recordDescription is what the verbs' descriptions end with.
 const recordDescription = `
-A record that is larger than --max-payload, a file that cannot be read, and a
-result with a part over --max-payload fail that record alone: the next one goes on.
+A record that is larger than --max-payload, a file that cannot be read or written,
+and a result with a part over --max-payload fail that record alone: the next one
+goes on.
 
 --joblog has a line of JSON for each record that has ended: seq, name, unique,
 handle, server, function, start, end, in and out (bytes), attempts, exit, error,
@@ -31,7 +32,15 @@ ends in it. A line with seq 0 is where a run begins or, with ended, comes to its
 end. With --resume the run goes on after an end of any kind: what the log has is
 left out, unless it was lost with its server, and what a run that was killed has
 left in the output without a line is moved to the log's name and .cut, so that the
-output has each record once. Append to it with >>. Neither is synced to disk.
+output has each record once. Append to it with >>. Neither is synced to disk. If
+the output so far is not where it was (emptied by a > for >>, removed, shorter, a
+pipe now) --resume is refused, unless --new-output says that this is meant. A file
+that is no joblog is refused and left as it is, and so is a joblog without --resume.
+On a full disk the run ends with 74, and the joblog has what is whole in the output.
+
+A record that names its file (--out) stays in the folder that NAME begins with:
+../x, /x and links that lead out of it are refused, unless --out-anywhere is given.
+Files that are named as arguments may have their output beside them.
 
 --propagate exits with the code of the worker's own command. gm work says it in
 the last line of the warning or exception that goes before a failure, as in
@@ -120,10 +129,12 @@ func recordFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "tag", Category: catResults, Usage: "print the record, or its file's name, and a tab before each line of its result"},
 		&cli.BoolFlag{Name: "prefix", Aliases: []string{"P"}, Category: catResults, Usage: "print the function and a colon before each line of a result"},
 		&cli.StringFlag{Name: "out", Category: catResults, Usage: "write each result to a file `NAME`; in it, {} is the record or its file, {.} without its suffix, {/} without folders, {//} the folder, {/.} without either, {#} its number"},
+		&cli.BoolFlag{Name: "out-anywhere", Category: catResults, Usage: "a record may lead --out out of the folder that NAME begins with, as ../x and /x do"},
 		&cli.StringFlag{Name: "results", Category: catResults, Usage: "write what comes of each record to a folder `DIR`/NUMBER: stdout, stderr, exit and name"},
 
 		&cli.StringFlag{Name: "joblog", Category: catJoblog, Usage: "log each record that has ended to `FILE`, a line of JSON each"},
 		&cli.BoolFlag{Name: "resume", Category: catJoblog, Usage: "leave out what --joblog has; its input must be the same. After a kill, output that it does not have is moved to FILE.cut, if stdout is a file"},
+		&cli.BoolFlag{Name: "new-output", Category: catJoblog, Usage: "--resume goes on although the results so far are not where they were: only those to come are printed"},
 		&cli.BoolFlag{Name: "retry-failed", Category: catJoblog, Usage: "--resume, and do those again that failed"},
 		&cli.BoolFlag{Name: "dry-run", Category: catJoblog, Usage: "print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it"},
 
@@ -161,7 +172,9 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 		tag:         c.Bool("tag"),
 		functions:   c.Bool("prefix"),
 		results:     c.String("results"),
+		anywhere:    c.Bool("out-anywhere"),
 		joblog:      c.String("joblog"),
+		newOutput:   c.Bool("new-output"),
 		resume:      c.Bool("resume") || c.Bool("retry-failed"),
 		retryFailed: c.Bool("retry-failed"),
 		dryRun:      c.Bool("dry-run"),
@@ -227,6 +240,10 @@ func (s *recordRun) checkFlags(c *cli.Context) error {
 		return usageErrorf("--joblog: no name")
 	case s.resume && s.joblog == "":
 		return usageErrorf("--resume and --retry-failed go on with a --joblog, and there is none")
+	case s.newOutput && !s.resume:
+		return usageErrorf("--new-output is for --resume")
+	case s.anywhere && !c.IsSet("out"):
+		return usageErrorf("--out-anywhere is for --out")
 	case s.resume && s.format == formatJSON && !s.dryRun:
 		return withHint(usageErrorf("--resume: a JSON document has one end"), "-o jsonl can be gone on with")
 	}

@@ -40,10 +40,15 @@ func (p *recordPrinter) done(r *batch.Record) error {
 	if o.err != nil && len(p.tasks) > 1 && r.Attempts > 0 {
 		o.err = fmt.Errorf("stage %d, %s: %w", r.Stage+1, p.taskOf(r).Function, o.err)
 	}
+	err := p.sink.end(r, o)
+	if one := (*recordError)(nil); r.Err == nil && errors.As(err, &one) {
+		r.Err, err = one.err, nil
+		o.state, o.err, o.failure = "error", one.err, exitCode(one.err)
+	}
 	if r.Err != nil {
 		p.fail(r, o)
 	}
-	if err := p.sink.end(r, o); err != nil {
+	if err != nil {
 		return err
 	}
 	if p.log != nil {

@@ -86,6 +86,7 @@ const maxFileName = 64 << 10
 func (s *recordRun) fromFiles(args []string, how cut) {
 	s.many = true
 	if len(args) > 0 {
+		s.anywhere = true // who names a file may write beside it
 		s.source = batch.NewFiles(arguments(args), s.opts.MaxPayload)
 		return
 	}

@@ -8,14 +8,84 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"gm/pkg/batch"
 )
+
+// recordError is a failure to write the result of one record that says nothing
+// about those of others: the record fails, the run goes on.
+type recordError struct{ err error }
+
+func (e *recordError) Error() string { return e.err.Error() }
+func (e *recordError) Unwrap() error { return e.err }
+
+// endOfOutput are the errors that the next result would meet, too: there is no
+// room, or the disk or the system fails.
+var endOfOutput = []error{
+	syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.ESTALE,
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+}
+
+// writeError returns an error of writing a result: a recordError, unless further
+// results would fail as well.
+func writeError(err error) error {
+	err = fmt.Errorf("write result: %w", err)
+	for _, end := range endOfOutput {
+		if errors.Is(err, end) {
+			return exitWith(exitIO, err)
+		}
+	}
+	return &recordError{err}
+}
+
+// postponed is a sink whose recordErrors come from end alone: after one, the
+// rest of the record's result is dropped.
+type postponed struct {
+	fileSinker
+	failed error // of the record whose result is being written
+}
+
+// fileSinker is a sink that may return recordErrors from data, too.
+type fileSinker interface {
+	sink
+	// drop gives up what there is of a record's files.
+	drop()
+}
+
+func (p *postponed) data(r *batch.Record, b []byte) error {
+	if p.failed != nil {
+		return nil
+	}
+	return p.postpone(p.fileSinker.data(r, b))
+}
+
+// postpone keeps a recordError for end.
+func (p *postponed) postpone(err error) error {
+	var one *recordError
+	if !errors.As(err, &one) {
+		return err
+	}
+	p.failed = one
+	p.drop()
+	return nil
+}
+
+func (p *postponed) end(r *batch.Record, o *outcome) error {
+	failed := p.failed
+	p.failed = nil
+	if failed != nil && r.Err == nil {
+		return failed
+	}
+	return p.fileSinker.end(r, o)
+}
 
 // fileSink writes the result of each record that completes to a file of its
 // own (--out).
 type fileSink struct {
 	path    func(r *batch.Record) (string, error)
+	base    string   // the folder that the files have to be in; empty: any
+	root    *os.Root // base, once there was a file
 	current *newFile // of the record whose result is being written; nil before its first byte
 }
 
@@ -24,39 +94,74 @@ func (s *fileSink) open(r *batch.Record) error {
 		return nil
 	}
 	path, err := s.path(r)
-	if err != nil {
-		return err
+	if err == nil {
+		s.current, err = s.create(path)
 	}
-	s.current, err = createNew(path)
-	return err
+	if err != nil {
+		return writeError(err)
+	}
+	return nil
+}
+
+func (s *fileSink) create(path string) (*newFile, error) {
+	if s.base == "" {
+		return createNew(path)
+	}
+	name, err := placeInside(s.base, path)
+	if err != nil {
+		return nil, err
+	}
+	if s.root == nil {
+		if err := os.MkdirAll(s.base, 0o777); err != nil {
+			return nil, err
+		}
+		if s.root, err = os.OpenRoot(s.base); err != nil {
+			return nil, err
+		}
+	}
+	return createIn(s.root, name)
 }
 
 func (s *fileSink) data(r *batch.Record, b []byte) error {
 	if err := s.open(r); err != nil {
 		return err
 	}
-	return s.current.write(b)
+	if _, err := s.current.Write(b); err != nil {
+		return writeError(err)
+	}
+	return nil
 }
 
 func (s *fileSink) end(r *batch.Record, _ *outcome) error {
 	if r.Err != nil {
-		return s.close()
+		s.drop()
+		return nil
 	}
 	if err := s.open(r); err != nil {
 		return err
 	}
 	f := s.current
 	s.current = nil
-	return f.commit()
+	if err := f.commit(); err != nil {
+		return writeError(err)
+	}
+	return nil
 }
 
 func (s *fileSink) flush() error { return nil }
 
-// close drops what is not whole.
-func (s *fileSink) close() error {
+func (s *fileSink) drop() {
 	if s.current != nil {
 		s.current.drop()
 		s.current = nil
+	}
+}
+
+// close drops what is not whole.
+func (s *fileSink) close() error {
+	s.drop()
+	if s.root != nil {
+		return s.root.Close()
 	}
 	return nil
 }
@@ -75,17 +180,14 @@ func (s *dirSink) open() error {
 	if s.current != nil {
 		return nil
 	}
-	if err := os.MkdirAll(s.dir, 0o777); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
 	temp := filepath.Join(s.dir, tempName())
 	if err := os.Mkdir(temp, 0o777); err != nil {
-		return fmt.Errorf("write results: %w", err)
+		return exitWith(exitIO, fmt.Errorf("write results: %w", err))
 	}
 	f, err := os.Create(filepath.Join(temp, "stdout"))
 	if err != nil {
 		os.RemoveAll(temp)
-		return fmt.Errorf("write results: %w", err)
+		return exitWith(exitIO, fmt.Errorf("write results: %w", err))
 	}
 	s.current, s.temp = f, temp
 	return nil
@@ -95,8 +197,10 @@ func (s *dirSink) data(_ *batch.Record, b []byte) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	_, err := s.current.Write(b)
-	return err
+	if _, err := s.current.Write(b); err != nil {
+		return writeError(err)
+	}
+	return nil
 }
 
 func (s *dirSink) end(r *batch.Record, o *outcome) error {
@@ -106,7 +210,7 @@ func (s *dirSink) end(r *batch.Record, o *outcome) error {
 	err := s.finish(r, o)
 	if err != nil {
 		os.RemoveAll(s.temp)
-		return fmt.Errorf("write results: %w", err)
+		return writeError(err)
 	}
 	return nil
 }
@@ -143,13 +247,17 @@ func (s *dirSink) place(seq int) error {
 
 func (s *dirSink) flush() error { return nil }
 
-// close drops what is not whole.
-func (s *dirSink) close() error {
+func (s *dirSink) drop() {
 	if s.current != nil {
 		s.current.Close()
 		s.current = nil
-		return os.RemoveAll(s.temp)
+		os.RemoveAll(s.temp)
 	}
+}
+
+// close drops what is not whole.
+func (s *dirSink) close() error {
+	s.drop()
 	return nil
 }
 
@@ -157,7 +265,9 @@ func (s *dirSink) close() error {
 // beside its place, and renamed.
 type newFile struct {
 	*os.File
-	path string // empty: what is written is in its place already
+	temp string   // what it is called until then; empty: what is written is in its place already
+	path string   // its place
+	root *os.Root // the folder that temp and path are in; nil: they are of the system
 }
 
 // createNew begins the file path, and the folders that it lacks. What stands at
@@ -170,51 +280,111 @@ func createNew(path string) (*newFile, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
-			return nil, fmt.Errorf("write result: %w", err)
+			return nil, err
 		}
 		return &newFile{File: f}, nil
 	}
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fmt.Errorf("write result: %w", err)
+		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, tempName()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	temp := filepath.Join(dir, tempName())
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("write result: %w", err)
+		return nil, err
 	}
-	return &newFile{f, path}, nil
+	return &newFile{File: f, temp: temp, path: path}, nil
 }
 
-func (f *newFile) write(b []byte) error {
-	if _, err := f.Write(b); err != nil {
-		return fmt.Errorf("write result: %w", err)
+// createIn is createNew within the folder root: no link leads out of it, and what
+// is no regular file is refused.
+func createIn(root *os.Root, path string) (*newFile, error) {
+	path, err := followLinks(root, path)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	dir := filepath.Dir(path)
+	if dir != "." {
+		if err := root.MkdirAll(dir, 0o777); err != nil {
+			return nil, err
+		}
+	}
+	temp := filepath.Join(dir, tempName())
+	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return &newFile{File: f, temp: temp, path: path, root: root}, nil
+}
+
+// maxLinks is how many symbolic links may follow each other, as on Linux.
+const maxLinks = 40
+
+// followLinks returns what path is called if it is a symbolic link, or a link to
+// one, to something in root.
+func followLinks(root *os.Root, path string) (string, error) {
+	for range maxLinks {
+		info, err := root.Lstat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return path, nil
+		case err != nil:
+			return "", err
+		case info.Mode().IsRegular():
+			return path, nil
+		case info.Mode().Type() != fs.ModeSymlink:
+			return "", withHint(fmt.Errorf("%s: it is no regular file", path), "--out-anywhere writes to what is there")
+		}
+		target, err := root.Readlink(path)
+		if err != nil {
+			return "", err
+		}
+		next := filepath.Join(filepath.Dir(path), target)
+		if filepath.IsAbs(target) || !filepath.IsLocal(next) {
+			return "", withHint(fmt.Errorf("%s: it is a link to %s, out of the folder", path, target), "--out-anywhere follows it")
+		}
+		path = next
+	}
+	return "", &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 }
 
 // commit puts the file in its place.
 func (f *newFile) commit() error {
 	err := f.Close()
-	if f.path != "" {
-		if err == nil {
-			err = os.Rename(f.Name(), f.path)
-		}
-		if err != nil {
-			os.Remove(f.Name())
-		}
+	if f.temp == "" {
+		return err
+	}
+	if err == nil {
+		err = f.rename()
 	}
 	if err != nil {
-		return fmt.Errorf("write result: %w", err)
+		f.remove()
 	}
-	return nil
+	return err
+}
+
+func (f *newFile) rename() error {
+	if f.root != nil {
+		return f.root.Rename(f.temp, f.path)
+	}
+	return os.Rename(f.temp, f.path)
+}
+
+// remove removes what is not in its place yet.
+func (f *newFile) remove() {
+	switch {
+	case f.temp == "":
+	case f.root != nil:
+		f.root.Remove(f.temp)
+	default:
+		os.Remove(f.temp)
+	}
 }
 
 // drop gives the file up.
 func (f *newFile) drop() {
 	f.Close()
-	if f.path != "" {
-		os.Remove(f.Name())
-	}
+	f.remove()
 }
 
 // tempName is the name of what is not whole yet.

@@ -81,6 +81,15 @@ func (b *stdoutBuffer) offset() int64 {
 	return b.at + int64(len(b.buf))
 }
 
+// size returns how long the file is.
+func (b *stdoutBuffer) size() (int64, error) {
+	info, err := b.file.Stat()
+	if err != nil {
+		return 0, &outputError{err}
+	}
+	return info.Size(), nil
+}
+
 // takeBack takes back what was written from offset on. If others have written to
 // the file since, it stays.
 func (b *stdoutBuffer) takeBack(offset int64) error {
@@ -89,30 +98,22 @@ func (b *stdoutBuffer) takeBack(offset int64) error {
 		return nil
 	}
 	b.buf = b.buf[:0]
-	info, err := b.file.Stat()
-	if err != nil {
-		return &outputError{err}
-	}
-	if info.Size() != b.at {
-		return nil
+	size, err := b.size()
+	if err != nil || size != b.at {
+		return err
 	}
 	return b.truncate(offset)
 }
 
 // cut takes what stands in the file from offset on to the end of the file
 // spare, and returns how much that is and whether it is there: a system may not
-// let gm read what it was given for writing. A file that ends before offset is
-// an error. Nothing is buffered yet.
+// let gm read what it was given for writing. Nothing is buffered yet.
 func (b *stdoutBuffer) cut(offset int64, spare string) (n int64, kept bool, err error) {
-	info, err := b.file.Stat()
+	size, err := b.size()
 	if err != nil {
-		return 0, false, &outputError{err}
+		return 0, false, err
 	}
-	n = info.Size() - offset
-	switch {
-	case n < 0:
-		return 0, false, &outputError{fmt.Errorf("it has %d bytes and had %d: it was emptied or is another file", info.Size(), offset)}
-	case n == 0:
+	if n = size - offset; n == 0 {
 		return 0, false, nil
 	}
 	if from, err := os.Open(fmt.Sprintf("/dev/fd/%d", b.file.Fd())); err == nil {

@@ -99,6 +99,7 @@ complete -c gm -n '__gm_at submit' -s k -l keep-order -d 'print results in the o
 complete -c gm -n '__gm_at submit' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
 complete -c gm -n '__gm_at submit' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at submit' -l out -d 'write each result to a file NAME' -x
+complete -c gm -n '__gm_at submit' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
 complete -c gm -n '__gm_at submit' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at submit' -s b -l background -d 'print the handle and do not wait for the result'
 complete -c gm -n '__gm_at submit' -s q -l quiet -d 'do not print the handle'
@@ -118,6 +119,7 @@ complete -c gm -n '__gm_at submit' -s j -l jobs -d 'at most N jobs in flight' -x
 complete -c gm -n '__gm_at submit' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
 complete -c gm -n '__gm_at submit' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
 complete -c gm -n '__gm_at submit' -l resume -d 'leave out what --joblog has'
+complete -c gm -n '__gm_at submit' -l new-output -d '--resume goes on although the results so far are not where they were: only those to come are printed'
 complete -c gm -n '__gm_at submit' -l retry-failed -d '--resume, and do those again that failed'
 complete -c gm -n '__gm_at submit' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at submit' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
@@ -153,6 +155,7 @@ complete -c gm -n '__gm_at map' -l unordered -d 'print results as they come, eac
 complete -c gm -n '__gm_at map' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
 complete -c gm -n '__gm_at map' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at map' -l out -d 'write each result to a file NAME' -x
+complete -c gm -n '__gm_at map' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
 complete -c gm -n '__gm_at map' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at map' -s n -l lines -d 'a job for each line of stdin, with its newline'
 complete -c gm -n '__gm_at map' -s N -l stripped -d 'a job for each line, without its newline'
@@ -168,6 +171,7 @@ complete -c gm -n '__gm_at map' -s j -l jobs -d 'at most N jobs in flight' -x
 complete -c gm -n '__gm_at map' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
 complete -c gm -n '__gm_at map' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
 complete -c gm -n '__gm_at map' -l resume -d 'leave out what --joblog has'
+complete -c gm -n '__gm_at map' -l new-output -d '--resume goes on although the results so far are not where they were: only those to come are printed'
 complete -c gm -n '__gm_at map' -l retry-failed -d '--resume, and do those again that failed'
 complete -c gm -n '__gm_at map' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at map' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
@@ -197,6 +201,7 @@ complete -c gm -n '__gm_at pipe' -l unordered -d 'print results as they come, ea
 complete -c gm -n '__gm_at pipe' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
 complete -c gm -n '__gm_at pipe' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at pipe' -l out -d 'write each result to a file NAME' -x
+complete -c gm -n '__gm_at pipe' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
 complete -c gm -n '__gm_at pipe' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at pipe' -s n -l lines -d 'a job for each line of stdin, with its newline'
 complete -c gm -n '__gm_at pipe' -s N -l stripped -d 'a job for each line, without its newline'
@@ -212,6 +217,7 @@ complete -c gm -n '__gm_at pipe' -s j -l jobs -d 'at most N jobs in flight' -x
 complete -c gm -n '__gm_at pipe' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
 complete -c gm -n '__gm_at pipe' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
 complete -c gm -n '__gm_at pipe' -l resume -d 'leave out what --joblog has'
+complete -c gm -n '__gm_at pipe' -l new-output -d '--resume goes on although the results so far are not where they were: only those to come are printed'
 complete -c gm -n '__gm_at pipe' -l retry-failed -d '--resume, and do those again that failed'
 complete -c gm -n '__gm_at pipe' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at pipe' -l retries -d 'submit a job that failed or was lost again, up to N times' -x

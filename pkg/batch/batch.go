@@ -78,7 +78,8 @@ type Batch struct {
 	// is valid during the call only. An error ends the batch.
 	Data func(r *Record, piece []byte) error
 	// Done is called for each record in the order of the input, after its data.
-	// An error ends the batch.
+	// It may set r.Err of one that has completed: then that counts as failed. An
+	// error ends the batch.
 	Done func(r *Record) error
 	// Flush is called some milliseconds after Data or Done at the latest, at once
 	// if nothing is in flight, and at the end of Run unless a function of the

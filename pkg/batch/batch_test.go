@@ -478,3 +478,28 @@ func (f *failing) Next() (Input, error) {
 	f.n--
 	return Input{Payload: []byte("r")}, nil
 }
+
+// A record that Done finds impossible fails, counts, and may be the one that ends
+// the batch. The others go on.
+func TestDoneFailsARecord(t *testing.T) {
+	impossible := errors.New("no such folder")
+	for _, unordered := range []bool{false, true} {
+		for halt, want := range map[Halt]Summary{{}: {Records: 20, Failed: 4}, {Fails: 2, Now: true}: {Records: 10, Failed: 2}} {
+			synctest.Test(t, func(t *testing.T) {
+				b := &Batch{Client: &fakeClient{job: upper}, Window: 1, Unordered: unordered, Halt: halt, Done: func(r *Record) error {
+					if r.Seq%5 == 0 {
+						r.Err = impossible
+					}
+					return nil
+				}}
+				sum, err := b.Run(t.Context(), numbered(20))
+				if sum != want || b.Progress().Failed != want.Failed {
+					t.Errorf("got %+v and %d failed, want %+v", sum, b.Progress().Failed, want)
+				}
+				if halt.Fails > 0 && (!errors.Is(err, ErrHalted) || !errors.Is(err, impossible)) || halt.Fails == 0 && err != nil {
+					t.Errorf("halt %v: got %v", halt, err)
+				}
+			})
+		}
+	}
+}

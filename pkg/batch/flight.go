@@ -260,8 +260,8 @@ func (r *run) finish(f *flight, err error) {
 	} else {
 		r.handOn()
 	}
-	if err != nil && r.halted == nil && r.b.Halt.reached(r.n.failed.Load(), r.n.done.Load()) {
-		r.halt(seq, err)
+	if err != nil {
+		r.haltIfReached(seq, err)
 	}
 }
 
@@ -294,17 +294,30 @@ func (r *run) done(f *flight) {
 	r.n.handed.Add(1)
 	r.n.held.Add(-overhead - int64(len(f.Payload)))
 	r.sum.Records++
-	if f.Err != nil {
-		r.sum.Failed++
-		if errors.Is(f.Err, gearman.ErrLost) {
-			r.sum.Lost++
-		}
-	}
+	completed := f.Err == nil
 	if r.b.Done != nil {
 		r.dirty = true
 		if err := r.b.Done(&f.Record); err != nil {
 			r.fail(err)
 		}
 	}
+	if f.Err != nil {
+		r.sum.Failed++
+		if errors.Is(f.Err, gearman.ErrLost) {
+			r.sum.Lost++
+		}
+		if completed {
+			r.n.failed.Add(1)
+			r.haltIfReached(f.Seq, f.Err)
+		}
+	}
 	r.recycle(f)
+}
+
+// haltIfReached ends the batch if the records that have failed are enough for
+// Halt.
+func (r *run) haltIfReached(seq int, err error) {
+	if r.halted == nil && r.b.Halt.reached(r.n.failed.Load(), r.n.done.Load()) {
+		r.halt(seq, err)
+	}
 }

@@ -19,6 +19,10 @@ import (
 // not to be resumed.
 var ErrLogged = errors.New("it has entries already")
 
+// ErrNotLog is what OpenLog's error wraps if the file is none that a Log has
+// written. It is left as it is.
+var ErrNotLog = errors.New("it is no joblog")
+
 // maxUnwritten is when a Log writes without being told to, in bytes.
 const maxUnwritten = 64 << 10
 
@@ -65,11 +69,20 @@ type Log struct {
 	Before func() error
 
 	f         *os.File
-	pending   []byte    // lines
-	done      []logged  // by sequence, from 1
-	functions []string  // that are in it; hardly ever more than one
-	output    LogOutput // when the log was opened
-	matched   int       // entries that Skip was asked about
+	pending   []byte        // lines
+	lines     []pendingLine // of pending
+	written   int64         // where the output of the last line that was written ends; -1 if that is not known
+	done      []logged      // by sequence, from 1
+	functions []string      // that are in it; hardly ever more than one
+	output    LogOutput     // when the log was opened
+	matched   int           // entries that Skip was asked about
+}
+
+// pendingLine is a line of a Log that is still to be written.
+type pendingLine struct {
+	size   int   // bytes that are left
+	begun  bool  // some of it has been written
+	offset int64 // where the record's output ends; -1 if that is not known
 }
 
 // LogOutput is what a Log says of the file that has the records' output. It is
@@ -78,6 +91,9 @@ type LogOutput struct {
 	// File is the name that the system has for it, whatever it is called; empty
 	// if that is not known.
 	File string `json:"file,omitempty"`
+	// Files says instead that each record has files of its own, and how they are
+	// called: it is compared with that of the next run, and means nothing here.
+	Files string `json:"files,omitempty"`
 	// Offset is where the output of the last entry ends, or that of the first
 	// one will begin; -1 if the log does not say it.
 	Offset int64 `json:"offset"`
@@ -89,6 +105,7 @@ type LogOutput struct {
 // logged is what a Log remembers of a record. There may be millions.
 type logged struct {
 	hash     [sha256.Size / 2]byte
+	out      int64  // bytes of the result
 	function uint16 // index
 	state    logState
 }
@@ -110,19 +127,37 @@ const ExitAgain = 75
 
 // OpenLog opens or makes the log at path. With resume it reads what it has, and
 // cuts off a last line that was not written whole; without, an error that wraps
-// ErrLogged refuses a file that is not empty.
+// ErrLogged refuses a file that is not empty. One that is not a log is refused
+// with an error that wraps ErrNotLog. A file that is refused stays as it is.
 func OpenLog(path string, resume bool) (*Log, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l := &Log{f: f, output: LogOutput{Offset: -1}}
+	l := newLog(f)
 	if err := l.begin(resume); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open log: %s: %w", path, err)
 	}
 	return l, nil
 }
+
+// ReadLog reads the log at path and leaves it as it is. The Log that it returns
+// is for Skip and other questions: nothing can be added to it.
+func ReadLog(path string) (*Log, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	defer f.Close()
+	l := newLog(f)
+	if _, err := l.load(); err != nil {
+		return nil, fmt.Errorf("read log: %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func newLog(f *os.File) *Log { return &Log{f: f, output: LogOutput{Offset: -1}, written: -1} }
 
 func (l *Log) begin(resume bool) error {
 	if !resume {
@@ -132,39 +167,59 @@ func (l *Log) begin(resume bool) error {
 		}
 		return err
 	}
-	lines := NewSplitter(l.f, []byte("\n"), true, 0)
-	var whole int64
-	for n := 1; ; n++ {
-		line, err := lines.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if !bytes.HasSuffix(line.Payload, []byte("\n")) {
-			break
-		}
-		if err := l.read(line.Payload); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		whole += int64(len(line.Payload))
+	whole, err := l.load()
+	if err != nil {
+		return err
 	}
 	if err := l.f.Truncate(whole); err != nil {
 		return err
 	}
-	_, err := l.f.Seek(whole, io.SeekStart)
+	_, err = l.f.Seek(whole, io.SeekStart)
 	return err
+}
+
+// load reads the lines that are there whole, and returns their length.
+func (l *Log) load() (whole int64, err error) {
+	lines := NewSplitter(l.f, []byte("\n"), true, maxLine)
+	for n := 1; ; n++ {
+		line, err := lines.Next()
+		switch {
+		case err == io.EOF:
+			return whole, nil
+		case err != nil:
+			return 0, err
+		case line.Err == nil && !bytes.HasSuffix(line.Payload, []byte("\n")) && beginsEntry(line.Payload):
+			return whole, nil
+		case line.Err == nil:
+			line.Err = l.read(line.Payload)
+		}
+		if line.Err != nil {
+			return 0, fmt.Errorf("%w: line %d: %w", ErrNotLog, n, line.Err)
+		}
+		whole += int64(len(line.Payload))
+	}
+}
+
+// beginsEntry reports whether a line that was not written whole may be one of a
+// log.
+func beginsEntry(line []byte) bool {
+	const begin = `{"seq":`
+	n := min(len(line), len(begin))
+	return string(line[:n]) == begin[:n]
 }
 
 // What a damaged log can make of memory is bounded.
 const (
 	maxGap       = 1 << 24 // no batch has as many records in flight
 	maxFunctions = 1 << 10
+	maxLine      = 16 << 20 // bytes
 )
 
 func (l *Log) read(line []byte) error {
-	var e Entry
+	var e struct {
+		Entry
+		Start *json.RawMessage `json:"start"` // what else has a seq and a function lacks it
+	}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return err
 	}
@@ -187,7 +242,7 @@ func (l *Log) read(line []byte) error {
 		}
 		l.functions = append(l.functions, e.Function)
 	}
-	is := logged{function: uint16(function), state: logDone}
+	is := logged{function: uint16(function), state: logDone, out: e.Out}
 	sum, err := hex.DecodeString(e.Hash)
 	switch {
 	case e.Hash == "":
@@ -199,6 +254,9 @@ func (l *Log) read(line []byte) error {
 	case e.Exit != 0:
 		is.state = logFailed
 	}
+	if e.Start == nil {
+		return fmt.Errorf("record %d has no start", e.Seq)
+	}
 	copy(is.hash[:], sum)
 	for len(l.done) < e.Seq {
 		l.done = append(l.done, logged{})
@@ -209,16 +267,15 @@ func (l *Log) read(line []byte) error {
 
 // Begin notes where a run's output begins: without that, output that was
 // written before an entry could not be told from what the file had before.
-func (l *Log) Begin(file string, offset int64) error {
-	return l.mark(LogOutput{File: file, Offset: offset})
-}
+func (l *Log) Begin(o LogOutput) error { return l.mark(o) }
 
-// End notes that a run has ended by itself, and has its output up to offset.
-func (l *Log) End(file string, offset int64) error {
+// End notes that a run has ended by itself, and has its output up to o.Offset.
+func (l *Log) End(o LogOutput) error {
 	if err := l.Flush(); err != nil {
 		return err
 	}
-	return l.mark(LogOutput{File: file, Offset: offset, Ended: true})
+	o.Ended = true
+	return l.mark(o)
 }
 
 func (l *Log) mark(o LogOutput) error {
@@ -226,13 +283,58 @@ func (l *Log) mark(o LogOutput) error {
 		Seq int `json:"seq"`
 		LogOutput
 	}{0, o})
-	if err == nil {
-		_, err = l.f.Write(append(line, '\n'))
+	if err != nil {
+		return fmt.Errorf("write log: %w", err)
+	}
+	l.add(line, o.Offset)
+	return l.write()
+}
+
+// add adds a line to those that are still to be written.
+func (l *Log) add(line []byte, offset int64) {
+	l.pending = append(append(l.pending, line...), '\n')
+	l.lines = append(l.lines, pendingLine{size: len(line) + 1, offset: offset})
+}
+
+// write writes the lines that are still to be written. What it cannot write
+// stays, so that a later try goes on where this one has stopped.
+func (l *Log) write() error {
+	if len(l.pending) == 0 {
+		return nil
+	}
+	n, err := l.f.Write(l.pending)
+	l.pending = l.pending[:copy(l.pending, l.pending[n:])]
+	done := 0
+	for ; done < len(l.lines) && n >= l.lines[done].size; done++ {
+		n -= l.lines[done].size
+		l.written = l.lines[done].offset
+	}
+	l.lines = l.lines[:copy(l.lines, l.lines[done:])]
+	if n > 0 {
+		l.lines[0].size -= n
+		l.lines[0].begun = true
 	}
 	if err != nil {
 		return fmt.Errorf("write log: %w", err)
 	}
 	return nil
+}
+
+// Retract is called when output could not be written: it drops the lines that
+// are still to be written of records whose output does not end at written or
+// before. It returns where the output of the last record ends that has a line.
+func (l *Log) Retract(written int64) (end int64) {
+	end = l.written
+	size := 0
+	for i, line := range l.lines {
+		if !line.begun && (line.offset < 0 || line.offset > written) {
+			l.lines, l.pending = l.lines[:i], l.pending[:size]
+			break
+		}
+		size += line.size
+		end = line.offset
+	}
+	return end
 }
 
 // Output returns what the log said of the output when it was opened.
@@ -257,6 +359,26 @@ func (l *Log) Skip(retryFailed bool) func(r *Record) (bool, error) {
 		}
 		return is.state == logDone || is.state != logAgain && !retryFailed, nil
 	}
+}
+
+// Result returns how many bytes the result of a record had that had completed
+// when the log was opened. Of any other record ok is false.
+func (l *Log) Result(seq int) (bytes int64, ok bool) {
+	if seq > len(l.done) || l.done[seq-1].state != logDone {
+		return 0, false
+	}
+	return l.done[seq-1].out, true
+}
+
+// Completed returns how many records had completed when the log was opened.
+func (l *Log) Completed() int {
+	n := 0
+	for i := range l.done {
+		if l.done[i].state == logDone {
+			n++
+		}
+	}
+	return n
 }
 
 // Failed returns how many records had failed when the log was opened, and can be
@@ -312,7 +434,7 @@ func (l *Log) Append(r *Record, exit int, offset int64) error {
 	if err != nil {
 		return fmt.Errorf("log record %d: %w", r.Seq, err)
 	}
-	l.pending = append(append(l.pending, line...), '\n')
+	l.add(line, offset)
 	if len(l.pending) >= maxUnwritten {
 		return l.Flush()
 	}
@@ -326,15 +448,7 @@ func (l *Log) Flush() error {
 			return err
 		}
 	}
-	lines := l.pending
-	l.pending = l.pending[:0]
-	if len(lines) == 0 {
-		return nil
-	}
-	if _, err := l.f.Write(lines); err != nil {
-		return fmt.Errorf("write log: %w", err)
-	}
-	return nil
+	return l.write()
 }
 
 // Close closes the log without writing what Flush has not written.

@@ -10,7 +10,7 @@ import (
 func TestLogBegin(t *testing.T) {
 	path := logPath(t)
 	l := openLog(t, path, true)
-	if err := l.Begin("f", 17); err != nil {
+	if err := l.Begin(LogOutput{File: "f", Offset: 17}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []int64{17, 30} {
@@ -18,7 +18,7 @@ func TestLogBegin(t *testing.T) {
 		if got, want := l.Output(), (LogOutput{File: "f", Offset: want}); got != want {
 			t.Errorf("got output %+v, want %+v", got, want)
 		}
-		if err := l.Begin("f", 99); err != nil {
+		if err := l.Begin(LogOutput{File: "f", Offset: 99}); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Append(logRecord(1, "a"), ExitAgain, 30); err != nil {
@@ -28,7 +28,7 @@ func TestLogBegin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := l.End("f", 31); err != nil {
+	if err := l.End(LogOutput{File: "f", Offset: 31}); err != nil {
 		t.Fatal(err)
 	}
 	l = openLog(t, path, true)

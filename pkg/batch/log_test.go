@@ -193,16 +193,18 @@ func TestLogRefuses(t *testing.T) {
 		t.Errorf("got %v, want %v", err, ErrLogged)
 	}
 	for text, want := range map[string]string{
-		"{\"seq\":0,\"hash\":\"\"}\n":         "line 1: record 0 can't follow the ones before",
-		"{\"seq\":5000000000}\n":              "line 1: record 5000000000 can't follow the ones before",
-		"{\"seq\":1,\"hash\":\"abc\"}\n":      `line 1: hash "abc" of record 1 is none`,
-		"{\"seq\":1,\"hash\":\"abcd\"}\n":     `line 1: hash "abcd" of record 1 is none`,
-		"{\"seq\":1,\"function\":\"f\"}\nx\n": "line 2: invalid character 'x' looking for beginning of value",
+		"{\"seq\":0,\"hash\":\"\"}\n":                              "line 1: record 0 can't follow the ones before",
+		"{\"seq\":1,\"function\":\"f\",\"state\":\"completed\"}\n": "line 1: record 1 has no start",
+		"a letter":                        "line 1: unexpected end of JSON input",
+		"{\"seq\":5000000000}\n":          "line 1: record 5000000000 can't follow the ones before",
+		"{\"seq\":1,\"hash\":\"abc\"}\n":  `line 1: hash "abc" of record 1 is none`,
+		"{\"seq\":1,\"hash\":\"abcd\"}\n": `line 1: hash "abcd" of record 1 is none`,
+		"{\"seq\":1,\"function\":\"f\",\"start\":\"2030-01-02T03:04:05Z\"}\nx\n": "line 2: invalid character 'x' looking for beginning of value",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenLog(path, true); err == nil || !strings.HasSuffix(err.Error(), want) {
+		if _, err := OpenLog(path, true); !errors.Is(err, ErrNotLog) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
 		if got, _ := os.ReadFile(path); string(got) != text {
@@ -339,4 +341,91 @@ func FuzzLog(f *testing.F) {
 			t.Errorf("got offset %d, want 5", offset)
 		}
 	})
+}
+
+// What is no log is left as it is, however it ends; neither reading a log nor
+// refusing it changes a byte of it.
+func TestLogLeavesOtherFiles(t *testing.T) {
+	torn := `{"seq":1,"function":"f","start":"2030-01-02T03:04:05Z","hash":"` // a killed run's
+	for name, tt := range map[string]struct {
+		text   string
+		resume error // nil: it is a log
+	}{
+		"a letter":      {"Dear all,", ErrNotLog},
+		"a few letters": {"Dear all,\nkind regards", ErrNotLog},
+		"a byte":        {"x", ErrNotLog},
+		"a newline":     {"\n", ErrNotLog},
+		"binary":        {"\x7fELF\x00\x00\x00", ErrNotLog},
+		"other JSON":    {"{\"a\":1}\n", ErrNotLog},
+		"an array":      {"[", ErrNotLog},
+		"parallel's":    {"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n", ErrNotLog},
+		"one long line": {strings.Repeat("x", maxLine+1), ErrNotLog},
+		"a torn log":    {torn, nil},
+	} {
+		path := logPath(t)
+		if err := os.WriteFile(path, []byte(tt.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		same := func(who string) {
+			if got, _ := os.ReadFile(path); string(got) != tt.text {
+				t.Errorf("%s: %s left %d bytes, want the %d as they were", name, who, len(got), len(tt.text))
+			}
+		}
+		if _, err := OpenLog(path, false); !errors.Is(err, ErrLogged) {
+			t.Errorf("%s: got %v, want ErrLogged", name, err)
+		}
+		same("OpenLog")
+		if _, err := ReadLog(path); !errors.Is(err, tt.resume) {
+			t.Errorf("%s: got %v, want %v", name, err, tt.resume)
+		}
+		same("ReadLog")
+		if tt.resume == nil {
+			continue
+		}
+		if _, err := OpenLog(path, true); !errors.Is(err, ErrNotLog) {
+			t.Errorf("%s: got %v, want ErrNotLog", name, err)
+		}
+		same("OpenLog with resume")
+	}
+}
+
+// When output could not be written, only the records whose output is there get
+// a line.
+func TestLogRetract(t *testing.T) {
+	for written, want := range map[int64]struct {
+		end   int64
+		lines int
+	}{5: {5, 0}, 9: {5, 0}, 10: {10, 1}, 25: {20, 2}, 30: {30, 3}} {
+		path := logPath(t)
+		l := openLog(t, path, false)
+		if err := l.Begin(LogOutput{File: "f", Offset: 5}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if err := l.Append(logRecord(i+1, "a"), 0, int64(10*i+10)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if end := l.Retract(written); end != want.end {
+			t.Errorf("written %d: got end %d, want %d", written, end, want.end)
+		}
+		if err := l.End(LogOutput{File: "f", Offset: want.end}); err != nil {
+			t.Fatal(err)
+		}
+		l = openLog(t, path, true)
+		if got := l.Completed(); got != want.lines || l.Output().Offset != want.end {
+			t.Errorf("written %d: got %d records up to %d, want %+v", written, got, l.Output().Offset, want)
+		}
+	}
+	l := openLog(t, logPath(t), false)
+	if err := l.Append(logRecord(1, "a"), 0, -1); err != nil {
+		t.Fatal(err)
+	}
+	l.Retract(-1) // it is not known where the output ends
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := l.f.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("got a line of a record whose output may be lost, error %v", err)
+	}
 }
