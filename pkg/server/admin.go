@@ -229,10 +229,10 @@ func connRows[T any](c *conn, now int64, take func(*conn) T, row func(dst []byte
 	var taken []T
 	p := &pages{
 		step: func(_ int64, most int) (more bool) {
+			b := newBudget(most)
 			last, more = c.s.conns.after(last, func(other *conn) bool {
 				taken = append(taken, take(other))
-				most -= 1 + other.peer.NumFunctions() + other.peer.NumJobs()
-				return most > 0
+				return b.spend(1 + other.peer.NumFunctions() + other.peer.NumJobs())
 			})
 			return more
 		},
@@ -260,9 +260,10 @@ func (c *conn) jobRows(now int64, take func(*queue.Job), rows func(dst []byte) [
 	var last uint64
 	p := &pages{
 		step: func(_ int64, most int) (more bool) {
+			b := newBudget(most)
 			last, more = c.s.q.JobsAfter(last, most, func(j *queue.Job) bool {
 				take(j)
-				return true
+				return b.spend(1)
 			})
 			return more
 		},

@@ -115,16 +115,8 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 	if wrong != nil {
 		return missingArgs(wrong)
 	}
-	var taken []wire.Job
-	p := &pages{rows: func(dst []byte) []byte {
-		r := rows{dst}
-		for i := range taken {
-			r.add(&taken[i])
-		}
-		clear(taken)
-		taken = taken[:0]
-		return r.b
-	}}
+	taken := newJobPage(f.left)
+	p := &pages{rows: taken.appendRows}
 	q := c.s.q
 	if f.state == wire.StateDead {
 		var last *queue.Dead
@@ -134,9 +126,10 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 			}
 		}
 		p.step = func(_ int64, most int) (more bool) {
+			b := newBudget(most)
 			last, more = q.DeadAfter(f.function, last, most, func(d *queue.Dead) bool {
-				taken = append(taken, deadRow(q.Wall(), d))
-				return f.count()
+				taken.addRow(deadRow(q.Wall(), d))
+				return f.count() && b.spend(1)
 			})
 			return more && f.left != 0
 		}
@@ -150,12 +143,13 @@ func (c *conn) adminJobs(now int64, args [][]byte) []byte {
 		}
 	}
 	p.step = func(now int64, most int) (more bool) {
+		b := newBudget(most)
 		last, more = q.JobsAfter(last, most, func(j *queue.Job) bool {
 			if f.function != "" && j.Function().Name() != f.function || f.state != "" && jobState(j) != f.state {
-				return true
+				return b.spend(1)
 			}
-			taken = append(taken, jobRow(now, q.Wall(), j))
-			return f.count()
+			taken.addJob(now, q.Wall(), j)
+			return f.count() && b.spend(1)
 		})
 		return more && f.left != 0
 	}
@@ -177,7 +171,9 @@ func jobState(j *queue.Job) wire.JobState {
 func (c *conn) adminJob(now int64, args [][]byte) []byte {
 	var r rows
 	if j := c.s.q.Lookup(args[0]); j != nil {
-		r.add(jobRow(now, c.s.q.Wall(), j))
+		row := jobRow(now, c.s.q.Wall(), j)
+		row.Handle, row.Unique, row.Reducer = j.Handle(), string(j.Unique()), string(j.Reducer())
+		r.add(row)
 	} else if d := c.s.q.LookupDead(args[0]); d != nil {
 		r.add(deadRow(c.s.q.Wall(), d))
 	} else {
@@ -186,14 +182,11 @@ func (c *conn) adminJob(now int64, args [][]byte) []byte {
 	return r.end()
 }
 
-// jobRow describes a job.
+// jobRow describes a job, but for its handle, unique and reducer.
 func jobRow(now, wall int64, j *queue.Job) wire.Job {
 	num, den := j.Status()
 	row := wire.Job{
-		Handle:      j.Handle(),
 		Function:    j.Function().Name(),
-		Unique:      string(j.Unique()),
-		Reducer:     string(j.Reducer()),
 		Priority:    j.Priority().String(),
 		State:       jobState(j),
 		Background:  j.Background(),
@@ -260,9 +253,16 @@ func (c *conn) adminPurge(now int64, args [][]byte) []byte {
 	function, last, total := bytes.Clone(args[0]), q.LastSeq(), 0
 	p := &pages{
 		step: func(now int64, most int) bool {
-			n, err := q.Purge(now, function, last, most)
-			total += n
-			return err == nil && n == most
+			for b := newBudget(most); ; {
+				n, err := q.Purge(now, function, last, lookEvery)
+				total += n
+				if err != nil || n < lookEvery {
+					return false
+				}
+				if !b.spend(n) {
+					return true
+				}
+			}
 		},
 		end: func() []byte { return fmt.Appendf(nil, "OK %d\r\n", total) },
 	}

@@ -205,20 +205,25 @@ func (c *conn) deadPages(function []byte, do func(now int64, d *queue.Dead)) *pa
 	var last *queue.Dead
 	var page []*queue.Dead
 	return &pages{step: func(now int64, most int) (more bool) {
-		page = page[:0]
-		last, more = q.DeadAfter(name, last, most, func(d *queue.Dead) bool {
-			if d.Died > until {
+		for b := newBudget(most); ; {
+			page = page[:0]
+			last, more = q.DeadAfter(name, last, lookEvery, func(d *queue.Dead) bool {
+				if d.Died > until {
+					return false
+				}
+				page = append(page, d)
+				return true
+			})
+			for _, d := range page {
+				do(now, d)
+			}
+			if !more || len(page) < lookEvery {
 				return false
 			}
-			page = append(page, d)
-			return true
-		})
-		more = more && len(page) == most
-		for _, d := range page {
-			do(now, d)
+			if !b.spend(len(page)) {
+				return true
+			}
 		}
-		clear(page)
-		return more
 	}}
 }
 

@@ -12,8 +12,27 @@ const (
 	// connection. Most end with them.
 	firstSteps = 128
 	// pageSteps is how many steps of a longer one are taken under one lock.
-	pageSteps = 1000
+	pageSteps = 500
+	// pageTime is how long a page may take, where its steps can be long.
+	pageTime = 500 * time.Microsecond
+	// lookEvery is after how many steps the clock is read for that.
+	lookEvery = 32
 )
+
+// budget is what a page may take.
+type budget struct {
+	steps int
+	over  time.Time
+}
+
+func newBudget(steps int) budget { return budget{steps, time.Now().Add(pageTime)} }
+
+// spend counts n steps, and reports whether there are more to spend.
+func (b *budget) spend(n int) bool {
+	before := b.steps / lookEvery
+	b.steps -= n
+	return b.steps > 0 && (b.steps/lookEvery == before || time.Now().Before(b.over))
+}
 
 // pages is an admin command that walks many jobs, functions or connections. It
 // takes them a page at a time, so that nobody waits long for the lock, and
