@@ -253,8 +253,9 @@ func yesFlag() cli.Flag {
 }
 
 func (e *env) adminDrop() *verb {
-	v := e.adminCommand("drop", "forget functions that have no workers and no jobs", "FUNC..",
+	v := e.adminCommand("drop", "forget functions that have no workers", "FUNC..",
 		example{"a function that nobody uses any more", "gm admin drop --yes resize"}, yesFlag())
+	v.Description = `The jobs of a function that wait are dropped with it, and who waits for one learns that it has failed; gm serve says how many there were. A function with workers, running jobs or dead jobs is refused with exit code 75.`
 	v.Action = func(c *cli.Context) error {
 		if c.NArg() == 0 {
 			return usageErrorf("admin drop: no function")
@@ -262,7 +263,13 @@ func (e *env) adminDrop() *verb {
 		if err := e.confirm(c, "forget "+strings.Join(c.Args().Slice(), ", ")); err != nil {
 			return err
 		}
-		return e.changeFunctions(c, (*gearman.Admin).Drop)
+		return e.changeFunctions(c, func(a *gearman.Admin, ctx context.Context, f string) error {
+			n, err := a.Drop(ctx, f)
+			if n > 0 {
+				e.note("admin drop: %s: waiting jobs that are dropped: %d", f, n)
+			}
+			return err
+		})
 	}
 	return v
 }

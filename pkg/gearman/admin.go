@@ -131,10 +131,18 @@ func (a *Admin) Create(ctx context.Context, function string) error {
 	return a.change(ctx, wire.CmdCreateFunction, function)
 }
 
-// Drop makes the server forget a function. It refuses while there are workers
-// or jobs of it.
-func (a *Admin) Drop(ctx context.Context, function string) error {
-	return a.change(ctx, wire.CmdDropFunction, function)
+// Drop makes the server forget a function, with the jobs of it that wait. It
+// returns how many there were, 0 if the server does not say; gm serve does. The
+// server refuses while it has workers or running jobs of the function.
+func (a *Admin) Drop(ctx context.Context, function string) (dropped int, err error) {
+	said, err := a.line(ctx, wire.CmdDropFunction, function)
+	if err != nil || said == "" {
+		return 0, err
+	}
+	if dropped, err = strconv.Atoi(said); err != nil {
+		return 0, fmt.Errorf("%s: %w", wire.CmdDropFunction, &ProtocolError{a.server, fmt.Errorf("%w: %.80q", wire.ErrMalformed, said)})
+	}
+	return dropped, nil
 }
 
 // MaxQueue limits the jobs of a function, running ones included: one limit is

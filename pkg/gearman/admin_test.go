@@ -128,7 +128,7 @@ func TestAdminCommands(t *testing.T) {
 	check(purged, err, 12)
 
 	var said wire.ErrReply
-	if err := a.Drop(ctx, "f"); !errors.As(err, &said) || !strings.HasPrefix(string(said), "there are still") {
+	if err := drop(ctx, a, "f"); !errors.As(err, &said) || !strings.HasPrefix(string(said), "there are still") {
 		t.Errorf("got %v", err)
 	}
 	if err := a.Resume(ctx, "f"); !errors.Is(err, ErrUnsupported) {
@@ -252,7 +252,7 @@ func TestAdminQuotesNames(t *testing.T) {
 	}))
 	defer gm.Close()
 	for _, err := range []error{
-		gm.Drop(ctx, "a b"),
+		drop(ctx, gm, "a b"),
 		gm.Pause(ctx, "\"q\ttab\nline"),
 		gm.Create(ctx, `App\Jobs\Mail`),
 		gm.Create(ctx, `a"b`),
@@ -274,11 +274,11 @@ func TestAdminQuotesNames(t *testing.T) {
 	}))
 	defer other.Close()
 	for _, f := range []string{"", "a b", "a\nshutdown", "a\x00", "\"f"} {
-		if err := other.Drop(ctx, f); !errors.Is(err, ErrUnsupported) {
+		if err := drop(ctx, other, f); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%q: got %v, want ErrUnsupported", f, err)
 		}
 	}
-	if err := other.Drop(ctx, "f"); err != nil {
+	if err := drop(ctx, other, "f"); err != nil {
 		t.Error(err)
 	}
 }
@@ -322,5 +322,21 @@ func TestStatusOfSeveral(t *testing.T) {
 	want := map[Server][]wire.FunctionStatus{good: {{Function: "f", Total: 1}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func drop(ctx context.Context, a *Admin, function string) error {
+	_, err := a.Drop(ctx, function)
+	return err
+}
+
+func TestDropSaysHowManyJobsItDropped(t *testing.T) {
+	for reply, want := range map[string]int{"OK\r\n": 0, "OK 3\r\n": 3, "OK many\r\n": -1} {
+		a := NewAdmin(Options{}, answers(t, map[string]string{"drop function f": reply}))
+		defer a.Close()
+		n, err := a.Drop(t.Context(), "f")
+		if (err != nil) != (want < 0) || n != max(want, 0) {
+			t.Errorf("%q: %d, %v, want %d", reply, n, err, want)
+		}
 	}
 }

@@ -264,10 +264,12 @@ func testServer(t *testing.T, s gearman.Server) {
 		if _, err := a.PriorityStatus(ctx); err != nil {
 			t.Error(err)
 		}
-		if err := errors.Join(a.Create(ctx, "made"), a.Drop(ctx, "made")); err != nil {
+		created := a.Create(ctx, "made")
+		_, dropped := a.Drop(ctx, "made")
+		if err := errors.Join(created, dropped); err != nil {
 			t.Error(err)
 		}
-		if err := a.Drop(ctx, "cat"); err == nil {
+		if _, err := a.Drop(ctx, "cat"); err == nil {
 			t.Error("a function with workers was dropped")
 		}
 		if _, _, err := a.Stats(ctx); err != nil && !errors.Is(err, gearman.ErrUnsupported) {

@@ -118,6 +118,21 @@ func (q *Queue) functionOrNew(name []byte) *Function {
 // Create makes the function known, if it is not.
 func (q *Queue) Create(function []byte) { q.functionOrNew(function) }
 
+// Idle returns an ErrInUse with the name if the function has workers, running
+// jobs, jobs on their way to the journal, or dead ones; an ErrNoFunction if it is
+// unknown. An idle function can be dropped when it has been purged.
+func (q *Queue) Idle(function []byte) error {
+	f, err := q.function(function)
+	if err != nil {
+		return err
+	}
+	purgeable := f.numWaiting() + f.behind[High].n + f.behind[Normal].n + f.behind[Low].n + f.delayed.n
+	if f.workers > 0 || f.dead.n > 0 || f.total > purgeable {
+		return fmt.Errorf("%w: %q", ErrInUse, function)
+	}
+	return nil
+}
+
 // Drop forgets a function that has neither workers nor jobs, dead ones
 // included. It returns an ErrNoFunction or ErrInUse with the name.
 func (q *Queue) Drop(function []byte) error {

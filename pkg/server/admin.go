@@ -36,7 +36,7 @@ var commands = [...]command{
 	{wire.CmdShowUniqueJobs, "", 0, 0, "a row a job that has one: its unique", false, (*conn).adminShowUniqueJobs},
 	{wire.CmdCancelJob, "HANDLE", 1, 1, "drop a waiting job; a running one runs on", true, (*conn).adminCancel},
 	{wire.CmdCreateFunction, "FUNCTION", 1, 1, "make a function known", true, (*conn).adminCreate},
-	{wire.CmdDropFunction, "FUNCTION", 1, 1, "forget a function without jobs and workers", true, (*conn).adminDrop},
+	{wire.CmdDropFunction, "FUNCTION", 1, 1, "forget a function without workers, and its waiting jobs", true, (*conn).adminDrop},
 	{wire.CmdMaxQueue, "FUNCTION [MAX | HIGH NORMAL LOW]", 1, many, "limit a function's jobs; no number or 0 for no limit", true, (*conn).adminMaxQueue},
 	{wire.CmdGetPID, "", 0, many, "the server's process id", false, (*conn).adminPID},
 	{wire.CmdVerbose, "", 0, many, "the log level", false, (*conn).adminVerbose},
@@ -362,8 +362,34 @@ func (c *conn) adminCreate(_ int64, args [][]byte) []byte {
 	return []byte(wire.ReplyOK)
 }
 
-func (c *conn) adminDrop(_ int64, args [][]byte) []byte {
-	return okOrErr(c.s.q.Drop(args[0]))
+// adminDrop forgets a function with the jobs that wait, as gearmand does. The
+// reply says how many, if there were some.
+func (c *conn) adminDrop(now int64, args [][]byte) []byte {
+	q := c.s.q
+	if c.s.loading {
+		return okOrErr(errLoading)
+	}
+	if err := q.Idle(args[0]); err != nil {
+		return okOrErr(err)
+	}
+	function, last, total := bytes.Clone(args[0]), q.LastSeq(), 0
+	p := &pages{
+		step: func(now int64, most int) bool {
+			if q.Idle(function) != nil {
+				return false
+			}
+			n, err := q.Purge(now, function, last, most)
+			total += n
+			return err == nil && n == most
+		},
+		end: func() []byte {
+			if err := q.Drop(function); err != nil || total == 0 {
+				return okOrErr(err)
+			}
+			return fmt.Appendf(nil, "OK %d\r\n", total)
+		},
+	}
+	return p.run(c, now)
 }
 
 // okOrErr answers a change to a function.

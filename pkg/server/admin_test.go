@@ -181,25 +181,6 @@ func TestCancelledJobDoesNotRunAgain(t *testing.T) {
 	c.want(`WORK_FAIL handle="` + h + `"`)
 }
 
-func TestDropFunctionInUse(t *testing.T) {
-	const inUse = "ERR there are still connected workers or executing clients"
-	_, addr := start(t, server.Config{})
-	w, c := worker(t, addr, "f"), dial(t, addr)
-	if got := c.line("drop function f"); got != inUse {
-		t.Errorf("with a worker: %q", got)
-	}
-	h := c.submit(wire.SubmitJobBG, "f", "", "")
-	w.send(req(wire.ResetAbilities))
-	w.sync()
-	if got := c.line("drop function f"); got != inUse {
-		t.Errorf("with a job: %q", got)
-	}
-	c.line("cancel job " + h)
-	if got := c.line("drop function f"); got != "OK" {
-		t.Errorf("without: %q", got)
-	}
-}
-
 func TestPauseResumePurge(t *testing.T) {
 	_, addr := start(t, server.Config{})
 	w, c := worker(t, addr, "f"), dial(t, addr)
