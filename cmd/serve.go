@@ -79,6 +79,10 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 					Name: "round-robin", Aliases: []string{"R"}, Category: catQueue,
 					Usage: "take a worker's functions in turn instead of in the order in which it named them",
 				},
+				&cli.BoolFlag{
+					Name: "exceptions", Category: catQueue,
+					Usage: "send WORK_EXCEPTION to all clients, not only to those that ask for it",
+				},
 				&cli.IntFlag{
 					Name: "worker-wakeup", Aliases: []string{"w"}, Value: server.DefaultWakeups, Category: catQueue,
 					Usage: "wake `N` sleeping workers for a job; 0 wakes all of them",
@@ -231,6 +235,7 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 		HandlePrefix: c.String("job-handle-prefix"),
 		JobRetries:   &retries,
 		RoundRobin:   c.Bool("round-robin"),
+		Exceptions:   c.Bool("exceptions"),
 		Wakeups:      &wakeups,
 		MaxPayload:   int(sizeOf(c, "max-payload")),
 		MaxOutbox:    int(sizeOf(c, "max-outbox")),

@@ -298,6 +298,7 @@ complete -c gm -n '__gm_at serve' -l keep-results -d 'keep for TIME how backgrou
 complete -c gm -n '__gm_at serve' -l results-memory -d 'the results that are kept may occupy SIZE' -x
 complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'a job that N workers have lost is dead' -x
 complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s functions in turn instead of in the order in which it named them'
+complete -c gm -n '__gm_at serve' -l exceptions -d 'send WORK_EXCEPTION to all clients, not only to those that ask for it'
 complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for a job' -x
 complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x
 complete -c gm -n '__gm_at serve' -l drain-timeout -d 'let running jobs end for at most TIME when stopping' -x
@@ -437,7 +438,7 @@ complete -c gm -n '__gm_at_only admin' -a version -d 'print the server\'s versio
 complete -c gm -n '__gm_at_only admin' -a pid -d 'print the server\'s process id'
 complete -c gm -n '__gm_at_only admin' -a verbose -d 'print how much the server logs'
 complete -c gm -n '__gm_at_only admin' -a create -d 'make functions known before a worker comes'
-complete -c gm -n '__gm_at_only admin' -a drop -d 'forget functions that have no workers and no jobs'
+complete -c gm -n '__gm_at_only admin' -a drop -d 'forget functions that have no workers'
 complete -c gm -n '__gm_at_only admin' -a maxqueue -d 'limit how many jobs a function may have'
 complete -c gm -n '__gm_at_only admin' -a pause -d 'hand out no more jobs of functions (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a resume -d 'hand out jobs of paused functions again (gm serve)'

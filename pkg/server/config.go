@@ -43,6 +43,9 @@ type Config struct {
 	// RoundRobin takes functions of one priority in turn instead of in the
 	// order in which the worker named them.
 	RoundRobin bool
+	// Exceptions has every client get WORK_EXCEPTION, also one that does not set the
+	// option "exceptions". Others get WORK_FAIL in its place.
+	Exceptions bool
 	// Wakeups is how many sleeping workers a ready job wakes: nil is
 	// DefaultWakeups, 0 all of them.
 	Wakeups *int

@@ -71,7 +71,7 @@ const removeChunk = 1000
 var errGone = errors.New("gone")
 
 func newConn(s *Server, t transport, addr string) *conn {
-	c := &conn{s: s, sock: t, since: time.Now(), id: "-", addr: addr}
+	c := &conn{s: s, sock: t, since: time.Now(), id: "-", addr: addr, exceptions: s.cfg.Exceptions}
 	c.in = wire.NewReader(c.sock, s.limits)
 	c.out.init(c.sock, s.cfg.MaxOutbox, s.cfg.PeerTimeout, c.stalled)
 	c.resumed = make(chan struct{}, 1)

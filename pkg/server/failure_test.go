@@ -285,3 +285,20 @@ func TestFailuresAndLossesAreCountedApart(t *testing.T) {
 		t.Errorf("after three lost workers: %+v", j)
 	}
 }
+
+// With Exceptions a client gets them that has never asked for them.
+func TestExceptionsForAllClients(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		_, addr := start(t, server.Config{Exceptions: all})
+		w, c := worker(t, addr, "f"), dial(t, addr)
+		h := c.submit(wire.SubmitJob, "f", "", "")
+		w.fails(h, exception(h, "boom"), failure(h))
+		if all {
+			c.want(`WORK_EXCEPTION handle="` + h + `" data=4:"boom"`)
+		} else {
+			c.want(`WORK_FAIL handle="` + h + `"`)
+		}
+		c.sync()
+		w.sync()
+	}
+}
