@@ -58,6 +58,10 @@ if it has a unique (-u) and none of its result has been printed, or if --retries
 allows it; with --retries a result is printed when its job has completed. With
 many records, those that no server has taken yet wait for one to come back.
 
+--at without a zone is local time. If clocks are set back and show it twice, the
+second time is taken; if they are set forward past it, the time that they would
+have shown without that. A job that is late by then runs at once, and gm says so.
+
 --first submits one job to each function -f on each server, prints the first
 result that is complete and leaves the others alone.
 ` + recordDescription
@@ -74,7 +78,7 @@ func submitFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "background", Aliases: []string{"b"}, Category: background, Usage: "print the handle and do not wait for the result"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: background, Usage: "do not print the handle"},
 		&cli.StringFlag{Name: "in", Category: background, Usage: "run it after a `TIME` such as 90s, 10m or 24h; implies -b"},
-		&cli.StringFlag{Name: "at", Category: background, Usage: "run it at `TIME`: 15:04, \"2006-01-02 15:04\", RFC 3339, or @ and Unix seconds; implies -b"},
+		&cli.StringFlag{Name: "at", Category: background, Usage: "run it at `TIME`, never before: 15:04, \"2006-01-02 15:04\", RFC 3339, or @ and Unix seconds; implies -b"},
 	}
 }
 
@@ -108,7 +112,7 @@ func (e *env) submit(c *cli.Context) error {
 // submitTask reads what only jobs of submit can have.
 func (s *recordRun) submitTask(c *cli.Context) error {
 	s.quiet = c.Bool("quiet")
-	at, err := submitTime(c)
+	at, err := s.submitTime(c)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -11,51 +12,116 @@ import (
 	"gm/pkg/server"
 )
 
-// submitTime returns when the job is to run; zero: now.
-func submitTime(c *cli.Context) (time.Time, error) {
+// submitTime returns when the job is to run; zero: now. A time in the past is
+// said on stderr, and the job runs at once.
+func (e *env) submitTime(c *cli.Context) (time.Time, error) {
 	in, at := c.String("in"), c.String("at")
 	switch {
-	case in != "" && at != "":
+	case c.IsSet("in") && c.IsSet("at"):
 		return time.Time{}, usageErrorf("--in and --at: one of them")
-	case in != "":
+	case c.IsSet("in"):
 		d, err := server.ParseDuration(in)
 		if err != nil || d < 0 {
 			return time.Time{}, usageErrorf("--in %q: not like 90s, 10m or 2d", in)
 		}
 		return time.Now().Add(d), nil
-	case at != "":
-		t, err := parseTime(at, time.Now())
+	case c.IsSet("at"):
+		now := time.Now()
+		t, local, err := parseTime(at, now)
+		if err == nil && local {
+			err = checkZone(e.getenv("TZ"))
+		}
 		if err != nil {
 			return time.Time{}, usageErrorf("--at: %w", err)
+		}
+		if !t.After(now) {
+			e.note("--at %s is in the past: the job runs at once", at)
 		}
 		return t, nil
 	}
 	return time.Time{}, nil
 }
 
+// checkZone refuses a TZ that Go does not know: it would take it for UTC.
+func checkZone(tz string) error {
+	tz = strings.TrimPrefix(tz, ":")
+	var err error
+	if strings.HasPrefix(tz, "/") {
+		_, err = os.Stat(tz)
+	} else {
+		_, err = time.LoadLocation(tz)
+	}
+	if err != nil {
+		err = fmt.Errorf("time zone of TZ: %w", err)
+		return withHint(err, "write the offset from UTC, as in 2006-01-02T15:04:05+01:00, or @ and Unix seconds")
+	}
+	return nil
+}
+
+// Layouts of times; the fraction of a second may follow each.
+var (
+	zonedLayouts = []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04Z07:00"}
+	dateLayouts  = []string{"2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04", time.DateOnly}
+	clockLayouts = []string{"15:04", time.TimeOnly}
+)
+
 // parseTime reads a point in time. One of the clock alone is the next such
-// after now. One without a zone is local.
-func parseTime(s string, now time.Time) (time.Time, error) {
+// after now. One without a zone is local, and local is true then.
+func parseTime(s string, now time.Time) (t time.Time, local bool, err error) {
 	if secs, ok := strings.CutPrefix(s, "@"); ok {
 		n, err := strconv.ParseInt(secs, 10, 64)
 		if err != nil || n < 0 {
-			return time.Time{}, fmt.Errorf("time %q: not @ and Unix seconds", s)
+			return time.Time{}, false, fmt.Errorf("time %q: not @ and Unix seconds", s)
 		}
-		return time.Unix(n, 0), nil
+		return time.Unix(n, 0), false, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateTime, "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	for _, layout := range []string{"15:04", time.TimeOnly} {
+	for _, layout := range zonedLayouts {
 		if t, err := time.Parse(layout, s); err == nil {
-			t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
-			if !t.After(now) {
-				t = t.AddDate(0, 0, 1)
-			}
-			return t, nil
+			return t, false, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("time %q: not like 15:04, 2006-01-02 15:04, 2006-01-02T15:04:05Z or @1136214245", s)
+	for _, layout := range dateLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return lastOfClock(t, now.Location()), true, nil
+		}
+	}
+	for _, layout := range clockLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return nextOfClock(t, now), true, nil
+		}
+	}
+	return time.Time{}, false, fmt.Errorf("time %q: not like 15:04, 2006-01-02 15:04, 2006-01-02T15:04:05Z or @1136214245", s)
+}
+
+// nextOfClock returns the next time after now at which a clock shows what t does.
+func nextOfClock(t, now time.Time) time.Time {
+	for day := 0; ; day++ {
+		date := time.Date(now.Year(), now.Month(), now.Day()+day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+		if next := lastOfClock(date, now.Location()); next.After(now) {
+			return next
+		}
+	}
+}
+
+// lastOfClock returns when a clock of the zone shows the date and time that
+// utc has. If it shows them twice, since it is set back, that is the second
+// time. If it never does, since it is set forward, that is when it would have
+// shown them without that. So it is never before the time that is meant.
+func lastOfClock(utc time.Time, zone *time.Location) time.Time {
+	const around = 26 * time.Hour // no offset from UTC and no change of clocks is larger
+	var shown, skipped time.Time
+	for _, near := range []time.Time{utc.Add(-around), utc.Add(around)} {
+		_, offset := near.In(zone).Zone()
+		t := utc.Add(-time.Duration(offset) * time.Second).In(zone)
+		if _, is := t.Zone(); is == offset && t.After(shown) {
+			shown = t
+		}
+		if t.After(skipped) {
+			skipped = t
+		}
+	}
+	if !shown.IsZero() {
+		return shown
+	}
+	return skipped
 }

@@ -104,7 +104,7 @@ complete -c gm -n '__gm_at submit' -l results -d 'write what comes of each recor
 complete -c gm -n '__gm_at submit' -s b -l background -d 'print the handle and do not wait for the result'
 complete -c gm -n '__gm_at submit' -s q -l quiet -d 'do not print the handle'
 complete -c gm -n '__gm_at submit' -l in -d 'run it after a TIME such as 90s, 10m or 24h' -x
-complete -c gm -n '__gm_at submit' -l at -d 'run it at TIME: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds' -x
+complete -c gm -n '__gm_at submit' -l at -d 'run it at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds' -x
 complete -c gm -n '__gm_at submit' -s n -l lines -d 'a job for each line of stdin, with its newline'
 complete -c gm -n '__gm_at submit' -s N -l stripped -d 'a job for each line, without its newline'
 complete -c gm -n '__gm_at submit' -s 0 -l null -d 'a job for each record that a NUL ends'

@@ -55,7 +55,7 @@ $script:GmVerbs = @{
             @{ Names = @('-b', '--background'); Text = 'print the handle and do not wait for the result'; Value = $null },
             @{ Names = @('-q', '--quiet'); Text = 'do not print the handle'; Value = $null },
             @{ Names = @('--in'); Text = 'run it after a TIME such as 90s, 10m or 24h'; Value = @('') },
-            @{ Names = @('--at'); Text = 'run it at TIME: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds'; Value = @('') },
+            @{ Names = @('--at'); Text = 'run it at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds'; Value = @('') },
             @{ Names = @('-n', '--lines'); Text = 'a job for each line of stdin, with its newline'; Value = $null },
             @{ Names = @('-N', '--stripped'); Text = 'a job for each line, without its newline'; Value = $null },
             @{ Names = @('-0', '--null'); Text = 'a job for each record that a NUL ends'; Value = $null },
