@@ -23,6 +23,9 @@ const (
 	settleFor = 5 * time.Second
 	// lingerFor is how long it may take to notice that it was refused.
 	lingerFor = time.Second
+	// lingerForLarge is how long, if it is sending a packet that is too large: it
+	// reads nothing before it has sent that.
+	lingerForLarge = 10 * time.Second
 )
 
 // conn is one connection: a client, a worker, an administrator, or all three.
@@ -181,6 +184,9 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 		case wire.Binary:
 			ok, err := c.in.Packet(&c.pkt)
 			if !ok {
+				if errors.Is(err, wire.ErrTooLarge) {
+					c.failOversized(now, err)
+				}
 				return false, err
 			}
 			if c.s.cfg.Trace != nil && !c.again {
@@ -287,7 +293,11 @@ func (c *conn) end(why error) {
 		c.out.settle(settleFor, time.Time{})
 		if why != errGone {
 			c.sock.closeWrite()
-			c.sock.linger(lingerFor)
+			if errors.Is(why, wire.ErrTooLarge) {
+				c.sock.linger(lingerForLarge)
+			} else {
+				c.sock.linger(lingerFor)
+			}
 		}
 	}
 	c.out.close()

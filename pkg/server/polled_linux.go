@@ -114,7 +114,7 @@ func (t *polled) closeWrite() {
 func (t *polled) linger(d time.Duration) {
 	over := time.NewTimer(d)
 	defer over.Stop()
-	var sink [4 << 10]byte
+	var sink [32 << 10]byte
 	for {
 		_, err := t.Read(sink[:])
 		if err == nil {

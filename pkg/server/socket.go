@@ -83,7 +83,7 @@ func (s *socket) closeWrite() {
 
 func (s *socket) linger(d time.Duration) {
 	s.SetReadDeadline(time.Now().Add(d)) //nolint:errcheck // fails only on a closed connection
-	var sink [4 << 10]byte
+	var sink [32 << 10]byte
 	for {
 		if _, err := s.Read(sink[:]); err != nil {
 			return

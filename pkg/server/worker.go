@@ -105,6 +105,31 @@ func (c *conn) held(p *wire.Packet) *queue.Job {
 	return nil
 }
 
+// failOversized ends the job whose worker has sent a packet over the limit. The
+// connection is about to be closed, and the next worker would send as much.
+func (c *conn) failOversized(now int64, why error) {
+	switch c.pkt.Type {
+	case wire.WorkComplete, wire.WorkData, wire.WorkWarning, wire.WorkException:
+	default:
+		return
+	}
+	handle := c.pkt.Args[0]
+	j := c.s.q.Held(c.peer, handle)
+	if j == nil {
+		return
+	}
+	reason := []byte(why.Error())
+	for w := range j.Waiters {
+		client := w.Owner.(*conn)
+		client.send(wire.WorkWarning, handle, reason)
+		client.send(wire.WorkFail, handle)
+	}
+	c.s.q.Note(j, reason)
+	c.s.q.Bury(now, j)
+	c.s.note(slog.LevelWarn, "failed a job whose worker sent too much",
+		slog.String("job", string(handle)), slog.String("worker", c.addr), slog.String("why", why.Error()))
+}
+
 // workPart passes data and warnings on.
 func (c *conn) workPart(_ int64, p *wire.Packet) error {
 	if j := c.held(p); j != nil {

@@ -163,10 +163,16 @@ func ValidArg(s string) bool {
 // of the header are. Beside the arguments of the packet's type, p.Args keeps
 // what it had.
 //
+// If a packet about a job is over the limit, p.Args[0] is the job's handle: the
+// error waits for that.
+//
 // A trailing NUL after a last argument that is text (a handle, a name) is
 // dropped: libgearman and gearmand send one in places.
 func Decode(b []byte, l Limits, p *Packet) (int, error) {
 	size, err := decodeHeader(b, l, p)
+	if err != nil && errors.Is(err, ErrTooLarge) && !p.takeHandle(b[HeaderSize:]) {
+		return 0, nil
+	}
 	if err != nil || size < 0 || len(b) < HeaderSize+size {
 		return 0, err
 	}
@@ -174,6 +180,21 @@ func Decode(b []byte, l Limits, p *Packet) (int, error) {
 		return 0, err
 	}
 	return HeaderSize + size, nil
+}
+
+// takeHandle sets the handle of a packet whose body, too large to be taken,
+// begins with b. It returns false if more of b is needed. A packet that is not
+// about a job has none.
+func (p *Packet) takeHandle(b []byte) bool {
+	p.Args[0] = nil
+	if args := specs[p.Type].args; len(args) < 2 || args[0] != argHandle {
+		return true
+	}
+	if end := bytes.IndexByte(b[:min(len(b), MaxHandle+1)], 0); end >= 0 {
+		p.Args[0] = b[:end]
+		return true
+	}
+	return len(b) > MaxHandle
 }
 
 // decodeHeader returns the size of the body, or -1 if b has no whole header.
