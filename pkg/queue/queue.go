@@ -191,6 +191,9 @@ func (q *Queue) Wall() int64 { return q.now + q.wall }
 // Len returns the number of jobs, in whatever state.
 func (q *Queue) Len() int { return q.jobs.n }
 
+// RaiseSeq has the next job get a number above seq.
+func (q *Queue) RaiseSeq(seq uint64) { q.jobs.seq = max(q.jobs.seq, seq) }
+
 // Lookup returns the job with that handle, or nil.
 func (q *Queue) Lookup(handle []byte) *Job {
 	seq, ok := q.parseHandle(handle)

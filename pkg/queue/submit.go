@@ -154,16 +154,7 @@ func (q *Queue) Release(now int64, j *Job) {
 		return
 	}
 	q.revived(j)
-	j.function.counters.submitted++
-	switch {
-	case j.is(cancelled):
-		q.end(j, Cancelled)
-	case j.unwanted():
-		q.end(j, Abandoned)
-	default:
-		q.start(j)
-		q.relieve(j)
-	}
+	q.letGo(j)
 }
 
 // Abort tells that the journal does not have j. A held job never was: it is
@@ -206,4 +197,29 @@ func (q *Queue) Record(j *Job) store.Record {
 	}
 	r.SetTried(j.Failures(), j.Losses())
 	return r
+}
+
+// ReleaseUnkept lets a held foreground job go that its owner has kept back for
+// another reason than to write it into the journal. For a job that is not held
+// it does nothing.
+func (q *Queue) ReleaseUnkept(now int64, j *Job) {
+	q.now = now
+	if j.state == Held {
+		q.letGo(j)
+	}
+}
+
+// letGo ends the holding of j: it ends, if it was cancelled or its clients left
+// meanwhile, or waits for its time or for a worker.
+func (q *Queue) letGo(j *Job) {
+	j.function.counters.submitted++
+	switch {
+	case j.is(cancelled):
+		q.end(j, Cancelled)
+	case j.unwanted():
+		q.end(j, Abandoned)
+	default:
+		q.start(j)
+		q.relieve(j)
+	}
 }

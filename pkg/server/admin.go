@@ -96,29 +96,27 @@ func missingArgs(word []byte) []byte {
 // change runs a command that changes something. What goes to the store with it
 // is there when it is answered.
 func (c *conn) change(now int64, cmd *command, args [][]byte, line string) {
-	s, before := c.s, 0
-	if s.commit != nil {
-		before = len(s.commit.next.ops)
-	}
+	s := c.s
+	before := s.commit.position()
 	reply := cmd.run(c, now, args) // nil if it comes later
 	if reply == nil || bytes.HasPrefix(reply, []byte("OK")) {
 		s.note(slog.LevelInfo, "changed", slog.String("by", c.addr), slog.String("command", line))
 	}
 	switch {
 	case reply == nil:
-	case s.commit != nil && len(s.commit.next.ops) > before:
-		c.replyOnceStored(reply)
+	case s.commit.position() != before:
+		c.replyOnceStored(reply, before)
 	default:
 		c.sendText(reply)
 	}
 }
 
-// replyOnceStored answers with reply when what has gathered for the store is
-// there. If the store fails that is what is answered; the change holds
+// replyOnceStored answers with reply when all that has been put into batches
+// since a position is in the store. If the store fails that is what is answered; the change holds
 // nevertheless, and will be stored when the store works again.
-func (c *conn) replyOnceStored(reply []byte) {
+func (c *conn) replyOnceStored(reply []byte, since position) {
 	slot := c.parked.add()
-	c.s.commit.then(func(_ int64, err error) {
+	c.s.commit.thenStored(since, func(_ int64, err error) {
 		if err != nil {
 			reply = notStored(err)
 		}
@@ -358,7 +356,11 @@ func (c *conn) adminCreate(_ int64, args [][]byte) []byte {
 	if err := checkFunction(args[0]); err != nil {
 		return fmt.Appendf(nil, "ERR CREATE_FUNCTION %s\r\n", wire.AppendName(nil, string(args[0])))
 	}
+	if err := c.s.errSettingsUnread(); err != nil {
+		return okOrErr(err)
+	}
 	c.s.q.Create(args[0])
+	c.s.changeSettings(args[0], func(one *settings) { one.Created = true })
 	return []byte(wire.ReplyOK)
 }
 
@@ -383,7 +385,7 @@ func (c *conn) adminDrop(now int64, args [][]byte) []byte {
 			return err == nil && n == most
 		},
 		end: func() []byte {
-			if err := q.Drop(function); err != nil || total == 0 {
+			if err := c.s.drop(function); err != nil || total == 0 {
 				return okOrErr(err)
 			}
 			return fmt.Appendf(nil, "OK %d\r\n", total)
@@ -419,7 +421,14 @@ func (c *conn) adminMaxQueue(_ int64, args [][]byte) []byte {
 	if len(args) == 2 {
 		limits[1], limits[2] = limits[0], limits[0]
 	}
+	if err := checkFunction(args[0]); err != nil {
+		return okOrErr(err)
+	}
+	if err := c.s.errSettingsUnread(); err != nil {
+		return okOrErr(err)
+	}
 	c.s.q.SetLimits(args[0], limits)
+	c.s.changeSettings(args[0], func(one *settings) { one.Limits = limits })
 	return []byte(wire.ReplyOK)
 }
 

@@ -234,11 +234,11 @@ func (c *conn) adminSessions(now int64, _ [][]byte) []byte {
 }
 
 func (c *conn) adminPause(now int64, args [][]byte) []byte {
-	return okOrErr(c.s.q.Pause(now, args[0], true))
+	return okOrErr(c.s.pause(now, args[0], true))
 }
 
 func (c *conn) adminResume(now int64, args [][]byte) []byte {
-	return okOrErr(c.s.q.Pause(now, args[0], false))
+	return okOrErr(c.s.pause(now, args[0], false))
 }
 
 // adminPurge drops the jobs of a function that wait when it is asked to.

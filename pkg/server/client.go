@@ -80,10 +80,12 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	if !sub.Background {
 		sub.Client = c.peer
 	}
-	sub.Hold = s.commit != nil && sub.Background
-	if sub.Hold && s.commit.stuck != nil {
-		c.error(wire.CodeQueueError, s.commit.stuck.Error())
-		return nil
+	sub.Hold = s.commit != nil && (sub.Background || c.committing > 0)
+	if s.commit != nil && sub.Background {
+		if err := s.commit.admits(sub); err != nil {
+			c.error(wire.CodeQueueError, err.Error())
+			return nil
+		}
 	}
 	sub.Given = len(sub.Payload) >= shareFrom && c.in.Detach(sub.Payload)
 	got, err := s.q.Submit(now, sub)
@@ -98,7 +100,14 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	if s.debug {
 		c.noteSubmit(&got, sub)
 	}
-	if sub.Hold && (got.Fresh || got.Promoted) {
+	if s.commit != nil {
+		s.commit.reserveNumbers()
+	}
+	switch {
+	case !sub.Hold:
+	case !sub.Background && got.Fresh:
+		s.commit.ride(c, got.Job) // it must not overtake those that its client sent before
+	case got.Fresh || got.Promoted:
 		s.commit.add(got.Job)
 	}
 	// A foreground submission that joins a job which only becomes a background

@@ -27,13 +27,16 @@ func startPiped(t *testing.T, cfg server.Config) (*server.Server, func() *peer) 
 			t.Fatal(err)
 		}
 	}
-	return s, func() *peer {
-		mine, its := net.Pipe()
-		go s.ServeConn(its) //nolint:errcheck // seen by the peer
-		p := newPeer(t, mine)
-		p.SetDeadline(time.Time{}) //nolint:errcheck // fails only on a closed connection
-		return p
-	}
+	return s, func() *peer { return pipe(t, s) }
+}
+
+// pipe returns a connection to s through memory.
+func pipe(t *testing.T, s *server.Server) *peer {
+	mine, its := net.Pipe()
+	go s.ServeConn(its) //nolint:errcheck // seen by the peer
+	p := newPeer(t, mine)
+	p.SetDeadline(time.Time{}) //nolint:errcheck // fails only on a closed connection
+	return p
 }
 
 func TestEpochToTheMillisecond(t *testing.T) {

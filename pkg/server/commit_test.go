@@ -89,15 +89,18 @@ func TestRepliesKeepTheirOrderBehindTheStore(t *testing.T) {
 		req(wire.OptionReq, "nope"),
 	)
 	w.send(req(wire.PreSleep))
-	w.want(`NOOP`) // the foreground job needs no store
-	h := w.grab()
-	w.send(req(wire.WorkComplete, h, big))
 	w.sync()
 	st.gate <- nil
 	<-st.entered
 	c.want(`JOB_CREATED *`)
 	c.want(`ECHO_RES data=1:"1"`)
+	w.send(req(wire.GrabJob), req(wire.PreSleep))
+	w.want(`NO_JOB`) // the foreground job does not overtake those before it
 	st.gate <- nil
+	w.want(`NOOP`)
+	h := w.grab()
+	w.send(req(wire.WorkComplete, h, big))
+	w.sync()
 	b := c.want(`JOB_CREATED *`)[0]
 	if got := c.next(); got.Type != wire.EchoRes || string(got.Args[0]) != big {
 		t.Errorf("got %v", got)

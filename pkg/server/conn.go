@@ -51,6 +51,8 @@ type conn struct {
 	expects    bool         // this turn has added to hold
 	blocked    bool         // the packet that is being applied waits for room in outboxes
 	again      bool         // the next packet was traced already
+	committing int          // submissions that wait for the store
+	lastBatch  *batch       // the last batch that has one of these, if there are any
 	waiting    int          // outcomes of jobs that it has asked for and not been told yet
 	waitsFor   []*queue.Job // the jobs of these, and others that have ended
 	doomed     atomic.Bool  // to be closed after the turn; read without the lock too
@@ -317,7 +319,7 @@ func (c *conn) hangUp() {
 
 func (c *conn) logStart() {
 	if c.s.debug {
-		c.s.log.Debug("connected", "peer", c.addr)
+		c.s.say(slog.LevelDebug, "connected", slog.String("peer", c.addr))
 	}
 }
 

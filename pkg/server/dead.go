@@ -284,7 +284,7 @@ func (s *Server) readDead(d *queue.Dead) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.StoreTimeout)
 	defer cancel()
 	var kept *queue.Dead
-	err := s.cfg.Store.Extras(ctx, deadKeyOf(d), func(key string, value []byte) (err error) {
+	err := s.store.Extras(ctx, deadKeyOf(d), func(key string, value []byte) (err error) {
 		if key == deadKeyOf(d) {
 			kept, err = decodeDead(key, value)
 		}

@@ -124,6 +124,7 @@ func (k *sink) Wake(p *queue.Peer) {
 func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	s := (*Server)(k)
 	s.results.forgetParts(j)
+	s.dropFetch(j)
 	if s.commit != nil && j.Journaled() {
 		s.commit.update(j)
 	}
@@ -141,6 +142,10 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 // ends without its worker's word is told WORK_FAIL here.
 func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 	s := (*Server)(k)
+	s.dropFetch(j)
+	if s.commit != nil && j.Journaled() && why != queue.Completed {
+		s.commit.makeRoom(j.Size()) // the payload goes along if the job is dead
+	}
 	switch why {
 	case queue.Exhausted, queue.Cancelled, queue.Purged:
 		var buf [wire.MaxHandle]byte

@@ -44,8 +44,20 @@
 // of the requests; a connection for which too much is parked is not read until
 // it is answered. Without a store the step is empty and nothing is held.
 //
-// A batch that fails is refused as a whole: its submissions are answered with
-// ERROR and its jobs were never there. Ends of jobs are kept and tried again.
+// A batch is bounded in operations and bytes. A batch that fails because the
+// store is away is refused as a whole: its submissions are answered with ERROR
+// and its jobs were never there. Ends of jobs are kept and tried again. If the
+// store works, and refuses only this batch, it is split until the operations are
+// found that the store does not take (split.go): a submission is refused, a
+// result or a dead job is stored without its bytes, and any other operation is
+// logged and left out. Operations over the limits of the store's Caps are
+// refused before they get into a batch. A panic of a driver is the error of its
+// call.
+//
+// Jobs of one connection become ready in the order in which it sent them: a
+// foreground job that follows background ones on their way to the store is held
+// until their batch is settled.
+//
 // A store that hangs is given Config.StoreTimeout, and half a second to notice;
 // then everything that waits for it, and all that comes, is refused until it
 // answers, and what it has taken of that after all is undone.
@@ -56,9 +68,19 @@
 //
 // # What a store keeps beside the jobs
 //
-//	dead/<number>      a job that failed for good, put with the Done of the job
-//	result/<handle>    how a job has ended, put with its Done
-//	policy/<function>  what becomes of jobs that fail
+//	dead/<number>        a job that failed for good, put with the Done of the job
+//	result/<handle>      how a job has ended, put with its Done
+//	policy/<function>    what becomes of jobs that fail
+//	function/<function>  pause, maxqueue, and that it was created
+//	number               a number above all that were given out
+//
+// These are all changes that an administrator makes for functions. They are kept
+// until resume, maxqueue without limits, or drop function takes them back. Other
+// settings are the command line's and begin anew with each start: the log level,
+// and what a connection has asked for, such as exceptions. The highest number is
+// stored before half of the numbers up to it are used. It is read before the
+// first number is given out, so that a clock that is behind does not lead to
+// handles that were used before.
 //
 // A dead job that is revived is added as a job first, and deleted as a dead one
 // with a later batch. A server that finds both takes the job.
@@ -75,7 +97,9 @@
 //
 // Shutdown closes the listeners and refuses submissions until the jobs have
 // ended that can. Close keeps packets from the queue, commits what has
-// gathered, writes what is owed, closes the connections, and then the store.
+// gathered, closes the store, writes what is owed and closes the connections.
+// A store that does not answer is given storeGrace; then it is left open to the
+// goroutine that waits for it, and Close returns an error.
 // The end of the server is no worker's loss: jobs that ran keep their attempts.
 //
 // # Goroutines
@@ -99,6 +123,9 @@
 //	dead jobs' payloads  admin command       all are read, or Close
 //	Shrunk               a turn, one at a    it has been called, or Close
 //	                     time
+//	end of the store     Close               the store is closed, or never if it
+//	                                         does not answer
+//	end of a fetch       grab                it has run once
 //	hung                 a batch's time      it has run once
 //	payer                committer, one a    it has written to the sockets what
 //	                     batch               they take at once

@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"time"
 )
 
 // Shutdown stops the server gracefully: it takes no more connections and no
@@ -80,26 +80,42 @@ func (s *Server) close() error {
 	s.stopSamples()
 	s.endTurn(nil)
 
-	if s.commit != nil {
-		grace := time.AfterFunc(storeGrace, s.commit.cancel)
-		defer grace.Stop()
-	}
 	for _, c := range conns {
 		s.wg.Go(c.hangUp)
 	}
+	err := s.closeStore(conns)
 	s.wg.Wait()
-	s.loads.Wait()
 	s.timer.Stop()
 	if s.poller != nil {
 		s.poller.stop()
 	}
-	s.scribe.wait()
-	err := s.cfg.Store.Close()
 	if jobs > 0 && s.commit == nil {
-		s.log.Warn("stopped; what was waiting in memory is lost", "jobs", jobs)
+		s.say(slog.LevelWarn, "stopped; what was waiting in memory is lost", slog.Int("jobs", jobs))
 	} else {
-		s.log.Info("stopped", "jobs", jobs)
+		s.say(slog.LevelInfo, "stopped", slog.Int("jobs", jobs))
 	}
+	s.scribe.wait(logGrace)
+	return err
+}
+
+// closeStore ends everything that uses the store, and closes it. A store that
+// does not answer is left to the goroutine that waits for it, and is closed
+// when that has ended: Close must not wait for ever.
+func (s *Server) closeStore(conns []*conn) error {
+	if s.commit != nil {
+		s.commit.stop()
+	}
+	closed := make(chan error, 1)
+	if s.loads.endThen(func() { closed <- s.store.Close() }, storeGrace+hangGrace) {
+		return <-closed
+	}
+	err := fmt.Errorf("store %s does not answer", s.cfg.StoreName)
+	s.say(slog.LevelError, "the store is left open", slog.Any("err", err))
+	s.mu.Lock()
+	for _, c := range conns {
+		c.parked.wake()
+	}
+	s.endTurn(nil)
 	return err
 }
 

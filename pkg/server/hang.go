@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"gm/pkg/queue"
 	"gm/pkg/store"
 )
 
@@ -12,42 +13,55 @@ import (
 const hangGrace = 500 * time.Millisecond
 
 // hung is called when the store has neither taken a batch in time nor given it
-// up: a disk that does not answer can't be told to. Who waits is refused, and
-// so is who comes, until the store is back. What it keeps of the batch after
-// all is undone then.
+// up: a disk that does not answer can't be told to. All submissions are refused
+// until the store answers. Jobs of the batch that it keeps nevertheless are
+// taken out again then.
 func (m *committer) hung() {
 	m.s.mu.Lock()
 	defer m.s.endTurn(nil)
-	if !m.busy {
-		return // it has just come back
+	b := m.flying
+	if b == nil || m.stuck != nil {
+		return // it has just answered
 	}
 	now := m.s.readTime()
 	m.stuck = fmt.Errorf("store %s has not answered for %v", m.s.cfg.StoreName, m.s.cfg.StoreTimeout)
-	m.noteChange(now, &m.flying, m.stuck)
-	m.late = m.flying.adds
-	m.refuse(now, &m.flying)
-	m.refuse(now, &m.next)
-	m.next.ops = withoutAdds(m.next.ops)
+	m.noteChange(now, b.ops, m.stuck)
+	m.late = b.adds
+	m.refuse(now, b, m.stuck)
+	m.refusePending(now, m.stuck)
 }
 
-// refuse tells all who wait for a batch that it is not to be.
-func (m *committer) refuse(now int64, b *batch) {
-	for _, w := range b.waiting {
-		w.answer(m.stuck)
-	}
+// refuse answers all who wait for a batch with err, and forgets its jobs. The
+// lock is held.
+func (m *committer) refuse(now int64, b *batch, err error) {
+	f := &failures{store: err, jobs: make(map[*queue.Job]error)}
 	for _, j := range b.adds {
-		m.settled(j)
-		m.abort(now, j)
+		f.jobs[j] = err
 	}
-	for _, a := range b.after {
-		a.f(now, m.stuck)
-	}
-	b.waiting, b.adds, b.after = nil, nil, nil
+	m.tellAll(now, b, f)
+	b.waiting, b.adds, b.riders, b.after = nil, nil, nil, nil
+	b.first, b.last = 0, 0
 }
 
-// back ends the refusing. If the store has taken the batch, what was refused
-// of it is undone before anything else comes. The lock is held.
-func (m *committer) back(err error) {
+// refusePending refuses all batches that gather. Their other operations are
+// kept. The lock is held.
+func (m *committer) refusePending(now int64, err error) {
+	for len(m.full) > 0 || !m.next.empty() {
+		pending := append(m.full, m.next)
+		m.full, m.next = nil, &batch{n: m.next.n + 1}
+		for _, b := range pending {
+			m.rest = append(m.rest, withoutAdds(b.ops)...)
+			m.deaths = append(m.deaths, b.deaths...)
+			b.ops, b.deaths = nil, nil
+			m.refuse(now, b, err)
+		}
+	}
+}
+
+// answersAgain ends the refusing. If the store has taken the batch, its jobs,
+// which were refused, are taken out before anything else is stored. The lock is
+// held.
+func (m *committer) answersAgain(err error) {
 	if m.stuck == nil {
 		return
 	}
@@ -59,7 +73,7 @@ func (m *committer) back(err error) {
 			r := recordKey(j)
 			undo = append(undo, store.Op{Kind: store.Done, Record: &r})
 		}
-		m.next.ops = append(undo, m.next.ops...)
+		m.rest = append(undo, m.rest...)
 	}
 	m.stuck, m.late = nil, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func (s *Server) load() {
 
 func (s *Server) loadAll(began time.Time) (int, error) {
 	g := graves{s: s}
-	err := s.cfg.Store.Extras(s.ctx, "", func(key string, value []byte) error {
+	err := s.store.Extras(s.ctx, "", func(key string, value []byte) error {
 		s.mu.Lock()
 		defer s.endTurn(nil)
 		if s.closed {
@@ -85,6 +86,14 @@ func (s *Server) restoreExtra(g *graves, key string, value []byte) error {
 		return s.results.restore(key, value)
 	case strings.HasPrefix(key, policyKey):
 		return s.restorePolicy(key, value)
+	case strings.HasPrefix(key, functionKey):
+		return s.restoreSettings(key, value)
+	case key == numberKey:
+		n, err := parseNumber(value)
+		if !s.numbered { // else it is this server's own by now
+			s.q.RaiseSeq(n)
+		}
+		return err
 	}
 	return fmt.Errorf("extra %q: unknown", key)
 }
@@ -117,7 +126,7 @@ var errFull = errors.New("no more payloads are wanted")
 // replay brings payloads until the queue can't keep them, and then only heads:
 // what would be dropped again need not be brought.
 func (l *loader) replay() error {
-	err := l.s.cfg.Store.Replay(l.s.ctx, func(r *store.Record) error {
+	err := l.s.store.Replay(l.s.ctx, func(r *store.Record) error {
 		if l.full && l.s.reader != nil {
 			return errFull
 		}
@@ -207,16 +216,27 @@ type numberRange struct {
 	closed      bool // restored jobs have higher numbers
 }
 
-// add adds a number, higher than all before.
+// add adds a number. Those of fresh jobs grow; a job that has become a
+// background one later may have any number.
 func (n *numbers) add(seq uint64) {
-	if i := len(*n) - 1; i >= 0 && !(*n)[i].closed {
-		(*n)[i].last = seq
-		return
+	i := n.search(seq)
+	switch all := *n; {
+	case i < len(all) && all[i].first <= seq: // it is one of them
+	case i < len(all):
+		*n = slices.Insert(all, i, numberRange{first: seq, last: seq, closed: true})
+	case i > 0 && !all[i-1].closed:
+		all[i-1].last = seq
+	default:
+		*n = append(all, numberRange{first: seq, last: seq})
 	}
-	*n = append(*n, numberRange{first: seq, last: seq})
 }
 
-// passed tells that a job with that number has been restored.
+// search returns the first range that does not end before seq.
+func (n numbers) search(seq uint64) int {
+	return sort.Search(len(n), func(i int) bool { return n[i].last >= seq })
+}
+
+// passed notes that a job with that number has been restored.
 func (n numbers) passed(seq uint64) {
 	if i := len(n) - 1; i >= 0 && seq > n[i].last {
 		n[i].closed = true
@@ -225,7 +245,7 @@ func (n numbers) passed(seq uint64) {
 
 // has reports whether seq is one of them.
 func (n numbers) has(seq uint64) bool {
-	i := sort.Search(len(n), func(i int) bool { return n[i].last >= seq })
+	i := n.search(seq)
 	return i < len(n) && n[i].first <= seq
 }
 

@@ -138,13 +138,11 @@ func TestLongCommandsComeInPages(t *testing.T) {
 func TestLongCommandKeepsTheOrder(t *testing.T) {
 	st := gated()
 	_, addr := start(t, server.Config{Store: st})
-	p := dial(t, addr)
+	p, w := dial(t, addr), dial(t, addr)
 	for i := range 500 {
-		p.send([]byte(fmt.Sprintf("create function f%d\n", i)))
-		if got := p.readLine(); got != "OK" {
-			t.Fatalf("create: %s", got)
-		}
+		w.send(req(wire.CanDo, fmt.Sprintf("f%d", i)))
 	}
+	w.sync()
 	p.send(req(wire.SubmitJobBG, "g", "", ""), []byte("status\n"), req(wire.EchoReq, "behind"), []byte("version\n"))
 	<-st.entered
 	st.open()

@@ -81,22 +81,22 @@ func (c *conn) adminPolicy(_ int64, args [][]byte) []byte {
 		if policy != nil {
 			text = policy.String()
 		}
-		c.s.commit.put(fmt.Sprintf("%s%x", policyKey, args[0]), []byte(text))
+		c.s.commit.put(functionExtra(policyKey, args[0], text))
 	}
 	return okOrErr(nil)
 }
 
 // restorePolicy sets a policy that the store has kept. The lock is held.
 func (s *Server) restorePolicy(key string, value []byte) error {
-	var function []byte
-	if _, err := fmt.Sscanf(strings.TrimPrefix(key, policyKey), "%x", &function); err != nil {
-		return fmt.Errorf("policy key %q: %w", key, err)
+	function, text, err := parseFunctionExtra(policyKey, key, value)
+	if err != nil {
+		return err
 	}
-	if string(value) == "-" {
+	if text == "-" {
 		s.q.SetPolicy(function, nil)
 		return nil
 	}
-	p, err := ParsePolicy(string(value))
+	p, err := ParsePolicy(text)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -95,7 +96,7 @@ func (p *poller) serve(nc net.Conn) bool {
 	addr := peerName(nc)
 	t, err := p.adopt(nc)
 	if err != nil {
-		p.s.log.Debug("poll", "peer", addr, "err", err) // it can be served otherwise
+		p.s.say(slog.LevelDebug, "poll", slog.String("peer", addr), slog.Any("err", err)) // it can be served otherwise
 		return false
 	}
 	c := newConn(p.s, t, addr)

@@ -4,10 +4,15 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 )
 
-// maxNotes is how many log lines may wait to be written.
-const maxNotes = 1 << 14
+const (
+	// maxNotes is how many log lines may wait to be written.
+	maxNotes = 1 << 14
+	// logGrace is how long Close waits for the log.
+	logGrace = 2 * time.Second
+)
 
 // note is a log line that waits for the end of the turn.
 type note struct {
@@ -16,23 +21,19 @@ type note struct {
 	attrs []slog.Attr
 }
 
-// scribe writes log lines in the order of the turns, so that nobody else waits
-// for a log that blocks. It has a goroutine while it has lines. What comes when
-// too many wait is lost, and counted.
+// scribe writes log lines in the order of the turns, so that nothing else in
+// the server waits for a log that blocks. It has a goroutine while it has
+// lines. Lines that come when too many wait are dropped, and counted.
 type scribe struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
 	notes []note
 	lost  int
-	busy  bool
-	idle  sync.Cond
+	busy  chan struct{} // closed when all is written; nil if nothing is being written
 }
 
-func (s *scribe) init(log *slog.Logger) {
-	s.log = log
-	s.idle.L = &s.mu
-}
+func (s *scribe) init(log *slog.Logger) { s.log = log }
 
 // take takes the lines of a turn.
 func (s *scribe) take(notes []note) {
@@ -41,13 +42,13 @@ func (s *scribe) take(notes []note) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.notes)+len(notes) > maxNotes {
-		s.lost += len(notes)
-		return
+	if room := maxNotes - len(s.notes); len(notes) > room {
+		s.lost += len(notes) - room
+		notes = notes[:room]
 	}
 	s.notes = append(s.notes, notes...)
-	if !s.busy {
-		s.busy = true
+	if s.busy == nil {
+		s.busy = make(chan struct{})
 		go s.write()
 	}
 }
@@ -68,15 +69,23 @@ func (s *scribe) write() {
 		}
 		s.mu.Lock()
 	}
-	s.busy = false
-	s.idle.Broadcast()
+	close(s.busy)
+	s.busy = nil
 }
 
-// wait returns when all is written.
-func (s *scribe) wait() {
+// wait returns when all is written, or after d.
+func (s *scribe) wait(d time.Duration) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.busy {
-		s.idle.Wait()
+	busy := s.busy
+	s.mu.Unlock()
+	if busy != nil {
+		waitFor(busy, d)
+	}
+}
+
+// say logs a line outside of any turn. It does not wait for the log.
+func (s *Server) say(level slog.Level, msg string, attrs ...slog.Attr) {
+	if s.log.Enabled(context.Background(), level) {
+		s.scribe.take([]note{{level, msg, attrs}})
 	}
 }

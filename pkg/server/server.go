@@ -28,6 +28,7 @@ type Server struct {
 	clocks clocks // clocks.start is the server's
 	limits wire.Limits
 	commit *committer      // nil if there is nothing to commit to
+	store  guarded         // cfg.Store
 	reader store.Reader    // the store, if it gives payloads back
 	ctx    context.Context // of reading the store; done when the server is closed
 	cancel context.CancelFunc
@@ -60,12 +61,18 @@ type Server struct {
 	unpolled  bool                // there is none
 	shutdown  func(graceful bool) // see OnShutdown
 
+	// Of what the store keeps; guarded by mu too.
+	settings   map[string]settings // what administrators have set, by function
+	numbered   bool                // the highest number is known
+	extrasRead bool                // what is kept beside the jobs has been taken in
+	reading    map[*queue.Job]bool // the jobs whose payloads are being read for fetches
+
 	scribe    scribe
 	closeOnce func() error
 	ended     chan struct{} // closed by Close
 	drained   chan struct{} // closed when a drain has nothing left to wait for
 	wg        sync.WaitGroup
-	loads     sync.WaitGroup // goroutines beside the store and the connections; begun under mu, and not once closed
+	loads     group // goroutines that use the store; begun under mu, and not once closed
 }
 
 // New returns a server, which owns the store from then on. The jobs that the
@@ -85,17 +92,19 @@ func New(cfg Config) (*Server, error) {
 
 		restored: make(chan struct{}),
 		fetches:  make(map[*queue.Job]*fetch),
+		reading:  make(map[*queue.Job]bool),
+		settings: make(map[string]settings),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.reader, _ = cfg.Store.(store.Reader)
-	firstSeq := store.FirstSeq(s.clocks.start)
-	if n, ok := cfg.Store.(store.Numbered); ok {
-		last, err := n.LastSeq(s.ctx)
-		if err != nil {
-			s.cancel()
-			return nil, fmt.Errorf("read %s: %w", cfg.StoreName, err)
-		}
-		firstSeq = max(firstSeq, last)
+	s.store = guarded{cfg.Store}
+	if r, ok := cfg.Store.(store.Reader); ok {
+		s.reader = guardedReader{r}
+	}
+	firstSeq, known, err := s.lastNumber()
+	s.numbered = known
+	if err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("read %s: %w", cfg.StoreName, err)
 	}
 	s.q = queue.New(queue.Config{
 		Host:       cfg.Host,
@@ -128,7 +137,9 @@ func New(cfg Config) (*Server, error) {
 	s.loading = true
 	s.q.SetLoading(s.readTime())
 	s.commit = newCommitter(s, cfg.Store)
-	s.wg.Go(s.commit.run)
+	s.commit.reserveNumbers()
+	s.commit.wake()
+	s.loads.Go(s.commit.run)
 	s.loads.Go(s.load)
 	return s, nil
 }
@@ -153,7 +164,7 @@ func (s *Server) Serve(l net.Listener) error {
 	s.ls[l] = struct{}{}
 	s.mu.Unlock()
 	defer s.forgetListener(l)
-	s.log.Info("listening", "addr", l.Addr().String())
+	s.say(slog.LevelInfo, "listening", slog.String("addr", l.Addr().String()))
 
 	return s.acceptAll(l)
 }
@@ -189,7 +200,7 @@ func (s *Server) pollerFor(nc net.Conn) *poller {
 	if s.poller == nil && !s.unpolled && !s.closed {
 		p, err := newPoller(s)
 		if err != nil {
-			s.log.Debug("poll", "err", err) // it works without
+			s.say(slog.LevelDebug, "poll", slog.Any("err", err)) // it works without
 		}
 		s.poller, s.unpolled = p, err != nil
 	}
@@ -233,14 +244,14 @@ func (s *Server) tune(nc net.Conn) {
 			Enable: true, Idle: s.cfg.KeepAlive, Interval: s.cfg.KeepAliveInterval, Count: s.cfg.KeepAliveCount,
 		})
 		if err != nil {
-			s.log.Debug("set keepalive", "peer", nc.RemoteAddr().String(), "err", err)
+			s.say(slog.LevelDebug, "set keepalive", slog.String("peer", nc.RemoteAddr().String()), slog.Any("err", err))
 		}
 	} else {
 		t.SetKeepAlive(false) //nolint:errcheck // the connection shows it soon enough
 	}
 	if s.cfg.UserTimeout > 0 {
 		if err := setUserTimeout(t, s.cfg.UserTimeout); err != nil {
-			s.log.Debug("set user timeout", "peer", nc.RemoteAddr().String(), "err", err)
+			s.say(slog.LevelDebug, "set user timeout", slog.String("peer", nc.RemoteAddr().String()), slog.Any("err", err))
 		}
 	}
 }

@@ -17,12 +17,14 @@ const (
 	rereadFor     = 10 * time.Second
 )
 
-// fetch is a grab that waits for its job's payload.
+// fetch is a grab that waits for its job's payload. A job has at most one: when
+// it is taken from the worker, the grab is answered at once.
 type fetch struct {
-	c    *conn
-	slot uint64
-	job  *queue.Job
-	grab wire.Type
+	c     *conn
+	slot  uint64
+	job   *queue.Job
+	grab  wire.Type
+	limit *time.Timer // ends the wait for a store that does not answer
 }
 
 // assignSpilled reads the payload of a job that c has just grabbed, and then
@@ -31,14 +33,46 @@ func (c *conn) assignSpilled(j *queue.Job, grab wire.Type) {
 	s := c.s
 	s.aheadIn = 0 // those behind it are wanted soon
 	f := &fetch{c: c, slot: c.parked.add(), job: j, grab: grab}
+	f.limit = time.AfterFunc(rereadFor+hangGrace, func() {
+		s.mu.Lock()
+		defer s.endTurn(nil)
+		if s.fetches[j] == f {
+			s.fetched(f, nil, errNoPayload)
+		}
+	})
 	s.fetches[j] = f
+	if s.reading[j] {
+		return // for an earlier grab
+	}
+	s.reading[j] = true
 	r := recordKey(j)
 	s.loads.Go(func() {
 		payload, err := s.readPayload(&r)
 		s.mu.Lock()
 		defer s.endTurn(nil)
-		s.fetched(f, payload, err)
+		delete(s.reading, j)
+		if f := s.fetches[j]; f != nil {
+			s.fetched(f, payload, err)
+		}
 	})
+}
+
+// errNoPayload is the error of a read that the store has neither done nor given
+// up in time.
+var errNoPayload = errors.New("the store does not answer")
+
+// dropFetch ends the fetch of a job that its worker has not any more. The lock
+// is held.
+func (s *Server) dropFetch(j *queue.Job) {
+	if f := s.fetches[j]; f != nil {
+		s.endFetch(f)
+		f.c.answer(f.slot, wire.NoJob)
+	}
+}
+
+func (s *Server) endFetch(f *fetch) {
+	f.limit.Stop()
+	delete(s.fetches, f.job)
 }
 
 // recordKey is what a store finds a job by.
@@ -46,14 +80,12 @@ func recordKey(j *queue.Job) store.Record {
 	return store.Record{Seq: j.Seq(), Function: j.Function().Name(), Unique: string(j.Unique())}
 }
 
-// fetched ends a fetch. The lock is held.
+// fetched ends a fetch with the payload, or with the reason why it can't be
+// read. The lock is held.
 func (s *Server) fetched(f *fetch, payload []byte, err error) {
-	mine := s.fetches[f.job] == f // else it was taken away and given to another grab
-	if mine {
-		delete(s.fetches, f.job)
-	}
+	s.endFetch(f)
 	switch {
-	case !mine || s.closed || f.job.State() != queue.Running || f.job.Worker() != f.c.peer:
+	case s.closed || f.job.State() != queue.Running || f.job.Worker() != f.c.peer:
 		f.c.answer(f.slot, wire.NoJob)
 	case err == nil || !f.job.Spilled(): // if not, it was read ahead
 		s.q.Loaded(f.job, payload)

@@ -162,6 +162,9 @@ func (c *conn) workComplete(now int64, p *wire.Packet) error {
 	}
 	if j := c.held(p); j != nil {
 		c.forward(j, p)
+		if c.s.commit != nil && j.Journaled() {
+			c.s.commit.makeRoom(len(p.Args[1])) // its result and its end are stored together
+		}
 		c.s.results.ended(now, j, wire.OutcomeCompleted, p.Args[1])
 		c.s.q.Complete(now, j)
 		c.ended = true

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"fmt"
+	"strconv"
+
+	"gm/pkg/store"
+)
+
+const (
+	// numberKey is the extra with a number that is not below any that was given
+	// out.
+	numberKey = "number"
+	// numberBlock is how many numbers are reserved at a time. It is about what
+	// [store.FirstSeq] grows by in a second.
+	numberBlock = 1 << 22
+)
+
+// lastNumber returns the highest number that this server or an earlier one on
+// its store may have given out: a clock that is behind must not lead to handles
+// that were used before. known is false if the store could not be read to the
+// end; then load finds it later.
+func (s *Server) lastNumber() (last uint64, known bool, err error) {
+	last, err = s.store.LastSeq(s.ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	last = max(last, store.FirstSeq(s.clocks.start))
+	err = s.store.Extras(s.ctx, numberKey, func(key string, value []byte) error {
+		if key == numberKey {
+			n, _ := parseNumber(value) // an error is logged by load
+			last = max(last, n)
+		}
+		return nil
+	})
+	return last, err == nil, nil
+}
+
+func parseNumber(value []byte) (uint64, error) {
+	n, err := strconv.ParseUint(string(value), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("highest number %q: %w", value, err)
+	}
+	return n, nil
+}
+
+// reserveNumbers stores a number above all that are given out before half of
+// the next block is used. The lock is held.
+func (m *committer) reserveNumbers() {
+	last := m.s.q.LastSeq()
+	if !m.s.numbered || last+numberBlock/2 < m.reserved {
+		return
+	}
+	m.reserved = last + numberBlock
+	m.put(numberKey, strconv.AppendUint(nil, m.reserved, 10))
+}
