@@ -19,6 +19,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
+	"gm/pkg/runner"
 )
 
 // verbs is every verb, in the order in which help lists them. A run of gm makes
@@ -99,6 +100,10 @@ type env struct {
 // Main runs gm with the arguments of a process, the program's name first, and
 // returns its exit code.
 func Main(args []string) int {
+	if len(args) == 3 && args[1] == guardJobs {
+		runner.RunGuard(args[2])
+		return exitOK
+	}
 	inheritIgnored()
 	e := &env{
 		stdin:  os.Stdin,

@@ -61,7 +61,7 @@ func (s *serving) startWorks(srv *server.Server, ls []net.Listener) (stop func()
 	cw.environ = withoutVars(cw.environ, storeSecrets)
 	cw.address = reachableAddress(ls)
 	cw.commands = map[string]*runner.Command{}
-	_ = runner.Subreap() // where there is none, a process group has to do
+	guardProcesses()
 	for _, one := range s.works {
 		command := cw.newCommand(one.command)
 		command.Shell = true

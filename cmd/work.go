@@ -126,7 +126,8 @@ GEARMAN_FUNCTION in their environment. To end one its stdin is closed.
 
 A job that is too late (-t), or whose server is lost, is stopped: SIGTERM to its
 process group, SIGKILL after --kill-after. What a command leaves running when it
-ends is stopped likewise.
+ends is stopped likewise. If gm work itself is killed, all of that is killed on
+Linux; elsewhere commands see their pipes closed.
 
 SIGTERM or SIGINT: take no more jobs, finish those that run, exit with 0. A
 second time: stop the running jobs too, which gives them back to their queue, and
@@ -173,7 +174,7 @@ func (e *env) work(c *cli.Context) error {
 		}
 	}
 	if w.command != nil || w.dir != nil {
-		_ = runner.Subreap() // where there is none, a process group has to do
+		guardProcesses()
 	}
 	e.enoughProcs()
 	surviveBrokenPipes()
@@ -342,4 +343,14 @@ func hasControllingTerminal() bool {
 	}
 	tty.Close()
 	return true
+}
+
+// guardJobs is the argument with which gm runs itself as the guard of its jobs.
+const guardJobs = "--guard-jobs"
+
+// guardProcesses makes sure that no process of a job outlives it, not even if gm is
+// killed. Where the system has no means for that, a process group has to do.
+func guardProcesses() {
+	_ = runner.Subreap()
+	_ = runner.Guard("gm", guardJobs)
 }

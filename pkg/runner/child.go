@@ -22,6 +22,8 @@ type child struct {
 	member int          // one of the group that was seen alive after the child's end
 	doubts int          // looks that left open whether there are strays
 	hinted map[int]bool // strays that were sent a signal
+
+	place *uint32 // of the group in the guard's table; nil: none
 }
 
 // pipes are our ends of a child's pipes; those that are not needed are nil.
@@ -83,6 +85,7 @@ func (c *Command) start(jobEnv []string, want plan) (*child, *pipes, error) {
 		ours.close()
 		return nil, nil, c.startFailed(argv[0], err)
 	}
+	ch.enterGroup()
 	return ch, ours, nil
 }
 

@@ -58,3 +58,7 @@ func (ch *child) maxRSS() int64 {
 	}
 	return int64(ch.usage.Maxrss) << 10
 }
+
+// enterGroup and leaveGroup are for a guard, which needs Linux.
+func (ch *child) enterGroup() {}
+func (ch *child) leaveGroup() {}

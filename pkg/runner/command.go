@@ -59,7 +59,7 @@ type Command struct {
 	// SIGKILL; 0 means none. Linux only, ignored elsewhere. The kernel watches the
 	// thread that started the child, not the process, so it is not for a program
 	// in which a goroutine returns while locked to its thread: that ends the
-	// thread. It reaches the child alone, not what the child has started.
+	// thread. It reaches the child alone, not what the child has started: see Guard.
 	Pdeathsig syscall.Signal
 
 	// Lines hands stdout on one line at a time, whatever its length up to MaxLine,

@@ -38,8 +38,9 @@
 // # If this process is killed
 //
 // By SIGKILL, it can end nothing any more. [Command.Pdeathsig] has the Linux
-// kernel signal the child; what that has started lives on. Without it a child
-// sees its pipes closed and no more.
+// kernel signal the child, and [Guard] starts a process that then kills all that
+// the jobs have started. On other systems a child sees its pipes closed and no
+// more.
 //
 // # Goroutines
 //

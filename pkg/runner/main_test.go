@@ -17,7 +17,17 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == "guard":
+		RunGuard(os.Args[2])
+		return
+	case len(os.Args) == 3 && os.Args[1] == "guarded":
+		runGuarded(os.Args[2])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // sh is a Command that runs a script.
 func sh(script string) *Command { return &Command{Args: []string{"/bin/sh", "-c", script}} }

@@ -299,6 +299,7 @@ func (r *run) hasExited() bool {
 // conclude fills in the result once nothing runs any more.
 func (r *run) conclude() Result {
 	res, ch := &r.result, r.child
+	ch.leaveGroup()
 	res.timeout = r.timeout
 	if ch.status.Signaled() {
 		res.Signal = ch.status.Signal()
