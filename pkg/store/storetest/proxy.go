@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Direction is that of bytes through a Proxy.
@@ -34,6 +35,10 @@ type Proxy struct {
 	mark    []byte // cut before the answer to what has it
 	tail    []byte // the end of what went to the server, while mark is set
 	cuts    int    // made by CutAfter and LoseAnswerTo
+
+	hits   [2]hit // by Direction: what becomes of the next bytes with a mark
+	hung   bool   // what a hit holds back stays there
+	struck int    // how many hits there were
 }
 
 // StartProxy starts a proxy on a free loopback port for the server at target.
@@ -53,6 +58,76 @@ func StartProxy(t testing.TB, target string) *Proxy {
 
 // Addr is where the proxy listens, as host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Fault is what Hit does to one operation.
+type Fault int
+
+const (
+	CutOff  Fault = iota // reset all connections instead of passing it
+	Hold                 // hold its connection, in this direction, for a while
+	Swallow              // hold it until Resume
+)
+
+// hit is a Fault that is to come.
+type hit struct {
+	mark  []byte // nil if there is none
+	tail  []byte // the end of what has passed
+	fault Fault
+}
+
+// holdTime is how long Hold lasts.
+const holdTime = 300 * time.Millisecond
+
+// Hit does something to the next bytes in a direction that have mark in them,
+// once: to a single operation, if nothing else has the mark. Other connections
+// go on, unless it is CutOff.
+func (p *Proxy) Hit(d Direction, mark []byte, fault Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hits[d] = hit{mark: bytes.Clone(mark), fault: fault}
+	p.hung = fault == Swallow
+}
+
+// Hits returns how often Hit has found its mark.
+func (p *Proxy) Hits() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.struck
+}
+
+// strike waits if b is what a hit holds back, and returns false if it must not
+// pass.
+func (p *Proxy) strike(d Direction, b []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := &p.hits[d]
+	if h.mark == nil {
+		return true
+	}
+	h.tail = append(h.tail, b...)
+	if !bytes.Contains(h.tail, h.mark) {
+		if keep := len(h.mark) - 1; len(h.tail) > keep {
+			h.tail = append(h.tail[:0], h.tail[len(h.tail)-keep:]...)
+		}
+		return true
+	}
+	fault := h.fault
+	*h = hit{}
+	p.struck++
+	switch fault {
+	case CutOff:
+		return false
+	case Hold:
+		p.mu.Unlock()
+		time.Sleep(holdTime)
+		p.mu.Lock()
+	case Swallow:
+		for p.hung && !p.closed {
+			p.change.Wait()
+		}
+	}
+	return true
+}
 
 // Cut resets all connections at once.
 func (p *Proxy) Cut() {
@@ -102,7 +177,7 @@ func (p *Proxy) Cuts() int {
 func (p *Proxy) setStalled(stalled bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stalled = stalled
+	p.stalled, p.hung = stalled, p.hung && stalled
 	p.change.Broadcast()
 }
 
@@ -198,6 +273,10 @@ func (p *Proxy) pass(dst, src net.Conn, d Direction) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(b)
+		if !p.strike(d, b[:n]) {
+			p.Cut()
+			return
+		}
 		for rest := b[:n]; len(rest) > 0; {
 			n, ok := p.allow(d, rest)
 			if n > 0 {

@@ -271,6 +271,36 @@ func TestProxy(t *testing.T) {
 		t.Errorf("answer to the mark: got %q, %v, want none", got, err)
 	}
 
+	// A hit is of one operation; another connection goes on.
+	c = dial()
+	p.Hit(ToServer, []byte("COMMIT"), CutOff)
+	wantEcho(c)
+	if got, err := say(c, "begin COM"); err != nil || p.Hits() != 0 {
+		t.Errorf("before the mark is whole: got %q, %v, %d hits", got, err, p.Hits())
+	}
+	if got, err := say(c, "MIT"); err == nil || p.Hits() != 1 {
+		t.Errorf("after the mark: got %q, %v, %d hits, want an error and 1", got, err, p.Hits())
+	}
+	c = dial()
+	other := dial()
+	wantEcho(other)
+	p.Hit(ToClient, []byte("swallowed"), Swallow)
+	swallowed := make(chan string, 1)
+	go func() {
+		got, _ := say(c, "swallowed")
+		swallowed <- got
+	}()
+	eventually(t, "hit", func() bool { return p.Hits() == 2 })
+	wantEcho(other)
+	p.Resume()
+	if got := <-swallowed; got != "swallowed" {
+		t.Errorf("after Resume: got %q", got)
+	}
+	p.Hit(ToServer, []byte("held"), Hold)
+	if got, err := say(other, "held"); got != "held" || err != nil || p.Hits() != 3 {
+		t.Errorf("held: got %q, %v, %d hits", got, err, p.Hits())
+	}
+
 	p.Refuse(true)
 	if c, err := net.Dial("tcp", p.Addr()); err == nil { // else it was reset at once
 		if got, err := say(c, "hello"); err == nil {
