@@ -103,7 +103,8 @@ func (s *Store) checkpoint() error {
 		return nil
 	}
 	s.logged = g.entries(s.logged[:0])
-	t := transaction{entries: withoutEnded(s.logged), mark: g.last, parts: true, scattered: g.need.scattered}
+	highest := highestOf(s.logged)
+	t := transaction{entries: withoutEnded(s.logged), highest: highest, mark: g.last, parts: true, scattered: g.need.scattered}
 	put := func(e *engine) error {
 		if err := s.write(e, &t); err != nil {
 			return err
@@ -124,6 +125,17 @@ func (s *Store) checkpoint() error {
 		s.cfg.Logger.Warn("what was committed last stays in the log", "store", "disk:"+s.cfg.Dir, "err", err)
 	}
 	return err
+}
+
+// highestOf returns the highest number of a job that entries add, 0 if they add
+// none.
+func highestOf(entries []entry) (highest uint64) {
+	for i := range entries {
+		if x := &entries[i]; x.kind == store.Add {
+			highest = max(highest, seqOf(x.key))
+		}
+	}
+	return highest
 }
 
 // withoutEnded leaves out the Adds of jobs that later entries end. Their ends
@@ -194,7 +206,8 @@ func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
 		w.number = f.number
 	}
 	if len(frames) > 0 {
-		if err := s.write(e, &transaction{entries: withoutEnded(entries), mark: w.number, parts: true}); err != nil {
+		highest := highestOf(entries)
+		if err := s.write(e, &transaction{entries: withoutEnded(entries), highest: highest, mark: w.number, parts: true}); err != nil {
 			return err
 		}
 		s.cfg.Logger.Info("log read", "store", "disk:"+s.cfg.Dir, "batches", len(frames), "entries", len(entries))

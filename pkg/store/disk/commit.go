@@ -17,6 +17,9 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if err := s.Caps().RefuseBatch(batch); err != nil {
+		return fmt.Errorf("commit to %s: %w", s.file(), err)
+	}
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	if err := s.commitBatch(batch); err != nil {
@@ -130,6 +133,7 @@ type transaction struct {
 	entries []entry
 	undo    []uint64 // jobs to be removed before
 	mark    uint64   // the number of the last frame of the log that is in the file then, if not 0
+	highest uint64   // no job above it was ever added, not even one that entries leave out
 	parts   bool     // it may be there in part: it only takes away, or is in the log
 
 	scattered int // how many places of the file are touched, beside its end
@@ -146,7 +150,7 @@ func (s *Store) write(e *engine, t *transaction) error {
 	case t.parts && len(t.entries) > 1 && !errors.As(err, new(*store.UncertainError)):
 		first, second := *t, *t
 		half := len(t.entries) / 2
-		first.entries, first.mark = t.entries[:half], 0
+		first.entries, first.mark, first.highest = t.entries[:half], 0, 0
 		second.entries, second.undo = t.entries[half:], nil
 		if err := s.write(e, &first); err != nil {
 			return err

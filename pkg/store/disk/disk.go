@@ -56,6 +56,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
 	"gm/pkg/store"
 	"gm/pkg/store/lockfile"
 )
@@ -199,9 +201,16 @@ func (s *Store) skip(what string, err error) {
 	s.cfg.Skipped(what, err)
 }
 
+// What bbolt takes: values below 2 GiB, which are written in one piece, and keys
+// of 32 KiB.
+const (
+	maxValue = 1 << 30
+	maxKey   = bolt.MaxKeySize
+)
+
 // Caps implements store.Store.
 func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true}
+	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true, MaxPayload: maxValue, MaxValue: maxValue, MaxKey: maxKey}
 }
 
 // Lost implements store.Locker. It is never closed: a lock on a file goes with

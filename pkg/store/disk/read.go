@@ -277,15 +277,16 @@ func seqOf(key []byte) uint64 {
 	return binary.BigEndian.Uint64(key)
 }
 
-// LastSeq implements store.Numbered.
+// LastSeq implements store.Numbered. Jobs that are done count too.
 func (s *Store) LastSeq(context.Context) (last uint64, err error) {
 	if err := s.settle(); err != nil {
 		return 0, err
 	}
 	err = s.use(func(e *engine) error {
 		return e.db.View(func(tx *bolt.Tx) error {
-			key, _ := tx.Bucket(jobsName).Cursor().Last()
-			last = seqOf(key)
+			jobs := tx.Bucket(jobsName)
+			key, _ := jobs.Cursor().Last()
+			last = max(seqOf(key), jobs.Sequence())
 			return nil
 		})
 	})

@@ -120,6 +120,7 @@ func (w *writer) write(tx *bolt.Tx, t *transaction) error {
 			runtime.Gosched() // commits to the log go on meanwhile
 		}
 	}
+	w.highest = max(w.highest, t.highest)
 	if t.mark > 0 {
 		if err := w.putMark(t.mark); err != nil {
 			return err

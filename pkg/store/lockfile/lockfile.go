@@ -58,6 +58,9 @@ func (f *File) keep() error {
 	if f.isInPlace() {
 		return nil
 	}
+	if _, err := f.file.Stat(); err != nil { // it was given up
+		return fmt.Errorf("lock %s: %w", f.file.Name(), err)
+	}
 	file, err := take(f.file.Name())
 	if err != nil {
 		return fmt.Errorf("lock was removed: %w", err)

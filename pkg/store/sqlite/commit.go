@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"gm/pkg/store"
 )
 
@@ -15,7 +17,17 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 		return s.fail("commit to", err)
 	}
 	adds := slices.ContainsFunc(batch, func(op store.Op) bool { return op.Kind == store.Add || op.Kind == store.Put })
-	err := s.write(ctx, "commit to", adds, func(w *writer) error { return w.apply(batch) })
+	err := s.write(ctx, "commit to", adds, func(w *writer) error {
+		for _, id := range s.undo {
+			if err := w.removeRow(id); err != nil {
+				return fmt.Errorf("undo: %w", err)
+			}
+		}
+		return w.apply(batch)
+	})
+	if err == nil || isPanic(err) {
+		s.noteUndo(batch, err)
+	}
 	if !adds && len(batch) > 1 && errors.Is(err, store.ErrFull) {
 		// What only takes away needs little room for a part of it, and the
 		// same again for the next.
@@ -25,6 +37,52 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 		}
 	}
 	return err
+}
+
+// noteUndo notes which jobs the next batch removes first, if the engine failed
+// while it committed this one, or that they are removed.
+func (s *Store) noteUndo(batch []store.Op, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.undo = nil
+		return
+	}
+	for i := range batch {
+		if batch[i].Kind == store.Add {
+			s.undo = append(s.undo, int64(batch[i].Record.Seq))
+		}
+	}
+}
+
+// giveUp closes the writer after a panic of the engine. The next use opens the
+// file anew. mu is held.
+func (s *Store) giveUp(w *writer) {
+	s.ready.Store(false)
+	s.writer = nil
+	s.closeApart(w)
+}
+
+// renew opens another connection in place of one that keeps much memory. mu is
+// held.
+func (s *Store) renew(w *writer) {
+	next, err := newWriter(s.path, s.cfg.Table, s.cfg.Sync)
+	if err != nil {
+		return // the memory stays for now
+	}
+	s.writer = next
+	s.closeApart(w)
+}
+
+// closeApart closes a connection and leaves what is in FILE-wal there.
+func (s *Store) closeApart(w *writer) {
+	err := protect(func() error {
+		_, err := w.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
+		return err
+	})
+	if err := errors.Join(err, w.conn.close()); err != nil {
+		s.cfg.Logger.Warn("close connection", "store", "sqlite:"+s.cfg.File, "err", err)
+	}
 }
 
 // write calls f in a transaction, again if the file turns out to be damaged
@@ -47,7 +105,15 @@ func (s *Store) write(ctx context.Context, what string, adds bool, f func(*write
 		}
 		err = w.transact(ctx, adds, func() error { return f(w) })
 		if err == nil {
+			s.last.Store(max(s.last.Load(), w.last))
+			if w.heavy {
+				s.renew(w)
+			}
 			return nil
+		}
+		if isPanic(err) {
+			s.giveUp(w)
+			return s.fail(what, err)
 		}
 		if errors.Is(err, store.ErrFull) && !over && w.startOver() {
 			over = true

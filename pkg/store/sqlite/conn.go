@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,15 +20,67 @@ import (
 // people with sqlite3: gm's own readers are in nobody's way.
 const busyTimeout = 5 * time.Second
 
+// maxMemory is what the engine may use for a connection, in bytes: four times
+// the largest payload and more. It is address space that becomes memory as it is
+// needed, and is given back when the connection is closed. Only tests change it.
+var maxMemory = (4*int64(maxPayload) + 64<<20) &^ 0xffff
+
+// heavyPayload is the size from which a payload leaves a connection with so much
+// memory that it is closed.
+const heavyPayload = 16 << 20
+
 // conn is a connection to the file. One goroutine at a time uses it.
 type conn struct {
 	*sqlite3.Conn
 	statements []*sqlite3.Stmt
+	heavy      bool // it has had a payload of heavyPayload or more
+}
+
+// panicError is a panic of the engine, which happens when it has no memory.
+type panicError struct{ what any }
+
+func (e *panicError) Error() string { return fmt.Sprint("the engine failed: ", e.what) }
+
+func isPanic(err error) bool {
+	var p *panicError
+	return errors.As(err, &p)
+}
+
+// protect calls f and returns its error, or a *panicError. The connections that
+// f has used must be given up then.
+func protect(f func() error) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			err = &panicError{what}
+		}
+	}()
+	return f()
+}
+
+// location returns the name under which the engine opens a file. Make says that
+// it is made if it is not there.
+func location(path string, make bool) string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "mode=rw"}
+	if !strings.HasPrefix(u.Path, "/") { // C:/
+		u.Path = "/" + u.Path
+	}
+	if make {
+		u.RawQuery = "mode=rwc"
+	}
+	return u.String()
 }
 
 // dial opens a connection and sets what holds for all of them.
-func dial(path string, flags sqlite3.OpenFlag) (*conn, error) {
-	raw, err := sqlite3.OpenFlags(path, flags)
+func dial(path string, make bool) (c *conn, err error) {
+	err = protect(func() error {
+		c, err = dialEngine(path, make)
+		return err
+	})
+	return c, err
+}
+
+func dialEngine(path string, make bool) (*conn, error) {
+	raw, err := sqlite3.OpenContext(sqlite3.WithMaxMemory(context.Background(), maxMemory), location(path, make))
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +147,7 @@ func (c *conn) each(sql string, f func(*sqlite3.Stmt) error) error {
 // during calls f, whose queries end with ctx.
 func (c *conn) during(ctx context.Context, f func() error) error {
 	defer c.SetInterrupt(c.SetInterrupt(ctx))
-	err := f()
+	err := protect(f)
 	if errors.Is(err, sqlite3.INTERRUPT) && ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -102,7 +156,9 @@ func (c *conn) during(ctx context.Context, f func() error) error {
 
 // close ends the connection. That of the last one brings what is in FILE-wal
 // into FILE.
-func (c *conn) close() error {
+func (c *conn) close() error { return protect(c.closeEngine) }
+
+func (c *conn) closeEngine() error {
 	for _, stmt := range c.statements {
 		_ = stmt.Close()
 	}

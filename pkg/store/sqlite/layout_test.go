@@ -51,7 +51,7 @@ func TestSwapAfterKill(t *testing.T) {
 // sql runs statements on the file and returns the rows of the last.
 func sql(t *testing.T, file string, statements ...string) (rows []string) {
 	t.Helper()
-	c, err := dial(file, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+	c, err := dial(file, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,10 @@ func TestLayout(t *testing.T) {
 		`7000000000000005|'gm-7000000000000005'|'resize'|1|X'616C696B65'|0|7000000000000005|0|1795000000123|0|NULL|X'676D2D31'|f80fc421ac5f52fa`,
 		`7000000000000006|'gm-7000000000000006'|'resize'|1|X'6C6F6E67'|0|7000000000000006|0|1795000000123|0|NULL|X'` + strings.Repeat("78", 64) + `'|73254e9267636399`,
 	})
-	compare(t, "extras", sql(t, file, "SELECT key, quote(value), crc FROM gearman_queue_gm"), []string{`dead/1|X'76616C7565'|1724714694`})
+	compare(t, "extras", sql(t, file, "SELECT key, quote(value), crc FROM gearman_queue_gm ORDER BY key"), []string{
+		`dead/1|X'76616C7565'|1724714694`,
+		`gm:last-number|X'01806E8176DE1800'|1676746034`,
+	})
 	compare(t, "schema", sql(t, file, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"), []string{
 		`CREATE TABLE "gearman_queue" (unique_key TEXT, function_name TEXT, priority INTEGER, data BLOB, when_to_run INTEGER, ` +
 			`seq INTEGER, run_at_ms INTEGER, accepted_ms INTEGER, attempts INTEGER, reducer BLOB, gm_unique BLOB, gm_crc INTEGER, ` +

@@ -23,11 +23,19 @@ type reader struct {
 // there are seldom more processors to spare.
 const maxReaders = 2
 
-func (s *Store) openReader() (*reader, error) {
+func (s *Store) openReader() (r *reader, err error) {
+	err = protect(func() error {
+		r, err = s.openEngineReader()
+		return err
+	})
+	return r, err
+}
+
+func (s *Store) openEngineReader() (*reader, error) {
 	if err := s.watch.Check(); err != nil { // or another database would be opened
 		return nil, err
 	}
-	c, err := dial(s.path, sqlite3.OPEN_READWRITE)
+	c, err := dial(s.path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +119,9 @@ func (p *readers) get(ctx context.Context) (*reader, error) {
 }
 
 // put gives a connection back after err. One that read what is broken may have
-// kept some of it.
+// kept some of it, and one that read a large payload keeps its memory.
 func (p *readers) put(r *reader, err error) {
-	if broken(err) {
+	if broken(err) || isPanic(err) || r.heavy {
 		_ = r.close()
 		r = nil
 	}

@@ -203,6 +203,7 @@ func (c *jobChunk) read(r *reader) error {
 		if r.row.id <= c.last {
 			return fmt.Errorf("%w: rows %d and %d are not in order", errBroken, c.last, r.row.id)
 		}
+		r.heavy = r.heavy || len(r.row.data) >= heavyPayload
 		c.take(r)
 		if size += len(r.row.data); size > chunkBytes || c.rows == chunkRows {
 			c.more = true

@@ -10,8 +10,12 @@ import (
 	"gm/pkg/store"
 )
 
-// maxPayload keeps a row below SQLite's limit of a thousand million bytes.
-const maxPayload = 999_000_000
+// maxPayload keeps a row below SQLite's limit of a thousand million bytes. Where
+// addresses have 32 bits, a connection has less of them.
+const (
+	maxPayload = int(has64*999_000_000 + (1-has64)*100_000_000)
+	has64      = ^uint(0) >> 63 // 1 where an int has 64 bits, else 0
+)
 
 // row is a job as a row. What is nil is NULL.
 type row struct {

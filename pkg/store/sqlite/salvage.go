@@ -81,7 +81,7 @@ func (s *Store) salvage(why string, certain bool) error {
 		ids:   make(map[int64]bool),
 		trees: trees{image: m, seen: make(map[uint32]bool)},
 	}
-	err = errors.Join(outOfRoom(c.run(), making), w.close())
+	err = errors.Join(outOfRoom(protect(c.run), making), w.close())
 	if err == nil && c.ours == 0 && !(certain && m.isSQLite) {
 		removeDatabase(making)
 		return errors.New(why)

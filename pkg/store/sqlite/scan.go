@@ -59,6 +59,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 		if err := r.row.scan(r.job); err != nil {
 			return err
 		}
+		r.heavy = r.heavy || len(r.row.data) >= heavyPayload
 		if r.row.foreign {
 			return store.ErrNotFound
 		}
@@ -83,7 +84,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 	return nil, s.fail("read", err)
 }
 
-// LastSeq implements store.Numbered.
+// LastSeq implements store.Numbered. Jobs that are done count too.
 func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 	err = s.read(ctx, func(r *reader) error {
 		return r.each("SELECT max(rowid) FROM "+quote(s.cfg.Table), func(stmt *sqlite3.Stmt) error {
@@ -91,13 +92,10 @@ func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 			return nil
 		})
 	})
-	if broken(err) { // Replay mends it
-		return 0, nil
-	}
-	if err != nil {
+	if err != nil && !broken(err) { // else Replay mends it
 		return 0, s.failReading(err)
 	}
-	return last, nil
+	return max(last, s.last.Load()), nil
 }
 
 // Extras implements store.Store.
@@ -164,9 +162,10 @@ func (c *extraChunk) read(r *reader) error {
 		}
 		if sum != extraSum(key, value) {
 			c.faults = append(c.faults, fault{extra: true, id: id, name: key, data: value, why: errSum})
-		} else if strings.HasPrefix(key, c.prefix) {
+		} else if strings.HasPrefix(key, c.prefix) && key != lastKey {
 			c.found = append(c.found, extra{key, value})
 		}
+		r.heavy = r.heavy || len(value) >= heavyPayload
 		if size += len(value); size > chunkBytes || n == chunkRows {
 			c.more = true
 			return nil

@@ -121,11 +121,13 @@ type Store struct {
 
 	// mu is held by whoever writes, opens or closes.
 	mu     sync.Mutex
-	writer *writer // nil before the first use
+	writer *writer // nil before the first use, and after a panic
+	undo   []int64 // jobs that a batch may have added whose commit panicked
 	lock   *lockfile.File
 	closed bool
 
-	ready   atomic.Bool // writer is there
+	ready   atomic.Bool   // writer is there
+	last    atomic.Uint64 // no job above it was added
 	readers readers
 }
 
@@ -213,6 +215,7 @@ func (s *Store) open() (*writer, error) {
 	if err != nil {
 		return nil, s.fail("open", err)
 	}
+	s.last.Store(max(s.last.Load(), w.reserved))
 	s.watch.Set(s.path)
 	s.watch.Set(s.path + "-wal")
 	s.writer = w

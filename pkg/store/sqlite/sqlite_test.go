@@ -108,7 +108,7 @@ func verifyFile(t testing.TB, file string) {
 	if len(files) == 0 {
 		return // nothing was ever asked of it
 	}
-	c, err := dial(file, sqlite3.OPEN_READWRITE)
+	c, err := dial(file, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestForeignFiles(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "q.db")
 			if strings.Contains(tc.content, "CREATE") {
-				c, err := dial(file, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+				c, err := dial(file, true)
 				if err == nil {
 					err = errors.Join(c.Exec(tc.content), c.close())
 				}

@@ -64,7 +64,7 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	} else if damage != "" {
 		report(damage)
 	}
-	c, err := dial(s.path, sqlite3.OPEN_READWRITE)
+	c, err := dial(s.path, false)
 	if err != nil {
 		return s.fail("check", err)
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -25,13 +26,25 @@ type writer struct {
 
 	room
 
+	last      uint64 // the highest number of a job that the last transaction added
+	reserved  uint64 // what lastKey has
+	reserving uint64 // what the transaction puts there, 0 if nothing
+
 	new row // what is inserted
 	row row // what get has found
 }
 
 // newWriter opens the file, and makes what it lacks.
-func newWriter(path, table string, sync Sync) (*writer, error) {
-	c, err := dial(path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+func newWriter(path, table string, sync Sync) (w *writer, err error) {
+	err = protect(func() error {
+		w, err = newEngineWriter(path, table, sync)
+		return err
+	})
+	return w, err
+}
+
+func newEngineWriter(path, table string, sync Sync) (*writer, error) {
+	c, err := dial(path, true)
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +56,9 @@ func newWriter(path, table string, sync Sync) (*writer, error) {
 	})
 	if err == nil {
 		err = w.prepareAll()
+	}
+	if err == nil {
+		err = w.readReserved()
 	}
 	if err == nil {
 		var size *sqlite3.Stmt
@@ -86,6 +102,39 @@ func (w *writer) prepareAll() error {
 	return nil
 }
 
+// lastKey is the key of an extra of the store's own. Its value is a number above
+// all that jobs had, 8 bytes, little-endian: the last job may be gone. It is
+// raised by numberBlock at a time, so that few batches write it.
+const (
+	lastKey     = "gm:last-number"
+	numberBlock = 1 << 16
+)
+
+// readReserved reads the value under lastKey.
+func (w *writer) readReserved() error {
+	return w.each("SELECT value, crc FROM "+quote(extrasTable(w.table))+" WHERE key = '"+lastKey+"'", func(stmt *sqlite3.Stmt) error {
+		value := stmt.ColumnBlob(0, nil)
+		if len(value) == 8 && stmt.ColumnInt64(1) == extraSum(lastKey, value) {
+			w.reserved = binary.LittleEndian.Uint64(value)
+		}
+		return nil
+	})
+}
+
+// reserveNumber sees that lastKey has a number above that of a job, in a
+// transaction that has begun.
+func (w *writer) reserveNumber(seq uint64) error {
+	w.last = max(w.last, seq)
+	if seq <= max(w.reserved, w.reserving) {
+		return nil
+	}
+	w.reserving = seq + numberBlock
+	if err := w.putExtra(lastKey, binary.LittleEndian.AppendUint64(nil, w.reserving)); err != nil {
+		return fmt.Errorf("reserve numbers: %w", err)
+	}
+	return nil
+}
+
 // close leaves the database in one file, as gearmand does.
 func (w *writer) close() error {
 	_ = w.Exec("PRAGMA busy_timeout = 200")
@@ -98,6 +147,7 @@ func (w *writer) close() error {
 // nil or a *store.UncertainError. What adds something is refused when there
 // is no room for all that may have to be written because of it.
 func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err error) {
+	w.last, w.reserving = 0, 0
 	err = w.during(ctx, func() error {
 		if adds {
 			if err := w.committed(); err != nil { // again, as it failed
@@ -113,19 +163,20 @@ func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err e
 		return w.makeRoom()
 	})
 	if err == nil {
-		if err = w.commit.Exec(); err == nil {
+		if err = protect(w.commit.Exec); err == nil {
+			w.reserved = max(w.reserved, w.reserving)
 			_ = w.committed() // else what adds something is told
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", err)
-		if errors.Is(err, sqlite3.IOERR) {
+		if errors.Is(err, sqlite3.IOERR) || isPanic(err) {
 			// All may be in FILE-wal, and be found there after a crash. The
-			// next commit writes over it.
+			// next commit writes over it, or undoes it after a panic.
 			defer func() { err = &store.UncertainError{Err: err} }()
 		}
 	}
-	if !w.GetAutocommit() {
-		_ = w.rollback.Exec()
+	if !isPanic(err) && !w.GetAutocommit() {
+		err = errors.Join(err, protect(func() error { _ = w.rollback.Exec(); return nil }))
 	}
 	return outOfRoom(err, w.path)
 }
@@ -156,6 +207,9 @@ func (w *writer) apply(batch []store.Op) error {
 
 // add writes a job's row.
 func (w *writer) add(j *store.Record) error {
+	if err := w.reserveNumber(j.Seq); err != nil {
+		return err
+	}
 	w.new.set(j)
 	return w.insertOver(&w.new)
 }
@@ -182,7 +236,13 @@ func (w *writer) insertRow(r *row) error {
 		b.maybe(12, r.unique)
 		b.number(13, r.sum)
 	}
-	return b.exec()
+	err := b.exec()
+	if len(r.data) >= heavyPayload {
+		// Or the engine has the next one beside it.
+		err = errors.Join(err, w.insert.ClearBindings())
+		w.heavy = true
+	}
+	return err
 }
 
 // insertOver inserts a row after what stands in its way has been removed.
@@ -244,7 +304,9 @@ func (w *writer) find(id int64) (bool, error) {
 	if !w.get.Step() {
 		return false, w.get.Err()
 	}
-	return true, w.row.scan(w.get)
+	err := w.row.scan(w.get)
+	w.heavy = w.heavy || len(w.row.data) >= heavyPayload
+	return true, err
 }
 
 // number returns what a statement without arguments says.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,7 @@ func (r *rig) compare() {
 	r.t.Helper()
 	got := r.replay()
 	want := slices.SortedFunc(maps.Values(r.jobs), func(a, b store.Record) int {
-		return int(int64(a.Seq - b.Seq))
+		return cmp.Compare(a.Seq, b.Seq)
 	})
 	r.compareJobs("replay", got, want)
 	r.compareExtras("")

@@ -4,6 +4,7 @@ package tokyocabinet
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -75,6 +76,7 @@ func (s *Store) commit(n *net) error {
 		return s.abandon(n, before, err)
 	}
 	s.last = max(s.last, n.last)
+	s.reserved = max(s.reserved, n.reserving)
 	if s.journal.size > journalLimit {
 		if err := s.checkpoint(); err != nil {
 			s.cfg.Logger.Error("the journal goes on growing", "store", "tokyocabinet:"+s.cfg.File, "err", err)
@@ -135,6 +137,8 @@ type net struct {
 	old     [][]byte       // what is there before them, nil if nothing is
 	at      map[string]int // of keys, in changes
 	last    uint64         // the highest sequence of Adds
+
+	reserving uint64 // what lastKey has afterwards, 0 if that does not change
 }
 
 // set makes a change to a key, under which old is before all of them.
@@ -152,6 +156,35 @@ func (n *net) set(key string, value, old []byte) {
 func (n *net) add(j *store.Record) {
 	n.set(keyOf(j), value(j), nil)
 	n.last = max(n.last, j.Seq)
+	if j.Seq > max(n.store.reserved, n.reserving) {
+		n.reserving = j.Seq + numberBlock
+		n.set(extraKey(lastKey), extraValue(lastKey, binary.LittleEndian.AppendUint64(nil, n.reserving)), n.store.reservedValue())
+	}
+}
+
+// lastKey is the key of an extra of the store's own. Its value is a number above
+// all that jobs had, 8 bytes, little-endian: the last job may be gone. It is
+// raised by numberBlock at a time, so that few batches write it.
+const (
+	lastKey     = "gm:last-number"
+	numberBlock = 1 << 16
+)
+
+// reservedValue returns the value of lastKey's record, nil if there is none.
+func (s *Store) reservedValue() []byte {
+	if s.reserved == 0 {
+		return nil
+	}
+	return extraValue(lastKey, binary.LittleEndian.AppendUint64(nil, s.reserved))
+}
+
+// noteNumber notes the number that an entry of a database says was given out.
+func (s *Store) noteNumber(x *entry) {
+	s.last = max(s.last, x.job.Seq)
+	if x.extra && x.job.Unique == lastKey && len(x.job.Payload) == 8 {
+		s.reserved = binary.LittleEndian.Uint64(x.job.Payload)
+		s.last = max(s.last, s.reserved)
+	}
 }
 
 // get returns what is under a key by now, nil if nothing is.

@@ -107,6 +107,7 @@ func TestLayout(t *testing.T) {
 		return string(key) + ": " + gearmandRead(t, v)
 	}), []string{
 		`gm:extras-k:dead/1: gm:extras k:dead/1 p2 at 9999999999 "value"`,
+		`gm:extras-k:gm:last-number: gm:extras k:gm:last-number p2 at 9999999999 "\x01\x00\x01\x00\x00\x00\x00\x00"`,
 		`resize-gm-2: resize gm-2 p1 at 0 ""`,
 		`resize-gm-4: resize gm-4 p1 at 0 "dash"`,
 		`resize-gm-6: resize gm-6 p1 at 0 "long"`,
@@ -119,7 +120,7 @@ func TestLayout(t *testing.T) {
 			return ""
 		}
 		return fmt.Sprintf("%q", v)
-	})[6:], []string{
+	})[7:], []string{
 		`"resize\x00u1\x001` +
 			`\f\f\t\v\t\t\v\t\t\t\f\t\t\f\t    \v   \t    \f\f\v\f\v\f\f \f\t\v\t\f\f \v\v\t\f\v \f\t        \t              \t\v\t\f\t \t\f\t\f\t\v\v\v\t\t\f\f` +
 			`0\x00nul\x00'\""`,

@@ -215,7 +215,7 @@ func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f fun
 // Extras implements store.Store.
 func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
 	return s.list(ctx, func(_ string, x *entry) error {
-		if x.extra && strings.HasPrefix(x.job.Unique, prefix) {
+		if x.extra && strings.HasPrefix(x.job.Unique, prefix) && x.job.Unique != lastKey {
 			return f(x.job.Unique, slices.Clip(x.job.Payload))
 		}
 		return nil

@@ -61,10 +61,9 @@ func (s *Store) openFile() error {
 
 // openTable verifies a database, and makes a new one of it if need be.
 func (s *Store) openTable(t *table) error {
-	s.last = 0
 	err := t.damage
 	if err == nil && !t.open {
-		err = t.verify(func(_ *record, x *entry) { s.last = max(s.last, x.job.Seq) })
+		err = t.verify(func(_ *record, x *entry) { s.noteNumber(x) })
 		if err == nil {
 			return nil
 		}
@@ -185,7 +184,7 @@ func (c *salvager) put(key string, v []byte) error {
 	if !x.foreign {
 		c.ours++
 	}
-	c.last = max(c.last, x.job.Seq)
+	c.noteNumber(x)
 	return c.hash.put(key, v)
 }
 

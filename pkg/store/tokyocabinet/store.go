@@ -45,7 +45,9 @@ type Store struct {
 	// mu is held by whoever calls the library. It comes after commitMu.
 	mu   sync.Mutex
 	hash *hash  // nil before the first use
-	last uint64 // the highest sequence that there has been since
+	last uint64 // the highest sequence that there has been
+
+	reserved uint64 // what lastKey has, 0 if it is not there. commitMu guards it
 
 	// failPut is nil but in tests.
 	failPut func() error

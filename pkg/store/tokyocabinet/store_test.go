@@ -40,6 +40,7 @@ func open(t testing.TB, file string) *Store {
 // crash leaves s as the end of its process would.
 func crash(t testing.TB, s *Store) {
 	t.Helper()
+	s.end()
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	s.mu.Lock()

@@ -1,0 +1,69 @@
+package storetest
+
+import (
+	"testing"
+
+	"gm/pkg/store"
+)
+
+// RunLastNumber sees that a store knows the highest number of a job when no job
+// is left: in the same process, after Close, and after what end does instead,
+// which leaves the store as a kill would. Open opens it again each time.
+func RunLastNumber(t *testing.T, open func(t *testing.T) store.Store, end func(s store.Store)) {
+	last := func(s store.Store) uint64 {
+		t.Helper()
+		got, err := s.(store.Numbered).LastSeq(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	commit := func(s store.Store, ops ...store.Op) {
+		t.Helper()
+		if err := s.Commit(t.Context(), ops); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seq := uint64(1) << 50
+	s := open(t)
+	for range 3 {
+		for _, together := range []bool{true, false} {
+			seq += 1_000_000
+			j := &store.Record{Seq: seq, Function: "f", Unique: "u"}
+			add, done := store.Op{Kind: store.Add, Record: j}, store.Op{Kind: store.Done, Record: j}
+			if together {
+				commit(s, add, done)
+			} else {
+				commit(s, add)
+				commit(s, done)
+			}
+			if got := last(s); got != seq {
+				t.Errorf("last number: got %d, want %d", got, seq)
+			}
+			if together {
+				end(s)
+			} else if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t)
+			if got := last(s); got < seq || got > seq+1_000_000 {
+				t.Errorf("last number, opened again: got %d, want %d or a little more", got, seq)
+			}
+			err := s.Extras(t.Context(), "", func(key string, _ []byte) error {
+				t.Errorf("extra %q", key)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if compacter, ok := s.(store.Compacter); ok {
+			if err := compacter.Compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
