@@ -15,14 +15,24 @@ func appends(f *os.File) bool {
 	return err == nil && flags&unix.O_APPEND != 0
 }
 
-// terminalWidth returns the columns of a terminal; 0 if they are not known.
-func terminalWidth(f *os.File) int {
+// terminalDimensions returns the columns and lines of a terminal; 0 if they are
+// not known.
+func terminalDimensions(f *os.File) (columns, lines int) {
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return int(size.Col)
+	return int(size.Col), int(size.Row)
 }
+
+// terminalWidth returns the columns of a terminal; 0 if they are not known.
+func terminalWidth(f *os.File) int {
+	columns, _ := terminalDimensions(f)
+	return columns
+}
+
+// resizeSignals come when the terminal has changed its size.
+var resizeSignals = []os.Signal{unix.SIGWINCH}
 
 // fileID returns the name that the system has for f, which stays when f is
 // renamed; empty if there is none.

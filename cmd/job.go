@@ -140,6 +140,7 @@ func (e *env) job(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	w.fields = true
 	handle := gearman.Handle(c.Args().First())
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (*jobRow, error) {
@@ -213,13 +214,14 @@ func (e *env) jobs(c *cli.Context) error {
 		return err
 	}
 	limit := c.Int("limit")
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+	answers, absent, err := present(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) ([]*jobRow, error) {
 			return listJobs(ctx, admin, function, state, limit)
-		}))
+		}), w.format == formatTable)
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
+	w.notes = absentLines(absent)
 	for _, a := range answers {
 		for _, r := range a.value {
 			r.Server = a.server.String()

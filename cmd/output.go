@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,7 +62,10 @@ type rowWriter struct {
 	columns []column
 	style   *style
 	out     *bufio.Writer
-	table   [][]string
+	table   [][]cell
+	width   int      // of the terminal; 0: nothing is cut
+	fields  bool     // a table of one row is lines of name and value
+	notes   []string // lines above a table: what is missing in it
 	count   int
 }
 
@@ -75,7 +79,9 @@ func (e *env) newRows(c *cli.Context, columns ...column) (*rowWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newRowWriter(e.stdout, format, s, columns), nil
+	w := newRowWriter(e.stdout, format, s, columns)
+	w.width, _ = terminalSize(e.stdout)
+	return w, nil
 }
 
 func newRowWriter(w io.Writer, f rowFormat, s *style, columns []column) *rowWriter {
@@ -106,10 +112,15 @@ func (w *rowWriter) add(r row) error {
 		for i := range cells {
 			cells[i] = printable(cells[i], false)
 		}
+		painted := slices.Clone(cells)
 		if p, ok := r.(painter); ok {
-			p.paint(w.style, cells)
+			p.paint(w.style, painted)
 		}
-		w.table = append(w.table, cells)
+		line := make([]cell, len(cells))
+		for i := range cells {
+			line[i] = paintedCell(cells[i], painted[i])
+		}
+		w.table = append(w.table, line)
 		return nil
 	case formatTSV:
 		for i, cell := range r.cells(false) {
@@ -142,9 +153,20 @@ func (w *rowWriter) flush() error { return w.out.Flush() }
 
 // close prints what is left: the table, the end of the JSON document.
 func (w *rowWriter) close() error {
+	if w.format == formatTable {
+		for _, note := range w.notes {
+			text := printable(note, false)
+			if w.width > 0 {
+				text = shorten(text, w.width)
+			}
+			w.out.WriteString(w.style.warn.Sprint(text) + "\n")
+		}
+	}
 	switch {
+	case w.format == formatTable && w.count == 1 && w.fields:
+		renderFields(w.out, w.columns, w.table[0], w.style, w.width)
 	case w.format == formatTable && w.count > 0:
-		renderTable(w.out, w.columns, w.table, w.style)
+		renderTable(w.out, w.columns, w.table, w.style, w.width)
 	case w.format == formatJSON && w.count > 0:
 		w.out.WriteString("\n]\n")
 	case w.format == formatJSON:
@@ -193,6 +215,20 @@ func (e *env) coloured(when string) (bool, error) {
 		return e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb" && isTerminal(e.stdout), nil
 	}
 	return false, usageErrorf("colour %q: not auto, always or never", when)
+}
+
+// terminalSize returns the columns and lines of a terminal, 80 and 24 if it does
+// not say; 0 if stream, one of env's, is none.
+func terminalSize(stream any) (columns, lines int) {
+	if o, ok := stream.(*output); ok {
+		stream = o.Writer
+	}
+	if f, ok := stream.(*os.File); ok && isTerminal(f) {
+		if columns, lines = terminalDimensions(f); columns == 0 || lines == 0 {
+			return 80, 24
+		}
+	}
+	return columns, lines
 }
 
 // isTerminal reports whether stream, one of env's, is a terminal.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bufio"
 	"bytes"
 	"testing"
 )
@@ -113,6 +114,86 @@ func TestAge(t *testing.T) {
 	for _, test := range tests {
 		if got := age(test.ms); got != test.want {
 			t.Errorf("age(%d) = %s, want %s", test.ms, got, test.want)
+		}
+	}
+}
+
+func TestRenderTableFits(t *testing.T) {
+	columns := []column{{"server", false}, {"handle", false}, {"state", false}, {"attempts", true}, {"unique", false}, {"error", false}}
+	rows := func(lines ...[]string) (rows [][]cell) {
+		for _, line := range lines {
+			var r []cell
+			for _, text := range line {
+				r = append(r, cell{text: text})
+			}
+			rows = append(rows, r)
+		}
+		return rows
+	}
+	two := rows(
+		[]string{"a:4730", "H:host:1", "waiting", "0", "", "日本語日本語"},
+		[]string{"a:4730", "H:host:22", "dead", "0", "", "exit status 1: no such file"},
+	)
+	for _, test := range []struct {
+		width int
+		want  string
+	}{
+		{0, "" +
+			"SERVER  HANDLE     STATE    ATTEMPTS  UNIQUE  ERROR\n" +
+			"a:4730  H:host:1   waiting         0          日本語日本語\n" +
+			"a:4730  H:host:22  dead            0          exit status 1: no such file\n"},
+		{80, "" +
+			"SERVER  HANDLE     STATE    ATTEMPTS  ERROR\n" +
+			"a:4730  H:host:1   waiting         0  日本語日本語\n" +
+			"a:4730  H:host:22  dead            0  exit status 1: no such file\n"},
+		{50, "" +
+			"HANDLE     STATE    ERROR\n" +
+			"H:host:1   waiting  日本語日本語\n" +
+			"H:host:22  dead     exit status 1: no such file\n"},
+		{30, "" +
+			"HANDLE     STATE    ERROR\n" +
+			"H:host:1   waiting  日本語日…\n" +
+			"H:host:22  dead     exit stat…\n"},
+		{20, "" +
+			"HANDLE     STATE\n" +
+			"H:host:1   waiting\n" +
+			"H:host:22  dead\n"},
+		{6, "" +
+			"HANDLE\n" +
+			"H:h…:1\n" +
+			"H:h…22\n"},
+	} {
+		var out bytes.Buffer
+		s := &style{}
+		s.set(false)
+		w := bufio.NewWriter(&out)
+		renderTable(w, columns, two, s, test.width)
+		w.Flush()
+		if got := out.String(); got != test.want {
+			t.Errorf("width %d:\ngot\n%s\nwant\n%s", test.width, got, test.want)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for _, test := range []struct {
+		text       string
+		width      int
+		want, name string
+	}{
+		{"abc", 3, "abc", "abc"},
+		{"abcdef", 5, "abcd…", "ab…ef"},
+		{"abcdef", 1, "…", "…"},
+		{"abcdef", 0, "", ""},
+		{"日本語", 5, "日本…", "日…語"},
+		{"日本語", 4, "日…", "日…"},
+		{"日本語", 6, "日本語", "日本語"},
+	} {
+		if got := shorten(test.text, test.width); got != test.want {
+			t.Errorf("shorten(%q, %d) = %q, want %q", test.text, test.width, got, test.want)
+		}
+		if got := shortenName(test.text, test.width); got != test.name {
+			t.Errorf("shortenName(%q, %d) = %q, want %q", test.text, test.width, got, test.name)
 		}
 	}
 }

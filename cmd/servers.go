@@ -191,17 +191,52 @@ func reason[T any](a answer[T]) error {
 	return a.err
 }
 
+// absentServer is one that does not answer, and so is left out of a listing.
+type absentServer struct {
+	Server string `json:"server"`
+	Error  string `json:"error"`
+}
+
+// absentLines returns what a table says of the servers that are not in it.
+func absentLines(absent []absentServer) []string {
+	var lines []string
+	for _, a := range absent {
+		lines = append(lines, fmt.Sprintf("server %s is left out: %s", a.Server, a.Error))
+	}
+	return lines
+}
+
+// absentNames returns the servers, divided by commas.
+func absentNames(absent []absentServer) string {
+	var names []string
+	for _, a := range absent {
+		names = append(names, a.Server)
+	}
+	return strings.Join(names, ",")
+}
+
 // succeeded returns the answers without error. As long as there is one, those
 // that failed are only noted on stderr: once, and again when they are back.
 func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
-	var good []answer[T]
+	good, _, err := present(e, answers, false)
+	return good, err
+}
+
+// present is succeeded, and returns those that failed too. If a table says it, they
+// are not noted.
+func present[T any](e *env, answers []answer[T], inTable bool) (good []answer[T], absent []absentServer, err error) {
 	for _, a := range answers {
 		if a.err == nil {
 			good = append(good, a)
+		} else {
+			absent = append(absent, absentServer{a.server.String(), reason(a).Error()})
 		}
 	}
 	if len(good) == 0 {
-		return nil, allErrors(answers)
+		return nil, nil, allErrors(answers)
+	}
+	if inTable {
+		return good, absent, nil
 	}
 	for _, a := range answers {
 		switch {
@@ -215,7 +250,7 @@ func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
 		}
 		e.leftOut[a.server] = a.err != nil
 	}
-	return good, nil
+	return good, absent, nil
 }
 
 // checkWords refuses empty arguments.

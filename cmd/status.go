@@ -17,9 +17,9 @@ func statusVerb(e *env) *verb {
 			Name:      "status",
 			Usage:     "show the queues: waiting, running, workers",
 			ArgsUsage: "[FUNC..]",
-			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job, whether the function is paused, and how many jobs are dead. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is noted on stderr, and only if none answers it is an error.
+			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job, whether the function is paused, and how many jobs are dead. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is said above the table, or on stderr if there is none, and only if none answers it is an error.
 
---watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed a second, all summed over the functions. With -o jsonl the line has the functions in it.
+--watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed a second, all summed over the functions, and the servers that are left out of the sums. With -o jsonl the line has the functions, and those servers, in it.
 
 Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers), dead; with --by-server the server is before them. What a server does not tell is empty, and null in JSON.`,
 			Flags: slices.Concat([]cli.Flag{
@@ -51,10 +51,11 @@ func (e *env) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	answers, err := e.askStatus(c, o)
+	answers, absent, err := e.askStatus(c, o, w.format == formatTable)
 	if err != nil {
 		return err
 	}
+	w.notes = absentLines(absent)
 	rows := mergeStatus(answers, c.Bool("by-server"), c.Args().Slice())
 	for _, r := range rows {
 		if err := w.add(r); err != nil {
@@ -67,13 +68,14 @@ func (e *env) status(c *cli.Context) error {
 	return missingFunctions(c, rows)
 }
 
-// askStatus returns the functions of each server that answers.
-func (e *env) askStatus(c *cli.Context, o gearman.Options) ([]answer[[]*statusRow], error) {
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"), functionsOf))
+// askStatus returns the functions of each server that answers, and those servers
+// that do not. They are noted on stderr unless they are said in the table.
+func (e *env) askStatus(c *cli.Context, o gearman.Options, inTable bool) ([]answer[[]*statusRow], []absentServer, error) {
+	answers, absent, err := present(e, askAll(c.Context, o, durationOf(c, "timeout"), functionsOf), inTable)
 	if err != nil {
-		return nil, fmt.Errorf("status: %w", err)
+		return nil, nil, fmt.Errorf("status: %w", err)
 	}
-	return answers, nil
+	return answers, absent, nil
 }
 
 // functionsOf asks one server for its functions: gm serve for its stats,

@@ -70,7 +70,7 @@ func TestRates(t *testing.T) {
 			answers = answers[:1]
 		}
 		w.setRates(start.Add(time.Duration(second)*time.Second), answers)
-		return newStatusTick(start, mergeStatus(answers, false, nil)).rates.cells(true)[0]
+		return newStatusTick(start, mergeStatus(answers, false, nil), nil).rates.cells(true)[0]
 	}
 	steps := []struct {
 		second int

@@ -15,18 +15,22 @@ func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
 	if err != nil {
 		return err
 	}
-	s := &statusWatch{e: e, c: c, draw: format == formatTable}
-	if !s.draw {
+	screen, err := e.newWatchScreen(c, format)
+	if err != nil {
+		return err
+	}
+	s := &statusWatch{e: e, c: c, screen: screen}
+	if screen == nil {
 		if s.lines, err = e.newRows(c); err != nil {
 			return err
 		}
 	}
-	return e.watch(c, func(now time.Time) error {
-		answers, err := e.askStatus(c, o)
+	return e.watch(c, screen, func(now time.Time) error {
+		answers, absent, err := e.askStatus(c, o, screen != nil)
 		if err != nil {
 			return err
 		}
-		return s.show(now, answers)
+		return s.show(now, answers, absent)
 	})
 }
 
@@ -34,8 +38,8 @@ func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
 type statusWatch struct {
 	e      *env
 	c      *cli.Context
-	draw   bool
-	lines  *rowWriter // unless draw
+	screen *watchScreen // nil: lines
+	lines  *rowWriter   // unless there is a screen
 	before map[statusKey]statusRow
 	at     time.Time // of before
 }
@@ -45,13 +49,13 @@ type statusKey struct {
 	function string
 }
 
-func (s *statusWatch) show(now time.Time, answers []answer[[]*statusRow]) error {
+func (s *statusWatch) show(now time.Time, answers []answer[[]*statusRow], absent []absentServer) error {
 	s.setRates(now, answers)
 	rows := mergeStatus(answers, s.c.Bool("by-server"), s.c.Args().Slice())
-	if s.draw {
-		return s.redraw(now, rows)
+	if s.screen != nil {
+		return s.redraw(now, rows, absent)
 	}
-	if err := s.lines.add(newStatusTick(now, rows)); err != nil {
+	if err := s.lines.add(newStatusTick(now, rows, absent)); err != nil {
 		return err
 	}
 	return s.lines.flush()
@@ -74,14 +78,14 @@ func (s *statusWatch) setRates(now time.Time, answers []answer[[]*statusRow]) {
 	s.before, s.at = looked, now
 }
 
-func (s *statusWatch) redraw(now time.Time, rows []*statusRow) error {
+func (s *statusWatch) redraw(now time.Time, rows []*statusRow, absent []absentServer) error {
 	columns := append(statusColumns(s.c.Bool("by-server")),
 		column{"in/s", true}, column{"done/s", true}, column{"failed/s", true})
 	list := make([]row, len(rows))
 	for i, r := range rows {
 		list[i] = r
 	}
-	return s.e.redraw(s.c, now, columns, list)
+	return s.screen.draw(watchFrame{now, columns, list, absentLines(absent)})
 }
 
 // rates are what happens in a second, between two looks at counters that only
@@ -139,10 +143,11 @@ type statusTick struct {
 	Delayed  *int      `json:"delayed"`
 	OldestMS *int64    `json:"oldest_ms"`
 	rates
-	Functions []*statusRow `json:"functions"`
+	Functions []*statusRow   `json:"functions"`
+	LeftOut   []absentServer `json:"left_out,omitempty"` // servers that are not in the sums
 }
 
-func newStatusTick(now time.Time, rows []*statusRow) *statusTick {
+func newStatusTick(now time.Time, rows []*statusRow, absent []absentServer) *statusTick {
 	total := &statusRow{rates: &rates{}}
 	for _, r := range rows {
 		total.add(r)
@@ -150,13 +155,14 @@ func newStatusTick(now time.Time, rows []*statusRow) *statusTick {
 	return &statusTick{
 		Time: now.Truncate(time.Millisecond), Waiting: total.Waiting, Running: total.Running, Workers: total.Workers,
 		Delayed: total.Delayed, OldestMS: total.OldestMS, rates: *total.rates,
-		Functions: append([]*statusRow{}, rows...),
+		Functions: append([]*statusRow{}, rows...), LeftOut: absent,
 	}
 }
 
 func (t *statusTick) cells(human bool) []string {
-	return append([]string{
+	cells := append([]string{
 		t.Time.Format(time.RFC3339), strconv.Itoa(t.Waiting), strconv.Itoa(t.Running), strconv.Itoa(t.Workers),
 		optional(t.Delayed, human), optionalAge(t.OldestMS, human),
 	}, t.rates.cells(human)...)
+	return append(cells, absentNames(t.LeftOut))
 }

@@ -5,6 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -25,13 +29,19 @@ func (e *env) watchFlags() []cli.Flag {
 }
 
 // watch calls look at once and then every --interval, --count times, until
-// the context is done. On a terminal what look prints with -o table replaces
-// what it has printed before. A look that fails because no server answers is
-// noted, once for a series of them, and the watch goes on.
-func (e *env) watch(c *cli.Context, look func(now time.Time) error) error {
+// the context is done. With a screen, what the looks draw replaces each other, also
+// when the terminal changes its size. A look that fails because no server answers
+// is noted, once for a series of them, and the watch goes on.
+func (e *env) watch(c *cli.Context, screen *watchScreen, look func(now time.Time) error) error {
 	interval := durationOf(c, "interval")
 	if interval <= 0 {
 		return usageErrorf("interval 0: --watch needs a time between two looks")
+	}
+	resized, stopResized := notifyResize()
+	defer stopResized()
+	if screen != nil {
+		screen.enter()
+		defer screen.leave()
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -39,13 +49,17 @@ func (e *env) watch(c *cli.Context, look func(now time.Time) error) error {
 	for n := 1; ; n++ {
 		err := look(now)
 		switch {
-		case err == nil && failing:
+		case err == nil && failing && screen == nil:
 			e.note("%s: servers answer again", c.Command.Name)
 		case err == nil:
 		case c.Context.Err() != nil:
 			return context.Cause(c.Context)
 		case exitCode(err) != exitNoServer && exitCode(err) != exitTimeout && !errors.Is(err, gearman.ErrLost):
 			return err
+		case screen != nil:
+			if err := screen.drawError(now, err); err != nil {
+				return err
+			}
 		case !failing:
 			e.note("%v", err)
 		}
@@ -53,12 +67,30 @@ func (e *env) watch(c *cli.Context, look func(now time.Time) error) error {
 		if n == c.Int("count") {
 			return err
 		}
-		select {
-		case now = <-tick.C:
-		case <-c.Context.Done():
-			return context.Cause(c.Context)
+		for waiting := true; waiting; {
+			select {
+			case now = <-tick.C:
+				waiting = false
+			case <-resized:
+				if err := screen.redraw(); err != nil {
+					return err
+				}
+			case <-c.Context.Done():
+				return context.Cause(c.Context)
+			}
 		}
 	}
+}
+
+// notifyResize returns a channel that has an element when the terminal has changed
+// its size.
+func notifyResize() (<-chan os.Signal, func()) {
+	resized := make(chan os.Signal, 1)
+	if len(resizeSignals) == 0 {
+		return resized, func() {}
+	}
+	signal.Notify(resized, resizeSignals...)
+	return resized, func() { signal.Stop(resized) }
 }
 
 // watchFormat returns the format of a watch, which can't be one document.
@@ -71,23 +103,151 @@ func (e *env) watchFormat(c *cli.Context) (rowFormat, error) {
 	return format, err
 }
 
-// redraw clears the terminal and prints a table, in one write.
-func (e *env) redraw(c *cli.Context, now time.Time, columns []column, rows []row) error {
+// A watchScreen draws tables over each other, each within the terminal's size. On a
+// terminal it uses the alternate screen, so that nothing of it stays in the lines
+// that can be scrolled back, and prints the last table when it leaves.
+type watchScreen struct {
+	out      io.Writer
+	style    *style
+	interval time.Duration
+	size     func() (columns, lines int) // 0 for no terminal
+
+	last   watchFrame
+	drawn  bool
+	inside bool // of the alternate screen
+}
+
+// watchFrame is what a screen shows.
+type watchFrame struct {
+	at      time.Time
+	columns []column
+	rows    []row
+	notes   []string // lines above the table: what is missing in it
+}
+
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l" // alternate screen, no cursor
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	cursorHome  = "\x1b[H"
+	eraseLine   = "\x1b[K"
+	eraseBelow  = "\x1b[J"
+)
+
+// newWatchScreen returns the screen of a verb that draws; nil in any other format.
+func (e *env) newWatchScreen(c *cli.Context, format rowFormat) (*watchScreen, error) {
+	if format != formatTable {
+		return nil, nil
+	}
 	s, err := e.style(c)
+	if err != nil {
+		return nil, err
+	}
+	return &watchScreen{
+		out: e.stdout, style: s, interval: durationOf(c, "interval"),
+		size: func() (int, int) { return terminalSize(e.stdout) },
+	}, nil
+}
+
+// enter goes to the alternate screen.
+func (s *watchScreen) enter() {
+	if columns, _ := s.size(); columns > 0 {
+		io.WriteString(s.out, enterScreen) //nolint:errcheck // the next write fails as well
+		s.inside = true
+	}
+}
+
+// leave goes back, and prints the last frame there.
+func (s *watchScreen) leave() {
+	if !s.inside {
+		return
+	}
+	s.inside = false
+	io.WriteString(s.out, leaveScreen) //nolint:errcheck // there is nobody to tell
+	if s.drawn {
+		s.redraw() //nolint:errcheck // as above
+	}
+}
+
+// draw shows a frame.
+func (s *watchScreen) draw(f watchFrame) error {
+	s.last, s.drawn = f, true
+	return s.redraw()
+}
+
+// drawError shows why there is nothing new, above the last table.
+func (s *watchScreen) drawError(now time.Time, err error) error {
+	f := s.last
+	f.at = now
+	f.notes = []string{err.Error()}
+	if s.drawn {
+		f.notes = append(f.notes, "as of "+s.last.at.Format(time.TimeOnly)+":")
+	}
+	last, drawn := s.last, s.drawn
+	defer func() { s.last, s.drawn = last, drawn }()
+	return s.draw(f)
+}
+
+// redraw shows the last frame again, within the size that the terminal has now, in
+// one write.
+func (s *watchScreen) redraw() error {
+	if s == nil {
+		return nil
+	}
+	width, height := s.size()
+	lines, err := s.lines(width, height)
 	if err != nil {
 		return err
 	}
 	var frame bytes.Buffer
-	fmt.Fprintf(&frame, "\x1b[H\x1b[2J%s  every %v\n\n", now.Format(time.TimeOnly), durationOf(c, "interval"))
-	w := newRowWriter(&frame, formatTable, s, columns)
+	if s.inside {
+		frame.WriteString(cursorHome)
+		frame.WriteString(strings.Join(lines, eraseLine+"\r\n") + eraseLine + eraseBelow)
+	} else {
+		frame.WriteString(strings.Join(lines, "\n") + "\n")
+	}
+	_, err = s.out.Write(frame.Bytes())
+	return err
+}
+
+// lines returns the last frame as lines that fit.
+func (s *watchScreen) lines(width, height int) ([]string, error) {
+	f := s.last
+	fit := func(text string) string {
+		if width > 0 {
+			return shorten(text, width)
+		}
+		return text
+	}
+	lines := []string{fit(f.at.Format(time.TimeOnly) + "  every " + s.interval.String())}
+	for _, note := range f.notes {
+		lines = append(lines, s.style.warn.Sprint(fit(printable(note, false))))
+	}
+	if height == 0 || len(lines)+1 < height {
+		lines = append(lines, "")
+	}
+	rows := f.rows
+	if room := height - len(lines) - 1; height > 0 && len(rows) > room { // without the heading
+		rows = rows[:max(0, room-1)]
+	}
+	var text bytes.Buffer
+	w := newRowWriter(&text, formatTable, s.style, f.columns)
+	w.width = width
 	for _, r := range rows {
 		if err := w.add(r); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := w.close(); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = e.stdout.Write(frame.Bytes())
-	return err
+	if text.Len() > 0 {
+		lines = append(lines, strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")...)
+	}
+	if more := len(f.rows) - len(rows); more > 0 {
+		lines = append(lines, fit(fmt.Sprintf("%s and %d more rows", ellipsis, more)))
+	}
+	if height > 0 && len(lines) > height {
+		lines = lines[:height]
+	}
+	return lines, nil
 }

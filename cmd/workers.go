@@ -23,7 +23,7 @@ func workersVerb(e *env) *verb {
 			ArgsUsage: "[FUNC..]",
 			Description: `Shows a row a connection that can do something, or, with --all, that is just there; with functions, those that can do one of them. gm serve tells the most; of other servers the state, the jobs, the age and the peer's port stay empty.
 
---watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, connections, workers, working, sleeping.
+--watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, connections, workers, working, sleeping, and the servers that are left out.
 
 Columns of tsv: server, address, id, functions (commas between them), state (working, sleeping, idle, client), handles of its jobs, age in ms.`,
 			Flags: slices.Concat([]cli.Flag{
@@ -90,10 +90,11 @@ func (e *env) workers(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := e.askWorkers(c, o)
+	rows, absent, err := e.askWorkers(c, o, w.format == formatTable)
 	if err != nil {
 		return err
 	}
+	w.notes = absentLines(absent)
 	for _, r := range shownWorkers(c, rows) {
 		if err := w.add(r); err != nil {
 			return err
@@ -108,19 +109,23 @@ func (e *env) watchWorkers(c *cli.Context, o gearman.Options) error {
 	if err != nil {
 		return err
 	}
+	screen, err := e.newWatchScreen(c, format)
+	if err != nil {
+		return err
+	}
 	lines, err := e.newRows(c)
 	if err != nil {
 		return err
 	}
-	return e.watch(c, func(now time.Time) error {
-		rows, err := e.askWorkers(c, o)
+	return e.watch(c, screen, func(now time.Time) error {
+		rows, absent, err := e.askWorkers(c, o, screen != nil)
 		if err != nil {
 			return err
 		}
-		if format == formatTable {
-			return e.redraw(c, now, workerColumns, shownWorkers(c, rows))
+		if screen != nil {
+			return screen.draw(watchFrame{now, workerColumns, shownWorkers(c, rows), absentLines(absent)})
 		}
-		if err := lines.add(newWorkersTick(now, rows)); err != nil {
+		if err := lines.add(newWorkersTick(now, rows, absent)); err != nil {
 			return err
 		}
 		return lines.flush()
@@ -134,10 +139,12 @@ type workersTick struct {
 	Workers     int       `json:"workers"`
 	Working     *int      `json:"working"`
 	Sleeping    *int      `json:"sleeping"`
+
+	LeftOut []absentServer `json:"left_out,omitempty"` // servers that are not in the sums
 }
 
-func newWorkersTick(now time.Time, rows []*workerRow) *workersTick {
-	t := &workersTick{Time: now.Truncate(time.Millisecond), Connections: len(rows)}
+func newWorkersTick(now time.Time, rows []*workerRow, absent []absentServer) *workersTick {
+	t := &workersTick{Time: now.Truncate(time.Millisecond), Connections: len(rows), LeftOut: absent}
 	one, none := 1, 0
 	for _, r := range rows {
 		if len(r.Functions) > 0 {
@@ -161,15 +168,16 @@ func newWorkersTick(now time.Time, rows []*workerRow) *workersTick {
 func (t *workersTick) cells(human bool) []string {
 	return []string{
 		t.Time.Format(time.RFC3339), strconv.Itoa(t.Connections), strconv.Itoa(t.Workers),
-		optional(t.Working, human), optional(t.Sleeping, human),
+		optional(t.Working, human), optional(t.Sleeping, human), absentNames(t.LeftOut),
 	}
 }
 
-// askWorkers returns the connections of all servers that answer.
-func (e *env) askWorkers(c *cli.Context, o gearman.Options) ([]*workerRow, error) {
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"), connectionsOf))
+// askWorkers returns the connections of all servers that answer, and those servers
+// that do not.
+func (e *env) askWorkers(c *cli.Context, o gearman.Options, inTable bool) ([]*workerRow, []absentServer, error) {
+	answers, absent, err := present(e, askAll(c.Context, o, durationOf(c, "timeout"), connectionsOf), inTable)
 	if err != nil {
-		return nil, fmt.Errorf("workers: %w", err)
+		return nil, nil, fmt.Errorf("workers: %w", err)
 	}
 	var rows []*workerRow
 	for _, a := range answers {
@@ -178,7 +186,7 @@ func (e *env) askWorkers(c *cli.Context, o gearman.Options) ([]*workerRow, error
 			rows = append(rows, r)
 		}
 	}
-	return rows, nil
+	return rows, absent, nil
 }
 
 // shownWorkers returns the rows that --all and the arguments let through.
