@@ -77,7 +77,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 				},
 				&cli.BoolFlag{
 					Name: "round-robin", Aliases: []string{"R"}, Category: catQueue,
-					Usage: "take a worker's functions in turn instead of in the order in which it named them",
+					Usage: "take a worker's functions in turn, instead of one before the other",
 				},
 				&cli.BoolFlag{
 					Name: "exceptions", Category: catQueue,

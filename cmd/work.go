@@ -140,7 +140,7 @@ Without a server gm work waits for one.
 func workFlags() []cli.Flag {
 	const jobs = "Jobs"
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "function", Aliases: []string{"f"}, Usage: "`FUNC` to do; repeatable, or divided by commas"},
+		&cli.StringSliceFlag{Name: "function", Aliases: []string{"f"}, Usage: "`FUNC` to do; repeatable, or divided by commas: the first one goes first"},
 		&cli.StringFlag{Name: "dir", Usage: "each executable file in `DIR` is a function of its name; with -f, only those"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "do `N` jobs at a time"},
 		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` jobs"},

@@ -297,7 +297,7 @@ complete -c gm -n '__gm_at serve' -l dead-age -d 'and each for TIME, like 720h' 
 complete -c gm -n '__gm_at serve' -l keep-results -d 'keep for TIME how background jobs have ended, and their results, for gm wait and gm result' -x
 complete -c gm -n '__gm_at serve' -l results-memory -d 'the results that are kept may occupy SIZE' -x
 complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'a job that N workers have lost is dead' -x
-complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s functions in turn instead of in the order in which it named them'
+complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s functions in turn, instead of one before the other'
 complete -c gm -n '__gm_at serve' -l exceptions -d 'send WORK_EXCEPTION to all clients, not only to those that ask for it'
 complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for a job' -x
 complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x

@@ -277,7 +277,7 @@ $script:GmVerbs = @{
             @{ Names = @('--keep-results'); Text = 'keep for TIME how background jobs have ended, and their results, for gm wait and gm result'; Value = @('') },
             @{ Names = @('--results-memory'); Text = 'the results that are kept may occupy SIZE'; Value = @('') },
             @{ Names = @('-j', '--job-retries'); Text = 'a job that N workers have lost is dead'; Value = @('') },
-            @{ Names = @('-R', '--round-robin'); Text = 'take a worker''s functions in turn instead of in the order in which it named them'; Value = $null },
+            @{ Names = @('-R', '--round-robin'); Text = 'take a worker''s functions in turn, instead of one before the other'; Value = $null },
             @{ Names = @('--exceptions'); Text = 'send WORK_EXCEPTION to all clients, not only to those that ask for it'; Value = $null },
             @{ Names = @('-w', '--worker-wakeup'); Text = 'wake N sleeping workers for a job'; Value = @('') },
             @{ Names = @('--host'); Text = 'NAME in job handles'; Value = @('') },

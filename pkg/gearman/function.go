@@ -37,7 +37,9 @@ func WithServerTimeout(d time.Duration) FunctionOption {
 
 // Handle makes the worker able to do a function, or changes how it does it. It
 // may be called while the worker runs: a slot that is busy announces it after
-// its job.
+// its job. Of jobs of one priority servers hand out those of the function first
+// that was given first; one that is added while the worker runs goes before those
+// that its servers know.
 func (w *Worker) Handle(name string, h Handler, opts ...FunctionOption) error {
 	f := &function{handler: h}
 	for _, opt := range opts {

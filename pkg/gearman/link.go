@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -163,14 +164,15 @@ func (l *link) onError(c *workerConn, e *ServerError) error {
 	return nil
 }
 
-// announce tells a server the difference between what it knows and want, in one
-// write.
+// announce sends a server the difference between what it knows and want, in one
+// write. Servers serve the function first that was announced last, so the order is
+// reversed.
 func announce(c *workerConn, id string, known, want []ability) error {
 	return c.write(func(put putFunc) error {
 		if known == nil && id != "" {
 			put(wire.SetClientID, []byte(id))
 		}
-		for _, a := range missing(want, known) {
+		for _, a := range slices.Backward(missing(want, known)) {
 			if a.timeout > 0 {
 				ms := (a.timeout + 999_999).Milliseconds()
 				put(wire.CanDoTimeout, []byte(a.name), strconv.AppendInt(nil, ms, 10))

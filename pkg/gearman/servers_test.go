@@ -201,6 +201,7 @@ func testServer(t *testing.T, s gearman.Server) {
 			}
 		}
 	})
+	t.Run("order of functions", func(t *testing.T) { testOrder(ctx, t, s, c) })
 	t.Run("admin", func(t *testing.T) {
 		if _, err := c.Ping(ctx, s); err != nil {
 			t.Error(err)
@@ -279,6 +280,46 @@ func testServer(t *testing.T, s gearman.Server) {
 			t.Error(err)
 		}
 	})
+}
+
+// testOrder sees that a worker gets the jobs of the function first that it was
+// given first.
+func testOrder(ctx context.Context, t *testing.T, s gearman.Server, c *gearman.Client) {
+	names := []string{"urgent", "usual", "bulk"}
+	for _, name := range []string{"bulk", "usual", "urgent", "bulk", "usual", "urgent"} {
+		if _, err := c.Background(ctx, &gearman.Task{Function: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: []gearman.Server{s}}, Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string, 6)
+	for _, name := range names {
+		if err := w.Handle(name, func(context.Context, *gearman.Job) ([]byte, error) {
+			done <- name
+			return nil, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	var got []string
+	for range 6 {
+		select {
+		case name := <-done:
+			got = append(got, name)
+		case <-ctx.Done():
+			t.Fatalf("%v, and then nothing", got)
+		}
+	}
+	w.Stop()
+	running.Wait()
+	if want := []string{"urgent", "urgent", "usual", "usual", "bulk", "bulk"}; !slices.Equal(got, want) {
+		t.Errorf("jobs come in the order %v, want %v", got, want)
+	}
 }
 
 // A job that goes back must be done by another worker, or later by the same.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"testing"
 
 	"gm/pkg/store"
@@ -19,7 +20,7 @@ func functionNames(n int) [][]byte {
 
 func newWorker(q *Queue, functions [][]byte) *Peer {
 	p := q.NewPeer(nil)
-	for _, f := range functions {
+	for _, f := range slices.Backward(functions) {
 		q.CanDo(0, p, f, 0)
 	}
 	return p

@@ -51,8 +51,8 @@
 // Grab:
 //
 //   - the highest priority first, across all functions of the worker; within
-//     a priority the functions in the order in which the worker added them, or
-//     in turn with Config.RoundRobin; within function and priority the oldest
+//     a priority the function that the worker added last, or from there in turn
+//     with Config.RoundRobin; within function and priority the oldest
 //     job;
 //   - a job that goes back goes to the head, with status 0/0.
 //

@@ -374,7 +374,7 @@ func (m *model) canDo(p *modelPeer, fn string, timeout int64) {
 		a.timeout = timeout
 		return
 	}
-	p.can = append(p.can, modelAbility{fn, timeout})
+	p.can = slices.Insert(p.can, 0, modelAbility{fn, timeout})
 	p.turn = 0
 }
 

@@ -238,7 +238,7 @@ func TestPurgeLeavesWhatComesMeanwhile(t *testing.T) {
 func TestEndLoadingInPieces(t *testing.T) {
 	q := New(Config{}, silent{})
 	w := q.NewPeer(nil)
-	for _, f := range []string{"a", "b", "c"} {
+	for _, f := range []string{"c", "b", "a"} {
 		q.CanDo(1, w, []byte(f), 0)
 	}
 	q.SetLoading(1)

@@ -6,7 +6,7 @@ import "slices"
 type Peer struct {
 	Owner any // whose connection it is; the queue does not touch it
 
-	// abilities, in the order in which they were added
+	// abilities, the one that was added last first
 	abilities                 map[*Function]*ability
 	firstAbility, lastAbility *ability
 	timeouts                  bool   // some ability has one
@@ -39,8 +39,8 @@ type ability struct {
 	next, prev *ability
 }
 
-// Functions returns the names of what the worker can do, in the order in
-// which it added them.
+// Functions returns the names of what the worker can do, in the order in which
+// Grab looks at them: the one that it added last first.
 func (p *Peer) Functions() []string {
 	names := make([]string, 0, len(p.abilities))
 	for a := p.firstAbility; a != nil; a = a.next {
@@ -102,8 +102,8 @@ func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 	return p.waits != nil || p.lastAbility != nil || p.jobs.tail != nil
 }
 
-// CanDo adds a function to what the worker can do, behind those that it has,
-// with a time limit in milliseconds for each of its jobs, 0 for none. For a
+// CanDo adds a function to what the worker can do, before those that it has, as
+// gearmand does, with a time limit in milliseconds for each of its jobs, 0 for none. For a
 // function that it has, only the time limit changes.
 func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
 	q.now = now
@@ -117,13 +117,13 @@ func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
 	if p.abilities == nil {
 		p.abilities = make(map[*Function]*ability)
 	}
-	a := &ability{function: f, timeout: timeout, prev: p.lastAbility}
-	if p.lastAbility == nil {
-		p.firstAbility = a
+	a := &ability{function: f, timeout: timeout, next: p.firstAbility}
+	if p.firstAbility == nil {
+		p.lastAbility = a
 	} else {
-		p.lastAbility.next = a
+		p.firstAbility.prev = a
 	}
-	p.lastAbility = a
+	p.firstAbility = a
 	p.abilities[f] = a
 	f.addWorkers(1)
 	if p.rest == asleep && f.ready() > 0 {

@@ -52,7 +52,7 @@ type Config struct {
 	// not counted, see Policy.
 	JobRetries int
 	// RoundRobin serves a worker's functions of one priority in turn, and
-	// not in the order in which the worker added them.
+	// not the one first that the worker added last.
 	RoundRobin bool
 	// Wakeups is how many sleeping workers are woken for a job that becomes
 	// ready; 0 is all of them.

@@ -58,8 +58,8 @@ func TestDead(t *testing.T) {
 			C submit g bg => 2
 			C submit f bg => 3
 			C submit f bg => 4
-			W can f
 			W can g
+			W can f
 			W grab => 1
 			W grab => 3
 			W grab => 4
@@ -74,8 +74,8 @@ func TestDead(t *testing.T) {
 		{"the old are forgotten", Config{DeadMax: 10, DeadAge: 100}, `
 			C submit f bg => 1
 			C submit g bg => 2
-			W can f
 			W can g
+			W can f
 			W grab => 1
 			W grab => 2
 			fail 2 => 2 failed; 2 buried

@@ -23,31 +23,41 @@ func TestGrab(t *testing.T) {
 			C submit f => 2
 			C submit g high => 3
 			C submit f high => 4
-			W can f
 			W can g
+			W can f
 			W grab => 4
 			W grab => 3
 			W grab => 2
 			W grab => 1
 			W grab => none`},
-		{"functions of one priority come in the order of the worker's adding", Config{}, `
+		{"of functions of one priority the one that the worker added last comes first", Config{}, `
 			C submit f => 1
 			C submit g => 2
 			C submit f => 3
+			V can f
 			V can g
 			V can f
 			V grab => 2
 			V grab => 1
-			V grab => 3`},
-		{"round robin serves the functions in turn", Config{RoundRobin: true}, `
+			V grab => 3
+			V cannot g
+			V can h
+			V can g
+			C submit g => 4
+			C submit h => 5
+			C submit f => 6
+			V grab => 4
+			V grab => 5
+			V grab => 6`},
+		{"round robin serves the functions in turn, the one that was added last first", Config{RoundRobin: true}, `
 			C submit f => 1
 			C submit f => 2
 			C submit g => 3
 			C submit h => 4
 			C submit h high => 5
-			W can f
-			W can g
 			W can h
+			W can g
+			W can f
 			W grab => 5
 			W grab => 1
 			W grab => 3

@@ -63,8 +63,8 @@ func TestWaking(t *testing.T) {
 			next => 0 false
 			V grab => 1`},
 		{"a woken worker that grabs something else passes the token on", one, `
-			V can g
 			V can f
+			V can g
 			W can f
 			V sleep
 			W sleep

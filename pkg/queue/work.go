@@ -1,8 +1,8 @@
 package queue
 
 // Grab gives the worker its next job, nil if none is ready: of the highest
-// priority that any of its functions has, of the function that it added first
-// (or whose turn it is), the oldest. The worker is awake from now on.
+// priority that any of its functions has, of the function that it added last (or
+// whose turn it is), the oldest. The worker is awake from now on.
 func (q *Queue) Grab(now int64, p *Peer) *Job {
 	q.now = now
 	token := q.wakeUp(p)

@@ -128,8 +128,8 @@ func TestAdminLists(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", cmd, got, text)
 		}
 	}
-	want("status", "f\t3\t1\t1", "g\t1\t0\t1")
-	want("prioritystatus", "f\t0\t1\t1\t1", "g\t0\t1\t0\t1")
+	want("status", "g\t1\t0\t1", "f\t3\t1\t1")
+	want("prioritystatus", "g\t0\t1\t0\t1", "f\t0\t1\t1\t1")
 	want("show jobs", high+"\t0\t0\t0", normal+"\t0\t0\t1", low+"\t0\t0\t1", delayed+"\t0\t0\t0")
 	want("show unique jobs", "u1", "u2")
 

@@ -39,7 +39,7 @@ func TestJobIsCreatedWhenItIsDurable(t *testing.T) {
 
 	// Nobody gets the job, nobody sees it, and everything else goes on.
 	w.sync()
-	if got := other.list("status"); len(got) != 2 || got[0] != "f\t0\t0\t1" {
+	if got := other.list("status"); len(got) != 2 || got[1] != "f\t0\t0\t1" {
 		t.Errorf("status %q", got)
 	}
 	h := other.submit(wire.SubmitJob, "g", "", "fg")

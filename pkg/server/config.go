@@ -40,8 +40,8 @@ type Config struct {
 	// it fails: so often it is handed out in all. 0 is as 1, negative is for ever,
 	// nil is DefaultJobRetries. Jobs that fail are counted apart, see Policies.
 	JobRetries *int
-	// RoundRobin takes functions of one priority in turn instead of in the
-	// order in which the worker named them.
+	// RoundRobin takes a worker's functions of one priority in turn, instead of
+	// the one first that it named last.
 	RoundRobin bool
 	// Exceptions has every client get WORK_EXCEPTION, also one that does not set the
 	// option "exceptions". Others get WORK_FAIL in its place.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -209,7 +210,7 @@ func (p *peer) raw(n int) string {
 func worker(t testing.TB, addr string, functions ...string) *peer {
 	t.Helper()
 	w := dial(t, addr)
-	for _, f := range functions {
+	for _, f := range slices.Backward(functions) {
 		w.send(req(wire.CanDo, f))
 	}
 	w.sync()

@@ -48,6 +48,32 @@ func (p *peer) order() string {
 	}
 }
 
+// A worker's functions go in the reverse of the order in which it named them, as
+// with gearmand: libgearman names them in reverse.
+func TestTheFunctionNamedLastGoesFirst(t *testing.T) {
+	for _, tt := range []struct {
+		roundRobin bool
+		want       string
+	}{
+		{false, "x3 x3 x2 x2 x1 x1"},
+		{true, "x3 x2 x1 x3 x2 x1"},
+	} {
+		_, addr := start(t, server.Config{RoundRobin: tt.roundRobin})
+		c, w := dial(t, addr), dial(t, addr)
+		w.send(req(wire.CanDo, "x1"), req(wire.CanDo, "x2"), req(wire.CanDo, "x3"), req(wire.CanDo, "x1"))
+		w.sync()
+		for _, f := range []string{"x1", "x2", "x3", "x1", "x2", "x3"} {
+			c.submit(wire.SubmitJobBG, f, "", f)
+		}
+		if got := w.order(); got != tt.want {
+			t.Errorf("round robin %v: %s, want %s", tt.roundRobin, got, tt.want)
+		}
+		if got := c.list("workers"); !strings.HasSuffix(got[1], ": x3 x2 x1") {
+			t.Errorf("workers: %q", got)
+		}
+	}
+}
+
 func TestGrabOrder(t *testing.T) {
 	tests := []struct {
 		name       string
