@@ -22,7 +22,8 @@ func mapVerb(e *env) *verb {
 			{"and one result of them all, in a tree of eight by eight", "gm map -f count --reduce add --arity 8 --block 4K < /etc/services"},
 			{"the same by the workers alone: the handle is for gm wait and gm result", "gm map -b -f count --reduce add --arity 8 --block 4K < /etc/services"},
 		},
-		exits: recordExits,
+		exits:      recordExits,
+		ownSignals: true,
 	}
 }
 

@@ -19,7 +19,8 @@ func pipeVerb(e *env) *verb {
 			{"files in, files out", "ls /etc/passwd /etc/group | gm pipe rev wc --files --out '{/}.count'"},
 			{"what takes long is not done again", "seq 100 | gm pipe rev rev --joblog pipe.log --resume >> pipe.out"},
 		},
-		exits: recordExits,
+		exits:      recordExits,
+		ownSignals: true,
 	}
 }
 

@@ -58,6 +58,9 @@ func (s *recordRun) showProgress(b *batch.Batch) (stop func()) {
 		outside := *s.env
 		s.env = &outside
 		s.stderr = bar
+		if s.toTerminal {
+			s.output.w = &besideBar{bar, s.output.w}
+		}
 		tell = func(last bool) {
 			bar.draw(meter.read(time.Now()).line(terminalWidth(terminal), s.progress.bar), last)
 		}
@@ -228,8 +231,30 @@ func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 10
 type barWriter struct {
 	w io.Writer
 
-	mu   sync.Mutex
-	line string // what is drawn; empty: nothing
+	mu    sync.Mutex
+	line  string // the progress; empty: none
+	drawn bool   // line is
+	open  bool   // stdout, which is the same terminal, has begun a line
+}
+
+// besideBar is stdout on the terminal of a bar.
+type besideBar struct {
+	bar *barWriter
+	w   io.Writer
+}
+
+// Write implements io.Writer. While a line of it has no end, no bar is drawn.
+func (o *besideBar) Write(p []byte) (int, error) {
+	b := o.bar
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hide()
+	n, err := o.w.Write(p)
+	if n > 0 {
+		b.open = p[n-1] != '\n'
+	}
+	b.show()
+	return n, err
 }
 
 // clearLine goes to the beginning of the line and empties it.
@@ -238,14 +263,33 @@ const clearLine = "\r\x1b[K"
 func (b *barWriter) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.line != "" {
-		io.WriteString(b.w, clearLine)
-	}
+	b.hide()
+	b.endLine()
 	n, err := b.w.Write(p)
-	if b.line != "" {
-		io.WriteString(b.w, b.line)
-	}
+	b.show()
 	return n, err
+}
+
+func (b *barWriter) hide() {
+	if b.drawn {
+		io.WriteString(b.w, clearLine)
+		b.drawn = false
+	}
+}
+
+func (b *barWriter) show() {
+	if b.line != "" && !b.open {
+		io.WriteString(b.w, b.line)
+		b.drawn = true
+	}
+}
+
+// endLine ends the line that stdout has begun.
+func (b *barWriter) endLine() {
+	if b.open {
+		io.WriteString(b.w, "\n")
+		b.open = false
+	}
 }
 
 // draw replaces the line. The last one stays.
@@ -254,8 +298,12 @@ func (b *barWriter) draw(line string, last bool) {
 	defer b.mu.Unlock()
 	b.line = line
 	if last {
-		line += "\n"
+		b.endLine()
 		b.line = ""
+		line += "\n"
 	}
-	io.WriteString(b.w, clearLine+line)
+	if !b.open {
+		io.WriteString(b.w, clearLine+line)
+		b.drawn = !last
+	}
 }

@@ -34,6 +34,7 @@ type recordRun struct {
 	files    bool         // a record is a file's content
 	blocks   bool         // a record is a block of what the input calls records
 	ending   string       // of results that lack it; empty: they stay as they are
+	endGiven bool         // --end says so
 	window   int
 	memory   int
 	retries  int
@@ -42,17 +43,19 @@ type recordRun struct {
 	halt     batch.Halt
 
 	// Results.
-	unordered bool
-	terminal  bool // stderr is one
-	quiet     bool // no handles
-	status    bool
-	propagate bool
-	format    rowFormat // formatJSON, formatJSONL or none
-	tag       bool
-	functions bool    // before each line, the function
-	out       outName // empty: none
-	anywhere  bool    // out may lead out of its folder
-	results   string  // folder; empty: none
+	unordered  bool
+	terminal   bool          // stderr is one
+	toTerminal bool          // stdout is one
+	output     *stdoutBuffer // stdout, once it is known where results go
+	quiet      bool          // no handles
+	status     bool
+	propagate  bool
+	format     rowFormat // formatJSON, formatJSONL or none
+	tag        bool
+	functions  bool    // before each line, the function
+	out        outName // empty: none
+	anywhere   bool    // out may lead out of its folder
+	results    string  // folder; empty: none
 
 	joblog      string // file; empty: none
 	resume      bool
@@ -104,7 +107,7 @@ func (s *recordRun) newSink(out *stdoutBuffer) sink {
 		return &jsonSink{stdoutBuffer: out, run: s, array: s.format == formatJSON && s.many}
 	}
 	return &textSink{
-		stdoutBuffer: out, ending: s.ending, prefix: s.linePrefix(),
+		stdoutBuffer: out, ending: s.ending, prefix: s.linePrefix(), newline: s.toTerminal && !s.endGiven,
 		handles: s.tasks[0].Background, quiet: s.quiet,
 	}
 }
@@ -165,6 +168,7 @@ func (s *recordRun) run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	s.output = out
 	p := &recordPrinter{recordRun: s, sink: s.newSink(out)}
 	if p.log, err = s.openLog(out); err != nil {
 		return err
@@ -228,7 +232,11 @@ func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Bat
 		s.reduction.Part = p.part
 	}
 	stop := s.showProgress(b)
+	ctx, unheed := s.heedSignals(ctx, b)
+	unwatch := s.watchForWorkers(ctx, b)
 	sum, err := b.Run(ctx, s.source)
+	unwatch()
+	unheed()
 	stop()
 	var full *outputError
 	stdoutFailed := errors.As(err, &full)
@@ -250,8 +258,11 @@ func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Bat
 		s.note("%v", err)
 		return p.verdict(sum)
 	case err != nil:
-		if p.log != nil && context.Cause(ctx) != nil {
+		if p.log != nil && isSignal(err) {
 			s.note("%d records have ended; --resume goes on after them", sum.Records+sum.Skipped)
+		}
+		if sig := (*signalError)(nil); errors.As(err, &sig) {
+			return sig
 		}
 		err = s.early(sum, err)
 		if p.log != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {

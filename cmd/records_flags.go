@@ -21,6 +21,10 @@ const (
 
 // recordDescription is what the verbs' descriptions end with.
 const recordDescription = `
+At a terminal, the first Ctrl-C ends the sending of records and waits for the jobs
+that are running, a second one ends it all; elsewhere the first signal does. If no
+worker can do a function, gm says so after two seconds.
+
 A record that is larger than --max-payload, a file that cannot be read or written,
 and a result with a part over --max-payload fail that record alone: the next one
 goes on.
@@ -162,6 +166,7 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 	s := &recordRun{
 		env:         e,
 		terminal:    isTerminal(e.stderr),
+		toTerminal:  isTerminal(e.stdout),
 		opts:        opts,
 		window:      c.Int("jobs"),
 		memory:      int(sizeOf(c, "max-buffer")),

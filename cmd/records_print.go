@@ -45,6 +45,9 @@ func (p *recordPrinter) done(r *batch.Record) error {
 		r.Err, err = one.err, nil
 		o.state, o.err, o.failure = "error", one.err, exitCode(one.err)
 	}
+	if err == nil && p.toTerminal {
+		err = p.sink.flush() // before anything is said of it
+	}
 	if r.Err != nil {
 		p.fail(r, o)
 	}

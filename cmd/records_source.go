@@ -44,6 +44,7 @@ func (s *recordRun) setSource(c *cli.Context, args []string, byLine bool) error 
 		return withHint(usageErrorf("records are read from stdin, and there is the argument %q", args[0]),
 			"several arguments without -n, -N, -0 or -d are as many jobs")
 	}
+	s.endGiven = c.IsSet("end")
 	strips := !s.files && !how.blocks && !how.keep && (how.delim != "" || byLine)
 	switch {
 	case c.IsSet("end") && !strips:

@@ -24,18 +24,23 @@ type textSink struct {
 	*stdoutBuffer
 	ending  string                       // what a result is to end with, added where it is lacking
 	prefix  func(r *batch.Record) string // of each line; nil: none
+	newline bool                         // a result that has no line end at its end gets one
 	handles bool                         // jobs have no results, print their handles
 	quiet   bool                         // not even these
 
 	// Of the record whose result is being printed.
 	size int64
 	tail []byte // its last bytes, as many as ending has
+	last byte   // its last byte
 	head []byte // its prefix, once there is a line
 	open bool   // its last line has no end yet; only with prefix
 }
 
 func (s *textSink) data(r *batch.Record, b []byte) error {
 	s.size += int64(len(b))
+	if len(b) > 0 {
+		s.last = b[len(b)-1]
+	}
 	if n := len(s.ending); n > 0 {
 		tail := append(s.tail, b[max(0, len(b)-n):]...)
 		s.tail = append(s.tail[:0], tail[max(0, len(tail)-n):]...)
@@ -87,6 +92,8 @@ func (s *textSink) finish(r *batch.Record) error {
 		text = string(r.Handle) + "\n"
 	case s.ending != "" && string(s.tail) != s.ending && (r.Err == nil || s.size > 0):
 		text = s.ending
+	case s.newline && s.ending == "" && s.size > 0 && s.last != '\n':
+		text = "\n"
 	}
 	if s.prefix == nil {
 		if text == "" {

@@ -103,10 +103,7 @@ func (e *env) submit(c *cli.Context) error {
 	if first {
 		return heedSignals(c, s.race)
 	}
-	if s.leavesNothing() {
-		return s.run(c) // a signal may end the process as it comes
-	}
-	return heedSignals(c, s.run)
+	return s.run(c)
 }
 
 // submitTask reads what only jobs of submit can have.

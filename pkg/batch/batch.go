@@ -127,6 +127,27 @@ type Summary struct {
 	Skipped int // left out, beside those
 }
 
+// Drain has the Run in progress begin no further records: it returns because of
+// cause when those that are in flight have ended. With Reduce, which needs all
+// records, it returns at once. Without a Run it does nothing. It may be called at
+// any time, by any goroutine.
+func (b *Batch) Drain(cause error) {
+	if f := b.fold.Load(); f != nil {
+		f.stop(cause)
+		return
+	}
+	r := b.run.Load()
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.halted == nil {
+		r.halted = cause
+	}
+	r.poke()
+}
+
 // Run sends the records and returns when all have ended. Records that failed
 // are in the summary and no error of Run; its error is that of the source, of
 // Skip, Data, Done or Flush, of ctx, says that there is no server, or is an

@@ -153,3 +153,53 @@ func TestInterrupted(t *testing.T) {
 		c.tasks.Wait()
 	})
 }
+
+// Drain has what is in flight end, with its further attempts and stages, and
+// begins nothing more, though the source may have more or block for ever.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		interrupted := errors.New("interrupted")
+		c := &fakeClient{job: upper}
+		b := &Batch{Client: c, Window: 5}
+		out := collect(b)
+		began := 0
+		b.Created = func(*Record) {
+			if began++; began == 10 {
+				go b.Drain(interrupted)
+			}
+		}
+		sum, err := b.Run(t.Context(), numbered(100))
+		if err != interrupted {
+			t.Errorf("got %v, want %v", err, interrupted)
+		}
+		if sum.Records < 10 || sum.Records > 15 || sum.Failed > 0 || out.String() != wantNumbered(sum.Records) {
+			t.Errorf("got %+v and %q, want the records that had begun", sum, out.String())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		interrupted := errors.New("interrupted")
+		block := make(chan struct{})
+		b := &Batch{Client: &fakeClient{job: upper}}
+		time.AfterFunc(time.Minute, func() { b.Drain(interrupted) })
+		sum, err := b.Run(t.Context(), blockingSource{numbered(3), block})
+		if err != interrupted || sum != (Summary{Records: 3}) {
+			t.Errorf("got %+v, %v, want 3 records and %v", sum, err, interrupted)
+		}
+		close(block)
+	})
+	(&Batch{}).Drain(errors.New("nothing runs"))
+}
+
+// blockingSource blocks where its records end.
+type blockingSource struct {
+	Source
+	block chan struct{}
+}
+
+func (s blockingSource) Next() (Input, error) {
+	in, err := s.Source.Next()
+	if err != nil {
+		<-s.block
+	}
+	return in, err
+}

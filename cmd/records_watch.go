@@ -1,0 +1,129 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"gm/pkg/batch"
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+// heedSignals returns a context that SIGINT or SIGTERM cancels. At a terminal the
+// first Ctrl-C only ends the sending of records, if jobs are running: their
+// results are waited for until a second one. A signal after that ends the process.
+func (s *recordRun) heedSignals(ctx context.Context, b *batch.Batch) (context.Context, func()) {
+	if s.leavesNothing() {
+		return ctx, func() {} // a signal may end the process as it comes
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals, stop := notifySignals(os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	var heeding sync.WaitGroup
+	heeding.Go(func() {
+		patient := s.terminal && s.reduction == nil
+		for {
+			select {
+			case got := <-signals:
+				sig := &signalError{got.(syscall.Signal)}
+				running := b.Progress().Running
+				switch {
+				case ctx.Err() != nil:
+					dieBySignal(sig.sig)
+				case patient && got == os.Interrupt && running > 0:
+					patient = false
+					s.note("no further records are sent; %d jobs are running, and their results are waited for; a second Ctrl-C ends it now", running)
+					b.Drain(sig)
+				default:
+					cancel(sig)
+				}
+			case <-done:
+				return
+			}
+		}
+	})
+	return ctx, func() {
+		stop()
+		close(done)
+		heeding.Wait()
+		cancel(nil)
+	}
+}
+
+// isSignal reports whether err is the end by a signal.
+func isSignal(err error) bool {
+	var sig *signalError
+	return errors.As(err, &sig)
+}
+
+// silence is how long a person at a terminal waits for a first result before gm
+// looks whether there are workers.
+const silence = 2 * time.Second
+
+// watchForWorkers says at a terminal that no worker can do a function, if there
+// is no result after a while. stop ends that.
+func (s *recordRun) watchForWorkers(ctx context.Context, b *batch.Batch) (stop func()) {
+	if !s.terminal || s.tasks[0].Background {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		timer := time.NewTimer(silence)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		if b.Progress().Done == 0 {
+			s.noteMissingWorkers(ctx)
+		}
+	})
+	return func() {
+		cancel()
+		watching.Wait()
+	}
+}
+
+// noteMissingWorkers says which functions no worker of any server can do.
+func (s *recordRun) noteMissingWorkers(ctx context.Context) {
+	answers := askAll(ctx, s.opts, requireTimeout,
+		func(ctx context.Context, admin *gearman.Admin) ([]wire.FunctionStatus, error) {
+			return admin.Status(ctx)
+		})
+	var known []string // functions with workers
+	for _, a := range answers {
+		if a.err != nil {
+			return // what it has is not known
+		}
+		for _, f := range a.value {
+			if f.Workers > 0 {
+				known = append(known, f.Function)
+			}
+		}
+	}
+	var functions []string
+	for _, t := range s.tasks {
+		functions = append(functions, t.Function)
+	}
+	if s.reduction != nil {
+		functions = append(functions, s.reduction.Task.Function)
+	}
+	slices.Sort(functions)
+	for _, f := range slices.Compact(functions) {
+		if slices.Contains(known, f) {
+			continue
+		}
+		question := ""
+		if near := nearest(f, known); near != "" {
+			question = ", did you mean " + near + "?"
+		}
+		s.note("no worker can do %s yet%s (gm waits for one; Ctrl-C ends it)", f, question)
+	}
+}
