@@ -37,6 +37,7 @@ func workVerb(e *env) *verb {
 			{"one awk for many jobs", "gm work -f square --keep -- awk '{ print $1 * $1; fflush() }'"},
 			{"one jq for many jobs, of any bytes", "gm work -f upper --keep=json -- jq --unbuffered -c '{payload: (.payload | @base64d | ascii_upcase | @base64)}'"},
 			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
+			{"from cron: do what has gathered, then end", "gm work -f report --until-empty --idle 10s -j 4 -- ./report.sh"},
 			{"one job for a look at what is sent", "gm work -f rev -c 1"},
 		},
 		exits:        []int{exitIO, exitNotExecutable, exitNotFound, exitSignal},
@@ -129,6 +130,11 @@ process group, SIGKILL after --kill-after. What a command leaves running when it
 ends is stopped likewise. If gm work itself is killed, all of that is killed on
 Linux; elsewhere commands see their pipes closed.
 
+--until-empty ends with 0 when every server has answered that it has no job for this
+worker, and no job of it runs; with --idle TIME, when that was so for TIME. Jobs
+that are delayed, wait to be tried again, are paused, or run elsewhere do not count.
+A server that cannot be reached, or still reads its store, is waited for.
+
 SIGTERM or SIGINT: take no more jobs, finish those that run, exit with 0. A
 second time: stop the running jobs too, which gives them back to their queue, and
 exit with 128+n. A third time: SIGKILL. The same signal within half a second
@@ -144,6 +150,8 @@ func workFlags() []cli.Flag {
 		&cli.StringFlag{Name: "dir", Usage: "each executable file in `DIR` is a function of its name; with -f, only those"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "do `N` jobs at a time"},
 		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` jobs"},
+		&cli.BoolFlag{Name: "until-empty", Usage: "end when no server has a job left"},
+		durationFlag(0, cli.GenericFlag{Name: "idle", Usage: "with --until-empty, wait `TIME` for more jobs before the end"}),
 		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "`ID` that the server shows for this worker"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log each job on stderr"},
 
@@ -217,7 +225,7 @@ func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 		level = slog.LevelDebug
 	}
 	conn.Logger = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
-	if err := refuseBareSeconds(c, "timeout", "kill-after", "max-age"); err != nil {
+	if err := refuseBareSeconds(c, "timeout", "kill-after", "max-age", "idle"); err != nil {
 		return o, err
 	}
 	o.Options = conn
@@ -231,6 +239,8 @@ func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 		return o, usageErrorf("--jobs %d: not a positive number", o.Concurrency)
 	case c.IsSet("count") && o.MaxJobs < 1:
 		return o, usageErrorf("--count %d: not a positive number", o.MaxJobs)
+	case c.IsSet("idle") && !c.Bool("until-empty"):
+		return o, usageErrorf("--idle is for --until-empty")
 	case strings.ContainsAny(o.ID, " \t\r\n"):
 		return o, usageErrorf("--id %q: servers take no blanks in it", o.ID)
 	}
@@ -253,6 +263,9 @@ func workFunctions(c *cli.Context) []string {
 func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, signals <-chan os.Signal) (again bool, err error) {
 	if opts.MaxJobs > 0 {
 		opts.MaxJobs -= int(w.done.Load())
+	}
+	if w.untilEmpty {
+		opts.Empty = w.endWhenEmpty
 	}
 	worker, err := gearman.NewWorker(opts)
 	if err != nil {

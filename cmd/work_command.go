@@ -43,7 +43,9 @@ type commandWorker struct {
 	stderr    io.Writer // of commands
 	environ   []string  // of commands
 
-	onTerminal bool // SIGHUP says that it has closed
+	onTerminal bool          // SIGHUP says that it has closed
+	untilEmpty bool          // end with the queue
+	idle       time.Duration // after so much time without a job
 
 	slots   chan int      // those that are free
 	kill    chan struct{} // closed when children are to be killed
@@ -85,6 +87,8 @@ func (e *env) newFlagWorker(c *cli.Context, o *gearman.WorkerOptions) (*commandW
 	w.stream = c.Bool("stream") || c.Bool("lines")
 	w.attempts = c.Bool("attempts")
 	w.onTerminal = hasControllingTerminal()
+	w.untilEmpty = c.Bool("until-empty")
+	w.idle = durationOf(c, "idle")
 	var err error
 	if w.chain, err = newChain(c, o); err != nil {
 		return nil, err

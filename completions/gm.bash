@@ -43,8 +43,8 @@ _gm_verb() {
         subs='' args='_gm_functions' ends=''
         ;;
     'work')
-        flags='-f --function --dir -j --jobs -c --count -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts --keep --max-jobs --max-age --max-rss --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color -h --help'
-        valued='-f --function --dir -j --jobs -c --count -i --id -t --timeout --kill-after --max-jobs --max-age --max-rss --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color'
+        flags='-f --function --dir -j --jobs -c --count --until-empty --idle -i --id -v --verbose --shell -t --timeout --kill-after --stream -n --lines --exception --attempts --keep --max-jobs --max-age --max-rss --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color -h --help'
+        valued='-f --function --dir -j --jobs -c --count --idle -i --id -t --timeout --kill-after --max-jobs --max-age --max-rss --next --on-fail --next-priority -s --server -p --port --context --trace --max-payload --color'
         subs='' args='_gm_command' ends=1
         ;;
     'tell')

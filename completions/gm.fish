@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -241,6 +241,8 @@ complete -c gm -n '__gm_at work' -s f -l function -d 'FUNC to do' -x -a '(__gm_f
 complete -c gm -n '__gm_at work' -l dir -d 'each executable file in DIR is a function of its name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at work' -s j -l jobs -d 'do N jobs at a time' -x
 complete -c gm -n '__gm_at work' -s c -l count -d 'end after N jobs' -x
+complete -c gm -n '__gm_at work' -l until-empty -d 'end when no server has a job left'
+complete -c gm -n '__gm_at work' -l idle -d 'with --until-empty, wait TIME for more jobs before the end' -x
 complete -c gm -n '__gm_at work' -s i -l id -d 'ID that the server shows for this worker' -x
 complete -c gm -n '__gm_at work' -s v -l verbose -d 'log each job on stderr'
 complete -c gm -n '__gm_at work' -l shell -d 'CMD is a script for /bin/sh -c'

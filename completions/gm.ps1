@@ -201,6 +201,8 @@ $script:GmVerbs = @{
             @{ Names = @('--dir'); Text = 'each executable file in DIR is a function of its name'; Value = @('dirs') },
             @{ Names = @('-j', '--jobs'); Text = 'do N jobs at a time'; Value = @('') },
             @{ Names = @('-c', '--count'); Text = 'end after N jobs'; Value = @('') },
+            @{ Names = @('--until-empty'); Text = 'end when no server has a job left'; Value = $null },
+            @{ Names = @('--idle'); Text = 'with --until-empty, wait TIME for more jobs before the end'; Value = @('') },
             @{ Names = @('-i', '--id'); Text = 'ID that the server shows for this worker'; Value = @('') },
             @{ Names = @('-v', '--verbose'); Text = 'log each job on stderr'; Value = $null },
             @{ Names = @('--shell'); Text = 'CMD is a script for /bin/sh -c'; Value = $null },

@@ -162,6 +162,10 @@ func (s *slot) sleep() {
 	for _, c := range tell {
 		c.send(wire.PreSleep) // a failure ends the connection
 	}
+	if s.worker.opts.Empty != nil && s.hasNoJob() {
+		s.worker.rest()
+		defer s.worker.endRest()
+	}
 	if s.worker.opts.Idle != nil && len(s.wake) == 0 {
 		s.runIdle()
 	}
@@ -169,6 +173,19 @@ func (s *slot) sleep() {
 	case <-s.wake:
 	case <-s.stopping.Done():
 	}
+}
+
+// hasNoJob reports whether every server is connected, and has said that it has no
+// job.
+func (s *slot) hasNoJob() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.links {
+		if l.conn == nil || l.ready || !l.sleeping {
+			return false
+		}
+	}
+	return true
 }
 
 // runIdle calls Idle with a context that ends with the slot's sleep.
@@ -412,6 +429,9 @@ func (s *slot) linked(l *link, c *workerConn, known []ability, version int) bool
 // unlinked notes the end of a connection and of the job that came over it. It
 // returns how long to wait before the next if the job was given back.
 func (s *slot) unlinked(l *link, c *workerConn) time.Duration {
+	if s.worker.opts.Empty != nil {
+		defer s.poke() // nobody knows any more that the server has no job
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l.conn, l.ready, l.sleeping, l.known = nil, false, false, nil

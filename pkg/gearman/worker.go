@@ -29,6 +29,13 @@ type WorkerOptions struct {
 	// may call it at the same time.
 	Idle func(ctx context.Context)
 
+	// Empty is called when no job of the worker runs and every server is connected
+	// and has answered that it has no job for it: once each time, in a goroutine that
+	// Run waits for. Its context is done as soon as there may be a job, a connection
+	// is lost, or the worker stops. A worker that is to end with its queue calls
+	// Worker.Stop in it. Jobs that are delayed, or run elsewhere, do not count.
+	Empty func(ctx context.Context)
+
 	// MaxJobs stops the worker gracefully after that many jobs; 0 is no bound.
 	MaxJobs int
 
@@ -43,7 +50,7 @@ type WorkerOptions struct {
 //
 // Its goroutines: for each slot one that does the jobs, and for each server of
 // a slot one that connects, and reads unless the other does. While a job has lent its slot there is one
-// more; see [Job.Lend]. Run ends them all before it returns.
+// more; see [Job.Lend]. Each call of WorkerOptions.Empty has one. Run ends them all before it returns.
 type Worker struct {
 	opts WorkerOptions
 
@@ -61,6 +68,10 @@ type Worker struct {
 	taken     int // jobs that were done, run or are being asked for; for MaxJobs
 	finished  int // jobs that were done
 	sights    map[Server]*sight
+	resting   int                // slots for which no server has a job
+	notEmpty  context.CancelFunc // ends the context of Empty; nil if it was not called
+
+	emptied sync.WaitGroup // calls of Empty
 }
 
 // sight is how all slots together see a server.
@@ -124,6 +135,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	running.Wait()
 	w.Stop()
+	w.emptied.Wait()
 	return nil
 }
 
@@ -181,6 +193,34 @@ func (w *Worker) count() {
 	w.mu.Unlock()
 	if last {
 		w.Stop()
+	}
+}
+
+// rest notes that no server has a job for a slot, and calls Empty if that holds
+// for all of them.
+func (w *Worker) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.resting++
+	if w.opts.Empty == nil || w.resting < len(w.slots) || w.notEmpty != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(w.stopping)
+	w.notEmpty = cancel
+	w.emptied.Go(func() {
+		defer cancel()
+		w.opts.Empty(ctx)
+	})
+}
+
+// endRest notes that a server may have a job for a slot again.
+func (w *Worker) endRest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.resting--
+	if w.notEmpty != nil {
+		w.notEmpty()
+		w.notEmpty = nil
 	}
 }
 

@@ -447,3 +447,49 @@ func TestWorkerLeavesBrokenServers(t *testing.T) {
 		})
 	}
 }
+
+// Empty is called when every slot knows from every server that there is no job,
+// and its context is done when one may have come or a server is lost.
+func TestEmptyIsCalledWhenNoServerHasAJob(t *testing.T) {
+	one, two := newFake(t), newFake(t)
+	o := workerOf(one, two)
+	calls := make(chan context.Context, 10)
+	o.Empty = func(ctx context.Context) { calls <- ctx }
+	runWorker(t, o, handlers{"f": echo})
+	a, b := one.accept(), two.accept()
+	for _, s := range []*peer{a, b} {
+		s.expect(wire.CanDo, "f")
+	}
+	a.expect(wire.GrabJobAll)
+	a.send(wire.JobAssignUniq, "H:1", "f", "", "in")
+	a.expect(wire.WorkComplete, "H:1", "in")
+	b.expect(wire.GrabJobAll)
+	b.send(wire.NoJob)
+	a.expect(wire.GrabJobAll)
+	if len(calls) > 0 {
+		t.Fatal("called before the first server has answered")
+	}
+	a.send(wire.NoJob)
+	a.expect(wire.PreSleep)
+	b.expect(wire.PreSleep)
+	ctx := within(t, "the call", calls)
+	a.send(wire.Noop)
+	within(t, "the end of its context", ctx.Done())
+	a.expect(wire.GrabJobAll)
+	a.send(wire.NoJob)
+	a.expect(wire.PreSleep)
+	ctx = within(t, "the second call", calls)
+	b.close()
+	within(t, "the end of its context", ctx.Done())
+	b = two.accept()
+	b.expect(wire.CanDo, "f")
+	b.expect(wire.GrabJobAll)
+	if len(calls) > 0 {
+		t.Fatal("called before the server that is back has answered")
+	}
+	b.send(wire.NoJob)
+	b.expect(wire.PreSleep)
+	within(t, "the third call", calls)
+	a.close()
+	b.close()
+}
