@@ -37,7 +37,7 @@ func workVerb(e *env) *verb {
 			{"one awk for many jobs", "gm work -f square --keep -- awk '{ print $1 * $1; fflush() }'"},
 			{"one jq for many jobs, of any bytes", "gm work -f upper --keep=json -- jq --unbuffered -c '{payload: (.payload | @base64d | ascii_upcase | @base64)}'"},
 			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
-			{"from cron: do what has gathered, then end", "gm work -f report --until-empty --idle 10s -j 4 -- ./report.sh"},
+			{"from cron: do what has gathered, then end", "gm work -f squeeze --until-empty --idle 10s -j 4 -- gzip -9"},
 			{"one job for a look at what is sent", "gm work -f rev -c 1"},
 		},
 		exits:        []int{exitIO, exitNotExecutable, exitNotFound, exitSignal},
