@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 const (
@@ -33,7 +34,11 @@ func (w *writer) note(name, key []byte) {
 
 func (e *engine) wasteful() bool {
 	used := e.reserved
-	free := int64(e.db.Stats().FreePageN) * e.pageSize
+	stats := e.db.Stats()
+	free := int64(stats.FreePageN) * e.pageSize
+	if stats.OpenTxN == 0 { // the next transaction frees them
+		free += int64(stats.PendingPageN) * e.pageSize
+	}
 	return used >= compactAbove && free >= used/4*3
 }
 
@@ -54,6 +59,20 @@ func (s *Store) compactSoon(e *engine) {
 			s.cfg.Logger.Warn("file stays large", "store", "disk:"+s.cfg.Dir, "err", err)
 		}
 	})
+}
+
+// shrinkIdle starts a compaction if most of the file is free. After a drain, no
+// commit may come that would.
+func (s *Store) shrinkIdle() {
+	if !s.fileMu.TryLock() {
+		return
+	}
+	defer s.fileMu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.engine != nil && !s.engine.broken.Load() && s.watch.Check() == nil {
+		s.compactSoon(s.engine)
+	}
 }
 
 // Compact implements store.Compacter. It copies what is there into a new file
@@ -195,6 +214,9 @@ func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err erro
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := lockfile.KeepMode(out.path, s.file()); err != nil {
+		return nil, err
+	}
 	if err := s.watch.Change(s.file(), func() error { return s.files.rename(out.path, s.file()) }); err != nil {
 		return nil, err
 	}

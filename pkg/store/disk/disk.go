@@ -40,8 +40,7 @@
 // from it, in pieces. Small records share a key, see pack: what a checkpoint
 // costs goes by the number of keys.
 //
-// Goroutines: two that put the log into the file, one that watches whether the
-// files are still there, one at a time that compacts, and one that syncs with
+// Goroutines: two that put the log into the file, one that watches the files, one at a time that compacts, and one that syncs with
 // SyncInterval. Close ends them.
 package disk
 
@@ -175,7 +174,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if c.Skipped == nil {
 		c.Skipped = func(string, error) {}
 	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := lockfile.MakeDirs(c.Dir); err != nil {
 		return nil, fmt.Errorf("open store disk:%s: %w", c.Dir, err)
 	}
 	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: reserve}
@@ -276,8 +275,8 @@ func (s *Store) open() error {
 	return nil
 }
 
-// watchFiles looks every half second whether the files are still there, until
-// the store is closed.
+// watchFiles looks every half second whether the files are still there and the
+// file is mostly free, until the store is closed.
 func (s *Store) watchFiles() {
 	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
@@ -285,6 +284,7 @@ func (s *Store) watchFiles() {
 		select {
 		case <-tick.C:
 			_ = s.watch.Check() // which logs it
+			s.shrinkIdle()
 		case <-s.ctx.Done():
 			return
 		}

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
+
+	"gm/pkg/store/lockfile"
 )
 
 // fsys changes the files of a store, and reports each change to watch. Only
@@ -123,15 +124,11 @@ func (y *fsys) remove(name string) (removed bool, err error) {
 
 // syncDir makes durable which files a directory has.
 func (y *fsys) syncDir(dir string) error {
-	d, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
 	synced := func() {}
 	if y.watch != nil {
 		synced = y.watch.syncingDir(dir)
 	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := lockfile.SyncDir(dir); err != nil {
 		return err
 	}
 	synced()

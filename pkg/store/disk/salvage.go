@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 // salvage replaces f, which is broken, by a new file with everything that can be
@@ -46,6 +47,9 @@ func (s *Store) salvage(f *os.File, m meta, why error) error {
 	}
 	kept, err := s.keepBroken(s.file())
 	if err != nil {
+		return fmt.Errorf("salvage: %w", err)
+	}
+	if err := lockfile.KeepMode(out.path, s.file()); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
 	// The one step that replaces the broken file.

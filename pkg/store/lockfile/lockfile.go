@@ -2,6 +2,8 @@
 //
 //   - [Take] takes the lock of a store: a file that the system keeps for one
 //     process, and in which the process says who it is;
+//   - [MakeDirs], [MakeFile] and [SyncDir] make directories and files that a power
+//     loss does not take along;
 //   - [Watch] detects that the files of a store are removed, moved or replaced
 //     while it has them open.
 package lockfile
@@ -104,10 +106,15 @@ func take(path string) (*os.File, error) {
 // Release gives the lock up and removes the file, unless another has taken its
 // place.
 func (f *File) Release() error {
-	if f.isInPlace() {
-		_ = os.Remove(f.file.Name())
+	if !f.isInPlace() {
+		return f.file.Close()
 	}
-	return f.file.Close()
+	if os.Remove(f.file.Name()) == nil {
+		return f.file.Close()
+	}
+	err := f.file.Close()
+	_ = os.Remove(f.file.Name()) // where no open file can be removed
+	return err
 }
 
 // Abandon gives the lock up and leaves the file, as the end of the process

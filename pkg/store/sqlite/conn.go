@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -60,13 +61,18 @@ func protect(f func() error) (err error) {
 // location returns the name under which the engine opens a file. Make says that
 // it is made if it is not there.
 func location(path string, make bool) string {
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "mode=rw"}
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
 	if !strings.HasPrefix(u.Path, "/") { // C:/
 		u.Path = "/" + u.Path
 	}
+	query := url.Values{"mode": {"rw"}}
 	if make {
-		u.RawQuery = "mode=rwc"
+		query.Set("mode", "rwc")
 	}
+	if runtime.GOOS != "windows" {
+		query.Set("modeof", path) // of FILE-wal and FILE-journal
+	}
+	u.RawQuery = query.Encode()
 	return u.String()
 }
 

@@ -20,7 +20,7 @@ func TestManyLargePayloads(t *testing.T) {
 	s := open(t, file)
 	payload := bytes.Repeat([]byte("0123456789abcdef"), 60_000_000/16)
 	var batch []store.Op
-	for seq := range uint64(8) {
+	for seq := range uint64(3 + 5*has64) {
 		batch = append(batch, store.Op{Kind: store.Add, Record: &store.Record{Seq: seq + 1, Function: "f", Payload: payload}})
 	}
 	commit(t, s, batch...)
@@ -37,7 +37,7 @@ func TestManyLargePayloads(t *testing.T) {
 	if err != nil || n != len(batch) {
 		t.Errorf("got %d jobs, %v, want %d", n, err, len(batch))
 	}
-	for seq := range uint64(8) {
+	for seq := range uint64(len(batch)) {
 		got, err := s.ReadPayload(t.Context(), batch[seq].Record)
 		if err != nil || !bytes.Equal(got, payload) {
 			t.Errorf("payload of job %d: %d bytes, %v", seq+1, len(got), err)

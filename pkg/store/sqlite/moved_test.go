@@ -17,3 +17,7 @@ func TestLastNumber(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.db")
 	storetest.RunLastNumber(t, func(t *testing.T) store.Store { return open(t, file) }, func(s store.Store) { crash(t, s.(*Store)) })
 }
+
+func TestModes(t *testing.T) {
+	storetest.RunModes(t, func(t *testing.T, dir string) store.Store { return open(t, filepath.Join(dir, "queue.db")) }, "queue.db")
+}

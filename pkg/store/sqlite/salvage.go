@@ -11,6 +11,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 // openFile opens the database. What is broken of it is left behind. mu is held.
@@ -95,7 +96,10 @@ func (s *Store) salvage(why string, certain bool) error {
 	}
 	s.skip("database", fmt.Errorf("%s; kept of it: %d jobs and extras", why, c.kept))
 	c.tell()
-	if err := errors.Join(os.Rename(making, s.path+salvaged), syncFile(filepath.Dir(s.path))); err != nil {
+	if err := lockfile.KeepMode(making, s.path); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Rename(making, s.path+salvaged), lockfile.SyncDir(filepath.Dir(s.path))); err != nil {
 		return err
 	}
 	return s.finishSwap()
@@ -125,7 +129,7 @@ func (s *Store) finishSwap() error {
 		return err
 	}
 	s.cfg.Logger.Warn("the damaged database is kept", "store", "sqlite:"+s.cfg.File, "as", name)
-	return syncFile(filepath.Dir(s.path))
+	return lockfile.SyncDir(filepath.Dir(s.path))
 }
 
 func removeDatabase(path string) {

@@ -215,6 +215,9 @@ func (s *Store) open() (*writer, error) {
 	if err != nil {
 		return nil, s.fail("open", err)
 	}
+	if err := lockfile.SyncDir(filepath.Dir(s.path)); err != nil { // FILE-wal may be new
+		return nil, s.fail("open", errors.Join(err, w.conn.close()))
+	}
 	s.last.Store(max(s.last.Load(), w.reserved))
 	s.watch.Set(s.path)
 	s.watch.Set(s.path + "-wal")

@@ -10,6 +10,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 // writer is the one connection that writes.
@@ -44,6 +45,9 @@ func newWriter(path, table string, sync Sync) (w *writer, err error) {
 }
 
 func newEngineWriter(path, table string, sync Sync) (*writer, error) {
+	if err := makeFiles(path); err != nil {
+		return nil, err
+	}
 	c, err := dial(path, true)
 	if err != nil {
 		return nil, err
@@ -71,6 +75,18 @@ func newEngineWriter(path, table string, sync Sync) (*writer, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// makeFiles makes the database, for this user only, if it is not there, and the
+// file for shared memory that goes with it: the engine's would be for everybody.
+func makeFiles(path string) error {
+	if _, err := lockfile.MakeFile(path); err != nil {
+		return err
+	}
+	if made, err := lockfile.MakeFile(path + "-shm"); err != nil || !made {
+		return err
+	}
+	return lockfile.KeepMode(path+"-shm", path)
 }
 
 func (w *writer) prepareAll() error {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gm/pkg/store/lockfile"
 )
 
 // salvaging is what a new database is called while it is made.
@@ -64,7 +66,7 @@ func (s *Store) keepJournal() error {
 		return err
 	}
 	kept := s.brokenName() + ".journal"
-	if err := errors.Join(os.Rename(name, kept), syncFile(filepath.Dir(s.path))); err != nil {
+	if err := errors.Join(os.Rename(name, kept), lockfile.SyncDir(filepath.Dir(s.path))); err != nil {
 		return err
 	}
 	s.cfg.Logger.Warn("the journal is older than the database, which another program has closed: it is not read", "store", "tokyocabinet:"+s.cfg.File, "kept", kept)

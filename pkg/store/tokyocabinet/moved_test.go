@@ -19,3 +19,7 @@ func TestLastNumber(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.tch")
 	storetest.RunLastNumber(t, func(t *testing.T) store.Store { return open(t, file) }, func(s store.Store) { crash(t, s.(*Store)) })
 }
+
+func TestModes(t *testing.T) {
+	storetest.RunModes(t, func(t *testing.T, dir string) store.Store { return open(t, filepath.Join(dir, "queue.tch")) }, "queue.tch")
+}

@@ -237,7 +237,14 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err := s.checkpoint(); err != nil {
 		return s.fail("compact", err)
 	}
-	err := s.watch.Change(s.path, func() error { return s.hash.compact(s.path) })
+	info, err := s.hash.file.Stat()
+	if err != nil {
+		return s.fail("compact", err)
+	}
+	err = s.watch.Change(s.path, func() error { return s.hash.compact(s.path) })
+	if err == nil {
+		err = s.hash.file.Chmod(info.Mode().Perm()) // the library made another
+	}
 	if err := errors.Join(err, s.hash.sync()); err != nil {
 		return s.fail("compact", full(err))
 	}

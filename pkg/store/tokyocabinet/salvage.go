@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/lockfile"
 )
 
 // openFile opens the database, and a journal. A database that was not closed
@@ -46,6 +47,9 @@ func (s *Store) openFile() error {
 	if err := s.keepJournal(); err != nil {
 		return err
 	}
+	if _, err := lockfile.MakeFile(s.path); err != nil {
+		return err
+	}
 	d, err := openHash(s.path, defaultBuckets)
 	if err != nil {
 		return err
@@ -53,6 +57,9 @@ func (s *Store) openFile() error {
 	j, err := openJournal(s.path + ".journal")
 	if err != nil {
 		return errors.Join(err, d.close())
+	}
+	if err := lockfile.SyncDir(filepath.Dir(s.path)); err != nil { // the journal may be new
+		return errors.Join(err, d.close(), j.file.Close())
 	}
 	clear(s.undo)
 	s.hash, s.journal = d, j
@@ -76,6 +83,12 @@ func (s *Store) openTable(t *table) error {
 func (s *Store) salvage(t *table, damage error) error {
 	const suffix = salvaging
 	buckets := max(defaultBuckets, t.size/256)
+	if _, err := lockfile.MakeFile(s.path + suffix); err != nil {
+		return err
+	}
+	if err := lockfile.KeepMode(s.path+suffix, s.path); err != nil {
+		return err
+	}
 	d, err := openHash(s.path+suffix, buckets)
 	if err != nil {
 		return err
@@ -94,7 +107,7 @@ func (s *Store) salvage(t *table, damage error) error {
 	}
 	if damage != nil || len(c.faults) > 0 {
 		name := s.brokenName()
-		if err := errors.Join(os.Link(s.path, name), syncFile(filepath.Dir(s.path))); err != nil {
+		if err := errors.Join(os.Link(s.path, name), lockfile.SyncDir(filepath.Dir(s.path))); err != nil {
 			return err
 		}
 		s.cfg.Logger.Warn("the damaged database is kept", "store", "tokyocabinet:"+s.cfg.File, "as", name)
@@ -128,7 +141,7 @@ func (s *Store) finishSwap() error {
 		}
 	}
 	s.cfg.Logger.Info("the database was made anew", "store", "tokyocabinet:"+s.cfg.File)
-	return syncFile(filepath.Dir(s.path))
+	return lockfile.SyncDir(filepath.Dir(s.path))
 }
 
 // salvager writes into a new database.

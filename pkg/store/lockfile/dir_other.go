@@ -1,0 +1,11 @@
+//go:build !unix
+
+package lockfile
+
+import "os"
+
+// SyncDir does nothing: the system has no sync of directories.
+func SyncDir(string) error { return nil }
+
+// keepOwner does nothing.
+func keepOwner(string, os.FileInfo) {}

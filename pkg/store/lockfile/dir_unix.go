@@ -1,0 +1,26 @@
+//go:build unix
+
+package lockfile
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// SyncDir makes durable which files a directory has.
+func SyncDir(dir string) error {
+	d, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// keepOwner gives a file the owner and the group that info has, if it can.
+func keepOwner(path string, info os.FileInfo) {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		_ = os.Chown(path, int(s.Uid), int(s.Gid))
+	}
+}
