@@ -138,6 +138,9 @@ func (q *Queue) LookupDead(handle []byte) *Dead {
 	return q.graves[seq]
 }
 
+// DeadNumber returns the dead job with that number, or nil.
+func (q *Queue) DeadNumber(seq uint64) *Dead { return q.graves[seq] }
+
 // Dead calls yield for each dead job of a function, or of all if function is
 // empty, in the order of their deaths, until it returns false. yield must not
 // change the queue.

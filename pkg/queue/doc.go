@@ -100,7 +100,8 @@
 //
 //   - while a journal is read (SetLoading), background jobs that come in wait
 //     behind all that it brings; foreground ones are served at once;
-//   - nothing coalesces across it: a restored job whose unique is taken runs too.
+//   - a submission joins only jobs that are there: the owner keeps those back
+//     whose unique may still come. A restored job whose unique is taken runs too.
 //
 // Abilities:
 //

@@ -81,6 +81,12 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	return Submitted{Job: j, Fresh: true}, nil
 }
 
+// Joins reports whether a submission would join a job that is there.
+func (q *Queue) Joins(s *Submission) bool {
+	f := q.functions.byName[string(s.Function)]
+	return f != nil && q.findUnique(f, s.Unique, s.Payload) != nil
+}
+
 // join adds a submission's client or its being a background one to j, and
 // reports whether j was a foreground job until now.
 func (q *Queue) join(j *Job, s *Submission) (promoted bool) {

@@ -74,6 +74,8 @@ func (c *conn) admin(now int64, line []byte) {
 		case cmd.changes:
 			c.change(now, cmd, args, string(line))
 			return
+		case cmd.isList() && c.awaitList(cmd, args):
+			return
 		default:
 			reply = cmd.run(c, now, args)
 		}
@@ -135,6 +137,16 @@ func (e notStoredError) Unwrap() error { return e.error }
 // oneLine returns the text of an error without line ends.
 func oneLine(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}
+
+// isList reports whether the command answers with a list of all jobs or
+// functions that does not say whether it is complete.
+func (cmd *command) isList() bool {
+	switch cmd.name {
+	case wire.CmdStatus, wire.CmdPriorityStatus, wire.CmdShowJobs, wire.CmdShowUniqueJobs, wire.CmdJobs:
+		return true
+	}
+	return false
 }
 
 // findCommand finds the command with the most words that match.

@@ -57,6 +57,9 @@ func (c *conn) adminStats(now int64, _ [][]byte) []byte {
 
 // storeError returns why the store fails, empty if it works.
 func (s *Server) storeError() string {
+	if s.loading && s.loadErr != nil {
+		return s.loadErr.Error()
+	}
 	if s.commit == nil || s.commit.failing == nil {
 		return ""
 	}

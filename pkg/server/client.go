@@ -74,6 +74,9 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 		c.error(wire.CodeShutdown, "the server is shutting down")
 		return nil
 	}
+	if c.awaitUnique(sub) {
+		return nil
+	}
 	if sub.RunAt != 0 && sub.RunAt <= s.q.Wall() {
 		sub.RunAt = 0
 	}
@@ -131,6 +134,9 @@ func (c *conn) noteSubmit(got *queue.Submitted, sub *queue.Submission) {
 }
 
 func (c *conn) getStatus(_ int64, p *wire.Packet) error {
+	if c.awaitHandle(p.Args[0]) {
+		return nil
+	}
 	var buf statusBuf
 	known, running, num, den, _ := buf.status(c.s.q.Lookup(p.Args[0]))
 	c.send(wire.StatusRes, p.Args[0], known, running, num, den)
@@ -145,6 +151,9 @@ const askedFunctions = 2048
 func (c *conn) getStatusUnique(_ int64, p *wire.Packet) error {
 	s := c.s
 	j, last := s.q.ByUnique(p.Args[0], nil, askedFunctions)
+	if j == nil && last == nil && c.awaitAll() {
+		return nil
+	}
 	if last == nil {
 		var buf statusBuf
 		known, running, num, den, clients := buf.status(j)

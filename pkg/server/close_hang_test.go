@@ -58,7 +58,6 @@ func TestCloseOfAStoreThatDoesNotAnswer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st := &deaf{library: newLibrary(), hangs: call, release: make(chan struct{})}
 				var log logs
-				before := runtime.NumGoroutine()
 				s, err := server.New(server.Config{
 					Store: st, StoreName: "fake", Host: "test", Memory: memory, StoreTimeout: time.Second, Logger: log.logger(0),
 				})
@@ -91,8 +90,8 @@ func TestCloseOfAStoreThatDoesNotAnswer(t *testing.T) {
 				c.wantEnd()
 				c.Close()
 				synctest.Wait()
-				if left := runtime.NumGoroutine() - before; left > 1 {
-					t.Errorf("%d goroutines are left, want 1", left)
+				if left := serverGoroutines(); len(left) > 1 {
+					t.Errorf("%d goroutines are left, want 1:\n%s", len(left), strings.Join(left, "\n\n"))
 				}
 				close(st.release)
 				synctest.Wait()
@@ -102,6 +101,18 @@ func TestCloseOfAStoreThatDoesNotAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// serverGoroutines returns the stacks of a bubble's goroutines that run the
+// server's code.
+func serverGoroutines() (stacks []string) {
+	buf := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if first, rest, _ := strings.Cut(stack, "\n"); strings.Contains(first, "synctest bubble") && strings.Contains(rest, "gm/pkg/server.(") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
 }
 
 // blocked is a log whose reader does not read.

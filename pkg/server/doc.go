@@ -89,8 +89,15 @@
 //
 // The store is read while the server is at work: its Replay and Extras run
 // beside Commit. Background jobs that come meanwhile are stored and wait behind
-// those that are read. Commands that would need all jobs to be there answer ERR
-// LOADING. A payload that memory has no room for is read again when its job is
+// those that are read. After an error the store is read on from where it was,
+// again and again, until all is there.
+//
+// A request that can't be answered before its job may have been read waits, and
+// its connection is held: a submission with a unique that no known job has, a
+// question for the status of an unknown job, and lists of all jobs or functions
+// that do not say whether they are complete. If nothing is read for
+// Config.StoreTimeout these requests are refused. Other commands that would need
+// all jobs to be there answer ERR LOADING. A payload that memory has no room for is read again when its job is
 // grabbed; the answer to that grab, and what stands behind it, waits for it.
 //
 // # The end

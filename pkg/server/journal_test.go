@@ -223,11 +223,3 @@ func (j *journal) payloads(t *testing.T) string {
 	}
 	return strings.Join(all, " ")
 }
-
-// lastRecords returns a function that returns the last n records.
-func (j *journal) lastRecords(n int) func() []*store.Record {
-	return func() []*store.Record {
-		all := j.all()
-		return all[len(all)-n:]
-	}
-}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/store"
 )
 
@@ -18,63 +17,145 @@ const (
 	loadChunk  = 1000            // records that are taken in under one lock
 	loadBytes  = 4 << 20         // or this much of their payloads
 	loadReport = 5 * time.Second // between two lines about progress
+
+	// After an error the store is read again, from where it was: after loadRetry,
+	// and twice as long each time that it gets no further, up to maxLoadRetry.
+	loadRetry    = 100 * time.Millisecond
+	maxLoadRetry = 5 * time.Second
 )
 
 // load takes in what the store has kept, while the server is already at work.
-// It runs in a goroutine of its own.
+// It runs in a goroutine of its own, until all is read or the server is closed.
 func (s *Server) load() {
 	began := time.Now()
-	n, err := s.loadAll(began)
+	l := &loader{s: s, graves: graves{s: s}, seen: make(map[string]struct{}), report: began.Add(loadReport)}
+	stall := s.cfg.StoreTimeout + hangGrace
+	l.stall = time.AfterFunc(stall, l.stalled)
+	defer l.stall.Stop()
+	err := l.readAll()
+	for pause := loadRetry; err != nil && s.ctx.Err() == nil; err = l.readAll() {
+		pause = l.failed(err, pause)
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+		}
+	}
+	l.end(began, err)
+}
+
+// end ends the loading: err is why it is not complete, as the server is closed.
+func (l *loader) end(began time.Time, err error) {
+	s := l.s
 	s.mu.Lock()
-	s.loading, s.own = false, nil
+	s.loading, s.own, s.unread.err = false, numbers{}, nil
 	for s.q.EndLoading(s.readTime(), loadChunk) {
 		s.endTurn(nil)
 		s.mu.Lock()
 	}
-	at, jobs := slog.String("store", s.cfg.StoreName), slog.Int("jobs", n)
-	switch {
-	case err == nil:
+	s.unread.endAll()
+	at, jobs := slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n)
+	if err == nil {
 		s.note(slog.LevelInfo, "restored", at, jobs, slog.Int("dead", s.q.Totals().Dead),
 			slog.Duration("took", time.Since(began).Round(time.Millisecond)))
-	case s.closed:
+	} else {
 		s.note(slog.LevelInfo, "the rest of the store is left to the next start", at, jobs)
-	default:
-		s.note(slog.LevelError, "the store can't be read to its end; its other jobs come with the next start",
-			at, jobs, slog.Any("err", err))
 	}
 	s.endTurn(nil)
 	s.restoredErr = err
 	close(s.restored)
 }
 
-func (s *Server) loadAll(began time.Time) (int, error) {
-	g := graves{s: s}
+// failed notes an error of reading, and returns how long to wait before the next
+// try.
+func (l *loader) failed(err error, last time.Duration) (pause time.Duration) {
+	s := l.s
+	s.mu.Lock()
+	defer s.endTurn(nil)
+	if pause = min(2*last, maxLoadRetry); l.progress || s.loadErr == nil {
+		pause = loadRetry
+	}
+	l.progress = false
+	s.loadErr = err
+	if now := time.Now(); now.After(l.complain) {
+		l.complain = now.Add(outageInterval * time.Millisecond)
+		s.note(slog.LevelError, "the store can't be read to its end; it is tried again from there",
+			slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n), slog.Any("err", err),
+			slog.String("stack", stackOf(err)))
+	}
+	return pause
+}
+
+// stalled is called when nothing has been read for a while. What waits for it is
+// refused then, because it may take long.
+func (l *loader) stalled() {
+	s := l.s
+	s.mu.Lock()
+	defer s.endTurn(nil)
+	if s.loading {
+		s.unread.err = s.loadErr
+		if s.unread.err == nil {
+			s.unread.err = fmt.Errorf("store %s has not answered for %v", s.cfg.StoreName, s.cfg.StoreTimeout)
+		}
+		s.unread.endAll()
+	}
+}
+
+// goesOn notes that something was read. The lock is held.
+func (l *loader) goesOn() {
+	l.progress = true
+	l.s.loadErr, l.s.unread.err = nil, nil
+	l.stall.Reset(l.s.cfg.StoreTimeout + hangGrace)
+}
+
+// readAll reads what has not been read yet.
+func (l *loader) readAll() error {
+	if !l.extrasRead {
+		if err := l.readExtras(); err != nil {
+			return fmt.Errorf("read extras: %w", err)
+		}
+	}
+	err := l.replay()
+	if ferr := l.flush(); err == nil {
+		err = ferr
+	}
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	return nil
+}
+
+// readExtras reads what the store keeps beside the jobs. It has to be read whole:
+// after an error it is read again, and what has been taken in is left out.
+func (l *loader) readExtras() error {
+	s := l.s
 	err := s.store.Extras(s.ctx, "", func(key string, value []byte) error {
 		s.mu.Lock()
 		defer s.endTurn(nil)
 		if s.closed {
 			return ErrClosed
 		}
-		if err := s.restoreExtra(&g, key, value); err != nil {
+		l.goesOn()
+		if _, again := l.seen[key]; again {
+			return nil
+		}
+		l.seen[key] = struct{}{}
+		if err := s.restoreExtra(&l.graves, key, value); err != nil {
 			s.leftOut(err)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("read extras: %w", err)
+		return err
 	}
-	g.restore()
+	l.extrasRead, l.seen = true, nil
+	l.graves.restore()
 	s.mu.Lock()
+	defer s.endTurn(nil)
 	s.readTime()
 	s.results.settle()
-	s.endTurn(nil)
-
-	l := loader{s: s, report: began.Add(loadReport)}
-	if err := l.replay(); err != nil {
-		return l.n, fmt.Errorf("replay: %w", err)
-	}
-	err = l.flush()
-	return l.n, err
+	s.extrasRead, s.numbered = true, true
+	s.commit.reserveNumbers()
+	return nil
 }
 
 // restoreExtra takes one extra. The lock is held.
@@ -105,13 +186,20 @@ func (s *Server) leftOut(err error) {
 
 // loader takes records in, some at a time.
 type loader struct {
-	s      *Server
-	n      int
-	chunk  []loaded
-	size   int
-	report time.Time
-	full   bool   // the queue has dropped a payload that it was brought
-	last   uint64 // the number of the last record
+	s          *Server
+	n          int
+	chunk      []loaded
+	size       int
+	full       bool   // the queue has dropped a payload that it was brought
+	last       uint64 // the number of the last record
+	report     time.Time
+	extrasRead bool
+	seen       map[string]struct{} // keys of extras that were taken in
+	graves     graves
+
+	complain time.Time   // when the log has the next error
+	progress bool        // something was read since the last error
+	stall    *time.Timer // calls stalled
 }
 
 // loaded is a record. If its payload is left in the store, size is that.
@@ -124,16 +212,23 @@ type loaded struct {
 var errFull = errors.New("no more payloads are wanted")
 
 // replay brings payloads until the queue can't keep them, and then only heads:
-// what would be dropped again need not be brought.
+// what would be dropped again need not be brought. It leaves out the jobs that
+// an earlier call has brought.
 func (l *loader) replay() error {
-	err := l.s.store.Replay(l.s.ctx, func(r *store.Record) error {
-		if l.full && l.s.reader != nil {
-			return errFull
+	if !l.full || l.s.reader == nil {
+		seen := l.last
+		err := l.s.store.Replay(l.s.ctx, func(r *store.Record) error {
+			switch {
+			case l.full && l.s.reader != nil:
+				return errFull
+			case r.Seq <= seen:
+				return nil
+			}
+			return l.add(loaded{r, 0})
+		})
+		if err != errFull {
+			return err
 		}
-		return l.add(loaded{r, 0})
-	})
-	if err != errFull {
-		return err
 	}
 	seen := l.last
 	return l.s.reader.ReplayHeads(l.s.ctx, func(r *store.Record, size int) error {
@@ -161,20 +256,26 @@ func (l *loader) flush() error {
 	if s.closed {
 		return ErrClosed
 	}
-	now := time.Now()
+	now := s.readTime()
 	for _, r := range l.chunk {
 		if s.own.has(r.Seq) {
 			continue // accepted since the start: it is in the queue, or has ended
 		}
-		if err := l.restore(s.readTime(), r); err != nil {
+		if err := l.restore(now, r); err != nil {
 			s.leftOut(err)
 			continue
 		}
 		s.own.passed(r.Seq)
 		l.n++
+		s.unread.endUnique(r.Function, r.Unique)
 	}
-	if now.After(l.report) {
-		l.report = now.Add(loadReport)
+	if len(l.chunk) > 0 {
+		l.goesOn()
+		s.loadedTo = l.last
+		s.unread.endHandles(l.last)
+	}
+	if wall := time.Now(); wall.After(l.report) {
+		l.report = wall.Add(loadReport)
 		s.note(slog.LevelInfo, "restoring", slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n))
 	}
 	clear(l.chunk)
@@ -185,23 +286,19 @@ func (l *loader) flush() error {
 // restore takes one record in. One that is in the dead list too was revived
 // just before the last server's end, which was acknowledged: it is a job.
 func (l *loader) restore(now int64, r loaded) error {
-	j, err := l.s.q.RestoreHead(now, r.Record, r.size)
+	q := l.s.q
+	j, err := q.RestoreHead(now, r.Record, r.size)
+	if err != nil {
+		dead := q.DeadNumber(r.Seq)
+		if dead == nil || dead.Record.Function != r.Function {
+			return err
+		}
+		q.Forget(dead)
+		j, err = q.RestoreHead(now, r.Record, r.size)
+	}
 	if err == nil {
 		l.full = l.full || r.size == 0 && j.Spilled()
-		return nil
 	}
-	var dead *queue.Dead
-	l.s.q.Dead(r.Function, func(d *queue.Dead) bool {
-		if d.Record.Seq == r.Seq {
-			dead = d
-		}
-		return dead == nil
-	})
-	if dead == nil {
-		return err
-	}
-	l.s.q.Forget(dead)
-	_, err = l.s.q.RestoreHead(now, r.Record, r.size)
 	return err
 }
 
@@ -209,7 +306,10 @@ func (l *loader) restore(now int64, r loaded) error {
 // ranges, so that the store's jobs can be told from them. The store's may be
 // the higher ones: another server's, which got their number when they were
 // read, or those of a time that the clock now says is still to come.
-type numbers []numberRange
+type numbers struct {
+	ranges   []numberRange
+	restored uint64 // the highest number of a restored job
+}
 
 type numberRange struct {
 	first, last uint64
@@ -219,34 +319,35 @@ type numberRange struct {
 // add adds a number. Those of fresh jobs grow; a job that has become a
 // background one later may have any number.
 func (n *numbers) add(seq uint64) {
-	i := n.search(seq)
-	switch all := *n; {
+	i, all := n.search(seq), n.ranges
+	switch {
 	case i < len(all) && all[i].first <= seq: // it is one of them
 	case i < len(all):
-		*n = slices.Insert(all, i, numberRange{first: seq, last: seq, closed: true})
+		n.ranges = slices.Insert(all, i, numberRange{first: seq, last: seq, closed: true})
 	case i > 0 && !all[i-1].closed:
 		all[i-1].last = seq
 	default:
-		*n = append(all, numberRange{first: seq, last: seq})
+		n.ranges = append(all, numberRange{first: seq, last: seq, closed: seq < n.restored})
 	}
 }
 
 // search returns the first range that does not end before seq.
-func (n numbers) search(seq uint64) int {
-	return sort.Search(len(n), func(i int) bool { return n[i].last >= seq })
+func (n *numbers) search(seq uint64) int {
+	return sort.Search(len(n.ranges), func(i int) bool { return n.ranges[i].last >= seq })
 }
 
 // passed notes that a job with that number has been restored.
-func (n numbers) passed(seq uint64) {
-	if i := len(n) - 1; i >= 0 && seq > n[i].last {
-		n[i].closed = true
+func (n *numbers) passed(seq uint64) {
+	n.restored = max(n.restored, seq)
+	if i := len(n.ranges) - 1; i >= 0 && seq > n.ranges[i].last {
+		n.ranges[i].closed = true
 	}
 }
 
 // has reports whether seq is one of them.
-func (n numbers) has(seq uint64) bool {
+func (n *numbers) has(seq uint64) bool {
 	i := n.search(seq)
-	return i < len(n) && n[i].first <= seq
+	return i < len(n.ranges) && n.ranges[i].first <= seq
 }
 
 // Restored returns when the store's jobs have all been taken in, or ctx is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ type slow struct {
 	after   int
 	stopped chan struct{} // closed when it has stopped
 	goOn    chan error
+	once    sync.Once
 	late    func() []*store.Record // if not nil, more records for the end
 }
 
@@ -34,7 +36,7 @@ func (s *slow) Replay(ctx context.Context, f func(*store.Record) error) error {
 	records := s.all()
 	for i := 0; i < len(records); i++ {
 		if i == s.after {
-			close(s.stopped)
+			s.once.Do(func() { close(s.stopped) })
 			select {
 			case err := <-s.goOn:
 				if err != nil {
@@ -92,10 +94,7 @@ func TestServingWhileLoading(t *testing.T) {
 	h := c.want(`JOB_CREATED *`)[0]
 	w.finish(h, "done")
 	c.want(`WORK_COMPLETE *`)
-	fresh := c.submit(wire.SubmitJobBG, "f", "u", "fresh")
-	if got := c.submit(wire.SubmitJobBG, "f", "u", ""); got != fresh {
-		t.Errorf("its unique: %s, want %s", got, fresh)
-	}
+	fresh := c.submit(wire.SubmitJobBG, "f", "", "fresh")
 	if all := st.all(); string(all[len(all)-1].Payload) != "fresh" {
 		t.Error("it was acknowledged and is not stored")
 	}
@@ -158,13 +157,11 @@ func TestJobsOfThisRunAreNotRestored(t *testing.T) {
 		w.send(req(wire.WorkComplete, w.grab(), ""))
 	}
 	c.submit(wire.SubmitJobBG, "f", "", "waits")
-	urgent := c.submit(wire.SubmitJob, "f", "u", "urgent")
-	if got := c.submit(wire.SubmitJobBG, "f", "u", ""); got != urgent {
-		t.Fatal("they are two")
-	}
+	urgent := c.submit(wire.SubmitJobBG, "g", "", "urgent")
 	seen := st.copied()
-	w.finish(urgent, "")
-	c.want(`WORK_COMPLETE *`)
+	if got := c.line("cancel job " + urgent); got != "OK" {
+		t.Errorf("cancel: %q", got)
+	}
 	eventually(t, "its end is stored", func() bool { return !strings.Contains(st.payloads(t), "urgent") })
 	st.late = func() []*store.Record {
 		all := seen.all()
@@ -189,28 +186,264 @@ func TestJobsOfThisRunAreNotRestored(t *testing.T) {
 	}
 }
 
+// An error of reading does not end it: it is logged and shown, and the store is
+// read on from where it was, until all is there. What has ended meanwhile does
+// not come back.
 func TestReplayFails(t *testing.T) {
 	st := newSlow(1200, backlog(whole)...)
 	var log logs
 	s, addr := startLoading(t, server.Config{Store: st, StoreName: "fake", Logger: log.logger(0)})
 	<-st.stopped
+	c, w := dial(t, addr), worker(t, addr, "f")
+	// The end of r0 is known to the server, and the store brings it once more.
+	seen := st.copied()
+	w.finish("H:test:1", "")
+	eventually(t, "its end is stored", func() bool { return len(st.all()) == whole-1 })
+	st.mu.Lock()
+	st.records[1] = seen.records[1]
+	st.mu.Unlock()
 	st.goOn <- errors.New("page 7 is gone")
-	if err := s.Restored(t.Context()); err == nil || !strings.Contains(err.Error(), "replay: page 7 is gone") {
+	log.wait(t, "level=ERROR", "can't be read to its end", "store=fake", "jobs=1200", "page 7 is gone")
+	if got := c.stat(); !got.Loading || got.StoreError != "replay: page 7 is gone" || got.Jobs != 1199 {
+		t.Errorf("got %+v", got)
+	}
+	fresh := c.submit(wire.SubmitJobBG, "f", "", "fresh")
+	st.goOn <- errors.New("page 8 is gone")
+	eventually(t, "it is tried again", func() bool { return strings.Contains(c.stat().StoreError, "page 8") })
+	if log.has([]string{"msg=restored"}) {
+		t.Error("a part is said to be all")
+	}
+	st.goOn <- nil
+	if err := s.Restored(t.Context()); err != nil {
 		t.Errorf("Restored: %v", err)
 	}
-	log.wait(t, "level=ERROR", "can't be read to its end", "jobs=1000", "page 7 is gone")
+	log.wait(t, "msg=restored", "jobs=1500")
+	if got := c.stat(); got.Loading || got.StoreError != "" {
+		t.Errorf("got %+v", got)
+	}
+	if got, want := w.order(), names(1, whole)+" fresh"; got != want {
+		t.Errorf("%d bytes of names, want %d", len(got), len(want))
+	}
+	if j := c.job(fresh); j.State != wire.StateRunning {
+		t.Errorf("got %+v", j)
+	}
+}
+
+// So it is with what is kept beside the jobs, and with panics.
+func TestExtrasFail(t *testing.T) {
+	st := &failingExtras{journal: newJournal(backlog(3)...)}
+	st.extras["policy/66"] = []byte("3")
+	st.extras["function/67"] = []byte(`{"paused":true}`)
+	st.errs = []error{errAway, errAway, errors.New("panic"), errAway}
+	s, addr := startLoading(t, server.Config{Store: st, KeepResults: time.Hour})
+	if err := s.Restored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, addr)
+	if got := c.line("policy function f"); got != "OK 3,1s..5m" {
+		t.Errorf("policy: %q", got)
+	}
+	for _, f := range s.Snapshot() {
+		if f.Paused != (f.Function == "g") {
+			t.Errorf("got %+v", f)
+		}
+	}
+	if got := worker(t, addr, "f").order(); got != names(0, 3) {
+		t.Errorf("order %q", got)
+	}
+}
+
+// failingExtras is a journal whose Extras fail behind the first entry, as often as
+// there are errors.
+type failingExtras struct {
+	*journal
+	errs []error
+}
+
+func (f *failingExtras) Extras(ctx context.Context, prefix string, do func(string, []byte) error) error {
+	return f.journal.Extras(ctx, prefix, func(key string, value []byte) error {
+		if len(f.errs) > 0 && key > "policy/" {
+			err := f.errs[0]
+			f.errs = f.errs[1:]
+			if err.Error() == "panic" {
+				panic("extras")
+			}
+			return err
+		}
+		return do(key, value)
+	})
+}
+
+// withUniques gives each record a unique: u0 and so on.
+func withUniques(records []*store.Record) []*store.Record {
+	for i, r := range records {
+		r.Unique = fmt.Sprint("u", i)
+	}
+	return records
+}
+
+// A submission whose unique may be that of a job that is not read yet waits, and
+// joins it. It is answered as soon as that is known.
+func TestUniquesWhileLoading(t *testing.T) {
+	for _, typ := range []wire.Type{wire.SubmitJobBG, wire.SubmitJob} {
+		records := withUniques(backlog(4 * chunk))
+		records[1500].Unique = "-"
+		st := newSlow(1200, records...)
+		s, addr := startLoading(t, server.Config{Store: st})
+		<-st.stopped
+		known, early, late, unknown, payload, other := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
+		if got := known.submit(typ, "f", "u7", ""); got != "H:test:8" {
+			t.Errorf("a job that is read: got %s", got)
+		}
+		early.send(req(typ, "f", "u1300", ""), req(typ, "f", "", "behind"), req(wire.EchoReq, "behind"))
+		late.send(req(typ, "f", "u3900", ""))
+		unknown.send(req(typ, "f", "none", "first"))
+		payload.send(req(typ, "f", "-", "r1500"))
+		retries := []*peer{dial(t, addr), dial(t, addr), dial(t, addr)}
+		for _, p := range retries {
+			p.send(req(typ, "f", "none", "again"))
+		}
+		other.submit(typ, "f", "", "needs not wait")
+		other.sync()
+		if got := other.stat().Jobs; got != chunk+1 {
+			t.Errorf("%d jobs, want %d", got, chunk+1)
+		}
+		st.goOn <- nil
+		if got := early.want(`JOB_CREATED *`)[0]; got != "H:test:1301" {
+			t.Errorf("got %s", got)
+		}
+		early.want(`JOB_CREATED *`)
+		early.want(`ECHO_RES *`)
+		if got := late.want(`JOB_CREATED *`)[0]; got != "H:test:3901" {
+			t.Errorf("got %s", got)
+		}
+		if got := payload.want(`JOB_CREATED *`)[0]; got != "H:test:1501" {
+			t.Errorf("unique -: got %s", got)
+		}
+		one := unknown.want(`JOB_CREATED *`)[0]
+		for _, p := range retries {
+			if got := p.want(`JOB_CREATED *`)[0]; got != one {
+				t.Errorf("%s and %s have one unique", got, one)
+			}
+		}
+		if err := s.Restored(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := other.stat().Jobs; got != 4*chunk+3 {
+			t.Errorf("%d jobs, want %d", got, 4*chunk+3)
+		}
+	}
+}
+
+// What is asked about a job that may not be read yet is answered when that is
+// known, and never with a part of the truth.
+func TestQuestionsWhileLoading(t *testing.T) {
+	st := newSlow(1200, withUniques(backlog(4*chunk))...)
+	s, addr := startLoading(t, server.Config{Store: st})
+	<-st.stopped
+	status := func(p *peer) string { return p.want(`STATUS_RES *`)[1] }
 	c, w := dial(t, addr), worker(t, addr, "f")
-	c.submit(wire.SubmitJobBG, "f", "", "fresh")
-	if got, want := w.order(), names(0, chunk)+" fresh"; got != want || c.stat().Loading {
-		t.Errorf("%d bytes of names, want %d; loading %v", len(got), len(want), c.stat().Loading)
+	for h, want := range map[string]string{"H:test:7": "1", "nonsense": "0"} {
+		c.send(req(wire.GetStatus, h))
+		if got := status(c); got != want {
+			t.Errorf("%s: known %s, want %s", h, got, want)
+		}
 	}
-	s.Close()
-	// The rest comes with the next start.
-	next := st.copied()
-	_, addr = start(t, server.Config{Store: next})
-	if got := dial(t, addr).stat().Jobs; got != whole+1 {
-		t.Errorf("%d jobs after a restart, want %d", got, whole+1)
+	// One that has ended in this run is known to be gone.
+	w.finish("H:test:1", "")
+	c.send(req(wire.GetStatus, "H:test:1"))
+	if got := status(c); got != "0" {
+		t.Errorf("an ended job: known %s", got)
 	}
+
+	there, gone, unique := dial(t, addr), dial(t, addr), dial(t, addr)
+	there.send(req(wire.GetStatus, "H:test:3000"), req(wire.EchoReq, "behind"))
+	gone.send(req(wire.GetStatus, "H:test:9000"))
+	unique.send(req(wire.GetStatusUnique, "u2500"))
+	lists := make(map[string]*peer)
+	for _, cmd := range []string{"status", "prioritystatus", "show jobs", "show unique jobs", "jobs - - 0"} {
+		lists[cmd] = dial(t, addr)
+		lists[cmd].send([]byte(cmd + "\nversion\n"))
+	}
+	// Workers go on meanwhile.
+	for range 10 {
+		w.send(req(wire.WorkComplete, w.grab(), ""))
+	}
+	w.sync()
+	st.goOn <- nil
+	if got := status(there); got != "1" {
+		t.Errorf("a job that is read later: known %s", got)
+	}
+	there.want(`ECHO_RES *`)
+	if got := status(gone); got != "0" {
+		t.Errorf("a job that is not there: known %s", got)
+	}
+	if got := unique.want(`STATUS_RES_UNIQUE *`)[1]; got != "1" {
+		t.Errorf("a unique: known %s", got)
+	}
+	const left = 4*chunk - 11
+	for cmd, p := range lists {
+		n := 0
+		for row := p.readLine(); row != "."; row = p.readLine() {
+			switch cmd {
+			case "status":
+				if row != fmt.Sprintf("f\t%d\t0\t1", left) {
+					t.Errorf("status: %q", row)
+				}
+			case "prioritystatus":
+				if row != fmt.Sprintf("f\t0\t%d\t0\t1", left) {
+					t.Errorf("prioritystatus: %q", row)
+				}
+			default:
+				n++
+			}
+		}
+		if n != left && !strings.HasSuffix(cmd, "status") {
+			t.Errorf("%s: %d rows, want %d", cmd, n, left)
+		}
+		if got := p.readLine(); !strings.HasPrefix(got, "OK") {
+			t.Errorf("behind %s: %q", cmd, got)
+		}
+	}
+	if err := s.Restored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// If nothing is read for a while, what waits for it is refused.
+func TestWaitForTheStoreIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newSlow(1200, withUniques(backlog(whole))...)
+		s, dial := startPiped(t, server.Config{Store: st, StoreTimeout: 3 * time.Second})
+		<-st.stopped
+		refused := `ERROR code="QUEUE_ERROR" text=*still being read*`
+		began := time.Now()
+		c, asks, lists := dial(), dial(), dial()
+		c.send(req(wire.SubmitJobBG, "f", "u1300", ""))
+		asks.send(req(wire.GetStatus, "H:test:1300"))
+		lists.send([]byte("status\n"))
+		c.want(refused)
+		asks.want(refused)
+		if got := lists.readLine(); !strings.HasPrefix(got, "ERR LOADING") {
+			t.Errorf("status: %q", got)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("refused after %v", took)
+		}
+		c.send(req(wire.SubmitJobBG, "f", "u1300", ""))
+		c.want(refused)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the next is refused after %v", took)
+		}
+		c.submit(wire.SubmitJobBG, "f", "", "needs not wait")
+		st.goOn <- nil
+		if err := s.Restored(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.submit(wire.SubmitJobBG, "f", "u1300", ""); got != "H:test:1301" {
+			t.Errorf("got %s", got)
+		}
+	})
 }
 
 func TestCloseWhileLoading(t *testing.T) {

@@ -64,6 +64,9 @@ type Server struct {
 	// Of what the store keeps; guarded by mu too.
 	settings   map[string]settings // what administrators have set, by function
 	numbered   bool                // the highest number is known
+	loadedTo   uint64              // the highest number of a restored job, while loading
+	loadErr    error               // why the store can't be read to its end, while loading
+	unread     unread
 	extrasRead bool                // what is kept beside the jobs has been taken in
 	reading    map[*queue.Job]bool // the jobs whose payloads are being read for fetches
 

@@ -109,8 +109,9 @@ type Session struct {
 
 // Admin commands about jobs that have ended or failed.
 //
-// While a server reads its store, commands that would need all of its jobs
-// answer ERR LOADING. A change that the store has not taken is ERR NOT_STORED:
+// While a server reads its store, lists of jobs and functions come when all is
+// read, and other commands that would need all of its jobs answer ERR LOADING;
+// stats answers at once and says so in loading. A change that the store has not taken is ERR NOT_STORED:
 // it holds and is stored later, but for a retry, whose job stays dead.
 const (
 	CmdRetryJob  = "retry job"       // HANDLE: a dead job waits again
