@@ -51,8 +51,8 @@ func adminVerb(e *env) *verb {
 			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, column{"command", false}),
 		},
 		examples: []example{
-			{"what runs there", "gm admin version -s a,b"},
-			{"keep one function's jobs waiting for an hour", "gm admin pause resize; sleep 3600; gm admin resume resize"},
+			{"what runs there", "gm admin version"},
+			{"keep one function's jobs waiting for a minute", "gm admin pause resize; sleep 60; gm admin resume resize"},
 		},
 		exits: adminExits,
 	}
@@ -254,7 +254,7 @@ func yesFlag() cli.Flag {
 
 func (e *env) adminDrop() *verb {
 	v := e.adminCommand("drop", "forget functions that have no workers", "FUNC..",
-		example{"a function that nobody uses any more", "gm admin drop --yes resize"}, yesFlag())
+		example{"a function that nobody uses any more", "gm admin create old; gm admin drop --yes old"}, yesFlag())
 	v.Description = `The jobs of a function that wait are dropped with it, and who waits for one learns that it has failed; gm serve says how many there were. A function with workers, running jobs or dead jobs is refused with exit code 75.`
 	v.Action = func(c *cli.Context) error {
 		if c.NArg() == 0 {

@@ -135,7 +135,7 @@ func newRoot(e *env) *verb {
 		Usage: "a Gearman job server, worker, client and administrator",
 		Description: `Flags may stand before or after the verb and its arguments; -- ends them. What a verb prints on stdout is data, lined up on a terminal and divided by tabs elsewhere; all else goes to stderr.
 
-gm help VERB tells about a verb, gm man VERB prints its manual page.`,
+gm VERB -h shows the most used flags of a verb on one screen, gm help VERB all of it, and gm man VERB its manual page.`,
 		Flags: append(e.connFlags(), e.commonFlags()...),
 	}, table: verbs, made: map[string]*verb{}, env: e}
 	root.examples = []example{
@@ -208,10 +208,13 @@ func (e *env) dispatch(ctx context.Context, args []string) error {
 	switch {
 	case call.version:
 		return e.printVersion()
+	case call.brief:
+		_, err := e.stdout.Write(shortHelp(call.path))
+		return err
 	case call.help:
-		return e.printHelp(e.stdout, call.path)
+		return e.page(fullHelp(call.path))
 	case call.verb().hasVerbs():
-		if err := e.printHelp(e.stderr, call.path); err != nil {
+		if _, err := e.stderr.Write(shortHelp(call.path)); err != nil {
 			return err
 		}
 		return &exitError{code: exitUsage}

@@ -19,6 +19,7 @@ type call struct {
 	args  []string    // positional
 
 	help    bool // -h or --help, or the verb help
+	brief   bool // -h or --help
 	version bool // --version, before any verb
 }
 
@@ -159,7 +160,7 @@ func (p *argParser) long(arg string, rest []string) (int, error) {
 	f := p.verb().flag(name)
 	switch {
 	case name == "help":
-		p.help = true
+		p.help, p.brief = true, true
 		return 1, nil
 	case f == nil && name == "version" && len(p.path) == 1:
 		p.version = true
@@ -187,7 +188,7 @@ func (p *argParser) short(arg string, rest []string) (int, error) {
 		f := p.verb().flag(name)
 		switch {
 		case f == nil && name == "h":
-			p.help = true
+			p.help, p.brief = true, true
 			continue
 		case f == nil:
 			if long := arg[1:]; i == 0 && p.verb().flag(long) != nil {

@@ -30,8 +30,8 @@ func completionVerb(e *env) *verb {
 		},
 		examples: []example{
 			{"in ~/.bashrc", "source <(gm completion bash)"},
-			{"for zsh, into a directory of $fpath", `gm completion zsh >"${fpath[1]}/_gm"`},
-			{"for fish", "gm completion fish >~/.config/fish/completions/gm.fish"},
+			{"for zsh, in ~/.zshrc behind compinit", "source <(gm completion zsh)"},
+			{"for fish", "mkdir -p ~/.config/fish/completions && gm completion fish >~/.config/fish/completions/gm.fish"},
 			{"in PowerShell's $PROFILE", "gm completion powershell | Out-String | Invoke-Expression"},
 		},
 		exits: []int{exitIO},
@@ -173,7 +173,7 @@ func (f compFlag) words() []string {
 }
 
 // summary returns the flag's text up to its first clause, for menus.
-func (f compFlag) summary() string {
+func (f flagDoc) summary() string {
 	text, _, _ := strings.Cut(f.text, ";")
 	text, _, _ = strings.Cut(text, " (default")
 	return text

@@ -3,7 +3,6 @@ package cmd
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -13,8 +12,8 @@ import (
 // helpWidth is the width that help texts are wrapped to.
 const helpWidth = 80
 
-// printHelp prints the help of the last verb of path.
-func (e *env) printHelp(w io.Writer, path []*verb) error {
+// fullHelp returns everything about the last verb of path.
+func fullHelp(path []*verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
 	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n", fullName(path), v.Usage, usageLine(path))
@@ -38,8 +37,132 @@ func (e *env) printHelp(w io.Writer, path []*verb) error {
 	for _, code := range exitCodes(v) {
 		fmt.Fprintf(&b, "  %-5s %s\n", code.name, code.text)
 	}
-	_, err := w.Write(b.Bytes())
-	return err
+	return b.Bytes()
+}
+
+// The bounds of the help of -h: a terminal of 80 x 24, less a line for the prompt.
+const (
+	shortHelpLines    = 23
+	shortHelpExamples = 3
+	shortHelpBody     = shortHelpLines - shortHelpExamples - 5 // title, usage, last line, two empty ones
+)
+
+// usedMost names the flags that -h shows of a verb with more than fit. Of other
+// verbs it shows the first ones.
+var usedMost = map[string][]string{
+	"submit": {"function", "background", "unique", "high", "timeout", "in", "lines", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
+	"map":    {"function", "reduce", "lines", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},
+	"pipe":   {"lines", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
+	"work":   {"function", "jobs", "count", "timeout", "shell", "stream", "keep", "dir", "next", "on-fail", "exception", "verbose", "server"},
+	"serve":  {"listen", "port", "data", "store", "retry", "keep-results", "memory", "work", "daemon", "log-file", "log-level", "verbose", "pid-file", "user"},
+}
+
+// shortHelp returns what fits a screen: usage, a line for each flag or for those
+// that are used most, and three examples.
+func shortHelp(path []*verb) []byte {
+	var b bytes.Buffer
+	v := path[len(path)-1]
+	line := func(text string) { b.WriteString(shorten(text, helpWidth) + "\n") }
+	line(fullName(path) + " - " + v.Usage)
+	line("Usage: " + usageLine(path))
+	b.WriteByte('\n')
+	body, left := shortVerbs(v)
+	what := "commands"
+	if body == nil {
+		body, left = shortFlags(v)
+		what = "flags"
+	}
+	for _, text := range body {
+		line(text)
+	}
+	b.WriteByte('\n')
+	for _, x := range shortExamples(v) {
+		line("  " + x)
+	}
+	tail := "gm help " + strings.TrimPrefix(fullName(path)+" ", "gm ")
+	if left > 0 {
+		line(fmt.Sprintf("%sshows all: %d more %s, examples and exit codes", tail, left, what))
+	} else {
+		line(tail + "shows all: descriptions, examples and exit codes")
+	}
+	return b.Bytes()
+}
+
+// shortVerbs returns a line for each subcommand, and how many have none.
+func shortVerbs(v *verb) (lines []string, left int) {
+	var names []string
+	for _, sub := range v.subs() {
+		if !sub.Hidden {
+			names = append(names, sub.Name)
+		}
+	}
+	width := 0
+	for _, name := range names {
+		width = max(width, len(name))
+	}
+	for i, name := range names {
+		if len(lines) == shortHelpBody-1 && i < len(names)-1 {
+			return append(lines, fmt.Sprintf("  and %s", strings.Join(names[i:], ", "))), 0
+		}
+		lines = append(lines, fmt.Sprintf("  %-*s  %s", width, name, v.sub(name).Usage))
+	}
+	return lines, 0
+}
+
+// shortFlags returns a line for each flag, and how many have none.
+func shortFlags(v *verb) (lines []string, left int) {
+	var all []flagDoc
+	for _, group := range flagGroups(v) {
+		all = append(all, group.flags...)
+	}
+	shown := all
+	if len(all) > shortHelpBody {
+		shown = nil
+		for _, name := range usedMost[v.Name] {
+			if i := slices.IndexFunc(all, func(f flagDoc) bool { return slices.Contains(f.names, name) }); i >= 0 {
+				shown = append(shown, all[i])
+			}
+		}
+		if shown == nil {
+			shown = all
+		}
+		shown = shown[:min(len(shown), shortHelpBody)]
+	}
+	width := 0
+	for _, f := range shown {
+		width = max(width, min(len(f.spelling()), 26))
+	}
+	for _, f := range shown {
+		spelling := fmt.Sprintf("  %-*s  ", width, f.spelling())
+		lines = append(lines, spelling+firstClause(f.summary(), helpWidth-len(spelling)))
+	}
+	return lines, len(all) - len(shown)
+}
+
+// firstClause returns as much of text as has width columns, up to the end of a
+// clause if there is one.
+func firstClause(text string, width int) string {
+	if textWidth(text) <= width {
+		return text
+	}
+	end := 0
+	for _, mark := range []string{", ", ": ", " ("} {
+		end = max(end, strings.LastIndex(text[:min(len(text), width)], mark))
+	}
+	if end < width/3 {
+		return shorten(text, width)
+	}
+	return text[:end]
+}
+
+// shortExamples returns the first examples that are one line.
+func shortExamples(v *verb) (lines []string) {
+	for _, x := range v.examples {
+		if len(lines) < shortHelpExamples && !strings.Contains(x.line, "\n") && len(x.line) <= helpWidth-2 {
+			lines = append(lines, x.line)
+		}
+	}
+	return lines
 }
 
 func helpVerbs(b *bytes.Buffer, v *verb) {

@@ -30,8 +30,8 @@ func jobVerb(e *env) *verb {
 			Action: func(c *cli.Context) error { return e.job(c) },
 		},
 		examples: []example{
-			{"is it still there?", `h=$(gm submit -b -f resize photo.jpg); gm job "$h"`},
-			{"progress in percent", `gm job "$h" -o jsonl | jq '.numerator / .denominator * 100'`},
+			{"is it still there?", `h=$(gm submit -b --in 1h -f resize photo.jpg); gm job "$h"`},
+			{"its progress, for a program", `h=$(gm submit -b --in 1h -f resize photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
 	}
@@ -56,8 +56,8 @@ func jobsVerb(e *env) *verb {
 		},
 		examples: []example{
 			{"the oldest waiting jobs", "gm jobs --state waiting"},
-			{"what has failed for good, and why", "gm jobs --dead -f resize -o jsonl | jq -r '.handle + \" \" + .error'"},
-			{"drop what waits for one function", "gm jobs resize --state waiting --limit 0 | cut -f2 | xargs gm cancel"},
+			{"what has failed for good, and why", "gm jobs --dead -f resize -o tsv | cut -f2,13"},
+			{"drop what waits for one function", "gm jobs resize --state waiting --limit 0 | cut -f2 | xargs -r gm cancel"},
 		},
 		exits: []int{exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
 	}

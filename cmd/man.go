@@ -16,17 +16,18 @@ func manVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:        "man",
-			Usage:       "print or write the manual pages",
+			Usage:       "show or write the manual pages",
 			ArgsUsage:   "[VERB]",
-			Description: `Prints the manual page of gm, or of one of its verbs, in roff. With --dir it writes the pages of all of them instead: gm.1 and gm-VERB.1.`,
+			Description: `Shows the manual page of gm, or of one of its verbs, on a terminal, by man, mandoc or groff and $PAGER; elsewhere it prints the page in roff. With --dir it writes the pages of all of them instead: gm.1 and gm-VERB.1.`,
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "write all pages to the directory `DIR`, which is made if need be"},
 			},
 			Action: func(c *cli.Context) error { return e.man(c) },
 		},
 		examples: []example{
-			{"read one", "gm man submit | man -l -"},
-			{"install all", "gm man --dir /usr/local/share/man/man1"},
+			{"read one", "gm man submit"},
+			{"install all for yourself", "gm man --dir ~/.local/share/man/man1"},
+			{"as a text without a terminal", "gm man submit | groff -man -Tutf8 | col -b"},
 		},
 		exits: []int{exitIO},
 	}
@@ -51,7 +52,11 @@ func (e *env) man(c *cli.Context) error {
 		}
 		path = append(path, v)
 	}
-	_, err := e.stdout.Write(manPage(path, buildDate()))
+	page := manPage(path, buildDate())
+	if columns, _ := terminalSize(e.stdout); columns > 0 {
+		return e.showManPage(page, path)
+	}
+	_, err := e.stdout.Write(page)
 	return err
 }
 

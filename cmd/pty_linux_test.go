@@ -163,6 +163,9 @@ func (m *terminal) put(r rune) {
 	case '\r':
 		m.column = 0
 		return
+	case '\b':
+		m.column = max(0, m.column-1)
+		return
 	case '\n':
 		m.row++
 		if m.alternate && m.row >= m.lines {

@@ -25,7 +25,7 @@ Exits with 0 if the job was completed, with 1 and its error if it has failed, 75
 			Action: func(c *cli.Context) error { return e.result(c) },
 		},
 		examples: []example{
-			{"submit now, fetch later", `h=$(gm submit -b -f resize photo.jpg); gm wait "$h" && gm result "$h" >small.jpg`},
+			{"submit now, fetch later", `h=$(gm submit -b -f resize a.jpg); gm wait "$h" && gm result "$h" >small.jpg`},
 		},
 		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitTimeout, exitSignal},
 	}

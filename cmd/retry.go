@@ -28,7 +28,7 @@ With --all it takes all dead jobs of a function. Columns of tsv then: server, fu
 			Action: func(c *cli.Context) error { return e.retry(c) },
 		},
 		examples: []example{
-			{"one job", "gm retry H:host:17"},
+			{"one job, the oldest that is dead", "gm jobs --dead -n 1 -o tsv | cut -f2 | xargs -r gm retry"},
 			{"all of a function, once its worker is mended", "gm retry --all -f resize"},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal},

@@ -28,7 +28,7 @@ Columns of tsv: function, waiting, running, workers, delayed, age of the oldest 
 			Action: func(c *cli.Context) error { return e.status(c) },
 		},
 		examples: []example{
-			{"all queues of two servers, summed", "gm status -s a,b"},
+			{"all queues of two servers, summed", "gm status -s localhost,127.0.0.1:4731"},
 			{"functions that have jobs and nobody to do them", `gm status | awk -F'\t' '$2 > 0 && $4 == 0 { print $1 }'`},
 			{"the longest queue", "gm status -o tsv | sort -t \"$(printf '\\t')\" -k2,2nr | head -1"},
 			{"one line every ten seconds, into a log", "gm status resize --watch --interval 10s >>resize.log"},

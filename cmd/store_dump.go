@@ -16,7 +16,7 @@ func (e *env) storeDump() *verb {
 `+dumpLines,
 		[]example{
 			{"a backup", "gm store dump disk:/var/lib/gm | gzip >queue.jsonl.gz"},
-			{"how many jobs of each function", "gm store dump disk:/var/lib/gm | jq -r '.function // empty' | sort | uniq -c"},
+			{"how many jobs of each function", `gm store dump disk:/var/lib/gm | grep -o '"function":"[^"]*"' | sort | uniq -c`},
 		},
 		dumpStore)
 }

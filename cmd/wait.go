@@ -35,7 +35,7 @@ Columns of tsv: server, handle, function, state (completed, failed, exception, c
 		},
 		examples: []example{
 			{"go on when a job is done, for at most a minute", `h=$(gm submit -b -f resize photo.jpg); gm wait -t 1m "$h" && echo done`},
-			{"all jobs of a function", "gm jobs resize --limit 0 | cut -f2 | xargs gm wait"},
+			{"all jobs of a function", "gm jobs resize --limit 0 | cut -f2 | xargs -r gm wait"},
 		},
 		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitTimeout, exitSignal},
 	}

@@ -32,7 +32,7 @@ Columns of tsv: server, address, id, functions (commas between them), state (wor
 			Action: func(c *cli.Context) error { return e.workers(c) },
 		},
 		examples: []example{
-			{"all workers of two servers", "gm workers -s a,b"},
+			{"all workers of two servers", "gm workers -s localhost,127.0.0.1:4731"},
 			{"workers of one function, by machine", "gm workers resize | cut -f2 | cut -d: -f1 | sort | uniq -c"},
 			{"who holds which job", "gm workers -o tsv | awk -F'\\t' '$6 != \"\" { print $2, $6 }'"},
 		},

@@ -1,0 +1,82 @@
+package cmd
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// page prints a long text: through $PAGER if stdout is a terminal that it does not
+// fit on, as it is otherwise. Without $PAGER that is less or more, if one is there.
+func (e *env) page(text []byte) error {
+	_, lines := terminalSize(e.stdout)
+	pager := e.pager()
+	if lines == 0 || strings.Count(string(text), "\n") < lines || pager == "" {
+		_, err := e.stdout.Write(text)
+		return err
+	}
+	return e.runFilter(text, "sh", "-c", pager)
+}
+
+// pager returns the command that pages, empty for none.
+func (e *env) pager() string {
+	switch pager := strings.TrimSpace(e.getenv("PAGER")); pager {
+	case "":
+	case "cat":
+		return ""
+	default:
+		return pager
+	}
+	for _, name := range []string{"less", "more"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// runFilter runs a command with text as its stdin and the terminal as its output.
+// The end of a pager that has not read everything is no error.
+func (e *env) runFilter(text []byte, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(string(text))
+	cmd.Stdout, cmd.Stderr = plainStream(e.stdout), e.stderr
+	cmd.Env = os.Environ()
+	if e.getenv("LESS") == "" {
+		cmd.Env = append(cmd.Env, "LESS=FRX") // stay on the screen if it fits, show colours
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.Is(err, syscall.EPIPE) || errors.As(err, &exit) {
+		return nil
+	}
+	return err
+}
+
+// plainStream returns what e.stdout wraps, so that a command gets the file itself.
+func plainStream(w io.Writer) io.Writer {
+	if o, ok := w.(*output); ok {
+		return o.Writer
+	}
+	return w
+}
+
+// showManPage shows roff on a terminal as a page: by man, mandoc or groff,
+// whichever is there. Without any of them it pages the plain help.
+func (e *env) showManPage(page []byte, path []*verb) error {
+	for _, way := range [][]string{
+		{"man", "-l", "-"}, {"mandoc", "-a"}, {"sh", "-c", "groff -man -Tutf8 -rLL=80n | ${PAGER:-less}"},
+	} {
+		command := way[0]
+		if command == "sh" {
+			command = "groff"
+		}
+		if _, err := exec.LookPath(command); err == nil {
+			return e.runFilter(page, way[0], way[1:]...)
+		}
+	}
+	return e.page(fullHelp(path))
+}
