@@ -75,7 +75,7 @@ complete -c gm -n '__gm_at_only ' -a store -d 'verify, shrink or move what a job
 complete -c gm -n '__gm_at_only ' -a admin -d 'ask a server about itself, and change it'
 complete -c gm -n '__gm_at_only ' -a ping -d 'see whether servers answer, and how fast'
 complete -c gm -n '__gm_at_only ' -a completion -d 'print completions for a shell'
-complete -c gm -n '__gm_at_only ' -a man -d 'print or write the manual pages'
+complete -c gm -n '__gm_at_only ' -a man -d 'show or write the manual pages'
 complete -c gm -n '__gm_at_only ' -a version -d 'print the version'
 complete -c gm -n '__gm_at_only ' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at_only ' -s p -l port -d 'PORT of servers named without one' -x

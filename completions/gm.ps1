@@ -22,7 +22,7 @@ $script:GmVerbs = @{
             @('admin', 'ask a server about itself, and change it'),
             @('ping', 'see whether servers answer, and how fast'),
             @('completion', 'print completions for a shell'),
-            @('man', 'print or write the manual pages'),
+            @('man', 'show or write the manual pages'),
             @('version', 'print the version'))
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
