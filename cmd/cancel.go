@@ -17,7 +17,7 @@ func cancelVerb(e *env) *verb {
 			Action:      func(c *cli.Context) error { return e.cancel(c) },
 		},
 		examples: []example{
-			{"one job", `h=$(gm submit -b --in 1h -f resize photo.jpg); gm cancel "$h"`},
+			{"one job", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm cancel "$h"`},
 			{"all that wait for a function", "gm jobs resize --state waiting --limit 0 | cut -f2 | xargs -r gm cancel"},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitAgain, exitTimeout, exitSignal},

@@ -30,8 +30,8 @@ func jobVerb(e *env) *verb {
 			Action: func(c *cli.Context) error { return e.job(c) },
 		},
 		examples: []example{
-			{"is it still there?", `h=$(gm submit -b --in 1h -f resize photo.jpg); gm job "$h"`},
-			{"its progress, for a program", `h=$(gm submit -b --in 1h -f resize photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
+			{"is it still there?", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h"`},
+			{"its progress, for a program", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
 	}
