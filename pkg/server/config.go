@@ -63,6 +63,13 @@ type Config struct {
 	// back ([store.Reader]); without one submissions are refused.
 	Memory int64
 
+	// PeerMemory bounds the bytes that all connections together hold of packets
+	// that have not arrived whole, and of what is owed to them. Beyond it large
+	// packets arrive one at a time, and peers that make no progress are dropped. 0
+	// is half of Memory, 16 MiB at least; negative is no bound, as is 0 where Memory
+	// has none.
+	PeerMemory int64
+
 	// Policies are what becomes of jobs that fail, by function. What the
 	// admin command policy has set, and the store kept, goes before them.
 	Policies map[string]queue.Policy
@@ -150,6 +157,9 @@ func (c Config) withDefaults() Config {
 		c.MaxOutbox = DefaultMaxOutbox
 	}
 	c.MaxOutbox = max(c.MaxOutbox, 2*c.MaxPayload+1<<20)
+	if c.PeerMemory == 0 && c.Memory > 0 {
+		c.PeerMemory = max(c.Memory/2, leastPeerMemory)
+	}
 	if c.PeerTimeout == 0 {
 		c.PeerTimeout = DefaultPeerTimeout
 	}

@@ -58,7 +58,16 @@ type conn struct {
 	doomed     atomic.Bool  // to be closed after the turn; read without the lock too
 	why        error        // set with doomed
 
+	// For peerMemory and its sweeps.
+	kept    atomic.Int64 // bytes of a packet that has not arrived whole
+	begun   atomic.Int64 // when some of it arrived last, by the monotonic clock; 0 if there is none
+	starved atomic.Bool  // it is not read because memory is short
+	only    bool         // it is read all the same; the read loop's
+	before  uint64       // applied, when that began; the read loop's
+	swept   swept
+
 	// The read loop's.
+	applied  uint64        // packets
 	resumed  chan struct{} // has a value when the hold of one that is not polled has ended
 	in       *wire.Reader
 	pkt      wire.Packet
@@ -78,7 +87,7 @@ var errGone = errors.New("gone")
 func newConn(s *Server, t transport, addr string) *conn {
 	c := &conn{s: s, sock: t, since: time.Now(), id: "-", addr: addr, exceptions: s.cfg.Exceptions}
 	c.in = wire.NewReader(c.sock, s.limits)
-	c.out.init(c.sock, s.cfg.MaxOutbox, s.cfg.PeerTimeout, c.stalled)
+	c.out.init(c.sock, &s.peers, s.cfg.MaxOutbox, s.cfg.PeerTimeout, c.stalled)
 	c.resumed = make(chan struct{}, 1)
 	c.hold.resume = func() { c.resumed <- struct{}{} }
 	return c
@@ -112,6 +121,9 @@ func (c *conn) serve() {
 
 func (c *conn) loop() error {
 	for {
+		for !c.s.peers.mayRead(c) {
+			<-c.resumed
+		}
 		if err := c.in.Fill(); err != nil {
 			if err == io.EOF {
 				return errGone
@@ -131,6 +143,7 @@ func (c *conn) loop() error {
 				runtime.Gosched() // to those who wait for the lock
 			}
 		}
+		c.noteRead(c.s.clocks.read().now)
 	}
 }
 
@@ -195,6 +208,7 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 				c.s.cfg.Trace.Packet(c.addr, true, &c.pkt)
 			}
 			c.again = false
+			c.applied++
 			if c.out.over.Load() && isAsking(c.pkt.Type) {
 				c.awaitRoom()
 			} else if err := c.dispatch(now, &c.pkt); err != nil {
@@ -289,7 +303,9 @@ func (c *conn) end(why error) {
 		c.logEnd(why)
 	}
 	c.out.letGo()
+	c.begun.Store(0)
 	s.endTurn(c.spare)
+	s.peers.forget(c)
 
 	if !c.doomed.Load() {
 		c.out.settle(settleFor, time.Time{})
@@ -347,6 +363,7 @@ func (c *conn) drop(why error) {
 		c.doomed.Store(true)
 		c.parked.wake()
 		c.hold.cancel()
+		c.s.peers.letGo(c)
 		if c.pages != nil {
 			close(c.pages.quit)
 			c.pages = nil

@@ -34,6 +34,9 @@
 // Config.PeerTimeout is dropped, and those that wait for it go on. A peer that is
 // client and worker of one job, and does not read while it writes, is such a one.
 //
+// What all connections hold together is bounded too (Config.PeerMemory):
+// peermemory.go has the rules.
+//
 // # The commit step
 //
 // Background jobs of a server with a store are held in the queue until the
@@ -124,6 +127,10 @@
 //	scribe               the end of a turn   no log line is left to be written
 //	committer            New                 Close, after its last batch
 //	load                 New                 all is read, or Close
+//	pages                a long admin         all rows are written, its peer is
+//	                     command              dropped, or Close
+//	sweeper              a packet begun, or   it has run once; Close stops it
+//	                     memory short
 //	payload of a grab    grab                it is read or given up, or Close
 //	read-ahead           a turn, one at a    no more is wanted, or Close
 //	                     time

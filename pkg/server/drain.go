@@ -78,6 +78,8 @@ func (s *Server) close() error {
 	close(s.ended)
 	s.cancel()
 	s.stopSamples()
+	s.peers.close()
+	s.sweeper.Stop()
 	s.endTurn(nil)
 
 	for _, c := range conns {

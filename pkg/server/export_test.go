@@ -51,3 +51,6 @@ func (s *Server) Turn(nc net.Conn) (more bool, err error) {
 	c.end(errGone)
 	return more, err
 }
+
+// PeerBytes returns what is counted of what peers hold.
+func (s *Server) PeerBytes() int64 { return s.peers.used.Load() }

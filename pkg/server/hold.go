@@ -46,6 +46,13 @@ func (h *hold) begin() bool {
 	return h.held
 }
 
+// isHeld reports whether the connection waits for events.
+func (h *hold) isHeld() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held
+}
+
 // cancel has the connection go on, whatever it waits for.
 func (h *hold) cancel() {
 	h.mu.Lock()

@@ -41,6 +41,7 @@ var tails = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }
 // tells. So nobody waits for a peer that does not read.
 type outbox struct {
 	dst      writer
+	peers    *peerMemory
 	limit    int
 	mark     int           // from here on those who have more for it wait
 	patience time.Duration // for a peer that takes nothing of so much
@@ -51,6 +52,8 @@ type outbox struct {
 	mu      sync.Mutex
 	segs    [][]byte  // full segments before tail, oldest first
 	tail    *[]byte   // lent by tails, nil when empty
+	counted int       // of size, in peers
+	written uint64    // bytes, ever
 	size    int       // bytes not yet written, those in a writer's hands too
 	writing bool      // somebody is at it, or will be when the socket is not full
 	full    bool      // nobody is at it, but somebody will be
@@ -65,13 +68,19 @@ type outbox struct {
 	one [1][]byte // the writer's: room for the usual single segment
 }
 
-// outboxMark is the most that waits for a peer before those who have more for it
-// wait too, in bytes.
-const outboxMark = 4 << 20
+const (
+	// outboxMark is the most that waits for a peer before those who have more for
+	// it wait too, in bytes.
+	outboxMark = 4 << 20
+	leastMark  = 256 << 10 // where memory is short
+)
 
-func (o *outbox) init(dst writer, limit int, patience time.Duration, stalled func()) {
-	o.dst, o.limit, o.patience, o.stalled = dst, limit, patience, stalled
+func (o *outbox) init(dst writer, peers *peerMemory, limit int, patience time.Duration, stalled func()) {
+	o.dst, o.peers, o.limit, o.patience, o.stalled = dst, peers, limit, patience, stalled
 	o.mark = min(outboxMark, limit/2)
+	if peers.bound > 0 {
+		o.mark = min(o.mark, max(int(peers.bound/16), leastMark))
+	}
 	o.idle.L = &o.mu
 }
 
@@ -137,6 +146,13 @@ func appendHead(dst []byte, t wire.Type, n int, args [][]byte) []byte {
 	return dst
 }
 
+// progressed returns how many bytes the peer has taken.
+func (o *outbox) progressed() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.written
+}
+
 // failed reports whether nothing more will be written.
 func (o *outbox) failed() bool {
 	o.mu.Lock()
@@ -181,6 +197,7 @@ func (o *outbox) buffer() *[]byte {
 
 func (o *outbox) grew(n int) bool {
 	o.size += n
+	o.peers.countOut(&o.counted, o.size)
 	if o.size > o.mark && !o.over.Load() {
 		o.rise()
 	}
@@ -340,6 +357,7 @@ func (o *outbox) fail(err error) {
 	if o.err == nil {
 		o.err = err
 		o.segs, o.tail, o.size = nil, nil, 0
+		o.peers.countOut(&o.counted, 0)
 		o.fell()
 	}
 	if o.full {
@@ -367,12 +385,14 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 	switch {
 	case o.err != nil: // it has failed meanwhile
 		o.size = 0
+		o.peers.countOut(&o.counted, 0)
 		o.fell()
 	case err == errWouldBlock:
 		o.segs = append(append([][]byte(nil), rest...), o.segs...)
 	case err != nil:
 		o.err = err
 		o.segs, o.tail, o.size = nil, nil, 0
+		o.peers.countOut(&o.counted, 0)
 		o.fell()
 	case tail != nil && cap(*tail) <= 2*keepTail:
 		*tail = (*tail)[:0]
@@ -401,6 +421,8 @@ func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (
 			}
 			o.mu.Lock()
 			o.size -= n
+			o.written += uint64(n)
+			o.peers.countOut(&o.counted, o.size)
 			switch {
 			case n == 0:
 			case o.over.Load():

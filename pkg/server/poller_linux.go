@@ -321,6 +321,9 @@ func (p *poller) turn(at moment, c *conn) {
 		return
 	}
 	if !t.unapplied {
+		if !p.s.peers.mayRead(c) {
+			return
+		}
 		lent := p.lent
 		if !t.bulk {
 			lent = lent[:bulkBytes]
@@ -339,6 +342,7 @@ func (p *poller) turn(at moment, c *conn) {
 	}
 	err := p.apply(at, c, t)
 	c.in.Settle()
+	c.noteRead(at.now)
 	switch {
 	case err != nil:
 		p.end(c, t, err)

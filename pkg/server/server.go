@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gm/pkg/queue"
@@ -70,6 +71,10 @@ type Server struct {
 	extrasRead bool                // what is kept beside the jobs has been taken in
 	reading    map[*queue.Job]bool // the jobs whose payloads are being read for fetches
 
+	peers    peerMemory
+	sweeper  *time.Timer // calls sweep
+	sweeping atomic.Bool // sweeper runs
+
 	scribe    scribe
 	closeOnce func() error
 	ended     chan struct{} // closed by Close
@@ -130,6 +135,9 @@ func New(cfg Config) (*Server, error) {
 	s.readTime()
 	s.timer = time.AfterFunc(time.Hour, s.tick)
 	s.timer.Stop()
+	s.sweeper = time.AfterFunc(time.Hour, s.sweep)
+	s.sweeper.Stop()
+	s.peers.bound, s.peers.crossed = cfg.PeerMemory, s.wantSweep
 	for function, p := range cfg.Policies {
 		s.q.SetPolicy([]byte(function), &p)
 	}

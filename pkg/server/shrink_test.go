@@ -45,3 +45,29 @@ func TestShrunk(t *testing.T) {
 		}
 	})
 }
+
+// What an attack has taken is given back as well, and only when it is over.
+func TestShrunkAfterAnAttack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		_, dial := startPiped(t, server.Config{Shrunk: func() { calls.Add(1) }})
+		var attackers []*peer
+		for range 10 {
+			p := dial()
+			p.send(begun(10<<20, 6<<20))
+			attackers = append(attackers, p)
+		}
+		time.Sleep(20 * time.Second)
+		if told := calls.Load(); told != 0 {
+			t.Errorf("told %d times during the attack, want 0", told)
+		}
+		for _, p := range attackers {
+			p.Close()
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if told := calls.Load(); told != 1 {
+			t.Errorf("told %d times four seconds after the attack, want 1", told)
+		}
+	})
+}

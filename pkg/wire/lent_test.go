@@ -183,3 +183,30 @@ func TestDetach(t *testing.T) {
 		})
 	}
 }
+
+// Memory is held for bytes that have arrived, not for those that a header
+// announces.
+func TestReaderKeepsNoMoreThanHasArrived(t *testing.T) {
+	for _, arrived := range []int{1, wire.HeaderSize, 100, 4000, 5000, 20_000, 100_000, 1 << 20} {
+		packet := wire.AppendHeader(nil, wire.Request, wire.SubmitJobBG, 60<<20)
+		packet = append(packet, "f\x00u\x00"...)
+		if arrived > len(packet) {
+			packet = append(packet, make([]byte, arrived-len(packet))...)
+		}
+		r := wire.NewReader(bytes.NewReader(packet[:arrived]), wire.Limits{})
+		lent := make([]byte, 32<<10)
+		for r.Buffered() < arrived {
+			if _, err := r.FillLent(lent); err != nil {
+				t.Fatal(err)
+			}
+			var p wire.Packet
+			if ok, err := r.Packet(&p); ok || err != nil {
+				t.Fatalf("a packet: %v, %v", ok, err)
+			}
+			r.Settle()
+		}
+		if kept, most := r.Kept(), max(4096, 4*arrived+4096); kept > most {
+			t.Errorf("%d bytes of a packet: %d are held, want at most %d", arrived, kept, most)
+		}
+	}
+}

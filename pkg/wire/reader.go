@@ -9,7 +9,6 @@ import (
 
 const (
 	minBuffer  = 4 << 10  // what a Reader starts with
-	growFaster = 1 << 20  // from here on the outgrown buffers would be most of the memory
 	keepBuffer = 64 << 10 // what it keeps of a larger one once that is empty
 
 	spareBuffer = 512 // bytes behind a large packet, for who takes its buffer over
@@ -71,7 +70,7 @@ func (r *Reader) Fill() error {
 }
 
 // makeRoom sees to it that buf has room after w. Only a buffer that the source
-// has filled grows: to twice its size, from growFaster on to four times, and
+// has filled grows: to twice its size, from keepBuffer on to four times, and
 // past keepBuffer to no more than the packet that it begins with needs.
 func (r *Reader) makeRoom() {
 	have, size := r.buf[r.r:r.w], len(r.buf)
@@ -91,6 +90,10 @@ func (r *Reader) makeRoom() {
 		buf = newBuffer(size)
 	}
 	copy(buf, have)
+	if r.small != nil && size != minBuffer {
+		smalls.Put(r.small)
+		r.small = nil
+	}
 	r.buf, r.r, r.w = buf, 0, len(have)
 }
 
@@ -130,12 +133,12 @@ func (r *Reader) Settle() {
 	case len(have) == 0:
 		r.dropBuffer()
 	case !r.lent:
-	case len(have) <= minBuffer && r.need() <= len(r.buf):
+	case len(have) <= minBuffer:
 		small := smalls.Get().(*[minBuffer]byte)
 		n := copy(small[:], have)
 		r.buf, r.r, r.w, r.lent, r.small = small[:], 0, n, false, small
 	default:
-		own := newBuffer(max(len(have), min(r.need(), growFaster/4)))
+		own := newBuffer(max(len(have), min(r.need(), 4*len(have))))
 		r.buf, r.r, r.w, r.lent = own, 0, copy(own, have), false
 	}
 }
@@ -173,7 +176,7 @@ func (r *Reader) dropBuffer() {
 func (r *Reader) grown() int {
 	size := len(r.buf)
 	larger := 2 * size
-	if size >= growFaster {
+	if size >= keepBuffer {
 		larger = 4 * size
 	}
 	if whole := r.need(); whole > r.Buffered() {
@@ -202,6 +205,14 @@ func (r *Reader) Form() Form {
 		return Binary
 	}
 	return Text
+}
+
+// Kept returns how many bytes of memory the Reader holds between two reads.
+func (r *Reader) Kept() int {
+	if r.lent {
+		return 0
+	}
+	return cap(r.buf)
 }
 
 // Buffered returns how many bytes have arrived and are not taken yet.
