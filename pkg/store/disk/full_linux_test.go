@@ -20,7 +20,7 @@ func smallDisk(t *testing.T, size int) string {
 		t.Skipf("a small file system can't be mounted: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Errorf("unmount: %v", err)
 		}
 	})
@@ -176,5 +176,82 @@ func fillFile(t *testing.T, name string, size int) {
 		if _, err := f.Write(b); err != nil {
 			b = b[:len(b)/2]
 		}
+	}
+}
+
+// TestOpenOnFullDisk opens a store on a disk that is full to the last byte: its
+// jobs are handed out and done, others are refused, and taken again when the
+// disk has room.
+func TestOpenOnFullDisk(t *testing.T) {
+	for name, leave := range map[string]func(t *testing.T, s *Store){
+		"closed": func(t *testing.T, s *Store) {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"killed": func(_ *testing.T, s *Store) { abandon(s) },
+		"killed, and the log is removed": func(t *testing.T, s *Store) {
+			if err := s.settle(); err != nil {
+				t.Fatal(err)
+			}
+			abandon(s)
+			if err := errors.Join(os.Remove(s.walFile(0)), os.Remove(s.walFile(1))); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := smallDisk(t, 24<<20)
+			dir, rest := filepath.Join(disk, "data"), filepath.Join(disk, "rest")
+			s := quiet(t, openDir(t, dir))
+			payload := bytes.Repeat([]byte("p"), 1500)
+			add := func(seq uint64) store.Op {
+				return store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: payload}}
+			}
+			var waiting []uint64
+			for range 50 {
+				var batch []store.Op
+				for range 20 {
+					waiting = append(waiting, uint64(len(waiting)+1))
+					batch = append(batch, add(uint64(len(waiting))))
+				}
+				if err := s.Commit(t.Context(), batch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			leave(t, s)
+			for range 3 { // the file system may have a little left
+				fillFile(t, rest, 1<<30)
+			}
+			s = openDir(t, dir)
+			t.Cleanup(func() { _ = s.Close() })
+			if n := count(t, s); n != len(waiting) {
+				t.Fatalf("got %d jobs, want %d", n, len(waiting))
+			}
+			for ; len(waiting) > 500; waiting = waiting[50:] {
+				var batch []store.Op
+				for _, seq := range waiting[:50] {
+					batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+				}
+				if err := s.Commit(t.Context(), batch); err != nil {
+					t.Fatalf("done on a full disk: %v", err)
+				}
+			}
+			if n := count(t, s); n != len(waiting) {
+				t.Errorf("got %d jobs, want %d", n, len(waiting))
+			}
+			abandon(s)
+			s = openDir(t, dir)
+			if n := count(t, s); n != len(waiting) {
+				t.Errorf("killed and opened again: got %d jobs, want %d", n, len(waiting))
+			}
+			if err := os.Remove(rest); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Commit(t.Context(), []store.Op{add(5000)}); err != nil {
+				t.Errorf("add with room on the disk: %v", err)
+			}
+			closeSound(t, s, dir)
+		})
 	}
 }

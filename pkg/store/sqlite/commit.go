@@ -103,7 +103,11 @@ func (s *Store) write(ctx context.Context, what string, adds bool, f func(*write
 		if err := s.watch.Check(); err != nil {
 			return s.fail(what, err)
 		}
+		cramped := w.cramped
 		err = w.transact(ctx, adds, func() error { return f(w) })
+		if cramped && !w.cramped {
+			s.watch.Set(s.path + "-wal")
+		}
 		if err == nil {
 			s.last.Store(max(s.last.Load(), w.last))
 			if w.heavy {

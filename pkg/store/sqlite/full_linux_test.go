@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"gm/pkg/store"
 )
@@ -168,6 +169,89 @@ func TestFullDisk(t *testing.T) {
 				if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 					t.Fatal(err)
 				}
+			}
+			verifyFile(t, file)
+		})
+	}
+}
+
+// TestOpenOnFullDisk opens a database on a disk that is full to the last byte:
+// its jobs are handed out and done, others are refused, and taken again when the
+// disk has room.
+func TestOpenOnFullDisk(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		leave func(t *testing.T, s *Store, file string)
+	}{
+		{"closed", func(t *testing.T, s *Store, _ string) {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"killed", func(t *testing.T, s *Store, _ string) { crash(t, s) }},
+		{"machine ended", func(t *testing.T, s *Store, file string) {
+			crash(t, s)
+			if err := os.Remove(file + "-shm"); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			disk := smallDisk(t, 12<<20)
+			file, rest := filepath.Join(disk, "queue.db"), filepath.Join(disk, "rest")
+			f := filling{T: t, s: open(t, file), payload: bytes.Repeat([]byte("p"), 1500)}
+			for range 50 {
+				var batch []store.Op
+				for range 20 {
+					f.seq++
+					batch = append(batch, add(f.seq, "f", fmt.Sprint("unique ", f.seq*7919%1_000_003), string(f.payload)))
+					f.taken = append(f.taken, f.seq)
+				}
+				commit(t, f.s, batch...)
+			}
+			tc.leave(t, f.s, file)
+			for range 3 { // the file system may have a little left
+				fillFile(t, rest, 1<<30)
+			}
+			f.s = open(t, file)
+			f.check()
+			if got, err := f.s.ReadPayload(t.Context(), &store.Record{Seq: 7}); err != nil || !bytes.Equal(got, f.payload) {
+				t.Errorf("payload: %d bytes, %v", len(got), err)
+			}
+			for range 10 {
+				var batch []store.Op
+				for _, seq := range f.taken[:50] {
+					batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+				}
+				if err := f.s.Commit(t.Context(), batch); err != nil {
+					t.Fatalf("done on a full disk: %v", err)
+				}
+				f.taken = f.taken[50:]
+			}
+			f.check()
+			if err := f.s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
+				t.Error(err)
+			}
+			crash(t, f.s)
+			f.s = open(t, file)
+			f.check()
+			if err := os.Remove(rest); err != nil {
+				t.Fatal(err)
+			}
+			for end := time.Now().Add(10 * time.Second); ; {
+				f.seq++
+				err := f.s.Commit(t.Context(), []store.Op{add(f.seq, "f", "", string(f.payload))})
+				if err == nil {
+					f.taken = append(f.taken, f.seq)
+					break
+				}
+				if !errors.Is(err, store.ErrFull) || time.Now().After(end) {
+					t.Fatalf("add with room on the disk: %v", err)
+				}
+			}
+			f.check()
+			if err := f.s.Close(); err != nil {
+				t.Fatal(err)
 			}
 			verifyFile(t, file)
 		})

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -38,6 +41,76 @@ type room struct {
 	file     int64 // bytes of FILE for which there are blocks, as far as we asked
 	wal      int64 // of FILE-wal
 	logged   int   // pages in FILE-wal
+
+	// cramped: the disk had no room for FILE-wal when the file was opened.
+	cramped bool
+	tried   time.Time // when it was looked for room last
+	sync    Sync      // that of the store, for when there is room
+}
+
+// loggedPages returns how many pages FILE-wal may have.
+func (w *writer) loggedPages() (int, error) {
+	size, err := fileSize(w.path + "-wal")
+	return int(max(0, size-walHeader) / (frameHeader + w.pageSize)), err
+}
+
+// openCramped opens the file on a full disk, for the reason why: without
+// FILE-wal. Its jobs can be read and done; what adds something is refused until
+// there is room. What is changed is kept in memory while it is written, so that
+// a kill at that moment may damage the file.
+func (s *Store) openCramped(why error) (*writer, error) {
+	w, err := newWriterOf(s.path, s.cfg.Table, func(c *conn) error { return prepareCramped(c, s.cfg.Table) })
+	if err != nil {
+		return nil, errors.Join(why, err)
+	}
+	w.cramped, w.sync = true, s.cfg.Sync
+	s.cfg.Logger.Warn("the disk is full: jobs are handed out and done, and none is taken", "store", "sqlite:"+s.cfg.File, "err", why)
+	return w, nil
+}
+
+// prepareCramped brings what is in FILE-wal into the file and does without it.
+// The lock keeps others out meanwhile, and spares the file for shared memory.
+func prepareCramped(c *conn, table string) error {
+	for _, pragma := range []string{"locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "cache_size = -16000", "locking_mode = NORMAL"} {
+		if _, err := c.text("PRAGMA " + pragma); err != nil {
+			return err
+		}
+	}
+	return migrate(c, table) // which gives up the lock
+}
+
+// lookEvery is how often the writer of a full disk looks for room.
+const lookEvery = 100 * time.Millisecond
+
+// beginLog has the writer use FILE-wal if the disk has room for it by now.
+func (w *writer) beginLog() error {
+	if time.Since(w.tried) < lookEvery {
+		return store.ErrFull
+	}
+	w.tried = time.Now()
+	if err := w.probeRoom(); err != nil {
+		return refusal(err)
+	}
+	if err := makeFiles(w.path); err != nil {
+		return refusal(err)
+	}
+	err := prepareFile(w.conn, w.table, w.sync)
+	if err != nil {
+		_, again := w.text("PRAGMA journal_mode = MEMORY")
+		return errors.Join(outOfRoom(err, w.path), again)
+	}
+	w.cramped = false
+	return nil
+}
+
+// probeRoom sees whether the disk has room for FILE-wal and what goes with it.
+func (w *writer) probeRoom() error {
+	f, err := os.CreateTemp(filepath.Dir(w.path), filepath.Base(w.path)+".room-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, walRoom+256<<10))
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 // errNoReserve says that a system or a file system can't be asked for blocks.

@@ -31,6 +31,9 @@ func (s *Store) openFile() (*writer, error) {
 	}
 	if damage == "" {
 		w, err := newWriter(s.path, s.cfg.Table, s.cfg.Sync)
+		if err != nil && errors.Is(outOfRoom(err, s.path), store.ErrFull) {
+			w, err = s.openCramped(err)
+		}
 		if err == nil || !broken(err) && !strange(err) {
 			return w, err
 		}

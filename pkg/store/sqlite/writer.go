@@ -37,23 +37,28 @@ type writer struct {
 
 // newWriter opens the file, and makes what it lacks.
 func newWriter(path, table string, sync Sync) (w *writer, err error) {
+	if err := makeFiles(path); err != nil {
+		return nil, err
+	}
+	return newWriterOf(path, table, func(c *conn) error { return prepareFile(c, table, sync) })
+}
+
+// newWriterOf opens the file, which prepare makes ready.
+func newWriterOf(path, table string, prepare func(*conn) error) (w *writer, err error) {
 	err = protect(func() error {
-		w, err = newEngineWriter(path, table, sync)
+		w, err = newEngineWriter(path, table, prepare)
 		return err
 	})
 	return w, err
 }
 
-func newEngineWriter(path, table string, sync Sync) (*writer, error) {
-	if err := makeFiles(path); err != nil {
-		return nil, err
-	}
+func newEngineWriter(path, table string, prepare func(*conn) error) (*writer, error) {
 	c, err := dial(path, true)
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{conn: c, path: path, table: table, room: room{reserve: reserve}}
-	err = prepareFile(c, table, sync)
+	err = prepare(c)
 	c.WALHook(func(_ *sqlite3.Conn, _ string, pages int) error {
 		w.logged = pages
 		return nil
@@ -69,6 +74,9 @@ func newEngineWriter(path, table string, sync Sync) (*writer, error) {
 		if size, err = w.prepare("PRAGMA page_size"); err == nil {
 			w.pageSize, err = w.number(size)
 		}
+	}
+	if err == nil {
+		w.logged, err = w.loggedPages()
 	}
 	if err != nil {
 		_ = c.close()
@@ -164,6 +172,11 @@ func (w *writer) close() error {
 // is no room for all that may have to be written because of it.
 func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err error) {
 	w.last, w.reserving = 0, 0
+	if w.cramped {
+		if err := w.beginLog(); err != nil && adds {
+			return err
+		}
+	}
 	err = w.during(ctx, func() error {
 		if adds {
 			if err := w.committed(); err != nil { // again, as it failed

@@ -56,18 +56,24 @@ func (s *Store) write(ctx context.Context, what string, f func(*net) error) erro
 
 // commit makes changes. commitMu is held.
 func (s *Store) commit(n *net) error {
-	room := int64(0)
+	room, puts := int64(0), false
 	for _, c := range n.changes {
 		room += int64(len(c.key)+len(c.value)) + 64
+		puts = puts || c.value != nil
 	}
-	s.mu.Lock()
-	err := reserve(s.hash.file, s.hash.size(), room+room/4+64<<10)
-	s.mu.Unlock()
-	if err != nil {
-		return err
+	if puts {
+		s.mu.Lock()
+		err := reserve(s.hash.file, s.hash.size(), room+room/4+64<<10)
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
 	}
 	before := s.journal.size
 	if err := s.journal.append(n.changes); err != nil {
+		if !puts && errors.Is(full(err), store.ErrFull) && !errors.As(err, new(*store.UncertainError)) {
+			return s.removeDirectly(n)
+		}
 		return err
 	}
 	s.mu.Lock()
@@ -83,6 +89,21 @@ func (s *Store) commit(n *net) error {
 		}
 	}
 	return nil
+}
+
+// removeDirectly removes records from the database when the disk has no room for
+// the journal. Whatever is in that has to be in the database for good before, or
+// a kill would bring it back.
+func (s *Store) removeDirectly(n *net) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.checkpoint(); err != nil {
+		return err
+	}
+	if err := s.apply(n.changes); err != nil {
+		return s.abandon(n, 0, err)
+	}
+	return s.hash.sync()
 }
 
 // apply makes changes in the database: first those that need room.

@@ -37,6 +37,7 @@ type change struct {
 type journal struct {
 	file *os.File
 	size int64
+	head []byte
 	sum  uint32 // the checksum of the salt
 	buf  []byte
 }
@@ -54,24 +55,23 @@ func openJournal(path string) (*journal, error) {
 		return nil, err
 	}
 	j := &journal{file: f}
-	if err := j.begin(); err != nil {
+	if err := j.makeHead(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return j, nil
 }
 
-// begin writes the header with a new salt. The first append syncs it too.
-func (j *journal) begin() error {
+// makeHead makes the header with a new salt. The first append writes it: on a
+// full disk, there may be no room for it.
+func (j *journal) makeHead() error {
 	b := binary.LittleEndian.AppendUint32([]byte(journalMagic), journalVersion)
 	b = append(b, make([]byte, 8)...)
 	if _, err := rand.Read(b[8:]); err != nil {
 		return fmt.Errorf("make a salt: %w", err)
 	}
 	j.sum = store.CRC(0, b[8:])
-	b = binary.LittleEndian.AppendUint32(b, store.CRC(0, b))
-	j.size = journalHead
-	_, err := j.file.WriteAt(b, 0)
-	return err
+	j.head = binary.LittleEndian.AppendUint32(b, store.CRC(0, b))
+	return nil
 }
 
 // cutHeader returns the checksum of the salt in the header of a journal, 0 if it
@@ -95,7 +95,12 @@ func cutHeader(b []byte) (sum uint32, batches []byte, err error) {
 // append makes changes durable, all or none. After an error that is a
 // *store.UncertainError they may be there.
 func (j *journal) append(changes []change) error {
-	b := append(j.buf[:0], make([]byte, 8)...)
+	b := j.buf[:0]
+	if j.size == 0 {
+		b = append(b, j.head...)
+	}
+	start := len(b)
+	b = append(b, make([]byte, 8)...)
 	for _, c := range changes {
 		b = append(binary.AppendUvarint(b, uint64(len(c.key))), c.key...)
 		if c.value == nil {
@@ -104,8 +109,9 @@ func (j *journal) append(changes []change) error {
 			b = append(binary.AppendUvarint(b, uint64(len(c.value))+1), c.value...)
 		}
 	}
-	binary.LittleEndian.PutUint32(b, uint32(len(b)-8))
-	binary.LittleEndian.PutUint32(b[4:], store.CRC(j.sum, b[8:]))
+	batch := b[start:]
+	binary.LittleEndian.PutUint32(batch, uint32(len(batch)-8))
+	binary.LittleEndian.PutUint32(batch[4:], store.CRC(j.sum, batch[8:]))
 	if j.buf = b; cap(b) > 4<<20 {
 		j.buf = nil
 	}
@@ -130,7 +136,6 @@ func (j *journal) rollback(err error) error {
 
 // reset forgets the batches behind a size; all of them if it is 0.
 func (j *journal) reset(size int64) error {
-	size = max(size, journalHead)
 	j.size = size
 	return errors.Join(j.file.Truncate(size), datasync(j.file))
 }

@@ -91,7 +91,7 @@ func (s *Store) salvage(t *table, damage error) error {
 	}
 	d, err := openHash(s.path+suffix, buckets)
 	if err != nil {
-		return err
+		return errors.Join(s.probeRoom(buckets), err)
 	}
 	c := salvager{Store: s, hash: d}
 	err = errors.Join(c.run(t), d.sync(), d.close())
