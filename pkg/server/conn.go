@@ -322,6 +322,7 @@ func (c *conn) end(why error) {
 	c.sock.free()
 	s.mu.Lock()
 	s.conns.remove(c)
+	s.watchBacklog()
 	s.mu.Unlock()
 }
 
