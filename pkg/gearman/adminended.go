@@ -72,8 +72,34 @@ func (a *Admin) wait(ctx context.Context, handles []string, f func(wire.Outcome)
 // error of w is returned as it is.
 func (a *Admin) Result(ctx context.Context, h Handle, w io.Writer) (wire.Outcome, error) {
 	var o wire.Outcome
+	err := a.sized(ctx, wire.CmdResult, []string{string(h)}, &o, func() (int, io.Writer) {
+		if o.State != wire.OutcomeCompleted {
+			return o.Size, io.Discard
+		}
+		return o.Size, w
+	})
+	if err != nil {
+		return wire.Outcome{}, unknownJob(err, wire.CmdResult, h)
+	}
+	return o, nil
+}
+
+// JobPayload is Job, and writes the job's payload to w as it comes: Size bytes. An
+// error of w is returned as it is.
+func (a *Admin) JobPayload(ctx context.Context, h Handle, w io.Writer) (wire.Job, error) {
+	var j wire.Job
+	err := a.sized(ctx, wire.CmdJob, []string{string(h), "payload"}, &j, func() (int, io.Writer) { return j.Size, w })
+	if err != nil {
+		return wire.Job{}, unknownJob(err, wire.CmdJob, h)
+	}
+	return j, nil
+}
+
+// sized sends a command that answers with a row, as many bytes as the row says, and
+// a line ".". body returns how many those are, once the row is there, and where to.
+func (a *Admin) sized(ctx context.Context, cmd string, args []string, row any, body func() (int, io.Writer)) error {
 	var ours error
-	err := a.do(ctx, wire.CmdResult, []string{string(h)}, func(c *adminConn) error {
+	err := a.do(ctx, cmd, args, func(c *adminConn) error {
 		line, err := c.in.NextLine()
 		if err != nil {
 			return err
@@ -83,30 +109,25 @@ func (a *Admin) Result(ctx context.Context, h Handle, w io.Writer) (wire.Outcome
 			_, err := wire.ParseReply(line)
 			return err
 		}
-		if err := c.decode(line, &o); err != nil {
+		if err := c.decode(line, row); err != nil {
 			return err
 		}
+		size, w := body()
 		to := &keepError{w: w}
-		if o.State != wire.OutcomeCompleted {
-			to.w = io.Discard
-		}
-		if _, err := io.CopyN(to, c.in, int64(o.Size)); err != nil {
+		if _, err := io.CopyN(to, c.in, int64(size)); err != nil {
 			ours = to.err
 			return err
 		}
 		end, err := c.in.NextLine()
 		if err == nil && !wire.IsEnd(end) {
-			err = &ProtocolError{c.server, fmt.Errorf("%w: result of %d bytes goes on", wire.ErrMalformed, o.Size)}
+			err = &ProtocolError{c.server, fmt.Errorf("%w: %s of %d bytes goes on", wire.ErrMalformed, cmd, size)}
 		}
 		return err
 	})
 	if ours != nil {
-		err = ours
+		return ours
 	}
-	if err != nil {
-		return wire.Outcome{}, unknownJob(err, wire.CmdResult, h)
-	}
-	return o, nil
+	return err
 }
 
 // keepError is a writer that remembers its error.

@@ -28,6 +28,10 @@ func TestAdminOfEndedJobs(t *testing.T) {
 		"result H:1": `{"handle":"H:1","function":"f","state":"completed","ended_ms":5,"size":9,"kept":true}` + "\n" + "a\x00\n.\nxyz\n" + ".\n",
 		"result H:2": `{"handle":"H:2","state":"failed","error":"sorry","size":5,"kept":true}` + "\nsorry.\n",
 		"result H:3": "ERR UNKNOWN_JOB\r\n",
+
+		"job H:1 payload": `{"handle":"H:1","function":"f","state":"waiting","size":7}` + "\na\n.\nb\x00\xff.\n",
+		"job H:2 payload": "ERR UNKNOWN_JOB\r\n",
+		"job H:3 payload": `{"handle":"H:3","function":"f","state":"waiting","size":2}` + "\nabc.\n",
 	})
 	ctx := context.Background()
 	a := NewAdmin(Options{}, s)
@@ -44,6 +48,16 @@ func TestAdminOfEndedJobs(t *testing.T) {
 			t.Errorf("got %v, want ErrUnknownJob", err)
 		}
 	}
+	var payload bytes.Buffer
+	job, err := a.JobPayload(ctx, "H:1", &payload)
+	check(job, err, wire.Job{Handle: "H:1", Function: "f", State: wire.StateWaiting, Size: 7})
+	check(payload.String(), nil, "a\n.\nb\x00\xff")
+	_, err = a.JobPayload(ctx, "H:2", &payload)
+	unknown(err)
+	if _, err := a.JobPayload(ctx, "H:3", &payload); !errors.As(err, new(*ProtocolError)) {
+		t.Errorf("got %v of a payload that goes on, want a ProtocolError", err)
+	}
+
 	check(nil, a.RetryJob(ctx, "H:1"), nil)
 	unknown(a.RetryJob(ctx, "H:2"))
 	n, err := a.RetryAll(ctx, "f")

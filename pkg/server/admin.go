@@ -44,7 +44,7 @@ var commands = [...]command{
 	{wire.CmdShutdown, "[graceful]", 0, 1, "stop the server; graceful lets running jobs end", false, (*conn).adminShutdown},
 	{wire.CmdStats, "", 0, many, "JSON: the server, then a line a function", false, (*conn).adminStats},
 	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT [AFTER]]]]", 0, 4, "JSON: a line a job behind the handle AFTER; STATE is waiting, delayed, running or dead", false, (*conn).adminJobs},
-	{wire.CmdJob, "HANDLE", 1, 1, "JSON: one job", false, (*conn).adminJob},
+	{wire.CmdJob, "HANDLE [payload]", 1, 2, "JSON: one job; then its payload", false, (*conn).adminJob},
 	{wire.CmdRetryJob, "HANDLE", 1, 1, "a dead job waits again", true, (*conn).adminRetryJob},
 	{wire.CmdRetryAll, "FUNCTION", 1, 1, "all dead jobs of a function wait again", true, (*conn).adminRetryAll},
 	{wire.CmdPurgeDead, "FUNCTION", 1, 1, "forget a function's dead jobs", true, (*conn).adminPurgeDead},

@@ -171,20 +171,6 @@ func jobState(j *queue.Job) wire.JobState {
 	return wire.StateWaiting
 }
 
-func (c *conn) adminJob(now int64, args [][]byte) []byte {
-	var r rows
-	if j := c.s.q.Lookup(args[0]); j != nil {
-		row := jobRow(now, c.s.q.Wall(), j)
-		row.Handle, row.Unique, row.Reducer = j.Handle(), string(j.Unique()), string(j.Reducer())
-		r.add(row)
-	} else if d := c.s.q.LookupDead(args[0]); d != nil {
-		r.add(deadRow(c.s.q.Wall(), d))
-	} else {
-		return c.s.unknownJob()
-	}
-	return r.end()
-}
-
 // jobRow describes a job, but for its handle, unique and reducer.
 func jobRow(now, wall int64, j *queue.Job) wire.Job {
 	num, den := j.Status()

@@ -7,7 +7,7 @@ const (
 	CmdHelp     = "help"            // a line a command
 	CmdStats    = "stats"           // a ServerStats, then a FunctionStats for each function
 	CmdJobs     = "jobs"            // [FUNCTION|- [STATE|- [LIMIT [AFTER]]]]: Jobs, oldest first, from behind the handle AFTER
-	CmdJob      = "job"             // HANDLE: one Job
+	CmdJob      = "job"             // HANDLE [payload]: one Job; with payload also Size bytes, then a line "."
 	CmdSessions = "sessions"        // a Session for each connection
 	CmdPause    = "pause function"  // FUNCTION: hand out none of its jobs
 	CmdResume   = "resume function" // FUNCTION: hand them out again
