@@ -184,6 +184,13 @@ func (s *session) takeFence(ctx context.Context, again bool) (bool, error) {
 		return false, nil
 	}
 	err = s.exec(ctx, fmt.Sprintf("REPLACE INTO %s (name, value) VALUES (x'%x', x'%x'); COMMIT", s.db.table.extras(), sqlstore.FenceKey, s.db.fence.Value()))
+	if err != nil {
+		s.db.fence.Undo()
+	}
+	var answer *mysql.MySQLError
+	if errors.As(err, &answer) && answer.Number == errDeadlock { // the holder has written it meanwhile, on another node
+		return false, nil
+	}
 	return err == nil, err
 }
 
@@ -275,6 +282,7 @@ const (
 	errPacketSize   = 1153
 	errConstraint   = 3819
 	errNull         = 1048
+	errDeadlock     = 1213
 
 	errConnections     = 1040
 	errConnection      = 1042 // the server can't say whose

@@ -133,8 +133,12 @@ func (s *session) writeFence(ctx context.Context, again bool) (bool, error) {
 	if !s.db.fence.Take(c) {
 		return false, failed
 	}
-	return true, s.exec(ctx, "INSERT INTO "+s.db.table.extras()+" (key, value) VALUES ($1, convert_to($2, 'UTF8')) "+
+	err = s.exec(ctx, "INSERT INTO "+s.db.table.extras()+" (key, value) VALUES ($1, convert_to($2, 'UTF8')) "+
 		"ON CONFLICT (key) DO UPDATE SET value = excluded.value", sqlstore.FenceKey, s.db.fence.Value())
+	if err != nil {
+		s.db.fence.Undo()
+	}
+	return err == nil, err
 }
 
 // isGone reports whether the session with a process, known by its number and

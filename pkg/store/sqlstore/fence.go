@@ -36,6 +36,7 @@ type Fence struct {
 	store    string
 	sessions int
 	mine     string // STORE.SESSION WHERE and a blank, once a session holds the store
+	before   string // mine before the last Take
 	base     int64  // the database's time, in seconds, at start
 	start    time.Time
 	written  time.Time
@@ -68,11 +69,15 @@ func (f *Fence) Take(c Claim) bool {
 	if !ours && (c.Again && row.session != "" || !free) {
 		return false
 	}
+	f.before = f.mine
 	f.sessions++
 	f.mine = fmt.Sprintf("%s.%d %s ", f.store, f.sessions, c.Where)
 	f.base, f.start = c.Now, time.Now()
 	return true
 }
+
+// Undo takes the last Take back, whose value could not be written.
+func (f *Fence) Undo() { f.mine = f.before }
 
 // Held reports whether a session of the store holds it.
 func (f *Fence) Held() bool { return f.mine != "" }

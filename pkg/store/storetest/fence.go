@@ -11,9 +11,9 @@ import (
 
 // SeeFence sees that of two stores whose locks do not keep each other out, as
 // on two nodes of a cluster or behind a pooler, only one can commit. Both have
-// the same place, which is empty. Silence makes the holder look as if it had
-// written nothing for a while.
-func SeeFence(t *testing.T, open func() store.Store, silence func()) {
+// the same place, which is empty. Overtake writes the fence as a third store
+// would that takes the place and frees it.
+func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 	first, second := open(), open()
 	r := &rig{t: t, ctx: t.Context(), s: first, caps: first.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
 	if err := first.(store.Locker).TryLock(r.ctx, "first"); err != nil {
@@ -24,10 +24,27 @@ func SeeFence(t *testing.T, open func() store.Store, silence func()) {
 	if err := second.(store.Locker).TryLock(r.ctx, "second"); !errors.As(err, &held) {
 		t.Fatalf("second TryLock while the first is at work: got %v, want a *HeldError", err)
 	}
-	eventually(t, "lock of a holder that is silent", func() bool {
-		silence()
-		return second.(store.Locker).TryLock(r.ctx, "second") == nil
-	})
+	// The first is at work until it is told that it has lost the store.
+	lost := make(chan error, 1)
+	go func() {
+		for {
+			batch := []store.Op{r.job("f", "", []byte("by the first")), r.job("f", fmt.Sprint("u", r.seq), nil)}
+			if err := first.Commit(r.ctx, batch); err != nil {
+				lost <- err
+				return
+			}
+			r.expect(batch)
+		}
+	}()
+	overtake()
+	if err := second.(store.Locker).TryLock(r.ctx, "second"); err != nil {
+		t.Fatalf("lock of a store that was taken from a holder at work: %v", err)
+	}
+	if err := <-lost; errors.As(err, new(*store.UncertainError)) {
+		t.Errorf("commit that was overtaken: got %v, want that it is not done", err)
+	}
+	r.s = second
+	r.compare()
 	// What the first does now comes too late, whether it has noticed or not.
 	if err := first.Commit(r.ctx, []store.Op{r.job("f", "late", []byte("by the first"))}); err == nil {
 		t.Error("commit after another has taken the store: got nil, want an error")
@@ -37,7 +54,6 @@ func SeeFence(t *testing.T, open func() store.Store, silence func()) {
 	case <-time.After(patience):
 		t.Errorf("lost is not closed after %v", patience)
 	}
-	r.s = second
 	r.commit(r.job("f", "v", []byte("by the second")))
 	r.compare()
 	// Not even once the second has ended: it may have done the first's jobs.
