@@ -237,7 +237,9 @@ func (c *conn) adminPriorityStatus(now int64, _ [][]byte) []byte {
 func connRows[T any](c *conn, now int64, take func(*conn) T, row func(dst []byte, taken *T) []byte) []byte {
 	var last *conn
 	var taken []T
+	c.s.conns.beginWalk()
 	p := &pages{
+		done: c.s.conns.endWalk,
 		step: func(_ int64, most int) (more bool) {
 			b := newBudget(most)
 			last, more = c.s.conns.after(last, func(other *conn) bool {

@@ -1,11 +1,28 @@
 package server
 
 // connList is the list of a server's connections, in the order in which they
-// came. One that has left the list still leads to those behind it, so that a
-// listing can go on from it.
+// came. While somebody walks it, one that has left it still leads to those behind
+// it, so that the walk can go on from there.
 type connList struct {
 	first, last *conn
 	n           int
+	walks       int
+	left        []*conn // during the walks
+}
+
+// beginWalk begins a walk of several calls of after.
+func (l *connList) beginWalk() { l.walks++ }
+
+// endWalk ends a walk. Without walks those that have left lead nowhere: whoever
+// holds one would hold all that came after it.
+func (l *connList) endWalk() {
+	if l.walks--; l.walks > 0 {
+		return
+	}
+	for _, c := range l.left {
+		c.next = nil
+	}
+	l.left = nil
 }
 
 func (l *connList) push(c *conn) {
@@ -36,6 +53,11 @@ func (l *connList) remove(c *conn) {
 	}
 	c.prev, c.listed = nil, false
 	l.n--
+	if l.walks > 0 {
+		l.left = append(l.left, c)
+	} else {
+		c.next = nil
+	}
 }
 
 // after calls f for the connections behind the given one, the first ones if it

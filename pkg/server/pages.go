@@ -51,6 +51,9 @@ type pages struct {
 	// the reply, at once or later. The lock is held both times.
 	finish func(answer func(reply []byte))
 
+	// done is called when no more pages are taken, if it is set. The lock is held.
+	done func()
+
 	c     *conn
 	slot  uint64
 	first chan struct{} // closed when the replies before it are in the outbox; nil if they are
@@ -62,6 +65,9 @@ type pages struct {
 // if not, it returns nil, and a goroutine goes on. The lock is held.
 func (p *pages) run(c *conn, now int64) []byte {
 	more := p.step(now, firstSteps)
+	if !more && p.done != nil {
+		p.done()
+	}
 	switch {
 	case !more && p.finish != nil:
 		slot := c.parked.add()
@@ -110,6 +116,9 @@ func (p *pages) goOn() {
 	s.mu.Lock()
 	defer s.endTurn(nil)
 	p.c.pages = nil
+	if p.done != nil {
+		p.done()
+	}
 	answer := func(reply []byte) {
 		p.c.answerText(p.slot, reply)
 		p.come()

@@ -216,12 +216,16 @@ type swept struct {
 // progress at all, the largest first, until there is room again.
 func (s *Server) sweep() {
 	s.sweeping.Store(false)
+	s.mu.Lock()
+	s.conns.beginWalk()
+	s.mu.Unlock()
 	var last *conn
 	var idle []idler
 	again := false
 	for more := true; more; {
 		s.mu.Lock()
 		if s.closed {
+			s.conns.endWalk()
 			s.mu.Unlock()
 			return
 		}
@@ -246,6 +250,9 @@ func (s *Server) sweep() {
 			}
 			return b.spend(1)
 		})
+		if !more {
+			s.conns.endWalk()
+		}
 		s.endTurn(nil)
 	}
 	if s.peers.over() {

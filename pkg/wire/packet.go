@@ -163,7 +163,7 @@ func ValidArg(s string) bool {
 // of the header are. Beside the arguments of the packet's type, p.Args keeps
 // what it had.
 //
-// If a packet about a job is over the limit, p.Args[0] is the job's handle: the
+// If a request about a job is over the limit, p.Args[0] is the job's handle: the
 // error waits for that.
 //
 // A trailing NUL after a last argument that is text (a handle, a name) is
@@ -187,7 +187,7 @@ func Decode(b []byte, l Limits, p *Packet) (int, error) {
 // about a job has none.
 func (p *Packet) takeHandle(b []byte) bool {
 	p.Args[0] = nil
-	if args := specs[p.Type].args; len(args) < 2 || args[0] != argHandle {
+	if args := specs[p.Type].args; p.Magic != Request || len(args) < 2 || args[0] != argHandle {
 		return true
 	}
 	if end := bytes.IndexByte(b[:min(len(b), MaxHandle+1)], 0); end >= 0 {
