@@ -51,6 +51,7 @@ func (s *serving) startWorks(srv *server.Server, ls []net.Listener) (stop func()
 		},
 		ID:          "gm-serve",
 		Concurrency: s.c.Int("work-jobs"),
+		Cancelable:  true,
 	}
 	w, err := gearman.NewWorker(o) // without a logger: the pipe is no news
 	if err != nil {

@@ -125,7 +125,8 @@ answer that is not written with it in one go; with --keep=json "handle" tells.
 Children have GM_SLOT, GM_KEEP (line, netstring, json) and, with a single -f,
 GEARMAN_FUNCTION in their environment. To end one its stdin is closed.
 
-A job that is too late (-t), or whose server is lost, is stopped: SIGTERM to its
+A job that is too late (-t), whose server is lost, or which gm cancel --running
+cancels, is stopped: SIGTERM to its
 process group, SIGKILL after --kill-after. What a command leaves running when it
 ends is stopped likewise. If gm work itself is killed, all of that is killed on
 Linux; elsewhere commands see their pipes closed.
@@ -232,6 +233,7 @@ func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 	o.ID = c.String("id")
 	o.Concurrency = c.Int("jobs")
 	o.MaxJobs = c.Int("count")
+	o.Cancelable = true
 	switch {
 	case len(workFunctions(c)) == 0 && c.String("dir") == "":
 		return o, withHint(usageErrorf("work: no function"), "name it with -f FUNC")

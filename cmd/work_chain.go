@@ -133,6 +133,8 @@ func (h *chain) wrap(handle gearman.Handler) gearman.Handler {
 			return data, nil
 		case errors.Is(err, gearman.ErrRetry), errors.Is(err, gearman.ErrLost):
 			return nil, err
+		case errors.Is(context.Cause(ctx), gearman.ErrCancelled):
+			return nil, err // nobody wants what would follow
 		}
 		if kept := h.failed(ctx, j); kept != nil {
 			return nil, kept

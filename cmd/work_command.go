@@ -221,6 +221,9 @@ func (w *commandWorker) conclude(ctx context.Context, j *gearman.Job, command *r
 	case res.Cancelled && errors.Is(context.Cause(ctx), gearman.ErrLost):
 		log.Warn("job stopped", "error", context.Cause(ctx))
 		return context.Cause(ctx)
+	case res.Cancelled && errors.Is(context.Cause(ctx), gearman.ErrCancelled):
+		log.Info("job cancelled")
+		return w.fail(j, log, res.Stderr, res.Code(), gearman.ErrCancelled)
 	case res.Cancelled, res.Temporary(), res.StartErr != nil && w.dir != nil && w.dir.gone(command):
 		log.Info("job goes back to its queue", "reason", err)
 		return gearman.ErrRetry

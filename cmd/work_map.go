@@ -87,6 +87,9 @@ func (m *mapper) do(ctx context.Context, j *gearman.Job) ([]byte, error) {
 	case errors.Is(cause, gearman.ErrLost):
 		log.Warn("job stopped", "error", cause)
 		return nil, cause
+	case errors.Is(cause, gearman.ErrCancelled):
+		log.Info("job cancelled")
+		return nil, w.fail(cause)
 	case cause != nil, errors.Is(err, gearman.ErrNoServer), errors.As(err, &refused) && refused.QueueFull():
 		log.Info("job goes back to its queue", "reason", err)
 		return nil, gearman.ErrRetry

@@ -108,7 +108,7 @@ _gm_verb() {
         subs='' args='_gm_handles' ends=''
         ;;
     'cancel')
-        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        flags='--running -s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_handles' ends=''
         ;;

@@ -406,6 +406,7 @@ complete -c gm -n '__gm_at retry' -l color -d 'colour on a terminal: WHEN is aut
 complete -c gm -n '__gm_at retry' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at cancel' -a '(__gm_handles)'
+complete -c gm -n '__gm_at cancel' -l running -d 'also stop jobs that run, if their workers are gm work'
 complete -c gm -n '__gm_at cancel' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at cancel' -s p -l port -d 'PORT of servers named without one' -x
 complete -c gm -n '__gm_at cancel' -l context -d 'NAME of the configuration\'s context to use' -x

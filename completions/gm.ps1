@@ -410,6 +410,7 @@ $script:GmVerbs = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
+            @{ Names = @('--running'); Text = 'also stop jobs that run, if their workers are gm work'; Value = $null },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
             @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },

@@ -165,6 +165,15 @@ func (a *Admin) CancelJob(ctx context.Context, h Handle) error {
 	return a.change(ctx, wire.CmdCancelJob, string(h))
 }
 
+// CancelRunning drops a job that waits, and has the worker of one that runs stop
+// it. stopped is false if that worker cannot be told: the job runs on, and does not
+// run again. Only gm's server has this, and only its own workers stop jobs; see
+// WorkerOptions.Cancelable.
+func (a *Admin) CancelRunning(ctx context.Context, h Handle) (stopped bool, err error) {
+	answer, err := a.line(ctx, wire.CmdCancelRunning, string(h))
+	return answer != wire.CancelledRunsOn, unknownJob(err, wire.CmdCancelRunning, h)
+}
+
 // Shutdown ends the server: at once, or gracefully once its running jobs are
 // done. A server that hangs up instead of answering has obeyed.
 func (a *Admin) Shutdown(ctx context.Context, graceful bool) error {

@@ -348,7 +348,7 @@ func TestBrokenServer(t *testing.T) {
 		{"unknown type", "\x00RES\x00\x00\x00\x63\x00\x00\x00\x00"},
 		{"a request as response", "\x00RES\x00\x00\x00\x07\x00\x00\x00\x02\x00\x00"},
 		{"size of 4 GB", "\x00RES\x00\x00\x00\x08\xff\xff\xff\xff"},
-		{"size over the limit", header(wire.StatusRes, 1<<20+1<<17)},
+		{"size over the limit", header(wire.StatusRes, 1<<20+1<<17) + "H:1\x00"},
 		{"argument missing", header(wire.WorkStatus, 3) + "H:1"},
 		{"NUL in a handle", header(wire.WorkFail, 5) + "H\x00:\x001"},
 		{"JOB_CREATED too many", header(wire.JobCreated, 3) + "H:1" + header(wire.JobCreated, 3) + "H:2"},

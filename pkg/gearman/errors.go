@@ -26,6 +26,9 @@ var (
 	ErrTooLarge = errors.New("over the limit")
 	// ErrUnsupported: the server does not have that admin command.
 	ErrUnsupported = errors.New("not supported by this server")
+	// ErrCancelled is the cause that ends a job's context when somebody has cancelled
+	// the running job; see WorkerOptions.Cancelable.
+	ErrCancelled = errors.New("job was cancelled")
 	// ErrRetry is what a [Handler] returns, bare or wrapped, to give its job
 	// back to the queue. See [Handler].
 	ErrRetry = errors.New("job goes back to the queue")

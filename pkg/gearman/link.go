@@ -128,6 +128,8 @@ func (l *link) handle(c *workerConn, p *wire.Packet) error {
 		return c.answer(reply{typ: p.Type, job: j, turn: c.turn.lend()})
 	case wire.Error:
 		return l.onError(c, &ServerError{Code: string(p.Args[0]), Text: string(p.Args[1])})
+	case wire.WorkFail:
+		l.slot.jobCancelled(c, Handle(p.Args[0]))
 	case wire.EchoRes, wire.OptionRes:
 	default:
 		return c.protocolError("%v to a worker", p.Type)
@@ -154,7 +156,7 @@ func (l *link) onError(c *workerConn, e *ServerError) error {
 		level = slog.LevelWarn // it is about a result
 	}
 	l.slot.worker.log().Log(context.Background(), level, "server refused", "server", l.server.String(), "code", e.Code, "text", e.Text)
-	if strings.EqualFold(e.Code, wire.CodeJobNotFound) {
+	if strings.EqualFold(e.Code, wire.CodeJobNotFound) || strings.EqualFold(e.Code, wire.CodeUnknownOption) {
 		return nil
 	}
 	select {
@@ -225,10 +227,15 @@ func (l *link) begin(c *workerConn) {
 	}
 }
 
-// settle notes that the server knows the way in which it was asked.
+// settle notes that the server knows the way in which it was asked. A server that
+// knows GRAB_JOB_ALL knows the older OPTION_REQ as well.
 func (l *link) settle(c *workerConn) {
+	first := l.settled != c
 	l.settled = c
 	l.knowsAll = l.knowsAll || l.grab == wire.GrabJobAll
+	if first && l.grab == wire.GrabJobAll && l.slot.worker.opts.Cancelable {
+		c.send(wire.OptionReq, []byte(wire.OptionCancel)) // a failure ends the connection
+	}
 }
 
 // stepDown is called when the server seems not to know the way in which it was

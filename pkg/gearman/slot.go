@@ -445,6 +445,15 @@ func (s *slot) unlinked(l *link, c *workerConn) time.Duration {
 	return 0
 }
 
+// jobCancelled ends the context of a job that was cancelled while it runs.
+func (s *slot) jobCancelled(c *workerConn, h Handle) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.job != nil && s.job.conn == c && s.job.handle == h {
+		s.cancel(ErrCancelled)
+	}
+}
+
 // woken notes a NOOP.
 func (s *slot) woken(l *link) {
 	s.mu.Lock()

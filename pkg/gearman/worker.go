@@ -36,6 +36,12 @@ type WorkerOptions struct {
 	// Worker.Stop in it. Jobs that are delayed, or run elsewhere, do not count.
 	Empty func(ctx context.Context)
 
+	// Cancelable lets gm's server stop a running job that is cancelled with
+	// Admin.CancelRunning: its context is done then, with the cause ErrCancelled, and
+	// the job does not go back to its queue, whatever the handler returns. Other
+	// servers know nothing of it.
+	Cancelable bool
+
 	// MaxJobs stops the worker gracefully after that many jobs; 0 is no bound.
 	MaxJobs int
 

@@ -420,7 +420,7 @@ func TestMaxJobs(t *testing.T) {
 func TestWorkerLeavesBrokenServers(t *testing.T) {
 	tests := []struct{ name, send string }{
 		{"another protocol", "220 mail.example.com ESMTP\r\n"},
-		{"size of 4 GB", "\x00RES\x00\x00\x00\x28\xff\xff\xff\xff"},
+		{"size of 4 GB", "\x00RES\x00\x00\x00\x28\xff\xff\xff\xffH:1\x00"},
 		{"for clients", string(wire.AppendString(nil, wire.Response, wire.JobCreated, "H:1"))},
 		{"two answers", strings.Repeat(string(wire.Append(nil, wire.Response, wire.NoJob)), 9)},
 		{"unknown function", string(wire.AppendString(nil, wire.Response, wire.JobAssign, "H:1", "g", ""))},
@@ -456,40 +456,79 @@ func TestEmptyIsCalledWhenNoServerHasAJob(t *testing.T) {
 	calls := make(chan context.Context, 10)
 	o.Empty = func(ctx context.Context) { calls <- ctx }
 	runWorker(t, o, handlers{"f": echo})
+	// Which server is asked first is open, so each is answered by a goroutine: the
+	// first GRAB_JOB to one gets a job, all others NO_JOB, to two only once held has
+	// been read.
+	held := make(chan struct{})
+	answer := func(s *peer, jobs int, held chan struct{}) {
+		var p wire.Packet
+		for s.in.Next(&p) == nil {
+			if p.Type != wire.GrabJobAll {
+				continue
+			}
+			if jobs--; jobs >= 0 {
+				s.send(wire.JobAssignUniq, "H:1", "f", "", "in")
+				continue
+			}
+			if held != nil {
+				held <- struct{}{}
+				held = nil
+			}
+			s.send(wire.NoJob)
+		}
+	}
 	a, b := one.accept(), two.accept()
-	for _, s := range []*peer{a, b} {
-		s.expect(wire.CanDo, "f")
-	}
-	a.expect(wire.GrabJobAll)
-	a.send(wire.JobAssignUniq, "H:1", "f", "", "in")
-	a.expect(wire.WorkComplete, "H:1", "in")
-	b.expect(wire.GrabJobAll)
-	b.send(wire.NoJob)
-	a.expect(wire.GrabJobAll)
+	go answer(a, 1, nil)
+	go answer(b, 0, held)
 	if len(calls) > 0 {
-		t.Fatal("called before the first server has answered")
+		t.Fatal("called before the second server has answered")
 	}
-	a.send(wire.NoJob)
-	a.expect(wire.PreSleep)
-	b.expect(wire.PreSleep)
+	within(t, "the second server's GRAB_JOB", held)
 	ctx := within(t, "the call", calls)
 	a.send(wire.Noop)
 	within(t, "the end of its context", ctx.Done())
-	a.expect(wire.GrabJobAll)
-	a.send(wire.NoJob)
-	a.expect(wire.PreSleep)
 	ctx = within(t, "the second call", calls)
 	b.close()
 	within(t, "the end of its context", ctx.Done())
 	b = two.accept()
-	b.expect(wire.CanDo, "f")
-	b.expect(wire.GrabJobAll)
 	if len(calls) > 0 {
 		t.Fatal("called before the server that is back has answered")
 	}
-	b.send(wire.NoJob)
-	b.expect(wire.PreSleep)
+	go answer(b, 0, nil)
 	within(t, "the third call", calls)
 	a.close()
 	b.close()
+}
+
+// A cancelable worker offers that once to a server that can know it, and ends the
+// context of the job that the server names, and of no other.
+func TestCancelledJobEndsItsContext(t *testing.T) {
+	f := newFake(t)
+	o := workerOf(f)
+	o.Cancelable = true
+	started := make(chan struct{}, 1)
+	runWorker(t, o, handlers{"f": func(ctx context.Context, _ *Job) ([]byte, error) {
+		started <- struct{}{}
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}, "g": echo})
+	s := f.accept()
+	s.read()
+	s.read()
+	s.expect(wire.GrabJobAll)
+	s.send(wire.JobAssignUniq, "H:1", "f", "", "")
+	s.expect(wire.OptionReq, wire.OptionCancel)
+	s.send(wire.Error, wire.CodeUnknownOption, "no harm")
+	within(t, "the job", started)
+	s.send(wire.WorkFail, "H:2")
+	s.send(wire.WorkFail, "H:1")
+	s.expect(wire.WorkFail, "H:1")
+	s.expect(wire.GrabJobAll)
+	s.send(wire.WorkFail, "H:1") // late
+	s.send(wire.JobAssignUniq, "H:3", "g", "", "in")
+	s.expect(wire.WorkComplete, "H:3", "in")
+	s.expect(wire.GrabJobAll)
+	s.send(wire.NoJob)
+	s.expect(wire.PreSleep)
+	s.close()
 }

@@ -35,6 +35,7 @@ var commands = [...]command{
 	{wire.CmdShowJobs, "", 0, 0, "a row a job: handle, attempts, ignored, queued", false, (*conn).adminShowJobs},
 	{wire.CmdShowUniqueJobs, "", 0, 0, "a row a job that has one: its unique", false, (*conn).adminShowUniqueJobs},
 	{wire.CmdCancelJob, "HANDLE", 1, 1, "drop a waiting job; a running one runs on", true, (*conn).adminCancel},
+	{wire.CmdCancelRunning, "HANDLE", 1, 1, "drop a waiting job; have the worker of a running one stop it, if it can", true, (*conn).adminCancelRunning},
 	{wire.CmdCreateFunction, "FUNCTION", 1, 1, "make a function known", true, (*conn).adminCreate},
 	{wire.CmdDropFunction, "FUNCTION", 1, 1, "forget a function without workers, and its waiting jobs", true, (*conn).adminDrop},
 	{wire.CmdMaxQueue, "FUNCTION [MAX | HIGH NORMAL LOW]", 1, many, "limit a function's jobs; no number or 0 for no limit", true, (*conn).adminMaxQueue},
@@ -333,6 +334,23 @@ func (c *conn) adminCancel(now int64, args [][]byte) []byte {
 		}
 	}
 	return []byte(wire.ReplyOK)
+}
+
+// adminCancelRunning is adminCancel, and has the worker of a running job stop it, if
+// that worker has asked for it. The answer says what becomes of the job.
+func (c *conn) adminCancelRunning(now int64, args [][]byte) []byte {
+	j := c.s.q.Lookup(args[0])
+	running := j != nil && j.State() == queue.Running
+	reply := c.adminCancel(now, args)
+	if !running || string(reply) != wire.ReplyOK {
+		return reply
+	}
+	worker := j.Worker().Owner.(*conn)
+	if !worker.cancels {
+		return fmt.Appendf(nil, "OK %s\r\n", wire.CancelledRunsOn)
+	}
+	worker.send(wire.WorkFail, j.AppendHandle(nil))
+	return fmt.Appendf(nil, "OK %s\r\n", wire.CancelledStopping)
 }
 
 // cancelHeld answers the cancelling of a job that is on its way to the store:

@@ -44,6 +44,7 @@ type conn struct {
 	pages      *pages // of the admin command that is being answered, or nil
 	id         string
 	exceptions bool   // it wants WORK_EXCEPTION
+	cancels    bool   // as a worker, it stops a running job that is cancelled
 	dirty      bool   // it is in Server.dirty
 	raised     []byte // the handle of the job it ended with an exception last
 	parked     parkedReplies

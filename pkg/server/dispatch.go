@@ -59,11 +59,15 @@ func (c *conn) echo(_ int64, p *wire.Packet) error {
 }
 
 func (c *conn) option(_ int64, p *wire.Packet) error {
-	if string(p.Args[0]) != "exceptions" {
+	switch string(p.Args[0]) {
+	case wire.OptionExceptions:
+		c.exceptions = true
+	case wire.OptionCancel:
+		c.cancels = true
+	default:
 		c.error(wire.CodeUnknownOption, fmt.Sprintf("unknown option %q", p.Args[0]))
 		return nil
 	}
-	c.exceptions = true
 	c.send(wire.OptionRes, p.Args[0])
 	return nil
 }

@@ -14,6 +14,24 @@ const (
 	CmdPurge    = "purge function"  // FUNCTION: drop its waiting and delayed jobs; OK N
 )
 
+// Options of OPTION_REQ.
+const (
+	OptionExceptions = "exceptions" // of clients: WORK_EXCEPTION instead of WORK_FAIL
+	// OptionCancel is a worker's, and gm's own: the server sends it WORK_FAIL with
+	// the handle of its running job when that is cancelled. A worker that has not
+	// asked for it, such as any of libgearman, never gets that packet.
+	OptionCancel = "gm-cancel"
+)
+
+// CmdCancelRunning, with a handle, does what CmdCancelJob does, and has the worker
+// of a running job stop it. It answers OK, and for a running job OK with one of
+// these.
+const (
+	CmdCancelRunning  = "stop job"
+	CancelledStopping = "stopping" // its worker was told
+	CancelledRunsOn   = "runs on"  // its worker has not asked for OptionCancel
+)
+
 // JobState is where a job stands.
 type JobState string
 
