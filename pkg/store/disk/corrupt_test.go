@@ -189,7 +189,7 @@ func TestByteFlipped(t *testing.T) {
 	for i := 0; i < headerSize+metaSize; i += 5 {
 		at = append(at, i, 4096+i)
 	}
-	n := 150
+	n := 60
 	if testing.Short() {
 		n = 20
 	}

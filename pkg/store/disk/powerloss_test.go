@@ -498,13 +498,17 @@ func TestPowerLoss(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
+	runs, images := uint64(*powerRuns), *powerImages
+	if testing.Short() {
+		runs, images = 1, 8
+	}
 	for _, mode := range []Sync{SyncAlways, SyncInterval} {
-		for run := range uint64(*powerRuns) {
+		for run := range runs {
 			t.Run(fmt.Sprint(mode, "/", seed+run), func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed+run, uint64(len(mode))))
 				h := record(t, mode, random)
 				t.Logf("%d changes; again: -powerloss.seed=%d", len(h.r.changes), seed+run)
-				for i := range *powerImages {
+				for i := range images {
 					at := 1 + random.IntN(len(h.r.changes))
 					if i < 3 {
 						at = 1 + random.IntN(60) // while the store is made
@@ -528,9 +532,11 @@ func TestPowerLoss(t *testing.T) {
 func TestSalvageKilled(t *testing.T) {
 	g := growFile(t)
 	broken := bytes.Clone(g.file)
-	for i := range broken[8192:12288] {
-		broken[8192+i] = 0xff
+	m, err := readMeta(bytes.NewReader(broken))
+	if err != nil {
+		t.Fatal(err)
 	}
+	clear(broken[int64(m.root)*m.pageSize:][:m.pageSize])
 	r := newRecorder()
 	dir := t.TempDir()
 	prepared, err := os.Create(filepath.Join(dir, "queue.db"))
@@ -559,7 +565,11 @@ func TestSalvageKilled(t *testing.T) {
 		if !last && r.changes[at].kind != changeName && r.changes[at].kind != changeDir && r.changes[max(at, 1)-1].kind != changeName {
 			continue
 		}
-		for _, l := range []loss{{}, {random: random, keep: 0}, {random: random, keep: 0.5}} {
+		losses := []loss{{}, {random: random, keep: 0}, {random: random, keep: 0.5}}
+		if testing.Short() {
+			losses = losses[2:]
+		}
+		for _, l := range losses {
 			dir := t.TempDir()
 			if err := r.write(dir, at, l); err != nil {
 				t.Fatal(err)
