@@ -251,32 +251,114 @@ func (r *revival) revive(now int64, d *queue.Dead) {
 // all tells that there are no more dead jobs to revive. Payloads that are only
 // in the store are read from there now. The lock is held.
 func (r *revival) all() {
-	s, spilled := r.s, r.spilled
-	if len(spilled) > 0 {
+	if s := r.s; len(r.spilled) > 0 {
 		s.commit.then(func(int64, error) { // what has just died may be on its way to the store yet
-			s.loads.Go(func() {
-				for _, d := range spilled {
-					s.reviveSpilled(d, r.settled)
-				}
-			})
+			s.loads.Go(r.reviveSpilled)
 		})
 	}
 	r.count(nil, 0)
 }
 
-// reviveSpilled reads a dead job's payload and revives it.
-func (s *Server) reviveSpilled(d *queue.Dead, settled func(err error)) {
-	payload, err := s.readDead(d)
-	s.mu.Lock()
-	defer s.endTurn(nil)
+const (
+	// fewSpilled is how many dead jobs are looked up one by one. For more the
+	// store's dead jobs are read once: to look one up may take as long.
+	fewSpilled = 4
+	// maxRevived is how many bytes of their payloads are read at a time.
+	maxRevived = 64 << 20
+)
+
+// reviveSpilled reads the payloads of spilled dead jobs and revives these, in
+// the order of their deaths.
+func (r *revival) reviveSpilled() {
+	left := r.spilled
+	for len(left) > fewSpilled {
+		payloads, err := r.s.readDeadOf(left)
+		if len(payloads) == 0 && err == nil {
+			break // each of them is looked up, and says why it is not there
+		}
+		var later []*queue.Dead
+		for chunk := range slices.Chunk(left, pageSteps) {
+			r.s.mu.Lock()
+			for _, d := range chunk {
+				payload, ok := payloads[d.Record.Seq]
+				switch {
+				case ok:
+					r.reviveWith(d, payload, nil)
+				case err != nil:
+					r.reviveWith(d, nil, err)
+				default:
+					later = append(later, d)
+				}
+			}
+			r.s.endTurn(nil)
+		}
+		if left = later; len(left) > 0 {
+			r.s.awaitCommit()
+		}
+	}
+	for _, d := range left {
+		payload, err := r.s.readDead(d)
+		r.s.mu.Lock()
+		r.reviveWith(d, payload, err)
+		r.s.endTurn(nil)
+	}
+}
+
+// reviveWith revives a dead job with the payload that was read, or ends its
+// retry with the error. The lock is held.
+func (r *revival) reviveWith(d *queue.Dead, payload []byte, err error) {
 	switch {
 	case err != nil:
-		settled(err)
-	case s.closed:
-		settled(ErrClosed)
+		r.settled(err)
+	case r.s.closed:
+		r.settled(ErrClosed)
 	default:
-		s.revive(s.readTime(), d, payload, settled)
+		r.s.revive(r.s.readTime(), d, payload, r.settled)
 	}
+}
+
+// awaitCommit returns when all that has gathered for the store is settled, or
+// the server is closed.
+func (s *Server) awaitCommit() {
+	settled := make(chan struct{})
+	s.mu.Lock()
+	s.commit.then(func(int64, error) { close(settled) })
+	s.endTurn(nil)
+	select {
+	case <-settled:
+	case <-s.ended:
+	}
+}
+
+// errEnough ends a pass over the dead jobs.
+var errEnough = errors.New("enough payloads for now")
+
+// readDeadOf reads the payloads of dead jobs in one pass over all of the
+// store's, by number: maxRevived bytes at most, and those that can be read.
+func (s *Server) readDeadOf(dead []*queue.Dead) (map[uint64][]byte, error) {
+	wanted := make(map[string]bool, len(dead))
+	for _, d := range dead {
+		wanted[deadKeyOf(d)] = true
+	}
+	payloads, size := make(map[uint64][]byte), 0
+	err := s.store.Extras(s.ctx, deadKey, func(key string, value []byte) error {
+		if !wanted[key] {
+			return nil
+		}
+		d, err := decodeDead(key, value)
+		if err != nil || d.Spilled {
+			return nil // readDead says so
+		}
+		payloads[d.Record.Seq] = d.Record.Payload
+		if size += len(d.Record.Payload); size >= maxRevived || len(payloads) == len(wanted) {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return payloads, fmt.Errorf("read dead jobs: %w", err)
+	}
+	return payloads, nil
 }
 
 // readDead reads the payload of a dead job.

@@ -334,3 +334,66 @@ func TestForegroundBesideABacklog(t *testing.T) {
 	w.finish(h, "done")
 	c.want(`WORK_COMPLETE *`)
 }
+
+// The store's dead jobs are read in one pass when many are retried, and not once
+// for each.
+func TestRetryOfManySpilledJobs(t *testing.T) {
+	st := &counting{library: newLibrary()}
+	s, addr := start(t, server.Config{Store: st, Memory: memory})
+	c, w := dial(t, addr), worker(t, addr, "f")
+	const n = 3000
+	var want []string
+	for i := range n {
+		payload := fmt.Sprintf("%d%s", i, strings.Repeat(".", 300))
+		want = append(want, payload)
+		c.send(req(wire.SubmitJobBG, "f", "", payload))
+		h := c.want(`JOB_CREATED *`)[0]
+		if w.grab() != h {
+			t.Fatal("another job came")
+		}
+		w.send(failure(h))
+	}
+	w.sync()
+	eventually(t, "all are dead in the store", func() bool { return st.payloads(t) == "" })
+	s.Close()
+	_, addr = start(t, server.Config{Store: st, Memory: memory})
+	c, w = dial(t, addr), worker(t, addr, "f")
+	before := st.count()
+	if got := c.line("retry function f"); got != fmt.Sprintf("OK %d", n) {
+		t.Errorf("retry: %q", got)
+	}
+	if seen := st.count() - before; seen > 3*n {
+		t.Errorf("%d extras were read for %d jobs", seen, n)
+	}
+	got := strings.Fields(w.order())
+	slices.Sort(got) // those with payloads in memory come first
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d jobs came out", len(got))
+	}
+}
+
+// counting counts the extras that it reads.
+type counting struct {
+	*library
+	extras int
+}
+
+func (s *counting) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.extras
+}
+
+func (s *counting) Extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
+	// As a store without an index: it reads all.
+	return s.library.journal.Extras(ctx, "", func(key string, value []byte) error {
+		s.mu.Lock()
+		s.extras++
+		s.mu.Unlock()
+		if !strings.HasPrefix(key, prefix) {
+			return nil
+		}
+		return f(key, value)
+	})
+}
