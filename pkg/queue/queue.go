@@ -256,6 +256,9 @@ func (q *Queue) Number(handle []byte) (seq uint64, ok bool) { return q.parseHand
 // LastSeq returns the highest number that a job has or had.
 func (q *Queue) LastSeq() uint64 { return q.jobs.seq }
 
+// Has reports whether there is a job with that number.
+func (q *Queue) Has(seq uint64) bool { return q.jobs.get(seq) != nil }
+
 // JobsAfter calls yield for jobs with higher numbers than seq, in the order of
 // Seq: most of them at most, and until yield returns false. It returns the
 // number to go on from, and whether there may be more. yield must not change

@@ -147,6 +147,9 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 	s := (*Server)(k)
 	s.dropFetch(j)
+	if s.loading {
+		s.gone[j.Seq()] = struct{}{}
+	}
 	if s.commit != nil && j.Journaled() && why != queue.Completed {
 		s.commit.makeRoom(j.Size()) // the payload goes along if the job is dead
 	}

@@ -47,7 +47,7 @@ func (s *Server) load() {
 func (l *loader) end(began time.Time, err error) {
 	s := l.s
 	s.mu.Lock()
-	s.loading, s.own, s.unread.err = false, numbers{}, nil
+	s.loading, s.own, s.gone, s.unread.err = false, numbers{}, nil, nil
 	for s.q.EndLoading(s.readTime(), loadChunk) {
 		s.endTurn(nil)
 		s.mu.Lock()
@@ -190,8 +190,7 @@ type loader struct {
 	n          int
 	chunk      []loaded
 	size       int
-	full       bool   // the queue has dropped a payload that it was brought
-	last       uint64 // the number of the last record
+	full       bool // the queue has dropped a payload that it was brought
 	report     time.Time
 	extrasRead bool
 	seen       map[string]struct{} // keys of extras that were taken in
@@ -212,17 +211,14 @@ type loaded struct {
 var errFull = errors.New("no more payloads are wanted")
 
 // replay brings payloads until the queue can't keep them, and then only heads:
-// what would be dropped again need not be brought. It leaves out the jobs that
-// an earlier call has brought.
+// what would be dropped again need not be brought. A store brings most jobs in
+// order, but not those that it finds in a wrong place: so what was brought
+// before is known by its number, see isTaken.
 func (l *loader) replay() error {
 	if !l.full || l.s.reader == nil {
-		seen := l.last
 		err := l.s.store.Replay(l.s.ctx, func(r *store.Record) error {
-			switch {
-			case l.full && l.s.reader != nil:
+			if l.full && l.s.reader != nil {
 				return errFull
-			case r.Seq <= seen:
-				return nil
 			}
 			return l.add(loaded{r, 0})
 		})
@@ -230,17 +226,12 @@ func (l *loader) replay() error {
 			return err
 		}
 	}
-	seen := l.last
 	return l.s.reader.ReplayHeads(l.s.ctx, func(r *store.Record, size int) error {
-		if r.Seq <= seen {
-			return nil
-		}
 		return l.add(loaded{r, size})
 	})
 }
 
 func (l *loader) add(r loaded) error {
-	l.last = r.Seq
 	l.chunk = append(l.chunk, r)
 	l.size += len(r.Payload)
 	if len(l.chunk) < loadChunk && l.size < loadBytes {
@@ -258,8 +249,8 @@ func (l *loader) flush() error {
 	}
 	now := s.readTime()
 	for _, r := range l.chunk {
-		if s.own.has(r.Seq) {
-			continue // accepted since the start: it is in the queue, or has ended
+		if s.isTaken(r.Seq) {
+			continue
 		}
 		if err := l.restore(now, r); err != nil {
 			s.leftOut(err)
@@ -267,12 +258,10 @@ func (l *loader) flush() error {
 		}
 		s.own.passed(r.Seq)
 		l.n++
-		s.unread.endUnique(r.Function, r.Unique)
+		s.unread.endJob(r.Record)
 	}
 	if len(l.chunk) > 0 {
 		l.goesOn()
-		s.loadedTo = l.last
-		s.unread.endHandles(l.last)
 	}
 	if wall := time.Now(); wall.After(l.report) {
 		l.report = wall.Add(loadReport)
@@ -281,6 +270,13 @@ func (l *loader) flush() error {
 	clear(l.chunk)
 	l.chunk, l.size = l.chunk[:0], 0
 	return nil
+}
+
+// isTaken reports whether a job of the store is in the queue already, or was and
+// has ended: it was accepted since the start, or has been read before.
+func (s *Server) isTaken(seq uint64) bool {
+	_, gone := s.gone[seq]
+	return gone || s.own.has(seq) || s.q.Has(seq)
 }
 
 // restore takes one record in. One that is in the dead list too was revived

@@ -3,8 +3,6 @@ package server
 import (
 	"fmt"
 	"strconv"
-
-	"gm/pkg/store"
 )
 
 const (
@@ -16,8 +14,8 @@ const (
 	numberBlock = 1 << 22
 )
 
-// lastNumber returns the highest number that this server or an earlier one on
-// its store may have given out: a clock that is behind must not lead to handles
+// lastNumber returns the highest number that an earlier server on the store may
+// have given out: a clock that is behind must not lead to handles
 // that were used before. known is false if the store could not be read to the
 // end; then load finds it later.
 func (s *Server) lastNumber() (last uint64, known bool, err error) {
@@ -25,7 +23,6 @@ func (s *Server) lastNumber() (last uint64, known bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	last = max(last, store.FirstSeq(s.clocks.start))
 	err = s.store.Extras(s.ctx, numberKey, func(key string, value []byte) error {
 		if key == numberKey {
 			n, _ := parseNumber(value) // an error is logged by load

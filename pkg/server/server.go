@@ -65,7 +65,7 @@ type Server struct {
 	// Of what the store keeps; guarded by mu too.
 	settings   map[string]settings // what administrators have set, by function
 	numbered   bool                // the highest number is known
-	loadedTo   uint64              // the highest number of a restored job, while loading
+	gone       map[uint64]struct{} // numbers of restored jobs that have ended, while loading
 	loadErr    error               // why the store can't be read to its end, while loading
 	unread     unread
 	extrasRead bool                // what is kept beside the jobs has been taken in
@@ -108,16 +108,19 @@ func New(cfg Config) (*Server, error) {
 	if r, ok := cfg.Store.(store.Reader); ok {
 		s.reader = guardedReader{r}
 	}
-	firstSeq, known, err := s.lastNumber()
+	last, known, err := s.lastNumber()
 	s.numbered = known
 	if err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("read %s: %w", cfg.StoreName, err)
 	}
+	if f, ok := cfg.Store.(store.Numberer); ok {
+		f.SetFloor(last)
+	}
 	s.q = queue.New(queue.Config{
 		Host:       cfg.Host,
 		Prefix:     cfg.HandlePrefix,
-		FirstSeq:   firstSeq,
+		FirstSeq:   max(last, store.FirstSeq(s.clocks.start)),
 		JobRetries: *cfg.JobRetries,
 		RoundRobin: cfg.RoundRobin,
 		Wakeups:    *cfg.Wakeups,
@@ -145,7 +148,7 @@ func New(cfg Config) (*Server, error) {
 		close(s.restored)
 		return s, nil
 	}
-	s.loading = true
+	s.loading, s.gone = true, make(map[uint64]struct{})
 	s.q.SetLoading(s.readTime())
 	s.commit = newCommitter(s, cfg.Store)
 	s.commit.reserveNumbers()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"gm/pkg/queue"
+	"gm/pkg/store"
 	"gm/pkg/wire"
 )
 
@@ -18,25 +19,18 @@ type unread struct {
 	others  []func()
 }
 
-// endUnique lets those go on that wait for a job with that unique.
-func (u *unread) endUnique(function, unique string) {
-	if len(u.uniques) == 0 || unique == "" {
+// endJob lets those go on that wait for a job, which has been restored.
+func (u *unread) endJob(r *store.Record) {
+	if waits := u.handles[r.Seq]; waits != nil {
+		endWaits(waits)
+		delete(u.handles, r.Seq)
+	}
+	if len(u.uniques) == 0 || r.Unique == "" {
 		return
 	}
-	key := uniqueKey(function, unique)
+	key := uniqueKey(r.Function, r.Unique)
 	endWaits(u.uniques[key])
 	delete(u.uniques, key)
-}
-
-// endHandles lets those go on that wait for jobs with numbers up to last: these
-// are known now.
-func (u *unread) endHandles(last uint64) {
-	for seq, waits := range u.handles {
-		if seq <= last {
-			endWaits(waits)
-			delete(u.handles, seq)
-		}
-	}
 }
 
 // endAll lets all go on: everything is known, or waiting is of no use.
@@ -86,7 +80,7 @@ func (c *conn) awaitHandle(handle []byte) bool {
 		return false
 	}
 	seq, ok := s.q.Number(handle)
-	if !ok || seq <= s.loadedTo || s.own.has(seq) {
+	if !ok || s.isTaken(seq) {
 		return false
 	}
 	if c.refuseUnread() {

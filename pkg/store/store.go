@@ -25,6 +25,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -314,6 +315,25 @@ func AdoptFrom(now time.Time, last uint64) uint64 {
 		return first
 	}
 	return last + adoptGap // the clock was set back
+}
+
+// Numberer is a store that gives numbers to jobs that another server has
+// queued. The drivers have it from a [Floor].
+type Numberer interface {
+	// SetFloor tells the store, before Replay, a number that is not below any
+	// that was given out. The store's own jobs need not show that.
+	SetFloor(seq uint64)
+}
+
+// Floor is the part of a driver that numbers jobs of other servers.
+type Floor struct{ seq atomic.Uint64 }
+
+// SetFloor is that of [Numberer].
+func (f *Floor) SetFloor(seq uint64) { f.seq.Store(seq) }
+
+// AdoptFrom is the function AdoptFrom, above the floor.
+func (f *Floor) AdoptFrom(now time.Time, last uint64) uint64 {
+	return AdoptFrom(now, max(last, f.seq.Load()))
 }
 
 const (

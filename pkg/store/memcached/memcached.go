@@ -112,6 +112,7 @@ func ParseServers(list string) (servers []string) {
 // Store is a journal in memcached. It implements [store.Store],
 // [store.Numbered], [store.Locker] and [store.Checker].
 type Store struct {
+	store.Floor
 	config  Config
 	layout  layout
 	log     *slog.Logger

@@ -229,7 +229,7 @@ func (s *Store) adopt(ctx context.Context, p *pool, keys []string, last uint64, 
 	if err != nil {
 		return err
 	}
-	seq, jobs := store.AdoptFrom(time.Now(), max(last, known)), 0
+	seq, jobs := s.AdoptFrom(time.Now(), max(last, known)), 0
 	for page := range slices.Chunk(keys, pageJobs) {
 		items, err := p.fetch(ctx, page)
 		if err != nil {

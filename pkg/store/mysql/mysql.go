@@ -107,6 +107,7 @@ func ParseURL(u *store.URL) (Config, error) {
 // Store is a journal in MySQL. It implements [store.Store], [store.Reader],
 // [store.Locker], [store.Compacter] and [store.Checker].
 type Store struct {
+	store.Floor
 	db      *database
 	link    *sqlstore.Link[*session]
 	readers *sql.DB

@@ -68,7 +68,7 @@ func (s *Store) adopt(ctx context.Context) error {
 		t := transaction{ctx: ctx, s: session}
 		t.begin()
 		t.text(fmt.Sprintf("SET @gm_seq := %d; UPDATE %s SET seq = (@gm_seq := @gm_seq + 1) WHERE seq IS NULL",
-			store.AdoptFrom(time.Now(), highest), jobs))
+			s.AdoptFrom(time.Now(), highest), jobs))
 		if err := t.ended(); err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (r *reading) all(ctx context.Context) error {
 	if !r.db.lacks("seq") {
 		which = "WHERE seq IS NULL"
 	}
-	r.last = int64(store.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
+	r.last = int64(r.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
 	_, err := r.rows(ctx, which)
 	return err
 }

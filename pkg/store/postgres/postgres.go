@@ -105,6 +105,7 @@ func ParseURL(u *store.URL) (Config, error) {
 // Store is a journal in PostgreSQL. It implements [store.Store],
 // [store.Reader], [store.Locker], [store.Compacter] and [store.Checker].
 type Store struct {
+	store.Floor
 	db      *database
 	link    *sqlstore.Link[*session]
 	readers readers

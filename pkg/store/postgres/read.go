@@ -67,7 +67,7 @@ func (s *Store) adopt(ctx context.Context) error {
 		}
 		return session.exec(ctx, "UPDATE "+jobs+" t SET seq = r.n + $1::bigint "+
 			"FROM (SELECT ctid, row_number() OVER (ORDER BY ctid) AS n FROM "+jobs+" WHERE seq IS NULL) r "+
-			"WHERE t.ctid = r.ctid AND t.seq IS NULL", strconv.FormatUint(store.AdoptFrom(time.Now(), last), 10))
+			"WHERE t.ctid = r.ctid AND t.seq IS NULL", strconv.FormatUint(s.AdoptFrom(time.Now(), last), 10))
 	})
 }
 
@@ -131,7 +131,7 @@ func (r *reading) all(ctx context.Context) error {
 	if !r.db.lacks["seq"] {
 		which = "WHERE seq IS NULL " + which
 	}
-	r.last = int64(store.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
+	r.last = int64(r.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
 	_, err := r.rows(ctx, which)
 	return err
 }

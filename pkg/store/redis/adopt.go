@@ -55,7 +55,7 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 	if err != nil {
 		return err
 	}
-	seq := store.AdoptFrom(time.Now(), max(last, known))
+	seq := s.AdoptFrom(time.Now(), max(last, known))
 	ours, jobs, ambiguous := !s.config.AsIs, 0, 0
 	for page := range slices.Chunk(keys, pageForeign) {
 		records, err := s.readForeign(ctx, page)

@@ -143,6 +143,7 @@ func address(u *url.URL) string {
 // Store is a journal in Redis. It implements [store.Store], [store.Reader],
 // [store.Numbered], [store.Locker] and [store.Checker].
 type Store struct {
+	store.Floor
 	config  Config
 	layout  layout
 	log     *slog.Logger

@@ -80,7 +80,7 @@ func (p *replay) run(ctx context.Context) error {
 		return err
 	}
 	slices.Sort(p.foreign)
-	first := int64(store.AdoptFrom(time.Now(), uint64(max(p.limit, 0)))) + 1
+	first := int64(p.AdoptFrom(time.Now(), uint64(max(p.limit, 0)))) + 1
 	return p.inBatches(ctx, len(p.foreign), func(w *writer, i int) (*store.Record, int, error) {
 		return p.adopt(w, p.foreign[i], first+int64(i))
 	})

@@ -110,6 +110,7 @@ func (c *Config) check() error {
 // has the methods of store.Store, store.Reader, store.Numbered, store.Locker,
 // store.Compacter and store.Checker.
 type Store struct {
+	store.Floor
 	cfg    Config
 	path   string // of the file, without symbolic links
 	ctx    context.Context

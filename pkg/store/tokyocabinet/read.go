@@ -109,7 +109,7 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 			}
 		}
 	}
-	return s.adopt(ctx, foreign, store.AdoptFrom(time.Now(), limit)+1, f)
+	return s.adopt(ctx, foreign, s.AdoptFrom(time.Now(), limit)+1, f)
 }
 
 // list calls f for every record. What can't be believed is set aside. The

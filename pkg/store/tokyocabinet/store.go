@@ -25,6 +25,7 @@ const maxPayload = 1 << 30
 // first used. It has the methods of store.Store, store.Reader, store.Numbered,
 // store.Locker, store.Compacter and store.Checker.
 type Store struct {
+	store.Floor
 	cfg  Config
 	path string        // of the file, without symbolic links
 	lost chan struct{} // never closed: the lock of a file is not lost
