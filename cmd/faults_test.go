@@ -27,6 +27,7 @@ import (
 	"gm/pkg/server"
 	"gm/pkg/store"
 	"gm/pkg/store/storetest"
+	"gm/pkg/wire"
 )
 
 var faultsSeed = flag.Uint64("faults.seed", 0, "what TestFaults draws its choices from; 0 is the time of the day")
@@ -96,6 +97,8 @@ type faultRig struct {
 	random *rand.Rand
 	again  int // jobs of worksAgain
 
+	readFailure storetest.Failure // of the reading when the store is opened next
+
 	faulty *storetest.Faulty
 	server *server.Server
 	addr   string
@@ -152,6 +155,9 @@ func (f *faultRig) start() {
 	}
 	var wrapped store.Store
 	f.faulty, wrapped = storetest.NewFaulty(s)
+	if f.readFailure != storetest.Works {
+		f.faulty.Fail(storetest.CallReplay, f.readFailure, 3)
+	}
 	f.serve(wrapped)
 }
 
@@ -170,6 +176,10 @@ func (f *faultRig) serve(s store.Store) {
 		f.t.Fatal(err)
 	}
 	f.addr = l.Addr().String()
+	f.t.Cleanup(func() { // if the test has failed
+		f.faulty.Heal()
+		f.stopAll()
+	})
 	var ctx context.Context
 	ctx, f.stop = context.WithCancel(context.Background())
 	f.peers.Go(func() { _ = f.server.Serve(l) })
@@ -185,22 +195,26 @@ func (f *faultRig) serve(s store.Store) {
 // what was done stays done.
 func (f *faultRig) end() {
 	f.t.Helper()
-	f.stop()
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		for _, w := range f.workAll {
-			w.Stop()
-		}
-		f.workers.Wait()
-		_ = f.server.Shutdown(context.Background())
-		f.peers.Wait()
+		f.stopAll()
 	}()
 	select {
 	case <-closed:
 	case <-time.After(faultPatience):
 		f.t.Fatal("the server does not end")
 	}
+}
+
+func (f *faultRig) stopAll() {
+	f.stop()
+	for _, w := range f.workAll {
+		w.Stop()
+	}
+	f.workers.Wait()
+	_ = f.server.Shutdown(context.Background())
+	f.peers.Wait()
 }
 
 func (f *faultRig) options() gearman.Options {
@@ -332,7 +346,7 @@ func (f *faultRig) watch(ctx context.Context) {
 		_, err := a.Status(limited)
 		cancel()
 		switch {
-		case err == nil:
+		case err == nil, errors.As(err, new(wire.ErrReply)): // it says LOADING while the store is read
 			f.note(func() { f.counts["status"]++ })
 		case ctx.Err() == nil:
 			f.t.Errorf("status: %v", err)
@@ -375,7 +389,7 @@ func (f *faultRig) worksAgain(after string) {
 
 // calls has all calls of a kind fail for a while.
 func (f *faultRig) calls() {
-	for _, how := range []storetest.Failure{storetest.Refuses, storetest.Delays, storetest.Hangs, storetest.Deaf} {
+	for _, how := range []storetest.Failure{storetest.Refuses, storetest.Delays, storetest.Hangs, storetest.Deaf, storetest.Panics} {
 		name := fmt.Sprint("commits that fail as ", how)
 		before := f.faulty.Struck(storetest.CallCommit)
 		f.faulty.Fail(storetest.CallCommit, how, 0)
@@ -496,7 +510,18 @@ func (f *faultRig) restart() {
 	if len(kept) == 0 {
 		f.t.Fatal("no job is kept")
 	}
-	f.start()
+	for _, f.readFailure = range []storetest.Failure{storetest.Refuses, storetest.Panics, storetest.Delays} {
+		f.start()
+		name := fmt.Sprint("while reading fails as ", f.readFailure)
+		f.waitUntil(name, func() bool { return f.faulty.Struck(storetest.CallReplay) > 0 })
+		f.goesOn(name)
+		if f.readFailure == storetest.Delays { // the last time
+			break
+		}
+		f.end()
+		f.check()
+	}
+	f.faulty.Heal()
 	f.work("kept", "spilled")
 	f.waitUntil("all jobs that were kept", func() bool {
 		return !slices.ContainsFunc(kept, func(p string) bool { return f.ran[p] == 0 })

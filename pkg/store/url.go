@@ -94,9 +94,9 @@ func (u *URL) String() string {
 // know. It names the key unless that may be a part of a password.
 func (u *URL) UnknownKey(key string) error {
 	if secretKey.MatchString(u.raw) {
-		return fmt.Errorf("store %s: unknown key in the query: %w", u, errEncode)
+		return fmt.Errorf("store %s: unknown option in the query: %w", u, errEncode)
 	}
-	return fmt.Errorf("store %s: unknown key %q", u, key)
+	return fmt.Errorf("store %s: unknown option %q", u, key)
 }
 
 var (

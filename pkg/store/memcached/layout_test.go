@@ -129,17 +129,6 @@ func TestParts(t *testing.T) {
 			t.Errorf("after a payload of %d bytes: left are %q", size, got)
 		}
 	}
-	// One that loses a part is not handed out.
-	text := strings.Repeat("x", 3*s.maxItem)
-	commit(t, s, add(1, "f", "u", text), store.Op{Kind: store.Put, Key: "k", Value: []byte(text)})
-	server.Do(t, "delete gm:gear_:p:1:1\r\ndelete "+s.layout.extraPart("k")+"2")
-	if got := replay(t, s); len(got) > 0 {
-		t.Errorf("with a part missing: got %d jobs", len(got))
-	}
-	err := s.Extras(t.Context(), "", func(key string, _ []byte) error { return fmt.Errorf("got extra %q", key) })
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 func TestForeign(t *testing.T) {

@@ -165,7 +165,9 @@ func (s *Store) Lost() <-chan struct{} { return s.link.Lost() }
 
 // Close ends all connections.
 func (s *Store) Close() error {
-	return errors.Join(s.link.Close(), s.readers.Close())
+	err := s.link.Close()
+	_ = s.readers.Close() // it says that a connection was lost already
+	return err
 }
 
 // table is a table's name.

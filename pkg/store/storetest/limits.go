@@ -145,7 +145,7 @@ func testSizes(r *rig) {
 				}
 			default:
 				n = size(r.caps.MaxPayload)
-				op := r.job(strings.Repeat("f", 1+random.IntN(300)), fmt.Sprint("u", r.seq), payload(n))
+				op := r.job(strings.Repeat("f", 1+random.IntN(255)), fmt.Sprint("u", r.seq), payload(n))
 				batch, waits = append(batch, op), append(waits, op)
 			}
 			left -= n

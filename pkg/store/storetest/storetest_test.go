@@ -43,7 +43,7 @@ func TestSuite(t *testing.T) {
 	t.Run("bounded", func(t *testing.T) {
 		Run(t, func(*testing.T) Place {
 			d := newData()
-			caps := store.Caps{Durable: true, Lists: true, MaxPayload: 1 << 20}
+			caps := store.Caps{Durable: true, Lists: true, MaxPayload: 1 << 20, MaxValue: 1 << 20, MaxKey: 200, MaxName: 255}
 			return Place{Open: func(testing.TB) store.Store { return &plain{d: d, caps: caps} }}
 		})
 	})
@@ -88,10 +88,8 @@ func (s *plain) Commit(ctx context.Context, batch []store.Op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	for _, op := range batch {
-		if op.Kind == store.Add && s.caps.MaxPayload > 0 && len(op.Record.Payload) > s.caps.MaxPayload {
-			return errors.New("payload too large")
-		}
+	if err := s.caps.RefuseBatch(batch); err != nil {
+		return err
 	}
 	for _, op := range batch {
 		switch op.Kind {
