@@ -39,8 +39,8 @@ func adminVerb(e *env) *verb {
 			e.adminChange("create", "make functions known before a worker comes", (*gearman.Admin).Create),
 			e.adminDrop(),
 			e.adminMaxQueue(),
-			e.adminChange("pause", "hand out no more jobs of functions (gm serve)", (*gearman.Admin).Pause),
-			e.adminChange("resume", "hand out jobs of paused functions again (gm serve)", (*gearman.Admin).Resume),
+			e.adminChangeMatching("pause", "hand out no more jobs of functions (gm serve)", (*gearman.Admin).Pause),
+			e.adminChangeMatching("resume", "hand out jobs of paused functions again (gm serve)", (*gearman.Admin).Resume),
 			e.adminPurge(),
 			e.adminPolicy(),
 			e.adminShutdown(),
@@ -76,9 +76,9 @@ func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.
 		if err := noArgs(c); err != nil {
 			return err
 		}
-		return adminRows(e, c, []column{{name, false}}, func(ctx context.Context, a *gearman.Admin) ([]string, error) {
+		return adminRows(e, c, []column{{name, false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
 			line, err := ask(ctx, a)
-			return []string{line}, err
+			return [][]string{{line}}, err
 		})
 	}
 	return v
@@ -91,7 +91,14 @@ func (e *env) adminList(name, usage string, ask func(*gearman.Admin, context.Con
 		if err := noArgs(c); err != nil {
 			return err
 		}
-		return adminRows(e, c, columns, func(ctx context.Context, a *gearman.Admin) ([]string, error) { return ask(a, ctx) })
+		return adminRows(e, c, columns, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+			lines, err := ask(a, ctx)
+			rows := make([][]string, len(lines))
+			for i, line := range lines {
+				rows[i] = strings.SplitN(line, "\t", len(columns))
+			}
+			return rows, err
+		})
 	}
 	return v
 }
@@ -107,7 +114,7 @@ func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
 
 // adminRows asks all servers and prints their rows. It fails if one of them
 // does, after the rows of the others.
-func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([]string, error)) error {
+func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([][]string, error)) error {
 	if err := checkWords(c); err != nil {
 		return err
 	}
@@ -144,13 +151,13 @@ func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Contex
 // adminRow is a line of a server's answer.
 type adminRow struct {
 	server  string
-	line    string
+	row     []string // a cell for each column
 	columns []column
 	many    bool
 }
 
 func (r *adminRow) cells(bool) []string {
-	cells := strings.SplitN(r.line, "\t", len(r.columns))
+	cells := slices.Clone(r.row)
 	if r.many {
 		cells = slices.Insert(cells, 0, r.server)
 	}
@@ -160,7 +167,7 @@ func (r *adminRow) cells(bool) []string {
 // MarshalJSON writes an object with the server and the columns.
 func (r *adminRow) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"server": r.server}
-	for i, cell := range strings.SplitN(r.line, "\t", len(r.columns)) {
+	for i, cell := range r.row {
 		column := r.columns[i]
 		fields[column.name] = cell
 		if n, err := strconv.Atoi(cell); err == nil && column.right {
@@ -181,12 +188,29 @@ func adminError(c *cli.Context, err error) error {
 // adminChange returns a subcommand that does something to each function.
 func (e *env) adminChange(name, usage string, change func(*gearman.Admin, context.Context, string) error) *verb {
 	v := e.adminCommand(name, usage, "FUNC..", example{"two functions", "gm admin " + name + " resize thumbnail"})
-	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change) }
+	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, asNamed) }
 	return v
 }
 
-// changeFunctions does change to each function on each server.
-func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, context.Context, string) error) error {
+// adminChangeMatching is adminChange for functions that are there: a pattern stands
+// for all that it matches.
+func (e *env) adminChangeMatching(name, usage string, change func(*gearman.Admin, context.Context, string) error) *verb {
+	v := e.adminCommand(name, usage, "FUNC..", example{"all functions of some kind", "gm admin " + name + " 'res*'"})
+	v.Description = "A function may be a pattern such as 'img*', which stands for all that match."
+	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, expandFunctions) }
+	return v
+}
+
+// asNamed leaves the names of functions as they are.
+func asNamed(_ context.Context, _ *gearman.Admin, names []string) ([]string, error) {
+	return names, nil
+}
+
+// changeFunctions does change to each function on each server. expand turns the
+// arguments into the functions of a server.
+func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, context.Context, string) error,
+	expand func(context.Context, *gearman.Admin, []string) ([]string, error),
+) error {
 	if c.NArg() == 0 {
 		return usageErrorf("admin %s: no function", c.Command.Name)
 	}
@@ -199,8 +223,12 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 	}
 	return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
+			functions, err := expand(ctx, a, c.Args().Slice())
+			if err != nil {
+				return struct{}{}, err
+			}
 			var errs []error
-			for _, f := range c.Args().Slice() {
+			for _, f := range functions {
 				if err := change(a, ctx, f); err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", f, err))
 				}
@@ -269,7 +297,7 @@ func (e *env) adminDrop() *verb {
 				e.note("admin drop: %s: waiting jobs that are dropped: %d", f, n)
 			}
 			return err
-		})
+		}, asNamed)
 	}
 	return v
 }
@@ -279,7 +307,7 @@ func (e *env) adminPurge() *verb {
 		example{"start anew", "gm admin purge --yes resize"},
 		append(e.rowFlags(), yesFlag(),
 			&cli.BoolFlag{Name: "dead", Usage: "forget the dead jobs instead"})...)
-	v.Description = `Drops all jobs of the functions that do not run yet; who waits for one learns that it has failed. With --dead it forgets those that have failed for good. Prints each function and how many were dropped.`
+	v.Description = `Drops all jobs of the functions that do not run yet; who waits for one learns that it has failed. With --dead it forgets those that have failed for good. Prints each function and how many were dropped. A function may be a pattern such as 'img*', which stands for all that match.`
 	v.Action = func(c *cli.Context) error {
 		functions := c.Args().Slice()
 		if len(functions) == 0 {
@@ -293,14 +321,18 @@ func (e *env) adminPurge() *verb {
 			return err
 		}
 		return adminRows(e, c, []column{{"function", false}, {"dropped", true}},
-			func(ctx context.Context, a *gearman.Admin) ([]string, error) {
-				var rows []string
+			func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+				functions, err := expandFunctions(ctx, a, functions)
+				if err != nil {
+					return nil, err
+				}
+				var rows [][]string
 				for _, f := range functions {
 					n, err := purge(a, ctx, f)
 					if err != nil {
 						return nil, fmt.Errorf("%s: %w", f, err)
 					}
-					rows = append(rows, f+"\t"+strconv.Itoa(n))
+					rows = append(rows, []string{f, strconv.Itoa(n)})
 				}
 				return rows, nil
 			})
@@ -322,9 +354,9 @@ Without a value it prints what is set; - is nothing.`
 		case len(args) > 2:
 			return usageErrorf("admin policy: %d arguments, want a function and one policy or none", len(args))
 		case len(args) == 1:
-			return adminRows(e, c, []column{{"policy", false}}, func(ctx context.Context, a *gearman.Admin) ([]string, error) {
+			return adminRows(e, c, []column{{"policy", false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
 				policy, err := a.Policy(ctx, args[0])
-				return []string{policy}, err
+				return [][]string{{policy}}, err
 			})
 		case args[1] != "-":
 			if _, err := server.ParsePolicy(args[1]); err != nil {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,13 +25,18 @@ func jobVerb(e *env) *verb {
 			Name:      "job",
 			Usage:     "show one job",
 			ArgsUsage: "HANDLE",
-			Description: `Shows the job that has the handle, on whichever of the servers it is. A job that is done is unknown; one that has failed for good is dead, and shown with its last error until it is forgotten. gm serve tells all about it; other servers only whether it runs, and its progress.
+			Description: `Shows the job that has the handle, on whichever of the servers it is. A job that is done is unknown; one that has failed for good is dead, and shown with its last error until it is forgotten. gm serve tells all about it; other servers only whether it runs, and its progress. On a terminal it is lines of name and value.
+
+--payload prints what the job was submitted with. -o json and jsonl have it as payload, or as payload_base64 if it is not UTF-8, if the server is gm serve.
 
 ` + jobColumnsText,
-			Flags:  append(e.rowFlags(), e.queryFlags()...),
+			Flags: slices.Concat([]cli.Flag{
+				&cli.BoolFlag{Name: "payload", Usage: "print its payload instead, byte for byte (gm serve)"},
+			}, e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.job(c) },
 		},
 		examples: []example{
+			{"what was it submitted with?", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" --payload`},
 			{"is it still there?", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h"`},
 			{"its progress, for a program", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
 		},
@@ -43,7 +50,7 @@ func jobsVerb(e *env) *verb {
 			Name:      "jobs",
 			Usage:     "list jobs that wait, are delayed, run or are dead",
 			ArgsUsage: "[FUNC]",
-			Description: `Lists jobs, of one function or of all, oldest first. Dead ones, background jobs that have failed for good, are listed only with --dead. gm serve tells all about them; gearmand only handles, attempts and whether they run, and not of which function.
+			Description: `Lists jobs, of one function, of those that a pattern such as 'img*' matches, or of all, oldest first. Dead ones, background jobs that have failed for good, are listed only with --dead. gm serve tells all about them; gearmand only handles, attempts and whether they run, and not of which function.
 
 ` + jobColumnsText,
 			Flags: slices.Concat([]cli.Flag{
@@ -57,7 +64,7 @@ func jobsVerb(e *env) *verb {
 		examples: []example{
 			{"the oldest waiting jobs", "gm jobs --state waiting"},
 			{"what has failed for good, and why", "gm jobs --dead -f resize -o tsv | cut -f2,13"},
-			{"drop what waits for one function", "gm jobs resize --state waiting --limit 0 | cut -f2 | xargs -r gm cancel"},
+			{"drop what waits for one function", "gm jobs resize --state waiting --limit 0 -o tsv | gm cancel -"},
 		},
 		exits: []int{exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
 	}
@@ -67,6 +74,8 @@ func jobsVerb(e *env) *verb {
 type jobRow struct {
 	Server string `json:"server"`
 	wire.Job
+	Payload       *string `json:"payload,omitempty"`
+	PayloadBase64 []byte  `json:"payload_base64,omitempty"` // of one that is not UTF-8
 
 	partial bool // of a server that tells only handle, state and progress
 }
@@ -142,8 +151,21 @@ func (e *env) job(c *cli.Context) error {
 	}
 	w.fields = true
 	handle := gearman.Handle(c.Args().First())
+	if c.Bool("payload") && !c.IsSet("output") {
+		return e.printPayload(c, o, handle)
+	}
+	withPayload := w.format == formatJSON || w.format == formatJSONL
+	if c.Bool("payload") && !withPayload {
+		return usageErrorf("job: --payload goes with -o json and jsonl, or without -o")
+	}
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (*jobRow, error) {
+			if withPayload {
+				r, err := findPayload(ctx, admin, handle)
+				if !errors.Is(err, gearman.ErrUnsupported) {
+					return r, err
+				}
+			}
 			return findJob(ctx, o, admin, handle)
 		}))
 	if err != nil {
@@ -160,6 +182,46 @@ func (e *env) job(c *cli.Context) error {
 		return w.close()
 	}
 	return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", handle))
+}
+
+// printPayload copies the payload of a job to stdout, from whichever of the servers
+// has it.
+func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) error {
+	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) (bool, error) {
+			_, err := admin.JobPayload(ctx, h, e.stdout)
+			if errors.Is(err, gearman.ErrUnknownJob) {
+				return false, nil
+			}
+			return err == nil, err
+		}))
+	if err != nil {
+		return fmt.Errorf("job %s: %w", h, err)
+	}
+	if !slices.ContainsFunc(answers, func(a answer[bool]) bool { return a.value }) {
+		return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", h))
+	}
+	return nil
+}
+
+// findPayload asks one server for a job with its payload. It returns nil if the
+// server does not know it.
+func findPayload(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*jobRow, error) {
+	var payload bytes.Buffer
+	job, err := admin.JobPayload(ctx, h, &payload)
+	switch {
+	case errors.Is(err, gearman.ErrUnknownJob):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	r := &jobRow{Job: job}
+	if text := payload.String(); utf8.ValidString(text) {
+		r.Payload = &text
+	} else {
+		r.PayloadBase64 = payload.Bytes()
+	}
+	return r, nil
 }
 
 // findJob asks one server for a job. It returns nil if the server does not
@@ -256,10 +318,35 @@ func jobsWanted(c *cli.Context) (state wire.JobState, function string, err error
 	return state, function, nil
 }
 
+// matchingJobs returns the first jobs of the function, or of those that a pattern
+// matches.
+func matchingJobs(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, limit int) ([]wire.Job, error) {
+	if !isPattern(function) {
+		return admin.Jobs(ctx, function, state, limit)
+	}
+	var jobs []wire.Job
+	err := admin.EachJob(ctx, "", state, 0, "", func(j wire.Job) error {
+		if matchesName(function, j.Function) {
+			jobs = append(jobs, j)
+		}
+		if limit > 0 && len(jobs) == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return jobs, err
+}
+
+// errEnough ends a listing that has all it needs.
+var errEnough = errors.New("enough")
+
 // listJobs asks one server: gm serve for jobs, others for show jobs, which
 // does not tell functions. No state stands for all of them, limit 0 for none.
 func listJobs(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, limit int) ([]*jobRow, error) {
-	jobs, err := admin.Jobs(ctx, function, state, limit)
+	jobs, err := matchingJobs(ctx, admin, function, state, limit)
 	if err == nil {
 		rows := make([]*jobRow, len(jobs))
 		for i, j := range jobs {

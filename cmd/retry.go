@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
+	"gm/pkg/wire"
 )
 
 func retryVerb(e *env) *verb {
@@ -17,18 +18,15 @@ func retryVerb(e *env) *verb {
 		Command: &cli.Command{
 			Name:      "retry",
 			Usage:     "have dead jobs tried again",
-			ArgsUsage: "[HANDLE..]",
+			ArgsUsage: "[HANDLE..|-]",
 			Description: `Takes jobs out of the dead list of gm serve, on whichever of the servers they are: they wait again, with the handles they had and without their attempts. A job that is not dead does not keep the others from being retried.
 
-With --all it takes all dead jobs of a function. Columns of tsv then: server, function, how many there were.`,
-			Flags: slices.Concat([]cli.Flag{
-				&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "all dead jobs of the function that -f names"},
-				&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "for --all: the `FUNC`"},
-			}, e.rowFlags(), e.queryFlags()),
+` + handlesText + ` Columns of tsv then: server, function, how many there were.`,
+			Flags:  slices.Concat(selectFlags("all dead jobs of -f"), e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.retry(c) },
 		},
 		examples: []example{
-			{"one job, the oldest that is dead", "gm jobs --dead -n 1 -o tsv | cut -f2 | xargs -r gm retry"},
+			{"one job, the oldest that is dead", "gm jobs --dead -n 1 -o tsv | gm retry -"},
 			{"all of a function, once its worker is mended", "gm retry --all -f resize"},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal},
@@ -37,20 +35,16 @@ With --all it takes all dead jobs of a function. Columns of tsv then: server, fu
 
 // retry is the verb's action.
 func (e *env) retry(c *cli.Context) error {
-	function := c.String("function")
-	switch all := c.Bool("all"); {
-	case all && c.NArg() > 0:
-		return usageErrorf("retry: handles or --all, not both")
-	case all && function == "":
-		return withHint(usageErrorf("retry: no function"), "name it with -f FUNC")
-	case !all && function != "":
-		return withHint(usageErrorf("retry: a function without --all"), "--all -f "+function+" retries all its dead jobs")
-	case all:
-		return e.retryAll(c, function)
-	case c.NArg() == 0:
-		return usageErrorf("retry: no handle")
+	s, err := e.selection(c, true)
+	switch {
+	case err != nil:
+		return err
+	case s.function != "" && s.match == "" && !isPattern(s.function):
+		return e.retryAll(c, s.function)
+	case s.function != "":
+		return e.eachSelected(c, s, (*gearman.Admin).RetryJob, wire.StateDead)
 	}
-	return e.eachHandle(c, "not a dead job", (*gearman.Admin).RetryJob)
+	return e.eachHandle(c, s.handles, "not a dead job", (*gearman.Admin).RetryJob)
 }
 
 // countRow is how many jobs of a function a server has changed.
@@ -85,13 +79,10 @@ func (e *env) retryAll(c *cli.Context, function string) error {
 	return w.close()
 }
 
-// eachHandle does one thing to the job of each argument, on whichever of the
+// eachHandle does one thing to the job of each handle, on whichever of the
 // servers it is. Where no server knows it, unknown is what is said.
-func (e *env) eachHandle(c *cli.Context, unknown string, do func(*gearman.Admin, context.Context, gearman.Handle) error) error {
-	verb, handles := c.Command.Name, c.Args().Slice()
-	if err := checkHandles(c); err != nil {
-		return err
-	}
+func (e *env) eachHandle(c *cli.Context, handles []string, unknown string, do func(*gearman.Admin, context.Context, gearman.Handle) error) error {
+	verb := c.Command.Name
 	o, err := e.options(c)
 	if err != nil {
 		return err

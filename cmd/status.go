@@ -17,7 +17,7 @@ func statusVerb(e *env) *verb {
 			Name:      "status",
 			Usage:     "show the queues: waiting, running, workers",
 			ArgsUsage: "[FUNC..]",
-			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job, whether the function is paused, and how many jobs are dead. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is said above the table, or on stderr if there is none, and only if none answers it is an error.
+			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job, whether the function is paused, and how many jobs are dead. With functions it shows only those; one may be a pattern such as 'img*'. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is said above the table, or on stderr if there is none, and only if none answers it is an error.
 
 --watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed a second, all summed over the functions, and the servers that are left out of the sums. With -o jsonl the line has the functions, and those servers, in it.
 
@@ -32,6 +32,7 @@ Columns of tsv: function, waiting, running, workers, delayed, age of the oldest 
 			{"functions that have jobs and nobody to do them", `gm status | awk -F'\t' '$2 > 0 && $4 == 0 { print $1 }'`},
 			{"the longest queue", "gm status -o tsv | sort -t \"$(printf '\\t')\" -k2,2nr | head -1"},
 			{"one line every ten seconds, into a log", "gm status resize --watch --interval 10s >>resize.log"},
+			{"some functions", "gm status 'res*' || true"},
 			{"jobs waiting, for a program", `gm status -o jsonl | grep '"function":"resize"'`},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitTimeout, exitSignal},
@@ -117,7 +118,7 @@ func functionsOf(ctx context.Context, admin *gearman.Admin) ([]*statusRow, error
 // and that no server has.
 func missingFunctions(c *cli.Context, rows []*statusRow) error {
 	for _, name := range c.Args().Slice() {
-		if !slices.ContainsFunc(rows, func(r *statusRow) bool { return r.Function == name }) {
+		if !slices.ContainsFunc(rows, func(r *statusRow) bool { return matchesName(name, r.Function) }) {
 			return exitWith(exitUnknown, fmt.Errorf("status: no server has the function %q", name))
 		}
 	}

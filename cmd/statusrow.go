@@ -111,7 +111,7 @@ func mergeStatus(answers []answer[[]*statusRow], byServer bool, functions []stri
 	merged := map[key]*statusRow{}
 	for _, a := range answers {
 		for _, r := range a.value {
-			if len(functions) > 0 && !slices.Contains(functions, r.Function) {
+			if len(functions) > 0 && !matchesAny(functions, r.Function) {
 				continue
 			}
 			k := key{function: r.Function}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,13 +20,15 @@ func waitVerb(e *env) *verb {
 		Command: &cli.Command{
 			Name:      "wait",
 			Usage:     "wait until jobs have ended",
-			ArgsUsage: "HANDLE..",
+			ArgsUsage: "[HANDLE..|-]",
 			Description: `Waits for jobs, on whichever of the servers (gm serve) they are, and prints a row for each as it ends. A job that failed and is to be tried again has not ended. Exits with 0 if all were completed, 1 if one was not, 3 if one is not known and none has failed.
+
+` + handlesText + ` Of a function those that wait, are delayed or run are waited for; without --match that is all of them, with or without --all.
 
 How a job has ended is known afterwards only to a server with --keep-results, and of a dead job: for others, wait has to be there before the end.
 
 Columns of tsv: server, handle, function, state (completed, failed, exception, cancelled, dead, unknown), attempts in vain, size of the result in bytes, when it ended in Unix milliseconds, error. What is not known is empty, and missing in JSON.`,
-			Flags: slices.Concat([]cli.Flag{
+			Flags: slices.Concat(selectFlags("all jobs of -f that have not ended"), []cli.Flag{
 				durationFlag(0, cli.GenericFlag{
 					Name: "timeout", Aliases: []string{"t"}, Category: catServers,
 					Usage: "give up after a `DURATION` like 500ms, 10s or 1m; else never",
@@ -35,7 +38,7 @@ Columns of tsv: server, handle, function, state (completed, failed, exception, c
 		},
 		examples: []example{
 			{"go on when a job is done, for at most a minute", `h=$(gm submit -b -f resize photo.jpg); gm wait -t 1m "$h" && echo done`},
-			{"all jobs of a function", "gm jobs resize --limit 0 | cut -f2 | xargs -r gm wait"},
+			{"all jobs of a function", "gm wait -f resize"},
 		},
 		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitTimeout, exitSignal},
 	}
@@ -81,10 +84,8 @@ func (r *outcomeRow) paint(s *style, cells []string) {
 
 // wait is the verb's action.
 func (e *env) wait(c *cli.Context) error {
-	if c.NArg() == 0 {
-		return usageErrorf("wait: no handle")
-	}
-	if err := checkHandles(c); err != nil {
+	selected, err := e.selection(c, false)
+	if err != nil {
 		return err
 	}
 	o, err := e.options(c)
@@ -100,7 +101,12 @@ func (e *env) wait(c *cli.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 	}
 	defer cancel()
-	handles := slices.Clone(c.Args().Slice())
+	handles := slices.Clone(selected.handles)
+	if selected.function != "" {
+		if handles, err = e.unendedHandles(ctx, o, selected); err != nil {
+			return fmt.Errorf("wait: %w", err)
+		}
+	}
 	slices.Sort(handles)
 	w := &waiting{rows: rows, asked: len(o.Servers), unknown: map[string]int{}, states: map[string]string{}}
 	err = w.run(ctx, e, o, slices.Compact(handles))
@@ -112,6 +118,28 @@ func (e *env) wait(c *cli.Context) error {
 	}
 	return w.verdict()
 }
+
+// unendedHandles returns the handles of the selected jobs that have not ended, on all
+// servers that answer.
+func (e *env) unendedHandles(ctx context.Context, o gearman.Options, s *jobSelection) ([]string, error) {
+	s.timeout = unendedTimeout
+	answers, err := succeeded(e, askAll(ctx, o, manyJobsTime, func(ctx context.Context, admin *gearman.Admin) ([]gearman.Handle, error) {
+		return s.selectJobs(ctx, admin, wire.StateWaiting, wire.StateDelayed, wire.StateRunning)
+	}))
+	if err != nil {
+		return nil, err
+	}
+	var handles []string
+	for _, a := range answers {
+		for _, h := range a.value {
+			handles = append(handles, string(h))
+		}
+	}
+	return handles, nil
+}
+
+// unendedTimeout is how long a server may take to list a page of jobs for wait.
+const unendedTimeout = 10 * time.Second
 
 // waiting collects what the servers say. A job is on one of them; to the
 // others it is unknown.

@@ -21,7 +21,7 @@ func workersVerb(e *env) *verb {
 			Name:      "workers",
 			Usage:     "show who is connected and what they can do",
 			ArgsUsage: "[FUNC..]",
-			Description: `Shows a row a connection that can do something, or, with --all, that is just there; with functions, those that can do one of them. gm serve tells the most; of other servers the state, the jobs, the age and the peer's port stay empty.
+			Description: `Shows a row a connection that can do something, or, with --all, that is just there; with functions, those that can do one of them; one may be a pattern such as 'img*'. gm serve tells the most; of other servers the state, the jobs, the age and the peer's port stay empty.
 
 --watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, connections, workers, working, sleeping, and the servers that are left out.
 
@@ -194,7 +194,7 @@ func shownWorkers(c *cli.Context, rows []*workerRow) []row {
 	var shown []row
 	functions := c.Args().Slice()
 	for _, r := range rows {
-		able := len(functions) == 0 || slices.ContainsFunc(functions, func(f string) bool { return slices.Contains(r.Functions, f) })
+		able := len(functions) == 0 || slices.ContainsFunc(r.Functions, func(f string) bool { return matchesAny(functions, f) })
 		if able && (len(r.Functions) > 0 || c.Bool("all")) {
 			shown = append(shown, r)
 		}

@@ -1,0 +1,268 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+// handlesText is what help says of the ways to name jobs.
+const handlesText = `The jobs are named by handles; a lone - reads them from stdin, a line each: the handle alone, or the rows of gm jobs -o tsv. Or -f names a function, or several by a pattern such as 'img*', with --match only those jobs that have a text in their handle, unique, last error or payload.`
+
+// selectFlags are the flags of verbs that take jobs by function and text.
+func selectFlags(all string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "jobs of `FUNC`, or of those that a pattern matches"},
+		&cli.StringFlag{Name: "match", Usage: "only those with `TEXT` in handle, unique, last error or payload"},
+		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: all},
+	}
+}
+
+// jobSelection is which jobs the arguments and selectFlags name: handles, or those of
+// a function.
+type jobSelection struct {
+	handles  []string
+	function string // a name or a pattern
+	match    string
+	timeout  time.Duration // of each question to a server; 0 for none
+}
+
+// selection reads the arguments and selectFlags of a verb. If careful is set, all jobs
+// of a function have to be asked for with --all.
+func (e *env) selection(c *cli.Context, careful bool) (*jobSelection, error) {
+	verb := c.Command.Name
+	s := &jobSelection{function: c.String("function"), match: c.String("match")}
+	if err := checkHandles(c); err != nil {
+		return nil, err
+	}
+	switch all := c.Bool("all"); {
+	case c.NArg() > 0 && (all || s.match != "" || s.function != ""):
+		return nil, usageErrorf("%s: handles or -f, --match and --all, not both", verb)
+	case (all || s.match != "") && s.function == "":
+		return nil, withHint(usageErrorf("%s: no function", verb), "name it with -f FUNC")
+	case s.function != "" && s.match == "" && careful && !all:
+		return nil, withHint(usageErrorf("%s: a function without --all or --match", verb),
+			"--all -f "+s.function+" takes all its jobs")
+	case s.function == "" && c.NArg() == 0:
+		return nil, withHint(usageErrorf("%s: no handle", verb), "gm jobs lists them; - reads them from stdin; -f FUNC takes those of a function")
+	case s.function != "":
+		return s, nil
+	}
+	var err error
+	s.handles, err = e.givenHandles(c)
+	return s, err
+}
+
+// givenHandles returns the handles that the arguments name, a lone - those of stdin.
+func (e *env) givenHandles(c *cli.Context) ([]string, error) {
+	var handles []string
+	for _, arg := range c.Args().Slice() {
+		if arg != "-" {
+			handles = append(handles, arg)
+			continue
+		}
+		lines := bufio.NewScanner(e.stdin)
+		for lines.Scan() {
+			if h := handleOfLine(lines.Text()); h != "" {
+				handles = append(handles, h)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, exitWith(exitIO, fmt.Errorf("%s: read handles: %w", c.Command.Name, err))
+		}
+	}
+	return handles, nil
+}
+
+// handleOfLine returns the handle in a line: all of it, or the second column of a
+// row of gm jobs.
+func handleOfLine(line string) string {
+	if cells := strings.Split(line, "\t"); len(cells) > 1 {
+		line = cells[1]
+	}
+	return strings.TrimSpace(line)
+}
+
+// selectJobs returns those jobs of one server that are selected and in one of the
+// states.
+func (s *jobSelection) selectJobs(ctx context.Context, admin *gearman.Admin, states ...wire.JobState) ([]gearman.Handle, error) {
+	var handles []gearman.Handle
+	var unsure []gearman.Handle // whose payload has to be looked at
+	exact := s.function
+	if isPattern(exact) {
+		exact = ""
+	}
+	for _, state := range states {
+		err := s.eachPage(ctx, admin, exact, state, func(j wire.Job) {
+			switch {
+			case !matchesName(s.function, j.Function):
+			case s.match == "" || strings.Contains(j.Handle, s.match) || strings.Contains(j.Unique, s.match) || strings.Contains(j.Error, s.match):
+				handles = append(handles, gearman.Handle(j.Handle))
+			case j.Size >= len(s.match):
+				unsure = append(unsure, gearman.Handle(j.Handle))
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range unsure {
+		var payload bytes.Buffer
+		err := s.within(ctx, func(ctx context.Context) error {
+			_, err := admin.JobPayload(ctx, h, &payload)
+			return err
+		})
+		switch {
+		case errors.Is(err, gearman.ErrUnknownJob): // it has ended
+		case err != nil:
+			return nil, err
+		case bytes.Contains(payload.Bytes(), []byte(s.match)):
+			handles = append(handles, h)
+		}
+	}
+	return handles, nil
+}
+
+// selectPage is how many jobs are asked for at a time.
+const selectPage = 1000
+
+// eachPage calls f for each job of the function in the state. The server has the
+// verb's timeout for each page.
+func (s *jobSelection) eachPage(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, f func(wire.Job)) error {
+	for after := gearman.Handle(""); ; {
+		n := 0
+		err := s.within(ctx, func(ctx context.Context) error {
+			return admin.EachJob(ctx, function, state, selectPage, after, func(j wire.Job) error {
+				n++
+				after = gearman.Handle(j.Handle)
+				f(j)
+				return nil
+			})
+		})
+		if err != nil || n < selectPage {
+			return err
+		}
+	}
+}
+
+// within calls f with a context that the verb's timeout bounds.
+func (s *jobSelection) within(ctx context.Context, f func(context.Context) error) error {
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+	}
+	return f(ctx)
+}
+
+// isPattern reports whether a name of a function is a pattern of several. One that
+// cannot be a pattern, such as "a[", is a name.
+func isPattern(name string) bool {
+	if !strings.ContainsAny(name, "*?[") {
+		return false
+	}
+	_, err := path.Match(patternOf(name), "")
+	return err == nil
+}
+
+// nameSigns replaces what path.Match takes for more than itself: names of functions
+// have backslashes (App\Jobs\Resize), and a * matches a / as well.
+var nameSigns = strings.NewReplacer(`\`, "\x01", "/", "\x00")
+
+func patternOf(name string) string { return nameSigns.Replace(name) }
+
+// matchesName reports whether a function has the name, or the pattern matches it.
+func matchesName(pattern, function string) bool {
+	if pattern == function {
+		return true
+	}
+	ok, err := path.Match(patternOf(pattern), patternOf(function))
+	return ok && err == nil
+}
+
+// matchesAny reports whether one of the names or patterns is that of the function.
+func matchesAny(patterns []string, function string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matchesName(p, function) })
+}
+
+// expandFunctions replaces patterns by the functions that a server has. A name stays
+// as it is, and so does a pattern that is the name of a function. A pattern that
+// matches none is an error.
+func expandFunctions(ctx context.Context, admin *gearman.Admin, patterns []string) ([]string, error) {
+	if !slices.ContainsFunc(patterns, isPattern) {
+		return patterns, nil
+	}
+	known, err := admin.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, p := range patterns {
+		before := len(names)
+		for _, f := range known {
+			if isPattern(p) && matchesName(p, f.Function) && !slices.Contains(names, f.Function) {
+				names = append(names, f.Function)
+			}
+		}
+		if !isPattern(p) {
+			names = append(names, p)
+		} else if len(names) == before && !slices.ContainsFunc(known, func(f wire.FunctionStatus) bool { return matchesName(p, f.Function) }) {
+			return nil, exitWith(exitUnknown, fmt.Errorf("%s: no function matches", p))
+		}
+	}
+	return names, nil
+}
+
+// manyJobsTime bounds what is done to many jobs, one by one.
+const manyJobsTime = time.Hour
+
+// eachSelected does one thing to each selected job of every server, and prints how
+// many there were on each.
+func (e *env) eachSelected(c *cli.Context, s *jobSelection, do func(*gearman.Admin, context.Context, gearman.Handle) error, states ...wire.JobState) error {
+	verb := c.Command.Name
+	o, err := e.options(c)
+	if err != nil {
+		return err
+	}
+	w, err := e.newRows(c, column{"server", false}, column{"function", false}, column{"jobs", true})
+	if err != nil {
+		return err
+	}
+	s.timeout = durationOf(c, "timeout")
+	answers, absent, err := present(e, askAll(c.Context, o, manyJobsTime,
+		func(ctx context.Context, admin *gearman.Admin) (int, error) {
+			handles, err := s.selectJobs(ctx, admin, states...)
+			n := 0
+			for _, h := range handles {
+				doErr := s.within(ctx, func(ctx context.Context) error { return do(admin, ctx, h) })
+				switch {
+				case doErr == nil:
+					n++
+				case exitCode(doErr) != exitUnknown: // else it has ended meanwhile
+					return n, fmt.Errorf("%s: %w", h, doErr)
+				}
+			}
+			return n, err
+		}), w.format == formatTable)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", verb, s.function, err)
+	}
+	w.notes = absentLines(absent)
+	for _, a := range answers {
+		if err := w.add(&countRow{a.server.String(), s.function, a.value}); err != nil {
+			return err
+		}
+	}
+	return w.close()
+}
