@@ -88,13 +88,13 @@ _gm_verb() {
         subs='' args='_gm_functions' ends=''
         ;;
     'job')
-        flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        flags='--payload -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_handles' ends=''
         ;;
     'wait')
-        flags='-o --output -t --timeout -s --server -p --port --context --trace --color -h --help'
-        valued='-o --output -t --timeout -s --server -p --port --context --trace --color'
+        flags='-f --function --match -a --all -o --output -t --timeout -s --server -p --port --context --trace --color -h --help'
+        valued='-f --function --match -o --output -t --timeout -s --server -p --port --context --trace --color'
         subs='' args='_gm_handles' ends=''
         ;;
     'result')
@@ -103,13 +103,13 @@ _gm_verb() {
         subs='' args='_gm_handles' ends=''
         ;;
     'retry')
-        flags='-a --all -f --function -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
-        valued='-f --function -o --output -s --server -p --port --context --trace -t --timeout --color'
+        flags='-f --function --match -a --all -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-f --function --match -o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_handles' ends=''
         ;;
     'cancel')
-        flags='--running -s --server -p --port --context --trace -t --timeout --color -h --help'
-        valued='-s --server -p --port --context --trace -t --timeout --color'
+        flags='--running -f --function --match -a --all -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-f --function --match -o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_handles' ends=''
         ;;
     'store')
@@ -291,6 +291,7 @@ _gm_value() {
     'job:-o'|'job:--output') _gm_words table tsv json jsonl ;;
     'job:--trace') _gm_files ;;
     'job:--color') _gm_words auto always never ;;
+    'wait:-f'|'wait:--function') _gm_functions ;;
     'wait:-o'|'wait:--output') _gm_words table tsv json jsonl ;;
     'wait:--trace') _gm_files ;;
     'wait:--color') _gm_words auto always never ;;
@@ -300,6 +301,8 @@ _gm_value() {
     'retry:-o'|'retry:--output') _gm_words table tsv json jsonl ;;
     'retry:--trace') _gm_files ;;
     'retry:--color') _gm_words auto always never ;;
+    'cancel:-f'|'cancel:--function') _gm_functions ;;
+    'cancel:-o'|'cancel:--output') _gm_words table tsv json jsonl ;;
     'cancel:--trace') _gm_files ;;
     'cancel:--color') _gm_words auto always never ;;
     'store:--color') _gm_words auto always never ;;

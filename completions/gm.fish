@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --match --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -365,6 +365,7 @@ complete -c gm -n '__gm_at jobs' -l color -d 'colour on a terminal: WHEN is auto
 complete -c gm -n '__gm_at jobs' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at job' -a '(__gm_handles)'
+complete -c gm -n '__gm_at job' -l payload -d 'print its payload instead, byte for byte (gm serve)'
 complete -c gm -n '__gm_at job' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at job' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at job' -s p -l port -d 'PORT of servers named without one' -x
@@ -375,6 +376,9 @@ complete -c gm -n '__gm_at job' -l color -d 'colour on a terminal: WHEN is auto,
 complete -c gm -n '__gm_at job' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at wait' -a '(__gm_handles)'
+complete -c gm -n '__gm_at wait' -s f -l function -d 'jobs of FUNC, or of those that a pattern matches' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at wait' -l match -d 'only those with TEXT in handle, unique, last error or payload' -x
+complete -c gm -n '__gm_at wait' -s a -l all -d 'all jobs of -f that have not ended'
 complete -c gm -n '__gm_at wait' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at wait' -s t -l timeout -d 'give up after a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at wait' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
@@ -394,8 +398,9 @@ complete -c gm -n '__gm_at result' -l color -d 'colour on a terminal: WHEN is au
 complete -c gm -n '__gm_at result' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at retry' -a '(__gm_handles)'
-complete -c gm -n '__gm_at retry' -s a -l all -d 'all dead jobs of the function that -f names'
-complete -c gm -n '__gm_at retry' -s f -l function -d 'for --all: the FUNC' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at retry' -s f -l function -d 'jobs of FUNC, or of those that a pattern matches' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at retry' -l match -d 'only those with TEXT in handle, unique, last error or payload' -x
+complete -c gm -n '__gm_at retry' -s a -l all -d 'all dead jobs of -f'
 complete -c gm -n '__gm_at retry' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at retry' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at retry' -s p -l port -d 'PORT of servers named without one' -x
@@ -407,6 +412,10 @@ complete -c gm -n '__gm_at retry' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at cancel' -a '(__gm_handles)'
 complete -c gm -n '__gm_at cancel' -l running -d 'also stop jobs that run, if their workers are gm work'
+complete -c gm -n '__gm_at cancel' -s f -l function -d 'jobs of FUNC, or of those that a pattern matches' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at cancel' -l match -d 'only those with TEXT in handle, unique, last error or payload' -x
+complete -c gm -n '__gm_at cancel' -s a -l all -d 'all jobs of -f that have not ended'
+complete -c gm -n '__gm_at cancel' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at cancel' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at cancel' -s p -l port -d 'PORT of servers named without one' -x
 complete -c gm -n '__gm_at cancel' -l context -d 'NAME of the configuration\'s context to use' -x

@@ -357,6 +357,7 @@ $script:GmVerbs = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
+            @{ Names = @('--payload'); Text = 'print its payload instead, byte for byte (gm serve)'; Value = $null },
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
@@ -370,6 +371,9 @@ $script:GmVerbs = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
+            @{ Names = @('-f', '--function'); Text = 'jobs of FUNC, or of those that a pattern matches'; Value = @('functions') },
+            @{ Names = @('--match'); Text = 'only those with TEXT in handle, unique, last error or payload'; Value = @('') },
+            @{ Names = @('-a', '--all'); Text = 'all jobs of -f that have not ended'; Value = $null },
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-t', '--timeout'); Text = 'give up after a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
@@ -395,8 +399,9 @@ $script:GmVerbs = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
-            @{ Names = @('-a', '--all'); Text = 'all dead jobs of the function that -f names'; Value = $null },
-            @{ Names = @('-f', '--function'); Text = 'for --all: the FUNC'; Value = @('functions') },
+            @{ Names = @('-f', '--function'); Text = 'jobs of FUNC, or of those that a pattern matches'; Value = @('functions') },
+            @{ Names = @('--match'); Text = 'only those with TEXT in handle, unique, last error or payload'; Value = @('') },
+            @{ Names = @('-a', '--all'); Text = 'all dead jobs of -f'; Value = $null },
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
@@ -411,6 +416,10 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('--running'); Text = 'also stop jobs that run, if their workers are gm work'; Value = $null },
+            @{ Names = @('-f', '--function'); Text = 'jobs of FUNC, or of those that a pattern matches'; Value = @('functions') },
+            @{ Names = @('--match'); Text = 'only those with TEXT in handle, unique, last error or payload'; Value = @('') },
+            @{ Names = @('-a', '--all'); Text = 'all jobs of -f that have not ended'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
             @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
