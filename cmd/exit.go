@@ -154,6 +154,8 @@ func exitCode(err error) int {
 			return exitSignal + int(syscall.SIGPIPE)
 		}
 		return exitIO
+	case errors.As(err, &proto):
+		return exitProtocol
 	case errors.Is(err, gearman.ErrNoServer): // also when each took too long to answer
 		return exitNoServer
 	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
@@ -170,7 +172,7 @@ func exitCode(err error) int {
 		return serverErrorCode(srv)
 	case errors.As(err, &reply):
 		return replyCode(reply)
-	case errors.As(err, &proto), errors.Is(err, wire.ErrMalformed):
+	case errors.Is(err, wire.ErrMalformed):
 		return exitProtocol
 	case errors.As(err, &path), errors.As(err, &link):
 		return exitIO
@@ -219,7 +221,10 @@ func hintFor(err error) string {
 		}
 		next = exit.err
 	}
+	var proto *gearman.ProtocolError
 	switch {
+	case errors.As(err, &proto):
+		return "see whether that is the address of a Gearman server; -s HOST[:PORT] and GEARMAN_SERVERS name another"
 	case errors.Is(err, gearman.ErrNoServer):
 		return "start one with gm serve, or name one with -s HOST[:PORT] or GEARMAN_SERVERS"
 	case errors.Is(err, gearman.ErrTooLarge):

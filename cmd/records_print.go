@@ -34,8 +34,11 @@ func (p *recordPrinter) data(r *batch.Record, b []byte) error { return p.sink.da
 func (p *recordPrinter) done(r *batch.Record) error {
 	p.awake.note()
 	o := p.outcome(r)
-	if p.many && errors.Is(r.Err, gearman.ErrTooLarge) {
+	switch {
+	case p.many && errors.Is(r.Err, gearman.ErrTooLarge):
 		o.failure = exitFailed // it is the record that is wrong, not the run
+	case p.many && errors.Is(r.Err, gearman.ErrLost):
+		o.failure = exitAgain // whatever the reason, it has not come to its end
 	}
 	if o.err != nil && len(p.tasks) > 1 && r.Attempts > 0 {
 		o.err = fmt.Errorf("stage %d, %s: %w", r.Stage+1, p.taskOf(r).Function, o.err)

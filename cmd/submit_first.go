@@ -75,7 +75,7 @@ func (s *recordRun) race(c *cli.Context) error {
 	if err := first.print(); err != nil {
 		return err
 	}
-	p.first = fmt.Errorf("none of %d jobs has completed", len(racers))
+	p.first = withHint(fmt.Errorf("none of %d jobs has completed", len(racers)), hintFor(first.record.Err))
 	return p.verdict(batch.Summary{})
 }
 

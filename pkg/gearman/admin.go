@@ -240,8 +240,11 @@ func (a *Admin) line(ctx context.Context, cmd string, args ...string) (answer st
 		}
 		a.opts.Trace.Line(c.peer, true, string(line))
 		answer, err = wire.ParseReply(line)
-		if errors.Is(err, wire.ErrMalformed) && (cmd == wire.CmdVersion || cmd == wire.CmdGetPID) {
-			answer, err = string(bytes.TrimSpace(line)), nil
+		old := bytes.TrimSpace(line)
+		rest := bytes.TrimLeft(old, "0123456789")
+		number := len(rest) < len(old) && (len(rest) == 0 || rest[0] == '.') // not 220 of a mail server
+		if errors.Is(err, wire.ErrMalformed) && number && (cmd == wire.CmdVersion || cmd == wire.CmdGetPID) {
+			answer, err = string(old), nil
 		}
 		return err
 	})
@@ -379,6 +382,9 @@ func (a *Admin) exchange(ctx context.Context, line string, quoted bool, read fun
 		return &ProtocolError{a.server, err}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = errHungUpOn
+		if c.read.Load() == 0 {
+			return &ProtocolError{a.server, fmt.Errorf("%w without an answer", err)}
+		}
 	}
 	return lost(a.server, err)
 }

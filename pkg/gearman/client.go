@@ -138,8 +138,8 @@ func (c *Client) Background(ctx context.Context, t *Task) (Handle, error) {
 	return result.Handle, nil
 }
 
-// submit sends the task to the first server that takes it, except to those that
-// have refused it because they are shutting down.
+// submit sends the task to the first server that takes it, except to those of
+// which it is known that they do not.
 func (c *Client) submit(r *Running, refusals ServerErrors) error {
 	errs := maps.Clone(refusals)
 	for _, s := range c.order(r.task) {
@@ -427,6 +427,13 @@ func (s *clientServer) answered() {
 	defer s.mu.Unlock()
 	s.backoff.reset()
 	s.greets = true
+}
+
+// answers reports whether the server has ever answered.
+func (s *clientServer) answers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.greets
 }
 
 func (s *clientServer) hangUp(err error) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"gm/pkg/wire"
 )
@@ -21,6 +22,9 @@ const (
 	// copyBelow is the payload that is copied into the writer's buffer rather
 	// than written from where it lies.
 	copyBelow = 32 << 10
+	// answerTimeout is how long a server may be silent on a new connection, whose
+	// first request it answers at once.
+	answerTimeout = 30 * time.Second
 	// maxHandle is the longest handle that is believed, in bytes. It is over
 	// PROTOCOL's 63 as not every server minds it.
 	maxHandle = 255
@@ -246,15 +250,23 @@ func (c *clientConn) hangUp(err error) {
 func (c *clientConn) readLoop() {
 	var p wire.Packet
 	first := true
+	silent := time.AfterFunc(answerTimeout, func() {
+		c.hangUp(fmt.Errorf("no answer within %v", answerTimeout))
+	})
+	defer silent.Stop()
 	for {
 		err := c.next(&p)
 		if err == nil {
 			if first {
 				first = false
+				silent.Stop()
 				c.home.answered()
 				close(c.greeted)
 			}
 			err = c.handle(&p)
+		}
+		if err == errNoAnswer && !c.home.answers() { // what hangs up on strangers is something else
+			err = c.protocolError("%w", err)
 		}
 		if errors.Is(err, wire.ErrTooLarge) {
 			err = c.skipLarge(err)
@@ -546,9 +558,15 @@ func (c *clientConn) end() {
 	c.home.dropped(c, cause)
 	close(c.dead) // those who wait for that find the home without it
 
-	err := cause
-	if !errors.Is(cause, ErrClosed) {
+	err, unanswered := cause, cause
+	_, broken := cause.(*ProtocolError)
+	switch {
+	case errors.Is(cause, ErrClosed):
+	case broken && !c.hasGreeted(): // it is no Gearman server
+		unanswered = noServer(ServerErrors{c.server: cause})
+	default:
 		err = lost(c.server, cause)
+		unanswered = err
 	}
 	for i, a := range attempts {
 		if running[i] != nil {
@@ -556,8 +574,18 @@ func (c *clientConn) end() {
 		}
 	}
 	for _, q := range questions {
-		q.err = err
+		q.err = unanswered
 		close(q.done)
+	}
+}
+
+// hasGreeted reports whether the server has sent a packet.
+func (c *clientConn) hasGreeted() bool {
+	select {
+	case <-c.greeted:
+		return true
+	default:
+		return false
 	}
 }
 

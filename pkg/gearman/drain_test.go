@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gm/pkg/wire"
@@ -118,5 +119,117 @@ func TestProxyOfAServerThatIsAway(t *testing.T) {
 	f.accept().close()
 	if err := within(t, "the end", ended); !errors.Is(err, ErrNoServer) || !strings.Contains(err.Error(), f.Addr) {
 		t.Errorf("got %v, want ErrNoServer", err)
+	}
+}
+
+// What is no Gearman server takes no task: another server does, and without one the
+// error says what it is.
+func TestTaskOfNoGearmanServer(t *testing.T) {
+	for _, greeting := range []string{"HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n", ""} {
+		stranger, good := newFake(t), newFake(t)
+		c := clientOf(t, stranger, good)
+		ended := make(chan *Result)
+		go func() {
+			got, err := c.Do(context.Background(), &Task{Function: "f"})
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- got
+		}()
+		hangUp := func(s *peer) {
+			s.expect(wire.OptionReq, "exceptions") // a close with something unread would be a reset
+			s.expect(wire.SubmitJob, "f", "", "")
+			s.raw(greeting)
+			s.close()
+		}
+		hangUp(stranger.accept())
+		g := good.acceptClient()
+		g.expect(wire.SubmitJob, "f", "", "")
+		g.send(wire.JobCreated, "H:1")
+		g.send(wire.WorkComplete, "H:1", "x")
+		if got := within(t, "the end", ended); got != nil && (got.Server != good.Server || got.Attempts != 1) {
+			t.Errorf("%q: got %+v, want the good server's result", greeting, got)
+		}
+
+		alone := testClient(t, Options{Servers: []Server{stranger.Server}})
+		failed := make(chan error)
+		go func() {
+			_, err := alone.Do(context.Background(), &Task{Function: "f"})
+			failed <- err
+		}()
+		hangUp(stranger.accept())
+		var broken *ProtocolError
+		if err := within(t, "the end", failed); !errors.Is(err, ErrNoServer) || !errors.As(err, &broken) || broken.Server != stranger.Server {
+			t.Errorf("%q: got %v, want ErrNoServer and a ProtocolError", greeting, err)
+		}
+	}
+}
+
+// A server that never answers is given up after a while.
+func TestSilentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newPipe(t)
+		c := testClient(t, Options{Servers: []Server{f.Server}, Dial: f.dial})
+		began := time.Now()
+		ended := make(chan error)
+		go func() {
+			_, err := c.Do(context.Background(), &Task{Function: "f"})
+			ended <- err
+		}()
+		s := f.accept()
+		s.nc.SetDeadline(time.Time{})
+		s.expect(wire.OptionReq, "exceptions")
+		s.expect(wire.SubmitJob, "f", "", "")
+		if err := <-ended; !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "no answer within 30s") {
+			t.Errorf("got %v, want ErrLost after 30 s", err)
+		}
+		if took := time.Since(began); took != answerTimeout {
+			t.Errorf("it took %v, want %v", took, answerTimeout)
+		}
+	})
+}
+
+// A worker all of whose servers are something else ends; one Gearman server, or
+// one that has not answered yet, keeps it at work.
+func TestWorkerOfNoGearmanServer(t *testing.T) {
+	stranger, good := newFake(t), newFake(t)
+	run := func(fakes ...*fake) (*Worker, chan error) {
+		o := WorkerOptions{Options: Options{MinBackoff: time.Millisecond, MaxBackoff: time.Millisecond}}
+		for _, f := range fakes {
+			o.Servers = append(o.Servers, f.Server)
+		}
+		w, err := NewWorker(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Handle("f", echo); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(context.Background()) }()
+		return w, ended
+	}
+	_, ended := run(stranger)
+	s := stranger.accept()
+	s.raw("220 mail.example.com ESMTP\r\n")
+	var broken *ProtocolError
+	if err := within(t, "Run", ended); !errors.Is(err, ErrNoServer) || !errors.As(err, &broken) || broken.Server != stranger.Server {
+		t.Errorf("got %v, want ErrNoServer and a ProtocolError", err)
+	}
+
+	w, ended := run(stranger, good)
+	for range 2 {
+		s := stranger.accept()
+		s.raw("220 mail.example.com ESMTP\r\n")
+		s.expect(wire.CanDo, "f")
+	}
+	g := good.accept()
+	g.expect(wire.CanDo, "f")
+	g.expect(wire.GrabJobAll)
+	g.send(wire.NoJob)
+	w.Stop()
+	g.close()
+	if err := within(t, "Run", ended); err != nil {
+		t.Errorf("got %v, want none: a server may be one", err)
 	}
 }

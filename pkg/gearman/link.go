@@ -78,6 +78,7 @@ func (l *link) serve(c *workerConn) {
 	}
 	close(c.dead)
 	w.dropped(l.server, c.err)
+	w.stopIfForeign()
 	if again == 0 {
 		again = l.failures.next()
 	}
@@ -87,12 +88,18 @@ func (l *link) serve(c *workerConn) {
 // read takes the server's packets until the connection ends.
 func (l *link) read(c *workerConn) error {
 	p := &c.packet
-	for {
+	for first := true; ; first = false {
 		err := c.next(p)
-		if errors.Is(err, wire.ErrTooLarge) {
-			if err = l.skipJob(c, err); err == nil {
-				continue
-			}
+		large := errors.Is(err, wire.ErrTooLarge)
+		c.greeted.Store(c.greeted.Load() || err == nil)
+		if large {
+			err = l.skipJob(c, err)
+		}
+		if first {
+			l.slot.worker.noteFirstAnswer(l.server, err)
+		}
+		if large && err == nil {
+			continue
 		}
 		if err != nil {
 			return err
@@ -214,6 +221,9 @@ func missing(list, other []ability) []ability {
 func (l *link) ask(c *workerConn) {
 	l.begin(c)
 	c.send(l.grab)
+	if !c.greeted.Load() {
+		time.AfterFunc(probeAfter, c.probe)
+	}
 }
 
 // begin makes ready to ask. A server that comes back may have become a newer one.

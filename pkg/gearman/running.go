@@ -31,7 +31,7 @@ type Running struct {
 	attempt  *attempt // the one that counts; nil between two
 	closed   bool     // none counts any more
 	attempts int
-	refusals ServerErrors // of this attempt, by servers that are shutting down
+	refusals ServerErrors // of this attempt, by servers that are shutting down or speak no Gearman
 	handle   Handle
 	server   Server
 	created  latch   // the first JOB_CREATED, or the end
@@ -200,19 +200,27 @@ func (r *Running) goesOn(err error) bool {
 	return true
 }
 
-// refuse is called when a server that is shutting down has not taken the task.
-// The same attempt goes to the other servers, or to the next start of this one.
-// It reports whether err has been dealt with so.
-func (r *Running) refuse(a *attempt, e *ServerError) bool {
-	if !e.ShuttingDown() || r.ctx.Err() != nil {
-		return false
+// notTaken reports whether err says that a server has not taken the task, and
+// takes none: it is shutting down, or is no Gearman server.
+func notTaken(err error) bool {
+	switch e := err.(type) {
+	case *ServerError:
+		return e.ShuttingDown()
+	case *ProtocolError:
+		return true
 	}
+	return false
+}
+
+// passOn sends an attempt that a server has not taken to the other servers, or
+// to the next start of that one. events is held.
+func (r *Running) passOn(a *attempt, err error) {
 	r.detach(false)
 	r.mu.Lock()
 	if r.refusals == nil {
 		r.refusals = ServerErrors{}
 	}
-	r.refusals[a.conn.server] = e
+	r.refusals[a.conn.server] = err
 	refusals := maps.Clone(r.refusals)
 	r.mu.Unlock()
 	spawned := r.client.spawn(func() {
@@ -223,7 +231,6 @@ func (r *Running) refuse(a *attempt, e *ServerError) bool {
 	if !spawned {
 		r.endLocked(nil, ErrClosed)
 	}
-	return true
 }
 
 // retries reports whether there is another attempt after err, and says so.
@@ -368,13 +375,15 @@ func (r *Running) onStatus(p *wire.Packet) {
 }
 
 // fail ends an attempt that did not get as far as a result. An err that is a
-// *ServerError is the answer to its submission.
+// *ServerError is the answer to its submission, and one that is a *ProtocolError
+// says that the server has never sent a packet. Other errors may wrap these.
 func (r *Running) fail(a *attempt, err error) {
 	if !r.current(a) {
 		return
 	}
 	defer r.events.Unlock()
-	if e, ok := err.(*ServerError); ok && r.refuse(a, e) {
+	if notTaken(err) && r.ctx.Err() == nil {
+		r.passOn(a, err)
 		return
 	}
 	r.failAttempt(err)

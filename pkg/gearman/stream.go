@@ -103,6 +103,8 @@ func (s *stream) next(p *wire.Packet) error {
 		fallthrough
 	case isProtocol(err):
 		return &ProtocolError{Server: s.server, Err: err}
+	case err == io.EOF && s.read.Load() == 0:
+		return errNoAnswer
 	case err == io.EOF:
 		return errors.New("closed by the server")
 	case err != nil:
@@ -111,6 +113,9 @@ func (s *stream) next(p *wire.Packet) error {
 	s.tracer.Packet(s.peer, true, p)
 	return nil
 }
+
+// errNoAnswer is the end of a connection on which a server has sent nothing.
+var errNoAnswer = errors.New("closed by the server without an answer")
 
 func isProtocol(err error) bool {
 	return errors.Is(err, wire.ErrBadMagic) || errors.Is(err, wire.ErrBadType) ||

@@ -223,6 +223,7 @@ func TestSilentServerIsLeft(t *testing.T) {
 		}()
 		start := time.Now()
 		s.expect(wire.GrabJobAll)
+		s.expect(wire.EchoReq, probeText)
 		s.expectEnd()
 		if took := time.Since(start); took > replyTimeout {
 			t.Errorf("the slot waited %v", took)

@@ -85,6 +85,9 @@ type sight struct {
 	up   int  // connections
 	ever bool // there was a connection once
 	lost bool
+
+	answered bool  // it has sent a packet
+	foreign  error // the first thing that it sent was none, and it never sent one
 }
 
 // NewWorker returns a worker that can do nothing yet; see [Worker.Handle]. It
@@ -142,7 +145,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	running.Wait()
 	w.Stop()
 	w.emptied.Wait()
-	return nil
+	return w.foreignServers()
 }
 
 // Stop makes Run return once the jobs that run are done. It does not wait, and

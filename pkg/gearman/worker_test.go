@@ -437,6 +437,7 @@ func TestWorkerLeavesBrokenServers(t *testing.T) {
 			s := f.accept()
 			s.expect(wire.CanDo, "f")
 			s.expect(wire.GrabJobAll)
+			s.send(wire.EchoRes, "") // it is a Gearman server
 			io.WriteString(s.nc, tt.send)
 			var broken *ProtocolError
 			if err := within(t, "OnLost", told); !errors.As(err, &broken) || broken.Server != f.Server {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gm/pkg/wire"
@@ -22,6 +23,7 @@ type workerConn struct {
 	*stream
 	maxPayload int
 	replies    chan reply        // answers to GRAB_JOB; at most one is on its way
+	greeted    atomic.Bool       // the server has sent a packet
 	refusals   chan *ServerError // ERRORs; the oldest that nobody has looked at
 	dead       chan struct{}     // closed when the link and the slot have let go of it
 	err        error             // why; set before dead is closed
