@@ -131,7 +131,7 @@ func (q *Queue) Forget(d *Dead) {
 
 // LookupDead returns the dead job with that handle, or nil.
 func (q *Queue) LookupDead(handle []byte) *Dead {
-	seq, ok := q.parseHandle(handle)
+	seq, ok := q.Number(handle)
 	if !ok {
 		return nil
 	}

@@ -54,7 +54,9 @@
 //     a priority the function that the worker added last, or from there in turn
 //     with Config.RoundRobin; within function and priority the oldest
 //     job;
-//   - a job that goes back goes to the head, with status 0/0.
+//   - a job that goes back goes to the head, with status 0/0;
+//   - a worker that turns out to have a waiting job all the time gets it back
+//     (GrabAgain).
 //
 // Unique:
 //
@@ -138,7 +140,7 @@
 // The text of a job's last trouble comes with some 50 more.
 //
 // These take one step, whatever the number of functions, workers and jobs:
-// Submit, Release, Abort, Grab, Held, Complete, Fail, Bury, Note, Retry,
+// Submit, Release, Abort, Grab, GrabAgain, Held, Complete, Fail, Bury, Note, Retry,
 // SetStatus, Lookup, Cancel, CanDo, CantDo, PreSleep, Loaded, Totals, Revive,
 // Forget, LookupDead, ReleaseDead, and Restore, RestoreHead and RestoreDead in
 // their order. To that add

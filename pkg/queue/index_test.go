@@ -48,11 +48,34 @@ func TestLookupOfWhatIsNoHandle(t *testing.T) {
 	submitted(q, inBackground("f", ""))
 	for _, handle := range []string{
 		"", "1", "H:box", "H:box:", "H:box:01", "H:box:+1", "H:box:-1", "H:box:1 ", "H:box:1\x00", "H:box:0x1",
-		"H:bax:1", "h:box:1", "H:box:2", "H:box:18446744073709551617",
+		"H:box:2", "H:box:18446744073709551617", "H:box:1:", "H:1:box",
 	} {
 		if j := q.Lookup([]byte(handle)); j != nil {
 			t.Errorf("Lookup(%q) is job %d, want none", handle, j.Seq())
 		}
+	}
+}
+
+// The host in a handle is that of the server that gave it out.
+func TestLookupWithAnyHost(t *testing.T) {
+	q := New(Config{Host: "box", DeadMax: 1}, silent{})
+	j := submitted(q, inBackground("f", ""))
+	if err := q.RestoreDead(1, &Dead{Died: 1, Record: store.Record{Seq: 7, Function: "f"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, prefix := range []string{"H:box:", "H:other.example.org:", "H::1:", "H::", "jobs:", ":"} {
+		if q.Lookup([]byte(prefix+"1")) != j {
+			t.Errorf("Lookup(%q) finds nothing", prefix+"1")
+		}
+		if q.LookupDead([]byte(prefix+"7")) == nil {
+			t.Errorf("LookupDead(%q) finds nothing", prefix+"7")
+		}
+	}
+	w := q.NewPeer(nil)
+	q.CanDo(1, w, []byte("f"), 0)
+	q.Grab(1, w)
+	if q.Held(w, []byte("H:other:1")) != j {
+		t.Error("Held finds nothing")
 	}
 }
 

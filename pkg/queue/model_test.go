@@ -309,16 +309,34 @@ func (m *model) grab(p *modelPeer) *modelJob {
 			}
 			j := f.waiting[prio][0]
 			f.waiting[prio] = f.waiting[prio][1:]
-			j.state, j.worker, j.started, j.deadline = Running, p, m.now, 0
-			if t := p.can[at].timeout; t > 0 {
-				j.deadline = m.now + t
-			}
-			p.holds = append(p.holds, j)
+			m.runs(p, j, p.can[at].timeout)
 			p.turn = at + 1
 			return j
 		}
 	}
 	return nil
+}
+
+func (m *model) grabAgain(p *modelPeer, j *modelJob) bool {
+	a := p.ability(j.fn)
+	if a == nil || j.state != Waiting && (j.state != Delayed || j.attempts() == 0) {
+		return false
+	}
+	f := m.find(j.fn)
+	for _, l := range []*[]*modelJob{&f.waiting[j.priority], &f.behind[j.priority]} {
+		*l = slices.DeleteFunc(*l, func(o *modelJob) bool { return o == j })
+	}
+	m.runs(p, j, a.timeout)
+	return true
+}
+
+// runs gives j to p.
+func (m *model) runs(p *modelPeer, j *modelJob, timeout int64) {
+	j.state, j.worker, j.started, j.deadline = Running, p, m.now, 0
+	if timeout > 0 {
+		j.deadline = m.now + timeout
+	}
+	p.holds = append(p.holds, j)
 }
 
 func (m *model) lose(j *modelJob, why Reason) {

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -194,9 +195,9 @@ func (q *Queue) Len() int { return q.jobs.n }
 // RaiseSeq has the next job get a number above seq.
 func (q *Queue) RaiseSeq(seq uint64) { q.jobs.seq = max(q.jobs.seq, seq) }
 
-// Lookup returns the job with that handle, or nil.
+// Lookup returns the job with that handle, or nil; see Number.
 func (q *Queue) Lookup(handle []byte) *Job {
-	seq, ok := q.parseHandle(handle)
+	seq, ok := q.Number(handle)
 	if !ok {
 		return nil
 	}
@@ -207,13 +208,12 @@ func (q *Queue) appendHandle(dst []byte, seq uint64) []byte {
 	return strconv.AppendUint(append(dst, q.prefix...), seq, 10)
 }
 
-// parseHandle returns the number in a handle of this queue.
-func (q *Queue) parseHandle(handle []byte) (seq uint64, ok bool) {
-	if len(handle) <= len(q.prefix) || string(handle[:len(q.prefix)]) != q.prefix {
-		return 0, false
-	}
-	digits := handle[len(q.prefix):]
-	if digits[0] == '0' || digits[0] == '+' {
+// Number returns the number in a handle. Only the number counts, as the queue's
+// numbers are unique for ever: what stands before the last colon says which server
+// gave the handle out, and servers may have had the queue before this one.
+func (q *Queue) Number(handle []byte) (seq uint64, ok bool) {
+	digits := handle[bytes.LastIndexByte(handle, ':')+1:]
+	if len(digits) == len(handle) || len(digits) == 0 || digits[0] == '0' || digits[0] == '+' {
 		return 0, false
 	}
 	seq, err := strconv.ParseUint(string(digits), 10, 64)
@@ -249,9 +249,6 @@ func (q *Queue) ByUnique(unique []byte, after *Function, most int) (oldest *Job,
 	}
 	return oldest, nil
 }
-
-// Number returns the number in a handle, of a job that is or was there.
-func (q *Queue) Number(handle []byte) (seq uint64, ok bool) { return q.parseHandle(handle) }
 
 // LastSeq returns the highest number that a job has or had.
 func (q *Queue) LastSeq() uint64 { return q.jobs.seq }

@@ -86,6 +86,17 @@ func (r *rig) grab(i int) {
 	}
 }
 
+func (r *rig) grabAgain(i int) {
+	j := r.any()
+	if j == nil {
+		return
+	}
+	want := r.model.grabAgain(r.model.peers[i], j)
+	if got := r.q.GrabAgain(r.model.now, r.peers[i], r.real[j]); got != want {
+		r.fail("GrabAgain(%d): %v, want %v", j.seq, got, want)
+	}
+}
+
 func (r *rig) sleep(i int) {
 	p := r.model.peers[i]
 	p.rest = asleep

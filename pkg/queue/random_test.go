@@ -213,6 +213,7 @@ var operations = []struct {
 }{
 	{"submit", 12, func(r *rig) { r.submit() }},
 	{"grab", 12, func(r *rig) { r.grab(r.n(rigPeers)) }},
+	{"grab again", 3, func(r *rig) { r.grabAgain(r.n(rigPeers)) }},
 	{"sleep", 8, func(r *rig) { r.sleep(r.n(rigPeers)) }},
 	{"cando", 6, func(r *rig) { r.canDo() }},
 	{"cantdo", 2, func(r *rig) { r.cantDo() }},

@@ -22,6 +22,28 @@ func (q *Queue) Grab(now int64, p *Peer) *Job {
 	return j
 }
 
+// GrabAgain gives the worker a job that waits, also for a retry, and reports
+// whether it does: the worker has had it all the time, and the queue, or the one
+// that had its journal before, thought it lost. The worker must be able to do its
+// function.
+func (q *Queue) GrabAgain(now int64, p *Peer, j *Job) bool {
+	q.now = now
+	if p.abilities[j.function] == nil {
+		return false
+	}
+	switch {
+	case j.state == Waiting:
+		q.unwait(j)
+	case j.state == Delayed && j.Attempts() > 0:
+		q.unschedule(j)
+		j.function.delayed.remove(j)
+	default:
+		return false
+	}
+	q.run(j, p)
+	return true
+}
+
 // unwait takes j out of its queue.
 func (q *Queue) unwait(j *Job) {
 	f := j.function

@@ -39,13 +39,10 @@ func (c *conn) submitReduce(now int64, p *wire.Packet) error {
 	})
 }
 
-// submitEpoch takes a job for later: background, normal priority, seconds.
+// submitEpoch takes a job for later: background, normal priority, seconds. A time
+// that is no number is 0, as in gearmand: the job is due at once.
 func (c *conn) submitEpoch(now int64, p *wire.Packet) error {
-	sec, err := strconv.ParseInt(string(p.Args[2]), 10, 64)
-	if err != nil || sec < 0 || sec > maxEpoch {
-		c.error(wire.CodeInvalidArgument, fmt.Sprintf("epoch %q is not a time in seconds", p.Args[2]))
-		return nil
-	}
+	sec := min(max(wire.Number(p.Args[2]), 0), maxEpoch)
 	return c.submit(now, &queue.Submission{
 		Function: p.Args[0], Unique: p.Args[1], Payload: p.Args[3],
 		Priority: queue.Normal, Background: true, RunAt: sec * 1000,

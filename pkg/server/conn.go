@@ -43,10 +43,11 @@ type conn struct {
 	listed     bool   // it is there
 	pages      *pages // of the admin command that is being answered, or nil
 	id         string
-	exceptions bool   // it wants WORK_EXCEPTION
-	cancels    bool   // as a worker, it stops a running job that is cancelled
-	dirty      bool   // it is in Server.dirty
-	raised     []byte // the handle of the job it ended with an exception last
+	exceptions bool     // it wants WORK_EXCEPTION
+	cancels    bool     // as a worker, it stops a running job that is cancelled
+	dirty      bool     // it is in Server.dirty
+	raised     uint64   // the number of the job it ended with an exception last, or 0
+	overdue    []uint64 // jobs that were taken from it, and of which it does not know
 	parked     parkedReplies
 	hold       hold
 	expects    bool         // this turn has added to hold

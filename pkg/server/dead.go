@@ -112,7 +112,7 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 	done := func(now int64, err error) {
 		switch {
 		case err == nil:
-			s.results.forget(d.Handle())
+			s.results.forget(d.Record.Seq)
 			if s.commit != nil {
 				s.commit.delete(deadKeyOf(d))
 			}

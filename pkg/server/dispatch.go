@@ -59,10 +59,10 @@ func (c *conn) echo(_ int64, p *wire.Packet) error {
 }
 
 func (c *conn) option(_ int64, p *wire.Packet) error {
-	switch string(p.Args[0]) {
-	case wire.OptionExceptions:
+	switch option := p.Args[0]; {
+	case equalFold(wire.OptionExceptions, option):
 		c.exceptions = true
-	case wire.OptionCancel:
+	case equalFold(wire.OptionCancel, option):
 		c.cancels = true
 	default:
 		c.error(wire.CodeUnknownOption, fmt.Sprintf("unknown option %q", p.Args[0]))
@@ -72,27 +72,18 @@ func (c *conn) option(_ int64, p *wire.Packet) error {
 	return nil
 }
 
+// setID takes any client id, as gearmand does: workers that get an ERROR here
+// reconnect for ever. Rows show it quoted.
 func (c *conn) setID(_ int64, p *wire.Packet) error {
-	id := string(p.Args[0])
-	for _, b := range []byte(id) {
-		if b <= ' ' || b == 0x7f {
-			c.error(wire.CodeInvalidArgument, fmt.Sprintf("client id %q contains white space", id))
-			return nil
-		}
+	c.id = string(p.Args[0][:min(len(p.Args[0]), maxClientID)])
+	if c.id == "" {
+		c.id = "-"
 	}
-	if len(id) > maxClientID {
-		c.error(wire.CodeTooLarge, fmt.Sprintf("client id of %d bytes, at most %d", len(id), maxClientID))
-		return nil
-	}
-	if id == "" {
-		id = "-"
-	}
-	c.id = id
 	return nil
 }
 
 const (
-	maxClientID = 1024
+	maxClientID = 1024 // bytes that are kept of one
 	maxFunction = 1024
 )
 
@@ -129,6 +120,9 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	s := (*Server)(k)
 	s.results.forgetParts(j)
 	s.dropFetch(j)
+	if why == queue.TimedOut {
+		p.Owner.(*conn).expectLate(j)
+	}
 	if s.commit != nil && j.Journaled() {
 		s.commit.update(j)
 	}
@@ -149,6 +143,9 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 	s.dropFetch(j)
 	if s.loading {
 		s.gone[j.Seq()] = struct{}{}
+	}
+	if w := j.Worker(); w != nil && why != queue.Completed && why != queue.Failed {
+		w.Owner.(*conn).expectLate(j)
 	}
 	if s.commit != nil && j.Journaled() && why != queue.Completed {
 		s.commit.makeRoom(j.Size()) // the payload goes along if the job is dead

@@ -20,17 +20,25 @@ type results struct {
 	keep  int64 // milliseconds; 0 keeps nothing
 	limit int   // bytes of all that is kept
 
-	byHandle map[string]*result
-	order    []*result             // oldest first
-	size     int                   // bytes kept, parts too
-	parts    map[*queue.Job]*parts // what running jobs have sent so far
-	waits    map[*queue.Job][]*conn
+	bySeq map[uint64]*result    // by the job's number
+	order []*result             // oldest first
+	size  int                   // bytes kept, parts too
+	parts map[*queue.Job]*parts // what running jobs have sent so far
+	waits map[*queue.Job][]wait
 }
 
 // result is one job's end.
 type result struct {
 	wire.Outcome
+	seq  uint64 // the number in Handle
 	data []byte
+}
+
+// wait is a connection that waits for a job's end, and the handle by which it
+// calls the job: another server may have given that out.
+type wait struct {
+	c      *conn
+	handle string
 }
 
 // parts are what a running job has sent of its result.
@@ -48,12 +56,12 @@ const resultKey = "result/"
 
 func newResults(s *Server) *results {
 	return &results{
-		s:        s,
-		keep:     s.cfg.KeepResults.Milliseconds(),
-		limit:    s.cfg.ResultsMemory,
-		byHandle: make(map[string]*result),
-		parts:    make(map[*queue.Job]*parts),
-		waits:    make(map[*queue.Job][]*conn),
+		s:     s,
+		keep:  s.cfg.KeepResults.Milliseconds(),
+		limit: s.cfg.ResultsMemory,
+		bySeq: make(map[uint64]*result),
+		parts: make(map[*queue.Job]*parts),
+		waits: make(map[*queue.Job][]wait),
 	}
 }
 
@@ -107,7 +115,7 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 	if !waited && !r.wanted(j) {
 		return
 	}
-	one := &result{Outcome: wire.Outcome{
+	one := &result{seq: j.Seq(), Outcome: wire.Outcome{
 		Handle: j.Handle(), Function: j.Function().Name(), State: state, Attempts: j.Attempts(), EndedMS: r.s.q.Wall(),
 	}}
 	if state != wire.OutcomeCompleted {
@@ -126,8 +134,8 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 		return
 	}
 	tell := func(int64, error) {
-		for _, c := range waits {
-			c.tellOutcome(&one.Outcome)
+		for _, w := range waits {
+			w.c.tellOutcome(w.handle, one.Outcome)
 		}
 	}
 	if r.s.commit != nil && j.Journaled() {
@@ -144,8 +152,8 @@ func (r *results) aborted(j *queue.Job) {
 	if d := r.s.q.LookupDead([]byte(outcome.Handle)); d != nil {
 		outcome = deadOutcome(d)
 	}
-	for _, c := range r.waits[j] {
-		c.tellOutcome(outcome)
+	for _, w := range r.waits[j] {
+		w.c.tellOutcome(w.handle, *outcome)
 	}
 	delete(r.waits, j)
 }
@@ -163,24 +171,24 @@ func (r *results) add(one *result) {
 // enter puts one behind the others, in place of what its job, which has been
 // revived since, ended with before.
 func (r *results) enter(one *result) {
-	if old := r.byHandle[one.Handle]; old != nil {
+	if old := r.bySeq[one.seq]; old != nil {
 		r.drop(old)
 	}
-	r.byHandle[one.Handle] = one
+	r.bySeq[one.seq] = one
 	r.order = append(r.order, one)
 	r.size += len(one.data) + resultOverhead
 }
 
 // drop empties one, which stays in order until its time has come.
 func (r *results) drop(one *result) {
-	delete(r.byHandle, one.Handle)
+	delete(r.bySeq, one.seq)
 	r.size -= len(one.data)
 	one.data = nil
 }
 
 // forget forgets how a job ended that has been revived.
-func (r *results) forget(handle string) {
-	one := r.byHandle[handle]
+func (r *results) forget(seq uint64) {
+	one := r.bySeq[seq]
 	if one == nil {
 		return
 	}
@@ -204,8 +212,8 @@ func (r *results) expire(wall int64) {
 		}
 		r.order[0] = nil
 		r.order = r.order[1:]
-		if r.byHandle[one.Handle] == one {
-			r.forget(one.Handle)
+		if r.bySeq[one.seq] == one {
+			r.forget(one.seq)
 		}
 		r.size -= resultOverhead
 	}
@@ -225,7 +233,11 @@ func (r *results) restore(key string, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if r.byHandle[one.Handle] == nil { // else it has come since the start
+	var ok bool
+	if one.seq, ok = r.s.q.Number([]byte(one.Handle)); !ok {
+		return fmt.Errorf("result %q: no handle", key)
+	}
+	if r.bySeq[one.seq] == nil { // else it has come since the start
 		r.enter(one)
 	}
 	return nil
@@ -260,8 +272,19 @@ func decodeResult(key string, value []byte) (*result, error) {
 	return one, nil
 }
 
-// tellOutcome answers wait for one job. The lock is held.
-func (c *conn) tellOutcome(o *wire.Outcome) {
+// find returns the result of the job with that handle, or nil.
+func (r *results) find(handle []byte) *result {
+	seq, ok := r.s.q.Number(handle)
+	if !ok {
+		return nil
+	}
+	return r.bySeq[seq]
+}
+
+// tellOutcome answers wait for one job, by the handle that was asked for. The lock
+// is held.
+func (c *conn) tellOutcome(handle string, o wire.Outcome) {
+	o.Handle = handle
 	var out rows
 	out.add(o)
 	if c.waiting--; c.waiting == 0 {
@@ -280,23 +303,23 @@ func (c *conn) adminWait(_ int64, args [][]byte) []byte {
 	}
 	r := c.s.results
 	for _, handle := range args {
-		if c.s.loading && c.s.q.Lookup(handle) == nil && r.byHandle[string(handle)] == nil {
+		if c.s.loading && c.s.q.Lookup(handle) == nil && r.find(handle) == nil {
 			return okOrErr(errLoading)
 		}
 	}
 	c.waiting, c.waitsFor = len(args), c.waitsFor[:0]
 	for _, handle := range args {
 		j := c.s.q.Lookup(handle)
-		switch one := r.byHandle[string(handle)]; {
+		switch one := r.find(handle); {
 		case j != nil:
-			r.waits[j] = append(r.waits[j], c)
+			r.waits[j] = append(r.waits[j], wait{c, string(handle)})
 			c.waitsFor = append(c.waitsFor, j)
 		case one != nil:
-			c.tellOutcome(&one.Outcome)
+			c.tellOutcome(string(handle), one.Outcome)
 		case c.s.q.LookupDead(handle) != nil:
-			c.tellOutcome(deadOutcome(c.s.q.LookupDead(handle)))
+			c.tellOutcome(string(handle), *deadOutcome(c.s.q.LookupDead(handle)))
 		default:
-			c.tellOutcome(&wire.Outcome{Handle: string(handle), State: wire.OutcomeUnknown})
+			c.tellOutcome(string(handle), wire.Outcome{State: wire.OutcomeUnknown})
 		}
 	}
 	return nil
@@ -308,13 +331,7 @@ func (r *results) unwait(c *conn) {
 		return
 	}
 	for _, j := range c.waitsFor {
-		conns := r.waits[j]
-		kept := conns[:0]
-		for _, other := range conns {
-			if other != c {
-				kept = append(kept, other)
-			}
-		}
+		kept := slices.DeleteFunc(r.waits[j], func(w wait) bool { return w.c == c })
 		if r.waits[j] = kept; len(kept) == 0 {
 			delete(r.waits, j)
 		}
@@ -325,11 +342,12 @@ func (r *results) unwait(c *conn) {
 func (c *conn) adminResult(_ int64, args [][]byte) []byte {
 	r := c.s.results
 	r.expire(c.s.q.Wall())
-	one := r.byHandle[string(args[0])]
+	one := r.find(args[0])
 	if one == nil {
 		return c.s.unknownJob()
 	}
 	outcome := one.Outcome
+	outcome.Handle = string(args[0])
 	outcome.Size = len(one.data)
 	var out rows
 	out.add(&outcome)

@@ -259,9 +259,6 @@ func TestSubmitErrors(t *testing.T) {
 		{"long function", req(wire.SubmitJob, long, "", "x"), wire.CodeInvalidFunction},
 		{"line end in function", req(wire.SubmitJobBG, "a\nb", "", "x"), wire.CodeInvalidFunction},
 		{"long unique", req(wire.SubmitJob, "f", strings.Repeat("u", 256), "x"), wire.CodeTooLarge},
-		{"epoch is no number", req(wire.SubmitJobEpoch, "f", "", "soon", "x"), wire.CodeInvalidArgument},
-		{"epoch is negative", req(wire.SubmitJobEpoch, "f", "", "-1", "x"), wire.CodeInvalidArgument},
-		{"epoch is far out", req(wire.SubmitJobEpoch, "f", "", "9223372036854775807", "x"), wire.CodeInvalidArgument},
 	}
 	_, addr := start(t, server.Config{})
 	p := dial(t, addr)
@@ -276,6 +273,21 @@ func TestSubmitErrors(t *testing.T) {
 		t.Errorf("refused submissions left functions behind: %q", rows)
 	}
 	p.submit(wire.SubmitJob, "f", strings.Repeat("u", 255), "x")
+}
+
+// A time is read as gearmand reads it: what is no number is due at once.
+func TestEpochIsReadLikeGearmand(t *testing.T) {
+	_, addr := start(t, server.Config{})
+	c := dial(t, addr)
+	for epoch, state := range map[string]wire.JobState{
+		"": wire.StateWaiting, "soon": wire.StateWaiting, "-1": wire.StateWaiting, "1.5": wire.StateWaiting, "\x01": wire.StateWaiting,
+		" 4000000000 and more": wire.StateDelayed, "9223372036854775807": wire.StateDelayed, "99999999999999999999": wire.StateDelayed,
+	} {
+		h := c.submit(wire.SubmitJobEpoch, "f", "", epoch, "x")
+		if j := c.job(h); j.State != state {
+			t.Errorf("epoch %q: %v, want %v", epoch, j.State, state)
+		}
+	}
 }
 
 func TestMaxQueue(t *testing.T) {

@@ -2,17 +2,19 @@ package server
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
-	"strconv"
 
 	"gm/pkg/queue"
 	"gm/pkg/wire"
 )
 
-// maxTimeout is the longest time limit of a job, in milliseconds: 34 years.
-// Longer ones are cut, so that time plus limit stays a time.
-const maxTimeout = 1 << 40
+const (
+	// minTimeout is the shortest time limit of a job, in milliseconds.
+	minTimeout = 1000
+	// maxTimeout is the longest, in milliseconds: 34 years. Longer ones are cut, so
+	// that time plus limit stays a time.
+	maxTimeout = 1 << 40
+)
 
 func (c *conn) canDo(now int64, p *wire.Packet) error {
 	if err := checkFunction(p.Args[0]); err != nil {
@@ -21,15 +23,21 @@ func (c *conn) canDo(now int64, p *wire.Packet) error {
 	}
 	var timeout int64
 	if p.Type == wire.CanDoTimeout {
-		ms, err := strconv.ParseInt(string(p.Args[1]), 10, 64)
-		if err != nil || ms < 0 {
-			c.error(wire.CodeInvalidArgument, fmt.Sprintf("timeout %q is not a number of milliseconds", p.Args[1]))
-			return nil
-		}
-		timeout = min(ms, maxTimeout)
+		timeout = timeLimit(p.Args[1])
 	}
 	c.s.q.CanDo(now, c.peer, p.Args[0], timeout)
 	return nil
+}
+
+// timeLimit returns the milliseconds of CAN_DO_TIMEOUT, as gearmand reads them: 0,
+// negative ones and what is no number are no limit. Less than a second is a
+// second, because many users of libgearman, whose header says so, pass seconds.
+func timeLimit(text []byte) int64 {
+	ms := wire.Number(text)
+	if ms <= 0 {
+		return 0
+	}
+	return min(max(ms, minTimeout), maxTimeout)
 }
 
 func (c *conn) cantDo(_ int64, p *wire.Packet) error {
@@ -57,7 +65,7 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 		c.send(wire.NoJob)
 		return nil
 	}
-	c.raised = c.raised[:0] // it may be the same job again
+	c.raised = 0 // it may be the same job again
 	c.s.aheadIn--
 	if c.s.debug {
 		c.s.note(slog.LevelDebug, "assigned", append(jobAttrs(j), slog.String("worker", c.addr))...)
@@ -89,20 +97,6 @@ func assignedBy(grab wire.Type, j *queue.Job) wire.Type {
 		return wire.JobAssignAll
 	}
 	return wire.JobAssignUniq
-}
-
-// held returns the job that the packet is about, if the worker has it. If not,
-// the worker is told. It also returns nil if the packet has to wait for room in
-// the outboxes of the job's clients; then it comes again.
-func (c *conn) held(p *wire.Packet) *queue.Job {
-	if j := c.s.q.Held(c.peer, p.Args[0]); j != nil {
-		if c.awaitClients(j) {
-			return nil
-		}
-		return j
-	}
-	c.error(wire.CodeJobNotFound, fmt.Sprintf("%v: job %q is not this connection's", p.Type, p.Args[0]))
-	return nil
 }
 
 // failOversized ends the job whose worker has sent a packet over the limit. The
@@ -143,15 +137,18 @@ func (c *conn) workPart(_ int64, p *wire.Packet) error {
 	return nil
 }
 
+// workStatus keeps and passes on what a worker reports. One without its numbers is
+// ignored: the worker keeps its job.
 func (c *conn) workStatus(_ int64, p *wire.Packet) error {
+	if p.Args[1] == nil || p.Args[2] == nil {
+		return nil
+	}
 	j := c.held(p)
 	if j == nil {
 		return nil
 	}
-	// What is no number counts as 0 but reaches the clients as it is.
-	num, _ := strconv.ParseInt(string(p.Args[1]), 10, 64)
-	den, _ := strconv.ParseInt(string(p.Args[2]), 10, 64)
-	c.s.q.SetStatus(j, num, den)
+	// Numbers are read as far as they are some, and reach the clients as they are.
+	c.s.q.SetStatus(j, wire.Number(p.Args[1]), wire.Number(p.Args[2]))
 	c.forward(j, p)
 	return nil
 }
@@ -204,7 +201,7 @@ func (c *conn) workException(now int64, p *wire.Packet) error {
 			}
 		}
 	}
-	c.raised = append(c.raised[:0], p.Args[0]...)
+	c.raised = j.Seq()
 	c.s.q.Note(j, p.Args[1])
 	c.s.raising = true
 	c.s.q.Fail(now, j)
@@ -217,8 +214,9 @@ func (c *conn) workException(now int64, p *wire.Packet) error {
 // ended with an exception. Perl's and libgearman's workers send both and die
 // of an ERROR here.
 func (c *conn) afterException(p *wire.Packet) bool {
-	again := len(c.raised) > 0 && bytes.Equal(c.raised, p.Args[0])
-	c.raised = c.raised[:0]
+	seq, ok := c.s.q.Number(p.Args[0])
+	again := ok && seq == c.raised
+	c.raised = 0
 	return again
 }
 

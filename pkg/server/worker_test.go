@@ -3,6 +3,8 @@ package server_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gm/pkg/server"
 	"gm/pkg/wire"
@@ -168,51 +170,116 @@ func (p *peer) later(c *peer, h string) (attempts int, ok bool) {
 }
 
 func TestTimeoutRequeues(t *testing.T) {
-	_, addr := start(t, server.Config{})
-	slow, next, c := dial(t, addr), worker(t, addr, "f"), dial(t, addr)
-	slow.send(req(wire.CanDoTimeout, "f", "20"))
-	slow.sync()
-	h := c.submit(wire.SubmitJob, "f", "", "")
-	slow.grab()
-	slow.send(req(wire.WorkStatus, h, "1", "2"))
-	c.want(`WORK_STATUS handle="` + h + `" numerator="1" denominator="2"`)
-	next.send(req(wire.PreSleep))
-	next.want(`NOOP`) // when the time is over
-	c.send(req(wire.GetStatus, h))
-	c.want(`STATUS_RES handle="` + h + `" known="1" running="0" numerator="0" denominator="0"`)
-	if next.grab() != h {
-		t.Fatal("another job came")
-	}
-	slow.send(req(wire.WorkComplete, h, "too late"))
-	slow.wantError(wire.CodeJobNotFound)
-	next.send(req(wire.WorkComplete, h, "done"))
-	c.want(`WORK_COMPLETE handle="` + h + `" data=4:"done"`)
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{})
+		slow, next, c := dial(), dial(), dial()
+		slow.send(req(wire.CanDoTimeout, "f", "20"))
+		next.send(req(wire.CanDo, "f"))
+		slow.sync()
+		next.sync()
+		h := c.submit(wire.SubmitJob, "f", "", "")
+		slow.grab()
+		slow.send(req(wire.WorkStatus, h, "1", "2"))
+		c.want(`WORK_STATUS handle="` + h + `" numerator="1" denominator="2"`)
+		began := time.Now()
+		next.send(req(wire.PreSleep))
+		next.want(`NOOP`)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("20 ms are %v, want a second", took)
+		}
+		c.send(req(wire.GetStatus, h))
+		c.want(`STATUS_RES handle="` + h + `" known="1" running="0" numerator="0" denominator="0"`)
+		if next.grab() != h {
+			t.Fatal("another job came")
+		}
+		// The slow worker hears of nothing up to the end that it sends.
+		slow.send(req(wire.WorkStatus, h, "2", "2"), req(wire.WorkData, h, "late"), req(wire.WorkWarning, h, "late"),
+			req(wire.WorkException, h, "late"), req(wire.WorkFail, h))
+		slow.sync()
+		slow.send(req(wire.WorkComplete, h, "again"))
+		slow.wantError(wire.CodeJobNotFound)
+		next.send(req(wire.WorkComplete, h, "done"))
+		c.want(`WORK_COMPLETE handle="` + h + `" data=4:"done"`)
+	})
 }
 
 func TestTimeoutFailsWhenAttemptsAreUsedUp(t *testing.T) {
-	_, addr := start(t, server.Config{JobRetries: ptr(2)})
-	w, c := dial(t, addr), dial(t, addr)
-	w.send(req(wire.CanDoTimeout, "f", "5"))
-	w.sync()
-	h := c.submit(wire.SubmitJob, "f", "", "")
-	for range 2 {
-		w.send(req(wire.PreSleep))
-		w.want(`NOOP`)
-		w.grab()
-	}
-	c.want(`WORK_FAIL handle="` + h + `"`)
-	w.sync()
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{JobRetries: ptr(2)})
+		w, c := dial(), dial()
+		w.send(req(wire.CanDoTimeout, "f", "5"))
+		w.sync()
+		h := c.submit(wire.SubmitJob, "f", "", "")
+		for range 2 {
+			w.send(req(wire.PreSleep))
+			w.want(`NOOP`)
+			w.grab()
+		}
+		c.want(`WORK_FAIL handle="` + h + `"`)
+		w.sync()
+		w.send(req(wire.WorkComplete, h, "too late"))
+		w.sync()
+	})
 }
 
-func TestTimeoutMustBeANumber(t *testing.T) {
+// Workers whose jobs take half a second and that mean 300 seconds by 300 do all
+// of their jobs at the first try.
+func TestTimeoutOfSecondsThatAreMeantIsASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{})
+		w, c := dial(), dial()
+		w.send(req(wire.CanDoTimeout, "f", "300"))
+		for range 4 {
+			h := c.submit(wire.SubmitJob, "f", "", "x")
+			w.grab()
+			time.Sleep(500 * time.Millisecond)
+			w.send(req(wire.WorkComplete, h, "done"))
+			c.want(`WORK_COMPLETE handle="` + h + `" data=4:"done"`)
+		}
+	})
+}
+
+func TestTimeoutsAreReadLikeGearmand(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"": 0, "0": 0, "-5": 0, "abc": 0, "0x10": 0, "\x01\xff": 0, "1": time.Second, "999": time.Second, " +7": time.Second, "1e9": time.Second,
+		"1.5": time.Second, "1500": 1500 * time.Millisecond, "2000abc": 2 * time.Second, "99999999999999999999": 0,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, dial := startPiped(t, server.Config{})
+			w, next, c := dial(), dial(), dial()
+			w.send(req(wire.CanDoTimeout, "f", text))
+			w.sync()
+			h := c.submit(wire.SubmitJob, "f", "", "")
+			w.grab()
+			const never = 24 * time.Hour
+			wait := want
+			if want == 0 {
+				wait = never
+			}
+			next.send(req(wire.CanDo, "f"))
+			next.sync()
+			time.Sleep(wait - time.Millisecond)
+			next.send(req(wire.GrabJob))
+			next.want(`NO_JOB`)
+			if want == 0 {
+				return
+			}
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			if next.grab() != h {
+				t.Errorf("timeout %q: another job came", text)
+			}
+		})
+	}
+}
+
+func TestAFunctionHasAName(t *testing.T) {
 	_, addr := start(t, server.Config{})
 	w := dial(t, addr)
-	for _, arg := range []string{"", "x", "-1", "1.5"} {
-		w.send(req(wire.CanDoTimeout, "f", arg))
-		w.wantError(wire.CodeInvalidArgument)
+	for _, packet := range [][]byte{req(wire.CanDo, ""), req(wire.CanDoTimeout, "", "5")} {
+		w.send(packet)
+		w.wantError(wire.CodeInvalidFunction)
 	}
-	w.send(req(wire.CanDo, ""))
-	w.wantError(wire.CodeInvalidFunction)
 	w.sync()
 }
 

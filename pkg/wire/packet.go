@@ -166,8 +166,10 @@ func ValidArg(s string) bool {
 // If a request about a job is over the limit, p.Args[0] is the job's handle: the
 // error waits for that.
 //
-// A trailing NUL after a last argument that is text (a handle, a name) is
-// dropped: libgearman and gearmand send one in places.
+// As in gearmand, bytes behind a NUL that ends a last argument of text (a handle,
+// a name) are ignored, and so are those of packets without arguments. Real clients
+// send both. In a request whose last argument is text (WORK_STATUS, CAN_DO_TIMEOUT)
+// missing arguments are nil; one that is there and empty is not.
 func Decode(b []byte, l Limits, p *Packet) (int, error) {
 	size, err := decodeHeader(b, l, p)
 	if err != nil && errors.Is(err, ErrTooLarge) && !p.takeHandle(b[HeaderSize:]) {
@@ -228,9 +230,6 @@ func (p *Packet) split(body []byte, l Limits) error {
 	sp := &specs[p.Type]
 	n := len(sp.args)
 	if n == 0 {
-		if len(body) != 0 {
-			return fmt.Errorf("%w: %v with %d bytes of arguments", ErrMalformed, p.Type, len(body))
-		}
 		return nil
 	}
 	last, err := p.cut(body, n-1)
@@ -238,9 +237,8 @@ func (p *Packet) split(body []byte, l Limits) error {
 		return err
 	}
 	if !sp.opaque {
-		last = bytes.TrimSuffix(last, []byte{0})
-		if bytes.IndexByte(last, 0) >= 0 {
-			return fmt.Errorf("%w: %v with a NUL in its %s", ErrMalformed, p.Type, sp.args[n-1])
+		if end := bytes.IndexByte(last, 0); end >= 0 {
+			last = last[:end]
 		}
 	} else if size := len(body) - len(last); size > maxArgs {
 		return fmt.Errorf("%v: %d bytes before its %s %w %d", p.Type, size, sp.args[n-1], ErrTooLarge, maxArgs)
@@ -269,6 +267,11 @@ func (p *Packet) cut(body []byte, n int) (rest []byte, err error) {
 		if end < 0 && names[0] == argHandle && names[i+1] == argDatum {
 			// Perl's worker sends an empty result as the handle alone.
 			p.Args[i] = body
+			return nil, nil
+		}
+		if end < 0 && p.Magic == Request && !specs[p.Type].opaque {
+			p.Args[i] = body
+			clear(p.Args[i+1 : n])
 			return nil, nil
 		}
 		if end < 0 {

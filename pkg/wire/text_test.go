@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -213,6 +214,18 @@ func TestNamesComeBack(t *testing.T) {
 		text := wire.AppendText(nil, name)
 		if wire.IsEnd(text) || bytes.ContainsAny(text, "\r\n") || wire.ParseName(string(text)) != name {
 			t.Errorf("%q: the text %q gives %q", name, text, wire.ParseName(string(text)))
+		}
+	}
+}
+
+func TestNumberReadsLikeStrtol(t *testing.T) {
+	for text, want := range map[string]int64{
+		"": 0, "7": 7, "-7": -7, "+7": 7, " \t\n7 ": 7, "12abc": 12, "1.9": 1, "1e9": 1, "0x10": 0, "abc": 0, "-": 0, "--7": 0,
+		"\x01\xff": 0, "007": 7, "9223372036854775807": math.MaxInt64, "9223372036854775808": math.MaxInt64,
+		"-9223372036854775808": math.MinInt64, "99999999999999999999999": math.MaxInt64, "-99999999999999999999999": math.MinInt64,
+	} {
+		if got := wire.Number([]byte(text)); got != want {
+			t.Errorf("Number(%q) is %d, want %d", text, got, want)
 		}
 	}
 }
