@@ -75,6 +75,9 @@ func (c *conn) heldAgain(p *wire.Packet) *queue.Job {
 		if at < 0 && s.unread.err == nil {
 			c.awaitHandle(p.Args[0])
 		}
+		if c.blocked {
+			s.late[seq] = c
+		}
 		return nil
 	case at >= 0 && p.Type != wire.WorkComplete, !s.q.GrabAgain(s.q.Now(), c.peer, j):
 		return nil
@@ -86,6 +89,15 @@ func (c *conn) heldAgain(p *wire.Packet) *queue.Job {
 		s.note(slog.LevelDebug, "taken back", append(jobAttrs(j), slog.String("worker", c.addr))...)
 	}
 	return j
+}
+
+// giveBack gives a job that has been read to the worker that waits for it, before
+// others can grab it. The lock is held.
+func (s *Server) giveBack(now int64, j *queue.Job) {
+	if c := s.late[j.Seq()]; c != nil {
+		delete(s.late, j.Seq())
+		s.q.GrabAgain(now, c.peer, j)
+	}
 }
 
 // mayCome reports whether a handle may be that of a job of the store that can't be

@@ -119,6 +119,10 @@ func TestEndOfAJobThatIsStillToBeRead(t *testing.T) {
 	_, addr := startLoading(t, server.Config{Store: st})
 	<-st.stopped
 	w, c := worker(t, addr, "f"), dial(t, addr)
+	for range 3 { // they would take any job that comes
+		eager := worker(t, addr, "f")
+		eager.send(req(wire.PreSleep), req(wire.GrabJob))
+	}
 	all := backlog(5)
 	seq := func(r *store.Record) string { return "H:before:" + strconv.FormatUint(r.Seq, 10) }
 	w.send(req(wire.WorkComplete, seq(all[4]), "done"), req(wire.WorkComplete, "H:before:999999999", "never"), req(wire.EchoReq, "behind"))

@@ -53,6 +53,7 @@ func (l *loader) end(began time.Time, err error) {
 		s.mu.Lock()
 	}
 	s.unread.endAll()
+	clear(s.late)
 	at, jobs := slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n)
 	if err == nil {
 		s.note(slog.LevelInfo, "restored", at, jobs, slog.Int("dead", s.q.Totals().Dead),
@@ -294,6 +295,7 @@ func (l *loader) restore(now int64, r loaded) error {
 	}
 	if err == nil {
 		l.full = l.full || r.size == 0 && j.Spilled()
+		l.s.giveBack(now, j)
 	}
 	return err
 }

@@ -51,6 +51,7 @@ type Server struct {
 	samples   [noteKinds]sample
 	draining  bool
 	loading   bool                  // the store's jobs are being taken in
+	late      map[uint64]*conn      // workers that wait for jobs of the store, by number
 	own       numbers               // of jobs accepted while loading
 	reviving  *queue.Dead           // is becoming a job
 	raising   bool                  // a job is failing by an exception
@@ -99,6 +100,7 @@ func New(cfg Config) (*Server, error) {
 		drained: make(chan struct{}),
 
 		restored: make(chan struct{}),
+		late:     make(map[uint64]*conn),
 		fetches:  make(map[*queue.Job]*fetch),
 		reading:  make(map[*queue.Job]bool),
 		settings: make(map[string]settings),
