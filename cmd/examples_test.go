@@ -97,9 +97,7 @@ func pasteExample(t *testing.T, verb, line, server string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), scriptPatience)
 	defer cancel()
-	if strings.Contains(line, "--watch") {
-		line = strings.Replace(line, "--watch", "--watch --count 1", 1)
-	}
+	line = strings.Replace(line, "--watch", "--watch --count 1", 1)
 	cmd := exec.CommandContext(ctx, shell, "-c", line)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir, "GEARMAN_SERVERS="+server)

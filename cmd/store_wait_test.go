@@ -111,7 +111,7 @@ func TestStoreWait(t *testing.T) {
 			// One that accepts connections and says nothing, as behind a balancer.
 			proxy.Stall()
 			proxy.Refuse(false)
-			log, signals, done = takes(t, away, time.Hour)
+			_, signals, done = takes(t, away, time.Hour)
 			signals <- syscall.SIGTERM
 			if err := <-done; !errors.Is(err, errStopped) {
 				t.Errorf("after SIGTERM to one that waits for a silent store: got %v, want %v", err, errStopped)

@@ -28,7 +28,6 @@ type picky struct {
 	most     int // operations in a batch
 	largest  int // bytes in a batch of several operations
 	attempts int
-	after    []string // kinds of what was tried after an operation was refused
 }
 
 func newPicky(refuses func(i int, op *store.Op) error) *picky {

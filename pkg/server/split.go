@@ -58,7 +58,6 @@ type parting struct {
 	stored   int // operations
 	suspects int // refused for a reason that need not be their own
 	last     error
-	probed   bool
 }
 
 // store stores some operations, and those of them that can be stored if it

@@ -33,7 +33,7 @@ func parseUnixSocket(s string) (unixSocket, error) {
 		sock.path, query = s[:at], s[at+1:]
 	}
 	if sock.path == "" {
-		return sock, fmt.Errorf("%w: no path after unix:", ErrAddress)
+		return sock, fmt.Errorf("%w: unix: has no path", ErrAddress)
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil {

@@ -112,8 +112,6 @@ func cutQuoted(b []byte) (name, rest []byte, ok bool) {
 		switch b[i] {
 		case '"':
 			return name, b[i+1:], true
-		default:
-			name = append(name, b[i])
 		case '\\':
 			c, n, ok := unescape(b[i+1:])
 			if !ok {
@@ -121,6 +119,8 @@ func cutQuoted(b []byte) (name, rest []byte, ok bool) {
 			}
 			name = append(name, c)
 			i += n
+		default:
+			name = append(name, b[i])
 		}
 	}
 	return nil, b, false
