@@ -129,11 +129,6 @@ func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
 		place, from = p, flag
 		return nil
 	}
-	for _, flag := range []string{"store", "data"} {
-		if c.IsSet(flag) && c.String(flag) == "" {
-			return nil, withHint(usageErrorf("--%s: the value is empty", flag), "a variable may be unset; without the flag, jobs live in memory")
-		}
-	}
 	if url := c.String("store"); url != "" {
 		p, err := parseStore(url)
 		if err := set("--store", p, err); err != nil {

@@ -161,7 +161,6 @@ func TestStoreWaitFlag(t *testing.T) {
 	e := &env{getenv: func(string) string { return "" }}
 	for args, want := range map[string]string{
 		"--store-wait,5m,--data,x": "", "--store-wait,5m": "--store-wait: there is no store",
-		"--store,": "--store: the value is empty", "--data,": "--data: the value is empty",
 	} {
 		withFlags(t, e, serveVerb(e), strings.Split(args, ","), func(c *cli.Context) {
 			p, err := e.servePlace(c)

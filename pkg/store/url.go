@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // URL names a store: a scheme and what its driver makes of the rest.
@@ -93,19 +94,20 @@ func (u *URL) String() string {
 // UnknownKey returns the error of a key in the query that the driver does not
 // know. It names the key unless that may be a part of a password.
 func (u *URL) UnknownKey(key string) error {
-	if secretKey.MatchString(u.raw) {
+	if secretKey().MatchString(u.raw) {
 		return fmt.Errorf("store %s: unknown option in the query: %w", u, errEncode)
 	}
 	return fmt.Errorf("store %s: unknown option %q", u, key)
 }
 
-var (
-	// secretKey matches a key whose value is secret, in a query or among words like
-	// host=db. The value of passfile is not.
-	secretKey = regexp.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token)\s*=`)
-	// userinfo matches everything between // and the last @.
-	userinfo = regexp.MustCompile(`(?s)//[^:@]*(:.*)@`)
-)
+// secretKey returns what matches a key whose value is secret, in a query or among
+// words like host=db. The value of passfile is not.
+var secretKey = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token)\s*=`)
+})
+
+// userinfo returns what matches everything between // and the last @.
+var userinfo = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)//[^:@]*(:.*)@`) })
 
 // Redacted stands where a password was.
 const Redacted = "xxxxx"
@@ -115,10 +117,10 @@ const Redacted = "xxxxx"
 // be written otherwise: in front of the host everything up to the last @ belongs
 // to it, and behind the name of a secret everything that follows.
 func Redact(s string) string {
-	if at := secretKey.FindStringIndex(s); at != nil {
+	if at := secretKey().FindStringIndex(s); at != nil {
 		s = s[:at[1]] + Redacted
 	}
-	if at := userinfo.FindStringSubmatchIndex(s); at != nil {
+	if at := userinfo().FindStringSubmatchIndex(s); at != nil {
 		s = s[:at[2]] + ":" + Redacted + s[at[3]:]
 	}
 	return s
