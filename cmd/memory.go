@@ -4,31 +4,94 @@ import (
 	"os"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/server"
+	"gm/pkg/wire"
 )
 
-// memoryBound returns how many bytes waiting payloads may occupy: --memory, or
-// half of what there is; 0 is no bound.
-func memoryBound(c *cli.Context) int64 {
-	if c.IsSet("memory") {
-		return sizeOf(c, "memory")
-	}
-	return totalMemory() / 2
+// memoryPlan divides the memory that there is. Its bounds are in bytes; 0 is no
+// bound.
+type memoryPlan struct {
+	payloads int64 // of jobs that do not run
+	jobs     int64 // all that jobs take
+	peers    int64 // what connections hold; 0 is the server's default
+	limit    int64 // from where on Go's collector works harder
+	garbage  int64 // that there may be before the collector runs
+	payload  int64 // the largest one
+	results  int64 // of jobs that have ended
+	socket   int   // the system's buffers of a connection, each way; 0 leaves that to it
 }
 
-// memorySlack is what a server needs beside payloads, whatever their bound.
-const memorySlack = 100 << 20
+const (
+	// memorySlack is what a server with a --memory of its own may take besides
+	// payloads, on a machine that has more.
+	memorySlack = 100 << 20
+	// mostHeadroom is the room outside Go's heap on a small machine: the program,
+	// stacks, and what the system keeps of sockets.
+	mostHeadroom = 48 << 20
+	// serverItself is about what an idle server has in its heap, with what a busy
+	// one needs for a moment.
+	serverItself = 16 << 20
+	// mostPeers bounds what connections hold where there is plenty.
+	mostPeers = 1 << 30
+)
 
-// memoryLimit returns when Go's collector is to work harder, before the process
-// takes much more than the bound for payloads. Jobs cost something beside
-// their payloads, and what is collected late costs as much again: so it is
-// twice the bound, less if the machine has not so much. total is what it has,
-// 0 if that is not known.
-func memoryLimit(bound, total int64) int64 {
-	limit := 2*bound + memorySlack
-	if most := total - total/10; total > 0 && limit > most {
-		limit = max(most, bound+memorySlack)
+// planMemory divides total bytes, which the machine or the control groups of the
+// process have; 0 is not known. asked is --memory, or negative without one.
+//
+// A tenth is left to the rest of the system, on small machines more. Of what Go
+// may use a quarter is left to garbage: the collector would run all the time
+// otherwise. A quarter of the rest is for connections, and what remains for jobs.
+func planMemory(total, asked int64) memoryPlan {
+	p := memoryPlan{payloads: max(asked, 0), payload: wire.DefaultMaxPayload, results: server.DefaultResultsMemory}
+	if total <= 0 {
+		if asked > 0 {
+			p.limit = 2*asked + memorySlack
+		}
+		p.garbage = spareMemory(p.payloads)
+		return p
 	}
-	return limit
+	p.limit = total - max(total/10, min(3*total/10, mostHeadroom))
+	live := (p.limit - min(total/6, serverItself)) * 3 / 4
+	p.peers = min(live/4, mostPeers)
+	p.jobs = live - p.peers
+	if asked < 0 {
+		p.payloads = min(total/2, p.jobs)
+	}
+	if total < smallMachine {
+		p.socket = int(max(total/1024, leastSocket))
+	}
+	p.results = min(server.DefaultResultsMemory, total/16)
+	p.jobs = max(p.jobs, p.payloads) // who asks for more than there is gets it
+	switch {
+	case asked == 0: // no bound
+		p.jobs, p.limit = 0, 0
+	case asked > 0:
+		p.limit = min(p.limit, 2*asked+memorySlack)
+		p.peers = min(p.peers, max(asked/2, leastPeers))
+	}
+	p.garbage = min(spareMemory(p.payloads), max(total/8, 4<<20))
+	p.payload = min(p.payload, total/8)
+	return p
+}
+
+const (
+	// smallMachine is what a machine has on which the buffers of sockets matter:
+	// 64 of them may grow to some hundred MiB.
+	smallMachine = 1 << 30
+	leastSocket  = 64 << 10
+)
+
+// leastPeers is the least that connections may hold, if there is that much.
+const leastPeers = 16 << 20
+
+// planned returns the plan for this process.
+func planned(c *cli.Context) memoryPlan {
+	asked := int64(-1)
+	if c.IsSet("memory") {
+		asked = sizeOf(c, "memory")
+	}
+	return planMemory(totalMemory(), asked)
 }
 
 // readNumber returns the number that a file begins with; 0 if there is none,

@@ -6,16 +6,39 @@ import (
 	"testing"
 )
 
-func TestMemoryLimit(t *testing.T) {
+// Whatever there is, the parts of the plan fit into Go's limit, and that below
+// what the machine or the container has.
+func TestPlanMemory(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
-	for _, test := range []struct{ bound, total, want int64 }{
-		{200 * mib, 64 * gib, 500 * mib},
-		{200 * mib, 0, 500 * mib},
-		{12 * gib, 24 * gib, 24*gib - 24*gib/10},
-		{24 * gib, 24 * gib, 24*gib + 100*mib}, // asked for
+	for _, total := range []int64{32 * mib, 64 * mib, 128 * mib, 200 * mib, 256 * mib, 512 * mib, gib, 4 * gib, 64 * gib} {
+		p := planMemory(total, -1)
+		if room := total - p.limit; room < total/10 || total >= 64*mib && p.limit < total/2 {
+			t.Errorf("%d MiB: the limit is %d MiB", total/mib, p.limit/mib)
+		}
+		if p.jobs < total/8 || p.peers < min(total/32, gib) || p.jobs+p.peers > p.limit*3/4 {
+			t.Errorf("%d MiB: of %d MiB jobs may take %d and peers %d MiB", total/mib, p.limit/mib, p.jobs/mib, p.peers/mib)
+		}
+		if p.payloads > p.jobs || p.payloads < p.jobs/2 {
+			t.Errorf("%d MiB: jobs may take %d MiB, their payloads %d MiB", total/mib, p.jobs/mib, p.payloads/mib)
+		}
+		if p.payload > 64*mib || p.payload > total/8 || p.payload < total/8 && p.payload != 64*mib {
+			t.Errorf("%d MiB: a payload may have %d MiB", total/mib, p.payload/mib)
+		}
+		if p.garbage > total/2 || p.garbage < 4*mib {
+			t.Errorf("%d MiB: %d MiB of garbage", total/mib, p.garbage/mib)
+		}
+	}
+	for _, test := range []struct{ asked, total, limit, payloads int64 }{
+		{200 * mib, 64 * gib, 500 * mib, 200 * mib},
+		{200 * mib, 0, 500 * mib, 200 * mib},
+		{24 * gib, 24 * gib, 24*gib - 24*gib/10, 24 * gib}, // asked for
+		{1 * gib, 64 * mib, 64*mib - 3*64*mib/10, gib},     // never over what there is
+		{0, 64 * gib, 0, 0},                                // no bound
+		{-1, 0, 0, 0},
 	} {
-		if got := memoryLimit(test.bound, test.total); got != test.want {
-			t.Errorf("bound %d of %d: got %d, want %d", test.bound, test.total, got, test.want)
+		p := planMemory(test.total, test.asked)
+		if p.limit != test.limit || p.payloads != test.payloads || p.jobs > 0 && p.jobs < p.payloads {
+			t.Errorf("--memory %d of %d: %+v, want the limit %d and %d for payloads", test.asked, test.total, p, test.limit, test.payloads)
 		}
 	}
 }

@@ -100,7 +100,7 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 
 				sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
 					Name: "max-payload", Category: catLimits,
-					Usage: "refuse payloads of more than `SIZE`",
+					Usage: "refuse payloads of more than `SIZE`; by default at most an eighth of the memory",
 				}),
 				sizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{
 					Name: "max-outbox", Category: catLimits,
@@ -159,7 +159,7 @@ func (e *env) serve(c *cli.Context) error {
 		return err
 	}
 	logUnneeded(c, log.logger)
-	e.tuneRuntime(s.cfg.Memory)
+	e.tuneRuntime(planned(c))
 	err = s.run()
 	if text := message(err); text != "" && (log.path != "" || c.Bool("syslog")) {
 		log.logger.Error("the server has ended", "err", text)
@@ -225,7 +225,11 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	if n := c.Int("worker-wakeup"); n < 0 {
 		return server.Config{}, usageErrorf("--worker-wakeup %d: not 0 or more", n)
 	}
-	if n := sizeOf(c, "max-payload"); n < 1 || n > maxMaxPayload {
+	plan := planned(c)
+	if c.IsSet("max-payload") {
+		plan.payload = sizeOf(c, "max-payload")
+	}
+	if n := plan.payload; n < 1 || n > maxMaxPayload {
 		return server.Config{}, usageErrorf("--max-payload %d: not between 1 and %d", n, maxMaxPayload)
 	}
 	retries, wakeups := c.Int("job-retries"), c.Int("worker-wakeup")
@@ -237,11 +241,14 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 		RoundRobin:   c.Bool("round-robin"),
 		Exceptions:   c.Bool("exceptions"),
 		Wakeups:      &wakeups,
-		MaxPayload:   int(sizeOf(c, "max-payload")),
+		MaxPayload:   int(plan.payload),
 		MaxOutbox:    int(sizeOf(c, "max-outbox")),
 		UserTimeout:  offIfZero(durationOf(c, "user-timeout")),
 		PeerTimeout:  offIfZero(durationOf(c, "peer-timeout")),
-		Memory:       memoryBound(c),
+		Memory:       plan.payloads,
+		JobMemory:    plan.jobs,
+		PeerMemory:   plan.peers,
+		SocketBuffer: plan.socket,
 		Shrunk:       debug.FreeOSMemory, // else the runtime would keep it for minutes
 	}
 	if err := setKeepalive(c, &cfg); err != nil {

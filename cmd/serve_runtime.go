@@ -11,18 +11,18 @@ import (
 const minProcs = 4
 
 // tuneRuntime has a busy server answer sooner, unless its user has told Go how
-// to work: bound is that of payloads, 0 for none.
-func (e *env) tuneRuntime(bound int64) {
+// to work.
+func (e *env) tuneRuntime(plan memoryPlan) {
 	if e.getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minProcs {
 		runtime.GOMAXPROCS(minProcs)
 	}
 	if e.getenv("GOMEMLIMIT") != "" || e.getenv("GOGC") != "" {
 		return
 	}
-	if bound > 0 {
-		debug.SetMemoryLimit(memoryLimit(bound, totalMemory()))
+	if plan.limit > 0 {
+		debug.SetMemoryLimit(plan.limit)
 	}
-	spare := spareMemory(bound)
+	spare := uint64(plan.garbage)
 	percent := garbagePercent(0, spare)
 	debug.SetGCPercent(percent)
 	afterEachCollection(func() bool {
@@ -76,11 +76,11 @@ const (
 
 // spareMemory returns how many bytes of garbage are not minded for that: an
 // eighth of the bound for payloads, within reason.
-func spareMemory(bound int64) uint64 {
+func spareMemory(bound int64) int64 {
 	if bound <= 0 {
 		return 256 << 20
 	}
-	return uint64(min(max(bound/8, 64<<20), 1<<30))
+	return min(max(bound/8, 64<<20), 1<<30)
 }
 
 // garbagePercent returns how much garbage there may be if that many bytes

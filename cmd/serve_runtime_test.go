@@ -54,7 +54,7 @@ func TestSpareMemory(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
 	for _, test := range []struct {
 		bound int64
-		want  uint64
+		want  int64
 	}{
 		{0, 256 * mib},
 		{200 * mib, 64 * mib},

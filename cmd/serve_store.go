@@ -38,7 +38,7 @@ func storeFlags() []cli.Flag {
 		}),
 		sizeFlag(0, cli.GenericFlag{
 			Name: "memory", Category: catStore,
-			Usage: "waiting payloads may occupy `SIZE`; more are left to the store, or refused if there is none that gives them back. 0 is no bound (default: half of what the machine, or its container, has)",
+			Usage: "waiting payloads may occupy `SIZE`; more are left to the store, or refused if there is none that gives them back. 0 is no bound (default: half of what the machine, or its container, has; less if that is not much)",
 		}),
 
 		&cli.StringSliceFlag{
@@ -77,7 +77,10 @@ func setStoreConfig(c *cli.Context, cfg *server.Config) error {
 	cfg.DeadAge = durationOf(c, "dead-age")
 	cfg.StoreTimeout = durationOf(c, "store-timeout")
 	cfg.KeepResults = durationOf(c, "keep-results")
-	cfg.ResultsMemory = int(sizeOf(c, "results-memory"))
+	cfg.ResultsMemory = int(planned(c).results)
+	if c.IsSet("results-memory") {
+		cfg.ResultsMemory = int(sizeOf(c, "results-memory"))
+	}
 	policies, err := retryPolicies(c)
 	cfg.Policies = policies
 	return err

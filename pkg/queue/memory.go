@@ -26,6 +26,7 @@ import (
 // payloads are dropped, or, without Spill, the oldest are forgotten.
 type memory struct {
 	bytes            int64
+	running          int64 // bytes of jobs that run, which bytes has not
 	spilled          int   // jobs
 	far, wait, ahead int64 // the marks above
 	dead             int64 // the bytes of dead jobs
@@ -48,6 +49,20 @@ func (m *memory) init(bound int64) {
 // noRoom reports whether size bytes more are over the bound.
 func (q *Queue) noRoom(size int) bool {
 	return q.cfg.Memory > 0 && q.memory.bytes+int64(size) > q.cfg.Memory
+}
+
+// JobCost is about what a job takes besides its bytes, in bytes.
+const JobCost = 256
+
+// isFull reports whether a job of size bytes more is over Config.Total. The last
+// eighth is for foreground jobs.
+func (q *Queue) isFull(size int, background bool) bool {
+	total := q.cfg.Total
+	if background {
+		total -= total / 8
+	}
+	all := q.memory.bytes + q.memory.running + int64(q.jobs.n+1)*JobCost + int64(size)
+	return q.cfg.Total > 0 && all > total
 }
 
 // cost returns what j counts while it does not run.
@@ -140,7 +155,9 @@ func (q *Queue) Loaded(j *Job, payload []byte) {
 	if j.state == Waiting {
 		j.function.spilled--
 	}
-	if j.state != Running {
+	if j.state == Running {
+		q.memory.running += size
+	} else {
 		q.memory.bytes += size
 	}
 }

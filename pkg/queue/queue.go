@@ -76,6 +76,10 @@ type Config struct {
 	// Memory bounds the bytes of payloads, uniques, reducers and error texts
 	// that jobs hold which do not run; 0 is no bound. memory.go has the rules.
 	Memory int64
+	// Total bounds the bytes of all jobs, also of those that run, with JobCost for
+	// each; 0 is no bound. A fresh job over it is refused, a background one over
+	// seven eighths.
+	Total int64
 	// Spill says that the journal gives payloads back, so that jobs that it
 	// has can do without theirs.
 	Spill bool

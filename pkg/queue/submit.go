@@ -51,7 +51,7 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 		return Submitted{}, ErrFull
 	}
 	size := len(s.Payload) + len(s.Unique) + len(s.Reducer)
-	if q.noRoom(size) && !(q.cfg.Spill && s.Background && s.Hold) {
+	if q.isFull(size, s.Background) || q.noRoom(size) && !(q.cfg.Spill && s.Background && s.Hold) {
 		return Submitted{}, ErrMemory
 	}
 	q.jobs.seq++

@@ -70,6 +70,7 @@ func (q *Queue) run(j *Job, p *Peer) {
 	j.function.running++
 	q.running++
 	q.memory.bytes -= j.cost()
+	q.memory.running += j.cost()
 	p.jobs.pushBack(j)
 	if p.timeouts {
 		if timeout := p.abilities[j.function].timeout; timeout > 0 {
@@ -164,6 +165,7 @@ func (q *Queue) unrun(j *Job) {
 	j.function.running--
 	q.running--
 	q.memory.bytes += j.cost()
+	q.memory.running -= j.cost()
 }
 
 // end tells the sink of the end of j, and forgets it.

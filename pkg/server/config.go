@@ -63,6 +63,10 @@ type Config struct {
 	// back ([store.Reader]); without one submissions are refused.
 	Memory int64
 
+	// JobMemory bounds the bytes that all jobs may take, those that run and what a
+	// job takes besides its payload included; 0 is no bound. Beyond it submissions
+	// are refused.
+	JobMemory int64
 	// PeerMemory bounds the bytes that all connections together hold of packets
 	// that have not arrived whole, and of what is owed to them. Beyond it large
 	// packets arrive one at a time, and peers that make no progress are dropped. 0
@@ -96,6 +100,10 @@ type Config struct {
 	// it has begun. Then it is dropped. 0 is DefaultPeerTimeout, negative is for
 	// ever.
 	PeerTimeout time.Duration
+
+	// SocketBuffer is the size of the system's buffers of a connection, each way,
+	// in bytes; 0 leaves it to the system, which lets them grow to some MiB.
+	SocketBuffer int
 
 	// KeepAlive is the idle time after which TCP asks whether a peer is still
 	// there; 0 is DefaultKeepAlive, negative turns it off.

@@ -132,6 +132,7 @@ func New(cfg Config) (*Server, error) {
 		DeadMax:    *cfg.DeadMax,
 		DeadAge:    cfg.DeadAge.Milliseconds(),
 		Memory:     cfg.Memory,
+		Total:      cfg.JobMemory,
 		Spill:      s.reader != nil,
 	}, (*sink)(s))
 	s.results = newResults(s)
@@ -251,6 +252,15 @@ func (s *Server) admit(c *conn) bool {
 
 // tune sets what the system should do to notice a dead peer.
 func (s *Server) tune(nc net.Conn) {
+	if n := s.cfg.SocketBuffer; n > 0 {
+		if b, ok := nc.(interface {
+			SetReadBuffer(int) error
+			SetWriteBuffer(int) error
+		}); ok {
+			b.SetReadBuffer(n)  //nolint:errcheck // the system's own size does too
+			b.SetWriteBuffer(n) //nolint:errcheck // likewise
+		}
+	}
 	t, ok := nc.(*net.TCPConn)
 	if !ok {
 		return
