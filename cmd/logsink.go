@@ -62,6 +62,13 @@ func (s *logSink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// hasRoom reports whether the buffer takes n more bytes.
+func (s *logSink) hasRoom(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || len(s.pending)+n <= maxLogPending
+}
+
 // redirect makes the sink write to another writer, and returns the one before.
 func (s *logSink) redirect(w io.Writer) io.Writer {
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -214,6 +215,7 @@ func commandExit(err error) int {
 // workOptions reads the flags that are the worker's own.
 func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 	var o gearman.WorkerOptions
+	log := e.newWorkLog(c)
 	conn, err := e.options(c)
 	if err != nil {
 		return o, err
@@ -221,11 +223,7 @@ func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 	if conn.MaxPayload, err = payloadLimit(c); err != nil {
 		return o, err
 	}
-	level := slog.LevelInfo
-	if c.Bool("verbose") {
-		level = slog.LevelDebug
-	}
-	conn.Logger = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	conn.Logger = log
 	if err := refuseBareSeconds(c, "timeout", "kill-after", "max-age", "idle"); err != nil {
 		return o, err
 	}
@@ -247,6 +245,22 @@ func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 		return o, usageErrorf("--id %q: servers take no blanks in it", o.ID)
 	}
 	return o, nil
+}
+
+// newWorkLog returns the log of gm work. Writing to e.stderr does not block for
+// ever from then on.
+func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
+	level := slog.LevelInfo
+	if c.Bool("verbose") {
+		level = slog.LevelDebug
+	}
+	handler := func(w io.Writer) slog.Handler {
+		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
+	}
+	sink := newLogSink(e.stderr, lostLine(handler))
+	e.stderr = &patientWriter{sink: sink}
+	e.closers = append(e.closers, sink)
+	return slog.New(handler(sink))
 }
 
 // workFunctions returns the functions of -f, each once.
