@@ -201,9 +201,9 @@ func (s *Store) skip(what string, err error) {
 }
 
 // What bbolt takes: values below 2 GiB, which are written in one piece, and keys
-// of 32 KiB.
+// of 32 KiB. Where addresses have 32 bits, values are smaller.
 const (
-	maxValue = 1 << 30
+	maxValue = 1 << (28 + 2*(^uint(0)>>63))
 	maxKey   = bolt.MaxKeySize
 )
 

@@ -72,14 +72,15 @@ type packed struct {
 }
 
 // all goes through what is in p, in order. What follows a broken stretch is
-// found by its checksum.
+// found by its checksum. A broken record whose size is right is left out whole,
+// so that nothing in its payload passes for a record.
 func (p *pack) all() iter.Seq[packed] {
 	return func(yield func(packed) bool) {
 		low, broken := p.first, 0
 		for at := 0; at < len(p.records); {
 			x, ok := p.at(at, low)
 			if !ok {
-				at++
+				at = max(at+1, p.behind(at, low))
 				continue
 			}
 			if broken < at && !yield(packed{from: broken, to: at}) || !yield(x) {
@@ -91,6 +92,46 @@ func (p *pack) all() iter.Seq[packed] {
 			yield(packed{from: broken, to: len(p.records)})
 		}
 	}
+}
+
+// behind returns where the broken record at an offset ends: where its checksum
+// is right, as only its size is wrong, or else where its size leads to, if that
+// is the next record or the end of the pack. It returns 0 if it can't be known.
+func (p *pack) behind(from int, low uint64) int {
+	for n := range 2 { // the size has one byte or two
+		if at := from + n + 1; at < len(p.records) {
+			if whole := wholeRecord(p.records[at:]); whole > 0 {
+				return at + whole
+			}
+		}
+	}
+	size, n := binary.Uvarint(p.records[from:])
+	if n <= 0 || size > uint64(len(p.records)-from-n) {
+		return 0
+	}
+	end := from + n + int(size)
+	if end == len(p.records) {
+		return end
+	}
+	if _, ok := p.at(end, low); ok {
+		return end
+	}
+	return 0
+}
+
+// wholeRecord returns the size of the record that b begins with, as its checksum
+// has it, 0 if there is none.
+func wholeRecord(b []byte) int {
+	if len(b) < 5 {
+		return 0
+	}
+	want, sum := binary.LittleEndian.Uint32(b), uint32(0)
+	for i := 4; i < len(b); i++ {
+		if sum = store.CRC(sum, b[i:i+1]); sum == want {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // at returns the record at an offset, of a job not below low.

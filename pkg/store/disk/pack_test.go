@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -397,5 +398,30 @@ func TestPackKeyBroken(t *testing.T) {
 	endJobs(t, s, 1, 2)
 	if got := count(t, s); got != 0 {
 		t.Errorf("got %d jobs, want none", got)
+	}
+}
+
+// TestPackForged sees that a record in the payload of a broken one is none, as
+// long as the broken one's size is right.
+func TestPackForged(t *testing.T) {
+	forged := store.AppendRecord(nil, &store.Record{Seq: 2, Function: "forged"})
+	inner := append(binary.AppendUvarint(nil, uint64(len(forged))), forged...)
+	for _, last := range []bool{false, true} {
+		var p pack
+		p.append(1, store.AppendRecord(nil, &store.Record{Seq: 1, Function: "f", Payload: inner}), packRoom(4096))
+		p.append(3, store.AppendRecord(nil, &store.Record{Seq: 3, Function: "f"}), packRoom(4096))
+		at := 5 // in the first record
+		if last {
+			p = pack{}
+			p.append(1, store.AppendRecord(nil, &store.Record{Seq: 1, Function: "f"}), packRoom(4096))
+			at = len(p.records) + 5
+			p.append(3, store.AppendRecord(nil, &store.Record{Seq: 3, Function: "f", Payload: inner}), packRoom(4096))
+		}
+		p.records[at]++
+		for x := range p.all() {
+			if x.record != nil && x.seq == 2 {
+				t.Errorf("the broken one is the last: %v: got the forged record", last)
+			}
+		}
 	}
 }

@@ -198,10 +198,13 @@ func classify(key, value []byte) (name []byte, err error) {
 	return nil, errChecksum
 }
 
-// scan takes what is missing from the pages that the tree does not have.
+// scan takes what is missing from the pages that the tree does not have. Those
+// that overflow a page which is whole are part of it: what a payload has there
+// is no page.
 func (v *salvager) scan() error {
+	behind := uint64(0) // the last page that was whole
 	for id := uint64(2); id < v.tree.high; id++ {
-		if v.seen.has(id) {
+		if v.seen.has(id) || id < behind {
 			continue
 		}
 		var header [headerSize]byte
@@ -220,6 +223,9 @@ func (v *salvager) scan() error {
 		}
 		if p == nil {
 			continue
+		}
+		if err == nil && p.check(span{}, false) == nil {
+			behind = id + uint64(p.size/v.tree.pageSize)
 		}
 		for i := range p.count {
 			e, ok := p.element(i)
