@@ -21,7 +21,7 @@ func statusVerb(e *env) *verb {
 
 --watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed a second, all summed over the functions, and the servers that are left out of the sums. With -o jsonl the line has the functions, and those servers, in it.
 
-Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers), dead; with --by-server the server is before them. What a server does not tell is empty, and null in JSON.`,
+Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers, loading while the server reads its store and the counts are not complete), dead; with --by-server the server is before them. What a server does not tell is empty, and null in JSON.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "by-server", Usage: "a row for each function of each server, instead of sums"},
 			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),
@@ -56,7 +56,7 @@ func (e *env) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w.notes = absentLines(absent)
+	w.notes = append(absentLines(absent), storeLines(answers)...)
 	rows := mergeStatus(answers, c.Bool("by-server"), c.Args().Slice())
 	for _, r := range rows {
 		if err := w.add(r); err != nil {
@@ -82,11 +82,15 @@ func (e *env) askStatus(c *cli.Context, o gearman.Options, inTable bool) ([]answ
 // functionsOf asks one server for its functions: gm serve for its stats,
 // others for status and, where they have it, prioritystatus.
 func functionsOf(ctx context.Context, admin *gearman.Admin) ([]*statusRow, error) {
-	_, stats, err := admin.Stats(ctx)
+	server, stats, err := admin.Stats(ctx)
 	if err == nil {
 		rows := make([]*statusRow, len(stats))
 		for i := range stats {
 			rows[i] = statsRow(&stats[i])
+			rows[i].Loading = server.Loading
+		}
+		if server.Loading || server.StoreError != "" {
+			rows = append(rows, &statusRow{Loading: server.Loading, storeError: server.StoreError})
 		}
 		return rows, nil
 	}
@@ -112,6 +116,23 @@ func functionsOf(ctx context.Context, admin *gearman.Admin) ([]*statusRow, error
 		rows[i] = r
 	}
 	return rows, nil
+}
+
+// storeLines returns what a table says of the servers' stores: which are being
+// read, and which fail.
+func storeLines(answers []answer[[]*statusRow]) []string {
+	var lines []string
+	for _, a := range answers {
+		for _, r := range a.value {
+			if r.isServer() && r.Loading {
+				lines = append(lines, fmt.Sprintf("server %s reads its store: its counts are not complete", a.server))
+			}
+			if r.isServer() && r.storeError != "" {
+				lines = append(lines, fmt.Sprintf("server %s: its store fails: %s", a.server, r.storeError))
+			}
+		}
+	}
+	return lines
 }
 
 // missingFunctions returns an error for functions that were asked for by name

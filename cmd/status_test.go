@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,5 +89,30 @@ func TestRates(t *testing.T) {
 		if got := look(s.second, s.a, s.b); got != s.want {
 			t.Errorf("step %d: rate %s, want %s", i, got, s.want)
 		}
+	}
+}
+
+// A server that reads its store, or whose store fails, is marked: in each row
+// that it counts in, and in a line of the table, also if it knows no function.
+func TestStatusOfAServerThatReadsItsStore(t *testing.T) {
+	server := func(addr string) gearman.Server { return gearman.Server{Network: "tcp", Addr: addr} }
+	a, b, c := server("a:1"), server("b:1"), server("c:1")
+	answers := []answer[[]*statusRow]{
+		{server: a, value: []*statusRow{{Function: "f", Waiting: 1}, {Function: "g", Waiting: 1}}},
+		{server: b, value: []*statusRow{{Function: "f", Waiting: 2, Loading: true}, {Loading: true, storeError: "page 7 is gone"}}},
+		{server: c, value: []*statusRow{{Loading: true}}},
+	}
+	lines := storeLines(answers)
+	want := []string{
+		"server b:1 reads its store: its counts are not complete",
+		"server b:1: its store fails: page 7 is gone",
+		"server c:1 reads its store: its counts are not complete",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got %q, want %q", lines, want)
+	}
+	rows := mergeStatus(answers, false, nil)
+	if len(rows) != 2 || rows[0].State != stateLoading || !rows[0].Loading || rows[0].Waiting != 3 || rows[1].State != stateNoWorkers || rows[1].Loading {
+		t.Errorf("got %+v and %+v", rows[0], rows[1])
 	}
 }

@@ -36,16 +36,24 @@ type statusRow struct {
 	Dead      *int    `json:"dead"`             // now, not since the start
 	Policy    string  `json:"policy,omitempty"` // for jobs that fail, if all servers have the same
 
+	Loading bool `json:"loading,omitempty"` // a server reads its store: the counts are not complete
+
 	*rates // with --watch
 
-	paused bool
+	paused     bool
+	storeError string // of a server's row
 }
+
+// isServer reports whether the row says something about its server, and is no
+// function.
+func (r *statusRow) isServer() bool { return r.Function == "" }
 
 // The states of a function.
 const (
 	stateOK        = "ok"
 	statePaused    = "paused"
 	stateNoWorkers = "no-workers" // jobs wait, and nobody is there for them
+	stateLoading   = "loading"    // there may be more jobs
 )
 
 // statusColumns are the headings of a statusRow's cells.
@@ -97,6 +105,8 @@ func (r *statusRow) setState() {
 	switch {
 	case r.paused:
 		r.State = statePaused
+	case r.Loading:
+		r.State = stateLoading
 	case r.Waiting > 0 && r.Workers == 0:
 		r.State = stateNoWorkers
 	default:
@@ -111,7 +121,7 @@ func mergeStatus(answers []answer[[]*statusRow], byServer bool, functions []stri
 	merged := map[key]*statusRow{}
 	for _, a := range answers {
 		for _, r := range a.value {
-			if len(functions) > 0 && !matchesAny(functions, r.Function) {
+			if r.isServer() || len(functions) > 0 && !matchesAny(functions, r.Function) {
 				continue
 			}
 			k := key{function: r.Function}
@@ -143,6 +153,7 @@ func (r *statusRow) add(other *statusRow) {
 	r.Running += other.Running
 	r.Workers += other.Workers
 	r.paused = r.paused || other.paused
+	r.Loading = r.Loading || other.Loading
 	sum(&r.High, other.High)
 	sum(&r.Normal, other.Normal)
 	sum(&r.Low, other.Low)

@@ -53,7 +53,7 @@ func (s *statusWatch) show(now time.Time, answers []answer[[]*statusRow], absent
 	s.setRates(now, answers)
 	rows := mergeStatus(answers, s.c.Bool("by-server"), s.c.Args().Slice())
 	if s.screen != nil {
-		return s.redraw(now, rows, absent)
+		return s.redraw(now, rows, append(absentLines(absent), storeLines(answers)...))
 	}
 	if err := s.lines.add(newStatusTick(now, rows, absent)); err != nil {
 		return err
@@ -78,14 +78,14 @@ func (s *statusWatch) setRates(now time.Time, answers []answer[[]*statusRow]) {
 	s.before, s.at = looked, now
 }
 
-func (s *statusWatch) redraw(now time.Time, rows []*statusRow, absent []absentServer) error {
+func (s *statusWatch) redraw(now time.Time, rows []*statusRow, notes []string) error {
 	columns := append(statusColumns(s.c.Bool("by-server")),
 		column{"in/s", true}, column{"done/s", true}, column{"failed/s", true})
 	list := make([]row, len(rows))
 	for i, r := range rows {
 		list[i] = r
 	}
-	return s.screen.draw(watchFrame{now, columns, list, absentLines(absent)})
+	return s.screen.draw(watchFrame{now, columns, list, notes})
 }
 
 // rates are what happens in a second, between two looks at counters that only
