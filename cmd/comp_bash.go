@@ -10,7 +10,7 @@ import (
 // nothing of the package bash-completion.
 func bashCompletion(verbs []compVerb) string {
 	var b strings.Builder
-	b.WriteString(bashHead)
+	b.WriteString(strings.Replace(bashHead, "STORES", strings.Join(storeSchemes, " "), 1))
 	b.WriteString("# _gm_verb VERB: its flags, those that take a value, its subcommands, its arguments.\n_gm_verb() {\n    case $1 in\n")
 	for _, v := range verbs {
 		bashVerb(&b, v, verbs[0])
@@ -85,6 +85,18 @@ _gm_lines() {
     done
 }
 _gm_functions() { _gm_lines < <("${words[0]}" status -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f1); }
+_gm_dead() { _gm_lines < <("${words[0]}" jobs --dead -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
+_gm_contexts() {
+    _gm_lines < <(sed -n 's/^\[contexts\.\([^]]*\)\].*/\1/p' \
+        "${GM_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/gm/config.toml}" 2>/dev/null | tr -d '"')
+}
+_gm_stores() {
+    case $cur in
+    disk:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -d -P disk: -- "${cur#*:}")) ;;
+    sqlite:* | tokyocabinet:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -f -P "${cur%%:*}:" -- "${cur#*:}")) ;;
+    *) compopt -o nospace 2>/dev/null; _gm_words STORES ;;
+    esac
+}
 _gm_handles() { _gm_lines < <("${words[0]}" jobs -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
 
 # A command line of its own: a command, then files.

@@ -19,7 +19,8 @@ func fishCompletion(verbs []compVerb) string {
 			}
 		}
 	}
-	b.WriteString(strings.Replace(fishHead, "VALUED", strings.Join(sortedKeys(valued), " "), 1))
+	head := strings.Replace(fishHead, "VALUED", strings.Join(sortedKeys(valued), " "), 1)
+	b.WriteString(strings.Replace(head, "STORES", strings.Join(storeSchemes, " "), 1))
 	for _, v := range verbs {
 		at := fmt.Sprintf("complete -c gm -n '__gm_at %s'", v.path)
 		if v.path == "" || len(v.subs) > 0 {
@@ -73,6 +74,12 @@ func fishAction(kind compKind, choices []string) string {
 		return " -a '(__gm_functions)'"
 	case compHandles:
 		return " -a '(__gm_handles)'"
+	case compDead:
+		return " -a '(__gm_dead)'"
+	case compContexts:
+		return " -a '(__gm_contexts)'"
+	case compStores:
+		return " -a '(__gm_stores)'"
 	case compFiles:
 		return " -F"
 	case compDirs:
@@ -151,6 +158,32 @@ end
 
 function __gm_handles
     gm jobs -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
+end
+
+function __gm_dead
+    gm jobs --dead -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
+end
+
+function __gm_contexts
+    set -l file ~/.config/gm/config.toml
+    set -q XDG_CONFIG_HOME; and set file $XDG_CONFIG_HOME/gm/config.toml
+    set -q GM_CONFIG; and set file $GM_CONFIG
+    string replace -rf '^\[contexts\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
+end
+
+# URLs of stores; behind disk: and the like, files.
+function __gm_stores
+    set -l token (string replace -r '^--[a-z-]+=' '' -- (commandline -ct))
+    set -l scheme (string match -r '^(?:disk|sqlite|tokyocabinet):' -- $token)
+    if test -z "$scheme"
+        printf '%s\n' STORES
+        return
+    end
+    set -l rest (string replace -- $scheme '' $token)
+    for path in $rest*
+        test -d $path; and set path $path/
+        echo $scheme$path
+    end
 end
 
 complete -c gm -f

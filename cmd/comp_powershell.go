@@ -40,7 +40,11 @@ func powershellCompletion(verbs []compVerb) string {
 		}
 		b.WriteString(")\n    }\n")
 	}
-	b.WriteString(powershellTail)
+	var schemes []string
+	for _, s := range storeSchemes {
+		schemes = append(schemes, powershellQuote(s))
+	}
+	b.WriteString(strings.Replace(powershellTail, "STORES", strings.Join(schemes, ", "), 1))
 	return b.String()
 }
 
@@ -63,10 +67,24 @@ $script:GmVerbs = @{
 const powershellTail = `}
 
 # Proposals for a value: a list of its kind and, for some, the words.
-function script:Get-GmValue($Value, $Connection) {
+function script:Get-GmValue($Value, $Connection, $Word) {
     switch ($Value[0]) {
         'choices' { $Value | Select-Object -Skip 1 }
         'functions' { & gm status -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "` + "`" + `t")[0] } }
+        'dead' { & gm jobs --dead -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "` + "`" + `t")[1] } }
+        'contexts' {
+            $file = if ($env:GM_CONFIG) { $env:GM_CONFIG } else { Join-Path $HOME '.config/gm/config.toml' }
+            Select-String -Path $file -Pattern '^\[contexts\.([^\]]*)\]' -ErrorAction SilentlyContinue |
+                ForEach-Object { $_.Matches[0].Groups[1].Value.Trim('"') }
+        }
+        'stores' {
+            if ($Word -match '^(disk|sqlite|tokyocabinet):(.*)$') {
+                $scheme = $Matches[1]
+                Get-ChildItem -Path ($Matches[2] + '*') -ErrorAction SilentlyContinue | ForEach-Object { $scheme + ':' + $_.FullName }
+            } else {
+                STORES
+            }
+        }
         'handles' { & gm jobs -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "` + "`" + `t")[1] } }
     }
 }
@@ -97,16 +115,16 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
     }
 
     $proposals = if ($pending) {
-        Get-GmValue $pending.Value $connection | ForEach-Object { , @($_, $_) }
+        Get-GmValue $pending.Value $connection $wordToComplete | ForEach-Object { , @($_, $_) }
     } elseif ($wordToComplete.StartsWith('-')) {
         foreach ($flag in $verb.Flags) { foreach ($name in $flag.Names) { , @($name, $flag.Text) } }
     } elseif ($verb.Subs.Count -gt 0) {
         $verb.Subs
     } else {
-        Get-GmValue $verb.Args $connection | ForEach-Object { , @($_, $_) }
+        Get-GmValue $verb.Args $connection $wordToComplete | ForEach-Object { , @($_, $_) }
     }
     foreach ($p in $proposals) {
-        if ($p[0].StartsWith($wordToComplete)) {
+        if ($p[0].StartsWith($wordToComplete) -or $wordToComplete -match '^(disk|sqlite|tokyocabinet):') {
             [System.Management.Automation.CompletionResult]::new($p[0], $p[0], 'ParameterValue', $p[1])
         }
     }

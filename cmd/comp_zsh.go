@@ -9,7 +9,7 @@ import (
 // zshCompletion returns the completion for zsh: a function a verb.
 func zshCompletion(verbs []compVerb) string {
 	var b strings.Builder
-	b.WriteString(zshHead)
+	b.WriteString(strings.Replace(zshHead, "STORES", strings.Join(storeSchemes, " "), 1))
 	for _, v := range verbs {
 		zshVerb(&b, v, verbs[0])
 	}
@@ -97,6 +97,12 @@ func zshAction(kind compKind, choices []string) string {
 		return "_gm__functions"
 	case compHandles:
 		return "_gm__handles"
+	case compDead:
+		return "_gm__dead"
+	case compContexts:
+		return "_gm__contexts"
+	case compStores:
+		return "_gm__stores"
 	case compFiles:
 		return "_files"
 	case compDirs:
@@ -136,6 +142,29 @@ _gm__handles() {
     _gm__conn
     names=(${${${(f)"$(_call_program handles gm jobs -o tsv -t 300 ${(q)reply} 2>/dev/null)"}#*$'\t'}%%$'\t'*})
     compadd -a names
+}
+
+_gm__dead() {
+    local -a reply names
+    _gm__conn
+    names=(${${${(f)"$(_call_program dead gm jobs --dead -o tsv -t 300 ${(q)reply} 2>/dev/null)"}#*$'\t'}%%$'\t'*})
+    compadd -a names
+}
+
+_gm__contexts() {
+    local -a names
+    names=(${(f)"$(sed -n 's/^\[contexts\.\([^]]*\)\].*/\1/p' ${GM_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/gm/config.toml} 2>/dev/null | tr -d '"')"})
+    compadd -a names
+}
+
+_gm__stores() {
+    if compset -P 'disk:'; then
+        _files -/
+    elif compset -P '(sqlite|tokyocabinet):'; then
+        _files
+    else
+        compadd -S '' -- STORES
+    fi
 }
 
 `

@@ -79,22 +79,33 @@ const (
 	compChoices   compKind = "choices"   // one of a few words
 	compFunctions compKind = "functions" // those that the server has
 	compHandles   compKind = "handles"   // of the server's jobs
+	compDead      compKind = "dead"      // handles of its dead jobs
+	compContexts  compKind = "contexts"  // of the configuration
+	compStores    compKind = "stores"    // URLs of stores, with files behind disk: and the like
 	compFiles     compKind = "files"
 	compDirs      compKind = "dirs"
 	compCommand   compKind = "command" // a command line of its own
 )
 
-// flagChoices are the words that a flag's value is one of.
+// flagChoices are the words that a flag's value is one of, by its name or by that of
+// the verb and its own.
 var flagChoices = map[string][]string{
-	"color":      {"auto", "always", "never"},
-	"output":     {"table", "tsv", "json", "jsonl"},
-	"progress":   {"json"},
-	"state":      {"waiting", "delayed", "running", "dead"},
-	"sync":       {"always", "interval", "never"},
-	"priority":   {"high", "normal", "low"},
-	"log-level":  {"debug", "info", "warn", "error"},
-	"log-format": {"text", "json"},
+	"color":         {"auto", "always", "never"},
+	"output":        {"table", "tsv", "json", "jsonl"},
+	"submit output": {"json", "jsonl"}, // results are no rows
+	"map output":    {"json", "jsonl"},
+	"pipe output":   {"json", "jsonl"},
+	"progress":      {"json"},
+	"state":         {"waiting", "delayed", "running", "dead"},
+	"sync":          {"always", "interval", "never"},
+	"next-priority": {"high", "normal", "low", "same"},
+	"halt":          {"never", "now,fail=1", "soon,fail=1", "soon,fail=10%"},
+	"log-level":     {"debug", "info", "warn", "error"},
+	"log-format":    {"text", "json"},
 }
+
+// storeSchemes are what URLs of stores begin with; the first ones go on with a file.
+var storeSchemes = []string{"disk:", "sqlite:", "tokyocabinet:", "postgres://", "mysql://", "redis://", "memcached://"}
 
 // compVerbs returns the root and every visible verb below it, parents first.
 func compVerbs(root *verb) []compVerb {
@@ -120,7 +131,7 @@ func newCompVerb(v *verb, path string) compVerb {
 	cv := compVerb{path: path, usage: v.Usage, endArgs: v.argsEndFlags}
 	for _, group := range flagGroups(v) {
 		for _, f := range group.flags {
-			cv.flags = append(cv.flags, newCompFlag(f))
+			cv.flags = append(cv.flags, newCompFlag(path, f))
 		}
 	}
 	if path == "" {
@@ -129,8 +140,12 @@ func newCompVerb(v *verb, path string) compVerb {
 	switch args := v.ArgsUsage; {
 	case strings.Contains(args, "FUNC"):
 		cv.args = compFunctions
+	case strings.Contains(args, "HANDLE") && path == "retry":
+		cv.args = compDead
 	case strings.Contains(args, "HANDLE"):
 		cv.args = compHandles
+	case strings.Contains(args, "URL"):
+		cv.args = compStores
 	case strings.Contains(args, "CMD"):
 		cv.args = compCommand
 	case strings.Contains(args, "VERB"):
@@ -146,15 +161,21 @@ func newCompVerb(v *verb, path string) compVerb {
 // manVerbs stands for the verbs of the root.
 var manVerbs = []string{"*"}
 
-func newCompFlag(f flagDoc) compFlag {
+func newCompFlag(path string, f flagDoc) compFlag {
 	cf := compFlag{flagDoc: f}
 	long := f.names[len(f.names)-1]
 	switch {
 	case f.value == "":
+	case flagChoices[path+" "+long] != nil:
+		cf.kind, cf.choices = compChoices, flagChoices[path+" "+long]
 	case flagChoices[long] != nil:
 		cf.kind, cf.choices = compChoices, flagChoices[long]
-	case long == "function":
+	case f.value == "FUNC":
 		cf.kind = compFunctions
+	case long == "context":
+		cf.kind = compContexts
+	case f.value == "URL":
+		cf.kind = compStores
 	case strings.Contains(f.value, "FILE"), strings.Contains(f.value, "PATH"):
 		cf.kind = compFiles
 	case strings.Contains(f.value, "DIR"):

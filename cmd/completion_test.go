@@ -71,6 +71,27 @@ func TestBashCompletes(t *testing.T) {
 		{"gm admin -s x shut", "shutdown"},
 		{"gm jobs --state ", "waiting delayed running dead"},
 		{"gm completion z", "zsh"},
+		{"gm submit -o ", "json jsonl"},
+		{"gm map --output=", "json jsonl"},
+		{"gm work --next-priority s", "same"},
+		{"gm serve --log-level w", "warn"},
+		{"gm map --halt no", "now,fail=1"},
+		{"gm status --context h", "home"},
+		{"gm serve --store po", "postgres://"},
+		{"gm serve --store disk:FOLDER/in", "FOLDER/inner"},
+		{"gm serve --store=sqlite:FOLDER/a", "FOLDER/a.db"},
+		{"gm store check disk:FOLDER/in", "FOLDER/inner"},
+		{"gm serve --data FOLDER/i", "FOLDER/inner"},
+		{"gm serve --log-file FOLDER/a", "FOLDER/a.db"},
+		{"FAKE status th", "thumb"},
+		{"FAKE map --reduce th", "thumb"},
+		{"FAKE submit --reducer th", "thumb"},
+		{"FAKE work --next th", "thumb"},
+		{"FAKE work --on-fail th", "thumb"},
+		{"FAKE pipe thumb re", "resize"},
+		{"FAKE cancel -f th", "thumb"},
+		{"FAKE retry H", "H:host:2"},
+		{"FAKE cancel H", "H:host:1"},
 		{"gm man ping", "ping"},
 		{"gm status -- --out", ""},
 		{"gm nosuch --out", ""},
@@ -82,6 +103,22 @@ while IFS= read -r COMP_LINE; do
     echo "${COMPREPLY[*]}"
 done
 `
+	folder := t.TempDir()
+	for _, err := range []error{
+		os.Mkdir(filepath.Join(folder, "inner"), 0o700),
+		os.WriteFile(filepath.Join(folder, "a.db"), nil, 0o600),
+		os.WriteFile(filepath.Join(folder, "config.toml"), []byte("[contexts.home]\nservers = [\"a\"]\n[contexts.\"work\"]\n"), 0o600),
+		os.WriteFile(filepath.Join(folder, "fake"), []byte(fakeServer), 0o700),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("GM_CONFIG", filepath.Join(folder, "config.toml"))
+	for i := range tests {
+		places := strings.NewReplacer("FOLDER", folder, "FAKE", filepath.Join(folder, "fake"))
+		tests[i].line, tests[i].want = places.Replace(tests[i].line), places.Replace(tests[i].want)
+	}
 	file := filepath.Join(t.TempDir(), "gm.bash")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
 		t.Fatal(err)
@@ -104,6 +141,38 @@ done
 		if got[i] != test.want {
 			t.Errorf("[%s]: got %q, want %q", test.line, got[i], test.want)
 		}
+	}
+}
+
+// fakeServer answers what completions ask gm.
+const fakeServer = `#!/bin/sh
+case "$*" in
+status*) printf 'resize\t0\nthumb\t1\n' ;;
+"jobs --dead"*) printf 's\tH:host:2\n' ;;
+jobs*) printf 's\tH:host:1\n' ;;
+esac
+`
+
+// TestChoicesAreOfFlags checks that the words which completions propose are of flags
+// that are there, and that every value with a name that says what it is has its kind.
+func TestChoicesAreOfFlags(t *testing.T) {
+	unused := map[string]bool{}
+	for key := range flagChoices {
+		unused[key] = true
+	}
+	for _, v := range compVerbs(testRoot()) {
+		for _, f := range v.flags {
+			long := f.names[len(f.names)-1]
+			delete(unused, long)
+			delete(unused, v.path+" "+long)
+			want := map[string]compKind{"FUNC": compFunctions, "DIR": compDirs, "FILE": compFiles, "URL": compStores}[f.value]
+			if want != "" && f.kind != want {
+				t.Errorf("%s --%s %s: kind %q, want %q", v.path, long, f.value, f.kind, want)
+			}
+		}
+	}
+	for key := range unused {
+		t.Errorf("choices of %s, which is no flag", key)
 	}
 }
 

@@ -12,6 +12,18 @@ _gm_lines() {
     done
 }
 _gm_functions() { _gm_lines < <("${words[0]}" status -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f1); }
+_gm_dead() { _gm_lines < <("${words[0]}" jobs --dead -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
+_gm_contexts() {
+    _gm_lines < <(sed -n 's/^\[contexts\.\([^]]*\)\].*/\1/p' \
+        "${GM_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/gm/config.toml}" 2>/dev/null | tr -d '"')
+}
+_gm_stores() {
+    case $cur in
+    disk:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -d -P disk: -- "${cur#*:}")) ;;
+    sqlite:* | tokyocabinet:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -f -P "${cur%%:*}:" -- "${cur#*:}")) ;;
+    *) compopt -o nospace 2>/dev/null; _gm_words disk: sqlite: tokyocabinet: postgres:// mysql:// redis:// memcached:// ;;
+    esac
+}
 _gm_handles() { _gm_lines < <("${words[0]}" jobs -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
 
 # A command line of its own: a command, then files.
@@ -105,7 +117,7 @@ _gm_verb() {
     'retry')
         flags='-f --function --match -a --all -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-f --function --match -o --output -s --server -p --port --context --trace -t --timeout --color'
-        subs='' args='_gm_handles' ends=''
+        subs='' args='_gm_dead' ends=''
         ;;
     'cancel')
         flags='--running -f --function --match -a --all -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
@@ -120,22 +132,22 @@ _gm_verb() {
     'store check')
         flags='--color -h --help'
         valued='--color'
-        subs='' args='' ends=''
+        subs='' args='_gm_stores' ends=''
         ;;
     'store compact')
         flags='--color -h --help'
         valued='--color'
-        subs='' args='' ends=''
+        subs='' args='_gm_stores' ends=''
         ;;
     'store dump')
         flags='--color -h --help'
         valued='--color'
-        subs='' args='' ends=''
+        subs='' args='_gm_stores' ends=''
         ;;
     'store load')
         flags='--merge --partial -o --output --color -h --help'
         valued='-o --output --color'
-        subs='' args='' ends=''
+        subs='' args='_gm_stores' ends=''
         ;;
     'admin')
         flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
@@ -238,36 +250,50 @@ _gm_verb() {
 # _gm_value VERB FLAG: proposals for the flag's value.
 _gm_value() {
     case $1:$2 in
+    ':--context') _gm_contexts ;;
     ':--trace') _gm_files ;;
     ':--color') _gm_words auto always never ;;
     'submit:-f'|'submit:--function') _gm_functions ;;
+    'submit:--reducer') _gm_functions ;;
     'submit:--results') _gm_dirs ;;
     'submit:--joblog') _gm_files ;;
+    'submit:--halt') _gm_words never now,fail=1 soon,fail=1 soon,fail=10% ;;
     'submit:--progress') _gm_words json ;;
-    'submit:-o'|'submit:--output') _gm_words table tsv json jsonl ;;
+    'submit:-o'|'submit:--output') _gm_words json jsonl ;;
+    'submit:--context') _gm_contexts ;;
     'submit:--trace') _gm_files ;;
     'submit:--color') _gm_words auto always never ;;
     'map:-f'|'map:--function') _gm_functions ;;
+    'map:--reduce') _gm_functions ;;
     'map:--results') _gm_dirs ;;
     'map:--joblog') _gm_files ;;
+    'map:--halt') _gm_words never now,fail=1 soon,fail=1 soon,fail=10% ;;
     'map:--progress') _gm_words json ;;
-    'map:-o'|'map:--output') _gm_words table tsv json jsonl ;;
+    'map:-o'|'map:--output') _gm_words json jsonl ;;
+    'map:--context') _gm_contexts ;;
     'map:--trace') _gm_files ;;
     'map:--color') _gm_words auto always never ;;
     'pipe:--results') _gm_dirs ;;
     'pipe:--joblog') _gm_files ;;
+    'pipe:--halt') _gm_words never now,fail=1 soon,fail=1 soon,fail=10% ;;
     'pipe:--progress') _gm_words json ;;
-    'pipe:-o'|'pipe:--output') _gm_words table tsv json jsonl ;;
+    'pipe:-o'|'pipe:--output') _gm_words json jsonl ;;
+    'pipe:--context') _gm_contexts ;;
     'pipe:--trace') _gm_files ;;
     'pipe:--color') _gm_words auto always never ;;
     'work:-f'|'work:--function') _gm_functions ;;
     'work:--dir') _gm_dirs ;;
+    'work:--next') _gm_functions ;;
+    'work:--on-fail') _gm_functions ;;
+    'work:--next-priority') _gm_words high normal low same ;;
+    'work:--context') _gm_contexts ;;
     'work:--trace') _gm_files ;;
     'work:--color') _gm_words auto always never ;;
     'tell:--color') _gm_words auto always never ;;
     'tell status:--color') _gm_words auto always never ;;
     'tell warn:--color') _gm_words auto always never ;;
     'tell data:--color') _gm_words auto always never ;;
+    'serve:--store') _gm_stores ;;
     'serve:--data') _gm_dirs ;;
     'serve:--sync') _gm_words always interval never ;;
     'serve:--log-level') _gm_words debug info warn error ;;
@@ -278,31 +304,39 @@ _gm_value() {
     'serve:--config-file') _gm_files ;;
     'serve:--color') _gm_words auto always never ;;
     'status:-o'|'status:--output') _gm_words table tsv json jsonl ;;
+    'status:--context') _gm_contexts ;;
     'status:--trace') _gm_files ;;
     'status:--color') _gm_words auto always never ;;
     'workers:-o'|'workers:--output') _gm_words table tsv json jsonl ;;
+    'workers:--context') _gm_contexts ;;
     'workers:--trace') _gm_files ;;
     'workers:--color') _gm_words auto always never ;;
     'jobs:-f'|'jobs:--function') _gm_functions ;;
     'jobs:--state') _gm_words waiting delayed running dead ;;
     'jobs:-o'|'jobs:--output') _gm_words table tsv json jsonl ;;
+    'jobs:--context') _gm_contexts ;;
     'jobs:--trace') _gm_files ;;
     'jobs:--color') _gm_words auto always never ;;
     'job:-o'|'job:--output') _gm_words table tsv json jsonl ;;
+    'job:--context') _gm_contexts ;;
     'job:--trace') _gm_files ;;
     'job:--color') _gm_words auto always never ;;
     'wait:-f'|'wait:--function') _gm_functions ;;
     'wait:-o'|'wait:--output') _gm_words table tsv json jsonl ;;
+    'wait:--context') _gm_contexts ;;
     'wait:--trace') _gm_files ;;
     'wait:--color') _gm_words auto always never ;;
+    'result:--context') _gm_contexts ;;
     'result:--trace') _gm_files ;;
     'result:--color') _gm_words auto always never ;;
     'retry:-f'|'retry:--function') _gm_functions ;;
     'retry:-o'|'retry:--output') _gm_words table tsv json jsonl ;;
+    'retry:--context') _gm_contexts ;;
     'retry:--trace') _gm_files ;;
     'retry:--color') _gm_words auto always never ;;
     'cancel:-f'|'cancel:--function') _gm_functions ;;
     'cancel:-o'|'cancel:--output') _gm_words table tsv json jsonl ;;
+    'cancel:--context') _gm_contexts ;;
     'cancel:--trace') _gm_files ;;
     'cancel:--color') _gm_words auto always never ;;
     'store:--color') _gm_words auto always never ;;
@@ -311,45 +345,61 @@ _gm_value() {
     'store dump:--color') _gm_words auto always never ;;
     'store load:-o'|'store load:--output') _gm_words table tsv json jsonl ;;
     'store load:--color') _gm_words auto always never ;;
+    'admin:--context') _gm_contexts ;;
     'admin:--trace') _gm_files ;;
     'admin:--color') _gm_words auto always never ;;
     'admin version:-o'|'admin version:--output') _gm_words table tsv json jsonl ;;
+    'admin version:--context') _gm_contexts ;;
     'admin version:--trace') _gm_files ;;
     'admin version:--color') _gm_words auto always never ;;
     'admin pid:-o'|'admin pid:--output') _gm_words table tsv json jsonl ;;
+    'admin pid:--context') _gm_contexts ;;
     'admin pid:--trace') _gm_files ;;
     'admin pid:--color') _gm_words auto always never ;;
     'admin verbose:-o'|'admin verbose:--output') _gm_words table tsv json jsonl ;;
+    'admin verbose:--context') _gm_contexts ;;
     'admin verbose:--trace') _gm_files ;;
     'admin verbose:--color') _gm_words auto always never ;;
+    'admin create:--context') _gm_contexts ;;
     'admin create:--trace') _gm_files ;;
     'admin create:--color') _gm_words auto always never ;;
+    'admin drop:--context') _gm_contexts ;;
     'admin drop:--trace') _gm_files ;;
     'admin drop:--color') _gm_words auto always never ;;
+    'admin maxqueue:--context') _gm_contexts ;;
     'admin maxqueue:--trace') _gm_files ;;
     'admin maxqueue:--color') _gm_words auto always never ;;
+    'admin pause:--context') _gm_contexts ;;
     'admin pause:--trace') _gm_files ;;
     'admin pause:--color') _gm_words auto always never ;;
+    'admin resume:--context') _gm_contexts ;;
     'admin resume:--trace') _gm_files ;;
     'admin resume:--color') _gm_words auto always never ;;
     'admin purge:-o'|'admin purge:--output') _gm_words table tsv json jsonl ;;
+    'admin purge:--context') _gm_contexts ;;
     'admin purge:--trace') _gm_files ;;
     'admin purge:--color') _gm_words auto always never ;;
     'admin policy:-o'|'admin policy:--output') _gm_words table tsv json jsonl ;;
+    'admin policy:--context') _gm_contexts ;;
     'admin policy:--trace') _gm_files ;;
     'admin policy:--color') _gm_words auto always never ;;
+    'admin shutdown:--context') _gm_contexts ;;
     'admin shutdown:--trace') _gm_files ;;
     'admin shutdown:--color') _gm_words auto always never ;;
     'admin show-jobs:-o'|'admin show-jobs:--output') _gm_words table tsv json jsonl ;;
+    'admin show-jobs:--context') _gm_contexts ;;
     'admin show-jobs:--trace') _gm_files ;;
     'admin show-jobs:--color') _gm_words auto always never ;;
     'admin show-unique-jobs:-o'|'admin show-unique-jobs:--output') _gm_words table tsv json jsonl ;;
+    'admin show-unique-jobs:--context') _gm_contexts ;;
     'admin show-unique-jobs:--trace') _gm_files ;;
     'admin show-unique-jobs:--color') _gm_words auto always never ;;
     'admin help:-o'|'admin help:--output') _gm_words table tsv json jsonl ;;
+    'admin help:--context') _gm_contexts ;;
     'admin help:--trace') _gm_files ;;
     'admin help:--color') _gm_words auto always never ;;
     'ping:-o'|'ping:--output') _gm_words table tsv json jsonl ;;
+    'ping:--context') _gm_contexts ;;
     'ping:--trace') _gm_files ;;
     'ping:--color') _gm_words auto always never ;;
     'completion:--color') _gm_words auto always never ;;

@@ -55,6 +55,32 @@ function __gm_handles
     gm jobs -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
 end
 
+function __gm_dead
+    gm jobs --dead -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
+end
+
+function __gm_contexts
+    set -l file ~/.config/gm/config.toml
+    set -q XDG_CONFIG_HOME; and set file $XDG_CONFIG_HOME/gm/config.toml
+    set -q GM_CONFIG; and set file $GM_CONFIG
+    string replace -rf '^\[contexts\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
+end
+
+# URLs of stores; behind disk: and the like, files.
+function __gm_stores
+    set -l token (string replace -r '^--[a-z-]+=' '' -- (commandline -ct))
+    set -l scheme (string match -r '^(?:disk|sqlite|tokyocabinet):' -- $token)
+    if test -z "$scheme"
+        printf '%s\n' disk: sqlite: tokyocabinet: postgres:// mysql:// redis:// memcached://
+        return
+    end
+    set -l rest (string replace -- $scheme '' $token)
+    for path in $rest*
+        test -d $path; and set path $path/
+        echo $scheme$path
+    end
+end
+
 complete -c gm -f
 
 complete -c gm -n '__gm_at_only ' -a submit -d 'submit jobs and print their results'
@@ -79,7 +105,7 @@ complete -c gm -n '__gm_at_only ' -a man -d 'show or write the manual pages'
 complete -c gm -n '__gm_at_only ' -a version -d 'print the version'
 complete -c gm -n '__gm_at_only ' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at_only ' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at_only ' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at_only ' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at_only ' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at_only ' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only ' -s h -l help -d 'print this help'
@@ -88,7 +114,7 @@ complete -c gm -n '__gm_at_only ' -l version -d 'print the version'
 complete -c gm -n '__gm_at submit' -F
 complete -c gm -n '__gm_at submit' -s f -l function -d 'FUNC to submit to' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at submit' -l first -d 'the same job to each function, on each server: the first that completes counts'
-complete -c gm -n '__gm_at submit' -l reducer -d 'function FUNC that the worker is to reduce with' -x
+complete -c gm -n '__gm_at submit' -l reducer -d 'function FUNC that the worker is to reduce with' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at submit' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at submit' -s I -l high -d 'high priority'
 complete -c gm -n '__gm_at submit' -s L -l low -d 'low priority'
@@ -123,16 +149,16 @@ complete -c gm -n '__gm_at submit' -l new-output -d '--resume goes on although t
 complete -c gm -n '__gm_at submit' -l retry-failed -d '--resume, and do those again that failed'
 complete -c gm -n '__gm_at submit' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at submit' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
-complete -c gm -n '__gm_at submit' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
+complete -c gm -n '__gm_at submit' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
 complete -c gm -n '__gm_at submit' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
 complete -c gm -n '__gm_at submit' -l propagate -d 'exit with the code of the worker\'s command'
 complete -c gm -n '__gm_at submit' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
 complete -c gm -n '__gm_at submit' -l eta -d 'the same in words: how many, how fast, how long still'
 complete -c gm -n '__gm_at submit' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
-complete -c gm -n '__gm_at submit' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at submit' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'json jsonl'
 complete -c gm -n '__gm_at submit' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at submit' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at submit' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at submit' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at submit' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at submit' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
 complete -c gm -n '__gm_at submit' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -140,7 +166,7 @@ complete -c gm -n '__gm_at submit' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at map' -F
 complete -c gm -n '__gm_at map' -s f -l function -d 'FUNC that each record goes to' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at map' -l reduce -d 'function FUNC that makes one result of some' -x
+complete -c gm -n '__gm_at map' -l reduce -d 'function FUNC that makes one result of some' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at map' -l arity -d 'how many results --reduce takes at a time: N from 2' -x
 complete -c gm -n '__gm_at map' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at map' -s I -l high -d 'high priority'
@@ -175,16 +201,16 @@ complete -c gm -n '__gm_at map' -l new-output -d '--resume goes on although the 
 complete -c gm -n '__gm_at map' -l retry-failed -d '--resume, and do those again that failed'
 complete -c gm -n '__gm_at map' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at map' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
-complete -c gm -n '__gm_at map' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
+complete -c gm -n '__gm_at map' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
 complete -c gm -n '__gm_at map' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
 complete -c gm -n '__gm_at map' -l propagate -d 'exit with the code of the worker\'s command'
 complete -c gm -n '__gm_at map' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
 complete -c gm -n '__gm_at map' -l eta -d 'the same in words: how many, how fast, how long still'
 complete -c gm -n '__gm_at map' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
-complete -c gm -n '__gm_at map' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at map' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'json jsonl'
 complete -c gm -n '__gm_at map' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at map' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at map' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at map' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at map' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at map' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
 complete -c gm -n '__gm_at map' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -221,16 +247,16 @@ complete -c gm -n '__gm_at pipe' -l new-output -d '--resume goes on although the
 complete -c gm -n '__gm_at pipe' -l retry-failed -d '--resume, and do those again that failed'
 complete -c gm -n '__gm_at pipe' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
 complete -c gm -n '__gm_at pipe' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
-complete -c gm -n '__gm_at pipe' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x
+complete -c gm -n '__gm_at pipe' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
 complete -c gm -n '__gm_at pipe' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
 complete -c gm -n '__gm_at pipe' -l propagate -d 'exit with the code of the worker\'s command'
 complete -c gm -n '__gm_at pipe' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
 complete -c gm -n '__gm_at pipe' -l eta -d 'the same in words: how many, how fast, how long still'
 complete -c gm -n '__gm_at pipe' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
-complete -c gm -n '__gm_at pipe' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at pipe' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'json jsonl'
 complete -c gm -n '__gm_at pipe' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at pipe' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at pipe' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at pipe' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at pipe' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at pipe' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
 complete -c gm -n '__gm_at pipe' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -256,12 +282,12 @@ complete -c gm -n '__gm_at work' -l keep -d 'one child serves many jobs, a line 
 complete -c gm -n '__gm_at work' -l max-jobs -d 'replace the child after N jobs' -x
 complete -c gm -n '__gm_at work' -l max-age -d 'replace the child after TIME, between two jobs' -x
 complete -c gm -n '__gm_at work' -l max-rss -d 'replace the child when it occupies more than SIZE of memory, between two jobs' -x
-complete -c gm -n '__gm_at work' -l next -d 'submit each result to FUNC, in the background, before its job is completed' -x
-complete -c gm -n '__gm_at work' -l on-fail -d 'submit the payload of each job that fails to FUNC, in the background, before it is failed' -x
-complete -c gm -n '__gm_at work' -l next-priority -d 'PRIORITY of these jobs: high, normal, low, or same as the job\'s, which only gm serve tells' -x
+complete -c gm -n '__gm_at work' -l next -d 'submit each result to FUNC, in the background, before its job is completed' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at work' -l on-fail -d 'submit the payload of each job that fails to FUNC, in the background, before it is failed' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at work' -l next-priority -d 'PRIORITY of these jobs: high, normal, low, or same as the job\'s, which only gm serve tells' -x -a 'high normal low same'
 complete -c gm -n '__gm_at work' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at work' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at work' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at work' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at work' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at work' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
 complete -c gm -n '__gm_at work' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -287,7 +313,7 @@ complete -c gm -n '__gm_at serve' -s p -l port -d 'PORT of addresses without one
 complete -c gm -n '__gm_at serve' -l print-port -d 'print the port on stdout once it listens'
 complete -c gm -n '__gm_at serve' -l keepalive -d 'ask a silent TCP peer after TIME whether it is still there'
 complete -c gm -n '__gm_at serve' -l user-timeout -d 'give a TCP peer up that acknowledges nothing for TIME (Linux)' -x
-complete -c gm -n '__gm_at serve' -l store -d 'keep background jobs in the store URL' -x
+complete -c gm -n '__gm_at serve' -l store -d 'keep background jobs in the store URL' -x -a '(__gm_stores)'
 complete -c gm -n '__gm_at serve' -l data -d 'keep them in the directory DIR: --store disk:DIR' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at serve' -l sync -d 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)' -x -a 'always interval never'
 complete -c gm -n '__gm_at serve' -l store-wait -d 'wait for TIME for a store that can\'t be reached at the start, such as a database that starts later' -x
@@ -330,7 +356,7 @@ complete -c gm -n '__gm_at status' -s c -l count -d 'end --watch after N looks' 
 complete -c gm -n '__gm_at status' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at status' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at status' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at status' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at status' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at status' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at status' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at status' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -344,7 +370,7 @@ complete -c gm -n '__gm_at workers' -s c -l count -d 'end --watch after N looks'
 complete -c gm -n '__gm_at workers' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at workers' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at workers' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at workers' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at workers' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at workers' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at workers' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at workers' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -358,7 +384,7 @@ complete -c gm -n '__gm_at jobs' -s n -l limit -d 'at most N jobs of each server
 complete -c gm -n '__gm_at jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at jobs' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at jobs' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at jobs' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -369,7 +395,7 @@ complete -c gm -n '__gm_at job' -l payload -d 'print its payload instead, byte f
 complete -c gm -n '__gm_at job' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at job' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at job' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at job' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at job' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at job' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at job' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at job' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -383,7 +409,7 @@ complete -c gm -n '__gm_at wait' -s o -l output -d 'FORMAT of the rows: table, t
 complete -c gm -n '__gm_at wait' -s t -l timeout -d 'give up after a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at wait' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at wait' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at wait' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at wait' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at wait' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at wait' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at wait' -s h -l help -d 'print this help'
@@ -391,20 +417,20 @@ complete -c gm -n '__gm_at wait' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at result' -a '(__gm_handles)'
 complete -c gm -n '__gm_at result' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at result' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at result' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at result' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at result' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at result' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at result' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at result' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at retry' -a '(__gm_handles)'
+complete -c gm -n '__gm_at retry' -a '(__gm_dead)'
 complete -c gm -n '__gm_at retry' -s f -l function -d 'jobs of FUNC, or of those that a pattern matches' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at retry' -l match -d 'only those with TEXT in handle, unique, last error or payload' -x
 complete -c gm -n '__gm_at retry' -s a -l all -d 'all dead jobs of -f'
 complete -c gm -n '__gm_at retry' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at retry' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at retry' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at retry' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at retry' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at retry' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at retry' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at retry' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -418,7 +444,7 @@ complete -c gm -n '__gm_at cancel' -s a -l all -d 'all jobs of -f that have not 
 complete -c gm -n '__gm_at cancel' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at cancel' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at cancel' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at cancel' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at cancel' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at cancel' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at cancel' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at cancel' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -431,15 +457,19 @@ complete -c gm -n '__gm_at_only store' -a load -d 'put the lines of gm store dum
 complete -c gm -n '__gm_at_only store' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only store' -s h -l help -d 'print this help'
 
+complete -c gm -n '__gm_at store check' -a '(__gm_stores)'
 complete -c gm -n '__gm_at store check' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store check' -s h -l help -d 'print this help'
 
+complete -c gm -n '__gm_at store compact' -a '(__gm_stores)'
 complete -c gm -n '__gm_at store compact' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store compact' -s h -l help -d 'print this help'
 
+complete -c gm -n '__gm_at store dump' -a '(__gm_stores)'
 complete -c gm -n '__gm_at store dump' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store dump' -s h -l help -d 'print this help'
 
+complete -c gm -n '__gm_at store load' -a '(__gm_stores)'
 complete -c gm -n '__gm_at store load' -l merge -d 'add to what the store has'
 complete -c gm -n '__gm_at store load' -l partial -d 'the lines are not a whole dump'
 complete -c gm -n '__gm_at store load' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
@@ -462,7 +492,7 @@ complete -c gm -n '__gm_at_only admin' -a show-unique-jobs -d 'list the uniques 
 complete -c gm -n '__gm_at_only admin' -a help -d 'list the server\'s own commands (gm serve)'
 complete -c gm -n '__gm_at_only admin' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at_only admin' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at_only admin' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at_only admin' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at_only admin' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at_only admin' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at_only admin' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -471,7 +501,7 @@ complete -c gm -n '__gm_at_only admin' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin version' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin version' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin version' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin version' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin version' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin version' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin version' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin version' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -480,7 +510,7 @@ complete -c gm -n '__gm_at admin version' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin pid' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin pid' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin pid' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin pid' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin pid' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin pid' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin pid' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin pid' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -489,7 +519,7 @@ complete -c gm -n '__gm_at admin pid' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin verbose' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin verbose' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin verbose' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin verbose' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin verbose' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin verbose' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin verbose' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin verbose' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -498,7 +528,7 @@ complete -c gm -n '__gm_at admin verbose' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin create' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin create' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin create' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin create' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin create' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin create' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin create' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin create' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -508,7 +538,7 @@ complete -c gm -n '__gm_at admin drop' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin drop' -s y -l yes -d 'do not ask'
 complete -c gm -n '__gm_at admin drop' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin drop' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin drop' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin drop' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin drop' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin drop' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin drop' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -517,7 +547,7 @@ complete -c gm -n '__gm_at admin drop' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin maxqueue' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin maxqueue' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin maxqueue' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin maxqueue' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin maxqueue' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin maxqueue' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin maxqueue' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin maxqueue' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -526,7 +556,7 @@ complete -c gm -n '__gm_at admin maxqueue' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin pause' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin pause' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin pause' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin pause' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin pause' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin pause' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin pause' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin pause' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -535,7 +565,7 @@ complete -c gm -n '__gm_at admin pause' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin resume' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin resume' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin resume' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin resume' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin resume' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin resume' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin resume' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin resume' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -547,7 +577,7 @@ complete -c gm -n '__gm_at admin purge' -l dead -d 'forget the dead jobs instead
 complete -c gm -n '__gm_at admin purge' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin purge' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin purge' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin purge' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin purge' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin purge' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin purge' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin purge' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -557,7 +587,7 @@ complete -c gm -n '__gm_at admin policy' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin policy' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin policy' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin policy' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin policy' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin policy' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin policy' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin policy' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin policy' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -567,7 +597,7 @@ complete -c gm -n '__gm_at admin shutdown' -s g -l graceful -d 'let running jobs
 complete -c gm -n '__gm_at admin shutdown' -s y -l yes -d 'do not ask'
 complete -c gm -n '__gm_at admin shutdown' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin shutdown' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin shutdown' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin shutdown' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin shutdown' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin shutdown' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin shutdown' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -576,7 +606,7 @@ complete -c gm -n '__gm_at admin shutdown' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin show-jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin show-jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin show-jobs' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin show-jobs' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin show-jobs' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin show-jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin show-jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin show-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -585,7 +615,7 @@ complete -c gm -n '__gm_at admin show-jobs' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at admin show-unique-jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin show-unique-jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin show-unique-jobs' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin show-unique-jobs' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin show-unique-jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin show-unique-jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin show-unique-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -594,7 +624,7 @@ complete -c gm -n '__gm_at admin show-unique-jobs' -s h -l help -d 'print this h
 complete -c gm -n '__gm_at admin help' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at admin help' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at admin help' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin help' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at admin help' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin help' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at admin help' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin help' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
@@ -605,7 +635,7 @@ complete -c gm -n '__gm_at ping' -s i -l interval -d 'time from one ping to the 
 complete -c gm -n '__gm_at ping' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at ping' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at ping' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at ping' -l context -d 'NAME of the configuration\'s context to use' -x
+complete -c gm -n '__gm_at ping' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at ping' -l trace -d 'write every packet, readable, to FILE' -r -F
 complete -c gm -n '__gm_at ping' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at ping' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'

@@ -27,7 +27,7 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null },
@@ -39,7 +39,7 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-f', '--function'); Text = 'FUNC to submit to'; Value = @('functions') },
             @{ Names = @('--first'); Text = 'the same job to each function, on each server: the first that completes counts'; Value = $null },
-            @{ Names = @('--reducer'); Text = 'function FUNC that the worker is to reduce with'; Value = @('') },
+            @{ Names = @('--reducer'); Text = 'function FUNC that the worker is to reduce with'; Value = @('functions') },
             @{ Names = @('-u', '--unique'); Text = 'jobs of the same function and KEY are one job while it is queued or running'; Value = @('') },
             @{ Names = @('-I', '--high'); Text = 'high priority'; Value = $null },
             @{ Names = @('-L', '--low'); Text = 'low priority'; Value = $null },
@@ -74,16 +74,16 @@ $script:GmVerbs = @{
             @{ Names = @('--retry-failed'); Text = '--resume, and do those again that failed'; Value = $null },
             @{ Names = @('--dry-run'); Text = 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'; Value = $null },
             @{ Names = @('--retries'); Text = 'submit a job that failed or was lost again, up to N times'; Value = @('') },
-            @{ Names = @('--halt'); Text = 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%'; Value = @('') },
+            @{ Names = @('--halt'); Text = 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%'; Value = @('choices', 'never', 'now,fail=1', 'soon,fail=1', 'soon,fail=10%') },
             @{ Names = @('--reconnect'); Text = 'wait up to TIME for a server that has gone away or is shutting down'; Value = @('') },
             @{ Names = @('--propagate'); Text = 'exit with the code of the worker''s command'; Value = $null },
             @{ Names = @('--bar'); Text = 'show on stderr, if it is a terminal, how far it has come'; Value = $null },
             @{ Names = @('--eta'); Text = 'the same in words: how many, how fast, how long still'; Value = $null },
             @{ Names = @('--progress'); Text = 'FORMAT json: a line on stderr each second and at the end'; Value = @('choices', 'json') },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT json or jsonl: print what became of each job'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT json or jsonl: print what became of each job'; Value = @('choices', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -94,7 +94,7 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('-f', '--function'); Text = 'FUNC that each record goes to'; Value = @('functions') },
-            @{ Names = @('--reduce'); Text = 'function FUNC that makes one result of some'; Value = @('') },
+            @{ Names = @('--reduce'); Text = 'function FUNC that makes one result of some'; Value = @('functions') },
             @{ Names = @('--arity'); Text = 'how many results --reduce takes at a time: N from 2'; Value = @('') },
             @{ Names = @('-u', '--unique'); Text = 'jobs of the same function and KEY are one job while it is queued or running'; Value = @('') },
             @{ Names = @('-I', '--high'); Text = 'high priority'; Value = $null },
@@ -129,16 +129,16 @@ $script:GmVerbs = @{
             @{ Names = @('--retry-failed'); Text = '--resume, and do those again that failed'; Value = $null },
             @{ Names = @('--dry-run'); Text = 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'; Value = $null },
             @{ Names = @('--retries'); Text = 'submit a job that failed or was lost again, up to N times'; Value = @('') },
-            @{ Names = @('--halt'); Text = 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%'; Value = @('') },
+            @{ Names = @('--halt'); Text = 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%'; Value = @('choices', 'never', 'now,fail=1', 'soon,fail=1', 'soon,fail=10%') },
             @{ Names = @('--reconnect'); Text = 'wait up to TIME for a server that has gone away or is shutting down'; Value = @('') },
             @{ Names = @('--propagate'); Text = 'exit with the code of the worker''s command'; Value = $null },
             @{ Names = @('--bar'); Text = 'show on stderr, if it is a terminal, how far it has come'; Value = $null },
             @{ Names = @('--eta'); Text = 'the same in words: how many, how fast, how long still'; Value = $null },
             @{ Names = @('--progress'); Text = 'FORMAT json: a line on stderr each second and at the end'; Value = @('choices', 'json') },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT json or jsonl: print what became of each job'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT json or jsonl: print what became of each job'; Value = @('choices', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -178,16 +178,16 @@ $script:GmVerbs = @{
             @{ Names = @('--retry-failed'); Text = '--resume, and do those again that failed'; Value = $null },
             @{ Names = @('--dry-run'); Text = 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'; Value = $null },
             @{ Names = @('--retries'); Text = 'submit a job that failed or was lost again, up to N times'; Value = @('') },
-            @{ Names = @('--halt'); Text = 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%'; Value = @('') },
+            @{ Names = @('--halt'); Text = 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%'; Value = @('choices', 'never', 'now,fail=1', 'soon,fail=1', 'soon,fail=10%') },
             @{ Names = @('--reconnect'); Text = 'wait up to TIME for a server that has gone away or is shutting down'; Value = @('') },
             @{ Names = @('--propagate'); Text = 'exit with the code of the worker''s command'; Value = $null },
             @{ Names = @('--bar'); Text = 'show on stderr, if it is a terminal, how far it has come'; Value = $null },
             @{ Names = @('--eta'); Text = 'the same in words: how many, how fast, how long still'; Value = $null },
             @{ Names = @('--progress'); Text = 'FORMAT json: a line on stderr each second and at the end'; Value = @('choices', 'json') },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT json or jsonl: print what became of each job'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-o', '--output'); Text = 'FORMAT json or jsonl: print what became of each job'; Value = @('choices', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -216,12 +216,12 @@ $script:GmVerbs = @{
             @{ Names = @('--max-jobs'); Text = 'replace the child after N jobs'; Value = @('') },
             @{ Names = @('--max-age'); Text = 'replace the child after TIME, between two jobs'; Value = @('') },
             @{ Names = @('--max-rss'); Text = 'replace the child when it occupies more than SIZE of memory, between two jobs'; Value = @('') },
-            @{ Names = @('--next'); Text = 'submit each result to FUNC, in the background, before its job is completed'; Value = @('') },
-            @{ Names = @('--on-fail'); Text = 'submit the payload of each job that fails to FUNC, in the background, before it is failed'; Value = @('') },
-            @{ Names = @('--next-priority'); Text = 'PRIORITY of these jobs: high, normal, low, or same as the job''s, which only gm serve tells'; Value = @('') },
+            @{ Names = @('--next'); Text = 'submit each result to FUNC, in the background, before its job is completed'; Value = @('functions') },
+            @{ Names = @('--on-fail'); Text = 'submit the payload of each job that fails to FUNC, in the background, before it is failed'; Value = @('functions') },
+            @{ Names = @('--next-priority'); Text = 'PRIORITY of these jobs: high, normal, low, or same as the job''s, which only gm serve tells'; Value = @('choices', 'high', 'normal', 'low', 'same') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -267,7 +267,7 @@ $script:GmVerbs = @{
             @{ Names = @('--print-port'); Text = 'print the port on stdout once it listens'; Value = $null },
             @{ Names = @('--keepalive'); Text = 'ask a silent TCP peer after TIME whether it is still there'; Value = $null },
             @{ Names = @('--user-timeout'); Text = 'give a TCP peer up that acknowledges nothing for TIME (Linux)'; Value = @('') },
-            @{ Names = @('--store'); Text = 'keep background jobs in the store URL'; Value = @('') },
+            @{ Names = @('--store'); Text = 'keep background jobs in the store URL'; Value = @('stores') },
             @{ Names = @('--data'); Text = 'keep them in the directory DIR: --store disk:DIR'; Value = @('dirs') },
             @{ Names = @('--sync'); Text = 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)'; Value = @('choices', 'always', 'interval', 'never') },
             @{ Names = @('--store-wait'); Text = 'wait for TIME for a store that can''t be reached at the start, such as a database that starts later'; Value = @('') },
@@ -313,7 +313,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -330,7 +330,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -347,7 +347,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -361,7 +361,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -378,7 +378,7 @@ $script:GmVerbs = @{
             @{ Names = @('-t', '--timeout'); Text = 'give up after a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
@@ -389,14 +389,14 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'retry' = @{
-        Args = @('handles')
+        Args = @('dead')
         Subs = @()
         Flags = @(
             @{ Names = @('-f', '--function'); Text = 'jobs of FUNC, or of those that a pattern matches'; Value = @('functions') },
@@ -405,7 +405,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -422,7 +422,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -440,28 +440,28 @@ $script:GmVerbs = @{
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store check' = @{
-        Args = @('')
+        Args = @('stores')
         Subs = @()
         Flags = @(
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store compact' = @{
-        Args = @('')
+        Args = @('stores')
         Subs = @()
         Flags = @(
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store dump' = @{
-        Args = @('')
+        Args = @('stores')
         Subs = @()
         Flags = @(
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store load' = @{
-        Args = @('')
+        Args = @('stores')
         Subs = @()
         Flags = @(
             @{ Names = @('--merge'); Text = 'add to what the store has'; Value = $null },
@@ -490,7 +490,7 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -503,7 +503,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -516,7 +516,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -529,7 +529,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -541,7 +541,7 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -554,7 +554,7 @@ $script:GmVerbs = @{
             @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -566,7 +566,7 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -578,7 +578,7 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -590,7 +590,7 @@ $script:GmVerbs = @{
         Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -605,7 +605,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -618,7 +618,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -632,7 +632,7 @@ $script:GmVerbs = @{
             @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -645,7 +645,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -658,7 +658,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -671,7 +671,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -686,7 +686,7 @@ $script:GmVerbs = @{
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
             @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
@@ -717,10 +717,24 @@ $script:GmVerbs = @{
 }
 
 # Proposals for a value: a list of its kind and, for some, the words.
-function script:Get-GmValue($Value, $Connection) {
+function script:Get-GmValue($Value, $Connection, $Word) {
     switch ($Value[0]) {
         'choices' { $Value | Select-Object -Skip 1 }
         'functions' { & gm status -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[0] } }
+        'dead' { & gm jobs --dead -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[1] } }
+        'contexts' {
+            $file = if ($env:GM_CONFIG) { $env:GM_CONFIG } else { Join-Path $HOME '.config/gm/config.toml' }
+            Select-String -Path $file -Pattern '^\[contexts\.([^\]]*)\]' -ErrorAction SilentlyContinue |
+                ForEach-Object { $_.Matches[0].Groups[1].Value.Trim('"') }
+        }
+        'stores' {
+            if ($Word -match '^(disk|sqlite|tokyocabinet):(.*)$') {
+                $scheme = $Matches[1]
+                Get-ChildItem -Path ($Matches[2] + '*') -ErrorAction SilentlyContinue | ForEach-Object { $scheme + ':' + $_.FullName }
+            } else {
+                'disk:', 'sqlite:', 'tokyocabinet:', 'postgres://', 'mysql://', 'redis://', 'memcached://'
+            }
+        }
         'handles' { & gm jobs -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[1] } }
     }
 }
@@ -751,16 +765,16 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
     }
 
     $proposals = if ($pending) {
-        Get-GmValue $pending.Value $connection | ForEach-Object { , @($_, $_) }
+        Get-GmValue $pending.Value $connection $wordToComplete | ForEach-Object { , @($_, $_) }
     } elseif ($wordToComplete.StartsWith('-')) {
         foreach ($flag in $verb.Flags) { foreach ($name in $flag.Names) { , @($name, $flag.Text) } }
     } elseif ($verb.Subs.Count -gt 0) {
         $verb.Subs
     } else {
-        Get-GmValue $verb.Args $connection | ForEach-Object { , @($_, $_) }
+        Get-GmValue $verb.Args $connection $wordToComplete | ForEach-Object { , @($_, $_) }
     }
     foreach ($p in $proposals) {
-        if ($p[0].StartsWith($wordToComplete)) {
+        if ($p[0].StartsWith($wordToComplete) -or $wordToComplete -match '^(disk|sqlite|tokyocabinet):') {
             [System.Management.Automation.CompletionResult]::new($p[0], $p[0], 'ParameterValue', $p[1])
         }
     }
