@@ -221,12 +221,19 @@ func hintFor(err error) string {
 		}
 		next = exit.err
 	}
-	var proto *gearman.ProtocolError
+	var (
+		proto   *gearman.ProtocolError
+		refused *gearman.ServerError
+	)
 	switch {
 	case errors.As(err, &proto):
 		return "see whether that is the address of a Gearman server; -s HOST[:PORT] and GEARMAN_SERVERS name another"
 	case errors.Is(err, gearman.ErrNoServer):
 		return "start one with gm serve, or name one with -s HOST[:PORT] or GEARMAN_SERVERS"
+	case errors.As(err, &refused) && refused.TooLarge():
+		return "gm serve --max-payload SIZE raises the server's limit, as gm's own --max-payload does here"
+	case errors.As(err, &refused) && refused.QueueFull():
+		return "--retries N tries again, gm admin maxqueue raises the limit, and more workers empty the queue"
 	case errors.Is(err, gearman.ErrTooLarge):
 		return "--max-payload raises the limit; the server's must be as high"
 	case errors.Is(err, gearman.ErrUnsupported):

@@ -50,9 +50,9 @@ const (
 // usedMost names the flags that -h shows of a verb with more than fit. Of other
 // verbs it shows the first ones.
 var usedMost = map[string][]string{
-	"submit": {"function", "background", "unique", "high", "timeout", "in", "lines", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
-	"map":    {"function", "reduce", "lines", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},
-	"pipe":   {"lines", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
+	"submit": {"function", "background", "unique", "high", "timeout", "in", "each-line", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
+	"map":    {"function", "reduce", "each-line", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},
+	"pipe":   {"each-line", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
 	"work":   {"function", "jobs", "count", "timeout", "shell", "stream", "keep", "dir", "next", "on-fail", "exception", "verbose", "server"},
 	"serve":  {"listen", "port", "data", "store", "retry", "keep-results", "memory", "work", "daemon", "log-file", "log-level", "verbose", "pid-file", "user"},
 }

@@ -81,7 +81,7 @@ func (e *env) mapReduce(c *cli.Context) error {
 		s.reduction.End = []byte(s.ending)
 		s.ending = ""
 	}
-	s.unordered = c.Bool("unordered")
+	s.unordered = c.Bool("unordered") || s.lineBuffer
 	return s.run(c)
 }
 
@@ -100,7 +100,7 @@ func (s *recordRun) setReduction(c *cli.Context) error {
 		return err
 	}
 	return refuse(c, "is for results, and --reduce leaves one",
-		"joblog", "resume", "new-output", "retry-failed", "halt", "out", "out-anywhere", "results", "tag", "prefix", "unordered")
+		"joblog", "resume", "new-output", "retry-failed", "halt", "out", "out-anywhere", "results", "tag", "prefix", "line-buffer", "unordered")
 }
 
 func checkReduction(c *cli.Context) error {
@@ -127,7 +127,7 @@ func refuse(c *cli.Context, why string, flags ...string) error {
 // how the worker is to cut it up.
 func (s *recordRun) mapInBackground(c *cli.Context) error {
 	err := refuse(c, "is not for --background",
-		"stripped", "end", "files", "max-buffer", "tag", "prefix", "out", "out-anywhere", "results", "unordered",
+		"stripped", "end", "files", "lines", "max-buffer", "tag", "prefix", "line-buffer", "out", "out-anywhere", "results", "unordered",
 		"joblog", "resume", "new-output", "retry-failed", "dry-run", "halt", "reconnect", "propagate", "bar", "eta", "progress")
 	if err != nil {
 		return err

@@ -54,6 +54,6 @@ func (e *env) pipe(c *cli.Context) error {
 	if err := s.setSource(c, nil, true); err != nil {
 		return err
 	}
-	s.unordered = c.Bool("unordered")
+	s.unordered = c.Bool("unordered") || s.lineBuffer
 	return s.run(c)
 }

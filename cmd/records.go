@@ -52,6 +52,7 @@ type recordRun struct {
 	propagate  bool
 	format     rowFormat // formatJSON, formatJSONL or none
 	tag        bool
+	lineBuffer bool    // lines of a result are printed as they come
 	functions  bool    // before each line, the function
 	out        outName // empty: none
 	anywhere   bool    // out may lead out of its folder
@@ -105,6 +106,9 @@ func (s *recordRun) newSink(out *stdoutBuffer) sink {
 		return &postponed{fileSinker: &dirSink{dir: s.results, name: s.labelOf}}
 	case s.format != "":
 		return &jsonSink{stdoutBuffer: out, run: s, array: s.format == formatJSON && s.many}
+	}
+	if s.lineBuffer {
+		return &lineSink{stdoutBuffer: out, ending: s.ending, prefix: s.linePrefix(), open: map[int]*openLine{}}
 	}
 	return &textSink{
 		stdoutBuffer: out, ending: s.ending, prefix: s.linePrefix(), newline: s.toTerminal && !s.endGiven,
@@ -199,24 +203,25 @@ func (s *recordRun) run(c *cli.Context) error {
 
 func (s *recordRun) newBatch(client batch.Submitter, p *recordPrinter) *batch.Batch {
 	b := &batch.Batch{
-		Client:    client,
-		Task:      s.tasks[0],
-		Stages:    s.tasks[1:],
-		Window:    s.window,
-		Memory:    s.memory,
-		Retries:   s.retries,
-		Patience:  s.patience,
-		WaitFirst: s.awaits,
-		Unordered: s.unordered,
-		Halt:      s.halt,
-		Reduce:    s.reduction,
-		Data:      p.data,
-		Done:      p.done,
-		Flush:     p.flush,
-		Warning:   p.warning,
-		Retry:     p.retry,
-		Away:      func(err error) { s.note("waiting for a server that takes jobs: %v", err) },
-		Back:      func(away time.Duration) { s.note("a server takes jobs again after %v", away.Round(time.Millisecond)) },
+		Client:      client,
+		Task:        s.tasks[0],
+		Stages:      s.tasks[1:],
+		Window:      s.window,
+		Memory:      s.memory,
+		Retries:     s.retries,
+		Patience:    s.patience,
+		WaitFirst:   s.awaits,
+		Unordered:   s.unordered,
+		Interleaved: s.lineBuffer,
+		Halt:        s.halt,
+		Reduce:      s.reduction,
+		Data:        p.data,
+		Done:        p.done,
+		Flush:       p.flush,
+		Warning:     p.warning,
+		Retry:       p.retry,
+		Away:        func(err error) { s.note("waiting for a server that takes jobs: %v", err) },
+		Back:        func(away time.Duration) { s.note("a server takes jobs again after %v", away.Round(time.Millisecond)) },
 	}
 	if s.status {
 		b.Status = p.progress

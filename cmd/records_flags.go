@@ -117,7 +117,8 @@ func taskFlags() []cli.Flag {
 // recordFlags say what the records are, and what becomes of them.
 func recordFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "lines", Aliases: []string{"n"}, Category: catRecords, Usage: "a job for each line of stdin, with its newline"},
+		&cli.BoolFlag{Name: "each-line", Aliases: []string{"n"}, Category: catRecords, Usage: "a job for each line of stdin, with its newline"},
+		&cli.IntFlag{Name: "lines", Category: catRecords, Usage: "a job for `N` lines, or records that -0, -d, --csv or --tsv says, with their ends"},
 		&cli.BoolFlag{Name: "stripped", Aliases: []string{"N"}, Category: catRecords, Usage: "a job for each line, without its newline"},
 		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Category: catRecords, Usage: "a job for each record that a NUL ends"},
 		&cli.StringFlag{Name: "delimiter", Aliases: []string{"d"}, Category: catRecords, Usage: "a job for each record that `DELIM` ends; it may have \\n, \\t, \\0, \\xHH, \\\\"},
@@ -131,6 +132,7 @@ func recordFlags() []cli.Flag {
 		sizeFlag(batch.DefaultMemory, cli.GenericFlag{Name: "max-buffer", Category: catRecords, Usage: "records in flight and results that wait may have `SIZE` bytes; then no more are read"}),
 
 		&cli.BoolFlag{Name: "tag", Category: catResults, Usage: "print the record, or its file's name, and a tab before each line of its result"},
+		&cli.BoolFlag{Name: "line-buffer", Category: catResults, Usage: "print each line of a result as it comes, whole, though its job goes on; with --tag or -P they stand before it"},
 		&cli.BoolFlag{Name: "prefix", Aliases: []string{"P"}, Category: catResults, Usage: "print the function and a colon before each line of a result"},
 		&cli.StringFlag{Name: "out", Category: catResults, Usage: "write each result to a file `NAME`; in it, {} is the record or its file, {.} without its suffix, {/} without folders, {//} the folder, {/.} without either, {#} its number"},
 		&cli.BoolFlag{Name: "out-anywhere", Category: catResults, Usage: "a record may lead --out out of the folder that NAME begins with, as ../x and /x do"},
@@ -176,6 +178,7 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 		format:      rowFormat(c.String("output")),
 		tag:         c.Bool("tag"),
 		functions:   c.Bool("prefix"),
+		lineBuffer:  c.Bool("line-buffer"),
 		results:     c.String("results"),
 		anywhere:    c.Bool("out-anywhere"),
 		joblog:      c.String("joblog"),
@@ -245,6 +248,12 @@ func (s *recordRun) checkFlags(c *cli.Context) error {
 		return usageErrorf("--joblog: no name")
 	case s.resume && s.joblog == "":
 		return usageErrorf("--resume and --retry-failed go on with a --joblog, and there is none")
+	case s.lineBuffer && (s.format != "" || c.IsSet("out") || c.IsSet("results")):
+		return usageErrorf("--line-buffer is for results on stdout, as they are")
+	case s.lineBuffer && s.joblog != "":
+		return usageErrorf("--line-buffer mixes the lines of records, and --joblog needs each result in one piece")
+	case s.lineBuffer && (c.Bool("keep-order") || s.retries > 0):
+		return usageErrorf("--line-buffer prints lines as they come, not with -k or --retries")
 	case s.newOutput && !s.resume:
 		return usageErrorf("--new-output is for --resume")
 	case s.anywhere && !c.IsSet("out"):
@@ -252,6 +261,7 @@ func (s *recordRun) checkFlags(c *cli.Context) error {
 	case s.resume && s.format == formatJSON && !s.dryRun:
 		return withHint(usageErrorf("--resume: a JSON document has one end"), "-o jsonl can be gone on with")
 	}
+	s.unordered = s.lineBuffer
 	if c.IsSet("out") {
 		var err error
 		if s.out, err = parseOutName(c.String("out")); err != nil {

@@ -21,7 +21,8 @@ type cut struct {
 	delim  string // what ends a record; empty: not said
 	keep   bool   // records keep it
 	blocks bool   // records are put together, or have a header
-	size   int    // of blocks; 0: each record is one
+	size   int    // of blocks, in bytes; 0: no matter
+	lines  int    // of blocks, in records; 0: each record is one, unless size is set
 	comma  byte   // of CSV or TSV; 0: neither
 	header int    // records
 }
@@ -103,7 +104,7 @@ func (s *recordRun) fromStdin(how cut) {
 	s.blocks = how.blocks
 	if how.blocks {
 		s.source = batch.NewBlocks(s.stdin, batch.BlockOptions{
-			Size: how.size, Delim: how.delimiter(), Comma: how.comma, Header: how.header, Limit: s.opts.MaxPayload,
+			Size: how.size, Records: how.lines, Delim: how.delimiter(), Comma: how.comma, Header: how.header, Limit: s.opts.MaxPayload,
 		})
 	} else {
 		s.source = batch.NewSplitter(s.stdin, how.delimiter(), how.keep, s.opts.MaxPayload)
@@ -137,7 +138,7 @@ func cutFlags(c *cli.Context) (cut, error) {
 	var how cut
 	var err error
 	n := 0
-	for _, name := range []string{"lines", "stripped", "null", "delimiter"} {
+	for _, name := range []string{"each-line", "stripped", "null", "delimiter"} {
 		if c.Bool(name) || name == "delimiter" && c.IsSet(name) {
 			n++
 		}
@@ -145,7 +146,7 @@ func cutFlags(c *cli.Context) (cut, error) {
 	switch {
 	case n > 1:
 		return how, usageErrorf("-n, -N, -0 and -d: one of them")
-	case c.Bool("lines"):
+	case c.Bool("each-line"):
 		how.delim, how.keep = "\n", true
 	case c.Bool("stripped"):
 		how.delim = "\n"
@@ -168,8 +169,9 @@ func cutFlags(c *cli.Context) (cut, error) {
 func (how *cut) blockFlags(c *cli.Context) error {
 	csv, tsv := c.Bool("csv"), c.Bool("tsv")
 	how.size = int(sizeOf(c, "block"))
+	how.lines = c.Int("lines")
 	how.header = c.Int("header")
-	how.blocks = csv || tsv || c.IsSet("block") || c.IsSet("header")
+	how.blocks = csv || tsv || c.IsSet("block") || c.IsSet("lines") || c.IsSet("header")
 	how.asked = how.asked || how.blocks
 	switch {
 	case csv && tsv:
@@ -185,10 +187,12 @@ func (how *cut) blockFlags(c *cli.Context) error {
 	switch {
 	case c.IsSet("block") && how.size < 1:
 		return usageErrorf("--block 0: not a size")
+	case c.IsSet("lines") && how.lines < 1:
+		return withHint(usageErrorf("--lines %d: not a positive number", how.lines), "-n makes each line a job")
 	case how.header < 0:
 		return usageErrorf("--header %d: less than none", how.header)
 	case how.blocks && c.Bool("stripped"):
-		return withHint(usageErrorf("-N: the lines of --block, --header, --csv and --tsv keep their newlines"), "-n stands for that, and can be left out")
+		return withHint(usageErrorf("-N: the lines of --block, --lines, --header, --csv and --tsv keep their newlines"), "-n stands for that, and can be left out")
 	case how.comma != 0 && how.delim != "" && how.delim != "\n":
 		return usageErrorf("--csv and --tsv have newlines between their rows, not -0 or -d")
 	}

@@ -110,3 +110,64 @@ func (s *textSink) finish(r *batch.Record) error {
 }
 
 func (s *textSink) close() error { return nil }
+
+// lineSink prints the lines of results as they come, whole, and so those of
+// several records in turn (--line-buffer).
+type lineSink struct {
+	*stdoutBuffer
+	ending string                       // see textSink
+	prefix func(r *batch.Record) string // see textSink
+	open   map[int]*openLine            // of records whose result has begun, by sequence
+}
+
+// openLine is what has come of a result behind its last line end.
+type openLine struct{ text []byte }
+
+func (s *lineSink) data(r *batch.Record, b []byte) error {
+	o := s.open[r.Seq]
+	if o == nil {
+		o = &openLine{}
+		s.open[r.Seq] = o
+	}
+	end := bytes.LastIndexByte(b, '\n') + 1
+	if end == 0 {
+		o.text = append(o.text, b...)
+		return nil
+	}
+	err := s.print(r, o.text, b[:end])
+	o.text = append(o.text[:0], b[end:]...)
+	return err
+}
+
+// print prints whole lines: the first begins with begun.
+func (s *lineSink) print(r *batch.Record, begun, lines []byte) error {
+	head := ""
+	if s.prefix != nil {
+		head = s.prefix(r)
+	}
+	for line := range bytes.Lines(lines) {
+		for _, part := range [][]byte{[]byte(head), begun, line} {
+			if _, err := s.Write(part); err != nil {
+				return err
+			}
+		}
+		begun = nil
+	}
+	return nil
+}
+
+// end prints the last line of a result. One without an end gets one, as another
+// record's line may follow.
+func (s *lineSink) end(r *batch.Record, _ *outcome) error {
+	o := s.open[r.Seq]
+	delete(s.open, r.Seq)
+	switch {
+	case o != nil && len(o.text) > 0:
+		return s.print(r, o.text, []byte{'\n'})
+	case o == nil && r.Err == nil && s.ending != "":
+		return s.print(r, nil, []byte{'\n'})
+	}
+	return nil
+}
+
+func (s *lineSink) close() error { return nil }

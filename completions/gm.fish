@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --listen --log-file --log-format --log-level --match --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --lines --listen --log-file --log-format --log-level --match --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -123,6 +123,7 @@ complete -c gm -n '__gm_at submit' -l require-worker -d 'if no worker can do the
 complete -c gm -n '__gm_at submit' -l status -d 'print the workers\' progress on stderr'
 complete -c gm -n '__gm_at submit' -s k -l keep-order -d 'print results in the order of the records'
 complete -c gm -n '__gm_at submit' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
+complete -c gm -n '__gm_at submit' -l line-buffer -d 'print each line of a result as it comes, whole, though its job goes on'
 complete -c gm -n '__gm_at submit' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at submit' -l out -d 'write each result to a file NAME' -x
 complete -c gm -n '__gm_at submit' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
@@ -131,7 +132,8 @@ complete -c gm -n '__gm_at submit' -s b -l background -d 'print the handle and d
 complete -c gm -n '__gm_at submit' -s q -l quiet -d 'do not print the handle'
 complete -c gm -n '__gm_at submit' -l in -d 'run it after a TIME such as 90s, 10m or 24h' -x
 complete -c gm -n '__gm_at submit' -l at -d 'run it at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds' -x
-complete -c gm -n '__gm_at submit' -s n -l lines -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at submit' -s n -l each-line -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at submit' -l lines -d 'a job for N lines, or records that -0, -d, --csv or --tsv says, with their ends' -x
 complete -c gm -n '__gm_at submit' -s N -l stripped -d 'a job for each line, without its newline'
 complete -c gm -n '__gm_at submit' -s 0 -l null -d 'a job for each record that a NUL ends'
 complete -c gm -n '__gm_at submit' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
@@ -179,11 +181,13 @@ complete -c gm -n '__gm_at map' -s q -l quiet -d 'do not print the handle'
 complete -c gm -n '__gm_at map' -l tier -d 'with -b: parts of SIZE that are cut up again by the workers that get them' -x
 complete -c gm -n '__gm_at map' -l unordered -d 'print results as they come, each whole'
 complete -c gm -n '__gm_at map' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
+complete -c gm -n '__gm_at map' -l line-buffer -d 'print each line of a result as it comes, whole, though its job goes on'
 complete -c gm -n '__gm_at map' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at map' -l out -d 'write each result to a file NAME' -x
 complete -c gm -n '__gm_at map' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
 complete -c gm -n '__gm_at map' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
-complete -c gm -n '__gm_at map' -s n -l lines -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at map' -s n -l each-line -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at map' -l lines -d 'a job for N lines, or records that -0, -d, --csv or --tsv says, with their ends' -x
 complete -c gm -n '__gm_at map' -s N -l stripped -d 'a job for each line, without its newline'
 complete -c gm -n '__gm_at map' -s 0 -l null -d 'a job for each record that a NUL ends'
 complete -c gm -n '__gm_at map' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
@@ -225,11 +229,13 @@ complete -c gm -n '__gm_at pipe' -l require-worker -d 'if no worker can do the f
 complete -c gm -n '__gm_at pipe' -l status -d 'print the workers\' progress on stderr'
 complete -c gm -n '__gm_at pipe' -l unordered -d 'print results as they come, each whole'
 complete -c gm -n '__gm_at pipe' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
+complete -c gm -n '__gm_at pipe' -l line-buffer -d 'print each line of a result as it comes, whole, though its job goes on'
 complete -c gm -n '__gm_at pipe' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at pipe' -l out -d 'write each result to a file NAME' -x
 complete -c gm -n '__gm_at pipe' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
 complete -c gm -n '__gm_at pipe' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
-complete -c gm -n '__gm_at pipe' -s n -l lines -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at pipe' -s n -l each-line -d 'a job for each line of stdin, with its newline'
+complete -c gm -n '__gm_at pipe' -l lines -d 'a job for N lines, or records that -0, -d, --csv or --tsv says, with their ends' -x
 complete -c gm -n '__gm_at pipe' -s N -l stripped -d 'a job for each line, without its newline'
 complete -c gm -n '__gm_at pipe' -s 0 -l null -d 'a job for each record that a NUL ends'
 complete -c gm -n '__gm_at pipe' -s d -l delimiter -d 'a job for each record that DELIM ends' -x

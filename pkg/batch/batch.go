@@ -59,6 +59,9 @@ type Batch struct {
 	// Unordered has records handed on as they end, each whole, instead of in
 	// the order of the input.
 	Unordered bool
+	// Interleaved has the results of all records that are in flight handed on as
+	// they arrive, in pieces, and Done called as they end; it includes Unordered.
+	Interleaved bool
 	// Halt is when failed records end the batch.
 	Halt Halt
 	// Reduce has the results folded into one: Data and Done are given that alone,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"gm/pkg/gearman"
 )
@@ -14,6 +15,9 @@ type BlockOptions struct {
 	// Size is what a block has at most, in bytes without its header; a record
 	// that is longer is a block of its own. 1 or less makes each record a block.
 	Size int
+	// Records is how many records a block has at most, besides the header; 0 is as
+	// many as Size has room for. With it, a Size of 0 is no bound.
+	Records int
 	// Delim ends a record; empty is a newline. With Comma it is not used.
 	Delim []byte
 	// Comma, if not 0, parts the fields of a record that a newline ends: a comma
@@ -40,6 +44,7 @@ type Blocks struct {
 	delim  []byte
 	comma  byte
 	limit  int
+	most   int    // records in a block; 0: no matter
 	header int    // records of it that have not been read
 	head   []byte // what has
 	began  bool   // something has been taken
@@ -62,7 +67,10 @@ func NewBlocks(r io.Reader, o BlockOptions) *Blocks {
 		delim = []byte("\n")
 	}
 	b := &Blocks{
-		feed: feed{src: r, most: o.Limit}, size: o.Size, delim: delim, comma: o.Comma, header: o.Header, limit: o.Limit,
+		feed: feed{src: r, most: o.Limit}, size: o.Size, delim: delim, comma: o.Comma, header: o.Header, limit: o.Limit, most: o.Records,
+	}
+	if b.most > 0 && b.size == 0 {
+		b.size = math.MaxInt
 	}
 	for i := 1; i < len(delim); i++ {
 		b.repeat = b.repeat || bytes.HasPrefix(delim, delim[i:])
@@ -78,7 +86,7 @@ func (b *Blocks) Next() (Input, error) {
 		b.skipRest()
 	}
 	for ; b.header > 0; b.header-- {
-		n, err := b.block(0)
+		n, err := b.block(0, 1)
 		if err == nil && b.exceeds(n) || errors.Is(err, gearman.ErrTooLarge) {
 			err = fmt.Errorf("read header: %w", tooLarge(b.limit))
 		}
@@ -91,7 +99,7 @@ func (b *Blocks) Next() (Input, error) {
 	if b.limit > 0 {
 		size = min(size, b.limit-len(b.head))
 	}
-	n, err := b.block(size)
+	n, err := b.block(size, b.most)
 	switch {
 	case errors.Is(err, gearman.ErrTooLarge):
 		b.over = true
@@ -136,16 +144,19 @@ func (b *Blocks) take(head []byte, n, drop int) []byte {
 }
 
 // block returns the length of the next block: of one record, and of as many as
-// size has room for. It may be over the limit if it is one record whose end is
+// size has room for and most allows, unless that is 0. It may be over the limit if it is one record whose end is
 // there; if the end is not there yet, the error is tooLarge's.
-func (b *Blocks) block(size int) (int, error) {
-	for len(b.buf) < size && b.err == nil {
-		b.fill(b.room(size))
+func (b *Blocks) block(size, most int) (int, error) {
+	whole := 0
+	if most == 0 {
+		for len(b.buf) < size && b.err == nil {
+			b.fill(b.room(size))
+		}
+		b.large = b.large || size > 0 && len(b.buf) >= size
+		whole = b.skim(size)
 	}
-	b.large = b.large || size > 0 && len(b.buf) >= size
-	whole := b.skim(size)
 	b.seek(whole)
-	for {
+	for n := 1; ; {
 		end, found := b.end()
 		switch {
 		case found && end > size:
@@ -153,7 +164,10 @@ func (b *Blocks) block(size int) (int, error) {
 				return whole, nil
 			}
 			return end, nil
+		case found && n == most:
+			return end, nil
 		case found:
+			n++
 			whole = end
 			b.seek(whole)
 		case whole > 0 && len(b.buf) > size:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -141,13 +142,18 @@ func naiveBlocks(in []byte, o BlockOptions) (blocks []string) {
 		return nil
 	}
 	head := bytes.Join(records[:o.Header], nil)
+	if o.Records > 0 && o.Size == 0 {
+		o.Size = math.MaxInt
+	}
 	var block []byte
+	n := 0
 	for _, r := range records[o.Header:] {
-		if len(block) > 0 && len(block)+len(r) > o.Size {
+		if len(block) > 0 && (len(block)+len(r) > o.Size || n == o.Records && n > 0) {
 			blocks = append(blocks, string(head)+string(block))
-			block = nil
+			block, n = nil, 0
 		}
 		block = append(block, r...)
+		n++
 	}
 	return append(blocks, string(head)+string(block))
 }
@@ -197,7 +203,10 @@ func TestBlocksModel(t *testing.T) {
 				in.WriteString("xy")
 			}
 		}
-		o := BlockOptions{Size: rng.IntN(3 * minRead), Delim: []byte("\n"), Header: rng.IntN(3)}
+		o := BlockOptions{Size: rng.IntN(3 * minRead), Delim: []byte("\n"), Header: rng.IntN(3), Records: max(0, rng.IntN(40)-20)}
+		if o.Records > 0 && rng.IntN(2) == 0 {
+			o.Size = 0
+		}
 		if rng.IntN(2) == 0 {
 			o.Comma = ','
 		}

@@ -157,7 +157,7 @@ func (r *run) data(f *flight, b []byte, owned bool) {
 
 // streams reports whether a record's result is handed on as it arrives.
 func (r *run) streams(f *flight) bool {
-	return r.b.Retries == 0 && f.Stage == len(r.b.Stages) && !r.b.Unordered && f == r.order.front()
+	return r.b.Retries == 0 && f.Stage == len(r.b.Stages) && (r.b.Interleaved || !r.b.Unordered && f == r.order.front())
 }
 
 // hand passes a piece of a result to the Batch's Data.
@@ -255,7 +255,7 @@ func (r *run) finish(f *flight, err error) {
 		r.n.failed.Add(1)
 	}
 	seq := f.Seq // done may give f to another record
-	if r.b.Unordered {
+	if r.unordered() {
 		r.done(f)
 	} else {
 		r.handOn()

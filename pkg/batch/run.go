@@ -203,7 +203,7 @@ func (r *run) add(in Input) *flight {
 	f.payload = in.Payload
 	r.n.held.Add(overhead + int64(len(in.Payload)))
 	r.open++
-	if !r.b.Unordered {
+	if !r.unordered() {
 		r.order.push(f)
 	}
 	if in.Err != nil {
@@ -294,6 +294,8 @@ func (r *run) fail(err error) {
 	r.broken = true
 	r.stop(err)
 }
+
+func (r *run) unordered() bool { return r.b.Unordered || r.b.Interleaved }
 
 // poke has loop look again.
 func (r *run) poke() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -264,4 +265,39 @@ func TestUnreadable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Interleaved results come in pieces as they arrive, whichever record they are
+// of, and Done follows the last of each.
+func TestInterleaved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &fakeClient{job: func(_ int, t *gearman.Task, created func()) error {
+			created()
+			wait := time.Duration(len(t.Payload)) * time.Second
+			for range 3 {
+				time.Sleep(wait)
+				t.OnData([]byte(strings.TrimSpace(string(t.Payload)) + "."))
+			}
+			t.OnComplete([]byte("end"))
+			return nil
+		}}
+		var got []string
+		b := &Batch{Client: c, Interleaved: true, Window: 2}
+		b.Data = func(r *Record, piece []byte) error {
+			got = append(got, string(piece))
+			return nil
+		}
+		b.Done = func(r *Record) error {
+			got = append(got, fmt.Sprint("done ", r.Seq))
+			return r.Err
+		}
+		sum, err := b.Run(t.Context(), &Records{{Payload: []byte("slow")}, {Payload: []byte("f")}})
+		if err != nil || sum != (Summary{Records: 2}) {
+			t.Fatalf("got %+v, %v", sum, err)
+		}
+		want := []string{"f.", "f.", "f.", "end", "done 2", "slow.", "slow.", "slow.", "end", "done 1"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }

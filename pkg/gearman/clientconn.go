@@ -42,6 +42,7 @@ type clientConn struct {
 	mu        sync.Mutex
 	err       error // why it ended or ends
 	leaving   bool  // the server is shutting down: it ends with its last job
+	deaf      bool  // the server reads no more, because a packet was too large
 	said      error // what the server's last ERROR said that answered nothing
 	submitted fifo[*attempt]
 	jobs      map[Handle]audience
@@ -375,6 +376,9 @@ func (c *clientConn) skipLarge(err error) error {
 	default:
 		return err
 	}
+	if size > maxSkipped {
+		return err
+	}
 	handle, left := []byte(nil), size
 	for b := [1]byte{}; left > 0 && len(handle) <= maxHandle; handle = append(handle, b[0]) {
 		if _, err := io.ReadFull(c.in, b[:]); err != nil {
@@ -469,6 +473,7 @@ func (c *clientConn) onError(e *ServerError) {
 		r := a.running
 		down := e.ShuttingDown()
 		c.leaving = c.leaving || down
+		c.deaf = c.deaf || e.TooLarge()
 		c.mu.Unlock()
 		if down {
 			c.home.leave(c, e)
@@ -545,6 +550,10 @@ func (c *clientConn) end() {
 	c.mu.Lock()
 	cause := c.causeLocked()
 	attempts := c.submitted.all()
+	unread := 0 // how many of them
+	if c.deaf {
+		unread = len(attempts)
+	}
 	for _, job := range c.jobs {
 		attempts = append(attempts, job.all()...)
 	}
@@ -569,7 +578,11 @@ func (c *clientConn) end() {
 		unanswered = err
 	}
 	for i, a := range attempts {
-		if running[i] != nil {
+		switch {
+		case running[i] == nil:
+		case i < unread && !errors.Is(cause, ErrClosed):
+			running[i].fail(a, &unreadError{cause})
+		default:
 			running[i].fail(a, err)
 		}
 	}

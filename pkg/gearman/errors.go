@@ -72,6 +72,12 @@ func (e *ServerError) ShuttingDown() bool {
 	return strings.EqualFold(e.Code, wire.CodeShutdown) || strings.EqualFold(e.Code, "SHUTDOWN_GRACEFUL")
 }
 
+// TooLarge reports whether the server refused a packet for its size. It reads no
+// more of that connection and closes it.
+func (e *ServerError) TooLarge() bool {
+	return strings.EqualFold(e.Code, wire.CodeDataTooLarge) || strings.EqualFold(e.Code, wire.CodeTooLarge)
+}
+
 // ProtocolError says that a server has broken the protocol. Its connection
 // was closed.
 type ProtocolError struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"gm/pkg/wire"
 )
@@ -58,5 +59,36 @@ func TestLargePayloadIsRefused(t *testing.T) {
 	_, err := c.Do(context.Background(), &Task{Function: "f", Payload: make([]byte, 11)})
 	if !errors.Is(err, ErrTooLarge) || errors.Is(err, ErrNoServer) {
 		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+}
+
+// A server that refuses a packet for its size reads no more: the tasks behind it
+// were not taken, and go over the next connection as the same attempt.
+func TestTasksBehindALargeOneAreNotLost(t *testing.T) {
+	f := newFake(t)
+	c := testClient(t, Options{Servers: []Server{f.Server}, MinBackoff: time.Hour, MaxBackoff: time.Hour})
+	before := startAsync(t, c, &Task{Function: "f", Payload: []byte("1")})
+	large := startAsync(t, c, &Task{Function: "f", Payload: []byte("large"), Retries: 3})
+	behind := startAsync(t, c, &Task{Function: "f", Payload: []byte("3")})
+	s := f.acceptClient()
+	for _, payload := range []string{"1", "large", "3"} {
+		s.expect(wire.SubmitJob, "f", "", payload)
+	}
+	s.send(wire.JobCreated, "H:1")
+	s.send(wire.Error, wire.CodeDataTooLarge, "too large")
+	s.close()
+	var refused *ServerError
+	if _, err := end(t, large); !errors.As(err, &refused) || !refused.TooLarge() || errors.Is(err, ErrLost) {
+		t.Errorf("got %v, want the server's refusal", err)
+	}
+	if _, err := end(t, before); !errors.Is(err, ErrLost) {
+		t.Errorf("got %v, want ErrLost of the job that had been taken", err)
+	}
+	s = f.acceptClient()
+	s.expect(wire.SubmitJob, "f", "", "3")
+	s.send(wire.JobCreated, "H:2")
+	s.send(wire.WorkComplete, "H:2", "three")
+	if got, err := end(t, behind); err != nil || string(got.Data) != "three" || got.Attempts != 1 {
+		t.Errorf("got %+v, %v, want the result at the first attempt", got, err)
 	}
 }

@@ -206,21 +206,29 @@ func notTaken(err error) bool {
 	switch e := err.(type) {
 	case *ServerError:
 		return e.ShuttingDown()
-	case *ProtocolError:
+	case *ProtocolError, *unreadError:
 		return true
 	}
 	return false
 }
+
+// unreadError says that a server has closed a connection without reading the task:
+// what came before it was too large.
+type unreadError struct{ cause error }
+
+func (e *unreadError) Error() string { return e.cause.Error() }
 
 // passOn sends an attempt that a server has not taken to the other servers, or
 // to the next start of that one. events is held.
 func (r *Running) passOn(a *attempt, err error) {
 	r.detach(false)
 	r.mu.Lock()
-	if r.refusals == nil {
-		r.refusals = ServerErrors{}
+	if _, unread := err.(*unreadError); !unread { // else the server is well
+		if r.refusals == nil {
+			r.refusals = ServerErrors{}
+		}
+		r.refusals[a.conn.server] = err
 	}
-	r.refusals[a.conn.server] = err
 	refusals := maps.Clone(r.refusals)
 	r.mu.Unlock()
 	spawned := r.client.spawn(func() {
