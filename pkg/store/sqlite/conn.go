@@ -72,7 +72,7 @@ func location(path string, make bool) string {
 	if runtime.GOOS != "windows" {
 		query.Set("modeof", path) // of FILE-wal and FILE-journal
 	}
-	u.RawQuery = query.Encode()
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite takes + as it is
 	return u.String()
 }
 
