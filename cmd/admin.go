@@ -42,6 +42,7 @@ func adminVerb(e *env) *verb {
 			e.adminChangeMatching("pause", "hand out no more jobs of functions (gm serve)", (*gearman.Admin).Pause),
 			e.adminChangeMatching("resume", "hand out jobs of paused functions again (gm serve)", (*gearman.Admin).Resume),
 			e.adminPurge(),
+			e.adminFront(),
 			e.adminPolicy(),
 			e.adminShutdown(),
 			e.adminList("show-jobs", "list handles, attempts, ignored and queued of all jobs", showJobs,
@@ -238,6 +239,23 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 			}
 			return struct{}{}, errors.Join(errs...)
 		})))
+}
+
+// adminFront returns the subcommand that moves jobs to the head of their queue.
+func (e *env) adminFront() *verb {
+	v := e.adminCommand("front", "move waiting jobs to the head of their queue (gm serve)", "HANDLE..",
+		example{"the next one to be done", `h=$(gm submit -b -f thumbnail photo.jpg); gm admin front "$h"`})
+	v.Description = `Moves jobs that wait in front of all others of their function and priority, on whichever of the servers they are; the last one that is named comes first. A job that runs, is delayed or dead is refused with exit code 75. After a restart of the server a job is where it was.`
+	v.Action = func(c *cli.Context) error {
+		if c.NArg() == 0 {
+			return usageErrorf("admin front: no handle")
+		}
+		if err := checkHandles(c); err != nil {
+			return err
+		}
+		return e.eachHandle(c, c.Args().Slice(), "unknown, or done", (*gearman.Admin).Front)
+	}
+	return v
 }
 
 func (e *env) adminMaxQueue() *verb {

@@ -203,7 +203,7 @@ func replyCode(reply wire.ErrReply) int {
 		return exitAgain
 	}
 	switch word, _, _ := strings.Cut(string(reply), " "); word {
-	case "LOADING", "NOT_STORED", "BUSY": // of gm serve, whose store needs time
+	case "LOADING", "NOT_STORED", "BUSY", "NOT_WAITING": // of gm serve, whose store needs time
 		return exitAgain
 	}
 	return exitRefused

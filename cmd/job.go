@@ -29,9 +29,12 @@ func jobVerb(e *env) *verb {
 
 --payload prints what the job was submitted with. -o json and jsonl have it as payload, or as payload_base64 if it is not UTF-8, if the server is gm serve.
 
+` + followText + `
+
 ` + jobColumnsText,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "payload", Usage: "print its payload instead, byte for byte (gm serve)"},
+				&cli.BoolFlag{Name: "follow", Usage: "print its result as it comes, until it ends (gm serve)"},
 			}, e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.job(c) },
 		},
@@ -40,7 +43,7 @@ func jobVerb(e *env) *verb {
 			{"is it still there?", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h"`},
 			{"its progress, for a program", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
 		},
-		exits: []int{exitUnknown, exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
+		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
 	}
 }
 
@@ -151,6 +154,12 @@ func (e *env) job(c *cli.Context) error {
 	}
 	w.fields = true
 	handle := gearman.Handle(c.Args().First())
+	if c.Bool("follow") {
+		if c.Bool("payload") {
+			return usageErrorf("job: --follow and --payload: one of them")
+		}
+		return e.follow(c, o, w, handle)
+	}
 	if c.Bool("payload") && !c.IsSet("output") {
 		return e.printPayload(c, o, handle)
 	}

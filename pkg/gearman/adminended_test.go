@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -197,5 +198,47 @@ func TestAdminWaitsLineByLine(t *testing.T) {
 	}
 	if got := <-lines; got < 2 {
 		t.Errorf("%d line, want several", got)
+	}
+}
+
+func TestAdminFollowAndFront(t *testing.T) {
+	a := NewAdmin(Options{}, answers(t, map[string]string{
+		"follow H:x:1": `{"event":"data","data":"AAE=","numerator":0,"denominator":0}` + "\n" +
+			`{"event":"status","numerator":1,"denominator":2}` + "\n" +
+			`{"handle":"H:x:1","state":"failed","error":"sorry","size":0,"kept":false}` + "\n.\n",
+		"follow H:x:2":    ".\n",
+		"follow H:x:3":    "ERR UNKNOWN_COMMAND Unknown+server+commandfollow\r\n",
+		"front job H:x:1": "OK\r\n",
+		"front job H:x:2": "ERR UNKNOWN_JOB\r\n",
+	}))
+	defer a.Close()
+	ctx := t.Context()
+	var events []string
+	outcome, err := a.Follow(ctx, "H:x:1", func(e wire.FollowEvent) error {
+		events = append(events, fmt.Sprintf("%s %q %d/%d", e.Event, e.Data, e.Numerator, e.Denominator))
+		return nil
+	})
+	if err != nil || outcome.State != wire.OutcomeFailed || outcome.Error != "sorry" {
+		t.Errorf("got %+v, %v", outcome, err)
+	}
+	if want := []string{`data "\x00\x01" 0/0`, `status "" 1/2`}; !slices.Equal(events, want) {
+		t.Errorf("events %q, want %q", events, want)
+	}
+	var broken *ProtocolError
+	if _, err := a.Follow(ctx, "H:x:2", nil); !errors.As(err, &broken) {
+		t.Errorf("without an outcome: %v, want a ProtocolError", err)
+	}
+	if _, err := a.Follow(ctx, "H:x:3", nil); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
+	}
+	stop := errors.New("stop")
+	if _, err := a.Follow(ctx, "H:x:1", func(wire.FollowEvent) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("got %v, want the error of f", err)
+	}
+	if err := a.Front(ctx, "H:x:1"); err != nil {
+		t.Error(err)
+	}
+	if err := a.Front(ctx, "H:x:2"); !errors.Is(err, ErrUnknownJob) {
+		t.Errorf("got %v, want ErrUnknownJob", err)
 	}
 }

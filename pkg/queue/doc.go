@@ -54,7 +54,8 @@
 //     a priority the function that the worker added last, or from there in turn
 //     with Config.RoundRobin; within function and priority the oldest
 //     job;
-//   - a job that goes back goes to the head, with status 0/0;
+//   - a job that goes back goes to the head, with status 0/0, and MoveToFront takes
+//     a waiting one there;
 //   - a worker that turns out to have a waiting job all the time gets it back
 //     (GrabAgain).
 //

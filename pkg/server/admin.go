@@ -51,6 +51,8 @@ var commands = [...]command{
 	{wire.CmdPurgeDead, "FUNCTION", 1, 1, "forget a function's dead jobs", true, (*conn).adminPurgeDead},
 	{wire.CmdPolicy, "FUNCTION [RETRIES[,MIN..MAX]|-]", 1, 2, "what becomes of a function's jobs that fail", true, (*conn).adminPolicy},
 	{wire.CmdWait, "HANDLE...", 1, many, "JSON: how each job has ended, a line a job, as they end", false, (*conn).adminWait},
+	{wire.CmdFollow, "HANDLE", 1, 1, "JSON: what a job's worker sends, as it comes, then how it has ended", false, (*conn).adminFollow},
+	{wire.CmdFront, "HANDLE", 1, 1, "move a waiting job to the head of its queue", true, (*conn).adminFront},
 	{wire.CmdResult, "HANDLE", 1, 1, "JSON: how a job has ended, then its result", false, (*conn).adminResult},
 	{wire.CmdSessions, "", 0, many, "JSON: a line a connection", false, (*conn).adminSessions},
 	{wire.CmdPause, "FUNCTION", 1, 1, "hand out none of a function's jobs", true, (*conn).adminPause},

@@ -119,6 +119,9 @@ func (k *sink) Wake(p *queue.Peer) {
 func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	s := (*Server)(k)
 	s.results.forgetParts(j)
+	if len(s.results.follows) > 0 {
+		s.results.tellFollowers(j, &wire.FollowEvent{Event: wire.FollowAgain})
+	}
 	s.dropFetch(j)
 	if why == queue.TimedOut {
 		p.Owner.(*conn).expectLate(j)

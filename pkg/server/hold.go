@@ -101,6 +101,12 @@ func (c *conn) awaitClients(j *queue.Job) bool {
 			c.blocked = true
 		}
 	}
+	for _, follower := range c.s.results.follows[j] {
+		if follower.crowded() {
+			follower.whenRoom(c.expect())
+			c.blocked = true
+		}
+	}
 	return c.blocked
 }
 

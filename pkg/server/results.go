@@ -20,11 +20,12 @@ type results struct {
 	keep  int64 // milliseconds; 0 keeps nothing
 	limit int   // bytes of all that is kept
 
-	bySeq map[uint64]*result    // by the job's number
-	order []*result             // oldest first
-	size  int                   // bytes kept, parts too
-	parts map[*queue.Job]*parts // what running jobs have sent so far
-	waits map[*queue.Job][]wait
+	bySeq   map[uint64]*result    // by the job's number
+	order   []*result             // oldest first
+	size    int                   // bytes kept, parts too
+	parts   map[*queue.Job]*parts // what running jobs have sent so far
+	waits   map[*queue.Job][]wait
+	follows map[*queue.Job][]*conn // of those in waits
 }
 
 // result is one job's end.
@@ -56,12 +57,13 @@ const resultKey = "result/"
 
 func newResults(s *Server) *results {
 	return &results{
-		s:     s,
-		keep:  s.cfg.KeepResults.Milliseconds(),
-		limit: s.cfg.ResultsMemory,
-		bySeq: make(map[uint64]*result),
-		parts: make(map[*queue.Job]*parts),
-		waits: make(map[*queue.Job][]wait),
+		s:       s,
+		keep:    s.cfg.KeepResults.Milliseconds(),
+		limit:   s.cfg.ResultsMemory,
+		bySeq:   make(map[uint64]*result),
+		parts:   make(map[*queue.Job]*parts),
+		waits:   make(map[*queue.Job][]wait),
+		follows: make(map[*queue.Job][]*conn),
 	}
 }
 
@@ -130,6 +132,7 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 		r.add(one)
 	}
 	delete(r.waits, j)
+	delete(r.follows, j)
 	if !waited {
 		return
 	}
@@ -156,6 +159,7 @@ func (r *results) aborted(j *queue.Job) {
 		w.c.tellOutcome(w.handle, *outcome)
 	}
 	delete(r.waits, j)
+	delete(r.follows, j)
 }
 
 // add keeps one and makes room for it.
@@ -332,6 +336,7 @@ func (r *results) unwait(c *conn) {
 	}
 	for _, j := range c.waitsFor {
 		kept := slices.DeleteFunc(r.waits[j], func(w wait) bool { return w.c == c })
+		r.unfollow(j, c)
 		if r.waits[j] = kept; len(kept) == 0 {
 			delete(r.waits, j)
 		}

@@ -223,6 +223,9 @@ func (c *conn) afterException(p *wire.Packet) bool {
 // forward passes a worker's packet on to everybody who waits for the job. A
 // large payload is copied once for all of them, if at all.
 func (c *conn) forward(j *queue.Job, p *wire.Packet) {
+	if len(c.s.results.follows) > 0 {
+		c.s.results.followed(j, p)
+	}
 	n := p.Type.NumArgs()
 	last := p.Args[n-1]
 	if len(last) >= shareFrom && j.NumWaiters() > 0 {

@@ -8,6 +8,8 @@ const (
 	CmdStats    = "stats"           // a ServerStats, then a FunctionStats for each function
 	CmdJobs     = "jobs"            // [FUNCTION|- [STATE|- [LIMIT [AFTER]]]]: Jobs, oldest first, from behind the handle AFTER
 	CmdJob      = "job"             // HANDLE [payload]: one Job; with payload also Size bytes, then a line "."
+	CmdFront    = "front job"       // HANDLE: move a waiting job to the head of its queue
+	CmdFollow   = "follow"          // HANDLE: FollowEvents as they come, then an Outcome
 	CmdSessions = "sessions"        // a Session for each connection
 	CmdPause    = "pause function"  // FUNCTION: hand out none of its jobs
 	CmdResume   = "resume function" // FUNCTION: hand them out again
@@ -154,6 +156,25 @@ type Outcome struct {
 	Size     int    `json:"size"`               // of the result, or the exception's text, that is kept
 	Kept     bool   `json:"kept"`               // the result command has it
 }
+
+// FollowEvent is what the worker of a followed job sends while it runs. The
+// Outcome that ends the list has no event.
+type FollowEvent struct {
+	// Event is data, warning, status, or again: the job waits again, and what it
+	// has sent is void.
+	Event       string `json:"event"`
+	Data        []byte `json:"data,omitempty"` // of data and warning, in base64
+	Numerator   int64  `json:"numerator"`      // of status
+	Denominator int64  `json:"denominator"`
+}
+
+// The events of a FollowEvent.
+const (
+	FollowData    = "data"
+	FollowWarning = "warning"
+	FollowStatus  = "status"
+	FollowAgain   = "again"
+)
 
 // The states of an Outcome.
 const (

@@ -1,0 +1,115 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/urfave/cli/v2"
+
+	"gm/pkg/gearman"
+	"gm/pkg/wire"
+)
+
+const followText = `--follow prints the data of the job's result as its worker sends it, until the job ends; progress and warnings go to stderr. The exit code is 0 if it has completed, 1 if it has failed. It begins with the data that is kept of what was sent before (gm serve --keep-results). -o jsonl prints what comes as objects: event (data, warning, status, or again, after which the job runs anew), data in base64, numerator, denominator; the last one is the outcome, as of gm wait. Only gm serve can do it.`
+
+// followRow is a line of job --follow -o jsonl.
+type followRow struct {
+	Server string `json:"server"`
+	*wire.FollowEvent
+	*wire.Outcome
+}
+
+func (r *followRow) cells(bool) []string { return nil } // it is JSON only
+
+// follow prints what the worker of a job sends, and returns how it has ended.
+func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.Handle) error {
+	asJSON := c.IsSet("output")
+	if asJSON && w.format != formatJSONL {
+		return usageErrorf("job: --follow goes with -o jsonl, or without -o")
+	}
+	ctx, done := context.WithCancelCause(c.Context)
+	defer done(nil)
+	f := &following{e: e, rows: w, asJSON: asJSON}
+	answers := make([]answer[wire.Outcome], len(o.Servers))
+	var asking sync.WaitGroup
+	for i, s := range o.Servers {
+		asking.Go(func() {
+			admin := gearman.NewAdmin(o, s)
+			defer admin.Close()
+			outcome, err := admin.Follow(ctx, h, func(event wire.FollowEvent) error { return f.event(s, &event) })
+			if err == nil && outcome.State != wire.OutcomeUnknown {
+				done(errFollowed) // the others do not have it
+			}
+			answers[i] = answer[wire.Outcome]{s, outcome, err}
+		})
+	}
+	asking.Wait()
+	for _, a := range answers {
+		if a.err == nil && a.value.State != wire.OutcomeUnknown {
+			return f.end(a.server, h, &a.value)
+		}
+	}
+	answers = slices.DeleteFunc(answers, func(a answer[wire.Outcome]) bool { return errors.Is(a.err, errFollowed) })
+	if _, err := succeeded(e, answers); err != nil {
+		return fmt.Errorf("job %s: %w", h, err)
+	}
+	return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", h))
+}
+
+// errFollowed ends the questions to servers that do not have the job.
+var errFollowed = errors.New("the job was on another server")
+
+// following is a run of job --follow.
+type following struct {
+	e      *env
+	rows   *rowWriter
+	asJSON bool
+
+	mu sync.Mutex
+}
+
+// event prints what the worker has sent.
+func (f *following) event(s gearman.Server, event *wire.FollowEvent) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.asJSON:
+		if err := f.rows.add(&followRow{Server: s.String(), FollowEvent: event}); err != nil {
+			return err
+		}
+		return f.rows.flush()
+	case event.Event == wire.FollowData:
+		_, err := f.e.stdout.Write(event.Data)
+		return err
+	case event.Event == wire.FollowStatus:
+		f.e.note("progress %d/%d", event.Numerator, event.Denominator)
+	case event.Event == wire.FollowWarning:
+		f.e.note("warning: %s", event.Data)
+	case event.Event == wire.FollowAgain:
+		f.e.note("the job runs anew: what it has sent before is void")
+	}
+	return nil
+}
+
+// end prints the outcome, if that is not all in the exit code.
+func (f *following) end(s gearman.Server, h gearman.Handle, outcome *wire.Outcome) error {
+	if f.asJSON {
+		if err := f.rows.add(&followRow{Server: s.String(), Outcome: outcome}); err != nil {
+			return err
+		}
+		if err := f.rows.close(); err != nil {
+			return err
+		}
+	}
+	if outcome.State == wire.OutcomeCompleted {
+		return nil
+	}
+	text := outcome.State
+	if outcome.Error != "" {
+		text += ": " + errorText(outcome.Error, true)
+	}
+	return exitWith(exitFailed, fmt.Errorf("job %s: %s", h, text))
+}
