@@ -100,7 +100,7 @@ _gm_verb() {
         subs='' args='_gm_functions' ends=''
         ;;
     'job')
-        flags='--payload -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
+        flags='--payload --follow -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_handles' ends=''
         ;;
@@ -152,7 +152,7 @@ _gm_verb() {
     'admin')
         flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-s --server -p --port --context --trace -t --timeout --color'
-        subs='version pid verbose create drop maxqueue pause resume purge policy shutdown show-jobs show-unique-jobs help' args='' ends=''
+        subs='version pid verbose create drop maxqueue pause resume purge front policy shutdown show-jobs show-unique-jobs help' args='' ends=''
         ;;
     'admin version')
         flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
@@ -198,6 +198,11 @@ _gm_verb() {
         flags='-y --yes --dead -o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-o --output -s --server -p --port --context --trace -t --timeout --color'
         subs='' args='_gm_functions' ends=''
+        ;;
+    'admin front')
+        flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
+        valued='-s --server -p --port --context --trace -t --timeout --color'
+        subs='' args='_gm_handles' ends=''
         ;;
     'admin policy')
         flags='-o --output -s --server -p --port --context --trace -t --timeout --color -h --help'
@@ -379,6 +384,9 @@ _gm_value() {
     'admin purge:--context') _gm_contexts ;;
     'admin purge:--trace') _gm_files ;;
     'admin purge:--color') _gm_words auto always never ;;
+    'admin front:--context') _gm_contexts ;;
+    'admin front:--trace') _gm_files ;;
+    'admin front:--color') _gm_words auto always never ;;
     'admin policy:-o'|'admin policy:--output') _gm_words table tsv json jsonl ;;
     'admin policy:--context') _gm_contexts ;;
     'admin policy:--trace') _gm_files ;;

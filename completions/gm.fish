@@ -398,6 +398,7 @@ complete -c gm -n '__gm_at jobs' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at job' -a '(__gm_handles)'
 complete -c gm -n '__gm_at job' -l payload -d 'print its payload instead, byte for byte (gm serve)'
+complete -c gm -n '__gm_at job' -l follow -d 'print its result as it comes, until it ends (gm serve)'
 complete -c gm -n '__gm_at job' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
 complete -c gm -n '__gm_at job' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at job' -s p -l port -d 'PORT of servers named without one' -x
@@ -491,6 +492,7 @@ complete -c gm -n '__gm_at_only admin' -a maxqueue -d 'limit how many jobs a fun
 complete -c gm -n '__gm_at_only admin' -a pause -d 'hand out no more jobs of functions (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a resume -d 'hand out jobs of paused functions again (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a purge -d 'drop the waiting and delayed jobs of functions (gm serve)'
+complete -c gm -n '__gm_at_only admin' -a front -d 'move waiting jobs to the head of their queue (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a policy -d 'say how often jobs that fail are tried again (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a shutdown -d 'stop the server'
 complete -c gm -n '__gm_at_only admin' -a show-jobs -d 'list handles, attempts, ignored and queued of all jobs'
@@ -588,6 +590,15 @@ complete -c gm -n '__gm_at admin purge' -l trace -d 'write every packet, readabl
 complete -c gm -n '__gm_at admin purge' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
 complete -c gm -n '__gm_at admin purge' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin purge' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at admin front' -a '(__gm_handles)'
+complete -c gm -n '__gm_at admin front' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin front' -s p -l port -d 'PORT of servers named without one' -x
+complete -c gm -n '__gm_at admin front' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin front' -l trace -d 'write every packet, readable, to FILE' -r -F
+complete -c gm -n '__gm_at admin front' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at admin front' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin front' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin policy' -a '(__gm_functions)'
 complete -c gm -n '__gm_at admin policy' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'

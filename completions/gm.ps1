@@ -364,6 +364,7 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('--payload'); Text = 'print its payload instead, byte for byte (gm serve)'; Value = $null },
+            @{ Names = @('--follow'); Text = 'print its result as it comes, until it ends (gm serve)'; Value = $null },
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
@@ -488,6 +489,7 @@ $script:GmVerbs = @{
             @('pause', 'hand out no more jobs of functions (gm serve)'),
             @('resume', 'hand out jobs of paused functions again (gm serve)'),
             @('purge', 'drop the waiting and delayed jobs of functions (gm serve)'),
+            @('front', 'move waiting jobs to the head of their queue (gm serve)'),
             @('policy', 'say how often jobs that fail are tried again (gm serve)'),
             @('shutdown', 'stop the server'),
             @('show-jobs', 'list handles, attempts, ignored and queued of all jobs'),
@@ -609,6 +611,18 @@ $script:GmVerbs = @{
             @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
             @{ Names = @('--dead'); Text = 'forget the dead jobs instead'; Value = $null },
             @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'admin front' = @{
+        Args = @('handles')
+        Subs = @()
+        Flags = @(
             @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
             @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
             @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
