@@ -322,3 +322,28 @@ func TestPartMissing(t *testing.T) {
 		t.Errorf("skipped: got %q, want the job and the extra", got)
 	}
 }
+
+// TestPagesOf sees that jobs are not read together that are large together.
+func TestPagesOf(t *testing.T) {
+	var rows []*row
+	for i := range 600 {
+		size := 10
+		if i%100 == 0 {
+			size = pageBytes - 5
+		}
+		rows = append(rows, &row{size: size})
+	}
+	n := 0
+	for page := range pagesOf(rows) {
+		size := 0
+		for _, w := range page {
+			size += w.size
+		}
+		if n += len(page); len(page) == 0 || len(page) > pageJobs || len(page) > 1 && size > pageBytes {
+			t.Errorf("page of %d rows and %d bytes", len(page), size)
+		}
+	}
+	if n != len(rows) {
+		t.Errorf("got %d rows, want %d", n, len(rows))
+	}
+}

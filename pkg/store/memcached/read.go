@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -13,8 +14,30 @@ import (
 	"gm/pkg/store"
 )
 
-// pageJobs is how many jobs are read at a time.
-const pageJobs = 256
+// How much is read at a time: jobs or extras, and bytes of payloads, unless one
+// has more.
+const (
+	pageJobs  = 256
+	pageItems = 16 // whose sizes are not known before
+	pageBytes = 8 << 20
+)
+
+// pagesOf returns rows in parts that are read at a time.
+func pagesOf(rows []*row) iter.Seq[[]*row] {
+	return func(yield func([]*row) bool) {
+		for len(rows) > 0 {
+			n, size := 1, rows[0].size
+			for n < len(rows) && n < pageJobs && size+rows[n].size <= pageBytes {
+				size += rows[n].size
+				n++
+			}
+			if !yield(rows[:n]) {
+				return
+			}
+			rows = rows[n:]
+		}
+	}
+}
 
 // Replay adopts what gearmand has queued and calls f for every job.
 func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
@@ -42,7 +65,7 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 		last = rows[n-1].Seq
 	}
 	gone := 0
-	for page := range slices.Chunk(rows, pageJobs) {
+	for page := range pagesOf(rows) {
 		payloads, err := s.payloads(ctx, p, page)
 		if err != nil {
 			return err
@@ -230,7 +253,7 @@ func (s *Store) adopt(ctx context.Context, p *pool, keys []string, last uint64, 
 		return err
 	}
 	seq, jobs := s.AdoptFrom(time.Now(), max(last, known)), 0
-	for page := range slices.Chunk(keys, pageJobs) {
+	for page := range slices.Chunk(keys, pageItems) {
 		items, err := p.fetch(ctx, page)
 		if err != nil {
 			return err
@@ -346,7 +369,7 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 
 // values calls f for those of the extras whose key begins with prefix.
 func (s *Store) values(ctx context.Context, p *pool, keys []string, prefix string, f func(string, []byte) error) error {
-	for page := range slices.Chunk(keys, pageJobs) {
+	for page := range slices.Chunk(keys, pageItems) {
 		items, err := p.fetch(ctx, page)
 		if err != nil {
 			return err
@@ -391,7 +414,7 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	if err != nil {
 		return fmt.Errorf("check memcached store: %w", err)
 	}
-	for page := range slices.Chunk(rows, pageJobs) {
+	for page := range pagesOf(rows) {
 		payloads, err := s.payloads(ctx, p, page)
 		if err != nil {
 			return fmt.Errorf("check memcached store: %w", err)

@@ -13,8 +13,8 @@ import (
 	"gm/pkg/store"
 )
 
-// pageForeign is how many of gearmand's keys are read at a time: how large
-// they are is not known before.
+// pageForeign is how many of gearmand's keys, or of extras, are read at a time,
+// if they are not too large together.
 const pageForeign = 64
 
 // foreign returns the keys that gearmand has written, those that are not in
@@ -57,7 +57,7 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 	}
 	seq := s.AdoptFrom(time.Now(), max(last, known))
 	ours, jobs, ambiguous := !s.config.AsIs, 0, 0
-	for page := range slices.Chunk(keys, pageForeign) {
+	err = s.sized(ctx, "", keys, func(page []string) error {
 		records, err := s.readForeign(ctx, page)
 		if err != nil {
 			return err
@@ -89,6 +89,10 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 				return err
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	s.log.Info("found jobs that gearmand has queued", "jobs", jobs)
 	if ambiguous > 0 {

@@ -365,3 +365,43 @@ func TestPayloadMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestLargePages reads extras and gearmand's jobs that are too large to be read
+// together: each part is below a limit of what is read at a time.
+func TestLargePages(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := open(t, server.Addr())
+	defer s.Close()
+	lock(t, s, "test")
+	large := strings.Repeat("x", pageBytes/2+1)
+	want := map[string]int{}
+	for i := range 5 {
+		key := fmt.Sprint("dead/", i)
+		commit(t, s, store.Op{Kind: store.Put, Key: key, Value: []byte(large)}, store.Op{Kind: store.Put, Key: key + "/small", Value: []byte("v")})
+		want[key], want[key+"/small"] = len(large), 1
+	}
+	pages := 0
+	err := s.sized(t.Context(), s.layout.extras, slices.Sorted(maps.Keys(want)), func(page []string) error {
+		size := 0
+		for _, key := range page {
+			size += want[key]
+		}
+		if pages++; size > pageBytes {
+			t.Errorf("page of %q: %d bytes, want at most %d", page, size, pageBytes)
+		}
+		return nil
+	})
+	if err != nil || pages != 5 {
+		t.Errorf("got %d pages, %v, want 5", pages, err)
+	}
+	err = s.Extras(t.Context(), "", func(key string, value []byte) error {
+		if len(value) != want[key] {
+			t.Errorf("%s: got %d bytes, want %d", key, len(value), want[key])
+		}
+		delete(want, key)
+		return nil
+	})
+	if err != nil || len(want) > 0 {
+		t.Errorf("extras: %v, left out %v", err, want)
+	}
+}

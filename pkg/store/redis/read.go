@@ -365,9 +365,35 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 	return nil
 }
 
+// sized calls f for keys in parts of at most pageBytes, unless one has more.
+// They are those of extras if hash is their name, or gearmand's if it is empty.
+func (s *Store) sized(ctx context.Context, hash string, keys []string, f func(page []string) error) error {
+	for some := range slices.Chunk(keys, pageForeign) {
+		sizes, err := redigo.Ints(s.read(ctx, sizesScript.get(), redigo.Args{hash}.AddFlat(some)...))
+		if err == nil && len(sizes) != len(some) {
+			err = fmt.Errorf("answer of %d sizes, want %d", len(sizes), len(some))
+		}
+		if err != nil {
+			return err
+		}
+		for len(some) > 0 {
+			n, size := 1, sizes[0]
+			for n < len(some) && size+sizes[n] <= pageBytes {
+				size += sizes[n]
+				n++
+			}
+			if err := f(some[:n]); err != nil {
+				return err
+			}
+			some, sizes = some[n:], sizes[n:]
+		}
+	}
+	return ctx.Err()
+}
+
 // values calls f for those extras that are there.
 func (s *Store) values(ctx context.Context, keys []string, f func(key string, value []byte) error) error {
-	for page := range slices.Chunk(keys, 64) {
+	return s.sized(ctx, s.layout.extras, keys, func(page []string) error {
 		args := redigo.Args{s.layout.extras}.AddFlat(page)
 		values, err := redigo.ByteSlices(s.do(ctx, "HMGET", args...))
 		if err != nil {
@@ -381,8 +407,8 @@ func (s *Store) values(ctx context.Context, keys []string, f func(key string, va
 				return err
 			}
 		}
-	}
-	return ctx.Err()
+		return nil
+	})
 }
 
 // Check is that of [store.Checker].

@@ -141,6 +141,29 @@ end
 return out
 `}
 
+// sizesScript returns the sizes in bytes of extras, or of keys as gearmand has
+// written them.
+//
+//	KEYS  extras, or ''
+//	ARGV  keys of extras, or gearmand's
+var sizesScript = script{keys: 1, text: `
+local out = {}
+for i, key in ipairs(ARGV) do
+	if KEYS[1] ~= '' then
+		out[i] = redis.call('HSTRLEN', KEYS[1], key)
+	else
+		local kind = redis.call('TYPE', key).ok
+		out[i] = 0
+		if kind == 'hash' then
+			out[i] = redis.call('HSTRLEN', key, 'data')
+		elseif kind == 'string' then
+			out[i] = redis.call('STRLEN', key)
+		end
+	end
+end
+return out
+`}
+
 // payloadScript reads one payload.
 //
 //	KEYS  jobs, payloads
