@@ -12,7 +12,8 @@ import (
 //
 // Jobs that are running end. Of those that wait, a server in memory goes on
 // handing out what its workers can do, because they would be lost; a server
-// with a store keeps them for its next start.
+// with a store does so for foreground jobs, and keeps the others for its next
+// start.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
@@ -47,13 +48,14 @@ func (s *Server) checkDrained() {
 		return
 	default:
 	}
-	if s.q.Totals().Running > 0 || s.handsOut() && s.q.Ready() {
+	if s.q.Totals().Running > 0 || s.handsOut() && s.q.Ready() || !s.handsOut() && s.q.ReadyForeground() {
 		return
 	}
 	close(s.drained)
 }
 
-// handsOut reports whether workers get jobs. The lock is held.
+// handsOut reports whether workers get all jobs, and not only those in the
+// foreground. The lock is held.
 func (s *Server) handsOut() bool { return !s.draining || s.commit == nil }
 
 // Close stops the server at once: connections get what they are owed already

@@ -97,6 +97,33 @@ func TestDrainKeepsWhatTheStoreHas(t *testing.T) {
 	}
 }
 
+// Foreground jobs are in no store: they are handed out, in front of what the store
+// keeps, and their clients get the results.
+func TestDrainHandsOutForegroundJobs(t *testing.T) {
+	st := newJournal()
+	s, addr := start(t, server.Config{Store: st})
+	w, c := worker(t, addr, "g", "f"), dial(t, addr)
+	c.submit(wire.SubmitJobBG, "f", "", "waits")
+	c.submit(wire.SubmitJobHighBG, "g", "", "high")
+	low := c.submit(wire.SubmitJobLow, "f", "", "low")
+	normal := c.submit(wire.SubmitJob, "g", "", "normal")
+	c.submit(wire.SubmitJob, "nobody", "", "") // is lost: nobody can do it
+	done := shutdown(t, t.Context(), s, w)
+	for _, want := range []string{normal, low} {
+		if got := w.grab(); got != want {
+			t.Errorf("got job %s, want %s", got, want)
+		}
+		w.send(req(wire.WorkComplete, want, "x"))
+		c.want(`WORK_COMPLETE *`)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if got := st.payloads(t); got != "waits high" && got != "high waits" {
+		t.Errorf("stored %q, want waits and high", got)
+	}
+}
+
 func TestDrainWithNothingToDo(t *testing.T) {
 	var log logs
 	s, addr := start(t, server.Config{Logger: log.logger(0)})

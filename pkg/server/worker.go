@@ -60,6 +60,8 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 	var j *queue.Job
 	if c.s.handsOut() {
 		j = c.s.q.Grab(now, c.peer)
+	} else {
+		j = c.s.q.GrabForeground(now, c.peer) // the store does not have it
 	}
 	if j == nil {
 		c.send(wire.NoJob)

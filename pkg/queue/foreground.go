@@ -1,0 +1,67 @@
+package queue
+
+// A server that shuts down and has a store leaves background jobs to its next
+// start. Foreground jobs would be lost with it: they are handed out.
+
+// maxPassedOver is how many background jobs are looked at in each list for a
+// foreground job behind them, so that a long queue does not hold everybody up.
+const maxPassedOver = 4096
+
+// GrabForeground is Grab for foreground jobs alone. One that waits behind more
+// than some thousand background jobs is not found.
+func (q *Queue) GrabForeground(now int64, p *Peer) *Job {
+	q.now = now
+	token := q.wakeUp(p)
+	j := p.firstForeground()
+	if j != nil {
+		q.unwait(j)
+		q.run(j, p)
+	}
+	if token != nil {
+		q.cover(token)
+	}
+	return j
+}
+
+// firstForeground returns the foreground job that p would be given first.
+func (p *Peer) firstForeground() *Job {
+	for priority := range Priority(priorities) {
+		for a := p.firstAbility; a != nil; a = a.next {
+			if j := a.function.foreground(priority); j != nil {
+				return j
+			}
+		}
+	}
+	return nil
+}
+
+// ReadyForeground reports whether there is a ready foreground job that some worker
+// can do, as far as GrabForeground would find it.
+func (q *Queue) ReadyForeground() bool {
+	if !q.Ready() {
+		return false
+	}
+	found := false
+	q.Functions(func(f *Function) bool {
+		for priority := range f.waiting {
+			found = found || f.workers > 0 && f.foreground(Priority(priority)) != nil
+		}
+		return !found
+	})
+	return found
+}
+
+// foreground returns the first foreground job of a priority that is ready.
+func (f *Function) foreground(p Priority) *Job {
+	if f.paused {
+		return nil
+	}
+	passed := 0
+	for j := f.waiting[p].head; j != nil && passed < maxPassedOver; j = j.next {
+		if !j.is(background) {
+			return j
+		}
+		passed++
+	}
+	return nil
+}
