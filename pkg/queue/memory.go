@@ -162,6 +162,29 @@ func (q *Queue) Loaded(j *Job, payload []byte) {
 	}
 }
 
+// LacksPrint reports whether j was restored without the payload that its unique
+// stands for, so that nothing joins it.
+func (j *Job) LacksPrint() bool {
+	if !j.is(spilled) || string(j.Unique()) != byPayload {
+		return false
+	}
+	_, ok := j.stub().hash()
+	return !ok
+}
+
+// SetPrint has submissions with the unique "-" join a spilled job that
+// LacksPrint, by its payload, which stays in the journal. For others it does
+// nothing.
+func (q *Queue) SetPrint(j *Job, payload []byte) {
+	if j.state == Ended || !j.LacksPrint() {
+		return
+	}
+	rest := j.data[len(j.front()):]
+	p := q.placeOf(j.function, j.Unique(), payload)
+	j.data = append(newPrint(payload, p.hash, len(rest)), rest...)
+	q.addUnique(j, p)
+}
+
 // Wanted calls yield for spilled jobs that workers will ask for soon, until it
 // returns false, most has been shown, or no more would fit into memory: those
 // among the first most of each priority of the functions that have workers,

@@ -17,8 +17,8 @@ func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
 }
 
 // RestoreHead is Restore for a record without its payload of size bytes, which
-// stays in the journal. If the unique is "-", nothing joins the job before it
-// is loaded.
+// stays in the journal. If the unique is "-", nothing joins the job before it is
+// loaded, or SetPrint is called.
 func (q *Queue) RestoreHead(now int64, r *store.Record, size int) (*Job, error) {
 	return q.restore(now, r, size)
 }

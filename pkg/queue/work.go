@@ -79,6 +79,20 @@ func (q *Queue) run(j *Job, p *Peer) {
 	}
 }
 
+// RestartLimit has the time limit of a running job begin now: its worker gets
+// the payload only now.
+func (q *Queue) RestartLimit(now int64, j *Job) {
+	q.now = now
+	if j.state != Running {
+		return
+	}
+	j.detail.started = now
+	if a := j.detail.worker.abilities[j.function]; a != nil && a.timeout > 0 {
+		q.timers.remove(j)
+		q.timers.add(j, now+a.timeout)
+	}
+}
+
 // Held returns the job with that handle if p holds it, else nil.
 func (q *Queue) Held(p *Peer, handle []byte) *Job {
 	j := q.Lookup(handle)

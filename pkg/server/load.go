@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gm/pkg/queue"
 	"gm/pkg/store"
 )
 
@@ -122,6 +123,32 @@ func (l *loader) readAll() error {
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
+	if err := l.readPrints(); err != nil {
+		return fmt.Errorf("read payloads: %w", err)
+	}
+	return nil
+}
+
+// readPrints reads the payloads of jobs that were brought without theirs and
+// have the unique "-", which stands for the payload: submissions are to join
+// them.
+func (l *loader) readPrints() error {
+	s := l.s
+	for len(l.unprinted) > 0 {
+		j := l.unprinted[0]
+		r := recordKey(j)
+		payload, err := s.reader.ReadPayload(s.ctx, &r)
+		if err != nil && !isLost(err) { // of a lost one a worker hears
+			return err
+		}
+		s.mu.Lock()
+		if err == nil && s.q.Has(r.Seq) {
+			s.q.SetPrint(j, payload)
+		}
+		l.goesOn()
+		s.endTurn(nil)
+		l.unprinted = l.unprinted[1:]
+	}
 	return nil
 }
 
@@ -196,6 +223,7 @@ type loader struct {
 	extrasRead bool
 	seen       map[string]struct{} // keys of extras that were taken in
 	graves     graves
+	unprinted  []*queue.Job // see readPrints
 
 	complain time.Time   // when the log has the next error
 	progress bool        // something was read since the last error
@@ -295,6 +323,9 @@ func (l *loader) restore(now int64, r loaded) error {
 	}
 	if err == nil {
 		l.full = l.full || r.size == 0 && j.Spilled()
+		if j.LacksPrint() {
+			l.unprinted = append(l.unprinted, j)
+		}
 		l.s.giveBack(now, j)
 	}
 	return err

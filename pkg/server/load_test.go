@@ -335,6 +335,35 @@ func TestUniquesWhileLoading(t *testing.T) {
 	}
 }
 
+// A submission with the unique "-" joins a job with its payload, also one whose
+// payload memory had no room for at the start.
+func TestUniqueByPayloadOfSpilledJobs(t *testing.T) {
+	records := backlog(2500)
+	for _, r := range records {
+		r.Unique, r.Payload = "-", append(r.Payload, strings.Repeat(".", 100)...)
+	}
+	st := newLibrary(records...)
+	s, addr := startLoading(t, server.Config{Store: st, Memory: 20_000})
+	c, w := dial(t, addr), worker(t, addr, "f")
+	for i := range records {
+		c.send(req(wire.SubmitJobBG, "f", "-", string(records[i].Payload)))
+	}
+	for i := range records {
+		if got, want := c.want(`JOB_CREATED *`)[0], fmt.Sprint("H:test:", i+1); got != want {
+			t.Fatalf("job %d: got %s, want %s", i, got, want)
+		}
+	}
+	if err := s.Restored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.stat(); got.Jobs != len(records) || got.Spilled < len(records)/2 {
+		t.Errorf("got %+v", got)
+	}
+	if got := strings.Fields(w.order()); len(got) != len(records) {
+		t.Errorf("%d jobs came out", len(got))
+	}
+}
+
 // What is asked about a job that may not be read yet is answered when that is
 // known, and never with a part of the truth.
 func TestQuestionsWhileLoading(t *testing.T) {

@@ -136,6 +136,28 @@ func TestSpilledJobIsAssignedOnce(t *testing.T) {
 	})
 }
 
+// The time limit of a spilled job begins when its worker gets it, and not while
+// its payload is read.
+func TestTimeLimitOfASpilledJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newLibrary()
+		_, dial := startPiped(t, server.Config{Store: st, Memory: memory})
+		c, w := dial(), dial()
+		h := c.submit(wire.SubmitJobBG, "f", "", load("x"))
+		st.set(func(context.Context, uint64) error { time.Sleep(8 * time.Second); return nil })
+		w.send(req(wire.CanDoTimeout, "f", "10000"), req(wire.GrabJob))
+		w.want(`JOB_ASSIGN *`)
+		time.Sleep(9 * time.Second)
+		if j := c.job(h); j.State != wire.StateRunning {
+			t.Errorf("after 9s of 10s: %+v", j)
+		}
+		time.Sleep(2 * time.Second)
+		if j := c.job(h); j.State != wire.StateWaiting || j.Attempts != 1 {
+			t.Errorf("after 11s of 10s: %+v", j)
+		}
+	})
+}
+
 // A store that never answers a read does not keep the grab, nor the end of the
 // worker's connection, for ever.
 func TestPayloadThatNeverComes(t *testing.T) {

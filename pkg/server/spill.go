@@ -89,6 +89,7 @@ func (s *Server) fetched(f *fetch, payload []byte, err error) {
 		f.c.answer(f.slot, wire.NoJob)
 	case err == nil || !f.job.Spilled(): // if not, it was read ahead
 		s.q.Loaded(f.job, payload)
+		s.q.RestartLimit(s.readTime(), f.job) // its worker gets it only now
 		f.answer()
 	default:
 		f.c.answer(f.slot, wire.NoJob)
