@@ -87,6 +87,10 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 					Name: "worker-wakeup", Aliases: []string{"w"}, Value: server.DefaultWakeups, Category: catQueue,
 					Usage: "wake `N` sleeping workers for a job; 0 wakes all of them",
 				},
+				durationFlag(server.DefaultForgetAfter, cli.GenericFlag{
+					Name: "forget-functions", Category: catQueue,
+					Usage: "forget functions that nobody has used for `TIME`; 0 never",
+				}),
 				&cli.StringFlag{Name: "host", Category: catQueue, Usage: "`NAME` in job handles (default: the host's name)"},
 				durationFlag(server.DefaultDrainTimeout, cli.GenericFlag{
 					Name: "drain-timeout", Category: catQueue,
@@ -245,6 +249,7 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 		MaxOutbox:    int(sizeOf(c, "max-outbox")),
 		UserTimeout:  offIfZero(durationOf(c, "user-timeout")),
 		PeerTimeout:  offIfZero(durationOf(c, "peer-timeout")),
+		ForgetAfter:  offIfZero(durationOf(c, "forget-functions")),
 		Memory:       plan.payloads,
 		JobMemory:    plan.jobs,
 		PeerMemory:   plan.peers,

@@ -111,7 +111,8 @@
 //   - CAN_DO twice counts once, and the later time limit holds for the jobs
 //     grabbed from then on;
 //   - CANT_DO and RESET_ABILITIES leave running jobs alone;
-//   - a function stays until it is dropped, which workers and jobs forbid.
+//   - a function stays until it is dropped, which workers and jobs forbid, or
+//     nobody has used it for Config.ForgetAfter.
 //
 // Limits:
 //

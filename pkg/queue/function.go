@@ -6,7 +6,8 @@ import (
 )
 
 // Function is a name that jobs ask for and workers can do. It comes with its
-// first mention and stays until it is dropped. A dropped one leads on to those
+// first mention and stays until it is dropped, or nobody has used it for long. A
+// dropped one leads on to those
 // that were behind it, for those who walk all functions.
 type Function struct {
 	queue      *Queue
@@ -24,6 +25,8 @@ type Function struct {
 	limits  [priorities]int
 	paused  bool
 	dropped bool
+	created bool // by an administrator
+	use     use
 	policy  *Policy
 	dead    deadList
 
@@ -99,12 +102,14 @@ func (q *Queue) function(name []byte) (*Function, error) {
 // functionOrNew returns the function of that name, new if need be.
 func (q *Queue) functionOrNew(name []byte) *Function {
 	if f := q.functions.byName[string(name)]; f != nil {
+		f.use.n++
 		return f
 	}
 	x := &q.functions
 	x.id++
 	f := &Function{queue: q, name: string(name), id: x.id, prev: x.last}
 	f.salt = maphash.String(q.seed, f.name)
+	f.use.since = q.now
 	if x.last == nil {
 		x.first = f
 	} else {
@@ -115,8 +120,8 @@ func (q *Queue) functionOrNew(name []byte) *Function {
 	return f
 }
 
-// Create makes the function known, if it is not.
-func (q *Queue) Create(function []byte) { q.functionOrNew(function) }
+// Create makes the function known, if it is not, and keeps it until it is dropped.
+func (q *Queue) Create(function []byte) { q.functionOrNew(function).created = true }
 
 // Idle returns an ErrInUse with the name if the function has workers, running
 // jobs, jobs on their way to the journal, or dead ones; an ErrNoFunction if it is
@@ -143,6 +148,12 @@ func (q *Queue) Drop(function []byte) error {
 	if f.workers > 0 || f.total > 0 || f.dead.n > 0 {
 		return fmt.Errorf("%w: %q", ErrInUse, function)
 	}
+	q.unlink(f)
+	return nil
+}
+
+// unlink forgets a function that nobody uses.
+func (q *Queue) unlink(f *Function) {
 	x := &q.functions
 	if f.prev == nil {
 		x.first = f.next
@@ -159,7 +170,6 @@ func (q *Queue) Drop(function []byte) error {
 	}
 	f.prev, f.dropped = nil, true
 	delete(x.byName, f.name)
-	return nil
 }
 
 // SetLimits bounds the jobs of a function, waiting, delayed and running

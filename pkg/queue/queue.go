@@ -73,6 +73,10 @@ type Config struct {
 	// DeadAge is for how many milliseconds they are kept; 0 is no bound.
 	DeadAge int64
 
+	// ForgetAfter is for how many milliseconds functions are kept that nobody uses;
+	// 0 is without end. unused.go says which.
+	ForgetAfter int64
+
 	// Memory bounds the bytes of payloads, uniques, reducers and error texts
 	// that jobs hold which do not run; 0 is no bound. memory.go has the rules.
 	Memory int64
@@ -138,6 +142,7 @@ type Queue struct {
 	woken    peerList // with a wake token, longest ago first
 	gathered []*Function
 
+	sweep  sweep
 	notes  map[*Job]note
 	memory memory
 

@@ -2,8 +2,9 @@ package queue
 
 // Tick does everything that is due at now: delayed jobs become ready, jobs
 // over their time limit are taken from their workers, wake-ups that were not
-// answered pass on to the next worker, and old dead jobs are forgotten. It does
-// some thousand things at most; if there are more, Next says that they are due.
+// answered pass on to the next worker, and old dead jobs and functions that nobody
+// uses are forgotten. It does some thousand things at most; if there are more, Next
+// says that they are due.
 func (q *Queue) Tick(now int64) {
 	q.now = now
 	for range maxDue {
@@ -22,6 +23,7 @@ func (q *Queue) Tick(now int64) {
 	}
 	q.passTokens()
 	q.forgetOld()
+	q.forgetUnused()
 }
 
 // maxDue is how many jobs, wake-ups and dead jobs one Tick looks after.
@@ -68,6 +70,9 @@ func (q *Queue) Next() (at int64, ok bool) {
 		if due := d.Died + q.cfg.DeadAge - q.wall; !ok || due < at {
 			at, ok = due, true
 		}
+	}
+	if q.cfg.ForgetAfter > 0 && q.functions.first != nil && (!ok || q.sweep.at < at) {
+		at, ok = q.sweep.at, true
 	}
 	return at, ok
 }

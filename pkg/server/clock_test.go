@@ -3,6 +3,7 @@ package server_test
 import (
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,4 +228,24 @@ func TestEpochWhenTheWallClockIsSet(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A function that nobody uses leaves status; one that an administrator has made
+// stays.
+func TestFunctionsThatNobodyUsesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{})
+		w, c := dial(), dial()
+		w.send(req(wire.CanDo, "f"), req(wire.ResetAbilities), req(wire.CanDo, "kept"))
+		w.sync()
+		c.line("create function made")
+		time.Sleep(50 * time.Minute)
+		if got := c.list("status"); len(got) != 3 {
+			t.Errorf("after 50 minutes: %q", got)
+		}
+		time.Sleep(50 * time.Minute)
+		if got := strings.Join(c.list("status"), "; "); got != "kept\t0\t0\t1; made\t0\t0\t0" {
+			t.Errorf("after 100 minutes: %q", got)
+		}
+	})
 }

@@ -24,6 +24,7 @@ const (
 	DefaultResultsMemory = 64 << 20
 	DefaultWakeups       = 1
 	DefaultWakeAfter     = 50 * time.Millisecond
+	DefaultForgetAfter   = time.Hour
 )
 
 // Config says how a Server works. The zero value is a server in memory with
@@ -88,6 +89,11 @@ type Config struct {
 	// bytes, DefaultResultsMemory if 0: the oldest go first.
 	KeepResults   time.Duration
 	ResultsMemory int
+
+	// ForgetAfter is for how long functions are kept that have no workers and no
+	// jobs, and that no administrator has created, paused, limited or given a policy.
+	// 0 is DefaultForgetAfter, negative is without end.
+	ForgetAfter time.Duration
 
 	// MaxPayload is the largest payload in bytes, wire.DefaultMaxPayload if 0.
 	MaxPayload int
@@ -157,6 +163,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ResultsMemory <= 0 {
 		c.ResultsMemory = DefaultResultsMemory
+	}
+	if c.ForgetAfter == 0 {
+		c.ForgetAfter = DefaultForgetAfter
 	}
 	if c.MaxPayload <= 0 {
 		c.MaxPayload = wire.DefaultMaxPayload

@@ -120,20 +120,21 @@ func New(cfg Config) (*Server, error) {
 		f.SetFloor(last)
 	}
 	s.q = queue.New(queue.Config{
-		Host:       cfg.Host,
-		Prefix:     cfg.HandlePrefix,
-		FirstSeq:   max(last, store.FirstSeq(s.clocks.start)),
-		JobRetries: *cfg.JobRetries,
-		RoundRobin: cfg.RoundRobin,
-		Wakeups:    *cfg.Wakeups,
-		Gather:     true,
-		WakeAfter:  DefaultWakeAfter.Milliseconds(),
-		Rand:       rand.Uint64,
-		DeadMax:    *cfg.DeadMax,
-		DeadAge:    cfg.DeadAge.Milliseconds(),
-		Memory:     cfg.Memory,
-		Total:      cfg.JobMemory,
-		Spill:      s.reader != nil,
+		Host:        cfg.Host,
+		Prefix:      cfg.HandlePrefix,
+		FirstSeq:    max(last, store.FirstSeq(s.clocks.start)),
+		JobRetries:  *cfg.JobRetries,
+		RoundRobin:  cfg.RoundRobin,
+		Wakeups:     *cfg.Wakeups,
+		Gather:      true,
+		WakeAfter:   DefaultWakeAfter.Milliseconds(),
+		Rand:        rand.Uint64,
+		DeadMax:     *cfg.DeadMax,
+		DeadAge:     cfg.DeadAge.Milliseconds(),
+		ForgetAfter: max(cfg.ForgetAfter, 0).Milliseconds(),
+		Memory:      cfg.Memory,
+		Total:       cfg.JobMemory,
+		Spill:       s.reader != nil,
 	}, (*sink)(s))
 	s.results = newResults(s)
 	s.scribe.init(s.log)
