@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --lines --listen --log-file --log-format --log-level --match --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --forget-functions --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --lines --listen --log-file --log-format --log-level --match --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -334,6 +334,7 @@ complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'a job that N workers h
 complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s functions in turn, instead of one before the other'
 complete -c gm -n '__gm_at serve' -l exceptions -d 'send WORK_EXCEPTION to all clients, not only to those that ask for it'
 complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for a job' -x
+complete -c gm -n '__gm_at serve' -l forget-functions -d 'forget functions that nobody has used for TIME' -x
 complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x
 complete -c gm -n '__gm_at serve' -l drain-timeout -d 'let running jobs end for at most TIME when stopping' -x
 complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: run FUNCTION=COMMAND by the shell for each job, without the variables of the store\'s passwords' -x

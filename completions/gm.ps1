@@ -288,6 +288,7 @@ $script:GmVerbs = @{
             @{ Names = @('-R', '--round-robin'); Text = 'take a worker''s functions in turn, instead of one before the other'; Value = $null },
             @{ Names = @('--exceptions'); Text = 'send WORK_EXCEPTION to all clients, not only to those that ask for it'; Value = $null },
             @{ Names = @('-w', '--worker-wakeup'); Text = 'wake N sleeping workers for a job'; Value = @('') },
+            @{ Names = @('--forget-functions'); Text = 'forget functions that nobody has used for TIME'; Value = @('') },
             @{ Names = @('--host'); Text = 'NAME in job handles'; Value = @('') },
             @{ Names = @('--drain-timeout'); Text = 'let running jobs end for at most TIME when stopping'; Value = @('') },
             @{ Names = @('--work'); Text = 'also be a worker: run FUNCTION=COMMAND by the shell for each job, without the variables of the store''s passwords'; Value = @('') },
