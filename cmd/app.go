@@ -92,6 +92,7 @@ type env struct {
 	getenv func(string) string
 
 	argv    []string                // of dispatch
+	verb    string                  // that runs, as it is called
 	root    *verb                   // the whole table
 	closers []io.Closer             // closed when the verb has ended
 	leftOut map[gearman.Server]bool // noted as not answering
@@ -220,6 +221,7 @@ func (e *env) dispatch(ctx context.Context, args []string) error {
 		return &exitError{code: exitUsage}
 	}
 	v := call.verb()
+	e.verb = call.pathNames()
 	c, err := call.context()
 	if err != nil {
 		return err

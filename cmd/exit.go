@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,7 +106,11 @@ func (e *env) report(err error) int {
 	code := exitCode(err)
 	if text := message(err); text != "" {
 		fmt.Fprintf(e.stderr, "gm: %s\n", strings.ReplaceAll(printable(text, true), "\n", "\ngm: "))
-		if hint := hintFor(err); hint != "" {
+		hint := hintFor(err)
+		if hint == "" && code == exitUsage && e.verb != "" {
+			hint = "gm " + e.verb + " -h shows how it is used"
+		}
+		if hint != "" {
 			fmt.Fprintf(e.stderr, "hint: %s\n", hint)
 		}
 	}
@@ -238,6 +243,70 @@ func hintFor(err error) string {
 		return "--max-payload raises the limit; the server's must be as high"
 	case errors.Is(err, gearman.ErrUnsupported):
 		return "only gm serve has this command; other servers have what gm admin help lists for them"
+	}
+	return cmp.Or(replyHint(err), systemHint(err))
+}
+
+// replyHint returns the hint for what a server has said, or not said in time.
+func replyHint(err error) string {
+	var (
+		srv   *gearman.ServerError
+		reply wire.ErrReply
+	)
+	switch {
+	case errors.Is(err, gearman.ErrUnknownJob):
+		return hintUnknownJob
+	case errors.As(err, &reply):
+		return errReplyHint(reply)
+	case errors.As(err, &srv):
+		if srv.Code == wire.CodeShutdown {
+			return "the server is shutting down: try again, or another with -s"
+		}
+	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return "-t gives it more time; gm status shows whether workers are there"
+	case errors.Is(err, gearman.ErrLost):
+		return "the job may have run; --retries N submits it again"
+	}
+	return ""
+}
+
+const (
+	hintUnknownJob      = "gm jobs lists the jobs; how one has ended is known to a server with --keep-results only"
+	hintUnknownFunction = "gm status lists the functions; gm admin create makes one known"
+)
+
+// errReplyHint returns the hint for an ERR line.
+func errReplyHint(reply wire.ErrReply) string {
+	switch line := "ERR " + string(reply) + "\r\n"; {
+	case line == wire.ReplyUnknownJob:
+		return hintUnknownJob
+	case line == wire.ReplyNoFunction:
+		return hintUnknownFunction
+	case line == wire.ReplyFunctionInUse:
+		return "its workers have to end first: gm workers FUNC lists them"
+	case reply == "job queue is full":
+		return "gm admin maxqueue changes the limit"
+	}
+	switch word, _, _ := strings.Cut(string(reply), " "); word {
+	case "LOADING":
+		return "the server is reading its store: try again soon"
+	case "NOT_STORED":
+		return "the server's store does not take or give it: see the server's log"
+	case "BUSY":
+		return "try again soon"
+	}
+	return ""
+}
+
+// systemHint returns the hint for what the system refuses.
+func systemHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room on the device, then do it again"
+	case errors.Is(err, fs.ErrPermission):
+		return "see who may do that: ls -ld shows the permissions of a file and its directory"
+	case errors.Is(err, fs.ErrNotExist):
+		return "look for a slip in the path"
 	}
 	return ""
 }

@@ -218,7 +218,7 @@ func expandFunctions(ctx context.Context, admin *gearman.Admin, patterns []strin
 		if !isPattern(p) {
 			names = append(names, p)
 		} else if len(names) == before && !slices.ContainsFunc(known, func(f wire.FunctionStatus) bool { return matchesName(p, f.Function) }) {
-			return nil, exitWith(exitUnknown, fmt.Errorf("%s: no function matches", p))
+			return nil, withHint(exitWith(exitUnknown, fmt.Errorf("%s: no function matches", p)), hintUnknownFunction)
 		}
 	}
 	return names, nil

@@ -190,7 +190,7 @@ func (e *env) job(c *cli.Context) error {
 		}
 		return w.close()
 	}
-	return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", handle))
+	return withHint(exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", handle)), hintUnknownJob)
 }
 
 // printPayload copies the payload of a job to stdout, from whichever of the servers
@@ -208,7 +208,7 @@ func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) 
 		return fmt.Errorf("job %s: %w", h, err)
 	}
 	if !slices.ContainsFunc(answers, func(a answer[bool]) bool { return a.value }) {
-		return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", h))
+		return withHint(exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", h)), hintUnknownJob)
 	}
 	return nil
 }

@@ -112,5 +112,5 @@ func (e *env) eachHandle(c *cli.Context, handles []string, unknown string, do fu
 	if len(missing) == 0 {
 		return nil
 	}
-	return exitWith(exitUnknown, errors.Join(missing...))
+	return withHint(exitWith(exitUnknown, errors.Join(missing...)), "gm jobs lists the jobs, gm jobs --dead the dead ones")
 }

@@ -140,7 +140,7 @@ func storeLines(answers []answer[[]*statusRow]) []string {
 func missingFunctions(c *cli.Context, rows []*statusRow) error {
 	for _, name := range c.Args().Slice() {
 		if !slices.ContainsFunc(rows, func(r *statusRow) bool { return matchesName(name, r.Function) }) {
-			return exitWith(exitUnknown, fmt.Errorf("status: no server has the function %q", name))
+			return withHint(exitWith(exitUnknown, fmt.Errorf("status: no server has the function %q", name)), hintUnknownFunction)
 		}
 	}
 	return nil

@@ -63,6 +63,7 @@ function __gm_contexts
     set -l file ~/.config/gm/config.toml
     set -q XDG_CONFIG_HOME; and set file $XDG_CONFIG_HOME/gm/config.toml
     set -q GM_CONFIG; and set file $GM_CONFIG
+    test -r $file; or return
     string replace -rf '^\[contexts\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
 end
 

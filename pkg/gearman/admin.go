@@ -382,7 +382,7 @@ func (a *Admin) exchange(ctx context.Context, line string, quoted bool, read fun
 		return &ProtocolError{a.server, err}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = errHungUpOn
-		if c.read.Load() == 0 {
+		if c.read.Load() == 0 && !strings.HasPrefix(line, wire.CmdWait+" ") { // a wait may be silent for long
 			return &ProtocolError{a.server, fmt.Errorf("%w without an answer", err)}
 		}
 	}
