@@ -238,7 +238,7 @@ func hintFor(err error) string {
 	case errors.As(err, &refused) && refused.TooLarge():
 		return "gm serve --max-payload SIZE raises the server's limit, as gm's own --max-payload does here"
 	case errors.As(err, &refused) && refused.QueueFull():
-		return "--retries N tries again, gm admin maxqueue raises the limit, and more workers empty the queue"
+		return "--reconnect TIME waits for room, gm admin maxqueue raises the limit, and more workers empty the queue"
 	case errors.Is(err, gearman.ErrTooLarge):
 		return "--max-payload raises the limit; the server's must be as high"
 	case errors.Is(err, gearman.ErrUnsupported):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -190,6 +191,9 @@ func (s *recordRun) run(c *cli.Context) error {
 	}
 	if s.many {
 		s.enoughProcs()
+	}
+	if s.many && len(s.opts.Servers) > 1 {
+		s.opts.Logger = slog.New(serverNotes{s})
 	}
 	client, err := gearman.NewClient(s.opts)
 	if err != nil {

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -127,3 +128,38 @@ func (s *recordRun) noteMissingWorkers(ctx context.Context) {
 		s.note("no worker can do %s yet%s (gm waits for one; Ctrl-C ends it)", f, question)
 	}
 }
+
+// serverNotes is the log of a client of several servers: it says on stderr which
+// of them gets no records, and which does again.
+type serverNotes struct{ run *recordRun }
+
+// Enabled implements slog.Handler.
+func (n serverNotes) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+
+// Handle implements slog.Handler.
+func (n serverNotes) Handle(_ context.Context, r slog.Record) error {
+	var server, reason string
+	r.Attrs(func(a slog.Attr) bool {
+		switch a.Key {
+		case "server":
+			server = a.Value.String()
+		case "error":
+			reason = a.Value.String()
+		}
+		return true
+	})
+	if r.Level >= slog.LevelWarn {
+		n.run.note("server %s is left out: %s", server, reason)
+	} else {
+		n.run.note("server %s gets records again", server)
+	}
+	return nil
+}
+
+// WithAttrs implements slog.Handler.
+func (n serverNotes) WithAttrs([]slog.Attr) slog.Handler { return n }
+
+// WithGroup implements slog.Handler.
+func (n serverNotes) WithGroup(string) slog.Handler { return n }

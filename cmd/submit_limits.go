@@ -31,7 +31,8 @@ func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function 
 			}
 		}
 	}
-	return exitWith(exitUnknown, fmt.Errorf("no worker can do %s", function))
+	return withHint(exitWith(exitUnknown, fmt.Errorf("no worker can do %s", function)),
+		"start one with gm work -f "+function+" -- COMMAND, or leave --require-worker out to wait for one")
 }
 
 // maxPayloadLimit is what the 32 bits of a packet's size leave for a payload.
