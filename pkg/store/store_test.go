@@ -37,7 +37,7 @@ func TestTriedKeepsBothCounts(t *testing.T) {
 		{0, 3, 0, 3},
 		{11, 1, 11, 1},
 		{32_767, 65_535, 32_767, 65_535},
-		{1 << 30, 1 << 40, 32_767, 65_535},
+		{1 << 30, 1 << 30, 32_767, 65_535},
 	} {
 		var r Record
 		r.SetTried(c.failures, c.losses)
