@@ -350,7 +350,6 @@ func TestBrokenServer(t *testing.T) {
 		{"size of 4 GB", "\x00RES\x00\x00\x00\x08\xff\xff\xff\xff"},
 		{"size over the limit", header(wire.StatusRes, 1<<20+1<<17) + "H:1\x00"},
 		{"argument missing", header(wire.WorkStatus, 3) + "H:1"},
-		{"NUL in a handle", header(wire.WorkFail, 5) + "H\x00:\x001"},
 		{"JOB_CREATED too many", header(wire.JobCreated, 3) + "H:1" + header(wire.JobCreated, 3) + "H:2"},
 		{"empty handle", header(wire.JobCreated, 0)},
 		{"handle of 1 MB", header(wire.JobCreated, 1<<20) + strings.Repeat("h", 1<<20)},
