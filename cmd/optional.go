@@ -1,6 +1,32 @@
 package cmd
 
-import "github.com/urfave/cli/v2"
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// linesValue is the value of a flag that may be repeated and keeps each value whole,
+// where a cli.StringSliceFlag cuts it at commas.
+type linesValue struct{ lines []string }
+
+// Set adds a value.
+func (v *linesValue) Set(s string) error {
+	v.lines = append(v.lines, s)
+	return nil
+}
+
+// String returns the values.
+func (v *linesValue) String() string { return strings.Join(v.lines, "; ") }
+
+// linesFlag returns a flag whose values linesOf returns.
+func linesFlag(f cli.GenericFlag) *cli.GenericFlag {
+	f.Value = &linesValue{}
+	return &f
+}
+
+// linesOf returns the values of a flag made by linesFlag.
+func linesOf(c *cli.Context, name string) []string { return c.Generic(name).(*linesValue).lines }
 
 // An optionalValue is the value of a flag that may stand alone: then it is set to
 // "true". In --flag=VALUE any value is tried; a word behind the flag is its value

@@ -96,10 +96,10 @@ The port also takes the text admin protocol; with nc, help lists its commands.`,
 					Name: "drain-timeout", Category: catQueue,
 					Usage: "let running jobs end for at most `TIME` when stopping",
 				}),
-				&cli.StringSliceFlag{
+				linesFlag(cli.GenericFlag{
 					Name: "work", Category: catQueue,
 					Usage: "also be a worker: run `FUNCTION=COMMAND` by the shell for each job, without the variables of the store's passwords; repeatable",
-				},
+				}),
 				&cli.IntFlag{Name: "work-jobs", Value: 2, Category: catQueue, Usage: "run `N` jobs of a --work at a time"},
 
 				sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{

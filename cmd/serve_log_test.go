@@ -266,3 +266,40 @@ func TestSplitWords(t *testing.T) {
 		t.Error("an open quote is taken")
 	}
 }
+
+// TestDaemonThatStandsByIsReady starts two daemons on one store: the second one goes
+// to the background as well, with a pid file of its own.
+func TestDaemonThatStandsByIsReady(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		pidFile := filepath.Join(dir, name+".pid")
+		out, err := exec.Command("gm", "serve", "-d", "-L", "127.0.0.1", "-p", "0", "--data", filepath.Join(dir, "data"),
+			"--pid-file", pidFile, "-l", filepath.Join(dir, name+".log")).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		text, err := os.ReadFile(pidFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			syscall.Kill(pid, syscall.SIGKILL)
+			waitUntil(t, "the end of "+name, func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH || isZombie(pid) })
+		})
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "two.log"))
+	if err != nil || !strings.Contains(string(text), "standing by") {
+		t.Errorf("the log of the second: %v, %s", err, text)
+	}
+}
+
+// isZombie reports whether a process has ended and nobody has waited for it: a
+// container may have no init that does.
+func isZombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && strings.Contains(string(stat), ") Z ")
+}

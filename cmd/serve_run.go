@@ -35,6 +35,7 @@ type serving struct {
 
 	port      int // of addresses without one; once it has listened, which it was
 	announced bool
+	wrotePID  bool // while it stands by
 	signals   <-chan os.Signal
 }
 
@@ -46,7 +47,7 @@ func (s *serving) run() error {
 	defer s.reloadOnHangup()()
 	if file := s.c.String("pid-file"); file != "" {
 		defer func() {
-			if s.announced { // else it is the other server's
+			if s.announced || s.wrotePID { // else it is the other server's
 				os.Remove(file)
 			}
 		}()
@@ -55,6 +56,7 @@ func (s *serving) run() error {
 		return s.serveOnce()
 	}
 	s.place.logger = s.cfg.Logger
+	s.place.standingBy = s.reportStandby
 	s.cfg.StoreName = s.place.name()
 	for patient := false; ; patient = true {
 		taken, err := s.place.takeStore(s.signals, patient)
@@ -87,6 +89,21 @@ func (s *serving) serveStore(taken store.Store) error {
 		flushErr = exitWith(exitIO, flushErr)
 	}
 	return errors.Join(err, flushErr)
+}
+
+// reportStandby tells whoever has started a daemon that it stands by. Its pid file
+// is there from then on, unless that is the one of another server that lives.
+func (s *serving) reportStandby() error {
+	if s.ready == nil {
+		return nil
+	}
+	if file := s.c.String("pid-file"); file != "" && !namesOther(file) {
+		if err := writePIDFile(file); err != nil {
+			return err
+		}
+		s.wrotePID = true
+	}
+	return s.ready()
 }
 
 // errStoreLost is that the store has passed to another server.

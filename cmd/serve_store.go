@@ -218,6 +218,12 @@ func (p *storePlace) takeStore(signals <-chan os.Signal, patient bool) (store.St
 		if isHeld {
 			patient = true
 		}
+		if p.standingBy != nil && isHeld {
+			if err := p.standingBy(); err != nil {
+				return nil, errors.Join(err, closeStore(s))
+			}
+			p.standingBy = nil
+		}
 		switch {
 		case isHeld:
 			if log.isNew("standing by", held.By) {

@@ -19,7 +19,7 @@ type work struct{ function, command string }
 // parseWorks reads the --work flags.
 func parseWorks(c *cli.Context) ([]work, error) {
 	var works []work
-	for _, w := range c.StringSlice("work") {
+	for _, w := range linesOf(c, "work") {
 		function, command, ok := strings.Cut(w, "=")
 		if !ok || function == "" || strings.TrimSpace(command) == "" {
 			return nil, usageErrorf("--work %q: not FUNCTION=COMMAND", w)

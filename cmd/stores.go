@@ -32,6 +32,8 @@ const storeForms = `  disk:DIR
 
 // storePlace is a store that is to be opened.
 type storePlace struct {
+	standingBy func() error // called once when another server has the store; may be nil
+
 	url  *store.URL
 	sync string        // always, interval or never; empty is what the URL says
 	asIs bool          // it is only read: a server elsewhere is not to make or change anything
