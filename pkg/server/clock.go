@@ -1,25 +1,30 @@
 package server
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // clocks reads the two clocks of a server. Time limits, wake-ups and the waits
 // of failed jobs go by a monotonic one, which nobody can set; dates go by the
 // wall clock. Both are in milliseconds and agree when the server starts.
 type clocks struct {
 	start time.Time
-	wall  func(time.Time) int64 // the wall clock at a time; replaced by tests
+	wall  atomic.Pointer[func(time.Time) int64] // of tests: the wall clock at a time; nil is the system's
 }
 
 // moment is one reading of both clocks.
 type moment struct{ now, wall int64 }
 
-func newClocks() clocks { return clocks{start: time.Now(), wall: time.Time.UnixMilli} }
-
 // read returns the time of both clocks.
 func (k *clocks) read() moment {
 	t := time.Now()
 	since := k.start.UnixNano() + int64(t.Sub(k.start))
-	return moment{now: since / int64(time.Millisecond), wall: k.wall(t)}
+	wall := t.UnixMilli()
+	if f := k.wall.Load(); f != nil {
+		wall = (*f)(t)
+	}
+	return moment{now: since / int64(time.Millisecond), wall: wall}
 }
 
 // setTime tells the queue a reading of the clocks and returns the monotonic time

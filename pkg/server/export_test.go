@@ -23,7 +23,7 @@ func (s *Server) Unpoll() {
 func (s *Server) SetWallClock(f func(time.Time) int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clocks.wall = f
+	s.clocks.wall.Store(&f)
 }
 
 // PageSteps is how many steps a page of an admin command has at most.

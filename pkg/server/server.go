@@ -93,7 +93,7 @@ func New(cfg Config) (*Server, error) {
 		cfg:     cfg,
 		log:     cfg.Logger,
 		debug:   cfg.Logger.Enabled(context.Background(), slog.LevelDebug),
-		clocks:  newClocks(),
+		clocks:  clocks{start: time.Now()},
 		limits:  wire.Limits{MaxPayload: cfg.MaxPayload},
 		ls:      make(map[net.Listener]struct{}),
 		ended:   make(chan struct{}),

@@ -99,8 +99,10 @@ func (s *Server) restoreSettings(key string, value []byte) error {
 		return fmt.Errorf("extra %q: %w", key, err)
 	}
 	s.settings[string(function)] = one
-	s.q.Create(function)
-	s.q.SetLimits(function, one.Limits)
+	s.q.SetLimits(function, one.Limits) // makes it known
+	if one.Created {
+		s.q.Create(function)
+	}
 	if err := s.q.Pause(s.readTime(), function, one.Paused); err != nil {
 		return fmt.Errorf("extra %q: %w", key, err)
 	}
