@@ -240,3 +240,21 @@ func TestFence(t *testing.T) {
 		server.Query(t, "UPDATE queue_gm SET value = 'other.1 there 0 5' WHERE name = x'0166656e6365'")
 	})
 }
+
+// TestGalera has two servers hold a store, each on a node of a real cluster,
+// where GET_LOCK keeps nobody out.
+func TestGalera(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: a cluster takes some seconds to start; TestFence has the same on one server")
+	}
+	nodes := storetest.StartGalera(t)
+	opened := 0
+	open := func() store.Store {
+		node := nodes[opened%2]
+		opened++
+		return open(t, node.URL(node.Addr()), "queue")
+	}
+	storetest.SeeFence(t, open, func() {
+		nodes[0].Query(t, "UPDATE queue_gm SET value = 'other.1 there 0 5' WHERE name = x'0166656e6365'")
+	})
+}

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -145,15 +146,34 @@ func (db *database) create(ctx context.Context, s *session) error {
 	if err != nil || string(got[0][0]) != "1" {
 		return fmt.Errorf("wait for others that create tables: %w", err)
 	}
-	if ddl, err = db.missing(ctx, s); err != nil {
-		return err
+	// The lock is one node's of a cluster: a server on another may make the same.
+	for range 10 {
+		var made bool
+		if made, err = db.createMissing(ctx, s); made || err != nil && !isThere(err) {
+			break
+		}
+	}
+	return err // the lock goes with the connection
+}
+
+// createMissing makes what is missing now. It returns true once nothing was.
+func (db *database) createMissing(ctx context.Context, s *session) (bool, error) {
+	ddl, err := db.missing(ctx, s)
+	if err != nil {
+		return false, err
 	}
 	for _, statement := range ddl {
 		if err := s.exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
+			return false, fmt.Errorf("%s: %w", statement, err)
 		}
 	}
-	return nil // the lock goes with the connection
+	return len(ddl) == 0, nil
+}
+
+// isThere reports whether a table, column or key is there that was to be made.
+func isThere(err error) bool {
+	var answer *mysql.MySQLError
+	return errors.As(err, &answer) && (answer.Number == 1050 || answer.Number == 1060 || answer.Number == 1061)
 }
 
 // find takes down what is there.

@@ -20,6 +20,7 @@ type MySQL struct {
 	port    int
 	dir     string
 	program string
+	options []string // besides those of all
 	account *account
 	process *process
 }
@@ -28,6 +29,15 @@ type MySQL struct {
 // for temporary tables: one that starts removes those that it finds, whosever
 // they are. It ends with t.
 func StartMySQL(t testing.TB) *MySQL {
+	t.Helper()
+	m := newMySQL(t)
+	m.Start(t)
+	t.Cleanup(func() { m.process.stop(syscall.SIGKILL) })
+	return m
+}
+
+// newMySQL makes the data of a server.
+func newMySQL(t testing.TB) *MySQL {
 	t.Helper()
 	m := &MySQL{
 		port:    freePort(t),
@@ -38,15 +48,19 @@ func StartMySQL(t testing.TB) *MySQL {
 	m.dir = dirOf(t, m.account)
 	runAs(t, m.account, m.dir, install, "--no-defaults", "--datadir="+m.data(), "--tmpdir="+m.dir, "--skip-test-db",
 		"--auth-root-authentication-method=normal", "--skip-name-resolve")
+	m.writeInit(t)
+	return m
+}
+
+// writeInit writes what the server runs at its start.
+func (m *MySQL) writeInit(t testing.TB) {
+	t.Helper()
 	sql := "CREATE DATABASE IF NOT EXISTS gm;\n" +
 		"CREATE USER IF NOT EXISTS gm@'%' IDENTIFIED BY 'secret';\n" +
 		"GRANT ALL ON gm.* TO gm@'%';\n"
 	if err := os.WriteFile(filepath.Join(m.dir, "init.sql"), []byte(sql), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.Start(t)
-	t.Cleanup(func() { m.process.stop(syscall.SIGKILL) })
-	return m
 }
 
 func (m *MySQL) data() string { return filepath.Join(m.dir, "data") }
@@ -68,11 +82,14 @@ func (m *MySQL) Kill() { m.process.stop(syscall.SIGKILL) }
 func (m *MySQL) Start(t testing.TB) {
 	t.Helper()
 	log := filepath.Join(m.dir, "log")
-	m.process = startProcess(t, m.account, log, m.program, "--no-defaults",
-		"--datadir="+m.data(), "--tmpdir="+m.dir, "--bind-address=127.0.0.1", "--port="+strconv.Itoa(m.port),
-		"--socket="+filepath.Join(m.dir, "socket"), "--pid-file="+filepath.Join(m.dir, "pid"),
+	args := []string{
+		"--no-defaults",
+		"--datadir=" + m.data(), "--tmpdir=" + m.dir, "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(m.port),
+		"--socket=" + filepath.Join(m.dir, "socket"), "--pid-file=" + filepath.Join(m.dir, "pid"),
 		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
-		"--init-file="+filepath.Join(m.dir, "init.sql"), "--skip-name-resolve")
+		"--init-file=" + filepath.Join(m.dir, "init.sql"), "--skip-name-resolve",
+	}
+	m.process = startProcess(t, m.account, log, m.program, append(args, m.options...)...)
 	m.process.waitReady(t, log, m.greets)
 }
 
