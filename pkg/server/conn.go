@@ -306,6 +306,7 @@ func (c *conn) end(why error) {
 	}
 	c.out.letGo()
 	c.begun.Store(0)
+	c.in.Drop() // somebody may hold the connection for longer
 	s.endTurn(c.spare)
 	s.peers.forget(c)
 

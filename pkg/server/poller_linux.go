@@ -176,6 +176,7 @@ func (p *poller) run() {
 		for i, c := range found {
 			if c != nil {
 				p.tell(c, p.events[i].Events)
+				found[i] = nil
 			}
 		}
 		at := p.s.clocks.read()

@@ -207,6 +207,10 @@ func (r *Reader) Form() Form {
 	return Text
 }
 
+// Drop lets go of what has arrived and is not taken, and of its memory. Packets
+// that were taken are valid no longer.
+func (r *Reader) Drop() { r.dropBuffer() }
+
 // Kept returns how many bytes of memory the Reader holds between two reads.
 func (r *Reader) Kept() int {
 	if r.lent {
