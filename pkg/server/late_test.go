@@ -166,7 +166,7 @@ func TestHandleOfAnotherHost(t *testing.T) {
 		t.Errorf("result: %+v, %q", o, data)
 	}
 
-	h, other = submit()
+	_, other = submit()
 	waits := dial(t, addr)
 	waits.send([]byte("wait " + other + "\n"))
 	if got := c.line("cancel job " + other); got != "OK" {
