@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,9 +132,12 @@ func TestCloseGivesUpAPeerThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// setWallClock sets the server's wall clock forward or back.
-func setWallClock(s *server.Server, by time.Duration) {
-	s.SetWallClock(func(t time.Time) int64 { return t.Add(by).UnixMilli() })
+// settable gives the server, which has no connections yet, a wall clock that can be
+// set forward or back.
+func settable(s *server.Server) (set func(by time.Duration)) {
+	var by atomic.Int64
+	s.SetWallClock(func(t time.Time) int64 { return t.Add(time.Duration(by.Load())).UnixMilli() })
+	return func(d time.Duration) { by.Store(int64(d)) }
 }
 
 // A healthy worker keeps its job when the wall clock is set forward, and a
@@ -142,13 +146,14 @@ func TestTimeLimitWhenTheWallClockIsSet(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			s, dial := startPiped(t, server.Config{})
+			set := settable(s)
 			slow, next, c := dial(), dial(), dial()
 			slow.send(req(wire.CanDoTimeout, "f", "90000"))
 			slow.sync()
 			h := c.submit(wire.SubmitJob, "f", "", "")
 			began := time.Now()
 			slow.grab()
-			setWallClock(s, by)
+			set(by)
 			next.send(req(wire.CanDo, "f"), req(wire.PreSleep))
 			next.want(`NOOP`)
 			if took := time.Since(began); took != 90*time.Second {
@@ -165,6 +170,7 @@ func TestTimeLimitWhenTheWallClockIsSet(t *testing.T) {
 func TestWakeAfterWhenTheWallClockIsSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, dial := startPiped(t, server.Config{})
+		set := settable(s)
 		first, second, c := dial(), dial(), dial()
 		first.send(req(wire.CanDo, "f"), req(wire.PreSleep))
 		first.sync()
@@ -173,7 +179,7 @@ func TestWakeAfterWhenTheWallClockIsSetBack(t *testing.T) {
 		began := time.Now()
 		c.submit(wire.SubmitJobBG, "f", "", "")
 		first.want(`NOOP`)
-		setWallClock(s, -time.Hour)
+		set(-time.Hour)
 		second.want(`NOOP`)
 		if took := time.Since(began); took != server.DefaultWakeAfter {
 			t.Errorf("the next was woken after %v, want %v", took, server.DefaultWakeAfter)
@@ -188,6 +194,7 @@ func TestRetryWaitWhenTheWallClockIsSet(t *testing.T) {
 			s, dial := startPiped(t, server.Config{
 				Policies: map[string]queue.Policy{"f": {Retries: -1, Min: 60_000, Max: 60_000}},
 			})
+			set := settable(s)
 			w, c := dial(), dial()
 			h := c.submit(wire.SubmitJobBG, "f", "", "")
 			w.send(req(wire.CanDo, "f"))
@@ -195,7 +202,7 @@ func TestRetryWaitWhenTheWallClockIsSet(t *testing.T) {
 			w.send(req(wire.WorkFail, h))
 			w.sync()
 			began := time.Now()
-			setWallClock(s, by)
+			set(by)
 			w.send(req(wire.PreSleep))
 			w.want(`NOOP`)
 			if took := time.Since(began); took < 30*time.Second || took > 60*time.Second {
@@ -211,13 +218,14 @@ func TestEpochWhenTheWallClockIsSet(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour, 4 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			s, dial := startPiped(t, server.Config{})
+			set := settable(s)
 			w, c := dial(), dial()
 			due := time.Now().Add(3 * time.Hour).Truncate(time.Second)
 			c.submit(wire.SubmitJobEpoch, "f", "", strconv.FormatInt(due.Unix(), 10), "")
 			w.send(req(wire.CanDo, "f"), req(wire.PreSleep))
 			w.sync()
 			time.Sleep(time.Minute)
-			setWallClock(s, by)
+			set(by)
 			due = due.Add(-by)
 			if now := time.Now(); due.Before(now) {
 				due = now

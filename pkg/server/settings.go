@@ -149,13 +149,7 @@ func (s *Server) drop(function []byte) error {
 }
 
 // hasPolicy reports whether a function has a policy. The lock is held.
-func (s *Server) hasPolicy(function []byte) (has bool) {
-	s.q.Functions(func(f *queue.Function) bool {
-		if f.Name() == string(function) {
-			has = f.Policy() != nil
-			return false
-		}
-		return true
-	})
-	return has
+func (s *Server) hasPolicy(function []byte) bool {
+	f := s.q.Function(function)
+	return f != nil && f.Policy() != nil
 }
