@@ -184,26 +184,48 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 	}
 
 	var result gathered
-	res := command.Run(ctx, runner.Job{
-		Env:     w.jobEnviron(ctx, j, slot, command.Timeout),
-		Stdin:   j.Payload(),
-		Control: func(line string) { w.control(j, line) },
-		Kill:    w.kill,
-		Stdout: func(chunk []byte) error {
-			if w.stream {
-				return w.chain.sendData(j, chunk)
-			}
-			if result.size+len(chunk) > w.maxResult {
-				return fmt.Errorf("the result is over the limit of %d bytes", w.maxResult)
-			}
-			result.add(chunk)
-			return nil
-		},
+	res := runWithRoom(ctx, func() runner.Result {
+		return command.Run(ctx, runner.Job{
+			Env:     w.jobEnviron(ctx, j, slot, command.Timeout),
+			Stdin:   j.Payload(),
+			Control: func(line string) { w.control(j, line) },
+			Kill:    w.kill,
+			Stdout: func(chunk []byte) error {
+				if w.stream {
+					return w.chain.sendData(j, chunk)
+				}
+				if result.size+len(chunk) > w.maxResult {
+					return fmt.Errorf("the result is over the limit of %d bytes", w.maxResult)
+				}
+				result.add(chunk)
+				return nil
+			},
+		})
 	})
 	if err := w.conclude(ctx, j, command, res); err != nil {
 		return nil, err
 	}
 	return result.join(), nil
+}
+
+const (
+	// roomPatience is how long a job waits for room to start its command before it
+	// goes back to its queue. Each return counts as a lost attempt, and with many
+	// slots a job would come back at once and use up its attempts in a second.
+	roomPatience  = 2 * time.Second
+	firstRoomWait = 50 * time.Millisecond
+)
+
+// runWithRoom runs a command, and tries again for a while if the system has no room
+// to start it.
+func runWithRoom(ctx context.Context, run func() runner.Result) runner.Result {
+	for wait, waited := firstRoomWait, time.Duration(0); ; wait *= 2 {
+		res := run()
+		if res.StartErr == nil || !res.Temporary() || waited >= roomPatience || !sleepFor(ctx, wait) {
+			return res
+		}
+		waited += wait
+	}
 }
 
 // conclude reports how a command has ended a job. Its error is what the job is

@@ -143,9 +143,11 @@ func (w *commandWorker) handleKept(ctx context.Context, j *gearman.Job, slot int
 		return w.handleKeptJSON(ctx, j, keeper)
 	}
 	var result []byte
-	res := keeper.Do(ctx, j.Payload(), func(answer []byte) (bool, error) {
-		result = bytes.Clone(answer)
-		return true, nil
+	res := runWithRoom(ctx, func() runner.Result {
+		return keeper.Do(ctx, j.Payload(), func(answer []byte) (bool, error) {
+			result = bytes.Clone(answer)
+			return true, nil
+		})
 	})
 	return result, w.conclude(ctx, j, w.command, res)
 }

@@ -89,7 +89,7 @@ func (w *commandWorker) handleKeptJSON(ctx context.Context, j *gearman.Job, keep
 		return nil, err
 	}
 	var last *keepReply
-	res := keeper.Do(ctx, request, func(line []byte) (bool, error) {
+	takeReply := func(line []byte) (bool, error) {
 		r, err := parseKeepReply(line, j.Handle())
 		if err != nil {
 			return false, fmt.Errorf("the command's reply %.80q: %w", bytes.TrimSpace(line), err)
@@ -98,7 +98,8 @@ func (w *commandWorker) handleKeptJSON(ctx context.Context, j *gearman.Job, keep
 			last = r
 		}
 		return last != nil, w.passOn(j, r)
-	})
+	}
+	res := runWithRoom(ctx, func() runner.Result { return keeper.Do(ctx, request, takeReply) })
 	if err := w.conclude(ctx, j, w.command, res); err != nil {
 		return nil, err
 	}
