@@ -59,7 +59,7 @@ func TestParseURL(t *testing.T) {
 		{"disk:data?sync=never", "data never <nil>"},
 		{"disk:data?sync=interval", "data interval <nil>"},
 		{"disk:data?sync=often", `data often store disk:data: sync is "often", want always, interval or never`},
-		{"disk:data?snyc=never", `data always store disk:data?snyc=never: unknown key "snyc"`},
+		{"disk:data?snyc=never", `data always store disk:data?snyc=never: unknown option "snyc"`},
 		{"disk://host/data", " always store disk://host/data: want disk:DIR"},
 	} {
 		u, err := store.ParseURL(test.in)

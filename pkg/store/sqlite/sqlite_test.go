@@ -132,7 +132,7 @@ func TestParseURL(t *testing.T) {
 		{"sqlite:q?table=", Config{}, `"" can't be a table`},
 		{"sqlite:q?table=sqlite_master", Config{}, "can't be a table"},
 		{"sqlite:q?sync=maybe", Config{}, `sync is "maybe"`},
-		{"sqlite:q?color=red", Config{}, `unknown key "color"`},
+		{"sqlite:q?color=red", Config{}, `unknown option "color"`},
 	} {
 		u, err := store.ParseURL(tc.url)
 		if err != nil {

@@ -185,7 +185,7 @@ func TestParseURL(t *testing.T) {
 		{"tokyocabinet:///var/lib/q.tch", "/var/lib/q.tch", ""},
 		{"tokyocabinet:queue.tcb", "", "ends in .tch"},
 		{"tokyocabinet:*", "", "ends in .tch"},
-		{"tokyocabinet:q.tch?sync=never", "", `unknown key "sync"`},
+		{"tokyocabinet:q.tch?sync=never", "", `unknown option "sync"`},
 		{"tokyocabinet://host/q.tch", "", "want tokyocabinet:FILE.tch"},
 	} {
 		u, err := store.ParseURL(tc.url)
