@@ -49,12 +49,14 @@ const (
 
 // usedMost names the flags that -h shows of a verb with more than fit. Of other
 // verbs it shows the first ones.
-var usedMost = map[string][]string{
-	"submit": {"function", "background", "unique", "high", "timeout", "in", "each-line", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
-	"map":    {"function", "reduce", "each-line", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},
-	"pipe":   {"each-line", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
-	"work":   {"function", "jobs", "count", "timeout", "shell", "stream", "keep", "dir", "next", "on-fail", "exception", "verbose", "server"},
-	"serve":  {"listen", "port", "data", "store", "retry", "keep-results", "memory", "work", "daemon", "log-file", "log-level", "verbose", "pid-file", "user"},
+func usedMost() map[string][]string {
+	return map[string][]string{
+		"submit": {"function", "background", "unique", "high", "timeout", "in", "each-line", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
+		"map":    {"function", "reduce", "each-line", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},
+		"pipe":   {"each-line", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
+		"work":   {"function", "jobs", "count", "timeout", "shell", "stream", "keep", "dir", "next", "on-fail", "exception", "verbose", "server"},
+		"serve":  {"listen", "port", "data", "store", "retry", "keep-results", "memory", "work", "daemon", "log-file", "log-level", "verbose", "pid-file", "user"},
+	}
 }
 
 // shortHelp returns what fits a screen: usage, a line for each flag or for those
@@ -118,7 +120,7 @@ func shortFlags(v *verb) (lines []string, left int) {
 	shown := all
 	if len(all) > shortHelpBody {
 		shown = nil
-		for _, name := range usedMost[v.Name] {
+		for _, name := range usedMost()[v.Name] {
 			if i := slices.IndexFunc(all, func(f flagDoc) bool { return slices.Contains(f.names, name) }); i >= 0 {
 				shown = append(shown, all[i])
 			}

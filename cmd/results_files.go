@@ -20,21 +20,27 @@ type recordError struct{ err error }
 func (e *recordError) Error() string { return e.err.Error() }
 func (e *recordError) Unwrap() error { return e.err }
 
-// endOfOutput are the errors that the next result would meet, too: there is no
-// room, or the disk or the system fails.
-var endOfOutput = []error{
-	syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.ESTALE,
-	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+// endsOutput reports whether the next result would meet the same error: there is
+// no room, or the disk or the system fails.
+func endsOutput(err error) bool {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return false
+	}
+	switch number {
+	case syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.ESTALE,
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM:
+		return true
+	}
+	return false
 }
 
 // writeError returns an error of writing a result: a recordError, unless further
 // results would fail as well.
 func writeError(err error) error {
 	err = fmt.Errorf("write result: %w", err)
-	for _, end := range endOfOutput {
-		if errors.Is(err, end) {
-			return exitWith(exitIO, err)
-		}
+	if endsOutput(err) {
+		return exitWith(exitIO, err)
 	}
 	return &recordError{err}
 }

@@ -47,7 +47,7 @@ func TestShortHelpFitsAScreen(t *testing.T) {
 
 func TestUsedMostAreFlags(t *testing.T) {
 	root := testRoot()
-	for name, flags := range usedMost {
+	for name, flags := range usedMost() {
 		for _, f := range flags {
 			if root.sub(name).flag(f) == nil {
 				t.Errorf("%s has no flag %s", name, f)
