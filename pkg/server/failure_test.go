@@ -258,6 +258,7 @@ func TestFailuresAndLossesAreCountedApart(t *testing.T) {
 		w.grab()
 		w.send(failure(h))
 	}
+	w.sync()
 	lose := func(addr string) {
 		t.Helper()
 		w := worker(t, addr, "f")
