@@ -102,7 +102,8 @@ func (l *loader) stalled() {
 	}
 }
 
-// goesOn notes that something was read. The lock is held.
+// goesOn notes that something was read that was not read before: a store that
+// fails at one place brings what precedes it again and again. The lock is held.
 func (l *loader) goesOn() {
 	l.progress = true
 	l.s.loadErr, l.s.unread.err = nil, nil
@@ -162,10 +163,10 @@ func (l *loader) readExtras() error {
 		if s.closed {
 			return ErrClosed
 		}
-		l.goesOn()
 		if _, again := l.seen[key]; again {
 			return nil
 		}
+		l.goesOn()
 		l.seen[key] = struct{}{}
 		if err := s.restoreExtra(&l.graves, key, value); err != nil {
 			s.leftOut(err)
@@ -276,11 +277,12 @@ func (l *loader) flush() error {
 	if s.closed {
 		return ErrClosed
 	}
-	now := s.readTime()
+	now, isNew := s.readTime(), false
 	for _, r := range l.chunk {
 		if s.isTaken(r.Seq) {
 			continue
 		}
+		isNew = true
 		if err := l.restore(now, r); err != nil {
 			s.leftOut(err)
 			continue
@@ -289,7 +291,7 @@ func (l *loader) flush() error {
 		l.n++
 		s.unread.endJob(r.Record)
 	}
-	if len(l.chunk) > 0 {
+	if isNew {
 		l.goesOn()
 	}
 	if wall := time.Now(); wall.After(l.report) {
