@@ -131,24 +131,26 @@ func TestCanDoTwiceCountsOnce(t *testing.T) {
 }
 
 func TestLaterTimeoutHolds(t *testing.T) {
-	_, addr := start(t, server.Config{})
-	w, c := worker(t, addr), dial(t, addr)
-	w.send(req(wire.CanDo, "f"), req(wire.CanDoTimeout, "f", "1"))
-	h := c.submit(wire.SubmitJobBG, "f", "", "")
-	w.grab()
-	eventually(t, "the job is taken from its worker", func() bool { return c.job(h).Attempts == 1 })
-
-	// Without a limit again, or with one that is no number of this world.
-	for _, again := range [][]byte{req(wire.CanDo, "f"), req(wire.CanDoTimeout, "f", "9223372036854775807")} {
-		w.send(again)
+	synctest.Test(t, func(t *testing.T) {
+		_, dial := startPiped(t, server.Config{})
+		w, c := dial(), dial()
+		w.send(req(wire.CanDo, "f"), req(wire.CanDoTimeout, "f", "1"))
+		h := c.submit(wire.SubmitJobBG, "f", "", "")
 		w.grab()
-		if at, ok := w.later(c, h); !ok {
-			t.Errorf("the job was taken from its worker after %d attempts", at)
+		eventually(t, "the job is taken from its worker", func() bool { return c.job(h).Attempts == 1 })
+
+		// Without a limit again, or with one that is no number of this world.
+		for _, again := range [][]byte{req(wire.CanDo, "f"), req(wire.CanDoTimeout, "f", "9223372036854775807")} {
+			w.send(again)
+			w.grab()
+			if at, ok := w.later(c, h); !ok {
+				t.Errorf("the job was taken from its worker after %d attempts", at)
+			}
+			w.send(req(wire.CanDoTimeout, "f", "1"), req(wire.WorkFail, h))
+			w.sync()
+			h = c.submit(wire.SubmitJobBG, "f", "", "")
 		}
-		w.send(req(wire.CanDoTimeout, "f", "1"), req(wire.WorkFail, h))
-		w.sync()
-		h = c.submit(wire.SubmitJobBG, "f", "", "")
-	}
+	})
 }
 
 // later lets another function's time limit pass, which was set after h's, and
