@@ -42,16 +42,24 @@ func logFlags() []cli.Flag {
 // levelValue is the value of --verbose.
 type levelValue struct{ level *slog.Level }
 
-// gearmandLevels are gearmand's levels, and ours, as levels of slog.
-var gearmandLevels = map[string]slog.Level{
-	"FATAL": slog.LevelError, "ALERT": slog.LevelError, "CRITICAL": slog.LevelError, "ERROR": slog.LevelError,
-	"WARNING": slog.LevelWarn, "WARN": slog.LevelWarn,
-	"NOTICE": slog.LevelInfo, "INFO": slog.LevelInfo, "DEBUG": slog.LevelDebug,
+// parseLevel returns a level in gearmand's words or ours as one of slog.
+func parseLevel(word string) (level slog.Level, known bool) {
+	switch strings.ToUpper(word) {
+	case "FATAL", "ALERT", "CRITICAL", "ERROR":
+		return slog.LevelError, true
+	case "WARNING", "WARN":
+		return slog.LevelWarn, true
+	case "NOTICE", "INFO":
+		return slog.LevelInfo, true
+	case "DEBUG":
+		return slog.LevelDebug, true
+	}
+	return 0, false
 }
 
 // Set parses a level, or a boolean as the flag without a value has it.
 func (v *levelValue) Set(s string) error {
-	level, known := gearmandLevels[strings.ToUpper(s)]
+	level, known := parseLevel(s)
 	switch {
 	case known:
 		v.level = &level
@@ -71,7 +79,7 @@ func (v *levelValue) String() string { return "" }
 
 // acceptsWord reports whether a word behind the flag is its value.
 func (v *levelValue) acceptsWord(word string) bool {
-	_, known := gearmandLevels[strings.ToUpper(word)]
+	_, known := parseLevel(word)
 	return known
 }
 
@@ -136,7 +144,7 @@ func logLevel(c *cli.Context) (slog.Level, error) {
 	if level := c.Generic("verbose").(*levelValue).level; level != nil {
 		return *level, nil
 	}
-	level, known := gearmandLevels[strings.ToUpper(c.String("log-level"))]
+	level, known := parseLevel(c.String("log-level"))
 	if !known {
 		return 0, usageErrorf("--log-level %q: not debug, info, warn or error", c.String("log-level"))
 	}
