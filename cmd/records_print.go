@@ -220,7 +220,7 @@ func (p *recordPrinter) verdict(sum batch.Summary) error {
 		code = exitFailed
 	}
 	if !p.many {
-		return withHint(exitWith(code, p.first), p.hint())
+		return exitWith(code, p.first)
 	}
 	text := fmt.Sprintf("%d of %d records failed", sum.Failed+before, sum.Records+sum.Skipped)
 	if sum.Lost > 0 {
@@ -229,18 +229,5 @@ func (p *recordPrinter) verdict(sum batch.Summary) error {
 	if before > 0 {
 		return withHint(exitWith(code, fmt.Errorf("%s, %d of them before", text, before)), "--retry-failed does them again")
 	}
-	return withHint(exitWith(code, errors.New(text)), p.hint())
-}
-
-// hint tells what can be done about the first record that failed; empty: nothing.
-func (p *recordPrinter) hint() string {
-	switch hint := hintFor(p.first); {
-	case hint != "":
-		return hint
-	case errors.Is(p.first, gearman.ErrLost):
-		return "it may have run; --retries N, or -u KEY, has what is lost with a server submitted again"
-	case errors.Is(p.first, gearman.ErrTimeout):
-		return "--timeout gives it longer; gm status tells whether there are workers"
-	}
-	return ""
+	return withHint(exitWith(code, errors.New(text)), hintFor(p.first))
 }
