@@ -16,7 +16,7 @@ func MakeDirs(dir string) error {
 	case err == nil && info.IsDir():
 		return nil
 	case err == nil:
-		return fmt.Errorf("make directory %s: it is a file", dir)
+		return fmt.Errorf("make directory %s: not a directory", dir)
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
