@@ -2,10 +2,12 @@ package cmd
 
 import (
 	"bufio"
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
+	"github.com/olekukonko/tablewriter"
 )
 
 // columnGap is what stands between the columns of a table. Without borders and
@@ -89,41 +91,55 @@ func renderTable(w *bufio.Writer, columns []column, rows [][]cell, s *style, wid
 			widths = t.fit(width)
 		}
 	}
-	headings := make([]cell, len(t.columns))
+	lines := make([][]string, 0, len(t.rows)+1)
+	headings := make([]string, len(t.columns))
 	for i, c := range t.columns {
-		name := shorten(strings.ToUpper(c.name), widths[i])
-		headings[i] = paintedCell(name, s.bold.Sprint(name))
+		headings[i] = s.bold.Sprint(shorten(strings.ToUpper(c.name), widths[i]))
 	}
-	t.printLine(w, headings, widths)
+	lines = append(lines, headings) // tablewriter's own headings are centred or left
 	for _, r := range t.rows {
-		t.printLine(w, r, widths)
+		line := make([]string, len(t.columns))
+		for i, c := range t.columns {
+			text := shorten(r[i].text, widths[i])
+			if nameColumns[c.name] {
+				text = shortenName(r[i].text, widths[i])
+			}
+			line[i] = r[i].before + text + r[i].after
+		}
+		lines = append(lines, line)
 	}
+	writeTable(w, t.columns, lines)
 }
 
-// printLine prints one line, without blanks at its end.
-func (t *table) printLine(w *bufio.Writer, cells []cell, widths []int) {
-	var line strings.Builder
-	for i, c := range t.columns {
-		if i > 0 {
-			line.WriteString(columnGap)
-		}
-		text := cells[i].text
-		if nameColumns[c.name] {
-			text = shortenName(text, widths[i])
-		} else {
-			text = shorten(text, widths[i])
-		}
-		padding := strings.Repeat(" ", max(0, widths[i]-textWidth(text)))
+// writeTable prints lines of cells as columns. It is all that uses tablewriter, of
+// which this is the 0.0 line: 1.x fills caches when a program starts that never
+// prints a table.
+func writeTable(w *bufio.Writer, columns []column, lines [][]string) {
+	aligns := make([]int, len(columns))
+	for i, c := range columns {
+		aligns[i] = tablewriter.ALIGN_LEFT
 		if c.right {
-			line.WriteString(padding)
-		}
-		line.WriteString(cells[i].before + text + cells[i].after)
-		if !c.right {
-			line.WriteString(padding)
+			aligns[i] = tablewriter.ALIGN_RIGHT
 		}
 	}
-	w.WriteString(strings.TrimRight(line.String(), " "))
-	w.WriteByte('\n')
+	var text bytes.Buffer
+	writer := tablewriter.NewWriter(&text)
+	writer.SetAutoFormatHeaders(false)
+	writer.SetAutoWrapText(false)
+	writer.SetBorder(false)
+	writer.SetHeaderLine(false)
+	writer.SetCenterSeparator("")
+	writer.SetColumnSeparator("")
+	writer.SetRowSeparator("")
+	writer.SetNoWhiteSpace(true)
+	writer.SetTablePadding(columnGap)
+	writer.SetColumnAlignment(aligns)
+	writer.AppendBulk(lines)
+	writer.Render()
+	for line := range bytes.Lines(text.Bytes()) {
+		w.Write(bytes.TrimRight(line, " \n")) // the padding of the last column
+		w.WriteByte('\n')
+	}
 }
 
 // widths returns how wide each column is.
