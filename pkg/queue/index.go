@@ -18,13 +18,19 @@ type jobIndex struct {
 	pages   map[uint64]*page
 	numbers numberSet // of the pages
 	recent  *page     // the last one that a job was put on; it may be empty
+	newest  *page     // the last one that was made
 	spare   *page     // the last one that was dropped, or nil
 }
 
+// page holds the jobs of pageSize numbers. The pages are a list in the order in
+// which they were made. Only the garbage collector follows it: it then finds jobs
+// that lie side by side at one time, which takes it half of the time that the order
+// of a map takes (BenchmarkSubmitBackground in pkg/server).
 type page struct {
-	number uint64 // seq / pageSize
-	n      int
-	jobs   [pageSize]*Job
+	number       uint64 // seq / pageSize
+	n            int
+	older, newer *page
+	jobs         [pageSize]*Job
 }
 
 func (x *jobIndex) init(seq uint64) {
@@ -63,6 +69,10 @@ func (x *jobIndex) page(number uint64) *page {
 		p.number = number
 		x.pages[number] = p
 		x.numbers.add(number)
+		if p.older = x.newest; p.older != nil {
+			p.older.newer = p
+		}
+		x.newest = p
 	}
 	if x.recent != nil && x.recent.n == 0 {
 		x.drop(x.recent)
@@ -85,7 +95,15 @@ func (x *jobIndex) remove(j *Job) {
 func (x *jobIndex) drop(p *page) {
 	delete(x.pages, p.number)
 	x.numbers.remove(p.number)
-	x.spare = p
+	if p.older != nil {
+		p.older.newer = p.newer
+	}
+	if p.newer != nil {
+		p.newer.older = p.older
+	} else {
+		x.newest = p.older
+	}
+	p.older, p.newer, x.spare = nil, nil, p
 }
 
 // after calls yield for the jobs with higher numbers than seq, most of them at
