@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -344,6 +345,9 @@ func (m *committer) stop() {
 // commitLast commits what has gathered when the server is closed, so that
 // nothing is added any more. Who still waits when the store fails is told so.
 func (m *committer) commitLast() {
+	m.s.mu.Lock()
+	m.restAt = time.Time{} // there is no later try
+	m.s.mu.Unlock()
 	err := m.commitAll()
 	for err != nil && m.ctx.Err() == nil && m.isAwaited() {
 		err = m.commitAll()
@@ -351,6 +355,7 @@ func (m *committer) commitLast() {
 	m.s.mu.Lock()
 	defer m.s.endTurn(nil)
 	if left := len(m.rest); left > 0 {
+		err = cmp.Or(err, m.failing)
 		m.s.note(slog.LevelError, "what was done last may be done again",
 			slog.String("store", m.s.cfg.StoreName), slog.Int("operations", left), slog.Any("err", err))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gm/pkg/server"
 	"gm/pkg/store"
@@ -39,6 +40,59 @@ func TestFullStoreTakesEndsAlone(t *testing.T) {
 	p.want(`JOB_CREATED *`)
 	if got := st.payloads(t); got != "c" {
 		t.Errorf("in the store: %s, want c", got)
+	}
+}
+
+// roomForNone is a journal that is full: it takes a Put only while it has no
+// job.
+type roomForNone struct{ *journal }
+
+func (r roomForNone) Commit(ctx context.Context, ops []store.Op) error {
+	isPut := func(op store.Op) bool { return op.Kind == store.Put }
+	if slices.ContainsFunc(ops, isPut) && len(r.all()) > 0 {
+		return fmt.Errorf("commit: %w", store.ErrFull)
+	}
+	return narrow(r).Commit(ctx, ops)
+}
+
+// extra reports whether the journal has something under key.
+func (r roomForNone) extra(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.extras[key] != nil
+}
+
+// The end of a job makes room in a full store for its result, and then for
+// other jobs.
+func TestFullStoreTakesEndsBeforeResults(t *testing.T) {
+	st := roomForNone{newJournal()}
+	_, addr := start(t, server.Config{Store: st, KeepResults: time.Minute})
+	p := worker(t, addr, "f")
+	for _, payload := range []string{"a", "b", "c"} {
+		p.send(req(wire.SubmitJobBG, "f", "", payload))
+		h := p.want(`JOB_CREATED *`)[0]
+		p.grab()
+		p.send(req(wire.WorkComplete, h, "result"))
+		p.sync()
+		eventually(t, "the end is stored", func() bool { return st.payloads(t) == "" })
+		eventually(t, "the result is stored", func() bool { return st.extra("result/" + h) })
+	}
+}
+
+// A job that dies in a full store stays in it until its entry in the list of
+// dead jobs is stored as well.
+func TestFullStoreKeepsJobUntilDeadEntry(t *testing.T) {
+	st := roomForNone{newJournal()}
+	_, addr := start(t, server.Config{Store: st})
+	p := worker(t, addr, "f")
+	p.send(req(wire.SubmitJobBG, "f", "", "a"))
+	h := p.want(`JOB_CREATED *`)[0]
+	p.grab()
+	p.send(req(wire.WorkFail, h))
+	p.send(req(wire.SubmitJobBG, "f", "", "b"))
+	p.want(`ERROR *`)
+	if got := st.payloads(t); got != "a" {
+		t.Errorf("in the store: %q, want a", got)
 	}
 }
 

@@ -32,7 +32,10 @@ type deadHead struct {
 	Size int `json:"size"`
 }
 
-func deadKeyOf(d *queue.Dead) string { return deadKey + strconv.FormatUint(d.Record.Seq, 16) }
+func deadKeyOf(d *queue.Dead) string { return deadKeyOfSeq(d.Record.Seq) }
+
+// deadKeyOfSeq returns the key of the dead job with that number.
+func deadKeyOfSeq(seq uint64) string { return deadKey + strconv.FormatUint(seq, 16) }
 
 // encodeDead returns a JSON line, and the record behind it.
 func encodeDead(d *queue.Dead) []byte {

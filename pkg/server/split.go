@@ -127,7 +127,7 @@ func (p *parting) works(err error) bool {
 
 // storeEnds stores what some operations have besides Adds, for which there was
 // no room: the ends of jobs make some, and would not get there while every
-// batch has Adds.
+// batch has Adds. It returns full if anything is left.
 func (p *parting) storeEnds(some []int, full error) error {
 	var adds, ends []int
 	for _, i := range some {
@@ -137,14 +137,48 @@ func (p *parting) storeEnds(some []int, full error) error {
 			ends = append(ends, i)
 		}
 	}
-	if len(adds) == 0 || len(ends) == 0 {
-		return p.fail(some, full)
+	if len(adds) > 0 {
+		p.fail(adds, full) //nolint:errcheck // it is full
+		if len(ends) == 0 || p.m.commitOps(p.pick(ends)) == nil {
+			return full
+		}
 	}
-	p.fail(adds, full) //nolint:errcheck // it is full
-	if err := p.m.commitOps(p.pick(ends)); err != nil {
+	frees, others := p.partEnds(ends)
+	if len(frees) == 0 || len(others) == 0 {
 		return p.fail(ends, full)
 	}
-	return full
+	if p.m.commitOps(p.pick(frees)) != nil {
+		return p.fail(ends, full)
+	}
+	if p.m.commitOps(p.pick(others)) != nil {
+		return p.fail(others, full)
+	}
+	if len(adds) > 0 {
+		return full
+	}
+	return nil
+}
+
+// partEnds parts operations that are no Adds into those that only free room,
+// the ends of jobs, and others such as results, which take some and find it
+// afterwards. The end of a job that becomes a dead one stays with its entry, so
+// that a crash between the two does not lose the job.
+func (p *parting) partEnds(ends []int) (frees, others []int) {
+	dead := make(map[string]bool)
+	for _, i := range ends {
+		if op := &p.ops[i]; op.Kind == store.Put {
+			dead[op.Key] = true
+		}
+	}
+	for _, i := range ends {
+		switch op := &p.ops[i]; {
+		case op.Kind == store.Done && !dead[deadKeyOfSeq(op.Record.Seq)], op.Kind == store.Update:
+			frees = append(frees, i)
+		default:
+			others = append(others, i)
+		}
+	}
+	return frees, others
 }
 
 func (p *parting) pick(some []int) []store.Op {
