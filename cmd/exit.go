@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"gm/pkg/gearman"
+	"gm/pkg/store"
 	"gm/pkg/wire"
 )
 
@@ -105,16 +106,30 @@ func (e *outputError) Unwrap() error { return e.err }
 func (e *env) report(err error) int {
 	code := exitCode(err)
 	if text := message(err); text != "" {
-		fmt.Fprintf(e.stderr, "gm: %s\n", strings.ReplaceAll(printable(text, true), "\n", "\ngm: "))
+		for line := range strings.SplitSeq(printable(text, true), "\n") {
+			e.printMessage("gm: ", line)
+		}
 		hint := hintFor(err)
 		if hint == "" && code == exitUsage && e.verb != "" {
 			hint = "gm " + e.verb + " -h shows how it is used"
 		}
 		if hint != "" {
-			fmt.Fprintf(e.stderr, "hint: %s\n", hint)
+			e.printMessage("hint: ", hint)
 		}
 	}
 	return code
+}
+
+// printMessage prints a line on stderr after a prefix. On a terminal it is folded
+// at blanks if it is too long, so that no word is cut.
+func (e *env) printMessage(prefix, line string) {
+	width, _ := terminalSize(e.stderr)
+	if width > 0 && textWidth(prefix+line) > width {
+		line = strings.TrimSpace(line)
+		fmt.Fprint(e.stderr, wrap(line, prefix, strings.Repeat(" ", len(prefix)), width))
+		return
+	}
+	fmt.Fprintf(e.stderr, "%s%s\n", prefix, line)
 }
 
 // message returns what err says to a person; empty if it is to be silent.
@@ -237,6 +252,8 @@ func hintFor(err error) string {
 		return "start one with gm serve, or name one with -s HOST[:PORT] or GEARMAN_SERVERS"
 	case errors.As(err, &refused) && refused.TooLarge():
 		return "gm serve --max-payload SIZE raises the server's limit, as gm's own --max-payload does here"
+	case errors.As(err, &refused) && refused.QueueFull() && strings.Contains(refused.Text, store.ErrFull.Error()):
+		return "make room where the server keeps its queue, or let workers empty it; --reconnect TIME waits for that"
 	case errors.As(err, &refused) && refused.QueueFull():
 		return "--reconnect TIME waits for room, gm admin maxqueue raises the limit, and more workers empty the queue"
 	case errors.Is(err, gearman.ErrTooLarge):

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"gm/pkg/gearman"
+	"gm/pkg/store"
 	"gm/pkg/wire"
 )
 
@@ -33,6 +34,7 @@ func TestErrorsHaveHints(t *testing.T) {
 		{gearman.ErrTooLarge, exitRefused, "--max-payload"},
 		{&gearman.ProtocolError{Err: wire.ErrMalformed}, exitProtocol, "-s HOST"},
 		{&gearman.ServerError{Code: wire.CodeQueueError}, exitAgain, "gm admin maxqueue"},
+		{&gearman.ServerError{Code: wire.CodeQueueError, Text: "commit to x: " + store.ErrFull.Error()}, exitAgain, "make room where the server keeps its queue"},
 		{&gearman.ServerError{Code: wire.CodeShutdown}, exitAgain, "try again"},
 		{reply(wire.ReplyUnknownJob), exitUnknown, "gm jobs"},
 		{reply(wire.ReplyNoFunction), exitUnknown, "gm status"},

@@ -279,6 +279,22 @@ func TestOneJobIsLinesOfNameAndValue(t *testing.T) {
 	}
 }
 
+// TestMessagesAreFoldedAtBlanks prints an error and its hint, which are longer
+// than a line of the terminal.
+func TestMessagesAreFoldedAtBlanks(t *testing.T) {
+	for _, width := range []int{80, 60} {
+		term := runInTerminal(t, width, 24, "gm", "ping", "-s", "127.0.0.1:1")
+		if code := term.wait(t); code != exitNoServer {
+			t.Errorf("exit code %d, want %d", code, exitNoServer)
+		}
+		term.check(t)
+		text := term.text()
+		if !strings.Contains(text, "\nhint: start one with gm serve, ") || !strings.Contains(text, "\n      ") {
+			t.Errorf("the hint is not folded in\n%s", text)
+		}
+	}
+}
+
 func TestWatchFitsTheTerminal(t *testing.T) {
 	server := terminalServer(t)
 	for _, size := range sizes {

@@ -275,5 +275,5 @@ func checkHandles(c *cli.Context) error {
 
 // note prints a line on stderr that is no error of the verb.
 func (e *env) note(format string, args ...any) {
-	fmt.Fprintf(e.stderr, "gm: %s\n", printable(fmt.Sprintf(format, args...), false))
+	e.printMessage("gm: ", printable(fmt.Sprintf(format, args...), false))
 }
