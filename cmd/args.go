@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -44,7 +45,7 @@ func (c *call) context() (*cli.Context, error) {
 	}
 	for _, f := range c.flags {
 		if err := set.Set(f.name, f.value); err != nil {
-			err = usageErrorf("invalid value %q for flag %s: %w", f.value, dashed(f.name), err)
+			err = usageErrorf("invalid value %q for flag %s: %w", f.value, dashed(f.name), valueError(set.Lookup(f.name), err))
 			return nil, withHint(err, "gm help "+c.pathNames()+" tells about it")
 		}
 	}
@@ -54,6 +55,18 @@ func (c *call) context() (*cli.Context, error) {
 	ctx := cli.NewContext(nil, set, nil)
 	ctx.Command = &cli.Command{Name: v.Name}
 	return ctx, nil
+}
+
+// valueError returns why a flag does not take a value: package flag says "parse
+// error" of numbers and booleans.
+func valueError(f *flag.Flag, err error) error {
+	if f == nil || err.Error() != "parse error" {
+		return err
+	}
+	if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+		return errors.New("not true or false")
+	}
+	return errors.New("not a number")
 }
 
 // define adds a flag to a set under its first name, which is how parseArgs calls

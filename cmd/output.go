@@ -220,8 +220,11 @@ func (e *env) coloured(when string) (bool, error) {
 // terminalSize returns the columns and lines of a terminal, 80 and 24 if it does
 // not say; 0 if stream, one of env's, is none.
 func terminalSize(stream any) (columns, lines int) {
-	if o, ok := stream.(*output); ok {
-		stream = o.Writer
+	switch s := stream.(type) {
+	case *output:
+		stream = s.Writer
+	case *barWriter:
+		stream = s.w
 	}
 	if f, ok := stream.(*os.File); ok && isTerminal(f) {
 		if columns, lines = terminalDimensions(f); columns == 0 || lines == 0 {

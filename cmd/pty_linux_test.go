@@ -295,6 +295,22 @@ func TestMessagesAreFoldedAtBlanks(t *testing.T) {
 	}
 }
 
+// TestNotesAreFoldedBesideABar stops a run that shows a bar.
+func TestNotesAreFoldedBesideABar(t *testing.T) {
+	server := terminalServer(t)
+	term := runInTerminal(t, 80, 24, "gm", "submit", "-s", server, "-f", "nobody", "--bar", "x", "y")
+	shows := func(want string) {
+		t.Helper()
+		waitUntil(t, want, func() bool { return strings.Contains(term.text(), want) })
+	}
+	shows("running 2")
+	if err := term.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	shows("\n    waited for; a second Ctrl-C ends it now\n")
+	term.check(t)
+}
+
 func TestWatchFitsTheTerminal(t *testing.T) {
 	server := terminalServer(t)
 	for _, size := range sizes {

@@ -267,7 +267,7 @@ func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
 
 	select {
 	case sig := <-s.signals:
-		log.Info("stopping", "signal", sig.String())
+		log.Info("stopping", "signal", sig.String(), "next_signal", "stops at once")
 	case graceful := <-stop:
 		if !graceful {
 			return srv.Close()

@@ -23,7 +23,7 @@ func storeFlags() []cli.Flag {
 			Name: "store", Category: catStore,
 			Usage: "keep background jobs in the store `URL`; else GM_STORE, else they live in memory",
 		},
-		&cli.StringFlag{Name: "data", Category: catStore, Usage: "keep them in the directory `DIR`: --store disk:DIR"},
+		&cli.StringFlag{Name: "data", Category: catStore, Usage: "keep background jobs in the directory `DIR`: --store disk:DIR"},
 		&cli.StringFlag{
 			Name: "sync", Category: catStore,
 			Usage: "`WHEN` a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to); what is acknowledged survives the server's end with each of them, the machine's end with the first",

@@ -321,7 +321,7 @@ complete -c gm -n '__gm_at serve' -l print-port -d 'print the port on stdout onc
 complete -c gm -n '__gm_at serve' -l keepalive -d 'ask a silent TCP peer after TIME whether it is still there'
 complete -c gm -n '__gm_at serve' -l user-timeout -d 'give a TCP peer up that acknowledges nothing for TIME (Linux)' -x
 complete -c gm -n '__gm_at serve' -l store -d 'keep background jobs in the store URL' -x -a '(__gm_stores)'
-complete -c gm -n '__gm_at serve' -l data -d 'keep them in the directory DIR: --store disk:DIR' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at serve' -l data -d 'keep background jobs in the directory DIR: --store disk:DIR' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at serve' -l sync -d 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)' -x -a 'always interval never'
 complete -c gm -n '__gm_at serve' -l store-wait -d 'wait for TIME for a store that can\'t be reached at the start, such as a database that starts later' -x
 complete -c gm -n '__gm_at serve' -l store-timeout -d 'refuse a job that the store has not taken after TIME' -x

@@ -274,7 +274,7 @@ $script:GmVerbs = @{
             @{ Names = @('--keepalive'); Text = 'ask a silent TCP peer after TIME whether it is still there'; Value = $null },
             @{ Names = @('--user-timeout'); Text = 'give a TCP peer up that acknowledges nothing for TIME (Linux)'; Value = @('') },
             @{ Names = @('--store'); Text = 'keep background jobs in the store URL'; Value = @('stores') },
-            @{ Names = @('--data'); Text = 'keep them in the directory DIR: --store disk:DIR'; Value = @('dirs') },
+            @{ Names = @('--data'); Text = 'keep background jobs in the directory DIR: --store disk:DIR'; Value = @('dirs') },
             @{ Names = @('--sync'); Text = 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)'; Value = @('choices', 'always', 'interval', 'never') },
             @{ Names = @('--store-wait'); Text = 'wait for TIME for a store that can''t be reached at the start, such as a database that starts later'; Value = @('') },
             @{ Names = @('--store-timeout'); Text = 'refuse a job that the store has not taken after TIME'; Value = @('') },
