@@ -53,7 +53,7 @@ func (e *env) config() (*config, error) {
 		return nil, usageErrorf("read configuration: %w", err)
 	}
 	if err := cfg.parse(string(text)); err != nil {
-		return nil, err
+		return nil, withHint(err, "mend that line; gm man says under FILES what the file may have")
 	}
 	return cfg, nil
 }
