@@ -37,7 +37,7 @@ func gearmandFlags() []cli.Flag {
 		&cli.StringFlag{Name: "redis-prefix", Usage: "begin keys with `PREFIX` (default _gear_)"},
 		&cli.StringFlag{Name: "libmemcached-servers", Usage: "`HOST:PORT` of the servers, commas between them"},
 		&cli.StringFlag{Name: "libmemcached-prefix", Usage: "begin keys with `PREFIX` (default gear_)"},
-		&cli.StringFlag{Name: "libtokyocabinet-file", Usage: "the database `FILE`"},
+		&cli.StringFlag{Name: "libtokyocabinet-file", Usage: "the database `FILE`: a hash database FILE.tch or a B+ tree database FILE.tcb"},
 		&cli.BoolFlag{Name: "store-queue-on-shutdown", Usage: "keep jobs in memory and put them into the store when the server stops; a crash loses them"},
 		&cli.BoolFlag{Name: "libtokyocabinet-optimize", Usage: "without effect: " + unneeded["libtokyocabinet-optimize"]},
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "without effect for any `N`: " + unneeded["threads"]},

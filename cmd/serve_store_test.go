@@ -49,6 +49,7 @@ func TestServePlace(t *testing.T) {
 		{args: "--queue-type,redis,--redis-server,h,--redis-port,1,--redis-password,p,--redis-prefix,x", want: "redis://:p@h:1?prefix=x"},
 		{args: "--queue-type,libmemcached,--libmemcached-servers,a:1 b,--libmemcached-prefix,x", want: "memcached:a:1 b?prefix=x"},
 		{args: "--queue-type,libtokyocabinet,--libtokyocabinet-file,f.tch", want: "tokyocabinet:f.tch"},
+		{args: "--queue-type,libtokyocabinet,--libtokyocabinet-file,f.tcb", want: "tokyocabinet:f.tcb"},
 
 		{args: "--data,a,--store,disk:b", err: "--store and --data: one of them"},
 		{args: "--data,a,--queue-type,redis", err: "--data and --queue-type: one of them"},

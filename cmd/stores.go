@@ -28,7 +28,7 @@ const storeForms = `  disk:DIR
   mysql://USER:PASSWORD@HOST:PORT/DB[?table=NAME]
   redis://:PASSWORD@HOST:PORT/DB[?prefix=NAME]
   memcached://HOST:PORT,HOST:PORT[?prefix=NAME]
-  tokyocabinet:FILE.tch                            (if built with it)`
+  tokyocabinet:FILE.tch or FILE.tcb                (if built with it)`
 
 // storePlace is a store that is to be opened.
 type storePlace struct {

@@ -125,8 +125,10 @@ func TestDumpLoad(t *testing.T) {
 		},
 	}
 	if withTokyoCabinet {
-		kinds["tokyocabinet"] = func(t *testing.T) storeKind {
-			return storeKind{url: "tokyocabinet:" + filepath.Join(t.TempDir(), "queue.tch")}
+		for _, name := range []string{"queue.tch", "queue.tcb"} {
+			kinds["tokyocabinet "+name] = func(t *testing.T) storeKind {
+				return storeKind{url: "tokyocabinet:" + filepath.Join(t.TempDir(), name)}
+			}
 		}
 	}
 	for kind, start := range startStores {

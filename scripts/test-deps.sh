@@ -23,6 +23,7 @@ packages=(
 	php-cli                # testdata/peers/php
 	php-gearman
 	libtokyocabinet-dev    # pkg/store/tokyocabinet
+	tokyocabinet-bin       # tcamgr, which uses the library as gearmand does
 	redis-server           # pkg/store/redis
 	memcached              # pkg/store/memcached
 	jq                     # an example of gm help work

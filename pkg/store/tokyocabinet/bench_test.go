@@ -11,9 +11,13 @@ import (
 )
 
 func BenchmarkCommit(b *testing.B) {
-	storetest.Bench(b, func(b *testing.B) store.Store {
-		s := open(b, filepath.Join(b.TempDir(), "queue.tch"))
-		b.Cleanup(func() { _ = s.Close() })
-		return s
-	})
+	for _, name := range []string{"queue.tch", "queue.tcb"} {
+		b.Run(name, func(b *testing.B) {
+			storetest.Bench(b, func(b *testing.B) store.Store {
+				s := open(b, filepath.Join(b.TempDir(), name))
+				b.Cleanup(func() { _ = s.Close() })
+				return s
+			})
+		})
+	}
 }

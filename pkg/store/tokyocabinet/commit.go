@@ -61,9 +61,12 @@ func (s *Store) commit(n *net) error {
 		room += int64(len(c.key)+len(c.value)) + 64
 		puts = puts || c.value != nil
 	}
+	if d, ok := s.hash.(*tree); ok {
+		return s.commitTree(d, n, room, puts)
+	}
 	if puts {
 		s.mu.Lock()
-		err := reserve(s.hash.file, s.hash.size(), room+room/4+64<<10)
+		err := reserve(s.hash.handle(), s.hash.size(), room+room/4+64<<10)
 		s.mu.Unlock()
 		if err != nil {
 			return err
@@ -87,6 +90,51 @@ func (s *Store) commit(n *net) error {
 		if err := s.checkpoint(); err != nil {
 			s.cfg.Logger.Error("the journal goes on growing", "store", "tokyocabinet:"+s.cfg.File, "err", err)
 		}
+	}
+	return nil
+}
+
+// commitTree makes changes in a B+ tree database, in a transaction of the
+// library. After a failure, the database is closed and as it was before.
+func (s *Store) commitTree(d *tree, n *net, room int64, puts bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := d.reserve(len(n.changes), room, puts); err != nil {
+		if !puts && errors.Is(full(err), store.ErrFull) {
+			return s.removeFromTree(n)
+		}
+		return err
+	}
+	err := d.begin()
+	if err == nil {
+		err = s.apply(n.changes)
+	}
+	if err == nil {
+		err = d.commit()
+	}
+	if err != nil {
+		s.hash = nil
+		if undo := d.rollBack(); undo != nil {
+			return &store.UncertainError{Err: errors.Join(err, undo)}
+		}
+		return err
+	}
+	s.last = max(s.last, n.last)
+	s.reserved = max(s.reserved, n.reserving)
+	if err := datasync(d.wal); err != nil { // or the end of the transaction may be lost
+		return &store.UncertainError{Err: err}
+	}
+	return nil
+}
+
+// removeFromTree removes records when the disk has no room for the log of a
+// transaction. No record moves to another page then, so that a kill may break
+// the tree but leaves every other record in its page.
+func (s *Store) removeFromTree(n *net) error {
+	if err := errors.Join(s.apply(n.changes), s.hash.sync()); err != nil {
+		err = errors.Join(err, s.hash.abandon())
+		s.hash = nil
+		return &store.UncertainError{Err: err}
 	}
 	return nil
 }
@@ -145,7 +193,7 @@ func (s *Store) abandon(n *net, journal int64, err error) error {
 // checkpoint brings the database to the disk and begins the journal anew. mu
 // is held.
 func (s *Store) checkpoint() error {
-	if err := s.hash.sync(); err != nil {
+	if err := s.hash.sync(); err != nil || s.journal == nil {
 		return err
 	}
 	return s.journal.reset(0)

@@ -4,6 +4,7 @@ package tokyocabinet
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -61,7 +62,9 @@ func writeSample(t *testing.T, file string, leave func(*Store)) *sample {
 }
 
 // TestDamage damages files in many places, one at a time.
-func TestDamage(t *testing.T) {
+func TestDamage(t *testing.T) { eachKind(t, testDamage) }
+
+func testDamage(t *testing.T, base string) {
 	for _, tc := range []struct {
 		name   string
 		leave  func(*Store)
@@ -69,11 +72,11 @@ func TestDamage(t *testing.T) {
 	}{
 		{"closed", func(s *Store) { _ = s.Close() }, ""},
 		{"killed", func(s *Store) { crash(t, s) }, ""},
-		{"killed, the journal", func(s *Store) { crash(t, s) }, ".journal"},
+		{"killed, the log", func(s *Store) { crashInCommit(t, s) }, logSuffix(base)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			file := filepath.Join(dir, "queue.tch")
+			file := filepath.Join(dir, base)
 			want := writeSample(t, file, tc.leave)
 			want.killed = tc.suffix != ""
 			whole, err := os.ReadFile(file + tc.suffix)
@@ -84,10 +87,10 @@ func TestDamage(t *testing.T) {
 			lost := 0
 			damaged := func(name string, content []byte, older bool) {
 				t.Run(name, func(t *testing.T) {
-					there := filepath.Join(t.TempDir(), "queue.tch")
+					there := filepath.Join(t.TempDir(), base)
 					copyFile(t, file, there)
-					if _, err := os.Stat(file + ".journal"); err == nil {
-						copyFile(t, file+".journal", there+".journal")
+					if log := logSuffix(base); sizeOrNone(file+log) >= 0 {
+						copyFile(t, file+log, there+log)
 					}
 					if err := os.WriteFile(there+tc.suffix, content, 0o600); err != nil {
 						t.Fatal(err)
@@ -206,6 +209,48 @@ func (want *sample) read(t *testing.T, s *Store) (jobs, extras int) {
 		t.Fatalf("extras: %v", err)
 	}
 	return jobs, extras
+}
+
+// logSuffix is the end of the name of the file that has what a killed process did
+// last, or what it was about to overwrite.
+func logSuffix(name string) string {
+	if filepath.Ext(name) == ".tcb" {
+		return walSuffix
+	}
+	return ".journal"
+}
+
+func sizeOrNone(file string) int64 {
+	size, err := fileSize(file)
+	if err != nil {
+		return -1
+	}
+	return size
+}
+
+// crashInCommit leaves s in the middle of a commit that ends every third job. A
+// hash database has the batch in its journal before anything else is done.
+func crashInCommit(t *testing.T, s *Store) {
+	t.Helper()
+	d, ok := s.hash.(*tree)
+	if !ok {
+		crash(t, s)
+		return
+	}
+	var changes []change
+	err := s.list(t.Context(), func(key string, x *entry) error {
+		if !x.extra && x.job.Seq%3 == 0 {
+			changes = append(changes, change{key: key})
+		}
+		return nil
+	})
+	if err := errors.Join(err, d.begin(), s.apply(changes), d.sync()); err != nil {
+		t.Fatal(err)
+	}
+	crash(t, s)
+	if size := sizeOrNone(s.path + walSuffix); size < 5000 {
+		t.Fatalf("the log of the transaction has %d bytes", size)
+	}
 }
 
 func copyFile(t *testing.T, from, to string) {

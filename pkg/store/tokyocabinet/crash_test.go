@@ -66,12 +66,14 @@ func commitForEver(file string) error {
 
 // TestKill kills a program that commits, again and again: every batch is there
 // whole or not at all, and every one that was committed is.
-func TestKill(t *testing.T) {
+func TestKill(t *testing.T) { eachKind(t, testKill) }
+
+func testKill(t *testing.T, name string) {
 	rounds := 12
 	if testing.Short() {
 		rounds = 3
 	}
-	file := filepath.Join(t.TempDir(), "queue.tch")
+	file := filepath.Join(t.TempDir(), name)
 	acknowledged := make(map[uint64]bool)
 	for round := range rounds {
 		for _, first := range runAndKill(t, file, 1+round*7) {

@@ -168,13 +168,14 @@ func TestForgedBatch(t *testing.T) {
 
 // TestLeftovers opens databases as kills and people leave them: no job is lost
 // that is in one of their files, and the log says what was found.
-func TestLeftovers(t *testing.T) {
-	made := filepath.Join(t.TempDir(), "queue.tch")
+func TestLeftovers(t *testing.T) { eachKind(t, testLeftovers) }
+
+func testLeftovers(t *testing.T, name string) {
+	made := filepath.Join(t.TempDir(), name)
 	s := open(t, made)
 	for seq := range uint64(5) {
-		commit(t, s, add(seq+1, "f", fmt.Sprint("u", seq), "payload"))
+		commit(t, s, add(seq+1, "f", fmt.Sprint("u", seq), strings.Repeat("payload", 1000)))
 	}
-	crash(t, s)
 	read := func(suffix string) []byte {
 		b, err := os.ReadFile(made + suffix)
 		if err != nil {
@@ -182,7 +183,8 @@ func TestLeftovers(t *testing.T) {
 		}
 		return b
 	}
-	killed, journal := read(""), read(".journal")
+	crashInCommit(t, s)
+	killed, last := read(""), read(logSuffix(name))
 	s = open(t, made)
 	if n := len(jobsIn(t, s)); n != 5 {
 		t.Fatalf("got %d jobs, want 5", n)
@@ -191,23 +193,40 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed := read("")
+	s = open(t, made)
+	commit(t, s)
+	if n := len(jobsIn(t, s)); n != 5 {
+		t.Fatalf("got %d jobs, want 5", n)
+	}
+	crash(t, s)
+	between := read("")
 	for _, tc := range []struct {
+		only  string // kind of database, empty for both
 		name  string
 		files map[string][]byte
 		want  int
 		log   string
 	}{
-		{"killed after the salvage", map[string][]byte{"": killed, ".journal": journal, ".salvaged": closed}, 5, "made anew"},
-		{"killed in the salvage", map[string][]byte{"": killed, ".journal": journal, ".salvaging": closed[:5000]}, 5, "unfinished file removed"},
-		{"only the journal", map[string][]byte{".journal": journal}, 5, "the database is missing"},
-		{"an empty file and the journal", map[string][]byte{"": {}, ".journal": journal}, 5, "the database is missing"},
-		{"only a broken one", map[string][]byte{".broken-1": closed[:5000]}, 0, "the database is missing"},
-		{"a journal and a database that was closed", map[string][]byte{"": closed, ".journal": journal}, 5, "older than the database"},
-		{"records set aside", map[string][]byte{"": closed, ".corrupt": []byte("{}\n")}, 5, "what was set aside is kept"},
-		{"a lock", map[string][]byte{"": closed, ".lock": []byte("gm, pid 7\n")}, 5, "was not closed by its last holder"},
+		{"", "killed after the salvage", map[string][]byte{"": killed, logSuffix(name): last, ".salvaged": closed}, 5, "made anew"},
+		{"", "killed in the salvage", map[string][]byte{"": killed, logSuffix(name): last, ".salvaging": closed[:5000]}, 5, "unfinished file removed"},
+		{".tch", "only the journal", map[string][]byte{".journal": last}, 5, "the database is missing"},
+		{".tch", "an empty file and the journal", map[string][]byte{"": {}, ".journal": last}, 5, "the database is missing"},
+		{"", "only a broken one", map[string][]byte{".broken-1": closed[:5000]}, 0, "the database is missing"},
+		{".tch", "a journal and a database that was closed", map[string][]byte{"": closed, ".journal": last}, 5, "older than the database"},
+		{".tcb", "only a log", map[string][]byte{".wal": last}, 0, "the database is missing"},
+		{".tcb", "killed in a commit", map[string][]byte{"": killed, ".wal": last}, 5, ""},
+		{".tcb", "killed as a commit ended", map[string][]byte{"": between, ".wal": {}}, 5, ""},
+		{".tcb", "killed as a commit began", map[string][]byte{"": between, ".wal": last[:200]}, 5, ""},
+		{".tcb", "a log and a database that was closed", map[string][]byte{"": closed, ".wal": last}, 5, ""},
+		{".tcb", "a log of another database", map[string][]byte{"": between, ".wal": bytes.Repeat([]byte("another "), 1000)}, 5, "log of the last transaction"},
+		{"", "records set aside", map[string][]byte{"": closed, ".corrupt": []byte("{}\n")}, 5, "what was set aside is kept"},
+		{"", "a lock", map[string][]byte{"": closed, ".lock": []byte("gm, pid 7\n")}, 5, "was not closed by its last holder"},
 	} {
+		if tc.only != "" && tc.only != filepath.Ext(name) {
+			continue
+		}
 		t.Run(tc.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "queue.tch")
+			file := filepath.Join(t.TempDir(), name)
 			for suffix, b := range tc.files {
 				if err := os.WriteFile(file+suffix, b, 0o600); err != nil {
 					t.Fatal(err)
@@ -226,6 +245,9 @@ func TestLeftovers(t *testing.T) {
 			}
 			if tc.log != "" && !strings.Contains(log.String(), tc.log) {
 				t.Errorf("the log has no %q: %s", tc.log, log)
+			}
+			if sizeOrNone(file+walSuffix) >= 0 {
+				t.Error("the log of the transactions is left behind")
 			}
 		})
 	}

@@ -15,7 +15,9 @@ import (
 )
 
 // TestFullDisk fills a disk, and frees it.
-func TestFullDisk(t *testing.T) {
+func TestFullDisk(t *testing.T) { eachKind(t, testFullDisk) }
+
+func testFullDisk(t *testing.T, name string) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=6m"); err != nil {
 		t.Skipf("a small disk can't be mounted here: %v", err)
@@ -25,7 +27,7 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	file, filler := filepath.Join(dir, "queue.tch"), filepath.Join(dir, "filler")
+	file, filler := filepath.Join(dir, name), filepath.Join(dir, "filler")
 	s := open(t, file)
 	commit(t, s, add(1, "f", "first", "p"))
 	if err := os.WriteFile(filler, make([]byte, 4<<20), 0o600); err != nil {
@@ -66,8 +68,10 @@ func TestFullDisk(t *testing.T) {
 
 // TestOpenOnFullDisk opens a database on a disk that is full to the last byte:
 // its jobs are handed out and done, others are refused, and taken again when the
-// disk has room. One that was not closed says that it needs room.
-func TestOpenOnFullDisk(t *testing.T) {
+// disk has room. A hash database that was not closed says that it needs room.
+func TestOpenOnFullDisk(t *testing.T) { eachKind(t, testOpenOnFullDisk) }
+
+func testOpenOnFullDisk(t *testing.T, name string) {
 	for _, killed := range []bool{false, true} {
 		t.Run(fmt.Sprint("killed ", killed), func(t *testing.T) {
 			dir := t.TempDir()
@@ -75,7 +79,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 				t.Skipf("a small disk can't be mounted here: %v", err)
 			}
 			t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
-			file, rest := filepath.Join(dir, "queue.tch"), filepath.Join(dir, "rest")
+			file, rest := filepath.Join(dir, name), filepath.Join(dir, "rest")
 			s := open(t, file)
 			var waiting []store.Op
 			for seq := range uint64(1000) {
@@ -87,21 +91,13 @@ func TestOpenOnFullDisk(t *testing.T) {
 			} else if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			f, err := os.Create(rest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for b := make([]byte, 64<<10); len(b) > 0; {
-				if _, err := f.Write(b); err != nil {
-					b = b[:len(b)/2]
-				}
-			}
-			if err := f.Close(); err != nil {
+			if err := fillDisk(rest, 0); err != nil {
 				t.Fatal(err)
 			}
 			s = open(t, file)
 			t.Cleanup(func() { _ = s.Close() })
-			if killed {
+			mustBeMade := killed && filepath.Ext(name) == ".tch"
+			if mustBeMade {
 				if err := s.Replay(t.Context(), func(*store.Record) error { return nil }); !errors.Is(err, store.ErrFull) {
 					t.Fatalf("killed: got %v, want %v", err, store.ErrFull)
 				}
@@ -112,7 +108,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 			if n := len(jobsIn(t, s)); n != len(waiting) {
 				t.Fatalf("got %d jobs, want %d", n, len(waiting))
 			}
-			if killed {
+			if mustBeMade {
 				return
 			}
 			if err := s.Commit(t.Context(), []store.Op{add(5000, "f", "large", string(make([]byte, 1<<20)))}); !errors.Is(err, store.ErrFull) {
@@ -140,4 +136,78 @@ func TestOpenOnFullDisk(t *testing.T) {
 			verifyFile(t, file)
 		})
 	}
+}
+
+// TestDiskFullInCommit fills a disk to the last pages in the middle of a commit,
+// when part of the log of the transaction is written or none: the batch is not
+// there, and all else is.
+func TestDiskFullInCommit(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("a small disk can't be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
+	file, filler := filepath.Join(dir, "queue.tcb"), filepath.Join(dir, "filler")
+	s := open(t, file)
+	t.Cleanup(func() { _ = s.Close() })
+	payload := string(bytes.Repeat([]byte("p"), 300))
+	var batch []store.Op
+	for seq := range uint64(2000) {
+		batch = append(batch, add(seq+1, "f", fmt.Sprint("u", seq*7919%2000), payload))
+	}
+	commit(t, s, batch...)
+	want := jobsIn(t, s)
+	refused := 0
+	for free := range 60 {
+		s.failPut = func() error {
+			s.failPut = nil
+			return fillDisk(filler, free*8<<10)
+		}
+		batch := batch[:0:0]
+		for i := range uint64(40) {
+			seq := 10_000 + uint64(free)*100 + i
+			batch = append(batch, add(seq, "f", fmt.Sprint("u", i*50, "-", free), payload))
+		}
+		err := s.Commit(t.Context(), batch)
+		switch {
+		case errors.Is(err, store.ErrFull):
+			refused++
+		case err != nil:
+			t.Fatalf("%d KiB free: got %v, want %v", free*8, err, store.ErrFull)
+		default:
+			want = append(want, jobsIn(t, s)[len(want):]...)
+		}
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, fmt.Sprintf("%d KiB free", free*8), jobsIn(t, s), want)
+		if err := s.Check(t.Context(), func(what string) { t.Errorf("%d KiB free: check: %s", free*8, what) }); err != nil || t.Failed() {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d batches of 60 were refused", refused)
+	if refused < 5 {
+		t.Errorf("%d batches were refused, want 5 or more", refused)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	verifyFile(t, file)
+}
+
+// fillDisk writes a file that leaves so many bytes of the disk.
+func fillDisk(file string, free int) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	size := int64(0)
+	for b := make([]byte, 64<<10); len(b) > 0; {
+		n, err := f.Write(b)
+		size += int64(n)
+		if err != nil {
+			b = b[:len(b)/2]
+		}
+	}
+	return errors.Join(f.Truncate(max(0, size-int64(free))), f.Close())
 }

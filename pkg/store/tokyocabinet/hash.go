@@ -14,7 +14,22 @@ import (
 	"unsafe"
 )
 
-// hash is an open database of the library. One goroutine at a time uses it.
+// database is an open database of the library. One goroutine at a time uses it.
+type database interface {
+	put(key string, value []byte) error
+	get(key string) ([]byte, error) // nil if there is none
+	remove(key string) error
+	rewind() error
+	next() (string, error) // "" after the last
+	sync() error
+	size() int64
+	handle() *os.File // of the same file
+	close() error
+	// abandon closes the database and leaves it as one that was not closed.
+	abandon() error
+}
+
+// hash is an open hash database of the library. One goroutine at a time uses it.
 type hash struct {
 	h *C.TCHDB
 	// file is the same file. It is open as long as the library has it: the
@@ -156,3 +171,5 @@ func (d *hash) compact(path string) error {
 
 // size is that of the file.
 func (d *hash) size() int64 { return int64(C.tchdbfsiz(d.h)) }
+
+func (d *hash) handle() *os.File { return d.file }

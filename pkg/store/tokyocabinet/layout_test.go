@@ -51,7 +51,7 @@ func compare(t *testing.T, what string, got, want []string) {
 }
 
 // gearmandPut writes a job as gearmand does.
-func gearmandPut(t *testing.T, d *hash, function, unique, priority string, when int64, payload string) {
+func gearmandPut(t *testing.T, d database, function, unique, priority string, when int64, payload string) {
 	t.Helper()
 	if err := d.put(function+"-"+unique, fmt.Appendf(nil, "%s\x00%s\x00%s%d\x00%s", function, unique, priority, when, payload)); err != nil {
 		t.Fatal(err)
@@ -92,8 +92,10 @@ func records(t *testing.T, file string, f func(key, value []byte) string) (all [
 }
 
 // TestLayout says what is in the file, byte by byte and as gearmand reads it.
-func TestLayout(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "queue.tch")
+func TestLayout(t *testing.T) { eachKind(t, testLayout) }
+
+func testLayout(t *testing.T, name string) {
+	file := filepath.Join(t.TempDir(), name)
 	s := open(t, file)
 	delayed := add(3, "resize", "u3", "later")
 	delayed.Record.RunAt, delayed.Record.Priority = 1_795_000_000_001, 0
@@ -128,11 +130,13 @@ func TestLayout(t *testing.T) {
 }
 
 // TestGearmandRecords reads records as gearmand writes them.
-func TestGearmandRecords(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "queue.tch")
-	write := func(f func(d *hash)) {
+func TestGearmandRecords(t *testing.T) { eachKind(t, testGearmandRecords) }
+
+func testGearmandRecords(t *testing.T, name string) {
+	file := filepath.Join(t.TempDir(), name)
+	write := func(f func(d database)) {
 		t.Helper()
-		d, err := openHash(file, defaultBuckets)
+		d, err := (&Store{isTree: filepath.Ext(name) == ".tcb"}).openDatabase(file, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +145,7 @@ func TestGearmandRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(func(d *hash) {
+	write(func(d database) {
 		gearmandPut(t, d, "f", "z", "1", 0, "z\x00z")
 		gearmandPut(t, d, "f", "", "0", 0, "none")
 		gearmandPut(t, d, "f", "-", "2", 0, "")
@@ -164,7 +168,7 @@ func TestGearmandRecords(t *testing.T) {
 		}
 	}
 	// It does one, and takes others, one of them of the same name.
-	write(func(d *hash) {
+	write(func(d database) {
 		if err := d.remove("f-z"); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +187,8 @@ func TestParseURL(t *testing.T) {
 	for _, tc := range []struct{ url, file, err string }{
 		{"tokyocabinet:queue.tch", "queue.tch", ""},
 		{"tokyocabinet:///var/lib/q.tch", "/var/lib/q.tch", ""},
-		{"tokyocabinet:queue.tcb", "", "ends in .tch"},
+		{"tokyocabinet:queue.tcb", "queue.tcb", ""},
+		{"tokyocabinet:queue.tcf", "", "ends in .tch"},
 		{"tokyocabinet:*", "", "ends in .tch"},
 		{"tokyocabinet:q.tch?sync=never", "", `unknown option "sync"`},
 		{"tokyocabinet://host/q.tch", "", "want tokyocabinet:FILE.tch"},

@@ -102,13 +102,13 @@ func fileSize(name string) (int64, error) {
 	return info.Size(), nil
 }
 
-// probeRoom returns an error if the disk has no room for a database with so many
-// buckets: the library does not say why it could not make one.
-func (s *Store) probeRoom(buckets int64) error {
+// probeRoom returns an error if the disk has no room for so many bytes: the
+// library does not say why it could not write.
+func (s *Store) probeRoom(size int64) error {
 	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".room-*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, 4*buckets))
+	_, err = f.Write(make([]byte, size))
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }

@@ -36,7 +36,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) ([]byte, error
 
 // get returns what is under a key, nil if nothing is.
 func (s *Store) get(ctx context.Context, key string) (v []byte, err error) {
-	err = s.use(ctx, func(d *hash) error {
+	err = s.use(ctx, func(d database) error {
 		if v, err = d.get(key); err != nil {
 			return s.fail("read", err)
 		}
@@ -117,14 +117,14 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) error {
 	s.listMu.Lock()
 	defer s.listMu.Unlock()
-	if err := s.use(ctx, (*hash).rewind); err != nil {
+	if err := s.use(ctx, database.rewind); err != nil {
 		return err
 	}
 	const chunk = 500
 	for more := true; more; {
 		var keys []string
 		var values [][]byte
-		err := s.use(ctx, func(d *hash) error {
+		err := s.use(ctx, func(d database) error {
 			for len(keys) < chunk {
 				key, err := d.next()
 				if err != nil {
@@ -234,19 +234,44 @@ func (s *Store) Compact(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	d, isHash := s.hash.(*hash)
+	if !isHash {
+		return s.compactTree()
+	}
 	if err := s.checkpoint(); err != nil {
 		return s.fail("compact", err)
 	}
-	info, err := s.hash.file.Stat()
+	info, err := d.file.Stat()
 	if err != nil {
 		return s.fail("compact", err)
 	}
-	err = s.watch.Change(s.path, func() error { return s.hash.compact(s.path) })
+	err = s.watch.Change(s.path, func() error { return d.compact(s.path) })
 	if err == nil {
-		err = s.hash.file.Chmod(info.Mode().Perm()) // the library made another
+		err = d.file.Chmod(info.Mode().Perm()) // the library made another
 	}
-	if err := errors.Join(err, s.hash.sync()); err != nil {
+	if err := errors.Join(err, d.sync()); err != nil {
 		return s.fail("compact", full(err))
 	}
 	return nil
+}
+
+// compactTree writes a B+ tree database anew. The library's own way to do so
+// replaces the database even if the new one could not be written. commitMu and
+// mu are held.
+func (s *Store) compactTree() error {
+	err := s.hash.close()
+	s.hash = nil // the next use opens it, if this fails
+	if err != nil {
+		return s.fail("compact", err)
+	}
+	s.watch.Clear()
+	t, err := openTable(s.path)
+	if err != nil {
+		return s.fail("compact", err)
+	}
+	defer t.close()
+	if err := s.salvage(t, t.damage); err != nil {
+		return s.fail("compact", full(err))
+	}
+	return s.openAndWatch()
 }

@@ -24,6 +24,9 @@ func (s *Store) openFile() error {
 	if err := s.clearLeftovers(); err != nil {
 		return err
 	}
+	if err := s.undoLast(); err != nil {
+		return err
+	}
 	logged, err := fileSize(s.path + ".journal")
 	if err != nil {
 		return err
@@ -50,9 +53,16 @@ func (s *Store) openFile() error {
 	if _, err := lockfile.MakeFile(s.path); err != nil {
 		return err
 	}
-	d, err := openHash(s.path, defaultBuckets)
+	d, err := s.openDatabase(s.path, 0)
 	if err != nil {
 		return err
+	}
+	if d, ok := d.(*tree); ok {
+		if err := errors.Join(d.openLog(), lockfile.SyncDir(filepath.Dir(s.path))); err != nil {
+			return errors.Join(err, d.abandon())
+		}
+		s.hash = d
+		return nil
 	}
 	j, err := openJournal(s.path + ".journal")
 	if err != nil {
@@ -66,15 +76,43 @@ func (s *Store) openFile() error {
 	return nil
 }
 
-// openTable verifies a database, and makes a new one of it if need be.
+// openDatabase opens a database of the library, which is made if it is not
+// there: with so many buckets, or with as many as the library gives it.
+func (s *Store) openDatabase(path string, buckets int64) (database, error) {
+	if s.isTree {
+		d, err := openTree(path, max(buckets, treeBuckets))
+		if err != nil {
+			return nil, err
+		}
+		return d, nil
+	}
+	d, err := openHash(path, max(buckets, defaultBuckets))
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// openTable verifies a database, and makes a new one of it if need be. A B+ tree
+// database that was not closed is whole once its last transaction is undone. The
+// blocks that were free in it stay unused until it is compacted.
 func (s *Store) openTable(t *table) error {
-	err := t.damage
-	if err == nil && !t.open {
+	err, whole := t.damage, t.size
+	switch {
+	case err != nil:
+		t.isTree = s.isTree // the header may be wrong
+	case t.isTree != s.isTree:
+		return fmt.Errorf("it is %s, which its name does not say", kindOf(t.isTree))
+	case t.isTree && t.open:
+		t.size = t.stated // the file may be larger
+	}
+	if err == nil && (!t.open || t.isTree) {
 		err = t.verify(func(_ *record, x *entry) { s.noteNumber(x) })
 		if err == nil {
 			return nil
 		}
 	}
+	t.size = whole
 	return s.salvage(t, err)
 }
 
@@ -83,15 +121,18 @@ func (s *Store) openTable(t *table) error {
 func (s *Store) salvage(t *table, damage error) error {
 	const suffix = salvaging
 	buckets := max(defaultBuckets, t.size/256)
+	if s.isTree {
+		buckets = max(treeBuckets, t.size/4096)
+	}
 	if _, err := lockfile.MakeFile(s.path + suffix); err != nil {
 		return err
 	}
 	if err := lockfile.KeepMode(s.path+suffix, s.path); err != nil {
 		return err
 	}
-	d, err := openHash(s.path+suffix, buckets)
+	d, err := s.openDatabase(s.path+suffix, buckets)
 	if err != nil {
-		return errors.Join(s.probeRoom(buckets), err)
+		return errors.Join(s.probeRoom(4*buckets), err)
 	}
 	c := salvager{Store: s, hash: d}
 	err = errors.Join(c.run(t), d.sync(), d.close())
@@ -147,7 +188,7 @@ func (s *Store) finishSwap() error {
 // salvager writes into a new database.
 type salvager struct {
 	*Store
-	hash   *hash
+	hash   database
 	kept   int
 	ours   int // of these, those with a checksum
 	faults []fault
@@ -157,7 +198,7 @@ type salvager struct {
 const maxFaults = 10_000
 
 func (c *salvager) run(t *table) error {
-	err := t.each(func(r *record) error { return c.put(string(r.key), r.value) }, func(offset int64, err error) {
+	err := t.each(c.putRecord, func(offset int64, err error) {
 		if rest, readErr := t.isZero(offset); readErr == nil && rest {
 			return // the library makes a file larger than it needs
 		}
@@ -174,6 +215,26 @@ func (c *salvager) run(t *table) error {
 	}
 	for key, old := range c.undo {
 		if err := c.change(change{key, old}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putRecord puts a record of a hash database, or the records of a page.
+func (c *salvager) putRecord(r *record) error {
+	if !c.isTree {
+		return c.put(string(r.key), r.value)
+	}
+	p, err := parsePage(r.key, r.value)
+	if err != nil {
+		c.fault(fault{key: string(r.key), value: r.value, why: err})
+	}
+	if p == nil {
+		return nil
+	}
+	for _, x := range p.pairs {
+		if err := c.put(string(x.key), x.value); err != nil {
 			return err
 		}
 	}
@@ -312,6 +373,9 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 		return s.fail("check", err)
 	}
 	defer t.close()
+	if t.damage == nil && t.isTree && t.open {
+		return s.checkUnclosed(t, report)
+	}
 	if t.damage == nil && t.open {
 		report("it was not closed: the next server to open it makes a new one of it")
 	} else if err := t.verify(func(*record, *entry) {}); err != nil {
@@ -320,12 +384,27 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	return ctx.Err()
 }
 
+// checkUnclosed is Check of a B+ tree database that was not closed.
+func (s *Store) checkUnclosed(t *table, report func(what string)) error {
+	size, err := fileSize(s.path + walSuffix)
+	if err != nil {
+		return s.fail("check", err)
+	}
+	t.size = t.stated
+	if size > 0 {
+		report("it was not closed: the next server to open it undoes the batch that was not finished")
+	} else if err := t.verify(func(*record, *entry) {}); err != nil {
+		report("it was not closed: " + err.Error())
+	}
+	return nil
+}
+
 // checkOpen is Check of the database that is open here.
 func (s *Store) checkOpen(report func(what string)) error {
 	if err := s.hash.sync(); err != nil {
 		return s.fail("check", err)
 	}
-	t, err := readTable(s.hash.file)
+	t, err := readTable(s.hash.handle())
 	if err != nil {
 		return s.fail("check", err)
 	}

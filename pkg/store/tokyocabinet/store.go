@@ -21,21 +21,26 @@ import (
 // library can count.
 const maxPayload = 1 << 30
 
+// maxTreePayload keeps a page, which may have three large records for a moment,
+// below the same number.
+const maxTreePayload = 512 << 20
+
 // Store is a database of Tokyo Cabinet. It is locked and opened when it is
 // first used. It has the methods of store.Store, store.Reader, store.Numbered,
 // store.Locker, store.Compacter and store.Checker.
 type Store struct {
 	store.Floor
-	cfg  Config
-	path string        // of the file, without symbolic links
-	lost chan struct{} // never closed: the lock of a file is not lost
+	cfg    Config
+	path   string        // of the file, without symbolic links
+	isTree bool          // the file is a B+ tree database
+	lost   chan struct{} // never closed: the lock of a file is not lost
 
 	watch lockfile.Watch
 	end   func() // ends the goroutine that watches, and waits for it
 
 	// commitMu is held by whoever writes, opens or closes.
 	commitMu sync.Mutex
-	journal  *journal
+	journal  *journal          // of a hash database
 	undo     map[string][]byte // what was there before a batch that failed half-way
 	lock     *lockfile.File
 	closed   bool
@@ -45,8 +50,8 @@ type Store struct {
 
 	// mu is held by whoever calls the library. It comes after commitMu.
 	mu   sync.Mutex
-	hash *hash  // nil before the first use
-	last uint64 // the highest sequence that there has been
+	hash database // nil before the first use, and after a failure
+	last uint64   // the highest sequence that there has been
 
 	reserved uint64 // what lastKey has, 0 if it is not there. commitMu guards it
 
@@ -69,7 +74,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store tokyocabinet:%s: %w", c.File, err)
 	}
-	s := &Store{cfg: c, path: path, lost: make(chan struct{}), undo: make(map[string][]byte)}
+	s := &Store{cfg: c, path: path, isTree: c.isTree(), lost: make(chan struct{}), undo: make(map[string][]byte)}
 	s.watch.Logger, s.watch.Store = c.Logger, "tokyocabinet:"+c.File
 	ctx, cancel := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
@@ -112,7 +117,11 @@ func resolve(file string) (string, error) {
 
 // Caps implements store.Store.
 func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Synced: true, Atomic: true, Lists: true, MaxPayload: maxPayload, MaxValue: maxPayload}
+	most := maxPayload
+	if s.isTree {
+		most = maxTreePayload
+	}
+	return store.Caps{Durable: true, Synced: true, Atomic: true, Lists: true, MaxPayload: most, MaxValue: most}
 }
 
 // skip reports a thing that is set aside.
@@ -142,7 +151,7 @@ func (s *Store) open() error {
 	if s.closed {
 		return s.fail("use", os.ErrClosed)
 	}
-	if s.journal != nil {
+	if s.hash != nil { // which changes only under commitMu
 		return nil
 	}
 	if err := s.take(""); err != nil {
@@ -154,17 +163,24 @@ func (s *Store) open() error {
 	s.watch.Clear()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.openAndWatch()
+}
+
+// openAndWatch opens the database and watches its files. commitMu and mu are
+// held.
+func (s *Store) openAndWatch() error {
 	if err := s.openFile(); err != nil {
 		return s.fail("open", full(err))
 	}
 	s.watch.SetLock(s.lock)
 	s.watch.Set(s.path)
 	s.watch.Set(s.path + ".journal")
+	s.watch.Set(s.path + walSuffix)
 	return nil
 }
 
 // use calls f with the library's database, which is opened if need be.
-func (s *Store) use(ctx context.Context, f func(*hash) error) error {
+func (s *Store) use(ctx context.Context, f func(database) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -184,7 +200,7 @@ func (s *Store) use(ctx context.Context, f func(*hash) error) error {
 
 // LastSeq implements store.Numbered.
 func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
-	err = s.use(ctx, func(*hash) error { last = s.last; return nil })
+	err = s.use(ctx, func(database) error { last = s.last; return nil })
 	return last, err
 }
 
@@ -200,9 +216,13 @@ func (s *Store) Close() error {
 	var errs []error
 	if s.hash != nil {
 		// The journal goes only when all of it is in the database.
-		if err := errors.Join(s.hash.sync(), s.hash.close(), syncFile(s.path)); err != nil {
-			errs = append(errs, err, s.journal.file.Close())
-		} else {
+		err := errors.Join(s.hash.sync(), s.hash.close(), syncFile(s.path))
+		errs = append(errs, err)
+		switch {
+		case s.journal == nil:
+		case err != nil:
+			errs = append(errs, s.journal.file.Close())
+		default:
 			errs = append(errs, s.journal.remove())
 		}
 		s.hash, s.journal = nil, nil

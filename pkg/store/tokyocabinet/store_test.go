@@ -12,16 +12,25 @@ import (
 	"gm/pkg/store/storetest"
 )
 
+// eachKind runs f for each kind of database, with a file name of it.
+func eachKind(t *testing.T, f func(t *testing.T, name string)) {
+	for _, name := range []string{"queue.tch", "queue.tcb"} {
+		t.Run(name, func(t *testing.T) { f(t, name) })
+	}
+}
+
 func TestSuite(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Place {
-		file := filepath.Join(t.TempDir(), "queue.tch")
-		return storetest.Place{
-			Open:   func(t testing.TB) store.Store { return open(t, file) },
-			Crash:  func(t testing.TB, s store.Store) { crash(t, s.(*Store)) },
-			Fail:   func(_ testing.TB, s store.Store) func() { return failPuts(s.(*Store)) },
-			Size:   func(t testing.TB) int64 { return sizeOf(t, file) },
-			Verify: func(t testing.TB) { verifyFile(t, file) },
-		}
+	eachKind(t, func(t *testing.T, name string) {
+		storetest.Run(t, func(t *testing.T) storetest.Place {
+			file := filepath.Join(t.TempDir(), name)
+			return storetest.Place{
+				Open:   func(t testing.TB) store.Store { return open(t, file) },
+				Crash:  func(t testing.TB, s store.Store) { crash(t, s.(*Store)) },
+				Fail:   func(_ testing.TB, s store.Store) func() { return failPuts(s.(*Store)) },
+				Size:   func(t testing.TB) int64 { return sizeOf(t, file) },
+				Verify: func(t testing.TB) { verifyFile(t, file) },
+			}
+		})
 	})
 }
 
@@ -47,7 +56,11 @@ func crash(t testing.TB, s *Store) {
 	defer s.mu.Unlock()
 	s.closed = true
 	if s.hash != nil {
-		if err := errors.Join(s.hash.abandon(), s.journal.file.Close()); err != nil {
+		err := s.hash.abandon()
+		if s.journal != nil {
+			err = errors.Join(err, s.journal.file.Close())
+		}
+		if err != nil {
 			t.Error(err)
 		}
 		s.hash, s.journal = nil, nil
@@ -106,6 +119,9 @@ func verifyFile(t testing.TB, file string) {
 	defer x.close()
 	if x.open {
 		t.Error("the database was not closed")
+	}
+	if want := filepath.Ext(file) == ".tcb"; x.isTree != want {
+		t.Errorf("it is a tree: got %v, want %v", x.isTree, want)
 	}
 	if err := x.verify(func(*record, *entry) {}); err != nil {
 		t.Errorf("verify: %v", err)

@@ -12,12 +12,12 @@ import (
 	"os"
 )
 
-// The header of a hash database.
+// The header of a hash database, and of a B+ tree database, which is one of pages.
 const (
 	magic      = "ToKyO CaBiNeT"
 	headerSize = 256
 
-	typeAt    = 32 // 0 is a hash database
+	typeAt    = 32 // 0 is a hash database, 1 a B+ tree database
 	flagsAt   = 33
 	apowAt    = 34 // offsets are multiples of 1 << apow
 	fpowAt    = 35 // how many free blocks are noted at most: 1 << fpow
@@ -60,6 +60,7 @@ type table struct {
 	stated  int64 // size as the header has it
 	open    bool  // it was not closed
 
+	isTree  bool // its records are pages
 	isTable bool // it begins as one, as far as it goes
 	damage  error
 }
@@ -107,6 +108,7 @@ func (t *table) readHeader() error {
 	t.order = orderOf(head)
 	number := func(at int) int64 { return int64(t.order.Uint64(head[at:])) }
 	t.open = head[flagsAt]&flagOpen != 0
+	t.isTree = head[typeAt] == typeTree
 	t.apow = uint(head[apowAt])
 	t.wide = 4
 	if head[optionsAt]&optionLarge != 0 {
@@ -118,8 +120,8 @@ func (t *table) readHeader() error {
 	switch {
 	case n < headerSize || !bytes.HasPrefix(head, []byte(magic)):
 		t.damage = errors.New("header: does not begin as a database of Tokyo Cabinet")
-	case head[typeAt] != 0:
-		t.damage = fmt.Errorf("header: type %d, want a hash database", head[typeAt])
+	case head[typeAt] > typeTree:
+		t.damage = fmt.Errorf("header: type %d, want a hash database or a B+ tree database", head[typeAt])
 	case head[optionsAt]&optionsPacked != 0:
 		return errors.New("its values are compressed, which is not supported here")
 	case t.apow > 16 || fpow > 20 || head[flagsAt]&^flagOpen != 0 || t.buckets < 1 || t.buckets > info.Size()/t.wide ||
@@ -277,6 +279,7 @@ func (t *table) verify(f func(*record, *entry)) error {
 	links := make(map[int64]int) // how often an offset is linked to, and records less 1
 	free := make(map[int64]int64)
 	records := int64(0)
+	pages := newTreeCheck(t)
 	link := func(offset int64) {
 		if offset != 0 {
 			links[offset]++
@@ -296,7 +299,7 @@ func (t *table) verify(f func(*record, *entry)) error {
 		if r == nil {
 			free[at] = size
 		} else {
-			x, err := decode(r.key, r.value)
+			err := t.verifyRecord(r, pages, f)
 			if err == nil && hashOf(r.key) != r.hash {
 				err = errors.New("hash does not match")
 			}
@@ -308,7 +311,6 @@ func (t *table) verify(f func(*record, *entry)) error {
 			links[at]--
 			link(r.left)
 			link(r.right)
-			f(r, x)
 		}
 		at += size
 	}
@@ -326,19 +328,32 @@ func (t *table) verify(f func(*record, *entry)) error {
 			return fmt.Errorf("record at %d: %d links too many", offset, n)
 		}
 	}
-	return t.verifyPool(free)
+	if err := t.verifyPool(free); err != nil || !t.isTree {
+		return err
+	}
+	return pages.verify()
+}
+
+// verifyRecord sees that a record is a job or an extra, or a page of them. It
+// calls f for each.
+func (t *table) verifyRecord(r *record, pages *treeCheck, f func(*record, *entry)) error {
+	if t.isTree {
+		return pages.add(r, f)
+	}
+	x, err := decode(r.key, r.value)
+	if err == nil {
+		f(r, x)
+	}
+	return err
 }
 
 // leadsTo reports whether a search for the key of a record, from its bucket on,
 // ends at the record. Without a header that can be believed, a checksum of gm's
 // has to do.
 func (t *table) leadsTo(r *record) (bool, error) {
-	x, err := decode(r.key, r.value)
-	if err != nil {
-		return false, nil
-	}
-	if t.damage != nil {
-		return !x.foreign, nil
+	isRecord, ours := t.judge(r)
+	if !isRecord || t.damage != nil {
+		return ours, nil
 	}
 	b := make([]byte, t.wide)
 	if _, err := t.file.ReadAt(b, headerSize+bucketOf(r.key, t.buckets)*t.wide); err != nil {
@@ -363,6 +378,24 @@ func (t *table) leadsTo(r *record) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// judge reports whether a record is one by its content, and whether it has a
+// checksum of gm's that is right.
+func (t *table) judge(r *record) (isRecord, ours bool) {
+	if !t.isTree {
+		x, err := decode(r.key, r.value)
+		return err == nil, err == nil && !x.foreign
+	}
+	p, err := parsePage(r.key, r.value)
+	if err != nil {
+		return false, false
+	}
+	for _, x := range p.pairs {
+		e, err := decode(x.key, x.value)
+		ours = ours || err == nil && !e.foreign
+	}
+	return true, ours
 }
 
 // maxSteps is more than a bucket's tree is deep.

@@ -1,10 +1,13 @@
-// Package tokyocabinet keeps jobs in a hash database of Tokyo Cabinet, under
-// the keys of gearmand's libtokyocabinet queue: one server can be stopped and
-// the other started on it. It needs cgo and the C library, and so the build
-// tag tokyocabinet: without it, Open only says how to get it.
+// Package tokyocabinet keeps jobs in a database of Tokyo Cabinet, under the keys
+// of gearmand's libtokyocabinet queue: one server can be stopped and the other
+// started on it. The name of the file says its kind, as it does for gearmand: a
+// hash database ends in .tch, a B+ tree database in .tcb. The package needs cgo
+// and the C library, and so the build tag tokyocabinet: without it, Open only
+// says how to get it.
 //
 //	FILE.tch          the database, in the last resort the only file
 //	FILE.tch.journal  batches that are not in it for good yet
+//	FILE.tcb.wal      the library's log of a transaction, see below
 //	FILE.tch.lock     who has the store, while somebody has
 //	FILE.tch.corrupt  records that were set aside, a JSON object a line
 //	FILE.tch.broken-* databases that were broken, as they were found
@@ -14,18 +17,28 @@
 // of the run time, where strtoul skips it (see value). Extras are jobs of a
 // function of their own that are due in the year 2286.
 //
+// The two kinds are written in different ways. A change of a hash database
+// overwrites one record, so that a journal of batches makes up for a kill. A
+// change of a B+ tree may move records between pages, which the library writes
+// in any order: a batch is a transaction of the library, whose log has the old
+// content of all that it overwrites. That takes about three syncs for each page
+// that a batch changes, where the journal takes one for the batch. A B+ tree
+// database that was killed needs no new file, and the library itself can open
+// it, with every batch that was committed.
+//
 // Its parts, from the bottom up:
 //
 //   - value is what a record holds, key what it is under;
 //   - table reads and verifies a database without the library, which trusts
-//     every offset it finds;
-//   - journal is what makes a batch whole and durable: the library's own
-//     transactions sync every write of theirs;
-//   - hash is the library, of which nothing is asked but to put, get and
-//     remove;
-//   - salvage makes a new database of what can be read of a broken one, or of
-//     one that was not closed;
-//   - [Store] puts batches into the journal and then into the database.
+//     every offset it finds; page does so with the pages of a B+ tree database,
+//     which is a hash database of pages;
+//   - journal makes a batch in a hash database whole and durable;
+//   - wal undoes the transaction in which a B+ tree database was left;
+//   - hash and tree are the library, which is asked to put, get and remove, and
+//     for the transactions of a tree;
+//   - salvage makes a new database of the records that can be read of a broken
+//     one, whatever their page, or of a hash database that was not closed;
+//   - [Store] puts batches into the database.
 //
 // Goroutines: one that watches whether the files are still there. Close ends it.
 package tokyocabinet
@@ -40,7 +53,7 @@ import (
 
 // Config is how a Store is opened.
 type Config struct {
-	File   string       // ends in .tch; its directory must be there
+	File   string       // ends in .tch or .tcb; its directory must be there
 	Logger *slog.Logger // nil logs nothing
 	// Skipped is told of each thing that can't be read and is set aside: a
 	// record, or a part of the file. It must not call the store.
@@ -54,7 +67,7 @@ func ParseURL(u *store.URL) (Config, error) {
 		c.File = u.Net.Path
 	}
 	if c.File == "" {
-		return c, fmt.Errorf("store %v: want tokyocabinet:FILE.tch", u)
+		return c, fmt.Errorf("store %v: want tokyocabinet:FILE.tch or tokyocabinet:FILE.tcb", u)
 	}
 	for key := range u.Query {
 		return c, u.UnknownKey(key)
@@ -62,11 +75,23 @@ func ParseURL(u *store.URL) (Config, error) {
 	return c, c.check()
 }
 
-// check sees that the file is to be a hash database, as its name tells the
-// library. Of the others, one can't have such keys, and none was of use here.
+// check sees that the file is to be a hash database or a B+ tree database. The
+// library's other kinds can't have such keys, or are no files.
 func (c *Config) check() error {
-	if !strings.HasSuffix(c.File, ".tch") {
-		return fmt.Errorf("store tokyocabinet:%s: want a hash database, whose name ends in .tch", c.File)
+	if !strings.HasSuffix(c.File, ".tch") && !c.isTree() {
+		return fmt.Errorf("store tokyocabinet:%s: want a name that ends in .tch (hash database) or .tcb (B+ tree database)", c.File)
 	}
 	return nil
+}
+
+// isTree reports whether the file is to be a B+ tree database. gearmand goes by
+// the name too.
+func (c *Config) isTree() bool { return strings.HasSuffix(c.File, ".tcb") }
+
+// kindOf names a kind of database.
+func kindOf(isTree bool) string {
+	if isTree {
+		return "a B+ tree database"
+	}
+	return "a hash database"
 }

@@ -1,0 +1,278 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+// #include <stdlib.h>
+// #include <tcbdb.h>
+//
+// // detach makes a database one that is only read and in no transaction, so that
+// // closing it changes no file.
+// static void detach(TCBDB *b) {
+//   b->wmode = false;
+//   b->tran = false;
+//   free(b->rbopaque);
+//   b->rbopaque = NULL;
+//   b->hdb->omode = HDBOREADER;
+//   b->hdb->tran = false;
+//   b->hdb->fatal = true; // or it would remove the log
+// }
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+)
+
+// walSuffix is the end of the name of the log that the library keeps of a
+// transaction.
+const walSuffix = ".wal"
+
+// tree is an open B+ tree database of the library. One goroutine at a time uses
+// it. The library keeps changed pages in memory and writes them in any order, so
+// that changes are made in transactions: its log has the old content of each
+// part of the file that a transaction overwrites.
+type tree struct {
+	b    *C.TCBDB
+	cur  *C.BDBCUR
+	last string // the key that next returned last
+
+	file *os.File // the same file, as in hash
+	wal  *os.File // the log of the transactions, nil in a database that is made anew
+
+	head []byte // header and buckets as they were before the transaction
+}
+
+// Numbers of pages that the library keeps in memory. A page has up to 16 KiB of
+// small records, or a large one.
+const (
+	cachedLeaves = 128
+	cachedNodes  = 128
+)
+
+// treeBuckets is how many buckets the library gives a new B+ tree database.
+const treeBuckets = 32749
+
+// openTree opens a database, which is made with so many buckets if it is not
+// there.
+func openTree(path string, buckets int64) (*tree, error) {
+	b := C.tcbdbnew()
+	C.tcbdbsetxmsiz(b, 0) // as in openHash
+	C.tcbdbsetcache(b, cachedLeaves, cachedNodes)
+	C.tcbdbtune(b, -1, -1, C.int64_t(buckets), -1, -1, 0)
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	d := &tree{b: b}
+	if !C.tcbdbopen(b, name, C.BDBOWRITER|C.BDBOCREAT|C.BDBOLCKNB|C.BDBOTSYNC) {
+		err := fmt.Errorf("open: %w", d.err())
+		C.tcbdbdel(b)
+		return nil, err
+	}
+	d.cur = C.tcbdbcurnew(b)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	d.file = file
+	return d, nil
+}
+
+// openLog makes the log of the transactions, for its owner only: the library
+// would make it for all.
+func (d *tree) openLog() error {
+	wal, err := os.OpenFile(d.file.Name()+walSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	d.wal = wal
+	return err
+}
+
+// err returns the library's last error.
+func (d *tree) err() error { return errors.New(C.GoString(C.tcerrmsg(C.tcbdbecode(d.b)))) }
+
+// errBecause adds to the library's last error the system's, which has the reason:
+// a full disk is a "write error" to the library.
+func (d *tree) errBecause(reason error) error {
+	if reason == nil {
+		return d.err()
+	}
+	return fmt.Errorf("%w: %w", d.err(), reason)
+}
+
+func (d *tree) close() error {
+	if d.cur != nil {
+		C.tcbdbcurdel(d.cur)
+	}
+	defer C.tcbdbdel(d.b)
+	var err error
+	if !C.tcbdbclose(d.b) {
+		err = fmt.Errorf("close: %w", d.err())
+	}
+	if d.file != nil {
+		err = errors.Join(err, d.file.Close())
+	}
+	if d.wal != nil {
+		err = errors.Join(err, d.wal.Close())
+		if err == nil { // the library removes it only after a transaction
+			if e := os.Remove(d.wal.Name()); !errors.Is(e, os.ErrNotExist) {
+				err = e
+			}
+		}
+	}
+	return err
+}
+
+// abandon leaves the files as the end of the process would.
+func (d *tree) abandon() error {
+	C.detach(d.b)
+	C.tcbdbcurdel(d.cur)
+	C.tcbdbclose(d.b)
+	C.tcbdbdel(d.b)
+	err := d.file.Close()
+	if d.wal != nil {
+		err = errors.Join(err, d.wal.Close())
+	}
+	return err
+}
+
+// reserve sees that the disk has room for a transaction with so many changes:
+// for its log and, if it puts records, for pages that move.
+func (d *tree) reserve(changes int, room int64, puts bool) error {
+	const perPage = 40 << 10 // a leaf twice, and a part of a node
+	pages := min(int64(changes)*perPage, 2*d.size())
+	if err := reserve(d.wal, 0, 64<<10+pages); err != nil {
+		return err
+	}
+	if !puts {
+		return nil
+	}
+	return reserve(d.file, d.size(), 64<<10+room+room/4+pages/2)
+}
+
+// begin begins a transaction. Nothing may be changed outside of one, except when
+// no record moves from a page to another.
+func (d *tree) begin() error {
+	t, err := readTable(d.file)
+	if err != nil {
+		return err
+	}
+	if t.damage != nil {
+		return t.damage
+	}
+	size := int(headerSize + t.buckets*t.wide)
+	if cap(d.head) < size {
+		d.head = make([]byte, size)
+	}
+	d.head = d.head[:size]
+	if _, err := d.file.ReadAt(d.head, 0); err != nil {
+		return err
+	}
+	if ok, reason := C.tcbdbtranbegin(d.b); !ok {
+		return fmt.Errorf("begin a transaction: %w", d.errBecause(reason))
+	}
+	return nil
+}
+
+// commit ends a transaction and brings it to the disk. The end of a transaction
+// is the moment at which its log becomes empty.
+func (d *tree) commit() error {
+	if ok, reason := C.tcbdbtrancommit(d.b); !ok {
+		return fmt.Errorf("commit: %w", d.errBecause(reason))
+	}
+	return nil
+}
+
+// rollBack undoes a transaction that failed, and closes the database. The
+// library goes on after it could not write to the log of a bucket, so that the
+// buckets come from a copy.
+func (d *tree) rollBack() error {
+	path := d.file.Name()
+	if err := d.abandon(); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(d.head, 0)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return undoTransaction(path)
+}
+
+// put puts a value under a key.
+func (d *tree) put(key string, value []byte) error {
+	if !C.tcbdbput(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), unsafe.Pointer(unsafe.SliceData(value)), C.int(len(value))) {
+		return fmt.Errorf("put: %w", d.err())
+	}
+	return nil
+}
+
+// get returns the value under a key, nil if there is none.
+func (d *tree) get(key string) ([]byte, error) {
+	var size C.int
+	p := C.tcbdbget(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), &size)
+	if p == nil {
+		if C.tcbdbecode(d.b) == C.TCENOREC {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("get: %w", d.err())
+	}
+	defer C.free(p)
+	return append(make([]byte, 0, int(size)), unsafe.Slice((*byte)(p), int(size))...), nil
+}
+
+// remove removes what is under a key, if anything is.
+func (d *tree) remove(key string) error {
+	if !C.tcbdbout(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key))) && C.tcbdbecode(d.b) != C.TCENOREC {
+		return fmt.Errorf("remove: %w", d.err())
+	}
+	return nil
+}
+
+// rewind sets the iterator before the first key.
+func (d *tree) rewind() error {
+	d.last = ""
+	return nil
+}
+
+// next returns the first key after the one that it returned last, or "" after
+// the last.
+func (d *tree) next() (string, error) {
+	from := d.last + "\x00"
+	if d.last == "" {
+		from = "\x00"
+	}
+	if !C.tcbdbcurjump(d.cur, unsafe.Pointer(unsafe.StringData(from)), C.int(len(from))) {
+		return "", d.endOr("list")
+	}
+	var size C.int
+	p := C.tcbdbcurkey(d.cur, &size)
+	if p == nil {
+		return "", d.endOr("list")
+	}
+	defer C.free(p)
+	d.last = C.GoStringN((*C.char)(p), size)
+	return d.last, nil
+}
+
+// endOr returns the library's last error, nil if there is no further record.
+func (d *tree) endOr(operation string) error {
+	if C.tcbdbecode(d.b) == C.TCENOREC {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", operation, d.err())
+}
+
+// sync brings all of it to the disk, also within a transaction.
+func (d *tree) sync() error {
+	if ok, reason := C.tcbdbmemsync(d.b, true); !ok {
+		return fmt.Errorf("sync: %w", d.errBecause(reason))
+	}
+	return nil
+}
+
+// size is that of the file.
+func (d *tree) size() int64 { return int64(C.tcbdbfsiz(d.b)) }
+
+func (d *tree) handle() *os.File { return d.file }

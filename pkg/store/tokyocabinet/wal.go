@@ -1,0 +1,146 @@
+//go:build tokyocabinet && cgo
+
+package tokyocabinet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"gm/pkg/store/lockfile"
+)
+
+// The library's log of a transaction has the size that the file had before, 8
+// bytes, and then the content of parts of it before they were overwritten:
+// offset, 8 bytes, size, 4 bytes, and the content, of which the first is the
+// header.
+
+// past is a part of a file as it was before a transaction.
+type past struct {
+	offset  int64
+	content []byte
+}
+
+// parseLog returns the size of the file before the transaction and its parts. A
+// part that was not written to its end was not overwritten either. A log without
+// a header has undone or changed nothing: ok is false.
+func parseLog(b []byte, order binary.ByteOrder) (size int64, parts []past, ok bool, err error) {
+	if len(b) < 8+12+headerSize {
+		return 0, nil, false, nil
+	}
+	size = int64(order.Uint64(b))
+	for b = b[8:]; len(b) >= 12; {
+		offset, n := int64(order.Uint64(b)), int64(order.Uint32(b[8:]))
+		if offset < 0 || offset > size || n > size-offset {
+			return 0, nil, false, fmt.Errorf("a part at %d of %d bytes is not in the file", offset, n)
+		}
+		if n > int64(len(b)-12) {
+			break
+		}
+		parts = append(parts, past{offset, b[12 : 12+n]})
+		b = b[12+n:]
+	}
+	return size, parts, true, nil
+}
+
+// undoTransaction undoes the transaction in which a database was left, if it was
+// left in one, and empties the log. The library would do it too, but it trusts
+// the log. A log that can't be right stays where it is, with an error that wraps
+// errLog.
+func undoTransaction(path string) error {
+	b, err := os.ReadFile(path + walSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(undo(file, b), file.Close())
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(path+walSuffix, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(datasync(log), log.Close())
+}
+
+var errLog = errors.New("log of the last transaction")
+
+// undo undoes the transaction with the log b. Only a database that is marked as
+// open was left in it: another one was closed since.
+func undo(file *os.File, b []byte) error {
+	t, err := readTable(file)
+	if err != nil || !t.open {
+		return err
+	}
+	size, parts, ok, err := parseLog(b, t.order)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLog, err)
+	}
+	if !ok {
+		return nil
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if size > info.Size() {
+		return fmt.Errorf("%w: the file had %d bytes, it has %d", errLog, size, info.Size())
+	}
+	for i := len(parts) - 1; i >= 0; i-- {
+		content := parts[i].content
+		if i == 0 && parts[i].offset == 0 && len(content) == headerSize {
+			// The mark goes last: the log counts as long as it is there.
+			content = append([]byte(nil), content...)
+			content[flagsAt] |= flagOpen
+		}
+		if _, err := file.WriteAt(content, parts[i].offset); err != nil {
+			return err
+		}
+	}
+	return errors.Join(file.Truncate(size), file.Sync())
+}
+
+// undoLast undoes the transaction in which the database was left. A log that is
+// not one's own is set aside.
+func (s *Store) undoLast() error {
+	if !s.isTree {
+		return nil
+	}
+	name := s.path + walSuffix
+	size, err := fileSize(name)
+	if err != nil || size < 0 {
+		return err
+	}
+	there, err := fileSize(s.path)
+	if err != nil {
+		return err
+	}
+	if there > 0 {
+		err = undoTransaction(s.path)
+		if !errors.Is(err, errLog) {
+			return err
+		}
+	}
+	if size == 0 {
+		return os.Remove(name)
+	}
+	kept := s.brokenName() + walSuffix
+	if failed := errors.Join(os.Rename(name, kept), lockfile.SyncDir(filepath.Dir(s.path))); failed != nil {
+		return failed
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: the database is missing", errLog)
+	}
+	s.skip(kept, err)
+	return nil
+}
