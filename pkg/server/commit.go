@@ -413,6 +413,9 @@ func (m *committer) startBatch() *batch {
 	}
 	due := len(m.rest) > 0 && !time.Now().Before(m.restAt)
 	if due && m.restIsApart() {
+		if errors.Is(m.failing, store.ErrFull) {
+			m.rest = endsFirst(tidy(m.rest))
+		}
 		fit := countThatFit(m.rest)
 		m.flying = &batch{ops: slices.Clone(m.rest[:fit])}
 		m.rest = m.rest[fit:]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,53 @@ func TestFullStoreTakesEndsBeforeResults(t *testing.T) {
 		eventually(t, "the end is stored", func() bool { return st.payloads(t) == "" })
 		eventually(t, "the result is stored", func() bool { return st.extra("result/" + h) })
 	}
+}
+
+// roomForTwo is a journal with room for some results at a time, at first for
+// none and then for two.
+type roomForTwo struct {
+	*journal
+	room *atomic.Int32
+}
+
+func (r roomForTwo) Commit(ctx context.Context, ops []store.Op) error {
+	puts := int32(0)
+	for _, op := range ops {
+		if op.Kind == store.Put && strings.HasPrefix(op.Key, "result/") {
+			puts++
+		}
+	}
+	if puts > r.room.Load() {
+		return fmt.Errorf("commit: %w", store.ErrFull)
+	}
+	return r.journal.Commit(ctx, ops)
+}
+
+// Results that do not fit at a time are stored a few at a time.
+func TestFullStoreTakesResultsByAndBy(t *testing.T) {
+	st := roomForTwo{newJournal(), new(atomic.Int32)}
+	_, addr := start(t, server.Config{Store: st, KeepResults: time.Minute})
+	p := worker(t, addr, "f")
+	const jobs = 9
+	for range jobs {
+		p.send(req(wire.SubmitJobBG, "f", "", "x"))
+	}
+	for range jobs {
+		p.want(`JOB_CREATED *`)
+	}
+	for range jobs {
+		h := p.grab()
+		p.send(req(wire.WorkComplete, h, "result"))
+	}
+	p.sync()
+	eventually(t, "the ends are stored", func() bool { return st.payloads(t) == "" })
+	if got := st.keys(); got != "" {
+		t.Errorf("in the store: %s, want no result", got)
+	}
+	st.room.Store(2)
+	eventually(t, "the results are stored", func() bool {
+		return strings.Count(st.keys(), "result") == jobs
+	})
 }
 
 // A job that dies in a full store stays in it until its entry in the list of

@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"gm/pkg/store"
@@ -66,5 +68,31 @@ func TestOutage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The ends of jobs go before what needs room, except that of a job which becomes
+// a dead one.
+func TestEndsFirst(t *testing.T) {
+	record := func(seq uint64) *store.Record { return &store.Record{Seq: seq} }
+	ops := []store.Op{
+		{Kind: store.Put, Key: "result/a"},
+		{Kind: store.Done, Record: record(1)},
+		{Kind: store.Put, Key: deadKeyOfSeq(2)},
+		{Kind: store.Done, Record: record(2)},
+		{Kind: store.Delete, Key: "result/a"},
+		{Kind: store.Update, Record: record(3)},
+		{Kind: store.Done, Record: record(3)},
+	}
+	var got []string
+	for _, op := range endsFirst(ops) {
+		got = append(got, opName(&op))
+	}
+	want := []string{
+		"DONE 1", "UPDATE 3", "DONE 3",
+		"PUT result/a", "PUT dead/2", "DONE 2", "DELETE result/a",
+	}
+	if !slices.EqualFunc(got, want, strings.EqualFold) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"gm/pkg/store"
 )
@@ -143,15 +145,19 @@ func (p *parting) storeEnds(some []int, full error) error {
 			return full
 		}
 	}
-	frees, others := p.partEnds(ends)
-	if len(frees) == 0 || len(others) == 0 {
-		return p.fail(ends, full)
+	frees, others := partEnds(p.ops, ends)
+	if len(frees) > 0 && len(others) > 0 {
+		if p.m.commitOps(p.pick(frees)) != nil {
+			return p.fail(ends, full)
+		}
+		if p.m.commitOps(p.pick(others)) == nil {
+			others = nil
+		}
+	} else {
+		others = ends
 	}
-	if p.m.commitOps(p.pick(frees)) != nil {
-		return p.fail(ends, full)
-	}
-	if p.m.commitOps(p.pick(others)) != nil {
-		return p.fail(others, full)
+	if len(others) > 0 {
+		return p.storeSomeResults(others, full)
 	}
 	if len(adds) > 0 {
 		return full
@@ -159,26 +165,64 @@ func (p *parting) storeEnds(some []int, full error) error {
 	return nil
 }
 
-// partEnds parts operations that are no Adds into those that only free room,
-// the ends of jobs, and others such as results, which take some and find it
-// afterwards. The end of a job that becomes a dead one stays with its entry, so
-// that a crash between the two does not lose the job.
-func (p *parting) partEnds(ends []int) (frees, others []int) {
-	dead := make(map[string]bool)
-	for _, i := range ends {
-		if op := &p.ops[i]; op.Kind == store.Put {
-			dead[op.Key] = true
+// storeSomeResults stores as many results among some operations as there is room
+// for, roughly: those that are left are tried again soon. It returns full.
+func (p *parting) storeSomeResults(some []int, full error) error {
+	var results []int
+	for _, i := range some {
+		if op := &p.ops[i]; op.Kind == store.Put && strings.HasPrefix(op.Key, resultKey) {
+			results = append(results, i)
 		}
 	}
-	for _, i := range ends {
-		switch op := &p.ops[i]; {
-		case op.Kind == store.Done && !dead[deadKeyOfSeq(op.Record.Seq)], op.Kind == store.Update:
+	for n := len(results) * 2; n > 1; { // half of them, then a quarter of that, down to one
+		n = max(n/4, 1)
+		if p.m.commitOps(p.pick(results[:n])) == nil {
+			some = slices.DeleteFunc(slices.Clone(some), func(i int) bool {
+				_, stored := slices.BinarySearch(results[:n], i) // operations are in their order
+				return stored
+			})
+			break
+		}
+	}
+	return p.fail(some, full)
+}
+
+// partEnds parts some operations, named by their places and none of them an
+// Add, into those that only free room, the ends of jobs, and others such as
+// results, which take some and find it afterwards. The end of a job that becomes
+// a dead one stays with its entry, so that a crash between the two does not
+// lose the job.
+func partEnds(ops []store.Op, some []int) (frees, others []int) {
+	put := make(map[string]bool)
+	for _, i := range some {
+		if op := &ops[i]; op.Kind == store.Put {
+			put[op.Key] = true
+		}
+	}
+	for _, i := range some {
+		switch op := &ops[i]; {
+		case op.Kind == store.Done && !put[deadKeyOfSeq(op.Record.Seq)], op.Kind == store.Update:
 			frees = append(frees, i)
 		default:
 			others = append(others, i)
 		}
 	}
 	return frees, others
+}
+
+// endsFirst puts those operations first that make room in a full store, so that
+// they do not wait for others that find none.
+func endsFirst(ops []store.Op) []store.Op {
+	all := make([]int, len(ops))
+	for i := range all {
+		all[i] = i
+	}
+	frees, others := partEnds(ops, all)
+	ordered := make([]store.Op, 0, len(ops))
+	for _, i := range append(frees, others...) {
+		ordered = append(ordered, ops[i])
+	}
+	return ordered
 }
 
 func (p *parting) pick(some []int) []store.Op {
