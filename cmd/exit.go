@@ -288,7 +288,7 @@ func replyHint(err error) string {
 }
 
 const (
-	hintUnknownJob      = "gm jobs lists the jobs; how one has ended is known to a server with --keep-results only"
+	hintUnknownJob      = "gm jobs lists the jobs; gm wait says how one has ended, if gm serve has --keep-results"
 	hintUnknownFunction = "gm status lists the functions; gm admin create makes one known"
 )
 

@@ -196,6 +196,7 @@ func (e *env) job(c *cli.Context) error {
 // printPayload copies the payload of a job to stdout, from whichever of the servers
 // has it.
 func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) error {
+	defer e.endLastLine()()
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (bool, error) {
 			_, err := admin.JobPayload(ctx, h, e.stdout)

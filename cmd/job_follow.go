@@ -30,6 +30,9 @@ func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.
 	if asJSON && w.format != formatJSONL {
 		return usageErrorf("job: --follow goes with -o jsonl, or without -o")
 	}
+	if !asJSON {
+		defer e.endLastLine()()
+	}
 	ctx, done := context.WithCancelCause(c.Context)
 	defer done(nil)
 	f := &following{e: e, rows: w, asJSON: asJSON}

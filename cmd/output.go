@@ -234,6 +234,39 @@ func terminalSize(stream any) (columns, lines int) {
 	return columns, lines
 }
 
+// endLastLine has bytes that are printed as they are end with a line end where
+// stdout is a terminal, so that nothing is appended to them there. It returns
+// the function that ends them.
+func (e *env) endLastLine() (end func()) {
+	if !isTerminal(e.stdout) {
+		return func() {}
+	}
+	stdout := e.stdout
+	line := &lastLine{w: stdout}
+	e.stdout = line
+	return func() {
+		e.stdout = stdout
+		if line.open {
+			io.WriteString(stdout, "\n") //nolint:errcheck // it is only for the looks
+		}
+	}
+}
+
+// lastLine notes whether what it has written ends in mid-line.
+type lastLine struct {
+	w    io.Writer
+	open bool
+}
+
+// Write implements io.Writer.
+func (l *lastLine) Write(p []byte) (int, error) {
+	n, err := l.w.Write(p)
+	if n > 0 {
+		l.open = p[n-1] != '\n'
+	}
+	return n, err
+}
+
 // isTerminal reports whether stream, one of env's, is a terminal.
 func isTerminal(stream any) bool {
 	if o, ok := stream.(*output); ok {

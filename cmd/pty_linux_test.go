@@ -295,6 +295,21 @@ func TestMessagesAreFoldedAtBlanks(t *testing.T) {
 	}
 }
 
+// TestPayloadEndsItsLine prints a payload that has no line end.
+func TestPayloadEndsItsLine(t *testing.T) {
+	server := terminalServer(t)
+	args := []string{"submit", "-s", server, "-b", "--in", "1h", "-f", "short", "no line end"}
+	handle, err := exec.Command("gm", args...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	term := runInTerminal(t, 80, 24, "sh", "-c", `gm job -s "$0" "$1" --payload; gm job -s "$0" "$1" --payload | cat; echo end`, server, strings.TrimSpace(string(handle)))
+	term.wait(t)
+	if got, want := strings.TrimRight(term.text(), "\n"), "no line end\nno line endend"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestNotesAreFoldedBesideABar stops a run that shows a bar.
 func TestNotesAreFoldedBesideABar(t *testing.T) {
 	server := terminalServer(t)

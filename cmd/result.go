@@ -43,6 +43,7 @@ func (e *env) result(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer e.endLastLine()()
 	handle := gearman.Handle(c.Args().First())
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (*wire.Outcome, error) {
