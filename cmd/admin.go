@@ -49,7 +49,7 @@ func adminVerb(e *env) *verb {
 				column{"handle", false}, column{"attempts", true}, column{"ignored", true}, column{"queued", true}),
 			e.adminList("show-unique-jobs", "list the uniques of all jobs",
 				(*gearman.Admin).ShowUniqueJobs, column{"unique", false}),
-			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, column{"command", false}),
+			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, column{commandColumn, false}),
 		},
 		examples: []example{
 			{"what runs there", "gm admin version"},
@@ -113,6 +113,26 @@ func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
 	return rows, err
 }
 
+// commandColumn is the column of the server's own help, whose rows are a command
+// and a text.
+const commandColumn = "command"
+
+// foldHelpLine folds the text of a line of the server's help at blanks, so that
+// nothing is behind width columns. Two blanks or more are between the command
+// and the text.
+func foldHelpLine(line string, width int) string {
+	name, text, _ := strings.Cut(line, "  ")
+	text = strings.TrimSpace(text)
+	if textWidth(line) <= width || text == "" {
+		return line + "\n"
+	}
+	indent := len(line) - len(text)
+	if width-indent < 20 {
+		return name + "\n" + wrap(text, "    ", "    ", width)
+	}
+	return wrap(text, line[:indent], strings.Repeat(" ", indent), width)
+}
+
 // adminRows asks all servers and prints their rows. It fails if one of them
 // does, after the rows of the others.
 func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([][]string, error)) error {
@@ -132,6 +152,7 @@ func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Contex
 	if err != nil {
 		return err
 	}
+	w.texts = !many && columns[0].name == commandColumn
 	answers := askAll(c.Context, o, durationOf(c, "timeout"), ask)
 	for _, a := range answers {
 		if a.err != nil {

@@ -65,6 +65,7 @@ type rowWriter struct {
 	table   [][]cell
 	width   int      // of the terminal; 0: nothing is cut
 	fields  bool     // a table of one row is lines of name and value
+	texts   bool     // a row is a line of text, which is folded and not shortened
 	notes   []string // lines above a table: what is missing in it
 	count   int
 }
@@ -165,6 +166,10 @@ func (w *rowWriter) close() error {
 	switch {
 	case w.format == formatTable && w.count == 1 && w.fields:
 		renderFields(w.out, w.columns, w.table[0], w.style, w.width)
+	case w.format == formatTable && w.count > 0 && w.texts && w.width > 0:
+		for _, cells := range w.table {
+			w.out.WriteString(foldHelpLine(cells[0].text, w.width))
+		}
 	case w.format == formatTable && w.count > 0:
 		renderTable(w.out, w.columns, w.table, w.style, w.width)
 	case w.format == formatJSON && w.count > 0:

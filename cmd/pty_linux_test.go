@@ -310,6 +310,20 @@ func TestPayloadEndsItsLine(t *testing.T) {
 	}
 }
 
+// TestServersHelpIsFolded prints the commands of a server, none of them cut.
+func TestServersHelpIsFolded(t *testing.T) {
+	server := terminalServer(t)
+	for _, width := range []int{80, 60} {
+		term := runInTerminal(t, width, 200, "gm", "admin", "help", "-s", server)
+		term.wait(t)
+		term.check(t)
+		text := strings.Join(strings.Fields(term.text()), " ")
+		if want := "stop job HANDLE drop a waiting job; have the worker of a running one stop it, if it can"; !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, term.text())
+		}
+	}
+}
+
 // TestNotesAreFoldedBesideABar stops a run that shows a bar.
 func TestNotesAreFoldedBesideABar(t *testing.T) {
 	server := terminalServer(t)
