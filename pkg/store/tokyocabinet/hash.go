@@ -78,6 +78,15 @@ func (d *hash) openFile(path string) error {
 // err returns the library's last error.
 func (d *hash) err() error { return errors.New(C.GoString(C.tcerrmsg(C.tchdbecode(d.h)))) }
 
+// because adds to the library's last error the system's, which has the reason: a
+// full disk is a "write error" to the library.
+func because(err, reason error) error {
+	if reason == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, reason)
+}
+
 func (d *hash) close() error {
 	defer C.tchdbdel(d.h)
 	var err error
@@ -103,8 +112,9 @@ func (d *hash) abandon() error {
 
 // put puts a value under a key.
 func (d *hash) put(key string, value []byte) error {
-	if !C.tchdbput(d.h, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), unsafe.Pointer(unsafe.SliceData(value)), C.int(len(value))) {
-		return fmt.Errorf("put: %w", d.err())
+	ok, reason := C.tchdbput(d.h, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), unsafe.Pointer(unsafe.SliceData(value)), C.int(len(value)))
+	if !ok {
+		return fmt.Errorf("put: %w", because(d.err(), reason))
 	}
 	return nil
 }

@@ -269,8 +269,7 @@ func (s *Store) compactTree() error {
 	if err != nil {
 		return s.fail("compact", err)
 	}
-	defer t.close()
-	if err := s.salvage(t, t.damage); err != nil {
+	if err := errors.Join(s.salvage(t, t.damage), t.close()); err != nil {
 		return s.fail("compact", full(err))
 	}
 	return s.openAndWatch()

@@ -3,6 +3,7 @@
 package tokyocabinet
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,25 +28,8 @@ func (s *Store) openFile() error {
 	if err := s.undoLast(); err != nil {
 		return err
 	}
-	logged, err := fileSize(s.path + ".journal")
-	if err != nil {
+	if err := s.prepareTable(); err != nil {
 		return err
-	}
-	t, err := openTable(s.path)
-	if errors.Is(err, os.ErrNotExist) && logged > journalHead {
-		t, err = s.makeEmpty()
-	}
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
-		return err
-	default:
-		defer t.close()
-		if info, err := t.file.Stat(); err != nil || info.Size() > 0 || logged > journalHead {
-			if err := s.openTable(t); err != nil {
-				return err
-			}
-		}
 	}
 	if err := s.keepJournal(); err != nil {
 		return err
@@ -74,6 +58,30 @@ func (s *Store) openFile() error {
 	clear(s.undo)
 	s.hash, s.journal = d, j
 	return nil
+}
+
+// prepareTable has the library find a database that it can open, or none. The
+// file is closed at the end: to close it later would end the library's lock.
+func (s *Store) prepareTable() error {
+	logged, err := fileSize(s.path + ".journal")
+	if err != nil {
+		return err
+	}
+	t, err := openTable(s.path)
+	if errors.Is(err, os.ErrNotExist) && logged > journalHead {
+		t, err = s.makeEmpty()
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	if info, err := t.file.Stat(); err == nil && info.Size() == 0 && logged <= journalHead {
+		return nil
+	}
+	return s.openTable(t)
 }
 
 // openDatabase opens a database of the library, which is made if it is not
@@ -113,7 +121,74 @@ func (s *Store) openTable(t *table) error {
 		}
 	}
 	t.size = whole
-	return s.salvage(t, err)
+	damage := err
+	err = s.salvage(t, damage)
+	if damage == nil && errors.Is(full(err), store.ErrFull) && s.mend(t) == nil {
+		return nil
+	}
+	return err
+}
+
+// mend closes a hash database that was not closed, where it is: the disk has no
+// room for another. Each record of it must be found, and the changes that only
+// the journal has must find room in it; else there is an error, and the database
+// and the journal are as good as they were.
+func (s *Store) mend(t *table) error {
+	t.recount = true
+	if err := t.verify(func(_ *record, x *entry) { s.noteNumber(x) }); err != nil {
+		return err
+	}
+	var changes []change
+	add := func(c change) error { changes = append(changes, c); return nil }
+	var damage error
+	err := readJournal(s.path+".journal", add, func(err error) { damage = err })
+	if err = errors.Join(err, damage); err != nil {
+		return err
+	}
+	for key, old := range s.undo {
+		changes = append(changes, change{key, old})
+	}
+	if err := t.writeCounts(); err != nil {
+		return err
+	}
+	d, err := openHash(s.path, defaultBuckets)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.remake(d, changes), d.sync()); err != nil {
+		return errors.Join(err, d.abandon())
+	}
+	if err := os.Truncate(s.path+".journal", 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(err, d.abandon())
+	}
+	s.cfg.Logger.Warn("the disk is full: the database was closed where it is", "store", "tokyocabinet:"+s.cfg.File)
+	return d.close()
+}
+
+// remake makes those of the changes that are not in a database.
+func (s *Store) remake(d *hash, changes []change) error {
+	for _, c := range changes {
+		there, err := d.get(c.key)
+		switch {
+		case err != nil:
+			return err
+		case c.value == nil:
+			err = d.remove(c.key)
+		default:
+			x, wrong := decode([]byte(c.key), c.value)
+			if wrong != nil {
+				return wrong
+			}
+			s.noteNumber(x)
+			if !bytes.Equal(there, c.value) {
+				err = d.put(c.key, c.value)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // salvage makes a new database of what can be read of a table and, unless that
@@ -132,7 +207,8 @@ func (s *Store) salvage(t *table, damage error) error {
 	}
 	d, err := s.openDatabase(s.path+suffix, buckets)
 	if err != nil {
-		return errors.Join(s.probeRoom(4*buckets), err)
+		_ = os.Remove(s.path + suffix) // which may have filled the disk
+		return errors.Join(s.probeRoom(4*buckets+64<<10), err)
 	}
 	c := salvager{Store: s, hash: d}
 	err = errors.Join(c.run(t), d.sync(), d.close())
@@ -140,6 +216,7 @@ func (s *Store) salvage(t *table, damage error) error {
 		err = damage
 	}
 	if err != nil {
+		err = errors.Join(s.probeRoom(1<<20), err)
 		_ = os.Remove(s.path + suffix)
 		return err
 	}

@@ -59,6 +59,7 @@ type table struct {
 	size    int64 // of the database: what is behind is not part of it
 	stated  int64 // size as the header has it
 	open    bool  // it was not closed
+	recount bool  // verify counts records and size: the header is behind
 
 	isTree  bool // its records are pages
 	isTable bool // it begins as one, as far as it goes
@@ -293,6 +294,12 @@ func (t *table) verify(f func(*record, *entry)) error {
 	}
 	for at := t.first; at < t.size && fault == nil; {
 		r, size, err := t.block(at)
+		if errors.Is(err, errForm) && t.recount {
+			if rest, readErr := t.isZero(at); readErr == nil && rest {
+				t.size = at
+				break
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("at %d: %w", at, err)
 		}
@@ -314,6 +321,9 @@ func (t *table) verify(f func(*record, *entry)) error {
 		}
 		at += size
 	}
+	if t.recount {
+		t.records = records
+	}
 	switch {
 	case fault != nil:
 		return fault
@@ -332,6 +342,19 @@ func (t *table) verify(f func(*record, *entry)) error {
 		return err
 	}
 	return pages.verify()
+}
+
+// writeCounts writes into the header how many records and bytes verify counted.
+func (t *table) writeCounts() error {
+	f, err := os.OpenFile(t.file.Name(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 16)
+	t.order.PutUint64(b, uint64(t.records))
+	t.order.PutUint64(b[8:], uint64(t.size))
+	_, err = f.WriteAt(b, recordsAt)
+	return errors.Join(err, f.Close())
 }
 
 // verifyRecord sees that a record is a job or an extra, or a page of them. It

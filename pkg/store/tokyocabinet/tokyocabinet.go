@@ -37,7 +37,8 @@
 //   - hash and tree are the library, which is asked to put, get and remove, and
 //     for the transactions of a tree;
 //   - salvage makes a new database of the records that can be read of a broken
-//     one, whatever their page, or of a hash database that was not closed;
+//     one, whatever their page, or of a hash database that was not closed. On a
+//     full disk, it mends that where it is;
 //   - [Store] puts batches into the database.
 //
 // Goroutines: one that watches whether the files are still there. Close ends it.

@@ -89,15 +89,6 @@ func (d *tree) openLog() error {
 // err returns the library's last error.
 func (d *tree) err() error { return errors.New(C.GoString(C.tcerrmsg(C.tcbdbecode(d.b)))) }
 
-// errBecause adds to the library's last error the system's, which has the reason:
-// a full disk is a "write error" to the library.
-func (d *tree) errBecause(reason error) error {
-	if reason == nil {
-		return d.err()
-	}
-	return fmt.Errorf("%w: %w", d.err(), reason)
-}
-
 func (d *tree) close() error {
 	if d.cur != nil {
 		C.tcbdbcurdel(d.cur)
@@ -167,7 +158,7 @@ func (d *tree) begin() error {
 		return err
 	}
 	if ok, reason := C.tcbdbtranbegin(d.b); !ok {
-		return fmt.Errorf("begin a transaction: %w", d.errBecause(reason))
+		return fmt.Errorf("begin a transaction: %w", because(d.err(), reason))
 	}
 	return nil
 }
@@ -176,7 +167,7 @@ func (d *tree) begin() error {
 // is the moment at which its log becomes empty.
 func (d *tree) commit() error {
 	if ok, reason := C.tcbdbtrancommit(d.b); !ok {
-		return fmt.Errorf("commit: %w", d.errBecause(reason))
+		return fmt.Errorf("commit: %w", because(d.err(), reason))
 	}
 	return nil
 }
@@ -202,8 +193,9 @@ func (d *tree) rollBack() error {
 
 // put puts a value under a key.
 func (d *tree) put(key string, value []byte) error {
-	if !C.tcbdbput(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), unsafe.Pointer(unsafe.SliceData(value)), C.int(len(value))) {
-		return fmt.Errorf("put: %w", d.err())
+	ok, reason := C.tcbdbput(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), unsafe.Pointer(unsafe.SliceData(value)), C.int(len(value)))
+	if !ok {
+		return fmt.Errorf("put: %w", because(d.err(), reason))
 	}
 	return nil
 }
@@ -267,7 +259,7 @@ func (d *tree) endOr(operation string) error {
 // sync brings all of it to the disk, also within a transaction.
 func (d *tree) sync() error {
 	if ok, reason := C.tcbdbmemsync(d.b, true); !ok {
-		return fmt.Errorf("sync: %w", d.errBecause(reason))
+		return fmt.Errorf("sync: %w", because(d.err(), reason))
 	}
 	return nil
 }
