@@ -21,10 +21,10 @@
 // overwrites one record, so that a journal of batches makes up for a kill. A
 // change of a B+ tree may move records between pages, which the library writes
 // in any order: a batch is a transaction of the library, whose log has the old
-// content of all that it overwrites. That takes about three syncs for each page
-// that a batch changes, where the journal takes one for the batch. A B+ tree
-// database that was killed needs no new file, and the library itself can open
-// it, with every batch that was committed.
+// content of all that it overwrites. That takes seven syncs for a batch of one
+// job and more for larger ones, where the journal takes one. A B+ tree database
+// that was killed needs no new file, and the library itself can open it, with
+// every batch that was committed.
 //
 // Its parts, from the bottom up:
 //
@@ -37,8 +37,8 @@
 //   - hash and tree are the library, which is asked to put, get and remove, and
 //     for the transactions of a tree;
 //   - salvage makes a new database of the records that can be read of a broken
-//     one, whatever their page, or of a hash database that was not closed. On a
-//     full disk, it mends that where it is;
+//     one, whatever their page, or of a hash database that was not closed. When
+//     the disk has no room for one, it mends the hash database in place;
 //   - [Store] puts batches into the database.
 //
 // Goroutines: one that watches whether the files are still there. Close ends it.

@@ -220,3 +220,50 @@ func TestLibraryKilled(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovalKilled removes jobs outside of a transaction, as on a full disk, and
+// leaves the database when some pages are written: all other jobs are there.
+func TestRemovalKilled(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "queue.tcb")
+	s := open(t, file)
+	var batch []store.Op
+	for seq := range uint64(6000) {
+		batch = append(batch, add(seq+1, "f", fmt.Sprint("u", seq), strings.Repeat("p", 500)))
+	}
+	commit(t, s, batch...)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := make(map[string]bool)
+	for i, op := range batch {
+		// Whole pages go in the first half, and some records in each of the others.
+		if key := keyOf(op.Record); key < "f-u3" || i%3 == 0 {
+			removed[key] = true
+			if err := s.hash.remove(key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	crash(t, s)
+	if after, err := os.ReadFile(file); err != nil || bytes.Equal(after, before) {
+		t.Fatalf("no page was written, %v", err)
+	}
+	s, err = Open(t.Context(), Config{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	there := make(map[string]bool)
+	for _, j := range jobsIn(t, s) {
+		there[strings.Split(j, `"`)[1]] = true
+	}
+	for _, op := range batch {
+		if !removed[keyOf(op.Record)] && !there[op.Record.Unique] {
+			t.Errorf("job %d is gone", op.Record.Seq)
+		}
+	}
+	if len(there) > len(batch) {
+		t.Errorf("got %d jobs of %d", len(there), len(batch))
+	}
+}
