@@ -86,10 +86,17 @@ const removeChunk = 1000
 // errGone ends a connection that has said all it wanted.
 var errGone = errors.New("gone")
 
+// newConn returns a connection whose hold.resume is still to be set.
 func newConn(s *Server, t transport, addr string) *conn {
 	c := &conn{s: s, sock: t, since: time.Now(), id: "-", addr: addr, exceptions: s.cfg.Exceptions}
 	c.in = wire.NewReader(c.sock, s.limits)
 	c.out.init(c.sock, &s.peers, s.cfg.MaxOutbox, s.cfg.PeerTimeout, c.stalled)
+	return c
+}
+
+// newServedConn returns a connection that a goroutine of its own will serve.
+func newServedConn(s *Server, t transport, addr string) *conn {
+	c := newConn(s, t, addr)
 	c.resumed = make(chan struct{}, 1)
 	c.hold.resume = func() { c.resumed <- struct{}{} }
 	return c

@@ -35,7 +35,7 @@ func newBench(t testing.TB) bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newConn(s, newSocket(nowhere{}), "nowhere")
+	c := newServedConn(s, newSocket(nowhere{}), "nowhere")
 	s.admit(c)
 	t.Cleanup(func() {
 		c.serve() // which finds the end

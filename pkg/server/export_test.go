@@ -39,7 +39,7 @@ func (s *Server) OnPage(f func()) {
 // Turn reads once from nc and gives it one turn. It reports whether there was
 // more to apply.
 func (s *Server) Turn(nc net.Conn) (more bool, err error) {
-	c := newConn(s, newSocket(nc), "test")
+	c := newServedConn(s, newSocket(nc), "test")
 	if !s.admit(c) {
 		return false, ErrClosed
 	}

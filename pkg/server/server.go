@@ -200,7 +200,7 @@ func (s *Server) start(nc net.Conn) {
 	if p := s.pollerFor(nc); p != nil && p.serve(nc) {
 		return
 	}
-	c := newConn(s, newSocket(nc), peerName(nc))
+	c := newServedConn(s, newSocket(nc), peerName(nc))
 	if !s.admit(c) {
 		nc.Close()
 		return
@@ -228,7 +228,7 @@ func (s *Server) pollerFor(nc net.Conn) *poller {
 // ServeConn serves one connection and returns when it has ended. It closes nc.
 func (s *Server) ServeConn(nc net.Conn) error {
 	s.tune(nc)
-	c := newConn(s, newSocket(nc), peerName(nc))
+	c := newServedConn(s, newSocket(nc), peerName(nc))
 	if !s.admit(c) {
 		nc.Close()
 		return ErrClosed
