@@ -493,3 +493,11 @@ func (s *Store) checkOpen(report func(what string)) error {
 	}
 	return nil
 }
+
+// kindOf names a kind of database.
+func kindOf(isTree bool) string {
+	if isTree {
+		return "a B+ tree database"
+	}
+	return "a hash database"
+}

@@ -88,11 +88,3 @@ func (c *Config) check() error {
 // isTree reports whether the file is to be a B+ tree database. gearmand goes by
 // the name too.
 func (c *Config) isTree() bool { return strings.HasSuffix(c.File, ".tcb") }
-
-// kindOf names a kind of database.
-func kindOf(isTree bool) string {
-	if isTree {
-		return "a B+ tree database"
-	}
-	return "a hash database"
-}
