@@ -225,7 +225,7 @@ func (f *faultRig) options() gearman.Options {
 	return gearman.Options{Servers: servers}
 }
 
-// note changes what is known.
+// note updates the known state.
 func (f *faultRig) note(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -275,7 +275,7 @@ func (f *faultRig) work(functions ...string) {
 	f.workers.Go(func() { _ = w.Run(context.Background()) })
 }
 
-// background submits a job, and notes what has become of it.
+// background submits a job and records its outcome.
 func (f *faultRig) background(ctx context.Context, c *gearman.Client, function, payload string) error {
 	ctx, cancel := context.WithTimeout(ctx, faultPatience)
 	defer cancel()
@@ -355,7 +355,7 @@ func (f *faultRig) watch(ctx context.Context) {
 	}
 }
 
-// goesOn sees that the server serves what needs no store.
+// goesOn checks that the server serves requests that need no store.
 func (f *faultRig) goesOn(during string) {
 	f.t.Helper()
 	f.mu.Lock()

@@ -224,7 +224,7 @@ func expandFunctions(ctx context.Context, admin *gearman.Admin, patterns []strin
 	return names, nil
 }
 
-// manyJobsTime bounds what is done to many jobs, one by one.
+// manyJobsTime is the time limit of a command that acts on many jobs one by one.
 const manyJobsTime = time.Hour
 
 // eachSelected does one thing to each selected job of every server, and prints how

@@ -78,7 +78,7 @@ func (s *logSink) redirect(w io.Writer) io.Writer {
 	return old
 }
 
-// Close writes what is pending, for at most logFlushTime.
+// Close writes the pending lines, for at most logFlushTime.
 func (s *logSink) Close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -66,7 +66,7 @@ type rowWriter struct {
 	width   int      // of the terminal; 0: nothing is cut
 	fields  bool     // a table of one row is lines of name and value
 	texts   bool     // a row is a line of text, which is folded and not shortened
-	notes   []string // lines above a table: what is missing in it
+	notes   []string // lines above a table that name missing servers
 	count   int
 }
 
@@ -257,7 +257,7 @@ func (e *env) endLastLine() (end func()) {
 	}
 }
 
-// lastLine notes whether what it has written ends in mid-line.
+// lastLine records whether the text written so far ends in mid-line.
 type lastLine struct {
 	w    io.Writer
 	open bool

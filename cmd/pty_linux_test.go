@@ -101,7 +101,7 @@ func (m *terminal) wait(t *testing.T) int {
 	return 0
 }
 
-// text returns what is to be seen.
+// text returns the visible text.
 func (m *terminal) text() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -163,7 +163,7 @@ func (s *fileSink) drop() {
 	}
 }
 
-// close drops what is not whole.
+// close drops the record that is not complete.
 func (s *fileSink) close() error {
 	s.drop()
 	if s.root != nil {
@@ -261,7 +261,7 @@ func (s *dirSink) drop() {
 	}
 }
 
-// close drops what is not whole.
+// close drops the record that is not complete.
 func (s *dirSink) close() error {
 	s.drop()
 	return nil
@@ -376,7 +376,7 @@ func (f *newFile) rename() error {
 	return os.Rename(f.temp, f.path)
 }
 
-// remove removes what is not in its place yet.
+// remove removes the file that has not been renamed yet.
 func (f *newFile) remove() {
 	switch {
 	case f.temp == "":

@@ -187,7 +187,7 @@ func (s *serving) configure() (err error) {
 	return err
 }
 
-// checkServeArgs returns what is wrong with the flags, without serving.
+// checkServeArgs returns the first error in the flags, without serving.
 func (e *env) checkServeArgs(c *cli.Context) error {
 	if _, err := logLevel(c); err != nil {
 		return err

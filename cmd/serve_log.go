@@ -87,7 +87,7 @@ func (v *levelValue) acceptsWord(word string) bool {
 type serveLog struct {
 	logger *slog.Logger
 	level  slog.LevelVar
-	path   string   // of the log file; empty if there is none
+	path   string   // of the log file; empty without one
 	file   *logSink // of path
 	opened *os.File // to which file writes
 }

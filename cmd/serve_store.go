@@ -261,7 +261,7 @@ type standbyLog struct {
 // standbyLogInterval is how often a message is logged whose details change.
 const standbyLogInterval = 30 * time.Second
 
-// isNew reports whether the message is to be logged, and notes it.
+// isNew reports whether the message must be logged, and remembers it.
 func (l *standbyLog) isNew(message, details string) bool {
 	if message == l.last && (details == l.details || time.Since(l.at) < standbyLogInterval) {
 		return false

@@ -122,7 +122,7 @@ type watchFrame struct {
 	at      time.Time
 	columns []column
 	rows    []row
-	notes   []string // lines above the table: what is missing in it
+	notes   []string // lines above the table that name missing servers
 }
 
 const (

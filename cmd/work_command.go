@@ -48,7 +48,7 @@ type commandWorker struct {
 	idle       time.Duration // after so much time without a job
 
 	slots   chan int      // those that are free
-	kill    chan struct{} // closed when children are to be killed
+	kill    chan struct{} // closed when children must be killed
 	running atomic.Int64  // jobs
 	done    atomic.Int64  // jobs
 	awake   awake
@@ -294,7 +294,7 @@ func (w *commandWorker) printError() error {
 	return w.printErr
 }
 
-// jobEnviron returns what a command is told about its job.
+// jobEnviron returns the variables that describe a job to its command.
 func (w *commandWorker) jobEnviron(ctx context.Context, j *gearman.Job, slot int, timeout time.Duration) []string {
 	env := []string{
 		"GEARMAN_FUNCTION=" + j.Function(),

@@ -19,7 +19,7 @@ type patientWriter struct {
 	sink *logSink
 
 	mu    sync.Mutex
-	stuck bool // the last wait was in vain
+	stuck bool // the last wait ended without room
 }
 
 // Write implements io.Writer. It never fails.

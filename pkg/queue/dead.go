@@ -26,7 +26,7 @@ type Dead struct {
 	links    [2]struct{ next, prev *Dead }
 }
 
-// Attempts returns how often it was tried in vain.
+// Attempts returns the number of attempts that did not complete.
 func (d *Dead) Attempts() int {
 	failures, losses := d.Record.Tried()
 	return failures + losses

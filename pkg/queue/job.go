@@ -219,7 +219,7 @@ func (j *Job) RunAt() int64 {
 	return j.detail.runAt
 }
 
-// Attempts returns how often it was tried in vain: Failures and Losses together.
+// Attempts returns the number of attempts that did not complete: Failures plus Losses.
 func (j *Job) Attempts() int { return j.Failures() + j.Losses() }
 
 // Failures returns how often its worker said that it failed.

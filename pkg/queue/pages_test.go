@@ -202,7 +202,7 @@ func TestAPeerLeavesInPieces(t *testing.T) {
 	}
 }
 
-// A purge in pieces takes what was there when it began.
+// A purge in pieces ends the jobs that were there when it began.
 func TestPurgeLeavesWhatComesMeanwhile(t *testing.T) {
 	q := New(Config{}, silent{})
 	later := func() {

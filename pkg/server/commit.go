@@ -280,7 +280,7 @@ func (m *committer) thenOf(j *queue.Job, f func(now int64, err error)) bool {
 	return b != nil
 }
 
-// idle reports whether nothing is to be stored. The lock is held.
+// idle reports whether there is nothing to store. The lock is held.
 func (m *committer) idle() bool { return len(m.rest) == 0 && len(m.full) == 0 && m.next.empty() }
 
 // wake tells run that there is something. The lock is held.
@@ -342,7 +342,7 @@ func (m *committer) stop() {
 	m.refusePending(now, err)
 }
 
-// commitLast commits what has gathered when the server is closed, so that
+// commitLast commits the pending batch when the server is closed, so that
 // nothing is added any more. Who still waits when the store fails is told so.
 func (m *committer) commitLast() {
 	m.s.mu.Lock()

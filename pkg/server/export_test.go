@@ -52,5 +52,5 @@ func (s *Server) Turn(nc net.Conn) (more bool, err error) {
 	return more, err
 }
 
-// PeerBytes returns what is counted of what peers hold.
+// PeerBytes returns the bytes that are counted for all peers.
 func (s *Server) PeerBytes() int64 { return s.peers.used.Load() }

@@ -110,7 +110,7 @@ func (l *loader) goesOn() {
 	l.stall.Reset(l.s.cfg.StoreTimeout + hangGrace)
 }
 
-// readAll reads what has not been read yet.
+// readAll reads the rest of the store.
 func (l *loader) readAll() error {
 	if !l.extrasRead {
 		if err := l.readExtras(); err != nil {

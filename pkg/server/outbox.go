@@ -43,7 +43,7 @@ type outbox struct {
 	dst      writer
 	peers    *peerMemory
 	limit    int
-	mark     int           // from here on those who have more for it wait
+	mark     int           // bytes from which on senders wait
 	patience time.Duration // for a peer that takes nothing of so much
 	stalled  func()        // called, without mu, when that is over
 

@@ -30,7 +30,7 @@ type parkedReplies struct {
 type parked struct {
 	answered bool
 	answer   []byte        // kept while others come before it
-	behind   []byte        // what stands behind the answer
+	behind   []byte        // bytes that follow the answer
 	first    chan struct{} // closed when the answers before are sent; nil if nobody waits for that
 }
 

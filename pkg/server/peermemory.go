@@ -38,7 +38,7 @@ var errBegun = errors.New("sends no more of a packet that it has begun")
 // is over the bound, none is read, and peers that take nothing are dropped, the
 // largest first; see sweep.
 type peerMemory struct {
-	bound int64        // 0 is none
+	bound int64        // in bytes; 0 is no bound
 	used  atomic.Int64 // bytes
 	out   atomic.Int64 // of them, in outboxes and behind the store
 
@@ -198,7 +198,7 @@ func (s *Server) wantSweep() {
 	}
 }
 
-// idler is a connection that makes no progress, and what it holds.
+// idler is a connection that makes no progress, with the bytes that it holds.
 type idler struct {
 	c    *conn
 	held int

@@ -71,7 +71,7 @@ func (s *Server) flushSample(kind noteKind) {
 	one.logged, one.suppressed, one.running = 0, 0, false
 }
 
-// stopSamples logs what was suppressed and stops the timers. The lock is held.
+// stopSamples logs the counts of suppressed lines and stops the timers. The lock is held.
 func (s *Server) stopSamples() {
 	for kind := range noteKinds {
 		if one := &s.samples[kind]; one.timer != nil {

@@ -69,7 +69,7 @@ type Server struct {
 	gone       map[uint64]struct{} // numbers of restored jobs that have ended, while loading
 	loadErr    error               // why the store can't be read to its end, while loading
 	unread     unread
-	extrasRead bool                // what is kept beside the jobs has been taken in
+	extrasRead bool                // all extras of the store have been restored
 	reading    map[*queue.Job]bool // the jobs whose payloads are being read for fetches
 
 	peers    peerMemory

@@ -55,7 +55,7 @@ func parseFunctionExtra(prefix, key string, value []byte) (function []byte, text
 	return function, string(value), nil
 }
 
-// changeSettings changes what is set for a function and has it stored. The lock
+// changeSettings changes the settings of a function and has them stored. The lock
 // is held.
 func (s *Server) changeSettings(function []byte, change func(one *settings)) {
 	before := s.settings[string(function)]

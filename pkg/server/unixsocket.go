@@ -22,7 +22,7 @@ type unixSocket struct {
 	group int         // -1 leaves it to the system
 }
 
-// cutUnix returns what follows "unix:" in addr.
+// cutUnix returns the rest of addr after "unix:".
 func cutUnix(addr string) (rest string, ok bool) { return strings.CutPrefix(addr, "unix:") }
 
 // parseUnixSocket parses PATH[?mode=MODE&group=GROUP].

@@ -42,7 +42,7 @@ type Record struct {
 	Priority uint8 // 0 high, 1 normal, 2 low
 	RunAt    int64 // Unix time in milliseconds, 0 for at once
 	Accepted int64 // Unix time in milliseconds, 0 if unknown
-	Attempts int   // how often it was tried in vain, see Tried; from 0 to 2^31-1
+	Attempts int   // attempts that did not complete, see Tried; from 0 to 2^31-1
 
 	// Apart is of an Add only, and is not kept: another job with this Function
 	// and Unique may be in the store, and stays there. The layout of another

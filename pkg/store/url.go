@@ -71,7 +71,7 @@ func ParseURL(s string) (*URL, error) {
 	return u, nil
 }
 
-// afterHost returns what follows the host in a URL's part that begins with //.
+// afterHost returns the rest behind the host in a URL's part that begins with //.
 func afterHost(rest string) string {
 	at := strings.IndexAny(rest[2:], "/?#")
 	if at < 0 {

@@ -207,7 +207,7 @@ func (r *Reader) Form() Form {
 	return Text
 }
 
-// Drop lets go of what has arrived and is not taken, and of its memory. Packets
+// Drop discards all bytes that have arrived and are not taken, and their memory. Packets
 // that were taken are valid no longer.
 func (r *Reader) Drop() { r.dropBuffer() }
 

@@ -126,7 +126,7 @@ func cutQuoted(b []byte) (name, rest []byte, ok bool) {
 	return nil, b, false
 }
 
-// unescape reads what follows a backslash, n bytes.
+// unescape reads the n bytes after a backslash.
 func unescape(b []byte) (c byte, n int, ok bool) {
 	if len(b) == 0 {
 		return 0, 0, false

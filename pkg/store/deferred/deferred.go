@@ -150,7 +150,7 @@ func (s *Store) Flush(ctx context.Context) (jobs int, err error) {
 	return jobs, errors.Join(append(refused, err, s.inner.Close())...)
 }
 
-// operations returns what has to be done to the inner store.
+// operations returns the operations that bring the inner store up to date.
 func (s *Store) operations() []store.Op {
 	var ops []store.Op
 	for _, of := range []struct {

@@ -74,7 +74,7 @@ type asideLine struct {
 	Value []byte    `json:"value,omitempty"` // as it was found, in base64
 }
 
-// asideFile returns the name of the file for what was set aside.
+// asideFile returns the name of the file that keeps records set aside.
 func (s *Store) asideFile() string { return filepath.Join(s.cfg.Dir, "corrupt.log") }
 
 // writeAside appends faults to the file for what was set aside.

@@ -183,7 +183,7 @@ type loss struct {
 	keep   float64    // how likely a sector has reached the disk
 }
 
-// write writes into dir what is there after the first changes.
+// write writes into dir the files as they are after the first changes.
 func (r *recorder) write(dir string, changes int, l loss) error {
 	done := r.changes[:changes]
 	synced := make(map[*inode]int) // the changes of a file below that are on the disk

@@ -46,7 +46,7 @@ func Take(path, name string) (*File, error) {
 	return l, nil
 }
 
-// writeHolder writes into the file who has the lock. That is for people: the
+// writeHolder writes the name of the lock's holder into the file. That is for people: the
 // lock itself is the system's.
 func (f *File) writeHolder() {
 	if err := f.file.Truncate(0); err == nil {

@@ -24,7 +24,7 @@ type Watch struct {
 	files map[string]os.FileInfo
 	lock  *File
 	last  time.Time // of the last look
-	err   error     // what it found
+	err   error     // the result of the last look
 }
 
 // Set has w watch the file that path names now, in place of the one before.

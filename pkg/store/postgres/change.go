@@ -19,7 +19,7 @@ type change struct {
 
 	waits bool // for the changes before it
 	some  bool // there are more of the same kind
-	size  int  // of what it adds, in bytes
+	size  int  // of the bytes that it adds
 }
 
 // send makes changes, all or none: as one statement, of which all but the last

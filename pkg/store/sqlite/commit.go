@@ -74,7 +74,7 @@ func (s *Store) renew(w *writer) {
 	s.closeApart(w)
 }
 
-// closeApart closes a connection and leaves what is in FILE-wal there.
+// closeApart closes a connection and leaves the content of FILE-wal there.
 func (s *Store) closeApart(w *writer) {
 	err := protect(func() error {
 		_, err := w.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)

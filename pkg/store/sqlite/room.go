@@ -68,7 +68,7 @@ func (s *Store) openCramped(why error) (*writer, error) {
 	return w, nil
 }
 
-// prepareCramped brings what is in FILE-wal into the file and does without it.
+// prepareCramped writes the content of FILE-wal into the file and does without it.
 // The lock keeps others out meanwhile, and spares the file for shared memory.
 func prepareCramped(c *conn, table string) error {
 	for _, pragma := range []string{"locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "cache_size = -16000", "locking_mode = NORMAL"} {

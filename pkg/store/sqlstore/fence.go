@@ -49,7 +49,7 @@ func NewFence(store string) *Fence { return &Fence{store: store} }
 
 // Claim is what a session finds when it takes the store.
 type Claim struct {
-	Value string // the fence's value; empty if there is none
+	Value string // the fence's value; empty without a fence
 	Now   int64  // the database's time, in seconds
 	Where string // how the database knows the session
 	// Gone reports whether the session that is known so has ended for certain.

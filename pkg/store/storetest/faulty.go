@@ -19,7 +19,7 @@ const (
 	CallReadPayload
 )
 
-// Failure is what a Faulty store does instead of what it is asked for.
+// Failure is the fault that a Faulty store shows instead of an operation.
 type Failure int
 
 const (

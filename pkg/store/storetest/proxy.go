@@ -70,8 +70,8 @@ const (
 
 // hit is a Fault that is to come.
 type hit struct {
-	mark  []byte // nil if there is none
-	tail  []byte // the end of what has passed
+	mark  []byte // nil without one
+	tail  []byte // the last bytes that have passed
 	fault Fault
 }
 

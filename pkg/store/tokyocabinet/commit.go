@@ -239,7 +239,7 @@ const (
 	numberBlock = 1 << 16
 )
 
-// reservedValue returns the value of lastKey's record, nil if there is none.
+// reservedValue returns the value of lastKey's record, nil without one.
 func (s *Store) reservedValue() []byte {
 	if s.reserved == 0 {
 		return nil

@@ -17,7 +17,7 @@ import (
 // database is an open database of the library. One goroutine at a time uses it.
 type database interface {
 	put(key string, value []byte) error
-	get(key string) ([]byte, error) // nil if there is none
+	get(key string) ([]byte, error) // nil without one
 	remove(key string) error
 	rewind() error
 	next() (string, error) // "" after the last
@@ -119,7 +119,7 @@ func (d *hash) put(key string, value []byte) error {
 	return nil
 }
 
-// get returns the value under a key, nil if there is none.
+// get returns the value under a key, nil without one.
 func (d *hash) get(key string) ([]byte, error) {
 	var size C.int
 	p := C.tchdbget(d.h, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), &size)
@@ -133,7 +133,7 @@ func (d *hash) get(key string) ([]byte, error) {
 	return append(make([]byte, 0, int(size)), unsafe.Slice((*byte)(p), int(size))...), nil
 }
 
-// remove removes what is under a key, if anything is.
+// remove removes the value under a key, if there is one.
 func (d *hash) remove(key string) error {
 	if !C.tchdbout(d.h, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key))) && C.tchdbecode(d.h) != C.TCENOREC {
 		return fmt.Errorf("remove: %w", d.err())

@@ -14,7 +14,7 @@ import (
 // A B+ tree database is a hash database whose records are pages. A leaf is under
 // its number in hexadecimal digits:
 //
-//	previous leaf, next leaf: 0 if there is none
+//	previous leaf, next leaf: 0 without one
 //	records: size of the key, size of the value, count of further values; the
 //	key, the value, and for each further value its size and it
 //
@@ -138,7 +138,7 @@ type treeCheck struct {
 	high    []byte // the last key of the walk
 }
 
-// leafCheck is what remains of a leaf when it was read.
+// leafCheck is the part of a leaf that later checks need.
 type leafCheck struct {
 	previous, next uint64
 	records        int

@@ -76,7 +76,7 @@ func ParseURL(u *store.URL) (Config, error) {
 	return c, c.check()
 }
 
-// check sees that the file is to be a hash database or a B+ tree database. The
+// check returns an error unless the name is that of a hash or B+ tree database. The
 // library's other kinds can't have such keys, or are no files.
 func (c *Config) check() error {
 	if !strings.HasSuffix(c.File, ".tch") && !c.isTree() {
@@ -85,6 +85,6 @@ func (c *Config) check() error {
 	return nil
 }
 
-// isTree reports whether the file is to be a B+ tree database. gearmand goes by
+// isTree reports whether the name is that of a B+ tree database. gearmand goes by
 // the name too.
 func (c *Config) isTree() bool { return strings.HasSuffix(c.File, ".tcb") }

@@ -200,7 +200,7 @@ func (d *tree) put(key string, value []byte) error {
 	return nil
 }
 
-// get returns the value under a key, nil if there is none.
+// get returns the value under a key, nil without one.
 func (d *tree) get(key string) ([]byte, error) {
 	var size C.int
 	p := C.tcbdbget(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), &size)
@@ -214,7 +214,7 @@ func (d *tree) get(key string) ([]byte, error) {
 	return append(make([]byte, 0, int(size)), unsafe.Slice((*byte)(p), int(size))...), nil
 }
 
-// remove removes what is under a key, if anything is.
+// remove removes the value under a key, if there is one.
 func (d *tree) remove(key string) error {
 	if !C.tcbdbout(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key))) && C.tcbdbecode(d.b) != C.TCENOREC {
 		return fmt.Errorf("remove: %w", d.err())
