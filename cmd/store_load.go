@@ -20,7 +20,7 @@ import (
 
 func (e *env) storeLoad() *verb {
 	return e.storeCommand("load", "put the lines of gm store dump into a store",
-		`Reads stdin. Jobs keep their numbers, and so their handles and their order. The store has to be empty, or else --merge adds to it: a job that is there already is left as it is; one with the unique of another that waits is joined to that, as at a server; one with the number of another gets the next free one. A job without seq is new, and comes last.
+		`Reads stdin. Jobs keep their numbers, and so their handles and their order. The store has to be empty, or else --merge adds to it: a job that is there already is left as it is; one with the unique of another that waits is joined to that, as at a server; one with the number of another gets the next free one. An extra that is there already is left as it is, except the highest number that a server gave to a job: the higher one is kept. A job without seq is new, and comes last.
 
 It fails if the last line, which tells how many there were, is missing or wrong: then the dump was cut short. What was read up to there is loaded. --partial is for lines that were chosen, or written by others.
 
@@ -54,7 +54,8 @@ type loader struct {
 	seqs    map[uint64]digest   // the jobs in the store, by number
 	uniques map[digest]struct{} // their functions and uniques
 	extras  map[string]struct{}
-	last    uint64 // the highest number
+	last    uint64 // the highest number of a job that is known
+	highest uint64 // in the store's extra [store.NumberKey], 0 if there is none
 	whole   bool   // the last line was an end
 	since   loaded // the last end
 	total   loaded
@@ -126,8 +127,11 @@ func (l *loader) look(s *storeCall) error {
 	if err != nil {
 		return err
 	}
-	return l.Extras(l.ctx, "", func(key string, _ []byte) error {
+	return l.Extras(l.ctx, "", func(key string, value []byte) error {
 		l.extras[key] = struct{}{}
+		if key == store.NumberKey {
+			l.raiseNumber(value)
+		}
 		return nil
 	})
 }
@@ -139,6 +143,18 @@ func (l *loader) note(r *store.Record) {
 		l.uniques[digestOf(r.Function, r.Unique)] = struct{}{}
 	}
 	l.last = max(l.last, r.Seq)
+}
+
+// raiseNumber notes the number of a [store.NumberKey] extra, and reports whether
+// it is higher than the one in the store. A value that is no number is not.
+func (l *loader) raiseNumber(value []byte) bool {
+	n, err := store.ParseNumber(value)
+	if err != nil || n <= l.highest {
+		return false
+	}
+	l.highest = n
+	l.last = max(l.last, n) // jobs without a number come after it
+	return true
 }
 
 // coalesces reports whether no other job may have r's function and unique.
@@ -193,7 +209,11 @@ func (l *loader) line(text []byte) error {
 	}
 	if op.Kind == store.Put {
 		l.since.Extras++
-		if _, there := l.extras[op.Key]; there {
+		_, there := l.extras[op.Key]
+		if op.Key == store.NumberKey && l.raiseNumber(op.Value) {
+			there = false
+		}
+		if there {
 			return nil
 		}
 		l.extras[op.Key] = struct{}{}

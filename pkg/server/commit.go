@@ -50,7 +50,7 @@ type committer struct {
 	size     int                   // of the payloads of jobs on their way to the store
 	failing  error                 // why the store fails; nil if it works
 	outage   outage                // what the log has of that
-	reserved uint64                // the number under numberKey
+	reserved uint64                // the number under store.NumberKey
 	tries    map[string]int        // failures of single operations, see giveUp
 
 	batches, batchedOps uint64 // that the store has taken

@@ -198,8 +198,8 @@ func (s *Server) restoreExtra(g *graves, key string, value []byte) error {
 		return s.restorePolicy(key, value)
 	case strings.HasPrefix(key, functionKey):
 		return s.restoreSettings(key, value)
-	case key == numberKey:
-		n, err := parseNumber(value)
+	case key == store.NumberKey:
+		n, err := store.ParseNumber(value)
 		if !s.numbered { // else it is this server's own by now
 			s.q.RaiseSeq(n)
 		}

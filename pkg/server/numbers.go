@@ -1,18 +1,14 @@
 package server
 
 import (
-	"fmt"
 	"strconv"
+
+	"gm/pkg/store"
 )
 
-const (
-	// numberKey is the extra with a number that is not below any that was given
-	// out.
-	numberKey = "number"
-	// numberBlock is how many numbers are reserved at a time. It is about what
-	// [store.FirstSeq] grows by in a second.
-	numberBlock = 1 << 22
-)
+// numberBlock is how many numbers are reserved at a time. It is about what
+// [store.FirstSeq] grows by in a second.
+const numberBlock = 1 << 22
 
 // lastNumber returns the highest number that an earlier server on the store may
 // have given out: a clock that is behind must not lead to handles
@@ -23,22 +19,14 @@ func (s *Server) lastNumber() (last uint64, known bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	err = s.store.Extras(s.ctx, numberKey, func(key string, value []byte) error {
-		if key == numberKey {
-			n, _ := parseNumber(value) // an error is logged by load
+	err = s.store.Extras(s.ctx, store.NumberKey, func(key string, value []byte) error {
+		if key == store.NumberKey {
+			n, _ := store.ParseNumber(value) // an error is logged by load
 			last = max(last, n)
 		}
 		return nil
 	})
 	return last, err == nil, nil
-}
-
-func parseNumber(value []byte) (uint64, error) {
-	n, err := strconv.ParseUint(string(value), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("highest number %q: %w", value, err)
-	}
-	return n, nil
 }
 
 // reserveNumbers stores a number above all that are given out before half of
@@ -49,5 +37,5 @@ func (m *committer) reserveNumbers() {
 		return
 	}
 	m.reserved = last + numberBlock
-	m.put(numberKey, strconv.AppendUint(nil, m.reserved, 10))
+	m.put(store.NumberKey, strconv.AppendUint(nil, m.reserved, 10))
 }
