@@ -22,6 +22,7 @@ OLD ?=
 REF ?= HEAD
 BENCHFLAGS ?=
 BENCHSTORE ?=
+ENGLISH ?=
 
 # Tools are pinned apart from what the product links.
 TOOL := go tool -modfile=scripts/tools.mod
@@ -32,7 +33,7 @@ CHECKS := all,-ST1022
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/gm, one static binary (VERSION=, TAGS=, CGO_ENABLED=)
@@ -66,13 +67,21 @@ law: ## test that packages import only what they may
 	go test -count=1 -run Law ./cmd
 
 .PHONY: lint
-lint: ## gofumpt, go vet, staticcheck
+lint: lint-english ## gofumpt, go vet, staticcheck, and the English
 	@unformatted=$$($(TOOL) gofumpt -l .); \
 	if [[ -n $$unformatted ]]; then \
 		printf 'not formatted, make fmt does it:\n%s\n' "$$unformatted" >&2; exit 1; \
 	fi
 	go vet ./...
 	$(TOOL) staticcheck -checks '$(CHECKS)' ./...
+
+.PHONY: lint-english
+lint-english: ## compare the phrases that need a second reading with their ceilings (ENGLISH='-v -only pkg/wire')
+	go run ./scripts/english $(ENGLISH)
+
+.PHONY: lint-english-update
+lint-english-update: ## lower the ceilings to the counts; no ceiling rises
+	go run ./scripts/english -update
 
 .PHONY: fmt
 fmt: ## format the Go files
