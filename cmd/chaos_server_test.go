@@ -123,7 +123,7 @@ func (g *gmServer) start() *life {
 	defer out.Close()
 	lf := &life{n: g.lives() + 1, cmd: exec.Command("gm", g.args...), done: make(chan struct{})}
 	lf.cmd.Stderr = out
-	lf.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	lf.cmd.SysProcAttr = newProcessGroup()
 	stdout, w, err := os.Pipe()
 	if err != nil {
 		g.t.Fatal(err)

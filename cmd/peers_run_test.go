@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -155,7 +154,7 @@ func start(t *testing.T, args ...string) *child {
 	}
 	c.cmd.Stdout, c.cmd.Stderr = files[0], files[1]
 	// Whatever it starts is in its process group, and ends with it.
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.SysProcAttr = newProcessGroup()
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +169,7 @@ func start(t *testing.T, args ...string) *child {
 		select {
 		case <-c.done:
 		default:
-			syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+			_ = killProcessGroup(c.cmd.Process)
 			<-c.done
 		}
 		if t.Failed() {
@@ -267,7 +266,7 @@ type gate struct {
 func newGate(t *testing.T) gate {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gate")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
+	if err := makeFIFO(path); err != nil {
 		t.Fatal(err)
 	}
 	return gate{path}
@@ -277,7 +276,7 @@ func newGate(t *testing.T) gate {
 func (g gate) open(t *testing.T) {
 	t.Helper()
 	waitFor(t, "a worker at the gate", func() bool {
-		f, err := os.OpenFile(g.path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		f, err := openFIFO(g.path)
 		if err == nil {
 			f.Close()
 		}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -142,7 +141,7 @@ func (m *mortals) kill(t *testing.T, who int) {
 
 // killGroup kills a child and what it has started.
 func killGroup(c *child) {
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
+	_ = killProcessGroup(c.cmd.Process)
 	<-c.done
 }
 

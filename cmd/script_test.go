@@ -179,7 +179,7 @@ func (p *processes) stop() {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for _, proc := range p.named {
-		proc.cmd.Process.Signal(syscall.SIGCONT)
+		continueStopped(proc.cmd.Process)
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
 			proc.cmd.Process.Signal(sig)
 			select {
@@ -279,11 +279,6 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 		path = ts.MkAbs(path)
 	}
 	processesOf(ts).start(ts, args[0], exec.Command(path, args[2:]...))
-}
-
-var signalsByName = map[string]syscall.Signal{
-	"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP,
-	"USR1": syscall.SIGUSR1, "KILL": syscall.SIGKILL, "QUIT": syscall.SIGQUIT, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT,
 }
 
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
