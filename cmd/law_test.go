@@ -28,6 +28,7 @@ const (
 	queueRoom    = "gm/pkg/queue"
 	storeRoom    = "gm/pkg/store"
 	sqlstoreRoom = "gm/pkg/store/sqlstore"
+	dumpRoom     = "gm/pkg/store/dump"
 	lockfileRoom = "gm/pkg/store/lockfile"
 	gearmanRoom  = "gm/pkg/gearman"
 
@@ -61,6 +62,8 @@ var law = []room{
 	{path: "gm/pkg/store/storetest", rooms: []string{storeRoom}},
 	// jobs as rows and the one session that commits: what SQL drivers share
 	{path: sqlstoreRoom, rooms: []string{storeRoom}},
+	// a store as JSON lines, both ways
+	{path: dumpRoom, rooms: []string{storeRoom}},
 	// who has a store that lies in files
 	{path: lockfileRoom, rooms: []string{storeRoom}},
 	// one engine each
@@ -180,6 +183,9 @@ func TestLawFindsBreaches(t *testing.T) {
 		{"gm/pkg/store/disk", "go.etcd.io/bbolt", ""},
 		{"gm/pkg/store/disk", queueRoom, "gm/pkg/store/disk may not import gm/pkg/queue"},
 		{"gm/pkg/store/storetest", "go.etcd.io/bbolt", "gm/pkg/store/storetest may not import go.etcd.io/bbolt"},
+		{dumpRoom, storeRoom, ""},
+		{dumpRoom, "gm/pkg/store/disk", dumpRoom + " may not import gm/pkg/store/disk"},
+		{dumpRoom, queueRoom, dumpRoom + " may not import gm/pkg/queue"},
 		{"gm/pkg/util", "strings", "gm/pkg/util is no room of the law"},
 		{"gm/pkg/wire/inner", "strings", "gm/pkg/wire/inner is no room of the law"},
 	} {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -149,28 +148,4 @@ func (s *storeCall) listed() error {
 		return s.cannot("does not list what it has")
 	}
 	return nil
-}
-
-// errNotEmpty stops a look into a store at the first thing there.
-var errNotEmpty = errors.New("not empty")
-
-// isEmpty reports whether there is nothing in the store.
-func isEmpty(ctx context.Context, s store.Store) (bool, error) {
-	look := func(err error) (bool, error) {
-		if errors.Is(err, errNotEmpty) {
-			return false, nil
-		}
-		return true, err
-	}
-	var empty bool
-	var err error
-	if r, ok := s.(store.Reader); ok {
-		empty, err = look(r.ReplayHeads(ctx, func(*store.Record, int) error { return errNotEmpty }))
-	} else {
-		empty, err = look(s.Replay(ctx, func(*store.Record) error { return errNotEmpty }))
-	}
-	if err != nil || !empty {
-		return false, err
-	}
-	return look(s.Extras(ctx, "", func(string, []byte) error { return errNotEmpty }))
 }

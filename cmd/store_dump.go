@@ -1,13 +1,13 @@
 package cmd
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
 	"fmt"
 
-	"gm/pkg/store"
+	"gm/pkg/store/dump"
 )
+
+// dumpLines is the help on the lines of a dump.
+const dumpLines = `A line is a JSON object. A job has the fields function, payload (base64) and, where they are not empty, unique, reducer, priority (high or low; else normal), seq (its number: jobs are in this order), run_at_ms and accepted_ms (Unix times in milliseconds), attempts (in vain) and failures (how many of these were no lost workers). A name that is not UTF-8 is in function_base64, unique_base64 or reducer_base64 instead. What else a server keeps (dead jobs, results, policies) has the fields extra (its key) and value (base64). The last line has end (true), jobs and extras: how many there were. Fields are only ever added, and those that are not known are left aside.`
 
 func (e *env) storeDump() *verb {
 	return e.storeCommand("dump", "print all that a store has, as JSON lines",
@@ -26,24 +26,7 @@ func dumpStore(s *storeCall) error {
 	if err := s.listed(); err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(s.stdout, 256<<10)
-	lines := json.NewEncoder(out)
-	lines.SetEscapeHTML(false)
-	jobs, extras := 0, 0
-	err := s.Replay(s.Context.Context, func(r *store.Record) error {
-		jobs++
-		return lines.Encode(jobLine(r))
-	})
-	if err == nil {
-		err = s.Extras(s.Context.Context, "", func(key string, value []byte) error {
-			extras++
-			return lines.Encode(extraLine(key, value))
-		})
-	}
-	if err == nil {
-		err = lines.Encode(&dumpLine{End: true, Jobs: &jobs, Extras: &extras})
-	}
-	if err := errors.Join(err, out.Flush()); err != nil {
+	if err := dump.Write(s.Context.Context, s.stdout, s.Store); err != nil {
 		return err
 	}
 	if s.bad > 0 {

@@ -3,7 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/store/dump"
 	"gm/pkg/store/storetest"
 )
 
@@ -90,14 +91,31 @@ func dumped() string {
 		{Seq: 7_000_000_000_000_006, Function: "f\xff", Unique: "\x00\xfe", Payload: []byte("x"), Priority: 1},
 		{Seq: 7_000_000_000_000_007, Function: "é", Unique: "ü", Payload: []byte("x"), Priority: 1},
 	}
-	var lines []string
-	for _, r := range records {
-		lines = append(lines, asLine(jobLine(r)))
+	var lines strings.Builder
+	if err := dump.Write(context.Background(), &lines, listed(records)); err != nil {
+		panic(err)
 	}
-	lines = append(lines, asLine(extraLine("dead/1", []byte("\x00\xff"))), asLine(extraLine("policy/66", []byte("3"))))
-	jobs, extras := len(records), 2
-	lines = append(lines, asLine(&dumpLine{End: true, Jobs: &jobs, Extras: &extras}))
-	return strings.Join(lines, "")
+	return lines.String()
+}
+
+// listed is a store that holds these jobs, and two extras.
+type listed []*store.Record
+
+func (listed) Commit(context.Context, []store.Op) error { return errors.ErrUnsupported }
+func (listed) Caps() store.Caps                         { return store.Caps{Lists: true} }
+func (listed) Close() error                             { return nil }
+
+func (l listed) Replay(_ context.Context, f func(*store.Record) error) error {
+	for _, r := range l {
+		if err := f(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (listed) Extras(_ context.Context, _ string, f func(string, []byte) error) error {
+	return errors.Join(f("dead/1", []byte("\x00\xff")), f("policy/66", []byte("3")))
 }
 
 // gm runs a command line in this process and returns what it prints.
@@ -163,15 +181,4 @@ func inOrder(dump string) string {
 		return 0
 	})
 	return strings.Join(lines, "")
-}
-
-// asLine is a line as dump prints it.
-func asLine(l *dumpLine) string {
-	var b strings.Builder
-	lines := json.NewEncoder(&b)
-	lines.SetEscapeHTML(false)
-	if err := lines.Encode(l); err != nil {
-		panic(err)
-	}
-	return b.String()
 }

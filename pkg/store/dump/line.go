@@ -1,4 +1,4 @@
-package cmd
+package dump
 
 import (
 	"encoding/base64"
@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"gm/pkg/queue"
 	"gm/pkg/store"
 )
-
-// dumpLines is what help says of the lines of a dump.
-const dumpLines = `A line is a JSON object. A job has the fields function, payload (base64) and, where they are not empty, unique, reducer, priority (high or low; else normal), seq (its number: jobs are in this order), run_at_ms and accepted_ms (Unix times in milliseconds), attempts (in vain) and failures (how many of these were no lost workers). A name that is not UTF-8 is in function_base64, unique_base64 or reducer_base64 instead. What else a server keeps (dead jobs, results, policies) has the fields extra (its key) and value (base64). The last line has end (true), jobs and extras: how many there were. Fields are only ever added, and those that are not known are left aside.`
 
 // dumpLine is one line of a dump: a job, an extra, or the end.
 type dumpLine struct {
@@ -37,43 +33,56 @@ type dumpLine struct {
 	Extras *int `json:"extras,omitempty"`
 }
 
-// text divides a name: JSON has no strings that are not UTF-8.
-func text(name string) (plain string, raw []byte) {
+// The priorities of a [store.Record].
+const (
+	high uint8 = iota
+	normal
+	low
+)
+
+// splitName returns a name as text, or as bytes if it is not UTF-8: JSON has no
+// other strings.
+func splitName(name string) (plain string, raw []byte) {
 	if utf8.ValidString(name) {
 		return name, nil
 	}
 	return "", []byte(name)
 }
 
+// jobLine returns the line of r.
 func jobLine(r *store.Record) *dumpLine {
 	failures, losses := r.Tried()
 	l := &dumpLine{
 		Seq: r.Seq, RunAtMS: r.RunAt, AcceptedMS: r.Accepted, Attempts: failures + losses, Failures: failures, Payload: base64Of(r.Payload),
 	}
-	function, raw := text(r.Function)
+	function, raw := splitName(r.Function)
 	if l.FunctionBase64 = raw; raw == nil {
 		l.Function = &function
 	}
-	l.Unique, l.UniqueBase64 = text(r.Unique)
-	l.Reducer, l.ReducerBase64 = text(r.Reducer)
-	switch p := queue.Priority(r.Priority); p {
-	case queue.High, queue.Low:
-		l.Priority = p.String()
+	l.Unique, l.UniqueBase64 = splitName(r.Unique)
+	l.Reducer, l.ReducerBase64 = splitName(r.Reducer)
+	switch r.Priority {
+	case high:
+		l.Priority = "high"
+	case low:
+		l.Priority = "low"
 	}
 	return l
 }
 
+// base64Of returns b in base64.
 func base64Of(b []byte) *string {
 	s := base64.StdEncoding.EncodeToString(b)
 	return &s
 }
 
+// extraLine returns the line of an extra.
 func extraLine(key string, value []byte) *dumpLine {
 	return &dumpLine{Extra: &key, Value: base64Of(value)}
 }
 
-// op returns what the line puts into a store; of the last line it has no
-// Record and no Key.
+// op returns the operation that puts the line into a store. That of an end line
+// has neither Record nor Key.
 func (l *dumpLine) op() (store.Op, error) {
 	var op store.Op
 	switch {
@@ -93,6 +102,7 @@ func (l *dumpLine) op() (store.Op, error) {
 	return store.Op{Kind: store.Add, Record: r}, err
 }
 
+// record returns the job of the line.
 func (l *dumpLine) record() (*store.Record, error) {
 	r := &store.Record{
 		Seq: l.Seq, Unique: l.Unique, Reducer: l.Reducer, RunAt: l.RunAtMS, Accepted: l.AcceptedMS,
@@ -114,11 +124,11 @@ func (l *dumpLine) record() (*store.Record, error) {
 	}
 	switch l.Priority {
 	case "high":
-		r.Priority = uint8(queue.High)
+		r.Priority = high
 	case "", "normal":
-		r.Priority = uint8(queue.Normal)
+		r.Priority = normal
 	case "low":
-		r.Priority = uint8(queue.Low)
+		r.Priority = low
 	default:
 		return nil, fmt.Errorf("priority %q: not high, normal or low", l.Priority)
 	}

@@ -1,4 +1,4 @@
-package cmd
+package dump
 
 import (
 	"encoding/json"
@@ -61,4 +61,15 @@ func TestDumpLineErrors(t *testing.T) {
 			t.Errorf("%s: got %+v, %v, want an error with %q", text, op, err, want)
 		}
 	}
+}
+
+// asLine returns a line as Write writes it.
+func asLine(l *dumpLine) string {
+	var b strings.Builder
+	lines := json.NewEncoder(&b)
+	lines.SetEscapeHTML(false)
+	if err := lines.Encode(l); err != nil {
+		panic(err)
+	}
+	return b.String()
 }
