@@ -23,6 +23,10 @@ type child struct {
 	doubts int          // looks that left open whether there are strays
 	hinted map[int]bool // strays that were sent a signal
 
+	// leftovers is set if there were orphans at the last look, and zombies if there
+	// were members of the group that were not ours to reap.
+	leftovers, zombies bool
+
 	place *uint32 // of the group in the guard's table; nil: none
 }
 
@@ -112,10 +116,21 @@ func (ch *child) groupGone(sig syscall.Signal) bool {
 	if !ch.signal(sig) {
 		return true
 	}
-	// Members may have become children of ours, be it as subreaper or as process 1.
+	ch.reapMembers()
+	if ch.groupLives() {
+		return false
+	}
+	// A member may have ended since it was found alive by reapMembers.
+	ch.reapMembers()
+	ch.zombies = ch.signal(0)
+	return true
+}
+
+// reapMembers reaps the members of the group that have ended and have become
+// children of ours, as this process is a subreaper or process 1.
+func (ch *child) reapMembers() {
 	for wait4(-ch.pid, nil, syscall.WNOHANG, nil) > 0 {
 	}
-	return !ch.groupLives()
 }
 
 // reaping is held for writing while a child that has ended is reaped, and for

@@ -62,3 +62,6 @@ func (ch *child) maxRSS() int64 {
 // enterGroup and leaveGroup are for a guard, which needs Linux.
 func (ch *child) enterGroup() {}
 func (ch *child) leaveGroup() {}
+
+// startReaper is for a subreaper, which needs Linux.
+func startReaper() {}

@@ -74,9 +74,28 @@ func (ch *child) isLiveMember(pid int) bool {
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ESRCH)
 	}
-	// "PID (NAME) STATE ..."; the name may hold anything.
-	_, state, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(" "))
-	return len(state) > 0 && state[0] != 'Z' && state[0] != 'X'
+	return statLives(stat)
+}
+
+// statLives reports whether a process lives, by its /proc/PID/stat. A process whose
+// main thread has ended counts as alive until its other threads have ended too,
+// though its state is that of a zombie.
+func statLives(stat []byte) bool {
+	// "PID (NAME) STATE ...", of which the name may hold anything, and the number of
+	// threads is the 20th field.
+	const state, threads = 1, 18
+	fields := bytes.Fields(stat[max(bytes.LastIndexByte(stat, ')'), 0):])
+	if len(fields) <= threads {
+		return false
+	}
+	switch fields[state][0] {
+	case 'X':
+		return false
+	case 'Z':
+		n, _ := strconv.Atoi(string(fields[threads]))
+		return n > 1
+	}
+	return true
 }
 
 // maxRSS returns the peak resident memory in bytes.

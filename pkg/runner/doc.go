@@ -57,8 +57,13 @@
 //	stderr   if it is kept or copied; as stdout
 //	control  if Job.Control is set; as stdout
 //
-// Run itself supervises, on the caller's goroutine: it alone sends signals and
-// reaps.
+// Run itself supervises, on the caller's goroutine: it alone sends signals, and
+// reaps the child and the orphans of its job. An orphan that escapes, and so
+// outlives its job, is reaped by the next Run or, in an idle process, at the
+// SIGCHLD that its end brings:
+//
+//	reapLeftovers  started by a Run that leaves orphans behind, or by Subreap in
+//	               process 1; until there are no orphans, in process 1 for good
 //
 // The child of a Keeper has one that supervises it, with await and stderr as
 // above, from its start until it is gone, which Close waits for. A payload that

@@ -17,6 +17,13 @@ import (
 	"go.uber.org/goleak"
 )
 
+// headless is the argument with which the test program is a process that goes on
+// without its main thread.
+const headless = "headless"
+
+// runHeadless is that process; nil where there is no test that needs it.
+var runHeadless func()
+
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "guard":
@@ -24,6 +31,9 @@ func TestMain(m *testing.M) {
 		return
 	case len(os.Args) == 3 && os.Args[1] == "guarded":
 		runGuarded(os.Args[2])
+		return
+	case len(os.Args) == 2 && os.Args[1] == headless && runHeadless != nil:
+		runHeadless()
 		return
 	}
 	goleak.VerifyTestMain(m)

@@ -300,6 +300,9 @@ func (r *run) hasExited() bool {
 func (r *run) conclude() Result {
 	res, ch := &r.result, r.child
 	ch.leaveGroup()
+	if ch.leftovers || ch.zombies || !r.groupGone {
+		startReaper()
+	}
 	res.timeout = r.timeout
 	if ch.status.Signaled() {
 		res.Signal = ch.status.Signal()

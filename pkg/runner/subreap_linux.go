@@ -3,7 +3,9 @@ package runner
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"sync"
@@ -17,10 +19,10 @@ import (
 // those that a Run started, and orphans that the kernel gave it as the nearest
 // subreaper above them.
 //
-// An orphan is reaped by whichever Run meets it. For a Run's own child that
-// would be theft of its exit status, hence gate: forks hold it for reading until
-// their child is in direct; who reaps orphans holds it for writing, and looks
-// into direct first.
+// An orphan is reaped by whichever Run meets it, or by the orphanReaper. For a
+// Run's own child that would be theft of its exit status, hence gate: forks hold
+// it for reading until their child is in direct; reapOrphan holds it for writing,
+// and looks into direct first.
 var orphanage struct {
 	gate   sync.RWMutex
 	direct sync.Map // int to *child: started and not yet reaped
@@ -68,6 +70,9 @@ func Subreap() error {
 	}
 	o.prefix = rand.Text() + "."
 	o.children.Store(int64(fd))
+	if self == 1 {
+		startReaper()
+	}
 	return nil
 }
 
@@ -103,8 +108,10 @@ func (ch *child) strays(sig syscall.Signal) (found bool) {
 		return false
 	}
 	var unknown bool
-	var mute []int // ended, ending, amid execve, or another user's
-	for _, pid := range adopted(ch.pid) {
+	var mute []int // ended, ending, in the middle of execve, or another user's
+	orphans := adopted(ch.pid)
+	ch.leftovers = len(orphans) > 0
+	for _, pid := range orphans {
 		environ, err := readEnviron(pid)
 		switch {
 		case err != nil || len(environ) == 0:
@@ -114,8 +121,8 @@ func (ch *child) strays(sig syscall.Signal) (found bool) {
 			ch.hint(pid, sig)
 		}
 	}
-	// What is amid execve will soon have an environment, and until then may be the
-	// job's; what is another user's, or has lost its first thread, stays mute.
+	// A process in the middle of execve will soon have an environment, and until then
+	// may be the job's; one of another user stays mute.
 	last := ch.doubts == maxDoubts
 	for _, pid := range reapOrphans(mute) {
 		if ch.hinted[pid] {
@@ -217,10 +224,26 @@ func reapOrphan(pid int) {
 	orphanage.strangers.Delete(pid)
 }
 
-// readEnviron reads a process's environment, with one read: execve between two
-// would cut it short.
+// readEnviron reads a process's environment. A process whose main thread has ended
+// shows it at its other threads only.
 func readEnviron(pid int) ([]byte, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
+	environ, err := readEnvironFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if len(environ) > 0 || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return environ, err
+	}
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, thread := range threads {
+		if environ, err := readEnvironFile(fmt.Sprintf("/proc/%d/task/%s/environ", pid, thread.Name())); err == nil && len(environ) > 0 {
+			return environ, nil
+		}
+	}
+	return nil, err
+}
+
+// readEnvironFile reads an environment with one read: execve between two would cut
+// it short.
+func readEnvironFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
