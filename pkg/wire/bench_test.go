@@ -9,7 +9,7 @@ import (
 	"gm/pkg/wire"
 )
 
-// TestNoAllocations: what happens for each packet allocates nothing.
+// TestNoAllocations checks that the calls for each packet allocate nothing.
 func TestNoAllocations(t *testing.T) {
 	body := "reverse\x00key\x00test"
 	submit := raw("REQ", uint32(wire.SubmitJob), body)

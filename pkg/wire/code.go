@@ -1,6 +1,6 @@
 package wire
 
-// Codes of ERROR packets: libgearman's names for its return codes.
+// Codes of ERROR packets. They are libgearman's names for its return codes.
 const (
 	CodeInvalidMagic    = "INVALID_MAGIC"
 	CodeInvalidCommand  = "INVALID_COMMAND"

@@ -1,11 +1,11 @@
-// Package wire is every byte that crosses a Gearman job server's port: the
-// binary packets of clients and workers and the text rows of the admin
-// protocol, in both directions. It does no I/O but for [Reader] and [Writer],
-// which wrap a connection's two halves.
+// Package wire encodes and decodes every byte that crosses a Gearman job
+// server's port: the binary packets of clients and workers and the text rows of
+// the admin protocol, in both directions. It does no I/O, except in [Reader]
+// and [Writer], which wrap the two halves of a connection.
 //
 // Its types:
 //
-//   - [Type] names a packet (SUBMIT_JOB_BG), [Magic] says which way it goes;
+//   - [Type] names a packet (SUBMIT_JOB_BG), [Magic] gives its direction;
 //   - [Packet] is one decoded packet: up to [MaxArgs] arguments that point
 //     into the reader's buffer;
 //   - [Reader] cuts a stream into packets and admin lines; [Writer] collects
@@ -17,14 +17,14 @@
 //
 // Decoding allocates nothing: a Packet's arguments are slices of the Reader's
 // buffer and are valid until the next call of [Reader.Fill], [Reader.Next] or
-// [Reader.NextLine]. Who keeps one copies it.
+// [Reader.NextLine]. To keep an argument, copy it.
 //
 // # Sizes
 //
-// A packet's header names its size; the size is believed only as far as the
-// limit ([Limits]), and memory grows with the bytes that have arrived, never
-// with those that were announced.
+// The header of a packet announces its size. A Reader rejects a size above the
+// limit ([Limits]), and its memory grows with the bytes that have arrived,
+// never with the bytes that were announced.
 //
-// Source of the format: the PROTOCOL file of gearmand. Where its servers and
-// clients do something else, the comment at that place says so.
+// The source of the format is the PROTOCOL file of gearmand. Comments mark the
+// places where gearmand's servers and clients differ from it.
 package wire

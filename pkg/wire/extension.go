@@ -1,15 +1,15 @@
 package wire
 
-// Admin commands that only gm's server has. They answer JSON objects, one a
-// line, ended by a line "."; those that change something answer OK or ERR.
-// Other servers answer ERR UNKNOWN_COMMAND, see [ErrReply.Unknown].
+// Admin commands that only gm's server has. They answer JSON objects, one per
+// line, and end the list with a line "."; commands that change something answer
+// OK or ERR. Other servers answer ERR UNKNOWN_COMMAND, see [ErrReply.Unknown].
 const (
-	CmdHelp     = "help"            // a line a command
+	CmdHelp     = "help"            // a line for each command
 	CmdStats    = "stats"           // a ServerStats, then a FunctionStats for each function
-	CmdJobs     = "jobs"            // [FUNCTION|- [STATE|- [LIMIT [AFTER]]]]: Jobs, oldest first, from behind the handle AFTER
+	CmdJobs     = "jobs"            // [FUNCTION|- [STATE|- [LIMIT [AFTER]]]]: Jobs, oldest first, starting after the handle AFTER
 	CmdJob      = "job"             // HANDLE [payload]: one Job; with payload also Size bytes, then a line "."
 	CmdFront    = "front job"       // HANDLE: move a waiting job to the head of its queue
-	CmdFollow   = "follow"          // HANDLE: FollowEvents as they come, then an Outcome
+	CmdFollow   = "follow"          // HANDLE: FollowEvents as they happen, then an Outcome
 	CmdSessions = "sessions"        // a Session for each connection
 	CmdPause    = "pause function"  // FUNCTION: hand out none of its jobs
 	CmdResume   = "resume function" // FUNCTION: hand them out again
@@ -19,33 +19,34 @@ const (
 // Options of OPTION_REQ.
 const (
 	OptionExceptions = "exceptions" // of clients: WORK_EXCEPTION instead of WORK_FAIL
-	// OptionCancel is a worker's, and gm's own: the server sends it WORK_FAIL with
-	// the handle of its running job when that is cancelled. A worker that has not
-	// asked for it, such as any of libgearman, never gets that packet.
+	// OptionCancel is an option of workers that only gm has. With it the server
+	// sends the worker WORK_FAIL with the handle of its running job when that
+	// job is cancelled. A worker that has not asked for it, such as any of
+	// libgearman's, never gets that packet.
 	OptionCancel = "gm-cancel"
 )
 
-// CmdCancelRunning, with a handle, does what CmdCancelJob does, and has the worker
-// of a running job stop it. It answers OK, and for a running job OK with one of
-// these.
+// CmdCancelRunning, with a handle, cancels the job as CmdCancelJob does, and
+// asks the worker of a running job to stop it. It answers OK, and for a running
+// job OK with one of the two words below.
 const (
 	CmdCancelRunning  = "stop job"
-	CancelledStopping = "stopping" // its worker was told
+	CancelledStopping = "stopping" // the server told its worker
 	CancelledRunsOn   = "runs on"  // its worker has not asked for OptionCancel
 )
 
-// JobState is where a job stands.
+// JobState is the state of a job.
 type JobState string
 
 const (
 	StateWaiting JobState = "waiting" // for a worker
-	StateDelayed JobState = "delayed" // until its time
+	StateDelayed JobState = "delayed" // waits for its time
 	StateRunning JobState = "running" // a worker holds it
-	StateDead    JobState = "dead"    // it has failed for good; retry brings it back
+	StateDead    JobState = "dead"    // it has failed for good; the retry command revives it
 )
 
-// Job describes one job. Times are in milliseconds. Fields are only ever
-// added to this and the other JSON rows.
+// Job describes one job. Times are in milliseconds. Later versions only add
+// fields to this and the other JSON rows.
 type Job struct {
 	Handle      string   `json:"handle"`
 	Function    string   `json:"function"`
@@ -55,17 +56,17 @@ type Job struct {
 	State       JobState `json:"state"`
 	Background  bool     `json:"background"`
 	Size        int      `json:"size"`             // payload in bytes
-	AgeMS       int64    `json:"age_ms"`           // since it was accepted
+	AgeMS       int64    `json:"age_ms"`           // since the server accepted it
 	RunAtMS     int64    `json:"run_at_ms"`        // Unix time, 0 if it is not delayed
 	RunningMS   int64    `json:"running_ms"`       // since the worker got it
-	Attempts    int      `json:"attempts"`         // workers that have lost it
-	Clients     int      `json:"clients"`          // that wait for its result
+	Attempts    int      `json:"attempts"`         // number of workers that have lost it
+	Clients     int      `json:"clients"`          // clients that wait for its result
 	Worker      string   `json:"worker,omitempty"` // the address of its worker
 	WorkerID    string   `json:"worker_id,omitempty"`
 	Numerator   int64    `json:"numerator"`
 	Denominator int64    `json:"denominator"`
-	Error       string   `json:"error,omitempty"`   // what went wrong last
-	Reason      string   `json:"reason,omitempty"`  // why it is dead: failed or exhausted
+	Error       string   `json:"error,omitempty"`   // the last error
+	Reason      string   `json:"reason,omitempty"`  // the reason of its death: failed or exhausted
 	DiedMS      int64    `json:"died_ms,omitempty"` // Unix time
 	Spilled     bool     `json:"spilled,omitempty"` // its payload is in the store, not in memory
 }
@@ -87,9 +88,9 @@ type FunctionStats struct {
 	Coalesced uint64 `json:"coalesced"`
 	Completed uint64 `json:"completed"`
 	Failed    uint64 `json:"failed"`
-	Retried   uint64 `json:"retried"` // back in the queue for a lost worker, a timeout or a retry
+	Retried   uint64 `json:"retried"` // returned to the queue after a lost worker, a timeout or a retry
 	Dead      int    `json:"dead"`
-	Policy    string `json:"policy,omitempty"` // for jobs that fail, as the command policy takes it
+	Policy    string `json:"policy,omitempty"` // for jobs that fail, in the syntax of the policy command
 }
 
 // Waiting returns the jobs that wait for a worker.
@@ -103,13 +104,13 @@ type ServerStats struct {
 	Connections int    `json:"connections"`
 	Jobs        int    `json:"jobs"`
 	HeldBytes   int64  `json:"held_bytes"`            // payloads in memory
-	MemoryBytes int64  `json:"memory_bytes"`          // the bound for them, 0 is none
+	MemoryBytes int64  `json:"memory_bytes"`          // their limit; 0 is none
 	Spilled     int    `json:"spilled"`               // jobs whose payload is in the store only
-	Loading     bool   `json:"loading"`               // the store's jobs are still being read
-	StoreError  string `json:"store_error,omitempty"` // why it fails now
+	Loading     bool   `json:"loading"`               // the server is still reading the store's jobs
+	StoreError  string `json:"store_error,omitempty"` // the error, while the store fails
 	Store       string `json:"store"`                 // "memory" or the store's kind
-	Batches     uint64 `json:"batches,omitempty"`     // that the store has taken since the start
-	BatchedOps  uint64 `json:"batched_ops,omitempty"` // entries in them: jobs added, ended, lost, and what is kept beside them
+	Batches     uint64 `json:"batches,omitempty"`     // stored since the start
+	BatchedOps  uint64 `json:"batched_ops,omitempty"` // entries in them: jobs added, ended and lost, and other records
 	Draining    bool   `json:"draining"`
 }
 
@@ -121,47 +122,48 @@ type Session struct {
 	AgeMS      int64    `json:"age_ms"`
 	Functions  []string `json:"functions"`
 	Sleeping   bool     `json:"sleeping"`
-	Jobs       []string `json:"jobs,omitempty"` // handles that it holds as a worker
-	Waits      int      `json:"waits"`          // results that it waits for
-	OwedBytes  int      `json:"owed_bytes"`     // not yet written to it
+	Jobs       []string `json:"jobs,omitempty"` // handles of the jobs that it holds as a worker
+	Waits      int      `json:"waits"`          // number of results that it waits for
+	OwedBytes  int      `json:"owed_bytes"`     // bytes not yet written to it
 	Exceptions bool     `json:"exceptions"`
 }
 
 // Admin commands about jobs that have ended or failed.
 //
-// While a server reads its store, lists of jobs and functions come when all is
-// read, and other commands that would need all of its jobs answer ERR LOADING;
-// stats answers at once and says so in loading. A change that the store has not taken is ERR NOT_STORED:
-// it holds and is stored later, but for a retry, whose job stays dead.
+// While a server reads its store, lists of jobs and functions wait until it has
+// read all, and other commands that need all jobs answer ERR LOADING; stats
+// answers at once and reports it in loading. ERR NOT_STORED means that the
+// store has not taken a change: the change holds and is stored later, except
+// for a retry, whose job stays dead.
 const (
 	CmdRetryJob  = "retry job"       // HANDLE: a dead job waits again
 	CmdRetryAll  = "retry function"  // FUNCTION: all its dead jobs; OK N
 	CmdPurgeDead = "purge dead"      // FUNCTION: forget its dead jobs; OK N
-	CmdPolicy    = "policy function" // FUNCTION [RETRIES[,MIN..MAX]|-]: what becomes of its jobs that fail; without a value, OK and the policy
+	CmdPolicy    = "policy function" // FUNCTION [RETRIES[,MIN..MAX]|-]: set the policy for its jobs that fail; without a value, answer OK and the policy
 
-	CmdWait   = "wait"   // HANDLE...: an Outcome for each job, as they end
+	CmdWait   = "wait"   // HANDLE...: an Outcome for each job when it ends
 	CmdResult = "result" // HANDLE: an Outcome and a line end, Size bytes, then a line "."
 )
 
-// Outcome is how a job has ended.
+// Outcome describes how a job ended.
 type Outcome struct {
 	Handle   string `json:"handle"`
 	Function string `json:"function,omitempty"`
 	// State is completed, failed, exception, cancelled, dead, or unknown: the
-	// server does not have the job, or does not remember its end.
+	// server does not have the job and does not remember its end.
 	State    string `json:"state"`
-	Error    string `json:"error,omitempty"`    // what its worker said of the failure
-	Attempts int    `json:"attempts,omitempty"` // in vain
+	Error    string `json:"error,omitempty"`    // the error text of its worker
+	Attempts int    `json:"attempts,omitempty"` // attempts that failed or lost their worker
 	EndedMS  int64  `json:"ended_ms,omitempty"` // Unix time
-	Size     int    `json:"size"`               // of the result, or the exception's text, that is kept
-	Kept     bool   `json:"kept"`               // the result command has it
+	Size     int    `json:"size"`               // of the stored result, or of the exception's text
+	Kept     bool   `json:"kept"`               // the result command can return it
 }
 
-// FollowEvent is what the worker of a followed job sends while it runs. The
-// Outcome that ends the list has no event.
+// FollowEvent is one message of the worker of a followed job. The Outcome that
+// ends the list has no event.
 type FollowEvent struct {
-	// Event is data, warning, status, or again: the job waits again, and what it
-	// has sent is void.
+	// Event is data, warning, status, or again: the job waits again, and its
+	// earlier events are void.
 	Event       string `json:"event"`
 	Data        []byte `json:"data,omitempty"` // of data and warning, in base64
 	Numerator   int64  `json:"numerator"`      // of status

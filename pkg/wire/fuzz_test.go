@@ -11,7 +11,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// FuzzDecode: what decodes, appends back and decodes again to the same packet.
+// FuzzDecode checks that a decoded packet, appended and decoded again, is the
+// same packet.
 func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		limits := wire.Limits{MaxPayload: 1 << 16}

@@ -2,9 +2,9 @@ package wire
 
 import "math"
 
-// Number reads a number as C's strtol does, and so gearmand: white space, a sign,
-// digits, and anything behind them, which does not count. What has no digits is 0.
-// A number that does not fit is the largest or the smallest that does.
+// Number parses a number as gearmand does with C's strtol: white space, a sign
+// and digits; it ignores anything after them. A text without digits is 0. A
+// number that does not fit becomes the largest or the smallest that does.
 func Number(text []byte) int64 {
 	i := 0
 	for i < len(text) && (text[i] == ' ' || '\t' <= text[i] && text[i] <= '\r') {

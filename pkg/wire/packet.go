@@ -11,23 +11,27 @@ import (
 const (
 	// HeaderSize is the length of a packet's header: magic, type, size.
 	HeaderSize = 12
-	// MaxArgs is the most arguments a packet has (SUBMIT_JOB_SCHED).
+	// MaxArgs is the largest number of arguments of a packet
+	// (SUBMIT_JOB_SCHED).
 	MaxArgs = 8
-	// MaxHandle is the longest handle, in bytes (PROTOCOL: 64 with its NUL).
+	// MaxHandle is the maximum length of a handle in bytes (PROTOCOL: 64 with
+	// its NUL).
 	MaxHandle = 63
-	// MaxUnique is the longest unique that a server takes, in bytes.
+	// MaxUnique is the maximum length in bytes of a unique that a server
+	// accepts.
 	MaxUnique = 255
 	// DefaultMaxPayload is the default limit of a payload: 64 MiB.
 	DefaultMaxPayload = 64 << 20
-	// maxArgs is what a packet may have beside its payload, in bytes: the
-	// function, unique, reducer and handle, with their NULs.
+	// maxArgs is the maximum size in bytes of the arguments other than the
+	// payload: the function, unique, reducer and handle, with their NULs.
 	maxArgs = 64 << 10
-	// MaxLine is the longest admin line, in bytes with its end.
+	// MaxLine is the maximum length of an admin line in bytes, with its end.
 	MaxLine = 64 << 10
 )
 
-// Errors of a stream that breaks the protocol. None of them can be mended:
-// the stream has lost its place, or its sender does not speak Gearman.
+// Errors of a stream that breaks the protocol. The stream cannot go on after
+// one: the start of the next packet is unknown, or the sender does not speak
+// Gearman.
 var (
 	ErrBadMagic  = errors.New("bad magic")
 	ErrBadType   = errors.New("unknown packet type")
@@ -35,11 +39,12 @@ var (
 	ErrMalformed = errors.New("malformed packet")
 )
 
-// Limits bound what a peer may send. The zero value stands for the defaults.
+// Limits bound the packets that a peer may send. The zero value stands for the
+// defaults.
 type Limits struct {
 	// MaxPayload is the largest payload in bytes, DefaultMaxPayload if 0. A
-	// packet may have up to 64 KiB of other arguments, which is also all that
-	// a packet without a payload may have.
+	// packet may have up to 64 KiB of other arguments, and so may a packet
+	// without a payload.
 	MaxPayload int
 }
 
@@ -50,7 +55,7 @@ func (l Limits) maxPayload() int {
 	return min(l.MaxPayload, math.MaxInt-maxArgs-HeaderSize)
 }
 
-// maxBody is the most that may follow the header of a packet of type t.
+// maxBody returns the maximum size of the body of a packet of type t.
 func (l Limits) maxBody(t Type) int {
 	if !specs[t].opaque {
 		return maxArgs
@@ -82,8 +87,8 @@ func (p *Packet) Append(dst []byte) []byte {
 
 // Append appends a packet's bytes to dst. It panics if t is no packet type, if
 // the number of arguments is not the type's, or if they are longer together
-// than the 4 GiB that a header can name: those are mistakes of the caller. No
-// argument but the last may contain a NUL; see [ValidArg].
+// than the 4 GiB that a header can name: those are mistakes of the caller. Only
+// the last argument may contain a NUL; see [ValidArg].
 func Append(dst []byte, m Magic, t Type, args ...[]byte) []byte {
 	checkArgs(t, len(args))
 	dst = AppendHeader(dst, m, t, bodySize(args))
@@ -96,8 +101,8 @@ func Append(dst []byte, m Magic, t Type, args ...[]byte) []byte {
 	return dst
 }
 
-// AppendString is [Append] for arguments at hand as strings. The two don't
-// share a generic body: with one, the arguments of each call are allocated.
+// AppendString is [Append] for arguments at hand as strings. The two do not
+// share a generic body, which would allocate the arguments of each call.
 func AppendString(dst []byte, m Magic, t Type, args ...string) []byte {
 	checkArgs(t, len(args))
 	dst = AppendHeader(dst, m, t, bodySize(args))
@@ -110,8 +115,8 @@ func AppendString(dst []byte, m Magic, t Type, args ...string) []byte {
 	return dst
 }
 
-// bodySize is the length of the arguments with the NULs between them, -1 if an
-// int of 32 bits has no room for it.
+// bodySize returns the length of the arguments with the NULs between them, or
+// -1 if it overflows an int of 32 bits.
 func bodySize[A []byte | string](args []A) int {
 	size := max(len(args)-1, 0)
 	for _, a := range args {
@@ -129,8 +134,8 @@ func checkArgs(t Type, n int) {
 }
 
 // AppendHeader appends the 12 bytes before a body of size bytes. With it a
-// caller can write a large payload from where it lies instead of copying it.
-// It panics if size is not one that a header can name.
+// caller can write a large payload without copying it. It panics if size is not
+// one that a header can name.
 func AppendHeader(dst []byte, m Magic, t Type, size int) []byte {
 	if !validSize(size) {
 		panic(fmt.Sprintf("wire: %v of %d bytes", t, size))
@@ -146,8 +151,8 @@ func AppendHeader(dst []byte, m Magic, t Type, size int) []byte {
 
 func validSize(size int) bool { return size >= 0 && uint64(size) <= math.MaxUint32 }
 
-// ValidArg reports whether s can stand as an argument other than a payload: it
-// has no NUL, which would end it early.
+// ValidArg reports whether s can be an argument other than a payload: it has no
+// NUL, which would end it early.
 func ValidArg(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] == 0 {
@@ -159,17 +164,18 @@ func ValidArg(s string) bool {
 
 // Decode decodes the packet that b starts with and returns its length. It
 // returns 0 and no error while b holds only a part of it. A bad magic is an
-// error as soon as its 4 bytes are there, a bad type or size once the 12 bytes
-// of the header are. Beside the arguments of the packet's type, p.Args keeps
-// what it had.
+// error as soon as its 4 bytes are there, a bad type or size as soon as the 12
+// bytes of the header are. Decode sets the first Type.NumArgs elements of
+// p.Args and leaves the others unchanged.
 //
-// If a request about a job is over the limit, p.Args[0] is the job's handle: the
-// error waits for that.
+// If a request about a job exceeds the limit, Decode returns the error only
+// when it has the job's handle, and sets p.Args[0] to it.
 //
-// As in gearmand, bytes behind a NUL that ends a last argument of text (a handle,
-// a name) are ignored, and so are those of packets without arguments. Real clients
-// send both. In a request whose last argument is text (WORK_STATUS, CAN_DO_TIMEOUT)
-// missing arguments are nil; one that is there and empty is not.
+// As in gearmand, Decode ignores the bytes after a NUL that ends a last
+// argument of text (a handle, a name), and the body of a packet without
+// arguments. Real clients send both. In a request whose last argument is text
+// (WORK_STATUS, CAN_DO_TIMEOUT) missing arguments are nil; one that is there
+// and empty is not.
 func Decode(b []byte, l Limits, p *Packet) (int, error) {
 	size, err := decodeHeader(b, l, p)
 	if err != nil && errors.Is(err, ErrTooLarge) && !p.takeHandle(b[HeaderSize:]) {
@@ -184,9 +190,9 @@ func Decode(b []byte, l Limits, p *Packet) (int, error) {
 	return HeaderSize + size, nil
 }
 
-// takeHandle sets the handle of a packet whose body, too large to be taken,
-// begins with b. It returns false if more of b is needed. A packet that is not
-// about a job has none.
+// takeHandle sets the handle of a packet whose body is too large and begins
+// with b. It returns false if more of b is needed. A packet that is not about a
+// job has no handle.
 func (p *Packet) takeHandle(b []byte) bool {
 	p.Args[0] = nil
 	if args := specs[p.Type].args; p.Magic != Request || len(args) < 2 || args[0] != argHandle {
@@ -199,7 +205,8 @@ func (p *Packet) takeHandle(b []byte) bool {
 	return len(b) > MaxHandle
 }
 
-// decodeHeader returns the size of the body, or -1 if b has no whole header.
+// decodeHeader returns the size of the body, or -1 if b does not have the whole
+// header.
 func decodeHeader(b []byte, l Limits, p *Packet) (int, error) {
 	if len(b) >= 4 {
 		switch string(b[:4]) {
@@ -225,7 +232,7 @@ func decodeHeader(b []byte, l Limits, p *Packet) (int, error) {
 	return int(size), nil
 }
 
-// split sets the arguments from a whole body.
+// split sets the arguments from a complete body.
 func (p *Packet) split(body []byte, l Limits) error {
 	sp := &specs[p.Type]
 	n := len(sp.args)
@@ -250,12 +257,12 @@ func (p *Packet) split(body []byte, l Limits) error {
 }
 
 // cut sets the first n arguments, each of which ends with a NUL, and returns
-// what follows them.
+// the rest.
 //
 // It takes the reduce packets in both forms: PROTOCOL's (function, unique,
 // reducer, workload) and libgearman's, with an empty argument before the
-// workload. A workload of PROTOCOL's form that begins with a NUL can't be told
-// from libgearman's and is read as libgearman's.
+// workload. A workload of PROTOCOL's form that begins with a NUL looks like
+// libgearman's and is read as such.
 func (p *Packet) cut(body []byte, n int) (rest []byte, err error) {
 	names := specs[p.Type].args
 	for i := range n {

@@ -12,7 +12,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// raw builds a packet by hand: it must not share code with what it checks.
+// raw builds a packet by hand: it must not share code with the tested
+// functions.
 func raw(magic string, typ uint32, body string) []byte {
 	b := binary.BigEndian.AppendUint32([]byte("\x00"+magic), typ)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))

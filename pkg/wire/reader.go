@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	minBuffer  = 4 << 10  // what a Reader starts with
-	keepBuffer = 64 << 10 // what it keeps of a larger one once that is empty
+	minBuffer  = 4 << 10  // first size of a Reader's buffer
+	keepBuffer = 64 << 10 // largest empty buffer that a Reader keeps
 
-	spareBuffer = 512 // bytes behind a large packet, for who takes its buffer over
+	spareBuffer = 512 // spare bytes after a large packet, for the caller of Detach
 
-	maxEmptyReads = 100 // reads of nothing, without an error, in a row
+	maxEmptyReads = 100 // reads in a row that return no bytes and no error
 )
 
-// Form is what the next bytes of a stream are.
+// Form is the kind of the next bytes of a stream.
 type Form uint8
 
 const (
@@ -26,18 +26,19 @@ const (
 )
 
 // Reader cuts a stream into packets and admin lines. A server calls Fill once
-// for each wake-up and then takes all that is whole ([Reader.Packet],
-// [Reader.Line]); a client calls [Reader.Next]. Who has many connections calls
-// [Reader.FillLent] and [Reader.Settle] instead of Fill, so that those which are
-// idle hold no buffer. What is neither, because a line before has told its
-// length, comes out of [Reader.Read]. It is not safe for concurrent use.
+// for each wake-up and then takes all complete packets and lines
+// ([Reader.Packet], [Reader.Line]); a client calls [Reader.Next]. A program
+// with many connections calls [Reader.FillLent] and [Reader.Settle] instead of
+// Fill, so that idle connections hold no buffer. [Reader.Read] returns raw
+// bytes, such as a payload whose length the line before it gave. A Reader is
+// not safe for concurrent use.
 type Reader struct {
 	src    io.Reader
 	limits Limits
 	buf    []byte
-	r, w   int // buf[r:w] has been read from src and not been taken yet
+	r, w   int // buf[r:w] has been read from src and not taken yet
 
-	taken int // the length of the packet that was taken last
+	taken int // the length of the packet taken last
 
 	lent  bool             // buf is
 	small *[minBuffer]byte // buf is that, from smalls
@@ -49,9 +50,9 @@ func NewReader(src io.Reader, l Limits) *Reader {
 }
 
 // Fill reads once from the source. It ends the validity of all packets and
-// lines that were taken before; those that are whole should have been taken,
-// for what is left makes the buffer grow. Its error is the source's; io.EOF
-// becomes io.ErrUnexpectedEOF when a part of a packet or line is left behind.
+// lines that were taken before; take all complete ones before, or the buffer
+// grows. Its error is the source's; io.EOF becomes io.ErrUnexpectedEOF if a
+// part of a packet or line is left.
 func (r *Reader) Fill() error {
 	r.makeRoom()
 	for range maxEmptyReads {
@@ -59,7 +60,7 @@ func (r *Reader) Fill() error {
 		r.w += n
 		switch {
 		case n > 0:
-			return nil // an error that came with bytes comes again without
+			return nil // the next read returns an error that came with bytes again
 		case err == io.EOF && r.r != r.w:
 			return io.ErrUnexpectedEOF
 		case err != nil:
@@ -69,9 +70,9 @@ func (r *Reader) Fill() error {
 	return io.ErrNoProgress
 }
 
-// makeRoom sees to it that buf has room after w. Only a buffer that the source
-// has filled grows: to twice its size, from keepBuffer on to four times, and
-// past keepBuffer to no more than the packet that it begins with needs.
+// makeRoom makes room in buf after w. Only a buffer that the source has filled
+// grows: to twice its size, from keepBuffer on to four times, and past
+// keepBuffer to no more than the size of its first packet.
 func (r *Reader) makeRoom() {
 	have, size := r.buf[r.r:r.w], len(r.buf)
 	full := r.w == size
@@ -97,13 +98,14 @@ func (r *Reader) makeRoom() {
 	r.buf, r.r, r.w = buf, 0, len(have)
 }
 
-// smalls are buffers for the small packets that a lent buffer ends in.
+// smalls are buffers for the small incomplete packets at the end of lent
+// buffers.
 var smalls = sync.Pool{New: func() any { return new([minBuffer]byte) }}
 
-// FillLent is Fill with a buffer that is lent to the Reader until Settle, and
-// which the source is read into, unless the Reader has one of its own for a
-// packet that is about as large. It reads once, and reports whether the buffer is
-// full, so that there may be more to be read. Its error is as Fill's.
+// FillLent is Fill with a buffer that is lent to the Reader until Settle. It
+// reads from the source into lent, unless the Reader has a buffer of its own
+// for a packet of about that size. It reads once, and reports whether the
+// buffer is full, in which case the source may have more. Its error is Fill's.
 func (r *Reader) FillLent(lent []byte) (full bool, err error) {
 	have := r.buf[r.r:r.w]
 	if 2*len(have) > len(lent) {
@@ -117,16 +119,16 @@ func (r *Reader) FillLent(lent []byte) (full bool, err error) {
 	r.w += n
 	switch {
 	case n > 0:
-		err = nil // it comes again without bytes
+		err = nil // the next read returns it again, without bytes
 	case err == io.EOF && r.r != r.w:
 		err = io.ErrUnexpectedEOF
 	}
 	return r.w == len(r.buf), err
 }
 
-// Settle gives the lent buffer back. What has not been taken is kept; packets
-// and lines that were taken are valid no longer. The Reader needs no memory
-// after it if all was taken.
+// Settle gives the lent buffer back. The Reader keeps a copy of the bytes that
+// were not taken; packets and lines that were taken are no longer valid. If all
+// was taken, the Reader holds no memory afterwards.
 func (r *Reader) Settle() {
 	have := r.buf[r.r:r.w]
 	switch {
@@ -143,7 +145,8 @@ func (r *Reader) Settle() {
 	}
 }
 
-// newBuffer returns a buffer of a size. See Detach for what is behind it.
+// newBuffer returns a buffer of the given size. Detach explains the spare bytes
+// after it.
 func newBuffer(size int) []byte {
 	if size <= keepBuffer {
 		return make([]byte, size)
@@ -151,10 +154,10 @@ func newBuffer(size int) []byte {
 	return make([]byte, size, size+spareBuffer)
 }
 
-// Detach has the caller take over the buffer of the packet that was taken last,
-// whose last argument is last: all arguments stay valid, and there may be some
-// capacity behind last. It does so if it has a buffer which little else is in;
-// if not it returns false, and who wants to keep the arguments has to copy them.
+// Detach gives the caller the buffer of the packet taken last, whose last
+// argument is last: all arguments stay valid, and last may have some spare
+// capacity. It does so only if the buffer contains little else; if not, it
+// returns false, and the caller must copy the arguments to keep them.
 func (r *Reader) Detach(last []byte) bool {
 	if r.lent || r.small != nil || r.r != r.w || 4*len(last) < 3*len(r.buf) || len(last) == 0 {
 		return false
@@ -171,8 +174,8 @@ func (r *Reader) dropBuffer() {
 	r.buf, r.r, r.w, r.lent, r.small = nil, 0, 0, false, nil
 }
 
-// grown returns the size of the next larger buffer; the present one if the
-// packet that was begun fits in it once it is moved to the front.
+// grown returns the size of the next larger buffer, or the present size if the
+// incomplete packet fits after it is moved to the front.
 func (r *Reader) grown() int {
 	size := len(r.buf)
 	larger := 2 * size
@@ -185,8 +188,8 @@ func (r *Reader) grown() int {
 	return larger
 }
 
-// need returns the length of the packet that the buffered bytes begin, 0 if
-// that can't be told.
+// need returns the length of the packet that the buffered bytes begin, or 0 if
+// it is not known yet.
 func (r *Reader) need() int {
 	var p Packet
 	size, err := decodeHeader(r.buf[r.r:r.w], r.limits, &p)
@@ -196,7 +199,7 @@ func (r *Reader) need() int {
 	return HeaderSize + size
 }
 
-// Form tells what Packet or Line would find next.
+// Form returns the kind of the next bytes, for Packet or for Line.
 func (r *Reader) Form() Form {
 	switch {
 	case r.r == r.w:
@@ -207,8 +210,8 @@ func (r *Reader) Form() Form {
 	return Text
 }
 
-// Drop discards all bytes that have arrived and are not taken, and their memory. Packets
-// that were taken are valid no longer.
+// Drop discards all bytes that have arrived and are not taken, and their
+// memory. Packets that were taken are no longer valid.
 func (r *Reader) Drop() { r.dropBuffer() }
 
 // Kept returns how many bytes of memory the Reader holds between two reads.
@@ -222,8 +225,8 @@ func (r *Reader) Kept() int {
 // Buffered returns how many bytes have arrived and are not taken yet.
 func (r *Reader) Buffered() int { return r.w - r.r }
 
-// Packet takes the next packet if it is there whole. Its arguments are valid
-// until the next Fill.
+// Packet takes the next packet if it is complete. Its arguments are valid until
+// the next Fill.
 func (r *Reader) Packet(p *Packet) (ok bool, err error) {
 	n, err := Decode(r.buf[r.r:r.w], r.limits, p)
 	r.r += n
@@ -231,14 +234,14 @@ func (r *Reader) Packet(p *Packet) (ok bool, err error) {
 	return n > 0, err
 }
 
-// Unread puts the packet back that was taken last, so that the next call of
-// Packet takes it again. Nothing may have been called since but Packet.
+// Unread puts back the packet taken last, so that the next call of Packet takes
+// it again. Since then no method except Packet may have been called.
 func (r *Reader) Unread() {
 	r.r -= r.taken
 	r.taken = 0
 }
 
-// Line takes the next admin line if it is there whole, without its end (LF or
+// Line takes the next admin line if it is complete, without its end (LF or
 // CRLF). It is valid until the next Fill.
 func (r *Reader) Line() (line []byte, ok bool, err error) {
 	b := r.buf[r.r:r.w]
@@ -280,8 +283,8 @@ func (r *Reader) NextLine() ([]byte, error) {
 	}
 }
 
-// Read implements io.Reader: it takes bytes as they are, those that have
-// arrived first.
+// Read implements io.Reader. It returns the buffered bytes first, and then
+// reads from the source.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.r == r.w {
 		return r.src.Read(p)

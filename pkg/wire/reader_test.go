@@ -202,7 +202,7 @@ func (s *stutter) Read([]byte) (int, error) {
 }
 
 // TestReaderBelievesOnlyBytes announces 60 MB, which is within the limit, and
-// sends little or none of it: memory must follow what arrived.
+// sends little or none of it: memory must follow the bytes that arrived.
 func TestReaderBelievesOnlyBytes(t *testing.T) {
 	const announced = 60 << 20
 	header := raw("REQ", uint32(wire.EchoReq), "")

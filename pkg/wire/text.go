@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Admin commands of every Gearman server, as they stand in a request. Words
-// are split on blanks and case does not matter; see [Words] for quotes, which
-// only gm's server knows.
+// Admin commands of every Gearman server, as a request writes them. Blanks
+// separate words and case does not matter; see [Words] for quotes, which only
+// gm's server knows.
 const (
 	CmdStatus         = "status"
 	CmdPriorityStatus = "prioritystatus"
@@ -27,8 +27,8 @@ const (
 	CmdShutdown       = "shutdown"
 )
 
-// Fixed replies. Answers to changes end with CRLF, answers to questions with
-// LF; the texts are gearmand's, which scripts compare.
+// Fixed replies. Answers to changes end with CRLF, answers to queries with LF.
+// The texts are gearmand's, because scripts compare them.
 const (
 	ReplyOK             = "OK\r\n"
 	ReplyEnd            = ".\n"
@@ -44,7 +44,7 @@ const (
 type FunctionStatus struct {
 	Function string
 	Total    int // jobs waiting and running
-	Running  int // jobs that a worker holds
+	Running  int // jobs that workers hold
 	Workers  int // connections that can do the function
 }
 
@@ -55,7 +55,7 @@ func (f FunctionStatus) Append(dst []byte) []byte {
 }
 
 // ParseFunctionStatus reads a row of status, without its line end. The name is
-// what stands before the last three tabs.
+// the text before the last three tabs.
 func ParseFunctionStatus(line []byte) (FunctionStatus, error) {
 	name, n, err := splitInts(line, 3)
 	if err != nil {
@@ -86,7 +86,8 @@ func ParsePriorityStatus(line []byte) (PriorityStatus, error) {
 	return PriorityStatus{Function: ParseName(name), High: n[0], Normal: n[1], Low: n[2], Workers: n[3]}, nil
 }
 
-// WorkerInfo is one row of workers: a connection, be it of a worker or not.
+// WorkerInfo is one row of workers: a connection of a worker or of anything
+// else.
 type WorkerInfo struct {
 	FD        int
 	Addr      string // without a port
@@ -108,8 +109,8 @@ func (w WorkerInfo) Append(dst []byte) []byte {
 
 // ParseWorkerInfo reads a row of workers, without its line end. Addresses and
 // IDs may contain colons, and gearmand takes IDs with blanks: the functions
-// begin behind the first colon that stands between blanks and is not itself
-// the ID. gearmand writes a function whose name has a blank as two functions.
+// begin after the first colon that stands between blanks and is not the ID.
+// gearmand writes a function whose name has a blank as two functions.
 func ParseWorkerInfo(line []byte) (WorkerInfo, error) {
 	bad := func(why string) (WorkerInfo, error) {
 		return WorkerInfo{}, fmt.Errorf("workers row %q: %s", line, why)
@@ -124,7 +125,7 @@ func ParseWorkerInfo(line []byte) (WorkerInfo, error) {
 		return bad("no address")
 	}
 	id, functions, ok := strings.Cut(rest, " : ")
-	if !ok { // some servers leave out an ID that they don't know
+	if !ok { // some servers leave out an unknown ID
 		id = ""
 		if functions, ok = strings.CutPrefix(rest, ": "); !ok {
 			return bad("no colon before the functions")
@@ -141,8 +142,8 @@ func ParseWorkerInfo(line []byte) (WorkerInfo, error) {
 // JobInfo is one row of show jobs.
 type JobInfo struct {
 	Handle   string
-	Attempts int  // how often a worker has been given the job and lost it
-	Ignored  bool // its result will be thrown away: it was cancelled or nobody waits
+	Attempts int  // how often a worker has lost the job
+	Ignored  bool // the server will discard its result: it was cancelled, or no client waits
 	Queued   bool // it waits for a worker
 }
 
@@ -161,20 +162,21 @@ func ParseJobInfo(line []byte) (JobInfo, error) {
 	return JobInfo{Handle: ParseName(name), Attempts: n[0], Ignored: n[1] != 0, Queued: n[2] != 0}, nil
 }
 
-// ErrReply is an ERR line of an admin connection, without "ERR " and line end.
+// ErrReply is an ERR line of an admin connection, without "ERR " and the line
+// end.
 type ErrReply string
 
 func (e ErrReply) Error() string { return "server says " + string(e) }
 
-// Unknown reports whether the server does not have the command. The Perl
-// server says so in small letters.
+// Unknown reports whether the server does not have the command. The Perl server
+// writes it in lower case.
 func (e ErrReply) Unknown() bool {
 	word, _, _ := strings.Cut(string(e), " ")
 	return strings.EqualFold(word, "UNKNOWN_COMMAND")
 }
 
-// ParseReply reads a line that answers OK or ERR, and returns what follows OK.
-// An ERR line is returned as an ErrReply.
+// ParseReply parses a line that answers OK or ERR, and returns the text after
+// OK. It returns an ERR line as an ErrReply.
 func ParseReply(line []byte) (string, error) {
 	s := strings.TrimRight(string(line), "\r\n")
 	switch {
@@ -195,7 +197,7 @@ func IsEnd(line []byte) bool { return len(line) == 1 && line[0] == '.' }
 
 var errColumns = errors.New("too few columns")
 
-// splitInts cuts n numbers off the end of a tab-separated row.
+// splitInts cuts n numbers from the end of a tab-separated row.
 func splitInts(line []byte, n int) (name string, nums [4]int, err error) {
 	for i := n - 1; i >= 0; i-- {
 		tab := bytes.LastIndexByte(line, '\t')

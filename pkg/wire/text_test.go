@@ -12,7 +12,7 @@ import (
 	"gm/pkg/wire"
 )
 
-// row is what the rows of the admin protocol have in common.
+// row is the common interface of the rows of the admin protocol.
 type row interface{ Append([]byte) []byte }
 
 func parseStatus(b []byte) (row, error)   { return wire.ParseFunctionStatus(b) }

@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// traceShown is how much of an argument a trace shows.
+// traceShown is the number of bytes of an argument that a trace shows.
 const traceShown = 64
 
-// AppendTrace appends the packet as a line for people, without a line end:
+// AppendTrace appends the packet as a readable line, without a line end:
 //
 //	REQ SUBMIT_JOB function="reverse" unique="" workload=5:"hello"
 //
-// Payloads are shown with their length; what is longer than 64 bytes is cut
+// A payload is shown with its length. An argument longer than 64 bytes is cut
 // and followed by "...".
 func (p *Packet) AppendTrace(dst []byte) []byte {
 	dst = append(dst, p.Magic.String()...)
@@ -41,20 +41,20 @@ func (p *Packet) AppendTrace(dst []byte) []byte {
 // String returns the trace of the packet.
 func (p *Packet) String() string { return string(p.AppendTrace(nil)) }
 
-// Tracer writes a line for each packet or admin line that passes. It is safe
-// for concurrent use; a nil Tracer writes nothing.
+// Tracer writes a line for each packet or admin line that crosses a connection.
+// It is safe for concurrent use; a nil Tracer writes nothing.
 type Tracer struct {
 	mu  sync.Mutex
 	dst io.Writer
 	buf []byte
 }
 
-// NewTracer returns a Tracer that writes to dst, a whole line a call. Errors
-// of dst are ignored.
+// NewTracer returns a Tracer that writes to dst, one whole line per call. It
+// ignores the errors of dst.
 func NewTracer(dst io.Writer) *Tracer { return &Tracer{dst: dst} }
 
 // Packet writes a packet's line. peer names the other end of the connection;
-// the arrow tells what was received (<-) from what is sent (->).
+// the arrow marks a received (<-) or a sent (->) packet.
 func (t *Tracer) Packet(peer string, received bool, p *Packet) {
 	if t == nil {
 		return
@@ -66,7 +66,7 @@ func (t *Tracer) Packet(peer string, received bool, p *Packet) {
 	t.end()
 }
 
-// Line writes an admin line's line.
+// Line writes the line for an admin line.
 func (t *Tracer) Line(peer string, received bool, line string) {
 	if t == nil {
 		return

@@ -48,8 +48,8 @@ func TestTraceTypes(t *testing.T) {
 	golden(t, "trace-types", lines)
 }
 
-// TestTraceExample is PROTOCOL's example as its server would trace it, with
-// an admin connection beside it.
+// TestTraceExample traces PROTOCOL's example as its server would, and an admin
+// connection.
 func TestTraceExample(t *testing.T) {
 	var log bytes.Buffer
 	tracer := wire.NewTracer(&log)
@@ -66,7 +66,7 @@ func TestTraceExample(t *testing.T) {
 	golden(t, "trace-example", log.Bytes())
 }
 
-// TestTraceOdd has what a peer should not send, or much of it.
+// TestTraceOdd traces packets that a peer should not send, and very long ones.
 func TestTraceOdd(t *testing.T) {
 	var lines []byte
 	for _, p := range []wire.Packet{

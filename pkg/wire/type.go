@@ -2,7 +2,7 @@ package wire
 
 import "strconv"
 
-// Magic is the first word of a packet: which way it goes.
+// Magic is the first word of a packet. It gives the direction of the packet.
 type Magic uint8
 
 const (
@@ -90,15 +90,15 @@ const (
 	argClientID  = "id"
 )
 
-// spec is what the protocol says of one packet type.
+// spec is the protocol's definition of one packet type.
 type spec struct {
 	name   string
-	magics uint8    // the directions it may go
+	magics uint8    // the allowed directions
 	opaque bool     // the last argument is data: any bytes, NULs too
 	args   []string // names of the arguments, in order
 }
 
-// specs is indexed by Type. A zero name marks a number that is not in use.
+// specs is indexed by Type. An empty name marks an unused number.
 var specs = [maxType + 1]spec{
 	CanDo:           {"CAN_DO", req, textual, []string{argFunc}},
 	CantDo:          {"CANT_DO", req, textual, []string{argFunc}},
@@ -139,8 +139,8 @@ var specs = [maxType + 1]spec{
 	},
 	SubmitJobEpoch: {"SUBMIT_JOB_EPOCH", req, opaque, []string{argFunc, argUnique, argEpoch, argWorkload}},
 	// PROTOCOL gives the reduce packets four arguments. libgearman, the one
-	// client that sends them, and gearmand have five: an "aggregate" that is
-	// always empty stands before the workload. See Packet.cut.
+	// client that sends them, and gearmand have five: an "aggregate" before the
+	// workload, which is always empty. See Packet.cut.
 	SubmitReduceJob: {
 		"SUBMIT_REDUCE_JOB", req, opaque,
 		[]string{argFunc, argUnique, argReducer, argAggregate, argWorkload},
@@ -169,7 +169,7 @@ func (t Type) String() string {
 	return specs[t].name
 }
 
-// Goes reports whether packets of type t may have magic m.
+// Goes reports whether packets of type t may have the magic m.
 func (t Type) Goes(m Magic) bool { return t.Valid() && specs[t].magics&(1<<m) != 0 }
 
 // NumArgs returns how many arguments a packet of type t has.

@@ -10,15 +10,15 @@ import (
 
 // Quoting of names in the admin protocol, which gm adds to gearmand's.
 //
-// A name stands as it is in rows and requests if it has neither white space
-// nor control characters and does not begin with a double quote. Any other name
-// stands between double quotes, without white space: \t, \n and \r are those
-// characters, \xHH is a byte, \\ and \" are the character after the backslash.
-// So rows keep their columns for every parser, and a request can name
-// everything that a row shows. Inside the quotes of a request blanks may stand
-// as they are.
+// Rows and requests contain a name unchanged if it has neither white space nor
+// control characters and does not begin with a double quote. They contain any
+// other name between double quotes, without white space: \t, \n and \r are
+// those characters, \xHH is a byte, \\ and \" are the character after the
+// backslash. So rows keep their columns for every parser, and a request can
+// name everything that a row shows. Inside the quotes, a request may also have
+// blanks.
 
-// AppendName appends a name as it stands in a column of a row.
+// AppendName appends a name in the form of a row's column.
 func AppendName(dst []byte, name string) []byte {
 	if isPlain(name) {
 		return append(dst, name...)
@@ -26,8 +26,8 @@ func AppendName(dst []byte, name string) []byte {
 	return appendQuoted(dst, name, isPlainRune)
 }
 
-// AppendWord appends a name as it stands in a request: like AppendName, but an
-// empty one is "".
+// AppendWord appends a name in the form of a request: like AppendName, but an
+// empty name is "".
 func AppendWord(dst []byte, name string) []byte {
 	if name == "" {
 		return append(dst, `""`...)
@@ -45,9 +45,9 @@ func ParseName(s string) string {
 	return s
 }
 
-// AppendText appends a text as it stands in a row of its own: blanks stand as
-// they are. A text that would be read as an end or an error of the list is
-// quoted too.
+// AppendText appends a text in the form of a row with one column, in which
+// blanks are allowed. It also quotes a text that a reader would take for the
+// end or an error of the list.
 func AppendText(dst []byte, text string) []byte {
 	plain := text != "" && text != "." && text[0] != '"' && !strings.HasPrefix(text, "ERR")
 	for _, r := range text {
@@ -59,7 +59,7 @@ func AppendText(dst []byte, text string) []byte {
 	return appendQuoted(dst, text, isTextRune)
 }
 
-// isPlain reports whether a name stands as it is.
+// isPlain reports whether a name needs no quotes.
 func isPlain(name string) bool {
 	for i := range len(name) {
 		switch c := name[i]; {
@@ -76,8 +76,8 @@ func isPlainRune(r rune) bool { return r != ' ' && isTextRune(r) }
 
 func isTextRune(r rune) bool { return r == ' ' || !unicode.IsSpace(r) && !unicode.IsControl(r) }
 
-// appendQuoted appends s between quotes, with escapes for all runes that are
-// not plain.
+// appendQuoted appends s between quotes, and escapes all runes that are not
+// plain.
 func appendQuoted(dst []byte, s string, plain func(rune) bool) []byte {
 	dst = append(dst, '"')
 	for len(s) > 0 {
@@ -105,8 +105,8 @@ func appendQuoted(dst []byte, s string, plain func(rune) bool) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// cutQuoted reads the quoted name that b begins with. It returns false if b
-// does not begin with one.
+// cutQuoted parses the quoted name at the beginning of b. It returns false if
+// there is none.
 func cutQuoted(b []byte) (name, rest []byte, ok bool) {
 	for i := 1; i < len(b); i++ {
 		switch b[i] {
@@ -126,7 +126,7 @@ func cutQuoted(b []byte) (name, rest []byte, ok bool) {
 	return nil, b, false
 }
 
-// unescape reads the n bytes after a backslash.
+// unescape parses the n bytes after a backslash.
 func unescape(b []byte) (c byte, n int, ok bool) {
 	if len(b) == 0 {
 		return 0, 0, false
@@ -149,10 +149,10 @@ func unescape(b []byte) (c byte, n int, ok bool) {
 	return 0, 0, false
 }
 
-// Words splits an admin line on blanks, which are ASCII's: a name may be UTF-8
-// with others in it. A word between double quotes may contain blanks and the
-// escapes of [AppendName]; a quote anywhere else is a character like any other,
-// and so is one that is not closed. Words without quotes point into line.
+// Words splits an admin line on ASCII blanks; a name in UTF-8 may contain other
+// blanks. A word between double quotes may contain blanks and the escapes of
+// [AppendName]. A quote anywhere else, or one that is not closed, is an
+// ordinary character. Words without quotes point into line.
 func Words(line []byte) [][]byte {
 	var words [][]byte
 	for {

@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// Writer collects packets and writes them together. Large payloads are not
-// copied but written from where they lie. It is not safe for concurrent use.
+// Writer collects packets and writes them together. It writes large payloads
+// without copying them. It is not safe for concurrent use.
 //
 // An error of the destination sticks: every later Send and Flush returns it.
 type Writer struct {
@@ -16,16 +16,16 @@ type Writer struct {
 	err error
 }
 
-// directWrite is the payload from which a copy costs more than a write.
+// directWrite is the payload size from which a copy costs more than a write.
 const directWrite = 32 << 10
 
 // NewWriter returns a Writer to dst.
 func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
 
-// Send adds a packet; see [Append] for what it may be. The arguments may be
-// reused when it returns. It writes only when the last argument is too large
-// to be worth a copy. A packet of 4 GiB or more is refused with ErrTooLarge,
-// which does not stick.
+// Send adds a packet; [Append] states the rules for its arguments. The caller
+// may reuse the arguments when Send returns. Send writes only if the last
+// argument is too large to be worth a copy. It refuses a packet of 4 GiB or
+// more with ErrTooLarge, which does not stick.
 func (w *Writer) Send(m Magic, t Type, args ...[]byte) error {
 	if w.err != nil {
 		return w.err
@@ -52,8 +52,7 @@ func (w *Writer) Send(m Magic, t Type, args ...[]byte) error {
 	return w.err
 }
 
-// SendLine adds an admin line, which must not have a line end in it; its end
-// is added.
+// SendLine adds an admin line without a line end, and appends the line end.
 func (w *Writer) SendLine(line string) {
 	if w.err != nil {
 		return
@@ -64,7 +63,7 @@ func (w *Writer) SendLine(line string) {
 // Buffered returns how many bytes wait for Flush.
 func (w *Writer) Buffered() int { return len(w.buf) }
 
-// Flush writes what was collected with one write.
+// Flush writes the collected bytes with one write.
 func (w *Writer) Flush() error {
 	if w.err != nil || len(w.buf) == 0 {
 		return w.err

@@ -10,7 +10,7 @@ import (
 	"gm/pkg/wire"
 )
 
-// sink collects what is written and counts the writes.
+// sink collects the written bytes and counts the writes.
 type sink struct {
 	bytes.Buffer
 	writes int
@@ -42,7 +42,7 @@ func TestWriterCollects(t *testing.T) {
 	}
 }
 
-// TestWriterLargePayload: a large payload follows what was collected before
+// TestWriterLargePayload: a large payload follows the packets collected before
 // it, in order, and is not copied into the buffer.
 func TestWriterLargePayload(t *testing.T) {
 	payload := make([]byte, 5<<20)
