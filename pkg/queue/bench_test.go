@@ -41,8 +41,8 @@ func fill(q *Queue, functions [][]byte, n int, unique bool) {
 	}
 }
 
-// A cycle must allocate what doc.go says, and no more: what it needs besides
-// comes from the last one.
+// A cycle must allocate no more than doc.go states: it takes everything else
+// from the cycle before.
 func TestAllocations(t *testing.T) {
 	functions := functionNames(100)
 	setup := func() (q *Queue, worker, client *Peer) {
@@ -99,8 +99,8 @@ func TestAllocations(t *testing.T) {
 	check("Lookup and Held", 0, func() { q.Held(w, handle) })
 }
 
-// BenchmarkMemory shows the bytes that a waiting job of 100 bytes takes, all
-// in all, and beside its payload.
+// BenchmarkMemory reports the bytes of a waiting job of 100 bytes, in total and
+// without its payload.
 func BenchmarkMemory(b *testing.B) {
 	for _, unique := range []bool{false, true} {
 		b.Run(fmt.Sprintf("unique=%v", unique), func(b *testing.B) {

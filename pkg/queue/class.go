@@ -5,29 +5,29 @@ import (
 	"math/bits"
 )
 
-// class is what workers with the same functions in the same order share: for
-// each priority the set of those functions that have ready jobs, and the list
-// of those workers that sleep. Its place in the design: a grab looks for the
-// first bit, falling asleep is one entry in one list, and a function that gets
-// its first or loses its last ready job of a priority flips one bit a class.
+// class is shared by all workers with the same functions in the same order. It
+// has, for each priority, the set of functions with ready jobs, and the list of
+// sleeping workers. So a grab finds the first bit of a set, a worker that falls
+// asleep becomes one entry in one list, and a function that gets its first or
+// loses its last ready job of a priority flips one bit per class.
 type class struct {
 	hash      uint64
 	sameHash  *class
 	peers     int
 	functions []*Function
-	places    []int // of functions[i]: this class's index in its classes
+	places    []int // index of this class in functions[i].classes
 	ready     [priorities]bitset
 	sleepers  peerList
 }
 
-// member says that a class has a function, and at which position.
+// member is a class that has a function, and the function's position in it.
 type member struct {
 	class    *class
 	position int
 }
 
-// classOf returns p's class, and makes it first if p's abilities have changed.
-// That takes a step a function.
+// classOf returns p's class. It creates the class if p's abilities have
+// changed, which takes a step for each function.
 func (q *Queue) classOf(p *Peer) *class {
 	if p.class != nil {
 		return p.class
@@ -71,8 +71,8 @@ func newClass(hash uint64, p *Peer) *class {
 	return c
 }
 
-// leaveClass takes p, whose abilities are about to change, out of its class.
-// If p sleeps it sleeps on among the restless.
+// leaveClass removes p, whose abilities are about to change, from its class. If
+// p sleeps, it moves to the restless workers.
 func (q *Queue) leaveClass(p *Peer) {
 	c := p.class
 	if c == nil {
@@ -137,8 +137,8 @@ func (c *class) fits(p *Peer) bool {
 	return true
 }
 
-// firstReady returns a function that has a ready job, of the highest priority
-// that there is, the first from position turn on; nil if there is none.
+// firstReady returns the first function from position turn on that has a ready
+// job of the highest priority, or nil if no function has a ready job.
 func (c *class) firstReady(turn int) (f *Function, p Priority, position int) {
 	for i := range c.ready {
 		position := c.ready[i].next(turn)
@@ -152,7 +152,7 @@ func (c *class) firstReady(turn int) (f *Function, p Priority, position int) {
 	return nil, 0, 0
 }
 
-// setReady tells f's classes whether f has ready jobs of priority p.
+// setReady records in f's classes whether f has ready jobs of priority p.
 func (f *Function) setReady(p Priority, ready bool) {
 	for _, m := range f.classes {
 		if ready {
@@ -164,7 +164,7 @@ func (f *Function) setReady(p Priority, ready bool) {
 	f.countServed()
 }
 
-// countServed keeps the count of functions that have workers and ready jobs.
+// countServed updates the number of functions that have workers and ready jobs.
 func (f *Function) countServed() {
 	served := f.workers > 0 && f.ready() > 0
 	if served == f.served {
@@ -178,7 +178,7 @@ func (f *Function) countServed() {
 	}
 }
 
-// addWorkers counts workers that come or leave.
+// addWorkers counts workers that join or leave.
 func (f *Function) addWorkers(n int) {
 	f.workers += n
 	f.countServed()
@@ -213,7 +213,7 @@ func (b *bitset) clear(i int) {
 	}
 }
 
-// next returns the smallest member from i on, -1 if there is none.
+// next returns the smallest member from i on, or -1 if there is none.
 func (b *bitset) next(i int) int {
 	w := i / wordBits
 	if w >= len(b.words) {

@@ -7,19 +7,19 @@ import (
 	"gm/pkg/store"
 )
 
-// Dead is a background job that ended Failed or Exhausted, and was not
-// cancelled: it is kept to be looked at and tried again. After it was handed
-// to the queue or by it, it is read only.
+// Dead is a background job that ended Failed or Exhausted and was not
+// cancelled. The queue keeps it for inspection and for another try. A Dead that
+// the queue has received or returned must not be changed.
 type Dead struct {
-	// Record is the job as the journal had it last, with all its attempts.
-	// The payload is nil if it is Spilled.
+	// Record is the last state of the job in the journal, with all its
+	// attempts. The payload is nil if the job is Spilled.
 	Record  store.Record
 	Spilled bool   // the payload is only in the journal
-	Size    int    // of the payload
+	Size    int    // length of the payload
 	Reason  Reason // Failed or Exhausted
-	Error   string // what was noted last
-	Started int64  // when its last worker got it, in Unix milliseconds
-	Died    int64  // in Unix milliseconds
+	Error   string // the last error text
+	Started int64  // time when its last worker got it, in Unix milliseconds
+	Died    int64  // time of its end, in Unix milliseconds
 
 	function *Function
 	kept     bool // the journal has it
@@ -32,11 +32,10 @@ func (d *Dead) Attempts() int {
 	return failures + losses
 }
 
-// Function returns what the job asked for.
+// Function returns the name of the job's function.
 func (d *Dead) Function() *Function { return d.function }
 
-// Handle returns H:<host>:<seq>, which it had as a job and has again when it
-// is revived.
+// Handle returns the job's handle, H:<host>:<seq>, which a revived job keeps.
 func (d *Dead) Handle() string { return string(d.AppendHandle(nil)) }
 
 // AppendHandle appends the handle.
@@ -44,7 +43,7 @@ func (d *Dead) AppendHandle(dst []byte) []byte {
 	return d.function.queue.appendHandle(dst, d.Record.Seq)
 }
 
-// cost returns what d counts in Config.Memory.
+// cost returns the bytes that d counts against Config.Memory.
 func (d *Dead) cost() int64 {
 	if d.Spilled {
 		return 0
@@ -52,8 +51,8 @@ func (d *Dead) cost() int64 {
 	return int64(len(d.Record.Payload) + len(d.Record.Unique) + len(d.Record.Reducer) + len(d.Error))
 }
 
-// bury puts j, which is about to be forgotten, into the dead list, if it is
-// one for it.
+// bury adds j, which is about to be forgotten, to the dead list if it belongs
+// there.
 func (q *Queue) bury(j *Job, why Reason) *Dead {
 	if q.cfg.DeadMax <= 0 || why != Failed && why != Exhausted || !j.is(background) || j.is(cancelled) {
 		return nil
@@ -69,8 +68,8 @@ func (q *Queue) bury(j *Job, why Reason) *Dead {
 	return d
 }
 
-// inter puts d into the list of all, behind one of these, and into its
-// function's, behind another; nil is the head.
+// inter inserts d into the list of all dead jobs and into its function's list,
+// behind the given ones; nil is the head.
 func (q *Queue) inter(d, before, ofSame *Dead) {
 	q.graves[d.Record.Seq] = d
 	q.dead.insert(d, before, ofAll)
@@ -79,12 +78,12 @@ func (q *Queue) inter(d, before, ofSame *Dead) {
 	q.memory.dead += d.cost()
 }
 
-// interByDate puts d into the lists, behind those that died before it.
+// interByDate inserts d into the lists, behind the jobs that died before it.
 func (q *Queue) interByDate(d *Dead) {
 	q.inter(d, q.dead.lastBefore(d.Died, ofAll), d.function.dead.lastBefore(d.Died, ofFunction))
 }
 
-// exhume takes d out of the lists.
+// exhume removes d from the lists.
 func (q *Queue) exhume(d *Dead) {
 	delete(q.graves, d.Record.Seq)
 	q.dead.remove(d, ofAll)
@@ -93,8 +92,8 @@ func (q *Queue) exhume(d *Dead) {
 	q.memory.dead -= d.cost()
 }
 
-// thinOut forgets the oldest dead jobs of f beyond DeadMax, and those of all
-// functions that take too much memory and can't be spilled.
+// thinOut forgets the oldest dead jobs of f beyond DeadMax, and, of all
+// functions, the oldest that take too much memory and cannot be spilled.
 func (q *Queue) thinOut(f *Function) {
 	for f.dead.n > max(q.cfg.DeadMax, 0) {
 		q.Forget(f.dead.head)
@@ -118,7 +117,7 @@ func (q *Queue) forgetOld() {
 	}
 }
 
-// Forget takes d out of the dead list. If it is not there it does nothing.
+// Forget removes d from the dead list. It does nothing if d is not in the list.
 func (q *Queue) Forget(d *Dead) {
 	if q.graves[d.Record.Seq] != d {
 		return
@@ -148,11 +147,12 @@ func (q *Queue) Dead(function string, yield func(*Dead) bool) {
 	q.DeadAfter(function, nil, math.MaxInt, yield)
 }
 
-// DeadAfter calls yield for the dead jobs of a function, or of all if function
-// is empty, behind after, the oldest ones if after is nil: most of them at most,
-// and until yield returns false. It returns the dead job to go on from, and
-// whether there may be more. yield must not change the queue; between two calls
-// it may change, and after may have left the list.
+// DeadAfter calls yield for up to most dead jobs of a function, or of all
+// functions if function is empty, until yield returns false. It begins after
+// the dead job after, or with the oldest if after is nil. It returns the dead
+// job to go on from, and whether there may be more. yield must not change the
+// queue. Between two calls the queue may change, and after may have left the
+// list.
 func (q *Queue) DeadAfter(function string, after *Dead, most int, yield func(*Dead) bool) (last *Dead, more bool) {
 	list, which := &q.dead, ofAll
 	if function != "" {
@@ -179,8 +179,8 @@ func (q *Queue) DeadAfter(function string, after *Dead, most int, yield func(*De
 	return after, false
 }
 
-// ReleaseDead tells that the journal has d. If memory is short the payload is
-// dropped.
+// ReleaseDead reports to the queue that the journal has d. If memory is short,
+// the queue drops the payload.
 func (q *Queue) ReleaseDead(d *Dead) {
 	d.kept = true
 	if q.graves[d.Record.Seq] == d {
@@ -198,10 +198,10 @@ func (q *Queue) relieveDead(d *Dead) {
 	d.Record.Payload, d.Spilled = nil, true
 }
 
-// RestoreDead takes in a dead job that the journal kept: the exported fields of
-// d, which it takes over. It may be forgotten at once, if there are younger
-// ones enough. Those that come in the order of their deaths take one step, each
-// other one walks past the younger ones.
+// RestoreDead adds a dead job from the journal, given by the exported fields of
+// d, and takes over d. The queue may forget it at once if it has enough younger
+// ones. A job that follows in the order of deaths takes one step; any other
+// takes a step for each younger one.
 func (q *Queue) RestoreDead(now int64, d *Dead) error {
 	q.now = now
 	if err := q.admit(&d.Record); err != nil {
@@ -217,14 +217,15 @@ func (q *Queue) RestoreDead(now int64, d *Dead) error {
 	return nil
 }
 
-// Revive makes d a job again, with its number and handle, in background,
-// without its attempts and its time, and takes it out of the dead list. Hold is
-// that of a Submission; Abort puts a held one back into the list. If d is
-// Spilled, so is the job, and has to be Loaded before the journal can have it.
+// Revive makes d a background job again, with its number and handle, without
+// its attempts and its time, and removes it from the dead list. hold means the
+// same as Hold in a Submission; Abort puts a held job back into the list. If d
+// is Spilled, so is the job, and it must be Loaded before the journal can have
+// it.
 //
-// If another job has its unique and was not cancelled, d is forgotten, and that job is what is
-// returned, as by Submit. The function's limit can refuse it with ErrFull; a d
-// that is not in the list is ErrNotDead.
+// If another job has the same unique and was not cancelled, Revive forgets d
+// and returns the other job, as Submit does. It returns ErrFull if the
+// function's limit is reached, and ErrNotDead if d is not in the list.
 func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
 	q.now = now
 	if q.graves[d.Record.Seq] != d {
@@ -260,8 +261,8 @@ func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
 	return Submitted{Job: j, Fresh: true}, nil
 }
 
-// revived ends the revival of a held job and returns the dead one that it was,
-// nil if it was none.
+// revived ends the revival of a held job. It returns the former dead job, or
+// nil if there is none.
 func (q *Queue) revived(j *Job) *Dead {
 	if !j.is(reviving) {
 		return nil
@@ -284,8 +285,8 @@ const (
 	ofAll
 )
 
-// lastBefore returns the last one that died at or before a date, nil if there is
-// none. It walks past those that died later.
+// lastBefore returns the last job that died at or before a date, or nil. It
+// takes a step for each job that died later.
 func (l *deadList) lastBefore(died int64, which int) *Dead {
 	before := l.tail
 	for before != nil && before.Died > died {
@@ -294,7 +295,7 @@ func (l *deadList) lastBefore(died int64, which int) *Dead {
 	return before
 }
 
-// insert puts d behind before, or at the head if that is nil.
+// insert inserts d behind before, or at the head if before is nil.
 func (l *deadList) insert(d, before *Dead, which int) {
 	at := &d.links[which]
 	at.prev = before
@@ -323,6 +324,6 @@ func (l *deadList) remove(d *Dead, which int) {
 	} else {
 		at.next.links[which].prev = at.prev
 	}
-	at.prev = nil // and next leads those on who walk the list
+	at.prev = nil // d.next stays set for callers that walk the list
 	l.n--
 }

@@ -7,19 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxNote is how much of an error text is kept, in bytes.
+// maxNote is the maximum size of a stored error text in bytes.
 const maxNote = 1024
 
-// note is what is known of the trouble that a job had. Other jobs have none.
+// note describes the last failed attempt of a job. Jobs without one have no
+// note.
 type note struct {
 	text    string
-	attempt int // Attempts when it came
+	attempt int // Attempts at the time of the note
 }
 
-// Note keeps a copy of text as the last error of a running job, in place of
-// what was there, cut to 1024 bytes. For others, and if text is empty, it does
-// nothing. An attempt that ends in vain without one leaves a text of the
-// queue's: "failed", "worker lost", "timed out after 5s", "given back".
+// Note stores a copy of text, cut to 1024 bytes, as the last error of a running
+// job, and replaces an earlier one. It does nothing if the job does not run or
+// text is empty. If an attempt fails without a Note, the queue stores a text of
+// its own: "failed", "worker lost", "timed out after 5s", "given back".
 func (q *Queue) Note(j *Job, text []byte) {
 	if j.state != Running || len(text) == 0 {
 		return
@@ -36,8 +37,8 @@ func (q *Queue) Note(j *Job, text []byte) {
 	q.setNote(j, string(text))
 }
 
-// Note returns the last error, empty if there was none, or if memory was short
-// when the job went back to wait. The journal does not keep it.
+// Note returns the last error. It is empty if there was none, or if memory was
+// short when the job returned to its queue. The journal does not keep it.
 func (j *Job) Note() string {
 	if !j.is(noted) {
 		return ""
@@ -45,8 +46,8 @@ func (j *Job) Note() string {
 	return j.function.queue.notes[j].text
 }
 
-// blame notes why the attempt of a running job ends in vain, unless its worker
-// said more.
+// blame stores the reason why an attempt of a running job fails, unless its
+// worker has given one.
 func (q *Queue) blame(j *Job, why Reason) {
 	if j.is(noted) && q.notes[j].attempt == j.Attempts() {
 		return
@@ -74,14 +75,14 @@ func (q *Queue) forgetNote(j *Job) {
 	}
 }
 
-// Policy says what becomes of a function's jobs that fail.
+// Policy sets how a function's failed jobs are retried.
 type Policy struct {
-	// Retries is how often a job that fails is tried again: 0 never, -1 without
-	// end. Attempts that lost their worker do not count.
+	// Retries is the maximum number of retries of a failing job; 0 is none, -1
+	// is no limit. Attempts that lost their worker do not count.
 	Retries int
-	// Min is the wait before the first retry, in milliseconds. It doubles
-	// with each failure up to Max. Config.Rand picks a time between the half
-	// and the whole of it.
+	// Min is the wait before the first retry, in milliseconds. It doubles with
+	// each failure up to Max. Config.Rand picks a time between half of it and
+	// all of it.
 	Min, Max int64
 }
 
@@ -95,7 +96,7 @@ func (p *Policy) String() string {
 	return s
 }
 
-// milliseconds writes a time without the zeros that time.Duration ends in.
+// milliseconds formats a time without the trailing zero units of time.Duration.
 func milliseconds(ms int64) string {
 	s := (time.Duration(ms) * time.Millisecond).String()
 	for _, zero := range []string{"m0s", "h0m"} {
@@ -109,8 +110,9 @@ func milliseconds(ms int64) string {
 // maxWait is the longest wait, in milliseconds: 34 years.
 const maxWait = 1 << 40
 
-// SetPolicy sets what becomes of the function's jobs that fail from now on;
-// with nil they end. It makes the function known. A Max below Min is as Min.
+// SetPolicy sets the policy for the function's jobs that fail from now on; with
+// nil they end. It creates the function if needed. A Max below Min counts as
+// Min.
 func (q *Queue) SetPolicy(function []byte, p *Policy) {
 	f := q.functionOrNew(function)
 	if p == nil {
@@ -121,8 +123,8 @@ func (q *Queue) SetPolicy(function []byte, p *Policy) {
 	f.policy = &Policy{Retries: p.Retries, Min: least, Max: min(max(p.Max, least), maxWait)}
 }
 
-// wait returns how long a job waits that had failed that often before it failed
-// again.
+// wait returns the wait before the next try of a job that has failed again,
+// after so many earlier failures.
 func (p *Policy) wait(failures int, random func() uint64) int64 {
 	wait := p.Min
 	for range failures {
@@ -140,16 +142,17 @@ func (p *Policy) wait(failures int, random func() uint64) int64 {
 }
 
 // Final reports whether Fail would end the running j: its function has no
-// policy, it was tried often enough, or nobody wants it any more.
+// policy, it has no tries left, or nobody wants it any more.
 func (q *Queue) Final(j *Job) bool {
 	p := j.function.policy
 	return p == nil || p.Retries >= 0 && j.Failures() >= p.Retries || j.is(cancelled) || j.unwanted()
 }
 
-// Fail tells that a running job's worker says so, and counts the attempt. If
-// it is not Final, the job is delayed and goes to the tail of its queue when
-// it is due, so that one that always fails does not stand before others; who
-// waits for it goes on waiting. Else it ends. It returns whether the job ended.
+// Fail records that a worker has reported its running job as failed, and counts
+// the attempt. If it is not Final, the job is delayed, and goes to the tail of
+// its queue when it is due, so that a job that always fails does not block
+// others; its clients go on waiting. Otherwise the job ends. Fail reports
+// whether it ended.
 func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 	q.now = now
 	if j.state != Running {
@@ -172,7 +175,7 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 	return false
 }
 
-// retryAfter lets j, which failed, wait again after so many milliseconds, however
+// retryAfter makes the failed j wait again after so many milliseconds, even if
 // the wall clock is set meanwhile.
 func (q *Queue) retryAfter(j *Job, wait int64) {
 	if wait > 0 {
@@ -182,8 +185,8 @@ func (q *Queue) retryAfter(j *Job, wait int64) {
 	q.waitAtTail(j)
 }
 
-// Bury ends a running job as one that failed, whatever its function's policy:
-// another try is of no use.
+// Bury ends a running job as Failed and ignores its function's policy. It is
+// for jobs that another try cannot help.
 func (q *Queue) Bury(now int64, j *Job) {
 	q.now = now
 	if j.state != Running {

@@ -1,14 +1,15 @@
 package queue
 
-// A server that shuts down and has a store leaves background jobs to its next
-// start. Foreground jobs would be lost with it: they are handed out.
+// A server with a store that shuts down leaves background jobs to its next
+// start. It still hands out foreground jobs, which would be lost.
 
-// maxPassedOver is how many background jobs are looked at in each list for a
-// foreground job behind them, so that a long queue does not hold everybody up.
+// maxPassedOver is the maximum number of background jobs that a search for a
+// foreground job skips in each list, so that a long queue does not delay other
+// calls.
 const maxPassedOver = 4096
 
-// GrabForeground is Grab for foreground jobs alone. One that waits behind more
-// than some thousand background jobs is not found.
+// GrabForeground is Grab for foreground jobs only. It does not find a job that
+// waits behind more than some thousand background jobs.
 func (q *Queue) GrabForeground(now int64, p *Peer) *Job {
 	q.now = now
 	token := q.wakeUp(p)
@@ -23,7 +24,7 @@ func (q *Queue) GrabForeground(now int64, p *Peer) *Job {
 	return j
 }
 
-// firstForeground returns the foreground job that p would be given first.
+// firstForeground returns the foreground job that p would get first.
 func (p *Peer) firstForeground() *Job {
 	for priority := range Priority(priorities) {
 		for a := p.firstAbility; a != nil; a = a.next {
@@ -35,8 +36,8 @@ func (p *Peer) firstForeground() *Job {
 	return nil
 }
 
-// ReadyForeground reports whether there is a ready foreground job that some worker
-// can do, as far as GrabForeground would find it.
+// ReadyForeground reports whether GrabForeground would find a ready foreground
+// job for some worker.
 func (q *Queue) ReadyForeground() bool {
 	if !q.Ready() {
 		return false

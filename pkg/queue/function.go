@@ -5,27 +5,27 @@ import (
 	"hash/maphash"
 )
 
-// Function is a name that jobs ask for and workers can do. It comes with its
-// first mention and stays until it is dropped, or nobody has used it for long. A
-// dropped one leads on to those
-// that were behind it, for those who walk all functions.
+// Function is a name that jobs ask for and workers can do. The queue creates it
+// when it is first named, and keeps it until it is dropped or unused for long.
+// A dropped function keeps its link to the next one, for callers that walk all
+// functions.
 type Function struct {
 	queue      *Queue
 	name       string
 	id         uint64 // never used again
-	salt       uint64 // of its jobs' places in the unique index
+	salt       uint64 // seed of its jobs' places in the unique index
 	next, prev *Function
 
 	waiting [priorities]jobList
 	behind  [priorities]jobList // waiting for the end of the loading
 	delayed jobList
 	running int
-	total   int // in whatever state, held ones too
-	spilled int // of the waiting ones, those behind too
+	total   int // in any state, held ones too
+	spilled int // waiting jobs, those in behind too
 	limits  [priorities]int
 	paused  bool
 	dropped bool
-	created bool // by an administrator
+	created bool // created by an administrator
 	use     use
 	policy  *Policy
 	dead    deadList
@@ -42,7 +42,7 @@ type Function struct {
 	counters counters
 }
 
-// counters run since the queue's start.
+// The counters start at 0 with the queue.
 type counters struct {
 	submitted, coalesced, completed, failed, retried uint64
 }
@@ -50,23 +50,24 @@ type counters struct {
 // Name returns the function's name.
 func (f *Function) Name() string { return f.name }
 
-// Paused reports whether its jobs are kept from workers.
+// Paused reports whether workers get none of its jobs.
 func (f *Function) Paused() bool { return f.paused }
 
-// Limits returns the limits for high, normal and low submissions, 0 for none.
+// Limits returns the limits for high, normal and low submissions; 0 is no
+// limit.
 func (f *Function) Limits() [3]int { return f.limits }
 
-// Policy returns what becomes of its jobs that fail, nil if they end. Read it,
-// do not write it.
+// Policy returns the policy for its jobs that fail, or nil if they end. The
+// caller must not change it.
 func (f *Function) Policy() *Policy { return f.policy }
 
-// NumDead returns how many dead jobs it has.
+// NumDead returns the number of its dead jobs.
 func (f *Function) NumDead() int { return f.dead.n }
 
-// Workers returns how many peers can do it.
+// Workers returns the number of workers that can do it.
 func (f *Function) Workers() int { return f.workers }
 
-// ready returns how many jobs a worker could get now.
+// ready returns the number of jobs that workers could get now.
 func (f *Function) ready() int {
 	if f.paused {
 		return 0
@@ -78,9 +79,9 @@ func (f *Function) numWaiting() int {
 	return f.waiting[High].n + f.waiting[Normal].n + f.waiting[Low].n
 }
 
-// full reports whether a new job of that priority is over the limit. As in
-// gearmand, the limit of one priority is held against the jobs of all, those
-// that run included.
+// full reports whether a new job of that priority would exceed the limit. As in
+// gearmand, the limit of one priority is compared with the jobs of all
+// priorities, running ones included.
 func (f *Function) full(p Priority) bool {
 	return f.limits[p] > 0 && f.total >= f.limits[p]
 }
@@ -120,12 +121,13 @@ func (q *Queue) functionOrNew(name []byte) *Function {
 	return f
 }
 
-// Create makes the function known, if it is not, and keeps it until it is dropped.
+// Create creates the function if the queue does not know it, and keeps it until
+// it is dropped.
 func (q *Queue) Create(function []byte) { q.functionOrNew(function).created = true }
 
 // Idle returns an ErrInUse with the name if the function has workers, running
-// jobs, jobs on their way to the journal, or dead ones; an ErrNoFunction if it is
-// unknown. An idle function can be dropped when it has been purged.
+// jobs, jobs on their way to the journal, or dead jobs, and an ErrNoFunction if
+// it is unknown. An idle function can be dropped after a purge.
 func (q *Queue) Idle(function []byte) error {
 	f, err := q.function(function)
 	if err != nil {
@@ -173,14 +175,14 @@ func (q *Queue) unlink(f *Function) {
 }
 
 // SetLimits bounds the jobs of a function, waiting, delayed and running
-// together, for submissions of high, normal and low priority; 0 is no limit.
-// It makes the function known, so that a limit can be there before the first
-// job. Jobs that are over it already stay.
+// together, for submissions of high, normal and low priority; 0 is no limit. It
+// creates the function if needed, so that a limit can be set before the first
+// job. Existing jobs above the limit stay.
 func (q *Queue) SetLimits(function []byte, limits [3]int) {
 	q.functionOrNew(function).limits = limits
 }
 
-// Pause keeps the function's waiting jobs from workers, or gives them free
+// Pause withholds the function's waiting jobs from workers, or releases them
 // again. Running jobs go on.
 func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 	q.now = now
@@ -201,10 +203,10 @@ func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 	return nil
 }
 
-// Purge ends waiting and delayed jobs of the function, most of them at most, and
-// returns how many. It leaves those with a higher number than last, and those
-// that wait behind such a one. Held and running jobs stay. So it purges all that
-// were there at LastSeq, when it is called until it returns less than most.
+// Purge ends up to most waiting and delayed jobs of the function, and returns
+// how many. It leaves jobs with a higher number than last, and jobs that wait
+// behind one of these. Held and running jobs stay. To purge all jobs up to
+// LastSeq, call it until it returns less than most.
 func (q *Queue) Purge(now int64, function []byte, last uint64, most int) (n int, err error) {
 	q.now = now
 	f, err := q.function(function)

@@ -6,26 +6,26 @@ import (
 	"math"
 )
 
-// pageSize is how many numbers share a page of the index. One job that lives
-// long keeps its page of some 540 bytes.
+// pageSize is the number of job numbers in a page of the index. A single job
+// that lives long keeps its page of some 540 bytes.
 const pageSize = 64
 
-// jobIndex finds jobs by number and walks them in the order of numbers. As
-// numbers only grow, a table of pages costs less than a map of jobs.
+// jobIndex finds jobs by number and walks them in the order of their numbers.
+// Because numbers only grow, a table of pages costs less than a map of jobs.
 type jobIndex struct {
 	seq     uint64 // the last number given
 	n       int
 	pages   map[uint64]*page
-	numbers numberSet // of the pages
-	recent  *page     // the last one that a job was put on; it may be empty
-	newest  *page     // the last one that was made
-	spare   *page     // the last one that was dropped, or nil
+	numbers numberSet // numbers of the pages
+	recent  *page     // the page that got the last job; it may be empty
+	newest  *page     // the newest page
+	spare   *page     // the page dropped last, or nil
 }
 
-// page holds the jobs of pageSize numbers. The pages are a list in the order in
-// which they were made. Only the garbage collector follows it: it then finds jobs
-// that lie side by side at one time, which takes it half of the time that the order
-// of a map takes (BenchmarkSubmitBackground in pkg/server).
+// page holds the jobs of pageSize numbers. The pages form a list in the order
+// of their creation. Only the garbage collector follows it: it then visits
+// neighbouring jobs together, which takes half of the time that the order of a
+// map takes (BenchmarkSubmitBackground in pkg/server).
 type page struct {
 	number       uint64 // seq / pageSize
 	n            int
@@ -47,7 +47,7 @@ func (x *jobIndex) get(seq uint64) *Job {
 	return p.jobs[seq%pageSize]
 }
 
-// put adds a job whose number is not taken.
+// put adds a job whose number is not in use.
 func (x *jobIndex) put(j *Job) {
 	p := x.page(j.seq / pageSize)
 	p.jobs[j.seq%pageSize] = j
@@ -55,7 +55,7 @@ func (x *jobIndex) put(j *Job) {
 	x.n++
 }
 
-// page returns the page of that number, new if need be.
+// page returns the page of that number, and creates it if needed.
 func (x *jobIndex) page(number uint64) *page {
 	if x.recent != nil && x.recent.number == number {
 		return x.recent
@@ -106,9 +106,9 @@ func (x *jobIndex) drop(p *page) {
 	p.older, p.newer, x.spare = nil, nil, p
 }
 
-// after calls yield for the jobs with higher numbers than seq, most of them at
-// most, until it returns false. It returns the last number that it has shown, or
-// seq, and whether there may be more. A step looks at one page at most.
+// after calls yield for up to most jobs with higher numbers than seq, until
+// it returns false. It returns the last number that it has shown, or seq, and
+// whether there may be more. A step visits at most one page.
 func (x *jobIndex) after(seq uint64, most int, yield func(*Job) bool) (last uint64, more bool) {
 	if seq == math.MaxUint64 {
 		return seq, false
@@ -140,15 +140,15 @@ func (x *jobIndex) after(seq uint64, most int, yield func(*Job) bool) (last uint
 	}
 }
 
-// byPayload is the unique that stands for the payload.
+// byPayload is the unique that means the payload.
 const byPayload = "-"
 
-// uniqueIndex finds jobs by function and unique: the first of those with one
-// hash, who leads to the others by sameHash.
+// uniqueIndex finds jobs by function and unique. It has the first of the jobs
+// with one hash; sameHash leads from it to the others.
 type uniqueIndex map[uint64]*Job
 
-// uniqueHash returns the place of a submission in the index. It has none if
-// its unique is empty, or "-" with an empty payload.
+// uniqueHash returns the place of a submission in the index. A submission has
+// none if its unique is empty, or "-" with an empty payload.
 func (q *Queue) uniqueHash(f *Function, unique, payload []byte) (hash uint64, ok bool) {
 	switch {
 	case len(unique) == 0:
@@ -161,8 +161,8 @@ func (q *Queue) uniqueHash(f *Function, unique, payload []byte) (hash uint64, ok
 	return ^maphash.Bytes(q.seed, payload) ^ f.salt, true
 }
 
-// hashOf returns the place of j in the index. A job that was restored without
-// the payload that its unique stands for has none.
+// hashOf returns the place of j in the index. A job whose unique is "-" and
+// that was restored without its payload has none.
 func (q *Queue) hashOf(j *Job) (hash uint64, ok bool) {
 	if j.is(spilled) && string(j.Unique()) == byPayload {
 		return j.stub().hash()
@@ -170,8 +170,8 @@ func (q *Queue) hashOf(j *Job) (hash uint64, ok bool) {
 	return q.uniqueHash(j.function, j.Unique(), j.Payload())
 }
 
-// place is where in the index a submission or a job belongs, and the first that
-// is there. It holds until the index is changed.
+// place is the place in the index of a submission or a job, and the first job
+// in it. It is valid until the index changes.
 type place struct {
 	hash  uint64
 	some  bool // false if it belongs nowhere
@@ -191,8 +191,8 @@ func (q *Queue) placeOf(f *Function, unique, payload []byte) place {
 }
 
 // find returns the first job that a submission with that place coalesces with,
-// or nil. A job that was cancelled is about to end, and takes nobody with it; twin
-// reports whether there is one with the same unique.
+// or nil. It skips cancelled jobs, which are about to end; twin reports whether
+// one of them has the same unique.
 func (p place) find(f *Function, unique, payload []byte) (same *Job, twin bool) {
 	for j := p.first; j != nil; j = j.sameHash() {
 		if j.function != f || !bytes.Equal(j.Unique(), unique) {
@@ -215,8 +215,8 @@ func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
 	return j
 }
 
-// addUnique enters j in its place, behind the others, so that the first of
-// several with one unique, which only a journal can bring, is found.
+// addUnique adds j to its place, behind the others, so that a search finds the
+// first of several jobs with one unique. Only a journal can bring several.
 func (q *Queue) addUnique(j *Job, p place) {
 	if !p.some {
 		return

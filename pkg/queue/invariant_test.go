@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// check compares everything that the queue shows with the model, and looks
-// whether what it keeps inside fits together.
+// check compares everything that the queue shows with the model, and checks
+// that its internal state is consistent.
 func (r *rig) check() {
 	r.checkJobs()
 	r.checkFunctions()
@@ -276,9 +276,9 @@ func (r *rig) checkTimers() {
 	}
 }
 
-// checkPromise looks for a ready job beside a sleeping worker: as seen from
-// outside, where a worker that can do it must have been woken a short time
-// ago, and as wake.go promises.
+// checkPromise checks that no ready job waits while a worker for it sleeps:
+// from outside, where such a worker must have been woken a short time ago, and
+// by the promise in wake.go.
 func (r *rig) checkPromise() {
 	if len(r.q.gathered) > 0 {
 		return // it is kept by Rouse

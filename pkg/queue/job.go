@@ -5,7 +5,7 @@ import "strconv"
 // Priority orders jobs across all functions of a worker.
 type Priority uint8
 
-// The three priorities of PROTOCOL, first come first.
+// The three priorities of PROTOCOL. Jobs of the first one are handed out first.
 const (
 	High Priority = iota
 	Normal
@@ -26,13 +26,13 @@ func (p Priority) String() string {
 	return "priority " + strconv.Itoa(int(p))
 }
 
-// State is where a job stands; doc.go draws it.
+// State is the state of a job; doc.go draws the transitions.
 type State uint8
 
 const (
-	Held    State = iota // the journal is being written
-	Delayed              // until its time
-	Waiting              // for a worker
+	Held    State = iota // waits for the journal
+	Delayed              // waits for its time
+	Waiting              // waits for a worker
 	Running              // a worker holds it
 	Ended                // it has left the queue
 )
@@ -53,19 +53,19 @@ func (s State) String() string {
 	return "state " + strconv.Itoa(int(s))
 }
 
-// Reason says why a job ended or waits again.
+// Reason is the reason why a job ended or waits again.
 type Reason uint8
 
 const (
-	Completed  Reason = iota // its worker is done
-	Failed                   // its worker says so; it may be tried again
-	Cancelled                // by an administrator
-	Exhausted                // it was lost as often as JobRetries allows
-	Abandoned                // no client is left that wants it
-	Purged                   // with all that waited for its function
+	Completed  Reason = iota // its worker has completed it
+	Failed                   // its worker reported the failure; it may be retried
+	Cancelled                // cancelled by an administrator
+	Exhausted                // it lost as many workers as JobRetries allows
+	Abandoned                // its last client left
+	Purged                   // with all waiting jobs of its function
 	WorkerLost               // its worker went away
 	TimedOut                 // its worker took too long
-	GivenBack                // its worker handed it back
+	GivenBack                // its worker gave it back
 )
 
 func (r Reason) String() string {
@@ -92,13 +92,13 @@ func (r Reason) String() string {
 	return "reason " + strconv.Itoa(int(r))
 }
 
-// Job is one job. After its end it still tells what it was submitted with, but
-// for the time that it was delayed to, and nothing of what became of it.
+// Job is one job. After its end it still has the values of its submission,
+// except the time that it was delayed to, and nothing about its end.
 type Job struct {
 	seq        uint64
 	function   *Function
 	data       []byte // payload or stub, unique and reducer, in one allocation
-	next, prev *Job   // in the one list that its state puts it in
+	next, prev *Job   // links of the list for its state
 	detail     *detail
 	accepted   int64
 	uniqueLen  uint16
@@ -111,18 +111,18 @@ type Job struct {
 type marks uint16
 
 const (
-	background marks = 1 << iota // some submission was
-	promoting                    // became background, and the journal does not know yet
-	cancelled                    // while it ran
-	journaled                    // the server's own
+	background marks = 1 << iota // some submission was a background one
+	promoting                    // became a background job, and the journal does not have it yet
+	cancelled                    // cancelled while it ran
+	journaled                    // for the server
 	kept                         // the journal has it
 	spilled                      // data begins with a stub in place of the payload
 	noted                        // has an entry in Queue.notes
-	behind                       // waits for the end of the loading
+	behind                       // waits until the loading ends
 	reviving                     // has an entry in Queue.reviving
-	apart                        // came while a cancelled job had its unique
+	apart                        // was submitted while a cancelled job had its unique
 	dated                        // its timer is in Queue.dates
-	tagLow                       // the server's own, as is the next
+	tagLow                       // for the server, as is the next field
 	tagHigh
 )
 
@@ -136,18 +136,19 @@ func (j *Job) mark(m marks, on bool) {
 	}
 }
 
-// detail is what a background job that only waits does not need.
+// detail has the fields that a background job does not need while it only
+// waits.
 type detail struct {
 	worker   *Peer
 	waiters  *waiter // the first; its prevOfJob is the last
 	nwaiters int32
 	timer    int32 // place in the heap plus one
-	failures int32 // attempts that its worker said failed
+	failures int32 // attempts that its workers reported as failed
 	losses   int32 // attempts that lost their worker or ran out of time
 	started  int64
 	runAt    int64
 	num, den int64
-	sameHash *Job // the next one in its place of the unique index
+	sameHash *Job // the next job in its place of the unique index
 }
 
 // Seq returns the job's number, which is unique for ever and grows in the
@@ -165,11 +166,11 @@ func (j *Job) Handle() string {
 	return string(j.AppendHandle(buf[:0]))
 }
 
-// Function returns what the job asks for.
+// Function returns the name of the job's function.
 func (j *Job) Function() *Function { return j.function }
 
-// Payload returns the workload, nil if it is spilled. It is the queue's: read
-// it, do not write it.
+// Payload returns the workload, or nil if it is spilled. The caller must not
+// change it.
 func (j *Job) Payload() []byte {
 	if j.is(spilled) {
 		return nil
@@ -177,21 +178,21 @@ func (j *Job) Payload() []byte {
 	return j.front()
 }
 
-// front returns what stands before the unique.
+// front returns the bytes before the unique.
 func (j *Job) front() []byte {
 	n := len(j.data) - int(j.uniqueLen) - int(j.reducerLen)
 	return j.data[:n:n]
 }
 
-// Unique returns the unique as its first client sent it; "-" is "-". It is the
-// queue's: read it, do not write it.
+// Unique returns the unique as its first client sent it; "-" stays "-". The
+// caller must not change it.
 func (j *Job) Unique() []byte {
 	end := len(j.data) - int(j.reducerLen)
 	return j.data[end-int(j.uniqueLen) : end : end]
 }
 
-// Reducer returns the reducer's name, empty if there is none. It is the
-// queue's: read it, do not write it.
+// Reducer returns the reducer's name, empty if there is none. The caller must
+// not change it.
 func (j *Job) Reducer() []byte {
 	end := len(j.data)
 	return j.data[end-int(j.reducerLen) : end : end]
@@ -200,11 +201,11 @@ func (j *Job) Reducer() []byte {
 // Priority returns the priority of the first submission.
 func (j *Job) Priority() Priority { return j.priority }
 
-// Background reports whether any submission was a background one: the job is
-// never dropped for want of clients.
+// Background reports whether any submission was a background one. Such a job is
+// never dropped because it has no clients.
 func (j *Job) Background() bool { return j.is(background) }
 
-// State returns where the job stands.
+// State returns the job's state.
 func (j *Job) State() State { return j.state }
 
 // Accepted returns when it was submitted, in Unix milliseconds.
@@ -230,7 +231,8 @@ func (j *Job) Failures() int {
 	return int(j.detail.failures)
 }
 
-// Losses returns how often its worker was lost, ran out of time, or gave it back.
+// Losses returns how often its worker was lost, exceeded the time limit, or
+// gave it back.
 func (j *Job) Losses() int {
 	if j.detail == nil {
 		return 0
@@ -238,7 +240,7 @@ func (j *Job) Losses() int {
 	return int(j.detail.losses)
 }
 
-// Worker returns who holds it, nil if nobody does.
+// Worker returns the worker that holds the job, or nil.
 func (j *Job) Worker() *Peer {
 	if j.detail == nil {
 		return nil
@@ -246,8 +248,8 @@ func (j *Job) Worker() *Peer {
 	return j.detail.worker
 }
 
-// Started returns the time, as calls pass it in, at which its worker got it, 0
-// if it does not run.
+// Started returns the time, as calls pass it in, at which its worker got the
+// job, or 0 if it does not run.
 func (j *Job) Started() int64 {
 	if j.state != Running {
 		return 0
@@ -255,7 +257,7 @@ func (j *Job) Started() int64 {
 	return j.detail.started
 }
 
-// Status returns what its worker last reported, 0/0 if nothing.
+// Status returns the last progress report of its worker, or 0/0.
 func (j *Job) Status() (num, den int64) {
 	if j.detail == nil {
 		return 0, 0
@@ -288,15 +290,15 @@ func (j *Job) Waiters(yield func(*Peer) bool) {
 	}
 }
 
-// Ignored reports whether it runs though nobody wants it any more: it was
-// cancelled, or its last client left. If its worker loses it, it ends.
+// Ignored reports whether it runs although nobody wants it any more: it was
+// cancelled, or its last client left. If it loses its worker, it ends.
 func (j *Job) Ignored() bool { return j.state == Running && (j.is(cancelled) || j.unwanted()) }
 
-// unwanted reports whether nobody is left who asked for it.
+// unwanted reports whether nobody wants the job any more.
 func (j *Job) unwanted() bool { return !j.is(background) && j.NumWaiters() == 0 }
 
-// Journaled returns the mark that SetJournaled has set. The queue sets it for
-// a restored job, and does not read it.
+// Journaled returns the mark that SetJournaled has set. The queue sets it for a
+// restored job, and never reads it.
 func (j *Job) Journaled() bool { return j.is(journaled) }
 
 // SetJournaled sets the server's mark.
@@ -311,7 +313,7 @@ func (j *Job) SetTag(n uint8) {
 	j.marks = j.marks&^(tagLow|tagHigh) | marks(n&3)*tagLow
 }
 
-// since returns from when on it waits or waited for a worker.
+// since returns the time when it began to wait for a worker.
 func (j *Job) since() int64 { return max(j.accepted, j.RunAt()) }
 
 // jobList is a list through next and prev of jobs.

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// Config.Memory bounds what jobs that do not run, dead ones included, hold:
+// Config.Memory limits the bytes of jobs that do not run, dead ones included:
 //
 //	   ⅛             ¾     ⅞         all of it
 //	├──┼─────────────┼─────┼─────────┤
@@ -16,26 +16,26 @@ import (
 //	   │             └ the payloads of jobs that come to wait are dropped
 //	   └ and those of jobs that come to be delayed, or to wait behind many
 //
-// So a backlog of any length leaves room for foreground jobs, and for what the
-// jobs themselves take, which grows with their number. What can be
-// dropped are the payloads of background jobs that the journal has, if it can
-// give them back (Config.Spill). What is left of a spilled job is not counted.
-// Held jobs that will be spilled are not refused: their owner bounds how much
-// is under way to the journal. Nor are restored jobs, and those that go back
+// So a backlog of any length leaves room for foreground jobs, and for the job
+// structures, whose size grows with their number. The queue can drop the
+// payloads of background jobs that the journal has, if it can give them back
+// (Config.Spill). The rest of a spilled job is not counted. The queue does not
+// refuse held jobs that will be spilled: their owner limits the bytes on their
+// way to the journal. Nor does it refuse restored jobs, and jobs that return
 // when their worker is lost. Dead jobs hold a quarter at most: beyond it their
 // payloads are dropped, or, without Spill, the oldest are forgotten.
 type memory struct {
 	bytes            int64
-	running          int64 // bytes of jobs that run, which bytes has not
+	running          int64 // bytes of running jobs, which are not in bytes
 	spilled          int   // jobs
 	far, wait, ahead int64 // the marks above
 	dead             int64 // the bytes of dead jobs
 	maxDead          int64
-	next             *Function // where Wanted goes on
+	next             *Function // the place where Wanted goes on
 }
 
-// farBehind is how many jobs of its function and priority a job has to wait
-// behind for its payload not to be wanted soon.
+// farBehind is the number of jobs of its function and priority before a job
+// from which its payload is not needed soon.
 const farBehind = 4096
 
 func (m *memory) init(bound int64) {
@@ -46,16 +46,17 @@ func (m *memory) init(bound int64) {
 	m.far, m.wait, m.ahead, m.maxDead = bound/8, bound-bound/4, bound-bound/8, bound/4
 }
 
-// noRoom reports whether size bytes more are over the bound.
+// noRoom reports whether size more bytes exceed the limit.
 func (q *Queue) noRoom(size int) bool {
 	return q.cfg.Memory > 0 && q.memory.bytes+int64(size) > q.cfg.Memory
 }
 
-// JobCost is about what a job takes besides its bytes, in bytes.
+// JobCost is the approximate size of a job in bytes without its payload,
+// unique, reducer and error text.
 const JobCost = 256
 
-// isFull reports whether a job of size bytes more is over Config.Total. The last
-// eighth is for foreground jobs.
+// isFull reports whether another job of size bytes exceeds Config.Total. The
+// last eighth is for foreground jobs.
 func (q *Queue) isFull(size int, background bool) bool {
 	total := q.cfg.Total
 	if background {
@@ -65,7 +66,7 @@ func (q *Queue) isFull(size int, background bool) bool {
 	return q.cfg.Total > 0 && all > total
 }
 
-// cost returns what j counts while it does not run.
+// cost returns the bytes that j counts while it does not run.
 func (j *Job) cost() int64 {
 	if j.is(spilled) {
 		return 0
@@ -84,8 +85,9 @@ func (j *Job) Size() int {
 	return len(j.front())
 }
 
-// relieve drops what the waiting or delayed j, which has just come to be so,
-// can do without, if memory is short. For others it does nothing.
+// relieve drops the payload of j, which has just begun to wait or to be
+// delayed, if memory is short and j does not need it soon. It does nothing for
+// other jobs.
 func (q *Queue) relieve(j *Job) {
 	switch {
 	case j.state != Waiting && j.state != Delayed || q.memory.bytes <= q.memory.far:
@@ -129,10 +131,10 @@ func (q *Queue) spill(j *Job) {
 	}
 }
 
-// Loaded gives a spilled job its payload back and takes over the slice: one
-// that runs or is held in any case, one that waits if there is room to read
-// ahead. For others it does nothing. A running job whose payload is lost is to
-// end: Note what happened, then Bury it.
+// Loaded gives a spilled job its payload back and takes over the slice. A
+// running or held job always gets it, a waiting one only if there is room to
+// read ahead. It does nothing for other jobs. A running job whose payload is
+// lost must end: call Note with the reason, then Bury.
 func (q *Queue) Loaded(j *Job, payload []byte) {
 	if !j.is(spilled) || j.state == Ended {
 		return
@@ -162,8 +164,8 @@ func (q *Queue) Loaded(j *Job, payload []byte) {
 	}
 }
 
-// LacksPrint reports whether j was restored without the payload that its unique
-// stands for, so that nothing joins it.
+// LacksPrint reports whether j has the unique "-" and was restored without its
+// payload, so that nothing joins it.
 func (j *Job) LacksPrint() bool {
 	if !j.is(spilled) || string(j.Unique()) != byPayload {
 		return false
@@ -172,9 +174,9 @@ func (j *Job) LacksPrint() bool {
 	return !ok
 }
 
-// SetPrint has submissions with the unique "-" join a spilled job that
-// LacksPrint, by its payload, which stays in the journal. For others it does
-// nothing.
+// SetPrint lets submissions with the unique "-" join a spilled job that
+// LacksPrint. It compares later payloads with payload, which stays in the
+// journal. It does nothing for other jobs.
 func (q *Queue) SetPrint(j *Job, payload []byte) {
 	if j.state == Ended || !j.LacksPrint() {
 		return
@@ -187,11 +189,11 @@ func (q *Queue) SetPrint(j *Job, payload []byte) {
 
 // Wanted calls yield for spilled jobs that workers will ask for soon, until it
 // returns false, most has been shown, or no more would fit into memory: those
-// among the first most of each priority of the functions that have workers,
-// the functions in turn from call to call. A job is shown again until it is
-// loaded. yield must not change the queue. It takes a step for each function, at
-// most wantedFunctions, and most for each priority of those with workers and
-// spilled jobs.
+// among the first most of each priority of the functions that have workers, the
+// functions in turn from call to call. A job is shown again in each call until
+// it is loaded. yield must not change the queue. It takes a step for each
+// function, at most wantedFunctions, and most for each priority of those with
+// workers and spilled jobs.
 func (q *Queue) Wanted(most int, yield func(*Job) bool) {
 	if q.memory.spilled == 0 || most <= 0 {
 		return
@@ -218,7 +220,8 @@ func (q *Queue) Wanted(most int, yield func(*Job) bool) {
 	q.memory.next = f
 }
 
-// wantedFunctions is how many functions one call of Wanted looks at.
+// wantedFunctions is the maximum number of functions that one call of Wanted
+// visits.
 const wantedFunctions = 1000
 
 // wanted is one call of Wanted.
@@ -247,8 +250,8 @@ func (w *wanted) of(f *Function) bool {
 	return true
 }
 
-// stub is what a spilled job has in place of its payload: the size, and a
-// print of the payload if the unique stands for it.
+// stub replaces the payload of a spilled job: the size, and a print of the
+// payload if the unique is "-".
 type stub []byte
 
 const (
@@ -282,7 +285,7 @@ func (s stub) hash() (hash uint64, ok bool) {
 	return binary.LittleEndian.Uint64(s[stubSize:]), true
 }
 
-// hasPayload reports whether payload is j's. It is not if that can't be known.
+// hasPayload reports whether payload is known to be j's.
 func (j *Job) hasPayload(payload []byte) bool {
 	if !j.is(spilled) {
 		return bytes.Equal(j.Payload(), payload)

@@ -144,7 +144,7 @@ func (m *model) ready(fn string) int {
 	return len(f.waiting[0]) + len(f.waiting[1]) + len(f.waiting[2])
 }
 
-// same finds what a submission coalesces with.
+// same finds the job that a submission coalesces with.
 func (m *model) same(fn, unique, payload string) *modelJob {
 	if unique == "" || unique == "-" && payload == "" {
 		return nil

@@ -62,7 +62,7 @@ func (m *model) buryNow(j *modelJob) {
 	m.end(j, Failed)
 }
 
-// bytes counts what is held.
+// bytes returns the number of bytes held.
 func (m *model) bytes() (n int) {
 	for _, j := range m.jobs {
 		n += len(j.note)
@@ -136,7 +136,7 @@ func (m *model) tooMuchAhead(more int) bool {
 	return bound > 0 && m.bytes()+more > bound-bound/8
 }
 
-// wanted lists what Wanted shows.
+// wanted lists the jobs that Wanted should show.
 func (m *model) wanted(most int) (seqs []uint64) {
 	if most == 0 || m.numSpilled() == 0 {
 		return nil
@@ -235,7 +235,8 @@ func (m *model) relieveDead(d *modelDead) {
 	}
 }
 
-// revive returns what became of d, and the job if it is one of its own.
+// revive returns the result of d's revival, and the job if it is one of its
+// own.
 func (m *model) revive(d *modelDead, hold bool) (string, *modelJob) {
 	if !slices.Contains(m.dead, d) {
 		return ErrNotDead.Error(), nil

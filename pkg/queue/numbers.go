@@ -2,13 +2,14 @@ package queue
 
 import "math/bits"
 
-// numberLevels is how many words of 64 bits lead to any number of 64 bits.
+// numberLevels is the number of words of 64 bits on the way to any number of 64
+// bits.
 const numberLevels = 11
 
 // numberSet is a set of numbers that finds the next member from any number on.
-// Bit n of word n/64 of a level is set if n is there: on level 0 if n is a
-// member, on the others if word n of the level below is not 0. add and remove
-// touch one word for most members of a dense set, next three or so.
+// Bit n%64 of word n/64 is set on level 0 if n is a member, and on the other
+// levels if word n of the level below is not 0. add and remove touch one word
+// for most members of a dense set, next three or so.
 type numberSet [numberLevels]map[uint64]uint64
 
 func (s *numberSet) init() {

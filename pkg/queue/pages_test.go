@@ -9,7 +9,7 @@ import (
 	"gm/pkg/store"
 )
 
-// counting counts what the queue tells.
+// counting counts the calls of the queue.
 type counting struct{ ended, requeued, forgotten int }
 
 func (*counting) Wake(*Peer)                     {}
@@ -109,8 +109,8 @@ func TestDeadAfterAForgottenOne(t *testing.T) {
 	}
 }
 
-// What comes at once is looked after some at a time, so that others get in
-// between.
+// Jobs that are due together are handled in parts, so that other calls can run
+// in between.
 func TestACrowdIsLookedAfterInPieces(t *testing.T) {
 	const crowd = 2*maxDue + 500
 	sink := new(counting)

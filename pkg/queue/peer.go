@@ -4,26 +4,26 @@ import "slices"
 
 // Peer is one connection, as worker and as client.
 type Peer struct {
-	Owner any // whose connection it is; the queue does not touch it
+	Owner any // the owner's value for the connection; the queue does not use it
 
-	// abilities, the one that was added last first
+	// abilities, the one added last first
 	abilities                 map[*Function]*ability
 	firstAbility, lastAbility *ability
 	timeouts                  bool   // some ability has one
 	class                     *class // nil after a change
-	turn                      int    // where a round-robin grab goes on
+	turn                      int    // the place where a round-robin grab goes on
 
 	rest       rest
-	next, prev *Peer     // in the list that rest puts it in
-	token      *Function // which it was woken for, until it asks
+	next, prev *Peer     // links of the list for its rest
+	token      *Function // the function that it was woken for, until it asks
 	wokenAt    int64
 
-	jobs   jobList // that it holds, in the order of their grabs
+	jobs   jobList // the jobs that it holds, in the order of its grabs
 	waits  *waiter // the first of its waits as client
 	nwaits int
 }
 
-// rest is how a worker rests.
+// rest is the sleep state of a worker.
 type rest uint8
 
 const (
@@ -39,8 +39,8 @@ type ability struct {
 	next, prev *ability
 }
 
-// Functions returns the names of what the worker can do, in the order in which
-// Grab looks at them: the one that it added last first.
+// Functions returns the names of the worker's functions in the order of Grab:
+// the one that it added last comes first.
 func (p *Peer) Functions() []string {
 	names := make([]string, 0, len(p.abilities))
 	for a := p.firstAbility; a != nil; a = a.next {
@@ -49,7 +49,7 @@ func (p *Peer) Functions() []string {
 	return slices.Clip(names)
 }
 
-// NumFunctions returns how many functions the worker can do.
+// NumFunctions returns the number of functions that the worker can do.
 func (p *Peer) NumFunctions() int { return len(p.abilities) }
 
 // Sleeping reports whether the worker sleeps and no NOOP is on its way.
@@ -65,20 +65,21 @@ func (p *Peer) Jobs(yield func(*Job) bool) {
 	}
 }
 
-// NumJobs returns how many jobs the worker holds.
+// NumJobs returns the number of jobs that the worker holds.
 func (p *Peer) NumJobs() int { return p.jobs.n }
 
-// NumWaits returns how many results it waits for as client, one a submission.
+// NumWaits returns the number of results that it waits for as a client, one per
+// submission.
 func (p *Peer) NumWaits() int { return p.nwaits }
 
-// NewPeer returns a peer for a connection. The queue knows it by what it asks
-// for; Remove forgets it.
+// NewPeer returns a peer for a connection. The queue learns of it from its
+// first call; Remove forgets it.
 func (q *Queue) NewPeer(owner any) *Peer { return &Peer{Owner: owner} }
 
 // Remove forgets a peer whose connection is gone. As a worker it gets no more
-// jobs, and loses those that it has. As a client it waits no more, and jobs that
-// nobody else wants end. It takes most steps at most, one for each function, wait
-// and job, and reports whether it has to be called again.
+// jobs and loses those that it has. As a client it no longer waits, and jobs
+// that nobody else wants end. Remove takes up to most steps, one for each
+// function, wait and job, and reports whether it must be called again.
 func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 	q.now = now
 	token := q.wakeUp(p)
@@ -102,9 +103,10 @@ func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 	return p.waits != nil || p.lastAbility != nil || p.jobs.tail != nil
 }
 
-// CanDo adds a function to what the worker can do, before those that it has, as
-// gearmand does, with a time limit in milliseconds for each of its jobs, 0 for none. For a
-// function that it has, only the time limit changes.
+// CanDo adds a function to the worker, before the functions that it has, as
+// gearmand does. limit is the time limit in milliseconds for each of its jobs;
+// 0 is none. If the worker has the function already, only the time limit
+// changes.
 func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
 	q.now = now
 	f := q.functionOrNew(function)
@@ -131,8 +133,7 @@ func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
 	}
 }
 
-// CantDo takes a function from what the worker can do. A job of it that runs
-// goes on.
+// CantDo removes a function from the worker. A running job of it goes on.
 func (q *Queue) CantDo(p *Peer, function []byte) {
 	f := q.functions.byName[string(function)]
 	if f == nil {
@@ -150,7 +151,7 @@ func (q *Queue) CantDo(p *Peer, function []byte) {
 	}
 }
 
-// dropAbility takes a from p, which is in no class.
+// dropAbility removes a from p, which is in no class.
 func (q *Queue) dropAbility(p *Peer, a *ability) {
 	if a.prev == nil {
 		p.firstAbility = a.next
@@ -166,8 +167,7 @@ func (q *Queue) dropAbility(p *Peer, a *ability) {
 	a.function.addWorkers(-1)
 }
 
-// ResetAbilities takes all functions from what the worker can do. Jobs that
-// run go on.
+// ResetAbilities removes all functions from the worker. Running jobs go on.
 func (q *Queue) ResetAbilities(p *Peer) {
 	if p.firstAbility == nil {
 		return

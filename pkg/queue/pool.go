@@ -5,8 +5,9 @@ const (
 	poolKeep = 1 << 14 // values that are kept for the next use
 )
 
-// pool hands out small values and takes them back. What comes back beyond
-// poolKeep is left to the collector, so that a burst's memory is not kept.
+// pool hands out small values and takes them back. It leaves returned values
+// beyond poolKeep to the garbage collector, so that it does not keep the memory
+// of a burst.
 type pool[T any] struct {
 	free []*T
 	slab []T
@@ -27,7 +28,7 @@ func (p *pool[T]) get() *T {
 	return v
 }
 
-// put takes back what nobody points to any more.
+// put takes back a value that nothing points to.
 func (p *pool[T]) put(v *T) {
 	var zero T
 	*v = zero

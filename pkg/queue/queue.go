@@ -12,19 +12,21 @@ import (
 // DefaultWakeAfter is the WakeAfter of a Config that has none, in milliseconds.
 const DefaultWakeAfter = 50
 
-// maxHost is what a handle of 63 bytes leaves for the host: "H:", ":" and the
-// 20 digits of the largest number take the rest.
+// maxHost is the maximum length of the host in a handle of 63 bytes: "H:", ":"
+// and the 20 digits of the largest number take the rest.
 const maxHost = 63 - len("H::") - 20
 
-// maxName is how long a unique or a reducer can be.
+// maxName is the maximum length of a unique or a reducer in bytes.
 const maxName = math.MaxUint16
 
 var (
 	// ErrFull is returned for a submission over its function's limit.
 	ErrFull = errors.New("job queue is full")
-	// ErrMemory is the ErrFull of a submission over Config.Memory.
+	// ErrMemory is returned for a submission over Config.Memory. It wraps
+	// ErrFull.
 	ErrMemory = fmt.Errorf("%w: payloads take all the memory that they may", ErrFull)
-	// ErrTooLong is returned for a unique or a reducer that no job can have.
+	// ErrTooLong is returned for a unique or a reducer of more than 65535
+	// bytes.
 	ErrTooLong = errors.New("unique or reducer is longer than 65535 bytes")
 	// ErrNoFunction is returned for a function that the queue does not know.
 	ErrNoFunction = errors.New("function not found")
@@ -36,123 +38,127 @@ var (
 	errNumberTaken = errors.New("there is one with that number")
 )
 
-// Config is what a queue is told once.
+// Config has the settings of a queue, which never change.
 type Config struct {
-	// Host stands in handles: H:<host>:<seq>. What makes a handle longer
-	// than 63 bytes is cut off.
+	// Host is part of handles: H:<host>:<seq>. It is cut so that a handle has
+	// at most 63 bytes.
 	Host string
-	// Prefix stands in handles instead of "H:" and Host, if it is not empty:
-	// <prefix>:<seq>. It is cut off like Host.
+	// Prefix replaces "H:" and Host in handles if it is not empty:
+	// <prefix>:<seq>. It is cut like Host.
 	Prefix string
-	// FirstSeq is the first job's number less one. Who wants handles that
-	// do not repeat after a restart starts above the last run's numbers;
-	// Restore raises it above each number that it sees.
+	// FirstSeq is the first job's number less one. Set it above the numbers of
+	// the last run if handles must not repeat after a restart; Restore raises
+	// it above each number that it sees.
 	FirstSeq uint64
-	// JobRetries is how many workers may have a job and lose it (gone, timed out,
-	// given back) before it ends Exhausted; 0 is as 1, -1 is no end. Failures are
-	// not counted, see Policy.
+	// JobRetries is the number of workers that may lose a job (gone, timed out,
+	// given back) before it ends Exhausted; 0 means 1, -1 means no limit.
+	// Failures are not counted, see Policy.
 	JobRetries int
-	// RoundRobin serves a worker's functions of one priority in turn, and
-	// not the one first that the worker added last.
+	// RoundRobin serves a worker's functions of one priority in turn, instead
+	// of the one added last first.
 	RoundRobin bool
-	// Wakeups is how many sleeping workers are woken for a job that becomes
-	// ready; 0 is all of them.
+	// Wakeups is the number of sleeping workers that are woken for a job that
+	// becomes ready; 0 is all of them.
 	Wakeups int
-	// Gather leaves it to Rouse to wake for a job that became ready, and not
-	// for one that is gone by then. Its owner calls it at the end of each turn.
+	// Gather delays wake-ups until Rouse, which wakes no worker for a job that
+	// has left its queue before. The owner calls Rouse at the end of each turn.
 	Gather bool
-	// WakeAfter is how many milliseconds a woken worker has to ask before
-	// the next one is woken; 0 is DefaultWakeAfter.
+	// WakeAfter is the time in milliseconds in which a woken worker must ask
+	// for a job; after it the next one is woken; 0 is DefaultWakeAfter.
 	WakeAfter int64
 
-	// Rand spreads the waits of failed jobs, see Policy. nil is no spread.
+	// Rand spreads the waits of failed jobs, see Policy; nil is no spread.
 	Rand func() uint64
 
-	// DeadMax is how many dead jobs of a function are kept; 0 is no dead list.
+	// DeadMax is the maximum number of dead jobs of a function; 0 is no dead
+	// list.
 	DeadMax int
-	// DeadAge is for how many milliseconds they are kept; 0 is no bound.
+	// DeadAge is the time in milliseconds after which dead jobs are forgotten;
+	// 0 is no limit.
 	DeadAge int64
 
-	// ForgetAfter is for how many milliseconds functions are kept that nobody uses;
-	// 0 is without end. unused.go says which.
+	// ForgetAfter is the time in milliseconds after which unused functions are
+	// forgotten; 0 is never. unused.go defines unused.
 	ForgetAfter int64
 
-	// Memory bounds the bytes of payloads, uniques, reducers and error texts
-	// that jobs hold which do not run; 0 is no bound. memory.go has the rules.
+	// Memory limits the bytes of payloads, uniques, reducers and error texts of
+	// all jobs that do not run; 0 is no limit. memory.go has the rules.
 	Memory int64
-	// Total bounds the bytes of all jobs, also of those that run, with JobCost for
-	// each; 0 is no bound. A fresh job over it is refused, a background one over
-	// seven eighths.
+	// Total limits the bytes of all jobs, running ones included, plus JobCost
+	// for each; 0 is no limit. A new job over it is refused, a background one
+	// already over seven eighths of it.
 	Total int64
-	// Spill says that the journal gives payloads back, so that jobs that it
-	// has can do without theirs.
+	// Spill means that the journal can give payloads back, so that the queue
+	// may drop the payloads of jobs that the journal has.
 	Spill bool
 }
 
-// Sink takes what a call of the queue owes to others. Its methods run in the
-// middle of the queue's and must not call back into it, but for reading the
-// job and the peer that they are given.
+// Sink receives the effects of the queue's calls on other connections. Its
+// methods run inside the queue's methods and must not call the queue, except to
+// read the job and the peer that they get.
 type Sink interface {
 	// Wake asks for a NOOP to p.
 	Wake(p *Peer)
-	// Requeued tells that j was taken from p and waits again. why is
-	// WorkerLost, TimedOut, GivenBack or Failed. After a Failed it is, as a
-	// rule, Delayed. The journal's Attempts and RunAt are out of date now.
+	// Requeued reports that j was taken from p and waits again. why is
+	// WorkerLost, TimedOut, GivenBack or Failed. After Failed the job is
+	// usually Delayed. The Attempts and RunAt in the journal are now out of
+	// date.
 	Requeued(j *Job, p *Peer, why Reason)
-	// Ended tells that j leaves the queue. It is called once for each job,
-	// but for those that Abort takes away, and before anything is
-	// forgotten: j's state, worker and waiters are as they were.
+	// Ended reports that j leaves the queue. It is called once for each job,
+	// except for those that Abort removes. At that time j still has its state,
+	// worker and waiters.
 	Ended(j *Job, why Reason)
 }
 
 // Undertaker is a Sink that keeps dead jobs as well. The rules of Sink hold.
 type Undertaker interface {
-	// Buried tells that j, whose end was told just before, is in the dead
+	// Buried reports that j, whose end Ended has just reported, is in the dead
 	// list as d.
 	Buried(d *Dead, j *Job)
-	// Forgotten tells that d has left the dead list, but for its Revive as a
-	// job of its own.
+	// Forgotten reports that d has left the dead list, except when Revive makes
+	// it a job of its own.
 	Forgotten(d *Dead)
 }
 
-// Queue is the whole state of a job server. It is not safe for concurrent
-// use: its owner guards it.
+// Queue is the whole state of a job server. It is not safe for concurrent use:
+// its owner must lock it.
 type Queue struct {
 	cfg    Config
-	prefix string // of every handle: "H:<host>:"
+	prefix string // start of every handle: "H:<host>:"
 	sink   Sink
 	dig    Undertaker // sink, or nil
 	seed   maphash.Seed
 	now    int64 // the latest time that a caller has passed in
-	wall   int64 // the wall clock less now
+	wall   int64 // the wall clock minus now
 
 	functions functions
 	running   int // jobs
 	served    int // functions that have workers and ready jobs
 	jobs      jobIndex
 	uniques   uniqueIndex
-	timers    timers            // of running jobs and of those that failed, by now
-	dates     timers            // of jobs that are delayed to a date, by the wall clock
-	classes   map[uint64]*class // by the hash of their functions
+	timers    timers            // timers of running and of failed jobs, by the monotonic clock
+	dates     timers            // timers of jobs delayed to a date, by the wall clock
+	classes   map[uint64]*class // classes by the hash of their functions
 
-	// Sleeping workers stand in their class's list. Those whose abilities
-	// changed in their sleep stand in restless until somebody needs them.
-	sleeping int // in all those lists
+	// Sleeping workers stand in their class's list. Workers whose abilities
+	// changed while they slept are in restless until the queue needs to wake
+	// one.
+	sleeping int // number of workers in all those lists
 	restless peerList
-	woken    peerList // with a wake token, longest ago first
+	woken    peerList // workers with a wake token, the oldest token first
 	gathered []*Function
 
 	sweep  sweep
 	notes  map[*Job]note
 	memory memory
 
-	dead     deadList // in the order of their deaths
+	dead     deadList // dead jobs in the order of their deaths
 	graves   map[uint64]*Dead
 	reviving map[*Job]*Dead // held jobs that were dead
 
 	loading bool
 	before  uint64    // the last number given or seen before the loading
-	movedUp *Function // the last one that EndLoading is done with
+	movedUp *Function // the last function that EndLoading has finished
 
 	details pool[detail]
 	waiters pool[waiter]
@@ -187,9 +193,9 @@ func New(cfg Config, sink Sink) *Queue {
 	return q
 }
 
-// SetClocks tells the queue both clocks: the time that calls pass as now, and
-// the wall clock in Unix milliseconds. Until the next call the queue takes the
-// wall clock to run as now does.
+// SetClocks sets both clocks: the time that calls pass as now, and the wall
+// clock in Unix milliseconds. Until the next call the queue assumes that the
+// wall clock advances with now.
 func (q *Queue) SetClocks(now, wall int64) { q.now, q.wall = now, wall-now }
 
 // Now returns the latest time that a call has passed in.
@@ -198,10 +204,10 @@ func (q *Queue) Now() int64 { return q.now }
 // Wall returns the wall clock at the time of the last call, in Unix milliseconds.
 func (q *Queue) Wall() int64 { return q.now + q.wall }
 
-// Len returns the number of jobs, in whatever state.
+// Len returns the number of jobs in all states.
 func (q *Queue) Len() int { return q.jobs.n }
 
-// RaiseSeq has the next job get a number above seq.
+// RaiseSeq makes the next job's number greater than seq.
 func (q *Queue) RaiseSeq(seq uint64) { q.jobs.seq = max(q.jobs.seq, seq) }
 
 // Lookup returns the job with that handle, or nil; see Number.
@@ -218,8 +224,8 @@ func (q *Queue) appendHandle(dst []byte, seq uint64) []byte {
 }
 
 // Number returns the number in a handle. Only the number counts, as the queue's
-// numbers are unique for ever: what stands before the last colon says which server
-// gave the handle out, and servers may have had the queue before this one.
+// numbers are unique for ever: the text before the last colon names the server
+// that gave the handle out, which may be an earlier server of this queue.
 func (q *Queue) Number(handle []byte) (seq uint64, ok bool) {
 	digits := handle[bytes.LastIndexByte(handle, ':')+1:]
 	if len(digits) == len(handle) || len(digits) == 0 || digits[0] == '0' || digits[0] == '+' {
@@ -231,9 +237,9 @@ func (q *Queue) Number(handle []byte) (seq uint64, ok bool) {
 
 // ByUnique returns the job that a submission to some function would join for
 // its unique, the oldest of those of several functions, or nil. The empty
-// unique and "-" name no job. It asks most functions behind after, nil for the
-// first, in the order of their creation; if there are more it returns the last
-// one that it has asked.
+// unique and "-" name no job. It searches up to most functions after after,
+// or from the first if after is nil, in the order of their creation; if there
+// are more, it returns the last one that it has searched.
 func (q *Queue) ByUnique(unique []byte, after *Function, most int) (oldest *Job, last *Function) {
 	if len(unique) == 0 || string(unique) == byPayload {
 		return nil, nil
@@ -265,11 +271,11 @@ func (q *Queue) LastSeq() uint64 { return q.jobs.seq }
 // Has reports whether there is a job with that number.
 func (q *Queue) Has(seq uint64) bool { return q.jobs.get(seq) != nil }
 
-// JobsAfter calls yield for jobs with higher numbers than seq, in the order of
-// Seq: most of them at most, and until yield returns false. It returns the
-// number to go on from, and whether there may be more. yield must not change
-// the queue; between two calls it may change, and a job that is there all the
-// time is shown once.
+// JobsAfter calls yield for up to most jobs with higher numbers than seq, in
+// the order of Seq, until yield returns false. It returns the number to go on
+// from, and whether there may be more. yield must not change the queue. Between
+// two calls the queue may change; a job that is in it all the time is shown
+// once.
 func (q *Queue) JobsAfter(seq uint64, most int, yield func(*Job) bool) (last uint64, more bool) {
 	return q.jobs.after(seq, most, yield)
 }
@@ -282,11 +288,11 @@ func (q *Queue) Jobs(yield func(*Job) bool) { q.jobs.after(0, math.MaxInt, yield
 // until it returns false. yield must not change the queue.
 func (q *Queue) Functions(yield func(*Function) bool) { q.FunctionsAfter(nil, math.MaxInt, yield) }
 
-// FunctionsAfter calls yield for the functions behind after, in the order of
-// their creation, the first ones if after is nil: most of them at most, and until
-// yield returns false. It returns the function to go on from, and whether there
-// may be more. yield must not change the queue; between two calls it may change,
-// and after may have been dropped.
+// FunctionsAfter calls yield for up to most functions after after, or from
+// the first if after is nil, in the order of their creation, until yield
+// returns false. It returns the function to go on from, and whether there may
+// be more. yield must not change the queue. Between two calls the queue may
+// change, and after may have been dropped.
 func (q *Queue) FunctionsAfter(after *Function, most int, yield func(*Function) bool) (last *Function, more bool) {
 	f := q.functions.first
 	if after != nil {
@@ -305,5 +311,6 @@ func (q *Queue) FunctionsAfter(after *Function, most int, yield func(*Function) 
 	return after, false
 }
 
-// Function returns the function of that name, nil if the queue does not know it.
+// Function returns the function of that name, or nil if the queue does not know
+// it.
 func (q *Queue) Function(name []byte) *Function { return q.functions.byName[string(name)] }

@@ -221,7 +221,7 @@ func (r *rig) tick() {
 	}
 }
 
-// setWall sets the wall clock, which nothing but dates may notice.
+// setWall sets the wall clock, which must affect only dates.
 func (r *rig) setWall() {
 	r.model.wall = max(r.model.wall+int64(r.n(200))-100, 1000)
 	r.q.SetClocks(r.model.now, r.model.wall)

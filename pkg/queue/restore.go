@@ -6,19 +6,18 @@ import (
 	"gm/pkg/store"
 )
 
-// Restore takes in a job that the journal kept, behind those that are there
-// except for those that SetLoading keeps back, and takes over the record's
-// payload. It is a background job and carries the mark of SetJournaled. Limits
-// do not hit it, and it coalesces with none: of several with one unique all
-// run, and the first that came is joined. If memory is short the payload is
-// dropped.
+// Restore adds a job from the journal, behind the existing jobs but before
+// those that SetLoading holds back, and takes over the record's payload. It is
+// a background job and has the mark of SetJournaled. Limits do not apply to it,
+// and it does not coalesce: of several jobs with one unique all run, and
+// submissions join the first. If memory is short, the queue drops the payload.
 func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
 	return q.restore(now, r, 0)
 }
 
 // RestoreHead is Restore for a record without its payload of size bytes, which
-// stays in the journal. If the unique is "-", nothing joins the job before it is
-// loaded, or SetPrint is called.
+// stays in the journal. If the unique is "-", nothing joins the job until
+// Loaded or SetPrint is called.
 func (q *Queue) RestoreHead(now int64, r *store.Record, size int) (*Job, error) {
 	return q.restore(now, r, size)
 }
@@ -53,7 +52,7 @@ func (q *Queue) restart(j *Job) {
 	q.start(j)
 }
 
-// admit looks whether r can be a job, and raises the last number to its.
+// admit checks whether r can be a job, and raises the last number to r's.
 func (q *Queue) admit(r *store.Record) error {
 	switch {
 	case r.Priority >= priorities:
@@ -88,10 +87,10 @@ func newJob(f *Function, r *store.Record, size int) *Job {
 	return j
 }
 
-// SetLoading says that Restore brings, in the order of Seq, jobs that are
-// older than those that Submit takes in from now on: background ones of these
-// wait behind, kept from workers, until EndLoading. Foreground ones are handed
-// out meanwhile.
+// SetLoading announces that Restore will add jobs, in the order of Seq, that
+// are older than the jobs that Submit adds from now on. Until EndLoading, new
+// background jobs wait behind them and no worker gets them; new foreground jobs
+// are handed out.
 func (q *Queue) SetLoading(now int64) {
 	q.now = now
 	if !q.loading {
@@ -99,9 +98,9 @@ func (q *Queue) SetLoading(now int64) {
 	}
 }
 
-// EndLoading gives the jobs free that SetLoading has kept back, one function
-// after the other. It takes most steps at most, one for each job and each
-// function, and reports whether it has to be called again.
+// EndLoading releases the jobs that SetLoading has held back, one function
+// after the other. It takes up to most steps, one for each job and each
+// function, and reports whether it must be called again.
 func (q *Queue) EndLoading(now int64, most int) (more bool) {
 	q.now = now
 	for q.loading {
@@ -124,8 +123,8 @@ func (q *Queue) EndLoading(now int64, most int) (more bool) {
 	return false
 }
 
-// moveUp puts jobs that wait behind f's restored ones at the tail of its queue,
-// most of them at most. It returns how many, and whether these were all.
+// moveUp moves up to most jobs that wait behind f's restored ones to the tail
+// of its queue. It returns how many, and whether these were all.
 func (q *Queue) moveUp(f *Function, most int) (moved int, all bool) {
 	all = true
 	for p := range priorities {
@@ -146,14 +145,13 @@ func (q *Queue) moveUp(f *Function, most int) (moved int, all bool) {
 	return moved, all
 }
 
-// keepsBack reports whether j has to wait behind restored jobs that are still to
-// come.
+// keepsBack reports whether j must wait for jobs that are not restored yet.
 func (q *Queue) keepsBack(j *Job) bool {
 	return q.loading && j.is(background) && j.seq > q.before && (q.movedUp == nil || j.function.id > q.movedUp.id)
 }
 
-// waitAtTail puts j at the tail of its queue and wakes for it, or, if older
-// ones are still to come, keeps it back.
+// waitAtTail puts j at the tail of its queue and wakes workers for it, or holds
+// it back if older jobs are not restored yet.
 func (q *Queue) waitAtTail(j *Job) {
 	if !q.keepsBack(j) {
 		q.wait(j, (*jobList).pushBack)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Config.Total bounds what all jobs take, those that run included, and what a
-// job takes besides its bytes. Who joins a job is not refused.
+// Config.Total limits the bytes of all jobs, running ones included, plus
+// JobCost for each. A submission that joins a job is not refused.
 func TestTotalBoundsRunningJobsToo(t *testing.T) {
 	const total = 114_286 // seven eighths are 100,000
 	q := New(Config{Host: "h", Total: total, Memory: 1 << 40, JobRetries: -1}, nothing{})

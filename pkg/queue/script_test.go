@@ -9,10 +9,10 @@ import (
 	"gm/pkg/store"
 )
 
-// A rule is shown by a script: one call a line, and behind "=>" what it
-// returns and what the sink is told, in their order, separated by "; ". A line
-// without "=>" must do neither. Peers are single capitals, jobs are their
-// numbers, time begins at 1000.
+// A script shows a rule: one call per line, and after "=>" its results and the
+// calls of the sink, in their order, separated by "; ". A line without "=>"
+// must do neither. Peers are single capitals, jobs are their numbers, time
+// begins at 1000.
 //
 //	at T                     Tick at T
 //	wall T                   SetClocks

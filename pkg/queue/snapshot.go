@@ -3,8 +3,8 @@ package queue
 // Snapshot is the state of all functions, in the order of their creation.
 type Snapshot []FunctionSnapshot
 
-// FunctionSnapshot is the state of one function. Its fields are those of
-// wire.FunctionStats, which it can be converted to.
+// FunctionSnapshot is the state of one function. It has the fields of
+// wire.FunctionStats and can be converted to it.
 type FunctionSnapshot struct {
 	Function  string
 	High      int // waiting, by priority
@@ -13,17 +13,17 @@ type FunctionSnapshot struct {
 	Delayed   int
 	Running   int
 	Workers   int
-	Sleeping  int   // of the workers, and no NOOP on its way
+	Sleeping  int   // workers that sleep without a NOOP on its way
 	OldestMS  int64 // how long the oldest waiting job has been ready
 	Paused    bool
 	MaxQueue  [3]int
-	Submitted uint64 // jobs taken in, without restored ones
+	Submitted uint64 // accepted jobs, without restored ones
 	Coalesced uint64 // submissions that joined one of them
 	Completed uint64
-	Failed    uint64 // ended by their worker, or lost too often
-	Retried   uint64 // back in the queue, lost by their worker or failed
+	Failed    uint64 // ended by their worker, or lost by too many
+	Retried   uint64 // returned to the queue after a lost worker or a failure
 	Dead      int
-	Policy    string // for jobs that fail, as Policy.String has it; empty if they end
+	Policy    string // for jobs that fail, as Policy.String formats it; empty if they end
 }
 
 // Waiting returns the jobs that wait for a worker.
@@ -39,9 +39,9 @@ func (q *Queue) Snapshot(now int64) Snapshot {
 	return s
 }
 
-// SnapshotAfter appends the state of the functions behind after, the first ones
-// if after is nil, most of them at most, to s. It returns the function to go on
-// from, and whether there may be more.
+// SnapshotAfter appends to s the state of up to most functions after after,
+// or from the first if after is nil. It returns the function to go on from, and
+// whether there may be more.
 func (q *Queue) SnapshotAfter(now int64, after *Function, most int, s Snapshot) (_ Snapshot, last *Function, more bool) {
 	q.now = now
 	q.settle()
@@ -88,11 +88,11 @@ func (f *Function) snapshot(wall int64) FunctionSnapshot {
 
 // Totals are sums over all functions.
 type Totals struct {
-	Jobs    int   // in whatever state
+	Jobs    int   // in all states
 	Running int   // of Jobs
 	Dead    int   // in the dead list
 	Spilled int   // of Jobs, without their payload
-	Bytes   int64 // held, as Config.Memory counts them
+	Bytes   int64 // bytes held, as Config.Memory counts them
 }
 
 // Totals returns the sums in one step.

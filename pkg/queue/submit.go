@@ -2,39 +2,38 @@ package queue
 
 import "gm/pkg/store"
 
-// Submission is one SUBMIT_JOB packet of whatever kind. Its bytes are read
-// during the call only, but for a Payload that is given away.
+// Submission is one SUBMIT_JOB packet of any kind. The queue reads its bytes
+// only during the call, except a Payload with Given set.
 type Submission struct {
 	Function, Unique, Reducer, Payload []byte
-	// Given has the queue keep Payload as it is, and write into what capacity
-	// it has behind it.
+	// Given lets the queue keep Payload without a copy, and write into its
+	// spare capacity.
 	Given bool
 
 	Priority   Priority
 	Background bool
-	// RunAt delays the job to a date, in Unix milliseconds of the wall clock;
-	// 0 is at once.
+	// RunAt delays the job to a date, in Unix milliseconds of the wall clock; 0
+	// means now.
 	RunAt int64
-	// Hold keeps a fresh job from workers until Release or Abort: the
-	// journal is being written. A job that becomes background by this
-	// submission stays where it is and is only marked so.
+	// Hold withholds a new job from workers until Release or Abort, while the
+	// journal is written. A job that becomes a background job by this
+	// submission keeps its state and is only marked.
 	Hold bool
 	// Client waits for the result of a foreground submission.
 	Client *Peer
 }
 
-// Submitted says what became of a submission.
+// Submitted is the result of a submission.
 type Submitted struct {
 	Job      *Job
-	Fresh    bool // else it coalesced with a job that was there
-	Promoted bool // the job was a foreground one and is a background one from now on
+	Fresh    bool // otherwise the submission joined an existing job
+	Promoted bool // the job was a foreground job and is a background job from now on
 }
 
-// Submit takes a job in, or joins one that has the same unique and was not
-// cancelled. A fresh job
-// over its function's limit is refused with ErrFull, one over Config.Memory
-// that can't be spilled with ErrMemory, a unique or a reducer of more than
-// 65535 bytes with ErrTooLong.
+// Submit adds a job, or joins one that has the same unique and was not
+// cancelled. It returns ErrFull for a new job over its function's limit,
+// ErrMemory for one over Config.Memory that cannot be spilled, and ErrTooLong
+// for a unique or a reducer of more than 65535 bytes.
 func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	q.now = now
 	if len(s.Unique) > maxName || len(s.Reducer) > maxName {
@@ -81,14 +80,14 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	return Submitted{Job: j, Fresh: true}, nil
 }
 
-// Joins reports whether a submission would join a job that is there.
+// Joins reports whether a submission would join an existing job.
 func (q *Queue) Joins(s *Submission) bool {
 	f := q.functions.byName[string(s.Function)]
 	return f != nil && q.findUnique(f, s.Unique, s.Payload) != nil
 }
 
-// join adds a submission's client or its being a background one to j, and
-// reports whether j was a foreground job until now.
+// join adds a submission's client to j, or makes j a background job if the
+// submission is one. It reports whether j was a foreground job until now.
 func (q *Queue) join(j *Job, s *Submission) (promoted bool) {
 	if !s.Background {
 		if s.Client != nil {
@@ -104,7 +103,7 @@ func (q *Queue) join(j *Job, s *Submission) (promoted bool) {
 	return true
 }
 
-// enter makes j known, whose place among the uniques is p.
+// enter adds j to the indexes; p is its place among the uniques.
 func (q *Queue) enter(j *Job, p place) {
 	q.jobs.put(j)
 	q.addUnique(j, p)
@@ -115,7 +114,7 @@ func (q *Queue) enter(j *Job, p place) {
 	}
 }
 
-// start lets a held job wait for its time or for a worker.
+// start makes a held job wait for its time or for a worker.
 func (q *Queue) start(j *Job) {
 	if j.RunAt() > q.Wall() {
 		j.mark(dated, true)
@@ -132,7 +131,7 @@ func (q *Queue) delay(j *Job, clock *timers, at int64) {
 	clock.add(j, at)
 }
 
-// wait puts j at an end of its queue and wakes for it.
+// wait puts j at one end of its queue and wakes workers for it.
 func (q *Queue) wait(j *Job, push func(*jobList, *Job)) {
 	f := j.function
 	l := &f.waiting[j.priority]
@@ -147,10 +146,10 @@ func (q *Queue) wait(j *Job, push func(*jobList, *Job)) {
 	q.wakeReady(f)
 }
 
-// Release tells that the journal has j. A held job goes to wait for its time
-// or for a worker; it ends if it was cancelled or its clients left meanwhile.
-// A job that was promoted loses its mark. If memory is short the payload is
-// dropped. For an ended job it does nothing.
+// Release reports to the queue that the journal has j. A held job begins to
+// wait for its time or for a worker; it ends if it was cancelled or its clients
+// left meanwhile. A promoted job loses its mark. If memory is short, the queue
+// drops the payload. Release does nothing for an ended job.
 func (q *Queue) Release(now int64, j *Job) {
 	q.now = now
 	j.mark(promoting, false)
@@ -163,11 +162,11 @@ func (q *Queue) Release(now int64, j *Job) {
 	q.letGo(j)
 }
 
-// Abort tells that the journal does not have j. A held job never was: it is
-// gone without an Ended, its waiters are forgotten; if it was a dead one
-// before, it is again. A job that was promoted
-// is a foreground job again, and ends if it waits and its clients left
-// meanwhile. For an ended job it does nothing.
+// Abort reports to the queue that the journal does not have j. The queue
+// forgets a held job and its waiters without a call of Ended; a revived one
+// becomes a dead job again. A promoted job becomes a foreground job again, and
+// ends if it waits and its clients left meanwhile. Abort does nothing for an
+// ended job.
 func (q *Queue) Abort(now int64, j *Job) {
 	q.now = now
 	switch {
@@ -186,9 +185,10 @@ func (q *Queue) Abort(now int64, j *Job) {
 	}
 }
 
-// Record returns j as the journal keeps it. The payload is the queue's, nil if
-// it is spilled. It is Apart if there was a cancelled job with its unique, which
-// the journal may have longer than the queue.
+// Record returns j as the journal stores it. The caller must not change the
+// payload, which is nil if it is spilled. The record is Apart if a cancelled
+// job had the same unique, because the journal may still have that job after
+// the queue has forgotten it.
 func (q *Queue) Record(j *Job) store.Record {
 	r := store.Record{
 		Seq:      j.seq,
@@ -205,9 +205,9 @@ func (q *Queue) Record(j *Job) store.Record {
 	return r
 }
 
-// ReleaseUnkept lets a held foreground job go that its owner has kept back for
-// another reason than to write it into the journal. For a job that is not held
-// it does nothing.
+// ReleaseUnkept releases a held foreground job that its owner has held for
+// another reason than a write to the journal. It does nothing for a job that is
+// not held.
 func (q *Queue) ReleaseUnkept(now int64, j *Job) {
 	q.now = now
 	if j.state == Held {
@@ -215,8 +215,8 @@ func (q *Queue) ReleaseUnkept(now int64, j *Job) {
 	}
 }
 
-// letGo ends the holding of j: it ends, if it was cancelled or its clients left
-// meanwhile, or waits for its time or for a worker.
+// letGo releases the held j: j ends if it was cancelled or its clients left
+// meanwhile; otherwise it waits for its time or for a worker.
 func (q *Queue) letGo(j *Job) {
 	j.function.counters.submitted++
 	switch {

@@ -1,10 +1,10 @@
 package queue
 
-// Tick does everything that is due at now: delayed jobs become ready, jobs
-// over their time limit are taken from their workers, wake-ups that were not
-// answered pass on to the next worker, and old dead jobs and functions that nobody
-// uses are forgotten. It does some thousand things at most; if there are more, Next
-// says that they are due.
+// Tick does everything that is due at now: delayed jobs become ready, workers
+// lose jobs over their time limit, unanswered wake-ups pass on to the next
+// worker, and old dead jobs and unused functions are forgotten. It does at most
+// some thousand of these; if there are more, Next returns a time that has
+// passed.
 func (q *Queue) Tick(now int64) {
 	q.now = now
 	for range maxDue {
@@ -26,10 +26,11 @@ func (q *Queue) Tick(now int64) {
 	q.forgetUnused()
 }
 
-// maxDue is how many jobs, wake-ups and dead jobs one Tick looks after.
+// maxDue is the maximum number of jobs, wake-ups and dead jobs that one Tick
+// handles.
 const maxDue = 1000
 
-// nextTimer returns the soonest timer of both clocks, by now.
+// nextTimer returns the earliest timer of both clocks, in the time of now.
 func (q *Queue) nextTimer() (t timer, ok bool) {
 	if len(q.timers) > 0 {
 		t, ok = q.timers[0], true
@@ -44,7 +45,7 @@ func (q *Queue) nextTimer() (t timer, ok bool) {
 	return t, ok
 }
 
-// unschedule takes the timer of a job that runs or is delayed, if it has one.
+// unschedule removes the timer of a running or delayed job, if it has one.
 func (q *Queue) unschedule(j *Job) {
 	if j.is(dated) {
 		j.mark(dated, false)
@@ -54,9 +55,9 @@ func (q *Queue) unschedule(j *Job) {
 	q.timers.remove(j)
 }
 
-// Next returns when Tick has something to do, as a time like its now; ok is
-// false if nothing is to come. It changes when the wall clock is set: if jobs
-// are delayed to a date (Dated), Tick must be called now and then.
+// Next returns the time, in the same clock as now, at which Tick has something
+// to do; ok is false if there is nothing. The time changes when the wall clock
+// is set: if jobs are delayed to a date (Dated), call Tick from time to time.
 func (q *Queue) Next() (at int64, ok bool) {
 	if t, some := q.nextTimer(); some {
 		at, ok = t.at, true
@@ -80,8 +81,9 @@ func (q *Queue) Next() (at int64, ok bool) {
 // Dated reports whether a job is delayed to a date.
 func (q *Queue) Dated() bool { return len(q.dates) > 0 }
 
-// timers is a heap of delayed and running jobs, soonest first, and in the
-// order of their numbers among those of one time. A job knows its place.
+// timers is a heap of delayed and running jobs, the earliest first; jobs of the
+// same time are in the order of their numbers. Each job stores its index in the
+// heap.
 type timers []timer
 
 type timer struct {
@@ -98,7 +100,7 @@ func (h *timers) add(j *Job, at int64) {
 	h.up(len(*h) - 1)
 }
 
-// remove takes j out, if it is there.
+// remove removes j if it is in the heap.
 func (h *timers) remove(j *Job) {
 	i := int(j.detail.timer) - 1
 	if i < 0 {

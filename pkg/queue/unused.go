@@ -1,36 +1,36 @@
 package queue
 
-// Functions come with their first mention, whoever makes it. So those that nobody
-// uses are forgotten when Config.ForgetAfter has passed: they have no workers and
-// no jobs, dead ones included, and an administrator has neither created nor paused
-// them, nor given them limits or a policy.
+// The queue creates a function when any peer first names it. So it forgets
+// unused functions after Config.ForgetAfter. An unused function has no workers
+// and no jobs, dead ones included, and an administrator has neither created nor
+// paused it, nor given it limits or a policy.
 //
-// To note the time of each use would cost a job its share of the clock. Instead
-// sweeps look at all functions, maxDue in a Tick, four times in ForgetAfter, and
-// compare how often they were used. So a function goes between one time and one
-// and a half times ForgetAfter after its last use.
+// To store the time of each use would cost time in every job. Instead, sweeps
+// visit all functions four times per ForgetAfter, maxDue of them in a Tick, and
+// compare their use counts. So a function is forgotten between one and one and
+// a half times ForgetAfter after its last use.
 
-// use is how often a function was named, and what the last sweep knew of that.
+// use counts how often a function was named, now and at the last sweep.
 type use struct {
 	n, seen uint64
-	since   int64 // when a sweep saw seen first
+	since   int64 // time when a sweep first saw the value in seen
 }
 
-// sweep is where the present sweep stands.
+// sweep is the progress of the present sweep.
 type sweep struct {
-	at   int64     // when the next one begins, or goes on
-	last *Function // the last one that it has looked at; nil if it is to begin
+	at   int64     // time when the next sweep begins, or the present one goes on
+	last *Function // the last function that it has visited; nil if it has not begun
 }
 
 const sweepsInTime = 4
 
-// unused reports whether nothing keeps f.
+// unused reports whether f may be forgotten.
 func (f *Function) unused() bool {
 	return f.workers == 0 && f.total == 0 && f.dead.n == 0 &&
 		!f.created && !f.paused && f.policy == nil && f.limits == [priorities]int{}
 }
 
-// forgetUnused goes on with the sweep if its time has come.
+// forgetUnused continues the sweep if it is due.
 func (q *Queue) forgetUnused() {
 	if q.cfg.ForgetAfter <= 0 || q.now < q.sweep.at {
 		return

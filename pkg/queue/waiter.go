@@ -1,7 +1,7 @@
 package queue
 
-// waiter says that a client waits for a job, once for each submission. It
-// stands in two rings, its job's and its client's.
+// waiter is one client's wait for a job, one for each submission. It is in two
+// rings, its job's and its client's.
 type waiter struct {
 	peer                   *Peer
 	job                    *Job

@@ -2,22 +2,22 @@ package queue
 
 import "math"
 
-// A worker that is sent a NOOP holds a wake token of the function that it was
-// woken for, until it asks. What follows keeps one promise:
+// A worker that gets a NOOP holds a wake token of the function that it was
+// woken for, until it asks for a job. The code below keeps one promise:
 //
 //	of each function, as many tokens are out as jobs are ready,
 //	or none of the workers that can do it sleeps.
 //
-// A token goes when its worker asks, sleeps again, loses the function or
-// leaves, and when it is WakeAfter old. Wherever one goes, cover wakes the
-// next sleeper if the promise needs it. So a ready job never waits beside a
-// sleeping worker for longer than WakeAfter.
+// A token is removed when its worker asks, sleeps again, loses the function or
+// leaves, and when it is WakeAfter old. Wherever the code removes one, cover
+// wakes the next sleeper if the promise requires it. So no ready job waits
+// longer than WakeAfter while a worker for it sleeps.
 //
-// With Config.Gather the promise is kept by the end of each Rouse: what there is
-// to be done for a function until then is in Queue.gathered.
+// With Config.Gather the promise holds after each Rouse: until then,
+// Queue.gathered has the functions whose workers must be woken.
 
-// PreSleep takes the worker to sleep until a job is ready for it. If one is,
-// it is woken at once.
+// PreSleep records that the worker sleeps until a job is ready for it. If one
+// is ready now, the worker is woken at once.
 func (q *Queue) PreSleep(now int64, p *Peer) {
 	q.now = now
 	if f := q.wakeUp(p); f != nil {
@@ -32,8 +32,8 @@ func (q *Queue) PreSleep(now int64, p *Peer) {
 	}
 }
 
-// Rouse wakes for what has become ready since it was called last and still is.
-// Without Config.Gather that was done at once.
+// Rouse wakes workers for the jobs that have become ready since its last call
+// and still are. Without Config.Gather the queue has woken them at once.
 func (q *Queue) Rouse() {
 	for i, f := range q.gathered {
 		q.gathered[i] = nil
@@ -52,7 +52,7 @@ func (q *Queue) Rouse() {
 	q.gathered = q.gathered[:0]
 }
 
-// gather leaves f to Rouse.
+// gather leaves the wake-ups for f to Rouse.
 func (q *Queue) gather(f *Function) {
 	if !f.gathered {
 		f.gathered = true
@@ -60,7 +60,7 @@ func (q *Queue) gather(f *Function) {
 	}
 }
 
-// wakeReady wakes for one job of f that became ready.
+// wakeReady wakes workers for one job of f that became ready.
 func (q *Queue) wakeReady(f *Function) {
 	switch {
 	case f.paused:
@@ -72,7 +72,7 @@ func (q *Queue) wakeReady(f *Function) {
 	}
 }
 
-// wakeFor wakes as many as Config.Wakeups says.
+// wakeFor wakes as many workers as Config.Wakeups allows.
 func (q *Queue) wakeFor(f *Function) {
 	for n := 0; q.cfg.Wakeups == 0 || n < q.cfg.Wakeups; n++ {
 		if !q.wakeOne(f) {
@@ -81,8 +81,8 @@ func (q *Queue) wakeFor(f *Function) {
 	}
 }
 
-// cover wakes sleeping workers until f has a token for each of its ready
-// jobs. Each of its steps is paid for by one PreSleep.
+// cover wakes sleeping workers until f has a token for each of its ready jobs.
+// It takes no more steps than there were calls of PreSleep.
 func (q *Queue) cover(f *Function) {
 	if q.cfg.Gather {
 		q.gather(f)
@@ -91,7 +91,7 @@ func (q *Queue) cover(f *Function) {
 	q.wakeUntil(f, f.ready())
 }
 
-// wakeUntil wakes sleeping workers until f has so many tokens.
+// wakeUntil wakes sleeping workers until f has the given number of tokens.
 func (q *Queue) wakeUntil(f *Function, tokens int) {
 	for f.tokens < tokens {
 		if !q.wakeOne(f) {
@@ -121,7 +121,7 @@ func (q *Queue) wakeOne(f *Function) bool {
 	return false
 }
 
-// settle brings the sleepers whose abilities have changed into their classes.
+// settle moves the sleepers whose abilities have changed into their classes.
 func (q *Queue) settle() {
 	for p := q.restless.head; p != nil; p = q.restless.head {
 		q.restless.remove(p)
@@ -153,7 +153,7 @@ func (q *Queue) wakeUp(p *Peer) *Function {
 	return q.takeToken(p)
 }
 
-// takeToken takes the token, if p has one, and returns its function.
+// takeToken removes p's token, if it has one, and returns the token's function.
 func (q *Queue) takeToken(p *Peer) *Function {
 	f := p.token
 	if f != nil {
@@ -164,8 +164,7 @@ func (q *Queue) takeToken(p *Peer) *Function {
 	return f
 }
 
-// passTokens passes on the tokens of workers that were woken and did not ask
-// in time.
+// passTokens passes on the tokens of woken workers that did not ask in time.
 func (q *Queue) passTokens() {
 	for range maxDue {
 		p := q.woken.head

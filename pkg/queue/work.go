@@ -1,8 +1,9 @@
 package queue
 
-// Grab gives the worker its next job, nil if none is ready: of the highest
-// priority that any of its functions has, of the function that it added last (or
-// whose turn it is), the oldest. The worker is awake from now on.
+// Grab gives the worker its next job, or nil if none is ready. It chooses the
+// highest priority of all the worker's functions, then the function that the
+// worker added last (or whose turn it is), then the oldest job. The worker is
+// awake from now on.
 func (q *Queue) Grab(now int64, p *Peer) *Job {
 	q.now = now
 	token := q.wakeUp(p)
@@ -23,9 +24,9 @@ func (q *Queue) Grab(now int64, p *Peer) *Job {
 }
 
 // GrabAgain gives the worker a job that waits, also for a retry, and reports
-// whether it does: the worker has had it all the time, and the queue, or the one
-// that had its journal before, thought it lost. The worker must be able to do its
-// function.
+// whether it did. It is for a worker that still has the job although this
+// queue, or an earlier queue with the same journal, counted it as lost. The
+// worker must be able to do the job's function.
 func (q *Queue) GrabAgain(now int64, p *Peer, j *Job) bool {
 	q.now = now
 	if p.abilities[j.function] == nil {
@@ -44,7 +45,7 @@ func (q *Queue) GrabAgain(now int64, p *Peer, j *Job) bool {
 	return true
 }
 
-// unwait takes j out of its queue.
+// unwait removes j from its queue.
 func (q *Queue) unwait(j *Job) {
 	f := j.function
 	if j.is(spilled) {
@@ -79,8 +80,8 @@ func (q *Queue) run(j *Job, p *Peer) {
 	}
 }
 
-// RestartLimit has the time limit of a running job begin now: its worker gets
-// the payload only now.
+// RestartLimit restarts the time limit of a running job, because its worker
+// gets the payload only now.
 func (q *Queue) RestartLimit(now int64, j *Job) {
 	q.now = now
 	if j.state != Running {
@@ -93,7 +94,7 @@ func (q *Queue) RestartLimit(now int64, j *Job) {
 	}
 }
 
-// Held returns the job with that handle if p holds it, else nil.
+// Held returns the job with that handle if p holds it, or nil.
 func (q *Queue) Held(p *Peer, handle []byte) *Job {
 	j := q.Lookup(handle)
 	if j == nil || j.state != Running || j.detail.worker != p {
@@ -102,7 +103,7 @@ func (q *Queue) Held(p *Peer, handle []byte) *Job {
 	return j
 }
 
-// SetStatus keeps what the worker of a running job reports.
+// SetStatus stores the progress that the worker of a running job reports.
 func (q *Queue) SetStatus(j *Job, num, den int64) {
 	if j.state == Running {
 		j.detail.num, j.detail.den = num, den
@@ -117,8 +118,8 @@ func (q *Queue) Complete(now int64, j *Job) {
 	}
 }
 
-// Retry takes a running job back from its worker, which hands it back. It
-// counts as an attempt, unless the job is spilled.
+// Retry takes back a running job that its worker returns. It counts as an
+// attempt, unless the job is spilled.
 func (q *Queue) Retry(now int64, j *Job) {
 	q.now = now
 	if j.state == Running {
@@ -126,10 +127,10 @@ func (q *Queue) Retry(now int64, j *Job) {
 	}
 }
 
-// Cancel ends a waiting or delayed job and returns true. A running or held one
-// is only marked: the running one's result is still delivered, but it does not
-// run again, and the held one ends when it is released. No submission joins it any
-// more.
+// Cancel ends a waiting or delayed job and returns true. It only marks a
+// running or held job: the result of the running one is still delivered, but it
+// does not run again, and the held one ends when it is released. No submission
+// joins a marked job.
 func (q *Queue) Cancel(now int64, j *Job) bool {
 	q.now = now
 	switch j.state {
@@ -142,9 +143,9 @@ func (q *Queue) Cancel(now int64, j *Job) bool {
 	return false
 }
 
-// lose takes a running job from its worker. It goes to the head of its queue,
-// or ends, if it was lost too often or nobody wants it. A spilled one was not
-// tried, as its worker never had the payload: it goes back as it was.
+// lose takes a running job from its worker. The job goes to the head of its
+// queue, or ends if it was lost too often or nobody wants it. A spilled job was
+// not tried, because its worker never had the payload: it returns unchanged.
 func (q *Queue) lose(j *Job, why Reason) {
 	f := j.function
 	if !j.is(spilled) {
@@ -182,7 +183,7 @@ func (q *Queue) unrun(j *Job) {
 	q.memory.running -= j.cost()
 }
 
-// end tells the sink of the end of j, and forgets it.
+// end reports the end of j to the sink, and forgets j.
 func (q *Queue) end(j *Job, why Reason) {
 	c := &j.function.counters
 	switch why {
@@ -199,7 +200,7 @@ func (q *Queue) end(j *Job, why Reason) {
 	}
 }
 
-// forget takes j out of everything.
+// forget removes j from all lists and indexes.
 func (q *Queue) forget(j *Job) {
 	switch j.state {
 	case Delayed:
@@ -228,7 +229,7 @@ func (q *Queue) forget(j *Job) {
 	}
 }
 
-// detailOf returns j's detail, new if need be.
+// detailOf returns j's detail, and creates it if needed.
 func (q *Queue) detailOf(j *Job) *detail {
 	if j.detail == nil {
 		j.detail = q.details.get()
