@@ -35,6 +35,10 @@ var faultsSeed = flag.Uint64("faults.seed", 0, "what TestFaults draws its choice
 const (
 	// faultPatience bounds each wait for what has to happen in spite of a fault.
 	faultPatience = 30 * time.Second
+	// faultBacklog bounds how many jobs of work wait. A backlog that grows for as
+	// long as a store hangs would take longer than faultPatience afterwards. It is
+	// several times what fits into the server's memory.
+	faultBacklog = 2000
 	// faultStoreTimeout is Config.StoreTimeout. It is short, as a hanging store is
 	// waited for that long.
 	faultStoreTimeout = 500 * time.Millisecond
@@ -113,13 +117,14 @@ type faultRig struct {
 	changed  chan struct{}    // closed at each change
 	accepted map[string]bool  // jobs, by payload: acknowledged, or refused
 	ran      map[string]int   // how often
+	open     map[string]bool  // jobs of work that were acknowledged and have not run, by payload
 	counts   map[string]int64 // foreground jobs done, answers of status
 }
 
 func newFaultRig(t *testing.T, start func(*testing.T) (string, string), seed uint64) *faultRig {
 	f := &faultRig{
 		t: t, random: rand.New(rand.NewPCG(seed, 4730)), log: newLineWatch(),
-		changed: make(chan struct{}), accepted: make(map[string]bool), ran: make(map[string]int), counts: make(map[string]int64),
+		changed: make(chan struct{}), accepted: make(map[string]bool), ran: make(map[string]int), open: make(map[string]bool), counts: make(map[string]int64),
 	}
 	url, addr := start(t)
 	if addr != "" {
@@ -263,7 +268,10 @@ func (f *faultRig) work(functions ...string) {
 	for _, name := range functions {
 		err := w.Handle(name, func(_ context.Context, j *gearman.Job) ([]byte, error) {
 			if name != "quick" {
-				f.note(func() { f.ran[string(j.Payload())]++ })
+				f.note(func() {
+					f.ran[string(j.Payload())]++
+					delete(f.open, string(j.Payload()))
+				})
 			}
 			return j.Payload(), nil
 		})
@@ -283,7 +291,12 @@ func (f *faultRig) background(ctx context.Context, c *gearman.Client, function, 
 	var refused *gearman.ServerError
 	switch {
 	case err == nil:
-		f.note(func() { f.accepted[payload] = true })
+		f.note(func() {
+			f.accepted[payload] = true
+			if function == "work" && f.ran[payload] == 0 {
+				f.open[payload] = true
+			}
+		})
 	case errors.As(err, &refused):
 		f.note(func() { f.accepted[payload] = false })
 	case errors.Is(err, context.DeadlineExceeded):
@@ -304,10 +317,28 @@ func (f *faultRig) client() *gearman.Client {
 func (f *faultRig) submitAll(ctx context.Context, function string) {
 	c := f.client()
 	defer c.Close()
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; f.waitRoom(ctx, function); n++ {
 		err := f.background(ctx, c, function, fmt.Sprintf("%s %d of %s", function, n, f.addr))
 		if err != nil || function == "kept" { // not to come in a hurry
 			pause(ctx, 20*time.Millisecond)
+		}
+	}
+}
+
+// waitRoom waits until fewer than faultBacklog jobs of work are open, and reports
+// whether ctx goes on. Nobody works on the jobs of other functions.
+func (f *faultRig) waitRoom(ctx context.Context, function string) bool {
+	for {
+		f.mu.Lock()
+		room, changed := function != "work" || len(f.open) < faultBacklog, f.changed
+		f.mu.Unlock()
+		if room {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
@@ -471,14 +502,7 @@ func (f *faultRig) spilled() {
 	const jobs = 60
 	c := f.client()
 	defer c.Close()
-	var payloads []string
-	for i := range jobs {
-		payload := fmt.Sprintf("spilled %d %d ", i, f.random.Uint64()) + strings.Repeat("x", 4000)
-		if err := f.background(f.t.Context(), c, "spilled", payload); err != nil {
-			f.t.Fatal(err)
-		}
-		payloads = append(payloads, payload)
-	}
+	payloads := f.fill(c, jobs)
 	if f.proxy != nil {
 		f.proxy.Hit(storetest.ToClient, []byte(payloads[jobs-1][:30]), storetest.CutOff)
 	}
@@ -500,10 +524,28 @@ func (f *faultRig) spilled() {
 	})
 }
 
+// fill submits jobs that do not fit into the server's memory and returns the
+// payloads of those that were taken. A store on a loaded machine may take longer
+// than faultStoreTimeout, so that its server refuses some.
+func (f *faultRig) fill(c *gearman.Client, jobs int) (payloads []string) {
+	f.t.Helper()
+	for begun, i := time.Now(), 0; len(payloads) < jobs; i++ {
+		payload := fmt.Sprintf("spilled %d %d ", i, f.random.Uint64()) + strings.Repeat("x", 4000)
+		err := f.background(f.t.Context(), c, "spilled", payload)
+		switch {
+		case err == nil:
+			payloads = append(payloads, payload)
+		case !errors.As(err, new(*gearman.ServerError)), time.Since(begun) > faultPatience:
+			f.t.Fatalf("submission %d of a job that spills: %v", i, err)
+		}
+	}
+	return payloads
+}
+
 // restart sees that no job was lost or done twice, and that the next server has
 // all jobs that wait, though reading fails at first.
 func (f *faultRig) restart() {
-	f.waitUntil("all acknowledged jobs", func() bool { return f.undone("work") == "" })
+	f.waitUntil("all acknowledged jobs", func() bool { return len(f.open) == 0 })
 	f.end()
 	f.check()
 	kept := f.acknowledged("kept")
@@ -526,7 +568,7 @@ func (f *faultRig) restart() {
 	f.waitUntil("all jobs that were kept", func() bool {
 		return !slices.ContainsFunc(kept, func(p string) bool { return f.ran[p] == 0 })
 	})
-	f.waitUntil("all acknowledged jobs", func() bool { return f.undone("work") == "" })
+	f.waitUntil("all acknowledged jobs", func() bool { return len(f.open) == 0 })
 	f.end()
 	f.check()
 }
@@ -541,16 +583,6 @@ func (f *faultRig) acknowledged(function string) (payloads []string) {
 		}
 	}
 	return payloads
-}
-
-// undone returns a job that was acknowledged and not done. The lock is held.
-func (f *faultRig) undone(function string) string {
-	for payload, ok := range f.accepted {
-		if ok && strings.HasPrefix(payload, function) && f.ran[payload] == 0 {
-			return payload
-		}
-	}
-	return ""
 }
 
 // check sees that each job has run as often as it should.

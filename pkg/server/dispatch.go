@@ -126,7 +126,7 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	if why == queue.TimedOut {
 		p.Owner.(*conn).expectLate(j)
 	}
-	if s.commit != nil && j.Journaled() {
+	if untried := j.Spilled() && why != queue.Failed; s.commit != nil && j.Journaled() && !untried {
 		s.commit.update(j)
 	}
 	if !s.debug {

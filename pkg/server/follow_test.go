@@ -38,6 +38,15 @@ func (p *peer) wantEvent(want string) {
 	}
 }
 
+// follow has the connection follow a job that has sent nothing yet, and returns
+// when the server knows. The server handles the packets of one connection in
+// order, those of several in any.
+func (p *peer) follow(handle string) {
+	p.t.Helper()
+	p.send([]byte("follow " + handle + "\n"))
+	p.sync()
+}
+
 // A job can be followed: what its worker sends comes as it comes, also binary
 // data, and then its end.
 func TestFollow(t *testing.T) {
@@ -50,8 +59,7 @@ func TestFollow(t *testing.T) {
 			_, addr := start(t, cfg)
 			w, w2, c, p, late := worker(t, addr, "f"), worker(t, addr, "f"), dial(t, addr), dial(t, addr), dial(t, addr)
 			h := c.submit(wire.SubmitJobBG, "f", "", "")
-			p.send([]byte("follow " + h + "\n"))
-			c.sync()
+			p.follow(h)
 			w.grab()
 			w.send(req(wire.WorkStatus, h, "1", "7"), req(wire.WorkData, h, "lost"))
 			p.wantEvent("status 1/7")
@@ -97,10 +105,7 @@ func TestFollowToOtherEnds(t *testing.T) {
 		wire.OutcomeCancelled: func(h string) { c.line("cancel job " + h) },
 	} {
 		h := c.submit(wire.SubmitJobBG, "f", "", "")
-		p.send([]byte("follow " + h + "\n"))
-		eventually(t, "it follows", func() bool { return len(c.list("jobs f")) == 1 })
-		p.Conn.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // the read tells
-		c.sync()
+		p.follow(h)
 		end(h)
 		p.wantEvent(name)
 		p.readLine()
@@ -109,7 +114,7 @@ func TestFollowToOtherEnds(t *testing.T) {
 	// who leaves in the middle is forgotten
 	h := c.submit(wire.SubmitJobBG, "f", "", "")
 	gone := dial(t, addr)
-	gone.send([]byte("follow " + h + "\n"))
+	gone.follow(h)
 	gone.Close()
 	eventually(t, "it is gone", func() bool { return len(c.list("sessions")) == 3 })
 	w.grab()
@@ -124,8 +129,7 @@ func TestFollowHasBackPressure(t *testing.T) {
 	w, c, p := worker(t, addr, "f"), dial(t, addr), dial(t, addr)
 	p.Conn.(*net.TCPConn).SetReadBuffer(256 << 10) //nolint:errcheck // it only takes longer
 	h := c.submit(wire.SubmitJobBG, "f", "", "")
-	p.send([]byte("follow "+h+"\n"), req(wire.EchoReq, "followed"))
-	p.want(`ECHO_RES data=8:"followed"`)
+	p.follow(h)
 	w.grab()
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -58,10 +58,12 @@ type Server struct {
 	fetches   map[*queue.Job]*fetch // the grabs that wait for payloads
 	aheadRuns bool                  // a goroutine reads payloads ahead
 	aheadIn   int                   // grabs until more is read ahead
-	closed    bool
-	poller    *poller             // of most connections; made for the first
-	unpolled  bool                // there is none
-	shutdown  func(graceful bool) // see OnShutdown
+	// slowReadsRun reports whether the timer of checkSlowReads runs.
+	slowReadsRun bool
+	closed       bool
+	poller       *poller             // of most connections; made for the first
+	unpolled     bool                // there is none
+	shutdown     func(graceful bool) // see OnShutdown
 
 	// Of what the store keeps; guarded by mu too.
 	settings   map[string]settings // what administrators have set, by function
@@ -69,8 +71,10 @@ type Server struct {
 	gone       map[uint64]struct{} // numbers of restored jobs that have ended, while loading
 	loadErr    error               // why the store can't be read to its end, while loading
 	unread     unread
-	extrasRead bool                // all extras of the store have been restored
-	reading    map[*queue.Job]bool // the jobs whose payloads are being read for fetches
+	extrasRead bool // all extras of the store have been restored
+	// reading holds the jobs whose payloads are being read for fetches, with the
+	// time when that began.
+	reading map[*queue.Job]time.Time
 
 	peers    peerMemory
 	sweeper  *time.Timer // calls sweep
@@ -102,7 +106,7 @@ func New(cfg Config) (*Server, error) {
 		restored: make(chan struct{}),
 		late:     make(map[uint64]*conn),
 		fetches:  make(map[*queue.Job]*fetch),
-		reading:  make(map[*queue.Job]bool),
+		reading:  make(map[*queue.Job]time.Time),
 		settings: make(map[string]settings),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"gm/pkg/queue"
@@ -15,6 +16,11 @@ const (
 	aheadEvery    = 64  // grabs after which it is looked whether more are wanted
 	rereadPayload = 200 * time.Millisecond
 	rereadFor     = 10 * time.Second
+
+	// A grab whose payload has been read for slowRead gets a foreground job
+	// instead, as soon as there is one; the server checks every slowReadInterval.
+	slowRead         = 200 * time.Millisecond
+	slowReadInterval = 20 * time.Millisecond
 )
 
 // fetch is a grab that waits for its job's payload. A job has at most one: when
@@ -25,6 +31,7 @@ type fetch struct {
 	job   *queue.Job
 	grab  wire.Type
 	limit *time.Timer // ends the wait for a store that does not answer
+	began time.Time   // of the reading, which may have begun for an earlier grab
 }
 
 // assignSpilled reads the payload of a job that c has just grabbed, and then
@@ -41,10 +48,13 @@ func (c *conn) assignSpilled(j *queue.Job, grab wire.Type) {
 		}
 	})
 	s.fetches[j] = f
-	if s.reading[j] {
+	s.checkSlowReads()
+	if began, reading := s.reading[j]; reading {
+		f.began = began
 		return // for an earlier grab
 	}
-	s.reading[j] = true
+	f.began = time.Now()
+	s.reading[j] = f.began
 	r := recordKey(j)
 	s.loads.Go(func() {
 		payload, err := s.readPayload(&r)
@@ -53,8 +63,54 @@ func (c *conn) assignSpilled(j *queue.Job, grab wire.Type) {
 		delete(s.reading, j)
 		if f := s.fetches[j]; f != nil {
 			s.fetched(f, payload, err)
+		} else if err == nil {
+			s.q.Loaded(j, payload)
 		}
 	})
+}
+
+// checkSlowReads starts the timer that finds slow reads, unless it runs. The lock
+// is held.
+func (s *Server) checkSlowReads() {
+	if s.slowReadsRun {
+		return
+	}
+	s.slowReadsRun = true
+	time.AfterFunc(slowReadInterval, func() {
+		s.mu.Lock()
+		defer s.endTurn(nil)
+		s.slowReadsRun = false
+		if len(s.fetches) == 0 || s.closed {
+			return
+		}
+		s.checkSlowReads()
+		if s.q.ReadyForeground() {
+			s.replaceSlowFetches()
+		}
+	})
+}
+
+// replaceSlowFetches answers grabs that have waited too long for a payload with
+// foreground jobs, which need no store: a store that does not answer must not
+// stop them. The jobs of those grabs wait again. The lock is held.
+func (s *Server) replaceSlowFetches() {
+	now := s.readTime()
+	for j, f := range s.fetches {
+		if time.Since(f.began) < slowRead {
+			continue
+		}
+		instead := s.q.GrabForeground(now, f.c.peer)
+		if instead == nil {
+			continue
+		}
+		s.endFetch(f)
+		s.q.Retry(now, j)
+		if s.debug {
+			s.note(slog.LevelDebug, "assigned", append(jobAttrs(instead), slog.String("worker", f.c.addr))...)
+		}
+		f.job = instead
+		f.answer()
+	}
 }
 
 // errNoPayload is the error of a read that the store has neither done nor given
@@ -151,6 +207,13 @@ func (s *Server) readPayload(r *store.Record) ([]byte, error) {
 	}
 }
 
+// readOnce reads a payload and gives up after rereadFor.
+func (s *Server) readOnce(r *store.Record) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, rereadFor)
+	defer cancel()
+	return s.reader.ReadPayload(ctx, r)
+}
+
 // wantAhead starts a goroutine that reads payloads ahead, if there is one to
 // be read and none is at it. It looks when a worker had to wait for a payload,
 // and every aheadEvery grabs. The lock is held.
@@ -187,7 +250,7 @@ func (s *Server) readAllAhead(wanted []wantedJob) {
 	for len(wanted) > 0 {
 		payloads := make([][]byte, 0, len(wanted))
 		for i := range wanted {
-			payload, err := s.reader.ReadPayload(s.ctx, &wanted[i].record)
+			payload, err := s.readOnce(&wanted[i].record)
 			if err != nil {
 				break
 			}

@@ -215,6 +215,106 @@ func TestStoreIsAwayWhileAGrabWaits(t *testing.T) {
 	})
 }
 
+// A worker that waits for a payload that the store does not bring gets foreground
+// jobs meanwhile, of whatever function; they need no store. The job waits again at
+// the head of its queue, was not tried, and comes when its payload does.
+func TestForegroundWhilePayloadsCannotBeRead(t *testing.T) {
+	for name, fails := range map[string]func(ctx context.Context) error{
+		"refused": func(context.Context) error { return errAway },
+		"hangs":   func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := newLibrary()
+				_, dial := startPiped(t, server.Config{Store: st, Memory: memory, JobRetries: ptr(1)})
+				c, fg, w := dial(), dial(), dial()
+				h := c.submit(wire.SubmitJobBG, "f", "", load("x"))
+				st.set(func(ctx context.Context, _ uint64) error { return fails(ctx) })
+				w.send(req(wire.CanDo, "f"), req(wire.CanDo, "g"))
+				for _, function := range []string{"g", "f", "g"} {
+					w.send(req(wire.GrabJobUniq))
+					time.Sleep(3 * time.Second) // the grab waits for the payload
+					began := time.Now()
+					one := fg.submit(wire.SubmitJob, function, "u", "now")
+					if got := w.want(`JOB_ASSIGN_UNIQ *`); got[0] != one || got[1] != function || got[2] != "u" || got[3] != "now" {
+						t.Fatalf("got %.60q, want %s", got, one)
+					}
+					if took := time.Since(began); took > time.Second {
+						t.Errorf("%s came after %v", one, took)
+					}
+					if j := c.job(h); j.State != wire.StateWaiting || j.Attempts != 0 || !j.Spilled {
+						t.Errorf("got %+v", j)
+					}
+					w.send(req(wire.WorkComplete, one, "done"))
+					fg.want(`WORK_COMPLETE *`)
+				}
+				st.set(nil)
+				for w.send(req(wire.GrabJob)); w.next().Type != wire.JobAssign; w.send(req(wire.GrabJob)) {
+				}
+				if got := string(w.p.Args[2]); got != load("x") || string(w.p.Args[0]) != h {
+					t.Errorf("got %.60q", got)
+				}
+			})
+		})
+	}
+}
+
+// A payload that the store is slow to bring is not read again when its job has gone
+// back for a foreground job.
+func TestSlowPayloadIsReadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newLibrary()
+		_, dial := startPiped(t, server.Config{Store: st, Memory: memory})
+		c, fg, w := dial(), dial(), dial()
+		h := c.submit(wire.SubmitJobBG, "f", "", load("x"))
+		st.set(func(context.Context, uint64) error { time.Sleep(5 * time.Second); return nil })
+		w.send(req(wire.CanDo, "f"), req(wire.CanDo, "g"), req(wire.GrabJob))
+		synctest.Wait()
+		one := fg.submit(wire.SubmitJob, "g", "", "")
+		if got := w.want(`JOB_ASSIGN *`); got[0] != one {
+			t.Errorf("got %.60q, want %s", got, one)
+		}
+		w.send(req(wire.WorkComplete, one, ""))
+		if w.grab() != h || string(w.p.Last()) != load("x") {
+			t.Errorf("got %.60q", w.p.Last())
+		}
+		if st.reads != 1 {
+			t.Errorf("read %d times", st.reads)
+		}
+	})
+}
+
+// Reading ahead goes on after a store has hung.
+func TestReadAheadAfterAHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newLibrary()
+		_, dial := startPiped(t, server.Config{Store: st, Memory: memory})
+		c, w := dial(), dial()
+		for range 30 {
+			c.submit(wire.SubmitJobBG, "f", "", strings.Repeat("x", 100))
+		}
+		st.set(func(ctx context.Context, _ uint64) error { <-ctx.Done(); return ctx.Err() })
+		w.send(req(wire.CanDo, "f"))
+		grab := func() {
+			for w.send(req(wire.GrabJob)); w.next().Type != wire.JobAssign; w.send(req(wire.GrabJob)) {
+			}
+			w.send(req(wire.WorkComplete, string(w.p.Args[0]), ""))
+		}
+		for range 7 { // those in memory
+			grab()
+		}
+		w.send(req(wire.GrabJob))
+		w.want(`NO_JOB`) // after the hang
+		st.set(nil)
+		grab()
+		grab()
+		synctest.Wait()
+		if got := c.stat().Spilled; got > 30-9-3 {
+			t.Errorf("%d payloads are left in the store, want some read ahead", got)
+		}
+	})
+}
+
 // A job whose worker leaves, or is too slow, while its payload is read goes
 // to another grab, once.
 func TestSpilledJobIsTakenAway(t *testing.T) {
