@@ -55,7 +55,8 @@ type mapJob struct {
 	log   *slog.Logger
 
 	// What a Batch calls, one at a time.
-	done   int // parts
+	done   int                    // parts
+	live   map[mapPlace]serverJob // parts and reductions that a server has taken and that have not ended
 	told   time.Time
 	heard  map[mapPlace]workerText // what their workers have said of parts and reductions that have not ended
 	failed workerText              // the same of what has failed
@@ -66,6 +67,16 @@ type mapJob struct {
 // mapPlace is a job of a Batch.
 type mapPlace struct{ stage, seq int }
 
+// serverJob is a job and the server that has it.
+type serverJob struct {
+	server gearman.Server
+	handle gearman.Handle
+}
+
+// cancelPatience is how long a cancelled job waits for each server to stop its
+// running parts.
+const cancelPatience = 5 * time.Second
+
 // do is a gearman.Handler.
 func (m *mapper) do(ctx context.Context, j *gearman.Job) ([]byte, error) {
 	log := m.log.With("handle", string(j.Handle()), "function", j.Function(), "server", j.Server().String(), "reducer", j.Reducer())
@@ -74,7 +85,7 @@ func (m *mapper) do(ctx context.Context, j *gearman.Job) ([]byte, error) {
 		return nil, gearman.ErrRetry
 	}
 	defer m.end(len(j.Payload()))
-	w := &mapJob{mapper: m, job: j, log: log, heard: map[mapPlace]workerText{}}
+	w := &mapJob{mapper: m, job: j, log: log, heard: map[mapPlace]workerText{}, live: map[mapPlace]serverJob{}}
 	began := time.Now()
 	result, err := w.run(ctx)
 	cause := context.Cause(ctx)
@@ -151,6 +162,9 @@ func (w *mapJob) run(ctx context.Context) ([]byte, error) {
 		}
 	}
 	if _, err := b.Run(ctx, w.parts(w.job.Payload())); err != nil {
+		if errors.Is(context.Cause(ctx), gearman.ErrCancelled) {
+			w.cancelParts()
+		}
 		return nil, err
 	}
 	for _, piece := range w.pieces {
@@ -169,7 +183,10 @@ func (w *mapJob) batch(client *gearman.Client) *batch.Batch {
 		Repeatable: true, // as the job itself is when its server is lost
 		Patience:   mapPatience,
 		// Before there is a part, the slot would take another such job.
-		Created: func(*batch.Record) { w.job.Lend() },
+		Created: func(r *batch.Record) {
+			w.live[mapPlace{r.Stage, r.Seq}] = serverJob{r.Server, r.Handle}
+			w.job.Lend()
+		},
 		Warning: w.warning,
 		Retry:   func(r *batch.Record, _ error) { delete(w.heard, mapPlace{r.Stage, r.Seq}) },
 	}
@@ -177,6 +194,30 @@ func (w *mapJob) batch(client *gearman.Client) *batch.Batch {
 		b.Task.Priority = gearman.Normal // the protocol has no packet for others
 	}
 	return b
+}
+
+// cancelParts has the servers stop the parts and reductions that have not ended.
+func (w *mapJob) cancelParts() {
+	byServer := map[gearman.Server][]gearman.Handle{}
+	for _, j := range w.live {
+		byServer[j.server] = append(byServer[j.server], j.handle)
+	}
+	var all sync.WaitGroup
+	for server, handles := range byServer {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), cancelPatience)
+			defer cancel()
+			admin := gearman.NewAdmin(w.options, server)
+			defer admin.Close()
+			for _, h := range handles {
+				if _, err := admin.CancelRunning(ctx, h); err != nil && !errors.Is(err, gearman.ErrUnknownJob) {
+					w.log.Warn("part not cancelled", "part", string(h), "on", server.String(), "error", err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 // gather takes a piece of a part's result.
@@ -212,6 +253,7 @@ func (w *mapJob) ended(r *batch.Record) error {
 	at := mapPlace{r.Stage, r.Seq}
 	said := w.heard[at]
 	delete(w.heard, at)
+	delete(w.live, at)
 	if r.Err != nil {
 		var raised *gearman.ExceptionError
 		if errors.As(r.Err, &raised) {
