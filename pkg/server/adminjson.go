@@ -204,7 +204,7 @@ func (c *conn) adminSessions(now int64, _ [][]byte) []byte {
 			FD:         other.sock.fd(),
 			Addr:       other.addr,
 			ID:         other.id,
-			AgeMS:      time.Since(other.since).Milliseconds(),
+			AgeMS:      now - other.since,
 			Functions:  other.peer.Functions(),
 			Sleeping:   other.peer.Sleeping(),
 			Waits:      other.peer.NumWaits(),

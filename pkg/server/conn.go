@@ -28,55 +28,57 @@ const (
 	lingerForLarge = 10 * time.Second
 )
 
-// conn is one connection: a client, a worker, an administrator, or all three.
+// conn is one connection: a client, a worker, an administrator, or all three. A
+// server may have tens of thousands of idle workers: TestIdleConnectionIsSmall
+// bounds its size.
 type conn struct {
 	// Set when it is made.
 	s     *Server
 	sock  transport
-	out   outbox
 	peer  *queue.Peer
-	since time.Time
 	addr  string // of the other end, for people
+	since int64  // when it was made, in milliseconds of the monotonic clock
+	out   outbox
 
 	// Guarded by Server.mu.
-	next, prev *conn  // in Server.conns
-	listed     bool   // it is there
-	pages      *pages // of the admin command that is being answered, or nil
-	id         string
-	exceptions bool     // it wants WORK_EXCEPTION
-	cancels    bool     // as a worker, it stops a running job that is cancelled
-	dirty      bool     // it is in Server.dirty
-	raised     uint64   // the number of the job it ended with an exception last, or 0
-	overdue    []uint64 // jobs that were taken from it, and of which it does not know
-	parked     parkedReplies
-	hold       hold
-	expects    bool         // this turn has added to hold
-	blocked    bool         // the packet that is being applied waits for room in outboxes
-	again      bool         // the next packet was traced already
-	committing int          // submissions that wait for the store
-	lastBatch  *batch       // the last batch that has one of these, if there are any
-	waiting    int          // outcomes of jobs that it has asked for and not been told yet
-	waitsFor   []*queue.Job // the jobs of these, and others that have ended
-	doomed     atomic.Bool  // to be closed after the turn; read without the lock too
-	why        error        // set with doomed
+	next, prev *conn         // in Server.conns
+	pages      *pages        // of the admin command that is being answered, or nil
+	id         string        // as the peer calls itself
+	overdue    []uint64      // jobs that were taken from it, and of which it does not know
+	raised     uint64        // the number of the job it ended with an exception last, or 0
+	outcomes   *outcomeWait  // the wait command that is being answered, or nil
+	lastBatch  *batch        // the last batch that has a submission of it, if committing is not 0
+	why        error         // set with doomed
+	parked     parkedReplies // and their requests, which wait for the store
+	hold       hold          // has a lock of its own
+	committing int32         // submissions that wait for the store
+	doomed     atomic.Bool   // to be closed after the turn; read without the lock too
+	listed     bool          // it is in Server.conns
+	exceptions bool          // it wants WORK_EXCEPTION
+	cancels    bool          // as a worker, it stops a running job that is cancelled
+	dirty      bool          // it is in Server.dirty
+	expects    bool          // this turn has added to hold
+	blocked    bool          // the packet that is being applied waits for room in outboxes
+	again      bool          // the next packet was traced already
+	slow       bool          // the last turn had an admin command
+	ended      bool          // this turn's packets have ended a job
 
 	// For peerMemory and its sweeps.
-	kept    atomic.Int64 // bytes of a packet that has not arrived whole
-	begun   atomic.Int64 // when some of it arrived last, by the monotonic clock; 0 if there is none
 	starved atomic.Bool  // it is not read because memory is short
 	only    bool         // it is read all the same; the read loop's
-	before  uint64       // applied, when that began; the read loop's
-	swept   swept
+	whole   bool         // a packet was applied since only was set; the read loop's
+	kept    atomic.Int64 // bytes of a packet that has not arrived whole
+	begun   atomic.Int64 // when some of it arrived last, by the monotonic clock; 0 if there is none
 
 	// The read loop's.
-	applied  uint64        // packets
-	resumed  chan struct{} // has a value when the hold of one that is not polled has ended
-	in       *wire.Reader
-	pkt      wire.Packet
-	function []byte  // a name on its way to a packet
-	slow     bool    // the last turn had an admin command
-	ended    bool    // this turn's packets have ended a job
-	spare    []*conn // for endTurn
+	in  *wire.Reader
+	own *ownLoop // nil if a poller reads the connection
+}
+
+// ownLoop belongs to the goroutine of a connection that is not polled.
+type ownLoop struct {
+	resumed chan struct{} // has a value when the connection's hold has ended
+	spare   []*conn       // for endTurn
 }
 
 // removeChunk is how many jobs, waits and functions of a connection that ends
@@ -88,17 +90,18 @@ var errGone = errors.New("gone")
 
 // newConn returns a connection whose hold.resume is still to be set.
 func newConn(s *Server, t transport, addr string) *conn {
-	c := &conn{s: s, sock: t, since: time.Now(), id: "-", addr: addr, exceptions: s.cfg.Exceptions}
+	c := &conn{s: s, sock: t, since: s.clocks.read().now, id: "-", addr: addr, exceptions: s.cfg.Exceptions}
 	c.in = wire.NewReader(c.sock, s.limits)
-	c.out.init(c.sock, &s.peers, s.cfg.MaxOutbox, s.cfg.PeerTimeout, c.stalled)
+	c.out.init(c.sock, &s.outbox, c.stalled)
 	return c
 }
 
 // newServedConn returns a connection that a goroutine of its own will serve.
 func newServedConn(s *Server, t transport, addr string) *conn {
 	c := newConn(s, t, addr)
-	c.resumed = make(chan struct{}, 1)
-	c.hold.resume = func() { c.resumed <- struct{}{} }
+	own := &ownLoop{resumed: make(chan struct{}, 1)}
+	c.own = own
+	c.hold.resume = func() { own.resumed <- struct{}{} }
 	return c
 }
 
@@ -131,7 +134,7 @@ func (c *conn) serve() {
 func (c *conn) loop() error {
 	for {
 		for !c.s.peers.mayRead(c) {
-			<-c.resumed
+			<-c.own.resumed
 		}
 		if err := c.in.Fill(); err != nil {
 			if err == io.EOF {
@@ -147,7 +150,7 @@ func (c *conn) loop() error {
 			case err != nil:
 				return err
 			case held:
-				<-c.resumed
+				<-c.own.resumed
 			case more:
 				runtime.Gosched() // to those who wait for the lock
 			}
@@ -165,7 +168,7 @@ const maxTurn = 16
 func (c *conn) turn() (more, held bool, err error) {
 	c.s.mu.Lock()
 	more, held, ack, err := c.apply(c.s.clocks.read())
-	c.spare = c.s.endTurn(c.spare)
+	c.own.spare = c.s.endTurn(c.own.spare)
 	if ack {
 		c.sock.ackNow()
 	}
@@ -189,7 +192,7 @@ func (c *conn) apply(at moment) (more, held, ack bool, err error) {
 	ack = c.ended && !c.dirty
 	c.ended = false
 	if c.parked.crowded() || c.parked.waiting() && c.s.commit != nil && c.s.commit.behind() {
-		c.parked.release = c.expect()
+		c.parked.whenSent(c.expect())
 	}
 	if c.expects {
 		c.expects = false
@@ -206,7 +209,8 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 		}
 		switch c.in.Form() {
 		case wire.Binary:
-			ok, err := c.in.Packet(&c.pkt)
+			pkt := &c.s.pkt
+			ok, err := c.in.Packet(pkt)
 			if !ok {
 				if errors.Is(err, wire.ErrTooLarge) {
 					c.failOversized(now, err)
@@ -214,13 +218,13 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 				return false, err
 			}
 			if c.s.cfg.Trace != nil && !c.again {
-				c.s.cfg.Trace.Packet(c.addr, true, &c.pkt)
+				c.s.cfg.Trace.Packet(c.addr, true, pkt)
 			}
 			c.again = false
-			c.applied++
-			if c.out.over.Load() && isAsking(c.pkt.Type) {
+			c.whole = true
+			if c.out.over.Load() && isAsking(pkt.Type) {
 				c.awaitRoom()
-			} else if err := c.dispatch(now, &c.pkt); err != nil {
+			} else if err := c.dispatch(now, pkt); err != nil {
 				return false, err
 			}
 			if c.blocked {
@@ -314,7 +318,7 @@ func (c *conn) end(why error) {
 	c.out.letGo()
 	c.begun.Store(0)
 	c.in.Drop() // somebody may hold the connection for longer
-	s.endTurn(c.spare)
+	s.endTurn(nil)
 	s.peers.forget(c)
 
 	if !c.doomed.Load() {
@@ -332,6 +336,7 @@ func (c *conn) end(why error) {
 	c.sock.free()
 	s.mu.Lock()
 	s.conns.remove(c)
+	delete(s.swept, c)
 	s.watchBacklog()
 	s.mu.Unlock()
 }
@@ -454,7 +459,7 @@ func (c *conn) oweBytes(b []byte) {
 }
 
 func (c *conn) overflow() {
-	c.drop(fmt.Errorf("does not read: over %d bytes wait for it", c.out.limit))
+	c.drop(fmt.Errorf("does not read: over %d bytes wait for it", c.out.limits.most))
 }
 
 // error owes the connection an ERROR packet.

@@ -18,7 +18,7 @@ func (c *conn) adminFollow(now int64, args [][]byte) []byte {
 	r := c.s.results
 	j := c.s.q.Lookup(args[0])
 	reply := c.adminWait(now, args)
-	if j == nil || reply != nil || c.waiting == 0 {
+	if j == nil || reply != nil || c.outcomes == nil {
 		return reply
 	}
 	r.follows[j] = append(r.follows[j], c)

@@ -14,7 +14,7 @@ type hold struct {
 
 	mu   sync.Mutex
 	gen  uint64 // of the present hold; events of earlier ones count no more
-	n    int    // events to come
+	n    int32  // events to come
 	held bool   // the connection does not go on by itself
 }
 
@@ -113,14 +113,14 @@ func (c *conn) awaitClients(j *queue.Job) bool {
 // crowded reports whether too much waits for the connection to add more. The
 // lock is held.
 func (c *conn) crowded() bool {
-	return c.out.over.Load() || c.parked.size > c.out.mark && c.parked.waiting()
+	return c.out.over.Load() || c.parked.size > c.out.limits.mark && c.parked.waiting()
 }
 
 // whenRoom calls f once when what waits for the connection has become less, or
 // it has ended: at once, if that is so already. The lock is held.
 func (c *conn) whenRoom(f func()) {
-	if c.parked.size > c.out.mark && c.parked.waiting() && !c.doomed.Load() {
-		c.parked.onSent = append(c.parked.onSent, f)
+	if c.parked.size > c.out.limits.mark && c.parked.waiting() && !c.doomed.Load() {
+		c.parked.whenSent(f)
 		return
 	}
 	c.out.whenBelow(f)

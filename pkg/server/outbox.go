@@ -40,32 +40,40 @@ var tails = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }
 // What the socket does not take is written when it takes more, as its transport
 // tells. So nobody waits for a peer that does not read.
 type outbox struct {
-	dst      writer
-	peers    *peerMemory
-	limit    int
-	mark     int           // bytes from which on senders wait
-	patience time.Duration // for a peer that takes nothing of so much
-	stalled  func()        // called, without mu, when that is over
+	dst     writer
+	limits  *outboxLimits
+	stalled func() // called, without mu, when limits.patience is over
 
-	over atomic.Bool // more than mark waits; it is false again from half of it on
-
+	segs    [][]byte      // full segments before tail, oldest first
+	tail    *[]byte       // lent by tails, nil when empty
+	counted int           // of size, in limits.peers
+	written uint64        // bytes, ever
+	size    int           // bytes not yet written, those in a writer's hands too
+	err     error         // the first failed write; nothing is kept afterwards
+	moved   time.Duration // limits.now when the peer last took bytes, while settle waits or over is true; or 0
+	idle    chan struct{} // closed when writing becomes false; nil if nobody waits for that
+	slow    *slowPeer     // nil before over is true the first time
 	mu      sync.Mutex
-	segs    [][]byte  // full segments before tail, oldest first
-	tail    *[]byte   // lent by tails, nil when empty
-	counted int       // of size, in peers
-	written uint64    // bytes, ever
-	size    int       // bytes not yet written, those in a writer's hands too
-	writing bool      // somebody is at it, or will be when the socket is not full
-	full    bool      // nobody is at it, but somebody will be
-	freed   bool      // the socket has not been full since this was set
-	err     error     // the first failed write; nothing is kept afterwards
-	moved   time.Time // when the peer last took bytes, while settle waits or over is true
-	idle    sync.Cond
-	below   []func()    // to be called when over is false
+	over    atomic.Bool // more than limits.mark waits; it is false again from half of it on
+	writing bool        // somebody is at it, or will be when the socket is not full
+	full    bool        // nobody is at it, but somebody will be
+	freed   bool        // the socket has not been full since this was set
 	gone    bool        // nobody has more for the peer
-	stall   *time.Timer // runs while over is true; nil before the first time
+}
 
-	one [1][]byte // the writer's: room for the usual single segment
+// slowPeer is the part of an outbox that only those have whose peer was slow.
+type slowPeer struct {
+	below []func()    // to be called when over is false
+	stall *time.Timer // runs while over is true; nil if patience has no end
+}
+
+// outboxLimits are the same for all outboxes of a server.
+type outboxLimits struct {
+	peers    *peerMemory   // counts what all outboxes hold
+	most     int           // bytes; a peer with more is dropped
+	mark     int           // bytes from which on senders wait
+	patience time.Duration // for a peer that takes nothing of so much; no end if it is 0
+	start    time.Time     // of now
 }
 
 const (
@@ -75,13 +83,20 @@ const (
 	leastMark  = 256 << 10 // where memory is short
 )
 
-func (o *outbox) init(dst writer, peers *peerMemory, limit int, patience time.Duration, stalled func()) {
-	o.dst, o.peers, o.limit, o.patience, o.stalled = dst, peers, limit, patience, stalled
-	o.mark = min(outboxMark, limit/2)
+// newOutboxLimits returns the limits of a server's outboxes.
+func newOutboxLimits(peers *peerMemory, most int, patience time.Duration) outboxLimits {
+	mark := min(outboxMark, most/2)
 	if peers.bound > 0 {
-		o.mark = min(o.mark, max(int(peers.bound/16), leastMark))
+		mark = min(mark, max(int(peers.bound/16), leastMark))
 	}
-	o.idle.L = &o.mu
+	return outboxLimits{peers: peers, most: most, mark: mark, patience: patience, start: time.Now()}
+}
+
+// now returns the time since some moment before the first outbox. It is never 0.
+func (l *outboxLimits) now() time.Duration { return max(time.Since(l.start), 1) }
+
+func (o *outbox) init(dst writer, limits *outboxLimits, stalled func()) {
+	o.dst, o.limits, o.stalled = dst, limits, stalled
 }
 
 // packet appends a packet and copies its arguments. It reports whether the
@@ -168,7 +183,7 @@ func (o *outbox) text(b []byte) bool {
 	if o.err != nil || len(b) == 0 {
 		return true
 	}
-	within := o.size <= o.limit
+	within := o.size <= o.limits.most
 	if len(b) < shareFrom {
 		t := o.buffer()
 		*t = append(*t, b...)
@@ -197,24 +212,26 @@ func (o *outbox) buffer() *[]byte {
 
 func (o *outbox) grew(n int) bool {
 	o.size += n
-	o.peers.countOut(&o.counted, o.size)
-	if o.size > o.mark && !o.over.Load() {
+	o.limits.peers.countOut(&o.counted, o.size)
+	if o.size > o.limits.mark && !o.over.Load() {
 		o.rise()
 	}
-	return o.size <= o.limit
+	return o.size <= o.limits.most
 }
 
 // rise notes that more than mark waits.
 func (o *outbox) rise() {
 	o.over.Store(true)
-	o.moved = time.Now()
-	if o.patience <= 0 {
-		return
+	o.moved = o.limits.now()
+	if o.slow == nil {
+		o.slow = new(slowPeer)
 	}
-	if o.stall == nil {
-		o.stall = time.AfterFunc(o.patience, o.checkStall)
-	} else {
-		o.stall.Reset(o.patience)
+	switch {
+	case o.limits.patience <= 0:
+	case o.slow.stall == nil:
+		o.slow.stall = time.AfterFunc(o.limits.patience, o.checkStall)
+	default:
+		o.slow.stall.Reset(o.limits.patience)
 	}
 }
 
@@ -223,13 +240,13 @@ func (o *outbox) fell() {
 	if !o.over.Load() {
 		return
 	}
-	o.moved = time.Now()
-	if o.size > o.mark/2 && o.err == nil {
+	o.moved = o.limits.now()
+	if o.size > o.limits.mark/2 && o.err == nil {
 		return
 	}
 	o.over.Store(false)
-	if o.stall != nil {
-		o.stall.Stop()
+	if o.slow.stall != nil {
+		o.slow.stall.Stop()
 	}
 	o.release()
 }
@@ -243,7 +260,7 @@ func (o *outbox) whenBelow(f func()) {
 		f()
 		return
 	}
-	o.below = append(o.below, f)
+	o.slow.below = append(o.slow.below, f)
 }
 
 // letGo has those go on who wait for a peer that counts as gone.
@@ -256,26 +273,29 @@ func (o *outbox) letGo() {
 
 // release calls those who wait.
 func (o *outbox) release() {
-	for _, f := range o.below {
+	if o.slow == nil {
+		return
+	}
+	for _, f := range o.slow.below {
 		f()
 	}
-	o.below = nil
+	o.slow.below = nil
 }
 
 // progress notes that the peer is alive: it sends.
 func (o *outbox) progress() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.moved = time.Now()
+	o.moved = o.limits.now()
 }
 
 // checkStall is the stall timer's: it drops a peer that takes nothing.
 func (o *outbox) checkStall() {
 	o.mu.Lock()
-	left := o.patience - time.Since(o.moved)
+	left := o.limits.patience - (o.limits.now() - o.moved)
 	over := o.over.Load()
 	if over && left > 0 {
-		o.stall.Reset(left)
+		o.slow.stall.Reset(left)
 	}
 	o.mu.Unlock()
 	if over && left <= 0 {
@@ -347,7 +367,23 @@ func (o *outbox) drain(write func([]byte) (int, error)) {
 // rest ends the writer's work.
 func (o *outbox) rest() {
 	o.writing, o.freed = false, false
-	o.idle.Broadcast()
+	if o.idle != nil {
+		close(o.idle)
+		o.idle = nil
+	}
+}
+
+// awaitIdle waits until nobody writes. mu is held, but not meanwhile.
+func (o *outbox) awaitIdle() {
+	for o.writing {
+		if o.idle == nil {
+			o.idle = make(chan struct{})
+		}
+		idle := o.idle
+		o.mu.Unlock()
+		<-idle
+		o.mu.Lock()
+	}
 }
 
 // fail drops what is owed and closes the connection.
@@ -357,7 +393,7 @@ func (o *outbox) fail(err error) {
 	if o.err == nil {
 		o.err = err
 		o.segs, o.tail, o.size = nil, nil, 0
-		o.peers.countOut(&o.counted, 0)
+		o.limits.peers.countOut(&o.counted, 0)
 		o.fell()
 	}
 	if o.full {
@@ -372,8 +408,9 @@ func (o *outbox) fail(err error) {
 func (o *outbox) write(write func([]byte) (int, error)) error {
 	segs, tail := o.segs, o.tail
 	o.segs, o.tail = nil, nil
+	var one [1][]byte // room for the usual single segment
 	if segs == nil {
-		segs = o.one[:0]
+		segs = one[:0]
 	}
 	if tail != nil {
 		segs = append(segs, *tail)
@@ -385,20 +422,19 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 	switch {
 	case o.err != nil: // it has failed meanwhile
 		o.size = 0
-		o.peers.countOut(&o.counted, 0)
+		o.limits.peers.countOut(&o.counted, 0)
 		o.fell()
 	case err == errWouldBlock:
 		o.segs = append(append([][]byte(nil), rest...), o.segs...)
 	case err != nil:
 		o.err = err
 		o.segs, o.tail, o.size = nil, nil, 0
-		o.peers.countOut(&o.counted, 0)
+		o.limits.peers.countOut(&o.counted, 0)
 		o.fell()
 	case tail != nil && cap(*tail) <= 2*keepTail:
 		*tail = (*tail)[:0]
 		tails.Put(tail)
 	}
-	o.one[0] = nil
 	return err
 }
 
@@ -422,13 +458,13 @@ func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (
 			o.mu.Lock()
 			o.size -= n
 			o.written += uint64(n)
-			o.peers.countOut(&o.counted, o.size)
+			o.limits.peers.countOut(&o.counted, o.size)
 			switch {
 			case n == 0:
 			case o.over.Load():
 				o.fell()
-			case !o.moved.IsZero():
-				o.moved = time.Now()
+			case o.moved != 0:
+				o.moved = o.limits.now()
 			}
 			o.mu.Unlock()
 			if err != nil {
@@ -459,13 +495,13 @@ func (o *outbox) settle(patience time.Duration, deadline time.Time) {
 	if !o.writing {
 		return
 	}
-	o.moved = time.Now()
+	o.moved = o.limits.now()
 	left := func() time.Duration {
-		at := deadline
-		if end := o.moved.Add(patience); patience > 0 && (at.IsZero() || end.Before(at)) {
-			at = end
+		more := o.moved + patience - o.limits.now()
+		if until := time.Until(deadline); !deadline.IsZero() && (patience <= 0 || until < more) {
+			return until
 		}
-		return time.Until(at)
+		return more
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(left(), func() {
@@ -478,9 +514,7 @@ func (o *outbox) settle(patience time.Duration, deadline time.Time) {
 		}
 		o.fail(os.ErrDeadlineExceeded)
 	})
-	for o.writing {
-		o.idle.Wait()
-	}
+	o.awaitIdle()
 	timer.Stop()
 }
 
@@ -490,7 +524,5 @@ func (o *outbox) close() {
 	o.fail(net.ErrClosed)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.writing {
-		o.idle.Wait()
-	}
+	o.awaitIdle()
 }

@@ -17,13 +17,11 @@ const (
 // requests. They may be answered in any order; an answer is sent when those
 // before it are. Server.mu guards them.
 type parkedReplies struct {
-	list    []parked
-	sent    int           // how many of list have been sent
-	base    uint64        // the number of list[0]
-	size    int           // of all bytes in list
-	settled chan struct{} // closed when all is sent; nil if nobody waits for that
-	release func()        // called when all is sent, likewise
-	onSent  []func()      // likewise
+	list   []parked
+	sent   int      // how many of list have been sent
+	base   uint64   // the number of list[0]
+	size   int      // of all bytes in list
+	onSent []func() // called when all is sent
 }
 
 // parked is one request.
@@ -73,16 +71,11 @@ func (p *parkedReplies) take() parked {
 	return one
 }
 
-// wake ends the wait of awaitParked, and of who is not read meanwhile.
+// whenSent has f called when all is sent.
+func (p *parkedReplies) whenSent(f func()) { p.onSent = append(p.onSent, f) }
+
+// wake calls the functions that wait until all is sent.
 func (p *parkedReplies) wake() {
-	if p.settled != nil {
-		close(p.settled)
-		p.settled = nil
-	}
-	if p.release != nil {
-		p.release()
-		p.release = nil
-	}
 	for _, f := range p.onSent {
 		f()
 	}
@@ -108,7 +101,7 @@ func (c *conn) parkBytes(b []byte) {
 // the limit, as it is not read when it is crowded; results can.
 func (c *conn) parkedGrew(n int) {
 	c.parked.size += n
-	if c.parked.size > c.out.limit {
+	if c.parked.size > c.out.limits.most {
 		c.overflow()
 	}
 }
@@ -179,10 +172,8 @@ func (c *conn) awaitParked() {
 		c.s.mu.Unlock()
 		return
 	}
-	if c.parked.settled == nil {
-		c.parked.settled = make(chan struct{})
-	}
-	settled := c.parked.settled
+	settled := make(chan struct{})
+	c.parked.whenSent(func() { close(settled) })
 	c.s.mu.Unlock()
 	<-settled // the store's users answer everything, also when they end
 }

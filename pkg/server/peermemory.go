@@ -102,7 +102,7 @@ func (m *peerMemory) mayRead(c *conn) bool {
 		return true
 	case m.only == nil && m.out.Load() <= m.bound:
 		m.only = c
-		c.only, c.before = true, c.applied
+		c.only, c.whole = true, false
 		return true
 	case !c.starved.Load():
 		c.starved.Store(true)
@@ -119,7 +119,7 @@ func (m *peerMemory) countIn(c *conn) {
 		c.kept.Store(kept)
 		m.add(kept - before)
 	}
-	if c.only && c.applied != c.before {
+	if c.only && c.whole {
 		m.passOn(c)
 	}
 }
@@ -204,7 +204,7 @@ type idler struct {
 	held int
 }
 
-// swept is what the last sweep has seen of a connection. Server.mu guards it.
+// swept is the state of a connection at a sweep.
 type swept struct {
 	begun   int64
 	written uint64
@@ -231,22 +231,14 @@ func (s *Server) sweep() {
 		}
 		b, now := newBudget(pageSteps), s.readTime()
 		last, more = s.conns.after(last, func(c *conn) bool {
-			c.noteIdle()
-			begun := c.begun.Load()
-			switch {
-			case c.swept.idle == 0:
-				again = again || begun > 0
+			begun, held := c.begun.Load(), c.heldBytes()
+			again = again || begun > 0
+			switch sweeps := s.noteIdle(c, begun, held); {
+			case sweeps == 0:
 			case begun > 0 && s.cfg.PeerTimeout > 0 && now-begun >= s.cfg.PeerTimeout.Milliseconds():
 				c.drop(errBegun)
-			default:
-				again = again || begun > 0
-				held := c.out.owed() + c.parked.size
-				if begun > 0 {
-					held += int(c.kept.Load())
-				}
-				if held > 0 && c.swept.idle >= 2 {
-					idle = append(idle, idler{c, held})
-				}
+			case held > 0 && sweeps >= 2:
+				idle = append(idle, idler{c, held})
 			}
 			return b.spend(1)
 		})
@@ -264,15 +256,32 @@ func (s *Server) sweep() {
 	}
 }
 
-// noteIdle compares what the connection has read and written with the last
-// sweep. One that waits for others is not idle. The lock is held.
-func (c *conn) noteIdle() {
-	begun, written := c.begun.Load(), c.out.progressed()
-	if begun == c.swept.begun && written == c.swept.written && !c.starved.Load() && !c.hold.isHeld() {
-		c.swept.idle++
-		return
+// heldBytes returns how many bytes the connection holds: of a packet that has
+// begun, and of replies. The lock is held.
+func (c *conn) heldBytes() int {
+	held := c.out.owed() + c.parked.size
+	if c.begun.Load() > 0 {
+		held += int(c.kept.Load())
 	}
-	c.swept = swept{begun: begun, written: written}
+	return held
+}
+
+// noteIdle compares the progress of a connection that holds something with the
+// last sweep. It returns for how many sweeps in a row there was none. A
+// connection that waits for others is not idle. The lock is held.
+func (s *Server) noteIdle(c *conn, begun int64, held int) (sweeps int) {
+	if begun == 0 && held == 0 {
+		delete(s.swept, c)
+		return 0
+	}
+	written := c.out.progressed()
+	last, known := s.swept[c]
+	if !known || begun != last.begun || written != last.written || c.starved.Load() || c.hold.isHeld() {
+		last = swept{begun: begun, written: written, idle: -1}
+	}
+	last.idle++
+	s.swept[c] = last
+	return last.idle
 }
 
 // dropIdle drops the largest of those who make no progress, until there is room,

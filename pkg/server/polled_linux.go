@@ -19,7 +19,7 @@ type polled struct {
 	p   *poller
 	tcp bool
 
-	late chan struct{} // has a value when there may be something for linger
+	late chan struct{} // has a value when there may be something for linger; made when the connection ends
 
 	mu     sync.Mutex // guards the end of the descriptor
 	closed bool       // nothing is read or written any more, and n may be another's
@@ -45,7 +45,7 @@ func (p *poller) adopt(nc net.Conn) (*polled, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &polled{p: p, late: make(chan struct{}, 1)}
+	t := &polled{p: p}
 	_, t.tcp = nc.(*net.TCPConn)
 	cerr := raw.Control(func(fd uintptr) {
 		t.n, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)

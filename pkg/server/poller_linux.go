@@ -395,7 +395,7 @@ func (p *poller) failed(c *conn, t *polled, err error) {
 
 // end has c end, in a goroutine, as that may have to wait for the other end.
 func (p *poller) end(c *conn, t *polled, why error) {
-	t.ending = true
+	t.ending, t.late = true, make(chan struct{}, 1)
 	go func() {
 		defer p.s.wg.Done()
 		c.end(why)

@@ -42,6 +42,12 @@ type wait struct {
 	handle string
 }
 
+// outcomeWait is a wait command that is being answered.
+type outcomeWait struct {
+	pending int          // outcomes that have not been told yet
+	jobs    []*queue.Job // those that they are of, and others that have ended
+}
+
 // parts are what a running job has sent of its result.
 type parts struct {
 	data []byte
@@ -291,8 +297,8 @@ func (c *conn) tellOutcome(handle string, o wire.Outcome) {
 	o.Handle = handle
 	var out rows
 	out.add(o)
-	if c.waiting--; c.waiting == 0 {
-		clear(c.waitsFor)
+	if c.outcomes.pending--; c.outcomes.pending == 0 {
+		c.outcomes = nil
 		c.sendText(out.end())
 		return
 	}
@@ -302,7 +308,7 @@ func (c *conn) tellOutcome(handle string, o wire.Outcome) {
 // adminWait answers with an Outcome for each job, as they end; those that have
 // ended, or are not known, at once. Who waits asks nothing else meanwhile.
 func (c *conn) adminWait(_ int64, args [][]byte) []byte {
-	if c.waiting > 0 {
+	if c.outcomes != nil {
 		return []byte("ERR BUSY the last wait has not ended\r\n")
 	}
 	r := c.s.results
@@ -311,13 +317,13 @@ func (c *conn) adminWait(_ int64, args [][]byte) []byte {
 			return okOrErr(errLoading)
 		}
 	}
-	c.waiting, c.waitsFor = len(args), c.waitsFor[:0]
+	c.outcomes = &outcomeWait{pending: len(args)}
 	for _, handle := range args {
 		j := c.s.q.Lookup(handle)
 		switch one := r.find(handle); {
 		case j != nil:
 			r.waits[j] = append(r.waits[j], wait{c, string(handle)})
-			c.waitsFor = append(c.waitsFor, j)
+			c.outcomes.jobs = append(c.outcomes.jobs, j)
 		case one != nil:
 			c.tellOutcome(string(handle), one.Outcome)
 		case c.s.q.LookupDead(handle) != nil:
@@ -331,10 +337,10 @@ func (c *conn) adminWait(_ int64, args [][]byte) []byte {
 
 // unwait forgets that c waits for anything.
 func (r *results) unwait(c *conn) {
-	if c.waiting == 0 {
+	if c.outcomes == nil {
 		return
 	}
-	for _, j := range c.waitsFor {
+	for _, j := range c.outcomes.jobs {
 		kept := slices.DeleteFunc(r.waits[j], func(w wait) bool { return w.c == c })
 		r.unfollow(j, c)
 		if r.waits[j] = kept; len(kept) == 0 {

@@ -28,6 +28,7 @@ type Server struct {
 	debug  bool
 	clocks clocks // clocks.start is the server's
 	limits wire.Limits
+	outbox outboxLimits    // of each connection
 	commit *committer      // nil if there is nothing to commit to
 	store  guarded         // cfg.Store
 	reader store.Reader    // the store, if it gives payloads back
@@ -41,7 +42,9 @@ type Server struct {
 	q         *queue.Queue
 	results   *results
 	conns     connList
-	paging    paging // has a lock of its own
+	pkt       wire.Packet // that is being applied
+	function  []byte      // a name on its way to a packet
+	paging    paging      // has a lock of its own
 	ls        map[net.Listener]struct{}
 	timer     *time.Timer
 	armed     int64   // when timer fires, by the monotonic clock; 0 if it does not
@@ -77,8 +80,9 @@ type Server struct {
 	reading map[*queue.Job]time.Time
 
 	peers    peerMemory
-	sweeper  *time.Timer // calls sweep
-	sweeping atomic.Bool // sweeper runs
+	swept    map[*conn]swept // connections that held something at the last sweep; guarded by mu
+	sweeper  *time.Timer     // calls sweep
+	sweeping atomic.Bool     // sweeper runs
 
 	scribe    scribe
 	closeOnce func() error
@@ -108,6 +112,7 @@ func New(cfg Config) (*Server, error) {
 		fetches:  make(map[*queue.Job]*fetch),
 		reading:  make(map[*queue.Job]time.Time),
 		settings: make(map[string]settings),
+		swept:    make(map[*conn]swept),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.store = guarded{cfg.Store}
@@ -149,6 +154,7 @@ func New(cfg Config) (*Server, error) {
 	s.sweeper = time.AfterFunc(time.Hour, s.sweep)
 	s.sweeper.Stop()
 	s.peers.bound, s.peers.crossed = cfg.PeerMemory, s.wantSweep
+	s.outbox = newOutboxLimits(&s.peers, cfg.MaxOutbox, cfg.PeerTimeout)
 	for function, p := range cfg.Policies {
 		s.q.SetPolicy([]byte(function), &p)
 	}

@@ -76,16 +76,17 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 		c.assignSpilled(j, p.Type)
 		return nil
 	}
-	c.function = append(c.function[:0], j.Function().Name()...)
+	function := append(c.s.function[:0], j.Function().Name()...)
+	c.s.function = function
 	var buf [wire.MaxHandle]byte
 	handle := j.AppendHandle(buf[:0])
 	switch assignedBy(p.Type, j) {
 	case wire.JobAssign:
-		c.sendShared(wire.JobAssign, j.Payload(), handle, c.function)
+		c.sendShared(wire.JobAssign, j.Payload(), handle, function)
 	case wire.JobAssignAll:
-		c.sendShared(wire.JobAssignAll, j.Payload(), handle, c.function, j.Unique(), j.Reducer())
+		c.sendShared(wire.JobAssignAll, j.Payload(), handle, function, j.Unique(), j.Reducer())
 	default:
-		c.sendShared(wire.JobAssignUniq, j.Payload(), handle, c.function, j.Unique())
+		c.sendShared(wire.JobAssignUniq, j.Payload(), handle, function, j.Unique())
 	}
 	return nil
 }
@@ -104,12 +105,12 @@ func assignedBy(grab wire.Type, j *queue.Job) wire.Type {
 // failOversized ends the job whose worker has sent a packet over the limit. The
 // connection is about to be closed, and the next worker would send as much.
 func (c *conn) failOversized(now int64, why error) {
-	switch c.pkt.Type {
+	switch c.s.pkt.Type {
 	case wire.WorkComplete, wire.WorkData, wire.WorkWarning, wire.WorkException:
 	default:
 		return
 	}
-	handle := c.pkt.Args[0]
+	handle := c.s.pkt.Args[0]
 	j := c.s.q.Held(c.peer, handle)
 	if j == nil {
 		return
