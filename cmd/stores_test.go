@@ -114,6 +114,8 @@ func (l listed) Replay(_ context.Context, f func(*store.Record) error) error {
 	return nil
 }
 
+func (listed) Extra(context.Context, string) ([]byte, error) { return nil, store.ErrNotFound }
+
 func (listed) Extras(_ context.Context, _ string, f func(string, []byte) error) error {
 	return errors.Join(f("dead/1", []byte("\x00\xff")), f("policy/66", []byte("3")))
 }

@@ -368,17 +368,13 @@ func (s *Server) readDeadOf(dead []*queue.Dead) (map[uint64][]byte, error) {
 func (s *Server) readDead(d *queue.Dead) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.StoreTimeout)
 	defer cancel()
+	value, err := s.store.Extra(ctx, deadKeyOf(d))
 	var kept *queue.Dead
-	err := s.store.Extras(ctx, deadKeyOf(d), func(key string, value []byte) (err error) {
-		if key == deadKeyOf(d) {
-			kept, err = decodeDead(key, value)
-		}
-		return err
-	})
+	if err == nil {
+		kept, err = decodeDead(deadKeyOf(d), value)
+	}
 	switch {
 	case err != nil:
-	case kept == nil:
-		err = store.ErrNotFound
 	case kept.Spilled:
 		err = errors.New("its payload was lost")
 	default:

@@ -62,6 +62,12 @@ func (g guarded) Extras(ctx context.Context, prefix string, f func(string, []byt
 	})
 }
 
+// Extra is that of [store.Store].
+func (g guarded) Extra(ctx context.Context, key string) (value []byte, err error) {
+	defer catch(&err, nil)
+	return g.Store.Extra(ctx, key)
+}
+
 // Close is that of [store.Store].
 func (g guarded) Close() (err error) {
 	defer catch(&err, nil)

@@ -152,6 +152,16 @@ func (j *journal) Extras(_ context.Context, prefix string, f func(string, []byte
 	return nil
 }
 
+func (j *journal) Extra(_ context.Context, key string) ([]byte, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	value, ok := j.extras[key]
+	if !ok {
+		return nil, store.ErrNotFound
+	}
+	return slices.Clone(value), nil
+}
+
 func (j *journal) Replay(_ context.Context, f func(*store.Record) error) error {
 	for _, r := range j.all() {
 		if err := f(r); err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"strconv"
 
 	"gm/pkg/store"
@@ -19,14 +20,14 @@ func (s *Server) lastNumber() (last uint64, known bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	err = s.store.Extras(s.ctx, store.NumberKey, func(key string, value []byte) error {
-		if key == store.NumberKey {
-			n, _ := store.ParseNumber(value) // an error is logged by load
-			last = max(last, n)
-		}
-		return nil
-	})
-	return last, err == nil, nil
+	value, err := s.store.Extra(s.ctx, store.NumberKey)
+	if err == nil {
+		n, _ := store.ParseNumber(value) // an error is logged by load
+		last = max(last, n)
+	}
+	var corrupt *store.CorruptError
+	known = err == nil || errors.Is(err, store.ErrNotFound) || errors.As(err, &corrupt)
+	return last, known, nil
 }
 
 // reserveNumbers stores a number above all that are given out before half of

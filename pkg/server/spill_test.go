@@ -473,6 +473,33 @@ func TestRetryOfManySpilledJobs(t *testing.T) {
 	}
 }
 
+// A single dead job and the highest number are found in the store without a search
+// through all that it keeps.
+func TestSingleExtrasAreNotSearchedFor(t *testing.T) {
+	st := &counting{library: newLibrary()}
+	s, addr := start(t, server.Config{Store: st, Memory: memory})
+	c, w := dial(t, addr), worker(t, addr, "f")
+	const n = 100
+	var handles []string
+	for range n {
+		c.send(req(wire.SubmitJobBG, "f", "", strings.Repeat(".", 10_000)))
+		h := c.want(`JOB_CREATED *`)[0]
+		w.grab()
+		w.send(failure(h))
+		handles = append(handles, h)
+	}
+	w.sync()
+	eventually(t, "all are dead in the store", func() bool { return st.payloads(t) == "" })
+	s.Close()
+	before := st.count()
+	_, addr = start(t, server.Config{Store: st, Memory: memory})
+	c = dial(t, addr)
+	eventually(t, "the dead jobs are read", func() bool { return c.line("retry job "+handles[0]) == "OK" })
+	if seen := st.count() - before; seen > n+1 {
+		t.Errorf("%d extras were read for one start, want %d dead jobs and the number", seen, n)
+	}
+}
+
 // counting counts the extras that it reads.
 type counting struct {
 	*library

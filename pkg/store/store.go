@@ -129,6 +129,13 @@ type Store interface {
 	// value belongs to f.
 	Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error
 
+	// Extra returns the value under key, without a search through the others.
+	// The value belongs to the caller. If nothing is there, the error is
+	// [ErrNotFound]. A value that can't be read is set aside as Extras does it,
+	// and is a [*CorruptError]. Extra finds a value in a store that can't list
+	// its extras too.
+	Extra(ctx context.Context, key string) ([]byte, error)
+
 	// Caps says what the store promises.
 	Caps() Caps
 
@@ -246,7 +253,7 @@ type Checker interface {
 	Check(ctx context.Context, report func(what string)) error
 }
 
-// ErrNotFound is what ReadPayload returns for a job that is not there.
+// ErrNotFound is returned by ReadPayload and Extra when nothing is there.
 var ErrNotFound = errors.New("not in the store")
 
 // ErrAbsent is wrapped by what a driver's Open returns that was told to make
@@ -354,6 +361,9 @@ func (Memory) Replay(context.Context, func(*Record) error) error { return nil }
 
 // Extras finds nothing.
 func (Memory) Extras(context.Context, string, func(string, []byte) error) error { return nil }
+
+// Extra finds nothing.
+func (Memory) Extra(context.Context, string) ([]byte, error) { return nil, ErrNotFound }
 
 // Caps promises nothing.
 func (Memory) Caps() Caps { return Caps{} }

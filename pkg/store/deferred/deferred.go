@@ -101,6 +101,20 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte
 	return s.inner.Extras(ctx, prefix, f)
 }
 
+// Extra returns the extra under key as it was committed last.
+func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
+	s.mu.Lock()
+	value, changed := s.extras[key]
+	s.mu.Unlock()
+	switch {
+	case !changed:
+		return s.inner.Extra(ctx, key)
+	case value == nil:
+		return nil, store.ErrNotFound
+	}
+	return bytes.Clone(value), nil
+}
+
 // LastSeq returns the highest number that the inner store has, 0 if it does not
 // know.
 func (s *Store) LastSeq(ctx context.Context) (uint64, error) {

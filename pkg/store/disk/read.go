@@ -269,6 +269,45 @@ func (snap *snapshot) extras(ctx context.Context, prefix string, f func(string, 
 	return w.run(snap.root)
 }
 
+// Extra implements store.Store.
+func (s *Store) Extra(_ context.Context, key string) (data []byte, err error) {
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
+	if key == markKey {
+		return nil, store.ErrNotFound
+	}
+	var bad *fault
+	err = s.use(func(e *engine) error {
+		return e.view(func(snap *snapshot) (err error) {
+			data, bad, err = snap.extra([]byte(key))
+			return err
+		})
+	})
+	if bad != nil {
+		s.setAside(faults{list: []fault{*bad}, n: 1})
+		return nil, &store.CorruptError{Where: bad.String(), Why: bad.err.Error()}
+	}
+	return data, err
+}
+
+// extra returns the value of an extra, or what is wrong with it.
+func (snap *snapshot) extra(key []byte) ([]byte, *fault, error) {
+	extras, err := snap.bucket(extrasBucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	value, err := extras.get(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := unseal(extrasName, key, value)
+	if err != nil {
+		return nil, &fault{name: extrasName, key: key, value: value, err: err}, nil
+	}
+	return bytes.Clone(data), nil, nil
+}
+
 // seqOf returns the number of a job from a key that begins with it.
 func seqOf(key []byte) uint64 {
 	if len(key) < 8 {

@@ -61,6 +61,13 @@ func (j *journal) Replay(_ context.Context, f func(*store.Record) error) error {
 	return j.err
 }
 
+func (j *journal) Extra(_ context.Context, key string) ([]byte, error) {
+	if value, ok := j.extras[key]; ok {
+		return value, nil
+	}
+	return nil, store.ErrNotFound
+}
+
 func (j *journal) Extras(_ context.Context, _ string, f func(string, []byte) error) error {
 	for _, key := range slices.Sorted(maps.Keys(j.extras)) {
 		if err := f(key, j.extras[key]); err != nil {

@@ -367,6 +367,29 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 	return nil
 }
 
+// Extra is that of [store.Store].
+func (s *Store) Extra(ctx context.Context, key string) (value []byte, err error) {
+	p := newPool(s.config.Servers)
+	defer p.close()
+	at := s.layout.extra(key)
+	items, err := p.fetch(ctx, []string{at})
+	it, there := items[at]
+	var e *extraHead
+	if err == nil && there {
+		e, err = s.value(ctx, p, at, it)
+	}
+	switch corrupt := new(store.CorruptError); {
+	case errors.As(err, &corrupt):
+		s.skip(at, err)
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("read extra %q from memcached: %w", key, err)
+	case e == nil || e.key != key:
+		return nil, store.ErrNotFound
+	}
+	return e.value, nil
+}
+
 // values calls f for those of the extras whose key begins with prefix.
 func (s *Store) values(ctx context.Context, p *pool, keys []string, prefix string, f func(string, []byte) error) error {
 	for page := range slices.Chunk(keys, pageItems) {
@@ -375,28 +398,19 @@ func (s *Store) values(ctx context.Context, p *pool, keys []string, prefix strin
 			return err
 		}
 		for key, it := range items {
-			e, ok := decodeExtra(it)
-			if !ok {
-				s.skip(key, &store.CorruptError{Where: key, Why: "fields do not fit"})
+			if e, ok := decodeExtra(it); ok && !strings.HasPrefix(e.key, prefix) {
 				continue
 			}
-			if !strings.HasPrefix(e.key, prefix) {
+			e, err := s.value(ctx, p, key, it)
+			if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
+				s.skip(key, err)
 				continue
 			}
-			if e.part > 0 {
-				if e.value, err = fetchParts(ctx, p, s.layout.extraPart(e.key), e.size, e.part); err != nil {
-					return err
-				}
-				if e.value == nil {
-					now, err := p.fetch(ctx, []string{key})
-					if err != nil {
-						return err
-					}
-					if bytes.Equal(now[key].value, it.value) { // it was not changed meanwhile
-						s.skip(key, &store.CorruptError{Where: fmt.Sprintf("extra %q", e.key), Why: errPart.Error()})
-					}
-					continue
-				}
+			if err != nil {
+				return err
+			}
+			if e == nil {
+				continue
 			}
 			if err := f(e.key, e.value); err != nil {
 				return err
@@ -404,6 +418,28 @@ func (s *Store) values(ctx context.Context, p *pool, keys []string, prefix strin
 		}
 	}
 	return ctx.Err()
+}
+
+// value returns the extra of an item with its value, which may be in parts, or nil
+// if it was changed meanwhile. If it can't be read, the error is a
+// *store.CorruptError.
+func (s *Store) value(ctx context.Context, p *pool, key string, it item) (*extraHead, error) {
+	e, ok := decodeExtra(it)
+	if !ok {
+		return nil, &store.CorruptError{Where: key, Why: "fields do not fit"}
+	}
+	if e.part == 0 {
+		return e, nil
+	}
+	var err error
+	if e.value, err = fetchParts(ctx, p, s.layout.extraPart(e.key), e.size, e.part); err != nil || e.value != nil {
+		return e, err
+	}
+	now, err := p.fetch(ctx, []string{key})
+	if err != nil || !bytes.Equal(now[key].value, it.value) {
+		return nil, err
+	}
+	return nil, &store.CorruptError{Where: fmt.Sprintf("extra %q", e.key), Why: errPart.Error()}
 }
 
 // Check is that of [store.Checker].

@@ -248,3 +248,21 @@ func (s *Store) extras(ctx context.Context, prefix string, f func(string, []byte
 	}
 	return rows.Err()
 }
+
+// Extra is that of [store.Store].
+func (s *Store) Extra(ctx context.Context, key string) (value []byte, err error) {
+	if err = s.link.Settle(ctx); err == nil && !s.db.extras {
+		err = sql.ErrNoRows
+	}
+	if err == nil {
+		query := fmt.Sprintf("SELECT value FROM %s WHERE name = x'%x'", s.db.table.extras(), key)
+		err = s.readers.QueryRowContext(ctx, query).Scan(&value)
+	}
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, store.ErrNotFound
+	case err != nil:
+		return nil, fmt.Errorf("extra %q: %w", key, err)
+	}
+	return value, nil
+}

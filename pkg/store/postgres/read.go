@@ -282,6 +282,28 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte
 	return nil
 }
 
+// Extra is that of [store.Store].
+func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
+	if err := s.link.Settle(ctx); err != nil {
+		return nil, fmt.Errorf("extra %q: %w", key, err)
+	}
+	if !s.db.extras {
+		return nil, store.ErrNotFound
+	}
+	var found [][]driver.Value
+	err := s.readers.with(ctx, func(c *conn) (err error) {
+		found, err = c.rows(ctx, "SELECT value FROM "+s.db.table.extras()+" WHERE key = $1", key)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("extra %q: %w", key, err)
+	case len(found) == 0:
+		return nil, store.ErrNotFound
+	}
+	return found[0][0].([]byte), nil
+}
+
 // readers are the connections that read, so that reading does not wait for
 // commits. They are dialled when they are needed.
 type readers struct {

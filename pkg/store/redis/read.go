@@ -365,6 +365,18 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 	return nil
 }
 
+// Extra is that of [store.Store].
+func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
+	value, err := redigo.Bytes(s.do(ctx, "HGET", s.layout.extras, key))
+	if errors.Is(err, redigo.ErrNil) {
+		return nil, store.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read extra %q from Redis: %w", key, err)
+	}
+	return value, nil
+}
+
 // sized calls f for keys in parts of at most pageBytes, unless one has more.
 // They are those of extras if hash is their name, or gearmand's if it is empty.
 func (s *Store) sized(ctx context.Context, hash string, keys []string, f func(page []string) error) error {

@@ -14,6 +14,7 @@ type reader struct {
 	*conn
 	job    *sqlite3.Stmt // by its number
 	jobs   *sqlite3.Stmt // above a number
+	extra  *sqlite3.Stmt // by its key
 	extras *sqlite3.Stmt // above a number
 
 	row row
@@ -47,6 +48,7 @@ func (s *Store) openEngineReader() (*reader, error) {
 	}{
 		{&r.job, "SELECT rowid, " + columnList + " FROM " + jobs + " WHERE rowid = ?"},
 		{&r.jobs, "SELECT rowid, " + columnList + " FROM " + jobs + " NOT INDEXED WHERE rowid > ? ORDER BY rowid"},
+		{&r.extra, "SELECT rowid, key, value, crc FROM " + extras + " WHERE key = ?"},
 		{&r.extras, "SELECT rowid, key, value, crc FROM " + extras + " NOT INDEXED WHERE rowid > ? ORDER BY rowid"},
 	} {
 		if err == nil {

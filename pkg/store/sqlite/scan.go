@@ -102,17 +102,13 @@ func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
 	last, mended := int64(minRow), 0
 	for more := true; more; {
-		c := extraChunk{last: last, prefix: prefix}
-		err := s.read(ctx, func(r *reader) error { return c.read(r) })
-		if broken(err) && mended < maxMends {
-			mended++
-			if err := s.mend(err); err != nil {
-				return err
-			}
-			continue
-		}
+		var c extraChunk
+		err := s.readMending(ctx, &mended, func(r *reader) error {
+			c = extraChunk{last: last, prefix: prefix}
+			return c.read(r)
+		})
 		if err != nil {
-			return s.failReading(err)
+			return err
 		}
 		last, more = c.last, c.more
 		s.setAside(ctx, c.faults)
@@ -123,6 +119,52 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 		}
 	}
 	return nil
+}
+
+// Extra implements store.Store.
+func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
+	if key == lastKey {
+		return nil, store.ErrNotFound
+	}
+	var c extraChunk
+	mended := 0
+	err := s.readMending(ctx, &mended, func(r *reader) error {
+		c = extraChunk{last: minRow}
+		defer r.extra.Reset()
+		if err := r.extra.BindText(1, key); err != nil {
+			return err
+		}
+		return c.step(r, r.extra)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.setAside(ctx, c.faults)
+	switch {
+	case len(c.faults) > 0:
+		return nil, &store.CorruptError{Where: fmt.Sprintf("extra %q", key), Why: c.faults[0].why.Error()}
+	case len(c.found) == 0 || c.found[0].key != key:
+		return nil, store.ErrNotFound
+	}
+	return c.found[0].value, nil
+}
+
+// readMending is read for an f that may be called again: if the file is broken, it
+// is mended first, unless it has been mended maxMends times.
+func (s *Store) readMending(ctx context.Context, mended *int, f func(*reader) error) error {
+	for {
+		err := s.read(ctx, f)
+		if err == nil {
+			return nil
+		}
+		if !broken(err) || *mended >= maxMends {
+			return s.failReading(err)
+		}
+		*mended++
+		if err := s.mend(err); err != nil {
+			return err
+		}
+	}
 }
 
 // extraChunk is as many extras as are read at a time, in the order of their
@@ -148,16 +190,21 @@ func (c *extraChunk) read(r *reader) error {
 	if b.err != nil {
 		return b.err
 	}
-	for size, n := 0, 1; r.extras.Step(); n++ {
-		id := r.extras.ColumnInt64(0)
+	return c.step(r, r.extras)
+}
+
+// step reads the rows of a statement.
+func (c *extraChunk) step(r *reader, stmt *sqlite3.Stmt) error {
+	for size, n := 0, 1; stmt.Step(); n++ {
+		id := stmt.ColumnInt64(0)
 		if id <= c.last {
 			return fmt.Errorf("%w: rows %d and %d of extras are not in order", errBroken, c.last, id)
 		}
 		c.last = id
-		key := r.extras.ColumnText(1)
-		sum := r.extras.ColumnInt64(3)
-		value := r.extras.ColumnBlob(2, []byte{})
-		if err := r.extras.Err(); err != nil {
+		key := stmt.ColumnText(1)
+		sum := stmt.ColumnInt64(3)
+		value := stmt.ColumnBlob(2, []byte{})
+		if err := stmt.Err(); err != nil {
 			return err
 		}
 		if sum != extraSum(key, value) {
@@ -171,7 +218,7 @@ func (c *extraChunk) read(r *reader) error {
 			return nil
 		}
 	}
-	return r.extras.Err()
+	return stmt.Err()
 }
 
 // failReading adds to the error of a reader what failed, unless it is the

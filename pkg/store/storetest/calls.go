@@ -48,6 +48,13 @@ func testOwnership(r *rig) {
 	if err != nil {
 		r.t.Fatalf("extras: %v", err)
 	}
+	for key := range r.extras {
+		value, err := r.s.Extra(r.ctx, key)
+		if err != nil && r.lists() {
+			r.t.Fatalf("extra %q: %v", key, err)
+		}
+		clear(append(value, "more"...))
+	}
 	r.compare()
 }
 

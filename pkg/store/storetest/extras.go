@@ -27,8 +27,18 @@ func testExtras(r *rig) {
 	}
 	r.commit(put("value/large", payload(1<<20)))
 	r.check()
+	for key := range r.extras {
+		r.compareExtra(key)
+	}
 	r.commit(forget("value/large"), forget("value/1"))
 	r.check()
+	for _, key := range []string{"value/large", "value/1", "value/2", "value", "value/", "dead/1"} {
+		r.compareExtra(key)
+	}
+	r.commit(put("value/2", []byte("committed a moment ago")), forget("dead/1"), put("value/1", []byte{}))
+	for _, key := range []string{"value/1", "value/2", "dead/1"} {
+		r.compareExtra(key)
+	}
 }
 
 func testExtrasPrefix(r *rig) {

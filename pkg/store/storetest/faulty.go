@@ -142,6 +142,14 @@ func (f *Faulty) Extras(ctx context.Context, prefix string, do func(string, []by
 	return f.inner.Extras(ctx, prefix, do)
 }
 
+// Extra is that of [store.Store].
+func (f *Faulty) Extra(ctx context.Context, key string) ([]byte, error) {
+	if err := f.strike(ctx, CallExtras); err != nil {
+		return nil, err
+	}
+	return f.inner.Extra(ctx, key)
+}
+
 // Caps is that of [store.Store].
 func (f *Faulty) Caps() store.Caps { return f.inner.Caps() }
 

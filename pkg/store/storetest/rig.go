@@ -239,6 +239,26 @@ func (r *rig) compareExtras(prefix string) {
 	if len(got) > n {
 		r.t.Errorf("extras %q: got %d, want %d", prefix, len(got), n)
 	}
+	if prefix != "" {
+		r.compareExtra(prefix)
+	}
+}
+
+// compareExtra sees that Extra finds the value under key, and nothing if there is
+// none.
+func (r *rig) compareExtra(key string) {
+	r.t.Helper()
+	got, err := r.s.Extra(r.ctx, key)
+	want, there := r.extras[key]
+	switch {
+	case !there && !errors.Is(err, store.ErrNotFound):
+		r.t.Errorf("extra %q: got %s, %v, want %v", key, brief(got), err, store.ErrNotFound)
+	case there && errors.Is(err, store.ErrNotFound) && !r.caps.Durable: // it may be forgotten
+	case there && err != nil:
+		r.t.Errorf("extra %q: %v", key, err)
+	case !bytes.Equal(got, want):
+		r.t.Errorf("extra %q: got %s, want %s", key, brief(got), brief(want))
+	}
 }
 
 // sameJobs returns the first difference of two lists.

@@ -141,6 +141,16 @@ func (s *plain) Extras(_ context.Context, prefix string, f func(string, []byte) 
 	return nil
 }
 
+func (s *plain) Extra(_ context.Context, key string) ([]byte, error) {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	value, ok := s.d.extras[key]
+	if !ok {
+		return nil, store.ErrNotFound
+	}
+	return bytes.Clone(value), nil
+}
+
 // full is a store with all capabilities.
 type full struct{ plain }
 

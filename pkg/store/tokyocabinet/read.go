@@ -222,6 +222,27 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 	})
 }
 
+// Extra implements store.Store.
+func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
+	at := extraKey(key)
+	v, err := s.get(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil || key == lastKey {
+		return nil, store.ErrNotFound
+	}
+	x, err := decode([]byte(at), v)
+	if err != nil {
+		s.setAside(ctx, []fault{{key: at, value: v, why: err}})
+		return nil, &store.CorruptError{Where: fmt.Sprintf("extra %q", key), Why: err.Error()}
+	}
+	if !x.extra || x.job.Unique != key {
+		return nil, store.ErrNotFound
+	}
+	return x.job.Payload, nil
+}
+
 // Compact implements store.Compacter.
 func (s *Store) Compact(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
