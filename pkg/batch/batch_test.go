@@ -264,8 +264,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A server that goes away after some records is waited for; what it had not
-// taken is sent when it is back, once.
+// The batch waits for a server that goes away after some records; when it is
+// back, the records that it had not taken are sent once.
 func TestServerAway(t *testing.T) {
 	for _, refusal := range []error{
 		fmt.Errorf("dial: %w", gearman.ErrNoServer),
@@ -419,7 +419,7 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// Whatever ends a batch early, nothing of it is called afterwards.
+// None of a batch's functions is called after its early end, for any reason.
 func TestEarlyEnd(t *testing.T) {
 	full := errors.New("disk full")
 	broken := errors.New("broken")

@@ -10,57 +10,59 @@ import (
 	"gm/pkg/gearman"
 )
 
-// BlockOptions say how Blocks cuts.
+// BlockOptions are the settings of Blocks.
 type BlockOptions struct {
-	// Size is what a block has at most, in bytes without its header; a record
-	// that is longer is a block of its own. 1 or less makes each record a block.
+	// Size is the maximum size of a block in bytes, without its header; a
+	// longer record is a block of its own. 1 or less makes each record a block.
 	Size int
-	// Records is how many records a block has at most, besides the header; 0 is as
-	// many as Size has room for. With it, a Size of 0 is no bound.
+	// Records is the maximum number of records in a block, besides the header;
+	// 0 is as many as fit into Size. If it is set, a Size of 0 is no limit.
 	Records int
-	// Delim ends a record; empty is a newline. With Comma it is not used.
+	// Delim ends a record; an empty one is a newline. It is not used with
+	// Comma.
 	Delim []byte
-	// Comma, if not 0, parts the fields of a record that a newline ends: a comma
-	// in CSV, a tab in TSV. A field that begins with a double quote may have
-	// newlines in it, up to the quote that ends it; two quotes stand for one
-	// (RFC 4180). A quote that nothing ends makes all the rest one record.
+	// Comma, if not 0, separates the fields of a record that ends with a
+	// newline: a comma in CSV, a tab in TSV. A field that begins with a double
+	// quote may contain newlines, up to its closing quote; two quotes mean one
+	// (RFC 4180). Without a closing quote, the rest of the input is one record.
 	Comma byte
-	// Header is how many records at the beginning are put before each block
-	// again. An input that has no more than these has no blocks.
+	// Header is the number of records at the beginning of the input that are
+	// repeated before each block. An input with no more records than these has
+	// no blocks.
 	Header int
-	// Limit is how many bytes a block may have with its header; 0 is no limit. A
-	// longer record is an Input with an error. A header that leaves room for
-	// nothing ends the input with an error.
+	// Limit is the maximum size of a block in bytes, with its header; 0 is no
+	// limit. A longer record is an Input with an error. A header of that size
+	// or more ends the input with an error.
 	Limit int
 }
 
-// Blocks cuts a stream into blocks of whole records with their delimiters: what
-// comes after the header is the same as all blocks, without theirs, one after the
-// other. The last record may lack its delimiter. A block takes as much memory
-// as it is long.
+// Blocks cuts a stream into blocks of whole records with their delimiters. All
+// blocks in a row, without their headers, are the same bytes as the stream
+// after its header. The last record may lack its delimiter. A block takes as
+// much memory as its length.
 type Blocks struct {
 	feed
 	size   int
 	delim  []byte
 	comma  byte
 	limit  int
-	most   int    // records in a block; 0: no matter
-	header int    // records of it that have not been read
-	head   []byte // what has
-	began  bool   // something has been taken
+	most   int    // records in a block; 0: no limit
+	header int    // its records that have not been read
+	head   []byte // the records of it that have been read
+	began  bool   // a record has been taken
 	large  bool   // the input is larger than a block
 	repeat bool   // the delimiter may overlap with itself
 
 	// The search for the record's end that begins at the front of buf, or at
 	// the end of the last record there.
-	at     int  // where it goes on
+	at     int  // offset where it goes on
 	quoted bool // between quotes
 	opens  bool // a quote would open a field, or go on after a doubled one
 
 	over bool // the rest of a record that is over the limit comes first
 }
 
-// NewBlocks returns the blocks of what r gives.
+// NewBlocks returns the blocks of the stream r.
 func NewBlocks(r io.Reader, o BlockOptions) *Blocks {
 	delim := bytes.Clone(o.Delim)
 	if len(delim) == 0 || o.Comma != 0 {
@@ -79,8 +81,8 @@ func NewBlocks(r io.Reader, o BlockOptions) *Blocks {
 }
 
 // Next returns the next block. A record that is over the limit is returned as
-// [Splitter.Next] does. After an error of the reader, which is returned once the
-// whole records before it have been, there is no further block.
+// [Splitter.Next] does. An error of the reader is returned after the complete
+// records before it; then there is no further block.
 func (b *Blocks) Next() (Input, error) {
 	if b.over {
 		b.skipRest()
@@ -137,7 +139,7 @@ func (b *Blocks) skipRest() {
 	}
 }
 
-// take is feed's, and the next search begins anew.
+// take is feed's take. It also resets the search.
 func (b *Blocks) take(head []byte, n, drop int) []byte {
 	b.began = true
 	return b.feed.take(head, n, drop)
@@ -189,8 +191,9 @@ func (b *Blocks) block(size, most int) (int, error) {
 	}
 }
 
-// room returns what to make room for at once: a block and some, so that it need
-// not be moved. A block that was never full may be larger than all input.
+// room returns the number of bytes to make room for: a block and some more, so
+// that it need not be moved. If no block has been full yet, the block size may
+// be larger than the whole input.
 func (b *Blocks) room(size int) int {
 	if b.large {
 		return size + minRead

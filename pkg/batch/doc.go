@@ -1,37 +1,42 @@
 // Package batch sends many records through one Gearman function, or through
-// several in a row: one job a record and stage, many of them in flight, results
-// in the order of the input or as they come.
+// several in a row. It submits one job for each record and stage, keeps many of
+// them in flight, and returns the results in the order of the input or as they
+// arrive.
 //
 // Its types:
 //
-//   - [Source] gives records ([Input]): [Splitter] cuts a stream at a
-//     delimiter, [Blocks] into blocks of whole records, [Files] reads files,
-//     [Records] are at hand;
-//   - [Batch] says what is to be done with each record, and [Batch.Run] does it;
-//   - [Record] is one record and what became of it;
-//   - [Halt] says when failures end a batch, [Progress] how far it has come;
-//   - [Log] is a file with a line a record, and what a later run leaves out;
-//   - [Reduction] folds the results into one.
+//   - [Source] returns records ([Input]): [Splitter] cuts a stream at a
+//     delimiter, [Blocks] cuts it into blocks of whole records, [Files] reads
+//     files, and [Records] are in memory;
+//   - [Batch] has the settings and callbacks for all records, and [Batch.Run]
+//     sends them;
+//   - [Record] is one record and its outcome;
+//   - [Halt] is the number of failures that ends a batch, [Progress] counts the
+//     records at each step;
+//   - [Log] is a file with a line for each record, by which a later run skips
+//     records;
+//   - [Reduction] combines the results into one.
 //
-// # What is bounded
+// # Limits
 //
-// At most [Batch.Window] jobs are in flight. The payloads of the records that
-// have begun, those of their stages and the results that have arrived, handed on
-// or not, take at most [Batch.Memory] bytes before no further record begins: so
-// one slow job does not make the rest pile up, and until that bound is reached it
-// does not hold the rest up either. A single record may be larger than that, and
-// what is in flight when the bound is reached still adds its results. A record
-// costs 1 KiB beside its bytes. The result of the oldest record is not
-// collected: it is handed on as it arrives.
+// At most [Batch.Window] jobs are in flight. No further record begins while the
+// payloads of the records in progress, those of their stages, and the results
+// that have arrived, passed on or not, take [Batch.Memory] bytes. So one slow
+// job does not make results pile up, and it does not delay other jobs until
+// that limit is reached. A single record may be larger than that, and the jobs
+// in flight when the limit is reached still add their results. A record costs 1
+// KiB besides its bytes. The result of the oldest record is not collected: it
+// is passed on as it arrives.
 //
-// Beside that, 64 KiB or 256 records are read ahead, or one record if it is
+// In addition, 64 KiB or 256 records are read ahead, or one record if it is
 // larger, and the source may have buffers of its own.
 //
-// # What is sent again
+// # Retries
 //
-// A job that the server never took (no server, queue full, server shutting down)
-// is sent later. One whose server was lost may have run: it is sent again only if
-// its task has a unique, or [Batch.Repeatable] or [Batch.Retries] allows it, and
-// none of its result has been handed on. One that failed is sent again if Retries
-// allows it. A record that is sent again begins with the stage that it was at.
+// A job that the server never took (no server, queue full, server shutting
+// down) is sent later. A job whose server was lost may have run: it is sent
+// again only if its task has a unique, or [Batch.Repeatable] or [Batch.Retries]
+// allows it, and no part of its result has been passed on. A job that failed is
+// sent again if Retries allows it. A record that is sent again goes on with the
+// stage that it had reached.
 package batch

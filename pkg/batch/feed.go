@@ -8,28 +8,29 @@ import (
 )
 
 const (
-	// minRead is what a feed has room for when it reads, and what a piece has to
-	// have not to be copied, in bytes.
+	// minRead is the minimum room for a read, and the minimum size of a piece
+	// that is not copied, in bytes.
 	minRead = 64 << 10
-	// slab is what small pieces are carved from together, and smallPiece what is
-	// small. One piece that is kept keeps its slab.
+	// slab is the size of the memory from which small pieces are carved, and
+	// smallPiece is the maximum size of a small piece. A piece keeps its whole
+	// slab in memory.
 	slab       = 4 << 10
 	smallPiece = slab / 8
 )
 
-// feed is a stream of which pieces are taken off the front, each in memory of
-// its own.
+// feed is a stream whose pieces are taken from the front, each in memory of its
+// own.
 type feed struct {
 	src  io.Reader
-	most int    // no more than that is made room for at once, in bytes; 0: no matter
-	base []byte // what buf lies in, if no piece does
+	most int    // maximum room made at once, in bytes; 0: no limit
+	base []byte // the memory of buf, if no piece is in it
 	buf  []byte // read and not yet taken
-	err  error  // what ended src
-	slab []byte // what is left of it
+	err  error  // the error that ended src
+	slab []byte // the rest of the slab
 }
 
-// fill reads once, and sets err if that was the last time. If it has to make
-// room, it does for size bytes altogether.
+// fill reads once, and sets err if that was the last read. If it must make
+// room, it makes room for size bytes in total.
 func (f *feed) fill(size int) {
 	if cap(f.buf)-len(f.buf) < minRead/2 {
 		grown := 2 * len(f.buf)
@@ -37,7 +38,7 @@ func (f *feed) fill(size int) {
 			grown = min(grown, max(f.most, len(f.buf))+minRead)
 		}
 		room := max(size, grown, minRead)
-		// The old memory does, unless a giant has passed through it.
+		// Reuse the old memory, unless it grew for a very large record.
 		if all := cap(f.base); all < room || all > 4*room {
 			f.base = make([]byte, room)
 		}
@@ -54,7 +55,7 @@ func (f *feed) fill(size int) {
 	f.err = io.ErrNoProgress
 }
 
-// skip drops n bytes at the front.
+// skip drops n bytes from the front.
 func (f *feed) skip(n int) {
 	if f.buf = f.buf[n:]; len(f.buf) == 0 {
 		f.buf = nil
@@ -69,8 +70,8 @@ func tooLarge(limit int) error {
 	return fmt.Errorf("record %w of %d bytes", gearman.ErrTooLarge, limit)
 }
 
-// take takes n bytes off the front and returns them with head before them,
-// without the last drop of them.
+// take takes n bytes from the front and returns them without the last drop
+// bytes, with head before them.
 func (f *feed) take(head []byte, n, drop int) []byte {
 	piece, rest := f.buf[:n-drop:n-drop], f.buf[n:]
 	f.buf = rest

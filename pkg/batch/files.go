@@ -10,16 +10,16 @@ import (
 	"gm/pkg/gearman"
 )
 
-// Files is a Source of the files that another one names: a record is a file's
-// whole content, and its name that of the file. A file that can't be read, or
-// is over the limit, is a record with an error.
+// Files is a Source of the files that another Source names: a record is the
+// whole content of a file, and has the file's name. A file that cannot be read,
+// or is over the limit, is a record with an error.
 type Files struct {
 	names Source
 	limit int
 }
 
-// NewFiles returns the files whose names are the payloads of names. A file may
-// have limit bytes; 0 is no limit.
+// NewFiles returns the files whose names are the payloads of names. limit is
+// the maximum size of a file in bytes; 0 is no limit.
 func NewFiles(names Source, limit int) *Files { return &Files{names: names, limit: limit} }
 
 // Next reads the next file.
@@ -50,7 +50,7 @@ func readFile(name string, limit int) ([]byte, error) {
 	if limit > 0 && info.Size() > int64(limit) {
 		return nil, fmt.Errorf("read file: %s: size %d %w of %d bytes", name, info.Size(), gearman.ErrTooLarge, limit)
 	}
-	// The size is a hint: the file may grow, or be no regular one.
+	// The size is a hint: the file may grow, or may not be a regular file.
 	in := &feed{src: f, most: limit}
 	if limit > 0 {
 		in.src = io.LimitReader(f, int64(limit)+1)

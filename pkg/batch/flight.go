@@ -7,23 +7,23 @@ import (
 	"gm/pkg/gearman"
 )
 
-// overhead is what a record is taken to cost beside its bytes, here and in the
+// overhead is the assumed cost of a record besides its bytes, here and in the
 // client.
 const overhead = 1 << 10
 
-// flight is a record under way. It and its callbacks serve one record after the
-// other.
+// flight is a record in progress. It and its callbacks serve one record after
+// the other.
 type flight struct {
 	Record
 	run      *run
-	task     *gearman.Task  // the client's while an attempt is ongoing; nil: there is to be a new one
+	task     *gearman.Task  // owned by the client during an attempt; nil: the next attempt needs a new one
 	server   gearman.Server // from OnServer until OnCreated
 	payload  []byte         // of the stage
-	result   []byte         // arrived and not yet handed on
+	result   []byte         // result that has arrived and was not passed on
 	tries    int            // of the stage
 	ongoing  bool           // an attempt is
 	ended    bool
-	streamed bool // some of the result has been handed on
+	streamed bool // a part of the result has been passed on
 }
 
 // newFlight returns a flight without a record.
@@ -126,19 +126,20 @@ func (f *flight) onComplete(last []byte) {
 	r.ended(f, nil)
 }
 
-// onFail may be called twice for an attempt: StartAsync may return the error,
-// too.
+// onFail may be called twice for an attempt, because StartAsync may also return
+// the error.
 func (f *flight) onFail(err error) {
 	r := f.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.ongoing {
-		f.task = nil // the client may still look at it
+		f.task = nil // the client may still read it
 		r.ended(f, err)
 	}
 }
 
-// data takes a piece of a record's result, which may be kept if it is owned.
+// data receives a piece of a record's result. It may keep the piece if it owns
+// it.
 func (r *run) data(f *flight, b []byte, owned bool) {
 	switch {
 	case len(b) == 0 || r.over:
@@ -155,7 +156,7 @@ func (r *run) data(f *flight, b []byte, owned bool) {
 	}
 }
 
-// streams reports whether a record's result is handed on as it arrives.
+// streams reports whether a record's result is passed on as it arrives.
 func (r *run) streams(f *flight) bool {
 	return r.b.Retries == 0 && f.Stage == len(r.b.Stages) && (r.b.Interleaved || !r.b.Unordered && f == r.order.front())
 }
@@ -176,7 +177,7 @@ func (r *run) hand(f *flight, b []byte) {
 	}
 }
 
-// passOn hands on what has been collected of a record's result.
+// passOn passes on the collected part of a record's result.
 func (r *run) passOn(f *flight) {
 	if len(f.result) == 0 {
 		return
@@ -187,15 +188,15 @@ func (r *run) passOn(f *flight) {
 	r.hand(f, b)
 }
 
-// ended takes the end of one attempt: the record's own, or the beginning of
-// another attempt or stage.
+// ended handles the end of an attempt: it ends the record, or begins another
+// attempt or stage.
 func (r *run) ended(f *flight, err error) {
 	f.ongoing = false
 	running := int(r.n.running.Add(-1))
 	if r.over || err != nil && r.ctx.Err() != nil {
 		return
 	}
-	if r.room.IsZero() || !r.nearlyFull(running) { // else the loop will look soon
+	if r.room.IsZero() || !r.nearlyFull(running) { // otherwise the loop will check soon
 		r.poke()
 	}
 	probed := f == r.refusal.probe
@@ -226,7 +227,7 @@ func (r *run) ended(f *flight, err error) {
 	r.finish(f, err)
 }
 
-// advance has a record sent to its next stage: its result is the payload.
+// advance sends a record to its next stage, with its result as the payload.
 func (r *run) advance(f *flight) {
 	r.dropPayload(f)
 	f.payload, f.result = f.result, nil
@@ -235,7 +236,8 @@ func (r *run) advance(f *flight) {
 	r.queue(f)
 }
 
-// dropPayload lets go of the payload of a stage. The first is the record's own.
+// dropPayload releases the payload of a stage. That of the first stage belongs
+// to the record.
 func (r *run) dropPayload(f *flight) {
 	if f.Stage > 0 {
 		r.n.held.Add(-int64(len(f.payload)))
@@ -243,11 +245,11 @@ func (r *run) dropPayload(f *flight) {
 	f.payload = nil
 }
 
-// finish is the end of a record.
+// finish ends a record.
 func (r *run) finish(f *flight, err error) {
 	f.ended, f.Err, f.Ended = true, err, time.Now()
 	r.dropPayload(f)
-	if f.Stage < len(r.b.Stages) { // a stage's result is not the record's
+	if f.Stage < len(r.b.Stages) { // the result of an earlier stage is not the record's
 		r.dropResult(f)
 	}
 	r.n.done.Add(1)
@@ -270,7 +272,7 @@ func (r *run) dropResult(f *flight) {
 	f.result = nil
 }
 
-// handOn hands on what is ready at the front of the order.
+// handOn passes on the ready records at the front of the order.
 func (r *run) handOn() {
 	for r.order.len() > 0 && !r.over {
 		f := r.order.front()
@@ -284,7 +286,7 @@ func (r *run) handOn() {
 	}
 }
 
-// done hands on a record that has ended.
+// done passes on a record that has ended.
 func (r *run) done(f *flight) {
 	r.passOn(f)
 	if r.over {
@@ -314,8 +316,7 @@ func (r *run) done(f *flight) {
 	r.recycle(f)
 }
 
-// haltIfReached ends the batch if the records that have failed are enough for
-// Halt.
+// haltIfReached ends the batch if enough records have failed for Halt.
 func (r *run) haltIfReached(seq int, err error) {
 	if r.halted == nil && r.b.Halt.reached(r.n.failed.Load(), r.n.done.Load()) {
 		r.halt(seq, err)

@@ -23,7 +23,7 @@ func (s *slowly) Next() (Input, error) {
 	return Input{Payload: []byte("x")}, nil
 }
 
-// Flush follows what was handed on: at once if there is nothing to come, else
+// Flush follows Data and Done: at once if nothing more will come, otherwise
 // after a moment.
 func TestFlush(t *testing.T) {
 	tests := []struct {
@@ -75,7 +75,7 @@ func TestFlush(t *testing.T) {
 	}
 }
 
-// What a record has said so far is flushed while it goes on.
+// The first pieces of a result are flushed while the record goes on.
 func TestFlushInMidRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var flushed []time.Duration
@@ -106,8 +106,8 @@ func TestFlushInMidRecord(t *testing.T) {
 	})
 }
 
-// What was handed on is flushed also when the source fails; not when writing
-// has failed. An error of Flush ends the batch.
+// Output is flushed also when the source fails, but not when writing has
+// failed. An error of Flush ends the batch.
 func TestFlushAtTheEnd(t *testing.T) {
 	full, broken := errors.New("disk full"), errors.New("broken")
 	tests := []struct {

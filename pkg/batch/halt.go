@@ -7,27 +7,29 @@ import (
 	"strings"
 )
 
-// ErrHalted is what Run's error wraps, beside that of the record that decided,
-// when Batch.Halt has ended it.
+// ErrHalted is wrapped by Run's error when Batch.Halt has ended the batch. That
+// error also wraps the error of the last record that failed.
 var ErrHalted = errors.New("halted")
 
-// minPercentFails is how many records have to fail before Halt.Percent counts,
-// so that an early failure does not weigh too much.
+// minPercentFails is the number of failed records from which Halt.Percent
+// counts, so that an early failure does not weigh too much.
 const minPercentFails = 3
 
-// Halt says when records that fail end a batch. The zero value is never.
+// Halt sets the number of failed records that ends a batch. The zero value
+// never ends it.
 type Halt struct {
-	// Now has Run return at once: what is in flight is left alone, and what has
-	// ended behind an older record is not handed on. Else nothing that has not
-	// begun is sent any more, and Run returns when all the rest has ended, with
-	// its further stages and attempts.
+	// Now makes Run return at once: it abandons the records in flight, and does
+	// not pass on records that wait for an older one. Otherwise Run begins no
+	// further records, and returns when those in flight have ended with all
+	// their stages and attempts.
 	Now     bool
-	Fails   int     // so many records; 0: no matter how many
-	Percent float64 // of those that have ended so far, as soon as three have failed; 0: no matter how many
+	Fails   int     // number of failed records; 0: no limit
+	Percent float64 // failed records in percent of those that have ended, from three failures on; 0: no limit
 }
 
-// ParseHalt reads what GNU parallel's --halt calls them: never, now,fail=N,
-// soon,fail=N or either with N%. N is from 1; N% is over 0 and at most 100.
+// ParseHalt parses the syntax of GNU parallel's --halt: never, now,fail=N,
+// soon,fail=N, or either with N%. N is at least 1; N% is over 0 and at most
+// 100.
 func ParseHalt(s string) (Halt, error) {
 	if s == "never" {
 		return Halt{}, nil
@@ -54,7 +56,7 @@ func ParseHalt(s string) (Halt, error) {
 	return h, nil
 }
 
-// String returns what ParseHalt reads.
+// String returns the Halt in the syntax of ParseHalt.
 func (h Halt) String() string {
 	when := "soon"
 	if h.Now {
@@ -69,7 +71,7 @@ func (h Halt) String() string {
 	return "never"
 }
 
-// reached reports whether failed of ended records are enough.
+// reached reports whether failed of ended records end the batch.
 func (h Halt) reached(failed, ended int64) bool {
 	switch {
 	case h.Fails > 0 && failed >= int64(h.Fails):

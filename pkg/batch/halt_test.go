@@ -124,7 +124,8 @@ func TestHaltWaits(t *testing.T) {
 	}
 }
 
-// What was in flight when its context ended has not failed: it is not handed on.
+// Records in flight when the context ends have not failed: they are not passed
+// on.
 func TestInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -154,8 +155,8 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// Drain has what is in flight end, with its further attempts and stages, and
-// begins nothing more, though the source may have more or block for ever.
+// Drain lets the records in flight end, with their further attempts and stages,
+// and begins no more, although the source may have more or block for ever.
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		interrupted := errors.New("interrupted")

@@ -5,35 +5,36 @@ import (
 	"sync"
 )
 
-// What an intake reads ahead: so many bytes, or records, before it waits for
-// them to be taken.
+// Limits of an intake's reading ahead: it waits when so many bytes, or records,
+// have not been taken.
 const (
 	aheadBytes   = 64 << 10
 	aheadRecords = 256
 )
 
-// intake reads a source ahead, in a goroutine of its own. Records go from one
-// to the other in heaps, as a handover for each would cost more than the rest.
+// intake reads a source ahead, in a goroutine of its own. Records pass between
+// the two goroutines in heaps, because a handover for each record would cost
+// more than all the rest.
 type intake struct {
-	ready func()        // told when there is something to take
-	taken chan struct{} // told when it has been
+	ready func()        // signalled when there are records to take
+	taken chan struct{} // signalled when they have been taken
 
 	mu    sync.Mutex
 	heap  []Input
 	bytes int
-	end   error // why there is no more after heap; nil while there may be
+	end   error // reason why no record follows heap; nil while one may
 
-	// The taker's.
+	// Fields of the goroutine that takes.
 	cur   []Input
 	next  int   // of cur
-	ended error // end, once all before it has been taken
+	ended error // end, after all records before it have been taken
 }
 
 func newIntake(ready func()) *intake {
 	return &intake{ready: ready, taken: make(chan struct{}, 1)}
 }
 
-// read reads src until its end or ctx's.
+// read reads src until src or ctx ends.
 func (n *intake) read(ctx context.Context, src Source) {
 	for n.waitForRoom(ctx) {
 		in, err := src.Next()
@@ -55,7 +56,7 @@ func (n *intake) read(ctx context.Context, src Source) {
 	}
 }
 
-// waitForRoom reports whether there was some before ctx was done.
+// waitForRoom waits for room, and returns false if ctx is done before.
 func (n *intake) waitForRoom(ctx context.Context) bool {
 	for {
 		n.mu.Lock()
@@ -72,7 +73,8 @@ func (n *intake) waitForRoom(ctx context.Context) bool {
 	}
 }
 
-// take returns the next record. Without one, ended is why if there will be none.
+// take returns the next record. If there will be no more records, ended is the
+// reason.
 func (n *intake) take() (in Input, ok bool) {
 	if n.next == len(n.cur) {
 		n.mu.Lock()

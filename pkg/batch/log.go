@@ -15,20 +15,21 @@ import (
 	"gm/pkg/gearman"
 )
 
-// ErrLogged is what OpenLog's error wraps if the log has entries already and is
-// not to be resumed.
+// ErrLogged is wrapped by OpenLog's error if the log has entries and resume is
+// false.
 var ErrLogged = errors.New("it has entries already")
 
-// ErrNotLog is what OpenLog's error wraps if the file is none that a Log has
-// written. It is left as it is.
+// ErrNotLog is wrapped by OpenLog's error if a Log has not written the file.
+// The file is left unchanged.
 var ErrNotLog = errors.New("it is no joblog")
 
-// maxUnwritten is when a Log writes without being told to, in bytes.
+// maxUnwritten is the number of pending bytes at which a Log writes without
+// Flush.
 const maxUnwritten = 64 << 10
 
-// Entry is a line of a Log: one record and what became of it. Hash, in hex, is
-// the first half of the SHA-256 of the record's payload; it is empty if the
-// record could not be read.
+// Entry is a line of a Log: one record and its outcome. Hash, in hex, is the
+// first half of the SHA-256 of the record's payload; it is empty if the record
+// could not be read.
 type Entry struct {
 	Seq      int            `json:"seq"`
 	Name     string         `json:"name,omitempty"`
@@ -44,11 +45,11 @@ type Entry struct {
 	Exit     int            `json:"exit"`
 	Error    string         `json:"error,omitempty"`
 	Hash     string         `json:"hash,omitempty"`
-	// Offset is where the record's output ends in the file that has it.
+	// Offset is the end of the record's output in the output file.
 	Offset *int64 `json:"offset,omitempty"`
 }
 
-// LogTime is a time that is written in RFC 3339 with milliseconds.
+// LogTime is a time that JSON has in RFC 3339 with milliseconds.
 type LogTime struct{ time.Time }
 
 // MarshalJSON implements json.Marshaler.
@@ -57,52 +58,53 @@ func (t LogTime) MarshalJSON() ([]byte, error) {
 }
 
 // Log is a file with a line of JSON for each record that has ended (see
-// [Entry]), in the order in which their output was written. A record that was
-// done again has several; the last one counts.
+// [Entry]), in the order in which their output was written. A record that ran
+// again has several lines; the last one counts.
 //
-// It survives the end of the process at any moment, not that of the machine: it
-// is not synced. A line that is there says that the record's output had been
-// given to Before. Its methods are for one goroutine at a time.
+// It survives a crash of the process at any moment, but not of the machine: it
+// is not synced. A line is written only after Before has written the record's
+// output. Its methods are for one goroutine at a time.
 type Log struct {
-	// Before is called before lines are written: it must write the output that
-	// is still buffered. An error keeps the lines from being written.
+	// Before is called before lines are written. It must write the output that
+	// is still buffered. If it returns an error, the lines are not written.
 	Before func() error
 
 	f         *os.File
 	pending   []byte        // lines
 	lines     []pendingLine // of pending
-	written   int64         // where the output of the last line that was written ends; -1 if that is not known
+	written   int64         // end of the output of the last written line; -1 if unknown
 	done      []logged      // by sequence, from 1
-	functions []string      // that are in it; hardly ever more than one
+	functions []string      // functions of the records; rarely more than one
 	output    LogOutput     // when the log was opened
 	matched   int           // entries that Skip was asked about
 }
 
-// pendingLine is a line of a Log that is still to be written.
+// pendingLine is a line of a Log that has not been written completely.
 type pendingLine struct {
-	size   int   // bytes that are left
-	begun  bool  // some of it has been written
-	offset int64 // where the record's output ends; -1 if that is not known
+	size   int   // bytes that are not written yet
+	begun  bool  // a part of it has been written
+	offset int64 // end of the record's output; -1 if unknown
 }
 
-// LogOutput is what a Log says of the file that has the records' output. It is
-// a line with seq 0 where a run begins, and another one where a run ends.
+// LogOutput describes the file with the records' output. A Log has it as a line
+// with seq 0 at the beginning of a run, and again at its end.
 type LogOutput struct {
-	// File is the name that the system has for it, whatever it is called; empty
-	// if that is not known.
+	// File identifies the file in the system, independent of its path; it is
+	// empty if that is unknown.
 	File string `json:"file,omitempty"`
-	// Files says instead that each record has files of its own, and how they are
-	// called: it is compared with that of the next run, and means nothing here.
+	// Files is the pattern of the names if each record has files of its own.
+	// The Log stores it only to compare it with that of the next run.
 	Files string `json:"files,omitempty"`
-	// Offset is where the output of the last entry ends, or that of the first
-	// one will begin; -1 if the log does not say it.
+	// Offset is the end of the output of the last entry, or the beginning of
+	// that of the first; -1 if the log does not have it.
 	Offset int64 `json:"offset"`
-	// Ended says that the last run has come to an end by itself: what follows
-	// Offset is not its.
+	// Ended is true if the last run was not interrupted: the bytes after Offset
+	// are not its output.
 	Ended bool `json:"ended,omitempty"`
 }
 
-// logged is what a Log remembers of a record. There may be millions.
+// logged is the part of an entry that a Log keeps in memory. There may be
+// millions.
 type logged struct {
 	hash     [sha256.Size / 2]byte
 	out      int64  // bytes of the result
@@ -117,18 +119,18 @@ const (
 	logDone
 	logFailed
 	logUnread // failed, because it could not be read
-	logAgain  // to be done again in any case
+	logAgain  // it must run again in any case
 )
 
-// ExitAgain is the exit code of a record that has not come to its end, such as
-// one whose server was lost: Skip does not leave it out. It is EX_TEMPFAIL of
-// sysexits.h.
+// ExitAgain is the exit code of a record that has not ended, such as one whose
+// server was lost: Skip does not leave it out. It is EX_TEMPFAIL of sysexits.h.
 const ExitAgain = 75
 
-// OpenLog opens or makes the log at path. With resume it reads what it has, and
-// cuts off a last line that was not written whole; without, an error that wraps
-// ErrLogged refuses a file that is not empty. One that is not a log is refused
-// with an error that wraps ErrNotLog. A file that is refused stays as it is.
+// OpenLog opens or creates the log at path. With resume it reads the entries,
+// and cuts off an incomplete last line. Without resume it refuses a file that
+// is not empty with an error that wraps ErrLogged. It refuses a file that is
+// not a log with an error that wraps ErrNotLog. It leaves a refused file
+// unchanged.
 func OpenLog(path string, resume bool) (*Log, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -142,8 +144,8 @@ func OpenLog(path string, resume bool) (*Log, error) {
 	return l, nil
 }
 
-// ReadLog reads the log at path and leaves it as it is. The Log that it returns
-// is for Skip and other questions: nothing can be added to it.
+// ReadLog reads the log at path and leaves it unchanged. The returned Log is
+// for Skip and other queries: nothing can be added to it.
 func ReadLog(path string) (*Log, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -178,7 +180,7 @@ func (l *Log) begin(resume bool) error {
 	return err
 }
 
-// load reads the lines that are there whole, and returns their length.
+// load reads the complete lines, and returns their length.
 func (l *Log) load() (whole int64, err error) {
 	lines := NewSplitter(l.f, []byte("\n"), true, maxLine)
 	for n := 1; ; n++ {
@@ -200,15 +202,14 @@ func (l *Log) load() (whole int64, err error) {
 	}
 }
 
-// beginsEntry reports whether a line that was not written whole may be one of a
-// log.
+// beginsEntry reports whether an incomplete line may be one of a log.
 func beginsEntry(line []byte) bool {
 	const begin = `{"seq":`
 	n := min(len(line), len(begin))
 	return string(line[:n]) == begin[:n]
 }
 
-// What a damaged log can make of memory is bounded.
+// Limits of the memory that a damaged log can take.
 const (
 	maxGap       = 1 << 24 // no batch has as many records in flight
 	maxFunctions = 1 << 10
@@ -218,7 +219,7 @@ const (
 func (l *Log) read(line []byte) error {
 	var e struct {
 		Entry
-		Start *json.RawMessage `json:"start"` // what else has a seq and a function lacks it
+		Start *json.RawMessage `json:"start"` // other JSON with a seq and a function lacks it
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return err
@@ -265,11 +266,13 @@ func (l *Log) read(line []byte) error {
 	return nil
 }
 
-// Begin notes where a run's output begins: without that, output that was
-// written before an entry could not be told from what the file had before.
+// Begin records the offset at which a run's output begins. Without it, output
+// written before an entry could not be distinguished from earlier bytes of the
+// file.
 func (l *Log) Begin(o LogOutput) error { return l.mark(o) }
 
-// End notes that a run has ended by itself, and has its output up to o.Offset.
+// End records that a run was not interrupted, and that its output ends at
+// o.Offset.
 func (l *Log) End(o LogOutput) error {
 	if err := l.Flush(); err != nil {
 		return err
@@ -290,14 +293,14 @@ func (l *Log) mark(o LogOutput) error {
 	return l.write()
 }
 
-// add adds a line to those that are still to be written.
+// add adds a line to the pending ones.
 func (l *Log) add(line []byte, offset int64) {
 	l.pending = append(append(l.pending, line...), '\n')
 	l.lines = append(l.lines, pendingLine{size: len(line) + 1, offset: offset})
 }
 
-// write writes the lines that are still to be written. What it cannot write
-// stays, so that a later try goes on where this one has stopped.
+// write writes the pending lines. Bytes that it cannot write stay pending, so
+// that a later call goes on from there.
 func (l *Log) write() error {
 	if len(l.pending) == 0 {
 		return nil
@@ -320,9 +323,9 @@ func (l *Log) write() error {
 	return nil
 }
 
-// Retract is called when output could not be written: it drops the lines that
-// are still to be written of records whose output does not end at written or
-// before. It returns where the output of the last record ends that has a line.
+// Retract is called when output could not be written. It drops the pending
+// lines of records whose output ends after written. It returns the end of the
+// output of the last record that has a line.
 func (l *Log) Retract(written int64) (end int64) {
 	end = l.written
 	size := 0
@@ -337,13 +340,14 @@ func (l *Log) Retract(written int64) (end int64) {
 	return end
 }
 
-// Output returns what the log said of the output when it was opened.
+// Output returns the description of the output that the log had when it was
+// opened.
 func (l *Log) Output() LogOutput { return l.output }
 
-// Skip returns a Batch.Skip that leaves out what the log has, but for records
-// that ended with ExitAgain, and for all that failed if retryFailed. It refuses
-// a record whose payload or function is not that of its entry, as far as both
-// could be read.
+// Skip returns a Batch.Skip that leaves out the records of the log, except
+// those that ended with ExitAgain, and all that failed if retryFailed. It
+// returns an error for a record whose payload or function differs from that of
+// its entry, as far as both could be read.
 func (l *Log) Skip(retryFailed bool) func(r *Record) (bool, error) {
 	return func(r *Record) (bool, error) {
 		if r.Seq > len(l.done) || l.done[r.Seq-1].state == logNone {
@@ -361,8 +365,8 @@ func (l *Log) Skip(retryFailed bool) func(r *Record) (bool, error) {
 	}
 }
 
-// Result returns how many bytes the result of a record had that had completed
-// when the log was opened. Of any other record ok is false.
+// Result returns the size of the result of a record that had completed when the
+// log was opened. For any other record ok is false.
 func (l *Log) Result(seq int) (bytes int64, ok bool) {
 	if seq > len(l.done) || l.done[seq-1].state != logDone {
 		return 0, false
@@ -370,7 +374,8 @@ func (l *Log) Result(seq int) (bytes int64, ok bool) {
 	return l.done[seq-1].out, true
 }
 
-// Completed returns how many records had completed when the log was opened.
+// Completed returns the number of records that had completed when the log was
+// opened.
 func (l *Log) Completed() int {
 	n := 0
 	for i := range l.done {
@@ -381,8 +386,8 @@ func (l *Log) Completed() int {
 	return n
 }
 
-// Failed returns how many records had failed when the log was opened, and can be
-// left out for it.
+// Failed returns the number of records that had failed when the log was opened
+// and that Skip can leave out.
 func (l *Log) Failed() int {
 	n := 0
 	for i := range l.done {
@@ -393,8 +398,8 @@ func (l *Log) Failed() int {
 	return n
 }
 
-// Left returns how many records that the log had Skip has not been asked about:
-// after a whole run, those that the input lacks.
+// Left returns the number of logged records that Skip was not called for: after
+// a complete run, those that the input lacks.
 func (l *Log) Left() int {
 	n := -l.matched
 	for i := range l.done {
@@ -405,9 +410,9 @@ func (l *Log) Left() int {
 	return n
 }
 
-// Append adds a record that has ended. Exit is 0 if it went well; offset is
-// where its output ends in its file, -1 if that can't be said. The line is
-// written by Flush, or when there are many.
+// Append adds a record that has ended. exit is 0 if it completed; offset is the
+// end of its output in the output file, or -1 if unknown. Flush writes the
+// line, or Append itself when there are many.
 func (l *Log) Append(r *Record, exit int, offset int64) error {
 	e := Entry{
 		Seq: r.Seq, Name: r.Name, Unique: r.Unique, Handle: r.Handle, Function: r.Function,
@@ -441,7 +446,7 @@ func (l *Log) Append(r *Record, exit int, offset int64) error {
 	return nil
 }
 
-// Flush calls Before and writes the lines that are still to be written.
+// Flush calls Before and writes the pending lines.
 func (l *Log) Flush() error {
 	if l.Before != nil {
 		if err := l.Before(); err != nil {
@@ -451,7 +456,7 @@ func (l *Log) Flush() error {
 	return l.write()
 }
 
-// Close closes the log without writing what Flush has not written.
+// Close closes the log without writing pending lines.
 func (l *Log) Close() error { return l.f.Close() }
 
 func hash(b []byte) (h [sha256.Size / 2]byte) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A log knows where the output begins before it has an entry, and a record
-// that has not come to its end is not left out.
+// A log knows where the output begins before it has an entry, and a record that
+// has not ended is not left out.
 func TestLogBegin(t *testing.T) {
 	path := logPath(t)
 	l := openLog(t, path, true)

@@ -301,8 +301,8 @@ func TestLogResume(t *testing.T) {
 	}
 }
 
-// FuzzLog: whatever a log has, it is read or refused as it is, and what is
-// appended to it can be read again.
+// FuzzLog checks that any file is either read or refused unchanged, and that
+// appended entries can be read again.
 func FuzzLog(f *testing.F) {
 	f.Add([]byte("{\"seq\":1,\"function\":\"f\",\"hash\":\"2cf24dba5fb0a30e26e83b2ac5b9e29e\",\"exit\":1,\"offset\":9}\n"))
 	f.Add([]byte("{\"seq\":3,\"start\":\"2030-01-02T03:04:05.006Z\"}\n{\"seq\":2"))
@@ -342,8 +342,8 @@ func FuzzLog(f *testing.F) {
 	})
 }
 
-// What is no log is left as it is, however it ends; neither reading a log nor
-// refusing it changes a byte of it.
+// A file that is no log is left unchanged, however it ends; neither reading a
+// log nor refusing it changes a byte.
 func TestLogLeavesOtherFiles(t *testing.T) {
 	torn := `{"seq":1,"function":"f","start":"2030-01-02T03:04:05Z","hash":"` // a killed run's
 	for name, tt := range map[string]struct {

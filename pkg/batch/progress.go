@@ -2,21 +2,21 @@ package batch
 
 import "sync/atomic"
 
-// Progress is how far a Run has come. All but the last two are numbers of
-// records.
+// Progress counts the records of a Run. All fields except the last two are
+// numbers of records.
 type Progress struct {
-	Read    int   // given by the source and looked at
+	Read    int   // received from the source
 	Skipped int   // of these, left out
-	Done    int   // of these, ended, well or not, whether or not they have been handed on
+	Done    int   // of these, ended, with or without an error, passed on or not
 	Failed  int   // of these, with an error
 	Running int   // in flight
-	Waiting int   // ended, but their results wait for an older record's
+	Waiting int   // ended, but waiting for the results of an older record
 	Held    int64 // bytes that count against Batch.Memory
 	All     bool  // the source has ended: Read is all there are
 }
 
-// Progress says how far the latest Run has come; before the first it is zero. It
-// may be called at any time, by any goroutine.
+// Progress returns the counts of the latest Run; before the first one it is
+// zero. It may be called at any time, by any goroutine.
 func (b *Batch) Progress() Progress {
 	if f := b.fold.Load(); f != nil {
 		return f.progress()
@@ -41,7 +41,8 @@ func (b *Batch) Progress() Progress {
 	return p
 }
 
-// counts are what Progress reads, while a function of the Batch may block.
+// counts are the values that Progress reads even while a function of the Batch
+// blocks.
 type counts struct {
 	read, skipped, done, failed, running, handed, held atomic.Int64
 	all                                                atomic.Bool

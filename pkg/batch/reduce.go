@@ -7,47 +7,49 @@ import (
 )
 
 const (
-	// DefaultArity is how many results a Reduction joins unless it says otherwise:
-	// two levels do for some hundred records, three for some thousand.
+	// DefaultArity is the default of Reduction.Arity: two levels are enough for
+	// some hundred records, three for some thousand.
 	DefaultArity = 16
-	// MaxArity bounds Reduction.Arity.
+	// MaxArity is the maximum of Reduction.Arity.
 	MaxArity = 1 << 16
 )
 
-// Reduction folds the results of a Batch into one. Arity results that follow
-// each other in the order of the input are put one after the other, with
-// nothing between them but what End adds, and are the payload of one job of
-// Task; its result is one of those of the next level, until there is one left.
-// So Task's function has to make of the join of its own results what it would
-// have made of the join of what these came from; it need not mind the order, as
-// that is kept.
+// Reduction combines the results of a Batch into one. It concatenates Arity
+// results that follow each other in the order of the input, with only End
+// between them, and sends them as the payload of one job of Task. The result of
+// that job is a result of the next level, and so on until one is left. So
+// Task's function must be associative: applied to the concatenation of its own
+// results, it must return the same as applied to the concatenation of their
+// inputs. The order is kept.
 //
-// Each result goes through Task at least once, also the only one. Of no records
-// there is no job, and the result is empty.
+// Each result goes through Task at least once, even a single one. Without
+// records there is no job, and the result is empty.
 //
-// Which results are joined hangs on their number and sizes only, unless memory
-// is short. Where Arity results do not fit into one payload fewer are joined.
-// Results that wait count against Batch.Memory; when nothing else can go on
-// because of it, fewer than Arity are joined too.
+// Unless memory is short, the choice of the results to join depends only on
+// their number and sizes. Where Arity results do not fit into one payload fewer
+// are joined. Results that wait count against Batch.Memory; when nothing else
+// can go on because of it, fewer than Arity are joined too.
 type Reduction struct {
-	// Task is what the jobs of all levels have in common. Its payload, callbacks
+	// Task has the settings of the jobs of all levels. Its payload, callbacks
 	// and retries are not used.
 	Task gearman.Task
-	// Arity is how many results are joined, from 2 to MaxArity; 0 is DefaultArity.
+	// Arity is the number of results joined by one job, from 2 to MaxArity; 0
+	// is DefaultArity.
 	Arity int
-	// End is what every result is to end with, the last one too: it is added
-	// where it is lacking.
+	// End is the required end of every result, including the last one: it is
+	// added where it is missing.
 	End []byte
-	// MaxPayload is what a job's payload may have, in bytes; 0 is
+	// MaxPayload is the maximum size of a job's payload in bytes; 0 is
 	// gearman.DefaultMaxPayload.
 	MaxPayload int
 	// Part, if set, is called for each record (Stage is 0) and each job of Task
-	// (Stage is its level, from 1) as it ends, in no order. Seq counts each of the
-	// two kinds by itself. An error ends the batch.
+	// (Stage is its level, from 1) when it ends, in no order. Seq counts the
+	// two kinds separately. An error ends the batch.
 	Part func(r *Record) error
 }
 
-// withDefaults returns a copy with every field set, or says which is wrong.
+// withDefaults returns a copy with every field set, or an error that names a
+// wrong field.
 func (r Reduction) withDefaults() (Reduction, error) {
 	if r.Arity == 0 {
 		r.Arity = DefaultArity
@@ -64,11 +66,11 @@ func (r Reduction) withDefaults() (Reduction, error) {
 	return r, nil
 }
 
-// PartError says which part of a reduction has failed, so that it has no
-// result: a record, or a job that was to join results.
+// PartError names the part of a reduction that has failed: a record, or a job
+// that joins results. The reduction has no result then.
 type PartError struct {
 	Level       int    // 0: a record; from 1: a job of Reduction.Task
-	First, Last int    // the records that it stands for, from 1
+	First, Last int    // the first and last of its records, from 1
 	Name        string // of the record, if it has one
 	Err         error
 }
@@ -84,7 +86,7 @@ func (e *PartError) Error() string {
 	}
 }
 
-// span is what a row of records is called.
+// span formats a range of records.
 func span(first, last int) string {
 	if first == last {
 		return fmt.Sprintf("record %d", first)

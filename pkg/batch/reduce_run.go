@@ -18,13 +18,13 @@ import (
 //	                              ^                  |
 //	                              +------------------+
 //
-// Both share a window and a bound on memory. The joins are held back by
-// nothing: they make room. The gate lets records through while there is room;
-// when nothing at all is on its way, it has the tree join what it can, and where
-// that is nothing it lets one record through. So a fold never stands still.
+// Both share a window and a limit on memory. Joins never wait for memory,
+// because they free it. The gate lets records through while there is room. When
+// no job is in flight, it makes the tree join the parts that it can, and if
+// there are none it lets one record through. So a fold never stops.
 //
-// The goroutine of Run owns the mapping and starts and awaits that of the
-// folding.
+// The goroutine of Run owns the mapping; it starts the goroutine of the folding
+// and waits for it.
 type fold struct {
 	b      *Batch
 	opts   Reduction
@@ -38,11 +38,11 @@ type fold struct {
 	calling sync.Mutex // held while one of the Batch's functions runs; taken before mu
 
 	mu      sync.Mutex
-	changed sync.Cond // something has, for gate and joins
-	over    error     // why nothing is to be waited for any more
+	changed sync.Cond // the state has changed, for gate and joins
+	over    error     // reason why gate and joins must not wait any more
 	tree    *tree
-	out     int             // records that are through the gate and not in the tree
-	bytes   int             // of their payloads
+	out     int             // records that have passed the gate and are not in the tree
+	bytes   int             // bytes of their payloads
 	read    int             // records so far
 	flying  map[int]*flying // joins on their way, by Seq
 	sent    int             // joins so far
@@ -126,8 +126,8 @@ func (f *fold) folding() *Batch {
 	return j
 }
 
-// part is what the two batches have in common. The Batch's functions are told
-// of what its records are made by as.
+// part returns the settings that the two batches share. as converts a record of
+// the part to the record that the Batch's functions get.
 func (f *fold) part(t gearman.Task, as func(*Record) *Record) *Batch {
 	b := f.b
 	p := &Batch{
@@ -153,7 +153,7 @@ func (f *fold) part(t gearman.Task, as func(*Record) *Record) *Batch {
 	return p
 }
 
-// leave and comeBack tell once of what both batches find out.
+// leave and comeBack report once an event that both batches detect.
 func (f *fold) leave(err error) {
 	if f.away++; f.away == 1 {
 		f.b.Away(err)
@@ -173,8 +173,8 @@ func (f *fold) call(function func()) {
 	function()
 }
 
-// collected gives a batch a Data that collects what done is given. Results are
-// handed on whole, so that they need one place.
+// collected gives a batch a Data that collects the results for done. One buffer
+// is enough, because the results are passed on whole.
 func collected(b *Batch, done func(r *Record, result []byte) error) func(*Record) error {
 	var result []byte
 	b.Data = func(_ *Record, piece []byte) error {
@@ -188,7 +188,7 @@ func collected(b *Batch, done func(r *Record, result []byte) error) func(*Record
 	}
 }
 
-// mapped takes the end of a record.
+// mapped handles the end of a record.
 func (f *fold) mapped(r *Record, result []byte) error {
 	if err := f.ended(r); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (f *fold) mapped(r *Record, result []byte) error {
 	return f.tree.err
 }
 
-// joined takes the end of a join.
+// joined handles the end of a join.
 func (f *fold) joined(r *Record, result []byte) error {
 	as := f.joinRecord(r)
 	if err := f.ended(as); err != nil {
@@ -248,7 +248,7 @@ func (f *fold) joinRecord(r *Record) *Record {
 	return &as
 }
 
-// hand gives the result of it all to the Batch's functions.
+// hand passes the final result to the Batch's functions.
 func (f *fold) hand() error {
 	if f.read == 0 {
 		return nil
@@ -272,8 +272,8 @@ func (f *fold) hand() error {
 	return nil
 }
 
-// progress is that of the records, with the jobs of both and what is held of
-// both.
+// progress returns the progress of the records, with the jobs and the bytes of
+// both batches.
 func (f *fold) progress() Progress {
 	p := f.maps.Progress()
 	p.Running, p.Waiting = len(f.client.room), 0
@@ -313,9 +313,9 @@ func (g gate) Next() (Input, error) {
 	return in, g.over
 }
 
-// wait waits until a record may go through: there is room for its result in
-// memory, and for itself in the window, as else too many that have been read
-// would become results.
+// wait waits until a record may pass: until there is memory for its result, and
+// a place in the window, which limits the results of records that have been
+// read.
 func (g gate) wait() {
 	for g.over == nil && (g.out >= g.window || g.tree.held+g.bytes >= g.memory) {
 		still := g.out == 0 && len(g.flying) == 0 && len(g.tree.joins) == 0
@@ -353,10 +353,10 @@ func (s joins) Next() (Input, error) {
 	}
 }
 
-// turnstile lets at most so many tasks be on their way at once.
+// turnstile limits the number of tasks in flight.
 type turnstile struct {
 	Submitter
-	room chan struct{} // holds one for each that is
+	room chan struct{} // has one element for each task in flight
 }
 
 // StartAsync waits for room, and submits.

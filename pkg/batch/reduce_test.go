@@ -282,8 +282,8 @@ func TestReduceThatCannotBegin(t *testing.T) {
 	}
 }
 
-// A server that goes away in mid-run is waited for, by the jobs of the reduction
-// too, and what it had is sent again.
+// The records and the jobs of the reduction wait for a server that goes away
+// during the run, and its jobs are sent again.
 func TestReduceOutlastsAServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down, up time.Time

@@ -2,25 +2,25 @@ package batch
 
 import "fmt"
 
-// tree says which parts of a reduction are to be joined, and keeps those that
-// wait for it. Part i of a level belongs to group i/arity of that level; what
-// the parts of a group become in the end is a part of the next level. The tree
-// is plain data: its owner sends the joins and tells it what they became.
+// tree chooses the parts of a reduction to join, and keeps the parts that wait
+// for it. Part i of a level belongs to group i/arity of that level; the parts
+// of a group become one part of the next level. The tree is plain data: its
+// owner sends the joins and adds their results.
 type tree struct {
 	arity, limit int
-	groups       map[place]*group // that have a part and have not become one
-	leaves       int              // how many parts level 0 has; -1 while that is open
-	joins        []*join          // to be sent, oldest first
-	held         int              // bytes of the parts here and of the joins on their way
-	root         *part            // what all has become; nil before
-	err          error            // why there will be no root
+	groups       map[place]*group // groups with parts that have not become one part
+	leaves       int              // number of parts of level 0; -1 while unknown
+	joins        []*join          // joins to send, oldest first
+	held         int              // bytes of the parts in the tree and of the joins in flight
+	root         *part            // the final result; nil before the end
+	err          error            // reason why there will be no root
 }
 
-// place is where a group stands.
+// place is the position of a group in the tree.
 type place struct{ level, index int }
 
-// group is up to arity parts that become one. Its slots are in the order of
-// the input; one is nil as long as its part has not come.
+// group is up to arity parts that become one. Its slots are in the order of the
+// input; a slot is nil until its part has arrived.
 type group struct {
 	place
 	slots  []*part
@@ -28,18 +28,18 @@ type group struct {
 	joins  int // on their way
 }
 
-// part is what some records in a row have become.
+// part is the joined result of some consecutive records.
 type part struct {
 	data        []byte
 	first, last int  // the records, from 1
-	level       int  // how many levels it has been joined at; 0 is a record's own result
-	busy        bool // it is being joined; the first of a join stands for all
+	level       int  // number of levels at which it was joined; 0 is a record's own result
+	busy        bool // it is being joined; only the first part of a join has the mark
 }
 
-// absorbed is in the slots of what was joined into a part before them.
+// absorbed fills the slots of parts that were joined into a part before them.
 var absorbed = new(part)
 
-// join is some parts in a row that are to become one.
+// join is a job that joins some consecutive parts into one.
 type join struct {
 	group *group
 	at    int // the slot of the first
@@ -50,13 +50,13 @@ func newTree(arity, limit int) *tree {
 	return &tree{arity: arity, limit: limit, groups: make(map[place]*group), leaves: -1}
 }
 
-// add takes the result of record seq, from 1. The tree owns it.
+// add adds the result of record seq, from 1. The tree owns the result.
 func (t *tree) add(seq int, data []byte) {
 	t.held += len(data)
 	t.put(0, seq-1, &part{data: data, first: seq, last: seq})
 }
 
-// close says that there are no records beyond the first n.
+// close sets the number of records to n.
 func (t *tree) close(n int) {
 	t.leaves = n
 	if n == 0 {
@@ -72,7 +72,7 @@ func (t *tree) close(n int) {
 	}
 }
 
-// level returns how many parts a level has, which is known after close.
+// level returns the number of parts of a level, which is known after close.
 func (t *tree) level(n int) int {
 	size := t.leaves
 	for ; n > 0; n-- {
@@ -94,7 +94,8 @@ func (t *tree) put(level, index int, p *part) {
 	t.settle(g)
 }
 
-// settle goes on with a group if all of its parts are there and at rest.
+// settle continues with a group if all of its parts have arrived and none is
+// being joined.
 func (t *tree) settle(g *group) {
 	want := t.arity
 	if t.leaves >= 0 {
@@ -111,8 +112,8 @@ func (t *tree) settle(g *group) {
 	if t.send(runs, 2) > 0 {
 		return
 	}
-	// No two fit together. What has not been through the function yet may get
-	// smaller there.
+	// No two parts fit together. A part that the function has not processed yet
+	// may get smaller there.
 	var raw []*join
 	for _, r := range runs {
 		if p := r.parts[0]; p.level == 0 && len(p.data) <= t.limit {
@@ -124,7 +125,7 @@ func (t *tree) settle(g *group) {
 	}
 }
 
-// settled goes on with a group of which one part is left.
+// settled continues with a group that has one part left.
 func (t *tree) settled(g *group, last *join) {
 	p := last.parts[0]
 	switch {
@@ -141,7 +142,7 @@ func (t *tree) settled(g *group, last *join) {
 	}
 }
 
-// fail notes that two parts of a group can't become one.
+// fail records that two parts of a group cannot be joined.
 func (t *tree) fail(g *group, a, b *part) {
 	t.err = &PartError{
 		g.level + 1, a.first, b.last, "",
@@ -149,11 +150,11 @@ func (t *tree) fail(g *group, a, b *part) {
 	}
 }
 
-// runs cuts the parts that are at rest into runs without a gap that fit into a
-// payload, each as long as can be.
+// runs divides the parts that are not being joined into runs without a gap,
+// each as long as fits into a payload.
 func (g *group) runs(limit int) []*join {
 	var runs []*join
-	var open *join // that the next part may be added to
+	var open *join // the run to which the next part may be added
 	size := 0
 	for i, p := range g.slots {
 		switch {
@@ -171,8 +172,8 @@ func (g *group) runs(limit int) []*join {
 	return runs
 }
 
-// send has those of the runs joined that have that many parts, and returns how
-// many these are.
+// send joins the runs that have that many parts, and returns the number of
+// these runs.
 func (t *tree) send(runs []*join, least int) int {
 	n := 0
 	for _, j := range runs {
@@ -182,7 +183,7 @@ func (t *tree) send(runs []*join, least int) int {
 		n++
 		g := j.group
 		g.joins++
-		// Behind the first all slots up to the last of the parts are taken.
+		// absorbed fills all slots after the first one, up to the last part's.
 		rest := len(j.parts) - 1
 		j.parts[0].busy = true
 		for i := j.at + 1; rest > 0; i++ {
@@ -196,8 +197,8 @@ func (t *tree) send(runs []*join, least int) int {
 	return n
 }
 
-// relieve has fewer than arity parts joined wherever there are two, to make
-// room. It reports whether there were.
+// relieve frees memory: it joins two or more parts wherever there are some,
+// even fewer than arity. It reports whether it has joined any.
 func (t *tree) relieve() bool {
 	n := 0
 	for _, g := range t.groups {
@@ -206,8 +207,7 @@ func (t *tree) relieve() bool {
 	return n > 0
 }
 
-// take takes the oldest join that is to be sent, with its payload; nil if there
-// is none.
+// take removes and returns the oldest join to send, with its payload, or nil.
 func (t *tree) take() (*join, []byte) {
 	if len(t.joins) == 0 {
 		return nil, nil
@@ -226,7 +226,7 @@ func (t *tree) take() (*join, []byte) {
 	return j, payload
 }
 
-// size is that of the join's payload, before take.
+// size returns the size of the join's payload, before take.
 func (j *join) size() int {
 	n := 0
 	for _, p := range j.parts {
@@ -235,7 +235,7 @@ func (j *join) size() int {
 	return n
 }
 
-// done takes what a join of so many bytes has become. The tree owns the data.
+// done adds the result of a join of size bytes. The tree owns the data.
 func (t *tree) done(j *join, size int, data []byte) {
 	t.held += len(data) - size
 	j.group.joins--

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// grown is a tree under test and what happened to it.
+// grown is a tree under test and its history.
 type grown struct {
 	*tree
 	jobs   []string // "level: payload", in the order of take
@@ -42,7 +42,7 @@ func grow(arity, limit int, reduce func(string) string, leaves ...string) *grown
 	return g
 }
 
-// parens shows what went through one job.
+// parens marks the input of one job.
 func parens(s string) string { return "(" + s + ")" }
 
 func TestTreeShape(t *testing.T) {
@@ -133,8 +133,9 @@ func TestTreePayloadLimit(t *testing.T) {
 	}
 }
 
-// However the leaves come and the joins end, and whenever room is to be made,
-// the root has all leaves in their order, and no join is too wide or too long.
+// For every order of arriving leaves and ending joins, and whenever memory is
+// freed, the root has all leaves in their order, and no join is too wide or too
+// long.
 func TestTreeInAnyOrder(t *testing.T) {
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -199,8 +200,8 @@ func TestTreeInAnyOrder(t *testing.T) {
 	}
 }
 
-// Room is made by joining what there is, level by level, but never the only
-// part of a group.
+// Memory is freed by joining the parts in the tree, level by level, but never a
+// single part of a group.
 func TestTreeRelieve(t *testing.T) {
 	g := &grown{tree: newTree(4, 1000), reduce: parens}
 	for i, leaf := range strings.Split("abcdef", "") {

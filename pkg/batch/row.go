@@ -12,7 +12,7 @@ func (q *row) len() int { return q.n }
 // at returns the place of the flight i behind the front.
 func (q *row) at(i int) **flight { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
 
-// front returns the first; nil: there is none.
+// front returns the first flight, or nil.
 func (q *row) front() *flight {
 	if q.n == 0 {
 		return nil
@@ -32,7 +32,7 @@ func (q *row) push(f *flight) {
 	*q.at(q.n - 1) = f
 }
 
-// pop takes the first off.
+// pop removes the first flight.
 func (q *row) pop() *flight {
 	f := q.front()
 	*q.at(0) = nil
@@ -41,8 +41,8 @@ func (q *row) pop() *flight {
 	return f
 }
 
-// insert puts a flight behind those with a lower sequence. The later its place,
-// the less it costs.
+// insert inserts a flight behind those with a lower sequence. It takes a step
+// for each flight behind its place.
 func (q *row) insert(f *flight) {
 	q.push(f)
 	for i := q.n - 1; i > 0 && (*q.at(i - 1)).Seq > f.Seq; i-- {

@@ -10,12 +10,13 @@ import (
 	"gm/pkg/gearman"
 )
 
-// flushDelay is how long what was handed on may wait for Flush while more is
-// expected: long enough to make one write of many small results.
+// flushDelay is the time that output may wait for Flush while more is expected:
+// long enough to make one write of many small results.
 const flushDelay = 5 * time.Millisecond
 
-// A window that was full is filled again when one in refillPart of its places is
-// free, or the first for refillDelay: so that several records go out in one write.
+// A window that was full is filled again when 1/refillPart of its places is
+// free, or when one has been free for refillDelay, so that one write sends
+// several records.
 const (
 	refillPart  = 8
 	refillDelay = time.Millisecond
@@ -31,24 +32,24 @@ type run struct {
 	memory   int
 	function string // Record.Function
 	inputs   *intake
-	wake     chan struct{} // something has changed for loop
+	wake     chan struct{} // signals a change to loop
 
 	n counts // written with mu held
 
 	mu      sync.Mutex
 	over    bool      // Run has returned, or is about to
 	broken  bool      // because a function of the Batch has failed
-	halted  error     // nothing new is to begin
-	order   row       // begun and not yet handed to Done, oldest first; with Unordered, none
-	open    int       // begun and not yet handed to Done
-	again   row       // to be sent again, or to their next stage; by sequence
+	halted  error     // no further records begin
+	order   row       // records begun and not yet passed to Done, oldest first; empty with Unordered
+	open    int       // number of records begun and not yet passed to Done
+	again   row       // flights to send again, or to their next stage; by sequence
 	free    []*flight // for other records
-	full    bool      // the window has been, and is not being filled again
-	room    time.Time // when the loop saw that it is not any more; zero: it has not
+	full    bool      // the window was full, and its refill has not begun
+	room    time.Time // time when the loop saw a free place in it; zero: it has not
 	taken   bool      // a server has taken a record
 	refusal refusal
-	dirty   bool      // something has been handed on since the last Flush
-	seen    time.Time // when the loop saw that; zero: it has not
+	dirty   bool      // output has been passed on since the last Flush
+	seen    time.Time // time when the loop saw that; zero: it has not
 	sum     Summary
 }
 
@@ -103,9 +104,8 @@ func (r *run) loop(src Source) error {
 	}
 }
 
-// step returns the record to be sent now. Without one it returns whether all
-// have ended, or for how long there is nothing to do unless something happens;
-// 0 is for ever.
+// step returns the record to send now. If there is none, it returns whether all
+// have ended, or how long to wait unless something happens; 0 is without limit.
 func (r *run) step() (next *flight, pause time.Duration, done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,8 +129,8 @@ func (r *run) step() (next *flight, pause time.Duration, done bool) {
 	return nil, pause, false
 }
 
-// next returns the record that is to be sent now, or how long to wait if time
-// is what is lacking.
+// next returns the record to send now, or how long to wait if one will be due
+// then.
 func (r *run) next() (next *flight, pause time.Duration) {
 	if w := &r.refusal; !w.since.IsZero() {
 		switch pause := time.Until(w.next); {
@@ -178,7 +178,7 @@ func (r *run) refillIn(running int) time.Duration {
 
 func (r *run) nearlyFull(running int) bool { return running > r.window-r.window/refillPart }
 
-// add makes a new record the last in the order, and returns it if it is to be
+// add makes a new record the last in the order, and returns it if it must be
 // sent.
 func (r *run) add(in Input) *flight {
 	f := r.newFlight()
@@ -231,8 +231,8 @@ func (r *run) send(f *flight) {
 	}
 }
 
-// flushDue calls Flush if it is time to, or at once. It returns how long there
-// is until then; 0: it is not due.
+// flushDue calls Flush if it is due, or at once if now is set. It returns the
+// time until Flush is due; 0: there is nothing to flush.
 func (r *run) flushDue(now bool) time.Duration {
 	if !r.dirty || r.b.Flush == nil {
 		return 0
@@ -257,7 +257,7 @@ func (r *run) flush() {
 	}
 }
 
-// end returns how the run has ended, after the last record.
+// end returns the error of the run, after the last record.
 func (r *run) end() error {
 	switch err := context.Cause(r.ctx); {
 	case err != nil:
@@ -270,7 +270,7 @@ func (r *run) end() error {
 	return nil
 }
 
-// close makes this the end of Run: nothing of the Batch is called any more.
+// close marks the end of Run: no function of the Batch is called after it.
 func (r *run) close(err error) (Summary, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -297,7 +297,7 @@ func (r *run) fail(err error) {
 
 func (r *run) unordered() bool { return r.b.Unordered || r.b.Interleaved }
 
-// poke has loop look again.
+// poke makes loop check again.
 func (r *run) poke() {
 	select {
 	case r.wake <- struct{}{}:

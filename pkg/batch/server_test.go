@@ -77,7 +77,7 @@ func around(_ context.Context, j *gearman.Job) ([]byte, error) {
 }
 
 // Records go through two stages on three servers, of which one ends midway and
-// one is never there; what was lost is sent again, and the order is kept.
+// one is never there; lost jobs are sent again, and the order is kept.
 func TestServers(t *testing.T) {
 	const records = 3000
 	a, _ := startServer(t)

@@ -2,22 +2,22 @@ package batch
 
 import "io"
 
-// Input is one record as a source gives it. It belongs to the receiver, who
-// must not write to its payload: records may lie side by side.
+// Input is one record from a source. It belongs to the receiver, which must not
+// write to its payload, because records may share memory.
 type Input struct {
 	Payload []byte
-	Name    string // what the record is called: a file's name, an argument; empty if it has none
-	Err     error  // it could not be read: the record fails with that and is not sent, the others go on
+	Name    string // name of the record, such as a file name or an argument; empty if it has none
+	Err     error  // the record could not be read: it fails with this error and is not sent; the others go on
 }
 
-// Source gives records one by one, and io.EOF after the last one. Any other
-// error means that there are no further records. It is called by one goroutine
-// at a time.
+// Source returns records one by one, and io.EOF after the last one. Any other
+// error also means that there are no further records. It is called by one
+// goroutine at a time.
 type Source interface {
 	Next() (Input, error)
 }
 
-// Records is a Source of records at hand. Next takes them off its front.
+// Records is a Source of records in memory. Next removes them from its front.
 type Records []Input
 
 // Next returns the next record.

@@ -7,9 +7,9 @@ import (
 )
 
 // Splitter cuts a stream into records at a delimiter. A record takes as much
-// memory as it is long. Two delimiters in a row have an empty record between
-// them; the last record may lack its delimiter, and nothing after a last delimiter
-// is no record.
+// memory as its length. Two delimiters in a row have an empty record between
+// them; the last record may lack its delimiter, and there is no empty record
+// after a last delimiter.
 type Splitter struct {
 	feed
 	delim   []byte
@@ -19,9 +19,9 @@ type Splitter struct {
 	over    bool // the rest of a record that is over the limit comes first
 }
 
-// NewSplitter returns a Splitter of what r gives. With keep a record has its
-// delimiter at its end. A record may have limit bytes; 0 is no limit. It panics
-// if delim is empty.
+// NewSplitter returns a Splitter of the stream r. With keep a record has its
+// delimiter at its end. limit is the maximum size of a record in bytes; 0 is no
+// limit. It panics if delim is empty.
 func NewSplitter(r io.Reader, delim []byte, keep bool, limit int) *Splitter {
 	if len(delim) == 0 {
 		panic("batch: empty delimiter")
@@ -30,10 +30,10 @@ func NewSplitter(r io.Reader, delim []byte, keep bool, limit int) *Splitter {
 }
 
 // Next returns the next record. One that is over the limit has an error that
-// wraps [gearman.ErrTooLarge] and no payload. It is returned as soon as its size
-// is known to be over the limit; the next call skips the rest of it, in memory
-// that does not grow. After an error of the reader, which is returned once what
-// came before it has been, there is no further record.
+// wraps [gearman.ErrTooLarge] and no payload. It is returned as soon as its
+// size exceeds the limit; the next call skips its rest in constant memory. An
+// error of the reader is returned after the records before it; then there is no
+// further record.
 func (s *Splitter) Next() (Input, error) {
 	if s.over {
 		s.skipRest()
@@ -61,8 +61,8 @@ func (s *Splitter) Next() (Input, error) {
 	}
 }
 
-// find returns the length of the next record with its delimiter, or how long it
-// is at least if its end has not been read.
+// find returns the length of the next record with its delimiter, or its minimum
+// length if its end has not been read.
 func (s *Splitter) find() (n int, found bool) {
 	if i := bytes.Index(s.buf[s.scanned:], s.delim); i >= 0 {
 		n = s.scanned + i + len(s.delim)
@@ -90,7 +90,7 @@ func (s *Splitter) skipRest() {
 	}
 }
 
-// last returns the record that has no delimiter, or the end.
+// last returns the last record, which has no delimiter, or the end.
 func (s *Splitter) last() (Input, error) {
 	switch {
 	case s.err != io.EOF:

@@ -72,8 +72,8 @@ func TestStages(t *testing.T) {
 	})
 }
 
-// A record that fails says at which stage, and none of what the stages before
-// made of it is handed on.
+// A failed record has the stage of its failure, and no result of its earlier
+// stages is passed on.
 func TestStageFails(t *testing.T) {
 	for _, unordered := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestStageRetries(t *testing.T) {
 func TestUnordered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &Batch{Client: &fakeClient{job: brackets}, Task: gearman.Task{Function: "f"}, Window: 10, Unordered: true}
-		var now string // what has come of the record of that
+		var now string // the part of that record's result so far
 		var seqs []int
 		b.Data = func(r *Record, piece []byte) error {
 			now += string(piece)
@@ -225,7 +225,7 @@ func TestSlowRecords(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			// What is in flight when the bound is reached still adds its results.
+			// Jobs in flight when the limit is reached still add their results.
 			if limit := int64(memory + window*(2*size+overhead)); most > limit {
 				t.Errorf("held %d bytes, want at most %d", most, limit)
 			}

@@ -10,14 +10,14 @@ import (
 	"gm/pkg/gearman"
 )
 
-// How often a server that took no job is tried again.
+// Intervals between the tries of a server that took no job.
 const (
 	minPause = 100 * time.Millisecond
 	maxPause = 2 * time.Second
 )
 
-// refusal is a time in which no server takes records, or may not since one was
-// lost. One record at a time finds out whether it is over.
+// refusal is a time in which no server takes records, or in which it is unknown
+// because one was lost. The batch then sends one record at a time as a probe.
 type refusal struct {
 	since time.Time // zero: there is none
 	told  bool      // Away has been called
@@ -26,20 +26,20 @@ type refusal struct {
 	probe *flight // under way; nil: none
 }
 
-// refused reports whether err says that no server has taken the job, so that
-// sending it again cannot run it twice.
+// refused reports whether err means that no server has taken the job, so that
+// it can be sent again without running twice.
 func refused(err error) bool {
 	var se *gearman.ServerError
 	return errors.Is(err, gearman.ErrNoServer) || errors.As(err, &se) && (se.QueueFull() || se.ShuttingDown())
 }
 
-// shuttingDown reports whether a server has answered that it is about to end.
+// shuttingDown reports whether a server has answered that it is shutting down.
 func shuttingDown(err error) bool {
 	var se *gearman.ServerError
 	return errors.As(err, &se) && se.ShuttingDown()
 }
 
-// doubt begins, or goes on with, the time in which no server may take records.
+// doubt begins or extends the time in which no server may take records.
 func (r *run) doubt(probed bool) {
 	now := time.Now()
 	w := &r.refusal
@@ -54,8 +54,8 @@ func (r *run) doubt(probed bool) {
 	w.next = now.Add(w.pause/2 + rand.N(w.pause/2))
 }
 
-// wait waits for a server that takes records. If that has no point it ends the
-// batch.
+// wait waits for a server that takes records, or ends the batch if waiting is
+// useless.
 func (r *run) wait(err error, probed bool) {
 	r.doubt(probed)
 	w := &r.refusal
@@ -70,16 +70,16 @@ func (r *run) wait(err error, probed bool) {
 	}
 }
 
-// repeat has an attempt made again.
+// repeat makes another attempt.
 func (r *run) repeat(f *flight) {
 	r.dropResult(f)
 	r.queue(f)
 }
 
-// queue has a record sent, before those that came after it.
+// queue queues a record to be sent, before later records.
 func (r *run) queue(f *flight) { r.again.insert(f) }
 
-// mayRetry says whether a record that a server has had may be sent again.
+// mayRetry reports whether a record that a server has had may be sent again.
 func (r *run) mayRetry(f *flight, err error) bool {
 	var se *gearman.ServerError
 	if f.streamed || errors.Is(err, context.Canceled) || errors.Is(err, gearman.ErrTooLarge) || errors.As(err, &se) {
