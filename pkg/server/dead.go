@@ -39,7 +39,9 @@ func deadKeyOfSeq(seq uint64) string { return deadKey + strconv.FormatUint(seq, 
 
 // encodeDead returns a JSON line, and the record behind it.
 func encodeDead(d *queue.Dead) []byte {
-	line, err := json.Marshal(deadHead{Reason: d.Reason, Error: d.Error, Started: d.Started, Died: d.Died, Size: d.Size})
+	line, err := json.Marshal(deadHead{
+		Reason: d.Reason, Error: strings.ToValidUTF8(d.Error, "?"), Started: d.Started, Died: d.Died, Size: d.Size,
+	})
 	if err != nil { // it is a plain struct
 		panic(err)
 	}
@@ -418,11 +420,12 @@ func deadRow(wall int64, d *queue.Dead) wire.Job {
 	}
 }
 
-// deadOutcome is the end of a dead job.
+// deadOutcome returns the outcome of a dead job. It is the one that results.ended
+// sent to the connections that waited when the job died.
 func deadOutcome(d *queue.Dead) *wire.Outcome {
 	return &wire.Outcome{
 		Handle: d.Handle(), Function: d.Function().Name(), State: wire.OutcomeDead,
-		Error: strings.ToValidUTF8(d.Error, "?"), Attempts: d.Attempts(), EndedMS: d.Died,
+		Error: strings.ToValidUTF8(d.Error, "?"), Attempts: d.Attempts(), EndedMS: d.Died, Size: len(d.Error),
 	}
 }
 

@@ -326,3 +326,40 @@ func TestDeadListSurvives(t *testing.T) {
 		})
 	}
 }
+
+// A dead job has one outcome: for a connection that waits when it dies, for one that
+// asks later, and for one that asks the next server.
+func TestOutcomeOfADeadJob(t *testing.T) {
+	lose := func(w *peer, _ string) { w.Close() }
+	for name, die := range map[string]func(w *peer, h string){
+		"failed":               func(w *peer, h string) { w.send(failure(h)) },
+		"exception":            func(w *peer, h string) { w.send(exception(h, "boom")) },
+		"exception, not UTF-8": func(w *peer, h string) { w.send(exception(h, "b\xffm")) },
+		"long exception":       func(w *peer, h string) { w.send(exception(h, strings.Repeat("x", 5000))) },
+		"worker lost":          lose,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, keep := range []time.Duration{0, time.Hour} {
+				cfg := server.Config{Store: newJournal(), JobRetries: ptr(1), KeepResults: keep}
+				s, addr := start(t, cfg)
+				c, early, w := dial(t, addr), dial(t, addr), worker(t, addr, "f")
+				h := c.submit(wire.SubmitJobBG, "f", "u", "payload")
+				early.send([]byte("wait " + h + "\n"))
+				early.sync()
+				w.grab()
+				die(w, h)
+				want := early.readLine()
+				if o := fields[wire.Outcome](t, want); o.Attempts != 1 {
+					t.Errorf("outcome %s", want)
+				}
+				late := c.list("wait " + h)[0]
+				s.Close()
+				_, addr = start(t, cfg)
+				next := dial(t, addr).list("wait " + h)[0]
+				if late != want || next != want {
+					t.Errorf("keep %v: got outcomes\nwhen it died  %s\nlater         %s\nnext server   %s", keep, want, late, next)
+				}
+			}
+		})
+	}
+}
