@@ -78,6 +78,10 @@ func lockLog(path string) (*os.File, error) {
 	if err != nil {
 		return nil, exitWith(exitIO, fmt.Errorf("open log: %w", err))
 	}
+	if err := checkLogFile(path); err != nil {
+		f.Close()
+		return nil, err
+	}
 	if err := lockfile.Lock(f); err != nil {
 		f.Close()
 		err = fmt.Errorf("lock log: %s: %w", path, err)
@@ -87,6 +91,15 @@ func lockLog(path string) (*os.File, error) {
 		return nil, exitWith(exitIO, err)
 	}
 	return f, nil
+}
+
+// checkLogFile refuses a joblog that cannot be read to its end, as a FIFO.
+func checkLogFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() || path == os.DevNull {
+		return nil // opening it says what is wrong
+	}
+	return withHint(usageErrorf("--joblog %s: not a regular file", path), "a joblog is read too: name a file that can be")
 }
 
 // begin finds the place in the output where the log ends. Output that a killed
@@ -281,6 +294,9 @@ func changedInput(err error) error {
 func (s *recordRun) pretend() error {
 	skip := func(*batch.Record) (bool, error) { return false, nil }
 	if _, err := os.Stat(s.joblog); err == nil && s.resume {
+		if err := checkLogFile(s.joblog); err != nil {
+			return err
+		}
 		log, err := batch.ReadLog(s.joblog)
 		if err != nil {
 			return logError(err)

@@ -219,7 +219,7 @@ func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
 		return cfg, err
 	}
 	if file := c.String("trace"); file != "" {
-		cfg.Trace, err = e.tracer(file)
+		cfg.Trace, err = e.tracerWithoutWaiting(file)
 	}
 	return cfg, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +40,11 @@ func (e *env) connFlags() []cli.Flag {
 // options returns what connFlags, the environment and the configuration say,
 // in this order of precedence. Its Servers are never empty.
 func (e *env) options(c *cli.Context) (gearman.Options, error) {
+	return e.optionsWithTracer(c, e.tracer)
+}
+
+// optionsWithTracer returns the options with the trace that openTrace opens.
+func (e *env) optionsWithTracer(c *cli.Context, openTrace func(file string) (*wire.Tracer, error)) (gearman.Options, error) {
 	var o gearman.Options
 	servers, err := e.servers(c)
 	if err != nil {
@@ -48,7 +52,7 @@ func (e *env) options(c *cli.Context) (gearman.Options, error) {
 	}
 	o.Servers = servers
 	if file := c.String("trace"); file != "" {
-		if o.Trace, err = e.tracer(file); err != nil {
+		if o.Trace, err = openTrace(file); err != nil {
 			return o, err
 		}
 	}
@@ -104,19 +108,6 @@ func (e *env) serverList(c *cli.Context, cfg *config) (list, from string, err er
 		return strings.Join(cfg.Servers, ","), cfg.path, nil
 	}
 	return "localhost", "default", nil
-}
-
-// tracer returns a tracer to file, or to stderr for "-".
-func (e *env) tracer(file string) (*wire.Tracer, error) {
-	if file == "-" {
-		return wire.NewTracer(e.stderr), nil
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // it has payloads
-	if err != nil {
-		return nil, fmt.Errorf("open trace: %w", err)
-	}
-	e.closers = append(e.closers, f)
-	return wire.NewTracer(f), nil
 }
 
 // queryFlags are connFlags for verbs that ask servers something and are not

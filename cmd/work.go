@@ -216,7 +216,7 @@ func commandExit(err error) int {
 func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
 	var o gearman.WorkerOptions
 	log := e.newWorkLog(c)
-	conn, err := e.options(c)
+	conn, err := e.optionsWithTracer(c, e.tracerWithoutWaiting)
 	if err != nil {
 		return o, err
 	}

@@ -1,0 +1,68 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"gm/pkg/wire"
+)
+
+// tracer returns a tracer to file, or to stderr for "-". A reader that is slow
+// makes the verb wait.
+func (e *env) tracer(file string) (*wire.Tracer, error) {
+	if file == "-" {
+		return wire.NewTracer(e.stderr), nil
+	}
+	f, err := os.OpenFile(file, traceFlags, tracePerm)
+	if err != nil {
+		return nil, fmt.Errorf("open trace: %w", err)
+	}
+	e.closers = append(e.closers, f)
+	return wire.NewTracer(f), nil
+}
+
+// tracerWithoutWaiting is the tracer of a verb that must not wait for the reader
+// of its trace. To a pipe, a FIFO or a terminal it writes through a bounded buffer.
+// Lines without room in it are dropped, and the trace says how many. stderr must
+// write through such a buffer already.
+func (e *env) tracerWithoutWaiting(file string) (*wire.Tracer, error) {
+	if file == "-" {
+		if w, ok := e.stderr.(*patientWriter); ok {
+			return wire.NewTracer(w.sink), nil
+		}
+		return wire.NewTracer(e.stderr), nil
+	}
+	f, err := openWithoutReader(file, traceFlags, tracePerm)
+	if err != nil {
+		return nil, fmt.Errorf("open trace: %w", err)
+	}
+	var to io.Writer = f
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		sink := newLogSink(f, lostTraceLine)
+		e.closers = append(e.closers, sink)
+		to = sink
+	}
+	e.closers = append(e.closers, f)
+	return wire.NewTracer(to), nil
+}
+
+const (
+	traceFlags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	tracePerm  = 0o600 // a trace has payloads
+)
+
+// lostTraceLine returns the line of a trace about n dropped ones.
+func lostTraceLine(n uint64) []byte {
+	return fmt.Appendf(nil, "# %d lines of the trace are lost: its reader is too slow\n", n)
+}
+
+// openWithoutReader opens a file for writing. A FIFO is opened at once, where
+// opening it for writing alone would wait until somebody opens it for reading.
+func openWithoutReader(path string, flags int, perm fs.FileMode) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		flags = flags&^os.O_WRONLY | os.O_RDWR
+	}
+	return os.OpenFile(path, flags, perm)
+}
