@@ -26,6 +26,7 @@ import (
 	"gm/pkg/gearman"
 	"gm/pkg/server"
 	"gm/pkg/store"
+	"gm/pkg/store/open"
 	"gm/pkg/store/storetest"
 	"gm/pkg/wire"
 )
@@ -145,15 +146,15 @@ func newFaultRig(t *testing.T, start func(*testing.T) (string, string), seed uin
 // start opens the store and starts the server, the clients and the workers.
 func (f *faultRig) start() {
 	f.t.Helper()
-	p, err := parseStore(f.url)
+	p, err := open.Parse(f.url)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	p.logger = slog.New(slog.NewTextHandler(f.log, nil))
-	p.skipped = func(what string, err error) { f.t.Errorf("skipped %s: %v", what, err) }
-	s, err := p.open(f.t.Context())
+	p.Logger = slog.New(slog.NewTextHandler(f.log, nil))
+	p.Skipped = func(what string, err error) { f.t.Errorf("skipped %s: %v", what, err) }
+	s, err := p.Open(f.t.Context())
 	if err == nil {
-		err = lockStore(f.t.Context(), s, "faults")
+		err = open.Lock(f.t.Context(), s, "faults")
 	}
 	if err != nil {
 		f.t.Fatal(err)

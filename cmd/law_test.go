@@ -29,6 +29,7 @@ const (
 	storeRoom    = "gm/pkg/store"
 	sqlstoreRoom = "gm/pkg/store/sqlstore"
 	dumpRoom     = "gm/pkg/store/dump"
+	openRoom     = "gm/pkg/store/open"
 	lockfileRoom = "gm/pkg/store/lockfile"
 	gearmanRoom  = "gm/pkg/gearman"
 
@@ -66,6 +67,11 @@ var law = []room{
 	{path: dumpRoom, rooms: []string{storeRoom}},
 	// who has a store that lies in files
 	{path: lockfileRoom, rooms: []string{storeRoom}},
+	// from a URL to an open, locked store; standing by
+	{path: openRoom, rooms: []string{
+		storeRoom, "gm/pkg/store/disk", "gm/pkg/store/memcached", "gm/pkg/store/mysql", "gm/pkg/store/postgres",
+		"gm/pkg/store/redis", "gm/pkg/store/sqlite", "gm/pkg/store/tokyocabinet",
+	}},
 	// one engine each
 	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
@@ -186,6 +192,9 @@ func TestLawFindsBreaches(t *testing.T) {
 		{dumpRoom, storeRoom, ""},
 		{dumpRoom, "gm/pkg/store/disk", dumpRoom + " may not import gm/pkg/store/disk"},
 		{dumpRoom, queueRoom, dumpRoom + " may not import gm/pkg/queue"},
+		{openRoom, "gm/pkg/store/disk", ""},
+		{openRoom, dumpRoom, openRoom + " may not import " + dumpRoom},
+		{openRoom, "github.com/lib/pq", openRoom + " may not import github.com/lib/pq"},
 		{"gm/pkg/util", "strings", "gm/pkg/util is no room of the law"},
 		{"gm/pkg/wire/inner", "strings", "gm/pkg/wire/inner is no room of the law"},
 	} {

@@ -16,6 +16,7 @@ import (
 
 	"gm/pkg/gearman"
 	"gm/pkg/server"
+	"gm/pkg/store/open"
 	"gm/pkg/wire"
 )
 
@@ -42,7 +43,7 @@ SIGTERM, SIGINT and SIGUSR1 stop it gracefully: no new connections, no new jobs,
 
 With --store or --data, background jobs survive the end of the server, of the machine, and of the database: a client is told JOB_CREATED when its job is on disk. The stores:
 
-` + storeForms + `
+` + open.Forms + `
 
 All but the first have the tables, keys and defaults of gearmand's queue of that name: stop gearmand, start gm serve on its queue, and go back. gearmand's own options (--queue-type, --libpq-conninfo, ...) are taken too, so that what starts gearmand starts gm serve; the manual page lists them, and the log names those that have no effect. What the URL of postgres leaves out comes from PGHOST, PGPASSWORD and the like; channel binding, Kerberos and client keys with a password are not to be had.
 

@@ -2,17 +2,16 @@ package cmd
 
 import (
 	"cmp"
-	"io/fs"
 	"net"
 	"net/url"
-	"os"
-	"os/user"
 	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/store"
+	"gm/pkg/store/mysql"
+	"gm/pkg/store/open"
 )
 
 // gearmandFlags are the options of gearmand 1.1 that serve takes beside its
@@ -85,7 +84,7 @@ var gearmandQueues = map[string]string{
 
 // gearmandPlace returns the store that gearmand's options name; nil for
 // memory.
-func (e *env) gearmandPlace(c *cli.Context) (*storePlace, error) {
+func (e *env) gearmandPlace(c *cli.Context) (*open.Place, error) {
 	queueType := strings.ToLower(c.String("queue-type"))
 	prefix, known := gearmandQueues[queueType]
 	switch {
@@ -109,7 +108,7 @@ func (e *env) gearmandPlace(c *cli.Context) (*storePlace, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &storePlace{url: u}, nil
+	return &open.Place{URL: u}, nil
 }
 
 // gearmandURL makes the URL of the options that begin with prefix.
@@ -160,10 +159,10 @@ func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
 		}
 		if c.IsSet("mysql-port") {
 			port = strconv.Itoa(c.Int("mysql-port"))
-		} else if socket := cmp.Or(cnf["socket"], e.mysqlSocket()); host == "localhost" && socket != "" {
+		} else if socket := cmp.Or(cnf["socket"], mysql.DefaultSocket(e.getenv)); host == "localhost" && socket != "" {
 			query.Set("socket", socket)
 		}
-		user := option("user", cmp.Or(cnf["user"], loginName()))
+		user := option("user", cmp.Or(cnf["user"], mysql.LoginName()))
 		return overNet("mysql", host, port, user, option("password", cnf["password"]), "/"+option("db", cnf["database"])), nil
 	case "redis-":
 		set("prefix", "prefix")
@@ -175,37 +174,17 @@ func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
 	return plain("tokyocabinet", "file")
 }
 
-// mysqlSocket returns the socket that MySQL's library takes for localhost;
-// empty if there is none.
-func (e *env) mysqlSocket() string {
-	for _, path := range []string{
-		e.getenv("MYSQL_UNIX_PORT"), "/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock",
-	} {
-		if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
-			return path
-		}
-	}
-	return ""
-}
-
-// loginName returns the user that MySQL's library takes if none is named.
-func loginName() string {
-	u, err := user.Current()
-	if err != nil {
-		return ""
-	}
-	return u.Username
+// myCnf returns the options of MySQL's option files, see [mysql.ReadOptionFiles].
+func (e *env) myCnf() (map[string]string, error) {
+	return mysql.ReadOptionFiles(e.getenv, func(file string) { e.note("%s: anyone may write it, so it is not read", file) })
 }
 
 // withParameter returns the store of a URL, with one more parameter unless it
 // is empty.
-func withParameter(raw, key, value string) (*storePlace, error) {
-	u, err := store.ParseURL(raw)
-	if err != nil {
-		return nil, usageErrorf("%w", err)
+func withParameter(raw, key, value string) (*open.Place, error) {
+	p, err := open.Parse(raw)
+	if err == nil && value != "" {
+		p.URL.Query.Set(key, value)
 	}
-	if value != "" {
-		u.Query.Set(key, value)
-	}
-	return &storePlace{url: u}, nil
+	return p, err
 }

@@ -16,6 +16,7 @@ import (
 	"gm/pkg/server"
 	"gm/pkg/store"
 	"gm/pkg/store/deferred"
+	"gm/pkg/store/open"
 )
 
 // serving is a run of gm serve: one server, or, if its store passes to another
@@ -26,7 +27,7 @@ type serving struct {
 	log   *serveLog
 	ready func() error // reports to whoever started a daemon; nil if there is none
 	cfg   server.Config
-	place *storePlace     // nil for memory
+	place *open.Place     // nil for memory
 	lost  <-chan struct{} // closed when the store has passed to another server
 	works []work
 
@@ -55,16 +56,16 @@ func (s *serving) run() error {
 	if s.place == nil {
 		return s.serveOnce()
 	}
-	s.place.logger = s.cfg.Logger
-	s.place.standingBy = s.reportStandby
-	s.cfg.StoreName = s.place.name()
+	s.place.Logger = s.cfg.Logger
+	s.place.StandingBy = s.reportStandby
+	s.cfg.StoreName = s.place.Name()
 	for patient := false; ; patient = true {
-		taken, err := s.place.takeStore(s.signals, patient)
+		taken, err := acquireStore(s.place, s.signals, patient)
 		if errors.Is(err, errStopped) {
 			return nil
 		}
 		if err != nil {
-			return storeError(err)
+			return openError(err)
 		}
 		if err := s.serveStore(taken); !errors.Is(err, errStoreLost) {
 			return err
@@ -74,8 +75,8 @@ func (s *serving) run() error {
 
 // serveStore runs a server on a store that was taken.
 func (s *serving) serveStore(taken store.Store) error {
-	s.place.warnOfLimit(taken, s.cfg.MaxPayload)
-	s.cfg.Store, s.lost = taken, lostOf(taken)
+	warnOfLimit(taken, &s.cfg)
+	s.cfg.Store, s.lost = taken, open.Lost(taken)
 	if !s.c.Bool("store-queue-on-shutdown") {
 		return s.serveOnce()
 	}
@@ -109,24 +110,16 @@ func (s *serving) reportStandby() error {
 // errStoreLost is that the store has passed to another server.
 var errStoreLost = errors.New("the store has passed to another server")
 
-// storeError gives an error of opening or taking a store its exit code.
-func storeError(err error) error {
-	if errors.As(err, new(*exitError)) {
-		return err
-	}
-	return exitWith(exitIO, err)
-}
-
 // serveOnce listens, and runs a server, which closes the store in the end.
 func (s *serving) serveOnce() error {
 	listeners, err := listenAll(s.c.Context, s.c.StringSlice("listen"), s.port)
 	if err != nil {
-		return errors.Join(err, closeStore(s.cfg.Store))
+		return errors.Join(err, open.Close(s.cfg.Store))
 	}
 	srv, err := server.New(s.cfg)
 	if err != nil {
 		closeAll(listeners)
-		return errors.Join(err, closeStore(s.cfg.Store))
+		return errors.Join(err, open.Close(s.cfg.Store))
 	}
 	if err := s.announce(listeners); err != nil {
 		closeAll(listeners)

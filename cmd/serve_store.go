@@ -3,17 +3,15 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/store"
+	"gm/pkg/store/open"
 )
 
 // storeFlags are the flags of serve about what is kept, and for how long.
@@ -119,13 +117,13 @@ func retryFlags(c *cli.Context) []string {
 
 // servePlace returns the store that the flags name, or the environment; nil
 // for memory.
-func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
-	var place *storePlace
+func (e *env) servePlace(c *cli.Context) (*open.Place, error) {
+	var place *open.Place
 	from := ""
-	set := func(flag string, p *storePlace, err error) error {
+	set := func(flag string, p *open.Place, err error) error {
 		switch {
 		case err != nil:
-			return err
+			return openError(err)
 		case from != "":
 			return usageErrorf("%s and %s: one of them", from, flag)
 		}
@@ -133,13 +131,13 @@ func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
 		return nil
 	}
 	if url := c.String("store"); url != "" {
-		p, err := parseStore(url)
+		p, err := open.Parse(url)
 		if err := set("--store", p, err); err != nil {
 			return nil, err
 		}
 	}
 	if dir := c.String("data"); dir != "" {
-		if err := set("--data", &storePlace{url: &store.URL{Scheme: "disk", Path: dir}}, nil); err != nil {
+		if err := set("--data", &open.Place{URL: &store.URL{Scheme: "disk", Path: dir}}, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +148,7 @@ func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
 		}
 	}
 	if url := e.getenv("GM_STORE"); url != "" && from == "" && c.String("queue-type") == "" {
-		p, err := parseStore(url)
+		p, err := open.Parse(url)
 		if err := set("GM_STORE", p, err); err != nil {
 			return nil, err
 		}
@@ -165,156 +163,66 @@ func (e *env) servePlace(c *cli.Context) (*storePlace, error) {
 		return nil, withHint(usageErrorf("--sync: jobs in memory are on no disk"), "--data DIR keeps them there")
 	case sync != "" && sync != "always" && sync != "interval" && sync != "never":
 		return nil, usageErrorf("--sync %q: not always, interval or never", sync)
+	case sync != "" && !place.TakesSync():
+		return nil, usageErrorf("--sync is for disk and sqlite: when %s syncs is for its own settings to say", place.URL.Scheme)
 	case place != nil:
-		place.sync, place.wait = sync, durationOf(c, "store-wait")
+		place.Sync, place.Wait = sync, durationOf(c, "store-wait")
 	}
 	return place, nil
 }
 
-// standbyInterval is how often a server that stands by looks whether the store
-// is free.
-const standbyInterval = time.Second
-
-// errStopped is that a signal came.
+// errStopped is the end of a wait for the store by a signal.
 var errStopped = errors.New("stopped")
 
-// takeStore opens the store and takes it. While another server holds it, this
-// one stands by. So it does when the store does not answer, if it is patient:
-// at the first start that is more likely a slip in the configuration, and the
-// store is waited for as long as --store-wait says, if it can't be reached. A
-// signal is errStopped.
-func (p *storePlace) takeStore(signals <-chan os.Signal, patient bool) (store.Store, error) {
-	tick := time.NewTicker(standbyInterval)
-	defer tick.Stop()
-	begun := time.Now()
-	var s store.Store
-	var log standbyLog
-	for {
-		limit := takeTimeout
-		if left := p.wait - time.Since(begun); !patient && left > 0 {
-			limit = min(limit, max(left, time.Second))
-		}
-		err := untilSignal(signals, p.logger, limit, func(ctx context.Context) (err error) {
-			if s == nil {
-				s, err = p.open(ctx)
-			}
-			if err == nil {
-				err = store.MarkAway(lockStore(ctx, s, holderName("gm serve")), false)
-			}
-			return err
-		})
-		if err == nil {
-			if log.last != "" {
-				p.logger.Info("taking over", "store", p.name())
-			}
-			return s, nil
-		}
-		held := new(store.HeldError)
-		isHeld := errors.As(err, &held)
-		waits := !patient && errors.As(err, new(*store.AwayError)) && time.Since(begun) < p.wait
-		if errors.Is(err, errStopped) || !isHeld && !patient && !waits {
-			return nil, errors.Join(err, closeStore(s))
-		}
-		if isHeld {
-			patient = true
-		}
-		if p.standingBy != nil && isHeld {
-			if err := p.standingBy(); err != nil {
-				return nil, errors.Join(err, closeStore(s))
-			}
-			p.standingBy = nil
-		}
-		switch {
-		case isHeld:
-			if log.isNew("standing by", held.By) {
-				p.logger.Info(log.last, "store", p.name(), "held_by", held.By)
-			}
-		case waits:
-			if log.isNew("waiting for the store", err.Error()) {
-				p.logger.Warn(log.last, "store", p.name(), "left", (p.wait - time.Since(begun)).Round(time.Second).String(), "err", err)
-			}
-		default:
-			if log.isNew("standing by: the store does not answer", err.Error()) {
-				p.logger.Warn(log.last, "store", p.name(), "err", err)
-			}
-		}
-		if !isHeld {
-			closeStore(s) //nolint:errcheck // it is opened anew
-			s = nil
-		}
+// acquireStore acquires the store of p, see [open.Place.Acquire]. A signal ends
+// the wait with errStopped.
+func acquireStore(p *open.Place, signals <-chan os.Signal, patient bool) (store.Store, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopped := false
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
 		select {
 		case sig := <-signals:
-			p.logger.Info("stopping", "signal", sig.String())
-			return nil, errors.Join(errStopped, closeStore(s))
-		case <-tick.C:
+			p.Logger.Info("stopping", "signal", sig.String())
+			stopped = true
+			cancel()
+		case <-ctx.Done():
 		}
+	}()
+	s, err := p.Acquire(ctx, "gm serve", patient)
+	cancel()
+	<-watched
+	if stopped {
+		return nil, errors.Join(errStopped, open.Close(s))
 	}
+	return s, err
 }
 
-// standbyLog has each message logged once, and again if its details change, but
-// then not often: they may differ at each attempt.
-type standbyLog struct {
-	last, details string
-	at            time.Time
-}
-
-// standbyLogInterval is how often a message is logged whose details change.
-const standbyLogInterval = 30 * time.Second
-
-// isNew reports whether the message must be logged, and remembers it.
-func (l *standbyLog) isNew(message, details string) bool {
-	if message == l.last && (details == l.details || time.Since(l.at) < standbyLogInterval) {
-		return false
-	}
-	l.last, l.details, l.at = message, details, time.Now()
-	return true
-}
-
-// takeTimeout bounds one look at the store.
-const takeTimeout = 10 * time.Second
-
-// untilSignal calls f with a context that ends after limit, or with a signal;
-// then the error is errStopped.
-func untilSignal(signals <-chan os.Signal, log *slog.Logger, limit time.Duration, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- f(ctx) }()
-	select {
-	case err := <-done:
+// openError gives an error of opening or acquiring a store its exit code and its
+// hint.
+func openError(err error) error {
+	switch {
+	case errors.As(err, new(*exitError)):
 		return err
-	case sig := <-signals:
-		log.Info("stopping", "signal", sig.String())
-		cancel()
-		<-done
-		return errStopped
+	case errors.Is(err, open.ErrScheme):
+		return withHint(exitWith(exitUsage, err), "one of "+open.Schemes)
+	case errors.As(err, new(*open.UsageError)):
+		return exitWith(exitUsage, err)
+	case errors.Is(err, store.ErrAbsent):
+		return withHint(exitWith(exitIO, err), "gm serve, gm store load and gearmand make what they need")
+	case errors.As(err, new(*store.AwayError)):
+		return withHint(exitWith(exitIO, err), "gm serve --store-wait 5m waits for a store that starts later")
 	}
+	return exitWith(exitIO, err)
 }
 
 // warnOfLimit says at the start if the store takes smaller payloads than the
-// server, so that larger jobs are refused if they are to be kept.
-func (p *storePlace) warnOfLimit(s store.Store, maxPayload int) {
-	if limit := s.Caps().MaxPayload; limit > 0 && limit < maxPayload {
-		p.logger.Warn("the store takes no payload as large as --max-payload: larger background jobs are refused",
-			"store", p.name(), "store_limit", limit, "max_payload", maxPayload)
+// server, so that it refuses larger background jobs.
+func warnOfLimit(s store.Store, cfg *server.Config) {
+	if limit := s.Caps().MaxPayload; limit > 0 && limit < cfg.MaxPayload {
+		cfg.Logger.Warn("the store takes no payload as large as --max-payload: larger background jobs are refused",
+			"store", cfg.StoreName, "store_limit", limit, "max_payload", cfg.MaxPayload)
 	}
-}
-
-func closeStore(s store.Store) error {
-	if s == nil {
-		return nil
-	}
-	if err := s.Close(); err != nil {
-		return fmt.Errorf("close store: %w", err)
-	}
-	return nil
-}
-
-// lostOf returns what is closed when the store has passed to another server;
-// nil if that can't happen.
-func lostOf(s store.Store) <-chan struct{} {
-	if l, ok := s.(store.Locker); ok {
-		return l.Lost()
-	}
-	return nil
 }

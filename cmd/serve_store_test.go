@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/store/open"
 )
 
 // withFlags calls f with the flags of a verb as a command line has them.
@@ -54,6 +56,7 @@ func TestServePlace(t *testing.T) {
 		{args: "--data,a,--store,disk:b", err: "--store and --data: one of them"},
 		{args: "--data,a,--queue-type,redis", err: "--data and --queue-type: one of them"},
 		{args: "--sync,always", err: "--sync: jobs in memory"},
+		{args: "--store,redis://h,--sync,always", err: "--sync is for disk and sqlite: when redis syncs"},
 		{args: "--data,a,--sync,often", err: `--sync "often"`},
 		{args: "--store,x", err: "not like disk:DIR"},
 		{args: "--queue-type,libdrizzle", err: `--queue-type "libdrizzle"`},
@@ -89,11 +92,11 @@ func TestServePlace(t *testing.T) {
 }
 
 // placeText writes a place as its URL, with its password.
-func placeText(p *storePlace) string {
+func placeText(p *open.Place) string {
 	if p == nil {
 		return ""
 	}
-	u := p.url
+	u := p.URL
 	if u.Net != nil {
 		plain := *u.Net
 		plain.RawQuery = u.Query.Encode()
@@ -104,21 +107,6 @@ func placeText(p *storePlace) string {
 		text += "?" + u.Query.Encode()
 	}
 	return text
-}
-
-func TestPlaceName(t *testing.T) {
-	for url, want := range map[string]string{
-		"disk:/var/lib/gm":                      "disk:/var/lib/gm",
-		"sqlite:a.db?table=t":                   "sqlite:a.db",
-		"postgres://u:secret@h:1/db?password=x": "postgres://h:1/db",
-		"postgres:host=a password=secret":       "postgres",
-		"redis://:secret@h/0":                   "redis://h/0",
-	} {
-		p, err := parseStore(url)
-		if err != nil || p.name() != want {
-			t.Errorf("%s: got %q, %v, want %q", url, p.name(), err, want)
-		}
-	}
 }
 
 func TestRetryFlags(t *testing.T) {

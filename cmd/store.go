@@ -3,10 +3,12 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/store"
+	"gm/pkg/store/open"
 )
 
 func storeVerb(e *env) *verb {
@@ -16,7 +18,7 @@ func storeVerb(e *env) *verb {
 			Usage: "verify, shrink or move what a job server has stored",
 			Description: `Works on a store while no server has it: as long as one does, it says which, and exits with 75. Stores are named as for gm serve --store:
 
-` + storeForms,
+` + open.Forms,
 		},
 		verbs: []*verb{e.storeCheck(), e.storeCompact(), e.storeDump(), e.storeLoad()},
 		examples: []example{
@@ -46,22 +48,22 @@ func (e *env) storeCommand(name, usage, description string, examples []example, 
 type storeCall struct {
 	*env
 	*cli.Context
-	place *storePlace
+	place *open.Place
 	store.Store
 	bad int // things that are wrong
 }
 
 // fail says which command has failed, and on what.
 func (s *storeCall) fail(err error) error {
-	return fmt.Errorf("store %s %s: %w", s.Command.Name, s.place.name(), err)
+	return fmt.Errorf("store %s %s: %w", s.Command.Name, s.place.Name(), err)
 }
 
 // cannot is the error of a store that has not the ability for a command.
 func (s *storeCall) cannot(what string) error {
-	return usageErrorf("store %s: %s %s", s.Command.Name, s.place.name(), what)
+	return usageErrorf("store %s: %s %s", s.Command.Name, s.place.Name(), what)
 }
 
-// withStore opens the store that the argument names, takes it, and closes it
+// withStore opens the store that the argument names, locks it, and closes it
 // after do. There must be one already, unless it is to be loaded; then nothing
 // is made in a database either.
 func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
@@ -69,27 +71,27 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	if c.NArg() != 1 {
 		return withHint(usageErrorf("store %s: %d arguments, want the URL of one store", verb, c.NArg()), "gm help store has the kinds of URL")
 	}
-	place, err := parseStore(c.Args().First())
+	place, err := open.Parse(c.Args().First())
 	if err != nil {
-		return err
+		return openError(err)
 	}
 	if verb != "load" {
-		if err := place.mustExist(); err != nil {
-			return fmt.Errorf("store %s: %w", verb, err)
+		if place.Missing() {
+			return exitWith(exitIO, fmt.Errorf("store %s: store %s: no such file", verb, strings.TrimSuffix(place.Name(), "/")))
 		}
-		place.asIs = true
+		place.AsIs = true
 	}
 	s := &storeCall{env: e, Context: c, place: place}
 	// What is set aside when the file is opened is wrong as well.
-	place.skipped = func(what string, err error) { s.wrong(fmt.Sprintf("set aside: %s: %v", what, err)) }
-	if s.Store, err = place.open(c.Context); err != nil {
-		return fmt.Errorf("store %s: %w", verb, err)
+	place.Skipped = func(what string, err error) { s.wrong(fmt.Sprintf("set aside: %s: %v", what, err)) }
+	if s.Store, err = place.Open(c.Context); err != nil {
+		return fmt.Errorf("store %s: %w", verb, openError(err))
 	}
-	err = lockStore(c.Context, s.Store, holderName("gm store "+verb))
+	err = open.Lock(c.Context, s.Store, "gm store "+verb)
 	if err == nil {
 		err = do(s)
 	}
-	err = errors.Join(err, closeStore(s.Store))
+	err = errors.Join(err, open.Close(s.Store))
 	if held := new(store.HeldError); errors.As(err, &held) {
 		return withHint(exitWith(exitAgain, s.fail(held)), "stop that one, and try again")
 	}

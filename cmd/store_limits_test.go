@@ -11,6 +11,7 @@ import (
 
 	"gm/pkg/gearman"
 	"gm/pkg/server"
+	"gm/pkg/store/open"
 	"gm/pkg/store/storetest"
 	"gm/pkg/wire"
 )
@@ -21,13 +22,13 @@ import (
 func TestDeadJobOverLimit(t *testing.T) {
 	const limit = 16<<20 - 64<<10 // with MariaDB's default max_allowed_packet
 	mysql := storetest.StartMySQL(t)
-	p, err := parseStore(mysql.URL(mysql.Addr()))
+	p, err := open.Parse(mysql.URL(mysql.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := p.open(t.Context())
+	s, err := p.Open(t.Context())
 	if err == nil {
-		err = lockStore(t.Context(), s, "test")
+		err = open.Lock(t.Context(), s, "test")
 	}
 	if err != nil {
 		t.Fatal(err)

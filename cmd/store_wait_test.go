@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/store"
+	"gm/pkg/store/open"
 	"gm/pkg/store/storetest"
 )
 
@@ -58,19 +59,21 @@ func (w *lineWatch) waitFor(t *testing.T, text string) {
 	}
 }
 
-// takes calls takeStore for a URL, in the background.
+// takes calls acquireStore for a URL, in the background.
 func takes(t *testing.T, url string, wait time.Duration) (log *lineWatch, signals chan os.Signal, done chan error) {
 	t.Helper()
-	p, err := parseStore(url)
+	p, err := open.Parse(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log, signals, done = newLineWatch(), make(chan os.Signal, 1), make(chan error, 1)
-	p.wait, p.logger = wait, slog.New(slog.NewTextHandler(log, nil))
+	p.Wait, p.Logger = wait, slog.New(slog.NewTextHandler(log, nil))
 	go func() {
-		s, err := p.takeStore(signals, false)
+		s, err := acquireStore(p, signals, false)
 		if err == nil {
 			err = s.Close()
+		} else {
+			err = openError(err)
 		}
 		done <- err
 	}()
@@ -130,6 +133,31 @@ func TestStoreWait(t *testing.T) {
 	}
 }
 
+// TestStoreSignal sends a signal while a store that is free is opened: either it
+// ends that, and the store is closed, or the server gets the signal later.
+func TestStoreSignal(t *testing.T) {
+	url := "disk:" + t.TempDir()
+	for range 20 {
+		p, err := open.Parse(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Logger = slog.New(slog.DiscardHandler)
+		signals := make(chan os.Signal, 1)
+		signals <- syscall.SIGTERM
+		s, err := acquireStore(p, signals, false)
+		switch {
+		case err == nil && len(signals) == 0:
+			t.Error("the store is open and the signal is lost")
+		case err != nil && (!errors.Is(err, errStopped) || s != nil || len(signals) != 0):
+			t.Errorf("got %v, %v, signals left: %d, want %v", s, err, len(signals), errStopped)
+		}
+		if err := open.Close(s); err != nil { // else the next one would wait for it
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestStoreWaitPermanent sees that nobody waits for what does not come.
 func TestStoreWaitPermanent(t *testing.T) {
 	mysql := storetest.StartMySQL(t)
@@ -165,7 +193,7 @@ func TestStoreWaitFlag(t *testing.T) {
 		withFlags(t, e, serveVerb(e), strings.Split(args, ","), func(c *cli.Context) {
 			p, err := e.servePlace(c)
 			switch {
-			case want == "" && (err != nil || p.wait != 5*time.Minute):
+			case want == "" && (err != nil || p.Wait != 5*time.Minute):
 				t.Errorf("%s: got %+v, %v, want a wait of 5m", args, p, err)
 			case want != "" && (err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitUsage):
 				t.Errorf("%s: got %v, want an error of usage with %q", args, err, want)

@@ -1,44 +1,70 @@
-package cmd
+package mysql
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// myCnf reads what MySQL's option files say, as its library does for gearmand:
-// the group [gearmand] and those of all clients, of the system's files, then of
-// $MYSQL_HOME's and the user's. The keys are like user and socket, and what
-// comes last counts. A file that anyone may write is left out, with a word of it.
+// ReadOptionFiles returns the options that gearmand finds in MySQL's option
+// files, through MySQL's library: those of the group [gearmand] and of the groups
+// of all clients, in the system's files, then in $MYSQL_HOME's and the user's. A
+// key is like user or socket; the last value counts. A file that anyone may write
+// is left out, and open is called for it. getenv is [os.Getenv] or the like.
 //
-// gearmand itself has a host, a port and a password always, if only those it has
-// by default, and takes none from there. Where its queue is must not depend on
-// what is said to all clients, so that host and port are only [gearmand]'s.
-func (e *env) myCnf() (map[string]string, error) {
+// gearmand always sets a host, a port and a password, if only its defaults, and
+// takes none of them from there. The place of its queue must not depend on an
+// option for all clients, so host and port are only read in the group [gearmand].
+func ReadOptionFiles(getenv func(string) string, open func(file string)) (map[string]string, error) {
 	files := []string{"/etc/my.cnf", "/etc/mysql/my.cnf"}
-	if dir := e.getenv("MYSQL_HOME"); dir != "" {
+	if dir := getenv("MYSQL_HOME"); dir != "" {
 		files = append(files, filepath.Join(dir, "my.cnf"))
 	}
-	if dir := e.getenv("HOME"); dir != "" {
+	if dir := getenv("HOME"); dir != "" {
 		files = append(files, filepath.Join(dir, ".my.cnf"))
 	}
 	r := optionReader{
 		groups: []string{"client", "client-server", "client-mariadb", "gearmand"},
 		owned:  map[string]string{"host": "gearmand", "port": "gearmand"},
 		found:  make(map[string]string),
-		warn:   func(file string) { e.note("%s: anyone may write it, so it is not read", file) },
+		warn:   open,
 	}
 	for _, file := range files {
-		if err := r.read(file, 0); err != nil {
+		if err := r.readFile(file, 0); err != nil {
 			return nil, fmt.Errorf("read MySQL's options: %w", err)
 		}
 	}
 	return r.found, nil
+}
+
+// DefaultSocket returns the socket that MySQL's library uses for localhost; empty
+// if there is none.
+func DefaultSocket(getenv func(string) string) string {
+	for _, path := range []string{
+		getenv("MYSQL_UNIX_PORT"), "/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock",
+	} {
+		if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
+			return path
+		}
+	}
+	return ""
+}
+
+// LoginName returns the user name that MySQL's library uses if none is given; empty
+// if the system does not know it.
+func LoginName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // optionReader reads option files.
@@ -46,14 +72,15 @@ type optionReader struct {
 	groups []string
 	owned  map[string]string // keys that only one of the groups may have
 	found  map[string]string
-	warn   func(file string) // that may be written by anyone
+	warn   func(file string) // is called for a file that anyone may write
 }
 
 // maxInclude is how deep option files may include others.
 const maxInclude = 10
 
-// read takes what is in a file. One that is not there, or not for us, is empty.
-func (r *optionReader) read(file string, depth int) error {
+// readFile reads the options of a file. One that does not exist or that this user may
+// not read is empty.
+func (r *optionReader) readFile(file string, depth int) error {
 	if depth > maxInclude {
 		return fmt.Errorf("%s: included by files that are %d deep", file, maxInclude)
 	}
@@ -79,7 +106,7 @@ func (r *optionReader) read(file string, depth int) error {
 		switch {
 		case line == "" || line[0] == '#' || line[0] == ';':
 		case line[0] == '!':
-			err = r.include(filepath.Dir(file), line, depth)
+			err = r.includeFiles(filepath.Dir(file), line, depth)
 		case line[0] == '[':
 			name, _, ok := strings.Cut(line[1:], "]")
 			if group = strings.TrimSpace(name); !ok {
@@ -88,7 +115,7 @@ func (r *optionReader) read(file string, depth int) error {
 		case group == "":
 			err = errors.New("an option before the first group")
 		case slices.Contains(r.groups, group):
-			r.take(group, line)
+			r.setOption(group, line)
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", file, n, err)
@@ -97,8 +124,8 @@ func (r *optionReader) read(file string, depth int) error {
 	return lines.Err()
 }
 
-// take takes an option of a group.
-func (r *optionReader) take(group, line string) {
+// setOption notes an option of a group.
+func (r *optionReader) setOption(group, line string) {
 	key, value, ok := strings.Cut(line, "=")
 	if !ok {
 		key, _, _ = strings.Cut(key, "#")
@@ -109,9 +136,9 @@ func (r *optionReader) take(group, line string) {
 	}
 }
 
-// include reads the file or, in the order of their names, the *.cnf files of
+// includeFiles reads the file or, in the order of their names, the *.cnf files of
 // the directory that a line names.
-func (r *optionReader) include(dir, line string, depth int) error {
+func (r *optionReader) includeFiles(dir, line string, depth int) error {
 	verb, path, _ := strings.Cut(line, " ")
 	path = strings.TrimSpace(path)
 	if !filepath.IsAbs(path) {
@@ -119,12 +146,12 @@ func (r *optionReader) include(dir, line string, depth int) error {
 	}
 	switch verb {
 	case "!include":
-		return r.read(path, depth+1)
+		return r.readFile(path, depth+1)
 	case "!includedir":
 		files, err := filepath.Glob(filepath.Join(path, "*.cnf"))
 		for _, file := range files {
 			if err == nil {
-				err = r.read(file, depth+1)
+				err = r.readFile(file, depth+1)
 			}
 		}
 		return err
@@ -132,12 +159,12 @@ func (r *optionReader) include(dir, line string, depth int) error {
 	return fmt.Errorf("%s: not !include or !includedir", verb)
 }
 
-// optionValue returns a value as it is meant: without what surrounds it, be it
-// quotes, and without a comment behind it.
+// optionValue returns the value without its quotes, and without the blanks and the
+// comment around it.
 func optionValue(s string) string {
 	s = strings.TrimSpace(s)
 	if s != "" && (s[0] == '\'' || s[0] == '"') {
-		if end := closing(s); end > 0 {
+		if end := closingQuote(s); end > 0 {
 			return optionEscapes.Replace(s[1:end])
 		}
 	}
@@ -147,9 +174,9 @@ func optionValue(s string) string {
 	return optionEscapes.Replace(s)
 }
 
-// closing returns where the quote is that closes the one with which s begins;
-// 0 if there is none.
-func closing(s string) int {
+// closingQuote returns the index of the quote that closes the one at the start of
+// s; 0 if there is none.
+func closingQuote(s string) int {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
