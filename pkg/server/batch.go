@@ -57,6 +57,10 @@ type rider struct {
 // empty reports whether the batch has nothing to do.
 func (b *batch) empty() bool { return len(b.ops) == 0 && !b.awaited() && len(b.riders) == 0 }
 
+// isRest reports whether the batch is a part of committer.rest, in a batch of its
+// own: those have no number.
+func (b *batch) isRest() bool { return b.n == 0 }
+
 // awaited reports whether anybody waits for the batch.
 func (b *batch) awaited() bool { return len(b.waiting) > 0 || len(b.after) > 0 }
 

@@ -53,6 +53,10 @@ type committer struct {
 	reserved uint64                // the number under store.NumberKey
 	tries    map[string]int        // failures of single operations, see giveUp
 
+	// Of run's goroutine.
+	roomlessSince time.Time // since when a full store has no room for any result; zero if it has
+	shortened     int       // results that were replaced by notes and not logged yet
+
 	batches, batchedOps uint64 // that the store has taken
 
 	stuck error        // not nil if the store has had a batch for too long, see hung
@@ -384,12 +388,15 @@ func (m *committer) commitAll() error {
 		m.flying = nil
 		m.answersAgain(err)
 		m.settle(b, errs, err)
-		if err == nil {
+		switch {
+		case err == nil:
 			if errs == nil {
 				b.reset()
 				m.spare = b
 			}
 			b = m.startBatch()
+		case b.isRest() && errors.Is(err, store.ErrFull):
+			b, err = m.startBatch(), nil // there may be room for what has gathered
 		}
 		if b == nil && len(m.rest) > 0 {
 			err = errPaused
@@ -500,11 +507,12 @@ func (m *committer) settle(b *batch, errs []error, err error) {
 	}
 	if len(m.rest) == 0 {
 		clear(m.tries)
+		m.roomlessSince = time.Time{}
 	} else {
 		m.restAt = time.Now().Add(retryCommit)
 	}
 	m.tellAll(now, b, f)
-	if err != nil && m.restIsApart() {
+	if err != nil && !errors.Is(err, store.ErrFull) && m.restIsApart() {
 		m.refusePending(now, err) // nothing is stored before the rest is
 	}
 }
@@ -629,6 +637,7 @@ func (m *committer) keepRest(b *batch, errs []error) {
 			kept = append(kept, op)
 		}
 	}
+	m.logRoomless()
 	if m.rest = append(kept, m.rest...); len(m.rest) > m.tidyFrom {
 		m.rest = tidy(m.rest)
 		m.tidyFrom = max(tidyFrom, 2*len(m.rest))

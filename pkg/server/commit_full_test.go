@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gm/pkg/server"
@@ -26,8 +27,8 @@ func (n narrow) Commit(ctx context.Context, ops []store.Op) error {
 	return n.journal.Commit(ctx, ops)
 }
 
-// The end of a job makes room in a full store though a submission is in every
-// batch.
+// The end of a job makes room in a full store for the submission that is in the
+// same batch, and for no other.
 func TestFullStoreTakesEndsAlone(t *testing.T) {
 	st := narrow{newJournal()}
 	_, addr := start(t, server.Config{Store: st})
@@ -36,11 +37,11 @@ func TestFullStoreTakesEndsAlone(t *testing.T) {
 	h := p.want(`JOB_CREATED *`)[0]
 	p.grab()
 	p.send(req(wire.WorkComplete, h, ""), req(wire.SubmitJobBG, "f", "", "b"))
-	p.want(`ERROR *`)
-	p.send(req(wire.SubmitJobBG, "f", "", "c"))
 	p.want(`JOB_CREATED *`)
-	if got := st.payloads(t); got != "c" {
-		t.Errorf("in the store: %s, want c", got)
+	p.send(req(wire.SubmitJobBG, "f", "", "c"))
+	p.want(`ERROR *`)
+	if got := st.payloads(t); got != "b" {
+		t.Errorf("in the store: %s, want b", got)
 	}
 }
 
@@ -125,6 +126,54 @@ func TestFullStoreTakesResultsByAndBy(t *testing.T) {
 	eventually(t, "the results are stored", func() bool {
 		return strings.Count(st.keys(), "result") == jobs
 	})
+}
+
+// roomForNotes is a journal without room for results that are longer than a note.
+type roomForNotes struct{ *journal }
+
+func (r roomForNotes) Commit(ctx context.Context, ops []store.Op) error {
+	for _, op := range ops {
+		if op.Kind == store.Put && strings.HasPrefix(op.Key, "result/") && len(op.Value) > 1000 {
+			return fmt.Errorf("commit: %w", store.ErrFull)
+		}
+	}
+	return r.journal.Commit(ctx, ops)
+}
+
+// Results for which a full store has no room keep no submission out of it, however
+// many they are, and are replaced by notes after a while.
+func TestFullStoreTakesNotesOfResults(t *testing.T) {
+	for name, size := range map[string]int{"one batch": 2000, "more than a batch": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := roomForNotes{newJournal()}
+				var log logs
+				_, dial := startPiped(t, server.Config{Store: st, KeepResults: time.Hour, Logger: log.logger(0)})
+				p := dial()
+				p.send(req(wire.CanDo, "f"))
+				const jobs = 20
+				for range jobs {
+					h := p.submit(wire.SubmitJobBG, "f", "", "x")
+					p.grab()
+					p.send(req(wire.WorkComplete, h, strings.Repeat("r", size)))
+				}
+				for i := range 10 {
+					p.submit(wire.SubmitJobBG, "later", "", fmt.Sprint(i))
+				}
+				if got := st.keys(); got != "" {
+					t.Errorf("in the store: %s, want no result", got)
+				}
+				time.Sleep(30 * time.Second) // of the bubble
+				if n := strings.Count(st.keys(), "result"); n != jobs {
+					t.Errorf("%d notes of results are stored, want %d", n, jobs)
+				}
+				p.submit(wire.SubmitJobBG, "later", "", "last")
+				if n := strings.Count(log.String(), "without their bytes"); n == 0 || n > 4 {
+					t.Errorf("the notes are logged %d times", n)
+				}
+			})
+		})
+	}
 }
 
 // A job that dies in a full store stays in it until its entry in the list of

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"gm/pkg/store"
 )
@@ -20,6 +21,9 @@ const (
 	giveUp = 5
 	// probeKey is deleted to see whether the store works. Nothing is under it.
 	probeKey = "probe"
+	// roomPatience is how long results wait for room in a full store before they
+	// are replaced by notes without their bytes.
+	roomPatience = 5 * time.Second
 )
 
 // storeBatch hands a batch to the store. If the store refuses it, though it
@@ -127,9 +131,10 @@ func (p *parting) works(err error) bool {
 	return p.m.commitOps([]store.Op{{Kind: store.Delete, Key: probeKey}}) == nil
 }
 
-// storeEnds stores what some operations have besides Adds, for which there was
-// no room: the ends of jobs make some, and would not get there while every
-// batch has Adds. It returns full if anything is left.
+// storeEnds stores some operations, for which there was no room together, in
+// parts: the ends of jobs first, because they make some, then what else is no Add,
+// then the Adds, so that results without room do not keep jobs out that have it. It
+// returns full if anything is left.
 func (p *parting) storeEnds(some []int, full error) error {
 	var adds, ends []int
 	for _, i := range some {
@@ -139,28 +144,31 @@ func (p *parting) storeEnds(some []int, full error) error {
 			ends = append(ends, i)
 		}
 	}
-	if len(adds) > 0 {
-		p.fail(adds, full) //nolint:errcheck // it is full
-		if len(ends) == 0 || p.m.commitOps(p.pick(ends)) == nil {
-			return full
-		}
+	if len(ends) == 0 {
+		return p.fail(adds, full)
 	}
+	var err error
+	if len(adds) == 0 || p.m.commitOps(p.pick(ends)) != nil {
+		err = p.storeEndsInParts(ends, full)
+	}
+	if len(adds) > 0 && p.m.commitOps(p.pick(adds)) != nil {
+		return p.fail(adds, full)
+	}
+	return err
+}
+
+// storeEndsInParts stores some operations, none of them an Add, for which there was
+// no room together. It returns full if anything is left.
+func (p *parting) storeEndsInParts(ends []int, full error) error {
 	frees, others := partEnds(p.ops, ends)
-	if len(frees) > 0 && len(others) > 0 {
-		if p.m.commitOps(p.pick(frees)) != nil {
-			return p.fail(ends, full)
-		}
-		if p.m.commitOps(p.pick(others)) == nil {
-			others = nil
-		}
-	} else {
-		others = ends
+	if len(frees) == 0 || len(others) == 0 {
+		return p.storeSomeResults(ends, full)
 	}
-	if len(others) > 0 {
+	if p.m.commitOps(p.pick(frees)) != nil {
+		return p.fail(ends, full)
+	}
+	if p.m.commitOps(p.pick(others)) != nil {
 		return p.storeSomeResults(others, full)
-	}
-	if len(adds) > 0 {
-		return full
 	}
 	return nil
 }
@@ -181,8 +189,12 @@ func (p *parting) storeSomeResults(some []int, full error) error {
 				_, stored := slices.BinarySearch(results[:n], i) // operations are in their order
 				return stored
 			})
-			break
+			p.m.roomlessSince = time.Time{}
+			return p.fail(some, full)
 		}
+	}
+	if len(results) > 0 && p.m.roomlessSince.IsZero() {
+		p.m.roomlessSince = time.Now()
 	}
 	return p.fail(some, full)
 }
@@ -252,6 +264,11 @@ func (m *committer) mayKeep(op *store.Op, err error) bool {
 			m.logShortened(op, err)
 			return true
 		}
+	case errors.Is(err, store.ErrFull) && m.isRoomless() && strings.HasPrefix(op.Key, resultKey):
+		if shortenExtra(op) {
+			m.shortened++
+		}
+		return true
 	case m.failing != nil:
 		return true
 	default:
@@ -267,6 +284,23 @@ func (m *committer) mayKeep(op *store.Op, err error) bool {
 	}
 	m.logLeftOut(op, err)
 	return false
+}
+
+// isRoomless reports whether a full store has had no room for any result for
+// roomPatience.
+func (m *committer) isRoomless() bool {
+	return !m.roomlessSince.IsZero() && time.Since(m.roomlessSince) >= roomPatience
+}
+
+// logRoomless logs how many results were replaced by notes for lack of room. The
+// lock is held.
+func (m *committer) logRoomless() {
+	if m.shortened == 0 {
+		return
+	}
+	m.s.note(slog.LevelWarn, "results are stored without their bytes, for lack of room",
+		slog.String("store", m.s.cfg.StoreName), slog.Int("results", m.shortened))
+	m.shortened = 0
 }
 
 // logLeftOut logs an operation that the store never takes. The lock is held.
