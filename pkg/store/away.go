@@ -11,16 +11,16 @@ import (
 	"syscall"
 )
 
-// AwayError is the error of Open when the store's server can't be reached, or
-// does not take connections yet: it may be about to start. Other errors, such as
-// that of a wrong password, need an administrator.
+// AwayError is returned by Open when the store's server cannot be reached, or
+// does not accept connections yet because it is starting. Other errors, such as
+// a wrong password, need an administrator.
 type AwayError struct{ Err error }
 
 func (e *AwayError) Error() string { return e.Err.Error() }
 func (e *AwayError) Unwrap() error { return e.Err }
 
-// MarkAway returns err as an [*AwayError] if it is one of the network, or if the
-// driver says that the server takes no connections yet.
+// MarkAway wraps err in an [*AwayError] if it is a network error, or if the
+// driver reports that the server accepts no connections yet.
 func MarkAway(err error, notYet bool) error {
 	if err == nil || !notYet && !unreachable(err) {
 		return err

@@ -5,9 +5,9 @@ import (
 	"hash/crc32"
 )
 
-// CRC continues a CRC-32C, the one that processors compute by themselves, with
-// b. It starts from 0. Its table is made at the first use: to import a store
-// costs nothing.
+// CRC continues a CRC-32C, for which processors have an instruction, with b. It
+// starts from 0. The table is computed at the first use, so that importing the
+// package costs nothing.
 func CRC(crc uint32, b []byte) uint32 {
 	return crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), b)
 }
@@ -18,7 +18,7 @@ const (
 	recordHead  = 2 // ends with the payload's size, a uvarint, and CRC, 4 bytes, little-endian
 )
 
-// AppendRecord appends r in the form that engines without columns keep:
+// AppendRecord appends r in the form for engines without columns:
 //
 //	crc32c of all that follows, 4 bytes, little-endian
 //	version, 1 byte
@@ -26,27 +26,27 @@ const (
 //	function, unique, reducer: each a uvarint length and its bytes
 //	payload: the rest
 //
-// The CRC covers the sequence too, so that a record found under a wrong key is
-// told.
+// The CRC covers the sequence too, so that a record under a wrong key is
+// detected.
 func AppendRecord(dst []byte, r *Record) []byte {
 	start := len(dst)
 	dst = appendFields(dst, recordWhole, r)
 	return seal(append(dst, r.Payload...), start)
 }
 
-// Body says which payload belongs to a record that is kept without it.
+// Body identifies the payload of a record that is stored without it.
 type Body struct {
 	Size int
 	Sum  uint32 // CRC-32C
 }
 
-// BodyOf returns what belongs to payload.
+// BodyOf returns the Body of payload.
 func BodyOf(payload []byte) Body {
 	return Body{Size: len(payload), Sum: CRC(0, payload)}
 }
 
-// AppendHead appends r in the form of AppendRecord, with b, which is its
-// payload's, in the payload's place.
+// AppendHead appends r in the form of AppendRecord, with b, the Body of its
+// payload, in place of the payload.
 func AppendHead(dst []byte, r *Record, b Body) []byte {
 	start := len(dst)
 	dst = appendFields(dst, recordHead, r)
@@ -54,7 +54,8 @@ func AppendHead(dst []byte, r *Record, b Body) []byte {
 	return seal(binary.LittleEndian.AppendUint32(dst, b.Sum), start)
 }
 
-// appendFields appends room for the CRC, the version and all but the payload.
+// appendFields appends room for the CRC, the version and all fields except the
+// payload.
 func appendFields(dst []byte, version byte, r *Record) []byte {
 	dst = append(dst, 0, 0, 0, 0, version)
 	dst = binary.AppendUvarint(dst, r.Seq)
@@ -68,14 +69,14 @@ func appendFields(dst []byte, version byte, r *Record) []byte {
 	return dst
 }
 
-// seal fills in the CRC of what begins at start.
+// seal fills in the CRC of the record that begins at start.
 func seal(b []byte, start int) []byte {
 	binary.LittleEndian.PutUint32(b[start:], CRC(0, b[start+4:]))
 	return b
 }
 
-// DecodeRecord decodes what AppendRecord has appended. The payload points into
-// b. Every fault is a *CorruptError with an empty Where.
+// DecodeRecord decodes the form of AppendRecord. The payload points into b.
+// Every fault is a *CorruptError with an empty Where.
 func DecodeRecord(b []byte) (*Record, error) {
 	r, body, err := DecodeHead(b)
 	if err == nil && body != nil {
@@ -84,9 +85,9 @@ func DecodeRecord(b []byte) (*Record, error) {
 	return r, err
 }
 
-// DecodeHead decodes what AppendRecord or AppendHead has appended. Of the
-// former, the payload points into b and body is nil; of the latter, the
-// payload is nil. Every fault is a *CorruptError with an empty Where.
+// DecodeHead decodes the form of AppendRecord or AppendHead. For the former,
+// the payload points into b and body is nil; for the latter, the payload is
+// nil. Every fault is a *CorruptError with an empty Where.
 func DecodeHead(b []byte) (r *Record, body *Body, err error) {
 	if len(b) < 5 {
 		return nil, nil, &CorruptError{Why: "shorter than a record"}
@@ -125,8 +126,8 @@ func DecodeHead(b []byte) (r *Record, body *Body, err error) {
 	return r, body, nil
 }
 
-// RecordSeq returns the job's number of what AppendRecord or AppendHead has
-// appended. It says whether the checksum matches.
+// RecordSeq returns the job's number in the form of AppendRecord or AppendHead.
+// It reports whether the checksum matches.
 func RecordSeq(b []byte) (seq uint64, ok bool) {
 	if len(b) < 5 || CRC(0, b[4:]) != binary.LittleEndian.Uint32(b) {
 		return 0, false
@@ -135,7 +136,8 @@ func RecordSeq(b []byte) (seq uint64, ok bool) {
 	return seq, n > 0
 }
 
-// decoder takes fields off b. Once one does not fit, all that follow are zero.
+// decoder reads fields from b. After one that does not fit, all others are
+// zero.
 type decoder struct {
 	b   []byte
 	bad bool

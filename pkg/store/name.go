@@ -2,15 +2,16 @@ package store
 
 import "strings"
 
-// MaxGearmandUnique is the length in bytes of the longest unique that gearmand
-// keeps as it is: it has room for 64, with a NUL at the end. A job with a longer
-// one, in a row or under a key that gearmand is to find, needs another there:
-// gearmand would cut it, hand the job out, and then not delete it.
+// MaxGearmandUnique is the maximum length in bytes of a unique that gearmand
+// keeps unchanged: it has room for 64, with a NUL at the end. A driver must
+// store a job with a longer one under another unique in a row or key that
+// gearmand reads: gearmand would cut the unique, hand the job out, and then not
+// delete it.
 const MaxGearmandUnique = 63
 
-// SplitName splits FUNCTION-UNIQUE, which gearmand has in the keys of Redis
-// and memcached: before a UUID, which is what libgearman gives a job without a
-// unique, or else at the first hyphen, as gearmand does. It is not ok if there
+// SplitName splits FUNCTION-UNIQUE, the form of gearmand's keys in Redis and
+// memcached. It splits before a UUID, which libgearman gives to a job without a
+// unique, or else at the first hyphen, as gearmand does. ok is false if there
 // is no function.
 func SplitName(name string) (function, unique string, ok bool) {
 	if at := len(name) - len(uuidForm); at > 1 && name[at-1] == '-' && IsUUID(name[at:]) {
@@ -22,7 +23,7 @@ func SplitName(name string) (function, unique string, ok bool) {
 
 const uuidForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 
-// IsUUID says whether s is a UUID as it is usually written.
+// IsUUID reports whether s is a UUID in the usual form.
 func IsUUID(s string) bool {
 	if len(s) != len(uuidForm) {
 		return false

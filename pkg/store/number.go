@@ -5,12 +5,12 @@ import (
 	"strconv"
 )
 
-// NumberKey is the key of the extra that has a number not below any that a server
-// gave to a job, in decimal. Numbers of jobs are in handles, which must not be used
-// again. Where two such extras meet, the higher number wins.
+// NumberKey is the key of an extra with a number, in decimal, that is at least
+// as high as the number of any job so far. Handles contain the numbers of jobs
+// and must not be used again. Of two such extras, the higher number wins.
 const NumberKey = "number"
 
-// ParseNumber returns the number in the value of the extra under [NumberKey].
+// ParseNumber parses the value of the extra under [NumberKey].
 func ParseNumber(value []byte) (uint64, error) {
 	n, err := strconv.ParseUint(string(value), 10, 64)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// URL names a store: a scheme and what its driver makes of the rest.
+// URL names a store: a scheme, and a rest that the driver parses.
 //
 //	disk:DIR
 //	sqlite:FILE[?table=NAME]
@@ -21,24 +21,25 @@ import (
 //	tokyocabinet:FILE
 type URL struct {
 	Scheme string
-	Path   string     // of a URL without //: what follows the colon, before ?
-	Net    *url.URL   // of a URL with //; nil otherwise
+	Path   string     // for a URL without //: the text after the colon and before ?
+	Net    *url.URL   // for a URL with //; nil otherwise
 	Query  url.Values // never nil
 	raw    string
 }
 
-// fileSchemes are those of stores that are files, whose names may have any
+// fileSchemes are the schemes of stores in files, whose names may have any
 // character.
 var fileSchemes = []string{"disk", "sqlite", "tokyocabinet"}
 
-// errEncode is the error of a URL that comes apart in its password.
+// errEncode is the error of a URL whose password contains a character that ends
+// it.
 var errEncode = errors.New("a password with one of / ? # @ : % or & needs these written as %2F %3F %23 %40 %3A %25 and %26")
 
 // errQuery is the error of a query. The error of package url quotes it.
 var errQuery = errors.New("the part after ? is not like NAME=VALUE&NAME=VALUE, with % as %25")
 
-// ParseURL parses s. It knows of a scheme only whether it is that of a file. No
-// error has anything of a password.
+// ParseURL parses s. It distinguishes only schemes of files from others. No
+// error contains any part of a password.
 func ParseURL(s string) (*URL, error) {
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || scheme == "" || rest == "" {
@@ -71,7 +72,8 @@ func ParseURL(s string) (*URL, error) {
 	return u, nil
 }
 
-// afterHost returns the rest behind the host in a URL's part that begins with //.
+// afterHost returns the rest after the host in a URL's part that begins with
+// //.
 func afterHost(rest string) string {
 	at := strings.IndexAny(rest[2:], "/?#")
 	if at < 0 {
@@ -100,22 +102,22 @@ func (u *URL) UnknownKey(key string) error {
 	return fmt.Errorf("store %s: unknown option %q", u, key)
 }
 
-// secretKey returns what matches a key whose value is secret, in a query or among
-// words like host=db. The value of passfile is not.
+// secretKey returns the expression for a key with a secret value, in a query or
+// among words like host=db. The value of passfile is not secret.
 var secretKey = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(?:pass(?:word|wd|phrase)?|pwd|secret|token)\s*=`)
 })
 
-// userinfo returns what matches everything between // and the last @.
+// userinfo returns the expression for everything between // and the last @.
 var userinfo = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)//[^:@]*(:.*)@`) })
 
-// Redacted stands where a password was.
+// Redacted replaces a password.
 const Redacted = "xxxxx"
 
 // Redact returns the text of a URL, or of words like host=db, without its
-// passwords. It takes no chances with one that has characters in it which had to
-// be written otherwise: in front of the host everything up to the last @ belongs
-// to it, and behind the name of a secret everything that follows.
+// passwords. It also covers a password with characters that should have been
+// encoded: it removes everything before the host up to the last @, and
+// everything after the name of a secret.
 func Redact(s string) string {
 	if at := secretKey().FindStringIndex(s); at != nil {
 		s = s[:at[1]] + Redacted

@@ -41,8 +41,8 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
-// TestNoPassword sees that neither an error nor a printed URL has anything of a
-// password, wherever it stands and whatever is in it.
+// TestNoPassword checks that neither an error nor a printed URL contains any
+// part of a password, for all places and characters of it.
 func TestNoPassword(t *testing.T) {
 	for _, scheme := range []string{"postgres", "postgresql", "mysql", "redis", "rediss", "memcached", "sqlite", "tokyocabinet", "disk", "unheard"} {
 		for _, between := range []string{"", "/", "?", "#", "@", ":", "%", "&", "=", "[", "]", " ", "'", "//", "1", "@@", "?a=", "&x=", "é", "\\", "\x01", "%zz", "%2F"} {
