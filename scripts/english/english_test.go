@@ -100,6 +100,7 @@ const goFile = `// Package sample is a sample.
 // It has a list:
 //   - first item
 //   - second item
+//     of two lines
 //
 //	what is code here
 package sample
@@ -126,10 +127,10 @@ func TestReadGo(t *testing.T) {
 		"1: Package sample is a sample. Its text goes on.",
 		"4: It has a list:",
 		"5: - first item",
-		"6: - second item",
-		"15: Block is a comment.",
-		"17: and at the end of a line",
-		"16: read the packet: what is left of it",
+		"6: - second item of two lines",
+		"16: Block is a comment.",
+		"18: and at the end of a line",
+		"17: read the packet: what is left of it",
 	}
 	comparePlaces(t, readGo, "sample.go", goFile, want)
 	comparePlaces(t, readGo, "sample_test.go", goFile, want[:len(want)-1])

@@ -160,7 +160,7 @@ func readComment(c *collector, number int, text string) {
 		switch {
 		case strings.TrimSpace(line) == "":
 			c.end()
-		case isCode(line):
+		case isCode(line) && !c.continuesItem(line):
 			c.end()
 		case startsItem(line):
 			c.end()
@@ -169,6 +169,12 @@ func readComment(c *collector, number int, text string) {
 			c.add(number+i, line)
 		}
 	}
+}
+
+// continuesItem reports whether a comment's line belongs to the open item of a list,
+// whose lines are indented like code.
+func (c *collector) continuesItem(line string) bool {
+	return len(c.lines) > 0 && startsItem(c.lines[0]) && !strings.HasPrefix(line, "\t")
 }
 
 // isCode reports whether a comment's line is indented as code or as a table.
