@@ -35,14 +35,11 @@ func (s procState) close() {
 	}
 }
 
-// readsStdin begins /proc/PID/syscall while the process waits in read(0, ...).
-var readsStdin = []byte(strconv.Itoa(unix.SYS_READ) + " 0x0 ")
-
 // readsInput reports whether the main thread of the process waits in read(0, ...).
 func (s procState) readsInput() bool {
 	var b [256]byte
 	n, _ := unix.Pread(s.fd, b[:], 0)
-	return n > 0 && bytes.HasPrefix(b[:n], readsStdin)
+	return n > 0 && readsStdin(b[:n])
 }
 
 // alone reports whether the process has one thread and no children.
@@ -54,19 +51,6 @@ func (s procState) alone() bool {
 // tree tells what the process and its descendants do.
 func (s procState) tree() posture { return treePosture(s.pid) }
 
-// inCall tells by the number of its system call what a process does that is not
-// at rest: unclear is what waits for many things at once.
-var inCall = map[string]posture{
-	"-1":                                   busy, // in no system call, but for memory or the like
-	"running":                              busy,
-	strconv.Itoa(unix.SYS_READ):            busy,
-	strconv.Itoa(unix.SYS_WRITE):           busy,
-	strconv.Itoa(unix.SYS_NANOSLEEP):       busy,
-	strconv.Itoa(unix.SYS_CLOCK_NANOSLEEP): busy,
-	strconv.Itoa(unix.SYS_WAIT4):           atRest,
-	strconv.Itoa(unix.SYS_WAITID):          atRest,
-}
-
 // treePosture tells what a process and its descendants do. They are at rest if
 // each has one thread and waits for input from a pipe on descriptor 0, or for a
 // child to end: then it takes something from outside to have one of them write.
@@ -75,9 +59,8 @@ func treePosture(pid int) posture {
 	if err != nil || threads(pid) != 1 {
 		return unclear
 	}
-	call, _, _ := bytes.Cut(bytes.TrimSpace(state), []byte(" "))
-	all := inCall[string(call)]
-	if bytes.HasPrefix(state, readsStdin) {
+	all := callPosture(state)
+	if readsStdin(state) {
 		if input, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", pid)); err == nil && strings.HasPrefix(input, "pipe:") {
 			all = atRest
 		}
@@ -85,6 +68,9 @@ func treePosture(pid int) posture {
 	children, err := childrenOf(pid)
 	if err != nil {
 		return unclear
+	}
+	if len(children) == 0 && waitsForChild(state) {
+		return busy // its last child has just ended, and it goes on
 	}
 	for _, child := range children {
 		all = min(all, treePosture(child))
