@@ -198,7 +198,7 @@ func (b *Blocks) room(size int) int {
 	if b.large {
 		return size + minRead
 	}
-	return min(size, 3*len(b.buf)) + minRead
+	return min(size, 3*min(len(b.buf), maxFeed/3)) + minRead
 }
 
 // skim returns the length of the whole records in the first size bytes, as far

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 	"io"
+	"math"
 
 	"gm/pkg/gearman"
 )
@@ -29,10 +30,19 @@ type feed struct {
 	slab []byte // the rest of the slab
 }
 
+// maxFeed is the most bytes of a record whose end has not been read. Twice as many
+// must fit in an int, which has 32 bits on some systems.
+const maxFeed = math.MaxInt/2 - minRead
+
 // fill reads once, and sets err if that was the last read. If it must make
 // room, it makes room for size bytes in total.
 func (f *feed) fill(size int) {
 	if cap(f.buf)-len(f.buf) < minRead/2 {
+		if len(f.buf) > maxFeed {
+			f.err = fmt.Errorf("a record of more than %d bytes does not fit in memory", maxFeed)
+			return
+		}
+		size = min(size, maxFeed)
 		grown := 2 * len(f.buf)
 		if f.most > 0 {
 			grown = min(grown, max(f.most, len(f.buf))+minRead)

@@ -47,8 +47,12 @@ func readFile(name string, limit int) ([]byte, error) {
 	if info.IsDir() {
 		return nil, fmt.Errorf("read file: %w", &fs.PathError{Op: "read", Path: name, Err: errors.New("is a directory")})
 	}
-	if limit > 0 && info.Size() > int64(limit) {
-		return nil, fmt.Errorf("read file: %s: size %d %w of %d bytes", name, info.Size(), gearman.ErrTooLarge, limit)
+	most := maxFeed
+	if limit > 0 {
+		most = min(limit, maxFeed)
+	}
+	if info.Size() > int64(most) {
+		return nil, fmt.Errorf("read file: %s: size %d %w of %d bytes", name, info.Size(), gearman.ErrTooLarge, most)
 	}
 	// The size is a hint: the file may grow, or may not be a regular file.
 	in := &feed{src: f, most: limit}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,5 +65,27 @@ func TestFiles(t *testing.T) {
 	}
 	if _, err := src.Next(); err != io.EOF {
 		t.Errorf("got %v, want the end", err)
+	}
+}
+
+// TestFilesRefuseMoreThanAnIntHolds has a file of which a system of 32 bits has
+// room for none of the copies.
+func TestFilesRefuseMoreThanAnIntHolds(t *testing.T) {
+	if int64(maxFeed) > math.MaxInt32 {
+		t.Skip("an int has 64 bits")
+	}
+	path := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{math.MaxInt32, 3 << 30, 5 << 30} {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		for _, limit := range []int{0, math.MaxInt32} {
+			if _, err := readFile(path, limit); !errors.Is(err, gearman.ErrTooLarge) {
+				t.Errorf("size %d, limit %d: got %v, want %v", size, limit, err, gearman.ErrTooLarge)
+			}
+		}
 	}
 }

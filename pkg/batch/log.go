@@ -219,6 +219,8 @@ const (
 func (l *Log) read(line []byte) error {
 	var e struct {
 		Entry
+		Seq   int64            `json:"seq"`   // an int may have 32 bits
+		In    int64            `json:"in"`    // bytes; a log of a 64-bit system can have more than an int
 		Start *json.RawMessage `json:"start"` // other JSON with a seq and a function lacks it
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
@@ -233,7 +235,7 @@ func (l *Log) read(line []byte) error {
 		l.output.Offset = *e.Offset
 	}
 	switch {
-	case e.Seq < 1 || e.Seq > len(l.done)+maxGap:
+	case e.Seq < 1 || e.Seq > int64(len(l.done)+maxGap):
 		return fmt.Errorf("record %d can't follow the ones before", e.Seq)
 	}
 	function := slices.Index(l.functions, e.Function)
@@ -259,7 +261,7 @@ func (l *Log) read(line []byte) error {
 		return fmt.Errorf("record %d has no start", e.Seq)
 	}
 	copy(is.hash[:], sum)
-	for len(l.done) < e.Seq {
+	for len(l.done) < int(e.Seq) {
 		l.done = append(l.done, logged{})
 	}
 	l.done[e.Seq-1] = is

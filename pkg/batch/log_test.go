@@ -184,6 +184,21 @@ func TestLogTornLine(t *testing.T) {
 	}
 }
 
+// TestLogReadsLargeSizes resumes a log with sizes that an int of 32 bits does not
+// hold.
+func TestLogReadsLargeSizes(t *testing.T) {
+	path := logPath(t)
+	text := `{"seq":1,"function":"f","start":"2030-01-02T03:04:05Z","in":5000000000,"out":6000000000}` + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	l := openLog(t, path, true)
+	defer l.Close()
+	if got := l.done[0].out; got != 6000000000 {
+		t.Errorf("got a result of %d bytes, want 6000000000", got)
+	}
+}
+
 func TestLogRefuses(t *testing.T) {
 	path := logPath(t)
 	l := openLog(t, path, false)

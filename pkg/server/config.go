@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"math"
 	"os"
 	"time"
 
@@ -173,7 +174,11 @@ func (c Config) withDefaults() Config {
 	if c.MaxOutbox <= 0 {
 		c.MaxOutbox = DefaultMaxOutbox
 	}
-	c.MaxOutbox = max(c.MaxOutbox, 2*c.MaxPayload+1<<20)
+	least := math.MaxInt
+	if c.MaxPayload < (math.MaxInt-1<<20)/2 {
+		least = 2*c.MaxPayload + 1<<20
+	}
+	c.MaxOutbox = max(c.MaxOutbox, least)
 	if c.PeerMemory == 0 && c.Memory > 0 {
 		c.PeerMemory = max(c.Memory/2, leastPeerMemory)
 	}

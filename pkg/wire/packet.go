@@ -52,7 +52,7 @@ func (l Limits) maxPayload() int {
 	if l.MaxPayload <= 0 {
 		return DefaultMaxPayload
 	}
-	return min(l.MaxPayload, math.MaxInt-maxArgs-HeaderSize)
+	return min(l.MaxPayload, maxBuffer-maxArgs-HeaderSize)
 }
 
 // maxBody returns the maximum size of the body of a packet of type t.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 )
 
@@ -12,6 +13,8 @@ const (
 	keepBuffer = 64 << 10 // largest empty buffer that a Reader keeps
 
 	spareBuffer = 512 // spare bytes after a large packet, for the caller of Detach
+
+	maxBuffer = math.MaxInt - spareBuffer // the longest buffer, in bytes
 
 	maxEmptyReads = 100 // reads in a row that return no bytes and no error
 )
@@ -81,7 +84,7 @@ func (r *Reader) makeRoom() {
 		size = keepBuffer
 	case full && size < keepBuffer:
 		size = min(max(2*size, minBuffer), keepBuffer)
-	case full && (r.r == 0 || 2*len(have) > size):
+	case full && (r.r == 0 || len(have) > size/2):
 		size = r.grown()
 	case len(have) > 0 && (r.r == 0 || r.w < size-size/4):
 		return
@@ -108,7 +111,7 @@ var smalls = sync.Pool{New: func() any { return new([minBuffer]byte) }}
 // buffer is full, in which case the source may have more. Its error is Fill's.
 func (r *Reader) FillLent(lent []byte) (full bool, err error) {
 	have := r.buf[r.r:r.w]
-	if 2*len(have) > len(lent) {
+	if len(have) > len(lent)/2 {
 		r.makeRoom()
 	} else {
 		w := copy(lent, have)
@@ -140,7 +143,7 @@ func (r *Reader) Settle() {
 		n := copy(small[:], have)
 		r.buf, r.r, r.w, r.lent, r.small = small[:], 0, n, false, small
 	default:
-		own := newBuffer(max(len(have), min(r.need(), 4*len(have))))
+		own := newBuffer(max(len(have), min(r.need(), multiplied(len(have), 4))))
 		r.buf, r.r, r.w, r.lent = own, 0, copy(own, have), false
 	}
 }
@@ -159,7 +162,7 @@ func newBuffer(size int) []byte {
 // capacity. It does so only if the buffer contains little else; if not, it
 // returns false, and the caller must copy the arguments to keep them.
 func (r *Reader) Detach(last []byte) bool {
-	if r.lent || r.small != nil || r.r != r.w || 4*len(last) < 3*len(r.buf) || len(last) == 0 {
+	if r.lent || r.small != nil || r.r != r.w || len(r.buf)-len(last) > len(r.buf)/4 || len(last) == 0 {
 		return false
 	}
 	r.buf, r.r, r.w = nil, 0, 0
@@ -178,14 +181,23 @@ func (r *Reader) dropBuffer() {
 // incomplete packet fits after it is moved to the front.
 func (r *Reader) grown() int {
 	size := len(r.buf)
-	larger := 2 * size
+	larger := multiplied(size, 2)
 	if size >= keepBuffer {
-		larger = 4 * size
+		larger = multiplied(size, 4)
 	}
 	if whole := r.need(); whole > r.Buffered() {
 		return max(size, min(larger, whole))
 	}
 	return larger
+}
+
+// multiplied returns size*by, at most the longest buffer: where an int has 32 bits
+// the product can have more.
+func multiplied(size, by int) int {
+	if size > maxBuffer/by {
+		return maxBuffer
+	}
+	return size * by
 }
 
 // need returns the length of the packet that the buffered bytes begin, or 0 if
