@@ -121,7 +121,7 @@ func (m mapSpec) String() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString((&sizeValue{int64(size)}).String())
+		b.WriteString((&sizeValue{n: int64(size)}).String())
 	}
 	usual := newMapSpec("")
 	number := func(name string, n, usual int) {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"math"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -91,7 +92,7 @@ func planned(c *cli.Context) memoryPlan {
 	if c.IsSet("memory") {
 		asked = sizeOf(c, "memory")
 	}
-	return planMemory(totalMemory(), asked)
+	return planMemory(min(totalMemory(), math.MaxInt), asked) // an address may have 32 bits
 }
 
 // readNumber returns the number that a file begins with; 0 if there is none,

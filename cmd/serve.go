@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"math"
 	"net"
 	"runtime/debug"
 	"slices"
@@ -234,8 +233,8 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	if c.IsSet("max-payload") {
 		plan.payload = sizeOf(c, "max-payload")
 	}
-	if n := plan.payload; n < 1 || n > maxMaxPayload {
-		return server.Config{}, usageErrorf("--max-payload %d: not between 1 and %d", n, maxMaxPayload)
+	if n := plan.payload; n < 1 || n > maxPayloadLimit {
+		return server.Config{}, usageErrorf("--max-payload %d: not between 1 and %d", n, maxPayloadLimit)
 	}
 	retries, wakeups := c.Int("job-retries"), c.Int("worker-wakeup")
 	cfg := server.Config{
@@ -270,10 +269,6 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	}
 	return cfg, nil
 }
-
-// maxMaxPayload leaves room in a packet's 32-bit size for the other arguments.
-// Where an int has 32 bits, it is as large as that.
-const maxMaxPayload int64 = min(4<<30-1<<20, math.MaxInt)
 
 // offIfZero turns a flag's 0, which is off, into server.Config's negative.
 func offIfZero(d time.Duration) time.Duration {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -11,15 +12,22 @@ import (
 
 // sizeValue is the value of a flag that takes a number of bytes: 4096, 64K,
 // 64KiB, 1G. The units are powers of 1024.
-type sizeValue struct{ n int64 }
+type sizeValue struct {
+	n    int64
+	most int64
+}
 
 // Set parses s.
 func (v *sizeValue) Set(s string) error {
 	n, err := parseSize(s)
-	if err == nil {
-		v.n = n
+	switch {
+	case err != nil:
+		return err
+	case n > v.most:
+		return fmt.Errorf("size %q: exceeds the limit of %d bytes of a 32-bit gm", s, v.most)
 	}
-	return err
+	v.n = n
+	return nil
 }
 
 // String returns the size for help texts; nothing for 0.
@@ -35,13 +43,21 @@ func (v *sizeValue) String() string {
 	return strconv.FormatInt(v.n, 10)
 }
 
-// sizeFlag returns a flag whose value sizeOf reads.
+// sizeFlag returns a flag whose value sizeOf reads. The size is one of memory: it
+// fits in an int, which has 32 bits on some systems.
 func sizeFlag(def int64, f cli.GenericFlag) *cli.GenericFlag {
-	f.Value = &sizeValue{def}
+	f.Value = &sizeValue{def, math.MaxInt}
 	return &f
 }
 
-// sizeOf returns the value, in bytes, of a flag made by sizeFlag.
+// childSizeFlag returns a flag like sizeFlag's for the memory of another process,
+// which may have 64 bits where gm has 32.
+func childSizeFlag(def int64, f cli.GenericFlag) *cli.GenericFlag {
+	f.Value = &sizeValue{def, math.MaxInt64}
+	return &f
+}
+
+// sizeOf returns the value, in bytes, of a flag made by sizeFlag or childSizeFlag.
 func sizeOf(c *cli.Context, name string) int64 { return c.Generic(name).(*sizeValue).n }
 
 // sizeUnits are the letters of 1024 to the power of their index.
@@ -57,7 +73,10 @@ func parseSize(s string) (int64, error) {
 		}
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64>>(10*power) {
+	if errors.Is(err, strconv.ErrRange) && n > 0 || err == nil && n > math.MaxInt64>>(10*power) {
+		return 0, fmt.Errorf("size %q: exceeds the limit of %d bytes", s, int64(math.MaxInt64))
+	}
+	if err != nil || n < 0 {
 		return 0, fmt.Errorf("size %q: not like 4096, 64K or 1GiB", s)
 	}
 	return n << (10 * power), nil

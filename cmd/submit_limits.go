@@ -35,9 +35,10 @@ func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function 
 		"start one with gm work -f "+function+" -- COMMAND, or leave --require-worker out to wait for one")
 }
 
-// maxPayloadLimit is what the 32 bits of a packet's size leave for a payload.
-// Where an int has 32 bits, it is as large as that.
-const maxPayloadLimit int64 = min(4095<<20, math.MaxInt)
+// maxPayloadLimit is the largest --max-payload: 4095 MiB, which leaves room in a
+// packet's 32-bit size for the other arguments. Where an int has 32 bits it is 1023
+// MiB, as two payloads must fit in an outbox.
+const maxPayloadLimit int64 = min(4095<<20, (math.MaxInt-1<<20)/2&^(1<<20-1))
 
 // payloadFlag is the limit of payloads and results; payloadLimit reads it.
 func payloadFlag() cli.Flag {
