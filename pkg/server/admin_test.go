@@ -453,7 +453,7 @@ func TestOverlongLine(t *testing.T) {
 	p := dial(t, addr)
 	p.send([]byte(strings.Repeat("x", wire.MaxLine+1)))
 	p.wantError(wire.CodeDataTooLarge)
-	if _, err := io.Copy(io.Discard, p.Conn); err != nil {
+	if _, err := io.Copy(io.Discard, p); err != nil {
 		t.Logf("end: %v", err)
 	}
 	log.wait(t, "dropped", "over the limit")

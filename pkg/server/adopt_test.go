@@ -65,6 +65,7 @@ func TestNumbersOfAdoptedJobsWhenTheClockIsBehind(t *testing.T) {
 // A store may bring jobs out of order, such as those that it has found in a wrong
 // place, and fail in between: all are taken in, once.
 func TestReplayOutOfOrderFails(t *testing.T) {
+	t.Parallel()
 	for name, mem := range map[string]int64{"payloads": 0, "heads": 50_000} {
 		t.Run(name, func(t *testing.T) {
 			st := &shuffled{library: newLibrary(backlog(3 * chunk)...), failAt: []int{10, chunk + 5, 2*chunk + 2}}

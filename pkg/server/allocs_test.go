@@ -16,7 +16,7 @@ func (p *peer) exchange(packets, room []byte, n int) []byte {
 	if _, err := p.Write(packets); err != nil {
 		p.t.Fatal(err)
 	}
-	if _, err := io.ReadFull(p.Conn, room[:n]); err != nil {
+	if _, err := io.ReadFull(p, room[:n]); err != nil {
 		p.t.Fatal(err)
 	}
 	return room[:n]

@@ -103,6 +103,7 @@ func (r roomForTwo) Commit(ctx context.Context, ops []store.Op) error {
 
 // Results that do not fit at a time are stored a few at a time.
 func TestFullStoreTakesResultsByAndBy(t *testing.T) {
+	t.Parallel()
 	st := roomForTwo{newJournal(), new(atomic.Int32)}
 	_, addr := start(t, server.Config{Store: st, KeepResults: time.Minute})
 	p := worker(t, addr, "f")
@@ -196,6 +197,7 @@ func TestFullStoreKeepsJobUntilDeadEntry(t *testing.T) {
 // A store that is full takes the ends of jobs and refuses new ones, again and
 // again: the log is told once.
 func TestFullStoreIsLoggedOnce(t *testing.T) {
+	t.Parallel()
 	st := narrow{newJournal()}
 	var log logs
 	_, addr := start(t, server.Config{Store: st, Logger: log.logger(0)})

@@ -187,6 +187,7 @@ func coalesced(t *testing.T, p *peer) (n int) {
 }
 
 func TestDonesOfAFailedBatchAreRetried(t *testing.T) {
+	t.Parallel()
 	st := gated()
 	_, addr := start(t, server.Config{Store: st})
 	w, c := worker(t, addr, "f"), dial(t, addr)
@@ -353,6 +354,7 @@ func TestManySubmissionsWaitForTheStore(t *testing.T) {
 // A result that comes while its client waits for the store is kept behind the
 // answer, up to a mark; then its worker waits too.
 func TestResultsBehindTheStoreAreBounded(t *testing.T) {
+	t.Parallel()
 	st := gated()
 	_, addr := start(t, server.Config{Store: st, MaxPayload: 1 << 20, MaxOutbox: 4 << 20})
 	w, c, admin := worker(t, addr, "g"), dial(t, addr), dial(t, addr)

@@ -211,6 +211,7 @@ func TestPoison(t *testing.T) {
 
 // A server that can't store for long keeps no more than it has to.
 func TestUpdatesForAStoreThatIsAway(t *testing.T) {
+	t.Parallel()
 	st := newJournal(&store.Record{Seq: 7, Function: "f", Payload: []byte("x")})
 	st.entered, st.gate, st.opened = make(chan int), make(chan error), make(chan struct{})
 	_, addr := start(t, server.Config{Store: st, Policies: map[string]queue.Policy{"f": {Retries: -1}}})

@@ -124,6 +124,7 @@ var wantedDifferences = map[string][]string{
 }
 
 func TestAnswersAreThoseOfGearmand(t *testing.T) {
+	t.Parallel()
 	reference := startGearmand(t)
 	_, addr := start(t, server.Config{})
 	reasons := make(map[string]string)

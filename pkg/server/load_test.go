@@ -190,6 +190,7 @@ func TestJobsOfThisRunAreNotRestored(t *testing.T) {
 // read on from where it was, until all is there. What has ended meanwhile does
 // not come back.
 func TestReplayFails(t *testing.T) {
+	t.Parallel()
 	st := newSlow(1200, backlog(whole)...)
 	var log logs
 	s, addr := startLoading(t, server.Config{Store: st, StoreName: "fake", Logger: log.logger(0)})
@@ -231,6 +232,7 @@ func TestReplayFails(t *testing.T) {
 
 // So it is with what is kept beside the jobs, and with panics.
 func TestExtrasFail(t *testing.T) {
+	t.Parallel()
 	st := &failingExtras{journal: newJournal(backlog(3)...)}
 	st.extras["policy/66"] = []byte("3")
 	st.extras["function/67"] = []byte(`{"paused":true}`)

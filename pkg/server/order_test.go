@@ -287,6 +287,7 @@ func TestSettingsSurviveACrash(t *testing.T) {
 
 // What could not be stored holds, and says so; it is stored later.
 func TestSettingsThatAreNotStored(t *testing.T) {
+	t.Parallel()
 	for _, cmd := range []string{"create function f", "pause function f", "maxqueue f 3"} {
 		st, hold, gate := latched()
 		_, addr := start(t, server.Config{Store: st})

@@ -48,6 +48,7 @@ func killMany(t *testing.T, addr, function string, n int) {
 // No command walks all jobs, functions or connections in one piece: between its
 // pages others are served.
 func TestLongCommandsComeInPages(t *testing.T) {
+	t.Parallel()
 	const jobs, functions, conns = manyRows, manyRows, 300
 	for _, tt := range []struct {
 		cmd  string
@@ -73,6 +74,7 @@ func TestLongCommandsComeInPages(t *testing.T) {
 	} {
 		for _, kept := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%v", tt.cmd, kept), func(t *testing.T) {
+				t.Parallel()
 				cfg := server.Config{}
 				if kept {
 					cfg.Store = newJournal()

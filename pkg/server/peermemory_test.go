@@ -104,10 +104,11 @@ func TestBegunPacketHasADeadline(t *testing.T) {
 // Peers that take nothing of what they are owed are dropped when memory is
 // short, the largest first; who reads is not.
 func TestOutboxesAreBoundedInSum(t *testing.T) {
+	t.Parallel()
 	const bound, piece, deafs = 4 << 20, 512 << 10, 16
 	var log logs
 	s, addr := start(t, server.Config{
-		MaxPayload: 1 << 20, PeerMemory: bound, PeerTimeout: time.Second, Logger: log.logger(0),
+		MaxPayload: 1 << 20, PeerMemory: bound, PeerTimeout: 4 * time.Second, Logger: log.logger(0),
 	})
 	c := dial(t, addr)
 	c.sync()

@@ -118,6 +118,7 @@ func TestBadSubmissionIsRefusedAlone(t *testing.T) {
 // An operation for which nobody waits, and which the store never takes, is left
 // out, with a line in the log. It does not stand before what comes later.
 func TestBadOperationIsLeftOut(t *testing.T) {
+	t.Parallel()
 	for name, refuse := range refusals {
 		for kind, bad := range map[store.Kind]func(op *store.Op) bool{
 			store.Done:   func(op *store.Op) bool { return op.Kind == store.Done },
@@ -125,6 +126,7 @@ func TestBadOperationIsLeftOut(t *testing.T) {
 			store.Put:    func(op *store.Op) bool { return op.Kind == store.Put && strings.HasPrefix(op.Key, "policy/") },
 		} {
 			t.Run(name+" "+kind.String(), func(t *testing.T) {
+				t.Parallel()
 				st := newPicky(func(i int, op *store.Op) error {
 					if bad(op) {
 						return refuse(i)

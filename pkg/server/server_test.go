@@ -22,6 +22,10 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// The parallel tests mostly wait, so that several share a processor.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(bothTransports{m})
 }
 
@@ -83,15 +87,51 @@ func startLoading(t testing.TB, cfg server.Config) (*server.Server, string) {
 	return s, l.Addr().String()
 }
 
-// peer is one connection, spoken to in literal packets.
+// peer is one connection, spoken to in literal packets. A read or write that makes
+// no progress for patience fails, unless the test has set a deadline of its own. A
+// deadline for the whole connection would fail long tests on a loaded machine.
 type peer struct {
 	t testing.TB
 	net.Conn
 	r *wire.Reader
 	p wire.Packet
+
+	ownDeadline  bool
+	readRenewed  time.Time
+	writeRenewed time.Time
 }
 
-const patience = 10 * time.Second
+const patience = 20 * time.Second
+
+// Read is that of [net.Conn].
+func (p *peer) Read(b []byte) (int, error) {
+	if now := time.Now(); !p.ownDeadline && now.Sub(p.readRenewed) > patience/10 {
+		p.readRenewed = now
+		p.Conn.SetReadDeadline(now.Add(patience)) //nolint:errcheck // the read fails then
+	}
+	return p.Conn.Read(b)
+}
+
+// Write is that of [net.Conn].
+func (p *peer) Write(b []byte) (int, error) {
+	if now := time.Now(); !p.ownDeadline && now.Sub(p.writeRenewed) > patience/10 {
+		p.writeRenewed = now
+		p.Conn.SetWriteDeadline(now.Add(patience)) //nolint:errcheck // the write fails then
+	}
+	return p.Conn.Write(b)
+}
+
+// SetDeadline is that of [net.Conn]. The deadline is not renewed any more.
+func (p *peer) SetDeadline(t time.Time) error {
+	p.ownDeadline = true
+	return p.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline is that of [net.Conn]. The deadlines are not renewed any more.
+func (p *peer) SetReadDeadline(t time.Time) error {
+	p.ownDeadline = true
+	return p.Conn.SetReadDeadline(t)
+}
 
 func dial(t testing.TB, addr string) *peer {
 	t.Helper()
@@ -104,8 +144,9 @@ func dial(t testing.TB, addr string) *peer {
 
 func newPeer(t testing.TB, nc net.Conn) *peer {
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(patience))
-	return &peer{t: t, Conn: nc, r: wire.NewReader(nc, wire.Limits{})}
+	p := &peer{t: t, Conn: nc}
+	p.r = wire.NewReader(p, wire.Limits{})
+	return p
 }
 
 // send writes packets in one write.
@@ -200,7 +241,7 @@ func (p *peer) wantEnd() {
 func (p *peer) raw(n int) string {
 	p.t.Helper()
 	b := make([]byte, n)
-	if _, err := io.ReadFull(p.Conn, b); err != nil {
+	if _, err := io.ReadFull(p, b); err != nil {
 		p.t.Fatalf("read %d bytes: %v", n, err)
 	}
 	return string(b)

@@ -27,6 +27,7 @@ func latched() (st *journal, hold *atomic.Bool, gate chan error) {
 
 // What an administrator was told is done survives a crash right after.
 func TestChangesAreStoredWhenTheyAreAnswered(t *testing.T) {
+	t.Parallel()
 	soon := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
 	waiting := func(c, _ *peer) string { return c.submit(wire.SubmitJobBG, "f", "", "x") }
 	delayed := func(c, _ *peer) string { return c.submit(wire.SubmitJobEpoch, "f", "", soon, "x") }
