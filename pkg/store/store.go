@@ -287,9 +287,9 @@ type HeldError struct {
 
 func (e *HeldError) Error() string { return "store is held by " + e.By }
 
-// Holder describes the holder of a store's lock, and the time when it took the
-// lock. Name is the argument of TryLock, which names the host and the process
-// where they matter.
+// Holder returns a description of the holder of a store's lock, with the time
+// when it took the lock. name is the argument of TryLock, which names the host
+// and the process where they matter.
 func Holder(name string, since time.Time) string {
 	return name + ", since " + since.UTC().Format(time.RFC3339)
 }

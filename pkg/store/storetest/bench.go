@@ -7,9 +7,9 @@ import (
 	"gm/pkg/store"
 )
 
-// Bench measures a store that is empty and locked: Adds a second in batches of
-// 1, 64 and 1024 jobs with uniques and 100 bytes, and such batches that also
-// end as many jobs as they add.
+// Bench measures a store that is empty and locked: Adds per second in batches
+// of 1, 64 and 1024 jobs with uniques and 100 bytes, and in such batches that
+// also end as many jobs as they add.
 func Bench(b *testing.B, open func(b *testing.B) store.Store) {
 	for _, size := range []int{1, 64, 1024} {
 		b.Run(fmt.Sprint("add-", size), func(b *testing.B) { bench(b, open(b), size, false) })

@@ -9,8 +9,8 @@ import (
 	"gm/pkg/store"
 )
 
-// testOwnership sees that a store keeps nothing of a batch, and that what it
-// hands out is the caller's.
+// testOwnership checks that a store does not keep the memory of a batch, and
+// that the caller owns the data that the store returns.
 func testOwnership(r *rig) {
 	var batch []store.Op
 	for i := range 20 {
@@ -34,7 +34,7 @@ func testOwnership(r *rig) {
 	r.commit(r.job("f", "after", []byte("after")))
 	r.check()
 
-	// What came first is still right when the last has come, and may be
+	// The first record is still unchanged when the last has arrived, and may be
 	// written to.
 	got := r.replay()
 	for i := range got {
@@ -97,8 +97,9 @@ func testReplayStopped(r *rig) {
 	r.compare()
 }
 
-// testCancelled sees that a batch whose context is cancelled is there whole or
-// not at all, as Commit said, and that the next is none the worse.
+// testCancelled checks that a batch whose context is cancelled is stored
+// completely or not at all, as Commit reported, and that the next batch is not
+// affected.
 func testCancelled(r *rig) {
 	before := r.job("f", "before", []byte("p"))
 	r.commit(before)
@@ -121,7 +122,7 @@ func testCancelled(r *rig) {
 	r.check()
 }
 
-// testFailing sees that nothing is left of a batch that failed.
+// testFailing checks that nothing is left of a failed batch.
 func testFailing(r *rig) {
 	if r.place.Fail == nil {
 		return
@@ -153,7 +154,7 @@ func testFailing(r *rig) {
 		})
 		r.expect(after)
 	}
-	if r.caps.Atomic { // otherwise anything of the refused may be there
+	if r.caps.Atomic { // otherwise the store may have a part of the refused batch
 		r.check()
 	}
 }

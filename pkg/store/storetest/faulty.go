@@ -19,23 +19,23 @@ const (
 	CallReadPayload
 )
 
-// Failure is the fault that a Faulty store shows instead of an operation.
+// Failure is the behaviour of a Faulty store instead of an operation.
 type Failure int
 
 const (
 	Works   Failure = iota
 	Refuses         // returns ErrFaulty
-	Delays          // works, after a while
+	Delays          // works, after holdTime
 	Hangs           // returns when its context ends
-	Deaf            // returns when it is healed, whatever its context says
+	Deaf            // returns when it is healed, even if its context ends
 	Panics          // panics, as a driver may
 )
 
-// ErrFaulty is the error of a call that a Faulty store refuses.
+// ErrFaulty is returned by a call that a Faulty store refuses.
 var ErrFaulty = errors.New("injected fault")
 
-// Faulty is a store that fails when it is told to. What it does not fail is
-// done by the store that it wraps, so that a call is done whole or not at all.
+// Faulty is a store that fails on request. It passes all other calls to the
+// store that it wraps, so that a call is done completely or not at all.
 type Faulty struct {
 	inner store.Store
 
@@ -56,15 +56,15 @@ func NewFaulty(inner store.Store) (*Faulty, store.Store) {
 	return f, f
 }
 
-// Fail has all calls of a kind fail so until Heal. Readings fail after some
-// records or extras.
+// Fail makes all calls of a kind fail until Heal. Calls that read fail after
+// some records or extras.
 func (f *Faulty) Fail(c Call, how Failure, after int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fails[c], f.after = how, after
 }
 
-// Heal has the store work again.
+// Heal makes the store work again.
 func (f *Faulty) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -80,7 +80,7 @@ func (f *Faulty) Struck(c Call) int {
 	return f.struck[c]
 }
 
-// strike returns an error if the call is to fail now.
+// strike returns an error if the call must fail now.
 func (f *Faulty) strike(ctx context.Context, c Call) error {
 	f.mu.Lock()
 	how, healed := f.fails[c], f.healed
@@ -113,7 +113,7 @@ func (f *Faulty) passes() int {
 	return f.after
 }
 
-// Commit is that of [store.Store].
+// Commit implements [store.Store].
 func (f *Faulty) Commit(ctx context.Context, batch []store.Op) error {
 	if err := f.strike(ctx, CallCommit); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (f *Faulty) Commit(ctx context.Context, batch []store.Op) error {
 	return f.inner.Commit(ctx, batch)
 }
 
-// Replay is that of [store.Store].
+// Replay implements [store.Store].
 func (f *Faulty) Replay(ctx context.Context, do func(*store.Record) error) error {
 	n := 0
 	return f.inner.Replay(ctx, func(r *store.Record) error {
@@ -134,7 +134,7 @@ func (f *Faulty) Replay(ctx context.Context, do func(*store.Record) error) error
 	})
 }
 
-// Extras is that of [store.Store].
+// Extras implements [store.Store].
 func (f *Faulty) Extras(ctx context.Context, prefix string, do func(string, []byte) error) error {
 	if err := f.strike(ctx, CallExtras); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (f *Faulty) Extras(ctx context.Context, prefix string, do func(string, []by
 	return f.inner.Extras(ctx, prefix, do)
 }
 
-// Extra is that of [store.Store].
+// Extra implements [store.Store].
 func (f *Faulty) Extra(ctx context.Context, key string) ([]byte, error) {
 	if err := f.strike(ctx, CallExtras); err != nil {
 		return nil, err
@@ -150,15 +150,15 @@ func (f *Faulty) Extra(ctx context.Context, key string) ([]byte, error) {
 	return f.inner.Extra(ctx, key)
 }
 
-// Caps is that of [store.Store].
+// Caps implements [store.Store].
 func (f *Faulty) Caps() store.Caps { return f.inner.Caps() }
 
-// LastSeq is that of [store.Numbered].
+// LastSeq implements [store.Numbered].
 func (f *Faulty) LastSeq(ctx context.Context) (uint64, error) {
 	return f.inner.(store.Numbered).LastSeq(ctx)
 }
 
-// Close is that of [store.Store].
+// Close implements [store.Store].
 func (f *Faulty) Close() error { return f.inner.Close() }
 
 // faultyReader is a Faulty store that reads single payloads.
@@ -167,7 +167,7 @@ type faultyReader struct {
 	reader store.Reader
 }
 
-// ReadPayload is that of [store.Reader].
+// ReadPayload implements [store.Reader].
 func (f *faultyReader) ReadPayload(ctx context.Context, r *store.Record) ([]byte, error) {
 	if err := f.strike(ctx, CallReadPayload); err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (f *faultyReader) ReadPayload(ctx context.Context, r *store.Record) ([]byte
 	return f.reader.ReadPayload(ctx, r)
 }
 
-// ReplayHeads is that of [store.Reader].
+// ReplayHeads implements [store.Reader].
 func (f *faultyReader) ReplayHeads(ctx context.Context, do func(*store.Record, int) error) error {
 	n := 0
 	return f.reader.ReplayHeads(ctx, func(r *store.Record, size int) error {

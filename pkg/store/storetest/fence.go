@@ -9,10 +9,10 @@ import (
 	"gm/pkg/store"
 )
 
-// SeeFence sees that of two stores whose locks do not keep each other out, as
-// on two nodes of a cluster or behind a pooler, only one can commit. Both have
-// the same place, which is empty. Overtake writes the fence as a third store
-// would that takes the place and frees it.
+// SeeFence checks that of two stores whose locks do not exclude each other, as
+// on two nodes of a cluster or behind a pooler, only one can commit. Both use
+// the same place, which is empty. overtake writes the fence like a third store
+// that locks the place and frees it.
 func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 	first, second := open(), open()
 	r := &rig{t: t, ctx: t.Context(), s: first, caps: first.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
@@ -24,7 +24,7 @@ func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 	if err := second.(store.Locker).TryLock(r.ctx, "second"); !errors.As(err, &held) {
 		t.Fatalf("second TryLock while the first is at work: got %v, want a *HeldError", err)
 	}
-	// The first is at work until it is told that it has lost the store.
+	// The first works until it detects that it has lost the store.
 	lost := make(chan error, 1)
 	go func() {
 		for {
@@ -43,7 +43,8 @@ func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 	}
 	r.s = second
 	r.compare()
-	// What the first does now comes too late, whether it has noticed or not.
+	// Any commit of the first comes too late now, whether it has noticed or
+	// not.
 	if err := first.Commit(r.ctx, []store.Op{r.job("f", "late", []byte("by the first"))}); err == nil {
 		t.Error("commit after another has taken the store: got nil, want an error")
 	}
@@ -54,7 +55,8 @@ func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 	}
 	r.commit(r.job("f", "v", []byte("by the second")))
 	r.compare()
-	// Not even once the second has ended: it may have done the first's jobs.
+	// That holds even after the second has ended: it may have done the first's
+	// jobs.
 	r.close()
 	if err := first.Commit(r.ctx, []store.Op{r.job("f", "late", nil)}); err == nil {
 		t.Error("commit after another has had the store: got nil, want an error")
@@ -69,7 +71,7 @@ func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 	r.close()
 }
 
-// locks takes a store that is free. Another node may hear of that a moment later.
+// locks locks a store that is free. Another node may see that a moment later.
 func (r *rig) locks(s store.Store, name string) {
 	r.t.Helper()
 	eventually(r.t, "lock by the "+name, func() bool {
@@ -81,8 +83,8 @@ func (r *rig) locks(s store.Store, name string) {
 	})
 }
 
-// testLastSeqKept sees that the highest number stays known when the job that
-// had it is done, and that a server with a clock that is behind learns of it.
+// testLastSeqKept checks that the store still knows the highest number after
+// its job is done, and that a server with a late clock gets it.
 func testLastSeqKept(l *line) {
 	numbered, ok := l.s.(store.Numbered)
 	if !ok {
@@ -101,7 +103,7 @@ func testLastSeqKept(l *line) {
 		l.close()
 		l.open()
 		numbered = l.s.(store.Numbered)
-		if i == 1 { // one that another server's clock has made lower
+		if i == 1 { // a number that another server's clock has made lower
 			low := l.job("f", fmt.Sprint("low", i), nil)
 			low.Record.Seq = 5
 			l.commit(low, done(low))

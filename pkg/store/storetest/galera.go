@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// galeraLibraries are where Galera may be.
+// galeraLibraries are the possible paths of Galera.
 var galeraLibraries = []string{"/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so", "/usr/lib64/galera/libgalera_smm.so"}
 
 // StartGalera starts a cluster of two MariaDB servers, each with the database
-// and the user of StartMySQL. They end with t.
+// and the user of StartMySQL. They stop at the end of t.
 func StartGalera(t testing.TB) [2]*MySQL {
 	t.Helper()
 	library := ""
@@ -28,7 +28,7 @@ func StartGalera(t testing.TB) [2]*MySQL {
 	if library == "" {
 		t.Skip("Galera is not there; package galera-4 has it")
 	}
-	for _, name := range []string{"rsync", "lsof"} { // by which a node gets the data of another
+	for _, name := range []string{"rsync", "lsof"} { // with which a node gets the data of another
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("%s is not there; package %s has it", name, name)
 		}

@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// Gearmand is Debian's job server on loopback, for stores whose layout is
-// that of one of its plugins.
+// Gearmand is Debian's job server on loopback, for stores with the layout of
+// one of its plugins.
 type Gearmand struct {
 	port    int
 	process *process
 	conn    net.Conn
 }
 
-// StartGearmand starts a gearmand on a queue, which options like
-// --queue-type=redis say. It ends with t.
+// StartGearmand starts a gearmand on the queue of options such as
+// --queue-type=redis. It stops at the end of t.
 func StartGearmand(t testing.TB, options ...string) *Gearmand {
 	t.Helper()
 	program := lookProgram(t, "gearman-job-server", []string{"gearmand"}, "/usr/sbin")
@@ -47,10 +47,10 @@ func StartGearmand(t testing.TB, options ...string) *Gearmand {
 	return g
 }
 
-// Stop ends gearmand as its service's stop does.
+// Stop stops gearmand as its service does.
 func (g *Gearmand) Stop() { g.process.stop(syscall.SIGTERM) }
 
-// GearmandJob is a job as gearmand has it.
+// GearmandJob is a job of gearmand.
 type GearmandJob struct{ Function, Unique, Payload string }
 
 // Submit submits jobs in the background, one after the other.
@@ -69,7 +69,7 @@ const (
 	submitJobEpoch  = 36
 )
 
-// submit submits one job, which gearmand has to take.
+// submit submits one job, which gearmand must take.
 func (g *Gearmand) submit(t testing.TB, kind uint32, args ...string) {
 	t.Helper()
 	if !g.offer(t, kind, args...) {
@@ -77,7 +77,7 @@ func (g *Gearmand) submit(t testing.TB, kind uint32, args ...string) {
 	}
 }
 
-// offer submits one job, and says whether gearmand takes it.
+// offer submits one job, and reports whether gearmand takes it.
 func (g *Gearmand) offer(t testing.TB, kind uint32, args ...string) bool {
 	t.Helper()
 	const jobCreated, failure = 8, 19
@@ -89,7 +89,7 @@ func (g *Gearmand) offer(t testing.TB, kind uint32, args ...string) bool {
 	return answer == jobCreated
 }
 
-// Drain does all jobs of some functions that wait, and returns them.
+// Drain does all waiting jobs of some functions, and returns them.
 func (g *Gearmand) Drain(t testing.TB, functions ...string) (jobs []GearmandJob) {
 	t.Helper()
 	const canDo, grabJobUniq, jobAssignUniq, noJob, workComplete = 1, 30, 31, 10, 13

@@ -15,8 +15,8 @@ func testEmpty(r *rig) {
 }
 
 func testOrder(r *rig) {
-	// Within a batch and over batches, jobs are added in their order; but
-	// those of one connection may reach a later batch than those of another.
+	// Within a batch and across batches, jobs are added in their order; but the
+	// jobs of one connection may reach a later batch than those of another.
 	for range 5 {
 		r.commit(r.job("order", fmt.Sprint("u", r.seq), []byte("one")))
 		var batch []store.Op
@@ -132,7 +132,7 @@ func testSameUnique(r *rig) {
 	r.commit(append(batch, last)...)
 	r.check()
 
-	// An end that comes late is not that of the newer job.
+	// A late end is not the end of the newer job.
 	r.commit(done(batch[0]), update(batch[0], 5, 5))
 	r.check()
 
@@ -142,8 +142,8 @@ func testSameUnique(r *rig) {
 	r.commit(done(last))
 	r.check()
 
-	// A job whose predecessor is still there, because its end was lost, may
-	// take that one's place; either way it is there.
+	// A job whose predecessor is still stored, because its end was lost, may
+	// replace it; the job itself is stored in any case.
 	stale, fresh := r.job("h", "u", []byte("stale")), r.job("h", "u", []byte("fresh"))
 	r.commit(stale)
 	r.commit(fresh)
@@ -151,15 +151,15 @@ func testSameUnique(r *rig) {
 	r.check()
 }
 
-// testApart sees that jobs that are apart take nothing from others with their
-// unique, nor from one another.
+// testApart checks that jobs that are apart do not replace other jobs with
+// their unique, nor one another.
 func testApart(r *rig) {
 	apart := func(function, unique, payload string) store.Op {
 		op := r.job(function, unique, []byte(payload))
 		op.Record.Apart = true
 		return op
 	}
-	// The payloads are as long as one another: what is mixed up is seen.
+	// The payloads have the same length, so that a mix-up is detected.
 	old, second, third := r.job("f", "u", []byte("older")), apart("f", "u", "apart"), apart("f", "u", "third")
 	r.commit(old)
 	r.commit(second)
@@ -178,13 +178,13 @@ func testApart(r *rig) {
 	r.check()
 	r.commit(update(third, 1, 0), done(second))
 	r.check()
-	// A job that is not apart comes where one was, and all in one batch.
+	// A job that is not apart follows one that was, all in one batch.
 	last := r.job("f", "u", []byte("again"))
 	r.commit(last, apart("f", "u", "fifth"), apart("f", "", "no unique"), done(third))
 	r.check()
 	r.commit(done(last))
 	r.check()
-	// With names that no layout has.
+	// The names are in no layout.
 	r.commit(r.job("a-b", "\x00", []byte("old")), apart("a-b", "\x00", "new"), r.job("f", "gm-1", []byte("old")), apart("f", "gm-1", "new"))
 	r.check()
 }
@@ -209,7 +209,7 @@ func testNoUnique(r *rig) {
 	r.commit(update(adds[1], 4, 44), update(adds[3], 5, 55))
 	r.check()
 
-	// Uniques that look like what a driver may have made up for those.
+	// These uniques look like the replacements of a driver.
 	var alike []store.Op
 	for i := range 10 {
 		alike = append(alike, r.job("f0", fmt.Sprint("gm-", adds[2*i+1].Record.Seq), []byte("alike")))
@@ -226,7 +226,7 @@ func testNoUnique(r *rig) {
 }
 
 func testNameLengths(r *rig) {
-	// All have their beginning in common.
+	// All have the same beginning.
 	var adds []store.Op
 	for n := 1; n <= 255; n++ {
 		adds = append(adds, r.job("f", strings.Repeat("u", n), fmt.Appendf(nil, "unique of %d", n)))
@@ -245,8 +245,8 @@ func testNameLengths(r *rig) {
 	r.check()
 }
 
-// awkward are names that a driver has to keep apart and give back as they
-// are: what is special in SQL, in globs, in key formats and in collations.
+// awkward are names that a driver must distinguish and return unchanged: they
+// have special characters of SQL, globs, key formats and collations.
 var awkward = []string{
 	"plain", "Plain", "PLAIN", "plain ", " plain", "plain\t", "plai\u0148", "plai\u006e\u030c", "plain\x00", "plain\x00x",
 	"it's", `it"s`, `it\s`, `it\'s`, `\`, `\\`, "'", "''", "`", "$1", "?", "%", "_", "%s", "%d%n", ";--", "*", "[a]", "a", "{a}", "{}",
@@ -265,7 +265,7 @@ func testAwkwardNames(r *rig) {
 		adds = append(adds, r.job(name, name, fmt.Appendf(nil, "both %d", i)))
 		adds = append(adds, r.job(name, "", fmt.Appendf(nil, "no unique %d", i)))
 	}
-	// Names that are the same once they are joined.
+	// These names are equal when they are joined.
 	for _, separator := range []string{"", "_", "-", ":", ".", "/", " ", "\t", "\x00", ","} {
 		adds = append(adds, r.job("j", "j"+separator+"j", []byte("right")), r.job("j"+separator+"j", "j", []byte("left")))
 	}
@@ -293,7 +293,7 @@ func testAwkwardNames(r *rig) {
 	r.check()
 }
 
-// payload returns n bytes in which all values occur.
+// payload returns n bytes that contain all byte values.
 func payload(n int) []byte {
 	b := make([]byte, n)
 	x := uint32(n)*2654435761 + 1

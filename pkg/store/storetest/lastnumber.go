@@ -6,9 +6,9 @@ import (
 	"gm/pkg/store"
 )
 
-// RunLastNumber sees that a store knows the highest number of a job when no job
-// is left: in the same process, after Close, and after what end does instead,
-// which leaves the store as a kill would. Open opens it again each time.
+// RunLastNumber checks that a store knows the highest number of a job when no
+// job is left: in the same process, after Close, and after end, which leaves
+// the store like a kill. open opens it again each time.
 func RunLastNumber(t *testing.T, open func(t *testing.T) store.Store, end func(s store.Store)) {
 	last := func(s store.Store) uint64 {
 		t.Helper()

@@ -12,15 +12,16 @@ import (
 )
 
 const (
-	// maxTried is the size in bytes of the largest payload or value that the
-	// suite has a store keep: limits above it are tested from above only.
+	// maxTried is the maximum size in bytes of a payload or value that the
+	// suite stores. Of larger limits it tests only that larger values are
+	// refused.
 	maxTried = 32 << 20
-	// maxWireName is the length of the longest function that gm's server takes.
+	// maxWireName is the maximum length of a function that gm's server takes.
 	maxWireName = 64<<10 - 8
 )
 
-// testLimits sees that the store takes operations that are exactly as large as
-// its Caps say.
+// testLimits checks that the store takes operations of exactly the size of its
+// Caps.
 func testLimits(r *rig) {
 	if r.caps.MaxKey != 0 && r.caps.MaxKey < 200 {
 		r.t.Errorf("largest key: got %d bytes, want at least 200", r.caps.MaxKey)
@@ -35,7 +36,7 @@ func testLimits(r *rig) {
 		op.Record.Reducer = strings.Repeat(letter, name)
 		return op
 	}
-	// Names and keys that can't be compressed are larger in some engines.
+	// Names and keys that cannot be compressed are larger in some engines.
 	noisy := longest("n")
 	noisy.Record.Function, noisy.Record.Unique = noise(name), noise(name)
 	full := longest("f")
@@ -48,7 +49,7 @@ func testLimits(r *rig) {
 	r.check()
 	r.commit(put(noise(key), large))
 	r.check()
-	// Both in one batch, with others around them.
+	// Both are in one batch, between other operations.
 	again := longest("g")
 	again.Record.Payload = full.Record.Payload
 	r.commit(r.job("f", "u", []byte("p")), again, done(full), put("large", large), forget(noise(key)), r.job("f", "v", []byte("p")))
@@ -66,9 +67,9 @@ func noise(n int) string {
 	return string(b)
 }
 
-// testRefused sees that an operation over a limit is refused for good, is named
-// by its place in the batch, takes nothing else of the batch with it, and does
-// not harm the next batch.
+// testRefused checks that a store refuses an operation over a limit every time,
+// names its index in the batch, accepts the rest of the batch without it, and
+// takes the next batch.
 func testRefused(r *rig) {
 	type refusal struct {
 		limit int
@@ -92,7 +93,7 @@ func testRefused(r *rig) {
 		if over.limit == 0 {
 			continue
 		}
-		for range 2 { // the second time as the first
+		for range 2 { // the second time like the first
 			batch := []store.Op{r.job("f", "with it", []byte("p")), put("with it", []byte("v")), over.op(over.limit + 1), r.job("f", "", nil)}
 			err := r.s.Commit(r.ctx, batch)
 			refused := new(store.RefusedError)
@@ -108,9 +109,9 @@ func testRefused(r *rig) {
 	r.check()
 }
 
-// testSizes commits random batches of which the sizes are near those at which
-// engines and drivers change what they do: powers of two, halves of them for
-// what is sent in hexadecimal, and the store's own limits.
+// testSizes commits random batches with sizes near those at which engines and
+// drivers change their behaviour: powers of two, halves of them for data sent
+// in hexadecimal, and the store's own limits.
 func testSizes(r *rig) {
 	const seed, rounds, most = 4730, 40, 20 << 20
 	r.t.Logf("seed %d", seed)
@@ -150,7 +151,7 @@ func testSizes(r *rig) {
 			}
 			left -= n
 		}
-		for len(waits) > 20 { // some engines of the tests have little memory
+		for len(waits) > 20 { // some engines in the tests have little memory
 			batch, waits = append(batch, done(waits[0])), waits[1:]
 		}
 		if err := r.s.Commit(r.ctx, batch); err != nil {
@@ -177,15 +178,16 @@ func sizesOf(batch []store.Op) string {
 	return strings.TrimSuffix(b.String(), ", ")
 }
 
-// SeeRefused sees what becomes of a batch with a job that an engine does not
-// take for a reason of its own, such as a constraint: nothing of it is kept, the
-// error is for good, and the next batch is not harmed.
+// SeeRefused checks a batch with a job that an engine refuses for a reason of
+// its own, such as a constraint: nothing of the batch is stored, the error is
+// permanent, and the next batch succeeds.
 func SeeRefused(t *testing.T, s store.Store, function string) {
 	t.Helper()
 	r := &rig{t: t, ctx: t.Context(), s: s, caps: s.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
 	for i := range 3 {
 		good := r.job("f", fmt.Sprint("u", i), []byte("p"))
-		// Alone, among others, and among so many that they take several statements.
+		// The job is alone, among others, and among so many that they need
+		// several statements.
 		batch := []store.Op{r.job(function, "", []byte("p"))}
 		for range []int{0, 5, 5000}[i] {
 			batch = append(batch, r.job("f", "", []byte("p")))

@@ -22,8 +22,8 @@ type Memcached struct {
 	process *process
 }
 
-// StartMemcached starts a server, with options beside those that say where it
-// listens. It ends with t.
+// StartMemcached starts a server with options in addition to those for its
+// address. It stops at the end of t.
 func StartMemcached(t testing.TB, options ...string) *Memcached {
 	t.Helper()
 	m := &Memcached{
@@ -38,10 +38,10 @@ func StartMemcached(t testing.TB, options ...string) *Memcached {
 	return m
 }
 
-// Addr is where the server listens, as host:port.
+// Addr returns the server's address as host:port.
 func (m *Memcached) Addr() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
 
-// Kill ends the server, and what it has with it.
+// Kill kills the server, which loses its data.
 func (m *Memcached) Kill() { m.process.stop(syscall.SIGKILL) }
 
 // Start starts the server again, empty, on the same port, after Kill.
@@ -60,8 +60,7 @@ func (m *Memcached) Start(t testing.TB) {
 	})
 }
 
-// Do sends commands and returns what the server answers until it is told to
-// quit.
+// Do sends commands and a quit, and returns the server's answers.
 func (m *Memcached) Do(t testing.TB, commands string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", m.Addr())

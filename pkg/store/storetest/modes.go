@@ -9,9 +9,9 @@ import (
 	"gm/pkg/store"
 )
 
-// RunModes sees that the files of a store, which open opens in dir, are for their
-// owner only, while it is open and when it is closed, and that a file keeps the
-// mode that somebody gave it. The main file is the one of that name.
+// RunModes checks that only their owner can read the files of a store, which
+// open opens in dir, while it is open and after it is closed, and that a file
+// keeps a mode that was set by hand. main is the name of the main file.
 func RunModes(t *testing.T, open func(t *testing.T, dir string) store.Store, main string) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no modes")
@@ -54,8 +54,8 @@ func RunModes(t *testing.T, open func(t *testing.T, dir string) store.Store, mai
 	}
 }
 
-// modesIn sees that all files below dir but those of a name are for their owner
-// only, or as the one of that name is.
+// modesIn checks that all files below dir, except those of a name, are only for
+// their owner, or have the mode of the file of that name.
 func modesIn(t *testing.T, dir, main string) {
 	t.Helper()
 	allowed := os.FileMode(0o600)

@@ -10,16 +10,16 @@ import (
 	"gm/pkg/store"
 )
 
-// RunMoved removes, moves and replaces the files of a store that is open: each
-// time, commits fail with an error that says so, and work again once all is back.
-// Open opens the store that lies in dir; files are the names of its files there,
-// of which the last is its lock.
+// RunMoved removes, moves and replaces the files of an open store. Each time,
+// commits must fail with an error that names the change, and work again after
+// the files are back. open opens the store in dir; files are the names of its
+// files there, the last one being its lock.
 func RunMoved(t *testing.T, open func(t *testing.T, dir string) store.Store, files ...string) {
 	lock := files[len(files)-1]
 	for _, test := range []struct {
 		name string
 		do   func(m *moved)
-		back func(m *moved) // nil if there is no way back
+		back func(m *moved) // nil if it cannot be undone
 	}{
 		{"directory removed", func(m *moved) { m.must(os.RemoveAll(m.dir)) }, nil},
 		{"directory moved", func(m *moved) { m.must(os.Rename(m.dir, m.away)) }, func(m *moved) { m.must(os.Rename(m.away, m.dir)) }},
@@ -115,7 +115,7 @@ func (m *moved) accepted() {
 	m.until("a commit succeeds", func(err error) bool { return err == nil })
 }
 
-// refused waits until a commit fails and its error says why.
+// refused waits until a commit fails with an error that names the reason.
 func (m *moved) refused() {
 	m.Helper()
 	m.until("a commit fails", func(err error) bool {

@@ -13,21 +13,21 @@ import (
 	"time"
 )
 
-// MySQL is a MariaDB server on loopback, with a database gm and a user gm,
-// with the password secret, who may do everything in it. Its character set is
-// the one that Debian sets.
+// MySQL is a MariaDB server on loopback, with a database gm and a user gm with
+// the password secret and all privileges in it. Its character set is Debian's
+// default.
 type MySQL struct {
 	port    int
 	dir     string
 	program string
-	options []string // besides those of all
+	options []string // in addition to the common ones
 	account *account
 	process *process
 }
 
-// StartMySQL starts a server with data of its own, and with a place of its own
-// for temporary tables: one that starts removes those that it finds, whosever
-// they are. It ends with t.
+// StartMySQL starts a server with its own data and its own directory for
+// temporary tables, because a starting server removes all temporary tables that
+// it finds there. It stops at the end of t.
 func StartMySQL(t testing.TB) *MySQL {
 	t.Helper()
 	m := newMySQL(t)
@@ -36,7 +36,7 @@ func StartMySQL(t testing.TB) *MySQL {
 	return m
 }
 
-// newMySQL makes the data of a server.
+// newMySQL creates the data of a server.
 func newMySQL(t testing.TB) *MySQL {
 	t.Helper()
 	m := &MySQL{
@@ -52,7 +52,7 @@ func newMySQL(t testing.TB) *MySQL {
 	return m
 }
 
-// writeInit writes what the server runs at its start.
+// writeInit writes the SQL that the server runs at its start.
 func (m *MySQL) writeInit(t testing.TB) {
 	t.Helper()
 	sql := "CREATE DATABASE IF NOT EXISTS gm;\n" +
@@ -65,17 +65,17 @@ func (m *MySQL) writeInit(t testing.TB) {
 
 func (m *MySQL) data() string { return filepath.Join(m.dir, "data") }
 
-// Addr is where the server listens, as host:port.
+// Addr returns the server's address as host:port.
 func (m *MySQL) Addr() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
 
-// Port is Addr's.
+// Port returns the port of Addr.
 func (m *MySQL) Port() int { return m.port }
 
-// URL is that of the database gm, as a client would give it that finds the
-// server at addr: Addr, or a Proxy's.
+// URL returns the URL of the database gm for a client that reaches the server
+// at addr: Addr, or a Proxy's.
 func (m *MySQL) URL(addr string) string { return "mysql://gm:secret@" + addr + "/gm" }
 
-// Kill ends the server as a crash would.
+// Kill kills the server as a crash would.
 func (m *MySQL) Kill() { m.process.stop(syscall.SIGKILL) }
 
 // Start starts the server again, on the same port, after Kill.
@@ -93,7 +93,7 @@ func (m *MySQL) Start(t testing.TB) {
 	m.process.waitReady(t, log, m.greets)
 }
 
-// greets says whether the server sends its greeting.
+// greets reports whether the server sends its greeting.
 func (m *MySQL) greets(ctx context.Context) bool {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", m.Addr())
@@ -106,8 +106,8 @@ func (m *MySQL) greets(ctx context.Context) bool {
 	return n == 1
 }
 
-// Query runs SQL in the database gm, as root, and returns what the client
-// prints: a line a row, with tabs between its fields.
+// Query runs SQL in the database gm, as root, and returns the output of the
+// client: a line for each row, with tabs between its fields.
 func (m *MySQL) Query(t testing.TB, sql string) string {
 	t.Helper()
 	out, err := exec.Command("mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-h", "127.0.0.1", "-P", strconv.Itoa(m.port),

@@ -10,28 +10,28 @@ import (
 	"gm/pkg/store"
 )
 
-// Network is a server that keeps a store's data, and what RunNetwork may do
-// to it and to the connections.
+// Network is a server with a store's data, and the means of RunNetwork to
+// disturb it and its connections.
 type Network struct {
-	// Addr is where the server listens, as host:port.
+	// Addr is the server's address as host:port.
 	Addr string
-	// Open opens the store whose server is at addr, Addr or a Proxy's.
+	// Open opens the store whose server is at addr: Addr, or a Proxy's.
 	Open func(t testing.TB, addr string) store.Store
 	// TryOpen is Open with a context, for a server that does not answer. Only
 	// RunReading needs it.
 	TryOpen func(ctx context.Context, addr string) (store.Store, error)
-	// Mark returns how s, a few letters of a payload, looks on the wire. It
-	// is as it is if Mark is nil.
+	// Mark returns the form on the wire of s, a few letters of a payload. If
+	// Mark is nil, the form is s itself.
 	Mark func(s string) []byte
-	// Kill ends the server as a crash would, and Start starts it again with
-	// its data. They are nil if there is nothing to be found out.
+	// Kill kills the server as a crash would, and Start starts it again with
+	// its data. They are nil if a crash needs no test.
 	Kill  func()
 	Start func(t testing.TB)
 }
 
-// RunNetwork is the suite for stores whose engine is across a network: what
-// becomes of a batch, of the lock and of the server's patience when the
-// connection is lost. Each test has a place of its own.
+// RunNetwork is the suite for stores whose engine is across a network. It tests
+// batches, the lock and time limits when the connection is lost. Each test has
+// a place of its own.
 func RunNetwork(t *testing.T, f func(t *testing.T) Network) {
 	for _, test := range []struct {
 		name string
@@ -74,7 +74,7 @@ func (l *line) batch(n int, payload []byte) (batch []store.Op) {
 	return batch
 }
 
-// recover commits one job as soon as that can be done.
+// recover commits one job as soon as the store works.
 func (l *line) recover() {
 	l.t.Helper()
 	eventually(l.t, "commit after the loss", func() bool {
@@ -87,7 +87,7 @@ func (l *line) recover() {
 	})
 }
 
-// reopen checks, without the proxy, what is there.
+// reopen checks the contents of the store without the proxy.
 func (l *line) reopen() {
 	l.t.Helper()
 	l.close()
@@ -144,7 +144,7 @@ func testAnswerLost(l *line) {
 		if !errors.As(err, &uncertain) {
 			l.t.Fatalf("commit whose answer is lost: got %v, want an UncertainError", err)
 		}
-		// Whether it was kept or not, the next says so.
+		// The next commit shows whether it was stored.
 		l.commit(l.batch(1, []byte("after"))...)
 	}
 	l.commit(put("key", []byte("set")))
@@ -167,7 +167,7 @@ func testSilence(l *line) {
 				l.t.Errorf("commit with 300 ms to go took %v", took)
 			}
 		}
-		// What was held back reaches the server now.
+		// The bytes that were held back reach the server now.
 		l.proxy.Resume()
 		l.recover()
 	}
@@ -231,7 +231,7 @@ func testKilled(l *line) {
 		return
 	}
 	for round := range 5 {
-		// The server goes while batches are on their way.
+		// The server crashes while batches are on their way.
 		batches := 0
 		killed := make(chan struct{})
 		begun := make(chan struct{})
@@ -252,8 +252,8 @@ func testKilled(l *line) {
 			if err := l.s.Commit(l.ctx, batch); err != nil {
 				var uncertain *store.UncertainError
 				if errors.As(err, &uncertain) {
-					// The Adds are undone, the ends may have come through:
-					// a server says them again.
+					// The Adds are undone; the ends may have been stored: a
+					// server sends them again.
 					l.t.Logf("round %d: %d batches, then %v", round, batches, err)
 					<-killed
 					l.Start(l.t)
@@ -276,7 +276,7 @@ func testKilled(l *line) {
 	}
 }
 
-// again commits batch as soon as that can be done.
+// again commits batch as soon as the store works.
 func (l *line) again(batch []store.Op) {
 	l.t.Helper()
 	if len(batch) == 0 {

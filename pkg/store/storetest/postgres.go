@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Postgres is a PostgreSQL server on loopback, with one user gm who may do
-// everything and needs no password.
+// Postgres is a PostgreSQL server on loopback, whose one user gm has all
+// privileges and needs no password.
 type Postgres struct {
 	port    int
 	dir     string
@@ -21,7 +21,7 @@ type Postgres struct {
 	process *process
 }
 
-// StartPostgres starts a server with data of its own. It ends with t.
+// StartPostgres starts a server with data of its own. It stops at the end of t.
 func StartPostgres(t testing.TB) *Postgres {
 	t.Helper()
 	program := lookProgram(t, "postgresql", []string{"postgres"}, "/usr/lib/postgresql/*/bin")
@@ -36,33 +36,33 @@ func StartPostgres(t testing.TB) *Postgres {
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
-// Addr is where the server listens, as host:port.
+// Addr returns the server's address as host:port.
 func (p *Postgres) Addr() string { return fmt.Sprintf("127.0.0.1:%d", p.port) }
 
-// URL is that of the server's only database, as a client would give it that
-// finds the server at addr: Addr, or a Proxy's.
+// URL returns the URL of the server's only database for a client that reaches
+// the server at addr: Addr, or a Proxy's.
 func (p *Postgres) URL(addr string) string {
 	return "postgres://gm@" + addr + "/postgres?sslmode=disable"
 }
 
-// Conninfo is URL(Addr) as libpq's words.
+// Conninfo returns URL(Addr) in the form of libpq's words.
 func (p *Postgres) Conninfo() string {
 	return fmt.Sprintf("host=127.0.0.1 port=%d user=gm dbname=postgres", p.port)
 }
 
-// SocketConninfo is Conninfo through the server's unix socket.
+// SocketConninfo is Conninfo for the server's unix socket.
 func (p *Postgres) SocketConninfo() string {
 	return fmt.Sprintf("host=%s port=%d user=gm dbname=postgres", p.dir, p.port)
 }
 
-// Kill ends the server as a crash would, with its other processes: one that is
-// busy would go on for a while.
+// Kill kills the server as a crash would, and its other processes, because a
+// busy one would go on for a while.
 func (p *Postgres) Kill() {
 	others := children(p.process.cmd.Process.Pid)
 	p.process.stop(syscall.SIGKILL)
 	for _, pid := range others {
 		if other, err := os.FindProcess(pid); err == nil {
-			_ = other.Kill() // most have noticed and are gone
+			_ = other.Kill() // most have noticed and have exited
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (p *Postgres) Start(t testing.TB) {
 	t.Helper()
 	log := filepath.Join(p.dir, "log")
 	eventually(t, "start of PostgreSQL", func() bool {
-		// It refuses to start while a process of the one before is there.
+		// It refuses to start while a process of the earlier server runs.
 		p.process = startProcess(t, p.account, log, filepath.Join(p.bin, "postgres"),
 			"-D", p.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-k", p.dir)
 		return p.process.becomesReady(p.answers)
@@ -84,8 +84,8 @@ func (p *Postgres) answers(ctx context.Context) bool {
 		"-q", "-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "gm", "-d", "postgres").Run() == nil
 }
 
-// Query runs SQL and returns what psql prints: a line a row, with | between
-// its fields.
+// Query runs SQL and returns the output of psql: a line for each row, with |
+// between its fields.
 func (p *Postgres) Query(t testing.TB, sql string) string {
 	t.Helper()
 	out, err := exec.Command(filepath.Join(p.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, p.Conninfo()).CombinedOutput()

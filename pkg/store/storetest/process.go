@@ -23,11 +23,11 @@ type process struct {
 	ended chan struct{} // closed after Wait
 }
 
-// account is the user as whom a process runs.
+// account is the user of a process.
 type account struct{ uid, gid uint32 }
 
-// startProcess starts a program as the user that lookAccount has found. Its
-// output goes to the file log.
+// startProcess starts a program as the user of lookAccount. Its output goes to
+// the file log.
 func startProcess(t testing.TB, account *account, log string, name string, args ...string) *process {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -50,8 +50,8 @@ func startProcess(t testing.TB, account *account, log string, name string, args 
 	return p
 }
 
-// stop sends a signal to the process and waits for its end. One that does not
-// end is killed.
+// stop sends a signal to the process and waits for its end. It kills a process
+// that does not end.
 func (p *process) stop(signal syscall.Signal) {
 	_ = p.cmd.Process.Signal(signal)
 	timer := time.NewTimer(10 * time.Second)
@@ -91,7 +91,7 @@ func (p *process) becomesReady(ready func(context.Context) bool) bool {
 	return true
 }
 
-// runAs runs a program to its end, in dir, as an account.
+// runAs runs a program in dir as an account, and waits for its end.
 func runAs(t testing.TB, account *account, dir, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -102,8 +102,8 @@ func runAs(t testing.TB, account *account, dir, name string, args ...string) {
 	}
 }
 
-// lookAccount returns the account for a server that refuses to be root: that
-// of the first user that there is, if this is root, and nil otherwise.
+// lookAccount returns the account for a server that refuses to run as root: the
+// first existing user if this process is root, and nil otherwise.
 func lookAccount(t testing.TB, users ...string) *account {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -124,14 +124,14 @@ func lookAccount(t testing.TB, users ...string) *account {
 	return nil
 }
 
-// dirOf returns a temporary folder that an account owns.
+// dirOf returns a temporary directory that an account owns.
 func dirOf(t testing.TB, account *account) string {
 	t.Helper()
 	dir := t.TempDir()
 	if account == nil {
 		return dir
 	}
-	// The folder above is only for its owner.
+	// Only its owner can enter the parent directory.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +141,9 @@ func dirOf(t testing.TB, account *account) string {
 	return dir
 }
 
-// lookProgram returns the path of a program that may be in one of some folders
-// that PATH does not have, given as for filepath.Glob. The test is skipped if
-// there is none; install is the package that has it.
+// lookProgram returns the path of a program that may be in directories outside
+// PATH, given as patterns of filepath.Glob. It skips the test if it does not
+// find the program; install is the package with the program.
 func lookProgram(t testing.TB, install string, names []string, folders ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -178,10 +178,10 @@ func freePort(t testing.TB) int {
 	return port
 }
 
-// FreePort returns a port on loopback that nobody listens on, and that this
-// process was not given before. It is none of those that the system gives to
-// outgoing connections: a server that is to start again on its port must not
-// find it taken by one.
+// FreePort returns a port on loopback that nobody listens on, and that it has
+// not returned before in this process. It is not one of the ports that the
+// system gives to outgoing connections, because a server that restarts must
+// find its port free.
 func FreePort() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// attributesOf returns the attributes of a process that runs as an account, this
-// one's if it is nil. A server has a group of its own, so that the signals of
-// the terminal are not for it, and the system kills it when the test's process
-// ends without a cleanup, as after a panic.
+// attributesOf returns the attributes of a process that runs as an account, or
+// as this process if it is nil. A server has a process group of its own, so
+// that it does not get the signals of the terminal. The system kills it when
+// the test's process ends without a cleanup, as after a panic.
 func attributesOf(a *account, server bool) *syscall.SysProcAttr {
 	attr := new(syscall.SysProcAttr)
 	if a != nil {
@@ -23,11 +23,11 @@ func attributesOf(a *account, server bool) *syscall.SysProcAttr {
 	return attr
 }
 
-// children returns the processes that pid has started and that are there.
+// children returns the running processes that pid has started.
 func children(pid int) (pids []int) {
 	files, _ := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "children"))
 	for _, file := range files {
-		list, _ := os.ReadFile(file) // nothing if it has just ended
+		list, _ := os.ReadFile(file) // empty if the process has just ended
 		for field := range strings.FieldsSeq(string(list)) {
 			if n, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, n)

@@ -2,5 +2,5 @@
 
 package storetest
 
-// children is for Linux, where /proc tells.
+// children needs /proc of Linux, and returns none elsewhere.
 func children(int) []int { return nil }

@@ -4,9 +4,9 @@ package storetest
 
 import "syscall"
 
-// attributesOf returns the attributes of a process that runs as an account, this
-// one's if it is nil. A server has a group of its own, so that the signals of
-// the terminal are not for it.
+// attributesOf returns the attributes of a process that runs as an account, or
+// as this process if it is nil. A server has a process group of its own, so
+// that it does not get the signals of the terminal.
 func attributesOf(a *account, server bool) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: server}
 	if a != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Direction is that of bytes through a Proxy.
+// Direction is the direction of bytes through a Proxy.
 type Direction int
 
 const (
@@ -17,8 +17,8 @@ const (
 	ToClient
 )
 
-// Proxy passes TCP connections on to a server until it is told to lose them.
-// Its methods may be called by several goroutines.
+// Proxy passes TCP connections on to a server, and loses them on request. Its
+// methods may be called by several goroutines.
 type Proxy struct {
 	listener net.Listener
 	target   string
@@ -30,19 +30,19 @@ type Proxy struct {
 	refuse  bool
 	stalled bool
 	closed  bool
-	armed   [2]bool // by Direction: cut after left bytes more
+	armed   [2]bool // by Direction: cut after left more bytes
 	left    [2]int
-	mark    []byte // cut before the answer to what has it
-	tail    []byte // the end of what went to the server, while mark is set
+	mark    []byte // cut before the answer to the bytes that contain mark
+	tail    []byte // the last bytes sent to the server, while mark is set
 	cuts    int    // made by CutAfter and LoseAnswerTo
 
-	hits   [2]hit // by Direction: what becomes of the next bytes with a mark
-	hung   bool   // what a hit holds back stays there
-	struck int    // how many hits there were
+	hits   [2]hit // by Direction: the fault for the next bytes with a mark
+	hung   bool   // bytes that a hit holds back stay held
+	struck int    // number of hits so far
 }
 
 // StartProxy starts a proxy on a free loopback port for the server at target.
-// It ends with t.
+// It stops at the end of t.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,10 +56,10 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr is where the proxy listens, as host:port.
+// Addr returns the proxy's address as host:port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Fault is what Hit does to one operation.
+// Fault is the effect of Hit on one operation.
 type Fault int
 
 const (
@@ -68,19 +68,19 @@ const (
 	Swallow              // hold it until Resume
 )
 
-// hit is a Fault that is to come.
+// hit is a Fault that has not happened yet.
 type hit struct {
 	mark  []byte // nil without one
 	tail  []byte // the last bytes that have passed
 	fault Fault
 }
 
-// holdTime is how long Hold lasts.
+// holdTime is the duration of Hold.
 const holdTime = 300 * time.Millisecond
 
-// Hit does something to the next bytes in a direction that have mark in them,
-// once: to a single operation, if nothing else has the mark. Other connections
-// go on, unless it is CutOff.
+// Hit applies a fault, once, to the next bytes in a direction that contain
+// mark: to a single operation, if nothing else contains the mark. Other
+// connections go on, unless the fault is CutOff.
 func (p *Proxy) Hit(d Direction, mark []byte, fault Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,8 +95,7 @@ func (p *Proxy) Hits() int {
 	return p.struck
 }
 
-// strike waits if b is what a hit holds back, and returns false if it must not
-// pass.
+// strike waits while a hit holds b back, and returns false if b must not pass.
 func (p *Proxy) strike(d Direction, b []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,31 +135,30 @@ func (p *Proxy) Cut() {
 	p.cut()
 }
 
-// Refuse has new connections reset as soon as they come, or no longer so.
+// Refuse makes the proxy reset new connections at once, or accept them again.
 func (p *Proxy) Refuse(refuse bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = refuse
 }
 
-// Stall lets nothing pass any more, in either direction, until Resume: the
-// connections stay, as after a network's failure.
+// Stall stops all bytes, in both directions, until Resume. The connections stay
+// open, as after a network failure.
 func (p *Proxy) Stall() { p.setStalled(true) }
 
-// Resume ends Stall. What was held back passes.
+// Resume ends Stall. The bytes that were held back pass.
 func (p *Proxy) Resume() { p.setStalled(false) }
 
-// CutAfter resets all connections, once, when n bytes more have passed in that
-// direction, over all connections, and another byte wants to.
+// CutAfter resets all connections, once, when n more bytes have passed in that
+// direction, over all connections, and another byte arrives.
 func (p *Proxy) CutAfter(d Direction, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed[d], p.left[d] = true, n
 }
 
-// LoseAnswerTo resets all connections, once, after bytes with mark in them
-// have reached the server and before anything it then sends reaches the
-// client.
+// LoseAnswerTo resets all connections, once, after bytes that contain mark have
+// reached the server, and before its next bytes reach the client.
 func (p *Proxy) LoseAnswerTo(mark []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,7 +210,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// join connects client with the server until one of them is gone.
+// join connects client with the server until one of them disconnects.
 func (p *Proxy) join(client net.Conn) {
 	if !p.keep(client) {
 		return
@@ -229,7 +227,7 @@ func (p *Proxy) join(client net.Conn) {
 	wg.Wait()
 }
 
-// keep notes c as open, or closes it.
+// keep adds c to the open connections, or closes it.
 func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -249,8 +247,8 @@ func (p *Proxy) drop(c net.Conn) {
 	_ = c.Close()
 }
 
-// lose resets all connections but that to server, which still gets what was
-// sent to it: a reset would take that away.
+// lose resets all connections except the one to server, so that the server
+// still gets the bytes sent to it, which a reset would discard.
 func (p *Proxy) lose(server net.Conn) {
 	p.mu.Lock()
 	delete(p.conns, server)
@@ -261,8 +259,9 @@ func (p *Proxy) lose(server net.Conn) {
 	_, _ = io.Copy(io.Discard, server)
 }
 
-// pass copies from src to dst. When the server ends, so does the client; when
-// the client ends, the server is told, and may answer.
+// pass copies from src to dst. When the server closes, pass closes the client;
+// when the client closes, pass shuts down that direction, and the server may
+// still answer.
 func (p *Proxy) pass(dst, src net.Conn, d Direction) {
 	if d == ToServer {
 		defer func() { _ = dst.(*net.TCPConn).CloseWrite() }()
@@ -281,7 +280,7 @@ func (p *Proxy) pass(dst, src net.Conn, d Direction) {
 			n, ok := p.allow(d, rest)
 			if n > 0 {
 				if _, err := dst.Write(rest[:n]); err != nil {
-					_, _ = io.Copy(io.Discard, src) // else what dst sent last is taken away
+					_, _ = io.Copy(io.Discard, src) // otherwise the last bytes from dst are discarded
 					return
 				}
 			}
@@ -302,7 +301,7 @@ func (p *Proxy) pass(dst, src net.Conn, d Direction) {
 	}
 }
 
-// allow returns how much of b may pass, and whether the connections go on
+// allow returns how many bytes of b may pass, and whether the connections go on
 // after that.
 func (p *Proxy) allow(d Direction, b []byte) (n int, ok bool) {
 	p.mu.Lock()

@@ -8,8 +8,8 @@ import (
 	"gm/pkg/store"
 )
 
-// testRandom commits random batches and compares, now and then, with what
-// should be there. The seed is fixed, so that what fails can be repeated.
+// testRandom commits random batches, and sometimes compares the store with the
+// expected contents. The seed is fixed, so that a failure can be repeated.
 func testRandom(r *rig) {
 	steps := 3000
 	if testing.Short() {
@@ -53,8 +53,8 @@ type mixer struct {
 	waits  []store.Op // the Adds of jobs that are not done
 }
 
-// commit commits a random batch. For a while more comes than goes, then more
-// goes than comes.
+// commit commits a random batch. For a while it adds more jobs than it ends,
+// and then ends more than it adds.
 func (m *mixer) commit() {
 	n := 1 + m.random.IntN(4)
 	if m.random.IntN(20) == 0 {
@@ -85,8 +85,8 @@ func (m *mixer) commit() {
 
 func (m *mixer) key() string { return fmt.Sprint("key/", m.random.IntN(40)) }
 
-// add returns the Add of a new job whose function and unique no other job has
-// that waits.
+// add returns the Add of a new job whose function and unique no other waiting
+// job has.
 func (m *mixer) add() store.Op {
 	unique := awkward[m.random.IntN(len(awkward))]
 	if m.random.IntN(3) > 0 {

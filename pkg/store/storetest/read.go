@@ -98,8 +98,8 @@ type crowd struct {
 	reader store.Reader
 
 	mu   sync.Mutex
-	adds []store.Op      // of all jobs that are there or have been
-	gone map[uint64]bool // those that may be there no more
+	adds []store.Op      // of all jobs that are or were in the store
+	gone map[uint64]bool // jobs that the store may have forgotten
 }
 
 func (c *crowd) added(adds []store.Op) {
@@ -137,8 +137,8 @@ func (c *crowd) read(random *rand.Rand, end <-chan struct{}) {
 	}
 }
 
-// testLastSeq asks a store for its highest number. Of a store that is empty it
-// may be 0 or one that it had.
+// testLastSeq checks the highest number of a store. For an empty store it may
+// be 0 or an earlier number.
 func testLastSeq(r *rig) {
 	numbered, ok := r.s.(store.Numbered)
 	if !ok {
@@ -157,7 +157,7 @@ func testLastSeq(r *rig) {
 }
 
 // testReplayWhileCommitting adds and ends jobs while the store is read, as a
-// server does that is at work while it starts.
+// server does during its start.
 func testReplayWhileCommitting(r *rig) {
 	if !r.lists() {
 		return

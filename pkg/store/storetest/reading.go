@@ -12,8 +12,8 @@ import (
 )
 
 // RunReading is the suite for reading across a network that fails: an error is
-// reported, the next call works, and every call heeds its context. Each test has
-// a place of its own.
+// reported, the next call works, and every call ends with its context. Each
+// test has a place of its own.
 func RunReading(t *testing.T, f func(t *testing.T) Network) {
 	for _, test := range []struct {
 		name string
@@ -45,7 +45,8 @@ func (l *line) fill() {
 	}
 }
 
-// read calls every method that reads everything, and returns the first error.
+// read calls every method that reads the whole store, and returns the first
+// error.
 func (l *line) read() error {
 	jobs, extras := 0, 0
 	err := l.s.Replay(l.ctx, func(j *store.Record) error {
@@ -86,8 +87,8 @@ func (l *line) read() error {
 	return err
 }
 
-// testReadingLost cuts the connection at ever later places of what is read. No
-// part of it may pass for all.
+// testReadingLost cuts the connection at later and later places of the data. A
+// part of the data must never be taken for all of it.
 func testReadingLost(l *line) {
 	l.fill()
 	for n := 0; n < 1<<20; n += n/2 + 100 {
@@ -104,7 +105,7 @@ func testReadingLost(l *line) {
 	l.close()
 }
 
-// testSilentCalls calls each method while nothing passes any more.
+// testSilentCalls calls each method while no bytes pass.
 func testSilentCalls(l *line) {
 	l.fill()
 	calls := map[string]func(context.Context) error{
@@ -136,7 +137,7 @@ func testSilentCalls(l *line) {
 		calls["check"] = func(ctx context.Context) error { return s.Check(ctx, func(string) {}) }
 	}
 	for name, call := range calls {
-		for _, idle := range []bool{true, false} { // a connection that is there, and one that is yet to be made
+		for _, idle := range []bool{true, false} { // an existing connection, and one that must be opened
 			if !idle {
 				l.proxy.Cut()
 			}
@@ -173,7 +174,7 @@ func testSilentCalls(l *line) {
 	l.close()
 }
 
-// within sees that f returns in time, whatever its context.
+// within checks that f returns in time for any context.
 func (l *line) within(what string, limit time.Duration, f func(context.Context)) {
 	l.t.Helper()
 	done := make(chan struct{})
@@ -195,12 +196,12 @@ func (l *line) within(what string, limit time.Duration, f func(context.Context))
 	}
 }
 
-// closeLimit bounds a Close whose server says nothing any more. A Close may try
-// to undo and to free the lock, each for some seconds.
+// closeLimit is the maximum duration of a Close whose server no longer answers.
+// A Close may try to undo a batch and to free the lock, each for some seconds.
 const closeLimit = 20 * time.Second
 
-// testSilentClose closes a store whose server says nothing any more, after a
-// batch whose outcome is not known.
+// testSilentClose closes a store whose server no longer answers, after a batch
+// whose outcome is unknown.
 func testSilentClose(l *line) {
 	l.fill()
 	l.proxy.Stall()
@@ -214,8 +215,8 @@ func testSilentClose(l *line) {
 	l.close()
 }
 
-// testSilentOpen opens a store whose server accepts connections and says
-// nothing.
+// testSilentOpen opens a store whose server accepts connections and never
+// answers.
 func testSilentOpen(l *line) {
 	l.fill()
 	l.close()

@@ -21,10 +21,11 @@ type Redis struct {
 	process *process
 }
 
-// StartRedis starts a server with data of its own. It ends with t.
+// StartRedis starts a server with data of its own. It stops at the end of t.
 func StartRedis(t testing.TB) *Redis {
 	t.Helper()
-	// Its name decides what the program does, so links are not followed.
+	// The behaviour of the program depends on its name, so links are not
+	// followed.
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Skip("redis-server is not there; package redis-server has it")
@@ -35,20 +36,20 @@ func StartRedis(t testing.TB) *Redis {
 	return r
 }
 
-// Addr is where the server listens, as host:port.
+// Addr returns the server's address as host:port.
 func (r *Redis) Addr() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 
-// Port is Addr's.
+// Port returns the port of Addr.
 func (r *Redis) Port() int { return r.port }
 
-// Socket is the path of the server's Unix socket.
+// Socket returns the path of the server's Unix socket.
 func (r *Redis) Socket() string { return filepath.Join(r.dir, "socket") }
 
-// URL is that of the server, as a client would give it that finds it at addr:
-// Addr, or a Proxy's.
+// URL returns the server's URL for a client that reaches it at addr: Addr, or a
+// Proxy's.
 func (r *Redis) URL(addr string) string { return "redis://" + addr + "/0" }
 
-// Kill ends the server as a crash would.
+// Kill kills the server as a crash would.
 func (r *Redis) Kill() { r.process.stop(syscall.SIGKILL) }
 
 // Start starts the server again, on the same port, after Kill.
@@ -60,7 +61,7 @@ func (r *Redis) Start(t testing.TB) {
 	r.process.waitReady(t, log, r.pongs)
 }
 
-// pongs says whether the server answers, its data loaded.
+// pongs reports whether the server answers, with its data loaded.
 func (r *Redis) pongs(ctx context.Context) bool {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", r.Addr())
@@ -77,8 +78,7 @@ func (r *Redis) pongs(ctx context.Context) bool {
 	return string(b[:n]) == "+PONG"
 }
 
-// Do runs a command with redis-cli and returns what it prints, without the
-// line's end.
+// Do runs a command with redis-cli and returns its output without the line end.
 func (r *Redis) Do(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("redis-cli", append([]string{"--raw", "-p", strconv.Itoa(r.port)}, args...)...).CombinedOutput()

@@ -13,7 +13,7 @@ import (
 	"gm/pkg/store"
 )
 
-// rig is one test's store and what it should hold.
+// rig is one test's store and its expected contents.
 type rig struct {
 	t     *testing.T
 	ctx   context.Context
@@ -22,7 +22,7 @@ type rig struct {
 	caps  store.Caps
 	seq   uint64
 
-	// What should be there.
+	// The expected contents.
 	jobs   map[uint64]store.Record
 	extras map[string][]byte
 }
@@ -30,7 +30,7 @@ type rig struct {
 func newRig(t *testing.T, place Place) *rig {
 	r := &rig{
 		t: t, ctx: t.Context(), place: place,
-		seq:    7_000_000_000_000_000, // about what FirstSeq returns
+		seq:    7_000_000_000_000_000, // close to the result of FirstSeq
 		jobs:   make(map[uint64]store.Record),
 		extras: make(map[string][]byte),
 	}
@@ -67,7 +67,7 @@ func (r *rig) close() {
 	r.s = nil
 }
 
-// crash leaves the store without closing it, where that can be done.
+// crash abandons the store without closing it, where that is possible.
 func (r *rig) crash() {
 	r.t.Helper()
 	if r.place.Crash == nil {
@@ -78,7 +78,7 @@ func (r *rig) crash() {
 	r.s = nil
 }
 
-// lists says whether a new store finds what was there before.
+// lists reports whether a new store finds the contents of the old one.
 func (r *rig) lists() bool { return r.caps.Durable && r.caps.Lists }
 
 // commit commits one batch.
@@ -90,7 +90,7 @@ func (r *rig) commit(batch ...store.Op) {
 	r.expect(batch)
 }
 
-// expect does to what should be there what batch does.
+// expect applies batch to the expected contents.
 func (r *rig) expect(batch []store.Op) {
 	for _, op := range batch {
 		switch op.Kind {
@@ -113,7 +113,7 @@ func (r *rig) expect(batch []store.Op) {
 	}
 }
 
-// job returns the Add of a new job. Its other fields are as most jobs' are.
+// job returns the Add of a new job. Its other fields have the usual values.
 func (r *rig) job(function, unique string, payload []byte) store.Op {
 	r.seq++
 	return store.Op{Kind: store.Add, Record: &store.Record{
@@ -121,8 +121,8 @@ func (r *rig) job(function, unique string, payload []byte) store.Op {
 	}}
 }
 
-// done returns the end of the job that add adds, as a server gives it: without
-// the fields that say nothing of which job it is.
+// done returns the end of the job that add adds, as a server sends it: with
+// only the fields that identify the job.
 func done(add store.Op) store.Op {
 	j := add.Record
 	return store.Op{Kind: store.Done, Record: &store.Record{Seq: j.Seq, Function: j.Function, Unique: j.Unique}}
@@ -135,7 +135,8 @@ func update(add store.Op, attempts int, runAt int64) store.Op {
 	return op
 }
 
-// check crashes the store and sees that a new one finds what it should.
+// check crashes the store and checks that a new one finds the expected
+// contents.
 func (r *rig) check() {
 	r.t.Helper()
 	r.crash()
@@ -143,7 +144,8 @@ func (r *rig) check() {
 	r.compare()
 }
 
-// compare sees that the store, newly opened, holds what it should, in order.
+// compare checks that the newly opened store has the expected contents, in
+// order.
 func (r *rig) compare() {
 	r.t.Helper()
 	got := r.replay()
@@ -180,7 +182,7 @@ func (r *rig) compare() {
 	}
 }
 
-// replay returns all that Replay finds.
+// replay returns all jobs of Replay.
 func (r *rig) replay() []store.Record {
 	r.t.Helper()
 	var got []store.Record
@@ -194,8 +196,8 @@ func (r *rig) replay() []store.Record {
 	return got
 }
 
-// compareJobs sees that got is want, or a part of it if the store does not
-// promise to find everything.
+// compareJobs checks that got equals want, or is a part of it if the store does
+// not promise to find everything.
 func (r *rig) compareJobs(what string, got, want []store.Record) {
 	r.t.Helper()
 	if !r.lists() {
@@ -244,8 +246,8 @@ func (r *rig) compareExtras(prefix string) {
 	}
 }
 
-// compareExtra sees that Extra finds the value under key, and nothing if there is
-// none.
+// compareExtra checks that Extra finds the value under key, and nothing if
+// there is none.
 func (r *rig) compareExtra(key string) {
 	r.t.Helper()
 	got, err := r.s.Extra(r.ctx, key)
@@ -253,7 +255,7 @@ func (r *rig) compareExtra(key string) {
 	switch {
 	case !there && !errors.Is(err, store.ErrNotFound):
 		r.t.Errorf("extra %q: got %s, %v, want %v", key, brief(got), err, store.ErrNotFound)
-	case there && errors.Is(err, store.ErrNotFound) && !r.caps.Durable: // it may be forgotten
+	case there && errors.Is(err, store.ErrNotFound) && !r.caps.Durable: // the store may have forgotten it
 	case there && err != nil:
 		r.t.Errorf("extra %q: %v", key, err)
 	case !bytes.Equal(got, want):
@@ -280,7 +282,7 @@ func sameJobs(got, want []store.Record) error {
 	return nil
 }
 
-// describe prints all of a job but its payload.
+// describe prints all fields of a job except its payload.
 func describe(j *store.Record) string {
 	return fmt.Sprintf("seq %d function %q unique %q reducer %q priority %d run at %d accepted %d attempts %d",
 		j.Seq, j.Function, j.Unique, j.Reducer, j.Priority, j.RunAt, j.Accepted, j.Attempts)

@@ -1,6 +1,5 @@
-// Package storetest is the suite that every store passes whole. Differences
-// between stores are what their Caps declare and which of the capability
-// interfaces they have, nothing else.
+// Package storetest is the test suite for all stores. Stores may differ only in
+// their Caps and in the capability interfaces that they implement.
 //
 // [Run] is the suite. A driver's test gives it a [Factory]:
 //
@@ -13,8 +12,8 @@
 //		})
 //	}
 //
-// [Proxy] stands between a driver and its server and loses the connection
-// when it is told to.
+// [Proxy] is a proxy between a driver and its server that loses the connection
+// on request.
 package storetest
 
 import (
@@ -25,36 +24,38 @@ import (
 	"gm/pkg/store"
 )
 
-// Factory makes an empty place for a store's data, which lasts as long as t.
+// Factory creates an empty place for a store's data, which exists until the end
+// of t.
 type Factory func(t *testing.T) Place
 
-// Place is where one test's data are, and what the suite may do there. Only
-// Open is needed; what is nil is not tested.
+// Place is the place of one test's data, and the operations of the suite on it.
+// Only Open is required; the suite skips the tests of functions that are nil.
 type Place struct {
 	// Open opens a store on the place's data, without TryLock. The driver's
-	// Skipped hook should fail the test: the suite puts nothing broken there.
-	// Several stores may be open at a time, of which one holds the lock.
+	// Skipped hook should fail the test, because the suite stores nothing
+	// broken. Several stores may be open at a time, but only one holds the
+	// lock.
 	Open func(t testing.TB) store.Store
 
-	// Crash leaves s as the end of its process would: without any of what
-	// Close does for the data or the lock, but with what the system does
-	// (connections and files are closed). Without it, stores are closed.
+	// Crash leaves s like the end of its process: it does nothing that Close
+	// does for the data or the lock, but closes connections and files as the
+	// system does. If it is nil, the suite closes stores instead.
 	Crash func(t testing.TB, s store.Store)
 
 	// Fail makes every Commit of s that adds anything fail, until restore is
 	// called.
 	Fail func(t testing.TB, s store.Store) (restore func())
 
-	// Size is the room that the data occupy, in bytes.
+	// Size returns the size of the data in bytes.
 	Size func(t testing.TB) int64
 
 	// Verify is called after each test, when no store is open any more. It
-	// is the place for an engine's own consistency check.
+	// should run the engine's own consistency check.
 	Verify func(t testing.TB)
 }
 
-// patience is how long the suite waits for what has to happen soon, such as
-// the end of a lease that nobody renews.
+// patience is the maximum time that the suite waits for an event that must
+// happen soon, such as the end of a lease that nobody renews.
 const patience = time.Minute
 
 // suiteTest is a test of the suite.
@@ -63,15 +64,14 @@ type suiteTest struct {
 	run  func(*rig)
 }
 
-// limitTests are the tests of the suite about sizes.
+// limitTests are the size tests of the suite.
 var limitTests = []suiteTest{
 	{"limits", testLimits},
 	{"refused", testRefused},
 	{"sizes", testSizes},
 }
 
-// RunLimits runs the tests of the suite about sizes, for a place whose limits
-// are not the usual ones.
+// RunLimits runs the size tests of the suite, for a place with unusual limits.
 func RunLimits(t *testing.T, f Factory) { runTests(t, f, limitTests) }
 
 // Run runs the suite, each of its tests in a place of its own.

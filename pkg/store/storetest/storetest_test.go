@@ -197,7 +197,8 @@ func (s *full) Compact(context.Context) error { return nil }
 
 func (s *full) Check(context.Context, func(string)) error { return nil }
 
-// echo starts a server that sends back what it gets, and returns its address.
+// echo starts a server that sends back all bytes that it gets, and returns its
+// address.
 func echo(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

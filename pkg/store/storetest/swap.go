@@ -14,19 +14,19 @@ import (
 // Swap is a place that gearmand and a store can both use, though not at the
 // same time.
 type Swap struct {
-	// Options are gearmand's for it.
+	// Options are gearmand's options for it.
 	Options []string
 	// Open opens the store.
 	Open func(t testing.TB) store.Store
-	// AsIs opens it for one who only reads, and Dump prints all that is there
-	// but who holds it: for RunAsIs.
+	// AsIs opens the store for reading only, and Dump prints its whole contents
+	// except the lock's holder: both are for RunAsIs.
 	AsIs func(t testing.TB) store.Store
 	Dump func(t testing.TB) string
 }
 
-// RunSwap sees that what gearmand has queued is found by a store, and the
-// other way round: all of it, once, with its payload. Each test has a place of
-// its own, which is empty.
+// RunSwap checks that a store finds the jobs that gearmand has queued, and the
+// other way round: all of them, once, with their payloads. Each test has an
+// empty place of its own.
 func RunSwap(t *testing.T, f func(t *testing.T) Swap) {
 	for _, test := range []struct {
 		name string
@@ -40,7 +40,7 @@ func RunSwap(t *testing.T, f func(t *testing.T) Swap) {
 	}
 }
 
-// swapped are jobs that both take. gearmand's functions are words.
+// swapped are jobs that both take. gearmand's functions must be words.
 func swapped() (jobs []GearmandJob) {
 	for i := range 30 {
 		jobs = append(jobs, GearmandJob{fmt.Sprint("f", i%3), fmt.Sprint("unique-", i), fmt.Sprint("payload ", i)})
@@ -93,7 +93,7 @@ func functions(jobs []GearmandJob, more ...string) []string {
 	return slices.Compact(names)
 }
 
-// openSwap opens the store, and locks it if it can be.
+// openSwap opens the store, and locks it if it has a lock.
 func openSwap(t *testing.T, place Swap) (s store.Store, jobs []store.Record) {
 	t.Helper()
 	s = place.Open(t)
@@ -125,11 +125,11 @@ func closeSwap(t *testing.T, s store.Store) {
 }
 
 func testFromGearmand(t *testing.T, place Swap) {
-	// gearmand makes the place.
+	// gearmand creates the place.
 	g := StartGearmand(t, place.Options...)
 	var want []GearmandJob
 	for _, j := range swapped() {
-		if g.offer(t, submitJobBG, j.Function, j.Unique, j.Payload) { // MySQL's gearmand refuses what differs only in capitals
+		if g.offer(t, submitJobBG, j.Function, j.Unique, j.Payload) { // gearmand's MySQL plugin refuses names that differ only in case
 			want = append(want, j)
 		}
 	}
@@ -179,7 +179,7 @@ func testFromGearmand(t *testing.T, place Swap) {
 }
 
 func testToGearmand(t *testing.T, place Swap) {
-	// The store makes the place.
+	// The store creates the place.
 	s, _ := openSwap(t, place)
 	want := swapped()
 	seq := store.FirstSeq(time.Now())
@@ -198,7 +198,7 @@ func testToGearmand(t *testing.T, place Swap) {
 		add(none)
 		want = append(want, none)
 	}
-	for _, n := range []int{64, 65, 255} { // longer than gearmand's
+	for _, n := range []int{64, 65, 255} { // longer than gearmand's limit
 		long := GearmandJob{"none", strings.Repeat("l", n), fmt.Sprint("with a unique of ", n)}
 		add(long)
 		want = append(want, long)
@@ -215,8 +215,8 @@ func testToGearmand(t *testing.T, place Swap) {
 		got := g.Drain(t, functions(swapped(), "none")...)
 		g.Stop()
 		for i := range got {
-			// A key that the store has made up stands for what gearmand's
-			// table, or its plugin, can't have.
+			// The store replaces a key that gearmand's table, or its plugin,
+			// cannot have.
 			if strings.HasPrefix(got[i].Unique, "gm-") || strings.HasPrefix(got[i].Unique, "gm:") {
 				same := func(j GearmandJob) bool { return j.Function == got[i].Function && j.Payload == got[i].Payload }
 				if n := slices.IndexFunc(want, same); n >= 0 {
@@ -234,7 +234,7 @@ func testToGearmand(t *testing.T, place Swap) {
 	}
 }
 
-// testThereAndBack has gm and gearmand take turns on one queue.
+// testThereAndBack runs gm and gearmand in turn on one queue.
 func testThereAndBack(t *testing.T, place Swap) {
 	g := StartGearmand(t, place.Options...)
 	g.Submit(t, GearmandJob{"f", "1", "by gearmand"}, GearmandJob{"f", "2", "by gearmand"})
@@ -269,8 +269,9 @@ func testThereAndBack(t *testing.T, place Swap) {
 	closeSwap(t, s)
 }
 
-// RunAsIs sees that who only reads an empty place finds what is put there, and
-// changes nothing: what gearmand has made, and what both have.
+// RunAsIs checks that a store opened for reading only finds the jobs of an
+// initially empty place, and changes nothing: first the jobs of gearmand, and
+// then those of both.
 func RunAsIs(t *testing.T, place Swap) {
 	g := StartGearmand(t, place.Options...)
 	g.Submit(t, GearmandJob{"f", "1", "by gearmand"}, GearmandJob{"f\u00fcnf", "caf\u00e9", "not ASCII"})
@@ -292,7 +293,7 @@ func RunAsIs(t *testing.T, place Swap) {
 	}
 }
 
-// readAsIs reads all there is, in any order, and sees that it stays as it is.
+// readAsIs reads everything, in any order, and checks that it stays unchanged.
 func readAsIs(t *testing.T, place Swap, want ...string) (got []string) {
 	t.Helper()
 	before := place.Dump(t)

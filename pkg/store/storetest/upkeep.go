@@ -40,7 +40,7 @@ func testLock(r *rig) {
 		r.t.Errorf("lost is closed while the lock is held")
 	default:
 	}
-	// The holder is not disturbed.
+	// The holder is not affected.
 	r.commit(r.job("f", "v", []byte("p")))
 	r.close()
 	if err := second.TryLock(r.ctx, "second.example"); err != nil {
@@ -53,7 +53,7 @@ func testLock(r *rig) {
 	r.check()
 }
 
-// testLockCrash sees that the end of a holder frees the store.
+// testLockCrash checks that the crash of a holder frees the store.
 func testLockCrash(r *rig) {
 	if _, ok := r.s.(store.Locker); !ok || r.place.Crash == nil {
 		return
@@ -122,7 +122,7 @@ func testCompact(r *rig) {
 	r.check()
 }
 
-// testCheck sees that a healthy store is found so.
+// testCheck checks that Check reports no fault of a healthy store.
 func testCheck(r *rig) {
 	c, ok := r.s.(store.Checker)
 	if !ok {
