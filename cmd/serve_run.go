@@ -263,7 +263,7 @@ func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
 		log.Info("stopping", "signal", sig.String(), "next_signal", "stops at once")
 	case graceful := <-stop:
 		if !graceful {
-			return srv.Close()
+			return srv.Close() // by an administrator who has confirmed it
 		}
 	case <-s.lost:
 		log.Error("the store has passed to another server: stopping", "store", s.cfg.StoreName)
@@ -297,7 +297,22 @@ func (s *serving) drain(srv *server.Server, log *slog.Logger) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return exitWith(exitAgain, fmt.Errorf("drain: jobs still ran after %v", patience))
 	case errors.Is(err, context.Canceled):
-		return nil
+		return lostJobsError(srv)
 	}
 	return err
+}
+
+// lostJobsError returns the error of a server that a second signal has stopped: nil
+// if a store has all jobs.
+func lostJobsError(srv *server.Server) error {
+	n := srv.LostJobs()
+	text := fmt.Sprintf("%d jobs are lost", n)
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		text = "1 job is lost"
+	}
+	return withHint(exitWith(exitAgain, errors.New("stop at once: "+text)),
+		"one signal alone lets the running jobs end; --data DIR keeps background jobs")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+
+	"gm/pkg/queue"
 )
 
 // Shutdown stops the server gracefully: it takes no more connections and no
@@ -72,6 +74,7 @@ func (s *Server) close() error {
 	s.closed, s.draining = true, true
 	s.closeListeners()
 	jobs := s.q.Len()
+	s.lostJobs = s.countUnstored()
 	var conns []*conn
 	s.conns.after(nil, func(c *conn) bool {
 		conns = append(conns, c)
@@ -96,10 +99,31 @@ func (s *Server) close() error {
 	if jobs > 0 && s.commit == nil {
 		s.say(slog.LevelWarn, "stopped; what was waiting in memory is lost", slog.Int("jobs", jobs))
 	} else {
-		s.say(slog.LevelInfo, "stopped", slog.Int("jobs", jobs))
+		s.say(slog.LevelInfo, "stopped", slog.Int("jobs", jobs), slog.Int("lost", s.LostJobs()))
 	}
 	s.scribe.wait(logGrace)
 	return err
+}
+
+// LostJobs returns the number of jobs that ended with the server, because no store
+// has them: all that were left without a store, those in the foreground with one.
+// It is 0 before the server has been stopped.
+func (s *Server) LostJobs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lostJobs
+}
+
+// countUnstored counts the jobs that are in memory only and that somebody still
+// wants. The lock is held.
+func (s *Server) countUnstored() (n int) {
+	s.q.Jobs(func(j *queue.Job) bool {
+		if !j.Ignored() && (s.commit == nil || !j.Background()) {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // closeStore ends everything that uses the store, and closes it. A store that

@@ -252,3 +252,29 @@ func TestCloseFromManySides(t *testing.T) {
 type nopListener struct{ net.Listener }
 
 func (nopListener) Close() error { return nil }
+
+// Without a store all jobs are lost with the server, with one those in the foreground.
+func TestLostJobs(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  server.Config
+		lost int
+	}{
+		{"memory", server.Config{}, 2},
+		{"store", server.Config{Store: newJournal()}, 1},
+	} {
+		s, addr := start(t, tt.cfg)
+		c := dial(t, addr)
+		c.submit(wire.SubmitJobBG, "f", "", "")
+		c.submit(wire.SubmitJob, "f", "", "")
+		if n := s.LostJobs(); n != 0 {
+			t.Errorf("%s: %d jobs lost while it runs", tt.name, n)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if n := s.LostJobs(); n != tt.lost {
+			t.Errorf("%s: %d jobs lost, want %d", tt.name, n, tt.lost)
+		}
+	}
+}

@@ -53,6 +53,7 @@ type Server struct {
 	notes     []note // log lines for the scribe after the turn
 	samples   [noteKinds]sample
 	draining  bool
+	lostJobs  int                   // once closed: jobs that no store has
 	loading   bool                  // the store's jobs are being taken in
 	late      map[uint64]*conn      // workers that wait for jobs of the store, by number
 	own       numbers               // of jobs accepted while loading
