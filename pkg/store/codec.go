@@ -75,6 +75,17 @@ func seal(b []byte, start int) []byte {
 	return b
 }
 
+// Salt is a secret number of a store. The store mixes it into the checksums of
+// its records, so that nobody who submits a job can put bytes into a payload
+// that pass for a record. 0 is no salt.
+type Salt uint32
+
+// Mix mixes t into the checksum of a record that AppendRecord or AppendHead has
+// appended. A second call takes it out again.
+func (t Salt) Mix(record []byte) {
+	binary.LittleEndian.PutUint32(record, binary.LittleEndian.Uint32(record)^uint32(t))
+}
+
 // DecodeRecord decodes the form of AppendRecord. The payload points into b.
 // Every fault is a *CorruptError with an empty Where.
 func DecodeRecord(b []byte) (*Record, error) {
@@ -88,11 +99,14 @@ func DecodeRecord(b []byte) (*Record, error) {
 // DecodeHead decodes the form of AppendRecord or AppendHead. For the former,
 // the payload points into b and body is nil; for the latter, the payload is
 // nil. Every fault is a *CorruptError with an empty Where.
-func DecodeHead(b []byte) (r *Record, body *Body, err error) {
+func DecodeHead(b []byte) (r *Record, body *Body, err error) { return Salt(0).DecodeHead(b) }
+
+// DecodeHead is the function DecodeHead for records that t is mixed into.
+func (t Salt) DecodeHead(b []byte) (r *Record, body *Body, err error) {
 	if len(b) < 5 {
 		return nil, nil, &CorruptError{Why: "shorter than a record"}
 	}
-	if CRC(0, b[4:]) != binary.LittleEndian.Uint32(b) {
+	if CRC(0, b[4:])^uint32(t) != binary.LittleEndian.Uint32(b) {
 		return nil, nil, &CorruptError{Why: "checksum does not match"}
 	}
 	version := b[4]
@@ -126,10 +140,10 @@ func DecodeHead(b []byte) (r *Record, body *Body, err error) {
 	return r, body, nil
 }
 
-// RecordSeq returns the job's number in the form of AppendRecord or AppendHead.
-// It reports whether the checksum matches.
-func RecordSeq(b []byte) (seq uint64, ok bool) {
-	if len(b) < 5 || CRC(0, b[4:]) != binary.LittleEndian.Uint32(b) {
+// RecordSeq returns the job's number of a record in the form of AppendRecord or
+// AppendHead that t is mixed into. It reports whether the checksum matches.
+func (t Salt) RecordSeq(b []byte) (seq uint64, ok bool) {
+	if len(b) < 5 || CRC(0, b[4:])^uint32(t) != binary.LittleEndian.Uint32(b) {
 		return 0, false
 	}
 	seq, n := binary.Uvarint(b[5:])

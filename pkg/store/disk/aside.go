@@ -32,7 +32,7 @@ func (x *fault) String() string {
 	case string(x.name) == extrasBucket:
 		return fmt.Sprintf("extra %q", x.key)
 	case len(x.key) == packKeySize:
-		p, _ := parsePack(x.key, nil)
+		p, _ := sealing{}.parsePack(x.key, nil)
 		return fmt.Sprintf("one or more of jobs %d to %d", p.first, p.last)
 	default:
 		return fmt.Sprintf("job %d", seqOf(x.key))
@@ -116,7 +116,7 @@ func (s *Store) removeFaults(faults []fault) error {
 	defer s.fileMu.Unlock()
 	return s.use(func(e *engine) error {
 		return e.update(func(tx *bolt.Tx) error {
-			w := writer{changed: s.changed}
+			w := writer{sealing: e.sealing, changed: s.changed}
 			w.begin(tx)
 			for i := range faults {
 				if err := w.removeFault(&faults[i]); err != nil {

@@ -207,6 +207,7 @@ func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
 	}
 	if len(frames) > 0 {
 		highest := highestOf(entries)
+		e.sealing.sealEntries(entries)
 		if err := s.write(e, &transaction{entries: withoutEnded(entries), highest: highest, mark: w.number, parts: true}); err != nil {
 			return err
 		}
@@ -215,7 +216,7 @@ func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
 	if err := s.syncFile(e); err != nil {
 		return err
 	}
-	return w.begin()
+	return w.begin(e.sealing)
 }
 
 // syncFile writes to the disk all that e has, before the log forgets it.
@@ -231,7 +232,7 @@ func (s *Store) forget(e *engine, w *wal) error {
 	if err := s.syncFile(e); err != nil {
 		return err
 	}
-	return w.forget()
+	return w.forget(walHeader)
 }
 
 // readMark returns the number of the last frame of the log that is in e, 0 if
@@ -244,7 +245,7 @@ func readMark(e *engine) (mark uint64, err error) {
 		}
 		value, err := extras.get([]byte(markKey))
 		if err == nil {
-			value, err = unseal(extrasName, []byte(markKey), value)
+			value, err = snap.sealing.unseal(extrasName, []byte(markKey), value)
 		}
 		if err == nil && len(value) == 8 {
 			mark = binary.BigEndian.Uint64(value)

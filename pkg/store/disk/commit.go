@@ -31,7 +31,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 func (s *Store) commitBatch(batch []store.Op) error {
 	var pageSize int64
 	err := s.use(func(e *engine) error {
-		pageSize = e.pageSize
+		pageSize, s.encoder.sealing = e.pageSize, e.sealing
 		return nil
 	})
 	if err == nil {
@@ -172,7 +172,7 @@ func fullError(err error) error {
 // sync twice: what is new has to be there before the page that makes it count
 // is written.
 func (s *Store) transact(e *engine, t *transaction) error {
-	w := writer{arena: s.arena, changed: s.changed}
+	w := writer{sealing: e.sealing, arena: s.arena, changed: s.changed}
 	err := e.update(func(tx *bolt.Tx) error { return w.write(tx, t) })
 	s.arena = w.arena
 	s.arena.reset()

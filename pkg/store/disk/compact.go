@@ -93,10 +93,15 @@ func (s *Store) Compact(ctx context.Context) error {
 }
 
 func (s *Store) compact(ctx context.Context) error {
-	if err := s.use(func(*engine) error { return nil }); err != nil { // it removes what lies about
+	var c sealing                        // of the new file: no entry is without a salt there
+	err := s.use(func(e *engine) error { // it removes what lies about
+		c.salt = e.sealing.salt
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	out, err := newFiller(&s.files, s.temporary("compact"))
+	out, err := newFiller(&s.files, s.temporary("compact"), c)
 	if err != nil {
 		return err
 	}
@@ -157,7 +162,9 @@ func (s *Store) copyAll(ctx context.Context, out *filler) error {
 	w.leaf = func(at place, p *page) error {
 		for i := range p.count {
 			x, _ := p.element(i)
-			if err := out.put([]byte(at.bucket), p.keyOf(x), p.valueOf(x)); err != nil {
+			name, key, value := []byte(at.bucket), p.keyOf(x), p.valueOf(x)
+			snap.sealing.renew(name, key, value)
+			if err := out.put(name, key, value); err != nil {
 				return err
 			}
 		}
@@ -188,6 +195,7 @@ func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed cha
 			case errors.Is(err, store.ErrNotFound):
 				err = out.delete(name, key)
 			case err == nil:
+				snap.sealing.renew(name, key, value)
 				err = out.put(name, key, value)
 			}
 			if err != nil {
@@ -231,7 +239,7 @@ func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err erro
 	e.path = s.file()
 	e.db.NoSync = s.cfg.Sync == SyncNever
 	e.reserve = old.reserve
-	s.engine = e
+	s.engine, s.sealing = e, e.sealing
 	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", old.reserved, "after", e.reserved)
 	return old, nil
 }

@@ -36,7 +36,9 @@
 // disk has already, where bbolt has to write its pages anew and sync twice. A
 // job whose end is in the same file of the log never gets into queue.db.
 //
-// A record carries its own CRC; a payload of more than 2 KiB is kept apart
+// A record carries its own CRC, into which a salt of the file is mixed, see
+// sealing: no payload can pass for a record when a broken file is salvaged. A
+// file of an earlier version gets a salt when it is opened. A payload of more than 2 KiB is kept apart
 // from it, in pieces. Small records share a key, see pack: what a checkpoint
 // costs goes by the number of keys.
 //
@@ -145,16 +147,20 @@ type Store struct {
 
 	// mu is held for reading while engine is used, and for writing while it
 	// is changed.
-	mu     sync.RWMutex
-	engine *engine // nil before the first use
-	wal    *wal    // set with the first engine, and stays
-	lock   *lockfile.File
-	closed bool
+	mu      sync.RWMutex
+	engine  *engine // nil before the first use
+	sealing sealing // of the file, set with the first engine
+	wal     *wal    // set with the first engine, and stays
+	lock    *lockfile.File
+	closed  bool
 
 	files fsys
 	watch lockfile.Watch
 	// reserve is that of the engine, except in tests.
 	reserve func(f *os.File, from, size int64) error
+	// renewBelow is the size in bytes up to which a file of the first form is
+	// written anew when it is opened: compactAbove, except in tests.
+	renewBelow int64
 }
 
 // Open returns the store in a directory. The file in it is not read yet.
@@ -177,7 +183,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err := lockfile.MakeDirs(c.Dir); err != nil {
 		return nil, fmt.Errorf("open store disk:%s: %w", c.Dir, err)
 	}
-	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: reserve}
+	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: reserve, renewBelow: compactAbove}
 	s.watch.Logger, s.watch.Store = c.Logger, "disk:"+c.Dir
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Go(s.settleLate)
@@ -265,7 +271,7 @@ func (s *Store) open() error {
 			return errors.Join(fmt.Errorf("open %s: %w", s.walFile(0), err), e.close())
 		}
 	}
-	s.engine = e
+	s.engine, s.sealing = e, e.sealing
 	s.watch.Set(s.file())
 	for i := range s.wal.segments {
 		if s.wal.files {

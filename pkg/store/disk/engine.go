@@ -49,6 +49,7 @@ type engine struct {
 	db       *bolt.DB
 	file     *os.File // the same that db has
 	pageSize int64
+	sealing  sealing // never changes while the engine is in use
 
 	// broken: a panic or a fault left db in a state that is not known.
 	broken atomic.Bool
@@ -148,8 +149,9 @@ func (e *engine) abandon() {
 // snapshot is the state of the file that a transaction left. Its pages stay
 // while it is in use.
 type snapshot struct {
-	tree tree
-	root uint64
+	tree    tree
+	root    uint64
+	sealing sealing
 }
 
 func (snap *snapshot) bucket(name string) (*bucket, error) {
@@ -169,7 +171,7 @@ func (e *engine) hold() (s *snapshot, release func(), err error) {
 	}
 	s = &snapshot{
 		tree: tree{file: e.file, pageSize: e.pageSize, high: uint64(tx.Size() / e.pageSize)},
-		root: uint64(tx.Cursor().Bucket().Root()),
+		root: uint64(tx.Cursor().Bucket().Root()), sealing: e.sealing,
 	}
 	release = func() {
 		if !e.broken.Load() { // else its locks may be taken for ever

@@ -41,6 +41,7 @@ func (a *arena) reset() {
 
 // encoder makes entries of batches. What it makes lasts until the next batch.
 type encoder struct {
+	sealing sealing // of the file that the entries are for
 	entries []entry
 	arena   arena
 }
@@ -57,7 +58,7 @@ func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 		case store.Put, store.Delete:
 			x.key = []byte(op.Key)
 			if op.Kind == store.Put {
-				x.value = c.arena.keep(func(b []byte) []byte { return appendSealed(b, extrasName, x.key, op.Value) })
+				x.value = c.arena.keep(func(b []byte) []byte { return c.sealing.appendSealed(b, extrasName, x.key, op.Value) })
 			}
 		default:
 			x.key = c.arena.keep(func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, r.Seq) })
@@ -68,8 +69,10 @@ func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 				})
 			case op.Kind == store.Add && len(r.Payload) <= maxInline:
 				x.value = c.arena.keep(func(b []byte) []byte { return store.AppendRecord(b, r) })
+				c.sealing.salt.Mix(x.value)
 			case op.Kind == store.Add:
 				x.value = c.arena.keep(func(b []byte) []byte { return store.AppendHead(b, r, store.BodyOf(r.Payload)) })
+				c.sealing.salt.Mix(x.value)
 				x.payload = r.Payload
 			}
 		}
@@ -112,7 +115,8 @@ func cutEntry(b []byte) (x entry, rest []byte, err error) {
 	return x, rest, nil
 }
 
-// proven says whether an entry proves itself by a checksum of its own.
+// proven reports whether an entry of a log without a salt proves itself by a
+// checksum of its own.
 func (x *entry) proven() bool {
 	switch x.kind {
 	case store.Add:
@@ -120,7 +124,7 @@ func (x *entry) proven() bool {
 		return err == nil && string(x.key) == string(jobKey(r.Seq)) &&
 			(body == nil && len(x.payload) == 0 || body != nil && store.BodyOf(x.payload) == *body)
 	case store.Put:
-		_, err := unseal(extrasName, x.key, x.value)
+		_, err := sealing{}.unseal(extrasName, x.key, x.value)
 		return err == nil
 	}
 	return false

@@ -1,6 +1,9 @@
 package disk
 
 import (
+	"errors"
+	"os"
+
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -21,15 +24,39 @@ type filler struct {
 }
 
 // newFiller makes the file at path, in place of what is there.
-func newFiller(files *fsys, path string) (*filler, error) {
+func newFiller(files *fsys, path string, c sealing) (*filler, error) {
 	if _, err := files.remove(path); err != nil {
+		return nil, err
+	}
+	if err := writeEmpty(files, path, c); err != nil {
+		_, _ = files.remove(path)
 		return nil, err
 	}
 	e, err := openBolt(files, path, true)
 	if err != nil {
 		return nil, err
 	}
+	e.sealing = c
 	return &filler{engine: e}, nil
+}
+
+// writeEmpty writes the pages of a new file, as bbolt would, with the code of a
+// sealing in the first two.
+func writeEmpty(files *fsys, path string, c sealing) error {
+	f, err := files.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return err
+	}
+	m := meta{pageSize: int64(os.Getpagesize()), sealing: c.code(), freelist: 2, root: 3, high: 4}
+	b := appendMeta(m)
+	m.tx = 1
+	b = append(append(b, appendMeta(m)...), make([]byte, 2*m.pageSize)...)
+	for id, flags := range map[uint64]uint16{m.freelist: flagFreelist, m.root: flagLeaf} {
+		page := b[int64(id)*m.pageSize:]
+		order.PutUint64(page, id)
+		order.PutUint16(page[8:], flags)
+	}
+	return errors.Join(files.writeAt(f, b, 0), files.sync(f), f.Close())
 }
 
 // begin sees to it that there is a transaction.
@@ -44,7 +71,7 @@ func (f *filler) begin() error {
 		if err != nil {
 			return err
 		}
-		f.tx, f.writer = tx, writer{arena: make(arena, 0, fillBatch)}
+		f.tx, f.writer = tx, writer{sealing: f.sealing, arena: make(arena, 0, fillBatch)}
 		f.writer.begin(tx)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -33,12 +34,12 @@ var zeros [walAlign]byte
 // pass for a frame or an entry, wherever a search for them leads.
 type salt uint64
 
-// fileHeader begins a file of the log: magic, version, salt and the CRC-32C of
-// these, little-endian.
+// A header begins a file of the log: magic, version, salt, the code of the
+// sealing of the store's file, and the CRC-32C of these, little-endian. In
+// version 2, it has no such code.
 const (
 	fileMagic   = 0x48576d67 // "gmWH"
-	fileVersion = 2
-	fileHead    = 4 + 4 + 8 + 4
+	fileVersion = 3
 )
 
 func newSalt() (salt, error) {
@@ -49,14 +50,33 @@ func newSalt() (salt, error) {
 	return salt(binary.LittleEndian.Uint64(b[:])), nil
 }
 
-// header returns the header of a file of the log.
-func (t salt) header() []byte {
+// header returns the header of a file of the log of a store whose file has that
+// sealing.
+func (t salt) header(c sealing) []byte {
 	b := make([]byte, walHeader)
 	binary.LittleEndian.PutUint32(b, fileMagic)
 	binary.LittleEndian.PutUint32(b[4:], fileVersion)
 	binary.LittleEndian.PutUint64(b[8:], uint64(t))
-	binary.LittleEndian.PutUint32(b[16:], store.CRC(0, b[:16]))
+	binary.LittleEndian.PutUint64(b[16:], c.code())
+	binary.LittleEndian.PutUint32(b[24:], store.CRC(0, b[:24]))
 	return b
+}
+
+// parseHeader returns the salt of the log and the code of the sealing from the
+// header that a file begins with. It reports whether the header is whole.
+func parseHeader(file []byte) (t salt, sealing uint64, whole bool) {
+	le := binary.LittleEndian
+	if len(file) < walHeader || le.Uint32(file) != fileMagic {
+		return 0, 0, false
+	}
+	switch le.Uint32(file[4:]) {
+	case 2:
+		whole = le.Uint32(file[16:]) == store.CRC(0, file[:16])
+	case fileVersion:
+		sealing = le.Uint64(file[16:])
+		whole = le.Uint32(file[24:]) == store.CRC(0, file[:24])
+	}
+	return salt(le.Uint64(file[8:])), sealing, whole
 }
 
 // sum returns the checksum of an entry.
@@ -76,12 +96,19 @@ func formOf(file []byte) (form, bool) {
 	if len(file) < walHeader {
 		return form{}, false
 	}
-	le := binary.LittleEndian
-	if le.Uint32(file) == oldFrameMagic {
+	if binary.LittleEndian.Uint32(file) == oldFrameMagic {
 		return form{old: true}, true
 	}
-	known := le.Uint32(file) == fileMagic && le.Uint32(file[4:]) == fileVersion && le.Uint32(file[16:]) == store.CRC(0, file[:16])
-	return form{salt: salt(le.Uint64(file[8:]))}, known
+	t, _, known := parseHeader(file)
+	return form{salt: t}, known
+}
+
+// hasFrames reports whether a file has something besides a header of today.
+func hasFrames(file []byte) bool {
+	if _, _, whole := parseHeader(file); whole {
+		file = file[walHeader:]
+	}
+	return len(bytes.Trim(file, "\x00")) > 0
 }
 
 // head is the size of a frame's header.

@@ -27,7 +27,7 @@ const (
 type meta struct {
 	pageSize   int64
 	root       uint64
-	sequence   uint64
+	sealing    uint64 // the code of a sealing. For bbolt it is the sequence of the root bucket, which it never changes
 	freelist   uint64
 	high       uint64
 	tx         uint64
@@ -49,7 +49,7 @@ func parseMeta(b []byte) (meta, bool) {
 	m := meta{
 		pageSize: int64(order.Uint32(b[8:])),
 		root:     order.Uint64(b[16:]),
-		sequence: order.Uint64(b[24:]),
+		sealing:  order.Uint64(b[24:]),
 		freelist: order.Uint64(b[32:]),
 		high:     order.Uint64(b[40:]),
 		tx:       order.Uint64(b[48:]),
@@ -88,7 +88,7 @@ func appendMeta(m meta) []byte {
 	order.PutUint32(c[4:], metaVers)
 	order.PutUint32(c[8:], uint32(m.pageSize))
 	order.PutUint64(c[16:], m.root)
-	order.PutUint64(c[24:], m.sequence)
+	order.PutUint64(c[24:], m.sealing)
 	order.PutUint64(c[32:], m.freelist)
 	order.PutUint64(c[40:], m.high)
 	order.PutUint64(c[48:], m.tx)

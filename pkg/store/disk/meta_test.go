@@ -9,7 +9,7 @@ import (
 )
 
 func TestMeta(t *testing.T) {
-	want := meta{pageSize: 4096, root: 17, sequence: 3, freelist: noFreelist, high: 1000, tx: 77}
+	want := meta{pageSize: 4096, root: 17, sealing: 3, freelist: noFreelist, high: 1000, tx: 77}
 	b := appendMeta(want)[headerSize:]
 	if got, ok := parseMeta(b); !ok || got != want {
 		t.Fatalf("got %+v, %v, want %+v", got, ok, want)

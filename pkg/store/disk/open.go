@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -33,7 +34,17 @@ func (s *Store) openFile() (*engine, error) {
 	if err := s.files.syncDir(s.cfg.Dir); err != nil {
 		return nil, err
 	}
-	return openBolt(&s.files, s.file(), s.cfg.Sync == SyncNever)
+	e, err := openBolt(&s.files, s.file(), s.cfg.Sync == SyncNever)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.readSealing(s.renewBelow); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	if s.wal != nil && e.sealing.salt != s.sealing.salt { // the log is of another file
+		return nil, errors.Join(errors.New("the file was replaced: start the server anew"), e.close())
+	}
+	return e, nil
 }
 
 // makeFile makes the queue's file, whole from the start, if there is none.
@@ -42,7 +53,13 @@ func (s *Store) makeFile() error {
 	if err != nil || !missing {
 		return err
 	}
-	out, err := newFiller(&s.files, s.temporary("new"))
+	c := sealing{salt: s.sealing.salt}
+	if s.wal == nil {
+		if c, err = newSealing(); err != nil {
+			return err
+		}
+	}
+	out, err := newFiller(&s.files, s.temporary("new"), c)
 	if err != nil {
 		return err
 	}
@@ -131,6 +148,16 @@ func (s *Store) admit(f *os.File, m meta, used *bitmap, size int64) error {
 		if err := s.files.truncate(f, int64(m.high)*m.pageSize); err != nil {
 			return err
 		}
+	}
+	if m.sealing == 0 && s.wal == nil { // a file of the first form
+		c, err := newSealing()
+		if err != nil {
+			return err
+		}
+		m.sealing = c.withOld().code()
+	}
+	if t := (&tree{file: f, pageSize: m.pageSize, high: m.high}); !t.readSealing(m).old() {
+		m.sealing &^= 1 // no entry is without the salt any more
 	}
 	_, err := writeFreelist(&s.files, f, m, used)
 	if full(err) && !m.wasDamaged {

@@ -20,6 +20,7 @@ import (
 // they are as long as there is a record, so that a job is, if anywhere, under
 // the first key that is not below its number's.
 type pack struct {
+	sealing     sealing // of the file
 	first, last uint64
 	records     []byte
 }
@@ -40,7 +41,8 @@ func (p *pack) key() []byte {
 }
 
 // parsePack returns what is under a key, if that is one of a pack.
-func parsePack(key, value []byte) (p pack, ok bool) {
+func (c sealing) parsePack(key, value []byte) (p pack, ok bool) {
+	p.sealing = c
 	if len(key) != packKeySize {
 		return p, false
 	}
@@ -100,7 +102,7 @@ func (p *pack) all() iter.Seq[packed] {
 func (p *pack) behind(from int, low uint64) int {
 	for n := range 2 { // the size has one byte or two
 		if at := from + n + 1; at < len(p.records) {
-			if whole := wholeRecord(p.records[at:]); whole > 0 {
+			if whole := p.sealing.wholeRecord(p.records[at:], low); whole > 0 {
 				return at + whole
 			}
 		}
@@ -119,15 +121,16 @@ func (p *pack) behind(from int, low uint64) int {
 	return 0
 }
 
-// wholeRecord returns the size of the record that b begins with, as its checksum
-// has it, 0 if there is none.
-func wholeRecord(b []byte) int {
+// wholeRecord returns the size of the record that b begins with, of a job not
+// below low, as its checksum has it, 0 if there is none.
+func (c sealing) wholeRecord(b []byte, low uint64) int {
 	if len(b) < 5 {
 		return 0
 	}
 	want, sum := binary.LittleEndian.Uint32(b), uint32(0)
+	old := c.old() && low <= c.oldJobs
 	for i := 4; i < len(b); i++ {
-		if sum = store.CRC(sum, b[i:i+1]); sum == want {
+		if sum = store.CRC(sum, b[i:i+1]); sum^uint32(c.salt) == want || old && sum == want {
 			return i + 1
 		}
 	}
@@ -142,7 +145,7 @@ func (p *pack) at(from int, low uint64) (x packed, ok bool) {
 	}
 	x = packed{from: from, to: from + n + int(size)}
 	x.record = p.records[from+n : x.to : x.to]
-	x.seq, ok = store.RecordSeq(x.record)
+	x.seq, ok = p.sealing.recordSeq(x.record)
 	return x, ok && low <= x.seq && x.seq <= p.last
 }
 

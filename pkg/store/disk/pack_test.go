@@ -49,17 +49,17 @@ func seqsOf(p *pack) (seqs []uint64, broken int) {
 
 func TestPackKey(t *testing.T) {
 	p := makePack(t, 7, 8, 300, 7+1<<32-1)
-	got, ok := parsePack(p.key(), p.records)
+	got, ok := sealing{}.parsePack(p.key(), p.records)
 	if !ok || got.first != 7 || got.last != p.last {
 		t.Errorf("got %v, %d to %d", ok, got.first, got.last)
 	}
 	if p.append(7+1<<32, []byte("too far"), 1<<20) {
 		t.Error("a job whose distance the key can't have was packed")
 	}
-	if _, ok := parsePack(jobKey(5), nil); ok {
+	if _, ok := (sealing{}).parsePack(jobKey(5), nil); ok {
 		t.Error("the key of a job is that of a pack")
 	}
-	if p, ok := parsePack(append(jobKey(2), 0, 0, 0, 3), nil); !ok || p.first != 0 || p.last != 2 {
+	if p, ok := (sealing{}).parsePack(append(jobKey(2), 0, 0, 0, 3), nil); !ok || p.first != 0 || p.last != 2 {
 		t.Errorf("a key that is broken: got %v, %d to %d, want 0 to 2", ok, p.first, p.last)
 	}
 }
@@ -113,7 +113,7 @@ func FuzzPack(f *testing.F) {
 	f.Add(p.key(), p.records, uint64(4))
 	f.Add(p.key(), p.records[3:], uint64(9))
 	f.Fuzz(func(t *testing.T, key, value []byte, seq uint64) {
-		p, ok := parsePack(key, value)
+		p, ok := sealing{}.parsePack(key, value)
 		if !ok {
 			return
 		}
@@ -262,9 +262,10 @@ func TestSetAsidePacked(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	c := sealingOfFile(t, filepath.Join(dir, "queue.db"))
 	spoil(t, filepath.Join(dir, "queue.db"), func(jobs, _, _ *bolt.Bucket) {
 		key, value := jobs.Cursor().First()
-		p, ok := parsePack(key, value)
+		p, ok := c.parsePack(key, value)
 		if !ok || !p.spans(1) || !p.spans(8) {
 			t.Fatalf("got the key %x", key)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -53,7 +52,7 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 			if !ok {
 				continue
 			}
-			for key, record := range records(p.keyOf(e), p.valueOf(e)) {
+			for key, record := range snap.sealing.records(p.keyOf(e), p.valueOf(e)) {
 				r, size, err := snap.job(key, record, payloads)
 				if isReadError(err) {
 					return err
@@ -72,31 +71,9 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 	return w.run(snap.root)
 }
 
-// records goes through the records of an entry of the jobs' bucket, each under
-// the key that it would have alone. A stretch that is broken is under the
-// pack's.
-func records(key, value []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func([]byte, []byte) bool) {
-		p, ok := parsePack(key, value)
-		if !ok {
-			yield(key, value)
-			return
-		}
-		for x := range p.all() {
-			at, record := key, value[x.from:x.to]
-			if x.record != nil {
-				at, record = jobKey(x.seq), x.record
-			}
-			if !yield(at, record) {
-				return
-			}
-		}
-	}
-}
-
 // job decodes a record and the key that it is under.
 func (snap *snapshot) job(key, record []byte, payload bool) (*store.Record, int, error) {
-	r, body, err := store.DecodeHead(record)
+	r, body, err := snap.sealing.decode(record)
 	if broken := new(store.CorruptError); errors.As(err, &broken) {
 		err = errors.New(broken.Why)
 	}
@@ -130,7 +107,7 @@ func (snap *snapshot) payload(seq uint64, body store.Body) ([]byte, error) {
 		key := pieceKey(seq, i)
 		value, err := bodies.get(key)
 		if err == nil {
-			value, err = unseal(bodiesName, key, value)
+			value, err = snap.sealing.unseal(bodiesName, key, value)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("piece %d of its payload: %w", i, err)
@@ -212,12 +189,12 @@ func (snap *snapshot) find(seq uint64) (key, record []byte, err error) {
 		return nil, nil, err
 	}
 	err = store.ErrNotFound
-	for k, r := range records(at, value) {
+	for k, r := range snap.sealing.records(at, value) {
 		switch {
 		case len(k) == 8 && seqOf(k) == seq:
 			return k, r, nil
 		case len(k) == packKeySize:
-			if p, _ := parsePack(k, nil); p.spans(seq) {
+			if p, _ := snap.sealing.parsePack(k, nil); p.spans(seq) {
 				key, record, err = k, r, nil
 			}
 		}
@@ -253,7 +230,7 @@ func (snap *snapshot) extras(ctx context.Context, prefix string, f func(string, 
 				continue
 			}
 			key, value := p.keyOf(e), p.valueOf(e)
-			data, err := unseal(extrasName, key, value)
+			data, err := snap.sealing.unseal(extrasName, key, value)
 			if err != nil {
 				bad(fault{name: extrasName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
 				continue
@@ -301,7 +278,7 @@ func (snap *snapshot) extra(key []byte) ([]byte, *fault, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	data, err := unseal(extrasName, key, value)
+	data, err := snap.sealing.unseal(extrasName, key, value)
 	if err != nil {
 		return nil, &fault{name: extrasName, key: key, value: value, err: err}, nil
 	}

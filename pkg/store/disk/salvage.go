@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"gm/pkg/store"
 	"gm/pkg/store/lockfile"
 )
 
@@ -24,20 +23,24 @@ func (s *Store) salvage(f *os.File, m meta, why error) error {
 	if err != nil {
 		return err
 	}
-	out, err := newFiller(&s.files, s.temporary("salvage"))
-	if err != nil {
-		return fmt.Errorf("salvage: %w", err)
-	}
 	if m.pageSize == 0 {
 		m.pageSize = int64(os.Getpagesize())
 	}
 	pages := uint64((info.Size() + m.pageSize - 1) / m.pageSize)
 	v := &salvager{
-		Store: s, out: out,
-		tree: tree{file: f, pageSize: m.pageSize, high: pages},
-		seen: newBitmap(pages),
-		late: make(map[uint64]int),
+		Store: s,
+		tree:  tree{file: f, pageSize: m.pageSize, high: pages},
+		seen:  newBitmap(pages),
+		late:  make(map[uint64]int),
 	}
+	if v.sealing, err = v.findSealing(m); err != nil {
+		return fmt.Errorf("salvage: %w", err)
+	}
+	out, err := newFiller(&s.files, s.temporary("salvage"), sealing{salt: v.sealing.salt})
+	if err != nil {
+		return fmt.Errorf("salvage: %w", err)
+	}
+	v.out = out
 	if err := v.run(m, why); err != nil {
 		out.discard()
 		return fmt.Errorf("salvage: %w", err)
@@ -63,9 +66,10 @@ func (s *Store) salvage(f *os.File, m meta, why error) error {
 
 type salvager struct {
 	*Store
-	out  *filler
-	tree tree
-	seen *bitmap
+	out     *filler
+	tree    tree
+	sealing sealing // of the broken file
+	seen    *bitmap
 
 	lost     []lostSpan
 	faults   faults
@@ -123,7 +127,8 @@ func (v *salvager) walk(m meta) error {
 	}
 	w := walk{
 		tree: &v.tree, whole: true, seen: v.seen,
-		// The others have none, whatever may have become of their names.
+		// Those of the others are not above it, whatever may have become of
+		// their names.
 		bucket: func(_ string, b *bucket) { v.sequence = max(v.sequence, b.sequence) },
 		bad:    func(at place, err error) error { v.lose(at, err); return nil },
 		leaf:   v.leaf,
@@ -139,11 +144,12 @@ func (v *salvager) leaf(at place, p *page) error {
 		if !ok || value == nil {
 			continue
 		}
-		name, err := classify(key, value)
+		name, err := v.classify(key, value)
 		if err != nil {
 			v.loseEntry(at, key, value, err)
 			continue
 		}
+		v.sealing.renew(name, key, value)
 		if string(name) == jobsBucket {
 			err = v.takeJobs(at, key, value)
 		} else {
@@ -158,7 +164,7 @@ func (v *salvager) leaf(at place, p *page) error {
 
 // takeJobs takes what can be read of an entry of the jobs' bucket.
 func (v *salvager) takeJobs(at place, key, value []byte) error {
-	p, ok := parsePack(key, value)
+	p, ok := v.sealing.parsePack(key, value)
 	if !ok {
 		v.jobs++
 		return v.out.put(jobsName, key, value)
@@ -184,24 +190,41 @@ func (v *salvager) loseEntry(at place, key, value []byte, err error) {
 
 // classify says to which bucket an entry belongs: its checksum tells, or that of
 // one of the records in it.
-func classify(key, value []byte) (name []byte, err error) {
+func (v *salvager) classify(key, value []byte) (name []byte, err error) {
 	for _, name := range [][]byte{bodiesName, extrasName} {
-		if _, err := unseal(name, key, value); err == nil {
+		if _, err := v.sealing.unseal(name, key, value); err == nil {
 			return name, nil
 		}
 	}
-	for key, record := range records(key, value) {
-		if seq, ok := store.RecordSeq(record); ok && len(key) == 8 && seq == seqOf(key) {
+	for key, record := range v.sealing.records(key, value) {
+		if seq, ok := v.sealing.recordSeq(record); ok && len(key) == 8 && seq == seqOf(key) {
 			return jobsName, nil
 		}
 	}
 	return nil, errChecksum
 }
 
-// scan takes what is missing from the pages that the tree does not have. Those
-// that overflow a page which is whole are part of it: what a payload has there
-// is no page.
+// scan takes what is missing from the pages that the tree does not have.
 func (v *salvager) scan() error {
+	return v.leaves(func(p *page) error {
+		for i := range p.count {
+			e, ok := p.element(i)
+			key, value := p.keyOf(e), p.valueOf(e)
+			if !ok || value == nil {
+				continue
+			}
+			if err := v.stray(key, value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// leaves calls f for each leaf that the tree does not have. Pages that overflow
+// one that is whole are part of it: what a payload has there is no page. One
+// that is not in use any more may be written over there.
+func (v *salvager) leaves(f func(*page) error) error {
 	behind := uint64(0) // the last page that was whole
 	for id := uint64(2); id < v.tree.high; id++ {
 		if v.seen.has(id) || id < behind {
@@ -224,32 +247,40 @@ func (v *salvager) scan() error {
 		if p == nil {
 			continue
 		}
-		if err == nil && p.check(span{}, false) == nil {
+		if err == nil && v.isWhole(p) {
 			behind = id + uint64(p.size/v.tree.pageSize)
 		}
-		for i := range p.count {
-			e, ok := p.element(i)
-			key, value := p.keyOf(e), p.valueOf(e)
-			if !ok || value == nil {
-				continue
-			}
-			if err := v.stray(key, value); err != nil {
-				return err
-			}
+		if err := f(p); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// isWhole reports whether all of a leaf is as it was written.
+func (v *salvager) isWhole(p *page) bool {
+	if p.check(span{}, false) != nil {
+		return false
+	}
+	for i := range p.count {
+		e, _ := p.element(i)
+		if _, err := v.classify(p.keyOf(e), p.valueOf(e)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // stray takes an entry of a page that the tree does not have, if it is one
 // that is missing.
 func (v *salvager) stray(key, value []byte) error {
-	name, err := classify(key, value)
+	name, err := v.classify(key, value)
 	if err != nil || !v.missing(string(name), key) {
 		return nil
 	}
+	v.sealing.renew(name, key, value)
 	if string(name) == jobsBucket {
-		for _, record := range records(key, value) {
+		for _, record := range v.sealing.records(key, value) {
 			if err := v.strayJob(record); err != nil {
 				return err
 			}
@@ -265,7 +296,7 @@ func (v *salvager) stray(key, value []byte) error {
 // strayJob takes the record of a job that is missing. If there are several, it
 // is the one of its last attempt.
 func (v *salvager) strayJob(record []byte) error {
-	r, _, err := store.DecodeHead(record)
+	r, _, err := v.sealing.decode(record)
 	if err != nil {
 		return nil // it is a part that is broken
 	}

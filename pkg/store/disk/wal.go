@@ -44,7 +44,7 @@ type wal struct {
 	active   int    // which of them is appended to. Changed under both locks
 	number   uint64 // of the last frame that was written
 
-	// used: there is something in the files that is not zero.
+	// used: there may be frames in the files.
 	used bool
 	// suspect: a frame may be in the file whose batch was not committed.
 	suspect bool
@@ -76,7 +76,7 @@ func openWAL(files *fsys, name func(int) string, noSync bool) (w *wal, err error
 		if err != nil {
 			return nil, errors.Join(err, w.close())
 		}
-		w.used = w.used || len(bytes.Trim(g.data, "\x00")) > 0
+		w.used = w.used || hasFrames(g.data)
 	}
 	for _, g := range w.segments {
 		if err = w.fill(g); full(err) {
@@ -106,9 +106,9 @@ func (w *wal) clear(g *segment, from int64) error {
 	return w.fsys.writeAt(g.file, make([]byte, walSize-from), from)
 }
 
-// begin begins an empty log with a new salt. The store's file must have all that
-// the log has had.
-func (w *wal) begin() (err error) {
+// begin begins an empty log, with a new salt, of a store whose file has that
+// sealing. The file must have all that the log has had.
+func (w *wal) begin(c sealing) (err error) {
 	for _, g := range w.segments {
 		g.data = g.data[:0]
 	}
@@ -116,7 +116,7 @@ func (w *wal) begin() (err error) {
 		return nil
 	}
 	if w.used {
-		if err := w.forget(); err != nil {
+		if err := w.forget(0); err != nil {
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func (w *wal) begin() (err error) {
 	}
 	w.used = true
 	for _, g := range w.segments {
-		if err := w.fsys.writeAt(g.file, w.salt.header(), 0); err != nil {
+		if err := w.fsys.writeAt(g.file, w.salt.header(c), 0); err != nil {
 			return err
 		}
 	}
@@ -265,15 +265,15 @@ func (w *wal) sync() error {
 	return errors.Join(w.fsys.datasync(w.segments[0].file), w.fsys.datasync(w.segments[1].file))
 }
 
-// forget leaves nothing in the files, for which the store's must have all of it
-// on the disk. Neither what is read next nor who puts another queue.db there
-// meets what is of before.
-func (w *wal) forget() error {
+// forget leaves nothing in the files from an offset on, for which the store's
+// must have all of it on the disk. So neither the next start nor another queue.db
+// that somebody puts there meets frames of before.
+func (w *wal) forget(from int64) error {
 	if !w.files || !w.used {
 		return nil
 	}
 	for _, g := range w.segments {
-		if err := w.clear(g, 0); err != nil {
+		if err := w.clear(g, from); err != nil {
 			return err
 		}
 	}
@@ -299,8 +299,9 @@ func (w *wal) gather(applied uint64, bad func(what string, err error)) []found {
 			data = data[min(walHeader, len(data)):]
 		}
 		found := readFrames(f, data, applied, bad)
-		// A file that was being forgotten has no header, and no frames that count.
-		if !known && (len(found) > 0 || len(bytes.Trim(g.data[:min(walHeader, len(g.data))], "\x00")) > 0) {
+		// A file that was being forgotten, or is cut off in its header, has no
+		// frames that count.
+		if !known && (len(found) > 0 || len(g.data) >= walHeader && len(bytes.Trim(g.data[:walHeader], "\x00")) > 0) {
 			bad(fmt.Sprintf("header of file %d of the log", i), errChecksum)
 		}
 		frames = append(frames, found...)

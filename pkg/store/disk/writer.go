@@ -33,35 +33,9 @@ func pieceKey(seq uint64, i int) []byte {
 // pieces returns in how many pieces a payload of that size is kept.
 func pieces(size int) int { return (size + pieceSize - 1) / pieceSize }
 
-// A sealed value begins with the CRC-32C of its bucket's name, its key and the
-// rest, 4 bytes, little-endian.
-const sealSize = 4
-
-func sealOf(name, key, data []byte) uint32 {
-	sum := store.CRC(0, name)
-	sum = store.CRC(sum, key)
-	return store.CRC(sum, data)
-}
-
-func appendSealed(dst, name, key, data []byte) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, sealOf(name, key, data))
-	return append(dst, data...)
-}
-
-// unseal returns what is in a sealed value.
-func unseal(name, key, value []byte) ([]byte, error) {
-	if len(value) < sealSize {
-		return nil, errors.New("shorter than a checksum")
-	}
-	data := value[sealSize:]
-	if sealOf(name, key, data) != binary.LittleEndian.Uint32(value) {
-		return nil, errChecksum
-	}
-	return data, nil
-}
-
 // writer puts entries into a transaction of bbolt.
 type writer struct {
+	sealing sealing // of the file
 	arena   arena   // bbolt keeps values, not copies of them, until the end
 	changed changes // what was written, if somebody wants to know
 
@@ -139,7 +113,7 @@ const markKey = "\x00log"
 
 func (w *writer) putMark(mark uint64) error {
 	key := []byte(markKey)
-	value := appendSealed(nil, extrasName, key, binary.BigEndian.AppendUint64(nil, mark))
+	value := w.sealing.appendSealed(nil, extrasName, key, binary.BigEndian.AppendUint64(nil, mark))
 	w.note(extrasName, key)
 	return w.extras.Put(key, value)
 }
@@ -174,7 +148,7 @@ func (w *writer) add(x *entry) error {
 		piece := x.payload[i*pieceSize : min((i+1)*pieceSize, len(x.payload))]
 		key := pieceKey(seq, i)
 		w.note(bodiesName, key)
-		value := w.arena.keep(func(b []byte) []byte { return appendSealed(b, bodiesName, key, piece) })
+		value := w.arena.keep(func(b []byte) []byte { return w.sealing.appendSealed(b, bodiesName, key, piece) })
 		if err := w.bodies.Put(key, value); err != nil {
 			return err
 		}
@@ -237,7 +211,7 @@ func (w *writer) enter(seq uint64) (in bool, alone []byte, err error) {
 	if string(key) == string(jobKey(seq)) {
 		return false, value, nil
 	}
-	p, ok := parsePack(key, value)
+	p, ok := w.sealing.parsePack(key, value)
 	if !ok || !p.spans(seq) {
 		return false, nil, nil
 	}
@@ -256,7 +230,9 @@ func (w *writer) leave() error {
 	case len(p.records) == 0:
 		return w.forgetKey(w.key)
 	}
-	return w.putAlone(w.key, w.keep(p.records))
+	records := w.keep(p.records)
+	w.sealing.renew(jobsName, w.key, records)
+	return w.putAlone(w.key, records)
 }
 
 // get returns the record of a job, or nil. It is valid until the next call.
@@ -294,17 +270,19 @@ func (w *writer) update(x *entry) error {
 	if err != nil {
 		return err
 	}
-	r, body, err := store.DecodeHead(record)
+	r, body, err := w.sealing.decode(record)
 	if err != nil || r.Seq != seq {
 		return nil
 	}
 	r.Attempts, r.RunAt = int(attempts), runAt
-	return w.put(seq, w.arena.keep(func(b []byte) []byte {
+	record = w.arena.keep(func(b []byte) []byte {
 		if body != nil {
 			return store.AppendHead(b, r, *body)
 		}
 		return store.AppendRecord(b, r)
-	}))
+	})
+	w.sealing.salt.Mix(record)
+	return w.put(seq, record)
 }
 
 // forget removes a job.
