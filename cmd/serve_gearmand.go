@@ -1,16 +1,10 @@
 package cmd
 
 import (
-	"cmp"
-	"net"
-	"net/url"
-	"strconv"
-	"strings"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 
-	"gm/pkg/store"
-	"gm/pkg/store/mysql"
 	"gm/pkg/store/open"
 )
 
@@ -70,121 +64,14 @@ func gearmandFlags() []cli.Flag {
 	return flags
 }
 
-// gearmandQueues are gearmand's queue types in lower case, with what the names
-// of their options begin with.
-var gearmandQueues = map[string]string{
-	"libsqlite3":      "libsqlite3-",
-	"postgres":        "libpq-",
-	"libpq":           "libpq-",
-	"mysql":           "mysql-",
-	"redis":           "redis-",
-	"libmemcached":    "libmemcached-",
-	"libtokyocabinet": "libtokyocabinet-",
-}
-
-// gearmandPlace returns the store that gearmand's options name; nil for
-// memory.
+// gearmandPlace returns the store that gearmand's options name; nil for memory.
 func (e *env) gearmandPlace(c *cli.Context) (*open.Place, error) {
-	queueType := strings.ToLower(c.String("queue-type"))
-	prefix, known := gearmandQueues[queueType]
-	switch {
-	case queueType != "" && queueType != "builtin" && !known:
-		return nil, usageErrorf("--queue-type %q: not builtin, libsqlite3, Postgres, MySQL, redis, libmemcached or libtokyocabinet", c.String("queue-type"))
-	case known && prefix == "libpq-" && c.IsSet("libpq-conninfo") && strings.Contains(c.String("libpq-conninfo"), "://"):
-		return withParameter(c.String("libpq-conninfo"), "table", c.String("libpq-table"))
-	}
-	for kind, other := range gearmandQueues {
-		for _, f := range gearmandFlags() {
-			name := flagNames(f)[0]
-			if other != prefix && strings.HasPrefix(name, other) && c.IsSet(name) {
-				return nil, withHint(usageErrorf("--%s: the jobs are kept elsewhere", name), "--queue-type "+kind+" uses it")
-			}
+	g := open.Gearmand{Options: map[string]string{}, Getenv: e.getenv}
+	g.Unsafe = func(file string) { e.note("%s: anyone may write it, so it is not read", file) }
+	for _, f := range gearmandFlags() {
+		if name := flagNames(f)[0]; open.IsGearmandOption(name) && c.IsSet(name) {
+			g.Options[name] = fmt.Sprint(c.Value(name))
 		}
 	}
-	if !known {
-		return nil, nil
-	}
-	u, err := e.gearmandURL(c, prefix)
-	if err != nil {
-		return nil, err
-	}
-	return &open.Place{URL: u}, nil
-}
-
-// gearmandURL makes the URL of the options that begin with prefix.
-func (e *env) gearmandURL(c *cli.Context, prefix string) (*store.URL, error) {
-	option := func(name, standard string) string {
-		if s := c.String(prefix + name); s != "" {
-			return s
-		}
-		return standard
-	}
-	query := url.Values{}
-	set := func(key, option string) {
-		if s := c.String(prefix + option); s != "" {
-			query.Set(key, s)
-		}
-	}
-	// What is built here is not parsed again: a password may have anything.
-	overNet := func(scheme, host, port, user, password, path string) *store.URL {
-		n := &url.URL{Scheme: scheme, Host: net.JoinHostPort(host, port), Path: path, RawQuery: query.Encode()}
-		if user != "" || password != "" {
-			n.User = url.UserPassword(user, password)
-		}
-		return &store.URL{Scheme: scheme, Net: n, Query: query}
-	}
-	plain := func(scheme, option string) (*store.URL, error) {
-		path := c.String(prefix + option)
-		if path == "" {
-			return nil, usageErrorf("--queue-type %s: no --%s%s", c.String("queue-type"), prefix, option)
-		}
-		return &store.URL{Scheme: scheme, Path: path, Query: query}, nil
-	}
-	switch prefix {
-	case "libsqlite3-":
-		set("table", "table")
-		return plain("sqlite", "db")
-	case "libpq-":
-		set("table", "table")
-		return &store.URL{Scheme: "postgres", Path: option("conninfo", ""), Query: query}, nil
-	case "mysql-":
-		set("table", "table")
-		cnf, err := e.myCnf()
-		if err != nil {
-			return nil, usageErrorf("--queue-type %s: %w", c.String("queue-type"), err)
-		}
-		host, port := option("host", cmp.Or(cnf["host"], "localhost")), cmp.Or(cnf["port"], "3306")
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return nil, usageErrorf("--queue-type %s: read MySQL's options: port %q", c.String("queue-type"), port)
-		}
-		if c.IsSet("mysql-port") {
-			port = strconv.Itoa(c.Int("mysql-port"))
-		} else if socket := cmp.Or(cnf["socket"], mysql.DefaultSocket(e.getenv)); host == "localhost" && socket != "" {
-			query.Set("socket", socket)
-		}
-		user := option("user", cmp.Or(cnf["user"], mysql.LoginName()))
-		return overNet("mysql", host, port, user, option("password", cnf["password"]), "/"+option("db", cnf["database"])), nil
-	case "redis-":
-		set("prefix", "prefix")
-		return overNet("redis", option("server", "127.0.0.1"), option("port", "6379"), "", option("password", ""), ""), nil
-	case "libmemcached-":
-		set("prefix", "prefix")
-		return plain("memcached", "servers")
-	}
-	return plain("tokyocabinet", "file")
-}
-
-// myCnf returns the options of MySQL's option files, see [mysql.ReadOptionFiles].
-func (e *env) myCnf() (map[string]string, error) {
-	return mysql.ReadOptionFiles(e.getenv, func(file string) { e.note("%s: anyone may write it, so it is not read", file) })
-}
-
-// withParameter returns the store of a URL, with one more parameter unless it
-// is empty.
-func withParameter(raw, key, value string) (*open.Place, error) {
-	p, err := open.Parse(raw)
-	if err == nil && value != "" {
-		p.URL.Query.Set(key, value)
-	}
-	return p, err
+	return g.Place()
 }

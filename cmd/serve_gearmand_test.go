@@ -63,10 +63,13 @@ func TestMyCnf(t *testing.T) {
 	}
 	dir := writeMyCnf(t, cnf, 0o666)
 	var stderr bytes.Buffer
-	e := &env{stderr: &stderr, getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}
-	if got, err := e.myCnf(); err != nil || got["database"] != "" {
-		t.Errorf("open to all: got %q, %v", got, err)
-	}
+	e := &env{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}
+	withFlags(t, e, serveVerb(e), []string{"--queue-type", "MySQL"}, func(c *cli.Context) {
+		e.stderr = &stderr
+		if got, err := e.servePlace(c); err != nil || got.URL.Net.Path != "/" {
+			t.Errorf("open to all: got %q, %v, want no database", placeText(got), err)
+		}
+	})
 	if !strings.Contains(stderr.String(), ".my.cnf: anyone may write it") {
 		t.Errorf("open to all: on stderr is %q", stderr.String())
 	}

@@ -203,13 +203,12 @@ func acquireStore(p *open.Place, signals <-chan os.Signal, patient bool) (store.
 // openError gives an error of opening or acquiring a store its exit code and its
 // hint.
 func openError(err error) error {
+	wrong := new(open.UsageError)
 	switch {
 	case errors.As(err, new(*exitError)):
 		return err
-	case errors.Is(err, open.ErrScheme):
-		return withHint(exitWith(exitUsage, err), "one of "+open.Schemes)
-	case errors.As(err, new(*open.UsageError)):
-		return exitWith(exitUsage, err)
+	case errors.As(err, &wrong):
+		return withHint(exitWith(exitUsage, err), wrong.Hint)
 	case errors.Is(err, store.ErrAbsent):
 		return withHint(exitWith(exitIO, err), "gm serve, gm store load and gearmand make what they need")
 	case errors.As(err, new(*store.AwayError)):

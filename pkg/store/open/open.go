@@ -1,7 +1,8 @@
 // Package open opens the store that a URL names. It is the only package that
 // knows all drivers.
 //
-// [Parse] returns the [Place] of a URL. [Place.Open] opens the store there, and
+// [Parse] returns the [Place] of a URL, and [Gearmand] that of gearmand's options.
+// [Place.Open] opens the store there, and
 // [Lock] locks it for this process. [Place.Acquire] does both, and waits while
 // another process holds the store or while its server does not answer. [Lost]
 // reports that the store has passed to another process.
@@ -40,18 +41,19 @@ const Forms = `  disk:DIR
   memcached://HOST:PORT,HOST:PORT[?prefix=NAME]
   tokyocabinet:FILE.tch or FILE.tcb                (if built with it)`
 
-// Schemes lists the beginnings of a URL, for a hint.
-const Schemes = "disk:, sqlite:, postgres://, mysql://, redis://, memcached://, tokyocabinet:"
-
-// ErrScheme is wrapped by the error of a URL whose scheme no driver has.
-var ErrScheme = errors.New("unknown kind of store")
-
 // UsageError is the error of a URL or a setting that is wrong. Another attempt
 // fails as well.
-type UsageError struct{ Err error }
+type UsageError struct {
+	Err  error
+	Hint string // how to mend it; may be empty
+}
 
 func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
+
+func usageErrorf(format string, args ...any) error {
+	return &UsageError{Err: fmt.Errorf(format, args...)}
+}
 
 // Place says which store to open, and how. Its fields must not change while
 // Open or Acquire runs.
@@ -93,7 +95,7 @@ type Place struct {
 func Parse(url string) (*Place, error) {
 	u, err := store.ParseURL(url)
 	if err != nil {
-		return nil, &UsageError{err}
+		return nil, &UsageError{Err: err}
 	}
 	return &Place{URL: u}, nil
 }
@@ -135,7 +137,7 @@ func (p *Place) Missing() bool {
 // Open opens the store without locking it. The caller must close it.
 func (p *Place) Open(ctx context.Context) (store.Store, error) {
 	if p.Sync != "" && !p.TakesSync() {
-		return nil, &UsageError{fmt.Errorf("store %s: the sync setting is for disk and sqlite", p.Name())}
+		return nil, usageErrorf("store %s: the sync setting is for disk and sqlite", p.Name())
 	}
 	switch p.URL.Scheme {
 	case "disk":
@@ -173,13 +175,16 @@ func (p *Place) Open(ctx context.Context) (store.Store, error) {
 		c.Logger, c.Skipped, c.AsIs = p.logger(), p.Skipped, p.AsIs
 		return openDriver(ctx, redis.Open, c, err)
 	}
-	return nil, &UsageError{fmt.Errorf("store %s: %w", p.Name(), ErrScheme)}
+	return nil, &UsageError{
+		Err:  fmt.Errorf("store %s: unknown kind of store", p.Name()),
+		Hint: "one of disk:, sqlite:, postgres://, mysql://, redis://, memcached://, tokyocabinet:",
+	}
 }
 
 // openDriver opens a store with its driver, unless the URL had an error.
 func openDriver[C any, S store.Store](ctx context.Context, open func(context.Context, C) (S, error), c C, err error) (store.Store, error) {
 	if err != nil {
-		return nil, &UsageError{err}
+		return nil, &UsageError{Err: err}
 	}
 	s, err := open(ctx, c)
 	if err != nil {

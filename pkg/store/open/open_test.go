@@ -48,8 +48,8 @@ func TestUsageErrors(t *testing.T) {
 		if strings.Contains(url, "@") && strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: the error has the password: %v", url, err)
 		}
-		if errors.Is(err, ErrScheme) != strings.HasPrefix(url, "unheard") {
-			t.Errorf("%s: got %v: wrongly about the scheme", url, err)
+		if wrong := new(UsageError); errors.As(err, &wrong) && (wrong.Hint != "") != strings.HasPrefix(url, "unheard") {
+			t.Errorf("%s: got the hint %q, want one for an unknown scheme only", url, wrong.Hint)
 		}
 	}
 }
