@@ -98,8 +98,23 @@ cross: ## compile the program and the tests for other systems (CROSS=)
 		go vet -tags '$(tags)' ./...; \
 	done
 
+# The tests that are quick, and where an int or an address of 32 bits matters.
+NARROW ?= ./pkg/wire ./pkg/queue ./pkg/batch ./pkg/store ./pkg/store/lockfile ./pkg/store/deferred
+narrow = CGO_ENABLED=0 GOOS=linux GOARCH=386 go test -count=1 -short -tags '$(tags)' $(TESTFLAGS)
+
+.PHONY: narrow
+narrow: ## run quick tests as 32-bit programs (NARROW=packages)
+	@if [[ $$(go env GOHOSTOS)/$$(go env GOHOSTARCH) != linux/amd64 ]]; then \
+		echo 'skip: narrow: 386 programs need Linux on amd64'; exit 0; \
+	fi; \
+	$(narrow) $(NARROW) && \
+	$(narrow) -run 'KeepReplaces|Call' ./pkg/runner && \
+	$(narrow) -run 'Outbox|Numbers' ./pkg/server && \
+	$(narrow) -run 'Meta|PackKey|PackChanges|PackForged|LogTorn|LogForged|LogHeader' ./pkg/store/disk && \
+	$(narrow) -run 'Size|Memory' ./cmd
+
 .PHONY: check
-check: lint law race serial cross ## lint, law, race, serial and cross: what a change needs beside make test
+check: lint law race serial cross narrow ## lint, law, race, serial, cross and narrow: what a change needs beside make test
 
 .PHONY: chaos
 chaos: ## kill servers KILLS times under load, and databases, and count what is lost (SEED=)
