@@ -38,7 +38,7 @@ func serveVerb(e *env) *verb {
 
 It listens on localhost unless --listen says otherwise: Gearman has no passwords, so whoever reaches the port can run jobs. --listen :4730 opens it to the network.
 
-SIGTERM, SIGINT and SIGUSR1 stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Background jobs that wait are left to the store; foreground jobs, and all without a store, are still handed out meanwhile to workers that can do them. A second signal stops it at once. SIGHUP opens the log file anew and reads --config-file again; the level of the log and the policies of --retry in it hold from then on. A log that is slow, full or has lost its reader never stops or delays the server: its lines are dropped and counted.
+SIGTERM, SIGINT and SIGUSR1 stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Background jobs that wait are left to the store; foreground jobs, and all without a store, are still handed out meanwhile to workers that can do them. A second signal stops it at once. SIGHUP and SIGINT that were ignored at start, as under nohup, stay ignored, and SIGQUIT with SIGINT; SIGTERM, SIGUSR1 and others do not. SIGHUP opens the log file anew and reads --config-file again; the level of the log and the policies of --retry in it hold from then on. A log that is slow, full or has lost its reader never stops or delays the server: its lines are dropped and counted.
 
 With --store or --data, background jobs survive the end of the server, of the machine, and of the database: a client is told JOB_CREATED when its job is on disk. The stores:
 

@@ -15,8 +15,10 @@ import (
 //   - A signal that was ignored when gm started stays ignored: SIGHUP under
 //     nohup(1), SIGINT and SIGQUIT in a background job of a shell without job
 //     control. Go's runtime reports that for SIGHUP and SIGINT only, so SIGQUIT
-//     follows SIGINT, as POSIX has shells ignore both together; any other signal
-//     counts as not ignored.
+//     follows SIGINT, as POSIX has shells ignore both together. It leaves the stop
+//     signals of a terminal (SIGTSTP, SIGTTIN, SIGTTOU) as they were. It replaces
+//     all others, such as SIGTERM and SIGUSR1, before a Go program's first line
+//     and does not say what they were: they count as not ignored.
 //   - The same signal within repeatSpan is one signal.
 
 // repeatSpan is the time within which a repeated signal counts as the same one.

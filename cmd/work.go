@@ -142,7 +142,9 @@ second time: stop the running jobs too, which gives them back to their queue, an
 exit with 128+n. A third time: SIGKILL. The same signal within half a second
 counts once. SIGHUP does the same on a terminal, which has closed; without one it
 makes the worker finish what runs, read the configuration again and start afresh.
-Without a server gm work waits for one.
+SIGHUP and SIGINT that were ignored at start, as under nohup, stay ignored, and
+SIGQUIT with SIGINT; SIGTERM and others do not. Without a server gm work waits for
+one.
 `
 
 func workFlags() []cli.Flag {
