@@ -363,3 +363,38 @@ func TestOutcomeOfADeadJob(t *testing.T) {
 		})
 	}
 }
+
+// The end of a job is told when it is stored, also to a connection that asks after
+// the end: a server that is killed now has the job again.
+func TestOutcomeIsToldWhenItIsStored(t *testing.T) {
+	for _, keep := range []time.Duration{0, time.Hour} {
+		for name, end := range map[string]func(h string) []byte{
+			wire.OutcomeDead:      failure,
+			wire.OutcomeCompleted: func(h string) []byte { return req(wire.WorkComplete, h, "") },
+		} {
+			if keep == 0 && name == wire.OutcomeCompleted {
+				continue // nobody knows of it any more
+			}
+			t.Run(fmt.Sprintf("%s, results kept %v", name, keep), func(t *testing.T) {
+				st := gated()
+				_, addr := start(t, server.Config{Store: st, KeepResults: keep})
+				c, late, w := dial(t, addr), dial(t, addr), worker(t, addr, "f")
+				c.send(req(wire.SubmitJobBG, "f", "", "x"))
+				<-st.entered
+				st.gate <- nil
+				h := c.want(`JOB_CREATED *`)[0]
+				w.grab()
+				w.send(end(h))
+				<-st.entered // the commit of the end
+				late.send([]byte("wait " + h + "\n"))
+				late.sync() // there is no outcome yet
+				st.open()
+				if o := fields[wire.Outcome](t, late.readLine()); o.State != name || o.Handle != h {
+					t.Errorf("got %+v", o)
+				}
+				late.readLine()
+				late.sync()
+			})
+		}
+	}
+}

@@ -119,7 +119,7 @@ func TestPeerThatNeverReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log logs
 			_, addr := start(t, server.Config{
-				Logger: log.logger(0), MaxPayload: 1 << 20, MaxOutbox: limit, PeerTimeout: 500 * time.Millisecond,
+				Logger: log.logger(0), MaxPayload: 1 << 20, MaxOutbox: limit, PeerTimeout: 1500 * time.Millisecond,
 			})
 			fill := dial(t, addr)
 			for i := range 50 {

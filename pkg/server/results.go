@@ -305,6 +305,17 @@ func (c *conn) tellOutcome(handle string, o wire.Outcome) {
 	c.sendText(out.b)
 }
 
+// sendStoredOutcome calls tellOutcome when the store has the end of the job, which
+// may still be on its way there: the job must not come back after its end was told.
+// The lock is held.
+func (c *conn) sendStoredOutcome(handle string, o wire.Outcome) {
+	if c.s.commit == nil {
+		c.tellOutcome(handle, o)
+		return
+	}
+	c.s.commit.then(func(int64, error) { c.tellOutcome(handle, o) })
+}
+
 // adminWait answers with an Outcome for each job, as they end; those that have
 // ended, or are not known, at once. Who waits asks nothing else meanwhile.
 func (c *conn) adminWait(_ int64, args [][]byte) []byte {
@@ -325,9 +336,9 @@ func (c *conn) adminWait(_ int64, args [][]byte) []byte {
 			r.waits[j] = append(r.waits[j], wait{c, string(handle)})
 			c.outcomes.jobs = append(c.outcomes.jobs, j)
 		case one != nil:
-			c.tellOutcome(string(handle), one.Outcome)
+			c.sendStoredOutcome(string(handle), one.Outcome)
 		case c.s.q.LookupDead(handle) != nil:
-			c.tellOutcome(string(handle), *deadOutcome(c.s.q.LookupDead(handle)))
+			c.sendStoredOutcome(string(handle), *deadOutcome(c.s.q.LookupDead(handle)))
 		default:
 			c.tellOutcome(string(handle), wire.Outcome{State: wire.OutcomeUnknown})
 		}
