@@ -2,6 +2,7 @@ package queue
 
 import (
 	"hash/maphash"
+	"math"
 	"math/bits"
 )
 
@@ -16,6 +17,7 @@ type class struct {
 	peers     int
 	functions []*Function
 	places    []int // index of this class in functions[i].classes
+	private   bool  // it belongs to one worker, because it has many functions
 	ready     [priorities]bitset
 	sleepers  peerList
 }
@@ -27,9 +29,12 @@ type member struct {
 }
 
 // classOf returns p's class. It creates the class if p's abilities have
-// changed, which takes a step for each function.
+// changed, which takes a step for each function, unless PrepareClass has done so.
 func (q *Queue) classOf(p *Peer) *class {
 	if p.class != nil {
+		return p.class
+	}
+	if q.PrepareClass(p, math.MaxInt); p.class != nil {
 		return p.class
 	}
 	hash := p.hashAbilities(q.seed)
@@ -38,7 +43,11 @@ func (q *Queue) classOf(p *Peer) *class {
 		c = c.sameHash
 	}
 	if c == nil {
-		c = newClass(hash, p)
+		c = newClass(len(p.abilities))
+		for a := p.firstAbility; a != nil; a = a.next {
+			c.add(a.function)
+		}
+		c.hash = hash
 		c.sameHash = q.classes[hash]
 		q.classes[hash] = c
 	}
@@ -47,33 +56,51 @@ func (q *Queue) classOf(p *Peer) *class {
 	return c
 }
 
-func newClass(hash uint64, p *Peer) *class {
-	n := len(p.abilities)
+// newClass returns a class that has room for n functions, and none yet.
+func newClass(n int) *class {
 	c := &class{
-		hash:      hash,
 		functions: make([]*Function, 0, n),
 		places:    make([]int, 0, n),
 	}
 	for i := range c.ready {
 		c.ready[i] = newBitset(n)
 	}
-	for a := p.firstAbility; a != nil; a = a.next {
-		f, position := a.function, len(c.functions)
-		c.functions = append(c.functions, f)
-		c.places = append(c.places, len(f.classes))
-		f.classes = append(f.classes, member{c, position})
-		for i := range c.ready {
-			if !f.paused && f.waiting[i].n > 0 {
-				c.ready[i].set(position)
-			}
+	return c
+}
+
+// add puts a function behind those that the class has.
+func (c *class) add(f *Function) {
+	position := len(c.functions)
+	c.functions = append(c.functions, f)
+	c.places = append(c.places, len(f.classes))
+	f.classes = append(f.classes, member{c, position})
+	for i := range c.ready {
+		if !f.paused && f.waiting[i].n > 0 {
+			c.ready[i].set(position)
 		}
 	}
-	return c
+}
+
+// removeLast removes the last function of the class, which has no sleepers.
+func (c *class) removeLast() {
+	i := len(c.functions) - 1
+	f := c.functions[i]
+	at, last := c.places[i], len(f.classes)-1
+	moved := f.classes[last]
+	f.classes[at] = moved
+	moved.class.places[moved.position] = at
+	f.classes[last] = member{}
+	f.classes = f.classes[:last]
+	c.functions[i] = nil
+	c.functions, c.places = c.functions[:i], c.places[:i]
 }
 
 // leaveClass removes p, whose abilities are about to change, from its class. If
 // p sleeps, it moves to the restless workers.
 func (q *Queue) leaveClass(p *Peer) {
+	if w := p.classWork; w != nil && w.made != nil {
+		w.old, w.made, w.next = w.made, nil, nil
+	}
 	c := p.class
 	if c == nil {
 		return
@@ -84,19 +111,17 @@ func (q *Queue) leaveClass(p *Peer) {
 	}
 	p.class, p.turn = nil, 0
 	c.peers--
-	if c.peers == 0 {
+	switch {
+	case c.private:
+		p.classWork = &classWork{old: c}
+	case c.peers == 0:
 		q.dropClass(c)
 	}
 }
 
 func (q *Queue) dropClass(c *class) {
-	for i, f := range c.functions {
-		at, last := c.places[i], len(f.classes)-1
-		moved := f.classes[last]
-		f.classes[at] = moved
-		moved.class.places[moved.position] = at
-		f.classes[last] = member{}
-		f.classes = f.classes[:last]
+	for len(c.functions) > 0 {
+		c.removeLast()
 	}
 	first := q.classes[c.hash]
 	switch {
@@ -110,6 +135,73 @@ func (q *Queue) dropClass(c *class) {
 	default:
 		delete(q.classes, c.hash)
 	}
+}
+
+// sharedFunctions is the maximum number of functions of a class that workers
+// share. The class of a worker with more functions is private: PrepareClass makes
+// and removes it in steps, so that no other call takes long.
+const sharedFunctions = 10_000
+
+// classWork is what is left to do for the private class of a worker.
+type classWork struct {
+	old  *class   // to be emptied first; nil if there is none
+	made *class   // it has some of the worker's functions so far; nil before the first
+	next *ability // the next one for made
+}
+
+// PrepareClass prepares a Grab or PreSleep of a worker with very many functions,
+// which would otherwise take a step for each of them. It takes some steps and
+// reports whether more are needed; the caller may release its lock between two
+// calls.
+func (q *Queue) PrepareClass(p *Peer, steps int) (more bool) {
+	if p.classWork == nil && !q.needsPrivate(p) {
+		return false
+	}
+	steps = q.emptyOldClass(p, steps)
+	switch {
+	case p.classWork != nil && p.classWork.old != nil:
+		return true
+	case !q.needsPrivate(p):
+		return false
+	case p.classWork == nil:
+		p.classWork = new(classWork)
+	}
+	w := p.classWork
+	if w.made == nil {
+		w.made, w.next = newClass(len(p.abilities)), p.firstAbility
+		w.made.private = true
+	}
+	for ; steps > 0 && w.next != nil; steps-- {
+		w.made.add(w.next.function)
+		w.next = w.next.next
+	}
+	if w.next != nil {
+		return true
+	}
+	w.made.peers = 1
+	p.class, p.classWork = w.made, nil
+	return false
+}
+
+// needsPrivate reports whether p has no class and needs a private one.
+func (q *Queue) needsPrivate(p *Peer) bool {
+	return p.class == nil && len(p.abilities) > q.sharedFunctions
+}
+
+// emptyOldClass removes functions from the class that p has left. It returns how
+// many of the steps remain.
+func (q *Queue) emptyOldClass(p *Peer, steps int) int {
+	w := p.classWork
+	if w == nil || w.old == nil {
+		return steps
+	}
+	for ; steps > 0 && len(w.old.functions) > 0; steps-- {
+		w.old.removeLast()
+	}
+	if len(w.old.functions) == 0 {
+		p.classWork = nil
+	}
+	return steps
 }
 
 // hashAbilities returns a hash of p's functions in their order.

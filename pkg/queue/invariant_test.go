@@ -209,23 +209,40 @@ func (r *rig) checkClasses() {
 			asleepIn[p.class]++
 		}
 	}
-	n, members := 0, 0
+	all := make([]*class, 0, len(peers))
 	for _, c := range r.q.classes {
 		for ; c != nil; c = c.sameHash {
-			n++
-			members += len(c.functions)
-			if c.peers != peers[c] || c.peers == 0 || c.sleepers.n != asleepIn[c] {
-				r.fail("class of %d peers and %d sleepers, want %d and %d", c.peers, c.sleepers.n, peers[c], asleepIn[c])
-			}
-			for i, f := range c.functions {
-				if f.classes[c.places[i]] != (member{c, i}) {
-					r.fail("%s does not know its class", f.name)
+			all = append(all, c)
+		}
+	}
+	for c := range peers {
+		if c.private {
+			all = append(all, c)
+		}
+	}
+	n, members := len(all), 0
+	for _, p := range r.peers {
+		if w := p.classWork; w != nil {
+			for _, c := range []*class{w.old, w.made} {
+				if c != nil {
+					members += len(c.functions)
 				}
-				for p := range priorities {
-					bit := c.ready[p].next(i) == i
-					if want := !f.paused && f.waiting[p].n > 0; bit != want {
-						r.fail("%s: bit of %v is %v, want %v", f.name, Priority(p), bit, want)
-					}
+			}
+		}
+	}
+	for _, c := range all {
+		members += len(c.functions)
+		if c.peers != peers[c] || c.peers == 0 || c.sleepers.n != asleepIn[c] {
+			r.fail("class of %d peers and %d sleepers, want %d and %d", c.peers, c.sleepers.n, peers[c], asleepIn[c])
+		}
+		for i, f := range c.functions {
+			if f.classes[c.places[i]] != (member{c, i}) {
+				r.fail("%s does not know its class", f.name)
+			}
+			for p := range priorities {
+				bit := c.ready[p].next(i) == i
+				if want := !f.paused && f.waiting[p].n > 0; bit != want {
+					r.fail("%s: bit of %v is %v, want %v", f.name, Priority(p), bit, want)
 				}
 			}
 		}

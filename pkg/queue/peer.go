@@ -1,6 +1,9 @@
 package queue
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // Peer is one connection, as worker and as client.
 type Peer struct {
@@ -9,9 +12,10 @@ type Peer struct {
 	// abilities, the one added last first
 	abilities                 map[*Function]*ability
 	firstAbility, lastAbility *ability
-	timeouts                  bool   // some ability has one
-	class                     *class // nil after a change
-	turn                      int    // the place where a round-robin grab goes on
+	timeouts                  bool       // some ability has one
+	class                     *class     // nil after a change
+	classWork                 *classWork // nil if there is none
+	turn                      int        // the place where a round-robin grab goes on
 
 	rest       rest
 	next, prev *Peer     // links of the list for its rest
@@ -87,6 +91,7 @@ func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 	if token != nil {
 		q.cover(token)
 	}
+	most = q.emptyOldClass(p, most)
 	for ; most > 0 && p.waits != nil; most-- {
 		j := p.waits.job
 		q.forgetWaiter(p.waits)
@@ -100,7 +105,7 @@ func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 	for ; most > 0 && p.jobs.tail != nil; most-- {
 		q.lose(p.jobs.tail, WorkerLost)
 	}
-	return p.waits != nil || p.lastAbility != nil || p.jobs.tail != nil
+	return p.classWork != nil || p.waits != nil || p.lastAbility != nil || p.jobs.tail != nil
 }
 
 // CanDo adds a function to the worker, before the functions that it has, as
@@ -168,18 +173,27 @@ func (q *Queue) dropAbility(p *Peer, a *ability) {
 }
 
 // ResetAbilities removes all functions from the worker. Running jobs go on.
-func (q *Queue) ResetAbilities(p *Peer) {
+func (q *Queue) ResetAbilities(p *Peer) { q.DropAbilities(p, math.MaxInt) }
+
+// DropAbilities is ResetAbilities in steps, of which it takes the given number at
+// most. It reports whether it has to be called again.
+func (q *Queue) DropAbilities(p *Peer, steps int) (more bool) {
 	if p.firstAbility == nil {
-		return
+		return false
 	}
 	q.leaveClass(p)
-	for a := p.firstAbility; a != nil; a = a.next {
-		a.function.addWorkers(-1)
+	steps = q.emptyOldClass(p, steps)
+	for ; steps > 0 && p.lastAbility != nil; steps-- {
+		q.dropAbility(p, p.lastAbility)
 	}
-	p.abilities, p.firstAbility, p.lastAbility, p.timeouts = nil, nil, nil, false
+	if p.lastAbility != nil {
+		return true
+	}
+	p.abilities, p.timeouts = nil, false
 	if f := q.takeToken(p); f != nil {
 		q.cover(f)
 	}
+	return false
 }
 
 // peerList is a list through next and prev of peers.

@@ -131,14 +131,15 @@ type Queue struct {
 	now    int64 // the latest time that a caller has passed in
 	wall   int64 // the wall clock minus now
 
-	functions functions
-	running   int // jobs
-	served    int // functions that have workers and ready jobs
-	jobs      jobIndex
-	uniques   uniqueIndex
-	timers    timers            // timers of running and of failed jobs, by the monotonic clock
-	dates     timers            // timers of jobs delayed to a date, by the wall clock
-	classes   map[uint64]*class // classes by the hash of their functions
+	functions       functions
+	running         int // jobs
+	served          int // functions that have workers and ready jobs
+	jobs            jobIndex
+	uniques         uniqueIndex
+	timers          timers            // timers of running and of failed jobs, by the monotonic clock
+	dates           timers            // timers of jobs delayed to a date, by the wall clock
+	classes         map[uint64]*class // shared classes by the hash of their functions
+	sharedFunctions int               // the constant, except in tests
 
 	// Sleeping workers stand in their class's list. Workers whose abilities
 	// changed while they slept are in restless until the queue needs to wake
@@ -176,11 +177,12 @@ func New(cfg Config, sink Sink) *Queue {
 	}
 	prefix = prefix[:min(len(prefix), len("H:")+maxHost)]
 	q := &Queue{
-		cfg:     cfg,
-		prefix:  prefix + ":",
-		sink:    sink,
-		seed:    maphash.MakeSeed(),
-		classes: make(map[uint64]*class),
+		cfg:             cfg,
+		prefix:          prefix + ":",
+		sink:            sink,
+		seed:            maphash.MakeSeed(),
+		classes:         make(map[uint64]*class),
+		sharedFunctions: sharedFunctions,
 	}
 	q.functions.byName = make(map[string]*Function)
 	q.jobs.init(cfg.FirstSeq)

@@ -20,6 +20,9 @@ func TestRandomOperations(t *testing.T) {
 		rng := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
 		rng.Read(script)
 		r := newRig(t, script)
+		if seed%4 == 0 {
+			r.q.sharedFunctions = 2 // so that some workers have private classes
+		}
 		done += r.run()
 		for kind, n := range r.kinds {
 			kinds[kind] += n
@@ -180,7 +183,8 @@ func (r *rig) Wake(p *Peer) {
 	if m.rest != asleep {
 		r.fail("NOOP for %s, who does not sleep", m.name)
 	}
-	if !slices.ContainsFunc(m.can, func(a modelAbility) bool { return r.q.functions.byName[a.fn].ready() > 0 }) {
+	private := len(m.can) > r.q.sharedFunctions // it is woken to ask, and its class is made then
+	if !private && !slices.ContainsFunc(m.can, func(a modelAbility) bool { return r.q.functions.byName[a.fn].ready() > 0 }) {
 		r.fail("NOOP for %s, who has nothing to do", m.name)
 	}
 	m.rest, m.since = woken, r.model.now

@@ -121,9 +121,14 @@ func (q *Queue) wakeOne(f *Function) bool {
 	return false
 }
 
-// settle moves the sleepers whose abilities have changed into their classes.
+// settle moves the sleepers whose abilities have changed into their classes. It
+// wakes those with very many functions: their classes are made when they ask.
 func (q *Queue) settle() {
 	for p := q.restless.head; p != nil; p = q.restless.head {
+		if q.needsPrivate(p) {
+			q.wake(p, p.firstAbility.function)
+			continue
+		}
 		q.restless.remove(p)
 		q.classOf(p).sleepers.pushBack(p)
 	}

@@ -58,7 +58,7 @@ type conn struct {
 	cancels    bool          // as a worker, it stops a running job that is cancelled
 	dirty      bool          // it is in Server.dirty
 	expects    bool          // this turn has added to hold
-	blocked    bool          // the packet that is being applied waits for room in outboxes
+	blocked    bool          // the packet that is being applied has to be applied again: it waits or takes long
 	again      bool          // the next packet was traced already
 	slow       bool          // the last turn had an admin command
 	ended      bool          // this turn's packets have ended a job

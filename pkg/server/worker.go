@@ -14,6 +14,8 @@ const (
 	// maxTimeout is the longest, in milliseconds: 34 years. Longer ones are cut, so
 	// that time plus limit stays a time.
 	maxTimeout = 1 << 40
+	// abilitySteps is how many functions of a worker are looked at under one lock.
+	abilitySteps = 1000
 )
 
 func (c *conn) canDo(now int64, p *wire.Packet) error {
@@ -46,17 +48,22 @@ func (c *conn) cantDo(_ int64, p *wire.Packet) error {
 }
 
 func (c *conn) resetAbilities(int64, *wire.Packet) error {
-	c.s.q.ResetAbilities(c.peer)
+	c.blocked = c.s.q.DropAbilities(c.peer, abilitySteps)
 	return nil
 }
 
 func (c *conn) preSleep(now int64, _ *wire.Packet) error {
-	c.s.q.PreSleep(now, c.peer)
+	if c.blocked = c.s.q.PrepareClass(c.peer, abilitySteps); !c.blocked {
+		c.s.q.PreSleep(now, c.peer)
+	}
 	return nil
 }
 
 // grab gives the worker a job, or NO_JOB.
 func (c *conn) grab(now int64, p *wire.Packet) error {
+	if c.blocked = c.s.q.PrepareClass(c.peer, abilitySteps); c.blocked {
+		return nil
+	}
 	var j *queue.Job
 	if c.s.handsOut() {
 		j = c.s.q.Grab(now, c.peer)
