@@ -8,7 +8,7 @@ import (
 	"gm/pkg/store/open"
 )
 
-// gearmandFlags are the options of gearmand 1.1 that serve takes beside its
+// gearmandFlags are the options of gearmand 1.1 that serve takes besides its
 // own of the same name, so that a start script goes on working. Only the
 // manual page lists them. --store says all of it in one word.
 func gearmandFlags() []cli.Flag {

@@ -92,8 +92,8 @@ func (s *serving) serveStore(taken store.Store) error {
 	return errors.Join(err, flushErr)
 }
 
-// reportStandby tells whoever has started a daemon that it stands by. Its pid file
-// is there from then on, unless that is the one of another server that lives.
+// reportStandby tells the process that started the daemon that it stands by. It
+// writes the pid file first, unless that belongs to another server that lives.
 func (s *serving) reportStandby() error {
 	if s.ready == nil {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"gm/pkg/store/open"
 )
 
-// storeFlags are the flags of serve about what is kept, and for how long.
+// storeFlags are the flags of serve about the store, retries and kept results.
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
@@ -62,7 +62,7 @@ func storeFlags() []cli.Flag {
 	}
 }
 
-// setStoreConfig fills in what storeFlags say, but for the store itself.
+// setStoreConfig sets the values of storeFlags in cfg, except the store itself.
 func setStoreConfig(c *cli.Context, cfg *server.Config) error {
 	deadMax := c.Int("dead-max")
 	if deadMax < 0 {
@@ -102,7 +102,7 @@ func retryPolicies(c *cli.Context) (map[string]queue.Policy, error) {
 }
 
 // retryFlags returns the values of --retry. The flag package cuts them at
-// commas; what does not begin with FUNCTION= belongs to the one before.
+// commas; a part that does not begin with FUNCTION= belongs to the one before.
 func retryFlags(c *cli.Context) []string {
 	var flags []string
 	for _, part := range c.StringSlice("retry") {

@@ -53,7 +53,7 @@ type storeCall struct {
 	bad int // things that are wrong
 }
 
-// fail says which command has failed, and on what.
+// fail adds the command and the name of the store to err.
 func (s *storeCall) fail(err error) error {
 	return fmt.Errorf("store %s %s: %w", s.Command.Name, s.place.Name(), err)
 }
@@ -64,8 +64,8 @@ func (s *storeCall) cannot(what string) error {
 }
 
 // withStore opens the store that the argument names, locks it, and closes it
-// after do. There must be one already, unless it is to be loaded; then nothing
-// is made in a database either.
+// after do. Except for store load, the store must exist, and nothing is created in
+// a database.
 func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	verb := c.Command.Name
 	if c.NArg() != 1 {
@@ -82,7 +82,7 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 		place.AsIs = true
 	}
 	s := &storeCall{env: e, Context: c, place: place}
-	// What is set aside when the file is opened is wrong as well.
+	// A thing that the driver sets aside when it opens the file is wrong as well.
 	place.Skipped = func(what string, err error) { s.wrong(fmt.Sprintf("set aside: %s: %v", what, err)) }
 	if s.Store, err = place.Open(c.Context); err != nil {
 		return fmt.Errorf("store %s: %w", verb, openError(err))
@@ -144,7 +144,7 @@ func (e *env) storeCompact() *verb {
 		})
 }
 
-// listed returns an error for a store that can't list what it has.
+// listed returns an error for a store that cannot list its contents.
 func (s *storeCall) listed() error {
 	if !s.Caps().Lists {
 		return s.cannot("does not list what it has")

@@ -17,8 +17,8 @@ import (
 )
 
 // TestDeadJobOverLimit has jobs fail whose payloads the store takes, but not with
-// what a dead job has beside: the server goes on taking jobs, and the dead jobs
-// are known.
+// the other fields of a dead job: the server goes on taking jobs, and lists the
+// dead ones.
 func TestDeadJobOverLimit(t *testing.T) {
 	const limit = 16<<20 - 64<<10 // with MariaDB's default max_allowed_packet
 	mysql := storetest.StartMySQL(t)

@@ -158,7 +158,7 @@ func TestStoreSignal(t *testing.T) {
 	}
 }
 
-// TestStoreWaitPermanent sees that nobody waits for what does not come.
+// TestStoreWaitPermanent sees that no error that is for good is waited for.
 func TestStoreWaitPermanent(t *testing.T) {
 	mysql := storetest.StartMySQL(t)
 	postgres := storetest.StartPostgres(t)

@@ -23,7 +23,7 @@ type storeKind struct {
 	options []string
 }
 
-// startStores has a function for each kind, that starts what it needs. The
+// startStores has a function for each kind, which starts the server it needs. The
 // options are gearmand's, for the store whose name parameter is restart.
 var startStores = map[string]func(t *testing.T) storeKind{
 	"sqlite": func(t *testing.T) storeKind {
@@ -120,7 +120,7 @@ func (listed) Extras(_ context.Context, _ string, f func(string, []byte) error) 
 	return errors.Join(f("dead/1", []byte("\x00\xff")), f("policy/66", []byte("3")))
 }
 
-// gm runs a command line in this process and returns what it prints.
+// gm runs a command line in this process and returns its output.
 func gm(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -134,8 +134,8 @@ func gm(t *testing.T, stdin string, args ...string) string {
 	return stdout.String()
 }
 
-// TestDumpLoad: what is loaded into a store of any kind is what is dumped from
-// it, so that a queue can go from any one to any other.
+// TestDumpLoad loads a dump into a store of each kind, and compares it with the dump
+// of that store: a queue can move from any kind to any other.
 func TestDumpLoad(t *testing.T) {
 	want := dumped()
 	kinds := map[string]func(*testing.T) storeKind{

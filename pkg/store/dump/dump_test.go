@@ -20,7 +20,7 @@ import (
 	"gm/pkg/store/dump"
 )
 
-// journal is a store in memory that lists what it holds.
+// journal is a store in memory that lists its contents.
 type journal struct {
 	jobs    map[uint64]*store.Record
 	extras  map[string][]byte

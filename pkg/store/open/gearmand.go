@@ -53,7 +53,7 @@ func IsGearmandOption(name string) bool {
 
 // Place returns the place of the store; nil if the queue is in memory. An option
 // of another type is a [*UsageError], as is a type that gearmand does not have.
-// MySQL's option files give what the options leave out, as for gearmand.
+// For MySQL, missing options come from its option files, as for gearmand.
 func (g *Gearmand) Place() (*Place, error) {
 	text := g.Options["queue-type"]
 	prefix := ""

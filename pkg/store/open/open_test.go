@@ -73,8 +73,8 @@ func TestSync(t *testing.T) {
 	}
 }
 
-// TestOpen opens the stores that are files: they are missing before, and what is
-// committed is there at the next time.
+// TestOpen opens the stores that are files: they are missing before, and keep the
+// committed job.
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	for _, url := range []string{"disk:" + filepath.Join(dir, "queue"), "sqlite:" + filepath.Join(dir, "a.db"), "sqlite://" + filepath.Join(dir, "b.db")} {
