@@ -74,15 +74,20 @@ type packed struct {
 }
 
 // all goes through what is in p, in order. What follows a broken stretch is
-// found by its checksum. A broken record whose size is right is left out whole,
-// so that nothing in its payload passes for a record.
+// found by its checksum, which nothing in a payload has. Where records may be
+// without a salt, a broken one whose size is right is left out whole, so that
+// nothing in its payload passes for a record.
 func (p *pack) all() iter.Seq[packed] {
 	return func(yield func(packed) bool) {
 		low, broken := p.first, 0
 		for at := 0; at < len(p.records); {
 			x, ok := p.at(at, low)
 			if !ok {
-				at = max(at+1, p.behind(at, low))
+				end := 0
+				if p.sealing.salt == 0 || p.sealing.old() && low <= p.sealing.oldJobs {
+					end = p.behind(at, low)
+				}
+				at = max(at+1, end)
 				continue
 			}
 			if broken < at && !yield(packed{from: broken, to: at}) || !yield(x) {

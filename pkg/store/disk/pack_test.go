@@ -170,7 +170,11 @@ func TestPacksFillPages(t *testing.T) {
 // TestPacksRandomly has jobs come and go in any order, and come again, and
 // compares what is there with what should be.
 func TestPacksRandomly(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		random := rand.New(rand.NewPCG(seed, 1))
 		dir := t.TempDir()
 		s := openWith(t, Config{Dir: dir, Sync: SyncNever})
