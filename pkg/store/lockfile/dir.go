@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// MakeDirs makes a directory, and the parents that it lacks, for this user only,
-// and makes each of them durable: after a power loss, a directory that its parent
-// has forgotten takes along all that was synced in it.
+// MakeDirs creates a directory, and its missing parents, for this user only,
+// and syncs each of them. Otherwise a power loss could remove a new directory
+// from its parent, with all files synced in it.
 func MakeDirs(dir string) error {
 	dir = filepath.Clean(dir)
 	switch info, err := os.Stat(dir); {
@@ -30,8 +30,8 @@ func MakeDirs(dir string) error {
 	return SyncDir(parent)
 }
 
-// MakeFile makes an empty file for this user only, unless it is there. It
-// reports whether it made it. The file is durable.
+// MakeFile creates an empty file for this user only, unless it exists, and
+// reports whether it did. The file survives a power loss.
 func MakeFile(path string) (made bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
@@ -43,8 +43,8 @@ func MakeFile(path string) (made bool, err error) {
 	return true, errors.Join(f.Close(), SyncDir(filepath.Dir(path)))
 }
 
-// KeepMode gives a file that is about to replace another one the mode of that,
-// and its owner where this user may.
+// KeepMode gives a file that will replace another one the mode of that file,
+// and its owner if this user may.
 func KeepMode(path, replaced string) error {
 	info, err := os.Stat(replaced)
 	if errors.Is(err, os.ErrNotExist) {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// SyncDir makes durable which files a directory has.
+// SyncDir syncs the entries of a directory.
 func SyncDir(dir string) error {
 	d, err := os.Open(filepath.Clean(dir))
 	if err != nil {

@@ -4,5 +4,5 @@ package lockfile
 
 import "os"
 
-// Lock does nothing: what is left are the engines' own locks.
+// Lock does nothing: only the engines' own locks protect the files.
 func Lock(*os.File) error { return nil }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Lock takes f for this process, or returns ErrHeld. The system gives it up
-// when f is closed or the process ends.
+// Lock locks f for this process, or returns ErrHeld. The system releases the
+// lock when f is closed or the process ends.
 func Lock(f *os.File) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

@@ -1,11 +1,11 @@
-// Package lockfile holds what stores in files share:
+// Package lockfile has the code that stores in files share:
 //
-//   - [Take] takes the lock of a store: a file that the system keeps for one
-//     process, and in which the process says who it is;
-//   - [MakeDirs], [MakeFile] and [SyncDir] make directories and files that a power
-//     loss does not take along;
-//   - [Watch] detects that the files of a store are removed, moved or replaced
-//     while it has them open.
+//   - [Take] takes the lock of a store: a file that the system locks for one
+//     process, and into which the process writes its name;
+//   - [MakeDirs], [MakeFile] and [SyncDir] create directories and files that
+//     survive a power loss;
+//   - [Watch] detects that the open files of a store are removed, moved or
+//     replaced.
 package lockfile
 
 import (
@@ -19,19 +19,19 @@ import (
 	"gm/pkg/store"
 )
 
-// File is a lock that is held. The end of the process gives it up too.
+// File is a held lock. The end of the process releases it too.
 type File struct {
-	// Left is what the last holder said of itself if it ended without giving
-	// the lock up, else empty.
+	// Left is the name of the last holder if it ended without releasing the
+	// lock, or empty.
 	Left string
 
-	name string // of the holder
+	name string // name of the holder
 	file *os.File
 }
 
-// Take takes the lock at path, which is made if it is not there. Name is what
-// others are told of the holder; if it is empty, that is the process. If
-// another has the lock, the error is a *store.HeldError.
+// Take takes the lock at path, and creates the file if needed. name is the name
+// of the holder for others; if it is empty, the process is named. If another
+// process has the lock, the error is a *store.HeldError.
 func Take(path, name string) (*File, error) {
 	f, err := take(path)
 	if err != nil {
@@ -46,8 +46,8 @@ func Take(path, name string) (*File, error) {
 	return l, nil
 }
 
-// writeHolder writes the name of the lock's holder into the file. That is for people: the
-// lock itself is the system's.
+// writeHolder writes the name of the lock's holder into the file. The name is
+// only for readers; the system keeps the lock itself.
 func (f *File) writeHolder() {
 	if err := f.file.Truncate(0); err == nil {
 		_, _ = f.file.WriteAt([]byte(store.Holder(f.name, time.Now())+"\n"), 0)
@@ -60,7 +60,7 @@ func (f *File) keep() error {
 	if f.isInPlace() {
 		return nil
 	}
-	if _, err := f.file.Stat(); err != nil { // it was given up
+	if _, err := f.file.Stat(); err != nil { // it was released
 		return fmt.Errorf("lock %s: %w", f.file.Name(), err)
 	}
 	file, err := take(f.file.Name())
@@ -80,8 +80,8 @@ func (f *File) isInPlace() bool {
 	return err1 == nil && err2 == nil && os.SameFile(ours, there)
 }
 
-// take opens and locks the file. Its last holder may have removed it in
-// between: then it is made anew.
+// take opens and locks the file. If its last holder has removed it in between,
+// take creates it again.
 func take(path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -103,8 +103,8 @@ func take(path string) (*os.File, error) {
 	}
 }
 
-// Release gives the lock up and removes the file, unless another has taken its
-// place.
+// Release releases the lock and removes the file, unless another file has
+// replaced it.
 func (f *File) Release() error {
 	if !f.isInPlace() {
 		return f.file.Close()
@@ -113,18 +113,18 @@ func (f *File) Release() error {
 		return f.file.Close()
 	}
 	err := f.file.Close()
-	_ = os.Remove(f.file.Name()) // where no open file can be removed
+	_ = os.Remove(f.file.Name()) // on systems that cannot remove an open file
 	return err
 }
 
-// Abandon gives the lock up and leaves the file, as the end of the process
+// Abandon releases the lock and leaves the file, as the end of the process
 // does.
 func (f *File) Abandon() error { return f.file.Close() }
 
-// ErrHeld is what Lock returns if another process has the lock.
+// ErrHeld is returned by Lock if another process has the lock.
 var ErrHeld = errors.New("another process has it")
 
-// holderIn returns what the holder of the lock says of itself.
+// holderIn returns the name of the lock's holder.
 func holderIn(f *os.File) string {
 	b, _ := io.ReadAll(io.LimitReader(f, 500))
 	if holder := strings.TrimSpace(string(b)); holder != "" {

@@ -17,7 +17,7 @@ func TestTake(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	for _, tc := range []struct {
 		name string
-		want string // what others are told
+		want string // the name for others
 	}{
 		{"gm serve on db1, pid 7", `^gm serve on db1, pid 7, since 20[0-9-]+T[0-9:]+Z$`},
 		{"short", `^short, since 20[0-9-]+T[0-9:]+Z$`}, // nothing is left of the longer one

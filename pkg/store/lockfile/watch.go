@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// watchEvery is how often a Watch looks at its files at most. A look costs a
-// system call a file.
+// watchEvery is the minimum interval between two checks of a Watch. A check
+// costs one system call per file.
 const watchEvery = 100 * time.Millisecond
 
-// Watch detects that files which a store has open were removed, moved or
-// replaced: what is written to them then is lost. The zero Watch has no files.
-// Its methods may be called by several goroutines.
+// Watch detects that open files of a store were removed, moved or replaced:
+// later writes to them are lost. The zero Watch has no files. Its methods may
+// be called by several goroutines.
 type Watch struct {
-	Logger *slog.Logger // logs when the files go and when they are back; may be nil
+	Logger *slog.Logger // logs that the files are missing, and that they are back; may be nil
 	Store  string       // the store's name in the log
 
 	mu    sync.Mutex
 	files map[string]os.FileInfo
 	lock  *File
-	last  time.Time // of the last look
-	err   error     // the result of the last look
+	last  time.Time // time of the last check
+	err   error     // result of the last check
 }
 
-// Set has w watch the file that path names now, in place of the one before.
-// Without such a file there is nothing to watch.
+// Set makes w watch the file that path names now, instead of an earlier one. If
+// there is no file, w does not watch path.
 func (w *Watch) Set(path string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -43,14 +43,16 @@ func (w *Watch) Set(path string) {
 	w.files[path] = info
 }
 
-// SetLock has w watch a lock too. If only its file is missing, it is taken anew.
+// SetLock makes w watch a lock too. If only the lock's file is missing, w takes
+// the lock again.
 func (w *Watch) SetLock(f *File) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lock = f
 }
 
-// Change has w watch the file that path names after change, which replaces it.
+// Change calls change, which replaces the file at path, and makes w watch the
+// new file.
 func (w *Watch) Change(path string, change func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,8 +74,8 @@ func (w *Watch) Clear() {
 }
 
 // Check returns an error that wraps [ErrGone] unless every path still names the
-// file that it named. It looks at the files every tenth of a second, and
-// returns what it found last between these times.
+// file that it named. It checks the files at most every tenth of a second, and
+// returns the last result between checks.
 func (w *Watch) Check() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,21 +8,24 @@ import (
 )
 
 const (
-	// FenceKey is the key of the fence among the extras. Theirs are printable.
+	// FenceKey is the key of the fence among the extras. It differs from their
+	// keys, which are printable.
 	FenceKey = "\x01fence"
-	// fenceLease is how long a holder of whom nothing is known has the store
-	// after it has last written the fence.
+	// fenceLease is the time after the last write of the fence for which a
+	// holder of unknown state keeps the store.
 	fenceLease = 10 * time.Second
-	// fenceRenewal is how often a holder that commits nothing writes it.
+	// fenceRenewal is the interval at which a holder without commits writes the
+	// fence.
 	fenceRenewal = 2500 * time.Millisecond
 )
 
-// Fence is what a store knows of its fence: a row, among the extras, that says
-// which session holds the store. A lock of the database is not enough, as it may
-// be one node's of several, or that of a connection of a pooler: two servers
-// would have it at a time. Each transaction of a session replaces the row's
-// value, on the condition that it is still that session's: it conflicts with
-// that of a session that takes the store meanwhile.
+// Fence is a store's view of its fence: a row among the extras that names the
+// session that holds the store. A lock of the database is not enough, because
+// it may belong to one node of several, or to a connection of a pooler: two
+// servers could have it at the same time. Each transaction of a session
+// replaces the row's value, on the condition that it is still the session's
+// value: so it conflicts with the transaction of another session that takes the
+// store meanwhile.
 //
 // The value is text, with blanks between its fields:
 //
@@ -31,36 +34,38 @@ const (
 //	SECONDS        the database's time when it was written, 0 if the store is free
 //	LAST           the highest number of a job, ever
 //
-// The store's one session is the only user of its methods, but for Last.
+// Only the store's one session may call its methods, except Last.
 type Fence struct {
 	store    string
 	sessions int
-	mine     string // STORE.SESSION WHERE and a blank, once a session holds the store
-	before   string // mine before the last Take
+	mine     string // STORE.SESSION WHERE and a blank, after a session has taken the store
+	before   string // value of mine before the last Take
 	base     int64  // the database's time, in seconds, at start
 	start    time.Time
 	written  time.Time
 	last     atomic.Uint64
 }
 
-// NewFence returns the fence of a store, whose name is a word that no other
-// store has.
+// NewFence returns the fence of a store. Its name must be a word that no other
+// store uses.
 func NewFence(store string) *Fence { return &Fence{store: store} }
 
-// Claim is what a session finds when it takes the store.
+// Claim describes the state in which a session finds the store when it takes
+// it.
 type Claim struct {
 	Value string // the fence's value; empty without a fence
 	Now   int64  // the database's time, in seconds
-	Where string // how the database knows the session
-	// Gone reports whether the session that is known so has ended for certain.
+	Where string // the database's name for the session
+	// Gone reports whether the session of that name has certainly ended.
 	Gone func(where string) bool
-	// Again is that an earlier session of the store has held it.
+	// Again is true if an earlier session of this store has held it.
 	Again bool
 }
 
-// Take begins a new session's hold, if it may take the store: if no other store
-// has held it since an earlier session of this one, or, the first time, if the
-// last holder has freed it, has ended or has not written the fence for a while.
+// Take begins the hold of a new session if it may take the store. It may, if no
+// other store has held it since an earlier session of this one, or, the first
+// time, if the last holder has freed it, has ended or has not written the fence
+// for fenceLease.
 func (f *Fence) Take(c Claim) bool {
 	row := parseFence(c.Value)
 	f.NoteLast(row.last)
@@ -76,17 +81,17 @@ func (f *Fence) Take(c Claim) bool {
 	return true
 }
 
-// Undo takes the last Take back, whose value could not be written.
+// Undo reverts the last Take, whose value could not be written.
 func (f *Fence) Undo() { f.mine = f.before }
 
 // Held reports whether a session of the store holds it.
 func (f *Fence) Held() bool { return f.mine != "" }
 
-// Mine is what the fence's value begins with as long as the session holds the
+// Mine returns the beginning of the fence's value while the session holds the
 // store.
 func (f *Fence) Mine() string { return f.mine }
 
-// Value returns the fence's value for a transaction that is sent now.
+// Value returns the fence's value for a transaction at the present time.
 func (f *Fence) Value() string {
 	f.written = time.Now()
 	seconds := f.base + int64(f.written.Sub(f.start)/time.Second)
@@ -96,10 +101,10 @@ func (f *Fence) Value() string {
 // FreeValue returns the fence's value for a store that is free.
 func (f *Fence) FreeValue() string { return fmt.Sprintf("%s0 %d", f.mine, f.last.Load()) }
 
-// Due reports whether the fence has not been written for a while.
+// Due reports whether the fence was not written for fenceRenewal.
 func (f *Fence) Due() bool { return f.Held() && time.Since(f.written) >= fenceRenewal }
 
-// NoteLast notes that there is, or will be, a job with that number.
+// NoteLast records that a job with that number exists or will exist.
 func (f *Fence) NoteLast(seq uint64) {
 	for {
 		last := f.last.Load()
@@ -109,7 +114,7 @@ func (f *Fence) NoteLast(seq uint64) {
 	}
 }
 
-// FenceLast returns the highest number that a fence's value has.
+// FenceLast returns the highest job number in a fence's value.
 func FenceLast(value string) uint64 { return parseFence(value).last }
 
 type fenceRow struct {
@@ -118,8 +123,8 @@ type fenceRow struct {
 	last           uint64
 }
 
-// parseFence parses the fence's value. One that is none is that of a store that
-// nobody holds.
+// parseFence parses the fence's value. It takes an invalid value for that of a
+// store that nobody holds.
 func parseFence(value string) (row fenceRow) {
 	_, err := fmt.Sscanf(value, "%s %s %d %d", &row.session, &row.where, &row.seconds, &row.last)
 	if err != nil {

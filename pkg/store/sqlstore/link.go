@@ -12,51 +12,53 @@ import (
 )
 
 const (
-	// connectTimeout bounds all that stands between a lost session and the
-	// next: dialling, the end of the lost one, the lock, the undoing.
+	// connectTimeout limits the time from a lost session to the next: to dial,
+	// to end the lost session, to lock and to undo.
 	connectTimeout = 3 * time.Second
-	// lockPatience is how long the lock of a lost session is waited for.
+	// lockPatience is the maximum wait for the lock of a lost session.
 	lockPatience = time.Second
-	// watchInterval is how often a session with the lock is looked after. It
-	// bounds how long a holder does not know that it is one no more.
+	// watchInterval is the interval at which a session with the lock is
+	// checked. It limits the time until a holder detects that it has lost the
+	// store.
 	watchInterval = time.Second
 )
 
 // Session is a connection to the database that can commit. A Link has one at a
-// time and calls nothing of it twice at once.
+// time and makes one call of it at a time.
 type Session interface {
 	// Lock takes the store's lock for the life of the session. It is false
 	// if another session has it or, if again is set because an earlier session
 	// of the store had it, if another store had it since.
 	Lock(ctx context.Context, again bool) (bool, error)
-	// Note keeps what is to be known of the holder, where others can read it.
+	// Note stores a description of the holder that others can read.
 	Note(ctx context.Context, holder string) error
-	// Holder returns what the last holder has noted.
+	// Holder returns the note of the last holder.
 	Holder(ctx context.Context) (string, error)
 	// Undo forgets jobs.
 	Undo(ctx context.Context, seqs []uint64) error
-	// Ping asks the server for a sign of life, and keeps the lock.
+	// Ping checks that the server answers, and keeps the lock.
 	Ping(ctx context.Context) error
-	// Alive is false once the session can't be used any more.
+	// Alive returns false if the session can no longer be used.
 	Alive() bool
 	// Close ends the session. If it can, it frees its locks first.
 	Close()
 }
 
-// Dial starts a session. When it returns, an earlier one of the same Link can
-// do nothing more: whatever the server had of it is committed or rolled back.
+// Dial starts a session. When it returns, an earlier session of the same Link
+// has no further effect: the server has committed or rolled back its
+// transactions.
 type Dial[S Session] func(ctx context.Context) (S, error)
 
-// ErrLost is the error of a link whose lock has passed to another server.
+// ErrLost is returned by a link whose lock has passed to another server.
 var ErrLost = errors.New("another server has taken the store")
 
 var errClosed = errors.New("store is closed")
 
-// Link is the one session on which a store writes. Lock and commits are on the
-// same connection, so that who has lost the one can't do the other.
+// Link is the one session on which a store writes. The lock and the commits use
+// the same connection, so that a store that has lost the lock cannot commit.
 //
-// Once it has the lock, a goroutine looks after the session, from TryLock to
-// Close. Its methods may be called by several goroutines.
+// A goroutine checks the session from TryLock to Close. Several goroutines may
+// call the methods of a Link.
 type Link[S Session] struct {
 	dial Dial[S]
 	log  *slog.Logger
@@ -65,17 +67,18 @@ type Link[S Session] struct {
 	stop  chan struct{}
 	watch sync.WaitGroup
 
-	// The turn is in the channel unless someone has it; the rest is theirs.
+	// The turn is in the channel unless a goroutine has it. That goroutine owns
+	// the fields below.
 	turn    chan struct{}
 	session S
-	up      bool     // session is one
-	holder  string   // what was noted with the lock; empty if it was never taken
-	undo    []uint64 // jobs that may have been kept though their Commit failed
+	up      bool     // session is valid
+	holder  string   // the note stored with the lock; empty if the lock was never taken
+	undo    []uint64 // jobs that may have been stored although their Commit failed
 	closed  bool
 	passed  bool // lost is closed
 }
 
-// NewLink returns a link that dials when it is first used.
+// NewLink returns a link that dials at its first use.
 func NewLink[S Session](dial Dial[S], log *slog.Logger) *Link[S] {
 	l := &Link[S]{
 		dial: dial, log: log,
@@ -85,9 +88,9 @@ func NewLink[S Session](dial Dial[S], log *slog.Logger) *Link[S] {
 	return l
 }
 
-// Do calls f with the session, dialling one if there is none. If f's error is
-// a [store.UncertainError], the jobs in seqs are undone before anything else
-// is done with a session.
+// Do calls f with the session, dialling one if there is none. If f's error is a
+// [store.UncertainError], the jobs in seqs are undone before any other use of a
+// session.
 func (l *Link[S]) Do(ctx context.Context, seqs func() []uint64, f func(S) error) error {
 	if err := l.take(ctx); err != nil {
 		return err
@@ -108,7 +111,7 @@ func (l *Link[S]) Do(ctx context.Context, seqs func() []uint64, f func(S) error)
 	return err
 }
 
-// Settle undoes what is to be undone, so that others may read.
+// Settle undoes the uncertain jobs, so that other sessions may read.
 func (l *Link[S]) Settle(ctx context.Context) error {
 	if err := l.take(ctx); err != nil {
 		return err
@@ -121,7 +124,7 @@ func (l *Link[S]) Settle(ctx context.Context) error {
 	return err
 }
 
-// TryLock is that of [store.Locker].
+// TryLock implements [store.Locker].
 func (l *Link[S]) TryLock(ctx context.Context, name string) error {
 	if err := l.take(ctx); err != nil {
 		return err
@@ -156,11 +159,11 @@ func (l *Link[S]) TryLock(ctx context.Context, name string) error {
 	return nil
 }
 
-// Lost is that of [store.Locker].
+// Lost implements [store.Locker].
 func (l *Link[S]) Lost() <-chan struct{} { return l.lost }
 
-// Close ends the session and frees the lock. It waits for what runs. Jobs that
-// are still to be undone are undone if the server can be reached soon.
+// Close ends the session and frees the lock. It waits for running calls. It
+// undoes the remaining uncertain jobs if the server can be reached soon.
 func (l *Link[S]) Close() error {
 	<-l.turn
 	if l.closed {
@@ -180,7 +183,7 @@ func (l *Link[S]) Close() error {
 	return nil
 }
 
-// Abandon loses the connection, closing nothing properly.
+// Abandon drops the connection without closing it properly.
 func (l *Link[S]) Abandon(cut func(S)) {
 	<-l.turn
 	l.closed = true
@@ -208,7 +211,7 @@ func (l *Link[S]) take(ctx context.Context) error {
 func (l *Link[S]) give() { l.turn <- struct{}{} }
 
 // ready returns a session that may commit: it has the lock if this store ever
-// had it, and nothing is left to be undone.
+// had it, and no uncertain jobs are left.
 func (l *Link[S]) ready(ctx context.Context) (s S, err error) {
 	switch {
 	case l.closed:
@@ -297,9 +300,9 @@ func (l *Link[S]) drop() {
 	}
 }
 
-// lookAfter sees, while nothing else is done, that the session is there, and
-// dials again when it is not: so the lock is missed before a job is, and a
-// server that waits for jobs is told when it holds the store no more.
+// lookAfter checks the session while there are no other calls, and dials again
+// if it is lost. So the store detects a lost lock before the next job, and
+// reports to an idle server that it no longer holds the store.
 func (l *Link[S]) lookAfter() {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -315,7 +318,7 @@ func (l *Link[S]) lookAfter() {
 		case <-l.turn:
 			l.look()
 			l.give()
-		default: // whoever has the turn finds out
+		default: // the goroutine with the turn detects it
 		}
 	}
 }

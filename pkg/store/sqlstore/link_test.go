@@ -17,7 +17,7 @@ import (
 // server is a database as far as sessions see it.
 type server struct {
 	mu     sync.Mutex
-	holder *fake // who has the lock
+	holder *fake // the holder of the lock
 	note   string
 	down   bool
 	undone []uint64
@@ -49,7 +49,7 @@ func (s *server) disconnect() {
 	s.holder.dead, s.holder = true, nil
 }
 
-// locked says whether anyone has the lock, and how often was dialled.
+// locked reports whether any session has the lock, and the number of dials.
 func (s *server) locked() (locked bool, dials int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,7 +161,7 @@ func TestLinkLock(t *testing.T) {
 			t.Errorf("second: got %v, want held by %q", err, s.note)
 		}
 
-		// The connection is lost, and found again by itself.
+		// The link reconnects on its own after the connection is lost.
 		s.disconnect()
 		_, before := s.locked()
 		time.Sleep(3 * watchInterval)

@@ -6,9 +6,9 @@ import (
 	"gm/pkg/store"
 )
 
-// Net is what a batch comes to, in an order of its own: first Dones, then
-// Updates, Adds, Deletes and Puts. No job is in two of them, nor is a key.
-// What it refers to is the batch's.
+// Net is the combined effect of a batch, in an order of its own: first Dones,
+// then Updates, Adds, Deletes and Puts. No job and no key is in two of them. It
+// refers to the memory of the batch.
 type Net struct {
 	Dones   []uint64 // sequences
 	Updates []*store.Record
@@ -17,8 +17,8 @@ type Net struct {
 	Puts    []store.Op
 }
 
-// NewNet puts the operations of batch together. A job that was added and done
-// in it leaves only the Done, in case it was there before.
+// NewNet combines the operations of batch. A job that was added and done in it
+// leaves only the Done, in case the store had it before.
 func NewNet(batch []store.Op) *Net {
 	if len(batch) == 1 {
 		return single(&batch[0])
@@ -34,8 +34,8 @@ func NewNet(batch []store.Op) *Net {
 	return n.net(batch)
 }
 
-// single is the Net of the most frequent batch of all, where nothing has to be
-// put together.
+// single returns the Net of the most frequent kind of batch, in which no
+// operations need to be combined.
 func single(op *store.Op) *Net {
 	n := new(Net)
 	switch op.Kind {
@@ -53,16 +53,16 @@ func single(op *store.Op) *Net {
 	return n
 }
 
-// folding is a Net in the making.
+// folding is an incomplete Net.
 type folding struct {
-	seqs   []uint64 // of jobs, in the order in which they first came
+	seqs   []uint64 // of jobs, in the order of their first operations
 	jobs   map[uint64]fold
 	names  map[name]uint64 // of Adds
 	keys   []string        // of extras, likewise
 	extras map[string]int  // to the last operation
 }
 
-// fold is what comes of one job. Kind is Add, Done or Update.
+// fold is the combined effect on one job. Kind is Add, Done or Update.
 type fold struct {
 	kind   store.Kind
 	record *store.Record
@@ -98,8 +98,8 @@ func (n *folding) take(batch []store.Op, i int) {
 	n.jobs[seq] = fold{op.Kind, op.Record}
 }
 
-// replace has r take the place of the job with its name, as it would in the
-// table.
+// replace replaces the job with the same function and unique by r, as the table
+// would.
 func (n *folding) replace(r *store.Record) {
 	if r.Unique == "" || r.Unique == "-" || r.Apart {
 		return
@@ -133,8 +133,7 @@ func (n *folding) net(batch []store.Op) *Net {
 	return net
 }
 
-// Highest returns the highest number of a job that is added or done, 0 if there
-// is none.
+// Highest returns the highest number of the added and done jobs, or 0.
 func (n *Net) Highest() (seq uint64) {
 	for _, r := range n.Adds {
 		seq = max(seq, r.Seq)

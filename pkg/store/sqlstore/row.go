@@ -1,12 +1,12 @@
-// Package sqlstore is what the drivers of SQL databases share.
+// Package sqlstore has the code that the drivers of SQL databases share.
 //
-//   - [Row] is a job in the columns of gearmand's tables and in those that gm
-//     adds to them;
-//   - [Net] is what is left of a batch once its operations on the same job are
-//     put together;
+//   - [Row] is a job in the columns of gearmand's tables and in the columns
+//     that gm adds;
+//   - [Net] is a batch after its operations on the same job are combined;
 //   - [Link] is the one session on which a store commits: it holds the lock,
-//     is dialled again when it is lost, and undoes what may have been kept;
-//   - [Fence] is the row by which a transaction sees that the session still
+//     reconnects when the session is lost, and undoes commits of unknown
+//     outcome;
+//   - [Fence] is the row by which a transaction checks that its session still
 //     holds the store.
 package sqlstore
 
@@ -42,22 +42,23 @@ type Row struct {
 	Function []byte // nil if it is Name
 }
 
-// maxName is the size of gearmand's column, in characters of whatever kind: gm
-// keeps to as many bytes.
+// maxName is the size of gearmand's column in characters. gm uses at most as
+// many bytes.
 const maxName = 255
 
-// Prefixes of the keys and names that gm makes up.
+// Prefixes of the keys and names that gm generates.
 const (
-	seqPrefix  = "gm-" // and a job's number, for one that has no unique
-	hashPrefix = "gm:" // and a hash, for what does not fit
+	seqPrefix  = "gm-" // followed by a job's number, for a job without a unique
+	hashPrefix = "gm:" // followed by a hash, for a key or name that does not fit
 )
 
-// NewRow returns r as a row. Text says which strings the columns of text can
-// hold and compare byte by byte.
+// NewRow returns r as a row. text reports whether the text columns can hold a
+// string and compare it byte by byte.
 //
-// A job without a unique, or with "-", or that is Apart, has a key of its own, as
-// the table has only one row for each key and function. A unique or function that does not
-// fit has a hash there, and stands in gm's own column.
+// A job without a unique, or with "-", or that is Apart, has a generated key,
+// because the table has only one row for each key and function. A unique or
+// function that does not fit is replaced by a hash, and stored in gm's own
+// column.
 func NewRow(r *store.Record, text func(string) bool) Row {
 	row := Row{
 		Key: r.Unique, Name: r.Function,
@@ -79,7 +80,7 @@ func NewRow(r *store.Record, text func(string) bool) Row {
 	return row
 }
 
-// Record returns the job of the row. It has the row's Data.
+// Record returns the job of the row. It shares the row's Data.
 func (row *Row) Record() (*store.Record, error) {
 	r := &store.Record{
 		Seq: uint64(row.Seq), Function: row.Name, Unique: row.Key, Reducer: string(row.Reducer), Payload: row.Data,
@@ -100,15 +101,15 @@ func (row *Row) Record() (*store.Record, error) {
 	if row.RunAt < 0 || row.Attempts < 0 {
 		return nil, fmt.Errorf("run time %d, attempts %d", row.RunAt, row.Attempts)
 	}
-	// Whoever changed gearmand's column knew nothing of gm's.
+	// A program that changed gearmand's column did not know gm's.
 	if r.RunAt = row.RunAt; when(r.RunAt) != row.When {
 		r.RunAt = max(int64(row.When), 0) * 1000
 	}
 	return r, nil
 }
 
-// When returns the seconds of a time in milliseconds, rounded up, so that
-// gearmand starts no job early, and limited to what the column can hold.
+// When returns a time in milliseconds as seconds, rounded up, so that gearmand
+// starts no job early, and limited to the column's range.
 func when(milliseconds int64) int32 {
 	return int32(min((milliseconds+999)/1000, math.MaxInt32))
 }
@@ -128,8 +129,8 @@ func LockNumber(name string) int64 {
 	return int64(binary.LittleEndian.Uint64(sum[:]) >> 1)
 }
 
-// ReportSkipped returns a function that logs a row that can't be read, which is
-// left where it is, and calls hook if it is not nil.
+// ReportSkipped returns a function that logs an unreadable row, leaves the row
+// unchanged, and calls hook if it is not nil.
 func ReportSkipped(log *slog.Logger, hook func(what string, err error)) func(string, error) {
 	return func(what string, err error) {
 		log.Warn("left out what can't be read in the store", "what", what, "error", err)

@@ -41,7 +41,7 @@ func TestRowNames(t *testing.T) {
 	}
 }
 
-// same says whether got is want, or any hash if want has one.
+// same reports whether got equals want, or is any hash if want has one.
 func same(got, want string) bool {
 	if strings.HasPrefix(want, hashPrefix) {
 		return strings.HasPrefix(got, hashPrefix) && len(got) == len(hashPrefix)+48
