@@ -42,7 +42,7 @@ func (s *Store) openFile() (*engine, error) {
 		return nil, errors.Join(err, e.close())
 	}
 	if s.wal != nil && e.sealing.salt != s.sealing.salt { // the log is of another file
-		return nil, errors.Join(errors.New("the file was replaced: start the server anew"), e.close())
+		return nil, errors.Join(errors.New("the file was replaced: restart the server"), e.close())
 	}
 	return e, nil
 }

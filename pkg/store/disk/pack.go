@@ -74,7 +74,7 @@ type packed struct {
 }
 
 // all goes through what is in p, in order. What follows a broken stretch is
-// found by its checksum, which nothing in a payload has. Where records may be
+// found by its checksum, which no bytes of a payload can have. Where records may be
 // without a salt, a broken one whose size is right is left out whole, so that
 // nothing in its payload passes for a record.
 func (p *pack) all() iter.Seq[packed] {

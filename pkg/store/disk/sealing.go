@@ -85,8 +85,9 @@ func (t *tree) readSealing(m meta) sealing {
 	return c
 }
 
-// What the sequence of the extras' bucket says of a file of the first form. That
-// of the bodies' bucket is sealing.oldJobs.
+// The sequence of the extras' bucket of a file of the first form has one of these
+// values after entries got the salt. The sequence of the bodies' bucket is
+// sealing.oldJobs.
 const (
 	extrasRenewed = 1 // no extra is without the salt
 	allRenewed    = 2 // no entry is
@@ -277,8 +278,8 @@ func (c sealing) records(key, value []byte) iter.Seq2[[]byte, []byte] {
 }
 
 // findSealing returns the sealing of a broken file whose first page is m. If m is
-// broken too, it is the one that the log's headers have, or else the one that
-// most records have.
+// broken too, findSealing takes the salt from the headers of the log, or else the
+// salt that most records have.
 func (v *salvager) findSealing(m meta) (c sealing, err error) {
 	logged := v.loggedSealing()
 	switch {
@@ -286,7 +287,7 @@ func (v *salvager) findSealing(m meta) (c sealing, err error) {
 		return v.Store.sealing, nil
 	case m.high > 0 && m.sealing != 0:
 		if c = v.tree.readSealing(m); logged == (sealing{salt: c.salt}) {
-			return logged, nil // a part that is broken knew that too
+			return logged, nil // the log was begun after all entries got the salt
 		}
 		return c, nil
 	case m.high > 0: // it is of the first form, or was until this transaction
@@ -294,7 +295,7 @@ func (v *salvager) findSealing(m meta) (c sealing, err error) {
 	case logged.salt != 0:
 		return logged, nil
 	default:
-		v.cfg.Logger.Warn("salt of the broken file is lost: most of its records tell it", "store", "disk:"+v.cfg.Dir)
+		v.cfg.Logger.Warn("salt of the broken file is lost: the salt of most of its records is used", "store", "disk:"+v.cfg.Dir)
 		if c, err = v.commonSealing(); err != nil {
 			return c, err
 		}
