@@ -261,6 +261,12 @@ func worker(t testing.TB, addr string, functions ...string) *peer {
 // eventually waits until cond is true.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
+	eventuallyWithin(t, patience, what, cond)
+}
+
+// eventuallyWithin is eventually with a patience of its own.
+func eventuallyWithin(t testing.TB, patience time.Duration, what string, cond func() bool) {
+	t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
