@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"gm/pkg/store"
 )
 
 // watchEvery is the minimum interval between two checks of a Watch. A check
@@ -41,6 +43,23 @@ func (w *Watch) Set(path string) {
 		w.files = make(map[string]os.FileInfo)
 	}
 	w.files[path] = info
+}
+
+// TakeLock takes the lock of the store at path, as [Take], and logs the name of a
+// last holder that did not give it up. If another has it, the error is the
+// *store.HeldError itself. It does not watch the lock: see SetLock.
+func (w *Watch) TakeLock(path, name string) (*File, error) {
+	f, err := Take(path, name)
+	if held := new(store.HeldError); errors.As(err, &held) {
+		return nil, held
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock store %s: %w", w.Store, err)
+	}
+	if f.Left != "" && w.Logger != nil {
+		w.Logger.Info("the store was not closed by its last holder", "store", w.Store, "holder", f.Left)
+	}
+	return f, nil
 }
 
 // SetLock makes w watch a lock too. If only the lock's file is missing, w takes

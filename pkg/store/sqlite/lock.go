@@ -2,11 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"os"
-
-	"gm/pkg/store"
-	"gm/pkg/store/lockfile"
 )
 
 // TryLock implements store.Locker. The lock keeps out other servers of gm, not
@@ -25,20 +21,9 @@ func (s *Store) TryLock(_ context.Context, name string) error {
 func (s *Store) Lost() <-chan struct{} { return s.lost }
 
 // take takes the lock, unless this store has it already. mu is held.
-func (s *Store) take(name string) error {
-	if s.lock != nil {
-		return nil
+func (s *Store) take(name string) (err error) {
+	if s.lock == nil {
+		s.lock, err = s.watch.TakeLock(s.path+".lock", name)
 	}
-	f, err := lockfile.Take(s.path+".lock", name)
-	if held := new(store.HeldError); errors.As(err, &held) {
-		return held
-	}
-	if err != nil {
-		return s.fail("lock", err)
-	}
-	s.lock = f
-	if f.Left != "" {
-		s.cfg.Logger.Info("the store was not closed by its last holder", "store", "sqlite:"+s.cfg.File, "holder", f.Left)
-	}
-	return nil
+	return err
 }

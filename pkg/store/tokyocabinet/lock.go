@@ -4,11 +4,7 @@ package tokyocabinet
 
 import (
 	"context"
-	"errors"
 	"os"
-
-	"gm/pkg/store"
-	"gm/pkg/store/lockfile"
 )
 
 // TryLock implements store.Locker.
@@ -26,20 +22,9 @@ func (s *Store) TryLock(_ context.Context, name string) error {
 func (s *Store) Lost() <-chan struct{} { return s.lost }
 
 // take takes the lock, unless this store has it already. commitMu is held.
-func (s *Store) take(name string) error {
-	if s.lock != nil {
-		return nil
+func (s *Store) take(name string) (err error) {
+	if s.lock == nil {
+		s.lock, err = s.watch.TakeLock(s.path+".lock", name)
 	}
-	f, err := lockfile.Take(s.path+".lock", name)
-	if held := new(store.HeldError); errors.As(err, &held) {
-		return held
-	}
-	if err != nil {
-		return s.fail("lock", err)
-	}
-	s.lock = f
-	if f.Left != "" {
-		s.cfg.Logger.Info("the store was not closed by its last holder", "store", "tokyocabinet:"+s.cfg.File, "holder", f.Left)
-	}
-	return nil
+	return err
 }
