@@ -9,8 +9,8 @@ import (
 	"gm/pkg/store"
 )
 
-// Commit writes a batch, item by item. What it has written of one that failed
-// is removed before the next.
+// Commit writes a batch, item by item. The items of a failed batch are removed
+// before the next batch.
 func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -26,7 +26,7 @@ func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
 	return nil
 }
 
-// commit removes what is to be undone and writes ops. The lock on writing is
+// commit removes the uncertain jobs and writes ops. The lock on writing is
 // held.
 func (s *Store) commit(ctx context.Context, ops []store.Op) error {
 	if err := s.stillOurs(ctx); err != nil {

@@ -17,8 +17,8 @@ import (
 
 const (
 	dialTimeout = 5 * time.Second
-	// answerTimeout is how long memcached may be silent, whatever a context
-	// says.
+	// answerTimeout is the maximum wait for an answer of memcached, even with a
+	// longer context.
 	answerTimeout = 20 * time.Second
 	// window is how many commands, or bytes of them, are sent before their
 	// answers are read.
@@ -36,7 +36,7 @@ type item struct {
 	flags uint32
 }
 
-// change is what becomes of a key: an item, or none.
+// change is the new state of a key: an item, or none.
 type change struct {
 	key    string
 	item   *item // nil to delete
@@ -45,13 +45,13 @@ type change struct {
 	cas    uint64
 }
 
-// refusedError is memcached's answer to what it does not do.
+// refusedError is memcached's answer to a command that it refuses.
 type refusedError struct{ text string }
 
 func (e *refusedError) Error() string { return e.text }
 
-// errNotStored is the answer to an add of what is there, or to a cas of what
-// has changed.
+// errNotStored is the answer to an add of an existing item, or to a cas of a
+// changed one.
 var errNotStored = errors.New("not stored")
 
 // conn is a connection. After any error but errNotStored and a SERVER_ERROR it
@@ -141,7 +141,7 @@ func (c *conn) send(h *change) int {
 	return len(h.item.value)
 }
 
-// answer returns what the answer to a change says.
+// answer parses the answer to a change.
 func answer(line string) error {
 	switch line {
 	case "STORED", "DELETED", "NOT_FOUND":

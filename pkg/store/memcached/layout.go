@@ -14,7 +14,7 @@ import (
 const (
 	// maxKey is the longest key of memcached's.
 	maxKey = 250
-	// maxPrefix leaves room in a key for what follows.
+	// maxPrefix leaves room in a key for the part after the prefix.
 	maxPrefix = 100
 )
 
@@ -44,7 +44,7 @@ func newLayout(prefix string) (layout, error) {
 	return layout{prefix: prefix, own: own, lock: own + "lock", last: own + "last"}, nil
 }
 
-// fitsKey says whether s can be in a key.
+// fitsKey reports whether s can be in a key.
 func fitsKey(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] == 0x7f {
@@ -54,8 +54,8 @@ func fitsKey(s string) bool {
 	return true
 }
 
-// name returns the name under which gearmand reads a job back as what it is,
-// or "" if there is none, or if it may be another's.
+// name returns the name under which gearmand reads the same job back, or "" if
+// there is none, or if it may be another job's.
 func (l *layout) name(r *store.Record) string {
 	if r.Apart || r.Function == "" || strings.Contains(r.Function, "-") || !fitsKey(r.Function) {
 		return ""
@@ -81,10 +81,10 @@ func (l *layout) row(name string) string { return l.own + "j:" + hash(name) }
 // extra returns the key of an extra.
 func (l *layout) extra(key string) string { return l.own + "x:" + hash(key) }
 
-// payloadPart returns what the keys of a payload's parts begin with.
+// payloadPart returns the prefix of the keys of a payload's parts.
 func (l *layout) payloadPart(seq uint64) string { return l.own + "p:" + hidden(seq) + ":" }
 
-// extraPart returns what the keys of an extra's parts begin with.
+// extraPart returns the prefix of the keys of an extra's parts.
 func (l *layout) extraPart(key string) string { return l.own + "y:" + hash(key) + ":" }
 
 func hash(s string) string {
@@ -101,8 +101,8 @@ func partKeys(begin string, size, part int) []string {
 	return keys
 }
 
-// row is what a job's row says. Its item's flags are the size of its payload's
-// parts, or 0 if the payload is under gearmand's key.
+// row has the fields of a job's row. Its item's flags are the size of its
+// payload's parts, or 0 if the payload is under gearmand's key.
 type row struct {
 	*store.Record // without payload
 	size          int
@@ -134,8 +134,8 @@ func encodeLast(seq uint64) *item { return &item{value: strconv.AppendUint(nil, 
 
 func decodeLast(it item) (uint64, error) { return strconv.ParseUint(string(it.value), 10, 64) }
 
-// extraHead is what an extra's item says. Its flags are the size of its parts,
-// or 0 if the value is in the item itself.
+// extraHead has the fields of an extra's item. Its flags are the size of its
+// parts, or 0 if the value is in the item itself.
 type extraHead struct {
 	key   string
 	value []byte // of an extra without parts

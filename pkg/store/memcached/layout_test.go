@@ -100,7 +100,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestParts keeps what does not fit an item.
+// TestParts stores values that do not fit into one item.
 func TestParts(t *testing.T) {
 	server := storetest.StartMemcached(t, "-m", "256")
 	s := open(t, []string{server.Addr()})
@@ -241,8 +241,8 @@ func testSwap(t *testing.T, n int) {
 		t.Errorf("from gearmand: got %q\nwant %q", got, want)
 	}
 
-	// Back. gearmand finds only what stats cachedump lists, but each key is on
-	// the server where gearmand looks for it.
+	// Back. gearmand finds only the keys that stats cachedump lists, but each
+	// key is on the server where gearmand searches for it.
 	commit(t, s, ends...)
 	commit(t, s, adds...)
 	if err := s.Close(); err != nil {
@@ -283,7 +283,7 @@ func TestServerOf(t *testing.T) {
 	}
 }
 
-// TestAsIs sees that nothing is changed for one who only reads.
+// TestAsIs checks that a store opened for reading only changes nothing.
 func TestAsIs(t *testing.T) {
 	server := storetest.StartMemcached(t)
 	storetest.RunAsIs(t, storetest.Swap{

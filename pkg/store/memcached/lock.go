@@ -110,9 +110,9 @@ func (s *Store) renew(ctx context.Context) error {
 	return err
 }
 
-// stillOurs returns an error if another server has the store. memcached can't
-// tell with a write who has the lock, so it is looked at before, unless that
-// was not long ago.
+// stillOurs returns an error if another server has the store. A write to
+// memcached cannot return the lock's holder, so the store reads the lock before
+// a write, unless it has read it a short time ago.
 func (s *Store) stillOurs(ctx context.Context) error {
 	s.mu.Lock()
 	passed, holder, renewed := s.passed, s.holder, s.renewed
@@ -172,7 +172,7 @@ func (s *Store) hasPassed() bool {
 	return s.passed
 }
 
-// ours returns what our lock says, "" if the store is not ours.
+// ours returns the value of our lock, or "" if the store is not ours.
 func (s *Store) ours() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

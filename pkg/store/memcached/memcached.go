@@ -1,17 +1,18 @@
 // Package memcached keeps jobs in memcached, under the keys of gearmand's
-// libmemcached plugin: what gearmand has queued is found, and the other way
-// round, as far as gearmand finds anything: it lists with stats cachedump,
-// which newer versions of memcached answer in part, of 82 jobs about 70. The
-// others wait for gm, as do those whose function has a hyphen, where gearmand
-// takes it to end. gearmand knows no times: it runs a delayed job at once.
+// libmemcached plugin: it finds the jobs that gearmand has queued, and the
+// other way round, as far as gearmand finds any: gearmand lists keys with stats
+// cachedump, which newer versions of memcached answer incompletely, about 70 of
+// 82 jobs. The others wait for gm, as do those whose function has a hyphen,
+// where gearmand takes it to end. gearmand knows no times: it runs a delayed
+// job at once.
 //
 // gearmand has an item for each job, with its priority as the item's flags:
 //
 //	gear_FUNCTION-UNIQUE    the payload
 //
-// What gm needs beyond is in items that gearmand does not take for its own, as
-// their keys begin otherwise. HASH is one of what they are about, as names may
-// be longer than keys:
+// Other data of gm are in items that gearmand ignores, because their keys begin
+// differently. HASH is a hash of the names, because names may be longer than
+// keys:
 //
 //	gm:gear_:j:HASH      a job's row: number, names, times, attempts; one for each job
 //	gm:gear_:p:SEQ:N     part N of a payload that does not fit gearmand's key or item
@@ -20,14 +21,14 @@
 //	gm:gear_:last        the highest number that a job ever had
 //	gm:gear_:lock        who holds the store, while it does
 //
-// A store here is no more than memcached is: it ends with memcached's process,
-// memcached throws away what it has no room for, and batches are written item
-// by item. It carries jobs over a restart of the server. Items of one job are
-// written in such an order that an interruption leaves none that is half there.
+// A store in memcached is no more durable than memcached itself: the data end
+// with memcached's process, memcached evicts items when it has no room, and
+// batches are written item by item. It carries jobs over a restart of the
+// server. Items of one job are written in such an order that an interruption
+// leaves none that is half there.
 //
-// The protocol is the text protocol, spoken by the package itself: that it
-// can send a batch without waiting for each answer, and can list what is there
-// (lru_crawler metadump), is what it is about.
+// The package implements the text protocol itself, in order to send a batch
+// without waiting for each answer, and to list the keys (lru_crawler metadump).
 package memcached
 
 import (
@@ -55,13 +56,14 @@ type Config struct {
 	Servers []string
 	// Prefix begins gearmand's keys. It is DefaultPrefix if empty.
 	Prefix string
-	// AsIs leaves what is there as it is, for those who only read: no job of
-	// gearmand's is numbered but in what Replay says. It is not for Commit.
+	// AsIs changes nothing in memcached, for programs that only read: Replay
+	// still numbers gearmand's jobs, but the numbers are not stored. It is not
+	// for Commit.
 	AsIs bool
 
 	// Logger is slog's default if nil.
 	Logger *slog.Logger
-	// Skipped is called for what can't be read, if it is not nil.
+	// Skipped, if not nil, is called for each key that cannot be read.
 	Skipped func(what string, err error)
 
 	lease time.Duration // how long a lock lasts that is not renewed: whole seconds
@@ -118,7 +120,7 @@ type Store struct {
 	log     *slog.Logger
 	token   string // of this Store among all
 	maxItem int    // bytes of a value that fits an item
-	lists   bool   // all servers list what they have
+	lists   bool   // all servers can list their keys
 
 	lost  chan struct{}
 	stop  context.CancelFunc // ends the lease's keeper
@@ -126,7 +128,7 @@ type Store struct {
 
 	write  sync.Mutex
 	pool   *pool      // under write
-	undo   []store.Op // under write: Dones of what may have been kept though its Commit failed
+	undo   []store.Op // under write: Dones of jobs that may have been stored although their Commit failed
 	last   uint64     // under write: the highest number that memcached was told; 0 if not known
 	closed bool       // under write
 
@@ -134,7 +136,7 @@ type Store struct {
 	locker *pool      // under lock
 
 	mu      sync.Mutex
-	holder  string    // what our lock says; empty if the store is not ours
+	holder  string    // value of our lock; empty if the store is not ours
 	renewed time.Time // when the lock was last seen to be ours
 	passed  bool      // lost is closed
 }
@@ -172,11 +174,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// itemOverhead is what an item needs beside its value, and more.
+// itemOverhead is an upper limit of the bytes that an item needs besides its
+// value.
 const itemOverhead = 1024
 
-// examine asks the servers how large an item may be, whether they can list
-// what they have, and whether they have thrown anything away.
+// examine asks the servers for the maximum size of an item, whether they can
+// list their keys, and whether they have evicted any item.
 func (s *Store) examine(ctx context.Context) error {
 	s.lists = true
 	for i, server := range s.config.Servers {
@@ -209,8 +212,8 @@ func (s *Store) examine(ctx context.Context) error {
 	return nil
 }
 
-// Caps promises only that what is there is found. Payloads and values that do
-// not fit an item are kept in several; rows and keys are not.
+// Caps promises only that the store finds its existing items. Payloads and
+// values that do not fit an item are kept in several; rows and keys are not.
 func (s *Store) Caps() store.Caps {
 	return store.Caps{Lists: s.lists, MaxKey: s.maxItem - rowRest, MaxName: (s.maxItem - rowRest) / 3}
 }
@@ -219,7 +222,7 @@ func (s *Store) Caps() store.Caps {
 // also has three names, or of an extra.
 const rowRest = 128
 
-// Close undoes what is still to be undone, if memcached can be reached soon,
+// Close undoes the remaining uncertain jobs, if memcached can be reached soon,
 // and frees the lock.
 func (s *Store) Close() error {
 	s.write.Lock()
@@ -251,7 +254,7 @@ var (
 	errPassed = errors.New("store has passed to another server")
 )
 
-// skip reports what can't be read.
+// skip reports a key that cannot be read.
 func (s *Store) skip(what string, err error) {
 	s.log.Warn("set aside what can't be read in memcached", "what", what, "error", err)
 	if s.config.Skipped != nil {

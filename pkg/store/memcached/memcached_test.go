@@ -133,7 +133,7 @@ func replay(t testing.TB, s *Store) (all []store.Record) {
 	return all
 }
 
-// payloads returns what waits, in order.
+// payloads returns the payloads of the waiting jobs, in order.
 func payloads(t testing.TB, s *Store) string {
 	t.Helper()
 	var all []string

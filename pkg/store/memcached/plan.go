@@ -6,12 +6,12 @@ import (
 	"gm/pkg/store"
 )
 
-// plan is what a batch comes to: for each key what is to be there in the end.
-// What comes and goes within the batch is never written.
+// plan is the combined effect of a batch: for each key its final item. An item
+// that is added and removed within the batch is never written.
 type plan struct {
 	layout  *layout
 	maxItem int
-	state   map[string]*item // what is there or will be; nil for nothing
+	state   map[string]*item // the present or future item; nil for none
 	last    map[string]bool  // the keys to change, and whether in the second wave
 	order   []string         // of the keys to change
 	highest uint64           // number that is added
@@ -41,7 +41,7 @@ func (l *layout) plan(maxItem int, known map[string]item) *plan {
 	return p
 }
 
-// want says what is to be under a key.
+// want sets the final item of a key.
 func (p *plan) want(key string, it *item, last bool) {
 	p.state[key] = it
 	if _, ok := p.last[key]; !ok {

@@ -52,8 +52,8 @@ func (p *pool) serverOf(key string) int {
 	return int(h % uint32(len(p.servers)))
 }
 
-// with calls f with the connection to a server. What only asks is asked again
-// if the connection was lost while it was idle.
+// with calls f with the connection to a server. A read is repeated if the
+// connection was lost while it was idle.
 func (p *pool) with(ctx context.Context, i int, asks bool, f func(*conn) error) error {
 	for {
 		idle := p.conns[i] != nil

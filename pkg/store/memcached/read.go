@@ -39,7 +39,7 @@ func pagesOf(rows []*row) iter.Seq[[]*row] {
 	}
 }
 
-// Replay adopts what gearmand has queued and calls f for every job.
+// Replay adopts the jobs that gearmand has queued and calls f for every job.
 func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
 	if err := s.replay(ctx, f); err != nil {
 		return fmt.Errorf("replay from memcached: %w", err)
@@ -109,7 +109,7 @@ func (s *Store) stillThere(ctx context.Context, p *pool, w *row) (bool, error) {
 	return len(items) > 0, err
 }
 
-// settle removes what is to be undone.
+// settle removes the uncertain jobs.
 func (s *Store) settle(ctx context.Context) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -236,7 +236,7 @@ func (w *row) fill(it *item) *store.Record {
 	return r
 }
 
-// parsePriority returns gearmand's priority. What is none is normal.
+// parsePriority returns gearmand's priority. An invalid one counts as normal.
 func parsePriority(flags uint32) uint8 {
 	if flags > 2 {
 		return 1
@@ -332,8 +332,8 @@ func (s *Store) LastSeq(ctx context.Context) (uint64, error) {
 	return last, nil
 }
 
-// readLast returns the highest number that memcached was told, 0 if it has
-// forgotten or what it has is none.
+// readLast returns the highest number stored in memcached, or 0 if the item is
+// missing or invalid.
 func (s *Store) readLast(ctx context.Context, p *pool) (uint64, error) {
 	items, err := p.fetch(ctx, []string{s.layout.last})
 	if err != nil {

@@ -120,8 +120,8 @@ func (s *Store) writeBack(ctx context.Context, keys []string, records []*store.R
 	}, nil)
 }
 
-// readForeign reads gearmand's jobs, without numbers. What is none is skipped,
-// and nil.
+// readForeign reads gearmand's jobs, without numbers. An invalid job is
+// skipped, and nil.
 func (s *Store) readForeign(ctx context.Context, keys []string) ([]*store.Record, error) {
 	args := redigo.Args{len(keys)}.AddFlat(keys)
 	reply, err := redigo.Values(s.read(ctx, foreignScript.get(), args...))

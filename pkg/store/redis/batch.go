@@ -82,7 +82,8 @@ func (b *batch) put(size int, args ...any) {
 	p.bytes += size
 }
 
-// growsAt is where a part's arguments say whether the batch needs room.
+// growsAt is the index of the argument of a part that tells Redis that the
+// batch needs room.
 const growsAt = 8
 
 // seal ends the encoding.

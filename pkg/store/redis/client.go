@@ -16,7 +16,8 @@ import (
 
 const (
 	dialTimeout = 5 * time.Second
-	// answerTimeout is how long Redis may be silent, whatever a context says.
+	// answerTimeout is the maximum wait for an answer of Redis, even with a
+	// longer context.
 	answerTimeout = 20 * time.Second
 )
 
@@ -102,8 +103,8 @@ func notYet(err error) bool {
 	return code == "LOADING" || code == "MASTERDOWN" || code == "CLUSTERDOWN" || strings.HasPrefix(rest, "max number of clients reached")
 }
 
-// answerError wraps the answer of a Redis without room, and of one that does
-// not take what it was sent.
+// answerError wraps the answers of a Redis that is out of memory, and of one
+// that refuses a command.
 func answerError(err error) error {
 	text, _ := refused(err)
 	switch {

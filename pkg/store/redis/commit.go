@@ -24,8 +24,7 @@ func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
 	return nil
 }
 
-// commit undoes what is to be undone and writes ops. The lock on writing is
-// held.
+// commit undoes the uncertain jobs and writes ops. The lock on writing is held.
 func (s *Store) commit(ctx context.Context, ops []store.Op) error {
 	return s.writeBatch(ctx, func(b *batch) error {
 		if err := s.Caps().RefuseBatch(ops); err != nil {
@@ -35,8 +34,8 @@ func (s *Store) commit(ctx context.Context, ops []store.Op) error {
 	}, ops)
 }
 
-// writeBatch is commit for what encode puts into the batch. The Adds among ops
-// are undone before the next batch if it can't be known whether they are kept.
+// writeBatch is commit for a batch that encode fills. The Adds among ops are
+// undone before the next batch if it can't be known whether they are kept.
 func (s *Store) writeBatch(ctx context.Context, encode func(*batch) error, ops []store.Op) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -81,7 +80,7 @@ func (s *Store) writeBatch(ctx context.Context, encode func(*batch) error, ops [
 	return s.explain(err)
 }
 
-// elsewhere says whether another connection may do better.
+// elsewhere reports whether another connection may succeed.
 func elsewhere(err error) bool {
 	text, _ := refused(err)
 	code, _, _ := strings.Cut(text, " ")
@@ -134,8 +133,9 @@ func (s *Store) dropWriter() {
 	}
 }
 
-// send writes a batch and waits for the answer. What was not sent whole, or
-// was refused, is not done; what was not answered is a [store.UncertainError].
+// send writes a batch and waits for the answer. A batch that was not sent
+// completely, or was refused, has no effect; a batch without an answer is a
+// [store.UncertainError].
 func (s *Store) send(ctx context.Context, c *client, b *batch) error {
 	for again := false; ; again = true {
 		err := s.sendOnce(ctx, c, b)
@@ -210,7 +210,7 @@ func receiveAll(c redigo.Conn, n int) error {
 	if err != nil {
 		return err
 	}
-	// Redis does not undo what preceded an error.
+	// Redis does not undo the commands before an error.
 	done := false
 	for _, result := range results {
 		if err, ok := result.(redigo.Error); ok {

@@ -125,7 +125,7 @@ func TestUncertain(t *testing.T) {
 		t.Errorf("after Close: got %q, want %q", got, want)
 	}
 
-	// Nor what is more than one part.
+	// Nor a batch of more than one part.
 	batch := []store.Op{add(10, "f", "lost", "x")}
 	for i := range 3 * partOps {
 		batch = append(batch, add(uint64(11+i), "f", "", "x"))
@@ -179,7 +179,7 @@ func TestParts(t *testing.T) {
 	if err := s.Commit(t.Context(), large(10_000)[:1]); !errors.Is(err, store.ErrFull) {
 		t.Errorf("one without room: got %v, want %v", err, store.ErrFull)
 	}
-	commit(t, s, done(add(1, "f", "", ""))) // what is done needs none
+	commit(t, s, done(add(1, "f", "", ""))) // a Done needs none
 	server.Do(t, "CONFIG", "SET", "maxmemory", "0")
 	if n := len(replay(t, s)); n != 3*partOps {
 		t.Errorf("got %d jobs, want %d", n, 3*partOps)
@@ -192,7 +192,7 @@ func TestParts(t *testing.T) {
 	if n := len(replay(t, s)); n != 6*partOps {
 		t.Errorf("got %d jobs, want %d", n, 6*partOps)
 	}
-	// What stands in a key's place is no hindrance.
+	// A value of another type under the key does not matter.
 	server.Do(t, "SET", "_gear_-f-taken", "a string")
 	commit(t, s, add(50_000, "f", "taken", "a hash"))
 	if got, err := s.ReadPayload(t.Context(), add(50_000, "f", "taken", "").Record); string(got) != "a hash" || err != nil {
@@ -242,7 +242,7 @@ func TestLease(t *testing.T) {
 		}
 	}
 
-	proxy.Stall() // what is sent waits in the network
+	proxy.Stall() // the sent bytes wait in the network
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	err := first.Commit(ctx, []store.Op{add(3, "f", "c", "too late")})
 	cancel()
@@ -258,7 +258,8 @@ func TestLease(t *testing.T) {
 			t.Error("commit to a lost store: got no error")
 		}
 	}
-	// What had reached Redis while the store was first's is second's now.
+	// The jobs that had reached Redis while first held the store are second's
+	// now.
 	if got := strings.TrimPrefix(payloads(t, second), "one "); got != "two" && got != "too late two" {
 		t.Errorf("got %q, want two", got)
 	}
@@ -279,7 +280,8 @@ func TestHolderGone(t *testing.T) {
 	lock(t, second, "again") // is no error
 }
 
-// TestFence sees that what was sent on a lost connection is never done late.
+// TestFence checks that a batch sent on a lost connection is never executed
+// late.
 func TestFence(t *testing.T) {
 	server := storetest.StartRedis(t)
 	s := open(t, server.Addr())
@@ -312,8 +314,8 @@ func TestFence(t *testing.T) {
 	}
 }
 
-// TestForgetfulRedis sees that a holder goes on when Redis comes back without
-// what it had, as it does without an append-only file.
+// TestForgetfulRedis checks that a holder goes on when Redis restarts without
+// its data, as it does without an append-only file.
 func TestForgetfulRedis(t *testing.T) {
 	server := storetest.StartRedis(t)
 	s := open(t, server.Addr(), func(c *Config) { c.lease = 100 * time.Millisecond })

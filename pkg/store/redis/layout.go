@@ -11,7 +11,7 @@ import (
 // layout has the names of keys.
 type layout struct {
 	prefix string // of gearmand's keys, with the hyphen
-	plain  bool   // gearmand can tell the prefix from what follows
+	plain  bool   // gearmand can separate the prefix from the rest
 
 	jobs, payloads, extras, last, lock, fence string
 }
@@ -34,14 +34,14 @@ func newLayout(prefix string) (layout, error) {
 	}, nil
 }
 
-// maxFunction is what gearmand has room for, less the NUL.
+// maxFunction is the maximum length of a function in gearmand, without the NUL.
 const maxFunction = 511
 
 // made begins the uniques that are made up for jobs without one.
 const made = "gm-"
 
-// name returns the name under which gearmand reads a job back as what it is,
-// or "" if there is none, or if it may be another's.
+// name returns the name under which gearmand reads the same job back, or "" if
+// there is none, or if it may be another job's.
 func (l *layout) name(r *store.Record) string {
 	if r.Apart || !l.plain || r.Function == "" || len(r.Function) > maxFunction || strings.ContainsAny(r.Function, "-\x00") {
 		return ""

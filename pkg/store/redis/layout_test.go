@@ -288,7 +288,7 @@ func TestSwap(t *testing.T) {
 	}
 	commit(t, s, ends...)
 
-	// Back: all but what gearmand would cut, which waits for gm.
+	// Back: all jobs except those that gearmand would cut, which wait for gm.
 	var adds []store.Op
 	for i, j := range jobs {
 		adds = append(adds, add(uint64(i+1), j.Function, j.Unique, j.Payload))
@@ -333,7 +333,7 @@ func TestLastSeqWithoutKey(t *testing.T) {
 	}
 }
 
-// TestAsIs sees that nothing is changed for one who only reads.
+// TestAsIs checks that a store opened for reading only changes nothing.
 func TestAsIs(t *testing.T) {
 	server := storetest.StartRedis(t)
 	storetest.RunAsIs(t, storetest.Swap{
@@ -367,7 +367,7 @@ func TestPayloadMissing(t *testing.T) {
 }
 
 // TestLargePages reads extras and gearmand's jobs that are too large to be read
-// together: each part is below a limit of what is read at a time.
+// together: each part is below a limit of a single read.
 func TestLargePages(t *testing.T) {
 	server := storetest.StartRedis(t)
 	s := open(t, server.Addr())

@@ -16,7 +16,7 @@ import (
 // see.
 const defaultLease = 10 * time.Second
 
-// holder is what the lock says of who has it:
+// holder is the lock's description of its holder:
 //
 //	RUN CLIENT TOKEN NAME
 //
@@ -37,9 +37,9 @@ func parseHolder(text string) holder {
 	return holder{run: f[0], client: f[1], token: f[2], name: f[3]}
 }
 
-// TryLock takes the store. The lock is kept by a connection of its own; what
-// is committed carries the holder's fence, so that who has lost the store
-// can't write.
+// TryLock takes the store. The lock belongs to a connection of its own. Each
+// commit carries the holder's fence, so that a server that has lost the store
+// cannot write.
 func (s *Store) TryLock(ctx context.Context, name string) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -133,7 +133,7 @@ func (s *Store) take(ctx context.Context, c *client, us holder) error {
 	}
 }
 
-// isGone says whether the connection of h has ended.
+// isGone reports whether the connection of h has ended.
 func (s *Store) isGone(ctx context.Context, c *client, h, us holder) bool {
 	if h.run != us.run || h.run == "-" {
 		return false

@@ -24,10 +24,10 @@ const (
 const (
 	pageRows  = 500
 	pageBytes = 8 << 20
-	pageScan  = 1000 // of what Redis looks at for a step of a scan
+	pageScan  = 1000 // number of keys that Redis visits for a step of a scan
 )
 
-// Replay adopts what gearmand has queued and calls f for every job.
+// Replay adopts the jobs that gearmand has queued and calls f for every job.
 func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
 	return s.replay(ctx, false, func(r *store.Record, _ int) error { return f(r) })
 }
@@ -98,7 +98,7 @@ func call(ctx context.Context, f func(*store.Record, int) error, r *store.Record
 	return ctx.Err()
 }
 
-// settle undoes what is to be undone.
+// settle undoes the uncertain jobs.
 func (s *Store) settle(ctx context.Context) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -154,8 +154,8 @@ func (s *Store) index(ctx context.Context) ([]entry, error) {
 	return slices.CompactFunc(entries, func(a, b entry) bool { return a.name == b.name }), err
 }
 
-// scan calls f for each page of a SCAN, or an HSCAN of key. What is there all
-// the time comes at least once.
+// scan calls f for each page of a SCAN, or an HSCAN of key. A key that exists
+// during the whole scan is returned at least once.
 func (s *Store) scan(ctx context.Context, command, key, match string, f func(page [][]byte) error) error {
 	var args []any
 	if key != "" {
@@ -282,7 +282,7 @@ func makeJob(name string, values []any) (j job) {
 	return j
 }
 
-// parsePriority parses gearmand's priority. What is none is normal.
+// parsePriority parses gearmand's priority. An invalid one counts as normal.
 func parsePriority(b []byte) uint8 {
 	n, err := strconv.ParseUint(string(b), 10, 8)
 	if err != nil || n > 2 {

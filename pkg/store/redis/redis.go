@@ -1,12 +1,12 @@
-// Package redis keeps jobs in Redis, in the keys of gearmand's redis plugin:
-// what gearmand has queued is found, and the other way round.
+// Package redis keeps jobs in Redis, in the keys of gearmand's redis plugin: it
+// finds the jobs that gearmand has queued, and the other way round.
 //
 // gearmand has a key for each job, a hash with exactly two fields:
 //
 //	_gear_-FUNCTION-UNIQUE   data, priority
 //
-// What gm needs beyond is under keys that gearmand's listing of _gear_* does
-// not match:
+// Other data of gm are under keys that gearmand's listing of _gear_* does not
+// match:
 //
 //	gm:_gear_:jobs       hash: the name of each job and its number, times and attempts
 //	gm:_gear_:payloads   hash: payloads of jobs that gearmand would not read back
@@ -78,13 +78,14 @@ type Config struct {
 	DB       int
 	// Prefix begins gearmand's keys. It is DefaultPrefix if empty.
 	Prefix string
-	// AsIs leaves what is there as it is, for those who only read: no job of
-	// gearmand's is numbered but in what Replay says. It is not for Commit.
+	// AsIs changes nothing in Redis, for programs that only read: Replay still
+	// numbers gearmand's jobs, but the numbers are not stored. It is not for
+	// Commit.
 	AsIs bool
 
 	// Logger is slog's default if nil.
 	Logger *slog.Logger
-	// Skipped is called for what can't be read, if it is not nil.
+	// Skipped, if not nil, is called for each key that cannot be read.
 	Skipped func(what string, err error)
 
 	lease time.Duration // how long a lock lasts that is not renewed
@@ -157,7 +158,7 @@ type Store struct {
 
 	write  sync.Mutex
 	writer *client    // under write; nil when there is none
-	undo   []store.Op // under write: Dones of what may have been kept though its Commit failed
+	undo   []store.Op // under write: Dones of jobs that may have been stored although their Commit failed
 	closed bool       // under write
 
 	mu     sync.Mutex
@@ -175,8 +176,8 @@ var (
 	_ store.Checker  = (*Store)(nil)
 )
 
-// Open connects, and warns of settings under which Redis loses what it has
-// acknowledged.
+// Open connects, and warns of settings with which Redis loses acknowledged
+// writes.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix
@@ -271,7 +272,7 @@ func (s *Store) readLimit(ctx context.Context, c redigo.Conn) error {
 	return nil
 }
 
-// Close undoes what is still to be undone, if Redis can be reached soon, and
+// Close undoes the remaining uncertain jobs, if Redis can be reached soon, and
 // frees the lock.
 func (s *Store) Close() error {
 	s.write.Lock()
@@ -300,7 +301,7 @@ var (
 	errPassed = errors.New("store has passed to another server")
 )
 
-// skip reports what can't be read.
+// skip reports a key that cannot be read.
 func (s *Store) skip(what string, err error) {
 	s.log.Warn("set aside what can't be read in Redis", "what", what, "error", err)
 	if s.config.Skipped != nil {

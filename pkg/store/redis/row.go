@@ -15,7 +15,8 @@ import (
 //	size        8, of the payload
 //	the rest    as store.AppendRecord has it, without those and the payload
 //
-// What changes is outside of the rest, so that a script can replace it.
+// The variable fields are outside of the rest, so that a script can replace
+// them.
 const (
 	rowSeq    = 8
 	rowChange = 12 // run at and attempts
@@ -44,7 +45,7 @@ func encodeRow(r *store.Record) []byte {
 	return store.AppendRecord(b, &rest)
 }
 
-// head returns what a row says without its rest.
+// head returns the fields of a row before its rest.
 func head(row []byte) (seq uint64, size int, ok bool) {
 	if len(row) < rowHead {
 		return 0, 0, false

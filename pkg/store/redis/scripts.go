@@ -108,9 +108,9 @@ end
 return 'OK'
 `}
 
-// rowsScript reads jobs by name: for each its row, what gearmand has as its
-// priority, and the payload or, for heads, the payload's size. What is not
-// there is nil.
+// rowsScript reads jobs by name: for each its row, gearmand's value for its
+// priority, and the payload or, for heads, the payload's size. A missing value
+// is nil.
 //
 //	KEYS  jobs, payloads
 //	ARGV  the prefix of gearmand's keys
@@ -195,7 +195,7 @@ end
 return out
 `}
 
-// takeScript takes the lock, from nobody or from a holder who is gone.
+// takeScript takes a lock that is free, or whose holder has disconnected.
 //
 //	KEYS  lock, fence
 //	ARGV  what to write into it, what may be there or '', our fence, ms
@@ -218,7 +218,7 @@ return false
 //	KEYS  lock, fence
 //	ARGV  what to write into it, our token, our fence, ms
 //
-// It returns who has it otherwise.
+// Otherwise it returns the holder.
 var renewScript = script{keys: 2, text: `
 local holder = redis.call('GET', KEYS[1])
 if holder and not string.find(holder, ARGV[2], 1, true) then return holder end
@@ -228,8 +228,8 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 return false
 `}
 
-// fenceScript gives a holder a new fence, so that what it has sent before, on
-// a connection that was lost, can't be done any more.
+// fenceScript gives a holder a new fence, so that commands that it sent before,
+// on a lost connection, have no effect any more.
 //
 //	KEYS  fence
 //	ARGV  our fence, our token, the new one
