@@ -11,6 +11,7 @@ import (
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
 	"gm/pkg/server"
+	"gm/pkg/store/open"
 )
 
 // work is a --work of gm serve.
@@ -59,7 +60,9 @@ func (s *serving) startWorks(srv *server.Server, ls []net.Listener) (stop func()
 	}
 	o.Logger = log
 	cw := s.newCommandWorker(&o, false)
-	cw.environ = withoutVars(cw.environ, storeSecrets)
+	// These passwords are the server's. The commands of gm work keep theirs: they may
+	// need a database.
+	cw.environ = withoutVars(cw.environ, open.PasswordVars())
 	cw.address = reachableAddress(ls)
 	cw.commands = map[string]*runner.Command{}
 	guardProcesses()

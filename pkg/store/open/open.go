@@ -202,6 +202,12 @@ func postgresConfig(u *store.URL) (postgres.Config, error) {
 	return postgres.Config{Conninfo: u.Path, Table: u.Query.Get("table")}, nil
 }
 
+// PasswordVars returns the names of the environment variables in which clients of
+// the stores look for a password. A server must not pass them on to other programs.
+func PasswordVars() []string {
+	return []string{"PGPASSWORD", "PGSSLPASSWORD", "MYSQL_PWD", "REDISCLI_AUTH"}
+}
+
 // logger returns the logger, or one that discards everything.
 func (p *Place) logger() *slog.Logger {
 	if p.Logger == nil {
