@@ -170,9 +170,9 @@ func TestPacksFillPages(t *testing.T) {
 // TestPacksRandomly has jobs come and go in any order, and come again, and
 // compares what is there with what should be.
 func TestPacksRandomly(t *testing.T) {
-	seeds := uint64(4)
+	seeds, batches := uint64(4), 120
 	if testing.Short() {
-		seeds = 1
+		seeds, batches = 1, 60
 	}
 	for seed := range seeds {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -187,7 +187,7 @@ func TestPacksRandomly(t *testing.T) {
 			want[seq], tries[seq] = payload, 0
 			return store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: []byte(payload)}}
 		}
-		for range 120 {
+		for range batches {
 			var batch []store.Op
 			for range random.IntN(80) {
 				next += 1 + uint64(random.IntN(2))

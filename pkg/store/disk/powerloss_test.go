@@ -259,7 +259,7 @@ func TestPowerLoss(t *testing.T) {
 	}
 	runs, images := uint64(*powerRuns), *powerImages
 	if testing.Short() {
-		runs, images = 1, 8
+		runs, images = 1, 5
 	}
 	for _, mode := range []Sync{SyncAlways, SyncInterval} {
 		for run := range runs {
