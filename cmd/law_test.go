@@ -33,6 +33,9 @@ const (
 	lockfileRoom = "gm/pkg/store/lockfile"
 	gearmanRoom  = "gm/pkg/gearman"
 
+	gatherRoom   = "gm/internal/gather"
+	exitlineRoom = "gm/internal/exitline"
+
 	anything = "*"
 	// x/sys is the part of the standard library's syscall that still grows:
 	// process groups, subreapers and socket options need it.
@@ -46,13 +49,17 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{"gm/pkg/*", openRoom, dumpRoom, lockfileRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", gatherRoom, exitlineRoom, openRoom, dumpRoom, lockfileRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
 	// every byte on port 4730
 	{path: wireRoom, not: []string{"net", "os", "time"}},
 	// the Go client, worker and admin library
 	{path: gearmanRoom, rooms: []string{wireRoom}, other: []string{xsys}},
 	// many records through one function
 	{path: "gm/pkg/batch", rooms: []string{gearmanRoom}},
+	// bytes that arrive in pieces
+	{path: gatherRoom, not: []string{"net", "os"}},
+	// the line by which gm work reports the end of its command
+	{path: exitlineRoom, not: []string{"net", "os"}},
 	// a child process per job; knows nothing of Gearman
 	{path: "gm/pkg/runner", other: []string{xsys}},
 	// functions, jobs, workers: no I/O, no goroutines; and no clock, see TestQueueHasNoClock

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"gm/internal/exitline"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 )
@@ -28,8 +29,8 @@ func (o *outcome) code() int {
 
 // hearsay is what a record's worker has said before its end.
 type hearsay struct {
-	warnings []string   // if they are kept
-	last     workerText // warning, without its text
+	warnings []string      // if they are kept
+	last     exitline.Text // warning, without its text
 }
 
 // newOutcome tells the end of a record, the last of whose jobs was of task.
@@ -39,7 +40,7 @@ func newOutcome(r *batch.Record, task *gearman.Task, heard *hearsay) *outcome {
 		o      = &outcome{state: "completed", err: r.Err, failure: exitCode(r.Err)}
 		fail   *gearman.FailError
 		raised *gearman.ExceptionError
-		said   workerText
+		said   exitline.Text
 	)
 	if heard != nil {
 		said = heard.last
@@ -55,8 +56,8 @@ func newOutcome(r *batch.Record, task *gearman.Task, heard *hearsay) *outcome {
 		o.state = "failed"
 	case errors.As(r.Err, &raised):
 		o.state = "exception"
-		said = parseWorkerText(raised.Data)
-		o.exception = said.text
+		said = exitline.Parse(raised.Data)
+		o.exception = said.Body
 		o.err = fmt.Errorf("job %s raised an exception", r.Handle)
 	case errors.Is(r.Err, gearman.ErrLost):
 		o.state = "lost"
@@ -65,9 +66,9 @@ func newOutcome(r *batch.Record, task *gearman.Task, heard *hearsay) *outcome {
 	default:
 		o.state = "error"
 	}
-	if said.reason != "" && (fail != nil || raised != nil) {
-		o.exit = &said.code
-		o.err = fmt.Errorf("job %s failed: %s", r.Handle, said.reason)
+	if said.Reason != "" && (fail != nil || raised != nil) {
+		o.exit = &said.Code
+		o.err = fmt.Errorf("job %s failed: %s", r.Handle, said.Reason)
 	}
 	return o
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"gm/internal/exitline"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 )
@@ -99,7 +100,7 @@ func (p *recordPrinter) flush() error {
 
 // warning prints a warning, but not what gm work says for programs.
 func (p *recordPrinter) warning(r *batch.Record, b []byte) {
-	w := parseWorkerText(b)
+	w := exitline.Parse(b)
 	place := p.placeOf(r)
 	heard := p.heard[place]
 	if heard == nil {
@@ -110,13 +111,13 @@ func (p *recordPrinter) warning(r *batch.Record, b []byte) {
 		p.heard[place] = heard
 	}
 	heard.last = w
-	heard.last.text = nil
+	heard.last.Body = nil
 	switch {
-	case len(w.text) == 0:
+	case len(w.Body) == 0:
 	case p.keepsWarnings():
-		heard.warnings = append(heard.warnings, string(w.text))
+		heard.warnings = append(heard.warnings, string(w.Body))
 	default:
-		p.tell(w.text)
+		p.tell(w.Body)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"gm/internal/gather"
 	"gm/pkg/batch"
 )
 
@@ -16,7 +17,7 @@ type jsonSink struct {
 	run     *recordRun
 	array   bool // the objects are those of one document
 	printed int
-	body    gathered // of the record whose result is being collected
+	body    gather.Buffer // of the record whose result is being collected
 }
 
 // resultObject is a record in JSON.
@@ -40,7 +41,7 @@ type resultObject struct {
 }
 
 func (s *jsonSink) data(_ *batch.Record, b []byte) error {
-	s.body.add(b)
+	s.body.Add(b)
 	return nil
 }
 
@@ -52,7 +53,7 @@ func (s *jsonSink) end(r *batch.Record, o *outcome) error {
 		Started: r.Started, Ended: r.Ended,
 		MS: float64(r.Ended.Sub(r.Started).Microseconds()) / 1000,
 	}
-	body := s.body.join()
+	body := s.body.Join()
 	switch {
 	case task.Background:
 	case utf8.Valid(body):

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/exitline"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 )
@@ -106,11 +107,11 @@ func (r *racer) run(ctx context.Context, client *gearman.Client) {
 		r.heard = hearsay{}
 	}
 	t.OnWarning = func(b []byte) {
-		w := parseWorkerText(b)
-		if len(w.text) > 0 {
-			r.heard.warnings = append(r.heard.warnings, string(w.text))
+		w := exitline.Parse(b)
+		if len(w.Body) > 0 {
+			r.heard.warnings = append(r.heard.warnings, string(w.Body))
 		}
-		w.text = nil
+		w.Body = nil
 		r.heard.last = w
 	}
 	r.record.Started = time.Now()

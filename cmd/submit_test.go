@@ -145,49 +145,6 @@ func TestUnescape(t *testing.T) {
 	}
 }
 
-func TestWorkerText(t *testing.T) {
-	tests := []struct {
-		in, text string
-		code     int
-		reason   string
-	}{
-		{"", "", 0, ""},
-		{"words\n", "words\n", 0, ""},
-		{"gm-exit: 3 (exit status 3)\n", "", 3, "exit status 3"},
-		{"words\ngm-exit: 137 (killed by signal 9 (killed))\n", "words\n", 137, "killed by signal 9 (killed)"},
-		{"gm-exit: 1 (forged)\ngm-exit: 2 (true)\n", "gm-exit: 1 (forged)\n", 2, "true"},
-		{"gm-exit: 1 (not last)\nwords\n", "gm-exit: 1 (not last)\nwords\n", 0, ""},
-		{"words gm-exit: 1 (no line)\n", "words gm-exit: 1 (no line)\n", 0, ""},
-		{"gm-exit: 256 (no code)\n", "gm-exit: 256 (no code)\n", 0, ""},
-		{"gm-exit: 0 (no failure)\n", "gm-exit: 0 (no failure)\n", 0, ""},
-	}
-	for _, tt := range tests {
-		got := parseWorkerText([]byte(tt.in))
-		if string(got.text) != tt.text || got.code != tt.code || got.reason != tt.reason {
-			t.Errorf("parseWorkerText(%q): got %q, %d, %q, want %q, %d, %q",
-				tt.in, got.text, got.code, got.reason, tt.text, tt.code, tt.reason)
-		}
-	}
-}
-
-// What a worker appends, a client takes off again.
-func FuzzWorkerText(f *testing.F) {
-	f.Add("words\n", 3, "exit status 3")
-	f.Add("words", 255, "a (b)\nc")
-	f.Fuzz(func(t *testing.T, text string, code int, reason string) {
-		if code < 1 || code > 255 {
-			code = 1
-		}
-		got := parseWorkerText(appendExitLine([]byte(text), code, reason))
-		if want := text; string(got.text) != want && string(got.text) != want+"\n" {
-			t.Errorf("got text %q, want %q", got.text, want)
-		}
-		if got.code != code {
-			t.Errorf("got code %d, want %d", got.code, code)
-		}
-	})
-}
-
 func TestParseProgress(t *testing.T) {
 	if num, den, err := parseProgress([]string{"3", "10"}); num != 3 || den != 10 || err != nil {
 		t.Errorf("got %d, %d, %v, want 3, 10", num, den, err)

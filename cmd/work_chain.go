@@ -15,6 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/exitline"
+	"gm/internal/gather"
 	"gm/pkg/gearman"
 )
 
@@ -51,7 +53,7 @@ type chainClient struct {
 // sentData is the part of a job's result that was sent before its end.
 type sentData struct {
 	mu   sync.Mutex // also keeps the order in which the parts go out
-	data gathered
+	data gather.Buffer
 	err  error // why there is no whole result
 }
 
@@ -183,11 +185,11 @@ func (h *chain) sendData(j *gearman.Job, part []byte) error {
 
 // add keeps a part, up to a size of the whole. The first error counts.
 func (s *sentData) add(part []byte, most int) error {
-	if s.err == nil && s.data.size+len(part) > most {
+	if s.err == nil && s.data.Size()+len(part) > most {
 		s.err = fmt.Errorf("the result is over the limit of %d bytes", most)
 	}
 	if s.err == nil {
-		s.data.add(part)
+		s.data.Add(part)
 	}
 	return s.err
 }
@@ -200,9 +202,9 @@ func (h *chain) succeeded(ctx context.Context, j *gearman.Job, sent *sentData, d
 	}
 	sent.mu.Lock()
 	err := sent.err
-	if sent.data.size > 0 && err == nil {
+	if sent.data.Size() > 0 && err == nil {
 		if err = sent.add(data, h.maxResult); err == nil {
-			data = sent.data.join()
+			data = sent.data.Join()
 		}
 	}
 	sent.mu.Unlock()
@@ -214,7 +216,7 @@ func (h *chain) succeeded(ctx context.Context, j *gearman.Job, sent *sentData, d
 	}
 	err = fmt.Errorf("not handed on to %s: %w", h.next, err)
 	h.log.Warn("job failed", "handle", string(j.Handle()), "function", j.Function(), "reason", err)
-	text := appendExitLine(nil, exitRefused, err.Error())
+	text := exitline.Append(nil, exitRefused, err.Error())
 	if h.exception {
 		return &gearman.Exception{Data: text}
 	}

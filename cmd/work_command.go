@@ -17,6 +17,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/exitline"
+	"gm/internal/gather"
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
 )
@@ -183,7 +185,7 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 		return w.handleKept(ctx, j, slot)
 	}
 
-	var result gathered
+	var result gather.Buffer
 	res := runWithRoom(ctx, func() runner.Result {
 		return command.Run(ctx, runner.Job{
 			Env:     w.jobEnviron(ctx, j, slot, command.Timeout),
@@ -194,10 +196,10 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 				if w.stream {
 					return w.chain.sendData(j, chunk)
 				}
-				if result.size+len(chunk) > w.maxResult {
+				if result.Size()+len(chunk) > w.maxResult {
 					return fmt.Errorf("the result is over the limit of %d bytes", w.maxResult)
 				}
-				result.add(chunk)
+				result.Add(chunk)
 				return nil
 			},
 		})
@@ -205,7 +207,7 @@ func (w *commandWorker) handle(ctx context.Context, j *gearman.Job) ([]byte, err
 	if err := w.conclude(ctx, j, command, res); err != nil {
 		return nil, err
 	}
-	return result.join(), nil
+	return result.Join(), nil
 }
 
 const (
@@ -256,7 +258,7 @@ func (w *commandWorker) conclude(ctx context.Context, j *gearman.Job, command *r
 
 // fail tells the client why a job has failed, and returns what it is to end with.
 func (w *commandWorker) fail(j *gearman.Job, log *slog.Logger, stderr []byte, code int, reason error) error {
-	text := appendExitLine(stderr, code, reason.Error())
+	text := exitline.Append(stderr, code, reason.Error())
 	if w.exception {
 		return &gearman.Exception{Data: text}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gm/internal/exitline"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 )
@@ -58,10 +59,10 @@ type mapJob struct {
 	done   int                    // parts
 	live   map[mapPlace]serverJob // parts and reductions that a server has taken and that have not ended
 	told   time.Time
-	heard  map[mapPlace]workerText // what their workers have said of parts and reductions that have not ended
-	failed workerText              // the same of what has failed
-	pieces [][]byte                // results of parts in their order, without a reducer
-	size   int                     // of these
+	heard  map[mapPlace]exitline.Text // what their workers have said of parts and reductions that have not ended
+	failed exitline.Text              // the same of what has failed
+	pieces [][]byte                   // results of parts in their order, without a reducer
+	size   int                        // of these
 }
 
 // mapPlace is a job of a Batch.
@@ -85,7 +86,7 @@ func (m *mapper) do(ctx context.Context, j *gearman.Job) ([]byte, error) {
 		return nil, gearman.ErrRetry
 	}
 	defer m.end(len(j.Payload()))
-	w := &mapJob{mapper: m, job: j, log: log, heard: map[mapPlace]workerText{}, live: map[mapPlace]serverJob{}}
+	w := &mapJob{mapper: m, job: j, log: log, heard: map[mapPlace]exitline.Text{}, live: map[mapPlace]serverJob{}}
 	began := time.Now()
 	result, err := w.run(ctx)
 	cause := context.Cause(ctx)
@@ -232,12 +233,12 @@ func (w *mapJob) gather(r *batch.Record, piece []byte) error {
 // warning passes on what a worker warns of, and keeps what gm work says for
 // programs.
 func (w *mapJob) warning(r *batch.Record, text []byte) {
-	said := parseWorkerText(text)
-	if len(said.text) > 0 {
-		w.tell(said.text)
+	said := exitline.Parse(text)
+	if len(said.Body) > 0 {
+		w.tell(said.Body)
 	}
-	if said.reason != "" {
-		said.text = nil
+	if said.Reason != "" {
+		said.Body = nil
 		w.heard[mapPlace{r.Stage, r.Seq}] = said
 	}
 }
@@ -257,7 +258,7 @@ func (w *mapJob) ended(r *batch.Record) error {
 	if r.Err != nil {
 		var raised *gearman.ExceptionError
 		if errors.As(r.Err, &raised) {
-			said = parseWorkerText(raised.Data)
+			said = exitline.Parse(raised.Data)
 		}
 		w.failed = said
 		if w.reducer == "" {
@@ -281,7 +282,7 @@ func (w *mapJob) ended(r *batch.Record) error {
 // fail tells the client which part has failed, and returns how the job ends.
 func (w *mapJob) fail(err error) error {
 	code, reason := w.reason(err)
-	text := appendExitLine(append([]byte(nil), w.failed.text...), code, reason)
+	text := exitline.Append(append([]byte(nil), w.failed.Body...), code, reason)
 	if w.exception {
 		return &gearman.Exception{Data: text}
 	}
@@ -296,8 +297,8 @@ func (w *mapJob) reason(err error) (code int, reason string) {
 		return exitFailed, err.Error()
 	}
 	code, reason = exitFailed, part.Err.Error()
-	if w.failed.reason != "" {
-		code, reason = w.failed.code, w.failed.reason
+	if w.failed.Reason != "" {
+		code, reason = w.failed.Code, w.failed.Reason
 	}
 	switch {
 	case part.Level == 0:

@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-30s} name=${2:-}
 
-mapfile -t targets < <(grep -roE --include='*_test.go' "^func Fuzz[A-Za-z0-9_]*" cmd pkg | sort)
+mapfile -t targets < <(grep -roE --include='*_test.go' "^func Fuzz[A-Za-z0-9_]*" cmd internal pkg | sort)
 ran=0
 for target in "${targets[@]}"; do
     fuzz=${target#*:func }
