@@ -8,7 +8,7 @@ VERSION ?= $(shell scripts/version.sh)
 TAGS ?=
 # tokyocabinet, the one store that needs C, needs TAGS=tokyocabinet CGO_ENABLED=1.
 CGO_ENABLED ?= 0
-# The tag leaves a renderer of Markdown out, and what it costs at each start.
+# The tag leaves out a renderer of Markdown, and its cost at each start.
 comma := ,
 tags = urfave_cli_no_docs$(if $(TAGS),$(comma)$(TAGS))
 TESTFLAGS ?=
@@ -24,7 +24,7 @@ BENCHFLAGS ?=
 BENCHSTORE ?=
 ENGLISH ?=
 
-# Tools are pinned apart from what the product links.
+# Tools are pinned separately from the dependencies of the product.
 TOOL := go tool -modfile=scripts/tools.mod
 
 # All of staticcheck's checks, less:
@@ -39,8 +39,8 @@ help: ## list the targets
 build: ## build bin/gm, one static binary (VERSION=, TAGS=, CGO_ENABLED=)
 	CGO_ENABLED=$(CGO_ENABLED) go build -trimpath -buildvcs=false -tags '$(tags)' \
 		-ldflags '-s -w -X gm/cmd.version=$(VERSION)' -o bin/gm.linked .
-	@# A linker writes here and there. What is written at once lies in large pieces
-	@# in the system's cache, and starts a fifth sooner.
+	@# A linker writes its file in small parts. A file written at once is in large
+	@# pieces in the system's cache, and starts a fifth faster.
 	dd if=bin/gm.linked of=bin/gm.whole bs=67108864 status=none
 	@chmod 755 bin/gm.whole && mv bin/gm.whole bin/gm && rm bin/gm.linked
 
@@ -63,7 +63,7 @@ serial: ## test the packages with GOMAXPROCS=1
 	go test -count=1 -cpu 1 -short $(TESTFLAGS) ./pkg/...
 
 .PHONY: law
-law: ## test that packages import only what they may
+law: ## test that packages import only the allowed packages
 	go test -count=1 -run Law ./cmd
 
 .PHONY: lint
@@ -114,10 +114,10 @@ narrow: ## run quick tests as 32-bit programs (NARROW=packages)
 	$(narrow) -run 'Size|Memory' ./cmd
 
 .PHONY: check
-check: lint law race serial cross narrow ## lint, law, race, serial, cross and narrow: what a change needs beside make test
+check: lint law race serial cross narrow ## lint, law, race, serial, cross and narrow: the checks of a change besides make test
 
 .PHONY: chaos
-chaos: ## kill servers KILLS times under load, and databases, and count what is lost (SEED=)
+chaos: ## kill servers KILLS times under load, and databases, and count the losses (SEED=)
 	go test ./cmd -run '^Test(Chaos|Outage)$$' -count=1 -timeout 2h -v -chaos.kills=$(KILLS) -chaos.seed=$(SEED) $(TESTFLAGS) | \
 		grep --line-buffered -v '^=== \(RUN\|PAUSE\|CONT\)'
 
@@ -126,13 +126,13 @@ fuzz: ## run each fuzz target for FUZZTIME (FUZZ=part of a name)
 	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
 
 .PHONY: bench
-bench: build ## gm beside gearmand, beanstalkd and Redis (BENCHFLAGS='-only submit -rounds 3')
+bench: build ## compare gm with gearmand, beanstalkd and Redis (BENCHFLAGS='-only submit -rounds 3')
 	bash scripts/bench-deps.sh
 	go build -o bin/bench ./scripts/bench
 	bin/bench -gm bin/gm -dir bin -record bin/bench.json $(BENCHFLAGS)
 
 .PHONY: bench-batch
-bench-batch: build ## gm map beside GNU parallel, xargs and the C tool (BENCHFLAGS=)
+bench-batch: build ## compare gm map with GNU parallel, xargs and the C tool (BENCHFLAGS=)
 	bash scripts/bench-deps.sh
 	go build -o bin/bench ./scripts/bench
 	bin/bench -batch -gm bin/gm -dir bin -record bin/bench-batch.json $(BENCHFLAGS)
@@ -147,7 +147,7 @@ bench-readme: ## write the tables and pictures of the last whole make bench and 
 	$(call readme,bin/bench-batch.json,-batch)
 
 .PHONY: bench-compare
-bench-compare: ## the Go benchmarks of the hot paths beside those of another commit (REF=, COUNT=)
+bench-compare: ## compare the Go benchmarks of the hot paths with another commit (REF=, COUNT=)
 	bash scripts/bench-compare.sh '$(REF)' '$(COUNT)'
 
 .PHONY: bench-go
@@ -168,7 +168,7 @@ bench-memory: ## two million jobs of 1 KiB in 200 MiB: memory, a restart, and th
 		-backlog-delay 1m -backlog-dir $(CURDIR)/bin -backlog-max-rss 600 -backlog-max-up 2s
 
 .PHONY: golden
-golden: ## rewrite the golden files from what the tests get; read the diff
+golden: ## rewrite the golden files from the tests' results; read the diff
 	go test $$(grep -rlF --include='*_test.go' 'flag.Bool("update"' cmd pkg | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
 
 .PHONY: demo
@@ -191,5 +191,5 @@ vuln: ## look for known vulnerabilities (asks vuln.go.dev)
 	$(TOOL) govulncheck ./...
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove built files
 	rm -rf bin

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 ref=${1:?usage: $0 REF [COUNT]}
 count=${2:-10}
 
-# What a job passes: packets, the queue, the server, the client.
+# The packages on the way of a job: packets, the queue, the server, the client.
 benchmarks='^(BenchmarkDecode|BenchmarkAppend|BenchmarkReader|BenchmarkWriter|BenchmarkSubmit|BenchmarkCycle|BenchmarkSleepers|BenchmarkSubmitBackground|BenchmarkDrain|BenchmarkForeground|BenchmarkPipelined|BenchmarkDo)$'
 packages=(wire queue server gearman)
 

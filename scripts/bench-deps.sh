@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what `make bench` and `make bench-batch` measure gm beside, from
-# Debian: other servers, and other programs that run a command for each record.
-# What cannot be installed is named; the benches that need it say so.
+# Installs from Debian the programs with which `make bench` and `make bench-batch`
+# compare gm: other servers, and other programs that run a command for each record.
+# It names programs that cannot be installed; the benches that need them report it.
 #
 # Usage: scripts/bench-deps.sh
 set -euo pipefail

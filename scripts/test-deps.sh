@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Installs what `make test` runs gm against: the other Gearman programs and
-# client libraries. Debian's packages come from apt, the npm package from its
+# Installs the other Gearman programs and client libraries that `make test` runs
+# with gm. Debian's packages come from apt, the npm package from its
 # lock file into testdata/peers/node_modules, the Go library from the module
 # cache's proxy.
 #
-#   scripts/test-deps.sh          install what is missing
-#   scripts/test-deps.sh --list   say what is there and what is missing
+#   scripts/test-deps.sh          install the missing ones
+#   scripts/test-deps.sh --list   list the installed and the missing ones
 #
-# Quick when nothing is missing. What cannot be installed is reported as
-# "skip: NAME: WHY" and is no failure: the tests that need it skip by name.
+# It is quick when nothing is missing. It reports a program that cannot be installed
+# as "skip: NAME: WHY", which is no failure: the tests that need it skip by name.
 set -euo pipefail
 
 peers=$(cd "$(dirname "$0")/../testdata/peers" && pwd)

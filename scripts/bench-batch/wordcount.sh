@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A word count by map and tree reduce beside tr | sort | uniq -c, over a real
-# text: the texts of this machine, repeated. The counts must be equal, and the
-# cluster of one machine the quicker of the two, best of some rounds that take
-# turns. gm runs a server and a worker with two slots for each core. Its map
-# counts in memory, as a block's words fit; what that does for the whole text in
-# one process is shown too.
+# Compares a word count by map and tree reduce with tr | sort | uniq -c on a
+# real text: the texts of this machine, repeated. The counts must be equal, and
+# the cluster of one machine the quicker of the two, best of some rounds that
+# take turns. gm runs a server and a worker with two slots for each core. Its
+# map counts in memory, because the words of a block fit; the same for the whole
+# text in one process is shown too.
 #
 # Usage: scripts/bench-batch/wordcount.sh [GM]     GM is the binary, bin/gm if left out
 #        MB=60      how large the text is at least, in MB of 1,000,000 bytes
@@ -77,7 +77,8 @@ for ((i = 0; i < rounds; i++)); do
     took alone
     took single
     took cluster
-    # What is before the first letter is an empty word: it counts nowhere.
+    # The text before the first letter is an empty word, which does not count
+    # anywhere.
     awk 'NF == 2' "$tmp/alone.out" | cmp - "$tmp/cluster.out"
 done
 best() { sort -n "$tmp/$1.us" | head -1; }

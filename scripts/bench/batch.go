@@ -15,7 +15,7 @@ import (
 	"gm/scripts/peer"
 )
 
-// The contenders of batches, beside gm.
+// The contenders of batches, besides gm.
 const (
 	parallel  = "parallel -k -j2"
 	lineWise  = "gearman -N"
@@ -24,8 +24,8 @@ const (
 	xargs     = "xargs -P2"
 )
 
-// batchBenches compare what gm makes of many records with programs that do so
-// on one machine. Each turn's output is checked.
+// batchBenches compare gm on many records with programs that process them on
+// one machine. Each turn's output is checked.
 func batchBenches(e *env) []*bench {
 	count := &wordcount{e: e}
 	return []*bench{
@@ -80,7 +80,7 @@ func numbers(n int) (in, squares []byte, err error) {
 	return in, squares, err
 }
 
-// squared runs what squares n numbers, and checks them.
+// squared runs the command that squares n numbers, and checks the squares.
 func squared(n int, run *exec.Cmd) (figures, error) {
 	in, want, err := numbers(n)
 	if err != nil {
@@ -108,7 +108,7 @@ func (e *env) mapSquares() (f figures, err error) {
 	return f, err
 }
 
-// mawk says whether awk is the one that reads ahead unless told not to.
+// mawk reports whether awk is mawk, which reads ahead by default.
 func mawk() bool {
 	out, _ := exec.Command("awk", "-W", "version").CombinedOutput()
 	return bytes.Contains(out, []byte("mawk"))
@@ -162,10 +162,10 @@ func (e *env) slowRecords(flags ...string) (f figures, err error) {
 // wordcount runs scripts/bench-batch/wordcount.sh, which measures both sides.
 type wordcount struct {
 	e    *env
-	last float64 // what the pipeline took, in ms
+	last float64 // time of the pipeline in ms
 }
 
-// The script's lines begin with what has taken so many seconds.
+// The script's lines begin with the name of a step, followed by its seconds.
 var (
 	tookAlone   = regexp.MustCompile(`(?m)^ +tr .*?([0-9.]+) s\b`)
 	tookCluster = regexp.MustCompile(`(?m)^ +gm .*?([0-9.]+) s\b`)
@@ -196,5 +196,5 @@ func millis(line *regexp.Regexp, text []byte) float64 {
 	return math.Round(1000 * v)
 }
 
-// alone is what the last cluster's turn has measured.
+// alone is the measurement of the last cluster's turn.
 func (w *wordcount) alone() (figures, error) { return figures{took: w.last}, nil }

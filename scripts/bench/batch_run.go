@@ -67,7 +67,7 @@ func runBatch(cmd *exec.Cmd, in io.Reader) (*batchDone, error) {
 	return done, nil
 }
 
-// gigabyte sends text through cat, and compares what comes back.
+// gigabyte sends text through cat, and compares the result.
 func (e *env) gigabyte() (f figures, err error) {
 	size := e.n(1_000_000_000)
 	err = e.cluster([]string{"--", "cat"}, func(s *peer.Server) error {
@@ -105,7 +105,7 @@ func (r *textReader) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// counter counts and hashes what is written to it.
+// counter counts and hashes the bytes written to it.
 type counter struct {
 	hash hash.Hash
 	n    int

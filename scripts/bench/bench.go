@@ -10,7 +10,7 @@ import (
 
 // bench is a row of the table, or a curve of a plot.
 type bench struct {
-	name       string // what -only matches
+	name       string // the name that -only matches
 	title      string
 	contenders []contender
 	targets    []target
@@ -44,8 +44,8 @@ const (
 // errSkip is why a bench cannot be run on this machine; the others can.
 var errSkip = errors.New("skip")
 
-// measure gives each contender its turn, in each round, and says on progress
-// what it found.
+// measure gives each contender its turn, in each round, and writes the figures
+// to progress.
 func (b *bench) measure(rounds int, progress io.Writer) (results, error) {
 	r := make(results)
 	if b.once {

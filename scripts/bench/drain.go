@@ -33,5 +33,6 @@ func (e *env) drain(jobs, workers, functions int, has func(i int) []string) func
 	}
 }
 
-// oneFunction is what workers have that do all of one function's jobs.
+// oneFunction is the list of functions of workers that do all jobs of one
+// function.
 func oneFunction(int) []string { return []string{load.Function(0)} }

@@ -18,7 +18,7 @@ func durableBenches(e *env) []*bench {
 	durable := func() (*peer.Server, error) { return peer.GM(e.gm, e.dir, "--data", "DIR/data") }
 	run := func(start func() (*peer.Server, error), window int) func() (figures, error) {
 		return func() (figures, error) {
-			unix.Sync() // what others have left to be written is not for this one to wait for
+			unix.Sync() // this contender must not wait for the writes of others
 			s, err := start()
 			if err != nil {
 				return nil, err

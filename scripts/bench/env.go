@@ -20,7 +20,7 @@ const (
 	fillLimit = 5 * time.Minute
 )
 
-// env is what all benches share.
+// env has the state that all benches share.
 type env struct {
 	gm      string // the binary
 	dir     string // for the servers' files
@@ -39,7 +39,7 @@ func (e *env) enterDir() (leave func(), err error) {
 	go func() {
 		if _, ok := <-interrupted; ok {
 			_ = os.RemoveAll(e.dir)
-			os.Exit(1) // which ends what was started
+			os.Exit(1) // which ends all started programs
 		}
 	}()
 	return func() {
@@ -49,7 +49,7 @@ func (e *env) enterDir() (leave func(), err error) {
 	}, nil
 }
 
-// n returns a number of jobs, less if it is to be quick.
+// n returns a number of jobs, fewer for a quick run.
 func (e *env) n(jobs int) int {
 	if e.quick {
 		return max(jobs/10, 1)
@@ -57,8 +57,8 @@ func (e *env) n(jobs int) int {
 	return jobs
 }
 
-// limit is how long a load of so many jobs may run. One that has not ended then
-// counts with what it did.
+// limit is how long a load of so many jobs may run. A load that has not ended
+// then counts with the jobs that it did.
 func (e *env) limit() time.Duration {
 	if e.quick {
 		return time.Second
@@ -74,7 +74,7 @@ func (e *env) period() time.Duration {
 	return 2 * time.Second
 }
 
-// start starts a server with what it has as default.
+// start starts a server with its defaults.
 func (e *env) start(who string) (*peer.Server, load.Protocol, error) {
 	switch who {
 	case gm:

@@ -9,7 +9,7 @@ import (
 	"gm/scripts/load"
 )
 
-// unit is what a figure counts.
+// unit is the unit of a figure.
 type unit string
 
 // The units, in the order in which a cell shows them.
@@ -31,7 +31,7 @@ var units = []unit{
 	cpuSubmit, cpuUnique, cpuDrain, cpuForeground, bytesWaiting,
 }
 
-// figures are what one turn found.
+// figures are the results of one turn.
 type figures map[unit]float64
 
 // results are the figures of a bench's contenders, a value a round.

@@ -19,7 +19,7 @@ const (
 	waiting     plot = "waiting"
 )
 
-// The curves: what a job costs the server.
+// The curves show the server's cost of a job.
 const (
 	cpuSubmit     unit = "us CPU, submitted"
 	cpuUnique     unit = "us CPU, submitted with a unique"
@@ -28,8 +28,8 @@ const (
 	bytesWaiting  unit = "B, waiting"
 )
 
-// growthBenches measure how the cost of a job grows with what the server has
-// beside it.
+// growthBenches measure how the cost of a job grows with the other jobs and
+// connections of the server.
 func growthBenches(e *env) (all []*bench) {
 	for _, who := range []string{gm, gearmand} {
 		b := &bench{name: "growth-connections-" + who, title: "Cost of a job by connections at work: " + who, plot: connections, server: who}
@@ -64,8 +64,8 @@ func (e *env) withConnections(n int) func(*peer.Server, load.Protocol) (figures,
 	}
 }
 
-// withWaiting measures jobs beside n that wait, which are of the same function
-// but for the foreground's.
+// withWaiting measures jobs while n others wait, which have the same function,
+// except for foreground jobs.
 func (e *env) withWaiting(n int) func(*peer.Server, load.Protocol) (figures, error) {
 	return func(s *peer.Server, p load.Protocol) (figures, error) {
 		size, err := grown(s, func() error { return fill(s, p, n, load.Job{Size: payloadSize}) })
@@ -73,14 +73,14 @@ func (e *env) withWaiting(n int) func(*peer.Server, load.Protocol) (figures, err
 			return nil, err
 		}
 		f, err := e.costs(s, p, load.Pairs{Size: payloadSize, Clients: 32, Window: 1, Workers: 32})
-		if n >= 100_000 { // fewer than what the server has taken at its start
+		if n >= 100_000 { // fewer than the server's own at its start
 			f[bytesWaiting] = size / float64(n)
 		}
 		return f, err
 	}
 }
 
-// costs measures what each kind of job costs the server: foreground jobs,
+// costs measures the server's cost of each kind of job: foreground jobs,
 // background jobs submitted by as many clients, and done by as many workers.
 func (e *env) costs(s *peer.Server, p load.Protocol, pairs load.Pairs) (figures, error) {
 	all := make(figures)

@@ -10,10 +10,11 @@ import (
 	"gm/scripts/peer"
 )
 
-// idlers is how many workers sleep beside the work, for a function without jobs.
+// idlers is the number of sleeping workers, which have a function without jobs.
 const idlers = 10_000
 
-// idleBenches measure what sleeping workers cost: themselves, and the others.
+// idleBenches measure the cost of sleeping workers: their memory, and their
+// effect on others.
 func idleBenches(e *env) []*bench {
 	all := []*bench{{
 		name:       "idle",

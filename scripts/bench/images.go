@@ -17,8 +17,8 @@ import (
 	"gm/scripts/peer"
 )
 
-// halve is what convert does to an image: without the times that it would
-// otherwise put into it.
+// halve is the work of convert on an image, without the times that convert
+// writes into it by default.
 var halve = []string{"-strip", "-resize", "50%"}
 
 // mapImages has workers halve the images.
@@ -37,7 +37,8 @@ func (e *env) mapImages() (f figures, err error) {
 // xargsImages halves them two at a time.
 func (e *env) xargsImages() (f figures, err error) {
 	err = e.withImages(func(convert, dir string, names []string) error {
-		// Each reads a file and writes one of its name beside it, as gm's do.
+		// Each reads a file and writes one of the same name in the other
+		// directory, as gm's do.
 		script := fmt.Sprintf(`exec %s "png:$1" %s "png:%s/out/${1##*/}"`, convert, strings.Join(halve, " "), dir)
 		f, err = e.halved(convert, dir, names, exec.Command("xargs", "-P2", "-I{}", "sh", "-c", script, "sh", "{}"))
 		return err
@@ -45,8 +46,8 @@ func (e *env) xargsImages() (f figures, err error) {
 	return f, err
 }
 
-// halved runs what halves the images, whose names it finds on its stdin, and
-// compares some of them with what convert makes of the same.
+// halved runs the command that halves the images, whose names are on its stdin,
+// and compares some of the results with those of convert.
 func (e *env) halved(convert, dir string, names []string, cmd *exec.Cmd) (figures, error) {
 	done, err := runBatch(cmd, strings.NewReader(strings.Join(names, "\n")+"\n"))
 	if err != nil {
@@ -71,14 +72,14 @@ func (e *env) halved(convert, dir string, names []string, cmd *exec.Cmd) (figure
 	return figures{took: micros(done.took) / 1e3}, nil
 }
 
-// withImages calls do with a directory of images, and one beside them for what
-// comes of them.
+// withImages calls do with a directory of images, and with another one for the
+// results.
 func (e *env) withImages(do func(convert, dir string, names []string) error) error {
 	convert, err := imageMagick()
 	if err != nil {
 		return err
 	}
-	// Two at a time are to be two threads: more spin beside each other.
+	// Two at a time must use two threads: more would only compete.
 	if err := os.Setenv("MAGICK_THREAD_LIMIT", "1"); err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func loadAverage() string {
 	return first
 }
 
-// field returns what a file of /proc says of a name.
+// field returns the value of a name in a file of /proc.
 func field(file, name string) string {
 	for line := range strings.Lines(contents(file)) {
 		if k, v, _ := strings.Cut(line, ":"); strings.TrimSpace(k) == name {

@@ -1,17 +1,17 @@
 //go:build linux
 
-// Command bench measures gm beside Debian's gearmand, beanstalkd and Redis. make
+// Command bench compares gm with Debian's gearmand, beanstalkd and Redis. make
 // bench runs it.
 //
-// With -batch it measures gm beside GNU parallel, xargs and the C library's
+// With -batch it compares gm with GNU parallel, xargs and the C library's
 // programs instead; make bench-batch runs that.
 //
 // It is a list of benches. A bench is one load and those that are put under it,
 // the contenders; they take turns, round by round, so that all share the
 // machine's good and bad minutes, and the table shows the medians. Each turn is
 // a server of its own, which ends after it. The load comes from this process
-// (package load), which shares the machine with the server: what a job costs the
-// server in processor time is the steadiest figure.
+// (package load), which shares the machine with the server: the server's
+// processor time for a job is the steadiest figure.
 package main
 
 import (
@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-// options say what is run and where it goes.
+// options are the flags of the command.
 type options struct {
 	only   string
 	rounds int
@@ -106,8 +106,8 @@ func run(e *env, o options) error {
 }
 
 // benches returns all of them, in the order in which they run and of the table.
-// Programs are started first, while they are as they were just built: a system may
-// take a file that is seldom used out of its cache, and what comes back is in small
+// The benches that start programs run first, right after the build: the system
+// may drop a rarely used file from its cache, and reads it back in small
 // pieces, which each start maps one by one.
 func benches(e *env) []*bench {
 	return slices.Concat(processBenches(e), submitBenches(e), drainBenches(e), foregroundBenches(e), memoryBenches(e),

@@ -28,7 +28,7 @@ func memoryBenches(e *env) []*bench {
 	}
 }
 
-// memory measures what jobs occupy while they wait.
+// memory measures the memory of waiting jobs.
 func (e *env) memory(jobs, size int) func(*peer.Server, load.Protocol) (figures, error) {
 	return func(s *peer.Server, p load.Protocol) (figures, error) {
 		jobs := e.n(jobs)
@@ -85,7 +85,7 @@ func empty(s *peer.Server, p load.Protocol, jobs int) error {
 }
 
 // shrinks waits until a server's memory is below some bytes, for a minute and a
-// half at most. It returns how long that took and what the server has then.
+// half at most. It returns the time of that and the server's memory at the end.
 func shrinks(s *peer.Server, below int64) (took time.Duration, rest int64, err error) {
 	const atMost = 90 * time.Second
 	began := time.Now()

@@ -10,8 +10,8 @@ import (
 // large is the size of a large payload, in bytes.
 const large = 64_000_000
 
-// payloadBenches compare what goes through a server and comes back with what
-// goes through a relay that knows nothing of packets.
+// payloadBenches compare payloads that go through a server and back with bytes
+// that go through a relay without packets.
 func payloadBenches(e *env) []*bench {
 	return []*bench{{
 		name:  "payload",

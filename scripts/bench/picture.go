@@ -46,7 +46,7 @@ const (
 )
 
 // style has colours for light and for dark, and a ground of its own for pages
-// that have neither. What draws takes the current colour.
+// that have neither. Drawn elements use the current colour.
 const style = `<style>
 svg{color:#24292f}
 .ground{fill:#fff}

@@ -25,8 +25,8 @@ var (
 	batchesSection = section{"<!-- bench-batch: written by make bench-readme -->\n", "<!-- /bench-batch -->\n", nil}
 )
 
-// write puts the table of a run into a README, and the pictures into a directory
-// beside it.
+// write writes the table of a run into a README, and the pictures into a
+// directory next to it.
 func (s section) write(file string, r *record, all []*bench) error {
 	if !r.Whole {
 		return errors.New("the run left benches out, or was quick: not for the README")

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// record is a run: what was measured, and on what.
+// record is a run: its measurements and its machine.
 type record struct {
 	Machine machine            `json:"machine"`
 	Rounds  int                `json:"rounds"`

@@ -4,7 +4,7 @@ package main
 
 import "fmt"
 
-// target is what a figure of gm is to be.
+// target is the required value of a figure of gm.
 type target struct {
 	what  unit
 	sign  sign
@@ -28,8 +28,8 @@ func (t target) String() string {
 	return fmt.Sprintf("%s %s %.3g x %s", t.what, t.sign, t.bound, t.of)
 }
 
-// check returns the figure, as a factor if the target is one, and whether it is
-// what it should be.
+// check returns the figure, as a factor if the target is one, and whether it
+// meets the target.
 func (t target) check(r results) (got string, met bool) {
 	v := r.median(gm, t.what)
 	got = show(t.what, v)

@@ -51,8 +51,8 @@ func engineAlone(parent string, batch int, d time.Duration) (float64, error) {
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// syncTime returns what the disk takes, as a median, for a page written and
-// brought to it.
+// syncTime returns the median time of the disk for a page that is written and
+// synced.
 func syncTime(parent string) (time.Duration, error) {
 	f, err := os.CreateTemp(parent, "gm-bench-")
 	if err != nil {

@@ -6,12 +6,13 @@
 //
 // Every measure is taken once a round, all of them in each, so that they share
 // the machine's good and bad minutes; the table shows the medians. All files
-// are in directories of their own below -dir, which should be on a disk. What
-// one measure has left to be written is written before the next begins.
+// are in directories of their own below -dir, which should be on a disk.
+// Pending writes of one measurement end before the next begins.
 //
-// The latency of a foreground job beside the load is told in what a batch takes
-// of the engine alone: written and synced, it is what such a job would wait for
-// if it had to. Without a load it is told in what the disk takes for one page.
+// The latency of a foreground job under load is given as a multiple of the time
+// in which the engine alone writes and syncs a batch: a job that waited for the
+// disk would wait that long. Without a load it is a multiple of the disk's time
+// for one page.
 package main
 
 import (
@@ -58,10 +59,10 @@ type inFlight struct{ conns, window int }
 
 func (l inFlight) String() string { return fmt.Sprintf("%d x %d", l.conns, l.window) }
 
-// The first is none at all: what foreground jobs take by themselves.
+// The first is no load, for the time of foreground jobs alone.
 var loads = []inFlight{{}, {1, 1}, {8, 64}, {8, 256}}
 
-// measured is what was found of one load, a value a round.
+// measured has the results of one load, a value for each round.
 type measured struct {
 	gm, gearmand, engine []float64 // jobs a second
 	batch                []float64 // jobs that gm's store took at a time
@@ -122,7 +123,7 @@ func (m *measured) add(l inFlight) error {
 	return nil
 }
 
-// measureGM takes those of gm, beside foreground jobs: one at a time, each
+// measureGM measures gm while foreground jobs run: one at a time, each
 // submitted foregroundEvery.
 func (m *measured) measureGM(l inFlight) error {
 	s, err := peer.GM(*gmPath, *parent, "--data", "DIR/data", "--log-level", "warn")
@@ -180,8 +181,8 @@ func submit(s *peer.Server, l inFlight) (float64, error) {
 	return r.Rate(), err
 }
 
-// report prints the medians: of what was measured, and of the ratios within
-// each round.
+// report prints the medians of the measurements, and of the ratios within each
+// round.
 func report(results []measured) error {
 	fmt.Printf("Medians of %d rounds of %v; gm serve --data syncs each batch before it answers.\n\n", *rounds, duration())
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)

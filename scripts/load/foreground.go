@@ -18,8 +18,8 @@ type Pairs struct {
 	Workers int // they sleep, and do a job at a time
 	Jobs    int // the load is over when so many are done; 0 for its limit
 
-	// Every is the time from one job of a client to the next, if it is not to
-	// submit one as soon as the one before is done. Window is 1 then.
+	// Every is the time from one job of a client to the next; 0 submits a job
+	// as soon as the one before is done. Window is 1 then.
 	Every time.Duration
 }
 

@@ -154,7 +154,7 @@ func ListenEnds() (*Ends, error) {
 	return &Ends{near, far}, nil
 }
 
-// Addrs are where the relay is to connect to.
+// Addrs are the addresses to which the relay connects.
 func (e *Ends) Addrs() (near, far string) { return e.near.Addr().String(), e.far.Addr().String() }
 
 // Close ends the listening.

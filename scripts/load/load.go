@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// Load is one that is ready to run. But for Stop, it is used by one goroutine.
+// Load is one that is ready to run. Only Stop may be called by another
+// goroutine.
 type Load struct {
 	loop   *loop
 	start  func() error
 	result Result
 }
 
-// Result is what a Load did.
+// Result is the result of a Load.
 type Result struct {
 	Jobs      int
 	Took      time.Duration

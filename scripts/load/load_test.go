@@ -31,7 +31,7 @@ func serve(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// run runs a load that ends by itself.
+// run runs a load until its end.
 func run(t *testing.T, l *Load, err error) Result {
 	t.Helper()
 	if err != nil {

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package load submits and does jobs as cheaply as it can, so that a server
-// which shares the machine with it is what is measured: packets that were built
-// before, one goroutine for all connections, and few system calls.
+// Package load submits and does jobs as cheaply as it can, so that a benchmark
+// measures the server on the same machine and not the load: with packets built
+// in advance, one goroutine for all connections, and few system calls.
 //
 // A Load is made ready (connections, workers that sleep) by Submit, Drain or
 // Foreground, and run once by Load.Run; the time and the processor's time
@@ -39,7 +39,7 @@ const (
 type loop struct {
 	epoll int
 	conns map[int32]*conn // by file descriptor
-	buf   []byte          // what was just read, of whichever connection
+	buf   []byte          // the bytes read last, of any connection
 	ended bool            // set by a handler: the turn it is set in is the last
 	stop  atomic.Bool     // set from outside: it ends within waitAtMost
 	every time.Duration   // between two calls of tick, if there is one
@@ -54,7 +54,7 @@ type conn struct {
 	// many it has used. They are the loop's afterwards.
 	take func(b []byte) (used int, err error)
 	rest []byte // of an incomplete message
-	out  []byte // what the socket has not taken
+	out  []byte // bytes that the socket has not taken
 }
 
 func newLoop() (*loop, error) {
@@ -196,7 +196,8 @@ func (c *conn) read() (more bool, err error) {
 	return more, nil
 }
 
-// send writes b, and keeps a copy of what the socket does not take at once.
+// send writes b, and keeps a copy of the bytes that the socket does not take at
+// once.
 func (c *conn) send(b []byte) error {
 	if len(c.out) > 0 {
 		c.out = append(c.out, b...)

@@ -9,7 +9,7 @@ import (
 	"gm/pkg/wire"
 )
 
-// Job says what is submitted.
+// Job describes the submitted jobs.
 type Job struct {
 	Size      int  // of the payload, in bytes
 	Unique    bool // each has one of its own
@@ -27,14 +27,14 @@ type Protocol interface {
 	// greet makes c a worker of these functions, if any. Where it waits for an
 	// answer, connections do not come faster than the server accepts them.
 	greet(c *conn, functions []string) error
-	// grab returns what asks for the first job.
+	// grab returns the packets that ask for the first job.
 	grab() []byte
 	// assigned reads the answer that b begins with. If it is a job, it appends
-	// to dst what ends that and asks for the next.
+	// to dst the packets that end it and ask for the next.
 	assigned(dst, b []byte) (out []byte, used int, a answer, err error)
 }
 
-// answer is what a server says to a worker.
+// answer is a server's answer to a worker.
 type answer uint8
 
 const (

@@ -2,7 +2,7 @@
 
 // Package peer starts the servers that are measured side by side, each on a
 // free port of the loopback interface with its files in a directory of its own,
-// and tells what they use.
+// and reports their use of memory and time.
 package peer
 
 import (
@@ -39,7 +39,7 @@ func (s *Server) Stop() {
 	_ = os.RemoveAll(s.Dir)
 }
 
-// Kill ends it at once: a server that would first write what it has.
+// Kill ends the server at once, without the time to write its data.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Kill()
 	s.Stop()
@@ -138,7 +138,7 @@ func startPort(parent, program, pkg, hello string, args func(dir, port string) [
 func lookPath(program, pkg string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
-		path = "/usr/sbin/" + program // often not in the PATH of those who are not root
+		path = "/usr/sbin/" + program // often in the PATH of root only
 	}
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("%s: not found; it is in the package %s", program, pkg)
