@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -191,6 +192,14 @@ func TestLoad(t *testing.T) {
 			lines:  `{"extra":"number","value":"OA=="}`, extras: []string{store.NumberKey},
 		},
 		{
+			name: "no number left", lines: `{"seq":18446744073709551615,"function":"f","payload":""}` + "\n" + `{"function":"g","payload":""}`,
+			want: dump.Counts{Jobs: 1}, jobs: []uint64{math.MaxUint64}, err: "line 2: no higher number is free: the limit is 18446744073709551615",
+		},
+		{
+			name: "no number left for one that is taken", merge: true, before: newJournal(&store.Record{Seq: math.MaxUint64, Function: "f"}),
+			lines: `{"seq":18446744073709551615,"function":"g","payload":""}`, jobs: []uint64{math.MaxUint64}, err: "line 1: no higher number is free",
+		},
+		{
 			name: "over a limit", before: &journal{jobs: map[uint64]*store.Record{}, caps: store.Caps{Lists: true, MaxPayload: 2}},
 			lines: jobA + `{"function":"f","payload":"MTIz"}`,
 			want:  dump.Counts{Jobs: 1}, jobs: []uint64{5}, err: "line 2: payload of 3 bytes: the store takes 2 at most",
@@ -333,6 +342,41 @@ func TestRoundTrip(t *testing.T) {
 	if first.String() != second.String() {
 		t.Errorf("got\n%.2000s\nwant\n%.2000s", second.String(), first.String())
 	}
+}
+
+// FuzzLoad sees that whatever lines a store accepts come back from it: the dump of
+// the store, loaded into another one, gives the same dump.
+func FuzzLoad(f *testing.F) {
+	f.Add(jobA + `{"extra":"k","value":""}` + "\n" + `{"end":true,"jobs":1,"extras":1}`)
+	f.Add(strings.Repeat(`{"function":"f","unique":"-","payload":"QQ=="}`+"\n", 2) + jobA + jobA)
+	f.Add(`{"seq":18446744073709551615,"function":"f","payload":""}` + "\n" + `{"function":"g","payload":""}`)
+	f.Add(`{"function":"f","payload":"","attempts":9999999,"failures":-5,"run_at_ms":-1,"priority":"low"}`)
+	f.Add(`{"extra":"number","value":"OA=="}` + "\n" + `{"extra":"number","value":"Nw=="}`)
+	f.Fuzz(func(t *testing.T, lines string) {
+		var dumps [2]strings.Builder
+		for i := range dumps {
+			j := newJournal()
+			l, err := dump.NewLoader(t.Context(), j, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Load(t.Context(), strings.NewReader(lines)); err != nil && i > 0 {
+				t.Fatalf("load of a dump: %v", err)
+			}
+			for _, r := range j.jobs {
+				if r.Attempts < 0 || r.Function == "" || r.Seq == 0 {
+					t.Errorf("the store got %+v", r)
+				}
+			}
+			if err := dump.Write(t.Context(), &dumps[i], j); err != nil {
+				t.Fatal(err)
+			}
+			lines = dumps[i].String()
+		}
+		if dumps[0].String() != dumps[1].String() {
+			t.Errorf("got\n%s\nfrom\n%s", dumps[1].String(), dumps[0].String())
+		}
+	})
 }
 
 func openDisk(t *testing.T) store.Store {

@@ -104,6 +104,12 @@ func (l *dumpLine) op() (store.Op, error) {
 
 // record returns the job of the line.
 func (l *dumpLine) record() (*store.Record, error) {
+	if l.Attempts < 0 {
+		return nil, fmt.Errorf("attempts %d: less than 0", l.Attempts)
+	}
+	if l.Failures < 0 {
+		return nil, fmt.Errorf("failures %d: less than 0", l.Failures)
+	}
 	r := &store.Record{
 		Seq: l.Seq, Unique: l.Unique, Reducer: l.Reducer, RunAt: l.RunAtMS, Accepted: l.AcceptedMS,
 	}

@@ -52,6 +52,9 @@ func TestDumpLineErrors(t *testing.T) {
 		`{"extra":"","value":""}`:              "without its key or value",
 		`{"extra":"k","value":"?"}`:            "value: ",
 		`{"function":"f","priority":"urgent"}`: "priority",
+
+		`{"function":"f","payload":"","attempts":-1}`:              "attempts -1",
+		`{"function":"f","payload":"","attempts":1,"failures":-1}`: "failures -1",
 	} {
 		var line dumpLine
 		if err := json.Unmarshal([]byte(text), &line); err != nil {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"gm/pkg/store"
@@ -214,8 +215,8 @@ func (l *Loader) loadLine(ctx context.Context, text []byte) error {
 	if limit := l.store.Caps().MaxPayload; limit > 0 && len(r.Payload) > limit {
 		return fmt.Errorf("payload of %d bytes: the store takes %d at most", len(r.Payload), limit)
 	}
-	if !l.assignSeq(r) {
-		return nil
+	if add, err := l.assignSeq(r); !add {
+		return err
 	}
 	l.rememberJob(r)
 	l.total.Jobs++
@@ -223,25 +224,26 @@ func (l *Loader) loadLine(ctx context.Context, text []byte) error {
 }
 
 // assignSeq gives r a number if it has none or the number of another job. It
-// returns false for a job that must be left out.
-func (l *Loader) assignSeq(r *store.Record) bool {
+// returns false for a job that must be left out, and an error if no higher number
+// is free.
+func (l *Loader) assignSeq(r *store.Record) (add bool, err error) {
 	if other, taken := l.seqs[r.Seq]; taken && r.Seq != 0 && other == digestOf(r.Function, r.Unique, string(r.Payload)) {
 		l.total.There++
-		return false
+		return false, nil
 	}
 	if _, waits := l.uniques[digestOf(r.Function, r.Unique)]; waits && coalesces(r) {
 		l.total.Joined++
-		return false
+		return false, nil
 	}
 	if r.Seq == 0 {
 		r.Seq = l.lastSeq + 1
 	}
-	for {
+	for ; r.Seq != 0; r.Seq++ {
 		if _, taken := l.seqs[r.Seq]; !taken {
-			return true
+			return true, nil
 		}
-		r.Seq++
 	}
+	return false, fmt.Errorf("no higher number is free: the limit is %d", uint64(math.MaxUint64))
 }
 
 // checkEnd compares the counts of an end line with the lines since the last one.
