@@ -21,7 +21,7 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 	switch {
 	case s.closed:
 		return errClosed
-	case s.hasPassed():
+	case s.lease.HasPassed():
 		return errPassed
 	case s.ours() != "":
 		return nil
@@ -30,14 +30,16 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 	if err := s.take(ctx, us); err != nil {
 		return fmt.Errorf("lock memcached store: %w", err)
 	}
-	keep, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	s.lease.Go(func() { s.keep(keep) })
+	s.lease.Start(func(ctx context.Context) {
+		if err := s.renew(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("memcached store's lock is not renewed", "error", err)
+		}
+	}, s.free)
 	return nil
 }
 
 // Lost is that of [store.Locker].
-func (s *Store) Lost() <-chan struct{} { return s.lost }
+func (s *Store) Lost() <-chan struct{} { return s.lease.Lost() }
 
 // take sees that the lock is ours for another lease. If it is another's, the
 // error is a *store.HeldError.
@@ -78,33 +80,11 @@ func (s *Store) take(ctx context.Context, us string) error {
 	}
 }
 
-// keep renews the lock until ctx ends, then frees it.
-func (s *Store) keep(ctx context.Context) {
-	tick := time.NewTicker(s.config.lease / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			s.free()
-			return
-		case <-tick.C:
-		}
-		if s.hasPassed() {
-			continue
-		}
-		attempt, cancel := context.WithTimeout(ctx, min(s.config.lease/2, dialTimeout))
-		if err := s.renew(attempt); err != nil && ctx.Err() == nil {
-			s.log.Debug("memcached store's lock is not renewed", "error", err)
-		}
-		cancel()
-	}
-}
-
 // renew sees that the lock is still ours, or notes that it is not.
 func (s *Store) renew(ctx context.Context) error {
 	err := s.take(ctx, s.ours())
 	if held := new(store.HeldError); errors.As(err, &held) {
-		s.pass(held.By)
+		s.lease.Pass(held.By)
 		return errPassed
 	}
 	return err
@@ -115,10 +95,10 @@ func (s *Store) renew(ctx context.Context) error {
 // a write, unless it has read it a short time ago.
 func (s *Store) stillOurs(ctx context.Context) error {
 	s.mu.Lock()
-	passed, holder, renewed := s.passed, s.holder, s.renewed
+	holder, renewed := s.holder, s.renewed
 	s.mu.Unlock()
 	switch {
-	case passed:
+	case s.lease.HasPassed():
 		return errPassed
 	case holder == "":
 		items, err := s.pool.fetch(ctx, []string{s.layout.lock})
@@ -153,23 +133,6 @@ func (s *Store) free() {
 	if err != nil {
 		s.log.Debug("memcached store's lock is left to expire", "error", err)
 	}
-}
-
-// pass notes that another server has the store.
-func (s *Store) pass(by string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.passed {
-		s.passed = true
-		s.log.Error("memcached store is lost to another server", "by", by)
-		close(s.lost)
-	}
-}
-
-func (s *Store) hasPassed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.passed
 }
 
 // ours returns the value of our lock, or "" if the store is not ours.

@@ -122,9 +122,7 @@ type Store struct {
 	maxItem int    // bytes of a value that fits an item
 	lists   bool   // all servers can list their keys
 
-	lost  chan struct{}
-	stop  context.CancelFunc // ends the lease's keeper
-	lease sync.WaitGroup
+	lease *store.Lease
 
 	write  sync.Mutex
 	pool   *pool      // under write
@@ -138,7 +136,6 @@ type Store struct {
 	mu      sync.Mutex
 	holder  string    // value of our lock; empty if the store is not ours
 	renewed time.Time // when the lock was last seen to be ours
-	passed  bool      // lost is closed
 }
 
 var (
@@ -161,12 +158,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open memcached store: %w", err)
 	}
 	s := &Store{
-		config: c, layout: l, log: c.Logger, token: rand.Text(), lost: make(chan struct{}),
+		config: c, layout: l, log: c.Logger, token: rand.Text(),
 		pool: newPool(c.Servers), locker: newPool(c.Servers),
 	}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.lease = store.NewLease("memcached", s.log, c.lease, dialTimeout)
 	if err := s.examine(ctx); err != nil {
 		s.pool.close()
 		return nil, fmt.Errorf("open memcached store: %w", store.MarkAway(err, false))
@@ -230,7 +228,7 @@ func (s *Store) Close() error {
 	if s.closed {
 		return nil
 	}
-	if len(s.undo) > 0 && !s.hasPassed() {
+	if len(s.undo) > 0 && !s.lease.HasPassed() {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 		if err := s.commit(ctx, nil); err != nil {
 			s.log.Warn("jobs whose submission failed may still be in memcached", "jobs", len(s.undo), "error", err)
@@ -239,10 +237,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.pool.close()
-	if s.stop != nil {
-		s.stop()
-		s.lease.Wait()
-	}
+	s.lease.Stop()
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	s.locker.close()

@@ -40,7 +40,7 @@ func (s *Store) writeBatch(ctx context.Context, encode func(*batch) error, ops [
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.hasPassed() {
+	if s.lease.HasPassed() {
 		return errPassed
 	}
 	c, err := s.ready(ctx)
@@ -93,7 +93,7 @@ func (s *Store) explain(err error) error {
 	code, rest, _ := strings.Cut(text, " ")
 	switch code {
 	case "GMPASSED":
-		s.pass("another server has taken it")
+		s.lease.Pass("another server has taken it")
 		return errPassed
 	case "GMHELD":
 		return &store.HeldError{By: parseHolder(rest).name}

@@ -44,12 +44,12 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 	s.write.Lock()
 	defer s.write.Unlock()
 	s.mu.Lock()
-	held, passed := s.held, s.passed
+	held := s.held
 	s.mu.Unlock()
 	switch {
 	case s.closed:
 		return errClosed
-	case passed:
+	case s.lease.HasPassed():
 		return errPassed
 	case held:
 		return nil
@@ -65,14 +65,12 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 		return fmt.Errorf("lock Redis store: %w", err)
 	}
 	s.dropWriter() // the next one raises the fence
-	keep, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	s.lease.Go(func() { s.keep(keep, c, us) })
+	s.lease.Start(func(ctx context.Context) { c = s.renew(ctx, c, &us) }, func() { s.free(c) })
 	return nil
 }
 
 // Lost is that of [store.Locker].
-func (s *Store) Lost() <-chan struct{} { return s.lost }
+func (s *Store) Lost() <-chan struct{} { return s.lease.Lost() }
 
 // introduce fills in how Redis can see that the holder is gone.
 func (s *Store) introduce(ctx context.Context, c *client, h *holder) {
@@ -147,26 +145,6 @@ func (s *Store) isGone(ctx context.Context, c *client, h, us holder) bool {
 	return err == nil && gone
 }
 
-// keep renews the lock until ctx ends, then frees it. It owns c.
-func (s *Store) keep(ctx context.Context, c *client, us holder) {
-	tick := time.NewTicker(s.config.lease / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			s.free(c)
-			return
-		case <-tick.C:
-		}
-		if s.hasPassed() {
-			continue
-		}
-		attempt, cancel := context.WithTimeout(ctx, min(s.config.lease/2, dialTimeout))
-		c = s.renew(attempt, c, &us)
-		cancel()
-	}
-}
-
 // renew renews the lock once, on c or on a new connection, and returns the one
 // that is left.
 func (s *Store) renew(ctx context.Context, c *client, us *holder) *client {
@@ -184,7 +162,7 @@ func (s *Store) renew(ctx context.Context, c *client, us *holder) *client {
 	reply, err := renewScript.get().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), s.token, s.fenceText(), s.config.lease.Milliseconds())
 	switch by, _ := redigo.String(reply, err); {
 	case err == nil && reply != nil:
-		s.pass(parseHolder(by).name)
+		s.lease.Pass(parseHolder(by).name)
 	case err != nil && ctx.Err() == nil:
 		s.log.Debug("Redis store's lock is not renewed", "error", err)
 	}
@@ -228,27 +206,10 @@ func (s *Store) raiseFence(ctx context.Context, c *client) error {
 		return answerError(err)
 	}
 	if reply != nil {
-		s.pass("another server has taken it")
+		s.lease.Pass("another server has taken it")
 		return errPassed
 	}
 	return nil
-}
-
-// pass notes that another server has the store.
-func (s *Store) pass(by string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.passed {
-		s.passed = true
-		s.log.Error("Redis store is lost to another server", "by", by)
-		close(s.lost)
-	}
-}
-
-func (s *Store) hasPassed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.passed
 }
 
 // fenceText is our fence as it is kept, or "" if the store is not ours.

@@ -152,20 +152,17 @@ type Store struct {
 	limit   atomic.Int64 // of a string, in bytes
 	readers *redigo.Pool // for all that does not write
 
-	lost  chan struct{}
-	stop  context.CancelFunc // ends the lease's keeper
-	lease sync.WaitGroup
+	lease *store.Lease
 
 	write  sync.Mutex
 	writer *client    // under write; nil when there is none
 	undo   []store.Op // under write: Dones of jobs that may have been stored although their Commit failed
 	closed bool       // under write
 
-	mu     sync.Mutex
-	held   bool   // TryLock has succeeded
-	fence  uint64 // our number as the holder
-	passed bool   // lost is closed
-	cut    bool   // the lock stays behind: the tests' end of the process
+	mu    sync.Mutex
+	held  bool   // TryLock has succeeded
+	fence uint64 // our number as the holder
+	cut   bool   // the lock stays behind: the tests' end of the process
 }
 
 var (
@@ -192,11 +189,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open Redis store: %w", err)
 	}
-	s := &Store{config: c, layout: l, log: c.Logger, token: newToken(), lost: make(chan struct{})}
+	s := &Store{config: c, layout: l, log: c.Logger, token: newToken()}
 	s.limit.Store(maxValue)
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.lease = store.NewLease("Redis", s.log, c.lease, dialTimeout)
 	s.readers = &redigo.Pool{
 		MaxIdle: idleReaders, MaxActive: maxReaders, Wait: true, IdleTimeout: time.Minute,
 		DialContext: func(ctx context.Context) (redigo.Conn, error) { return s.dial(ctx) },
@@ -280,7 +278,7 @@ func (s *Store) Close() error {
 	if s.closed {
 		return nil
 	}
-	if len(s.undo) > 0 && !s.hasPassed() {
+	if len(s.undo) > 0 && !s.lease.HasPassed() {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 		if err := s.commit(ctx, nil); err != nil {
 			s.log.Warn("jobs whose submission failed may still be in Redis", "jobs", len(s.undo), "error", err)
@@ -289,10 +287,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.dropWriter()
-	if s.stop != nil {
-		s.stop()
-		s.lease.Wait()
-	}
+	s.lease.Stop()
 	return s.readers.Close()
 }
 
