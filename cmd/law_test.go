@@ -35,6 +35,8 @@ const (
 
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
+	bytesizeRoom = "gm/internal/bytesize"
+	escapeRoom   = "gm/internal/escape"
 
 	anything = "*"
 	// x/sys is the part of the standard library's syscall that still grows:
@@ -49,7 +51,7 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{"gm/pkg/*", gatherRoom, exitlineRoom, openRoom, dumpRoom, lockfileRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, gatherRoom, exitlineRoom, openRoom, dumpRoom, lockfileRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
 	// every byte on port 4730
 	{path: wireRoom, not: []string{"net", "os", "time"}},
 	// the Go client, worker and admin library
@@ -60,6 +62,10 @@ var law = []room{
 	{path: gatherRoom, not: []string{"net", "os"}},
 	// the line by which gm work reports the end of its command
 	{path: exitlineRoom, not: []string{"net", "os"}},
+	// sizes such as 64K as text, both ways
+	{path: bytesizeRoom},
+	// any bytes as printable text, both ways
+	{path: escapeRoom},
 	// a child process per job; knows nothing of Gearman
 	{path: "gm/pkg/runner", other: []string{xsys}},
 	// functions, jobs, workers: no I/O, no goroutines; and no clock, see TestQueueHasNoClock

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"gm/internal/bytesize"
+	"gm/internal/escape"
 	"gm/pkg/batch"
 )
 
@@ -66,7 +68,7 @@ func (m *mapSpec) set(name, value string) (err error) {
 	case "block":
 		m.blocks = m.blocks[:0]
 		for _, size := range strings.Split(value, ",") {
-			n, err := parseSize(size)
+			n, err := bytesize.Parse(size)
 			if err == nil && (n < 1 || n > math.MaxInt32) {
 				err = errors.New("not from 1 to 2G")
 			}
@@ -79,13 +81,13 @@ func (m *mapSpec) set(name, value string) (err error) {
 		m.arity, err = parseWithin(value, 2, batch.MaxArity)
 	case "split":
 		var delim string
-		if delim, err = unescape(value); err == nil && delim == "" {
+		if delim, err = escape.Decode(value); err == nil && delim == "" {
 			err = errors.New("it is empty")
 		}
 		m.split = []byte(delim)
 	case "comma":
 		var comma string
-		if comma, err = unescape(value); err == nil && len(comma) != 1 {
+		if comma, err = escape.Decode(value); err == nil && len(comma) != 1 {
 			err = fmt.Errorf("%q is not one byte", value)
 		}
 		if err == nil {
@@ -121,7 +123,7 @@ func (m mapSpec) String() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString((&sizeValue{n: int64(size)}).String())
+		b.WriteString(bytesize.Format(int64(size)))
 	}
 	usual := newMapSpec("")
 	number := func(name string, n, usual int) {
@@ -132,9 +134,9 @@ func (m mapSpec) String() string {
 	number("arity", m.arity, usual.arity)
 	switch {
 	case m.comma != 0:
-		b.WriteString(" comma=" + escape([]byte{m.comma}))
+		b.WriteString(" comma=" + escape.Encode([]byte{m.comma}))
 	case !bytes.Equal(m.split, usual.split):
-		b.WriteString(" split=" + escape(m.split))
+		b.WriteString(" split=" + escape.Encode(m.split))
 	}
 	number("header", m.header, usual.header)
 	number("jobs", m.jobs, usual.jobs)
@@ -170,24 +172,4 @@ func (m mapSpec) count(payload []byte) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// escape writes bytes as unescape reads them, without blanks.
-func escape(text []byte) string {
-	var b strings.Builder
-	for _, c := range text {
-		switch {
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\t':
-			b.WriteString(`\t`)
-		case c == '\\':
-			b.WriteString(`\\`)
-		case c <= ' ' || c > '~':
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }

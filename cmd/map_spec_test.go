@@ -1,9 +1,7 @@
 package cmd
 
 import (
-	"bytes"
 	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -73,19 +71,5 @@ func TestMapSpecOfParts(t *testing.T) {
 	}
 	if got := newMapSpec("add").ofParts(); got != "" {
 		t.Errorf("got %q for parts that are not to be cut up", got)
-	}
-}
-
-func TestEscapeIsReadBack(t *testing.T) {
-	var all []byte
-	for c := range 256 {
-		all = append(all, byte(c))
-	}
-	text := escape(all)
-	if strings.ContainsAny(text, " \n\x00") {
-		t.Errorf("got blanks in %q", text)
-	}
-	if got, err := unescape(text); err != nil || !bytes.Equal([]byte(got), all) {
-		t.Errorf("got %q, %v back", got, err)
 	}
 }

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/escape"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 )
@@ -51,7 +50,7 @@ func (s *recordRun) setSource(c *cli.Context, args []string, byLine bool) error 
 	case c.IsSet("end") && !strips:
 		return usageErrorf("--end is for -N, -0 and -d")
 	case strips:
-		if s.ending, err = unescape(c.String("end")); err != nil {
+		if s.ending, err = escape.Decode(c.String("end")); err != nil {
 			return usageErrorf("--end: %w", err)
 		}
 	}
@@ -153,7 +152,7 @@ func cutFlags(c *cli.Context) (cut, error) {
 	case c.Bool("null"):
 		how.delim = "\x00"
 	case c.IsSet("delimiter"):
-		if how.delim, err = unescape(c.String("delimiter")); err == nil && how.delim == "" {
+		if how.delim, err = escape.Decode(c.String("delimiter")); err == nil && how.delim == "" {
 			err = errors.New("it is empty")
 		}
 		if err != nil {
@@ -197,47 +196,6 @@ func (how *cut) blockFlags(c *cli.Context) error {
 		return usageErrorf("--csv and --tsv have newlines between their rows, not -0 or -d")
 	}
 	return nil
-}
-
-// unescape replaces \n, \t, \r, \0, \xHH and \\ by what they mean.
-func unescape(s string) (string, error) {
-	var b strings.Builder
-	for s != "" {
-		before, rest, found := strings.Cut(s, `\`)
-		b.WriteString(before)
-		if !found {
-			break
-		}
-		if rest == "" {
-			return "", errors.New(`a lone \ at the end`)
-		}
-		s = rest[1:]
-		switch rest[0] {
-		case 'n':
-			b.WriteByte('\n')
-		case 't':
-			b.WriteByte('\t')
-		case 'r':
-			b.WriteByte('\r')
-		case '0':
-			b.WriteByte(0)
-		case '\\':
-			b.WriteByte('\\')
-		case 'x':
-			if len(s) < 2 {
-				return "", fmt.Errorf(`\x%s: not two hexadecimal digits`, s)
-			}
-			n, err := strconv.ParseUint(s[:2], 16, 8)
-			if err != nil {
-				return "", fmt.Errorf(`\x%s: not two hexadecimal digits`, s[:2])
-			}
-			b.WriteByte(byte(n))
-			s = s[2:]
-		default:
-			return "", fmt.Errorf(`unknown escape \%c`, rest[0])
-		}
-	}
-	return b.String(), nil
 }
 
 // sizedSource is a source of records from a file of known size, so that their

@@ -1,13 +1,12 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/internal/bytesize"
 )
 
 // sizeValue is the value of a flag that takes a number of bytes: 4096, 64K,
@@ -19,7 +18,7 @@ type sizeValue struct {
 
 // Set parses s.
 func (v *sizeValue) Set(s string) error {
-	n, err := parseSize(s)
+	n, err := bytesize.Parse(s)
 	switch {
 	case err != nil:
 		return err
@@ -32,15 +31,10 @@ func (v *sizeValue) Set(s string) error {
 
 // String returns the size for help texts; nothing for 0.
 func (v *sizeValue) String() string {
-	for i := len(sizeUnits) - 1; i > 0 && v.n > 0; i-- {
-		if unit := int64(1) << (10 * i); v.n%unit == 0 {
-			return strconv.FormatInt(v.n/unit, 10) + sizeUnits[i:i+1] + "iB"
-		}
-	}
 	if v.n == 0 {
 		return ""
 	}
-	return strconv.FormatInt(v.n, 10)
+	return bytesize.Format(v.n)
 }
 
 // sizeFlag returns a flag whose value sizeOf reads. The size is one of memory: it
@@ -59,25 +53,3 @@ func childSizeFlag(def int64, f cli.GenericFlag) *cli.GenericFlag {
 
 // sizeOf returns the value, in bytes, of a flag made by sizeFlag or childSizeFlag.
 func sizeOf(c *cli.Context, name string) int64 { return c.Generic(name).(*sizeValue).n }
-
-// sizeUnits are the letters of 1024 to the power of their index.
-const sizeUnits = " KMGT"
-
-// parseSize parses a number of bytes that is not negative.
-func parseSize(s string) (int64, error) {
-	digits := strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(s), "B"), "I")
-	power := 0
-	if len(digits) > 0 {
-		if i := strings.IndexByte(sizeUnits, digits[len(digits)-1]); i > 0 {
-			power, digits = i, digits[:len(digits)-1]
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if errors.Is(err, strconv.ErrRange) && n > 0 || err == nil && n > math.MaxInt64>>(10*power) {
-		return 0, fmt.Errorf("size %q: exceeds the limit of %d bytes", s, int64(math.MaxInt64))
-	}
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("size %q: not like 4096, 64K or 1GiB", s)
-	}
-	return n << (10 * power), nil
-}

@@ -123,28 +123,6 @@ func TestCheckZone(t *testing.T) {
 	}
 }
 
-func TestUnescape(t *testing.T) {
-	tests := []struct {
-		in, want string
-		bad      bool
-	}{
-		{in: "", want: ""},
-		{in: ",", want: ","},
-		{in: `\n\t\r\0\\`, want: "\n\t\r\x00\\"},
-		{in: `a\x2Cb\xff`, want: "a,b\xff"},
-		{in: `\`, bad: true},
-		{in: `\q`, bad: true},
-		{in: `\x4`, bad: true},
-		{in: `\xg0`, bad: true},
-	}
-	for _, tt := range tests {
-		got, err := unescape(tt.in)
-		if got != tt.want || (err != nil) != tt.bad {
-			t.Errorf("unescape(%q): got %q, %v, want %q", tt.in, got, err, tt.want)
-		}
-	}
-}
-
 func TestParseProgress(t *testing.T) {
 	if num, den, err := parseProgress([]string{"3", "10"}); num != 3 || den != 10 || err != nil {
 		t.Errorf("got %d, %d, %v, want 3, 10", num, den, err)
