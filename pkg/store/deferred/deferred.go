@@ -1,6 +1,7 @@
-// Package deferred keeps what a server commits in memory and writes it to a store
-// at the end: gearmand's --store-queue-on-shutdown. Jobs that come and go never
-// reach the store, and a server that is killed loses what came since its start.
+// Package deferred keeps the commits of a server in memory and writes them to a
+// store at the end, like gearmand's --store-queue-on-shutdown. Jobs that end
+// before never reach the store, and a killed server loses all jobs since its
+// start.
 package deferred
 
 import (
@@ -134,9 +135,10 @@ func (s *Store) Caps() store.Caps {
 // Close does nothing: Flush closes the inner store, and takes as long as it takes.
 func (s *Store) Close() error { return nil }
 
-// Flush writes all that is kept to the inner store, in the order of the jobs, and
-// closes it. It returns how many jobs it has added. What the inner store refuses
-// is left out and part of the error; any other error ends the writing.
+// Flush writes all that is kept to the inner store, in the order of the jobs,
+// and closes it. It returns how many jobs it has added. An operation that the
+// inner store refuses is left out and is part of the error; any other error
+// ends the writing.
 func (s *Store) Flush(ctx context.Context) (jobs int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

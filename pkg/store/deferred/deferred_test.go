@@ -21,7 +21,7 @@ func openDisk(t *testing.T, dir string) *disk.Store {
 	return s
 }
 
-// contents writes what a store has in lines.
+// contents writes the contents of a store in lines.
 func contents(t *testing.T, s store.Store) string {
 	t.Helper()
 	var b strings.Builder

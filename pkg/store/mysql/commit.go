@@ -35,7 +35,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	net := sqlstore.NewNet(batch)
 	seqs := func() []uint64 { return sqlstore.Seqs(net.Adds) }
 	err := s.link.Do(ctx, seqs, func(session *session) error {
-		if err := s.Caps().RefuseBatch(batch); err != nil { // by what the newest session has found
+		if err := s.Caps().RefuseBatch(batch); err != nil { // as the newest session has found
 			return err
 		}
 		t := transaction{ctx: ctx, s: session}
@@ -88,7 +88,7 @@ func (t *transaction) all(net *sqlstore.Net) error {
 	return t.puts(net.Puts)
 }
 
-// commit sends what is left and the end.
+// commit sends the remaining statements and the end.
 func (t *transaction) commit() error {
 	switch {
 	case !t.begun && t.count == 0:
@@ -105,7 +105,7 @@ func (t *transaction) commit() error {
 	return err
 }
 
-// flush sends what there is. More follows.
+// flush sends the collected statements. More follows.
 func (t *transaction) flush() error {
 	if t.begun && t.count == 0 {
 		return nil

@@ -84,7 +84,7 @@ func TestMigrate(t *testing.T) {
 				if want := "café:ünï:x:1 Resize:U::1 f::none:1 f::no key:0 "; got != want || err != nil {
 					t.Errorf("got %q, %v, want %q", got, err, want)
 				}
-				// What gearmand would have refused.
+				// Jobs that gearmand would have refused.
 				other := &store.Record{Seq: 1 << 62, Function: "resize", Unique: "u", Priority: 1}
 				if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: other}}); err != nil {
 					t.Fatal(err)
@@ -156,7 +156,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// TestAsIs sees that nothing is made or changed for one who only reads.
+// TestAsIs checks that a store opened for reading only creates and changes
+// nothing.
 func TestAsIs(t *testing.T) {
 	server := storetest.StartMySQL(t)
 	asIs := config(t, server.URL(server.Addr()), "queue")

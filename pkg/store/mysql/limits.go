@@ -22,11 +22,11 @@ const (
 	// minPacket is the smallest max_allowed_packet of a server that a store is
 	// opened on.
 	minPacket = 256 << 10
-	// packetRest is the part of a packet that is left to all but one value.
+	// packetRest is the part of a packet for everything except one value.
 	packetRest = 64 << 10
 )
 
-// caps returns what the limits leave to a store.
+// caps returns the Caps of a store with these limits.
 func (l *limits) caps() store.Caps {
 	value := l.packet - packetRest
 	return store.Caps{

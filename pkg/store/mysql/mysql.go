@@ -1,5 +1,5 @@
 // Package mysql keeps jobs in MySQL or MariaDB, in the table of gearmand's
-// plugin: what gearmand has queued is found, and the other way round.
+// plugin: it finds the jobs that gearmand has queued, and the other way round.
 //
 // To gearmand's columns unique_key, function_name, priority, data and
 // when_to_run it adds, as nullable ones that gearmand does not mind:
@@ -18,8 +18,8 @@
 //
 // gearmand creates its table in the server's character set, in which Resize is
 // resize, and refuses the second of them. Here the two columns of the key are
-// VARBINARY: in a table that is there already they are changed, from what
-// gearmand's UTF-8 had become back to UTF-8. gearmand goes on with them.
+// VARBINARY. In an existing table they are changed, and their converted text
+// becomes gearmand's UTF-8 again. gearmand goes on with them.
 //
 // A batch is one transaction, and mostly one round trip. It is sent by the
 // session that holds the store's lock of GET_LOCK. Such a lock is one node's: on
@@ -60,10 +60,10 @@ type Config struct {
 	TLS string
 	// Table is the table. It is DefaultTable if empty.
 	Table string
-	// AsIs leaves what is there as it is, for those who only read: no table
-	// or column is made, and no job of gearmand's is numbered but in what
-	// Replay says. If there is no table, Open returns store.ErrAbsent. It is
-	// not for Commit.
+	// AsIs changes nothing in the database, for programs that only read: no
+	// table or column is created, and Replay numbers gearmand's jobs without
+	// storing the numbers. If there is no table, Open returns store.ErrAbsent.
+	// It is not for Commit.
 	AsIs bool
 
 	// Logger is slog's default if nil.
@@ -148,8 +148,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return &Store{db: db, link: sqlstore.NewLink(db.dial, log), readers: readers, log: log, skipped: skipped}, nil
 }
 
-// Caps promises everything except for what does not fit into one of the
-// server's packets, see its max_allowed_packet, or into the tables' columns.
+// Caps promises everything, with limits for values that do not fit into one of
+// the server's packets (max_allowed_packet) or into the tables' columns.
 func (s *Store) Caps() store.Caps { return s.db.limits().caps() }
 
 // TryLock takes the store's lock. See [store.Locker].

@@ -97,7 +97,7 @@ func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 // reading is one pass over the jobs.
 type reading struct {
 	*Store
-	data    string // what is wanted of the payload
+	data    string // the requested part of the payload
 	f       func(*store.Record) error
 	skipped func(string, error)
 
@@ -117,7 +117,7 @@ func (r *reading) all(ctx context.Context) error {
 	if !r.db.asIs {
 		return nil
 	}
-	// Who has to leave the rows as they are numbers them here.
+	// A store that must not change the rows numbers them here.
 	which := ""
 	if !r.db.lacks("seq") {
 		which = "WHERE seq IS NULL"
@@ -164,7 +164,7 @@ func (r *reading) skip(seq int64, err error) {
 	r.skipped(fmt.Sprintf("row with seq %d of %s", seq, r.db.table.jobs()), err)
 }
 
-// columns returns what is selected of a row.
+// columns returns the selected columns of a row.
 func (r *reading) columns() string {
 	names := []string{
 		"seq", "unique_key", "function_name", "priority", r.data, "when_to_run",
@@ -185,7 +185,7 @@ func (r *reading) columns() string {
 // clamp returns n, or the nearest number that fits.
 func clamp(n int64) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
 
-// scan reads a row, and says whether it has a number. Its bytes are the
+// scan reads a row, and reports whether it has a number. Its bytes are the
 // connection's, until the next.
 func scan(rows *sql.Rows) (row sqlstore.Row, numbered bool, err error) {
 	var seq sql.NullInt64

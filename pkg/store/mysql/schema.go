@@ -16,7 +16,7 @@ import (
 	"gm/pkg/store/sqlstore"
 )
 
-// database is where connections go, and what was found there.
+// database is the database of the connections, and the findings about it.
 type database struct {
 	config *mysql.Config
 	table  table
@@ -32,7 +32,7 @@ type database struct {
 	extras bool              // the table for them is there
 }
 
-// lacks says whether a column of the jobs' table stays away.
+// lacks reports whether a column of the jobs' table stays missing.
 func (db *database) lacks(column string) bool { return db.asIs && db.kinds[column] == "" }
 
 const connectTimeout = 3 * time.Second
@@ -59,7 +59,7 @@ func newDatabase(c Config) (*database, error) {
 	}
 	config.Timeout = connectTimeout
 	config.MaxAllowedPacket = 0        // the server's
-	config.Logger = &mysql.NopLogger{} // what it would say is in the errors
+	config.Logger = &mysql.NopLogger{} // its messages are in the errors
 	// Of the values in statements, all are numbers or in hexadecimal.
 	config.MultiStatements = true
 	// Backslashes in strings, quotes and zero dates do not matter. Waits are
@@ -108,8 +108,9 @@ var columns = []struct{ name, kind string }{
 	{"gm_function", "BLOB"},
 }
 
-// look sees what is there, and makes what is missing unless that is to stay as
-// it is. Servers that start at the same time do it one after the other.
+// look inspects the database, and creates missing tables and columns unless it
+// must not change anything. Servers that start at the same time do it one after
+// the other.
 func (db *database) look(ctx context.Context, log *slog.Logger) error {
 	s, err := db.connect(ctx)
 	if err != nil {
@@ -156,7 +157,8 @@ func (db *database) create(ctx context.Context, s *session) error {
 	return err // the lock goes with the connection
 }
 
-// createMissing makes what is missing now. It returns true once nothing was.
+// createMissing creates the tables and columns that are missing now. It returns
+// true once nothing was.
 func (db *database) createMissing(ctx context.Context, s *session) (bool, error) {
 	ddl, err := db.missing(ctx, s)
 	if err != nil {
@@ -170,13 +172,14 @@ func (db *database) createMissing(ctx context.Context, s *session) (bool, error)
 	return len(ddl) == 0, nil
 }
 
-// isThere reports whether a table, column or key is there that was to be made.
+// isThere reports whether a table, column or key exists that a statement tried
+// to create.
 func isThere(err error) bool {
 	var answer *mysql.MySQLError
 	return errors.As(err, &answer) && (answer.Number == 1050 || answer.Number == 1060 || answer.Number == 1061)
 }
 
-// find takes down what is there.
+// find records the existing tables and columns.
 func (db *database) find(ctx context.Context, s *session) (err error) {
 	if db.kinds, err = db.kindsOf(ctx, s); err != nil {
 		return err
@@ -212,7 +215,7 @@ func (db *database) hasExtras(ctx context.Context, s *session) (bool, error) {
 	return len(found) > 0, nil
 }
 
-// missing returns the statements that make what the database lacks.
+// missing returns the statements that create the missing tables and columns.
 func (db *database) missing(ctx context.Context, s *session) (ddl []string, err error) {
 	jobs := db.table.jobs()
 	kinds, err := db.kindsOf(ctx, s)
@@ -229,7 +232,7 @@ func (db *database) missing(ctx context.Context, s *session) (ddl []string, err 
 			"priority INT, data LONGBLOB, when_to_run INT, UNIQUE KEY (unique_key, function_name)) ENGINE=InnoDB")
 	} else {
 		if kinds["unique_key"] != "varbinary" || kinds["function_name"] != "varbinary" {
-			// gearmand's connections are in UTF-8, whatever the columns are.
+			// gearmand's connections are in UTF-8, independent of the columns.
 			ddl = append(ddl, "ALTER TABLE "+jobs+
 				" MODIFY unique_key VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,"+
 				" MODIFY function_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")

@@ -25,8 +25,8 @@ func newToken() string { return "gm.session." + rand.Text() }
 
 // session is the connection that commits. It implements [sqlstore.Session].
 //
-// It is the driver's own, not one of database/sql's: it has locks and is not
-// to go back to any pool.
+// It is the driver's own, not one of database/sql's: it has locks and must not
+// return to any pool.
 type session struct {
 	conn   driver.Conn
 	db     *database
@@ -45,8 +45,8 @@ func (db *database) connect(ctx context.Context) (*session, error) {
 	return &session{conn: conn, db: db}, nil
 }
 
-// dial returns a session, once an earlier one of this store has ended: the
-// server may know it still, and go on with what it was sent last.
+// dial returns a session after an earlier one of this store has ended: the
+// server may still have that one, and go on with its last statements.
 func (db *database) dial(ctx context.Context) (*session, error) {
 	s, err := db.connect(ctx)
 	if err != nil {
@@ -252,8 +252,8 @@ func (s *session) Ping(ctx context.Context) error {
 // Alive is that of [sqlstore.Session].
 func (s *session) Alive() bool { return !s.passed && s.conn.(driver.Validator).IsValid() }
 
-// Close is that of [sqlstore.Session]. The server would free the session's locks
-// a moment after it is gone, and who comes next would find them taken.
+// Close is that of [sqlstore.Session]. The server would free the session's
+// locks a moment after its end, and the next session would find them taken.
 func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -307,8 +307,8 @@ func notYet(err error) bool {
 	return false
 }
 
-// outcome says what an error means that came when the server had been sent the
-// end of a transaction.
+// outcome interprets an error that came after the end of a transaction was
+// sent.
 func (s *session) outcome(err error) error {
 	var answer *mysql.MySQLError
 	switch {
@@ -326,8 +326,8 @@ func (s *session) outcome(err error) error {
 	return &store.UncertainError{Err: err}
 }
 
-// answered wraps the error of a server without room, of one that does not take
-// what it was sent, and of the fence.
+// answered wraps the errors of a full server, of a server that refuses a
+// statement, and of the fence.
 func (s *session) answered(err error) error {
 	if errors.Is(err, mysql.ErrPktTooLarge) {
 		return &store.RefusedError{Index: -1, Err: err}
@@ -346,7 +346,7 @@ func (s *session) answered(err error) error {
 			return &store.RefusedError{Index: -1, Err: err}
 		}
 		switch string(answer.SQLState[:2]) {
-		case "22", "23": // wrong data, and what a constraint rules out
+		case "22", "23": // wrong data, and violations of constraints
 			return &store.RefusedError{Index: -1, Err: err}
 		}
 	}

@@ -87,8 +87,8 @@ func blobs(s [][]byte) []byte {
 	return a.b
 }
 
-// column returns an array of what f appends for each row, which is of size
-// bytes on average.
+// column returns an array of the bytes that f appends for each row, on average
+// size of them.
 func column(oid uint32, rows []sqlstore.Row, size int, nulls bool, f func(*array, *sqlstore.Row)) []byte {
 	a := newArray(oid, len(rows), size*len(rows), nulls)
 	for i := range rows {

@@ -11,7 +11,7 @@ import (
 	"gm/pkg/store/sqlstore"
 )
 
-// change is what one statement does to one table. Its arguments are arrays.
+// change is the effect of one statement on one table. Its arguments are arrays.
 type change struct {
 	sql  string // with ? for each argument
 	rest string // of sql, behind what a change that waits waits for
@@ -22,9 +22,10 @@ type change struct {
 	size  int  // of the bytes that it adds
 }
 
-// send makes changes, all or none: as one statement, of which all but the last
-// are subqueries. PostgreSQL may run those at any time, but a last change that
-// waits does not begin before they have said how many rows they had.
+// send makes all changes or none: it sends one statement, in which the last
+// change is the main query and the others are subqueries. PostgreSQL may run
+// those at any time, but a last change that waits does not begin before they
+// have said how many rows they had.
 func (s *session) send(ctx context.Context, changes ...change) error {
 	if len(changes) == 0 {
 		return nil
@@ -62,9 +63,9 @@ func numbered(sql string) string {
 	}
 }
 
-// changes returns what there is to do for a batch. Adds are the last: a row may
-// have the key of one whose job is done. If replace is set, so may a row that
-// stays, which they replace.
+// changes returns the changes of a batch. Adds are the last: a row may have the
+// key of one whose job is done. If replace is set, so may a row that stays,
+// which they replace.
 func (db *database) changes(net *sqlstore.Net, replace bool) iter.Seq[change] {
 	t := db.table
 	return func(yield func(change) bool) {

@@ -13,11 +13,11 @@ import (
 )
 
 // conn is a connection to the server. It is the driver's own, not one of
-// database/sql's: it has locks and is not to go back to any pool. It keeps the
+// database/sql's: it has locks and must not return to any pool. It keeps the
 // statements that were run on it prepared, for as long as it lives.
 //
-// A context that ends while something runs breaks the connection, at once:
-// what the server has of it is not known then.
+// A context that ends during a statement breaks the connection at once: the
+// outcome of the statement is then unknown.
 type conn struct {
 	driver.Conn
 	net      net.Conn // below the driver, and below TLS
@@ -25,7 +25,7 @@ type conn struct {
 	broken   bool
 }
 
-// dialer shows what the driver's connections go through.
+// dialer gives access to the net connections of the driver.
 type dialer struct {
 	net.Dialer
 	dialed func(net.Conn)
@@ -154,8 +154,7 @@ func (c *conn) each(ctx context.Context, sql string, args []any, f func([]driver
 	})
 }
 
-// rows runs one statement and returns what it returns. Arguments are those of
-// exec.
+// rows runs one statement and returns its rows. Arguments are those of exec.
 func (c *conn) rows(ctx context.Context, sql string, args ...any) (all [][]driver.Value, err error) {
 	err = c.each(ctx, sql, args, func(row []driver.Value) error {
 		row = slices.Clone(row)

@@ -20,7 +20,7 @@ const connectTimeout = 3 * time.Second
 // defaults where the driver has others.
 func parseConninfo(s string) (pq.Config, error) {
 	unsetEmpty()
-	// The driver wants these as they are here, whatever the environment says.
+	// The driver needs exactly these values, independent of the environment.
 	const encoding, dates = "UTF8", "ISO, MDY"
 	var host bool
 	if strings.HasPrefix(s, "postgres://") || strings.HasPrefix(s, "postgresql://") {

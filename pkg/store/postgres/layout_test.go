@@ -70,7 +70,7 @@ gm:06eb7d6a69ee19e5fbdf749018d3d2abfa04bcbd1365db31|gm:HASH|0|\x|0|1004|0|0|0||\
 	}
 }
 
-// hashes replaces what follows gm: with a word.
+// hashes replaces the text after gm: with a word.
 func hashes(rows string) string {
 	parts := strings.Split(rows, "gm:")
 	for i := range parts[1:] {
@@ -80,8 +80,8 @@ func hashes(rows string) string {
 	return strings.Join(parts, "gm:")
 }
 
-// TestForeignRows sees that whatever someone wrote into gearmand's columns is
-// taken or set aside, and left there.
+// TestForeignRows checks that any values in gearmand's columns are read or set
+// aside, and left unchanged.
 func TestForeignRows(t *testing.T) {
 	server := storetest.StartPostgres(t)
 	server.Query(t, `CREATE TABLE queue (unique_key VARCHAR(64), function_name VARCHAR(255), priority INTEGER, data BYTEA,
@@ -225,7 +225,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// TestAsIs sees that nothing is made or changed for one who only reads.
+// TestAsIs checks that a store opened for reading only creates and changes
+// nothing.
 func TestAsIs(t *testing.T) {
 	server := storetest.StartPostgres(t)
 	asIs := config(t, server.URL(server.Addr()), "queue")

@@ -1,5 +1,5 @@
 // Package postgres keeps jobs in PostgreSQL, in the table of gearmand's libpq
-// plugin: what gearmand has queued is found, and the other way round.
+// plugin: it finds the jobs that gearmand has queued, and the other way round.
 //
 // To gearmand's columns unique_key, function_name, priority, data and
 // when_to_run it adds, as nullable ones that gearmand does not mind:
@@ -18,12 +18,13 @@
 // table of their own, the name with _gm behind it.
 //
 // A batch is one statement and one round trip, unless it is very large. It is
-// sent by the session that holds the store's advisory lock, so that who has lost
-// the lock can't commit. Poolers that give a session's connection to others between
-// transactions can't stand between: prepared statements and locks belong to the
-// session. Should one do so all the same, or a standby take over, each
-// transaction also replaces a row among the extras, the fence, on the condition
-// that it is still the session's: see [sqlstore.Fence].
+// sent by the session that holds the store's advisory lock, so that a server
+// that has lost the lock cannot commit. Poolers that give a session's
+// connection to others between transactions can't stand between: prepared
+// statements and locks belong to the session. Should one do so all the same, or
+// a standby take over, each transaction also replaces a row among the extras,
+// the fence, on the condition that it is still the session's: see
+// [sqlstore.Fence].
 package postgres
 
 import (
@@ -50,13 +51,13 @@ type Config struct {
 	// There is no channel binding, no Kerberos, and no key with a password.
 	// Variables that are empty are unset, as to libpq they are not set.
 	Conninfo string
-	// Table is the table, SCHEMA.TABLE if need be. Capitals are lower case,
-	// as they are to gearmand. It is DefaultTable if empty.
+	// Table is the table, SCHEMA.TABLE if need be. Capitals become lower case,
+	// as in gearmand. It is DefaultTable if empty.
 	Table string
-	// AsIs leaves what is there as it is, for those who only read: no table
-	// or column is made, and no job of gearmand's is numbered but in what
-	// Replay says. If there is no table, Open returns store.ErrAbsent. It is
-	// not for Commit.
+	// AsIs changes nothing in the database, for programs that only read: no
+	// table or column is created, and Replay numbers gearmand's jobs without
+	// storing the numbers. If there is no table, Open returns store.ErrAbsent.
+	// It is not for Commit.
 	AsIs bool
 
 	// Logger is slog's default if nil.
@@ -175,7 +176,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// table is a table's name in SQL, and those of what goes with it.
+// table is a table's name in SQL, and the names of its indexes and sequences.
 type table struct {
 	schema string // quoted and with its dot, or empty
 	name   string // lower case

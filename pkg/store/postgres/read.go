@@ -34,8 +34,8 @@ func (s *Store) ReplayHeads(ctx context.Context, f func(*store.Record, int) erro
 	return s.replay(ctx, "octet_length(data)", f, s.skipped)
 }
 
-// replay hands out all jobs. Data is what is wanted of their payloads: "data", or
-// their sizes, which go with the records then.
+// replay hands out all jobs. data is the requested part of their payloads:
+// "data", or their sizes, which are then returned with the records.
 func (s *Store) replay(ctx context.Context, data string, f func(*store.Record, int) error, skipped func(string, error)) error {
 	if err := s.adopt(ctx); err != nil {
 		return fmt.Errorf("replay: number gearmand's jobs: %w", err)
@@ -102,7 +102,7 @@ func (s *Store) lastSeq(ctx context.Context, c *conn) (uint64, error) {
 type reading struct {
 	*Store
 	conn    *conn
-	data    string // what is wanted of the payload
+	data    string // the requested part of the payload
 	f       func(*store.Record, int) error
 	skipped func(string, error)
 
@@ -126,7 +126,7 @@ func (r *reading) all(ctx context.Context) error {
 	if !r.db.asIs {
 		return nil
 	}
-	// Who has to leave the rows as they are numbers them here.
+	// A store that must not change the rows numbers them here.
 	which := "ORDER BY ctid"
 	if !r.db.lacks["seq"] {
 		which = "WHERE seq IS NULL " + which
@@ -159,7 +159,7 @@ func (r *reading) singly(ctx context.Context) (n int, err error) {
 	return len(seqs), nil
 }
 
-// damaged reports whether the server could not read what it keeps.
+// damaged reports whether the server could not read its own data.
 func damaged(err error) bool {
 	var answer *pq.Error
 	return errors.As(err, &answer) && answer.Code.Class() == "XX"
@@ -209,8 +209,8 @@ func (r *reading) rows(ctx context.Context, which string, args ...any) (n int, e
 // data is where a payload is among a row's columns, or its size.
 const data = 4
 
-// scan makes a row of its columns. Its Data, or their size if that is what was
-// asked for, are valid as long as values.
+// scan makes a row of its columns. Its Data, or their size if that was
+// requested, are valid as long as values.
 func scan(values []driver.Value) (row sqlstore.Row, size int, err error) {
 	number := func(i int, null int64) int64 {
 		switch v := values[i].(type) {

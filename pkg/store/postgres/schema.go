@@ -14,7 +14,7 @@ import (
 	"gm/pkg/store/sqlstore"
 )
 
-// database is where connections go, and what was found there.
+// database is the database of the connections, and the findings about it.
 type database struct {
 	config pq.Config
 	table  table
@@ -77,8 +77,9 @@ var columns = []struct{ name, kind string }{
 	{"gm_function", "BYTEA"},
 }
 
-// look sees what is there, and makes what is missing unless that is to stay as
-// it is. Servers that start at the same time do it one after the other.
+// look inspects the database, and creates missing tables and columns unless it
+// must not change anything. Servers that start at the same time do it one after
+// the other.
 func (db *database) look(ctx context.Context) error {
 	c, err := db.connect(ctx)
 	if err != nil {
@@ -109,7 +110,7 @@ func (db *database) look(ctx context.Context) error {
 	return db.identify(ctx, c)
 }
 
-// find takes down what is not there.
+// find records the missing tables and columns.
 func (db *database) find(ctx context.Context, c *conn) error {
 	has, err := db.has(ctx, c, db.table.jobs())
 	if err != nil {
@@ -141,7 +142,7 @@ func (db *database) has(ctx context.Context, c *conn, table string) (map[string]
 	return has, nil
 }
 
-// missing returns the statements that make what the database lacks.
+// missing returns the statements that create the missing tables and columns.
 func (db *database) missing(ctx context.Context, c *conn) (ddl []string, err error) {
 	has, err := db.has(ctx, c, db.table.jobs())
 	if err != nil {
@@ -176,7 +177,8 @@ func (db *database) missing(ctx context.Context, c *conn) (ddl []string, err err
 	return ddl, nil
 }
 
-// create makes what is still missing once no other server makes anything.
+// create creates the tables and columns that are still missing when no other
+// server is creating any.
 func (db *database) create(ctx context.Context, c *conn) error {
 	if err := c.exec(ctx, "SELECT pg_advisory_lock($1, 0)", lockClass); err != nil {
 		return fmt.Errorf("wait for others that create tables: %w", err)
@@ -206,10 +208,10 @@ func (db *database) identify(ctx context.Context, c *conn) error {
 	return nil
 }
 
-// text says whether a key or a name can be s as it is. Text is in the
-// database's encoding, as gearmand's is. A quote can be held, but gearmand
-// 1.1.20 puts keys into its DELETE as they are: it would not get rid of the
-// job, or do whatever else the key says.
+// text reports whether a key or a name can be s unchanged. Text is in the
+// database's encoding, as gearmand's is. A column can hold a quote, but
+// gearmand 1.1.20 copies keys unquoted into its DELETE: the job would not be
+// deleted, or the key would be executed as SQL.
 func (db *database) text(s string) bool {
 	if strings.ContainsAny(s, "\x00'") {
 		return false

@@ -38,8 +38,8 @@ type session struct {
 	passed bool // the fence is another session's
 }
 
-// session returns one, once an earlier one of this store has ended: the server
-// may know it still, and go on with what it was sent last.
+// session returns a session after an earlier one of this store has ended: the
+// server may still have that one, and go on with its last statement.
 func (db *database) session(ctx context.Context) (*session, error) {
 	c, err := db.connect(ctx)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *session) takeFence(ctx context.Context, again bool) (taken bool, err er
 }
 
 func (s *session) writeFence(ctx context.Context, again bool) (bool, error) {
-	// One at a time. The next statement sees what the one before has committed.
+	// One at a time. The next statement sees the commit of the one before.
 	if err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", strconv.FormatInt(sqlstore.LockNumber("gm.fence."+s.db.table.extras()), 10)); err != nil {
 		return false, err
 	}
@@ -207,8 +207,8 @@ func (s *session) Ping(ctx context.Context) error {
 // Alive is that of [sqlstore.Session].
 func (s *session) Alive() bool { return !s.passed && s.alive() }
 
-// Close is that of [sqlstore.Session]. The server would free the session's locks
-// a moment after it is gone, and who comes next would find them taken.
+// Close is that of [sqlstore.Session]. The server would free the session's
+// locks a moment after its end, and the next session would find them taken.
 func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -226,10 +226,10 @@ func notYet(err error) bool {
 	return errors.As(err, &answer) && (answer.Code.Class() == "57" || answer.Code.Class() == "08" || answer.Code == "53300")
 }
 
-// outcome says what an error means that came when the server had been sent the
-// end of a transaction, perhaps. What it answers to a statement or to its end is
-// about a transaction that is rolled back; the driver has no answer where the
-// session ends with it.
+// outcome interprets an error that may have come after the end of a transaction
+// was sent. An error answer to a statement or to its end means that the
+// transaction is rolled back; the driver has no answer if the session ends with
+// it.
 func (s *session) outcome(err error) error {
 	var answer *pq.Error
 	switch {
@@ -250,8 +250,8 @@ func (s *session) outcome(err error) error {
 	return &store.UncertainError{Err: err}
 }
 
-// refuses reports whether the server can never take what it was sent: data that
-// it does not understand, that a constraint rules out, or that exceed a limit.
+// refuses reports whether the server can never take the sent data, because it
+// does not understand them, a constraint forbids them, or they exceed a limit.
 func refuses(answer *pq.Error) bool {
 	switch answer.Code.Class() {
 	case "22", "23", "54":

@@ -7,7 +7,7 @@ import (
 	"gm/pkg/store"
 )
 
-// Compact gives the room of what is gone back to the file system. Commits wait
+// Compact returns the space of deleted rows to the file system. Commits wait
 // meanwhile, as the server rewrites the tables.
 func (s *Store) Compact(ctx context.Context) error {
 	none := func() []uint64 { return nil }

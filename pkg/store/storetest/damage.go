@@ -34,9 +34,10 @@ type DamagedFile struct {
 	Logs []string
 }
 
-// RunDamage damages files in many places, one at a time: what comes out of the
-// store went in, and what is missing was reported. In short mode it damages fewer
-// places. The files are in memory, where the system allows that.
+// RunDamage damages files in many places, one at a time: every job that the
+// store returns was added before, and every missing one was reported. In short
+// mode it damages fewer places. The files are in memory, where the system
+// allows that.
 func RunDamage(t *testing.T, d Damage) {
 	for _, way := range d.Ways {
 		t.Run(way.Name, func(t *testing.T) {
@@ -168,9 +169,9 @@ func writeSample(t testing.TB, s store.Store, leave func(testing.TB, store.Store
 	return want
 }
 
-// survives opens a damaged file and sees that what comes out went in, and that
-// whatever is missing was reported, or the store is as it was before. It returns
-// how many jobs are missing.
+// survives opens a damaged file and checks that every returned job was added
+// before, and that every missing one was reported, or that the store is
+// unchanged. It returns how many jobs are missing.
 func (want *sample) survives(t *testing.T, file string, older bool) (missing int) {
 	t.Helper()
 	var told []string
