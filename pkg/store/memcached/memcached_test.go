@@ -46,6 +46,7 @@ func (p promising) Caps() store.Caps {
 
 func TestSuite(t *testing.T) {
 	t.Run("as it is", func(t *testing.T) {
+		t.Parallel()
 		server := storetest.StartMemcached(t, "-m", "256")
 		proxy := storetest.StartProxy(t, server.Addr())
 		storetest.Run(t, func(t *testing.T) storetest.Place {
@@ -61,6 +62,7 @@ func TestSuite(t *testing.T) {
 		})
 	})
 	t.Run("three servers that keep all", func(t *testing.T) {
+		t.Parallel()
 		servers := []*storetest.Memcached{
 			storetest.StartMemcached(t, "-m", "128"), storetest.StartMemcached(t, "-m", "128"), storetest.StartMemcached(t, "-m", "128", "-I", "2m"),
 		}
@@ -78,6 +80,7 @@ func TestSuite(t *testing.T) {
 }
 
 func TestReading(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartMemcached(t, "-m", "256")
 	storetest.RunReading(t, func(t *testing.T) storetest.Network {
 		server.Do(t, "flush_all")
@@ -94,6 +97,7 @@ func TestReading(t *testing.T) {
 // TestSmallItems runs the tests of sizes where an item has no room for most
 // payloads, nor for long names.
 func TestSmallItems(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartMemcached(t, "-m", "512", "-I", "8k", "-o", "slab_chunk_max=8192")
 	storetest.RunLimits(t, func(t *testing.T) storetest.Place {
 		server.Do(t, "flush_all")

@@ -48,6 +48,7 @@ func crash(_ testing.TB, s store.Store) {
 }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartMySQL(t)
 	storetest.Run(t, func(t *testing.T) storetest.Place {
 		table := newTable()
@@ -59,6 +60,7 @@ func TestSuite(t *testing.T) {
 }
 
 func TestNetwork(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartMySQL(t)
 	storetest.RunNetwork(t, func(t *testing.T) storetest.Network {
 		table := newTable()
@@ -73,6 +75,7 @@ func TestNetwork(t *testing.T) {
 }
 
 func TestReading(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartMySQL(t)
 	storetest.RunReading(t, func(t *testing.T) storetest.Network {
 		table := newTable()
@@ -87,6 +90,7 @@ func TestReading(t *testing.T) {
 }
 
 func TestSwap(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartMySQL(t)
 	storetest.RunSwap(t, func(t *testing.T) storetest.Swap {
 		table := newTable()

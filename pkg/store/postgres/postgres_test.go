@@ -49,12 +49,14 @@ func crash(_ testing.TB, s store.Store) {
 }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartPostgres(t)
 	for _, encoding := range []string{"UTF8", "LATIN1", "SQL_ASCII"} {
 		t.Run(encoding, func(t *testing.T) {
 			if testing.Short() && encoding != "UTF8" {
 				t.Skip("short: one encoding is enough")
 			}
+			t.Parallel()
 			db := strings.ToLower(encoding)
 			server.Query(t, "CREATE DATABASE "+db+" ENCODING '"+encoding+"' TEMPLATE template0")
 			url := strings.Replace(server.URL(server.Addr()), "/postgres?", "/"+db+"?", 1)
@@ -70,6 +72,7 @@ func TestSuite(t *testing.T) {
 }
 
 func TestNetwork(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartPostgres(t)
 	storetest.RunNetwork(t, func(t *testing.T) storetest.Network {
 		table := newTable()
@@ -83,6 +86,7 @@ func TestNetwork(t *testing.T) {
 }
 
 func TestReading(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartPostgres(t)
 	storetest.RunReading(t, func(t *testing.T) storetest.Network {
 		table := newTable()
@@ -97,6 +101,7 @@ func TestReading(t *testing.T) {
 }
 
 func TestSwap(t *testing.T) {
+	t.Parallel()
 	server := storetest.StartPostgres(t)
 	storetest.RunSwap(t, func(t *testing.T) storetest.Swap {
 		table := newTable()
