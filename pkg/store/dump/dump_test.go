@@ -202,7 +202,17 @@ func TestLoad(t *testing.T) {
 		{
 			name: "over a limit", before: &journal{jobs: map[uint64]*store.Record{}, caps: store.Caps{Lists: true, MaxPayload: 2}},
 			lines: jobA + `{"function":"f","payload":"MTIz"}`,
-			want:  dump.Counts{Jobs: 1}, jobs: []uint64{5}, err: "line 2: payload of 3 bytes: the store takes 2 at most",
+			want:  dump.Counts{Jobs: 1}, jobs: []uint64{5}, err: "line 2: payload of 3 bytes exceeds the store's limit of 2",
+		},
+		{
+			name: "a name over a limit", before: &journal{jobs: map[uint64]*store.Record{}, caps: store.Caps{Lists: true, MaxName: 2}},
+			lines: jobA + `{"function":"f","unique":"abc","payload":""}`,
+			want:  dump.Counts{Jobs: 1}, jobs: []uint64{5}, err: "line 2: unique of 3 bytes exceeds the store's limit of 2",
+		},
+		{
+			name: "an extra over a limit", before: &journal{jobs: map[uint64]*store.Record{}, extras: map[string][]byte{}, caps: store.Caps{Lists: true, MaxValue: 2}},
+			lines: jobA + `{"extra":"k","value":"MTIz"}`,
+			want:  dump.Counts{Jobs: 1}, jobs: []uint64{5}, err: "line 2: value of 3 bytes exceeds the store's limit of 2",
 		},
 		{
 			name: "a store that lists nothing", before: &journal{jobs: map[uint64]*store.Record{5: nil}},
@@ -344,8 +354,8 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// FuzzLoad sees that whatever lines a store accepts come back from it: the dump of
-// the store, loaded into another one, gives the same dump.
+// FuzzLoad loads any lines, and loads the dump of that store into another one: its
+// dump must be the same.
 func FuzzLoad(f *testing.F) {
 	f.Add(jobA + `{"extra":"k","value":""}` + "\n" + `{"end":true,"jobs":1,"extras":1}`)
 	f.Add(strings.Repeat(`{"function":"f","unique":"-","payload":"QQ=="}`+"\n", 2) + jobA + jobA)

@@ -197,6 +197,9 @@ func (l *Loader) loadLine(ctx context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := l.store.Caps().Refusal(&op); err != nil {
+		return err
+	}
 	if op.Kind == store.Put {
 		l.sinceEnd.Extras++
 		_, there := l.extras[op.Key]
@@ -212,9 +215,6 @@ func (l *Loader) loadLine(ctx context.Context, text []byte) error {
 	}
 	l.sinceEnd.Jobs++
 	r := op.Record
-	if limit := l.store.Caps().MaxPayload; limit > 0 && len(r.Payload) > limit {
-		return fmt.Errorf("payload of %d bytes: the store takes %d at most", len(r.Payload), limit)
-	}
 	if add, err := l.assignSeq(r); !add {
 		return err
 	}
