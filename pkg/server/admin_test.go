@@ -375,7 +375,7 @@ func TestSessionsCommand(t *testing.T) {
 		if got[i].FD <= 0 {
 			t.Errorf("fd %d", got[i].FD)
 		}
-		got[i].FD, got[i].AgeMS, got[i].OwedBytes = 0, 0, 0 // what was read may not be counted yet
+		got[i].FD, got[i].AgeMS, got[i].OwedBytes = 0, 0, 0 // the bytes read may not be counted yet
 	}
 	want := []wire.Session{
 		{Addr: w.LocalAddr().String(), ID: "w-1", Functions: []string{"f", "g"}, Jobs: []string{h}},
@@ -431,7 +431,8 @@ func TestShutdownCommand(t *testing.T) {
 	}
 }
 
-// A reply that is longer than the outbox's limit reaches who reads it.
+// A reply that is longer than the outbox's limit reaches a client that reads
+// it.
 func TestLongList(t *testing.T) {
 	_, addr := start(t, server.Config{MaxPayload: 64, MaxOutbox: 1})
 	c := dial(t, addr)

@@ -10,8 +10,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// exchange sends some packets in one write and returns what it reads until n
-// bytes are there. It allocates nothing.
+// exchange sends some packets in one write, and reads and returns n bytes. It
+// allocates nothing.
 func (p *peer) exchange(packets, room []byte, n int) []byte {
 	if _, err := p.Write(packets); err != nil {
 		p.t.Fatal(err)
@@ -22,8 +22,8 @@ func (p *peer) exchange(packets, room []byte, n int) []byte {
 	return room[:n]
 }
 
-// What is done for each packet, from the socket to the socket, allocates only
-// the jobs themselves: one block for the job, one for its bytes.
+// The handling of a packet, from socket to socket, allocates only the jobs
+// themselves: one block for the job, one for its bytes.
 func TestTurnsAllocateNothing(t *testing.T) {
 	_, addr := start(t, server.Config{})
 	c, w := dial(t, addr), dial(t, addr)
@@ -57,7 +57,7 @@ func TestTurnsAllocateNothing(t *testing.T) {
 			tt.do()
 		}
 		got := testing.AllocsPerRun(100, tt.do)
-		for range 10 { // what else runs in the process only adds to it
+		for range 10 { // other goroutines of the process only add to it
 			got = min(got, testing.AllocsPerRun(100, tt.do))
 		}
 		if got > tt.want {

@@ -87,7 +87,7 @@ type forgetful struct{ store.Memory }
 
 func (*forgetful) Commit(context.Context, []store.Op) error { return nil }
 
-// BenchmarkDrain lets 8 workers do what waits in one function.
+// BenchmarkDrain lets 8 workers do the waiting jobs of one function.
 func BenchmarkDrain(b *testing.B) {
 	_, addr := start(b, server.Config{})
 	p := benchPeer(b, addr)

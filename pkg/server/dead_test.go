@@ -27,7 +27,7 @@ func dies(c, w *peer, unique, payload string, how ...string) string {
 	return h
 }
 
-// dead returns what jobs shows of the dead.
+// dead returns the dead jobs in the answer to jobs.
 func (p *peer) dead() string {
 	p.t.Helper()
 	var all []string

@@ -76,8 +76,8 @@ func seal(b []byte, start int) []byte {
 }
 
 // Salt is a secret number of a store. The store mixes it into the checksums of
-// its records, so that nobody who submits a job can put bytes into a payload
-// that pass for a record. 0 is no salt.
+// its records, so that a client cannot submit a payload whose bytes pass for a
+// record. 0 is no salt.
 type Salt uint32
 
 // Mix mixes t into the checksum of a record that AppendRecord or AppendHead has

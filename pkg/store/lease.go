@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// Lease renews the lock of a store that expires by itself, until Stop, and notes
-// when another server has taken the store. Its methods may be called by several
-// goroutines.
+// Lease renews an expiring lock of a store until Stop, and detects that another
+// server has taken the store. Its methods may be called by several goroutines.
 type Lease struct {
 	name   string
 	log    *slog.Logger
@@ -63,7 +62,7 @@ func (l *Lease) keep(ctx context.Context, renew func(ctx context.Context)) {
 	}
 }
 
-// Stop ends what Start has begun, and returns when free has returned.
+// Stop ends the goroutine of Start, and returns when free has returned.
 func (l *Lease) Stop() {
 	l.mu.Lock()
 	stop := l.stop

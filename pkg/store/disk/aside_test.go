@@ -122,13 +122,14 @@ func TestSetAside(t *testing.T) {
 	if got := asideLines(t, dir); !slices.Equal(got, want) {
 		t.Errorf("in the file: got %q, want %q", got, want)
 	}
-	// What is set aside is no more in the queue, and nothing of it is left.
+	// A record that was set aside is not in the queue any more, and no part of
+	// it is left.
 	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
 		t.Error(err)
 	}
 }
 
-// asideLines returns what the file of a directory says was set aside.
+// asideLines returns the lines of a directory's file of records set aside.
 func asideLines(t *testing.T, dir string) []string {
 	t.Helper()
 	f, err := os.Open(filepath.Join(dir, "corrupt.log"))

@@ -64,8 +64,8 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// TestShrinks sees that the file of a backlog that is gone becomes small by
-// itself.
+// TestShrinks checks that the file shrinks automatically after the end of a
+// backlog.
 func TestShrinks(t *testing.T) {
 	dir := t.TempDir()
 	s := openDir(t, dir)
@@ -156,8 +156,8 @@ func TestCompactMeanwhile(t *testing.T) {
 	closeSound(t, s, dir)
 }
 
-// TestCompactLeftover sees that what a compaction left when its process ended
-// is of no account.
+// TestCompactLeftover checks that the files of an interrupted compaction have
+// no effect.
 func TestCompactLeftover(t *testing.T) {
 	dir := t.TempDir()
 	s := openDir(t, dir)

@@ -79,11 +79,11 @@ func makeGrown(t testing.TB) *grown {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.file = g.file[:int64(m.high)*m.pageSize] // what is behind is room in reserve
+	g.file = g.file[:int64(m.high)*m.pageSize] // the bytes after it are reserved space
 	return g
 }
 
-// outcome is what became of a damaged file.
+// outcome is the result of opening a damaged file.
 type outcome struct {
 	lost, risen int // jobs that are gone, and jobs that were done and are back
 	skipped     []string
@@ -153,8 +153,8 @@ func (g *grown) open(t *testing.T, damaged []byte) outcome {
 	return o
 }
 
-// replay returns the jobs that Replay finds, having compared each with what
-// was added.
+// replay returns the jobs of Replay, after it has compared each with the added
+// one.
 func (g *grown) replay(t *testing.T, s *Store) map[uint64]bool {
 	t.Helper()
 	found := make(map[uint64]bool)

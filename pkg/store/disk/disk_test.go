@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// openDir opens the store in dir. Whatever it sets aside fails the test.
+// openDir opens the store in dir. Any record that it sets aside fails the test.
 func openDir(t testing.TB, dir string) *Store {
 	t.Helper()
 	return openWith(t, Config{Dir: dir, Skipped: func(what string, err error) { t.Errorf("set aside: %s: %v", what, err) }})

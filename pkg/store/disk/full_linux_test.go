@@ -80,7 +80,7 @@ func TestFullDisk(t *testing.T) {
 			}
 			check()
 
-			// Something else takes what is left of the disk.
+			// Another file takes the rest of the disk.
 			fillFile(t, rest, 1<<30)
 			fill()
 			check()

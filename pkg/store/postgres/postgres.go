@@ -176,7 +176,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// table is a table's name in SQL, and the names of its indexes and sequences.
+// table is a table's name in SQL, and the base of the names of its other
+// objects.
 type table struct {
 	schema string // quoted and with its dot, or empty
 	name   string // lower case

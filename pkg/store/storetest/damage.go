@@ -228,7 +228,7 @@ func (want *sample) read(t *testing.T, s store.Store) (jobs, extras int) {
 		case j.Seq == 0 || !waits && !want.killed:
 			t.Errorf("job %d was done, or was none", got.Seq)
 		case got.Function != j.Function || got.Unique != j.Unique || !bytes.Equal(got.Payload, j.Payload):
-			t.Errorf("job %d is not what it was: %q %q %.60q", got.Seq, got.Function, got.Unique, got.Payload)
+			t.Errorf("job %d has changed: %q %q %.60q", got.Seq, got.Function, got.Unique, got.Payload)
 		case got.Seq <= last:
 			t.Errorf("job %d after %d", got.Seq, last)
 		}
@@ -249,7 +249,7 @@ func (want *sample) readExtras(t *testing.T, s store.Store) int {
 	found := make(map[string]bool)
 	see := func(key string, value []byte) {
 		if want.extras[key] != string(value) {
-			t.Errorf("extra %q is not what it was: %q", key, value)
+			t.Errorf("extra %q has changed: %q", key, value)
 		}
 		found[key] = true
 	}

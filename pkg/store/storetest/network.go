@@ -161,7 +161,7 @@ func testSilence(l *line) {
 			err := l.s.Commit(ctx, l.batch(10, []byte("unheard")))
 			cancel()
 			if err == nil {
-				l.t.Fatalf("commit that the server does not hear of: got nil, want an error")
+				l.t.Fatalf("commit that does not reach the server: got nil, want an error")
 			}
 			if took := time.Since(start); took > 2*time.Second {
 				l.t.Errorf("commit with 300 ms to go took %v", took)
