@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"gm/internal/filelock"
 	"gm/pkg/batch"
-	"gm/pkg/store/lockfile"
 )
 
 // runLog is the joblog of a run. Together with the file that stdout is, it has
@@ -82,10 +82,10 @@ func lockLog(path string) (*os.File, error) {
 		f.Close()
 		return nil, err
 	}
-	if err := lockfile.Lock(f); err != nil {
+	if err := filelock.Lock(f); err != nil {
 		f.Close()
 		err = fmt.Errorf("lock log: %s: %w", path, err)
-		if errors.Is(err, lockfile.ErrHeld) {
+		if errors.Is(err, filelock.ErrHeld) {
 			return nil, withHint(exitWith(exitAgain, err), "wait until that run has ended, or name another file for the joblog")
 		}
 		return nil, exitWith(exitIO, err)

@@ -37,6 +37,7 @@ const (
 	exitlineRoom = "gm/internal/exitline"
 	bytesizeRoom = "gm/internal/bytesize"
 	escapeRoom   = "gm/internal/escape"
+	filelockRoom = "gm/internal/filelock"
 
 	anything = "*"
 	// x/sys is the part of the standard library's syscall that still grows:
@@ -51,7 +52,7 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, gatherRoom, exitlineRoom, openRoom, dumpRoom, lockfileRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, openRoom, dumpRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
 	// every byte on port 4730
 	{path: wireRoom, not: []string{"net", "os", "time"}},
 	// the Go client, worker and admin library
@@ -66,6 +67,8 @@ var law = []room{
 	{path: bytesizeRoom},
 	// any bytes as printable text, both ways
 	{path: escapeRoom},
+	// the lock of a file
+	{path: filelockRoom, not: []string{"net"}},
 	// a child process per job; knows nothing of Gearman
 	{path: "gm/pkg/runner", other: []string{xsys}},
 	// functions, jobs, workers: no I/O, no goroutines; and no clock, see TestQueueHasNoClock
@@ -79,7 +82,7 @@ var law = []room{
 	// a store as JSON lines, both ways
 	{path: dumpRoom, rooms: []string{storeRoom}},
 	// who has a store that lies in files
-	{path: lockfileRoom, rooms: []string{storeRoom}},
+	{path: lockfileRoom, rooms: []string{storeRoom, filelockRoom}},
 	// from a URL to an open, locked store; standing by
 	{path: openRoom, rooms: []string{
 		storeRoom, "gm/pkg/store/disk", "gm/pkg/store/memcached", "gm/pkg/store/mysql", "gm/pkg/store/postgres",

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"gm/internal/filelock"
 	"gm/pkg/store"
 )
 
@@ -88,10 +89,10 @@ func take(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := Lock(f); err != nil {
+		if err := filelock.Lock(f); err != nil {
 			holder := holderIn(f)
 			_ = f.Close()
-			if errors.Is(err, ErrHeld) {
+			if errors.Is(err, filelock.ErrHeld) {
 				return nil, &store.HeldError{By: holder}
 			}
 			return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -120,9 +121,6 @@ func (f *File) Release() error {
 // Abandon releases the lock and leaves the file, as the end of the process
 // does.
 func (f *File) Abandon() error { return f.file.Close() }
-
-// ErrHeld is returned by Lock if another process has the lock.
-var ErrHeld = errors.New("another process has it")
 
 // holderIn returns the name of the lock's holder.
 func holderIn(f *os.File) string {
