@@ -371,7 +371,7 @@ func (f *faultRig) foreground(ctx context.Context) {
 
 // watch asks for the status again and again.
 func (f *faultRig) watch(ctx context.Context) {
-	a := gearman.NewAdmin(f.options(), f.options().Servers[0])
+	a := gearman.NewAdmin(f.options().Servers[0], f.options())
 	defer a.Close()
 	for ctx.Err() == nil {
 		limited, cancel := context.WithTimeout(ctx, faultPatience)

@@ -40,7 +40,7 @@ func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.
 	var asking sync.WaitGroup
 	for i, s := range o.Servers {
 		asking.Go(func() {
-			admin := gearman.NewAdmin(o, s)
+			admin := gearman.NewAdmin(s, o)
 			defer admin.Close()
 			outcome, err := admin.Follow(ctx, h, func(event wire.FollowEvent) error { return f.event(s, &event) })
 			if err == nil && outcome.State != wire.OutcomeUnknown {

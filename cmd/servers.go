@@ -137,7 +137,7 @@ func askAll[T any](ctx context.Context, o gearman.Options, timeout time.Duration
 	var wg sync.WaitGroup
 	for i, s := range o.Servers {
 		wg.Go(func() {
-			admin := gearman.NewAdmin(o, s)
+			admin := gearman.NewAdmin(s, o)
 			defer admin.Close()
 			value, err := ask(ctx, admin)
 			if err != nil && !strings.Contains(err.Error(), s.String()) {

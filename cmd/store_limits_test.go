@@ -90,7 +90,7 @@ func TestDeadJobOverLimit(t *testing.T) {
 		defer cancel()
 		return c.Background(ctx, &gearman.Task{Function: function, Payload: make([]byte, size)})
 	}
-	admin := gearman.NewAdmin(options, servers[0])
+	admin := gearman.NewAdmin(servers[0], options)
 	defer admin.Close()
 	for _, size := range []int{limit - 80, limit - 1, limit} {
 		for _, function := range []string{"fails", "large result"} {

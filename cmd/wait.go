@@ -164,7 +164,7 @@ func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []
 	answers := make([]answer[struct{}], len(o.Servers))
 	for i, s := range o.Servers {
 		asking.Go(func() {
-			admin := gearman.NewAdmin(o, s)
+			admin := gearman.NewAdmin(s, o)
 			defer admin.Close()
 			err := admin.Wait(ctx, asked, func(outcome wire.Outcome) error {
 				return w.tell(s, outcome)

@@ -288,7 +288,7 @@ func (h *chain) client(s gearman.Server) (*chainClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chainClient{client, gearman.NewAdmin(o, s)}
+	c := &chainClient{client, gearman.NewAdmin(s, o)}
 	h.clients[s] = c
 	return c, nil
 }

@@ -330,7 +330,7 @@ func (w *commandWorker) serverOf(j *gearman.Job) string {
 
 // attempt asks the server how many workers have had the job, with this one.
 func (w *commandWorker) attempt(ctx context.Context, j *gearman.Job) (int, error) {
-	admin := gearman.NewAdmin(w.options, j.Server())
+	admin := gearman.NewAdmin(j.Server(), w.options)
 	defer admin.Close()
 	info, err := admin.Job(ctx, j.Handle())
 	return info.Attempts + 1, err

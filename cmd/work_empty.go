@@ -31,7 +31,7 @@ func (w *commandWorker) endWhenEmpty(ctx context.Context) {
 // all of its jobs. Only gm serve can tell.
 func (w *commandWorker) isLoading(ctx context.Context) bool {
 	for _, s := range w.mapper.options.Servers {
-		admin := gearman.NewAdmin(w.options, s)
+		admin := gearman.NewAdmin(s, w.options)
 		stats, _, err := admin.Stats(ctx)
 		admin.Close()
 		if err == nil && stats.Loading {

@@ -208,7 +208,7 @@ func (w *mapJob) cancelParts() {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), cancelPatience)
 			defer cancel()
-			admin := gearman.NewAdmin(w.options, server)
+			admin := gearman.NewAdmin(server, w.options)
 			defer admin.Close()
 			for _, h := range handles {
 				if _, err := admin.CancelRunning(ctx, h); err != nil && !errors.Is(err, gearman.ErrUnknownJob) {

@@ -44,9 +44,9 @@ type adminConn struct {
 	quotes bool // the server is known to read quoted words
 }
 
-// NewAdmin returns an Admin of s. It does not connect yet. o.Servers is not
-// looked at; an o that is wrong shows in the first command.
-func NewAdmin(o Options, s Server) *Admin {
+// NewAdmin returns an Admin of s, which connects when it first has a command.
+// It ignores o.Servers. The first command returns the error of invalid options.
+func NewAdmin(s Server, o Options) *Admin {
 	o.Servers = []Server{s}
 	o, err := o.withDefaults()
 	return &Admin{opts: o, err: err, server: s}
@@ -188,10 +188,10 @@ func (a *Admin) Shutdown(ctx context.Context, graceful bool) error {
 	return err
 }
 
-// StatusOf asks several servers at once, o.Servers if servers is nil, and
-// returns the functions of each that answered. The error is nil or a
-// ServerErrors that holds those that did not.
-func StatusOf(ctx context.Context, o Options, servers []Server) (map[Server][]wire.FunctionStatus, error) {
+// StatusOf asks several servers at the same time, o.Servers if servers is nil,
+// and returns the functions of each server that answered. The error is nil or a
+// ServerErrors with the servers that did not answer.
+func StatusOf(ctx context.Context, servers []Server, o Options) (map[Server][]wire.FunctionStatus, error) {
 	if servers == nil {
 		full, err := o.withDefaults()
 		if err != nil {
@@ -204,7 +204,7 @@ func StatusOf(ctx context.Context, o Options, servers []Server) (map[Server][]wi
 	var asking sync.WaitGroup
 	for i, s := range servers {
 		asking.Go(func() {
-			a := NewAdmin(o, s)
+			a := NewAdmin(s, o)
 			defer a.Close()
 			rows[i], errs[i] = a.Status(ctx)
 		})

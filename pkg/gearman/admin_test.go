@@ -75,7 +75,7 @@ func TestAdminCommands(t *testing.T) {
 		"purge function f":  "OK 12\r\n",
 	})
 	ctx := context.Background()
-	a := NewAdmin(Options{}, s)
+	a := NewAdmin(s, Options{})
 	defer a.Close()
 	check := func(got any, err error, want any) {
 		t.Helper()
@@ -152,7 +152,7 @@ func TestAdminErrors(t *testing.T) {
 		"show jobs":      "ERR UNKNOWN_SHOW_ARGUMENTS\r\n",
 	})
 	ctx := context.Background()
-	a := NewAdmin(Options{}, s)
+	a := NewAdmin(s, Options{})
 	defer a.Close()
 	broken := func(err error) {
 		t.Helper()
@@ -182,10 +182,10 @@ func TestAdminErrors(t *testing.T) {
 	if err := a.MaxQueue(ctx, "f", 1, 2); err == nil {
 		t.Error("two limits are accepted")
 	}
-	if _, err := NewAdmin(Options{}, deadAddr(t)).Status(ctx); !errors.Is(err, ErrNoServer) {
+	if _, err := NewAdmin(deadAddr(t), Options{}).Status(ctx); !errors.Is(err, ErrNoServer) {
 		t.Errorf("got %v, want ErrNoServer", err)
 	}
-	if _, err := NewAdmin(Options{MaxUnique: -1}, s).Status(ctx); err == nil {
+	if _, err := NewAdmin(s, Options{MaxUnique: -1}).Status(ctx); err == nil {
 		t.Error("wrong options are accepted")
 	}
 }
@@ -200,14 +200,14 @@ func TestAdminEachJobPages(t *testing.T) {
 		}
 		return b.String() + ".\n"
 	}
-	a := NewAdmin(Options{}, answers(t, map[string]string{
+	a := NewAdmin(answers(t, map[string]string{
 		"jobs - - 10000":             page(1, 10000),
 		"jobs - - 10000 H:x:10000":   page(10001, 10000),
 		"jobs - - 10000 H:x:20000":   page(20001, 5),
 		"jobs f dead 10000":          page(1, 10000),
 		"jobs f dead 2000 H:x:10000": page(10001, 2000),
 		"jobs - - 10000 H:x:20005":   ".\n",
-	}))
+	}), Options{})
 	defer a.Close()
 	for _, tt := range []struct {
 		function string
@@ -240,7 +240,7 @@ func TestAdminEachJobPages(t *testing.T) {
 // which would take them for another name.
 func TestAdminQuotesNames(t *testing.T) {
 	ctx := t.Context()
-	gm := NewAdmin(Options{}, answers(t, map[string]string{
+	gm := NewAdmin(answers(t, map[string]string{
 		"help":                            "status   a row a function\n.\n",
 		`drop function "a\x20b"`:          "OK\r\n",
 		`pause function "\"q\ttab\nline"`: "OK\r\n",
@@ -249,7 +249,7 @@ func TestAdminQuotesNames(t *testing.T) {
 		`create function größe`:           "OK\r\n",
 		"status":                          `"a\x20b"` + "\t1\t0\t0\n" + `"\ttab"` + "\t2\t0\t0\n.\n",
 		"show unique jobs":                "u 1\n" + `"two\nlines"` + "\n.\n",
-	}))
+	}), Options{})
 	defer gm.Close()
 	for _, err := range []error{
 		drop(ctx, gm, "a b"),
@@ -268,10 +268,10 @@ func TestAdminQuotesNames(t *testing.T) {
 	if got, err := gm.ShowUniqueJobs(ctx); err != nil || !reflect.DeepEqual(got, []string{"u 1", "two\nlines"}) {
 		t.Errorf("uniques: %q, %v", got, err)
 	}
-	other := NewAdmin(Options{}, answers(t, map[string]string{
+	other := NewAdmin(answers(t, map[string]string{
 		"help":            "ERR UNKNOWN_COMMAND Unknown+server+commandhelp\r\n",
 		"drop function f": "OK\r\n",
-	}))
+	}), Options{})
 	defer other.Close()
 	for _, f := range []string{"", "a b", "a\nshutdown", "a\x00", "\"f"} {
 		if err := drop(ctx, other, f); !errors.Is(err, ErrUnsupported) {
@@ -285,7 +285,7 @@ func TestAdminQuotesNames(t *testing.T) {
 
 func TestAdminGivesUp(t *testing.T) {
 	f := newFake(t) // never answers
-	a := NewAdmin(Options{}, f.Server)
+	a := NewAdmin(f.Server, Options{})
 	defer a.Close()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	got := make(chan error, 1)
@@ -314,7 +314,7 @@ func TestAdminGivesUp(t *testing.T) {
 func TestStatusOfSeveral(t *testing.T) {
 	good := answers(t, map[string]string{"status": "f\t1\t0\t0\n.\n"})
 	bad := deadAddr(t)
-	got, err := StatusOf(context.Background(), Options{Servers: []Server{good, bad}}, nil)
+	got, err := StatusOf(context.Background(), nil, Options{Servers: []Server{good, bad}})
 	var each ServerErrors
 	if !errors.As(err, &each) || each[bad] == nil || each[good] != nil {
 		t.Errorf("got %v", err)
@@ -332,7 +332,7 @@ func drop(ctx context.Context, a *Admin, function string) error {
 
 func TestDropSaysHowManyJobsItDropped(t *testing.T) {
 	for reply, want := range map[string]int{"OK\r\n": 0, "OK 3\r\n": 3, "OK many\r\n": -1} {
-		a := NewAdmin(Options{}, answers(t, map[string]string{"drop function f": reply}))
+		a := NewAdmin(answers(t, map[string]string{"drop function f": reply}), Options{})
 		defer a.Close()
 		n, err := a.Drop(t.Context(), "f")
 		if (err != nil) != (want < 0) || n != max(want, 0) {

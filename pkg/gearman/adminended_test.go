@@ -35,7 +35,7 @@ func TestAdminOfEndedJobs(t *testing.T) {
 		"job H:3 payload": `{"handle":"H:3","function":"f","state":"waiting","size":2}` + "\nabc.\n",
 	})
 	ctx := context.Background()
-	a := NewAdmin(Options{}, s)
+	a := NewAdmin(s, Options{})
 	defer a.Close()
 	check := func(got any, err error, want any) {
 		t.Helper()
@@ -114,7 +114,7 @@ func TestAdminOfEndedJobsErrors(t *testing.T) {
 		"result H:4":       "ERR UNKNOWN_COMMAND Unknown+server+command\r\n",
 	})
 	ctx := context.Background()
-	a := NewAdmin(Options{}, s)
+	a := NewAdmin(s, Options{})
 	defer a.Close()
 	none := func(wire.Outcome) error { return nil }
 	var errs []error
@@ -182,7 +182,7 @@ func TestAdminWaitsLineByLine(t *testing.T) {
 			nc.Write(append(answer, wire.ReplyEnd...))
 		}
 	}()
-	a := NewAdmin(Options{}, f.Server)
+	a := NewAdmin(f.Server, Options{})
 	i := 0
 	err := a.Wait(context.Background(), handles, func(o wire.Outcome) error {
 		if o.Handle != string(handles[i]) {
@@ -202,7 +202,7 @@ func TestAdminWaitsLineByLine(t *testing.T) {
 }
 
 func TestAdminFollowAndFront(t *testing.T) {
-	a := NewAdmin(Options{}, answers(t, map[string]string{
+	a := NewAdmin(answers(t, map[string]string{
 		"follow H:x:1": `{"event":"data","data":"AAE=","numerator":0,"denominator":0}` + "\n" +
 			`{"event":"status","numerator":1,"denominator":2}` + "\n" +
 			`{"handle":"H:x:1","state":"failed","error":"sorry","size":0,"kept":false}` + "\n.\n",
@@ -210,7 +210,7 @@ func TestAdminFollowAndFront(t *testing.T) {
 		"follow H:x:3":    "ERR UNKNOWN_COMMAND Unknown+server+commandfollow\r\n",
 		"front job H:x:1": "OK\r\n",
 		"front job H:x:2": "ERR UNKNOWN_JOB\r\n",
-	}))
+	}), Options{})
 	defer a.Close()
 	ctx := t.Context()
 	var events []string

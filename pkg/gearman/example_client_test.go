@@ -229,7 +229,7 @@ func ExampleStatusOf() {
 	}
 
 	servers := []gearman.Server{first, second, down}
-	status, err := gearman.StatusOf(ctx, gearman.Options{}, servers)
+	status, err := gearman.StatusOf(ctx, servers, gearman.Options{})
 	var failed gearman.ServerErrors
 	errors.As(err, &failed)
 	for i, server := range servers {

@@ -59,7 +59,7 @@ func startGearmand(t *testing.T) gearman.Server {
 		}
 	})
 	s := gearman.Server{Network: "tcp", Addr: addr}
-	a := gearman.NewAdmin(gearman.Options{}, s)
+	a := gearman.NewAdmin(s, gearman.Options{})
 	defer a.Close()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -102,7 +102,7 @@ func testServer(t *testing.T, s gearman.Server) {
 	defer stop()
 	c := newClient(s)
 	defer c.Close()
-	a := gearman.NewAdmin(gearman.Options{}, s)
+	a := gearman.NewAdmin(s, gearman.Options{})
 	defer a.Close()
 
 	t.Run("sizes", func(t *testing.T) {
