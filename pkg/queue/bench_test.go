@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/wire"
 )
 
 func functionNames(n int) [][]byte {
@@ -34,7 +35,7 @@ func fill(q *Queue, functions [][]byte, n int, unique bool) {
 		if unique {
 			id = fmt.Appendf(id[:0], "%032x", i)
 		}
-		s := Submission{Function: functions[i%len(functions)], Unique: id, Payload: payload, Priority: Normal, Background: true}
+		s := Submission{Function: functions[i%len(functions)], Unique: id, Payload: payload, Priority: wire.PriorityNormal, Background: true}
 		if _, err := q.Submit(0, &s); err != nil {
 			panic(err)
 		}
@@ -192,7 +193,7 @@ func BenchmarkCycle(b *testing.B) {
 			peers = append(peers, newWorker(q, names))
 		}
 		fill(q, names, waiting, false)
-		s := Submission{Payload: make([]byte, 100), Priority: Normal, Background: true}
+		s := Submission{Payload: make([]byte, 100), Priority: wire.PriorityNormal, Background: true}
 		b.ReportAllocs()
 		i := 0
 		for b.Loop() {
@@ -236,7 +237,7 @@ func BenchmarkSleepers(b *testing.B) {
 				}
 				q.PreSleep(0, newWorker(q, order))
 			}
-			s := Submission{Payload: make([]byte, 100), Priority: Normal, Background: true}
+			s := Submission{Payload: make([]byte, 100), Priority: wire.PriorityNormal, Background: true}
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {

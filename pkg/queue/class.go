@@ -231,26 +231,26 @@ func (c *class) fits(p *Peer) bool {
 
 // firstReady returns the first function from position turn on that has a ready
 // job of the highest priority, or nil if no function has a ready job.
-func (c *class) firstReady(turn int) (f *Function, p Priority, position int) {
+func (c *class) firstReady(turn int) (f *Function, r rank, position int) {
 	for i := range c.ready {
 		position := c.ready[i].next(turn)
 		if position < 0 && turn > 0 {
 			position = c.ready[i].next(0)
 		}
 		if position >= 0 {
-			return c.functions[position], Priority(i), position
+			return c.functions[position], rank(i), position
 		}
 	}
 	return nil, 0, 0
 }
 
-// setReady records in f's classes whether f has ready jobs of priority p.
-func (f *Function) setReady(p Priority, ready bool) {
+// setReady records in f's classes whether f has ready jobs of a priority.
+func (f *Function) setReady(r rank, ready bool) {
 	for _, m := range f.classes {
 		if ready {
-			m.class.ready[p].set(m.position)
+			m.class.ready[r].set(m.position)
 		} else {
-			m.class.ready[p].clear(m.position)
+			m.class.ready[r].clear(m.position)
 		}
 	}
 	f.countServed()

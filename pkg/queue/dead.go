@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"gm/pkg/store"
+	"gm/pkg/wire"
 )
 
 // Dead is a background job that ended Failed or Exhausted and was not
@@ -32,7 +33,10 @@ func (d *Dead) Attempts() int {
 	return failures + losses
 }
 
-// Function returns the name of the job's function.
+// Priority returns the priority of the job.
+func (d *Dead) Priority() wire.Priority { return rank(d.Record.Priority).priority() }
+
+// Function returns the job's function.
 func (d *Dead) Function() *Function { return d.function }
 
 // Handle returns the job's handle, H:<host>:<seq>, which a revived job keeps.
@@ -238,7 +242,7 @@ func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
 		q.Forget(d)
 		return Submitted{Job: j, Promoted: promoted}, nil
 	}
-	if f.full(Priority(d.Record.Priority)) {
+	if f.full(rank(d.Record.Priority)) {
 		return Submitted{}, ErrFull
 	}
 	q.exhume(d)

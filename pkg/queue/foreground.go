@@ -26,7 +26,7 @@ func (q *Queue) GrabForeground(now int64, p *Peer) *Job {
 
 // firstForeground returns the foreground job that p would get first.
 func (p *Peer) firstForeground() *Job {
-	for priority := range Priority(priorities) {
+	for priority := range rank(priorities) {
 		for a := p.firstAbility; a != nil; a = a.next {
 			if j := a.function.foreground(priority); j != nil {
 				return j
@@ -45,7 +45,7 @@ func (q *Queue) ReadyForeground() bool {
 	found := false
 	q.Functions(func(f *Function) bool {
 		for priority := range f.waiting {
-			found = found || f.workers > 0 && f.foreground(Priority(priority)) != nil
+			found = found || f.workers > 0 && f.foreground(rank(priority)) != nil
 		}
 		return !found
 	})
@@ -53,12 +53,12 @@ func (q *Queue) ReadyForeground() bool {
 }
 
 // foreground returns the first foreground job of a priority that is ready.
-func (f *Function) foreground(p Priority) *Job {
+func (f *Function) foreground(r rank) *Job {
 	if f.paused {
 		return nil
 	}
 	passed := 0
-	for j := f.waiting[p].head; j != nil && passed < maxPassedOver; j = j.next {
+	for j := f.waiting[r].head; j != nil && passed < maxPassedOver; j = j.next {
 		if !j.is(background) {
 			return j
 		}

@@ -76,14 +76,14 @@ func (f *Function) ready() int {
 }
 
 func (f *Function) numWaiting() int {
-	return f.waiting[High].n + f.waiting[Normal].n + f.waiting[Low].n
+	return f.waiting[rankHigh].n + f.waiting[rankNormal].n + f.waiting[rankLow].n
 }
 
 // full reports whether a new job of that priority would exceed the limit. As in
 // gearmand, the limit of one priority is compared with the jobs of all
 // priorities, running ones included.
-func (f *Function) full(p Priority) bool {
-	return f.limits[p] > 0 && f.total >= f.limits[p]
+func (f *Function) full(r rank) bool {
+	return f.limits[r] > 0 && f.total >= f.limits[r]
 }
 
 // functions are in a list, for the order, and in a map, for the names.
@@ -133,7 +133,7 @@ func (q *Queue) Idle(function []byte) error {
 	if err != nil {
 		return err
 	}
-	purgeable := f.numWaiting() + f.behind[High].n + f.behind[Normal].n + f.behind[Low].n + f.delayed.n
+	purgeable := f.numWaiting() + f.behind[rankHigh].n + f.behind[rankNormal].n + f.behind[rankLow].n + f.delayed.n
 	if f.workers > 0 || f.dead.n > 0 || f.total > purgeable {
 		return fmt.Errorf("%w: %q", ErrInUse, function)
 	}
@@ -196,7 +196,7 @@ func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 	f.paused = paused
 	for p := range f.waiting {
 		if f.waiting[p].n > 0 {
-			f.setReady(Priority(p), !paused)
+			f.setReady(rank(p), !paused)
 		}
 	}
 	q.cover(f)

@@ -272,10 +272,6 @@ func TestNames(t *testing.T) {
 		value interface{ String() string }
 		want  string
 	}{
-		{High, "high"},
-		{Normal, "normal"},
-		{Low, "low"},
-		{Priority(9), "priority 9"},
 		{Held, "held"},
 		{Delayed, "delayed"},
 		{Waiting, "waiting"},

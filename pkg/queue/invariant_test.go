@@ -76,7 +76,7 @@ func (r *rig) checkJob(j *Job, want *modelJob) {
 	}
 	unwanted := !want.background && len(want.waiters) == 0
 	if expected := fmt.Sprintln(want.seq, want.fn, want.unique, payload, want.reducer,
-		want.priority, want.state, want.background, want.promoting, want.runAt, want.accepted, want.attempts(), want.num, want.den,
+		want.priority.priority(), want.state, want.background, want.promoting, want.runAt, want.accepted, want.attempts(), want.num, want.den,
 		want.started, names(want.waiters), len(want.waiters), want.state == Running && (want.cancelled_ || unwanted),
 		want.note, want.spilled, len(want.payload)); got != expected {
 		r.fail("job is\n%swant\n%s", got, expected)
@@ -242,7 +242,7 @@ func (r *rig) checkClasses() {
 			for p := range priorities {
 				bit := c.ready[p].next(i) == i
 				if want := !f.paused && f.waiting[p].n > 0; bit != want {
-					r.fail("%s: bit of %v is %v, want %v", f.name, Priority(p), bit, want)
+					r.fail("%s: bit of %v is %v, want %v", f.name, rank(p).priority(), bit, want)
 				}
 			}
 		}

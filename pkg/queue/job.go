@@ -1,30 +1,27 @@
 package queue
 
-import "strconv"
+import (
+	"strconv"
 
-// Priority orders jobs across all functions of a worker.
-type Priority uint8
+	"gm/pkg/wire"
+)
 
-// The three priorities of PROTOCOL. Jobs of the first one are handed out first.
+// rank is the index of a priority in arrays, and its number in records: its
+// position in the order of service.
+type rank uint8
+
 const (
-	High Priority = iota
-	Normal
-	Low
+	rankHigh rank = iota
+	rankNormal
+	rankLow
 
 	priorities = 3
 )
 
-func (p Priority) String() string {
-	switch p {
-	case High:
-		return "high"
-	case Normal:
-		return "normal"
-	case Low:
-		return "low"
-	}
-	return "priority " + strconv.Itoa(int(p))
-}
+func rankOf(p wire.Priority) rank { return rank(p - wire.PriorityHigh) }
+
+// priority returns the priority with this rank.
+func (r rank) priority() wire.Priority { return wire.Priority(r) + wire.PriorityHigh }
 
 // State is the state of a job; doc.go draws the transitions.
 type State uint8
@@ -103,7 +100,7 @@ type Job struct {
 	accepted   int64
 	uniqueLen  uint16
 	reducerLen uint16
-	priority   Priority
+	priority   rank
 	state      State
 	marks      marks
 }
@@ -199,7 +196,7 @@ func (j *Job) Reducer() []byte {
 }
 
 // Priority returns the priority of the first submission.
-func (j *Job) Priority() Priority { return j.priority }
+func (j *Job) Priority() wire.Priority { return j.priority.priority() }
 
 // Background reports whether any submission was a background one. Such a job is
 // never dropped because it has no clients.

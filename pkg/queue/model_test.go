@@ -32,7 +32,7 @@ type model struct {
 type modelJob struct {
 	seq                               uint64
 	fn, unique, payload, reducer      string
-	priority                          Priority
+	priority                          rank
 	state                             State
 	background, promoting, cancelled_ bool
 	runAt, accepted, started          int64
@@ -178,7 +178,7 @@ func (m *model) submit(s *Submission, client *modelPeer) string {
 		}
 		return j.joinBackground(s.Hold)
 	}
-	if l := f.limits[s.Priority]; l > 0 && m.count(f.name, Held, Delayed, Waiting, Running) >= l {
+	if l := f.limits[rankOf(s.Priority)]; l > 0 && m.count(f.name, Held, Delayed, Waiting, Running) >= l {
 		return ErrFull.Error()
 	}
 	size := len(s.Payload) + len(s.Unique) + len(s.Reducer)
@@ -188,7 +188,7 @@ func (m *model) submit(s *Submission, client *modelPeer) string {
 	m.seq++
 	j := &modelJob{
 		seq: m.seq, fn: f.name, unique: string(s.Unique), payload: string(s.Payload), reducer: string(s.Reducer),
-		priority: s.Priority, background: s.Background, accepted: m.wall, state: Held,
+		priority: rankOf(s.Priority), background: s.Background, accepted: m.wall, state: Held,
 	}
 	if s.RunAt > m.wall {
 		j.runAt = s.RunAt

@@ -10,7 +10,7 @@ import (
 type modelDead struct {
 	seq                          uint64
 	fn, unique, payload, reducer string
-	priority                     Priority
+	priority                     rank
 	accepted, started, died      int64
 	attempts                     int
 	reason                       Reason

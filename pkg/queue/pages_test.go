@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/wire"
 )
 
 // counting counts the calls of the queue.
@@ -206,7 +207,7 @@ func TestAPeerLeavesInPieces(t *testing.T) {
 func TestPurgeLeavesWhatComesMeanwhile(t *testing.T) {
 	q := New(Config{}, silent{})
 	later := func() {
-		for p := range Priority(priorities) {
+		for p := wire.PriorityHigh; p.Valid(); p++ {
 			s := inBackground("f", "")
 			s.Priority = p
 			submitted(q, s)

@@ -22,7 +22,7 @@ func (r *rig) submit() {
 		Function:   []byte(r.function()),
 		Unique:     []byte([]string{"", "", "u", "v", "-", strings.Repeat("long", 70)}[r.n(6)]),
 		Payload:    []byte([]string{"", "x", "y", "payload"}[r.n(4)]),
-		Priority:   Priority(r.n(priorities)),
+		Priority:   rank(r.n(priorities)).priority(),
 		Background: flavour&1 > 0,
 		Hold:       flavour&3 == 3,
 	}
@@ -295,7 +295,7 @@ func (r *rig) restore() {
 	}
 	j := &modelJob{
 		seq: r.model.seq + 1 + uint64(r.n(100)), fn: r.function(), unique: []string{"", "u", "-"}[r.n(3)],
-		payload: []string{"", "restored"}[r.n(2)], priority: Priority(r.n(priorities + 1)), background: true,
+		payload: []string{"", "restored"}[r.n(2)], priority: rank(r.n(priorities + 1)), background: true,
 		accepted: r.model.wall - 50, failures: r.n(2), losses: r.n(2), kept: true,
 	}
 	if r.n(2) > 0 {
@@ -307,7 +307,7 @@ func (r *rig) restore() {
 	if r.model.loading && r.n(3) > 0 {
 		j.seq = 1 + uint64(r.n(250))
 	}
-	bad := j.priority > Low || r.model.taken(j.seq)
+	bad := j.priority > rankLow || r.model.taken(j.seq)
 	record := &store.Record{
 		Seq: j.seq, Function: j.fn, Unique: j.unique, Payload: []byte(j.payload), Priority: uint8(j.priority),
 		RunAt: j.runAt, Accepted: j.accepted,

@@ -144,7 +144,7 @@ func (r *rig) keepDead() {
 func (r *rig) restoreDead() {
 	d := &modelDead{
 		seq: r.model.seq + 1 + uint64(r.n(20)), fn: r.function(), unique: []string{"", "u", "-"}[r.n(3)],
-		payload: []string{"", "restored"}[r.n(2)], priority: Priority(r.n(priorities + 1)), accepted: r.model.wall - 100,
+		payload: []string{"", "restored"}[r.n(2)], priority: rank(r.n(priorities + 1)), accepted: r.model.wall - 100,
 		died: r.model.wall - int64(r.n(80)), reason: Failed, error: "then", kept: true,
 	}
 	if r.n(4) == 0 && len(r.model.jobs) > 0 {
@@ -160,7 +160,7 @@ func (r *rig) restoreDead() {
 		d.spilled = true
 		real.Record.Payload, real.Spilled, real.Size = nil, true, len(d.payload)
 	}
-	bad := d.priority > Low || r.model.taken(d.seq)
+	bad := d.priority > rankLow || r.model.taken(d.seq)
 	if !bad {
 		r.model.seq = max(r.model.seq, d.seq)
 		r.model.get(d.fn)
@@ -219,7 +219,7 @@ func (r *rig) setLoading(on bool) {
 
 func (r *rig) checkDead() {
 	q, m := r.q, r.model
-	show := func(seq uint64, fn, unique, payload, reducer string, priority Priority, rest ...any) string {
+	show := func(seq uint64, fn, unique, payload, reducer string, priority rank, rest ...any) string {
 		return fmt.Sprintln(seq, fn, unique, payload, reducer, priority, rest)
 	}
 	var got, want []string
@@ -228,7 +228,7 @@ func (r *rig) checkDead() {
 			r.fail("LookupDead(%s) finds another one", d.Handle())
 		}
 		got = append(got, show(d.Record.Seq, d.function.name, d.Record.Unique, string(d.Record.Payload), d.Record.Reducer,
-			Priority(d.Record.Priority), d.Record.Accepted, d.Started, d.Died, d.Attempts(), d.Reason, d.Error, d.Spilled, d.Size, d.kept))
+			rank(d.Record.Priority), d.Record.Accepted, d.Started, d.Died, d.Attempts(), d.Reason, d.Error, d.Spilled, d.Size, d.kept))
 		return true
 	})
 	for _, d := range m.dead {

@@ -75,7 +75,7 @@ func newJob(f *Function, r *store.Record, size int) *Job {
 		uniqueLen:  uint16(len(r.Unique)),
 		reducerLen: uint16(len(r.Reducer)),
 		accepted:   r.Accepted,
-		priority:   Priority(r.Priority),
+		priority:   rank(r.Priority),
 		marks:      background,
 	}
 	front := r.Payload
@@ -137,7 +137,7 @@ func (q *Queue) moveUp(f *Function, most int) (moved int, all bool) {
 			to.pushBack(j)
 		}
 		if was == 0 && to.n > 0 && !f.paused {
-			f.setReady(Priority(p), true)
+			f.setReady(rank(p), true)
 		}
 		all = all && from.n == 0
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/wire"
 )
 
 func TestMemoryWithoutSpill(t *testing.T) {
@@ -389,7 +390,7 @@ func TestSpillFar(t *testing.T) {
 	const room = 20 // payloads in an eighth
 	payload := make([]byte, 100)
 	q := New(Config{Memory: 8 * room * int64(len(payload)), Spill: true}, silent{})
-	spilled := func(p Priority) bool {
+	spilled := func(p wire.Priority) bool {
 		s, err := q.Submit(1, &Submission{Function: []byte("f"), Payload: payload, Priority: p, Background: true, Hold: true})
 		if err != nil {
 			t.Fatal(err)
@@ -398,17 +399,17 @@ func TestSpillFar(t *testing.T) {
 		return s.Job.Spilled()
 	}
 	for range farBehind {
-		r := store.Record{Seq: 1 + uint64(q.Len()), Function: "f", Priority: uint8(Low)}
+		r := store.Record{Seq: 1 + uint64(q.Len()), Function: "f", Priority: uint8(rankLow)}
 		if _, err := q.Restore(1, &r); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 2 * room {
-		if got, want := spilled(Low), i >= room; got != want {
+		if got, want := spilled(wire.PriorityLow), i >= room; got != want {
 			t.Errorf("job %d behind many: spilled is %v", i+1, got)
 		}
 	}
-	if spilled(High) {
+	if spilled(wire.PriorityHigh) {
 		t.Error("a job with nothing before it is spilled")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"gm/pkg/wire"
 )
 
 // Config.Total limits the bytes of all jobs, running ones included, plus
@@ -16,7 +18,7 @@ func TestTotalBoundsRunningJobsToo(t *testing.T) {
 	q.CanDo(1, w, []byte("f"), 0)
 	submit := func(unique string, size int) error {
 		_, err := q.Submit(1, &Submission{
-			Function: []byte("f"), Unique: []byte(unique), Payload: bytes.Repeat([]byte{'x'}, size), Background: true, Priority: Normal,
+			Function: []byte("f"), Unique: []byte(unique), Payload: bytes.Repeat([]byte{'x'}, size), Background: true, Priority: wire.PriorityNormal,
 		})
 		return err
 	}

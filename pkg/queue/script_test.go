@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/wire"
 )
 
 // A script shows a rule: one call per line, and after "=>" its results and the
@@ -199,14 +200,14 @@ func (s *script) peerCall(name string, p *Peer, verb string, args []string) {
 }
 
 func (s *script) submission(args []string) *Submission {
-	sub := &Submission{Function: []byte(args[0]), Priority: Normal}
+	sub := &Submission{Function: []byte(args[0]), Priority: wire.PriorityNormal}
 	for _, arg := range args[1:] {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
 		case "high":
-			sub.Priority = High
+			sub.Priority = wire.PriorityHigh
 		case "low":
-			sub.Priority = Low
+			sub.Priority = wire.PriorityLow
 		case "bg":
 			sub.Background = true
 		case "hold":
@@ -246,7 +247,7 @@ func (s *script) restore(args []string) {
 func (s *script) record(seq string, sub *Submission) *store.Record {
 	r := &store.Record{
 		Seq: uint64(s.int(seq)), Function: string(sub.Function), Unique: string(sub.Unique), Reducer: string(sub.Reducer),
-		Payload: sub.Payload, Priority: uint8(sub.Priority), RunAt: sub.RunAt, Accepted: 500,
+		Payload: sub.Payload, Priority: uint8(rankOf(sub.Priority)), RunAt: sub.RunAt, Accepted: 500,
 	}
 	r.SetTried(s.tried[0], s.tried[1])
 	return r

@@ -55,9 +55,9 @@ func (q *Queue) SnapshotAfter(now int64, after *Function, most int, s Snapshot) 
 func (f *Function) snapshot(wall int64) FunctionSnapshot {
 	s := FunctionSnapshot{
 		Function:  f.name,
-		High:      f.waiting[High].n + f.behind[High].n,
-		Normal:    f.waiting[Normal].n + f.behind[Normal].n,
-		Low:       f.waiting[Low].n + f.behind[Low].n,
+		High:      f.waiting[rankHigh].n + f.behind[rankHigh].n,
+		Normal:    f.waiting[rankNormal].n + f.behind[rankNormal].n,
+		Low:       f.waiting[rankLow].n + f.behind[rankLow].n,
 		Delayed:   f.delayed.n,
 		Running:   f.running,
 		Workers:   f.workers,

@@ -1,6 +1,9 @@
 package queue
 
-import "gm/pkg/store"
+import (
+	"gm/pkg/store"
+	"gm/pkg/wire"
+)
 
 // Submission is one SUBMIT_JOB packet of any kind. The queue reads its bytes
 // only during the call, except a Payload with Given set.
@@ -10,7 +13,7 @@ type Submission struct {
 	// spare capacity.
 	Given bool
 
-	Priority   Priority
+	Priority   wire.Priority
 	Background bool
 	// RunAt delays the job to a date, in Unix milliseconds of the wall clock; 0
 	// means now.
@@ -46,7 +49,7 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 		f.counters.coalesced++
 		return Submitted{Job: same, Promoted: q.join(same, s)}, nil
 	}
-	if f.full(s.Priority) {
+	if f.full(rankOf(s.Priority)) {
 		return Submitted{}, ErrFull
 	}
 	size := len(s.Payload) + len(s.Unique) + len(s.Reducer)
@@ -60,7 +63,7 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 		uniqueLen:  uint16(len(s.Unique)),
 		reducerLen: uint16(len(s.Reducer)),
 		accepted:   q.Wall(),
-		priority:   s.Priority,
+		priority:   rankOf(s.Priority),
 	}
 	if j.data = s.Payload; !s.Given {
 		j.data = append(make([]byte, 0, size), s.Payload...)

@@ -13,15 +13,15 @@ import (
 
 // submitKinds tells the plain SUBMIT_JOB packets apart.
 var submitKinds = [...]struct {
-	priority   queue.Priority
+	priority   wire.Priority
 	background bool
 }{
-	wire.SubmitJob:       {queue.Normal, false},
-	wire.SubmitJobBG:     {queue.Normal, true},
-	wire.SubmitJobHigh:   {queue.High, false},
-	wire.SubmitJobHighBG: {queue.High, true},
-	wire.SubmitJobLow:    {queue.Low, false},
-	wire.SubmitJobLowBG:  {queue.Low, true},
+	wire.SubmitJob:       {wire.PriorityNormal, false},
+	wire.SubmitJobBG:     {wire.PriorityNormal, true},
+	wire.SubmitJobHigh:   {wire.PriorityHigh, false},
+	wire.SubmitJobHighBG: {wire.PriorityHigh, true},
+	wire.SubmitJobLow:    {wire.PriorityLow, false},
+	wire.SubmitJobLowBG:  {wire.PriorityLow, true},
 }
 
 func (c *conn) submitJob(now int64, p *wire.Packet) error {
@@ -35,7 +35,7 @@ func (c *conn) submitJob(now int64, p *wire.Packet) error {
 func (c *conn) submitReduce(now int64, p *wire.Packet) error {
 	return c.submit(now, &queue.Submission{
 		Function: p.Args[0], Unique: p.Args[1], Reducer: p.Args[2], Payload: p.Args[4],
-		Priority: queue.Normal, Background: p.Type == wire.SubmitReduceJobBG,
+		Priority: wire.PriorityNormal, Background: p.Type == wire.SubmitReduceJobBG,
 	})
 }
 
@@ -45,7 +45,7 @@ func (c *conn) submitEpoch(now int64, p *wire.Packet) error {
 	sec := min(max(wire.Number(p.Args[2]), 0), maxEpoch)
 	return c.submit(now, &queue.Submission{
 		Function: p.Args[0], Unique: p.Args[1], Payload: p.Args[3],
-		Priority: queue.Normal, Background: true, RunAt: sec * 1000,
+		Priority: wire.PriorityNormal, Background: true, RunAt: sec * 1000,
 	})
 }
 

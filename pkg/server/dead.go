@@ -406,7 +406,7 @@ func deadRow(wall int64, d *queue.Dead) wire.Job {
 		Function:   d.Function().Name(),
 		Unique:     d.Record.Unique,
 		Reducer:    d.Record.Reducer,
-		Priority:   queue.Priority(d.Record.Priority).String(),
+		Priority:   d.Priority().String(),
 		State:      wire.StateDead,
 		Background: true,
 		Size:       d.Size,
