@@ -48,7 +48,7 @@ func BenchmarkCat(b *testing.B) {
 	}
 }
 
-// BenchmarkKeep is what a job costs beside Gearman.
+// BenchmarkKeep measures the cost of a job of a kept child, without Gearman.
 func BenchmarkKeep(b *testing.B) {
 	payload := []byte("12345")
 	for _, children := range []int{1, 4} {

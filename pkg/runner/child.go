@@ -8,47 +8,47 @@ import (
 	"syscall"
 )
 
-// child is a process that was started as the leader of a group of its own. Its
-// signals and its reaping are the business of one goroutine, so that no signal
-// goes to a number that has come to mean another process.
+// child is a process that leads its own process group. One goroutine sends its
+// signals and reaps it, so that no signal goes to another process that has got the
+// same number.
 type child struct {
-	pid    int // also the group's number
+	pid    int // also the number of the group
 	marker string
-	pidfd  int // readable once it has ended; less than 0 if there is none
+	pidfd  int // readable when the child has ended; negative if there is none
 
-	status syscall.WaitStatus // once reaped
+	status syscall.WaitStatus // set by reap
 	usage  syscall.Rusage
 
-	member int          // one of the group that was seen alive after the child's end
-	doubts int          // looks that left open whether there are strays
-	hinted map[int]bool // strays that were sent a signal
+	member int          // a member of the group that was alive after the child's end
+	doubts int          // number of checks that could not exclude strays
+	hinted map[int]bool // strays that got a signal
 
-	// leftovers is set if there were orphans at the last look, and zombies if there
-	// were members of the group that were not ours to reap.
+	// leftovers is set if the last check found orphans, and zombies if it found members
+	// of the group that this process cannot reap.
 	leftovers, zombies bool
 
-	place *uint32 // of the group in the guard's table; nil: none
+	place *uint32 // the entry of the group in the guard's table; nil if there is none
 }
 
-// pipes are our ends of a child's pipes; those that are not needed are nil.
+// pipes has our ends of a child's pipes. A pipe that is not needed is nil.
 type pipes struct {
 	stdin   *inPipe
-	rest    []byte // what the stdin pipe had no room for yet
+	rest    []byte // the part of stdin that did not fit into the pipe
 	stdout  *outPipe
 	stderr  *outPipe
 	control *outPipe
 }
 
-// plan says which pipes a child is to have.
+// plan selects the pipes of a child.
 type plan struct {
 	stdin                   []byte
-	keepStdin               bool // leaves the pipe open, whatever stdin is
-	pidfd                   bool // the child is to have one, if the system has them
+	keepStdin               bool // leaves the pipe open after stdin is written
+	pidfd                   bool // opens a pidfd if the system has them
 	stdout, stderr, control bool
 }
 
-// start starts the command as a child with those pipes. Of an error nothing is
-// left behind.
+// start starts the command as a child with the pipes of want. After an error it leaves
+// nothing behind.
 func (c *Command) start(jobEnv []string, want plan) (*child, *pipes, error) {
 	path, argv, err := c.argv()
 	if err != nil {
@@ -93,7 +93,8 @@ func (c *Command) start(jobEnv []string, want plan) (*child, *pipes, error) {
 	return ch, ours, nil
 }
 
-// startFailed turns an error of fork or exec into one that says what was missing.
+// startFailed returns an error that names the missing directory or program for an
+// error of fork or exec.
 func (c *Command) startFailed(name string, err error) error {
 	c.forgetPath()
 	if c.Dir != "" {
@@ -104,15 +105,14 @@ func (c *Command) startFailed(name string, err error) error {
 	return newStartError(name, err)
 }
 
-// signal sends sig to the whole group and reports whether there was anyone to
-// get it.
+// signal sends sig to the whole group and reports whether the group had a member.
 func (ch *child) signal(sig syscall.Signal) bool {
 	return syscall.Kill(-ch.pid, sig) == nil
 }
 
-// groupGone sends sig, which may be 0, to what is left of the group once the
-// child has been reaped, and reports whether nothing is left.
-func (ch *child) groupGone(sig syscall.Signal) bool {
+// signalGroup sends sig, which may be 0, to the rest of the group after the child
+// was reaped, and reports whether the group is empty.
+func (ch *child) signalGroup(sig syscall.Signal) bool {
 	if !ch.signal(sig) {
 		return true
 	}
@@ -126,20 +126,20 @@ func (ch *child) groupGone(sig syscall.Signal) bool {
 	return true
 }
 
-// reapMembers reaps the members of the group that have ended and have become
-// children of ours, as this process is a subreaper or process 1.
+// reapMembers reaps the ended members of the group that have become children of this
+// process because it is a subreaper or process 1.
 func (ch *child) reapMembers() {
 	for wait4(-ch.pid, nil, syscall.WNOHANG, nil) > 0 {
 	}
 }
 
-// reaping is held for writing while a child that has ended is reaped, and for
-// reading by who lists children: the kernel's list, from which one is taken while
-// it is read, may show one too few.
+// reaping is locked for writing while an ended child is reaped, and for reading while
+// children are listed. If a child is reaped while the kernel's list is read, the list
+// may lack another one.
 var reaping sync.RWMutex
 
-// wait4 is the system call, less its interruptions. It returns 0 if there was
-// nothing to reap yet, less if there never will be.
+// wait4 is the system call, repeated after interruptions. It returns 0 if there is
+// nothing to reap yet, and a negative number if there never will be.
 func wait4(pid int, status *syscall.WaitStatus, options int, usage *syscall.Rusage) int {
 	reaping.Lock()
 	defer reaping.Unlock()
@@ -157,16 +157,16 @@ func wait4(pid int, status *syscall.WaitStatus, options int, usage *syscall.Rusa
 // plumber makes pipes for a child. After its first error it makes no more.
 type plumber struct {
 	theirs []uintptr // the child's ends, in the order of its file descriptors
-	opened []int     // those of them that are to be closed after the fork
+	opened []int     // those of them that are closed after the fork
 	err    error
 }
 
-// pipeSize is what a pipe holds, in bytes, unless it is widened.
+// pipeSize is the size of a pipe in bytes, unless it is widened.
 const pipeSize = 64 << 10
 
-// in makes a pipe for the child to read b from and fills it as far as it goes.
-// If that was all, and no more is to come, the pipe is complete and nil is
-// returned, else our end and what remains to be written.
+// in makes a pipe from which the child reads b, and writes as much of b as fits. If
+// that was all and keep is false, it closes the pipe and returns nil. Otherwise it
+// returns our end and the rest of b.
 func (p *plumber) in(b []byte, keep bool) (*inPipe, []byte) {
 	r, w := p.pipe()
 	if p.err != nil {
@@ -193,8 +193,8 @@ func (p *plumber) in(b []byte, keep bool) (*inPipe, []byte) {
 	return &inPipe{file: os.NewFile(uintptr(w), "stdin"), fd: w}, b
 }
 
-// out makes a pipe for the child to write to or, if it is not wanted, gives it
-// the null device.
+// out makes a pipe to which the child writes, or gives it the null device if the pipe
+// is not wanted.
 func (p *plumber) out(wanted bool) *outPipe {
 	if !wanted {
 		null, err := devNull()
@@ -248,8 +248,8 @@ var null struct {
 	opened bool
 }
 
-// devNull returns the descriptor of the null device. A failure is not remembered:
-// the next child may find a free descriptor.
+// devNull returns the descriptor of the null device. It does not remember a failure,
+// because the next call may find a free descriptor.
 func devNull() (uintptr, error) {
 	null.mu.Lock()
 	defer null.mu.Unlock()
@@ -263,7 +263,7 @@ func devNull() (uintptr, error) {
 	return null.fd, nil
 }
 
-// outs lists the pipes that are read.
+// outs returns the pipes that this process reads.
 func (p *pipes) outs() []*outPipe {
 	var outs []*outPipe
 	for _, o := range []*outPipe{p.stdout, p.stderr, p.control} {
@@ -274,17 +274,17 @@ func (p *pipes) outs() []*outPipe {
 	return outs
 }
 
-// finish has every pump end soon; see outPipe.finish.
-func (p *pipes) finish() {
+// stopPumps makes every pump end soon; see outPipe.stopReading.
+func (p *pipes) stopPumps() {
 	if p.stdin != nil {
-		p.stdin.finish()
+		p.stdin.stopWriting()
 	}
 	for _, o := range p.outs() {
-		o.finish()
+		o.stopReading()
 	}
 }
 
-// close is for pipes that have no pumps.
+// close closes pipes that have no pumps.
 func (p *pipes) close() {
 	if p.stdin != nil {
 		p.stdin.file.Close()

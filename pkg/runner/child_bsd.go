@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// Subreap asks that processes which left their job's group be found as well.
-// It needs Linux; elsewhere it returns errors.ErrUnsupported.
+// Subreap needs Linux; elsewhere it returns errors.ErrUnsupported.
 func Subreap() error { return errors.ErrUnsupported }
 
 func widen(fd, n int) {}
@@ -25,15 +24,15 @@ func (ch *child) fork(path string, argv []string, attr *syscall.ProcAttr) (err e
 	return err
 }
 
-// askPidFD leaves fd alone: that is a thing of Linux.
+// askPidFD does nothing, because only Linux has pidfds.
 func askPidFD(*syscall.SysProcAttr, *int) {}
 
-// quick is not for systems without a pidfd.
+// quick returns false, because it needs a pidfd.
 func (r *run) quick() bool { return false }
 
-// await returns when the child has ended. It reaps it as well, for want of a
-// wait that does not; a signal sent meanwhile finds no one, unless the system
-// went through all of its process numbers in that moment.
+// await returns when the child has ended. It also reaps the child, because these systems
+// have no wait that does not. A signal that is sent meanwhile reaches no process, unless
+// the system has used all process numbers in that moment.
 func (ch *child) await() {
 	for {
 		_, err := syscall.Wait4(ch.pid, &ch.status, 0, &ch.usage)
@@ -43,7 +42,7 @@ func (ch *child) await() {
 	}
 }
 
-// reap is done by await.
+// reap does nothing, because await has reaped the child.
 func (ch *child) reap() {}
 
 // groupLives reports whether the group has members.
@@ -51,7 +50,8 @@ func (ch *child) groupLives() bool { return ch.signal(0) }
 
 func (ch *child) strays(syscall.Signal) bool { return false }
 
-// maxRSS returns the peak resident memory in bytes; only darwin counts in those.
+// maxRSS returns the peak resident memory in bytes. Only darwin counts bytes and not
+// KiB.
 func (ch *child) maxRSS() int64 {
 	if runtime.GOOS == "darwin" {
 		return int64(ch.usage.Maxrss)
@@ -59,9 +59,9 @@ func (ch *child) maxRSS() int64 {
 	return int64(ch.usage.Maxrss) << 10
 }
 
-// enterGroup and leaveGroup are for a guard, which needs Linux.
+// enterGroup and leaveGroup do nothing, because a guard needs Linux.
 func (ch *child) enterGroup() {}
 func (ch *child) leaveGroup() {}
 
-// startReaper is for a subreaper, which needs Linux.
+// startReaper does nothing, because a subreaper needs Linux.
 func startReaper() {}

@@ -16,21 +16,21 @@ func sysProcAttr(pdeathsig syscall.Signal) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: pdeathsig}
 }
 
-// widePipe is how many bytes a widened pipe holds: more are no faster, and all
-// those of a user may hold 64 MiB by default.
+// widePipe is the size of a widened pipe in bytes. A larger one is not faster, and by
+// default all pipes of a user may hold 64 MiB.
 const widePipe = 256 << 10
 
-// widen has a pipe hold n bytes, up to widePipe: it then takes fewer turns of
-// the two at its ends to pass them on.
+// widen gives a pipe room for n bytes, up to widePipe, so that its two ends exchange
+// them in fewer steps.
 func widen(fd, n int) {
-	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, min(n, widePipe)) // else it stays as it is
+	_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, min(n, widePipe)) // after an error it keeps its size
 }
 
-// askPidFD has fork set fd.
+// askPidFD makes fork set fd.
 func askPidFD(sys *syscall.SysProcAttr, fd *int) { sys.PidFD = fd }
 
-// await returns when the child has ended. It stays a zombie until reap, and so
-// keeps its number: signals sent meanwhile cannot reach a stranger.
+// await returns when the child has ended. Until reap the child is a zombie and keeps
+// its number, so that signals cannot reach another process.
 func (ch *child) await() {
 	for {
 		err := unix.Waitid(unix.P_PID, ch.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -40,9 +40,9 @@ func (ch *child) await() {
 	}
 }
 
-// groupLives reports whether the group has members other than zombies, for those
-// can stay for good where process 1 does not reap, as in many a container. It
-// looks through /proc once, and then at the member that it found.
+// groupLives reports whether the group has members that are not zombies. Zombies can
+// stay for good where process 1 does not reap, as in many containers. It reads /proc
+// once, and later checks only the member that it found.
 func (ch *child) groupLives() bool {
 	if !ch.signal(0) {
 		return false
@@ -63,7 +63,7 @@ func (ch *child) groupLives() bool {
 			return true
 		}
 	}
-	return len(names) == 0 // as good as no /proc
+	return len(names) == 0 // /proc is not mounted
 }
 
 func (ch *child) isLiveMember(pid int) bool {
@@ -77,12 +77,11 @@ func (ch *child) isLiveMember(pid int) bool {
 	return statLives(stat)
 }
 
-// statLives reports whether a process lives, by its /proc/PID/stat. A process whose
-// main thread has ended counts as alive until its other threads have ended too,
-// though its state is that of a zombie.
+// statLives reports whether the process of a /proc/PID/stat is alive. A process with
+// the state of a zombie is alive until all of its threads have ended.
 func statLives(stat []byte) bool {
-	// "PID (NAME) STATE ...", of which the name may hold anything, and the number of
-	// threads is the 20th field.
+	// "PID (NAME) STATE ...", where the name may have any bytes, and the 20th field
+	// is the number of threads.
 	const state, threads = 1, 18
 	fields := bytes.Fields(stat[max(bytes.LastIndexByte(stat, ')'), 0):])
 	if len(fields) <= threads {

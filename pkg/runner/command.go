@@ -21,96 +21,101 @@ const (
 	defaultMaxLine    = 64 << 20
 )
 
-// Variables that the runner itself sets in a child's environment. What the base
-// environment says of them never reaches a child: it speaks of the parent's job.
+// Variables that the runner sets in the environment of a child. A child never gets
+// their values from the base environment, which are those of a parent job.
 const (
 	controlVar = "GM_CONTROL_FD" // the number of the control pipe, set with Job.Control
-	markerVar  = "GM_JOB"        // tells the processes of one job, set after Subreap
+	markerVar  = "GM_JOB"        // identifies the processes of one job, set after Subreap
 )
 
 var (
-	// ErrNotFound says that there is no file to execute. A shell's code for it is 127.
+	// ErrNotFound is returned when there is no file to execute. Shells exit with 127.
 	ErrNotFound = errors.New("executable file not found in $PATH")
-	// ErrNotExecutable says that the file is there but cannot be executed. A shell's code for it is 126.
+	// ErrNotExecutable is returned when the file cannot be executed. Shells exit with
+	// 126.
 	ErrNotExecutable = errors.New("file is not executable")
-	// ErrLineTooLong is a Result's StdoutErr when a line outgrew Command.MaxLine.
+	// ErrLineTooLong is Result.StdoutErr when a line was longer than Command.MaxLine.
 	ErrLineTooLong = errors.New("line too long")
 )
 
-// Command is what is the same for every job. It may serve any number of Runs at
-// once; its fields are not to be changed after the first, nor is it to be copied.
+// Command has the settings that all jobs share. Any number of Runs may use it at the
+// same time. It must not be copied, and its fields must not change after the first
+// Run.
 type Command struct {
-	// Args is the program and its arguments. A program without a slash is looked
-	// for in this process's $PATH, once; with one, it is relative to Dir.
+	// Args is the program and its arguments. A program without a slash is searched
+	// for once in this process's $PATH. A path with a slash is relative to Dir.
 	Args []string
-	// Shell has `/bin/sh -c` run the Args, joined by blanks, as a script.
+	// Shell runs Args, joined by blanks, as a script of /bin/sh -c.
 	Shell bool
-	// Dir is the child's working directory; empty means this process's own.
+	// Dir is the working directory of the child; empty is that of this process.
 	Dir string
-	// Env is the environment, KEY=value each, the last of a key counting; nil
-	// means this process's own, as it is at the first Run.
+	// Env is the environment, with elements of the form KEY=value; the last one of a
+	// key is used. nil is the environment of this process at the first Run.
 	Env []string
 
-	// Timeout is how long a child may run before it is stopped; 0 means for ever.
+	// Timeout is the time after which a child is stopped; 0 is no limit.
 	Timeout time.Duration
-	// KillAfter is the time between SIGTERM and SIGKILL; 0 means 5 s.
+	// KillAfter is the time between SIGTERM and SIGKILL; 0 is 5 s.
 	KillAfter time.Duration
-	// Pdeathsig is the signal that a child gets should this process die, even by
-	// SIGKILL; 0 means none. Linux only, ignored elsewhere. The kernel watches the
-	// thread that started the child, not the process, so it is not for a program
-	// in which a goroutine returns while locked to its thread: that ends the
-	// thread. It reaches the child alone, not what the child has started: see Guard.
+	// Pdeathsig is the signal that a child gets if this process ends, even by
+	// SIGKILL; 0 is none. Only Linux has it; other systems ignore it. The kernel
+	// watches the thread that started the child and not the process. So a program must
+	// not use it if one of its goroutines returns while it is locked to its thread,
+	// because that ends the thread. Only the child gets the signal, and not its
+	// descendants; see Guard.
 	Pdeathsig syscall.Signal
 
-	// Lines hands stdout on one line at a time, whatever its length up to MaxLine,
-	// the newline included; only the last may lack it.
+	// Lines passes on stdout one line at a time, including the newline, which only
+	// the last line may lack.
 	Lines bool
-	// MaxLine bounds, in bytes, the memory that Lines may take; 0 means 64 MiB. A
-	// longer line stops the child with ErrLineTooLong.
+	// MaxLine is the maximum length of a line in bytes; 0 is 64 MiB. A longer line
+	// stops the child with ErrLineTooLong.
 	MaxLine int
 
-	// Stderr gets a copy of what children write to stderr, in whole lines unless
-	// one is longer than 32 KiB. Writes are made one at a time, also by Runs in
-	// parallel; one that blocks holds up its job; its errors are ignored.
+	// Stderr gets a copy of the stderr of all children, in whole lines up to 32 KiB.
+	// It gets one write at a time, even from parallel Runs. A write that blocks delays
+	// its job. Errors are ignored.
 	Stderr io.Writer
-	// StderrTail is how many of stderr's last bytes a Result keeps; 0 means 4 KiB,
-	// less than 0 none.
+	// StderrTail is the number of bytes that a Result keeps from the end of stderr; 0
+	// is 4 KiB, a negative number is none.
 	StderrTail int
 
 	stderrMu sync.Mutex // held while writing to Stderr
 
 	mu      sync.Mutex
-	path    string   // where Args[0] was found
-	baseEnv []string // Env without repeated and runner's own keys; never nil once made
+	path    string   // the path of Args[0]
+	baseEnv []string // Env without repeated keys and the runner's own; nil before the first use
 }
 
-// Job is what differs from one Run to the next.
+// Job has the settings of one Run.
 type Job struct {
-	// Env is added to the command's environment and wins over it.
+	// Env is added to the environment of the command, and replaces equal keys.
 	Env []string
-	// Stdin is the payload. It is not copied, nor kept after Run has returned.
+	// Stdin is the payload. It is not copied, and not used after the return of Run.
 	Stdin []byte
-	// Stdout is given what the child writes, in chunks of at most 64 KiB unless
-	// Command.Lines says otherwise, by one goroutine; nil discards it. A chunk is
-	// valid during the call only. While it blocks the child is not read, but still
-	// stopped when its time is up. An error ends the pipe and stops the child.
+	// Stdout is called by one goroutine with the output of the child, in chunks of at
+	// most 64 KiB, or with Command.Lines one line at a time. nil discards the output. A
+	// chunk is valid only during the call. While Stdout blocks, the child's output is
+	// not read, but timeouts still stop the child. An error closes the pipe and stops
+	// the child.
 	Stdout func(chunk []byte) error
-	// Control, if not nil, is given each line, without its newline, that a process
-	// of the job writes to file descriptor GM_CONTROL_FD. Lines come one at a time,
-	// but beside Stdout's calls. One of over 64 KiB comes in pieces of 64 KiB.
+	// Control, if not nil, is called with each line, without its newline, that a
+	// process of the job writes to the file descriptor GM_CONTROL_FD. It gets one line
+	// at a time, possibly at the same time as a call of Stdout. A line over 64 KiB is
+	// split into pieces of 64 KiB.
 	Control func(line string)
-	// Kill, once closed, is answered by SIGKILL to the job without further delay.
+	// Kill, when it is closed, sends SIGKILL to the job immediately.
 	Kill <-chan struct{}
 }
 
-// Check reports whether the program is there to be executed: nil, or the error
-// that every Run would have as its StartErr.
+// Check returns nil if the program can be executed, or the error that every Run
+// would return as Result.StartErr.
 func (c *Command) Check() error {
 	_, err := c.lookPath()
 	return err
 }
 
-// killAfter is KillAfter with its default.
+// killAfter returns KillAfter or its default.
 func (c *Command) killAfter() time.Duration {
 	if c.KillAfter == 0 {
 		return defaultKillAfter
@@ -118,7 +123,7 @@ func (c *Command) killAfter() time.Duration {
 	return c.KillAfter
 }
 
-// stderrTail is StderrTail with its default, 0 for none.
+// stderrTail returns StderrTail or its default, 0 for none.
 func (c *Command) stderrTail() int {
 	if c.StderrTail == 0 {
 		return defaultStderrTail
@@ -126,7 +131,7 @@ func (c *Command) stderrTail() int {
 	return max(c.StderrTail, 0)
 }
 
-// argv returns the path to execute and the arguments to give to it.
+// argv returns the path to execute and its arguments.
 func (c *Command) argv() (string, []string, error) {
 	if c.Shell {
 		return "/bin/sh", []string{"sh", "-c", strings.Join(c.Args, " ")}, nil
@@ -135,8 +140,8 @@ func (c *Command) argv() (string, []string, error) {
 	return path, c.Args, err
 }
 
-// lookPath finds Args[0]. Success is remembered; a failure is not, for the
-// program may yet be installed.
+// lookPath finds Args[0]. It remembers a success, but not a failure, because the
+// program may be installed later.
 func (c *Command) lookPath() (string, error) {
 	if c.Shell {
 		return "/bin/sh", nil
@@ -186,7 +191,7 @@ func inPath(name string) bool {
 	})
 }
 
-// forgetPath makes the next Run look for the program again.
+// forgetPath makes the next Run search for the program again.
 func (c *Command) forgetPath() {
 	c.mu.Lock()
 	c.path = ""
@@ -250,14 +255,14 @@ func hasKey(env []string, e string) bool {
 	return false
 }
 
-// startError is why a child could not be started.
+// startError is the reason why a child could not be started.
 type startError struct {
 	name string
 	kind error // ErrNotFound, ErrNotExecutable or nil
 	err  error
 }
 
-// newStartError tells the kinds of failure apart as shells do.
+// newStartError classifies a failure as shells do.
 func newStartError(name string, err error) error {
 	var inner *exec.Error
 	if errors.As(err, &inner) {

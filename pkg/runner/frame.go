@@ -7,30 +7,31 @@ import (
 	"strconv"
 )
 
-// Framing is how payloads, and the answers to them, are told apart on the pipes
-// of a kept child.
+// Framing delimits payloads and answers on the pipes of a kept child.
 type Framing int
 
 const (
-	// Line is a line each way. The newline is not part of the payload, which may
-	// have one at its end already and none within; it is part of the answer.
+	// Line is one line for each payload and answer. A payload may end with a newline,
+	// which is added if it is missing, and must have no other one. An answer includes
+	// its newline.
 	Line Framing = iota
-	// Netstring is the length in decimal, a colon, the bytes, a comma each way:
-	// "5:hello,". See https://cr.yp.to/proto/netstrings.txt.
+	// Netstring is the length in decimal, a colon, the bytes and a comma, in both
+	// directions: "5:hello,". See https://cr.yp.to/proto/netstrings.txt.
 	Netstring
 )
 
 var (
-	// ErrNewline says that a payload cannot go as a line.
+	// ErrNewline is Result.AnswerErr for a payload that is not one line.
 	ErrNewline = errors.New("the payload has a newline within, and a line is all that the command takes")
-	// ErrAnswerTooLong says that an answer outgrew Keeper.MaxAnswer.
+	// ErrAnswerTooLong is Result.AnswerErr when an answer was longer than
+	// Keeper.MaxAnswer.
 	ErrAnswerTooLong = errors.New("the answer is too long")
 )
 
-// maxLengthDigits is how many digits the length of a netstring may have.
+// maxLengthDigits is the maximum number of digits in the length of a netstring.
 const maxLengthDigits = 12
 
-// check reports whether a payload can be sent.
+// check returns an error if a payload cannot be sent.
 func (f Framing) check(payload []byte) error {
 	if f == Line {
 		if i := bytes.IndexByte(payload, '\n'); i >= 0 && i < len(payload)-1 {
@@ -40,7 +41,7 @@ func (f Framing) check(payload []byte) error {
 	return nil
 }
 
-// around returns what goes before and after a payload.
+// around returns the bytes before and after a payload.
 func (f Framing) around(payload []byte) (before, after string) {
 	switch {
 	case f == Netstring:
@@ -51,10 +52,9 @@ func (f Framing) around(payload []byte) (before, after string) {
 	return "", "\n"
 }
 
-// cut finds the first answer in b, of which the first seen bytes are known to
-// hold no end of a line. It returns the answer and how many bytes it takes with
-// all that is around it; 0 means that there is more to come.
-func (f Framing) cut(b []byte, seen, most int) (answer []byte, n int, err error) {
+// cutAnswer finds the first answer in b, whose first seen bytes have no newline. It
+// returns the answer and its length with the framing, 0 if the answer is incomplete.
+func (f Framing) cutAnswer(b []byte, seen, most int) (answer []byte, n int, err error) {
 	if f == Netstring {
 		return cutNetstring(b, most)
 	}
@@ -96,8 +96,8 @@ func cutNetstring(b []byte, most int) (answer []byte, n int, err error) {
 	return b[digits+1 : end], end + 1, nil
 }
 
-// want returns how long a buffer that begins with b has to be for its answer, as
-// far as that can be told; 0 if it can't.
+// want returns the size of a buffer for the answer that begins with b, 0 if it is
+// unknown.
 func (f Framing) want(b []byte) int {
 	if f != Netstring {
 		return 0

@@ -16,34 +16,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A guard is a second process of the same program that outlives this one, if only
-// for a moment. It waits in a read of a pipe whose other end this process holds, so
-// that the kernel wakes it however this process ends. Then it kills what is left:
-// the process groups that are in a table in shared memory, and all processes
-// whose GM_JOB begins with the prefix of this process. A job costs two stores into
-// the table and no system call.
+// A guard is a second process of the same program that outlives this one for a moment.
+// It reads a pipe whose other end this process has, so that every end of this process
+// wakes it. Then it kills the process groups of a table in shared memory, and all
+// processes whose GM_JOB begins with the prefix of this process. A job costs two stores
+// into the table and no system call.
 
-// maxGroups is how many process groups the table holds. Those that find no place
-// have their GM_JOB.
+// maxGroups is the number of process groups in the table. The guard finds the processes
+// of further groups by their GM_JOB.
 const maxGroups = 16 << 10
 
-// guard is what this process has of its guard.
+// guard is the state of this process's guard.
 var guard struct {
 	mu     sync.Mutex
-	pipe   int                               // the end that is held; 0 before Guard
+	pipe   int                               // our end of the pipe; 0 before Guard
 	groups atomic.Pointer[[maxGroups]uint32] // shared with the guard; nil before Guard
-	next   atomic.Uint32                     // where to look for a free place
+	next   atomic.Uint32                     // index at which the search for a free entry begins
 }
 
-// Guard starts a process that kills the processes of all jobs, grandchildren
-// included, should this process end without having done so itself, as by SIGKILL.
-// It runs this program again with the arguments, the program's name first, and the
-// program must call [RunGuard] then, with the last argument, which Guard appends.
-// It is for the program to call, once, after [Subreap], without which a process that
-// left its job's group is not found.
+// Guard starts a process that kills the processes of all jobs, including
+// grandchildren, if this process ends before it has done so, for example by SIGKILL. The
+// process is this program with the arguments args, of which the first is the program's
+// name. Guard appends one argument, and the program must then call [RunGuard] with it.
+// A program calls Guard once, after [Subreap], without which the guard does not find
+// processes that have left the group of their job.
 //
-// It needs Linux; elsewhere it returns errors.ErrUnsupported, and a child sees its
-// pipes closed and no more.
+// Guard needs Linux; elsewhere it returns errors.ErrUnsupported, and the end of this
+// process only closes the pipes of children.
 func Guard(args ...string) error {
 	guard.mu.Lock()
 	defer guard.mu.Unlock()
@@ -88,8 +87,9 @@ func Guard(args ...string) error {
 	return nil
 }
 
-// RunGuard is the guard's main function. prefix is the argument that [Guard] has
-// appended. It returns when nothing is left to be guarded.
+// RunGuard is the main function of the guard. prefix is the argument that [Guard] has
+// appended. RunGuard returns after the end of the guarded process, when no processes of
+// its jobs are left.
 func RunGuard(prefix string) {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	var b [1]byte
@@ -116,8 +116,8 @@ func killGroups(fd int) {
 	}
 }
 
-// killMarked kills all processes whose GM_JOB begins with prefix, until none is
-// found: one that is being forked is in no listing yet.
+// killMarked kills all processes whose GM_JOB begins with prefix, until it finds none. It
+// repeats because a listing lacks processes that are just being forked.
 func killMarked(prefix string) {
 	const (
 		most  = 100
@@ -131,7 +131,7 @@ func killMarked(prefix string) {
 	}
 }
 
-// killMarkedOnce looks through /proc once and reports whether it found any.
+// killMarkedOnce reads /proc once and reports whether it has found such processes.
 func killMarkedOnce(prefix string) (found bool) {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -153,8 +153,8 @@ func killMarkedOnce(prefix string) (found bool) {
 	return found
 }
 
-// hasVarPrefix reports whether an environment as /proc shows it has an entry that
-// begins so.
+// hasVarPrefix reports whether an environment from /proc has an entry that begins with
+// prefix.
 func hasVarPrefix(environ []byte, prefix string) bool {
 	return bytes.HasPrefix(environ, []byte(prefix)) || bytes.Contains(environ, []byte("\x00"+prefix))
 }
@@ -174,7 +174,7 @@ func (ch *child) enterGroup() {
 	}
 }
 
-// leaveGroup takes the child's group off the table once it is gone.
+// leaveGroup removes the child's group from the table after its end.
 func (ch *child) leaveGroup() {
 	if ch.place != nil {
 		atomic.StoreUint32(ch.place, 0)

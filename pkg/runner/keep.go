@@ -7,62 +7,64 @@ import (
 
 const defaultMaxAnswer = 64 << 20
 
-// Keeper has one child of a command serve many jobs, one after the other, and
-// replaces it when it has ended, comes to a limit or breaks the rules.
+// Keeper uses one child of a command for many jobs, one after the other. It replaces
+// the child when it has ended, has reached a limit or breaks the rules.
 //
-// The rules: for each payload on stdin one answer on stdout (how they are told
-// apart says [Framing]; [Take] may want several), written out at once and not
-// held in a buffer; nothing else, at no time. A child that writes more, or
-// something else, or ends, is found out, its job fails and the child is replaced:
-// no answer goes to another job.
+// The rules: for each payload on its stdin the child writes one answer to its stdout
+// ([Framing] delimits them; [Take] may accept several). It writes the answer
+// immediately, without holding it in a buffer, and writes nothing else at any time. If
+// a child writes more or something else, or ends, its job fails and the child is
+// replaced, so that no answer goes to another job:
 //
-//   - What was written before a payload is given to the child is found before it
-//     is given, and the job goes to a new child. On Linux a child whose processes
-//     have one thread each, and read their stdin, is seen to wait for its input
-//     first, so that nothing can come in between. With another (or elsewhere) what
-//     is written in the few microseconds between the look and the write is taken
-//     for the answer; so is, with any, what is written before the answer and not
-//     at once with it. The answer proper is then found to be one too many, and the
-//     log says that the one before may be wrong.
-//   - What follows an answer in the same write fails the job. What follows later is
-//     waited for after a child's first answer, until the child waits for input or,
-//     if that can't be seen, for 10 ms; up to 1 s once there was such a child.
-//   - A child that has read its payload and waits for more, without an answer, is
-//     found out on Linux after 5 s, if its processes have one thread each and wait
-//     for nothing else. Otherwise it takes Command.Timeout.
+//   - Output before a payload is detected before the child gets the payload, and the
+//     job goes to a new child. On Linux, if the processes of the child have one thread
+//     each and read their stdin, the Keeper first sees that they wait for input, so
+//     that no output can come in between. With other children, and on other systems,
+//     output in the few microseconds between the check and the write counts as the
+//     answer. So does, with any child, output that comes before the answer and not in
+//     the same write. The real answer is then one too many, and the log warns that the
+//     answer before may be wrong.
+//   - Output that follows an answer in the same write fails the job. After the first
+//     answer of a child, the Keeper waits for later output until the child waits for
+//     input, or for 10 ms if it cannot see that; up to 1 s if there was such output
+//     before.
+//   - A child that has read its payload and waits for more without an answer is
+//     detected on Linux after 5 s, if its processes have one thread each and wait for
+//     nothing else. Otherwise Command.Timeout stops it.
 //
-// A Keeper is for one goroutine at a time. Its fields are not to be changed after
-// the first Do.
+// A Keeper must not be used by several goroutines at the same time. Its fields must
+// not change after the first Do.
 type Keeper struct {
-	// Command is what to run; Keepers may share one. Its Timeout is for a job, with
-	// the start of a child if it needs one. Lines and MaxLine have no meaning.
+	// Command is the command of the child. Several Keepers may share it. Its Timeout
+	// limits each job, including the start of a child if the job needs one. Lines and
+	// MaxLine have no effect.
 	Command *Command
-	// Framing tells payloads and answers apart.
+	// Framing delimits payloads and answers.
 	Framing Framing
-	// Env is added to the command's environment.
+	// Env is added to the environment of the command.
 	Env []string
 
-	// MaxJobs, MaxAge and MaxRSS are limits after which a child is replaced, when it
-	// is not at work: jobs answered, time since its start, resident bytes of it and
-	// its descendants. 0 is none. See [MaxRSSSupported].
+	// MaxJobs, MaxAge and MaxRSS are limits at which a child is replaced between two
+	// jobs: the number of its answered jobs, the time since its start, and the resident
+	// bytes of it and its descendants. 0 is no limit. See [MaxRSSSupported].
 	MaxJobs int
 	MaxAge  time.Duration
 	MaxRSS  int64
 
-	// MaxAnswer bounds the bytes of an answer; 0 means 64 MiB.
+	// MaxAnswer is the maximum size of an answer in bytes; 0 is 64 MiB.
 	MaxAnswer int
-	// Kill, once closed, is answered by SIGKILL to the child without further delay.
+	// Kill, when it is closed, sends SIGKILL to the child immediately.
 	Kill <-chan struct{}
-	// Logger is told what becomes of children between jobs; nil is silent.
+	// Logger gets the starts and ends of children; nil discards them.
 	Logger *slog.Logger
 
 	keeping
 }
 
-// Take is given what a child has written, an answer at a time, valid during the
-// call only, and says whether it was the last for the job. An error fails the job
-// and replaces the child. Even after the last, the job's Result may be that the
-// child has written too much.
+// Take is called with each answer of a child, which is valid only during the call. It
+// reports whether the answer was the last one of the job. An error fails the job and
+// replaces the child. The job can still fail after the last answer, if the child has
+// written too much.
 type Take func(answer []byte) (last bool, err error)
 
 func (k *Keeper) log() *slog.Logger {

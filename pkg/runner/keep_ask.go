@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// smallBuffer is what a child's answers are read into at first. A larger one
-	// that an answer has needed is kept up to keptBuffer.
+	// smallBuffer is the initial size of the buffer for answers. A larger buffer is
+	// kept for the next job up to keptBuffer.
 	smallBuffer = 8 << 10
 	keptBuffer  = 1 << 20
 
-	// smallPayload is the size up to which a payload is copied, to be written at
-	// once with what is around it.
+	// smallPayload is the maximum size of a payload that is copied, and written
+	// together with its framing.
 	smallPayload = 32 << 10
 
-	// lookEvery is how often a child that does not answer is looked at.
-	lookEvery = 5 * time.Second
+	// checkEvery is the time between two checks of a child that does not answer.
+	checkEvery = 5 * time.Second
 
-	// writeGrace is how long after the answer the child may take to read the rest
+	// writeGrace is the time after the answer in which the child must read the rest
 	// of its payload.
 	writeGrace = time.Second
 )
@@ -37,16 +37,16 @@ var (
 	errClosed    = errors.New("the command closed its stdout without an answer")
 	errTooMuch   = errors.New("the command wrote more than its answer")
 	errTooEarly  = errors.New("the command answered before it had read the payload")
-	errUnasked   = errors.New("the command wrote what no job had asked for")
+	errUnasked   = errors.New("the command wrote output without a job")
 	errInsatiate = errors.New("the command has read the payload and waits for more, without an answer")
 )
 
-// bufferHint is what helps most often when a command does not answer.
+// bufferHint is the most frequent remedy for a command that does not answer.
 const bufferHint = "it may hold its output in a buffer: fflush() in awk, mawk -W interactive, python -u, jq --unbuffered, sed -u, stdbuf -oL"
 
-// ask gives the child a payload and hands on its answers. Its error is io.EOF if
-// the child has ended, errLate, the context's, or tells what rule was broken; the
-// child is of no more use then.
+// ask gives the child a payload and passes its answers to take. After an error the
+// child must not be used again. The error is io.EOF if the child has ended, errLate
+// after the timeout, that of the context, or the broken rule.
 func (c *kept) ask(ctx context.Context, payload []byte, take Take, began time.Time) error {
 	c.tailMu.Lock()
 	c.tail.b = c.tail.b[:0]
@@ -62,7 +62,7 @@ func (c *kept) ask(ctx context.Context, payload []byte, take Take, began time.Ti
 	case c.watch < watchOne && written == nil && unreadBytes(c.in.fd) > 0:
 		err = errTooEarly
 	case c.answered == 0:
-		err = c.settle()
+		err = c.awaitQuiet()
 	}
 	if written != nil {
 		err = c.awaitWritten(written, err)
@@ -80,8 +80,8 @@ func (c *kept) interrupt() {
 	_ = c.out.file.SetReadDeadline(past)
 }
 
-// send writes a payload. If the pipe has no room for all of it, the rest is
-// written beside the reading, until written is closed.
+// send writes a payload. If it does not fit into the pipe, a goroutine writes the rest
+// and then closes written.
 func (c *kept) send(payload []byte) (written <-chan struct{}) {
 	before, after := c.keeper.Framing.around(payload)
 	if len(payload) > smallPayload {
@@ -94,7 +94,7 @@ func (c *kept) send(payload []byte) (written <-chan struct{}) {
 		case err == syscall.EINTR:
 			continue
 		case err != nil && err != syscall.EAGAIN:
-			c.refused = true // reading will tell what has become of the child
+			c.refused = true // the read that follows finds the reason
 			return nil
 		case n == len(c.message):
 			return nil
@@ -103,7 +103,7 @@ func (c *kept) send(payload []byte) (written <-chan struct{}) {
 	}
 }
 
-// sendBeside writes in a goroutine, which ends at the latest with the child.
+// sendBeside writes in a goroutine, which ends with the child at the latest.
 func (c *kept) sendBeside(parts ...[]byte) <-chan struct{} {
 	written := make(chan struct{})
 	go func() {
@@ -117,8 +117,8 @@ func (c *kept) sendBeside(parts ...[]byte) <-chan struct{} {
 	return written
 }
 
-// awaitWritten waits until the payload is not needed any more. An answer does
-// not count before it was all written.
+// awaitWritten waits until the payload is no longer used. An answer is valid only if
+// the whole payload was written.
 func (c *kept) awaitWritten(written <-chan struct{}, err error) error {
 	if err == nil {
 		t := time.NewTimer(writeGrace)
@@ -134,23 +134,23 @@ func (c *kept) awaitWritten(written <-chan struct{}, err error) error {
 		c.stopped = true
 		c.stop()
 	}
-	c.in.finish()
+	c.in.stopWriting()
 	<-written
 	return err
 }
 
-// takeAnswers hands on what the child writes, until take has had its last.
+// takeAnswers passes the answers of the child to take until the last one.
 func (c *kept) takeAnswers(ctx context.Context, take Take, began time.Time) error {
-	every := cmp.Or(c.keeper.looking, lookEvery)
-	look, late := began.Add(every), time.Time{}
+	every := cmp.Or(c.keeper.checking, checkEvery)
+	check, late := began.Add(every), time.Time{}
 	if t := c.cmd.Timeout; t > 0 {
 		late = began.Add(t)
 	}
-	if next := earlier(look, late); c.armed.Before(began) || c.armed.After(next) {
+	if next := earlier(check, late); c.armed.Before(began) || c.armed.After(next) {
 		c.arm(next)
 	}
 	for {
-		answer, n, err := c.keeper.Framing.cut(c.buf[c.at:c.have], c.seen, c.keeper.maxAnswer())
+		answer, n, err := c.keeper.Framing.cutAnswer(c.buf[c.at:c.have], c.seen, c.keeper.maxAnswer())
 		if err != nil {
 			return err
 		}
@@ -175,17 +175,17 @@ func (c *kept) takeAnswers(ctx context.Context, take Take, began time.Time) erro
 			return ctx.Err()
 		case !late.IsZero() && !now.Before(late):
 			return errLate
-		case !now.Before(look):
-			look = now.Add(every)
-			if err := c.look(); err != nil {
+		case !now.Before(check):
+			check = now.Add(every)
+			if err := c.checkStalled(); err != nil {
 				return err
 			}
 		}
-		c.arm(earlier(look, late))
+		c.arm(earlier(check, late))
 	}
 }
 
-// earlier returns the earlier of a and b, of which the latter may be zero.
+// earlier returns the earlier one of a and b. b may be zero.
 func earlier(a, b time.Time) time.Time {
 	if !b.IsZero() && b.Before(a) {
 		return b
@@ -193,9 +193,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// look looks at a child that takes its time. Its error is that no answer can
-// come any more.
-func (c *kept) look() error {
+// checkStalled checks a child that has not answered yet. It returns an error if no
+// answer can follow.
+func (c *kept) checkStalled() error {
 	if unreadBytes(c.in.fd) == 0 && c.state.tree() == atRest {
 		if pending, err := c.poll(); pending || err != nil {
 			return err
@@ -212,19 +212,18 @@ func (c *kept) look() error {
 	return nil
 }
 
-// settle waits whether something follows the first answer.
-func (c *kept) settle() error {
+// awaitQuiet returns an error if more output follows the first answer.
+func (c *kept) awaitQuiet() error {
 	switch err := c.rest(); {
 	case errors.Is(err, errUnasked):
 		return c.tooMuch()
-	case !errors.Is(err, io.EOF): // else the next job will see it
+	case !errors.Is(err, io.EOF): // the next job finds the end
 		return err
 	}
 	return nil
 }
 
-// fill waits for output and takes it. Its error is io.EOF or
-// os.ErrDeadlineExceeded.
+// fill waits for output and reads it. The error is io.EOF or os.ErrDeadlineExceeded.
 func (c *kept) fill() error {
 	c.makeRoom()
 	err := c.raw.Read(c.readOnce)
@@ -243,8 +242,8 @@ func (c *kept) fill() error {
 	return nil
 }
 
-// poll takes output without waiting and reports whether there was any. Its error
-// is io.EOF.
+// poll reads output without waiting and reports whether there was any. The error is
+// io.EOF.
 func (c *kept) poll() (bool, error) {
 	c.makeRoom()
 	switch {
@@ -257,8 +256,8 @@ func (c *kept) poll() (bool, error) {
 	return true, nil
 }
 
-// read reads into got and reports whether there was something to read, be it the
-// end.
+// read reads from fd, stores the number of bytes in got, and reports whether there were
+// bytes or the end.
 func (c *kept) read(fd uintptr) bool {
 	for {
 		var err error
@@ -269,7 +268,7 @@ func (c *kept) read(fd uintptr) bool {
 	}
 }
 
-// makeRoom sees to it that buf has room for more.
+// makeRoom makes room for more bytes in buf.
 func (c *kept) makeRoom() {
 	switch {
 	case c.at == c.have:
@@ -285,7 +284,7 @@ func (c *kept) makeRoom() {
 	}
 }
 
-// unread returns what was read and not taken.
+// unread returns the bytes that were read and not used.
 func (c *kept) unread() []byte { return c.buf[c.at:c.have] }
 
 func (c *kept) tooMuch() error { return fmt.Errorf("%w: %.40q follows", errTooMuch, c.unread()) }

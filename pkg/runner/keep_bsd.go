@@ -2,10 +2,10 @@
 
 package runner
 
-// MaxRSSSupported reports whether Keeper.MaxRSS has an effect: it takes Linux.
+// MaxRSSSupported reports whether Keeper.MaxRSS has an effect, which needs Linux.
 func MaxRSSSupported() bool { return false }
 
-// procState would be what the kernel tells of a child; here it is nothing.
+// procState is the kernel's state of a child, which this system does not provide.
 type procState struct{}
 
 func openState(int) procState      { return procState{} }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// closedOutput is how long a child may outlive its stdout.
+// closedOutput is the time in which a child must end after it has closed its stdout.
 const closedOutput = 100 * time.Millisecond
 
 // kept is a child that serves jobs.
@@ -23,37 +23,37 @@ type kept struct {
 	began  time.Time
 	in     *inPipe
 	out    *outPipe
-	raw    syscall.RawConn // out's
+	raw    syscall.RawConn // of out
 	state  procState
 
 	stop   context.CancelFunc // sends SIGTERM, later SIGKILL
-	ending chan struct{}      // closed when the processes are gone
-	gone   chan struct{}      // closed when result is there
+	ending chan struct{}      // closed when the processes have ended
+	done   chan struct{}      // closed when the result is complete
 
-	interrupted atomic.Bool // the job's context is done: read no more
+	interrupted atomic.Bool // the job's context is done, so reads must stop
 
 	tailMu sync.Mutex // held for run.tail
 
-	// Of the Keeper's goroutine.
-	answered  int       // jobs
-	weighed   time.Time // when its memory was last looked at
-	watch     watch     // how to see that it is at rest
-	unsure    int       // how often that was not seen
-	untouched bool      // it has not read of its last payload
-	refused   bool      // nor could it be written
-	stopped   bool      // by us
-	spent     bool      // it must not be read any more
-	armed     time.Time // out's read deadline
-	message   []byte    // a small payload with what is around it
-	buf       []byte    // what was read: buf[at:have] is not taken yet
+	// Owned by the Keeper's goroutine.
+	answered  int       // number of answered jobs
+	weighed   time.Time // time of the last check of its memory
+	watch     watch     // the way to see that it is at rest
+	unsure    int       // number of times that it was not seen at rest
+	untouched bool      // it has read nothing of its last payload
+	refused   bool      // the payload could not be written
+	stopped   bool      // the Keeper has stopped it
+	spent     bool      // its output must not be read again
+	armed     time.Time // read deadline of out
+	message   []byte    // a small payload with its framing
+	buf       []byte    // the bytes that were read; buf[at:have] is not used yet
 	at, have  int
-	seen      int                   // bytes from at on that are known to hold no end
-	readOnce  func(fd uintptr) bool // read, made once
-	got       int                   // what it has read
+	seen      int                   // number of bytes from at without the end of an answer
+	readOnce  func(fd uintptr) bool // the method read, bound once
+	got       int                   // result of the last read
 }
 
-// start starts a child. It is stopped by stop, and seen off by its own
-// goroutine, which closes gone.
+// start starts a child. Its stop function stops it, and its own goroutine awaits its
+// end and then closes done.
 func (k *Keeper) start() (*kept, error) {
 	ch, pipes, err := k.Command.start(k.Env, plan{keepStdin: true, stdout: true, stderr: true})
 	if err != nil {
@@ -63,7 +63,7 @@ func (k *Keeper) start() (*kept, error) {
 	pipes.stderr.open()
 	raw, err := pipes.stdout.file.SyscallConn()
 	if err != nil {
-		panic(err) // it is for files that are closed only
+		panic(err) // only a closed file has an error
 	}
 	c := &kept{
 		run: run{
@@ -78,7 +78,7 @@ func (k *Keeper) start() (*kept, error) {
 		raw:    raw,
 		state:  openState(ch.pid),
 		ending: make(chan struct{}),
-		gone:   make(chan struct{}),
+		done:   make(chan struct{}),
 		buf:    make([]byte, smallBuffer),
 	}
 	if c.state.known() {
@@ -98,17 +98,17 @@ func (k *Keeper) start() (*kept, error) {
 	return c, nil
 }
 
-// live sees to the child's end.
+// live supervises the child until its end.
 func (c *kept) live(life context.Context) {
 	defer c.stop()
 	c.supervise(life, c.keeper.Kill, c.began)
 	close(c.ending)
-	c.pipes.finish()
+	c.pipes.stopPumps()
 	c.pumps.Wait()
-	c.tailMu.Lock() // a job may begin meanwhile, and find the child gone
+	c.tailMu.Lock() // the next job may already begin, and find that the child has ended
 	c.result = c.conclude()
 	c.tailMu.Unlock()
-	close(c.gone)
+	close(c.done)
 }
 
 func (c *kept) takeStderr(b []byte) error {
@@ -117,34 +117,34 @@ func (c *kept) takeStderr(b []byte) error {
 	return c.run.takeStderr(b)
 }
 
-// leave has the child end: nothing more comes on its stdin. What it still writes
-// is nobody's. If it stays, it is stopped.
+// leave closes the child's stdin so that it ends, and discards its output. It stops a
+// child that does not end within Command.KillAfter.
 func (c *kept) leave() {
 	_ = c.in.file.Close()
 	defer time.AfterFunc(c.cmd.killAfter(), c.stop).Stop()
 	c.arm(time.Time{})
 	_, _ = io.Copy(io.Discard, c.out.file)
-	<-c.gone
-	c.close()
+	<-c.done
+	c.closePipes()
 }
 
-// end waits for the end of a child that has closed its stdout, or was stopped.
+// end waits for the end of a child that has closed its stdout or was stopped.
 func (c *kept) end() Result {
 	t := time.NewTimer(closedOutput)
 	defer t.Stop()
 	select {
-	case <-c.gone:
+	case <-c.done:
 	case <-t.C:
 		c.stopped = true
 		c.stop()
-		<-c.gone
+		<-c.done
 	}
-	c.close()
+	c.closePipes()
 	return c.result
 }
 
-// fail makes an end of a child whose job has failed with err, and tells how that
-// job has ended.
+// fail ends a child whose job has failed with err, and returns the result of that
+// job.
 func (c *kept) fail(ctx context.Context, err error) Result {
 	if !errors.Is(err, io.EOF) {
 		c.stopped = true
@@ -167,7 +167,7 @@ func (c *kept) fail(ctx context.Context, err error) Result {
 	return res
 }
 
-// describe adds to err what the child has written instead of an answer.
+// describe adds the output that is not an answer to err.
 func (c *kept) describe(err error) error {
 	if c.have == c.at {
 		return err
@@ -175,14 +175,14 @@ func (c *kept) describe(err error) error {
 	return fmt.Errorf("%w, after %.40q", err, c.buf[c.at:c.have])
 }
 
-// close closes our ends once the child is gone.
-func (c *kept) close() {
+// closePipes closes the pipes after the end of the child.
+func (c *kept) closePipes() {
 	_ = c.in.file.Close()
 	_ = c.out.file.Close()
 	c.state.close()
 }
 
-// arm sets the time until which is read.
+// arm sets the deadline of reads.
 func (c *kept) arm(t time.Time) {
 	_ = c.out.file.SetReadDeadline(t)
 	c.armed = t

@@ -47,7 +47,7 @@ func TestCut(t *testing.T) {
 		{framing: Netstring, in: "Traceback\n", err: `not a netstring: "Traceback\n"`},
 	}
 	for _, tt := range tests {
-		answer, n, err := tt.framing.cut([]byte(tt.in), 0, most)
+		answer, n, err := tt.framing.cutAnswer([]byte(tt.in), 0, most)
 		if string(answer) != tt.answer || n != tt.n || errorText(err) != tt.err {
 			t.Errorf("%q: got %q, %d, %v, want %q, %d, %v", tt.in, answer, n, err, tt.answer, tt.n, tt.err)
 		}
@@ -99,8 +99,8 @@ func TestKeepNetstring(t *testing.T) {
 	}
 }
 
-// A large line goes both ways at once; a child that takes no payload but answers
-// is found out.
+// A large line goes in both directions at the same time. A child that answers without
+// reading its payload is detected.
 func TestKeepLarge(t *testing.T) {
 	k := &Keeper{Command: &Command{Args: []string{"cat"}}}
 	defer k.Close(context.Background())
@@ -120,7 +120,7 @@ func TestKeepLarge(t *testing.T) {
 	}
 }
 
-// Whatever a child does, no job has the answer to another.
+// No job gets the answer of another, even if the child breaks the rules.
 func TestKeepErratic(t *testing.T) {
 	// Of a hundred payloads some are answered twice, at once or after a while, some
 	// not at all, or late, or by the child's end.
@@ -145,7 +145,7 @@ while (<STDIN>) {
 	for i := range 2000 {
 		want := fmt.Sprintf("%d\n", i)
 		got, res := do(t, k, want)
-		k.pause, k.settle = 0, 0 // what makes a bad child harmless makes the test slow
+		k.pause, k.quietTime = 0, 0 // the waits after a bad child would make the test slow
 		if !res.OK() {
 			continue
 		}

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// KeptArgs is a command line for a [Keeper], with what a known program needs in
-// order to answer at once.
+// KeptArgs is a command line for a [Keeper], with the flags and variables that make a
+// known program answer immediately.
 type KeptArgs struct {
 	Args []string
-	Env  []string // variables that the program needs besides
-	// Hint says what the command's author must add because nobody else can; empty
-	// if nothing is known to be missing.
+	Env  []string // additional variables
+	// Hint is a change that only the author of the command can make; empty if none is
+	// known to be needed.
 	Hint string
 }
 
@@ -28,13 +28,12 @@ type KeptArgs struct {
 // strict is not used, and the code that follows runs first.
 const perlUnbuffered = "-M-strict;BEGIN{$|=1}"
 
-// AdaptKept returns a command line that makes programs answer a line with a line,
+// AdaptKept returns a command line with which programs answer each line immediately,
 // although their output is a pipe: mawk, jq, sed, grep and perl get a flag, python a
-// variable. gawk and other awks, ruby and the small tools of text need a change
-// that only the author can make, and so does every script of a shell: these have a
-// Hint. The program is found in $PATH, through symbolic links such as
-// /etc/alternatives/awk, through env, nice, stdbuf and the like, and in the first
-// line of a script.
+// variable. gawk and other awks, ruby, small text tools and shell scripts with mawk need
+// a change by their author, and get a Hint. The program is found in $PATH, through
+// symbolic links such as /etc/alternatives/awk, through env, nice, stdbuf and similar
+// programs, and in the first line of a script.
 func AdaptKept(args []string, shell bool) KeptArgs {
 	k := KeptArgs{Args: args}
 	if _, set := os.LookupEnv("PYTHONUNBUFFERED"); !set {
@@ -61,8 +60,8 @@ func AdaptKept(args []string, shell bool) KeptArgs {
 	return k
 }
 
-// adapt adds what a program needs. inScript means that it comes from the first
-// line of a script and takes no more flags.
+// adapt adds the flags and variables of a program. inScript means that the program is
+// named in the first line of a script, and accepts no more flags.
 func (k *KeptArgs) adapt(program string, at int, inScript, stdbuf bool) {
 	rest := k.Args[at+1:]
 	insert := func(flags ...string) {
@@ -126,8 +125,8 @@ func skipWrappers(args []string) (at int, wrapped []string) {
 	return at, wrapped
 }
 
-// identify returns the plain name of a program: python for python3.11, mawk for an
-// awk that is one. inScript says that it is the interpreter of a script.
+// identify returns the plain name of a program: python for python3.11, mawk for awk if
+// that is mawk. inScript means that it is the interpreter of a script.
 func identify(name string) (program string, inScript bool) {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -165,19 +164,19 @@ func plainName(path string) string {
 	return base
 }
 
-// awkKind asks a program that is just called awk which one it is.
+// awkKind returns mawk or awk for a program with the name awk.
 func awkKind(path string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	out, _ := exec.CommandContext(ctx, path, "-W", "version").CombinedOutput() // most know it not, and say so
+	out, _ := exec.CommandContext(ctx, path, "-W", "version").CombinedOutput() // most answer with an error
 	if bytes.HasPrefix(bytes.ToLower(out), []byte("mawk")) {
 		return "mawk"
 	}
 	return "awk"
 }
 
-// firstLine returns the interpreter that the first line of a script names, "" if
-// the file is no script. That of "#!/usr/bin/env -S perl -w" is perl.
+// firstLine returns the interpreter in the first line of a script, "" if the file is
+// not a script. For "#!/usr/bin/env -S perl -w" it is perl.
 func firstLine(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -198,7 +197,8 @@ func firstLine(path string) string {
 	return ""
 }
 
-// mention reports whether a word is in an argument, or in a file that is one.
+// mention reports whether a word is in an argument, or in a file that an argument
+// names.
 func mention(args []string, word string) bool {
 	const most = 1 << 20
 	for _, arg := range args {
@@ -214,8 +214,8 @@ func mention(args []string, word string) bool {
 	return false
 }
 
-// shellHint returns a hint for a script of a shell that runs mawk: that one does not
-// even read a line before its buffer is full.
+// shellHint returns a hint for a shell script that runs mawk, which reads no line before
+// its buffer is full.
 func shellHint(script string) string {
 	for _, word := range strings.FieldsFunc(script, func(r rune) bool { return strings.ContainsRune(" \t\n;|&(){}'\"`$", r) }) {
 		if base := filepath.Base(word); base != "awk" && base != "mawk" {
@@ -228,7 +228,8 @@ func shellHint(script string) string {
 	return ""
 }
 
-// shellScript returns the script of a command line such as sh -c SCRIPT, else "".
+// shellScript returns the script of a command line such as sh -c SCRIPT, "" for other
+// command lines.
 func shellScript(args []string) string {
 	switch filepath.Base(args[0]) {
 	case "sh", "bash", "dash", "ksh", "zsh":

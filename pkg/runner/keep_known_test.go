@@ -95,7 +95,7 @@ func TestGrepAnswersAtOnce(t *testing.T) {
 	}
 }
 
-// What gm cannot add it says.
+// A command that needs a change by its author gets a hint.
 func TestHintsForKeptCommands(t *testing.T) {
 	t.Setenv("PATH", debianAwk(t)+":"+os.Getenv("PATH"))
 	awkScript := writeScript(t, "#!"+strings.TrimSpace(findProgram(t, "awk"))+" -f\n{ print }\n")

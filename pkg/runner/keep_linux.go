@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxRSSSupported reports whether Keeper.MaxRSS has an effect: it takes Linux.
+// MaxRSSSupported reports whether Keeper.MaxRSS has an effect, which needs Linux.
 func MaxRSSSupported() bool { return true }
 
-// procState is what the kernel tells of a child. It holds /proc/PID/syscall open,
-// as to open it costs more than to read it.
+// procState is the kernel's state of a child. It keeps /proc/PID/syscall open, because
+// opening costs more than reading.
 type procState struct{ pid, fd int }
 
 // openState opens the state of a process.
@@ -48,12 +48,12 @@ func (s procState) alone() bool {
 	return err == nil && len(children) == 0 && threads(s.pid) == 1
 }
 
-// tree tells what the process and its descendants do.
+// tree returns the activity of the process and its descendants.
 func (s procState) tree() posture { return treePosture(s.pid) }
 
-// treePosture tells what a process and its descendants do. They are at rest if
-// each has one thread and waits for input from a pipe on descriptor 0, or for a
-// child to end: then it takes something from outside to have one of them write.
+// treePosture returns the activity of a process and its descendants. They are at rest if
+// each has one thread and waits for input from a pipe on descriptor 0, or for the end of
+// a child: then none of them writes without an event from outside.
 func treePosture(pid int) posture {
 	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
 	if err != nil || threads(pid) != 1 {
@@ -70,7 +70,7 @@ func treePosture(pid int) posture {
 		return unclear
 	}
 	if len(children) == 0 && waitsForChild(state) {
-		return busy // its last child has just ended, and it goes on
+		return busy // its last child has just ended
 	}
 	for _, child := range children {
 		all = min(all, treePosture(child))
@@ -78,7 +78,7 @@ func treePosture(pid int) posture {
 	return all
 }
 
-// threads counts the threads of a process; 0 if that is not known.
+// threads returns the number of threads of a process, 0 if it is unknown.
 func threads(pid int) int {
 	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
@@ -87,7 +87,7 @@ func threads(pid int) int {
 	return len(list)
 }
 
-// unreadBytes returns how many bytes a pipe holds, less than 0 if that is not known.
+// unreadBytes returns the number of bytes in a pipe, negative if it is unknown.
 func unreadBytes(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 	if err != nil {
@@ -112,7 +112,7 @@ func treeRSS(pid int) int64 {
 	return rss
 }
 
-// childrenOf lists the children that a process's main thread has.
+// childrenOf returns the children of a process's main thread.
 func childrenOf(pid int) (pids []int, err error) {
 	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
 	for field := range bytes.FieldsSeq(list) {

@@ -10,52 +10,52 @@ import (
 )
 
 const (
-	// quickLooks is how often to look at once, as it is a matter of microseconds.
+	// quickLooks is the number of checks without a pause, because a child comes to rest
+	// within microseconds.
 	quickLooks = 3
 
-	// The time between two looks whether a child is at rest, doubled each time.
+	// The time between two checks that a child is at rest, doubled each time.
 	firstRestLook = 20 * time.Microsecond
 	maxRestLook   = time.Millisecond
 
-	// How long after a child's first answer there may be more of it, if it can't be
-	// seen that there won't: as it is at first, and at most, be it as children have
-	// written what nobody had asked for, or as the child is seen to do something. The
-	// latter is also how long one may take that was seen at rest before.
-	firstSettle = 10 * time.Millisecond
-	maxSettle   = time.Second
+	// The wait for further output after a child's first answer, if the Keeper cannot
+	// see that the child is at rest: at first, and at most, after output without a job
+	// or while the child is busy. maxQuiet is also the wait for a child that was seen at
+	// rest before.
+	firstQuiet = 10 * time.Millisecond
+	maxQuiet   = time.Second
 
-	// maxUnsure is how often a child that was never seen at rest is looked at.
+	// maxUnsure is the number of checks of a child that was never seen at rest.
 	maxUnsure = 8
 )
 
-// posture is what a process does.
+// posture is the present activity of a process.
 type posture int
 
 const (
-	unclear posture = iota // it may wait for input, or for anything else
-	busy                   // it runs, or waits for something that is not input
+	unclear posture = iota // it may wait for input or for something else
+	busy                   // it runs, or waits for something else than input
 	atRest                 // it waits for input
 )
 
-// watch is how to find out whether a child is at rest.
+// watch is the way to see that a child is at rest.
 type watch int
 
 const (
-	watchNone   watch = iota // there is no telling
-	watchUnsure              // that is to be seen
-	watchOne                 // by the child itself
-	watchTree                // by all of its descendants
+	watchNone   watch = iota // it cannot be seen
+	watchUnsure              // not known yet
+	watchOne                 // by the state of the child
+	watchTree                // by the states of the child and its descendants
 )
 
-// rest waits until the child is seen to wait for its next payload, if that can be
-// seen at all. Its error is errUnasked if there is output, io.EOF if there can be
-// no more.
+// rest waits until the child waits for its next payload, if the Keeper can see that.
+// The error is errUnasked if there is output, io.EOF if the child has ended.
 func (c *kept) rest() error {
 	var began, busyAt time.Time
 	looks := 0
 	for pause := firstRestLook; ; {
 		doing := c.posture()
-		switch pending, err := c.poll(); { // what was written before it came to rest
+		switch pending, err := c.poll(); { // output from before it came to rest
 		case err != nil:
 			return err
 		case pending:
@@ -92,7 +92,7 @@ func (c *kept) rest() error {
 	}
 }
 
-// posture tells what the child does.
+// posture returns the present activity of the child.
 func (c *kept) posture() posture {
 	switch c.watch {
 	case watchOne:
@@ -116,21 +116,21 @@ func (c *kept) posture() posture {
 	return unclear
 }
 
-// patience is how much longer to wait for a child to come to rest, after so much
-// time and so much since it was seen to be busy. One that was seen at rest before
-// can take no payload until it is, so nothing is lost by waiting.
+// patience returns the remaining wait for a child to come to rest, after the time
+// waited, and the time quiet since it was last busy. A child that was seen at rest before
+// gets its payload only at rest, so that the wait costs nothing.
 func (c *kept) patience(waited, quiet time.Duration) time.Duration {
-	settle := c.keeper.settling()
+	quietTime := c.keeper.quiet()
 	switch {
 	case c.watch >= watchOne:
-		return maxSettle - waited
+		return maxQuiet - waited
 	case c.answered > 0:
 		return 0
 	}
-	return min(settle-quiet, maxSettle-waited)
+	return min(quietTime-quiet, maxQuiet-waited)
 }
 
-// doubt notes that the child was not seen at rest in time.
+// doubt records that the child was not seen at rest in time.
 func (c *kept) doubt() {
 	c.unsure++
 	if c.watch >= watchOne || c.unsure > maxUnsure {

@@ -12,37 +12,36 @@ import (
 )
 
 const (
-	// How long to wait before a child follows one that has answered nothing.
+	// The wait before the start of a child that follows one without an answer.
 	firstPause = 100 * time.Millisecond
 	maxPause   = 10 * time.Second
 
-	// rssEvery is the time between two looks at a child's memory.
+	// rssEvery is the time between two checks of a child's memory.
 	rssEvery = 100 * time.Millisecond
 )
 
-// keeping is what a Keeper has of its children.
+// keeping is the state of a Keeper's children.
 type keeping struct {
-	child   *kept         // to be asked; nil if there is none
-	leaving *kept         // was told to end and seen off by retiring
-	pause   time.Duration // before the next start, 0 if the last child has answered
-	failed  time.Time     // when one that has not came to its end
-	settle  time.Duration // after a child's first answer; 0 means firstSettle
-	hinted  bool          // that the command may hold its output in a buffer
-	looking time.Duration // 0 means lookEvery
+	child     *kept         // the present child; nil if there is none
+	leaving   *kept         // the last child that was replaced; retiring awaits its end
+	pause     time.Duration // wait before the next start, 0 if the last child has answered
+	failed    time.Time     // end of the last child that has not answered
+	quietTime time.Duration // wait after the first answer of a child; 0 is firstQuiet
+	hinted    bool          // the hint about buffered output was logged
+	checking  time.Duration // 0 is checkEvery
 
 	retiring sync.WaitGroup
 }
 
-// Do has a child do one job, a new child if there is none or the last has come
-// to its end. It returns when take has had the last answer, or when the child
-// that has failed the job is gone with all that [Command.Run] would end. Nothing
-// of payload is used after that. The Result's Stderr is what came in the job's
-// time.
+// Do does one job with the present child, or with a new one if there is none. It returns
+// when take has got the last answer, or when the job has failed and the child has ended
+// with all processes that [Command.Run] would end. It does not use payload after its
+// return. Result.Stderr has the stderr of the child during the job.
 //
-// A child that ends without an answer fails the job as it would fail a Run. If
-// it has answered before and has not read a byte of the payload, the job goes to
-// a new one. After a child that has never answered, the next starts only after a
-// pause, from 100 ms and doubled to at most 10 s, during which Do waits.
+// If the child ends without an answer, the job fails as in a Run. If the child has
+// answered before and has read no byte of the payload, the job goes to a new child. If a
+// child has never answered, Do waits before it starts the next one: 100 ms at first,
+// doubled each time up to 10 s.
 func (k *Keeper) Do(ctx context.Context, payload []byte, take Take) Result {
 	if err := k.Framing.check(payload); err != nil {
 		return Result{AnswerErr: err}
@@ -70,22 +69,22 @@ func (k *Keeper) Do(ctx context.Context, payload []byte, take Take) Result {
 	}
 }
 
-// Close has the child end: its input does, and if that does not help within
-// Command.KillAfter, or ctx is done, it is stopped as Run would stop it. Close
-// returns when it is gone. The Keeper may be used again.
+// Close closes the stdin of the child and returns when it has ended. If the child does
+// not end within Command.KillAfter, or if ctx is done, Close stops it as Run does. The
+// Keeper may be used again.
 func (k *Keeper) Close(ctx context.Context) {
 	if k.child != nil {
 		k.retire("closed")
 	}
 	if c := k.leaving; c != nil {
 		defer context.AfterFunc(ctx, c.stop)()
-		<-c.gone
+		<-c.done
 	}
 	k.retiring.Wait()
 	k.leaving = nil
 }
 
-// ready returns a child that waits for a payload, or why there is none.
+// ready returns a child that waits for a payload, or the result of a job without one.
 func (k *Keeper) ready(ctx context.Context) (*kept, Result) {
 	if c := k.child; c != nil {
 		if limit := k.limit(c, time.Now()); limit != "" {
@@ -99,7 +98,7 @@ func (k *Keeper) ready(ctx context.Context) (*kept, Result) {
 	}
 	if c := k.leaving; c != nil {
 		unhook := context.AfterFunc(ctx, c.stop)
-		<-c.gone
+		<-c.done
 		unhook()
 		k.leaving = nil
 	}
@@ -115,14 +114,14 @@ func (k *Keeper) ready(ctx context.Context) (*kept, Result) {
 	return c, Result{}
 }
 
-// dismiss makes an end of a child that did between two jobs what it should not.
+// dismiss ends a child that has ended or broken the rules between two jobs.
 func (k *Keeper) dismiss(c *kept, err error) {
 	if errors.Is(err, io.EOF) {
 		res := c.end()
 		k.log().Info("kept command ended between jobs", "jobs", c.answered, "reason", reasonOf(res))
 	} else {
 		k.distrust()
-		k.log().Warn("kept command wrote what no job had asked for: the answer before may be wrong",
+		k.log().Warn("kept command wrote output without a job: the answer before may be wrong",
 			"jobs", c.answered, "output", fmt.Sprintf("%.80q", c.unread()))
 		c.stop()
 		c.end()
@@ -130,7 +129,7 @@ func (k *Keeper) dismiss(c *kept, err error) {
 	k.noteEnd(c)
 }
 
-// answered counts a job and retires a child that has come to a limit.
+// answered counts a job, and retires a child that has reached a limit.
 func (k *Keeper) answered(c *kept) {
 	c.answered++
 	k.pause = 0
@@ -143,7 +142,7 @@ func (k *Keeper) answered(c *kept) {
 	}
 }
 
-// retire has the child end, beside what comes next.
+// retire ends the child in the background.
 func (k *Keeper) retire(reason string) {
 	c := k.child
 	k.child, k.leaving = nil, c
@@ -167,11 +166,11 @@ func (k *Keeper) limit(c *kept, now time.Time) string {
 	return ""
 }
 
-// distrust makes children prove themselves for longer: one has written something
-// after its answer was taken.
-func (k *Keeper) distrust() { k.settle = min(8*k.settling(), maxSettle) }
+// distrust lengthens the wait after the first answer of a child, because one has
+// written output after its answer.
+func (k *Keeper) distrust() { k.quietTime = min(8*k.quiet(), maxQuiet) }
 
-func (k *Keeper) settling() time.Duration { return max(k.settle, firstSettle) }
+func (k *Keeper) quiet() time.Duration { return max(k.quietTime, firstQuiet) }
 
 // noteEnd makes the next start wait if a child has answered nothing.
 func (k *Keeper) noteEnd(c *kept) {
@@ -185,7 +184,8 @@ func (k *Keeper) failedNow() {
 	k.pause = min(max(2*k.pause, firstPause), maxPause)
 }
 
-// waitPause waits until a child may be started; false if the job is not to wait.
+// waitPause waits until a child may be started. It returns false if the job was
+// cancelled.
 func (k *Keeper) waitPause(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
@@ -206,7 +206,7 @@ func (k *Keeper) waitPause(ctx context.Context) bool {
 	return false
 }
 
-// reasonOf describes in words how a child has ended by itself.
+// reasonOf describes the end of a child that has ended on its own.
 func reasonOf(res Result) string {
 	if err := res.Err(); err != nil {
 		return err.Error()

@@ -192,13 +192,13 @@ func TestKeepEndsBetweenJobs(t *testing.T) {
 	}
 }
 
-// What a child writes while it has no job is not the answer to the next.
+// Output of a child without a job is not the answer to the next job.
 func TestKeepUnasked(t *testing.T) {
 	f := fifo(t)
 	var logged strings.Builder
 	k := keepSh(t, `while read -r x; do echo "$x $$"; test "$x" = odd && { read y <`+f+`; echo more; echo >`+f+`; }; done`)
 	k.Logger = slog.New(slog.NewTextHandler(&logged, nil))
-	k.settle = time.Nanosecond
+	k.quietTime = time.Nanosecond
 	for range 2 {
 		if got, res := do(t, k, "plain"); !strings.HasPrefix(got, "plain ") || !res.OK() {
 			t.Fatalf("got %q, %v", got, res.Err())
@@ -220,7 +220,7 @@ func TestKeepUnasked(t *testing.T) {
 	if !strings.HasPrefix(got, "next ") || got[5:] == odd[4:] || !res.OK() {
 		t.Errorf("after %q: got %q, %v", odd, got, res.Err())
 	}
-	if want := `msg="kept command wrote what no job had asked for: the answer before may be wrong" jobs=3 output="\"more\\n\""`; !strings.Contains(logged.String(), want) {
+	if want := `msg="kept command wrote output without a job: the answer before may be wrong" jobs=3 output="\"more\\n\""`; !strings.Contains(logged.String(), want) {
 		t.Errorf("got log %s, want %s", logged.String(), want)
 	}
 }
@@ -238,7 +238,7 @@ func TestKeepDoesNotAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := keepSh(t, script)
-			k.looking = 100 * time.Millisecond
+			k.checking = 100 * time.Millisecond
 			_, res := do(t, k, "x")
 			if strings.HasPrefix(name, "after") {
 				if !res.OK() {

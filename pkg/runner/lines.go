@@ -2,20 +2,19 @@ package runner
 
 import "bytes"
 
-// A cutter takes what it can from the front of b, the bytes read and not yet
-// taken, and returns how many those were. The rest is shown to it again with
-// more behind it; if full is true there is no room for more, or the pipe has
-// ended, and it takes all.
+// A cutter processes bytes from the front of b and returns their number. The next call
+// gets the remaining bytes again, followed by more. If full is true, there is no room
+// for more or the pipe has ended, and the cutter must process all.
 type cutter interface {
 	cut(b []byte, full bool) (int, error)
 }
 
-// chunks takes all there is.
+// chunks passes on all bytes.
 type chunks func([]byte) error
 
 func (emit chunks) cut(b []byte, _ bool) (int, error) { return len(b), emit(b) }
 
-// batches takes as many whole lines at a time as there are.
+// batches passes on all whole lines together.
 type batches func([]byte) error
 
 func (emit batches) cut(b []byte, full bool) (int, error) {
@@ -29,10 +28,10 @@ func (emit batches) cut(b []byte, full bool) (int, error) {
 	return n, emit(b[:n])
 }
 
-// lines takes one line at a time, its newline included.
+// lines passes on one line at a time, including its newline.
 type lines struct {
 	emit func([]byte) error
-	seen int // bytes at the front known to hold no newline
+	seen int // number of bytes at the front without a newline
 }
 
 func (l *lines) cut(b []byte, full bool) (int, error) {

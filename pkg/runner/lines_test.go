@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// cutAll pumps the parts, each written by itself, through a buffer that may grow to limit.
+// cutAll pumps the parts, each in its own write, through a buffer of at most limit bytes.
 func cutAll(t *testing.T, limit int, c cutter, parts ...string) error {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -66,7 +66,7 @@ func TestCutterErrorEndsPump(t *testing.T) {
 	}
 }
 
-// Whatever the pieces in which a stream arrives, its lines come out whole.
+// The lines of a stream come out whole, for any sizes of its pieces.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nbb\n\nccc"), uint8(1))
 	f.Add([]byte("\n\n\n"), uint8(2))
@@ -99,7 +99,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// The tail is that of all bytes together, whatever the pieces written.
+// The tail is that of all bytes together, for any sizes of the writes.
 func FuzzTail(f *testing.F) {
 	f.Add([]byte("one\ntwo\nthree\n"), uint8(3), uint8(6))
 	f.Add([]byte("abcdefghijklmnop"), uint8(1), uint8(4))

@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// orphanReaper reaps orphans that end after the Run that saw them has returned.
-// It is started by a Run that leaves children of this process behind, and ends
-// when there are none. As process 1, which gets the orphans of everybody, it is
-// started by Subreap and stays. It costs jobs that leave nothing behind nothing.
+// orphanReaper reaps orphans that end after the return of their Run. A Run that leaves
+// children of this process behind starts it, and it ends when there are none. In
+// process 1, which gets the orphans of all processes, Subreap starts it and it stays.
+// Jobs that leave nothing behind have no cost.
 var orphanReaper struct {
 	mu      sync.Mutex
 	running bool

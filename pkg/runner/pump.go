@@ -16,13 +16,13 @@ const (
 	controlLine = 64 << 10
 	stderrBatch = 32 << 10
 
-	// drainLimit bounds what is still read from a pipe whose job is over: as much
-	// as a pipe can hold by Linux' default pipe-max-size. A process that escaped
-	// could write for ever.
+	// drainLimit is the maximum number of bytes that are read from a pipe after its
+	// job has ended: the default of pipe-max-size on Linux. An escaped process could
+	// write without end.
 	drainLimit = 1 << 20
 )
 
-// past is a deadline that is over.
+// past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
 var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
@@ -30,18 +30,18 @@ var chunkPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 // outPipe is our end of a pipe that a child writes to.
 type outPipe struct {
 	fd      int      // does not block
-	file    *os.File // fd's, once a pump is to wait
-	max     int      // what the buffer may grow to
-	tooLong error    // what it means if the buffer is full and nothing can be cut; nil has it cut anyhow
+	file    *os.File // the file of fd, set by open
+	max     int      // maximum size of the buffer
+	tooLong error    // returned if the buffer is full and has nothing to cut; nil cuts it anyway
 
-	early []byte // what was read before there was a pump
-	eof   bool   // and that was all
+	early []byte // bytes that were read before the pump started
+	eof   bool   // early is the whole output
 
-	ended   bool // the reader's: the job is over, only take what is there
+	ended   bool // the job has ended: read only the bytes in the pipe; owned by the reader
 	drained int
 }
 
-// open makes the pipe ready for a reader that waits.
+// open prepares the pipe for a reader that waits.
 func (p *outPipe) open() { p.file = os.NewFile(uintptr(p.fd), "pipe") }
 
 func (p *outPipe) close() {
@@ -52,16 +52,16 @@ func (p *outPipe) close() {
 	}
 }
 
-// finish has the reader stop once it has taken what the pipe holds, even if some
-// process still has the pipe's other end.
-func (p *outPipe) finish() {
+// stopReading makes the reader stop after the bytes in the pipe, even if a process
+// still has the other end.
+func (p *outPipe) stopReading() {
 	if p.file != nil {
 		_ = p.file.SetReadDeadline(past)
 	}
 }
 
-// pump hands to c what comes out of the pipe, until its end or an error of c's,
-// and closes it.
+// pump passes the bytes of the pipe to c until the end of the pipe or an error of c,
+// and closes the pipe.
 func (p *outPipe) pump(c cutter) error {
 	defer p.close()
 	pooled := chunkPool.Get().(*[chunkSize]byte)
@@ -77,11 +77,11 @@ func (p *outPipe) pump(c cutter) error {
 			}
 			return nil
 		}
-		taken, err := c.cut(buf[:n], false)
+		used, err := c.cut(buf[:n], false)
 		if err != nil {
 			return err
 		}
-		n = copy(buf, buf[taken:n])
+		n = copy(buf, buf[used:n])
 		switch {
 		case n < len(buf):
 		case len(buf) < p.max:
@@ -98,8 +98,8 @@ func (p *outPipe) pump(c cutter) error {
 	}
 }
 
-// read waits for bytes until finish is called, and from then on takes only those
-// that are there. Whatever ends the pipe is io.EOF.
+// read waits for bytes until stopReading is called. After that it reads only the bytes
+// in the pipe. Every end of the pipe is io.EOF.
 func (p *outPipe) read(b []byte) (int, error) {
 	switch {
 	case len(p.early) > 0:
@@ -154,11 +154,11 @@ type inPipe struct {
 	fd   int // file's, which does not block
 }
 
-// finish stops a writer that waits for a reader.
-func (p *inPipe) finish() { _ = p.file.SetWriteDeadline(past) }
+// stopWriting stops a writer that waits for a reader.
+func (p *inPipe) stopWriting() { _ = p.file.SetWriteDeadline(past) }
 
-// pump writes b and closes the pipe. That a command does not read all of its
-// input is its own affair, so there is no error to return.
+// pump writes b and closes the pipe. It returns no error, because a command need not
+// read all of its input.
 func (p *inPipe) pump(b []byte) {
 	_, _ = p.file.Write(b)
 	_ = p.file.Close()

@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// quickLimit is how long a child is given to be over in no time.
+	// quickLimit is the maximum duration of a child that needs no goroutines.
 	quickLimit = 50 * time.Millisecond
-	// quickOutput is what is left of that once it has written something, as that may
-	// be waited for.
+	// quickOutput is the remaining time after its first output, which a client may wait
+	// for.
 	quickOutput = time.Millisecond
-	// quickRoom is how much output of a pipe may be kept meanwhile.
+	// quickRoom is the maximum number of bytes that are kept from a pipe meanwhile.
 	quickRoom = 32 << 10
 )
 
-// quick waits, on the caller's goroutine and in one system call, for the end of a
-// child that is over in no time. To start pumps costs more than such a child is
-// left to do. It reports whether the child and its pipes have come to their ends;
-// if not, all goes on with pumps, which begin with what was read.
+// quick waits for the end of a short child, on the caller's goroutine and in one system
+// call, because starting pumps takes longer than such a child. It reports whether the
+// child and its pipes have ended. If not, pumps continue after the bytes that were
+// read.
 func (r *run) quick() bool {
 	if r.child.pidfd < 0 {
 		return false
@@ -72,7 +72,7 @@ func (r *run) quick() bool {
 	}
 }
 
-// sooner returns the earlier of a time and one that is so long from now.
+// sooner returns the earlier one of t and the time d from now.
 func sooner(t time.Time, d time.Duration) time.Time {
 	if u := time.Now().Add(d); u.Before(t) {
 		return u
@@ -80,7 +80,7 @@ func sooner(t time.Time, d time.Duration) time.Time {
 	return t
 }
 
-// readEarly reads what there is, or the end.
+// readEarly reads the available bytes or the end.
 func (p *outPipe) readEarly() {
 	b := chunkPool.Get().(*[chunkSize]byte)
 	defer chunkPool.Put(b)

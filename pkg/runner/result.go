@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Codes that a Result gives where the child gave none, as timeout(1), shells and
-// sysexits.h have them.
+// Codes of a Result whose child has no exit code, as in timeout(1), shells and
+// sysexits.h.
 const (
 	codeIOError       = 74
 	codeTemporary     = 75
@@ -20,47 +20,46 @@ const (
 	codeSignal        = 128
 )
 
-// Result is how a job ended. ExitCode and Signal are those of the direct child,
-// whatever became of the processes that it started.
+// Result is the end of a job. ExitCode and Signal are those of the direct child,
+// independent of the processes that it started.
 type Result struct {
-	ExitCode int            // 0 to 255; 0 also if a signal ended the child or none was started
+	ExitCode int            // 0 to 255; also 0 if a signal ended the child, or if there was no child
 	Signal   syscall.Signal // the signal that ended the child, or 0
 
-	// Of these at most one is set, by what came first. The child may still have
-	// exited by itself, and with 0, on the SIGTERM that followed.
+	// At most one of these is set: the first reason to stop the child. After the
+	// SIGTERM that follows, the child may still have exited on its own, even with 0.
 	TimedOut  bool  // it ran longer than Command.Timeout
 	Cancelled bool  // its context was done, or Job.Kill closed, before it had ended
-	StdoutErr error // Job.Stdout's error, or ErrLineTooLong
-	AnswerErr error // what a Keeper's child has answered, or the payload, breaks the rules
+	StdoutErr error // the error of Job.Stdout, or ErrLineTooLong
+	AnswerErr error // the answer of a Keeper's child, or the payload, breaks the rules
 
-	StartErr error // why there never was a child; see ErrNotFound and ErrNotExecutable
+	StartErr error // the child could not be started; see ErrNotFound and ErrNotExecutable
 
-	Stderr []byte // the last of stderr, beginning with a whole line if that is possible
+	Stderr []byte // the end of stderr, from the beginning of a line if possible
 
-	Duration   time.Duration // from the child's start to its end
-	UserTime   time.Duration // CPU time of the child and of those of its descendants that were waited for
+	Duration   time.Duration // from the start of the child to its end
+	UserTime   time.Duration // CPU time of the child and of its descendants that were waited for
 	SystemTime time.Duration
-	// MaxRSS is the peak resident memory in bytes. On Linux it is never less than
-	// this process's own at the child's start, whose memory the child shared until
-	// it executed the program.
+	// MaxRSS is the peak resident memory in bytes. On Linux it is at least that of this
+	// process at the start of the child, which shares the memory until it executes the
+	// program.
 	MaxRSS int64
 
 	timeout time.Duration
 }
 
-// OK reports whether the child exited with 0 by itself and its output was taken.
+// OK reports whether the child exited on its own with 0 and its output was accepted.
 func (r Result) OK() bool { return r.Code() == 0 }
 
-// Temporary reports whether the same job may well succeed later: the child
-// exited with 75 (EX_TEMPFAIL), or could not be started because the system has no
-// room for it: processes, memory, descriptors, pipes.
+// Temporary reports whether the same job may succeed later: the child exited with 75
+// (EX_TEMPFAIL), or the system had no process, memory, descriptor or pipe for it.
 func (r Result) Temporary() bool { return r.Code() == codeTemporary }
 
-// Code is the outcome as one number, as shells have it: the child's own exit
-// code, 128 and the signal's number, 124 if the time was up, 126 if the program
-// could not be executed, 127 if there is none, 75 if this machine had no room to
-// start it, 74 if its output was not taken, 76 if it was no answer. It is 0 for nothing but success: a
-// cancelled job that exited with 0 has 143, as if it had heeded SIGTERM.
+// Code returns the outcome as a number, as in shells: the exit code of the child; 128
+// plus the number of its signal; 124 after a timeout; 126 if the program could not be
+// executed; 127 if it does not exist; 75 if the system had no room for the child; 74 if
+// Stdout returned an error; 76 if the answer of a Keeper's child was invalid. It is 0
+// only for a success: a cancelled job that exited with 0 has 143, as after SIGTERM.
 func (r Result) Code() int {
 	switch {
 	case errors.Is(r.StartErr, ErrNotFound):
@@ -83,7 +82,7 @@ func (r Result) Code() int {
 	return r.ExitCode
 }
 
-// Err describes the outcome in words; it is nil if OK is true.
+// Err returns an error that describes the outcome, nil if OK is true.
 func (r Result) Err() error {
 	switch {
 	case r.StartErr != nil:
@@ -104,15 +103,15 @@ func (r Result) Err() error {
 	return nil
 }
 
-// permanentErrnos are the reasons of a failed start that do not pass by
-// themselves. All others (EAGAIN, ENOMEM, EMFILE, ENFILE, ENOSPC, EIO, ETXTBSY, ...)
-// say that the system has no room for a child now.
+// permanentErrnos are the reasons of a failed start that stay. All others (EAGAIN,
+// ENOMEM, EMFILE, ENFILE, ENOSPC, EIO, ETXTBSY, ...) mean that the system has no room
+// for a child now.
 var permanentErrnos = []syscall.Errno{
 	syscall.ENOENT, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM, syscall.EISDIR, syscall.ENOEXEC,
 	syscall.E2BIG, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.EINVAL, syscall.ENOSYS,
 }
 
-// noRoom reports whether err, of a failed start, is one that passes by itself.
+// noRoom reports whether err, of a failed start, may not occur later.
 func noRoom(err error) bool {
 	var errno syscall.Errno
 	return errors.As(err, &errno) && !slices.Contains(permanentErrnos, errno)

@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// How often a group that is not gone yet is looked at.
-	firstLook = time.Millisecond
-	maxLook   = 50 * time.Millisecond
+	// The time between two checks of a group that still has members, doubled each time.
+	firstCheck = time.Millisecond
+	maxCheck   = 50 * time.Millisecond
 
-	// giveUp is how long a group may outlive SIGKILL before Run returns without
-	// it: its members hang in the kernel, or process 1 does not reap them.
+	// giveUp is the time after SIGKILL when Run returns although the group has
+	// members: they hang in the kernel, or process 1 does not reap them.
 	giveUp = 2 * time.Second
 )
 
-// Run runs the command for one job. It returns when the child, its process group
-// and, after Subreap, all of its other descendants are gone and what they wrote
-// has been handed on. When ctx is done, or the time is up, the group gets SIGTERM
-// and, KillAfter later, SIGKILL. So does what is left of it when the child has
-// ended by itself. Nothing of job is used or called after Run's return.
+// Run runs the command for one job. It returns when the child, its process group and,
+// after Subreap, all of its other descendants have ended, and their output was passed
+// on. When ctx is done or the timeout has passed, the group gets SIGTERM and, after
+// KillAfter, SIGKILL. The same happens to the members of the group that are left when
+// the child has ended on its own. Run uses nothing of job after its return.
 //
-// Run waits without limit for two things only: a child that SIGKILL cannot end
-// since it hangs in the kernel, and calls of Stdout, Control and Stderr.
+// Run waits without limit only for a child that hangs in the kernel, so that SIGKILL
+// cannot end it, and for calls of Stdout, Control and Stderr.
 func (c *Command) Run(ctx context.Context, job Job) Result {
 	if ctx.Err() != nil {
 		return Result{Cancelled: true}
@@ -54,11 +54,11 @@ func (c *Command) Run(ctx context.Context, job Job) Result {
 	}
 	if r.quick() {
 		r.supervise(ctx, job.Kill, began)
-		r.pump(&job, func(f func()) { f() })
+		r.runPumps(&job, func(f func()) { f() })
 	} else {
 		r.startPumps(&job)
 		r.supervise(ctx, job.Kill, began)
-		r.pipes.finish()
+		r.pipes.stopPumps()
 		r.pumps.Wait()
 	}
 	return r.conclude()
@@ -69,27 +69,27 @@ type run struct {
 	cmd     *Command
 	child   *child
 	pipes   *pipes
-	timeout time.Duration // for all of it; 0 is none
+	timeout time.Duration // of the whole run; 0 is none
 
 	exited  chan struct{} // closed when the child has ended
-	refused chan struct{} // closed when Stdout would have no more
+	refused chan struct{} // closed when Stdout has returned an error
 	pumps   sync.WaitGroup
 
-	// The supervisor's.
-	stage     stage
-	ladder    *time.Timer // ends the stage; nil if nothing but the child's end does
-	ended     bool        // the child has been reaped
-	groupGone bool
-	result    Result
+	// Owned by the supervisor.
+	stage      stage
+	ladder     *time.Timer // ends the stage; nil if only the child's end does
+	ended      bool        // the child has been reaped
+	groupEmpty bool
+	result     Result
 
-	// The stdout pump's, until pumps is done.
+	// Owned by the stdout pump until pumps is done.
 	stdoutErr error
 
-	// The stderr pump's, until pumps is done.
+	// Owned by the stderr pump until pumps is done.
 	tail tail
 }
 
-// stage is how far the stopping of a job has come.
+// stage is the progress of stopping a job.
 type stage int
 
 const (
@@ -98,7 +98,7 @@ const (
 	killed           // SIGKILL was sent
 )
 
-// startPumps starts a goroutine for the child's end and one for each pipe.
+// startPumps starts a goroutine that awaits the child's end and one for each pipe.
 func (r *run) startPumps(job *Job) {
 	r.pumps.Go(func() {
 		r.child.await()
@@ -112,21 +112,21 @@ func (r *run) startPumps(job *Job) {
 			p.open()
 		}
 	}
-	r.pump(job, r.pumps.Go)
+	r.runPumps(job, r.pumps.Go)
 }
 
-// pump has call run what takes the child's output, each pipe on its own.
-func (r *run) pump(job *Job, call func(func())) {
+// runPumps gives call a function for each pipe that reads the child's output.
+func (r *run) runPumps(job *Job, call func(func())) {
 	if p := r.pipes.control; p != nil {
 		p.max = controlLine
-		take := func(line []byte) error {
+		emit := func(line []byte) error {
 			if end := len(line) - 1; line[end] == '\n' {
 				line = line[:end]
 			}
 			job.Control(string(line))
 			return nil
 		}
-		call(func() { _ = p.pump(&lines{emit: take}) })
+		call(func() { _ = p.pump(&lines{emit: emit}) })
 	}
 	if p := r.pipes.stdout; p != nil {
 		c := cutter(chunks(job.Stdout))
@@ -162,9 +162,9 @@ func (r *run) takeStderr(b []byte) error {
 	return nil
 }
 
-// supervise returns when the job's processes are gone.
+// supervise waits until the job's processes have ended, and stops them if needed.
 func (r *run) supervise(ctx context.Context, kill <-chan struct{}, began time.Time) {
-	var timeout, look <-chan time.Time
+	var timeout, check <-chan time.Time
 	if r.timeout > 0 {
 		t := time.NewTimer(r.timeout)
 		defer t.Stop()
@@ -176,25 +176,25 @@ func (r *run) supervise(ctx context.Context, kill <-chan struct{}, began time.Ti
 		}
 	}()
 	cancelled, refused, exited := ctx.Done(), r.refused, r.exited
-	pause := firstLook
+	pause := firstCheck
 	for {
 		select {
 		case <-exited:
 			r.result.Duration = time.Since(began)
 			r.child.reap()
 			r.ended = true
-			// From here on it is about what the child has left behind.
+			// From here on, the rest of the group and the strays are stopped.
 			exited, timeout, cancelled, refused = nil, nil, nil, nil
-			if r.gone() {
+			if r.signalLeftovers() {
 				return
 			}
-			look = time.After(pause)
-		case <-look:
-			if r.gone() {
+			check = time.After(pause)
+		case <-check:
+			if r.signalLeftovers() {
 				return
 			}
-			pause = min(2*pause, maxLook)
-			look = time.After(pause)
+			pause = min(2*pause, maxCheck)
+			check = time.After(pause)
 
 		case <-timeout:
 			timeout = nil
@@ -220,8 +220,8 @@ func (r *run) supervise(ctx context.Context, kill <-chan struct{}, began time.Ti
 	}
 }
 
-// terminate begins the stopping of a job and reports whether it was this call
-// that did: not if the child has ended or was to be stopped already.
+// terminate begins to stop the job. It returns false if the child has ended or is
+// already being stopped.
 func (r *run) terminate() bool {
 	if r.stage != running || r.hasExited() {
 		return false
@@ -231,19 +231,19 @@ func (r *run) terminate() bool {
 	return true
 }
 
-// kill makes an end of whatever lives.
+// kill sends SIGKILL to all processes of the job.
 func (r *run) kill() {
 	r.enter(killed)
 	if !r.ended {
 		r.child.signal(syscall.SIGKILL)
 	} else {
-		r.gone() // or not yet: the next look will tell
+		r.signalLeftovers() // if some are still alive, the next check finds them
 	}
 }
 
-// gone sends what the stage asks for to what the child has left behind, and
-// reports whether there is nothing any more.
-func (r *run) gone() bool {
+// signalLeftovers sends the signal of the stage to the processes that the child has
+// left behind, and reports whether there are none.
+func (r *run) signalLeftovers() bool {
 	var toGroup, toStrays syscall.Signal = 0, syscall.SIGTERM
 	switch r.stage {
 	case running:
@@ -251,8 +251,8 @@ func (r *run) gone() bool {
 	case killed:
 		toGroup, toStrays = syscall.SIGKILL, syscall.SIGKILL
 	}
-	r.groupGone = r.groupGone || r.child.groupGone(toGroup)
-	if !r.child.strays(toStrays) && r.groupGone {
+	r.groupEmpty = r.groupEmpty || r.child.signalGroup(toGroup)
+	if !r.child.strays(toStrays) && r.groupEmpty {
 		return true
 	}
 	switch {
@@ -264,8 +264,8 @@ func (r *run) gone() bool {
 	return false
 }
 
-// enter notes the stage and sets the time at which it ends. SIGKILL to a living
-// child has no such time: its end is awaited.
+// enter begins a stage and sets its end. After SIGKILL to a living child there is no
+// such end, because the child's end is awaited.
 func (r *run) enter(s stage) {
 	if r.ladder != nil {
 		r.ladder.Stop()
@@ -296,11 +296,11 @@ func (r *run) hasExited() bool {
 	}
 }
 
-// conclude fills in the result once nothing runs any more.
+// conclude completes the result after the end of all processes and pumps.
 func (r *run) conclude() Result {
 	res, ch := &r.result, r.child
 	ch.leaveGroup()
-	if ch.leftovers || ch.zombies || !r.groupGone {
+	if ch.leftovers || ch.zombies || !r.groupEmpty {
 		startReaper()
 	}
 	res.timeout = r.timeout

@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// Run needs process groups, which this system has not: its result's StartErr is
+// Run needs process groups, which this system does not have: Result.StartErr is
 // errors.ErrUnsupported.
 func (c *Command) Run(context.Context, Job) Result {
 	return Result{StartErr: fmt.Errorf("start command: %w", errors.ErrUnsupported)}
@@ -17,10 +17,10 @@ func (c *Command) Run(context.Context, Job) Result {
 // Subreap returns errors.ErrUnsupported.
 func Subreap() error { return errors.ErrUnsupported }
 
-// keeping is nothing where nothing can be run.
+// keeping is empty, because this system can run no child.
 type keeping struct{}
 
-// Do is as Command.Run.
+// Do does the same as Command.Run.
 func (k *Keeper) Do(ctx context.Context, _ []byte, _ Take) Result {
 	return k.Command.Run(ctx, Job{})
 }

@@ -78,7 +78,7 @@ func TestOutcome(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for range 2 { // what is remembered of the first must serve the second
+			for range 2 { // the second run uses the path that the first one has found
 				_, got := runOut(t, tt.cmd, Job{})
 				if got.Code() != tt.code || got.ExitCode != tt.exit || got.Signal != tt.signal {
 					t.Errorf("got code %d, exit %d, signal %d, want %d, %d, %d",
@@ -134,8 +134,7 @@ func TestLargePayload(t *testing.T) {
 	}
 }
 
-// What comes at once and what comes late is one stream, in whichever way the
-// pipes come to their ends.
+// Early and late output are one stream, for every order in which the pipes end.
 func TestOutputOverTime(t *testing.T) {
 	tests := []struct{ name, script, want, stderr string }{
 		{"at once", "echo one; echo err >&2", "one\n", "err\n"},

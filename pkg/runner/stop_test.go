@@ -126,7 +126,7 @@ func TestStdoutError(t *testing.T) {
 	}
 }
 
-// What a job leaves in its process group ends with it.
+// Processes that a job leaves in its process group end with it.
 func TestGrandchildren(t *testing.T) {
 	tests := []struct {
 		name, script string

@@ -15,14 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// orphanage is what this process knows of its children, which are of two kinds:
-// those that a Run started, and orphans that the kernel gave it as the nearest
-// subreaper above them.
+// orphanage is the state of this process's children. A child was either started by a
+// Run, or is an orphan that the kernel gave this process as its nearest subreaper.
 //
-// An orphan is reaped by whichever Run meets it, or by the orphanReaper. For a
-// Run's own child that would be theft of its exit status, hence gate: forks hold
-// it for reading until their child is in direct; reapOrphan holds it for writing,
-// and looks into direct first.
+// Any Run, or the orphanReaper, reaps an orphan. It must not reap the child of a Run,
+// because the Run would lose the exit status. So gate is locked for reading by a fork
+// until its child is in direct, and for writing by reapOrphan, which checks direct
+// first.
 var orphanage struct {
 	gate   sync.RWMutex
 	direct sync.Map // int to *child: started and not yet reaped
@@ -32,23 +31,23 @@ var orphanage struct {
 	children atomic.Int64 // descriptor of the main thread's list in /proc, 0 before Subreap
 	last     atomic.Uint64
 
-	strangers sync.Map // int to true: orphans that will not tell whose they are
+	strangers sync.Map // int to true: orphans whose environment cannot be read
 }
 
-// maxDoubts is how many looks a Run spends on processes that may be its job's.
+// maxDoubts is the number of checks that a Run spends on processes that may be its own.
 const maxDoubts = 8
 
-// Subreap makes this process the parent of the orphans among its descendants, so
-// that a job's processes are found also if they left its process group, as
-// setsid(1) and daemons do. It is for the program to call, once, before its
-// first Run, for it changes the process: children that are started by other
-// means than this package must remain in this process's own process group (as
-// with os/exec they do), or their exit status may be lost to a Run.
+// Subreap makes this process the parent of the orphans among its descendants, so that a
+// Run finds the processes of its job even if they have left the process group, as with
+// setsid(1). A program calls it once, before its first Run, because it changes the
+// process: children that are not started by this package must stay in the process group
+// of this process, as those of os/exec do. Otherwise a Run may reap them, and their exit
+// status is lost.
 //
-// A process is known to be a job's by the variable GM_JOB, so one that has both
-// left the group and emptied its environment still escapes.
+// The variable GM_JOB marks the processes of a job. A process that has both left the
+// group and removed this variable is not found.
 //
-// It needs Linux with /proc and CONFIG_PROC_CHILDREN, as distributions have it.
+// Subreap needs Linux with /proc and CONFIG_PROC_CHILDREN, which distributions have.
 func Subreap() error {
 	o := &orphanage
 	o.mu.Lock()
@@ -76,7 +75,7 @@ func Subreap() error {
 	return nil
 }
 
-// newMarker returns what GM_JOB is to be for one more child, "" before Subreap.
+// newMarker returns the value of GM_JOB for a new child, "" before Subreap.
 func newMarker() string {
 	if orphanage.children.Load() == 0 {
 		return ""
@@ -96,19 +95,19 @@ func (ch *child) fork(path string, argv []string, attr *syscall.ProcAttr) (err e
 
 func (ch *child) reap() {
 	wait4(ch.pid, &ch.status, 0, &ch.usage)
-	// The number may be in use again already.
+	// Another process may already have the same number.
 	orphanage.direct.CompareAndDelete(ch.pid, ch)
 }
 
-// strays sends sig to the job's processes outside its group once the child has
-// been reaped, SIGTERM once to each, and reports whether there are any. Where
-// there are none that costs one read.
+// strays sends sig to the job's processes outside its group after the child was reaped,
+// and reports whether there are any. Each gets SIGTERM only once. Without orphans this
+// costs one read.
 func (ch *child) strays(sig syscall.Signal) (found bool) {
 	if ch.marker == "" {
 		return false
 	}
 	var unknown bool
-	var mute []int // ended, ending, in the middle of execve, or another user's
+	var mute []int // ended, ending, in the middle of execve, or of another user
 	orphans := adopted(ch.pid)
 	ch.leftovers = len(orphans) > 0
 	for _, pid := range orphans {
@@ -121,8 +120,8 @@ func (ch *child) strays(sig syscall.Signal) (found bool) {
 			ch.hint(pid, sig)
 		}
 	}
-	// A process in the middle of execve will soon have an environment, and until then
-	// may be the job's; one of another user stays mute.
+	// A process in the middle of execve soon has an environment, and may belong to the
+	// job. The environment of another user's process stays unreadable.
 	last := ch.doubts == maxDoubts
 	for _, pid := range reapOrphans(mute) {
 		if ch.hinted[pid] {
@@ -142,8 +141,8 @@ func (ch *child) strays(sig syscall.Signal) (found bool) {
 	return found || unknown
 }
 
-// hint sends sig to one stray, a child of ours. Its number could have come to
-// mean another only if all numbers had been used since it was listed.
+// hint sends sig to one stray, which is a child of this process. Another process could
+// have its number only if all numbers had been used since the listing.
 func (ch *child) hint(pid int, sig syscall.Signal) {
 	if sig == syscall.SIGTERM && ch.hinted[pid] {
 		return
@@ -156,10 +155,10 @@ func (ch *child) hint(pid int, sig syscall.Signal) {
 	}
 }
 
-// adopted lists the children that no Run has started and that are neither in our
-// process group nor in the given one, whose members have their signals from
-// elsewhere. A child whose fork is under way may be among them; it
-// has no marker yet, or one of another job.
+// adopted returns the children that no Run has started and that are neither in the
+// process group of this process nor in the group except, whose members get their signals
+// elsewhere. A child that is just being forked may be among them; it has no marker yet,
+// or that of another job.
 func adopted(except int) (pids []int) {
 	own := syscall.Getpgrp()
 	for field := range bytes.FieldsSeq(listChildren()) {
@@ -197,8 +196,8 @@ func listChildren() []byte {
 	}
 }
 
-// reapOrphans reaps those of pids that have ended and are no Run's child. It
-// returns those that live, or are still ending.
+// reapOrphans reaps the processes of pids that have ended and are not children of a
+// Run. It returns those that are alive or still ending.
 func reapOrphans(pids []int) (alive []int) {
 	for _, pid := range pids {
 		var info unix.Siginfo
@@ -224,8 +223,8 @@ func reapOrphan(pid int) {
 	orphanage.strangers.Delete(pid)
 }
 
-// readEnviron reads a process's environment. A process whose main thread has ended
-// shows it at its other threads only.
+// readEnviron reads the environment of a process. If its main thread has ended, only the
+// other threads have it.
 func readEnviron(pid int) ([]byte, error) {
 	environ, err := readEnvironFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if len(environ) > 0 || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
@@ -240,8 +239,8 @@ func readEnviron(pid int) ([]byte, error) {
 	return nil, err
 }
 
-// readEnvironFile reads an environment with one read: execve between two would cut
-// it short.
+// readEnvironFile reads an environment with one read, because an execve between two
+// reads would truncate it.
 func readEnvironFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

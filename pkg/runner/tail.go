@@ -2,14 +2,14 @@ package runner
 
 import "bytes"
 
-// tail keeps the last max bytes written to it, in about twice that memory.
+// tail keeps the last max bytes that are written to it, in about twice that memory.
 type tail struct {
 	max int
-	b   []byte // longer than max exactly if there were more bytes than that
+	b   []byte // longer than max only if more than max bytes were written
 }
 
 func (t *tail) write(p []byte) {
-	keep := t.max + 1 // the byte before tells whether the rest begins a line
+	keep := t.max + 1 // with the byte before, which shows whether the rest begins a line
 	if len(p) > keep {
 		p, t.b = p[len(p)-keep:], t.b[:0]
 	}
@@ -20,7 +20,7 @@ func (t *tail) write(p []byte) {
 	t.b = append(t.b, p...)
 }
 
-// bytes returns what was kept, from the start of a line if one starts in it.
+// bytes returns the kept bytes, from the beginning of a line if they have one.
 func (t *tail) bytes() []byte {
 	over := len(t.b) - t.max
 	if over <= 0 {
