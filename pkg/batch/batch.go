@@ -101,9 +101,9 @@ type Batch struct {
 	Away    func(err error)                 // no server takes jobs, and the batch waits
 	Back    func(away time.Duration)        // a server takes jobs again; required with Away
 
-	begun bool                 // a server has taken jobs before
-	run   atomic.Pointer[run]  // of the latest Run
-	fold  atomic.Pointer[fold] // the same, with Reduce
+	begun    bool                     // a server has taken jobs before
+	run      atomic.Pointer[run]      // of the latest Run
+	reducing atomic.Pointer[reducing] // the same, with Reduce
 }
 
 // Record is one record and its outcome.
@@ -137,7 +137,7 @@ type Summary struct {
 // records, at once. Without a Run, Drain does nothing. It may be called at any
 // time, by any goroutine.
 func (b *Batch) Drain(cause error) {
-	if f := b.fold.Load(); f != nil {
+	if f := b.reducing.Load(); f != nil {
 		f.stop(cause)
 		return
 	}

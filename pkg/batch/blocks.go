@@ -95,7 +95,7 @@ func (b *Blocks) Next() (Input, error) {
 		if err != nil {
 			return Input{}, err
 		}
-		b.head = append(b.head, b.take(nil, n, 0)...)
+		b.head = append(b.head, b.cutFront(nil, n, 0)...)
 	}
 	size := b.size
 	if b.limit > 0 {
@@ -113,7 +113,7 @@ func (b *Blocks) Next() (Input, error) {
 		b.began = true
 		return Input{Err: tooLarge(b.limit)}, nil
 	}
-	return Input{Payload: b.take(b.head, n, 0)}, nil
+	return Input{Payload: b.cutFront(b.head, n, 0)}, nil
 }
 
 // exceeds reports whether n bytes and the header are over the limit.
@@ -139,10 +139,10 @@ func (b *Blocks) skipRest() {
 	}
 }
 
-// take is feed's take. It also resets the search.
-func (b *Blocks) take(head []byte, n, drop int) []byte {
+// cutFront does the same as feed.cutFront, and resets the search.
+func (b *Blocks) cutFront(head []byte, n, drop int) []byte {
 	b.began = true
-	return b.feed.take(head, n, drop)
+	return b.feed.cutFront(head, n, drop)
 }
 
 // block returns the length of the next block: of one record, and of as many as

@@ -3,6 +3,28 @@
 // them in flight, and returns the results in the order of the input or as they
 // arrive.
 //
+// This program sends each line of its stdin to the function upper, with at most
+// 64 jobs in flight, and writes the results to stdout in the order of the lines:
+//
+//	client, err := gearman.NewClient(gearman.Options{})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer client.Close()
+//	b := &batch.Batch{
+//		Client: client,
+//		Task:   gearman.Task{Function: "upper"},
+//		Data: func(r *batch.Record, piece []byte) error {
+//			_, err := os.Stdout.Write(piece)
+//			return err
+//		},
+//	}
+//	summary, err := b.Run(ctx, batch.NewSplitter(os.Stdin, []byte("\n"), true, 0))
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	fmt.Fprintln(os.Stderr, summary.Failed, "of", summary.Records, "failed")
+//
 // Its types:
 //
 //   - [Source] returns records ([Input]): [Splitter] cuts a stream at a

@@ -80,9 +80,9 @@ func tooLarge(limit int) error {
 	return fmt.Errorf("record %w of %d bytes", gearman.ErrTooLarge, limit)
 }
 
-// take takes n bytes from the front and returns them without the last drop
+// cutFront removes n bytes from the front and returns them without the last drop
 // bytes, with head before them.
-func (f *feed) take(head []byte, n, drop int) []byte {
+func (f *feed) cutFront(head []byte, n, drop int) []byte {
 	piece, rest := f.buf[:n-drop:n-drop], f.buf[n:]
 	f.buf = rest
 	if len(head) == 0 && n >= minRead && n >= len(rest) {

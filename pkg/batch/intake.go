@@ -73,9 +73,9 @@ func (n *intake) waitForRoom(ctx context.Context) bool {
 	}
 }
 
-// take returns the next record. If there will be no more records, ended is the
+// nextInput returns the next record. If there will be no more records, ended is the
 // reason.
-func (n *intake) take() (in Input, ok bool) {
+func (n *intake) nextInput() (in Input, ok bool) {
 	if n.next == len(n.cur) {
 		n.mu.Lock()
 		n.cur, n.heap = n.heap, n.cur[:0]

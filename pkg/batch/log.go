@@ -291,12 +291,12 @@ func (l *Log) mark(o LogOutput) error {
 	if err != nil {
 		return fmt.Errorf("write log: %w", err)
 	}
-	l.add(line, o.Offset)
+	l.addLine(line, o.Offset)
 	return l.write()
 }
 
-// add adds a line to the pending ones.
-func (l *Log) add(line []byte, offset int64) {
+// addLine adds a line to the pending ones.
+func (l *Log) addLine(line []byte, offset int64) {
 	l.pending = append(append(l.pending, line...), '\n')
 	l.lines = append(l.lines, pendingLine{size: len(line) + 1, offset: offset})
 }
@@ -441,7 +441,7 @@ func (l *Log) Append(r *Record, exit int, offset int64) error {
 	if err != nil {
 		return fmt.Errorf("log record %d: %w", r.Seq, err)
 	}
-	l.add(line, offset)
+	l.addLine(line, offset)
 	if len(l.pending) >= maxUnwritten {
 		return l.Flush()
 	}

@@ -18,7 +18,7 @@ type Progress struct {
 // Progress returns the counts of the latest Run; before the first one it is
 // zero. It may be called at any time, by any goroutine.
 func (b *Batch) Progress() Progress {
-	if f := b.fold.Load(); f != nil {
+	if f := b.reducing.Load(); f != nil {
 		return f.progress()
 	}
 	r := b.run.Load()

@@ -11,29 +11,29 @@ import (
 	"gm/pkg/gearman"
 )
 
-// fold is a Run with a Reduction: two batches at once, one of the records and
+// reducing is a Run with a Reduction: two batches at once, one of the records and
 // one of the joins of their results, with a tree between them.
 //
-//	source -> gate -> mapping -> tree -> joins -> folding
-//	                              ^                  |
-//	                              +------------------+
+//	source -> gate -> mapBatch -> tree -> joins -> joinBatch
+//	                               ^                    |
+//	                               +--------------------+
 //
 // Both share a window and a limit on memory. Joins never wait for memory,
 // because they free it. The gate lets records through while there is room. When
 // no job is in flight, it makes the tree join the parts that it can, and if
-// there are none it lets one record through. So a fold never stops.
+// there are none it lets one record through. So a reduction never stops.
 //
-// The goroutine of Run owns the mapping; it starts the goroutine of the folding
+// The goroutine of Run owns mapBatch. It starts the goroutine of joinBatch
 // and waits for it.
-type fold struct {
-	b      *Batch
-	opts   Reduction
-	source Source
-	window int
-	memory int
-	client *turnstile
-	maps   *Batch // see mapping
-	folds  *Batch // see folding
+type reducing struct {
+	b         *Batch
+	opts      Reduction
+	source    Source
+	window    int
+	memory    int
+	client    *turnstile
+	mapBatch  *Batch // of the records
+	joinBatch *Batch // of the joins
 
 	calling sync.Mutex // held while one of the Batch's functions runs; taken before mu
 
@@ -59,7 +59,7 @@ type flying struct {
 
 // reduce is Run with a Reduction.
 func (b *Batch) reduce(ctx context.Context, src Source) (Summary, error) {
-	f, err := newFold(b, src)
+	f, err := newReducing(b, src)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -67,14 +67,14 @@ func (b *Batch) reduce(ctx context.Context, src Source) (Summary, error) {
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { f.stop(context.Cause(ctx)) })()
 
-	b.fold.Store(f)
+	b.reducing.Store(f)
 	var running sync.WaitGroup
 	running.Go(func() {
-		if _, err := f.folds.Run(ctx, joins{f}); err != nil {
+		if _, err := f.joinBatch.Run(ctx, joins{f}); err != nil {
 			cancel(err)
 		}
 	})
-	sum, err := f.maps.Run(ctx, gate{f})
+	sum, err := f.mapBatch.Run(ctx, gate{f})
 	if err != nil {
 		cancel(err)
 	}
@@ -85,7 +85,7 @@ func (b *Batch) reduce(ctx context.Context, src Source) (Summary, error) {
 	return sum, f.hand()
 }
 
-func newFold(b *Batch, src Source) (*fold, error) {
+func newReducing(b *Batch, src Source) (*reducing, error) {
 	opts, err := b.Reduce.withDefaults()
 	switch {
 	case err != nil:
@@ -93,7 +93,7 @@ func newFold(b *Batch, src Source) (*fold, error) {
 	case b.Skip != nil:
 		return nil, errors.New("reduce: no record can be left out")
 	}
-	f := &fold{
+	f := &reducing{
 		b: b, opts: opts, source: src, window: b.Window, memory: b.Memory,
 		tree:   newTree(opts.Arity, opts.MaxPayload),
 		flying: make(map[int]*flying),
@@ -106,29 +106,29 @@ func newFold(b *Batch, src Source) (*fold, error) {
 	}
 	f.changed.L = &f.mu
 	f.client = &turnstile{b.Client, make(chan struct{}, f.window)}
-	f.maps, f.folds = f.mapping(), f.folding()
+	f.mapBatch, f.joinBatch = f.newMapBatch(), f.newJoinBatch()
 	return f, nil
 }
 
-// mapping is the batch of the records.
-func (f *fold) mapping() *Batch {
+// newMapBatch returns the batch of the records.
+func (f *reducing) newMapBatch() *Batch {
 	m := f.part(f.b.Task, func(r *Record) *Record { return r })
 	m.Stages = f.b.Stages
 	m.Done = collected(m, f.mapped)
 	return m
 }
 
-// folding is the batch of the joins.
-func (f *fold) folding() *Batch {
+// newJoinBatch returns the batch of the joins.
+func (f *reducing) newJoinBatch() *Batch {
 	j := f.part(f.opts.Task, f.joinRecord)
-	j.begun = true // the mapping has found a server
+	j.begun = true // mapBatch has found a server
 	j.Done = collected(j, f.joined)
 	return j
 }
 
 // part returns the settings that the two batches share. as converts a record of
 // the part to the record that the Batch's functions get.
-func (f *fold) part(t gearman.Task, as func(*Record) *Record) *Batch {
+func (f *reducing) part(t gearman.Task, as func(*Record) *Record) *Batch {
 	b := f.b
 	p := &Batch{
 		Client: f.client, Task: t, Window: f.window, Memory: f.memory,
@@ -154,20 +154,20 @@ func (f *fold) part(t gearman.Task, as func(*Record) *Record) *Batch {
 }
 
 // leave and comeBack report once an event that both batches detect.
-func (f *fold) leave(err error) {
+func (f *reducing) leave(err error) {
 	if f.away++; f.away == 1 {
 		f.b.Away(err)
 	}
 }
 
-func (f *fold) comeBack(away time.Duration) {
+func (f *reducing) comeBack(away time.Duration) {
 	if f.away--; f.away == 0 {
 		f.b.Back(away)
 	}
 }
 
 // call calls one of the Batch's functions, one at a time.
-func (f *fold) call(function func()) {
+func (f *reducing) call(function func()) {
 	f.calling.Lock()
 	defer f.calling.Unlock()
 	function()
@@ -189,7 +189,7 @@ func collected(b *Batch, done func(r *Record, result []byte) error) func(*Record
 }
 
 // mapped handles the end of a record.
-func (f *fold) mapped(r *Record, result []byte) error {
+func (f *reducing) mapped(r *Record, result []byte) error {
 	if err := f.ended(r); err != nil {
 		return err
 	}
@@ -200,13 +200,13 @@ func (f *fold) mapped(r *Record, result []byte) error {
 	defer f.mu.Unlock()
 	f.out--
 	f.bytes -= len(r.Payload)
-	f.tree.add(r.Seq, f.whole(result))
+	f.tree.addResult(r.Seq, f.whole(result))
 	f.changed.Broadcast()
 	return f.tree.err
 }
 
 // joined handles the end of a join.
-func (f *fold) joined(r *Record, result []byte) error {
+func (f *reducing) joined(r *Record, result []byte) error {
 	as := f.joinRecord(r)
 	if err := f.ended(as); err != nil {
 		return err
@@ -225,22 +225,22 @@ func (f *fold) joined(r *Record, result []byte) error {
 }
 
 // whole returns a result with Reduction.End at its end.
-func (f *fold) whole(result []byte) []byte {
+func (f *reducing) whole(result []byte) []byte {
 	if bytes.HasSuffix(result, f.opts.End) {
 		return result
 	}
 	return append(result, f.opts.End...)
 }
 
-func (f *fold) ended(r *Record) (err error) {
+func (f *reducing) ended(r *Record) (err error) {
 	if f.opts.Part != nil {
 		f.call(func() { err = f.opts.Part(r) })
 	}
 	return err
 }
 
-// joinRecord is a record of the folding as the Batch's functions see it.
-func (f *fold) joinRecord(r *Record) *Record {
+// joinRecord returns a record of joinBatch as the Batch's functions see it.
+func (f *reducing) joinRecord(r *Record) *Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	as := *r
@@ -249,7 +249,7 @@ func (f *fold) joinRecord(r *Record) *Record {
 }
 
 // hand passes the final result to the Batch's functions.
-func (f *fold) hand() error {
+func (f *reducing) hand() error {
 	if f.read == 0 {
 		return nil
 	}
@@ -274,8 +274,8 @@ func (f *fold) hand() error {
 
 // progress returns the progress of the records, with the jobs and the bytes of
 // both batches.
-func (f *fold) progress() Progress {
-	p := f.maps.Progress()
+func (f *reducing) progress() Progress {
+	p := f.mapBatch.Progress()
 	p.Running, p.Waiting = len(f.client.room), 0
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -284,15 +284,15 @@ func (f *fold) progress() Progress {
 }
 
 // stop ends the waiting of gate and joins.
-func (f *fold) stop(err error) {
+func (f *reducing) stop(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = err
 	f.changed.Broadcast()
 }
 
-// gate is the source of the mapping. It reads one record ahead.
-type gate struct{ *fold }
+// gate is the source of mapBatch. It reads one record ahead.
+type gate struct{ *reducing }
 
 func (g gate) Next() (Input, error) {
 	in, err := g.source.Next()
@@ -329,8 +329,8 @@ func (g gate) wait() {
 	}
 }
 
-// joins is the source of the folding.
-type joins struct{ *fold }
+// joins is the source of joinBatch.
+type joins struct{ *reducing }
 
 func (s joins) Next() (Input, error) {
 	s.mu.Lock()
@@ -344,7 +344,7 @@ func (s joins) Next() (Input, error) {
 		case s.tree.err != nil:
 			return Input{}, s.tree.err
 		}
-		if j, payload := s.tree.take(); j != nil {
+		if j, payload := s.tree.nextJoin(); j != nil {
 			s.sent++
 			s.flying[s.sent] = &flying{j, len(payload)}
 			return Input{Payload: payload, Name: "reduction of " + j.records()}, nil

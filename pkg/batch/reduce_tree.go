@@ -50,8 +50,8 @@ func newTree(arity, limit int) *tree {
 	return &tree{arity: arity, limit: limit, groups: make(map[place]*group), leaves: -1}
 }
 
-// add adds the result of record seq, from 1. The tree owns the result.
-func (t *tree) add(seq int, data []byte) {
+// addResult adds the result of record seq, from 1. The tree owns the result.
+func (t *tree) addResult(seq int, data []byte) {
 	t.held += len(data)
 	t.put(0, seq-1, &part{data: data, first: seq, last: seq})
 }
@@ -68,7 +68,7 @@ func (t *tree) close(n int) {
 		open = append(open, g)
 	}
 	for _, g := range open {
-		t.settle(g)
+		t.joinGroup(g)
 	}
 }
 
@@ -91,12 +91,12 @@ func (t *tree) put(level, index int, p *part) {
 	}
 	g.slots[index%t.arity] = p
 	g.filled++
-	t.settle(g)
+	t.joinGroup(g)
 }
 
-// settle continues with a group if all of its parts have arrived and none is
+// joinGroup continues with a group if all of its parts have arrived and none is
 // being joined.
-func (t *tree) settle(g *group) {
+func (t *tree) joinGroup(g *group) {
 	want := t.arity
 	if t.leaves >= 0 {
 		want = min(want, t.level(g.level)-g.index*t.arity)
@@ -106,7 +106,7 @@ func (t *tree) settle(g *group) {
 	}
 	runs := g.runs(t.limit)
 	if len(runs) == 1 && len(runs[0].parts) == 1 {
-		t.settled(g, runs[0])
+		t.passUp(g, runs[0])
 		return
 	}
 	if t.send(runs, 2) > 0 {
@@ -125,8 +125,8 @@ func (t *tree) settle(g *group) {
 	}
 }
 
-// settled continues with a group that has one part left.
-func (t *tree) settled(g *group, last *join) {
+// passUp continues with a group that has one part left.
+func (t *tree) passUp(g *group, last *join) {
 	p := last.parts[0]
 	switch {
 	case t.leaves < 0 || t.level(g.level) > 1:
@@ -207,8 +207,8 @@ func (t *tree) relieve() bool {
 	return n > 0
 }
 
-// take removes and returns the oldest join to send, with its payload, or nil.
-func (t *tree) take() (*join, []byte) {
+// nextJoin removes and returns the oldest join to send, with its payload, or nil.
+func (t *tree) nextJoin() (*join, []byte) {
 	if len(t.joins) == 0 {
 		return nil, nil
 	}
@@ -226,7 +226,7 @@ func (t *tree) take() (*join, []byte) {
 	return j, payload
 }
 
-// size returns the size of the join's payload, before take.
+// size returns the size of the join's payload, before nextJoin.
 func (j *join) size() int {
 	n := 0
 	for _, p := range j.parts {
@@ -243,7 +243,7 @@ func (t *tree) done(j *join, size int, data []byte) {
 		data: data, level: j.level(),
 		first: j.first(), last: j.last(),
 	}
-	t.settle(j.group)
+	t.joinGroup(j.group)
 }
 
 func (j *join) level() int      { return j.group.level + 1 }

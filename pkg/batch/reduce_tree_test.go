@@ -18,7 +18,7 @@ type grown struct {
 
 // step does one join; false if there was none.
 func (g *grown) step() bool {
-	j, payload := g.take()
+	j, payload := g.nextJoin()
 	if j == nil {
 		return false
 	}
@@ -32,7 +32,7 @@ func (g *grown) step() bool {
 func grow(arity, limit int, reduce func(string) string, leaves ...string) *grown {
 	g := &grown{tree: newTree(arity, limit), reduce: reduce}
 	for i, leaf := range leaves {
-		g.add(i+1, []byte(leaf))
+		g.addResult(i+1, []byte(leaf))
 		for g.step() {
 		}
 	}
@@ -160,11 +160,11 @@ func TestTreeInAnyOrder(t *testing.T) {
 			switch rng.IntN(5) {
 			case 0:
 				if len(order) > 0 {
-					g.add(order[0]+1, []byte(leaves[order[0]]))
+					g.addResult(order[0]+1, []byte(leaves[order[0]]))
 					order = order[1:]
 				}
 			case 1:
-				if j, payload := g.take(); j != nil {
+				if j, payload := g.nextJoin(); j != nil {
 					if len(payload) > limit || len(j.parts) > arity {
 						t.Fatalf("seed %d: a join of %d parts and %d bytes", seed, len(j.parts), len(payload))
 					}
@@ -205,7 +205,7 @@ func TestTreeInAnyOrder(t *testing.T) {
 func TestTreeRelieve(t *testing.T) {
 	g := &grown{tree: newTree(4, 1000), reduce: parens}
 	for i, leaf := range strings.Split("abcdef", "") {
-		g.add(i+1, []byte(leaf))
+		g.addResult(i+1, []byte(leaf))
 	}
 	for g.step() {
 	}
@@ -217,7 +217,7 @@ func TestTreeRelieve(t *testing.T) {
 	if g.relieve() {
 		t.Errorf("something was joined beside %q", g.jobs)
 	}
-	g.add(7, []byte("g"))
+	g.addResult(7, []byte("g"))
 	if !g.relieve() {
 		t.Error("g was not joined")
 	}

@@ -153,11 +153,11 @@ func (r *run) next() (next *flight, pause time.Duration) {
 		return r.again.pop(), 0
 	}
 	for r.halted == nil && !r.over && (r.n.held.Load() < int64(r.memory) || r.open == 0) {
-		in, ok := r.inputs.take()
+		in, ok := r.inputs.nextInput()
 		if !ok {
 			break
 		}
-		if f := r.add(in); f != nil {
+		if f := r.addRecord(in); f != nil {
 			return f, 0
 		}
 	}
@@ -178,9 +178,9 @@ func (r *run) refillIn(running int) time.Duration {
 
 func (r *run) nearlyFull(running int) bool { return running > r.window-r.window/refillPart }
 
-// add makes a new record the last in the order, and returns it if it must be
+// addRecord makes a new record the last in the order, and returns it if it must be
 // sent.
-func (r *run) add(in Input) *flight {
+func (r *run) addRecord(in Input) *flight {
 	f := r.newFlight()
 	f.Record = Record{
 		Seq: int(r.n.read.Add(1)), Name: in.Name, Payload: in.Payload,

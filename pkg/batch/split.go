@@ -50,7 +50,7 @@ func (s *Splitter) Next() (Input, error) {
 				s.skip(n)
 				return Input{Err: tooLarge(s.limit)}, nil
 			}
-			return Input{Payload: s.take(nil, n, drop)}, nil
+			return Input{Payload: s.cutFront(nil, n, drop)}, nil
 		case s.exceeds(n):
 			s.over = true
 			return Input{Err: tooLarge(s.limit)}, nil
@@ -104,5 +104,5 @@ func (s *Splitter) last() (Input, error) {
 		s.skip(n)
 		return Input{Err: tooLarge(s.limit)}, nil
 	}
-	return Input{Payload: s.take(nil, n, 0)}, nil
+	return Input{Payload: s.cutFront(nil, n, 0)}, nil
 }

@@ -336,13 +336,13 @@ func (p *poller) turn(at moment, c *conn) {
 		t.unread = full || t.hungUp
 		t.bulk = c.in.Buffered() >= bulkBytes
 		if err != nil {
-			c.in.Settle()
+			c.in.ReturnLent()
 			p.failed(c, t, err)
 			return
 		}
 	}
 	err := p.apply(at, c, t)
-	c.in.Settle()
+	c.in.ReturnLent()
 	c.noteRead(at.now)
 	switch {
 	case err != nil:

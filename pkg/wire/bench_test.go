@@ -41,7 +41,7 @@ func TestNoAllocations(t *testing.T) {
 				if ok, _ := lentReader.Packet(&p); ok {
 					return
 				}
-				lentReader.Settle()
+				lentReader.ReturnLent()
 				lentReader.FillLent(lent)
 			}
 		}},

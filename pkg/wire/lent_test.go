@@ -21,7 +21,7 @@ func readAllLent(r *wire.Reader, lent []byte) (got []string, err error) {
 			taken, err = takeAll(r)
 			got = append(got, taken...)
 		}
-		r.Settle()
+		r.ReturnLent()
 		if err != nil {
 			return got, err
 		}
@@ -90,14 +90,14 @@ func TestLentSizes(t *testing.T) {
 			}
 			sizes = sizes[1:]
 		}
-		r.Settle()
+		r.ReturnLent()
 	}
 	if n := r.Buffered(); n != 0 {
 		t.Errorf("%d bytes left behind", n)
 	}
 }
 
-// TestLentLeftBehind: whole packets may be left for after Settle.
+// TestLentLeftBehind: whole packets may be left for after ReturnLent.
 func TestLentLeftBehind(t *testing.T) {
 	const packets = 1000
 	one := wire.AppendString(nil, wire.Request, wire.EchoReq, "hello")
@@ -115,7 +115,7 @@ func TestLentLeftBehind(t *testing.T) {
 			}
 		}
 		if !ok || n%100 == 0 {
-			r.Settle()
+			r.ReturnLent()
 			clear(lent)
 		}
 		if !ok {
@@ -139,7 +139,7 @@ func TestDetach(t *testing.T) {
 	for name, fill := range map[string]func(r *wire.Reader, lent []byte) error{
 		"Fill": func(r *wire.Reader, _ []byte) error { return r.Fill() },
 		"FillLent": func(r *wire.Reader, lent []byte) error {
-			r.Settle()
+			r.ReturnLent()
 			_, err := r.FillLent(lent)
 			return err
 		},
@@ -203,7 +203,7 @@ func TestReaderKeepsNoMoreThanHasArrived(t *testing.T) {
 			if ok, err := r.Packet(&p); ok || err != nil {
 				t.Fatalf("a packet: %v, %v", ok, err)
 			}
-			r.Settle()
+			r.ReturnLent()
 		}
 		if kept, most := r.Kept(), max(4096, 4*arrived+4096); kept > most {
 			t.Errorf("%d bytes of a packet: %d are held, want at most %d", arrived, kept, most)

@@ -31,7 +31,7 @@ const (
 // Reader cuts a stream into packets and admin lines. A server calls Fill once
 // for each wake-up and then takes all complete packets and lines
 // ([Reader.Packet], [Reader.Line]); a client calls [Reader.Next]. A program
-// with many connections calls [Reader.FillLent] and [Reader.Settle] instead of
+// with many connections calls [Reader.FillLent] and [Reader.ReturnLent] instead of
 // Fill, so that idle connections hold no buffer. [Reader.Read] returns raw
 // bytes, such as a payload whose length the line before it gave. A Reader is
 // not safe for concurrent use.
@@ -105,7 +105,7 @@ func (r *Reader) makeRoom() {
 // buffers.
 var smalls = sync.Pool{New: func() any { return new([minBuffer]byte) }}
 
-// FillLent is Fill with a buffer that is lent to the Reader until Settle. It
+// FillLent is Fill with a buffer that is lent to the Reader until ReturnLent. It
 // reads from the source into lent, unless the Reader has a buffer of its own
 // for a packet of about that size. It reads once, and reports whether the
 // buffer is full, in which case the source may have more. Its error is Fill's.
@@ -129,10 +129,10 @@ func (r *Reader) FillLent(lent []byte) (full bool, err error) {
 	return r.w == len(r.buf), err
 }
 
-// Settle gives the lent buffer back. The Reader keeps a copy of the bytes that
+// ReturnLent gives the lent buffer back. The Reader keeps a copy of the bytes that
 // were not taken; packets and lines that were taken are no longer valid. If all
 // was taken, the Reader holds no memory afterwards.
-func (r *Reader) Settle() {
+func (r *Reader) ReturnLent() {
 	have := r.buf[r.r:r.w]
 	switch {
 	case len(have) == 0:

@@ -316,7 +316,7 @@ func TestReaderUnread(t *testing.T) {
 		got = append(got, string(p.Args[0]))
 		if i%2 == 0 {
 			r.Unread()
-			r.Settle()
+			r.ReturnLent()
 		}
 	}
 	if want := []string{"one", "one", "two", "two", "three", "three"}; !slices.Equal(got, want) {
