@@ -108,7 +108,8 @@ func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
 	jobs, err := a.ShowJobs(ctx)
 	var rows []string
 	for _, j := range jobs {
-		rows = append(rows, strings.TrimSuffix(string(wire.JobInfo.Append(j, nil)), "\n"))
+		row := wire.JobInfo{Handle: string(j.Handle), Attempts: j.Attempts, Ignored: j.Ignored, Queued: j.Queued}
+		rows = append(rows, strings.TrimSuffix(string(row.Append(nil)), "\n"))
 	}
 	return rows, err
 }

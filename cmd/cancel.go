@@ -7,7 +7,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 func cancelVerb(e *env) *verb {
@@ -41,11 +40,11 @@ func (e *env) cancel(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	states := []wire.JobState{wire.StateWaiting, wire.StateDelayed}
+	states := []gearman.JobState{gearman.StateWaiting, gearman.StateDelayed}
 	cancelJob := (*gearman.Admin).CancelJob
 	if c.Bool("running") {
 		cancelJob = e.cancelRunning
-		states = append(states, wire.StateRunning)
+		states = append(states, gearman.StateRunning)
 	}
 	if s.function != "" {
 		return e.eachSelected(c, s, cancelJob, states...)

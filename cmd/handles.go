@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 // handlesText is what help says of the ways to name jobs.
@@ -96,7 +95,7 @@ func handleOfLine(line string) string {
 
 // selectJobs returns those jobs of one server that are selected and in one of the
 // states.
-func (s *jobSelection) selectJobs(ctx context.Context, admin *gearman.Admin, states ...wire.JobState) ([]gearman.Handle, error) {
+func (s *jobSelection) selectJobs(ctx context.Context, admin *gearman.Admin, states ...gearman.JobState) ([]gearman.Handle, error) {
 	var handles []gearman.Handle
 	var unsure []gearman.Handle // whose payload has to be looked at
 	exact := s.function
@@ -104,13 +103,13 @@ func (s *jobSelection) selectJobs(ctx context.Context, admin *gearman.Admin, sta
 		exact = ""
 	}
 	for _, state := range states {
-		err := s.eachPage(ctx, admin, exact, state, func(j wire.Job) {
+		err := s.eachPage(ctx, admin, exact, state, func(j gearman.JobDetails) {
 			switch {
 			case !matchesName(s.function, j.Function):
-			case s.match == "" || strings.Contains(j.Handle, s.match) || strings.Contains(j.Unique, s.match) || strings.Contains(j.Error, s.match):
-				handles = append(handles, gearman.Handle(j.Handle))
+			case s.match == "" || strings.Contains(string(j.Handle), s.match) || strings.Contains(j.Unique, s.match) || strings.Contains(j.Error, s.match):
+				handles = append(handles, j.Handle)
 			case j.Size >= len(s.match):
-				unsure = append(unsure, gearman.Handle(j.Handle))
+				unsure = append(unsure, j.Handle)
 			}
 		})
 		if err != nil {
@@ -139,13 +138,13 @@ const selectPage = 1000
 
 // eachPage calls f for each job of the function in the state. The server has the
 // verb's timeout for each page.
-func (s *jobSelection) eachPage(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, f func(wire.Job)) error {
+func (s *jobSelection) eachPage(ctx context.Context, admin *gearman.Admin, function string, state gearman.JobState, f func(gearman.JobDetails)) error {
 	for after := gearman.Handle(""); ; {
 		n := 0
 		err := s.within(ctx, func(ctx context.Context) error {
-			return admin.EachJob(ctx, function, state, selectPage, after, func(j wire.Job) error {
+			return admin.EachJob(ctx, function, state, selectPage, after, func(j gearman.JobDetails) error {
 				n++
-				after = gearman.Handle(j.Handle)
+				after = j.Handle
 				f(j)
 				return nil
 			})
@@ -217,7 +216,7 @@ func expandFunctions(ctx context.Context, admin *gearman.Admin, patterns []strin
 		}
 		if !isPattern(p) {
 			names = append(names, p)
-		} else if len(names) == before && !slices.ContainsFunc(known, func(f wire.FunctionStatus) bool { return matchesName(p, f.Function) }) {
+		} else if len(names) == before && !slices.ContainsFunc(known, func(f gearman.FunctionStatus) bool { return matchesName(p, f.Function) }) {
 			return nil, withHint(exitWith(exitUnknown, fmt.Errorf("%s: no function matches", p)), hintUnknownFunction)
 		}
 	}
@@ -229,7 +228,7 @@ const manyJobsTime = time.Hour
 
 // eachSelected does one thing to each selected job of every server, and prints how
 // many there were on each.
-func (e *env) eachSelected(c *cli.Context, s *jobSelection, do func(*gearman.Admin, context.Context, gearman.Handle) error, states ...wire.JobState) error {
+func (e *env) eachSelected(c *cli.Context, s *jobSelection, do func(*gearman.Admin, context.Context, gearman.Handle) error, states ...gearman.JobState) error {
 	verb := c.Command.Name
 	o, err := e.options(c)
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running, dead), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker, when it died in Unix milliseconds, last error. What a server does not tell is empty, and missing in JSON.`
@@ -76,7 +75,7 @@ func jobsVerb(e *env) *verb {
 // jobRow is a job on a server.
 type jobRow struct {
 	Server string `json:"server"`
-	wire.Job
+	gearman.JobDetails
 	Payload       *string `json:"payload,omitempty"`
 	PayloadBase64 []byte  `json:"payload_base64,omitempty"` // of one that is not UTF-8
 
@@ -105,14 +104,14 @@ func (r *jobRow) cells(human bool) []string {
 		progress = fmt.Sprintf("%d/%d", r.Numerator, r.Denominator)
 	}
 	if r.partial {
-		return []string{r.Server, r.Handle, "", string(r.State), "", "", strconv.Itoa(r.Attempts), "", progress, "", "", "", ""}
+		return []string{r.Server, string(r.Handle), "", string(r.State), "", "", strconv.Itoa(r.Attempts), "", progress, "", "", "", ""}
 	}
 	ageText := strconv.FormatInt(r.AgeMS, 10)
 	if human {
 		ageText = age(r.AgeMS)
 	}
 	return []string{
-		r.Server, r.Handle, r.Function, string(r.State), r.Priority, ageText,
+		r.Server, string(r.Handle), r.Function, string(r.State), r.Priority, ageText,
 		strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), progress, r.Unique, r.Worker, moment(r.DiedMS, human), errorText(r.Error, human),
 	}
 }
@@ -225,7 +224,7 @@ func findPayload(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*
 	case err != nil:
 		return nil, err
 	}
-	r := &jobRow{Job: job}
+	r := &jobRow{JobDetails: job}
 	if text := payload.String(); utf8.ValidString(text) {
 		r.Payload = &text
 	} else {
@@ -240,7 +239,7 @@ func findJob(ctx context.Context, o gearman.Options, admin *gearman.Admin, h gea
 	job, err := admin.Job(ctx, h)
 	switch {
 	case err == nil:
-		return &jobRow{Job: job}, nil
+		return &jobRow{JobDetails: job}, nil
 	case exitCode(err) == exitUnknown:
 		return nil, nil
 	case !errors.Is(err, gearman.ErrUnsupported):
@@ -256,11 +255,11 @@ func findJob(ctx context.Context, o gearman.Options, admin *gearman.Admin, h gea
 	if err != nil || !status.Known {
 		return nil, err
 	}
-	r := &jobRow{partial: true, Job: wire.Job{
-		Handle: string(h), State: wire.StateWaiting, Numerator: status.Numerator, Denominator: status.Denominator,
+	r := &jobRow{partial: true, JobDetails: gearman.JobDetails{
+		Handle: h, State: gearman.StateWaiting, Numerator: status.Numerator, Denominator: status.Denominator,
 	}}
 	if status.Running {
-		r.State = wire.StateRunning
+		r.State = gearman.StateRunning
 	}
 	return r, nil
 }
@@ -307,15 +306,15 @@ func (e *env) jobs(c *cli.Context) error {
 
 // jobsWanted returns which jobs the flags and arguments of jobs say; empty is
 // all of them.
-func jobsWanted(c *cli.Context) (state wire.JobState, function string, err error) {
-	state, function = wire.JobState(c.String("state")), c.String("function")
+func jobsWanted(c *cli.Context) (state gearman.JobState, function string, err error) {
+	state, function = gearman.JobState(c.String("state")), c.String("function")
 	switch state {
-	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning, wire.StateDead:
+	case "", gearman.StateWaiting, gearman.StateDelayed, gearman.StateRunning, gearman.StateDead:
 	default:
 		return "", "", usageErrorf("state %q: not waiting, delayed, running or dead", string(state))
 	}
 	switch arg := c.Args().First(); {
-	case c.Bool("dead") && state != "" && state != wire.StateDead:
+	case c.Bool("dead") && state != "" && state != gearman.StateDead:
 		return "", "", usageErrorf("--dead and --state %s: one of them", state)
 	case function != "" && arg != "" && arg != function:
 		return "", "", usageErrorf("functions %q and %q: want one", function, arg)
@@ -323,19 +322,19 @@ func jobsWanted(c *cli.Context) (state wire.JobState, function string, err error
 		function = arg
 	}
 	if c.Bool("dead") {
-		state = wire.StateDead
+		state = gearman.StateDead
 	}
 	return state, function, nil
 }
 
 // matchingJobs returns the first jobs of the function, or of those that a pattern
 // matches.
-func matchingJobs(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, limit int) ([]wire.Job, error) {
+func matchingJobs(ctx context.Context, admin *gearman.Admin, function string, state gearman.JobState, limit int) ([]gearman.JobDetails, error) {
 	if !isPattern(function) {
 		return admin.Jobs(ctx, function, state, limit)
 	}
-	var jobs []wire.Job
-	err := admin.EachJob(ctx, "", state, 0, "", func(j wire.Job) error {
+	var jobs []gearman.JobDetails
+	err := admin.EachJob(ctx, "", state, 0, "", func(j gearman.JobDetails) error {
 		if matchesName(function, j.Function) {
 			jobs = append(jobs, j)
 		}
@@ -355,16 +354,16 @@ var errEnough = errors.New("enough")
 
 // listJobs asks one server: gm serve for jobs, others for show jobs, which
 // does not tell functions. No state stands for all of them, limit 0 for none.
-func listJobs(ctx context.Context, admin *gearman.Admin, function string, state wire.JobState, limit int) ([]*jobRow, error) {
+func listJobs(ctx context.Context, admin *gearman.Admin, function string, state gearman.JobState, limit int) ([]*jobRow, error) {
 	jobs, err := matchingJobs(ctx, admin, function, state, limit)
 	if err == nil {
 		rows := make([]*jobRow, len(jobs))
 		for i, j := range jobs {
-			rows[i] = &jobRow{Job: j}
+			rows[i] = &jobRow{JobDetails: j}
 		}
 		return rows, nil
 	}
-	if !errors.Is(err, gearman.ErrUnsupported) || function != "" || state == wire.StateDead {
+	if !errors.Is(err, gearman.ErrUnsupported) || function != "" || state == gearman.StateDead {
 		return nil, err
 	}
 	shown, err := admin.ShowJobs(ctx)
@@ -373,9 +372,9 @@ func listJobs(ctx context.Context, admin *gearman.Admin, function string, state 
 	}
 	var rows []*jobRow
 	for _, j := range shown {
-		r := &jobRow{partial: true, Job: wire.Job{Handle: j.Handle, State: wire.StateRunning, Attempts: j.Attempts}}
+		r := &jobRow{partial: true, JobDetails: gearman.JobDetails{Handle: j.Handle, State: gearman.StateRunning, Attempts: j.Attempts}}
 		if j.Queued {
-			r.State = wire.StateWaiting
+			r.State = gearman.StateWaiting
 		}
 		if (state == "" || state == r.State) && (limit == 0 || len(rows) < limit) {
 			rows = append(rows, r)

@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 const followText = `--follow prints the data of the job's result as its worker sends it, until the job ends; progress and warnings go to stderr. The exit code is 0 if it has completed, 1 if it has failed. It begins with the data that is kept of what was sent before (gm serve --keep-results). -o jsonl prints what comes as objects: event (data, warning, status, or again, after which the job runs anew), data in base64, numerator, denominator; the last one is the outcome, as of gm wait. Only gm serve can do it.`
@@ -18,8 +17,8 @@ const followText = `--follow prints the data of the job's result as its worker s
 // followRow is a line of job --follow -o jsonl.
 type followRow struct {
 	Server string `json:"server"`
-	*wire.FollowEvent
-	*wire.Outcome
+	*gearman.FollowEvent
+	*gearman.Outcome
 }
 
 func (r *followRow) cells(bool) []string { return nil } // it is JSON only
@@ -36,26 +35,26 @@ func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.
 	ctx, done := context.WithCancelCause(c.Context)
 	defer done(nil)
 	f := &following{e: e, rows: w, asJSON: asJSON}
-	answers := make([]answer[wire.Outcome], len(o.Servers))
+	answers := make([]answer[gearman.Outcome], len(o.Servers))
 	var asking sync.WaitGroup
 	for i, s := range o.Servers {
 		asking.Go(func() {
 			admin := gearman.NewAdmin(s, o)
 			defer admin.Close()
-			outcome, err := admin.Follow(ctx, h, func(event wire.FollowEvent) error { return f.event(s, &event) })
-			if err == nil && outcome.State != wire.OutcomeUnknown {
+			outcome, err := admin.Follow(ctx, h, func(event gearman.FollowEvent) error { return f.event(s, &event) })
+			if err == nil && outcome.State != gearman.OutcomeUnknown {
 				done(errFollowed) // the others do not have it
 			}
-			answers[i] = answer[wire.Outcome]{s, outcome, err}
+			answers[i] = answer[gearman.Outcome]{s, outcome, err}
 		})
 	}
 	asking.Wait()
 	for _, a := range answers {
-		if a.err == nil && a.value.State != wire.OutcomeUnknown {
+		if a.err == nil && a.value.State != gearman.OutcomeUnknown {
 			return f.end(a.server, h, &a.value)
 		}
 	}
-	answers = slices.DeleteFunc(answers, func(a answer[wire.Outcome]) bool { return errors.Is(a.err, errFollowed) })
+	answers = slices.DeleteFunc(answers, func(a answer[gearman.Outcome]) bool { return errors.Is(a.err, errFollowed) })
 	if _, err := succeeded(e, answers); err != nil {
 		return fmt.Errorf("job %s: %w", h, err)
 	}
@@ -75,7 +74,7 @@ type following struct {
 }
 
 // event prints what the worker has sent.
-func (f *following) event(s gearman.Server, event *wire.FollowEvent) error {
+func (f *following) event(s gearman.Server, event *gearman.FollowEvent) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -84,21 +83,21 @@ func (f *following) event(s gearman.Server, event *wire.FollowEvent) error {
 			return err
 		}
 		return f.rows.flush()
-	case event.Event == wire.FollowData:
+	case event.Event == gearman.FollowData:
 		_, err := f.e.stdout.Write(event.Data)
 		return err
-	case event.Event == wire.FollowStatus:
+	case event.Event == gearman.FollowStatus:
 		f.e.note("progress %d/%d", event.Numerator, event.Denominator)
-	case event.Event == wire.FollowWarning:
+	case event.Event == gearman.FollowWarning:
 		f.e.note("warning: %s", event.Data)
-	case event.Event == wire.FollowAgain:
+	case event.Event == gearman.FollowAgain:
 		f.e.note("the job runs anew: what it has sent before is void")
 	}
 	return nil
 }
 
 // end prints the outcome, if that is not all in the exit code.
-func (f *following) end(s gearman.Server, h gearman.Handle, outcome *wire.Outcome) error {
+func (f *following) end(s gearman.Server, h gearman.Handle, outcome *gearman.Outcome) error {
 	if f.asJSON {
 		if err := f.rows.add(&followRow{Server: s.String(), Outcome: outcome}); err != nil {
 			return err
@@ -107,10 +106,10 @@ func (f *following) end(s gearman.Server, h gearman.Handle, outcome *wire.Outcom
 			return err
 		}
 	}
-	if outcome.State == wire.OutcomeCompleted {
+	if outcome.State == gearman.OutcomeCompleted {
 		return nil
 	}
-	text := outcome.State
+	text := string(outcome.State)
 	if outcome.Error != "" {
 		text += ": " + errorText(outcome.Error, true)
 	}

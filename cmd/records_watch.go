@@ -12,7 +12,6 @@ import (
 
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 // heedSignals returns a context that SIGINT or SIGTERM cancels. At a terminal the
@@ -95,7 +94,7 @@ func (s *recordRun) watchForWorkers(ctx context.Context, b *batch.Batch) (stop f
 // noteMissingWorkers says which functions no worker of any server can do.
 func (s *recordRun) noteMissingWorkers(ctx context.Context) {
 	answers := askAll(ctx, s.opts, requireTimeout,
-		func(ctx context.Context, admin *gearman.Admin) ([]wire.FunctionStatus, error) {
+		func(ctx context.Context, admin *gearman.Admin) ([]gearman.FunctionStatus, error) {
 			return admin.Status(ctx)
 		})
 	var known []string // functions with workers

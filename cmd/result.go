@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 func resultVerb(e *env) *verb {
@@ -46,7 +45,7 @@ func (e *env) result(c *cli.Context) error {
 	defer e.endLastLine()()
 	handle := gearman.Handle(c.Args().First())
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
-		func(ctx context.Context, admin *gearman.Admin) (*wire.Outcome, error) {
+		func(ctx context.Context, admin *gearman.Admin) (*gearman.Outcome, error) {
 			return e.fetchResult(ctx, admin, handle)
 		}))
 	if err != nil {
@@ -66,7 +65,7 @@ const stateUnended = "unended"
 
 // fetchResult asks one server for how the job has ended, and copies the result
 // to stdout as it comes. It returns nil if the server knows nothing of the job.
-func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*wire.Outcome, error) {
+func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*gearman.Outcome, error) {
 	outcome, err := admin.Result(ctx, h, e.stdout)
 	if err == nil || !errors.Is(err, gearman.ErrUnknownJob) {
 		return &outcome, err
@@ -77,23 +76,23 @@ func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.H
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case job.State == wire.StateDead:
-		return &wire.Outcome{Handle: string(h), State: wire.OutcomeDead, Error: job.Error}, nil
+	case job.State == gearman.StateDead:
+		return &gearman.Outcome{Handle: h, State: gearman.OutcomeDead, Error: job.Error}, nil
 	}
-	return &wire.Outcome{Handle: string(h), State: stateUnended}, nil
+	return &gearman.Outcome{Handle: h, State: stateUnended}, nil
 }
 
 // resultError is how result ends for a job that has ended so.
-func resultError(o *wire.Outcome) error {
+func resultError(o *gearman.Outcome) error {
 	switch o.State {
-	case wire.OutcomeCompleted:
+	case gearman.OutcomeCompleted:
 		if !o.Kept {
 			return exitWith(exitIO, fmt.Errorf("result %s: completed, but the result was too large to be kept", o.Handle))
 		}
 		return nil
 	case stateUnended:
 		return withHint(exitWith(exitAgain, fmt.Errorf("result %s: the job has not ended", o.Handle)), "gm wait waits for that")
-	case wire.OutcomeUnknown:
+	case gearman.OutcomeUnknown:
 		return exitWith(exitUnknown, fmt.Errorf("result %s: nothing is known of the job", o.Handle))
 	}
 	err := fmt.Errorf("result %s: %s", o.Handle, o.State)

@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 func retryVerb(e *env) *verb {
@@ -42,7 +41,7 @@ func (e *env) retry(c *cli.Context) error {
 	case s.function != "" && s.match == "" && !isPattern(s.function):
 		return e.retryAll(c, s.function)
 	case s.function != "":
-		return e.eachSelected(c, s, (*gearman.Admin).RetryJob, wire.StateDead)
+		return e.eachSelected(c, s, (*gearman.Admin).RetryJob, gearman.StateDead)
 	}
 	return e.eachHandle(c, s.handles, "not a dead job", (*gearman.Admin).RetryJob)
 }

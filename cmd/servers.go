@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 // connFlags are the flags of verbs that talk to servers; options reads them.
@@ -44,7 +43,7 @@ func (e *env) options(c *cli.Context) (gearman.Options, error) {
 }
 
 // optionsWithTracer returns the options with the trace that openTrace opens.
-func (e *env) optionsWithTracer(c *cli.Context, openTrace func(file string) (*wire.Tracer, error)) (gearman.Options, error) {
+func (e *env) optionsWithTracer(c *cli.Context, openTrace func(file string) (*gearman.Tracer, error)) (gearman.Options, error) {
 	var o gearman.Options
 	servers, err := e.servers(c)
 	if err != nil {

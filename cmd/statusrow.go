@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"gm/pkg/wire"
+	"gm/pkg/gearman"
 )
 
 // statusRow is a function on one server or on all. Fields that only gm serve
@@ -191,7 +191,7 @@ func sum[T int | int64 | uint64 | float64](to **T, n *T) {
 	}
 }
 
-func statsRow(f *wire.FunctionStats) *statusRow {
+func statsRow(f *gearman.FunctionStats) *statusRow {
 	return &statusRow{
 		Function: f.Function, Waiting: f.Waiting(), Running: f.Running, Workers: f.Workers,
 		High: &f.High, Normal: &f.Normal, Low: &f.Low,

@@ -13,7 +13,6 @@ import (
 	"gm/pkg/server"
 	"gm/pkg/store/open"
 	"gm/pkg/store/storetest"
-	"gm/pkg/wire"
 )
 
 // TestDeadJobOverLimit has jobs fail whose payloads the store takes, but not with
@@ -107,7 +106,7 @@ func TestDeadJobOverLimit(t *testing.T) {
 				<-done
 			}
 			if function == "fails" {
-				if j, err := admin.Job(t.Context(), h); err != nil || j.State != wire.StateDead {
+				if j, err := admin.Job(t.Context(), h); err != nil || j.State != gearman.StateDead {
 					t.Errorf("failed job of %d bytes: got %v, %v, want a dead one", size, j.State, err)
 				}
 			}

@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 // requireTimeout is how long a server may take to say which workers it has.
@@ -18,7 +17,7 @@ const requireTimeout = 10 * time.Second
 // requireWorker returns an error unless some server has a worker for function.
 func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function string) error {
 	answers, err := succeeded(e, askAll(ctx, opts, requireTimeout,
-		func(ctx context.Context, admin *gearman.Admin) ([]wire.FunctionStatus, error) {
+		func(ctx context.Context, admin *gearman.Admin) ([]gearman.FunctionStatus, error) {
 			return admin.Status(ctx)
 		}))
 	if err != nil {
@@ -42,7 +41,7 @@ const maxPayloadLimit int64 = min(4095<<20, (math.MaxInt-1<<20)/2&^(1<<20-1))
 
 // payloadFlag is the limit of payloads and results; payloadLimit reads it.
 func payloadFlag() cli.Flag {
-	return sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
+	return sizeFlag(gearman.DefaultMaxPayload, cli.GenericFlag{
 		Name: "max-payload", Category: catServers,
 		Usage: "a payload or a part of a result may have `SIZE` bytes: 1000, 64K, 64M, 1G",
 	})

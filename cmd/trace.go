@@ -6,33 +6,33 @@ import (
 	"io/fs"
 	"os"
 
-	"gm/pkg/wire"
+	"gm/pkg/gearman"
 )
 
 // tracer returns a tracer to file, or to stderr for "-". A reader that is slow
 // makes the verb wait.
-func (e *env) tracer(file string) (*wire.Tracer, error) {
+func (e *env) tracer(file string) (*gearman.Tracer, error) {
 	if file == "-" {
-		return wire.NewTracer(e.stderr), nil
+		return gearman.NewTracer(e.stderr), nil
 	}
 	f, err := os.OpenFile(file, traceFlags, tracePerm)
 	if err != nil {
 		return nil, fmt.Errorf("open trace: %w", err)
 	}
 	e.closers = append(e.closers, f)
-	return wire.NewTracer(f), nil
+	return gearman.NewTracer(f), nil
 }
 
 // tracerWithoutWaiting is the tracer of a verb that must not wait for the reader
 // of its trace. To a pipe, a FIFO or a terminal it writes through a bounded buffer.
 // Lines without room in it are dropped, and the trace says how many. stderr must
 // write through such a buffer already.
-func (e *env) tracerWithoutWaiting(file string) (*wire.Tracer, error) {
+func (e *env) tracerWithoutWaiting(file string) (*gearman.Tracer, error) {
 	if file == "-" {
 		if w, ok := e.stderr.(*patientWriter); ok {
-			return wire.NewTracer(w.sink), nil
+			return gearman.NewTracer(w.sink), nil
 		}
-		return wire.NewTracer(e.stderr), nil
+		return gearman.NewTracer(e.stderr), nil
 	}
 	f, err := openWithoutReader(file, traceFlags, tracePerm)
 	if err != nil {
@@ -45,7 +45,7 @@ func (e *env) tracerWithoutWaiting(file string) (*wire.Tracer, error) {
 		to = sink
 	}
 	e.closers = append(e.closers, f)
-	return wire.NewTracer(to), nil
+	return gearman.NewTracer(to), nil
 }
 
 const (

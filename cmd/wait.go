@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 func waitVerb(e *env) *verb {
@@ -47,7 +46,7 @@ Columns of tsv: server, handle, function, state (completed, failed, exception, c
 // outcomeRow is how a job has ended on a server.
 type outcomeRow struct {
 	Server string `json:"server,omitempty"`
-	wire.Outcome
+	gearman.Outcome
 }
 
 var outcomeColumns = []column{
@@ -62,11 +61,11 @@ var outcomeColumns = []column{
 }
 
 func (r *outcomeRow) cells(human bool) []string {
-	if r.State == wire.OutcomeUnknown {
-		return []string{r.Server, r.Handle, "", r.State, "", "", "", ""}
+	if r.State == gearman.OutcomeUnknown {
+		return []string{r.Server, string(r.Handle), "", string(r.State), "", "", "", ""}
 	}
 	return []string{
-		r.Server, r.Handle, r.Function, r.State, strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), moment(r.EndedMS, human),
+		r.Server, string(r.Handle), r.Function, string(r.State), strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), moment(r.EndedMS, human),
 		errorText(r.Error, human),
 	}
 }
@@ -74,8 +73,8 @@ func (r *outcomeRow) cells(human bool) []string {
 // paint marks what has not gone well.
 func (r *outcomeRow) paint(s *style, cells []string) {
 	switch r.State {
-	case wire.OutcomeCompleted:
-	case wire.OutcomeUnknown:
+	case gearman.OutcomeCompleted:
+	case gearman.OutcomeUnknown:
 		cells[3] = s.warn.Sprint(r.State)
 	default:
 		cells[3] = s.bad.Sprint(r.State)
@@ -108,7 +107,7 @@ func (e *env) wait(c *cli.Context) error {
 		}
 	}
 	slices.Sort(handles)
-	w := &waiting{rows: rows, asked: len(o.Servers), unknown: map[string]int{}, states: map[string]string{}}
+	w := &waiting{rows: rows, asked: len(o.Servers), unknown: map[gearman.Handle]int{}, states: map[gearman.Handle]gearman.OutcomeState{}}
 	err = w.run(ctx, e, o, slices.Compact(handles))
 	if closeErr := rows.close(); err == nil {
 		err = closeErr
@@ -124,7 +123,7 @@ func (e *env) wait(c *cli.Context) error {
 func (e *env) unendedHandles(ctx context.Context, o gearman.Options, s *jobSelection) ([]string, error) {
 	s.timeout = unendedTimeout
 	answers, err := succeeded(e, askAll(ctx, o, manyJobsTime, func(ctx context.Context, admin *gearman.Admin) ([]gearman.Handle, error) {
-		return s.selectJobs(ctx, admin, wire.StateWaiting, wire.StateDelayed, wire.StateRunning)
+		return s.selectJobs(ctx, admin, gearman.StateWaiting, gearman.StateDelayed, gearman.StateRunning)
 	}))
 	if err != nil {
 		return nil, err
@@ -146,9 +145,9 @@ const unendedTimeout = 10 * time.Second
 type waiting struct {
 	mu      sync.Mutex
 	rows    *rowWriter
-	asked   int               // servers
-	unknown map[string]int    // by handle: servers that do not know it
-	states  map[string]string // by handle, once it is told
+	asked   int                                     // servers
+	unknown map[gearman.Handle]int                  // number of servers that do not know the job
+	states  map[gearman.Handle]gearman.OutcomeState // of the jobs whose end is printed
 }
 
 // run asks all servers and returns when every job has been told, or when that
@@ -166,7 +165,7 @@ func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []
 		asking.Go(func() {
 			admin := gearman.NewAdmin(s, o)
 			defer admin.Close()
-			err := admin.Wait(ctx, asked, func(outcome wire.Outcome) error {
+			err := admin.Wait(ctx, asked, func(outcome gearman.Outcome) error {
 				return w.tell(s, outcome)
 			})
 			if w.told() == len(handles) {
@@ -189,10 +188,10 @@ func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []
 		return err
 	}
 	for _, h := range handles {
-		if w.states[h] != "" {
+		if w.states[gearman.Handle(h)] != "" {
 			continue
 		}
-		if err := w.add(&outcomeRow{Outcome: wire.Outcome{Handle: h, State: wire.OutcomeUnknown}}); err != nil {
+		if err := w.add(&outcomeRow{Outcome: gearman.Outcome{Handle: gearman.Handle(h), State: gearman.OutcomeUnknown}}); err != nil {
 			return err
 		}
 	}
@@ -202,11 +201,11 @@ func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []
 var errAllTold = errors.New("all jobs have ended")
 
 // tell takes what a server says of a job.
-func (w *waiting) tell(s gearman.Server, o wire.Outcome) error {
+func (w *waiting) tell(s gearman.Server, o gearman.Outcome) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := &outcomeRow{Server: s.String(), Outcome: o}
-	if o.State == wire.OutcomeUnknown {
+	if o.State == gearman.OutcomeUnknown {
 		if w.unknown[o.Handle]++; w.unknown[o.Handle] < w.asked {
 			return nil
 		}
@@ -239,9 +238,9 @@ func (w *waiting) verdict() error {
 	code := exitOK
 	for _, state := range w.states {
 		switch {
-		case state == wire.OutcomeUnknown && code == exitOK:
+		case state == gearman.OutcomeUnknown && code == exitOK:
 			code = exitUnknown
-		case state != wire.OutcomeCompleted && state != wire.OutcomeUnknown:
+		case state != gearman.OutcomeCompleted && state != gearman.OutcomeUnknown:
 			code = exitFailed
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 func workersVerb(e *env) *verb {
@@ -43,15 +42,15 @@ Columns of tsv: server, address, id, functions (commas between them), state (wor
 // workerRow is one connection to a server. Fields that only gm serve knows are
 // null without it.
 type workerRow struct {
-	Server    string   `json:"server"`
-	FD        int      `json:"fd"`
-	Addr      string   `json:"addr"`
-	ID        string   `json:"id"`
-	Functions []string `json:"functions"`
-	State     *string  `json:"state"`
-	Jobs      []string `json:"jobs"`
-	AgeMS     *int64   `json:"age_ms"`
-	Waits     *int     `json:"waits"` // results that it waits for, as a client
+	Server    string           `json:"server"`
+	FD        int              `json:"fd"`
+	Addr      string           `json:"addr"`
+	ID        string           `json:"id"`
+	Functions []string         `json:"functions"`
+	State     *string          `json:"state"`
+	Jobs      []gearman.Handle `json:"jobs"`
+	AgeMS     *int64           `json:"age_ms"`
+	Waits     *int             `json:"waits"` // results that it waits for, as a client
 }
 
 var workerColumns = []column{
@@ -73,7 +72,7 @@ func (r *workerRow) cells(human bool) []string {
 	}
 	return []string{
 		r.Server, r.Addr, r.ID, strings.Join(r.Functions, ","),
-		state, strings.Join(r.Jobs, ","), optionalAge(r.AgeMS, human),
+		state, joinHandles(r.Jobs), optionalAge(r.AgeMS, human),
 	}
 }
 
@@ -234,7 +233,7 @@ const (
 	workerClient   = "client"
 )
 
-func sessionRow(s *wire.Session) *workerRow {
+func sessionRow(s *gearman.Session) *workerRow {
 	state := workerIdle
 	switch {
 	case len(s.Jobs) > 0:
@@ -248,4 +247,13 @@ func sessionRow(s *wire.Session) *workerRow {
 		FD: s.FD, Addr: s.Addr, ID: s.ID, Functions: s.Functions,
 		State: &state, Jobs: s.Jobs, AgeMS: &s.AgeMS, Waits: &s.Waits,
 	}
+}
+
+// joinHandles returns the handles with commas between them.
+func joinHandles(handles []gearman.Handle) string {
+	words := make([]string, len(handles))
+	for i, h := range handles {
+		words[i] = string(h)
+	}
+	return strings.Join(words, ",")
 }

@@ -13,18 +13,18 @@ import (
 	"gm/pkg/wire"
 )
 
-// maxListing bounds the rows of one answer, in bytes.
+// maxListing is the maximum size in bytes of the rows of one answer.
 const maxListing = 256 << 20
 
-// Admin asks one server for its state and changes it, with the text commands
-// that Gearman servers have beside their packets. It connects when it is first
-// asked, and again after an error. It is safe for concurrent use: commands go one
-// after the other.
+// Admin asks one server for its state and changes it, with the text commands of
+// the Gearman protocol. It connects with its first command, and reconnects after an
+// error. It is safe for concurrent use, but a command waits until the one before has
+// ended.
 //
-// Errors: one that wraps ErrNoServer or ErrLost; a wire.ErrReply when the server
-// says ERR, which also is ErrUnsupported when it does not have the command, or
-// when the command has a name with white space and the server is not gm's;
-// a *ProtocolError when the answer is none.
+// The errors of its methods wrap [ErrNoServer] or [ErrLost]; an [AdminError] if the
+// server answers ERR; a [*ProtocolError] if the answer is invalid. The error also
+// wraps [ErrUnsupported] if the server does not have the command, or if a name in
+// the command has white space and the server is not gm's.
 type Admin struct {
 	opts   Options
 	err    error // of the options
@@ -41,7 +41,7 @@ type Admin struct {
 type adminConn struct {
 	*stream
 	out    *wire.Writer
-	quotes bool // the server is known to read quoted words
+	quotes bool // the server supports quoted words
 }
 
 // NewAdmin returns an Admin of s, which connects when it first has a command.
@@ -52,11 +52,11 @@ func NewAdmin(s Server, o Options) *Admin {
 	return &Admin{opts: o, err: err, server: s}
 }
 
-// Server returns the server.
+// Server returns the server of the Admin.
 func (a *Admin) Server() Server { return a.server }
 
-// Close closes the connection and ends a command that runs with ErrClosed. It
-// returns nil.
+// Close closes the connection. A running command returns ErrClosed. Close returns
+// nil.
 func (a *Admin) Close() error {
 	a.mu.Lock()
 	a.closed = true
@@ -66,49 +66,62 @@ func (a *Admin) Close() error {
 	a.mu.Unlock()
 	a.busy.Lock()
 	defer a.busy.Unlock()
-	a.hangUp()
+	a.closeConn()
 	return nil
 }
 
-func (a *Admin) hangUp() {
+func (a *Admin) closeConn() {
 	if a.conn != nil {
 		a.conn.nc.Close()
 		a.conn = nil
 	}
 }
 
-// Status returns the server's functions with their jobs and workers.
-func (a *Admin) Status(ctx context.Context) ([]wire.FunctionStatus, error) {
-	return list(ctx, a, wire.CmdStatus, wire.ParseFunctionStatus)
+// Status returns the functions of the server with their jobs and workers.
+func (a *Admin) Status(ctx context.Context) ([]FunctionStatus, error) {
+	return list(ctx, a, wire.CmdStatus, func(line []byte) (FunctionStatus, error) {
+		row, err := wire.ParseFunctionStatus(line)
+		return FunctionStatus(row), err
+	})
 }
 
-// PriorityStatus returns the server's functions with their waiting jobs by
+// PriorityStatus returns the functions of the server with their waiting jobs by
 // priority.
-func (a *Admin) PriorityStatus(ctx context.Context) ([]wire.PriorityStatus, error) {
-	return list(ctx, a, wire.CmdPriorityStatus, wire.ParsePriorityStatus)
+func (a *Admin) PriorityStatus(ctx context.Context) ([]PriorityStatus, error) {
+	return list(ctx, a, wire.CmdPriorityStatus, func(line []byte) (PriorityStatus, error) {
+		row, err := wire.ParsePriorityStatus(line)
+		return PriorityStatus(row), err
+	})
 }
 
-// Workers returns the server's connections, also those that are no workers.
-func (a *Admin) Workers(ctx context.Context) ([]wire.WorkerInfo, error) {
-	return list(ctx, a, wire.CmdWorkers, wire.ParseWorkerInfo)
+// Workers returns the connections of the server, including those of clients.
+func (a *Admin) Workers(ctx context.Context) ([]WorkerInfo, error) {
+	return list(ctx, a, wire.CmdWorkers, func(line []byte) (WorkerInfo, error) {
+		row, err := wire.ParseWorkerInfo(line)
+		return WorkerInfo(row), err
+	})
 }
 
-// ShowJobs returns the server's jobs.
-func (a *Admin) ShowJobs(ctx context.Context) ([]wire.JobInfo, error) {
-	return list(ctx, a, wire.CmdShowJobs, wire.ParseJobInfo)
+// ShowJobs returns the jobs of the server. Jobs returns more about each, but only
+// gm's server has it.
+func (a *Admin) ShowJobs(ctx context.Context) ([]JobInfo, error) {
+	return list(ctx, a, wire.CmdShowJobs, func(line []byte) (JobInfo, error) {
+		row, err := wire.ParseJobInfo(line)
+		return JobInfo{Handle(row.Handle), row.Attempts, row.Ignored, row.Queued}, err
+	})
 }
 
-// ShowUniqueJobs returns the uniques of the server's jobs.
+// ShowUniqueJobs returns the uniques of the jobs of the server.
 func (a *Admin) ShowUniqueJobs(ctx context.Context) ([]string, error) {
 	return list(ctx, a, wire.CmdShowUniqueJobs, func(line []byte) (string, error) { return wire.ParseName(string(line)), nil })
 }
 
-// Version returns the server's version.
+// Version returns the version of the server.
 func (a *Admin) Version(ctx context.Context) (string, error) {
 	return a.line(ctx, wire.CmdVersion)
 }
 
-// PID returns the server's process number.
+// PID returns the process ID of the server.
 func (a *Admin) PID(ctx context.Context) (int, error) {
 	s, err := a.line(ctx, wire.CmdGetPID)
 	if err != nil {
@@ -121,37 +134,37 @@ func (a *Admin) PID(ctx context.Context) (int, error) {
 	return pid, nil
 }
 
-// Verbose returns how much the server logs, in its own words.
+// Verbose returns the log level of the server, such as INFO.
 func (a *Admin) Verbose(ctx context.Context) (string, error) {
 	return a.line(ctx, wire.CmdVerbose)
 }
 
-// Create makes a function known to the server.
+// Create adds a function to the server.
 func (a *Admin) Create(ctx context.Context, function string) error {
 	return a.change(ctx, wire.CmdCreateFunction, function)
 }
 
-// Drop makes the server forget a function, with the jobs of it that wait. It
-// returns how many there were, 0 if the server does not say; gm serve does. The
-// server refuses while it has workers or running jobs of the function.
+// Drop removes a function and its waiting jobs from the server. It returns the
+// number of these jobs, which only gm's server reports; for others it is 0. The
+// server refuses while the function has workers or running jobs.
 func (a *Admin) Drop(ctx context.Context, function string) (dropped int, err error) {
-	said, err := a.line(ctx, wire.CmdDropFunction, function)
-	if err != nil || said == "" {
+	answer, err := a.line(ctx, wire.CmdDropFunction, function)
+	if err != nil || answer == "" {
 		return 0, err
 	}
-	if dropped, err = strconv.Atoi(said); err != nil {
-		return 0, fmt.Errorf("%s: %w", wire.CmdDropFunction, &ProtocolError{a.server, fmt.Errorf("%w: %.80q", wire.ErrMalformed, said)})
+	if dropped, err = strconv.Atoi(answer); err != nil {
+		return 0, fmt.Errorf("%s: %w", wire.CmdDropFunction, &ProtocolError{a.server, fmt.Errorf("%w: %.80q", wire.ErrMalformed, answer)})
 	}
 	return dropped, nil
 }
 
-// MaxQueue limits the jobs of a function, running ones included: one limit is
-// for all priorities, three are for high, normal and low. 0 is no limit, and
-// so is none at all. Jobs over the limit are refused, see
+// MaxQueue limits the number of jobs of a function, including running ones. One
+// limit applies to all priorities, three to high, normal and low. 0 is no limit, and
+// a call without limits removes them. The server refuses jobs over the limit; see
 // [ServerError.QueueFull].
 func (a *Admin) MaxQueue(ctx context.Context, function string, limits ...int) error {
 	if n := len(limits); n > 1 && n != 3 {
-		return fmt.Errorf("%s %s: %d limits are neither one nor three", wire.CmdMaxQueue, function, n)
+		return fmt.Errorf("%s %s: got %d limits, want one or three", wire.CmdMaxQueue, function, n)
 	}
 	args := []string{function}
 	for _, n := range limits {
@@ -160,22 +173,22 @@ func (a *Admin) MaxQueue(ctx context.Context, function string, limits ...int) er
 	return a.change(ctx, wire.CmdMaxQueue, args...)
 }
 
-// CancelJob drops a job that waits. One that runs goes on.
+// CancelJob drops a waiting job. A running one goes on.
 func (a *Admin) CancelJob(ctx context.Context, h Handle) error {
 	return a.change(ctx, wire.CmdCancelJob, string(h))
 }
 
-// CancelRunning drops a job that waits, and has the worker of one that runs stop
-// it. stopped is false if that worker cannot be told: the job runs on, and does not
-// run again. Only gm's server has this, and only its own workers stop jobs; see
-// WorkerOptions.Cancelable.
+// CancelRunning drops a waiting job, and makes the worker of a running job stop it.
+// stopped is false if that worker does not support this: the job goes on, but does
+// not run again. Only gm's server has this command, and only workers with
+// WorkerOptions.Cancelable stop jobs.
 func (a *Admin) CancelRunning(ctx context.Context, h Handle) (stopped bool, err error) {
 	answer, err := a.line(ctx, wire.CmdCancelRunning, string(h))
 	return answer != wire.CancelledRunsOn, unknownJob(err, wire.CmdCancelRunning, h)
 }
 
-// Shutdown ends the server: at once, or gracefully once its running jobs are
-// done. A server that hangs up instead of answering has obeyed.
+// Shutdown stops the server: at once, or gracefully when its running jobs are done.
+// It also succeeds if the server closes the connection instead of answering.
 func (a *Admin) Shutdown(ctx context.Context, graceful bool) error {
 	var args []string
 	if graceful {
@@ -191,7 +204,7 @@ func (a *Admin) Shutdown(ctx context.Context, graceful bool) error {
 // StatusOf asks several servers at the same time, o.Servers if servers is nil,
 // and returns the functions of each server that answered. The error is nil or a
 // ServerErrors with the servers that did not answer.
-func StatusOf(ctx context.Context, servers []Server, o Options) (map[Server][]wire.FunctionStatus, error) {
+func StatusOf(ctx context.Context, servers []Server, o Options) (map[Server][]FunctionStatus, error) {
 	if servers == nil {
 		full, err := o.withDefaults()
 		if err != nil {
@@ -199,7 +212,7 @@ func StatusOf(ctx context.Context, servers []Server, o Options) (map[Server][]wi
 		}
 		servers = full.Servers
 	}
-	rows := make([][]wire.FunctionStatus, len(servers))
+	rows := make([][]FunctionStatus, len(servers))
 	errs := make([]error, len(servers))
 	var asking sync.WaitGroup
 	for i, s := range servers {
@@ -210,7 +223,7 @@ func StatusOf(ctx context.Context, servers []Server, o Options) (map[Server][]wi
 		})
 	}
 	asking.Wait()
-	status, failed := map[Server][]wire.FunctionStatus{}, ServerErrors{}
+	status, failed := map[Server][]FunctionStatus{}, ServerErrors{}
 	for i, s := range servers {
 		if errs[i] != nil {
 			failed[s] = errs[i]
@@ -230,8 +243,8 @@ func (a *Admin) change(ctx context.Context, cmd string, args ...string) error {
 	return err
 }
 
-// line sends a command that answers one line, and returns what follows OK.
-// Servers of old answer some without OK.
+// line sends a command that answers one line, and returns the text after OK. Old
+// servers answer some commands without OK.
 func (a *Admin) line(ctx context.Context, cmd string, args ...string) (answer string, err error) {
 	err = a.do(ctx, cmd, args, func(c *adminConn) error {
 		line, err := c.in.NextLine()
@@ -270,7 +283,7 @@ func list[T any](ctx context.Context, a *Admin, cmd string, parse func([]byte) (
 }
 
 // rows reads up to the line "." and calls f for each line before it. An ERR
-// line instead of rows is a wire.ErrReply.
+// line instead of rows is an AdminError.
 func (c *adminConn) rows(f func(line []byte) error) error {
 	for size, first := 0, true; ; first = false {
 		line, err := c.in.NextLine()
@@ -294,18 +307,18 @@ func (c *adminConn) rows(f func(line []byte) error) error {
 	}
 }
 
-// isErr tells an ERR line from a row: rows of numbers have tabs.
+// isErr reports whether a line is an ERR line and not a row, which has tabs.
 func isErr(line []byte) bool {
 	return (bytes.HasPrefix(line, []byte("ERR ")) || string(line) == "ERR") && !bytes.ContainsRune(line, '\t')
 }
 
 func text(line []byte) (string, error) { return string(line), nil }
 
-// errHungUpOn marks an answer that did not come.
+// errHungUpOn is returned when the server closes the connection before it answers.
 var errHungUpOn = errors.New("closed by the server")
 
-// do runs one command: it connects if need be, sends, lets read take the
-// answer, and drops the connection if that was not read to its end.
+// do runs one command. It connects if needed, sends the command and calls read for
+// the answer. It closes the connection if the answer was not read completely.
 func (a *Admin) do(ctx context.Context, cmd string, args []string, read func(*adminConn) error) error {
 	line, quoted := []byte(cmd), false
 	for _, arg := range args {
@@ -320,29 +333,29 @@ func (a *Admin) do(ctx context.Context, cmd string, args []string, read func(*ad
 	defer a.busy.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if err := a.begin(cancel); err != nil {
+	if err := a.setCancel(cancel); err != nil {
 		return fmt.Errorf("%s: %w", cmd, err)
 	}
 	err := a.exchange(ctx, string(line), quoted, read)
-	a.begin(nil)
-	var said wire.ErrReply
+	a.setCancel(nil)
+	var refusal AdminError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &said) && said.Unknown():
-		return fmt.Errorf("%s: %w: %w", cmd, ErrUnsupported, said)
-	case errors.As(err, &said):
-		return fmt.Errorf("%s: %w", cmd, said)
+	case errors.As(err, &refusal) && refusal.Unknown():
+		return fmt.Errorf("%s: %w: %w", cmd, ErrUnsupported, refusal)
+	case errors.As(err, &refusal):
+		return fmt.Errorf("%s: %w", cmd, refusal)
 	}
-	a.hangUp()
+	a.closeConn()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return fmt.Errorf("%s: %w", cmd, err)
 }
 
-// begin notes how the command that runs is ended; nil after it.
-func (a *Admin) begin(cancel context.CancelCauseFunc) error {
+// setCancel records the function that ends the running command, nil after it.
+func (a *Admin) setCancel(cancel context.CancelCauseFunc) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cancel = cancel
@@ -353,8 +366,8 @@ func (a *Admin) begin(cancel context.CancelCauseFunc) error {
 	return a.err
 }
 
-// exchange sends a line and lets read take the answer. quoted says that the
-// line has words that only gm's server reads as they are meant.
+// exchange sends a line and calls read for the answer. quoted means that the line
+// has quoted words, which only gm's server supports.
 func (a *Admin) exchange(ctx context.Context, line string, quoted bool, read func(*adminConn) error) error {
 	if a.conn == nil {
 		st, err := dial(ctx, &a.opts, a.server)
@@ -367,30 +380,30 @@ func (a *Admin) exchange(ctx context.Context, line string, quoted bool, read fun
 	defer context.AfterFunc(ctx, func() { c.nc.Close() })()
 	var err error
 	if quoted && !c.quotes {
-		err = a.ask(c, wire.CmdHelp, func(c *adminConn) error { return c.rows(func([]byte) error { return nil }) })
+		err = a.sendLine(c, wire.CmdHelp, func(c *adminConn) error { return c.rows(func([]byte) error { return nil }) })
 		c.quotes = err == nil
 	}
 	if err == nil {
-		err = a.ask(c, line, read)
+		err = a.sendLine(c, line, read)
 	}
-	var said wire.ErrReply
+	var refusal AdminError
 	var broken *ProtocolError
 	switch {
-	case err == nil || errors.As(err, &said) || errors.As(err, &broken):
+	case err == nil || errors.As(err, &refusal) || errors.As(err, &broken):
 		return err
 	case isProtocol(err):
 		return &ProtocolError{a.server, err}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = errHungUpOn
-		if c.read.Load() == 0 && !strings.HasPrefix(line, wire.CmdWait+" ") { // a wait may be silent for long
+		if c.read.Load() == 0 && !strings.HasPrefix(line, wire.CmdWait+" ") { // wait may have no answer for a long time
 			return &ProtocolError{a.server, fmt.Errorf("%w without an answer", err)}
 		}
 	}
 	return lost(a.server, err)
 }
 
-// ask sends a line over c and lets read take the answer.
-func (a *Admin) ask(c *adminConn, line string, read func(*adminConn) error) error {
+// sendLine sends a line over c and calls read for the answer.
+func (a *Admin) sendLine(c *adminConn, line string, read func(*adminConn) error) error {
 	a.opts.Trace.Line(c.peer, false, line)
 	c.out.SendLine(line + "\r") // gearmand cuts two bytes off a last argument
 	if err := c.out.Flush(); err != nil {

@@ -14,8 +14,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// answers is an admin port that answers each line with what the script has for
-// it, and hangs up where that is nothing.
+// answers is an admin port that answers each line as in the script, and closes the
+// connection if the script has no answer.
 func answers(t *testing.T, script map[string]string) Server {
 	t.Helper()
 	f := newFake(t)
@@ -88,15 +88,15 @@ func TestAdminCommands(t *testing.T) {
 		check(nil, err, nil)
 	}
 	status, err := a.Status(ctx)
-	check(status, err, []wire.FunctionStatus{{Function: "a b", Total: 5, Running: 2, Workers: 3}, {Function: "ERR x"}})
+	check(status, err, []FunctionStatus{{Function: "a b", Total: 5, Running: 2, Workers: 3}, {Function: "ERR x"}})
 	prio, err := a.PriorityStatus(ctx)
-	check(prio, err, []wire.PriorityStatus{{Function: "f", High: 1, Normal: 2, Low: 3, Workers: 4}})
+	check(prio, err, []PriorityStatus{{Function: "f", High: 1, Normal: 2, Low: 3, Workers: 4}})
 	workers, err := a.Workers(ctx)
-	if len(workers) != 2 || !reflect.DeepEqual(workers[0], wire.WorkerInfo{FD: 31, Addr: "::1", ID: "me", Functions: []string{"f", "g"}}) {
+	if len(workers) != 2 || !reflect.DeepEqual(workers[0], WorkerInfo{FD: 31, Addr: "::1", ID: "me", Functions: []string{"f", "g"}}) {
 		t.Errorf("got %+v, %v", workers, err)
 	}
 	show, err := a.ShowJobs(ctx)
-	check(show, err, []wire.JobInfo{{Handle: "H:1", Attempts: 2, Queued: true}})
+	check(show, err, []JobInfo{{Handle: "H:1", Attempts: 2, Queued: true}})
 	uniques, err := a.ShowUniqueJobs(ctx)
 	check(uniques, err, []string{"u 1", "u 2"})
 	version, err := a.Version(ctx)
@@ -114,16 +114,16 @@ func TestAdminCommands(t *testing.T) {
 	help, err := a.Help(ctx)
 	check(help, err, []string{"status - the queues"})
 	server, functions, err := a.Stats(ctx)
-	check(server, err, wire.ServerStats{Version: "1", PID: 5})
-	check(functions, err, []wire.FunctionStats{{Function: "f", High: 1}})
+	check(server, err, ServerStats{Version: "1", PID: 5})
+	check(functions, err, []FunctionStats{{Function: "f", High: 1}})
 	jobs, err := a.Jobs(ctx, "", "", 0)
-	check(jobs, err, []wire.Job{{Handle: "H:1", Function: "f"}})
-	jobs, err = a.Jobs(ctx, "f", wire.StateWaiting, 3)
+	check(jobs, err, []JobDetails{{Handle: "H:1", Function: "f"}})
+	jobs, err = a.Jobs(ctx, "f", StateWaiting, 3)
 	check(len(jobs), err, 0)
 	job, err := a.Job(ctx, "H:1")
-	check(job, err, wire.Job{Handle: "H:1"})
+	check(job, err, JobDetails{Handle: "H:1"})
 	sessions, err := a.Sessions(ctx)
-	check(sessions, err, []wire.Session{{FD: 3}})
+	check(sessions, err, []Session{{FD: 3}})
 	purged, err := a.Purge(ctx, "f")
 	check(purged, err, 12)
 
@@ -211,18 +211,18 @@ func TestAdminEachJobPages(t *testing.T) {
 	defer a.Close()
 	for _, tt := range []struct {
 		function string
-		state    wire.JobState
+		state    JobState
 		limit    int
 		after    Handle
 		want     int
 	}{
 		{"", "", 0, "", 20005},
 		{"", "", 0, "H:x:10000", 10005},
-		{"f", wire.StateDead, 12000, "", 12000},
+		{"f", StateDead, 12000, "", 12000},
 		{"", "", 0, "H:x:20005", 0},
 	} {
 		n := 0
-		err := a.EachJob(t.Context(), tt.function, tt.state, tt.limit, tt.after, func(wire.Job) error {
+		err := a.EachJob(t.Context(), tt.function, tt.state, tt.limit, tt.after, func(JobDetails) error {
 			n++
 			return nil
 		})
@@ -231,7 +231,7 @@ func TestAdminEachJobPages(t *testing.T) {
 		}
 	}
 	stop := errors.New("stop")
-	if err := a.EachJob(t.Context(), "", "", 0, "", func(wire.Job) error { return stop }); !errors.Is(err, stop) {
+	if err := a.EachJob(t.Context(), "", "", 0, "", func(JobDetails) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v, want the error of f", err)
 	}
 }
@@ -319,7 +319,7 @@ func TestStatusOfSeveral(t *testing.T) {
 	if !errors.As(err, &each) || each[bad] == nil || each[good] != nil {
 		t.Errorf("got %v", err)
 	}
-	want := map[Server][]wire.FunctionStatus{good: {{Function: "f", Total: 1}}}
+	want := map[Server][]FunctionStatus{good: {{Function: "f", Total: 1}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -11,18 +11,18 @@ import (
 	"gm/pkg/wire"
 )
 
-// The commands in this file are about jobs that have ended or failed. Only
-// gm's server has them; others answer ErrUnsupported.
+// The commands in this file are about jobs that have ended or failed. Only gm's
+// server has them. For others the methods return ErrUnsupported.
 
-// Wait calls f with the outcome of each job, as they end: at once for one that
-// has ended or that the server does not have. It returns when all have; until
-// then other commands of a wait for it. An error of f ends it and is returned.
+// Wait calls f with the outcome of each job when it ends: immediately for a job that
+// has ended or that the server does not have. It returns when all have ended. Until
+// then other commands of a wait. If f returns an error, Wait stops and returns it.
 //
-// A server remembers how a job has ended only if it keeps results, or has the
-// job in its dead list: to all others, Wait has to be called before the end.
-// More handles than one line can hold are waited for a line at a time, so that
-// what ends meanwhile may be told late.
-func (a *Admin) Wait(ctx context.Context, handles []Handle, f func(wire.Outcome) error) error {
+// A server stores the outcome of a job only if it keeps results, or if the job is a
+// dead job. For all other jobs, Wait must be called before they end. If there are
+// more handles than fit into one command (32 KiB), it waits for the jobs of one
+// command after the other, and f may get some outcomes late.
+func (a *Admin) Wait(ctx context.Context, handles []Handle, f func(Outcome) error) error {
 	for len(handles) > 0 {
 		var words []string
 		for size := len(wire.CmdWait); len(words) < len(handles); {
@@ -40,65 +40,66 @@ func (a *Admin) Wait(ctx context.Context, handles []Handle, f func(wire.Outcome)
 	return nil
 }
 
-// wait is Wait for what one line can hold.
-func (a *Admin) wait(ctx context.Context, handles []string, f func(wire.Outcome) error) error {
-	var ours error
-	told := 0
+// wait is Wait for the handles that fit into one command.
+func (a *Admin) wait(ctx context.Context, handles []string, f func(Outcome) error) error {
+	var stopped error // the error of f
+	received := 0
 	err := a.do(ctx, wire.CmdWait, handles, func(c *adminConn) error {
 		return c.rows(func(line []byte) error {
-			var o wire.Outcome
+			var o Outcome
 			if err := c.decode(line, &o); err != nil {
 				return err
 			}
-			told++
-			ours = f(o)
-			return ours
+			received++
+			stopped = f(o)
+			return stopped
 		})
 	})
 	switch {
-	case ours != nil:
-		return ours
-	case err == nil && told != len(handles):
+	case stopped != nil:
+		return stopped
+	case err == nil && received != len(handles):
 		return fmt.Errorf("%s: %w", wire.CmdWait,
-			&ProtocolError{a.server, fmt.Errorf("%w: %d outcomes of %d jobs", wire.ErrMalformed, told, len(handles))})
+			&ProtocolError{a.server, fmt.Errorf("%w: %d outcomes of %d jobs", wire.ErrMalformed, received, len(handles))})
 	}
 	return err
 }
 
-// Result returns how a job has ended, and writes its result to w as it comes:
-// Size bytes if it is OutcomeCompleted and Kept, and nothing otherwise. The
-// error is ErrUnknownJob if the server keeps nothing about the job: it has not
-// ended, the server was not told to keep results, or keeps it no longer. An
-// error of w is returned as it is.
-func (a *Admin) Result(ctx context.Context, h Handle, w io.Writer) (wire.Outcome, error) {
-	var o wire.Outcome
+// Result returns the outcome of a job, and writes its result to w as it arrives:
+// Outcome.Size bytes if State is OutcomeCompleted and Kept is true, otherwise
+// nothing. The error is ErrUnknownJob if the server stores no outcome of the job,
+// because the job has not ended, or because the server does not keep results or
+// keeps this one no longer. An error of w is returned unchanged.
+func (a *Admin) Result(ctx context.Context, h Handle, w io.Writer) (Outcome, error) {
+	var o Outcome
 	err := a.sized(ctx, wire.CmdResult, []string{string(h)}, &o, func() (int, io.Writer) {
-		if o.State != wire.OutcomeCompleted {
+		if o.State != OutcomeCompleted {
 			return o.Size, io.Discard
 		}
 		return o.Size, w
 	})
 	if err != nil {
-		return wire.Outcome{}, unknownJob(err, wire.CmdResult, h)
+		return Outcome{}, unknownJob(err, wire.CmdResult, h)
 	}
 	return o, nil
 }
 
-// JobPayload is Job, and writes the job's payload to w as it comes: Size bytes. An
-// error of w is returned as it is.
-func (a *Admin) JobPayload(ctx context.Context, h Handle, w io.Writer) (wire.Job, error) {
-	var j wire.Job
+// JobPayload returns one job, as Job does, and writes its payload to w as it arrives:
+// JobDetails.Size bytes. An error of w is returned unchanged.
+func (a *Admin) JobPayload(ctx context.Context, h Handle, w io.Writer) (JobDetails, error) {
+	var j JobDetails
 	err := a.sized(ctx, wire.CmdJob, []string{string(h), "payload"}, &j, func() (int, io.Writer) { return j.Size, w })
 	if err != nil {
-		return wire.Job{}, unknownJob(err, wire.CmdJob, h)
+		return JobDetails{}, unknownJob(err, wire.CmdJob, h)
 	}
 	return j, nil
 }
 
-// sized sends a command that answers with a row, as many bytes as the row says, and
-// a line ".". body returns how many those are, once the row is there, and where to.
+// sized sends a command that answers with a row, a number of bytes that the row
+// states, and a line ".". body is called after the row, and returns that number and
+// the writer for the bytes.
 func (a *Admin) sized(ctx context.Context, cmd string, args []string, row any, body func() (int, io.Writer)) error {
-	var ours error
+	var failed error // of the writer
 	err := a.do(ctx, cmd, args, func(c *adminConn) error {
 		line, err := c.in.NextLine()
 		if err != nil {
@@ -115,17 +116,17 @@ func (a *Admin) sized(ctx context.Context, cmd string, args []string, row any, b
 		size, w := body()
 		to := &keepError{w: w}
 		if _, err := io.CopyN(to, c.in, int64(size)); err != nil {
-			ours = to.err
+			failed = to.err
 			return err
 		}
 		end, err := c.in.NextLine()
 		if err == nil && !wire.IsEnd(end) {
-			err = &ProtocolError{c.server, fmt.Errorf("%w: %s of %d bytes goes on", wire.ErrMalformed, cmd, size)}
+			err = &ProtocolError{c.server, fmt.Errorf("%w: %s has more than %d bytes", wire.ErrMalformed, cmd, size)}
 		}
 		return err
 	})
-	if ours != nil {
-		return ours
+	if failed != nil {
+		return failed
 	}
 	return err
 }
@@ -144,40 +145,39 @@ func (k *keepError) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// RetryJob takes a job out of the dead list: it waits again, with its handle
-// and without its attempts. The error is ErrUnknownJob if it is not there.
+// RetryJob queues a dead job again, with its handle and without its attempts. The
+// error is ErrUnknownJob if the server has no such dead job.
 func (a *Admin) RetryJob(ctx context.Context, h Handle) error {
 	return unknownJob(a.change(ctx, wire.CmdRetryJob, string(h)), wire.CmdRetryJob, h)
 }
 
-// RetryAll is RetryJob for all dead jobs of a function. It returns how many
-// there were.
+// RetryAll queues all dead jobs of a function again, and returns their number.
 func (a *Admin) RetryAll(ctx context.Context, function string) (int, error) {
-	return a.count(ctx, wire.CmdRetryAll, function)
+	return a.changeAndCount(ctx, wire.CmdRetryAll, function)
 }
 
-// PurgeDead makes the server forget the dead jobs of a function, and returns
-// how many there were.
+// PurgeDead drops the dead jobs of a function, and returns their number.
 func (a *Admin) PurgeDead(ctx context.Context, function string) (int, error) {
-	return a.count(ctx, wire.CmdPurgeDead, function)
+	return a.changeAndCount(ctx, wire.CmdPurgeDead, function)
 }
 
-// SetPolicy says what becomes of a function's jobs that fail: policy is
-// "RETRIES[,MIN..MAX]" or, for none, "-". RETRIES is how often a job is tried
-// again, -1 without end; MIN..MAX how long it waits before, from 1s to 5m in
-// "3,1s..5m", twice as long each time.
+// SetPolicy sets the policy for jobs of a function that fail. It is
+// "RETRIES[,MIN..MAX]", or "-" for none. RETRIES is the number of further attempts,
+// -1 without limit. MIN and MAX limit the wait before each, which doubles each time:
+// with "3,1s..5m" it is 1 s, 2 s and 4 s.
 func (a *Admin) SetPolicy(ctx context.Context, function, policy string) error {
 	return a.change(ctx, wire.CmdPolicy, function, policy)
 }
 
-// Policy returns what SetPolicy has set, or the server's configuration.
+// Policy returns the policy of a function, from SetPolicy or from the configuration
+// of the server.
 func (a *Admin) Policy(ctx context.Context, function string) (string, error) {
 	s, err := a.line(ctx, wire.CmdPolicy, function)
 	return strings.TrimSpace(s), err
 }
 
-// count sends a command that answers OK and a number.
-func (a *Admin) count(ctx context.Context, cmd, function string) (int, error) {
+// changeAndCount sends a command that answers OK and a number.
+func (a *Admin) changeAndCount(ctx context.Context, cmd, function string) (int, error) {
 	s, err := a.line(ctx, cmd, function)
 	if err != nil {
 		return 0, err
@@ -189,10 +189,10 @@ func (a *Admin) count(ctx context.Context, cmd, function string) (int, error) {
 	return n, nil
 }
 
-// unknownJob returns err, as ErrUnknownJob if it is the server's word for it.
+// unknownJob returns err, or ErrUnknownJob if err is the server's answer for that.
 func unknownJob(err error, cmd string, h Handle) error {
-	var said wire.ErrReply
-	if errors.As(err, &said) && strings.HasPrefix(string(said), "UNKNOWN_JOB") {
+	var refusal AdminError
+	if errors.As(err, &refusal) && strings.HasPrefix(string(refusal), "UNKNOWN_JOB") {
 		return fmt.Errorf("%s %s: %w", cmd, h, ErrUnknownJob)
 	}
 	return err

@@ -51,7 +51,7 @@ func TestAdminOfEndedJobs(t *testing.T) {
 	}
 	var payload bytes.Buffer
 	job, err := a.JobPayload(ctx, "H:1", &payload)
-	check(job, err, wire.Job{Handle: "H:1", Function: "f", State: wire.StateWaiting, Size: 7})
+	check(job, err, JobDetails{Handle: "H:1", Function: "f", State: StateWaiting, Size: 7})
 	check(payload.String(), nil, "a\n.\nb\x00\xff")
 	_, err = a.JobPayload(ctx, "H:2", &payload)
 	unknown(err)
@@ -76,24 +76,24 @@ func TestAdminOfEndedJobs(t *testing.T) {
 		t.Errorf("got %v, want what the server says", err)
 	}
 
-	var ends []wire.Outcome
-	err = a.Wait(ctx, []Handle{"H:1", "H:2"}, func(o wire.Outcome) error {
+	var ends []Outcome
+	err = a.Wait(ctx, []Handle{"H:1", "H:2"}, func(o Outcome) error {
 		ends = append(ends, o)
 		return nil
 	})
-	check(ends, err, []wire.Outcome{
-		{Handle: "H:2", State: wire.OutcomeUnknown},
-		{Handle: "H:1", Function: "f", State: wire.OutcomeDead, Error: "no", Attempts: 4, EndedMS: 5, Size: 2},
+	check(ends, err, []Outcome{
+		{Handle: "H:2", State: OutcomeUnknown},
+		{Handle: "H:1", Function: "f", State: OutcomeDead, Error: "no", Attempts: 4, EndedMS: 5, Size: 2},
 	})
 	check(nil, a.Wait(ctx, nil, nil), nil)
 
 	var data bytes.Buffer
 	o, err := a.Result(ctx, "H:1", &data)
-	check(o, err, wire.Outcome{Handle: "H:1", Function: "f", State: wire.OutcomeCompleted, EndedMS: 5, Size: 9, Kept: true})
+	check(o, err, Outcome{Handle: "H:1", Function: "f", State: OutcomeCompleted, EndedMS: 5, Size: 9, Kept: true})
 	check(data.String(), nil, "a\x00\n.\nxyz\n")
 	data.Reset()
 	o, err = a.Result(ctx, "H:2", &data)
-	check(o, err, wire.Outcome{Handle: "H:2", State: wire.OutcomeFailed, Error: "sorry", Size: 5, Kept: true})
+	check(o, err, Outcome{Handle: "H:2", State: OutcomeFailed, Error: "sorry", Size: 5, Kept: true})
 	check(data.String(), nil, "")
 	_, err = a.Result(ctx, "H:3", &data)
 	unknown(err)
@@ -116,7 +116,7 @@ func TestAdminOfEndedJobsErrors(t *testing.T) {
 	ctx := context.Background()
 	a := NewAdmin(s, Options{})
 	defer a.Close()
-	none := func(wire.Outcome) error { return nil }
+	none := func(Outcome) error { return nil }
 	var errs []error
 	_, err := a.RetryAll(ctx, "f")
 	errs = append(errs, err, a.Wait(ctx, []Handle{"H:1"}, none), a.Wait(ctx, []Handle{"H:2"}, none))
@@ -137,7 +137,7 @@ func TestAdminOfEndedJobsErrors(t *testing.T) {
 		t.Errorf("got %v, want ErrUnsupported", err)
 	}
 	enough := errors.New("enough")
-	if err := a.Wait(ctx, []Handle{"H:3"}, func(wire.Outcome) error { return enough }); err != enough {
+	if err := a.Wait(ctx, []Handle{"H:3"}, func(Outcome) error { return enough }); err != enough {
 		t.Errorf("got %v, want f's own error", err)
 	}
 	if _, err := a.Result(ctx, "H:3", brokenWriter{enough}); !errors.Is(err, enough) || errors.Is(err, ErrLost) {
@@ -184,8 +184,8 @@ func TestAdminWaitsLineByLine(t *testing.T) {
 	}()
 	a := NewAdmin(f.Server, Options{})
 	i := 0
-	err := a.Wait(context.Background(), handles, func(o wire.Outcome) error {
-		if o.Handle != string(handles[i]) {
+	err := a.Wait(context.Background(), handles, func(o Outcome) error {
+		if o.Handle != handles[i] {
 			t.Errorf("got %s, want %s", o.Handle, handles[i])
 		}
 		i++
@@ -214,11 +214,11 @@ func TestAdminFollowAndFront(t *testing.T) {
 	defer a.Close()
 	ctx := t.Context()
 	var events []string
-	outcome, err := a.Follow(ctx, "H:x:1", func(e wire.FollowEvent) error {
+	outcome, err := a.Follow(ctx, "H:x:1", func(e FollowEvent) error {
 		events = append(events, fmt.Sprintf("%s %q %d/%d", e.Event, e.Data, e.Numerator, e.Denominator))
 		return nil
 	})
-	if err != nil || outcome.State != wire.OutcomeFailed || outcome.Error != "sorry" {
+	if err != nil || outcome.State != OutcomeFailed || outcome.Error != "sorry" {
 		t.Errorf("got %+v, %v", outcome, err)
 	}
 	if want := []string{`data "\x00\x01" 0/0`, `status "" 1/2`}; !slices.Equal(events, want) {
@@ -232,7 +232,7 @@ func TestAdminFollowAndFront(t *testing.T) {
 		t.Errorf("got %v, want ErrUnsupported", err)
 	}
 	stop := errors.New("stop")
-	if _, err := a.Follow(ctx, "H:x:1", func(wire.FollowEvent) error { return stop }); !errors.Is(err, stop) {
+	if _, err := a.Follow(ctx, "H:x:1", func(FollowEvent) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v, want the error of f", err)
 	}
 	if err := a.Front(ctx, "H:x:1"); err != nil {

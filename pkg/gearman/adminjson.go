@@ -3,25 +3,24 @@ package gearman
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"gm/pkg/wire"
 )
 
-// The commands in this file are those of gm's server. Others answer
+// Only gm's server has the commands in this file. For others the methods return
 // ErrUnsupported.
 
-// Help returns the server's commands, a line each.
+// Help returns the commands of the server, with one line for each.
 func (a *Admin) Help(ctx context.Context) ([]string, error) {
 	return list(ctx, a, wire.CmdHelp, text)
 }
 
 // Stats returns the counters of the server and of its functions.
-func (a *Admin) Stats(ctx context.Context) (wire.ServerStats, []wire.FunctionStats, error) {
-	var server wire.ServerStats
-	var functions []wire.FunctionStats
+func (a *Admin) Stats(ctx context.Context) (ServerStats, []FunctionStats, error) {
+	var server ServerStats
+	var functions []FunctionStats
 	first := true
 	err := a.do(ctx, wire.CmdStats, nil, func(c *adminConn) error {
 		return c.rows(func(line []byte) error {
@@ -29,21 +28,21 @@ func (a *Admin) Stats(ctx context.Context) (wire.ServerStats, []wire.FunctionSta
 				first = false
 				return c.decode(line, &server)
 			}
-			functions = append(functions, wire.FunctionStats{})
+			functions = append(functions, FunctionStats{})
 			return c.decode(line, &functions[len(functions)-1])
 		})
 	})
 	if err != nil {
-		return wire.ServerStats{}, nil, err
+		return ServerStats{}, nil, err
 	}
 	return server, functions, nil
 }
 
-// Jobs returns the server's jobs, the oldest first. function and state leave
-// out others unless they are empty; limit is how many at most, 0 for all.
-func (a *Admin) Jobs(ctx context.Context, function string, state wire.JobState, limit int) ([]wire.Job, error) {
-	var jobs []wire.Job
-	err := a.EachJob(ctx, function, state, limit, "", func(j wire.Job) error {
+// Jobs returns the jobs of the server, oldest first. function and state select
+// jobs unless they are empty. limit is the maximum number of jobs; 0 is no limit.
+func (a *Admin) Jobs(ctx context.Context, function string, state JobState, limit int) ([]JobDetails, error) {
+	var jobs []JobDetails
+	err := a.EachJob(ctx, function, state, limit, "", func(j JobDetails) error {
 		jobs = append(jobs, j)
 		return nil
 	})
@@ -53,16 +52,16 @@ func (a *Admin) Jobs(ctx context.Context, function string, state wire.JobState, 
 	return jobs, nil
 }
 
-// jobsPage is how many jobs EachJob asks for at a time.
+// jobsPage is the maximum number of jobs that EachJob requests at a time.
 const jobsPage = 10_000
 
-// EachJob calls f for the server's jobs, as Jobs selects them, the oldest first,
-// from the one behind after on, or the first if after is empty. It asks for them
-// a page at a time, so that it holds no more than that, and so that what comes and
-// goes meanwhile may be seen or not. A job that was after may have ended, but not
-// if state is StateDead: then the server has to have it yet. An error of f ends it
-// and is returned.
-func (a *Admin) EachJob(ctx context.Context, function string, state wire.JobState, limit int, after Handle, f func(wire.Job) error) error {
+// EachJob calls f for each job that Jobs would return, starting after the job with
+// the handle after, or with the first one if after is empty. It requests pages of
+// 10,000 jobs, so that its memory is bounded. Jobs that are added or end meanwhile
+// may be left out. The job of after may have ended, except if state is StateDead:
+// then the server must still have it. If f returns an error, EachJob stops and
+// returns it.
+func (a *Admin) EachJob(ctx context.Context, function string, state JobState, limit int, after Handle, f func(JobDetails) error) error {
 	if limit < 0 {
 		return fmt.Errorf("%s: limit %d is negative", wire.CmdJobs, limit)
 	}
@@ -75,7 +74,7 @@ func (a *Admin) EachJob(ctx context.Context, function string, state wire.JobStat
 		if after != "" {
 			args = append(args, string(after))
 		}
-		jobs, err := list(ctx, a, wire.CmdJobs, asJSON[wire.Job], args...)
+		jobs, err := list(ctx, a, wire.CmdJobs, asJSON[JobDetails], args...)
 		if err != nil {
 			return err
 		}
@@ -88,11 +87,11 @@ func (a *Admin) EachJob(ctx context.Context, function string, state wire.JobStat
 		if len(jobs) < ask || limit > 0 && left == 0 {
 			return nil
 		}
-		after = Handle(jobs[len(jobs)-1].Handle)
+		after = jobs[len(jobs)-1].Handle
 	}
 }
 
-// orAll writes a word of jobs that leaves out nothing.
+// orAll returns the word of the command jobs for s, which is "-" if s is empty.
 func orAll(s string) string {
 	if s == "" {
 		return "-"
@@ -100,42 +99,39 @@ func orAll(s string) string {
 	return s
 }
 
-// ErrUnknownJob: the server does not have that job, or no longer.
-var ErrUnknownJob = errors.New("unknown job")
-
-// Job returns one job. The error is ErrUnknownJob if the server does not have
-// it.
-func (a *Admin) Job(ctx context.Context, h Handle) (wire.Job, error) {
-	jobs, err := list(ctx, a, wire.CmdJob, asJSON[wire.Job], string(h))
+// Job returns one job. The error is ErrUnknownJob if the server does not have it.
+func (a *Admin) Job(ctx context.Context, h Handle) (JobDetails, error) {
+	jobs, err := list(ctx, a, wire.CmdJob, asJSON[JobDetails], string(h))
 	switch {
 	case err != nil:
-		return wire.Job{}, unknownJob(err, wire.CmdJob, h)
+		return JobDetails{}, unknownJob(err, wire.CmdJob, h)
 	case len(jobs) != 1:
-		return wire.Job{}, fmt.Errorf("%s %s: %w", wire.CmdJob, h,
+		return JobDetails{}, fmt.Errorf("%s %s: %w", wire.CmdJob, h,
 			&ProtocolError{a.server, fmt.Errorf("%w: %d rows about one job", wire.ErrMalformed, len(jobs))})
 	}
 	return jobs[0], nil
 }
 
-// Sessions returns the server's connections.
-func (a *Admin) Sessions(ctx context.Context) ([]wire.Session, error) {
-	return list(ctx, a, wire.CmdSessions, asJSON[wire.Session])
+// Sessions returns the connections of the server.
+func (a *Admin) Sessions(ctx context.Context) ([]Session, error) {
+	return list(ctx, a, wire.CmdSessions, asJSON[Session])
 }
 
-// Pause makes the server hand out no jobs of a function; it still takes them.
+// Pause makes the server hand out no jobs of a function. The server still accepts
+// new ones.
 func (a *Admin) Pause(ctx context.Context, function string) error {
 	return a.change(ctx, wire.CmdPause, function)
 }
 
-// Resume ends Pause.
+// Resume ends the effect of Pause.
 func (a *Admin) Resume(ctx context.Context, function string) error {
 	return a.change(ctx, wire.CmdResume, function)
 }
 
-// Purge drops the waiting and delayed jobs of a function, and returns how many
-// there were. Their clients get WORK_FAIL.
+// Purge drops the waiting and delayed jobs of a function, and returns their number.
+// Their clients receive WORK_FAIL.
 func (a *Admin) Purge(ctx context.Context, function string) (int, error) {
-	return a.count(ctx, wire.CmdPurge, function)
+	return a.changeAndCount(ctx, wire.CmdPurge, function)
 }
 
 func asJSON[T any](line []byte) (v T, err error) {

@@ -2,12 +2,12 @@ package gearman
 
 import "slices"
 
-// This file keeps the order in which attempts and questions wait for a server's
-// packets.
+// This file has the order in which attempts and questions wait for the packets of a
+// server.
 
-// audience are the attempts that wait for one job, by the order of their
-// submission. A server sends each packet of a job once for every submission:
-// the copies go around. Most jobs have an audience of one.
+// audience has the attempts that wait for one job, in the order of their submission.
+// A server sends a copy of each packet of a job for every submission, and the
+// attempts get the copies in turn. Most jobs have only one attempt.
 type audience struct {
 	one  *attempt
 	many *circle // instead of one
@@ -16,10 +16,10 @@ type audience struct {
 // circle is an audience of several.
 type circle struct {
 	attempts []*attempt
-	turn     int
+	next     int // index of the attempt that gets the next packet
 }
 
-// with returns the audience and one more.
+// with returns the audience with one more attempt.
 func (j audience) with(a *attempt) audience {
 	switch {
 	case j.many != nil:
@@ -32,26 +32,26 @@ func (j audience) with(a *attempt) audience {
 	return j
 }
 
-// next returns whose turn it is, and whether nobody else waits. After the last
-// packet it is nobody's again.
-func (j audience) next(last bool) (a *attempt, alone bool) {
+// nextAttempt returns the attempt that gets the next packet, and whether it is the
+// only one. After its last packet an attempt is removed.
+func (j audience) nextAttempt(last bool) (a *attempt, alone bool) {
 	m := j.many
 	if m == nil {
 		return j.one, true
 	}
-	a, alone = m.attempts[m.turn], len(m.attempts) == 1
+	a, alone = m.attempts[m.next], len(m.attempts) == 1
 	if last {
-		m.attempts = slices.Delete(m.attempts, m.turn, m.turn+1)
+		m.attempts = slices.Delete(m.attempts, m.next, m.next+1)
 	} else {
-		m.turn++
+		m.next++
 	}
-	if m.turn >= len(m.attempts) {
-		m.turn = 0
+	if m.next >= len(m.attempts) {
+		m.next = 0
 	}
 	return a, alone
 }
 
-// all returns everybody.
+// all returns all attempts.
 func (j audience) all() []*attempt {
 	if j.many != nil {
 		return j.many.attempts
@@ -87,7 +87,7 @@ func (f *fifo[T]) pop() (v T, ok bool) {
 	return v, true
 }
 
-// all empties the queue and returns what was in it.
+// all empties the queue and returns its elements.
 func (f *fifo[T]) all() []T {
 	rest := f.items[f.head:]
 	f.items, f.head = nil, 0

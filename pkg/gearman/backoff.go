@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// backoff tells how long to wait after a failure. See Options.MinBackoff.
+// backoff computes the wait after a failure; see Options.MinBackoff.
 type backoff struct {
 	min, max time.Duration
 	failures int // in a row
@@ -14,9 +14,9 @@ type backoff struct {
 
 func newBackoff(o *Options) backoff { return backoff{min: o.MinBackoff, max: o.MaxBackoff} }
 
-// next counts a failure and returns the wait after it: at least min, at most
+// nextWait counts a failure and returns the wait after it: at least min, at most
 // max.
-func (b *backoff) next() time.Duration {
+func (b *backoff) nextWait() time.Duration {
 	top := b.min
 	for range b.failures + 1 {
 		if top = 2 * top; top >= b.max || top <= 0 {

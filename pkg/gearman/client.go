@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Client submits tasks. It is safe for concurrent use. It has at most one
-// connection to a server, over which all tasks go without waiting for each
-// other, and connects when it first needs to.
+// Client submits tasks. It is safe for concurrent use. It connects when it first
+// needs a server, and sends all tasks over one connection to each server; no task
+// waits for another.
 //
-// Its goroutines: for each connection a reader (which calls the callbacks) and
-// a writer; one for each attempt to connect; one for each task that is being
-// submitted again. Close ends them all.
+// Its goroutines: each connection has a reader, which calls the callbacks, and a
+// writer. An attempt to connect has one, and so has a task that is submitted
+// again. Close ends all of them.
 type Client struct {
 	opts    Options
 	servers []*clientServer
 
-	ring []*clientServer // the servers twice
-	turn atomic.Uint64   // of the servers, with Options.Spread
+	ring     []*clientServer // the servers twice
+	rotation atomic.Uint64   // index of the first server for the next task, with Options.Spread
 
 	closing context.Context // done when Close begins
 	close   context.CancelCauseFunc
@@ -34,10 +34,11 @@ type Client struct {
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup // the client's goroutines; Add only while not closed
-	homes   homes          // where jobs are
+	homes   homes          // the servers of jobs
 }
 
-// NewClient returns a client. It does not connect yet; the error is about o.
+// NewClient returns a client. It does not connect. It returns an error only if o is
+// invalid.
 func NewClient(o Options) (*Client, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -61,23 +62,23 @@ func (c *Client) Servers() []Server {
 	return servers
 }
 
-// Close closes all connections. Tasks that have not ended fail with ErrClosed;
-// their jobs go on unless the server drops them. It must not be called from a
-// callback. It returns nil; a second call does nothing.
+// Close closes all connections. Tasks that have not ended fail with ErrClosed; the
+// server may drop their foreground jobs. Close must not be called by a callback. It
+// returns nil; a second call does nothing.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.close(ErrClosed)
 	for _, s := range c.servers {
-		s.hangUp(ErrClosed)
+		s.closeConns(ErrClosed)
 	}
 	c.running.Wait()
 	return nil
 }
 
-// Do submits a task and waits for its end. The error is one of those of this
-// package or of ctx, wrapped.
+// Do submits a task and waits for its result. The error wraps an error of this
+// package or the cause of ctx.
 func (c *Client) Do(ctx context.Context, t *Task) (*Result, error) {
 	r, err := c.StartAsync(ctx, t)
 	if err != nil {
@@ -87,8 +88,8 @@ func (c *Client) Do(ctx context.Context, t *Task) (*Result, error) {
 	return r.outcome()
 }
 
-// Start submits a task and waits until the server has accepted it: then the
-// job's handle is known. ctx holds for the whole task, not only for the call.
+// Start submits a task and waits until the server has accepted it, so that the
+// handle of the job is known. The end of ctx ends the task, also after the call.
 func (c *Client) Start(ctx context.Context, t *Task) (*Running, error) {
 	r, err := c.StartAsync(ctx, t)
 	if err != nil {
@@ -103,12 +104,11 @@ func (c *Client) Start(ctx context.Context, t *Task) (*Running, error) {
 	return r, nil
 }
 
-// StartAsync submits a task without waiting for the server to accept it, so
-// that many can be on their way at once. It connects if need be, and it waits
-// while more than 1 MiB is not written yet to the server. The error is that of
-// a task that could not be sent; a later one comes from Running.Wait. A Task
-// that is wrong in itself is refused without a callback. ctx holds for the
-// whole task.
+// StartAsync submits a task without waiting for the server to accept it, so that
+// many submissions can follow each other quickly. It connects if needed, and blocks
+// while more than 1 MiB waits to be written to the server. It returns an error if
+// the task could not be sent; Running.Wait returns later errors. An invalid task
+// gets no callback. The end of ctx ends the task, also after the call.
 func (c *Client) StartAsync(ctx context.Context, t *Task) (*Running, error) {
 	if err := t.check(&c.opts); err != nil {
 		return nil, fmt.Errorf("submit to %s: %w", t.Function, err)
@@ -117,7 +117,7 @@ func (c *Client) StartAsync(ctx context.Context, t *Task) (*Running, error) {
 		return nil, fmt.Errorf("submit to %s: %w", t.Function, ErrClosed)
 	}
 	r := newRunning(ctx, c, t)
-	r.submit(true, nil)
+	r.submitWithRetries(true, nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil && r.handle == "" {
@@ -126,8 +126,8 @@ func (c *Client) StartAsync(ctx context.Context, t *Task) (*Running, error) {
 	return r, nil
 }
 
-// Background submits a copy of t with Background set and waits until the server
-// has accepted it.
+// Background submits a copy of t with Background set, waits until the server has
+// accepted it, and returns its handle.
 func (c *Client) Background(ctx context.Context, t *Task) (Handle, error) {
 	background := *t
 	background.Background = true
@@ -138,15 +138,15 @@ func (c *Client) Background(ctx context.Context, t *Task) (Handle, error) {
 	return result.Handle, nil
 }
 
-// submit sends the task to the first server that takes it, except to those of
-// which it is known that they do not.
-func (c *Client) submit(r *Running, refusals ServerErrors) error {
+// submitToAny sends the task to the first server that accepts it. It skips the
+// servers in refusals.
+func (c *Client) submitToAny(r *Running, refusals ServerErrors) error {
 	errs := maps.Clone(refusals)
 	for _, s := range c.order(r.task) {
 		if refusals[s.Server] != nil {
 			continue
 		}
-		err := s.submit(r)
+		err := s.submitToServer(r)
 		if err == nil {
 			return nil
 		}
@@ -161,9 +161,9 @@ func (c *Client) submit(r *Running, refusals ServerErrors) error {
 	return noServer(errs)
 }
 
-// order returns the servers as the task should try them: by list, turn or hash,
-// and those that have failed lately after the others. The caller must not change
-// it.
+// order returns the servers in the order in which the task should try them: that
+// of the list, of the load or of the hash, with servers that have failed recently
+// at the end. The caller must not change the result.
 func (c *Client) order(t *Task) []*clientServer {
 	n := len(c.servers)
 	if n == 1 {
@@ -182,12 +182,12 @@ func (c *Client) order(t *Task) []*clientServer {
 	return avoidFailed(order, time.Now())
 }
 
-// leastLoaded returns the index of the server that has the fewest tasks, of
-// those that are connected or may be.
+// leastLoaded returns the index of the server that has the fewest tasks. It ignores
+// servers that have failed recently.
 func (c *Client) leastLoaded() int {
 	n := len(c.servers)
 	now := time.Now()
-	first := int((c.turn.Add(1) - 1) % uint64(n))
+	first := int((c.rotation.Add(1) - 1) % uint64(n))
 	least, lowest := first, int64(math.MaxInt64)
 	for i := range n {
 		s := c.ring[first+i]
@@ -228,20 +228,20 @@ func (c *Client) spawn(f func()) bool {
 	return true
 }
 
-// clientServer is what a client knows of one server.
+// clientServer is the state of one server of a client.
 type clientServer struct {
 	Server
 	client *Client
-	load   atomic.Int64 // attempts on their way
+	load   atomic.Int64 // attempts that have not ended
 
 	mu      sync.Mutex
 	conn    *clientConn   // nil while there is none
 	leaving []*clientConn // see leave
-	dialing *dialing      // nil while nobody connects
-	lost    bool          // and nobody has connected since
-	greets  bool          // it has once answered a connection's first request
+	dialing *dialing      // nil while there is no attempt to connect
+	lost    bool          // there was no connection since a failure
+	greets  bool          // it has answered the first request of a connection once
 	backoff backoff
-	until   time.Time // avoid it until then
+	until   time.Time // the server is avoided until then
 }
 
 // dialing is an attempt to connect that several tasks may wait for.
@@ -255,15 +255,15 @@ func newClientServer(c *Client, s Server) *clientServer {
 	return &clientServer{Server: s, client: c, backoff: newBackoff(&c.opts)}
 }
 
-// submit sends the task to this server. A connection that turns out to have
-// ended before that is no failure of the server yet.
-func (s *clientServer) submit(r *Running) error {
+// submitToServer sends the task to this server. If the present connection has
+// already ended, it tries a new one.
+func (s *clientServer) submitToServer(r *Running) error {
 	for first := true; ; first = false {
 		conn, err := s.connect(r.ctx)
 		if err != nil {
 			return err
 		}
-		if err = conn.submit(r); err == nil || !first {
+		if err = conn.sendTask(r); err == nil || !first {
 			return err
 		}
 		select {
@@ -274,15 +274,15 @@ func (s *clientServer) submit(r *Running) error {
 	}
 }
 
-// avoided reports whether the server has failed lately.
+// avoided reports whether the server has failed recently.
 func (s *clientServer) avoided(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.conn == nil && now.Before(s.until)
 }
 
-// connect returns the connection, and makes it if there is none. Tasks that
-// ask at once share an attempt; it goes on when one of them gives up.
+// connect returns the connection, or makes one. Concurrent calls share an attempt,
+// which continues if one of them gives up.
 func (s *clientServer) connect(ctx context.Context) (*clientConn, error) {
 	s.mu.Lock()
 	if s.conn != nil {
@@ -313,7 +313,7 @@ func (s *clientServer) dial(d *dialing) {
 	defer s.mu.Unlock()
 	defer close(d.done)
 	s.dialing = nil
-	if err == nil && !conn.gone {
+	if err == nil && !conn.dropped {
 		s.conn, d.conn = conn, conn
 		s.foundLocked()
 		return
@@ -327,9 +327,9 @@ func (s *clientServer) dial(d *dialing) {
 	}
 }
 
-// open makes a connection. What stands in for a server that is away, such as a
-// proxy, may accept a connection and close it: so after a loss the server must
-// answer before tasks are sent to it, as they would be lost.
+// open makes a connection. If the server is down, a proxy in front of it may accept
+// connections and close them, and tasks sent over these would be lost. So after a
+// loss the server must first answer a request.
 func (s *clientServer) open() (*clientConn, error) {
 	c := s.client
 	st, err := dial(c.closing, &c.opts, s.Server)
@@ -367,7 +367,7 @@ func (s *clientServer) open() (*clientConn, error) {
 func (s *clientServer) dropped(conn *clientConn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	conn.gone = true
+	conn.dropped = true
 	s.leaving = slices.DeleteFunc(s.leaving, func(c *clientConn) bool { return c == conn })
 	if s.conn != conn {
 		return
@@ -378,8 +378,8 @@ func (s *clientServer) dropped(conn *clientConn, err error) {
 	}
 }
 
-// leave keeps further tasks off a connection whose server is shutting down. The
-// connection stays open as long as it has jobs, because the server lets them end.
+// leave sends no further tasks over a connection whose server is shutting down. The
+// connection stays open until its jobs have ended.
 func (s *clientServer) leave(conn *clientConn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -393,8 +393,8 @@ func (s *clientServer) leave(conn *clientConn, err error) {
 	}
 }
 
-// connectToAsk is connect for questions about jobs: a server that is shutting
-// down answers them on the connection that it still has.
+// connectToAsk is connect for questions about jobs, which a server that is shutting
+// down answers on its old connection.
 func (s *clientServer) connectToAsk(ctx context.Context) (*clientConn, error) {
 	s.mu.Lock()
 	if n := len(s.leaving); s.conn == nil && n > 0 {
@@ -406,7 +406,7 @@ func (s *clientServer) connectToAsk(ctx context.Context) (*clientConn, error) {
 }
 
 func (s *clientServer) lostLocked(err error) {
-	s.until = time.Now().Add(s.backoff.next())
+	s.until = time.Now().Add(s.backoff.nextWait())
 	if !s.lost {
 		s.lost = true
 		s.client.opts.Logger.Warn("server lost", "server", s.String(), "error", err)
@@ -420,8 +420,7 @@ func (s *clientServer) foundLocked() {
 	}
 }
 
-// answered is called when the server has proved well: it has not only
-// connected.
+// answered records that the server has answered a request.
 func (s *clientServer) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -436,7 +435,7 @@ func (s *clientServer) answers() bool {
 	return s.greets
 }
 
-func (s *clientServer) hangUp(err error) {
+func (s *clientServer) closeConns(err error) {
 	s.mu.Lock()
 	conns := slices.Clone(s.leaving)
 	if s.conn != nil {
@@ -448,14 +447,14 @@ func (s *clientServer) hangUp(err error) {
 	}
 }
 
-// homes remembers on which servers the latest jobs are.
+// homes has the servers of the latest jobs.
 type homes struct {
 	of    map[Handle]*clientServer
 	order [rememberedHandles]Handle
 	next  int
 }
 
-// rememberedHandles bounds what Client.Status knows the server of.
+// rememberedHandles is the number of jobs whose server Client.Status knows.
 const rememberedHandles = 1024
 
 func (c *Client) remember(h Handle, s *clientServer) {

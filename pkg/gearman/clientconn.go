@@ -9,25 +9,25 @@ import (
 )
 
 const (
-	// maxUnwritten is how much may wait for the writer before those who add to
-	// it wait too, in bytes. One payload may go over it.
+	// maxUnwritten is the number of bytes that may wait for the writer before
+	// further submissions block. One payload may exceed it.
 	maxUnwritten = 1 << 20
-	// copyBelow is the payload that is copied into the writer's buffer rather
-	// than written from where it lies.
+	// copyBelow is the size in bytes below which a payload is copied into the
+	// writer's buffer. A larger one is written from its own memory.
 	copyBelow = 32 << 10
-	// answerTimeout is how long a server may be silent on a new connection, whose
-	// first request it answers at once.
+	// answerTimeout limits the time until a server answers the first request of a
+	// connection.
 	answerTimeout = 30 * time.Second
-	// maxHandle is the longest handle that is believed, in bytes. It is over
-	// PROTOCOL's 63 as not every server minds it.
+	// maxHandle is the maximum length of a handle in bytes. It exceeds the 63 bytes
+	// of PROTOCOL because some servers do.
 	maxHandle = 255
 )
 
 // clientConn is a client's connection to one server.
 //
-// A server answers submissions in their order, with JOB_CREATED or ERROR; so
-// the oldest that waits gets the next. The same holds for each other kind of
-// question, but answers of two kinds may overtake each other.
+// A server answers submissions in their order, with JOB_CREATED or ERROR, so that
+// the oldest one gets the next answer. The same is true of each other kind of
+// request, but answers to requests of two kinds may overtake each other.
 type clientConn struct {
 	*stream
 	home *clientServer
@@ -35,8 +35,8 @@ type clientConn struct {
 	mu        sync.Mutex
 	err       error // why it ended or ends
 	leaving   bool  // the server is shutting down: it ends with its last job
-	deaf      bool  // the server reads no more, because a packet was too large
-	said      error // what the server's last ERROR said that answered nothing
+	deaf      bool  // the server reads no further packets, because one was too large
+	lastError error // the last ERROR of the server that answered no request
 	submitted fifo[*attempt]
 	jobs      map[Handle]audience
 	options   int // OPTION_REQs that wait
@@ -44,26 +44,26 @@ type clientConn struct {
 	uniques   fifo[*question]
 	echoes    fifo[*question]
 
-	// What waits for the writer, in order: segments of packets, and payloads
-	// that are written from where they lie. unwritten is their size.
+	// The bytes that wait for the writer, in order: segments of packets, and large
+	// payloads. unwritten is their size.
 	segments  [][]byte
 	open      bool // the last segment may be appended to
 	unwritten int
-	room      latch // the writer has taken all; somebody may wait for it
+	room      latch // released when the writer has all bytes
 
-	// For use again.
-	args  [][]byte // of one packet
-	names []byte   // what args is in
-	spare []byte   // a segment that has been written
+	// Memory for reuse.
+	args        [][]byte // of one packet
+	names       []byte   // the bytes of args
+	freeSegment []byte   // a segment that has been written
 
-	work    chan struct{} // tells the writer that there is something
+	work    chan struct{} // wakes the writer
 	greeted chan struct{} // closed when the server has sent a packet
 	dead    chan struct{} // closed when the reader has ended
 
-	gone bool // home.dropped has been called; guarded by home.mu
+	dropped bool // home.dropped has been called; guarded by home.mu
 }
 
-// question is a request that is answered by one packet.
+// question is a request that one packet answers.
 type question struct {
 	about  string // handle or unique
 	done   chan struct{}
@@ -87,8 +87,8 @@ func newClientConn(home *clientServer, st *stream) *clientConn {
 	return c
 }
 
-// submit sends a task. The error is that of a task that was not sent.
-func (c *clientConn) submit(r *Running) error {
+// sendTask sends a task. It returns an error if the task was not sent.
+func (c *clientConn) sendTask(r *Running) error {
 	t := r.task
 	key := unique(t.Unique, t.Payload, c.home.client.opts.MaxUnique)
 	if err := c.lockWithRoom(r.ctx); err != nil {
@@ -102,12 +102,12 @@ func (c *clientConn) submit(r *Running) error {
 	c.args, c.names = args, names
 	a := &attempt{conn: c, running: r, background: t.Background}
 	c.submitted.push(a)
-	r.begin(a)
+	r.beginAttempt(a)
 	return nil
 }
 
-// ask sends a question and waits for its answer.
-func (c *clientConn) ask(ctx context.Context, in *fifo[*question], about string, typ wire.Type, arg []byte) (*question, error) {
+// askQuestion sends a question and waits for its answer.
+func (c *clientConn) askQuestion(ctx context.Context, in *fifo[*question], about string, typ wire.Type, arg []byte) (*question, error) {
 	q := &question{about: about, done: make(chan struct{})}
 	if err := c.lockWithRoom(ctx); err != nil {
 		return nil, err
@@ -149,13 +149,13 @@ func (c *clientConn) lockWithRoom(ctx context.Context) error {
 	}
 }
 
-// putLocked adds a packet to what is to be written.
+// putLocked adds a packet to the bytes for the writer.
 func (c *clientConn) putLocked(typ wire.Type, args ...[]byte) {
 	c.traceSent(typ, args)
 	payload := args[len(args)-1]
 	if !c.open {
-		c.segments, c.open = append(c.segments, c.spare), true
-		c.spare = nil
+		c.segments, c.open = append(c.segments, c.freeSegment), true
+		c.freeSegment = nil
 	}
 	tail := &c.segments[len(c.segments)-1]
 	before := len(*tail)
@@ -180,9 +180,9 @@ func (c *clientConn) putLocked(typ wire.Type, args ...[]byte) {
 	}
 }
 
-// writeLoop writes what was put. It ends with the reader.
+// writeLoop writes the packets that were put. It ends with the reader.
 func (c *clientConn) writeLoop() {
-	var taken [][]byte
+	var batch [][]byte
 	for {
 		select {
 		case <-c.work:
@@ -190,32 +190,32 @@ func (c *clientConn) writeLoop() {
 			return
 		}
 		c.mu.Lock()
-		taken, c.segments = c.segments, taken[:0]
+		batch, c.segments = c.segments, batch[:0]
 		c.open, c.unwritten = false, 0
 		c.room.release()
 		c.room = latch{}
 		c.mu.Unlock()
-		for _, segment := range taken {
+		for _, segment := range batch {
 			if _, err := c.stream.Write(segment); err != nil {
 				c.hangUp(err)
 				return
 			}
 		}
-		c.reuse(taken)
+		c.reuse(batch)
 	}
 }
 
-// reuse keeps the first of the segments that have been written for others.
+// reuse keeps the memory of the first written segment.
 func (c *clientConn) reuse(written [][]byte) {
 	if len(written) > 0 && cap(written[0]) <= 2*maxUnwritten {
 		c.mu.Lock()
-		c.spare = written[0][:0]
+		c.freeSegment = written[0][:0]
 		c.mu.Unlock()
 	}
 	clear(written)
 }
 
-// hangUp closes the connection; the reader does the rest.
+// hangUp closes the connection. The reader then fails the waiting tasks.
 func (c *clientConn) hangUp(err error) {
 	c.mu.Lock()
 	if c.err == nil {

@@ -12,11 +12,11 @@ import (
 	"gm/pkg/wire"
 )
 
-// This file reads the packets of a client's connection and hands each to the task
-// or the question that it answers.
+// This file reads the packets of a client's connection and passes each to the task
+// or question that it answers.
 
-// readLoop takes the server's packets until the connection ends; then it ends
-// all that wait for it.
+// readLoop reads the server's packets until the connection ends. Then it fails the
+// tasks and questions that still wait.
 func (c *clientConn) readLoop() {
 	var p wire.Packet
 	first := true
@@ -25,7 +25,7 @@ func (c *clientConn) readLoop() {
 	})
 	defer silent.Stop()
 	for {
-		err := c.next(&p)
+		err := c.nextPacket(&p)
 		if err == nil {
 			if first {
 				first = false
@@ -35,7 +35,7 @@ func (c *clientConn) readLoop() {
 			}
 			err = c.handle(&p)
 		}
-		if err == errNoAnswer && !c.home.answers() { // what hangs up on strangers is something else
+		if err == errNoAnswer && !c.home.answers() { // a Gearman server would have answered
 			err = c.protocolError("%w", err)
 		}
 		if errors.Is(err, wire.ErrTooLarge) {
@@ -43,13 +43,13 @@ func (c *clientConn) readLoop() {
 		}
 		if err != nil {
 			c.hangUp(err)
-			c.end()
+			c.failWaiting()
 			return
 		}
 	}
 }
 
-// handle does what a packet asks for.
+// handle processes a packet.
 func (c *clientConn) handle(p *wire.Packet) error {
 	switch p.Type {
 	case wire.JobCreated:
@@ -86,7 +86,7 @@ func (c *clientConn) onCreated(p *wire.Packet) error {
 	a, ok := c.submitted.pop()
 	if !ok {
 		c.mu.Unlock()
-		return c.protocolError("JOB_CREATED %q that nobody has asked for", h)
+		return c.protocolError("JOB_CREATED %q without a submission", h)
 	}
 	a.handle = h
 	if !a.background {
@@ -101,8 +101,8 @@ func (c *clientConn) onCreated(p *wire.Packet) error {
 	return nil
 }
 
-// onWork passes a packet about a job on. One about a job that nobody waits for
-// is dropped: a worker may add a WORK_FAIL to its exception.
+// onWork passes a packet to the task of its job. It drops a packet of an unknown
+// job, because workers may send a WORK_FAIL after an exception.
 func (c *clientConn) onWork(p *wire.Packet, last bool) {
 	if a, r := c.recipient(Handle(p.Args[0]), last); r != nil {
 		r.deliver(a, p)
@@ -112,12 +112,12 @@ func (c *clientConn) onWork(p *wire.Packet, last bool) {
 	}
 }
 
-// recipient returns the attempt that a packet about a job is for; nil if nobody
-// waits for it.
+// recipient returns the attempt that gets the next packet of a job, nil if there is
+// none.
 func (c *clientConn) recipient(h Handle, last bool) (*attempt, *Running) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a, alone := c.jobs[h].next(last)
+	a, alone := c.jobs[h].nextAttempt(last)
 	if a == nil {
 		return nil, nil
 	}
@@ -127,9 +127,8 @@ func (c *clientConn) recipient(h Handle, last bool) (*attempt, *Running) {
 	return a, a.running
 }
 
-// skipLarge drops a packet that is over the limit, in memory that does not grow,
-// and fails the job that it is about. Only a packet about a job may be so large:
-// another one ends the connection with err.
+// skipLarge discards a packet that exceeds the limit, in constant memory, and fails
+// its job. Any other packet of that size ends the connection with err.
 func (c *clientConn) skipLarge(err error) error {
 	var header [wire.HeaderSize]byte
 	if _, err := io.ReadFull(c.in, header[:]); err != nil {
@@ -170,8 +169,8 @@ func (c *clientConn) skipLarge(err error) error {
 	return nil
 }
 
-// leaveIfIdle ends the connection to a server that is shutting down after its
-// last job.
+// leaveIfIdle closes the connection to a server that is shutting down if its last
+// job has ended.
 func (c *clientConn) leaveIfIdle() {
 	c.mu.Lock()
 	left := c.idleAndLeaving()
@@ -181,16 +180,16 @@ func (c *clientConn) leaveIfIdle() {
 	}
 }
 
-// errShutDown ends the connection to a server that is shutting down and has no
-// more jobs of this client.
+// errShutDown is the reason for closing the connection to a server that is shutting
+// down and has no more jobs of this client.
 var errShutDown = errors.New("the server is shutting down")
 
-// idleAndLeaving reports whether nothing keeps the connection open. mu is held.
+// idleAndLeaving reports whether the connection should be closed. mu is held.
 func (c *clientConn) idleAndLeaving() bool {
 	return c.leaving && len(c.jobs)+c.submitted.len()+c.statuses.len()+c.uniques.len()+c.echoes.len() == 0
 }
 
-// onError finds out what an ERROR answers. It does not say so itself.
+// onError finds the request that an ERROR answers, as the packet does not name it.
 func (c *clientConn) onError(e *ServerError) {
 	c.mu.Lock()
 	if strings.EqualFold(e.Code, wire.CodeUnknownOption) && c.options > 0 {
@@ -221,7 +220,7 @@ func (c *clientConn) onError(e *ServerError) {
 			return
 		}
 	}
-	c.said = e
+	c.lastError = e
 }
 
 func (c *clientConn) onStatus(waiting *fifo[*question], p *wire.Packet) error {
@@ -230,7 +229,7 @@ func (c *clientConn) onStatus(waiting *fifo[*question], p *wire.Packet) error {
 	defer c.mu.Unlock()
 	q, ok := waiting.pop()
 	if !ok || p.Type == wire.StatusRes && about != q.about {
-		return c.protocolError("%v about %.80q that nobody has asked for", p.Type, about)
+		return c.protocolError("%v about %.80q without a request", p.Type, about)
 	}
 	q.status = Status{
 		Known:       string(p.Args[1]) == "1",
@@ -253,7 +252,7 @@ func (c *clientConn) onEcho(p *wire.Packet) error {
 	defer c.mu.Unlock()
 	q, ok := c.echoes.pop()
 	if !ok {
-		return c.protocolError("ECHO_RES that nobody has asked for")
+		return c.protocolError("ECHO_RES without a request")
 	}
 	q.data = bytes.Clone(p.Args[0])
 	close(q.done)
@@ -268,14 +267,14 @@ func (c *clientConn) cause() error {
 }
 
 func (c *clientConn) causeLocked() error {
-	if c.said != nil && !errors.Is(c.err, ErrClosed) {
-		return c.said // the server said why it would close
+	if c.lastError != nil && !errors.Is(c.err, ErrClosed) {
+		return c.lastError // the server's reason for closing the connection
 	}
 	return c.err
 }
 
-// end fails all that still wait, after the reader has stopped.
-func (c *clientConn) end() {
+// failWaiting fails the waiting tasks and questions after the reader has stopped.
+func (c *clientConn) failWaiting() {
 	c.mu.Lock()
 	cause := c.causeLocked()
 	attempts := c.submitted.all()
@@ -294,7 +293,7 @@ func (c *clientConn) end() {
 	}
 	c.mu.Unlock()
 	c.home.dropped(c, cause)
-	close(c.dead) // those who wait for that find the home without it
+	close(c.dead) // after dropped: a waiting task must not find this connection again
 
 	err, unanswered := cause, cause
 	_, broken := cause.(*ProtocolError)

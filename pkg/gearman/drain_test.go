@@ -122,8 +122,8 @@ func TestProxyOfAServerThatIsAway(t *testing.T) {
 	}
 }
 
-// What is no Gearman server takes no task: another server does, and without one the
-// error says what it is.
+// A task goes to a Gearman server if another server is none. Without a Gearman server,
+// the error has the first bytes of the other one.
 func TestTaskOfNoGearmanServer(t *testing.T) {
 	for _, greeting := range []string{"HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n", ""} {
 		stranger, good := newFake(t), newFake(t)

@@ -8,39 +8,45 @@ import (
 	"gm/pkg/wire"
 )
 
-// Errors that are compared with errors.Is. They come wrapped in the details.
+// The errors below are compared with errors.Is. Functions return them wrapped,
+// with the details.
 var (
-	// ErrNoServer: none of the servers could be reached. The error's text
-	// names each of them and why.
+	// ErrNoServer is returned when no server could be reached. The text of the
+	// error has the reason for each server; see [ServerErrors].
 	ErrNoServer = errors.New("no server could be reached")
-	// ErrClosed: the client was closed, or the job has ended already.
+	// ErrClosed is returned when the client was closed, and by the methods of a
+	// Job that has ended.
 	ErrClosed = errors.New("closed")
-	// ErrTimeout: a task's or function's own time was up. When it was the
-	// context's, the error is the context's.
+	// ErrTimeout is returned when Task.Timeout has passed. It is the cause of a
+	// job's context when the timeout of its function has passed. A context that
+	// expires returns its own error.
 	ErrTimeout = errors.New("time is up")
-	// ErrLost: the connection was lost in mid-job. The job may or may not have
-	// been done, and may still be.
+	// ErrLost is returned when a connection is lost during a job. The job may
+	// have been done, or may still be done.
 	ErrLost = errors.New("connection lost")
-	// ErrTooLarge: a payload or a part of a result is larger than Options.MaxPayload,
-	// or than the server's limit.
+	// ErrTooLarge is returned when a payload or a part of a result is larger than
+	// Options.MaxPayload, or than the server's limit.
 	ErrTooLarge = errors.New("over the limit")
-	// ErrUnsupported: the server does not have that admin command.
+	// ErrUnsupported is returned when the server does not have an admin command.
 	ErrUnsupported = errors.New("not supported by this server")
-	// ErrCancelled is the cause that ends a job's context when somebody has cancelled
-	// the running job; see WorkerOptions.Cancelable.
+	// ErrUnknownJob is returned when the server does not have the job, or has it
+	// no longer.
+	ErrUnknownJob = errors.New("unknown job")
+	// ErrCancelled is the cause of a job's context when the job was cancelled
+	// while it ran; see WorkerOptions.Cancelable.
 	ErrCancelled = errors.New("job was cancelled")
-	// ErrRetry is what a [Handler] returns, bare or wrapped, to give its job
-	// back to the queue. See [Handler].
+	// ErrRetry is returned by a [Handler], bare or wrapped, to give its job back
+	// to the queue.
 	ErrRetry = errors.New("job goes back to the queue")
 )
 
-// FailError says that a worker has failed a job (WORK_FAIL).
+// FailError is returned when a worker has failed a job (WORK_FAIL).
 type FailError struct{ Handle Handle }
 
 func (e *FailError) Error() string { return fmt.Sprintf("job %s failed", e.Handle) }
 
-// ExceptionError says that a worker has ended a job with an exception
-// (WORK_EXCEPTION). Data is what the worker sent; the receiver owns it.
+// ExceptionError is returned when a worker has ended a job with an exception
+// (WORK_EXCEPTION). Data comes from the worker; the receiver owns it.
 type ExceptionError struct {
 	Handle Handle
 	Data   []byte
@@ -50,36 +56,38 @@ func (e *ExceptionError) Error() string {
 	return fmt.Sprintf("job %s raised an exception: %.200q", e.Handle, e.Data)
 }
 
-// ServerError is an ERROR packet of a server: it has refused a request.
+// ServerError is returned when a server has refused a request with an ERROR
+// packet.
 type ServerError struct {
-	Code string // such as QUEUE_ERROR, see wire.CodeQueueError
-	Text string // for people
+	Code string // such as QUEUE_ERROR or INVALID_FUNCTION_NAME
+	Text string // explanation for a person
 }
 
 func (e *ServerError) Error() string {
 	return fmt.Sprintf("server refused: %s: %s", e.Code, e.Text)
 }
 
-// QueueFull reports whether the function's queue had reached its limit: the
-// same task may be accepted later.
+// QueueFull reports whether the queue of the function had reached its limit.
+// The server may accept the same task later.
 func (e *ServerError) QueueFull() bool {
 	return strings.EqualFold(e.Code, wire.CodeQueueError) || strings.EqualFold(e.Code, "JOB_QUEUE_FULL")
 }
 
-// ShuttingDown reports whether the server refused because it is about to end: it
-// has not taken the task, and another server, or its next start, may.
+// ShuttingDown reports whether the server refused the task because it is
+// shutting down. Another server may accept it, or the same one after its next
+// start.
 func (e *ServerError) ShuttingDown() bool {
 	return strings.EqualFold(e.Code, wire.CodeShutdown) || strings.EqualFold(e.Code, "SHUTDOWN_GRACEFUL")
 }
 
-// TooLarge reports whether the server refused a packet for its size. It reads no
-// more of that connection and closes it.
+// TooLarge reports whether the server refused a packet because of its size. Such
+// a server closes the connection.
 func (e *ServerError) TooLarge() bool {
 	return strings.EqualFold(e.Code, wire.CodeDataTooLarge) || strings.EqualFold(e.Code, wire.CodeTooLarge)
 }
 
-// ProtocolError says that a server has broken the protocol. Its connection
-// was closed.
+// ProtocolError is returned when a server has broken the protocol. The
+// connection is closed.
 type ProtocolError struct {
 	Server Server
 	Err    error
@@ -91,8 +99,13 @@ func (e *ProtocolError) Error() string {
 
 func (e *ProtocolError) Unwrap() error { return e.Err }
 
-// ServerErrors are the errors of several servers, each under its server.
-// errors.Is and errors.As look at all of them.
+// AdminError is returned when a server has answered an admin command with an ERR
+// line. The string is the line without "ERR ". Unknown reports whether the
+// server does not have the command, which is an ErrUnsupported too.
+type AdminError = wire.ErrReply
+
+// ServerErrors has the errors of several servers, by server. errors.Is and
+// errors.As examine all of them.
 type ServerErrors map[Server]error
 
 func (e ServerErrors) Error() string {
@@ -112,7 +125,7 @@ func (e ServerErrors) Unwrap() []error {
 	return errs
 }
 
-// noServer wraps ErrNoServer around what each server said.
+// noServer wraps ErrNoServer around the errors of the servers.
 func noServer(errs ServerErrors) error { return fmt.Errorf("%w: %w", ErrNoServer, errs) }
 
 // lost wraps ErrLost around the cause.
@@ -120,7 +133,7 @@ func lost(s Server, cause error) error {
 	return fmt.Errorf("%w: server %v: %w", ErrLost, s, cause)
 }
 
-// mayRetry reports whether a task that ended with err can do better next time.
+// mayRetry reports whether another attempt can succeed after err.
 func mayRetry(err error) bool {
 	var fail *FailError
 	var exception *ExceptionError
@@ -134,8 +147,8 @@ func mayRetry(err error) bool {
 	return errors.Is(err, ErrLost) || errors.Is(err, ErrNoServer)
 }
 
-// failedAtOnce reports whether the next attempt needs no pause: the server is
-// well, it was the job that failed.
+// failedAtOnce reports whether the next attempt needs no pause, because the job
+// failed and not the server.
 func failedAtOnce(err error) bool {
 	var fail *FailError
 	var exception *ExceptionError

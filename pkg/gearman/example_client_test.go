@@ -6,30 +6,50 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
 
 	"gm/pkg/gearman"
+	"gm/pkg/server"
 )
 
-// reverse turns a job's bytes around.
-func reverse(_ context.Context, j *gearman.Job) ([]byte, error) {
-	b := bytes.Clone(j.Payload())
-	slices.Reverse(b)
-	return b, nil
-}
-
-func upper(_ context.Context, j *gearman.Job) ([]byte, error) {
-	return bytes.ToUpper(j.Payload()), nil
-}
-
+// A worker that reverses bytes, and a client that submits a task and waits for its
+// result.
 func Example() {
-	server, stop := startServer()
-	defer stop()
-	defer startWorker(server, map[string]gearman.Handler{"reverse": reverse})()
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
 
-	client := newClient(server)
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("reverse", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		data := bytes.Clone(j.Payload())
+		slices.Reverse(data)
+		return data, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer client.Close()
 	result, err := client.Do(context.Background(), &gearman.Task{Function: "reverse", Payload: []byte("hello")})
 	if err != nil {
@@ -39,21 +59,45 @@ func Example() {
 	// Output: olleh
 }
 
-// An asynchronous client sends its tasks without waiting, does something else,
-// and takes the events of all of them from one channel.
+// An asynchronous client submits tasks without waiting, and receives the events of
+// all of them from one channel.
 func ExampleClient_StartAsync() {
-	server, stop := startServer()
-	defer stop()
-	defer startWorker(server, map[string]gearman.Handler{"upper": upper})()
-	client := newClient(server)
-	defer client.Close()
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
 
-	ctx := context.Background()
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}, Concurrency: 4})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("upper", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		return bytes.ToUpper(j.Payload()), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
 	events := make(chan gearman.Event, 16)
 	words := []string{"one", "two", "three"}
 	for _, word := range words {
 		task := &gearman.Task{Function: "upper", Payload: []byte(word), Events: events}
-		if _, err := client.StartAsync(ctx, task); err != nil {
+		if _, err := client.StartAsync(context.Background(), task); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -75,30 +119,58 @@ func ExampleClient_StartAsync() {
 	// three is THREE
 }
 
-// A synchronous client waits for a set of tasks. One of them fails at first
-// and is done again.
+// A client submits a set of tasks and waits for all of them. One task fails twice
+// and is submitted again.
 func ExampleClient_NewSet() {
-	server, stop := startServer()
-	defer stop()
-	var tries atomic.Int32
-	defer startWorker(server, map[string]gearman.Handler{
-		"reverse": reverse,
-		"moody": func(_ context.Context, j *gearman.Job) ([]byte, error) {
-			switch tries.Add(1) {
-			case 1:
-				return nil, errors.New("not in the mood")
-			case 2:
-				return nil, &gearman.Exception{Data: []byte("leave me alone")}
-			}
-			j.SendStatus(1, 2)
-			j.SendWarning([]byte("last time"))
-			j.SendData([]byte("well, "))
-			return []byte("yes"), nil
-		},
-	})()
-	client := newClient(server)
-	defer client.Close()
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
 
+	var attempts atomic.Int32
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("reverse", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		data := bytes.Clone(j.Payload())
+		slices.Reverse(data)
+		return data, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("moody", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		switch attempts.Add(1) {
+		case 1:
+			return nil, errors.New("not in the mood")
+		case 2:
+			return nil, &gearman.Exception{Data: []byte("leave me alone")}
+		}
+		j.SendStatus(1, 2)
+		j.SendWarning([]byte("last time"))
+		j.SendData([]byte("well, "))
+		return []byte("yes"), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
 	set := client.NewSet()
 	set.Add(&gearman.Task{Function: "reverse", Payload: []byte("stressed")})
 	set.Add(&gearman.Task{
@@ -134,19 +206,40 @@ func ExampleClient_NewSet() {
 	// task 1: yes, attempts: 3
 }
 
-// Scatter and gather: a text is cut into pieces, each is a job, and the results
-// are put together in order.
+// Scatter and gather: each line of a text is a job, and the results are added. The
+// package batch does this for many records.
 func Example_scatterGather() {
-	server, stop := startServer()
-	defer stop()
-	defer startWorker(server, map[string]gearman.Handler{
-		"count": func(_ context.Context, j *gearman.Job) ([]byte, error) {
-			return fmt.Append(nil, len(bytes.Fields(j.Payload()))), nil
-		},
-	})()
-	client := newClient(server)
-	defer client.Close()
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
 
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}, Concurrency: 4})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("count", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		return fmt.Append(nil, len(bytes.Fields(j.Payload()))), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
 	text := "the quick brown fox\njumps over\nthe lazy dog\n"
 	set := client.NewSet()
 	for line := range strings.Lines(text) {
@@ -170,19 +263,51 @@ func Example_scatterGather() {
 	// words: 9
 }
 
-// A pipeline: what one function returns is what the next is given. All items
-// are on their way at once.
+// A pipeline: the result of one function is the payload of the next. All words are
+// in progress at the same time.
 func Example_pipeline() {
-	server, stop := startServer()
-	defer stop()
-	defer startWorker(server, map[string]gearman.Handler{"reverse": reverse, "upper": upper})()
-	client := newClient(server)
-	defer client.Close()
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
 
-	ctx := context.Background()
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}, Concurrency: 4})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("reverse", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		data := bytes.Clone(j.Payload())
+		slices.Reverse(data)
+		return data, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("upper", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		return bytes.ToUpper(j.Payload()), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
 	pipe := func(data []byte, functions ...string) ([]byte, error) {
 		for _, function := range functions {
-			result, err := client.Do(ctx, &gearman.Task{Function: function, Payload: data})
+			result, err := client.Do(context.Background(), &gearman.Task{Function: function, Payload: data})
 			if err != nil {
 				return nil, err
 			}
@@ -190,7 +315,7 @@ func Example_pipeline() {
 		}
 		return data, nil
 	}
-	results := make([]chan string, 0)
+	var results []chan string
 	for _, word := range []string{"drawer", "live", "stop"} {
 		out := make(chan string, 1)
 		results = append(results, out)
@@ -206,45 +331,6 @@ func Example_pipeline() {
 	// drawer: REWARD, <nil>
 	// live: EVIL, <nil>
 	// stop: POTS, <nil>
-}
-
-// The state of the queues of several servers, as a map.
-func ExampleStatusOf() {
-	first, stopFirst := startServer()
-	defer stopFirst()
-	second, stopSecond := startServer()
-	defer stopSecond()
-	down, stopDown := startServer()
-	stopDown()
-
-	ctx := context.Background()
-	for i, server := range []gearman.Server{first, second} {
-		client := newClient(server)
-		for range i + 1 {
-			if _, err := client.Background(ctx, &gearman.Task{Function: "resize"}); err != nil {
-				log.Fatal(err)
-			}
-		}
-		client.Close()
-	}
-
-	servers := []gearman.Server{first, second, down}
-	status, err := gearman.StatusOf(ctx, servers, gearman.Options{})
-	var failed gearman.ServerErrors
-	errors.As(err, &failed)
-	for i, server := range servers {
-		for _, f := range status[server] {
-			fmt.Printf("server %d: %s has %d jobs, %d of them running, and %d workers\n",
-				i+1, f.Function, f.Total, f.Running, f.Workers)
-		}
-		if failed[server] != nil {
-			fmt.Printf("server %d is down: %v\n", i+1, errors.Is(failed[server], gearman.ErrNoServer))
-		}
-	}
-	// Output:
-	// server 1: resize has 1 jobs, 0 of them running, and 0 workers
-	// server 2: resize has 2 jobs, 0 of them running, and 0 workers
-	// server 3 is down: true
 }
 
 func ExampleParseServers() {

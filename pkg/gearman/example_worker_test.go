@@ -1,114 +1,224 @@
 package gearman_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"time"
 
 	"gm/pkg/gearman"
+	"gm/pkg/server"
 )
 
-// A worker outlives its server: it connects again and does what comes then.
+// A worker reconnects after the loss of its server, and does further jobs.
 func ExampleWorker_Run() {
-	server, stopServer := startServer()
-	told := make(chan string, 1)
-	w, err := gearman.NewWorker(gearman.WorkerOptions{
-		Options: gearman.Options{Servers: []gearman.Server{server}, MaxBackoff: time.Second},
-		ID:      "example",
-		OnLost:  func(gearman.Server, error) { told <- "lost" },
-		OnBack:  func(gearman.Server) { told <- "back" },
+	start := func(addr string) (*server.Server, net.Listener) {
+		listener, err := net.Listen("tcp", addr)
+		if err != nil {
+			log.Fatal(err)
+		}
+		srv, err := server.New(server.Config{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		go srv.Serve(listener)
+		return srv, listener
+	}
+	srv, listener := start("127.0.0.1:0")
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
+
+	news := make(chan string, 1)
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{
+		Options: gearman.Options{Servers: servers, MaxBackoff: time.Second},
+		OnLost:  func(gearman.Server, error) { news <- "lost" },
+		OnBack:  func(gearman.Server) { news <- "back" },
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := w.Handle("reverse", reverse); err != nil {
+	err = worker.Handle("upper", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		return bytes.ToUpper(j.Payload()), nil
+	})
+	if err != nil {
 		log.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error)
-	go func() { stopped <- w.Run(ctx) }()
+	go func() { stopped <- worker.Run(ctx) }()
 
 	submit := func(word string) {
-		client := newClient(server)
+		client, err := gearman.NewClient(gearman.Options{Servers: servers})
+		if err != nil {
+			log.Fatal(err)
+		}
 		defer client.Close()
-		result, err := client.Do(ctx, &gearman.Task{Function: "reverse", Payload: []byte(word)})
+		result, err := client.Do(ctx, &gearman.Task{Function: "upper", Payload: []byte(word)})
 		if err != nil {
 			log.Fatal(err)
 		}
 		fmt.Printf("%s\n", result.Data)
 	}
 	submit("before")
-	stopServer()
-	fmt.Println(<-told)
-	_, stopServer = startServerAt(server.Addr)
-	defer stopServer()
-	fmt.Println(<-told)
+	srv.Close()
+	fmt.Println(<-news)
+	srv, _ = start(servers[0].Addr)
+	defer srv.Close()
+	fmt.Println(<-news)
 	submit("after")
 
-	cancel() // graceful: a job that runs is finished
+	cancel() // a running job would still be finished
 	fmt.Println("stopped:", <-stopped)
 	// Output:
-	// erofeb
+	// BEFORE
 	// lost
 	// back
-	// retfa
+	// AFTER
 	// stopped: <nil>
 }
 
-// What a handler returns is the job's result; bytes of any kind.
+// A handler returns the result of a job, which may have any bytes.
 func ExampleWorker_Handle() {
-	server, stop := startServer()
-	defer stop()
-	w, err := gearman.NewWorker(gearman.WorkerOptions{
-		Options: gearman.Options{Servers: []gearman.Server{server}},
-		MaxJobs: 1,
-	})
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = w.Handle("hex", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
+
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("hex", func(_ context.Context, j *gearman.Job) ([]byte, error) {
 		return fmt.Appendf(nil, "%s: % x", j.Function(), j.Payload()), nil
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	stopped := make(chan error)
-	go func() { stopped <- w.Run(context.Background()) }()
+	go worker.Run(context.Background())
+	defer worker.Stop()
 
-	client := newClient(server)
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer client.Close()
 	result, err := client.Do(context.Background(), &gearman.Task{Function: "hex", Payload: []byte("a\x00b")})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%s\n", result.Data)
-	fmt.Println(<-stopped)
-	// Output:
-	// hex: 61 00 62
-	// <nil>
+	// Output: hex: 61 00 62
 }
 
-// A worker that raises: an Exception and a panic reach the client with their
-// text, any other error is only a failure.
-func ExampleException() {
-	server, stop := startServer()
-	defer stop()
-	defer startWorker(server, map[string]gearman.Handler{
-		"raise": func(context.Context, *gearman.Job) ([]byte, error) {
-			return nil, &gearman.Exception{Data: []byte("no such account")}
-		},
-		"panic": func(context.Context, *gearman.Job) ([]byte, error) {
-			panic("division by cucumber")
-		},
-		"fail": func(context.Context, *gearman.Job) ([]byte, error) {
-			return nil, errors.New("for the worker's log only")
-		},
-	})()
-	client := newClient(server)
-	defer client.Close()
+// A middleware that logs each job, around the handlers of all functions.
+func ExampleWorkerOptions() {
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
 
+	logged := func(next gearman.Handler) gearman.Handler {
+		return func(ctx context.Context, j *gearman.Job) ([]byte, error) {
+			data, err := next(ctx, j)
+			fmt.Printf("%s: %d bytes, %v\n", j.Function(), len(data), err)
+			return data, err
+		}
+	}
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{
+		Options:    gearman.Options{Servers: servers},
+		Middleware: []func(gearman.Handler) gearman.Handler{logged},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("upper", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		return bytes.ToUpper(j.Payload()), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	result, err := client.Do(context.Background(), &gearman.Task{Function: "upper", Payload: []byte("hello")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n", result.Data)
+	// Output:
+	// upper: 5 bytes, <nil>
+	// HELLO
+}
+
+// An Exception and a panic reach the client with their text. Any other error only
+// fails the job.
+func ExampleException() {
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
+
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("raise", func(context.Context, *gearman.Job) ([]byte, error) {
+		return nil, &gearman.Exception{Data: []byte("no such account")}
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("panic", func(context.Context, *gearman.Job) ([]byte, error) {
+		panic("division by cucumber")
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("fail", func(context.Context, *gearman.Job) ([]byte, error) {
+		return nil, errors.New("for the worker's log only")
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
 	for _, function := range []string{"raise", "panic", "fail"} {
 		_, err := client.Do(context.Background(), &gearman.Task{Function: function})
 		var exception *gearman.ExceptionError
@@ -126,28 +236,48 @@ func ExampleException() {
 	// fail: failed
 }
 
-// A result in chunks, with progress.
+// A handler sends its result in parts, and reports progress.
 func ExampleJob_SendData() {
-	server, stop := startServer()
-	defer stop()
-	defer startWorker(server, map[string]gearman.Handler{
-		"countdown": func(_ context.Context, j *gearman.Job) ([]byte, error) {
-			for i := range 3 {
-				if err := j.SendData(fmt.Appendf(nil, "%d...", 3-i)); err != nil {
-					return nil, err
-				}
-				if err := j.SendStatus(int64(i+1), 3); err != nil {
-					return nil, err
-				}
-			}
-			return []byte("go"), nil
-		},
-	})()
-	client := newClient(server)
-	defer client.Close()
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
 
-	ctx := context.Background()
-	result, err := client.Do(ctx, &gearman.Task{
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("countdown", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		for i := range 3 {
+			if err := j.SendData(fmt.Appendf(nil, "%d...", 3-i)); err != nil {
+				return nil, err
+			}
+			if err := j.SendStatus(int64(i+1), 3); err != nil {
+				return nil, err
+			}
+		}
+		return []byte("go"), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	result, err := client.Do(context.Background(), &gearman.Task{
 		Function: "countdown",
 		OnData:   func(chunk []byte) { fmt.Printf("%s\n", chunk) },
 		OnStatus: func(num, den int64) { fmt.Printf("%d/%d\n", num, den) },
@@ -157,8 +287,8 @@ func ExampleJob_SendData() {
 	}
 	fmt.Printf("%s\n", result.Data)
 
-	// Without OnData the chunks are collected.
-	result, err = client.Do(ctx, &gearman.Task{Function: "countdown"})
+	// Without OnData, the result has all parts.
+	result, err = client.Do(context.Background(), &gearman.Task{Function: "countdown"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -174,13 +304,24 @@ func ExampleJob_SendData() {
 	// 3...2...1...go
 }
 
-// A timeout on both sides: the worker ends a job that takes too long, and a
-// client does not wait for ever where a worker does.
+// Timeouts on both sides: the worker ends a job that takes too long, and the client
+// gives up a task whose job takes too long.
 func ExampleWithTimeout() {
-	server, stop := startServer()
-	defer stop()
-	w, err := gearman.NewWorker(gearman.WorkerOptions{
-		Options:     gearman.Options{Servers: []gearman.Server{server}},
+	// A job server in this program, for the example. Another one is "gm serve".
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	servers := []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}
+
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{
+		Options:     gearman.Options{Servers: servers},
 		Concurrency: 2,
 	})
 	if err != nil {
@@ -192,15 +333,18 @@ func ExampleWithTimeout() {
 		return nil, ctx.Err()
 	}
 	if err := errors.Join(
-		w.Handle("impatient", wait, gearman.WithTimeout(50*time.Millisecond)),
-		w.Handle("patient", wait),
+		worker.Handle("impatient", wait, gearman.WithTimeout(50*time.Millisecond)),
+		worker.Handle("patient", wait),
 	); err != nil {
 		log.Fatal(err)
 	}
 	stopped := make(chan error)
-	go func() { stopped <- w.Run(context.Background()) }()
+	go func() { stopped <- worker.Run(context.Background()) }()
 
-	client := newClient(server)
+	client, err := gearman.NewClient(gearman.Options{Servers: servers})
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer client.Close()
 	ctx := context.Background()
 	_, err = client.Do(ctx, &gearman.Task{Function: "impatient", Timeout: time.Minute})
@@ -209,7 +353,7 @@ func ExampleWithTimeout() {
 	_, err = client.Do(ctx, &gearman.Task{Function: "patient", Timeout: 500 * time.Millisecond})
 	fmt.Println("client of patient: time is up:", errors.Is(err, gearman.ErrTimeout))
 
-	w.Abort() // does not wait for the patient
+	worker.Abort() // does not wait for the patient job
 	fmt.Println("stopped:", <-stopped)
 	// Output:
 	// worker of impatient: time is up

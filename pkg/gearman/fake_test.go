@@ -15,10 +15,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must come.
+// patience is the maximum time that a test waits for an event.
 const patience = 10 * time.Second
 
-// fake is a job server that does what the test's script says, packet by packet.
+// fake is a job server that follows the script of a test, packet by packet.
 type fake struct {
 	t     testing.TB
 	conns chan net.Conn

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// probeAfter is how long a server may be silent after the first GRAB_JOB of a
-	// connection before it is sent an ECHO_REQ: both are answered at once.
+	// probeAfter is the time after the first GRAB_JOB of a connection at which a
+	// silent server gets an ECHO_REQ. Gearman servers answer both immediately.
 	probeAfter = 10 * time.Second
-	// probeText is its payload. It ends what servers of other protocols, such as
-	// HTTP, may take for the beginning of a request, so that they answer.
+	// probeText is the payload of the ECHO_REQ. Its line ends complete a request of
+	// other protocols, such as HTTP, so that their servers answer with an error.
 	probeText = "gm\r\n\r\n"
 )
 
@@ -24,8 +24,8 @@ func (c *workerConn) probe() {
 	}
 }
 
-// noteFirstAnswer notes that the first thing that a server has sent on a connection
-// is a packet, or else why it is none.
+// noteFirstAnswer records that the first bytes of a server on a connection were a
+// packet, or the error that shows that they were none.
 func (w *Worker) noteFirstAnswer(s Server, err error) {
 	var broken *ProtocolError
 	w.mu.Lock()
@@ -39,15 +39,15 @@ func (w *Worker) noteFirstAnswer(s Server, err error) {
 	w.mu.Unlock()
 }
 
-// stopIfForeign stops the worker if none of its servers has ever sent a packet,
-// and each has sent something else.
+// stopIfForeign stops the worker if none of its servers is a Gearman server.
 func (w *Worker) stopIfForeign() {
 	if w.foreignServers() != nil {
 		w.Stop()
 	}
 }
 
-// foreignServers returns an error if no server of the worker is a Gearman server.
+// foreignServers returns an error if no server of the worker has ever sent a packet,
+// and each has sent other bytes.
 func (w *Worker) foreignServers() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

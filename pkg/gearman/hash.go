@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// hashedUnique is the length of a unique that is a hash: 128 bits in hex.
+// hashedUnique is the length in bytes of a hashed unique: 128 bits in hex.
 const hashedUnique = 32
 
-// sum returns the hash that stands for a unique or payload.
+// sum returns the hash that replaces a unique or payload.
 func sum(b []byte) string {
 	h := sha256.Sum256(b)
 	return hex.EncodeToString(h[:hashedUnique/2])
@@ -30,10 +30,10 @@ func unique(u string, payload []byte, longest int) string {
 	return u
 }
 
-// rank orders n servers for a key by rendezvous hashing: each server's name is
-// hashed with the key and the largest hash comes first. A server that joins or
-// leaves moves only the keys that it wins or had won, and the order behind the
-// first tells where a key goes while its server is away.
+// rank returns the indexes of the servers in the order for a key, by rendezvous
+// hashing: the name of each server is hashed with the key, and the largest hash
+// comes first. A server that joins or leaves moves only its own keys. While the
+// first server is down, the key goes to the second.
 func rank(servers []Server, function, key string) []int {
 	h := fnv.New64a()
 	h.Write([]byte(function))

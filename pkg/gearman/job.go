@@ -8,10 +8,10 @@ import (
 	"gm/pkg/wire"
 )
 
-// Job is what a [Handler] is given. Its methods are safe for concurrent use.
+// Job is the argument of a [Handler]. Its methods are safe for concurrent use.
 type Job struct {
 	conn     *workerConn
-	slot     *slot // that does it
+	slot     *slot // the slot that runs it
 	handle   Handle
 	function string
 	unique   string
@@ -27,26 +27,27 @@ func (j *Job) Handle() Handle { return j.handle }
 // Function returns the function's name.
 func (j *Job) Function() string { return j.function }
 
-// Unique returns the unique as the client has sent it; empty if it sent none or
-// the server is too old to tell.
+// Unique returns the unique that the client has sent. It is empty if the client
+// sent none, or if an old server does not pass it on.
 func (j *Job) Unique() string { return j.unique }
 
-// Reducer returns the function to which the client wants parts of the job sent;
-// empty if it wants none or the server is too old to tell.
+// Reducer returns the function to which the handler should send parts of the job;
+// see Task.Reducer. It is empty if the client named none, or if an old server does
+// not pass it on.
 func (j *Job) Reducer() string { return j.reducer }
 
-// Payload returns the client's bytes. The handler may change them, and may keep
-// them only until it returns.
+// Payload returns the payload of the task. The handler may change it, and must
+// not use it after its return.
 func (j *Job) Payload() []byte { return j.payload }
 
-// Server returns the server that the job is from.
+// Server returns the server of the job.
 func (j *Job) Server() Server { return j.conn.server }
 
-// SendData sends a chunk of the result (WORK_DATA) at once, in several packets if
-// it is over Options.MaxPayload. data may be reused when it returns. It waits
-// while the server does not take it. Its error, and that of the other Send
-// methods, wraps ErrLost when the connection is lost, and ErrClosed when the
-// handler has returned.
+// SendData sends a part of the result (WORK_DATA) immediately, in several packets
+// if it is larger than Options.MaxPayload. It blocks while the server does not
+// read. The caller may reuse data after the return. The errors of the Send methods
+// wrap ErrLost if the connection is lost, and ErrClosed if the handler has
+// returned.
 func (j *Job) SendData(data []byte) error {
 	for limit := j.conn.maxPayload; len(data) > limit; data = data[limit:] {
 		if err := j.send(wire.WorkData, []byte(j.handle), data[:limit]); err != nil {
@@ -56,14 +57,14 @@ func (j *Job) SendData(data []byte) error {
 	return j.send(wire.WorkData, []byte(j.handle), data)
 }
 
-// SendWarning sends a warning (WORK_WARNING) at once. One over Options.MaxPayload
-// loses its beginning.
+// SendWarning sends a warning (WORK_WARNING) immediately. It cuts off the
+// beginning of one that is larger than Options.MaxPayload.
 func (j *Job) SendWarning(data []byte) error {
 	return j.send(wire.WorkWarning, []byte(j.handle), lastBytes(data, j.conn.maxPayload))
 }
 
-// SendStatus reports progress (WORK_STATUS): the server keeps the last for
-// those who ask, and sends each to the job's clients.
+// SendStatus reports progress (WORK_STATUS). The server sends it to the clients
+// of the job, and keeps the last one for Client.Status.
 func (j *Job) SendStatus(numerator, denominator int64) error {
 	return j.send(wire.WorkStatus, []byte(j.handle),
 		strconv.AppendInt(nil, numerator, 10), strconv.AppendInt(nil, denominator, 10))
@@ -84,39 +85,37 @@ func (j *Job) send(typ wire.Type, args ...[]byte) error {
 	return nil
 }
 
-// Exception is an error by which a [Handler] ends its job with WORK_EXCEPTION
-// instead of WORK_FAIL: Data goes to the client.
+// Exception is an error that a [Handler] returns to end its job with
+// WORK_EXCEPTION instead of WORK_FAIL. Data goes to the client, where it arrives
+// as an [ExceptionError].
 type Exception struct{ Data []byte }
 
 func (e *Exception) Error() string { return fmt.Sprintf("exception: %.200q", e.Data) }
 
-// Handler is the code of a function. What it returns becomes the end of the
-// job:
+// Handler is the code of a function. Its result ends the job:
 //
-//   - a nil error: WORK_COMPLETE with the bytes, which the worker has written
-//     before it calls the handler again;
-//   - an [*Exception], wrapped or not: WORK_EXCEPTION with its Data, or the end
-//     of it if it is over Options.MaxPayload. A panic is one too, with the panic's
-//     text;
-//   - [ErrRetry], wrapped or not: the job goes back to its queue. Gearman has no
-//     packet for that. What every server does is to queue the jobs of a worker
-//     that is gone: so the worker closes the one connection that the job came
-//     over, on which no other job depends, and connects again after
-//     Options.MinBackoff, longer each time in a row. Servers count it as a lost
-//     attempt;
-//   - any other error: WORK_FAIL. A result over Options.MaxPayload fails its job
-//     too, with a warning that says so.
+//   - a nil error: WORK_COMPLETE with the bytes. The handler may reuse their
+//     memory for its next job;
+//   - an [*Exception], also wrapped: WORK_EXCEPTION with its Data, of which the
+//     beginning is cut off if it is larger than Options.MaxPayload. A panic is an
+//     exception with the panic's text;
+//   - [ErrRetry], also wrapped: the job goes back to its queue. Gearman has no
+//     packet for that, but every server queues the jobs of a lost worker again. So
+//     the worker closes the connection of this job, on which no other job depends,
+//     and reconnects after Options.MinBackoff, later each time in a row. Servers
+//     count it as a lost attempt;
+//   - any other error: WORK_FAIL. A result larger than Options.MaxPayload also
+//     fails its job, after a warning with the reason.
 //
-// If the connection is lost before the server has confirmed the end of the job, it
-// is sent again on the next connection, unless parts of the result were sent
-// before. gm's server takes it from a worker that can do the function as long as
-// the job waits in its queue.
+// If the connection is lost before the server has confirmed the end of the job,
+// the worker sends the end again on the next connection, unless it has sent parts
+// of the result before. gm's server accepts it while the job waits in its queue.
 //
-// WORK_EXCEPTION is followed by WORK_FAIL, for those servers that go on waiting
-// for the end.
+// WORK_FAIL follows each WORK_EXCEPTION, because some servers wait for it.
 //
-// ctx is done, and context.Cause tells why, when the function's timeout is up
-// (ErrTimeout), when the job's connection is lost (ErrLost: the server has
-// queued the job again, its result has nowhere to go) or on Worker.Abort
-// (context.Canceled). A graceful stop does not touch it.
+// ctx is done when the timeout of the function has passed (the cause is
+// [ErrTimeout]), when the connection of the job is lost ([ErrLost]; the server has
+// queued the job again and discards the result), when the job is cancelled
+// ([ErrCancelled]), or on Worker.Abort (context.Canceled). Worker.Stop does not
+// end it. context.Cause returns the cause.
 type Handler func(ctx context.Context, j *Job) ([]byte, error)

@@ -62,7 +62,7 @@ func TestJobEnds(t *testing.T) {
 				s.expect(p.typ, p.args...)
 			}
 			s.expect(wire.GrabJobAll)
-			// What the server thinks of the second packet does not matter.
+			// The server's answer to the second packet has no effect.
 			s.send(wire.Error, "JOB_NOT_FOUND", "Job given in work result not found")
 			s.send(wire.NoJob)
 			s.expect(wire.PreSleep)

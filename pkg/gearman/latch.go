@@ -1,9 +1,7 @@
 package gearman
 
-// This file has the event that many may wait for.
-
-// latch is something that happens once. Its channel is made when somebody
-// waits.
+// latch is an event that happens once and that many goroutines may wait for. The
+// first call of wait makes its channel.
 type latch struct {
 	happened bool
 	c        chan struct{}

@@ -41,8 +41,8 @@ func TestOversizedJobFailsAlone(t *testing.T) {
 	s.close()
 }
 
-// What a handler ends with or sends is cut to the limit, split, or fails the job
-// with the reason, at once and for good.
+// A result, warning or exception over the limit is cut, split, or fails the job
+// immediately with the reason, and the job is not retried.
 func TestWhatIsOverTheLimitNeverReachesTheServer(t *testing.T) {
 	long := []byte(strings.Repeat("0123456789", 25))
 	f := newFake(t)

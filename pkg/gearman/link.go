@@ -12,27 +12,27 @@ import (
 	"gm/pkg/wire"
 )
 
-// link is what a slot has to one server: a connection, or the wish for one. Its
-// goroutine connects, reads, and connects again.
+// link keeps the connection of a slot to one server. Its goroutine connects, reads,
+// and reconnects.
 type link struct {
 	slot   *slot
 	server Server
 
-	// Of the link's goroutine.
-	failures backoff // to connect, or connections that never answered
+	// Owned by the link's goroutine.
+	failures backoff // for failures to connect, and connections without an answer
 
-	// Of the slot's goroutine.
-	grab     wire.Type   // how this server is asked for jobs
-	settled  *workerConn // on which it has answered grab
-	knowsAll bool        // it has once answered GRAB_JOB_ALL
+	// Owned by the slot's goroutine.
+	grab      wire.Type   // the packet that requests a job from this server
+	grabKnown *workerConn // the connection on which the server has answered grab
+	knowsAll  bool        // the server has answered GRAB_JOB_ALL once
 
 	// Guarded by slot.mu.
 	conn     *workerConn // nil while there is none
-	ready    bool        // there may be a job: ask
-	sleeping bool        // PRE_SLEEP was sent, and no NOOP has come
+	ready    bool        // the server may have a job
+	sleeping bool        // PRE_SLEEP was sent, and no NOOP has arrived
 	known    []ability   // as announced
 	version  int         // of known
-	retries  backoff     // jobs in a row that were given back
+	retries  backoff     // for jobs in a row that were given back
 	again    bool        // the connection was closed to give a job back
 }
 
@@ -41,8 +41,8 @@ func newLink(s *slot, server Server) *link {
 	return &link{slot: s, server: server, grab: wire.GrabJobAll, failures: newBackoff(o), retries: newBackoff(o)}
 }
 
-// run keeps the link connected until the slot stops; a connection that is
-// there then is kept until the slot ends it.
+// run keeps the link connected until the slot stops. The slot then ends the last
+// connection.
 func (l *link) run() {
 	w, stopping := l.slot.worker, l.slot.stopping
 	for stopping.Err() == nil {
@@ -51,7 +51,7 @@ func (l *link) run() {
 			if stopping.Err() == nil {
 				w.missed(l.server, err)
 			}
-			pause(stopping, l.failures.next())
+			pause(stopping, l.failures.nextWait())
 			continue
 		}
 		l.serve(newWorkerConn(st, w.opts.MaxPayload))
@@ -65,7 +65,7 @@ func (l *link) serve(c *workerConn) {
 	if err := announce(c, w.opts.ID, nil, known); err != nil {
 		c.finish(err)
 		w.missed(l.server, err)
-		pause(l.slot.stopping, l.failures.next())
+		pause(l.slot.stopping, l.failures.nextWait())
 		return
 	}
 	w.found(l.server)
@@ -80,16 +80,16 @@ func (l *link) serve(c *workerConn) {
 	w.dropped(l.server, c.err)
 	w.stopIfForeign()
 	if again == 0 {
-		again = l.failures.next()
+		again = l.failures.nextWait()
 	}
 	pause(l.slot.stopping, again)
 }
 
-// read takes the server's packets until the connection ends.
+// read reads the server's packets until the connection ends.
 func (l *link) read(c *workerConn) error {
 	p := &c.packet
 	for first := true; ; first = false {
-		err := c.next(p)
+		err := c.nextPacket(p)
 		large := errors.Is(err, wire.ErrTooLarge)
 		c.greeted.Store(c.greeted.Load() || err == nil)
 		if large {
@@ -111,15 +111,14 @@ func (l *link) read(c *workerConn) error {
 		}
 		switch typ {
 		case wire.JobAssign, wire.JobAssignUniq, wire.JobAssignAll:
-			if err := l.awaitTurn(c); err != nil {
+			if err := l.awaitToken(c); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// handle does what a packet asks for. It is called by who has read it, be it the
-// slot.
+// handle processes a packet. The goroutine that has read it calls it.
 func (l *link) handle(c *workerConn, p *wire.Packet) error {
 	switch p.Type {
 	case wire.Noop:
@@ -132,7 +131,7 @@ func (l *link) handle(c *workerConn, p *wire.Packet) error {
 		if err != nil {
 			return err
 		}
-		return c.answer(reply{typ: p.Type, job: j, turn: c.turn.lend()})
+		return c.answer(reply{typ: p.Type, job: j, number: c.token.giveToSlot()})
 	case wire.Error:
 		return l.onError(c, &ServerError{Code: string(p.Args[0]), Text: string(p.Args[1])})
 	case wire.WorkFail:
@@ -154,9 +153,9 @@ func (c *workerConn) answer(r reply) error {
 	}
 }
 
-// onError passes an ERROR to the slot if it may answer a GRAB_JOB. One about a
-// job's result says that the server has taken the job back, or that it does not
-// want a WORK_FAIL after a WORK_EXCEPTION.
+// onError passes an ERROR to the slot if it may be the answer to a GRAB_JOB. An ERROR
+// about the result of a job means that the server has taken the job back, or does
+// not accept a WORK_FAIL after a WORK_EXCEPTION.
 func (l *link) onError(c *workerConn, e *ServerError) error {
 	level := slog.LevelDebug
 	if strings.EqualFold(e.Code, wire.CodeDataTooLarge) || strings.EqualFold(e.Code, wire.CodeTooLarge) {
@@ -173,8 +172,8 @@ func (l *link) onError(c *workerConn, e *ServerError) error {
 	return nil
 }
 
-// announce sends a server the difference between what it knows and want, in one
-// write. Servers serve the function first that was announced last, so the order is
+// announce sends a server the difference between the known functions and want, in
+// one write. Servers prefer the function that was announced last, so the order is
 // reversed.
 func announce(c *workerConn, id string, known, want []ability) error {
 	return c.write(func(put putFunc) error {
@@ -202,7 +201,7 @@ func announce(c *workerConn, id string, known, want []ability) error {
 	})
 }
 
-// missing returns those of list that are not in other.
+// missing returns the elements of list that are not in other.
 func missing(list, other []ability) []ability {
 	have := make(map[ability]bool, len(other))
 	for _, a := range other {
@@ -217,19 +216,20 @@ func missing(list, other []ability) []ability {
 	return rest
 }
 
-// ask asks for a job. A failure ends the connection.
-func (l *link) ask(c *workerConn) {
-	l.begin(c)
+// grabJob asks for a job. A failure ends the connection.
+func (l *link) grabJob(c *workerConn) {
+	l.prepareGrab(c)
 	c.send(l.grab)
 	if !c.greeted.Load() {
 		time.AfterFunc(probeAfter, c.probe)
 	}
 }
 
-// begin makes ready to ask. A server that comes back may have become a newer one.
-func (l *link) begin(c *workerConn) {
-	if l.settled != nil && l.settled != c {
-		l.grab, l.settled = wire.GrabJobAll, nil
+// prepareGrab prepares a request for a job. A server that has restarted may have a
+// newer version.
+func (l *link) prepareGrab(c *workerConn) {
+	if l.grabKnown != nil && l.grabKnown != c {
+		l.grab, l.grabKnown = wire.GrabJobAll, nil
 	}
 	select {
 	case <-c.refusals: // it was about something else
@@ -237,20 +237,20 @@ func (l *link) begin(c *workerConn) {
 	}
 }
 
-// settle notes that the server knows the way in which it was asked. A server that
-// knows GRAB_JOB_ALL knows the older OPTION_REQ as well.
-func (l *link) settle(c *workerConn) {
-	first := l.settled != c
-	l.settled = c
+// noteGrabKnown records that the server knows the packet that requests jobs. A server
+// that knows GRAB_JOB_ALL also knows the older OPTION_REQ.
+func (l *link) noteGrabKnown(c *workerConn) {
+	first := l.grabKnown != c
+	l.grabKnown = c
 	l.knowsAll = l.knowsAll || l.grab == wire.GrabJobAll
 	if first && l.grab == wire.GrabJobAll && l.slot.worker.opts.Cancelable {
 		c.send(wire.OptionReq, []byte(wire.OptionCancel)) // a failure ends the connection
 	}
 }
 
-// stepDown is called when the server seems not to know the way in which it was
-// asked. It reports whether there is an older one; after the oldest it begins
-// anew, as it was not the packet then that the server disliked.
+// stepDown chooses an older packet that requests jobs, because the server seems not
+// to know the present one. It returns false after the oldest one, and starts again
+// with the newest, because the packet was not the reason then.
 func (l *link) stepDown() bool {
 	switch l.grab {
 	case wire.GrabJobAll:

@@ -3,6 +3,7 @@ package gearman
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -16,62 +17,75 @@ const (
 	DefaultConnectTimeout = 5 * time.Second
 	DefaultMinBackoff     = 100 * time.Millisecond
 	DefaultMaxBackoff     = 10 * time.Second
-	// DefaultMaxPayload is the longest payload or part of a result, in bytes.
-	DefaultMaxPayload = wire.DefaultMaxPayload
-	// DefaultMaxUnique is the longest unique that every server in use keeps
-	// whole. gearmand cuts longer ones, gm's server takes [wire.MaxUnique].
+	// DefaultMaxPayload is the maximum size of a payload or of a part of a result
+	// in bytes: 64 MiB.
+	DefaultMaxPayload = 64 << 20
+	// DefaultMaxUnique is the maximum length in bytes of a unique that every
+	// server accepts. gearmand cuts longer ones; gm's server accepts 255 bytes.
 	DefaultMaxUnique = 63
 )
 
-// Options are common to [Client], [Worker] and [Admin]. The zero value is
-// ready for use.
+// Options are common to [Client], [Worker] and [Admin]. The zero value is ready
+// for use with a server at localhost:4730.
 type Options struct {
-	// Servers are tried in order by a client and are all served by a worker.
-	// Empty stands for localhost:4730. An Admin is told its server.
+	// Servers is the list of job servers. A client tries them in order, a worker
+	// serves all of them, an Admin ignores them. Empty means localhost:4730.
 	Servers []Server
 
-	// Spread has a client send a task without a unique to the server that has
-	// the fewest of its tasks on the way, in turn where that is even, instead of
-	// to the first that answers. So the share of one that does not answer goes to
-	// the others, and one that is slow, or without workers, gets no more than it
-	// does. Tasks with a unique go by its hash in either case, so that they meet.
+	// Spread makes a client send a task without a unique to the server that has
+	// the fewest of its unfinished tasks, instead of to the first server that
+	// answers. Servers with equal numbers take turns. A server that does not
+	// answer, is slow or has no workers gets accordingly fewer tasks. Tasks with a
+	// unique go to the server that its hash chooses in either case.
 	Spread bool
 
-	// Dial connects; nil is a net.Dialer with keepalive. It must heed ctx. TLS
-	// goes in here.
+	// Dial connects to a server; nil is a net.Dialer with keepalive. It must
+	// return when ctx is done. The
+	// DialContext of a tls.Dialer makes connections with TLS.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// ConnectTimeout bounds one attempt to connect; 0 is 5 s.
+	// ConnectTimeout limits one attempt to connect; 0 is 5 s.
 	ConnectTimeout time.Duration
 
-	// MaxPayload bounds a payload or a part of a result, in bytes and in
-	// either direction; 0 is DefaultMaxPayload (64 MiB). Memory grows with
-	// what has arrived, never with what was announced. A client's task whose
-	// result has a larger part fails with ErrTooLarge; the others go on.
+	// MaxPayload is the maximum size in bytes of a payload or of a part of a
+	// result, in either direction; 0 is DefaultMaxPayload (64 MiB). Memory grows
+	// with the bytes that have arrived, never with the announced size. If a
+	// result has a larger part, its task fails with ErrTooLarge; other tasks are
+	// not affected.
 	MaxPayload int
 
-	// MaxUnique is the longest unique in bytes that is sent as it is; a longer
-	// one is replaced by a hash of it, so that it still means the same for all
-	// clients of this package. 0 is 63, which every server keeps whole; 255
-	// (wire.MaxUnique) may be set where all servers are gm's.
+	// MaxUnique is the maximum length in bytes of a unique that is sent unchanged.
+	// A longer one is replaced by its hash, which is the same in all clients of
+	// this package. 0 is 63, which every server accepts. It may be up to 255 if
+	// all servers are gm's.
 	MaxUnique int
 
-	// MinBackoff and MaxBackoff bound the wait after a failure to connect; 0
-	// is 100 ms and 10 s. The wait after failure n (from 0) is drawn evenly
-	// from the upper half of MinBackoff * 2^(n+1), which stops growing at
-	// MaxBackoff: 100 to 200 ms, 200 to 400 ms, ..., 5 to 10 s.
+	// MinBackoff and MaxBackoff limit the wait after a failure to connect; 0 is
+	// 100 ms and 10 s. The wait after failure n (from 0) is random, between a half
+	// of MinBackoff * 2^(n+1) and the whole, and at most MaxBackoff: 100 to 200 ms,
+	// 200 to 400 ms, ..., 5 to 10 s.
 	MinBackoff, MaxBackoff time.Duration
 
-	// Logger gets one line (level warn) when a server is lost and one (level
-	// info) when it is back; a worker's also when it is first connected, and (level
-	// warn) when it could not be at first. nil discards them.
+	// Logger gets a record at level warn when a server is lost, and one at level
+	// info when it is back. The Logger of a worker also gets one at level info when
+	// a server is first connected, and one at level warn when the first connection
+	// fails. nil discards them.
 	Logger *slog.Logger
 
-	// Trace gets every packet and admin line; nil is no trace.
-	Trace *wire.Tracer
+	// Trace gets every packet and every admin line; nil is no trace.
+	Trace *Tracer
 }
 
-// withDefaults returns a copy with every field set, or says which is wrong.
+// Tracer writes a line for each packet that a connection sends or receives, and
+// for each admin line. It is safe for concurrent use.
+type Tracer = wire.Tracer
+
+// NewTracer returns a Tracer that writes to w, one whole line per call. It
+// ignores the errors of w.
+func NewTracer(w io.Writer) *Tracer { return wire.NewTracer(w) }
+
+// withDefaults returns a copy with every field set, or an error that names an
+// invalid field.
 func (o Options) withDefaults() (Options, error) {
 	if len(o.Servers) == 0 {
 		o.Servers = []Server{{Network: "tcp", Addr: "localhost:4730"}}

@@ -8,14 +8,13 @@ import (
 	"gm/pkg/wire"
 )
 
-// maxSkipped is the size of the largest packet that a server can mean: the largest
-// payload that gm serve takes, and the arguments before it.
+// maxSkipped is the maximum size of a packet that is skipped: the largest payload of
+// gm's server, and the arguments before it.
 const maxSkipped = 4095<<20 + 64<<10
 
-// skipJob drops a JOB_ASSIGN that is over the limit, in memory that does not grow,
-// and fails its job with the reason. The worker goes on: to the slot it is as if
-// there had been no job, and it asks again. Any other packet of that size ends the
-// connection with tooLarge.
+// skipJob discards a JOB_ASSIGN that exceeds the limit, in constant memory, and fails
+// its job with the reason. The slot then asks again as after NO_JOB. Any other packet
+// of that size ends the connection with tooLarge.
 func (l *link) skipJob(c *workerConn, tooLarge error) error {
 	var header [wire.HeaderSize]byte
 	if _, err := io.ReadFull(c.in, header[:]); err != nil {

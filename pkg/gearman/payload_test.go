@@ -21,8 +21,8 @@ func allocated(f func()) uint64 {
 
 const big = 64 << 20
 
-// A client must not hold more than the result, the reader's buffer and what
-// the buffer has grown from: all in all less than 5 times the result.
+// A client holds only the result, the reader's buffer and the smaller buffers before
+// it: together less than 5 times the result.
 func TestBigPayloadClient(t *testing.T) {
 	f := newFake(t)
 	c := clientOf(t, f)
@@ -114,7 +114,7 @@ func TestAnnouncedSizeCostsNothing(t *testing.T) {
 	}
 }
 
-// Who submits faster than the server reads has to wait, and can give up.
+// A client that submits faster than the server reads waits, and can give up.
 func TestSubmitterWaitsForRoom(t *testing.T) {
 	f := newFake(t)
 	c := clientOf(t, f)

@@ -7,32 +7,31 @@ import (
 	"gm/pkg/wire"
 )
 
-// maxResends is how many connections the end of a job may be sent on after the
-// first one.
+// maxResends is the maximum number of times that the end of a job is sent again.
 const maxResends = 3
 
-// ending is the end of a job that its server has not confirmed. Gearman has no
-// answer to WORK_COMPLETE, but a server handles the packets of a connection in
-// their order: its answer to the next GRAB_JOB confirms what was sent before. If
-// the connection is lost before that, the end is sent again on the next one. A
-// server that has the job queued again takes it, so that the job is not done
-// twice; every other server answers JOB_NOT_FOUND.
+// ending is the end of a job that its server has not confirmed. Gearman has no answer
+// to WORK_COMPLETE, but a server handles the packets of a connection in their order,
+// so that its answer to the next GRAB_JOB confirms the packets before. If the
+// connection is lost before that, the end is sent again on the next one. gm's server
+// accepts it if it has queued the job again, so that the job is not done twice. Every
+// other server answers JOB_NOT_FOUND.
 //
-// It is of the slot's goroutine.
+// The slot's goroutine owns it.
 type ending struct {
 	link  *link
-	conn  *workerConn // on which it was sent last
+	conn  *workerConn // the connection on which it was sent last
 	job   *Job
 	data  []byte
 	err   error
 	owned bool // data is a copy
-	sent  int  // how often it was sent again
+	sent  int  // number of times that it was sent again
 }
 
-// keepEnding keeps the end of a job until the server confirms it. An end that
-// must not be sent again is not kept: the failure of a handler whose connection
-// was lost, and a result of which parts were sent already, as the server drops
-// those together with the connection.
+// keepEnding keeps the end of a job until the server confirms it. It does not keep an
+// end that must not be sent again: the failure of a handler whose connection was
+// lost, and a result of which parts were already sent, because the server drops these
+// when the connection ends.
 func (s *slot) keepEnding(l *link, c *workerConn, j *Job, data []byte, err error) {
 	s.unconfirmed = nil
 	c.writing.Lock()
@@ -45,22 +44,22 @@ func (s *slot) keepEnding(l *link, c *workerConn, j *Job, data []byte, err error
 	s.unconfirmed = &s.ending
 }
 
-// confirm forgets an end that was sent on c before the answer that has come.
+// confirm drops the end that was sent on c, after an answer on c.
 func (s *slot) confirm(c *workerConn) {
 	if s.unconfirmed != nil && s.unconfirmed.conn == c {
 		s.ending, s.unconfirmed = ending{}, nil
 	}
 }
 
-// ownEnding copies a result that is not confirmed yet before the next handler
-// runs, which may use the same memory.
+// ownEnding copies an unconfirmed result before the next handler runs, which may use
+// the same memory.
 func (s *slot) ownEnding() {
 	if u := s.unconfirmed; u != nil && !u.owned {
 		u.data, u.owned = bytes.Clone(u.data), true
 	}
 }
 
-// resend sends an end again if its connection was lost and there is a new one.
+// resend sends the end again if its connection was lost and there is a new one.
 func (s *slot) resend() {
 	u := s.unconfirmed
 	if u == nil || !u.conn.isDead() {
@@ -85,7 +84,7 @@ func (s *slot) resend() {
 }
 
 // putEnding adds the packets that end a job to a write. WORK_FAIL follows an
-// exception for servers that go on waiting for it.
+// exception because some servers wait for it.
 func (s *slot) putEnding(put putFunc, handle, data []byte, err error) {
 	if err == nil {
 		put(wire.WorkComplete, handle, data)
@@ -106,7 +105,7 @@ func (s *slot) putEnding(put putFunc, handle, data []byte, err error) {
 	}
 }
 
-// isDead reports whether nobody uses the connection any more.
+// isDead reports whether the connection is no longer used.
 func (c *workerConn) isDead() bool {
 	select {
 	case <-c.dead:

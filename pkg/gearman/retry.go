@@ -6,41 +6,41 @@ import (
 	"time"
 )
 
-// This file submits a task, and submits it again as long as its retries last.
+// This file submits tasks, and submits them again within their retries.
 
-// submit submits until a server has been sent the task, or ends it.
-func (r *Running) submit(first bool, err error) {
+// submitWithRetries submits the task until it was sent to a server, or ends it.
+func (r *Running) submitWithRetries(first bool, err error) {
 	for {
 		if !first {
 			if err := r.waitForRetry(err); err != nil {
-				r.end(err)
+				r.endTask(err)
 				return
 			}
 		}
-		r.count()
-		if err = r.client.submit(r, nil); err == nil || !r.goesOn(err) {
+		r.countAttempt()
+		if err = r.client.submitToAny(r, nil); err == nil || !r.goesOn(err) {
 			return
 		}
 		first = false
 	}
 }
 
-// goesOn reports whether there is another attempt after one that no server was
-// sent. If there is none, it ends the task.
+// goesOn reports whether there is another attempt after err, with which the task was
+// sent to no server. If there is none, it ends the task.
 func (r *Running) goesOn(err error) bool {
 	if r.ctx.Err() != nil {
-		r.end(r.ctxError())
+		r.endTask(r.ctxError())
 		return false
 	}
 	if !r.retries(err) {
-		r.end(fmt.Errorf("submit to %s: %w", r.task.Function, err))
+		r.endTask(fmt.Errorf("submit to %s: %w", r.task.Function, err))
 		return false
 	}
 	return true
 }
 
-// notTaken reports whether err says that a server has not taken the task, and
-// takes none: it is shutting down, or is no Gearman server.
+// notTaken reports whether err means that the server has not accepted the task and
+// accepts no others: it is shutting down, or is no Gearman server.
 func notTaken(err error) bool {
 	switch e := err.(type) {
 	case *ServerError:
@@ -51,18 +51,18 @@ func notTaken(err error) bool {
 	return false
 }
 
-// unreadError says that a server has closed a connection without reading the task:
-// what came before it was too large.
+// unreadError means that a server has closed a connection without reading the task,
+// because an earlier packet was too large.
 type unreadError struct{ cause error }
 
 func (e *unreadError) Error() string { return e.cause.Error() }
 
-// passOn sends an attempt that a server has not taken to the other servers, or
-// to the next start of that one. events is held.
+// passOn sends an attempt that a server has not accepted to the other servers, or to
+// the same one after its next start. events is held.
 func (r *Running) passOn(a *attempt, err error) {
 	r.detach(false)
 	r.mu.Lock()
-	if _, unread := err.(*unreadError); !unread { // else the server is well
+	if _, unread := err.(*unreadError); !unread { // in that case the server works
 		if r.refusals == nil {
 			r.refusals = ServerErrors{}
 		}
@@ -71,8 +71,8 @@ func (r *Running) passOn(a *attempt, err error) {
 	refusals := maps.Clone(r.refusals)
 	r.mu.Unlock()
 	spawned := r.client.spawn(func() {
-		if err := r.client.submit(r, refusals); err != nil && r.goesOn(err) {
-			r.submit(false, err)
+		if err := r.client.submitToAny(r, refusals); err != nil && r.goesOn(err) {
+			r.submitWithRetries(false, err)
 		}
 	})
 	if !spawned {
@@ -80,7 +80,8 @@ func (r *Running) passOn(a *attempt, err error) {
 	}
 }
 
-// retries reports whether there is another attempt after err, and says so.
+// retries reports whether there is another attempt after err, and calls OnRetry if
+// so.
 func (r *Running) retries(err error) bool {
 	r.events.Lock()
 	defer r.events.Unlock()
@@ -105,7 +106,7 @@ func (r *Running) waitForRetry(err error) error {
 		r.backoff.reset()
 		return nil
 	}
-	t := time.NewTimer(r.backoff.next())
+	t := time.NewTimer(r.backoff.nextWait())
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -117,21 +118,21 @@ func (r *Running) waitForRetry(err error) error {
 	}
 }
 
-// begin makes a the attempt that counts. It is called with a.conn.mu held.
-func (r *Running) begin(a *attempt) {
+// beginAttempt makes a the current attempt. a.conn.mu is held.
+func (r *Running) beginAttempt(a *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.server = a.conn.server
 	if r.closed {
-		a.running = nil // its context was done meanwhile
+		a.running = nil // the context of the task was done before
 		return
 	}
 	r.attempt = a
 	a.conn.home.load.Add(1)
 }
 
-// count counts an attempt, whether or not a server is found for it.
-func (r *Running) count() {
+// countAttempt counts an attempt, even if no server is found for it.
+func (r *Running) countAttempt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts++

@@ -10,32 +10,32 @@ import (
 	"gm/pkg/wire"
 )
 
-// Running is a task on its way. Its methods are safe for concurrent use.
+// Running is a submitted task. Its methods are safe for concurrent use.
 type Running struct {
 	client *Client
 	task   *Task
-	ctx    context.Context    // of the task: with its Timeout
-	cancel context.CancelFunc // of ctx; nil: it is the caller's
+	ctx    context.Context    // of the task, with its Timeout
+	cancel context.CancelFunc // of ctx; nil if ctx is the caller's
 	watched
 
-	// events makes callbacks and the end one at a time. It is taken before
+	// events serializes the callbacks and the end of the task. It is locked before
 	// clientConn.mu and mu.
 	events  sync.Mutex
 	ended   bool
-	data    []byte // chunks of this attempt, without OnData; at the end, the result
+	data    []byte // parts of the result of this attempt, without OnData; at the end, the result
 	backoff backoff
 
 	mu       sync.Mutex
-	attempt  *attempt // the one that counts; nil between two
-	closed   bool     // none counts any more
+	attempt  *attempt // the current attempt; nil between two attempts
+	closed   bool     // there are no further attempts
 	attempts int
 	refusals ServerErrors // of this attempt, by servers that are shutting down or speak no Gearman
 	handle   Handle
 	server   Server
 	created  latch   // the first JOB_CREATED, or the end
 	done     latch   // after the last callback
-	err      error   // once done
-	result   *Result // once done, if somebody has asked
+	err      error   // set when done
+	result   *Result // set by the first call of outcome
 }
 
 // attempt is one submission of a task on one connection. Guarded by conn.mu.
@@ -59,12 +59,12 @@ func newRunning(ctx context.Context, c *Client, t *Task) *Running {
 func (r *Running) cancelled() {
 	r.events.Lock()
 	defer r.events.Unlock()
-	if !r.ended { // else the task is the caller's again
+	if !r.ended { // after the end the caller may change the task
 		r.endLocked(nil, r.ctxError())
 	}
 }
 
-// ctxError is the error of a task whose context is done.
+// ctxError returns the error of a task whose context is done.
 func (r *Running) ctxError() error {
 	cause := context.Cause(r.ctx)
 	if h := r.Handle(); h != "" {
@@ -73,32 +73,33 @@ func (r *Running) ctxError() error {
 	return fmt.Errorf("submit to %s: %w", r.task.Function, cause)
 }
 
-// Task returns the task. It must not be changed before its end.
+// Task returns the task. It must not be changed before the task has ended.
 func (r *Running) Task() *Task { return r.task }
 
-// Handle returns the job's handle, empty before JOB_CREATED. A retry changes it.
+// Handle returns the handle of the job. It is empty until the server has accepted
+// the job, and changes with a retry.
 func (r *Running) Handle() Handle {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.handle
 }
 
-// Server returns the server that was asked last; zero before the first.
+// Server returns the server of the latest submission, zero before the first one.
 func (r *Running) Server() Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.server
 }
 
-// Attempts returns how often the task has been submitted so far.
+// Attempts returns the number of submissions so far.
 func (r *Running) Attempts() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.attempts
 }
 
-// Created returns a channel that is closed once the server has accepted the
-// job, or the task has ended before that.
+// Created returns a channel that is closed when the server has accepted the job, or
+// when the task has ended without that.
 func (r *Running) Created() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,8 +114,9 @@ func (r *Running) Done() <-chan struct{} {
 	return r.done.wait()
 }
 
-// Wait waits for the task's end, or for ctx: the task goes on when ctx is done
-// first. The context that the task was started with ends the task itself.
+// Wait waits for the end of the task and returns its result. If ctx is done first,
+// Wait returns its cause and the task goes on; only the context of the submission
+// ends the task.
 func (r *Running) Wait(ctx context.Context) (*Result, error) {
 	done := r.Done()
 	select {
@@ -130,7 +132,7 @@ func (r *Running) Wait(ctx context.Context) (*Result, error) {
 	}
 }
 
-// outcome is how a task has ended that is done.
+// outcome returns the result of a task that is done.
 func (r *Running) outcome() (*Result, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -140,7 +142,8 @@ func (r *Running) outcome() (*Result, error) {
 	return r.result, r.err
 }
 
-// current locks events if a is the attempt that counts. The caller unlocks it.
+// current reports whether a is the current attempt. If so, events is locked, and the
+// caller must unlock it.
 func (r *Running) current(a *attempt) bool {
 	r.events.Lock()
 	r.mu.Lock()
@@ -152,7 +155,7 @@ func (r *Running) current(a *attempt) bool {
 	return ok
 }
 
-// deliver hands the packet of an attempt to the task.
+// deliver passes a packet of an attempt to the task.
 func (r *Running) deliver(a *attempt, p *wire.Packet) {
 	if !r.current(a) {
 		return
@@ -223,9 +226,9 @@ func (r *Running) onStatus(p *wire.Packet) {
 	r.emit(Event{Kind: EventStatus, Numerator: num, Denominator: den})
 }
 
-// fail ends an attempt that did not get as far as a result. An err that is a
-// *ServerError is the answer to its submission, and one that is a *ProtocolError
-// says that the server has never sent a packet. Other errors may wrap these.
+// fail ends an attempt without a result. A *ServerError is the answer to its
+// submission, and a *ProtocolError means that the server has never sent a packet.
+// Other errors may wrap these.
 func (r *Running) fail(a *attempt, err error) {
 	if !r.current(a) {
 		return
@@ -242,7 +245,7 @@ func (r *Running) fail(a *attempt, err error) {
 func (r *Running) failAttempt(err error) {
 	if r.ctx.Err() == nil && r.retriesLocked(err) {
 		r.detach(false)
-		if r.client.spawn(func() { r.submit(false, err) }) {
+		if r.client.spawn(func() { r.submitWithRetries(false, err) }) {
 			return
 		}
 		err = ErrClosed
@@ -250,8 +253,8 @@ func (r *Running) failAttempt(err error) {
 	r.endLocked(nil, err)
 }
 
-// end ends the task, once.
-func (r *Running) end(err error) {
+// endTask ends the task, once.
+func (r *Running) endTask(err error) {
 	r.events.Lock()
 	defer r.events.Unlock()
 	r.endLocked(nil, err)
@@ -266,7 +269,7 @@ func (r *Running) endLocked(data []byte, err error) {
 	if err != nil {
 		data = nil
 	}
-	wanted := r.task.Events != nil // after OnComplete the task is the caller's
+	wanted := r.task.Events != nil // read here, because the caller may change the task after OnComplete
 	if err != nil {
 		if f := r.task.OnFail; f != nil {
 			f(err)
@@ -291,8 +294,8 @@ func (r *Running) endLocked(data []byte, err error) {
 	}
 }
 
-// detach takes the task off its connection, maybe for good. What still comes for
-// the attempt is read and dropped.
+// detach removes the task from its connection. Further packets of the attempt are
+// read and dropped.
 func (r *Running) detach(forGood bool) {
 	r.mu.Lock()
 	a := r.attempt
@@ -312,8 +315,8 @@ func (r *Running) emitData(k EventKind, data []byte) {
 	}
 }
 
-// emit sends an event, if anyone wants it. It waits for room until the task's
-// context is done or the client is closed.
+// emit sends an event to the channel of the task. It blocks while the channel is
+// full, until the task's context is done or the client is closed.
 func (r *Running) emit(e Event) {
 	if r.task.Events == nil {
 		return
@@ -333,8 +336,8 @@ func (r *Running) emit(e Event) {
 	}
 }
 
-// number reads a number of a status packet. What is none is 0: a worker's text
-// must not end the connection of its client.
+// number parses a number of a status packet. Invalid text is 0, because the text of
+// a worker must not end the connection of its client.
 func number(b []byte) int64 {
 	n, err := strconv.ParseInt(string(b), 10, 64)
 	if err != nil {

@@ -85,17 +85,17 @@ func TestBackoffBounds(t *testing.T) {
 			if n < 10 {
 				top = min(top, o.MinBackoff<<(n+1))
 			}
-			if d := b.next(); d < top/2 || d < o.MinBackoff || d > top {
+			if d := b.nextWait(); d < top/2 || d < o.MinBackoff || d > top {
 				t.Fatalf("failure %d: got %v, want %v to %v", n, d, top/2, top)
 			}
 		}
 		b.reset()
-		if d := b.next(); d > 2*o.MinBackoff {
+		if d := b.nextWait(); d > 2*o.MinBackoff {
 			t.Fatalf("after a success: got %v", d)
 		}
 	}
 	one := backoff{min: time.Second, max: time.Second}
-	if d := one.next(); d != time.Second {
+	if d := one.nextWait(); d != time.Second {
 		t.Errorf("got %v, want 1s", d)
 	}
 }

@@ -11,15 +11,16 @@ import (
 // DefaultPort is the TCP port of job servers.
 const DefaultPort = 4730
 
-// Server names a job server. It is comparable: two that are equal are one
-// server. Clients agree on the server of a unique only if all of them spell
-// their servers alike.
+// Server is the address of a job server. It is comparable: equal values are the
+// same server. Clients choose the same server for a unique only if all of them
+// write their servers in the same way.
 type Server struct {
 	Network string // "tcp" or "unix"
 	Addr    string // host:port, or the path of a socket
 }
 
-// String returns the name as [ParseServers] reads it: host:port or unix:/path.
+// String returns the address in the syntax of [ParseServers]: host:port or
+// unix:/path.
 func (s Server) String() string {
 	if s.Network == "unix" {
 		return "unix:" + s.Addr
@@ -27,14 +28,14 @@ func (s Server) String() string {
 	return s.Addr
 }
 
-// ParseServers reads a list of servers, parted by commas:
+// ParseServers parses a list of servers with commas between them:
 //
 //	a,b:4731,[::1]:4730,unix:/run/gearman.sock
 //
-// An entry without a port gets defaultPort, [DefaultPort] if that is 0. An
-// IPv6 address without a port may stand without brackets. The order is kept. A
-// server that is named twice is one. The error names the entry that is wrong;
-// an empty list is an error.
+// An entry without a port gets defaultPort, or [DefaultPort] if that is 0. An
+// IPv6 address without a port may lack its brackets. The result has the order of
+// the list, without duplicates. The error names the invalid entry; an empty list
+// is an error.
 func ParseServers(list string, defaultPort int) ([]Server, error) {
 	if defaultPort == 0 {
 		defaultPort = DefaultPort

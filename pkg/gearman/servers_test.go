@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"gm/pkg/gearman"
-	"gm/pkg/wire"
 )
 
 // The same tests against gm's server and against gearmand.
@@ -117,7 +116,7 @@ func testServer(t *testing.T, s gearman.Server) {
 	t.Run("many at once", func(t *testing.T) {
 		set := c.NewSet()
 		for i := range 2000 {
-			set.Add(&gearman.Task{Function: "cat", Payload: strconv.AppendInt(nil, int64(i), 10), Priority: gearman.Priority(i % 3)})
+			set.Add(&gearman.Task{Function: "cat", Payload: strconv.AppendInt(nil, int64(i), 10), Priority: gearman.Priority(i%3 - 1)})
 		}
 		if err := set.Wait(ctx); err != nil {
 			t.Fatal(err)
@@ -217,7 +216,7 @@ func testServer(t *testing.T, s gearman.Server) {
 		rows, err := a.Status(ctx)
 		found := false
 		for _, row := range rows {
-			found = found || row == wire.FunctionStatus{Function: "nobody", Total: 2}
+			found = found || row == gearman.FunctionStatus{Function: "nobody", Total: 2}
 		}
 		if !found {
 			t.Errorf("got %+v, %v", rows, err)
@@ -240,7 +239,7 @@ func testServer(t *testing.T, s gearman.Server) {
 		}
 		shown, err := a.ShowJobs(ctx)
 		for _, h := range waiting { // others may be about to end
-			if !slices.ContainsFunc(shown, func(j wire.JobInfo) bool { return j.Handle == string(h) && j.Queued }) {
+			if !slices.ContainsFunc(shown, func(j gearman.JobInfo) bool { return j.Handle == h && j.Queued }) {
 				t.Errorf("%s does not wait in %+v, %v", h, shown, err)
 			}
 		}
@@ -379,8 +378,8 @@ func TestUniqueChoosesTheServer(t *testing.T) {
 	}
 }
 
-// Ten workers and a client that goes on: a server that is restarted loses what
-// runs, nothing else.
+// With ten workers and a client that goes on, a server that is restarted loses only
+// the running jobs.
 func TestServerRestart(t *testing.T) {
 	s, stop := startServer()
 	for range 3 {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// Set is a number of tasks that are done at the same time. It is for one
-// goroutine.
+// Set submits tasks together and collects their results. It must not be used by
+// several goroutines at the same time.
 type Set struct {
 	client  *Client
 	tasks   []*Task
@@ -18,13 +18,13 @@ type Set struct {
 // NewSet returns an empty set.
 func (c *Client) NewSet() *Set { return &Set{client: c} }
 
-// Add adds a task. It is submitted by Wait.
+// Add adds a task, which Wait submits.
 func (s *Set) Add(t *Task) { s.tasks = append(s.tasks, t) }
 
-// Wait submits all tasks that were added since the last Wait, one after the
-// other without waiting for answers, and returns when all have ended. ctx ends
-// those that have not. The error joins those of the tasks, nil if all went
-// well.
+// Wait submits all tasks that were added since the last Wait, without waiting
+// for answers in between, and returns when all of them have ended. ctx ends the
+// tasks that are still running. The error joins the errors of the tasks; it is
+// nil if all succeeded.
 func (s *Set) Wait(ctx context.Context) error {
 	first := len(s.results)
 	running := make([]*Running, len(s.tasks)-first)
@@ -47,10 +47,10 @@ func (s *Set) Wait(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// Results returns the results of the tasks in the order of Add, nil for those
-// that have failed. It is valid after Wait.
+// Results returns the results of the tasks in the order of Add, nil for a task
+// that failed. It is valid after Wait.
 func (s *Set) Results() []*Result { return s.results }
 
-// Errors returns the errors of the tasks in the order of Add, nil for those
-// that went well. It is valid after Wait.
+// Errors returns the errors of the tasks in the order of Add, nil for a task
+// that succeeded. It is valid after Wait.
 func (s *Set) Errors() []error { return s.errs }

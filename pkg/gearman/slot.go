@@ -11,39 +11,38 @@ import (
 	"gm/pkg/wire"
 )
 
-// replyTimeout is how long a server may take to answer GRAB_JOB, not counting
-// the time in which a part of the answer arrives, before it counts as lost. The
-// slot can ask no other server meanwhile.
+// replyTimeout is the maximum time without a byte of the answer to GRAB_JOB, after
+// which a server counts as lost. Meanwhile the slot can ask no other server.
 const replyTimeout = 30 * time.Second
 
-// longJob is how long a job takes after which Go's idle threads sleep, so that an
-// answer had better be waited for without them.
+// longJob is the duration of a job after which Go's idle threads sleep. To wake one
+// for the next answer costs more than to wait in a system call; see quickWait.
 const longJob = 200 * time.Microsecond
 
 // slot does one job at a time, for all servers in turn.
 type slot struct {
 	worker   *Worker
-	jobs     context.Context // what job contexts descend from
-	stopping context.Context // done when no more jobs are to be taken
-	isSpare  bool            // see lend
+	jobs     context.Context // parent of the contexts of jobs
+	stopping context.Context // done when the slot accepts no more jobs
+	isExtra  bool            // see extraSlot
 	links    []*link
-	wake     chan struct{} // something has changed; holds one
+	wake     chan struct{} // signals a change; holds one
 
-	// Of the slot's goroutine.
-	turn    int         // the link to look at first
-	asked   *link       // the link that was asked with the last result, or nil
-	askedOn *workerConn // and where
-	long    bool        // the last job was one of at least longJob
+	// Owned by the slot's goroutine.
+	firstLink int         // index of the link that is asked first
+	asked     *link       // the link that got GRAB_JOB with the last result, or nil
+	askedOn   *workerConn // the connection of that GRAB_JOB
+	long      bool        // the last job took at least longJob
 
-	ending      ending  // what unconfirmed points to
-	unconfirmed *ending // the last job's end; nil if the server has it for sure
+	ending      ending  // the memory of unconfirmed
+	unconfirmed *ending // the end of the last job; nil if the server has confirmed it
 
 	mu       sync.Mutex
 	closed   bool                    // no more connections
-	job      *Job                    // that runs
+	job      *Job                    // the running job
 	cancel   context.CancelCauseFunc // ends its context
 	stopIdle context.CancelFunc      // ends Idle; nil while it does not run
-	spare    *spare                  // that the job has opened; nil if none
+	extra    *extraSlot              // opened by Job.Lend; nil if there is none
 }
 
 func newSlot(w *Worker, n int, jobs, stopping context.Context) *slot {
@@ -51,7 +50,7 @@ func newSlot(w *Worker, n int, jobs, stopping context.Context) *slot {
 	for _, server := range w.opts.Servers {
 		s.links = append(s.links, newLink(s, server))
 	}
-	s.turn = n % len(s.links) // slots begin at different servers
+	s.firstLink = n % len(s.links) // slots begin at different servers
 	return s
 }
 
@@ -72,24 +71,24 @@ func (s *slot) run() {
 			s.awake()
 			s.announce()
 			s.resend()
-			if l, c = s.next(); l == nil || !s.worker.take(s.isSpare) {
+			if l, c = s.nextReadyLink(); l == nil || !s.worker.reserveJob(s.isExtra) {
 				s.sleep()
 				continue
 			}
-			l.ask(c)
+			l.grabJob(c)
 		}
 		s.asked, s.askedOn = nil, nil
 		if j := s.await(l, c); j != nil {
 			s.ownEnding()
 			s.do(l, c, j)
-			s.rejoin()
+			s.awaitExtraSlot()
 		} else {
-			s.worker.giveBack()
+			s.worker.releaseJob()
 		}
 	}
 }
 
-// awake forgets changes that are about to be looked at.
+// awake clears the signal before the slot examines the changes.
 func (s *slot) awake() {
 	select {
 	case <-s.wake:
@@ -97,7 +96,7 @@ func (s *slot) awake() {
 	}
 }
 
-// goodbye closes the connections that are there, all at once.
+// goodbye closes all connections in parallel.
 func (s *slot) goodbye() {
 	s.mu.Lock()
 	s.closed = true
@@ -115,7 +114,7 @@ func (s *slot) goodbye() {
 	closing.Wait()
 }
 
-// announce tells the servers what has changed in the worker's functions.
+// announce sends the servers the changes of the worker's functions.
 func (s *slot) announce() {
 	want, version := s.worker.abilities()
 	for _, l := range s.links {
@@ -133,14 +132,15 @@ func (s *slot) announce() {
 	}
 }
 
-// next returns the link to ask for a job, in turn, nil if none may have one.
-func (s *slot) next() (*link, *workerConn) {
+// nextReadyLink returns the next link whose server may have a job, nil if there is
+// none.
+func (s *slot) nextReadyLink() (*link, *workerConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.links {
-		n := (s.turn + i) % len(s.links)
+		n := (s.firstLink + i) % len(s.links)
 		if l := s.links[n]; l.conn != nil && l.ready {
-			s.turn = (n + 1) % len(s.links)
+			s.firstLink = (n + 1) % len(s.links)
 			l.sleeping = false
 			return l, l.conn
 		}
@@ -148,18 +148,19 @@ func (s *slot) next() (*link, *workerConn) {
 	return nil, nil
 }
 
-// sleep waits until there may be a job. Servers that have been asked are told.
+// sleep waits until a server may have a job. It first sends PRE_SLEEP to the servers
+// that had none.
 func (s *slot) sleep() {
 	s.mu.Lock()
-	var tell []*workerConn
+	var unaware []*workerConn
 	for _, l := range s.links {
 		if l.conn != nil && !l.ready && !l.sleeping {
 			l.sleeping = true
-			tell = append(tell, l.conn)
+			unaware = append(unaware, l.conn)
 		}
 	}
 	s.mu.Unlock()
-	for _, c := range tell {
+	for _, c := range unaware {
 		c.send(wire.PreSleep) // a failure ends the connection
 	}
 	if s.worker.opts.Empty != nil && s.hasNoJob() {
@@ -175,7 +176,7 @@ func (s *slot) sleep() {
 	}
 }
 
-// hasNoJob reports whether every server is connected, and has said that it has no
+// hasNoJob reports whether every server is connected and has answered that it has no
 // job.
 func (s *slot) hasNoJob() bool {
 	s.mu.Lock()
@@ -204,9 +205,9 @@ func (s *slot) runIdle() {
 	s.mu.Unlock()
 }
 
-// await waits for the answer to GRAB_JOB; nil if there is no job.
+// await waits for the answer to GRAB_JOB. It returns nil if there is no job.
 func (s *slot) await(l *link, c *workerConn) *Job {
-	if c.turn.take(c.job) {
+	if c.token.claim(c.job) {
 		if j, ok := s.readAnswer(l, c); ok {
 			return j
 		}
@@ -217,15 +218,15 @@ func (s *slot) await(l *link, c *workerConn) *Job {
 		seen := c.read.Load()
 		select {
 		case r := <-c.replies:
-			l.settle(c)
+			l.noteGrabKnown(c)
 			s.confirm(c)
-			c.job = r.turn
+			c.job = r.number
 			return r.job
 		case e := <-c.refusals:
 			s.refused(l, c, e)
 		case <-c.dead:
-			if l.settled == nil && !l.knowsAll && c.read.Load() == 0 {
-				l.stepDown() // some servers close on a packet that they do not know
+			if l.grabKnown == nil && !l.knowsAll && c.read.Load() == 0 {
+				l.stepDown() // some servers close the connection after an unknown packet
 			}
 			return nil
 		case <-t.C:
@@ -237,12 +238,12 @@ func (s *slot) await(l *link, c *workerConn) *Job {
 	}
 }
 
-// readAnswer waits for the answer to GRAB_JOB when it is the slot's turn to read.
-// ok is false if the connection is at its end: its link sees to that.
+// readAnswer reads the answer to GRAB_JOB while the slot has the read token. ok is
+// false if the connection has ended, which its link handles.
 func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
 	c.prompt = s.long
 	for {
-		err := c.next(&c.packet)
+		err := c.nextPacket(&c.packet)
 		switch {
 		case err == nil:
 			err = l.handle(c, &c.packet)
@@ -250,15 +251,15 @@ func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
 			err = l.skipJob(c, err)
 		}
 		if err != nil {
-			c.turn.end(err)
+			c.token.returnToLink(err)
 			return nil, false
 		}
 		select {
 		case r := <-c.replies:
-			l.settle(c)
+			l.noteGrabKnown(c)
 			s.confirm(c)
-			if c.job = r.turn; r.job == nil {
-				c.turn.end(nil)
+			if c.job = r.number; r.job == nil {
+				c.token.returnToLink(nil)
 			}
 			return r.job, true
 		case e := <-c.refusals:
@@ -268,12 +269,12 @@ func (s *slot) readAnswer(l *link, c *workerConn) (j *Job, ok bool) {
 	}
 }
 
-// refused deals with an ERROR that may answer GRAB_JOB.
+// refused handles an ERROR that may be the answer to GRAB_JOB.
 func (s *slot) refused(l *link, c *workerConn, e *ServerError) {
 	switch {
 	case e.ShuttingDown():
 		c.hangUp(errShutDown)
-	case l.settled == c: // it is about something else
+	case l.grabKnown == c: // it is about something else
 	case l.stepDown():
 		c.send(l.grab)
 	default:
@@ -281,14 +282,14 @@ func (s *slot) refused(l *link, c *workerConn, e *ServerError) {
 	}
 }
 
-// do runs a job and sends its end. If the same link is next, it is asked for
-// the next job in the same write.
+// do runs a job and sends its end. If the same link is next, the write also has
+// the request for the next job.
 func (s *slot) do(l *link, c *workerConn, j *Job) {
 	f := s.worker.function(j.function)
 	if f == nil {
 		c.hangUp(c.protocolError("job %s of %.80q, which the worker cannot do", j.handle, j.function))
 		<-c.dead
-		s.worker.giveBack()
+		s.worker.releaseJob()
 		return
 	}
 	began := time.Now()
@@ -296,7 +297,7 @@ func (s *slot) do(l *link, c *workerConn, j *Job) {
 	s.long = time.Since(began) >= longJob
 	if errors.Is(err, ErrRetry) {
 		s.worker.log().Debug("job given back", "handle", string(j.handle), "function", j.function, "error", err)
-		s.worker.count()
+		s.worker.countJob()
 		s.handBack(l, c, j)
 		return
 	}
@@ -307,7 +308,7 @@ func (s *slot) do(l *link, c *workerConn, j *Job) {
 		err = &resultSizeError{n, limit}
 		s.worker.log().Warn("job failed", "handle", string(j.handle), "function", j.function, "reason", err)
 	}
-	s.worker.count()
+	s.worker.countJob()
 	s.keepEnding(l, c, j, data, err)
 	if sent := s.finish(c, j, data, err); sent != nil {
 		s.worker.log().Warn("result not sent", "handle", string(j.handle), "function", j.function, "error", sent)
@@ -327,8 +328,8 @@ func (s *slot) finish(c *workerConn, j *Job, data []byte, err error) error {
 	})
 }
 
-// resultSizeError is the end of a job whose result is over the limit. Its client
-// gets it as a warning.
+// resultSizeError is the end of a job whose result is over the limit. The client
+// receives it as a warning.
 type resultSizeError struct{ size, limit int }
 
 func (e *resultSizeError) Error() string {
@@ -337,19 +338,19 @@ func (e *resultSizeError) Error() string {
 
 func (e *resultSizeError) Unwrap() error { return ErrTooLarge }
 
-// askAlong adds GRAB_JOB to a write on c if that is where to ask next.
+// askAlong adds GRAB_JOB to a write on c if the slot asks this server next.
 func (s *slot) askAlong(c *workerConn, put putFunc) {
-	if s.hasSpare() {
+	if s.hasExtraSlot() {
 		return
 	}
 	_, version := s.worker.abilities()
-	turn := s.turn
-	l, next := s.next()
-	if next != c || l.version != version || s.stopping.Err() != nil || !s.worker.take(s.isSpare) {
-		s.turn = turn
+	first := s.firstLink
+	l, next := s.nextReadyLink()
+	if next != c || l.version != version || s.stopping.Err() != nil || !s.worker.reserveJob(s.isExtra) {
+		s.firstLink = first
 		return
 	}
-	l.begin(c)
+	l.prepareGrab(c)
 	s.asked, s.askedOn = l, c
 	put(l.grab)
 }
@@ -368,8 +369,8 @@ func (s *slot) call(l *link, f *function, j *Job) (data []byte, err error) {
 	defer func() {
 		s.mu.Lock()
 		s.job, s.cancel = nil, nil
-		if s.spare != nil {
-			s.spare.end()
+		if s.extra != nil {
+			s.extra.end()
 		}
 		s.mu.Unlock()
 		if p := recover(); p != nil {
@@ -386,7 +387,7 @@ func (s *slot) call(l *link, f *function, j *Job) (data []byte, err error) {
 	return f.handler(ctx, j)
 }
 
-// handBack closes the job's connection, so that the server queues it again.
+// handBack closes the connection of the job, so that the server queues the job again.
 func (s *slot) handBack(l *link, c *workerConn, j *Job) {
 	c.writing.Lock()
 	j.ended = true
@@ -397,9 +398,9 @@ func (s *slot) handBack(l *link, c *workerConn, j *Job) {
 	c.goodbye()
 }
 
-// The rest is called by the links.
+// The links call the methods below.
 
-// poke makes the slot look at what has changed.
+// poke wakes the slot after a change.
 func (s *slot) poke() {
 	select {
 	case s.wake <- struct{}{}:
@@ -412,7 +413,7 @@ func (s *slot) poke() {
 	}
 }
 
-// linked notes a new connection; false if there are to be no more.
+// linked records a new connection. It returns false if the slot accepts no more.
 func (s *slot) linked(l *link, c *workerConn, known []ability, version int) bool {
 	s.mu.Lock()
 	if s.closed {
@@ -426,11 +427,11 @@ func (s *slot) linked(l *link, c *workerConn, known []ability, version int) bool
 	return true
 }
 
-// unlinked notes the end of a connection and of the job that came over it. It
-// returns how long to wait before the next if the job was given back.
+// unlinked records the end of a connection and of the job that came over it. If the
+// job was given back, it returns the wait before the next connection.
 func (s *slot) unlinked(l *link, c *workerConn) time.Duration {
 	if s.worker.opts.Empty != nil {
-		defer s.poke() // nobody knows any more that the server has no job
+		defer s.poke() // the server may have a job
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -440,7 +441,7 @@ func (s *slot) unlinked(l *link, c *workerConn) time.Duration {
 	}
 	if l.again {
 		l.again = false
-		return l.retries.next()
+		return l.retries.nextWait()
 	}
 	return 0
 }
@@ -454,7 +455,7 @@ func (s *slot) jobCancelled(c *workerConn, h Handle) {
 	}
 }
 
-// woken notes a NOOP.
+// woken records a NOOP.
 func (s *slot) woken(l *link) {
 	s.mu.Lock()
 	l.ready, l.sleeping = true, false
@@ -462,7 +463,7 @@ func (s *slot) woken(l *link) {
 	s.poke()
 }
 
-// empty notes a NO_JOB.
+// empty records a NO_JOB.
 func (s *slot) empty(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -71,8 +71,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// What is lost with a server, or never reached it, goes to the others; so does
-// its share until it is back.
+// Tasks that are lost with a server, or never reached it, go to the other servers. So
+// does its share until it is back.
 func TestSpreadOverTheRest(t *testing.T) {
 	fakes := []*fake{newFake(t), newFake(t), newFake(t)}
 	fakes[0].listener.Close()
@@ -108,7 +108,8 @@ func TestSpreadKeepsUniques(t *testing.T) {
 	}
 }
 
-// The load of a server is what is on its way, however it ends.
+// The load of a server is the number of its unfinished tasks, whether they complete or
+// fail.
 func TestLoad(t *testing.T) {
 	f := newFake(t)
 	c := clientOf(t, f)
@@ -142,8 +143,8 @@ func TestLoad(t *testing.T) {
 	want(0)
 }
 
-// Tasks of one context share what watches it, and all of them end with it, also
-// while a callback of one is blocked.
+// Tasks of one context share a watch, and all of them end with the context, even while a
+// callback of one task is blocked.
 func TestManyTasksOfOneContext(t *testing.T) {
 	f := newFake(t)
 	c := clientOf(t, f)

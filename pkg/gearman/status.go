@@ -11,25 +11,26 @@ import (
 	"gm/pkg/wire"
 )
 
-// Status is what a server knows of a job.
+// Status is the state of a job on a server.
 type Status struct {
-	Handle Handle // empty if the question was by unique
-	Unique string // empty if the question was by handle; as it was sent
-	Server Server // that has answered
-	// Known is false for a job that has ended or that never was: then the
-	// rest is zero.
+	Handle Handle // empty in the answer of StatusUnique
+	Unique string // as it was sent; empty in the answer of Client.Status
+	Server Server // the server that has answered
+	// Known is false if the job has ended or never existed. The fields below are
+	// zero then.
 	Known   bool
 	Running bool // a worker holds it
-	// Numerator and Denominator are the worker's last WORK_STATUS.
+	// Numerator and Denominator are the progress of Job.SendStatus.
 	Numerator, Denominator int64
-	// Clients is how many wait for its result. It is only known by unique.
+	// Clients is the number of clients that wait for the result. Only StatusUnique
+	// sets it.
 	Clients int
 }
 
-// Status asks for a job by its handle: the server that has it, if it is one of
-// the last 1,024 of this client, else every server until one knows it. An
-// unknown job is no error unless a server could not be asked. Two servers on
-// one host may use the same handle.
+// Status returns the state of a job by its handle. It asks the server of the job if
+// the job is one of the last 1,024 of this client, and otherwise each server until
+// one knows the job. An unknown job is no error, unless a server could not be
+// asked. Two servers on one host may use the same handle.
 func (c *Client) Status(ctx context.Context, h Handle) (Status, error) {
 	servers := c.servers
 	if s := c.home(h); s != nil {
@@ -39,9 +40,9 @@ func (c *Client) Status(ctx context.Context, h Handle) (Status, error) {
 		func(conn *clientConn) *fifo[*question] { return &conn.statuses })
 }
 
-// StatusUnique asks for a job by its unique: every server until one knows it. The unique is
-// shortened as that of a Task; "-" and "#" mean nothing here. Servers look for
-// it in all functions.
+// StatusUnique returns the state of a job by its unique. It asks each server until
+// one knows the job, and a server searches all of its functions. A long unique is
+// replaced by its hash as in a Task; "-" and "#" have no special meaning.
 func (c *Client) StatusUnique(ctx context.Context, key string) (Status, error) {
 	if key != "#" {
 		key = unique(key, nil, c.opts.MaxUnique)
@@ -62,7 +63,7 @@ func (c *Client) findStatus(ctx context.Context, what string, servers []*clientS
 		conn, err := s.connectToAsk(ctx)
 		var q *question
 		if err == nil {
-			q, err = conn.ask(ctx, waiting(conn), about, typ, []byte(about))
+			q, err = conn.askQuestion(ctx, waiting(conn), about, typ, []byte(about))
 		}
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, ErrClosed) {
@@ -81,15 +82,15 @@ func (c *Client) findStatus(ctx context.Context, what string, servers []*clientS
 	case len(errs) == len(servers):
 		return Status{}, fmt.Errorf("%s: %w", what, noServer(errs))
 	case len(errs) > 0:
-		return last, fmt.Errorf("%s: unknown to those that answered: %w", what, errs)
+		return last, fmt.Errorf("%s: unknown to the servers that answered: %w", what, errs)
 	}
 	return last, nil
 }
 
-// Ping sends random bytes to a server and returns how long they took to come
-// back, not counting the time to connect. If the server is one of the client's it
-// goes over the connection of its tasks, and behind what waits there; else over
-// one of its own.
+// Ping sends random bytes to a server and returns the time until they come back,
+// without the time to connect. For a server of the client it uses the connection of
+// the tasks, where it waits for earlier packets. For another server it makes a
+// connection.
 func (c *Client) Ping(ctx context.Context, s Server) (time.Duration, error) {
 	sent := []byte(rand.Text())
 	echo := echoOnce
@@ -115,21 +116,21 @@ func (c *Client) server(s Server) *clientServer {
 	return nil
 }
 
-// echo asks over the connection of the tasks.
+// echo sends an ECHO_REQ over the connection of the tasks.
 func (s *clientServer) echo(ctx context.Context, _ *Options, _ Server, data []byte) (time.Duration, []byte, error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return 0, nil, unreached(ctx, s.Server, err)
 	}
 	start := time.Now()
-	q, err := conn.ask(ctx, &conn.echoes, "", wire.EchoReq, data)
+	q, err := conn.askQuestion(ctx, &conn.echoes, "", wire.EchoReq, data)
 	if err != nil {
 		return 0, nil, err
 	}
 	return time.Since(start), q.data, nil
 }
 
-// echoOnce asks over a connection that it makes for it.
+// echoOnce sends an ECHO_REQ over a new connection.
 func echoOnce(ctx context.Context, o *Options, s Server, data []byte) (time.Duration, []byte, error) {
 	st, err := dial(ctx, o, s)
 	if err != nil {
@@ -142,7 +143,7 @@ func echoOnce(ctx context.Context, o *Options, s Server, data []byte) (time.Dura
 	var p wire.Packet
 	st.traceSent(wire.EchoReq, [][]byte{data})
 	if _, err = st.Write(wire.Append(nil, wire.Request, wire.EchoReq, data)); err == nil {
-		err = st.next(&p)
+		err = st.nextPacket(&p)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -155,7 +156,7 @@ func echoOnce(ctx context.Context, o *Options, s Server, data []byte) (time.Dura
 	return time.Since(start), bytes.Clone(p.Args[0]), nil
 }
 
-// unreached is what a failure to connect means where there is but one server.
+// unreached returns the error for a failure to connect to the only server.
 func unreached(ctx context.Context, s Server, err error) error {
 	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 		return err

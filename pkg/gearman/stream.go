@@ -13,27 +13,26 @@ import (
 )
 
 const (
-	// stallTimeout is how long a peer may take nothing of what is written to
-	// it before it counts as lost, at most: to set a deadline anew for each
-	// write would cost more than to make a small packet, so it is set when a
-	// quarter of it is over.
+	// stallTimeout is the maximum time in which a peer reads nothing before it
+	// counts as lost. To set a deadline for each write costs more than a small
+	// packet, so the deadline is renewed when a quarter of it has passed.
 	stallTimeout = time.Minute
-	// writeChunk is what stallTimeout is granted for.
+	// writeChunk is the maximum number of bytes that are written with one deadline.
 	writeChunk = 256 << 10
 )
 
-// stream is one connection to a server, as bytes and packets. Reading and
-// writing are each for one goroutine at a time.
+// stream is one connection to a server, as bytes and packets. One goroutine at a time
+// may read, and one may write.
 type stream struct {
 	server Server
 	peer   string // in traces
 	nc     net.Conn
 	in     *wire.Reader
 	tracer *wire.Tracer
-	read   atomic.Int64 // bytes so far, to tell a slow peer from a silent one
-	soon   *soon        // a worker's, if nc is a socket
-	prompt bool         // something is to come, soon; the reader's
-	late   time.Time    // the write deadline; the writer's
+	read   atomic.Int64 // bytes so far, to distinguish a slow peer from a silent one
+	quick  *quickWait   // of a worker, if nc is a socket
+	prompt bool         // an answer is expected quickly; owned by the reader
+	late   time.Time    // the write deadline; owned by the writer
 }
 
 // dial connects to s.
@@ -53,8 +52,8 @@ func dial(ctx context.Context, o *Options, s Server) (*stream, error) {
 	return st, nil
 }
 
-// plainDialError drops the address that net puts before its reason: it stands
-// before the error already.
+// plainDialError removes the address from an error of net, because the caller adds
+// it.
 func plainDialError(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
@@ -67,15 +66,15 @@ func plainDialError(err error) error {
 func (s *stream) Read(p []byte) (int, error) {
 	if s.prompt {
 		s.prompt = false
-		s.soon.await()
+		s.quick.await()
 	}
 	n, err := s.nc.Read(p)
 	s.read.Add(int64(n))
 	return n, err
 }
 
-// Write implements io.Writer. It fails when the peer takes nothing for
-// stallTimeout, or three quarters of that.
+// Write implements io.Writer. It fails if the peer reads nothing for stallTimeout, or
+// three quarters of that.
 func (s *stream) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		if late := time.Now().Add(stallTimeout); late.Sub(s.late) > stallTimeout/4 {
@@ -93,9 +92,9 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// next reads the next packet of the server. It is valid until the next call.
-// What is not a packet that a server may send is a ProtocolError.
-func (s *stream) next(p *wire.Packet) error {
+// nextPacket reads the next packet of the server, which is valid until the next call.
+// It returns a ProtocolError for bytes that a server may not send.
+func (s *stream) nextPacket(p *wire.Packet) error {
 	err := s.in.Next(p)
 	switch {
 	case err == nil && !(p.Magic == wire.Response && p.Type.Goes(wire.Response)):
@@ -114,7 +113,8 @@ func (s *stream) next(p *wire.Packet) error {
 	return nil
 }
 
-// errNoAnswer is the end of a connection on which a server has sent nothing.
+// errNoAnswer is returned when a server closes a connection on which it has sent
+// nothing.
 var errNoAnswer = errors.New("closed by the server without an answer")
 
 func isProtocol(err error) bool {
@@ -122,7 +122,7 @@ func isProtocol(err error) bool {
 		errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrMalformed)
 }
 
-// protocolError is what a packet in the wrong place is.
+// protocolError returns the error for an unexpected packet.
 func (s *stream) protocolError(format string, args ...any) error {
 	return &ProtocolError{Server: s.server, Err: fmt.Errorf(format, args...)}
 }

@@ -4,140 +4,106 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"gm/pkg/wire"
 )
 
-// Handle is a job's name. It is unique within its server.
+// Handle identifies a job. It is unique within its server.
 type Handle string
 
-// Priority orders the jobs of all functions of a worker.
-type Priority int
-
-// The priorities. Normal is the zero value.
-const (
-	Normal Priority = iota
-	High
-	Low
-)
-
-// String returns normal, high or low.
-func (p Priority) String() string {
-	switch p {
-	case Normal:
-		return "normal"
-	case High:
-		return "high"
-	case Low:
-		return "low"
-	}
-	return "priority(" + strconv.Itoa(int(p)) + ")"
-}
-
-// ParsePriority reads what String writes, in any case. Empty is Normal.
-func ParsePriority(s string) (Priority, error) {
-	switch strings.ToLower(s) {
-	case "", "normal":
-		return Normal, nil
-	case "high":
-		return High, nil
-	case "low":
-		return Low, nil
-	}
-	return Normal, fmt.Errorf("priority %q is not high, normal or low", s)
-}
-
-// Task is what a client wants done. The client keeps the Task that it is given
-// and writes nothing to it; the same Task may be submitted many times, also at
-// once, as long as nobody changes it. Once OnComplete is called, it is the
-// caller's again unless it has Events.
+// Task describes a job that a client submits. The client keeps a pointer to the
+// Task and never changes it. The same Task may be submitted many times, also at
+// the same time, as long as it does not change. The caller may change it when the
+// task has ended, and already in OnComplete unless Events is set.
 type Task struct {
-	// Function is the name of the function. It must not be empty or contain
-	// a NUL.
+	// Function is the name of the function. It must not be empty or contain a
+	// NUL.
 	Function string
 
-	// Unique makes submissions of equal Function and Unique one job while
-	// that job is queued or running; empty makes every submission a job. "-"
-	// stands for the payload (the server compares), "#" is replaced by a hash of
-	// the payload. One that is longer than Options.MaxUnique is replaced by a
-	// hash of it. It must not contain a NUL.
+	// Unique makes submissions with the same Function and Unique join one job,
+	// while that job waits or runs. If it is empty, every submission is a new job.
+	// "-" makes the server compare the payloads; "#" is replaced by a hash of the
+	// payload. A unique longer than Options.MaxUnique is replaced by its hash. It
+	// must not contain a NUL.
 	Unique string
 
-	// Reducer names a function that the worker is told to send its parts to.
-	// Servers take reducers at Normal priority only.
+	// Reducer names the function to which the worker should send its parts of the
+	// job; see Job.Reducer. It requires Normal priority.
 	Reducer string
 
-	// Payload is any bytes, at most Options.MaxPayload. It is not copied:
-	// it must not change until the task has ended, nor until the client is
-	// closed if it was ended by its context or Timeout.
+	// Payload has any bytes, at most Options.MaxPayload. It is not copied. It must
+	// not change until the task has ended, and if its context or Timeout ended it,
+	// until the client is closed.
 	Payload []byte
 
-	// Priority is the job's place in the queue.
+	// Priority is High, Normal or Low.
 	Priority Priority
 
-	// Background makes the task end, with an empty Result, once the server has
+	// Background makes the task end with an empty Result when the server has
 	// accepted the job.
 	Background bool
 
-	// At delays a background task of Normal priority until then, in whole
-	// seconds (rounded up). Zero is no delay.
+	// At delays a background task of Normal priority until that time, rounded up
+	// to whole seconds. Zero is no delay.
 	At time.Time
 
-	// Timeout bounds the task from its submission over all attempts, beside
-	// the context. When it is up the task fails with ErrTimeout; the job
-	// itself is not stopped, as Gearman cannot do that. 0 is no bound.
+	// Timeout limits the time from the submission to the end of the task, over all
+	// attempts, in addition to the context. When it has passed, the task fails with
+	// ErrTimeout. The job goes on, as Gearman has no packet to stop it. 0 is no
+	// limit.
 	Timeout time.Duration
 
-	// Retries is how often the task is submitted again after a failure, an
-	// exception, a full queue, a lost connection or when there was no server.
-	// After a lost connection the first job may have been done or go on: set
-	// it only for what may run twice. Attempts after a lost connection, a full
-	// queue or without a server wait as Options.MinBackoff says.
+	// Retries is the maximum number of times that the task is submitted again
+	// after a failure, an exception, a full queue or a lost connection, or if no
+	// server could be reached. After a lost connection the first job may have been
+	// done or may still run, so set it only for jobs that may run twice. Before an
+	// attempt that follows a lost connection, a full queue or the lack of a server,
+	// the client waits; see Options.MinBackoff.
 	Retries int
 
-	// The callbacks are called one at a time and in order, from the goroutine
-	// that reads the connection (OnRetry and OnFail from others, too). While one
-	// runs, no other task of that connection gets anything: it must not block for
-	// long and must not close the client or wait for another task. Bytes
-	// given to OnData, OnWarning and OnException are valid during the call only.
+	// The callbacks are called one at a time and in order, by the goroutine that
+	// reads the connection (OnRetry and OnFail by others, too). While one runs, the
+	// other tasks of that connection receive nothing. So a callback must not block
+	// for long, close the client, or wait for another task. The bytes that OnData,
+	// OnWarning and OnException get are valid only during the call.
 
-	// OnServer is called with the server that has accepted the job, right
+	// OnServer is called with the server that has accepted the job, immediately
 	// before OnCreated.
 	OnServer func(Server)
-	// OnCreated is called with the job's handle, once an attempt.
+	// OnCreated is called with the handle of the job, once for each attempt.
 	OnCreated func(Handle)
-	// OnData gets each chunk (WORK_DATA) of a result. Without it and without
-	// Events they are collected into Result.Data, however many there are.
+	// OnData is called with each part (WORK_DATA) of the result. Without OnData and
+	// Events, Result.Data has all parts.
 	OnData func([]byte)
-	// OnWarning gets each warning (WORK_WARNING).
+	// OnWarning is called with each warning (WORK_WARNING).
 	OnWarning func([]byte)
-	// OnStatus gets each progress report (WORK_STATUS).
+	// OnStatus is called with each progress report (WORK_STATUS).
 	OnStatus func(numerator, denominator int64)
-	// OnException gets what an exception carries, before OnRetry or OnFail.
+	// OnException is called with the data of an exception, before OnRetry or
+	// OnFail.
 	OnException func([]byte)
-	// OnRetry is called before each attempt but the first with the number of
-	// attempts that have ended and the error of the last. What came before
-	// from OnData is void.
+	// OnRetry is called before each further attempt, with the number of attempts
+	// that have ended and the error of the last one. Earlier data of OnData is
+	// void.
 	OnRetry func(attempt int, err error)
-	// OnComplete and OnFail: one of them is called, once and last. OnComplete
-	// gets Result.Data.
+	// Either OnComplete or OnFail is called, once and last. OnComplete gets
+	// Result.Data.
 	OnComplete func([]byte)
 	OnFail     func(error)
 
-	// Events gets every event of the task, beside the callbacks, as a channel
-	// that many tasks may share. The client never closes it. While it is full,
-	// the reader of that connection waits for room: so a slow receiver slows
-	// its server down instead of filling memory. After the context or Timeout
-	// has ended the task, events that have no room are dropped.
+	// Events receives all events of the task, in addition to the callbacks. Many
+	// tasks may share the channel, and the client never closes it. While it is
+	// full, the client does not read the connection of the task, so that a slow
+	// receiver slows the server down and the memory does not grow. When the context
+	// or Timeout has ended the task, events that do not fit are dropped.
 	Events chan<- Event
 }
 
-// EventKind tells what has happened to a task.
+// EventKind is the kind of an Event.
 type EventKind int
 
-// The kinds of events, named as the callbacks are.
+// The kinds of events. They have the names of the callbacks.
 const (
 	EventCreated EventKind = iota + 1
 	EventData
@@ -151,7 +117,7 @@ const (
 
 var eventNames = [...]string{"", "created", "data", "warning", "status", "exception", "retry", "complete", "fail"}
 
-// String returns created, data, ...
+// String returns the name, such as created or data.
 func (k EventKind) String() string {
 	if k < 1 || int(k) >= len(eventNames) {
 		return "event(" + strconv.Itoa(int(k)) + ")"
@@ -159,14 +125,14 @@ func (k EventKind) String() string {
 	return eventNames[k]
 }
 
-// Event is one thing that has happened to a task.
+// Event is a step in the life of a task.
 type Event struct {
 	Task    *Task
 	Kind    EventKind
 	Handle  Handle
 	Attempt int // from 1
-	// Data is set for data, warning, exception and complete. The receiver owns
-	// it, but that of complete is Result.Data.
+	// Data is set for data, warning, exception and complete. The receiver owns it;
+	// that of complete is Result.Data.
 	Data []byte
 	// Numerator and Denominator are set for status.
 	Numerator, Denominator int64
@@ -174,7 +140,7 @@ type Event struct {
 	Err error
 }
 
-// check reports what is wrong with the task, before anything is sent.
+// check returns an error if the task is invalid.
 func (t *Task) check(o *Options) error {
 	switch {
 	case t.Function == "":
@@ -189,8 +155,8 @@ func (t *Task) check(o *Options) error {
 		return fmt.Errorf("names of function and reducer: %d bytes are over the limit %d", len(t.Function)+len(t.Reducer), maxNames)
 	case len(t.Payload) > o.MaxPayload:
 		return fmt.Errorf("payload: size %d %w of %d bytes", len(t.Payload), ErrTooLarge, o.MaxPayload)
-	case t.Priority < Normal || t.Priority > Low:
-		return fmt.Errorf("%v is none", t.Priority)
+	case !t.Priority.Valid():
+		return fmt.Errorf("%v is not high, normal or low", t.Priority)
 	case t.Reducer != "" && t.Priority != Normal:
 		return errors.New("a task with a reducer has normal priority")
 	case t.Timeout < 0:
@@ -207,12 +173,14 @@ func (t *Task) check(o *Options) error {
 	return nil
 }
 
-// maxNames bounds the names in one packet, below what wire allows for them.
+// maxNames is the maximum length in bytes of the names in one packet. It is below
+// the limit of package wire.
 const maxNames = 32 << 10
 
+// The types of plain submissions, from High to Low.
 var (
-	foregroundTypes = [...]wire.Type{Normal: wire.SubmitJob, High: wire.SubmitJobHigh, Low: wire.SubmitJobLow}
-	backgroundTypes = [...]wire.Type{Normal: wire.SubmitJobBG, High: wire.SubmitJobHighBG, Low: wire.SubmitJobLowBG}
+	foregroundTypes = [...]wire.Type{wire.SubmitJobHigh, wire.SubmitJob, wire.SubmitJobLow}
+	backgroundTypes = [...]wire.Type{wire.SubmitJobHighBG, wire.SubmitJobBG, wire.SubmitJobLowBG}
 )
 
 // packetType returns the type of the submission.
@@ -225,14 +193,14 @@ func (t *Task) packetType() wire.Type {
 	case !t.At.IsZero():
 		return wire.SubmitJobEpoch
 	case t.Background:
-		return backgroundTypes[t.Priority]
+		return backgroundTypes[t.Priority-High]
 	}
-	return foregroundTypes[t.Priority]
+	return foregroundTypes[t.Priority-High]
 }
 
-// appendNames appends the arguments of the submission but for the last, the
-// payload, to args. Their bytes are appended to buf, which is returned: both are
-// there to be used again. key is the unique as it is sent.
+// appendNames appends the arguments of the submission, except the payload, to
+// args, and their bytes to buf. It returns both for further use. key is the unique
+// as it is sent.
 func (t *Task) appendNames(args [][]byte, buf []byte, key string) ([][]byte, []byte) {
 	buf = buf[:0]
 	add := func(s string) {
@@ -256,8 +224,8 @@ func (t *Task) appendNames(args [][]byte, buf []byte, key string) ([][]byte, []b
 	return args, buf
 }
 
-// hashKey is what the choice of a server hangs on beside the function; empty
-// if it does not matter.
+// hashKey returns the text that, with the function, chooses the server of the
+// task. It is empty if any server will do.
 func (t *Task) hashKey(longestUnique int) string {
 	if t.Unique == "-" {
 		return sum(t.Payload)
@@ -265,12 +233,12 @@ func (t *Task) hashKey(longestUnique int) string {
 	return unique(t.Unique, t.Payload, longestUnique)
 }
 
-// Result is the end of a task that went well.
+// Result is the result of a task that completed.
 type Result struct {
 	Handle Handle
-	Server Server // that had the job
-	// Data is the job's result: the chunks that came before, unless OnData or
-	// Events took them, and what came with its end. The receiver owns it.
+	Server Server // the server of the job
+	// Data has all parts of the job's result. If the task has OnData or Events, it
+	// has only the last part. The receiver owns it.
 	Data     []byte
-	Attempts int // 1 if the first went well
+	Attempts int // 1 if the first attempt succeeded
 }

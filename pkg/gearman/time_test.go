@@ -46,7 +46,7 @@ func TestTaskTimeoutAndContext(t *testing.T) {
 				if other := ErrTimeout; tt.want != other && errors.Is(err, other) {
 					t.Errorf("%v is also %v", err, other)
 				}
-				// What comes late is dropped, and the connection still good.
+				// A late packet is dropped, and the connection still works.
 				s.send(wire.WorkComplete, "H:1", "late")
 				if _, err := c.StartAsync(t.Context(), &Task{Function: "g"}); err != nil {
 					t.Fatal(err)

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// watches end the tasks of a client when their contexts are done. Tasks of one
-// context share what is hooked to it: it costs more than the rest of a small
-// task.
+// watches ends the tasks of a client when their contexts are done. Tasks of one
+// context share one context.AfterFunc, because a call costs more than the rest of a
+// small task.
 type watches struct {
 	mu sync.Mutex
 	of map[<-chan struct{}]*watch // by Context.Done
@@ -21,13 +21,14 @@ type watch struct {
 	stop  func() bool
 }
 
-// watched is a task's place in its watch's list. Guarded by watches.mu.
+// watched is the position of a task in the list of its watch. Guarded by
+// watches.mu.
 type watched struct {
-	watch      *watch // nil: not in any
+	watch      *watch // nil if the task is in none
 	prev, next *Running
 }
 
-// add has r ended when its context is done.
+// add ends r when its context is done.
 func (w *watches) add(r *Running) {
 	done := r.ctx.Done()
 	if done == nil {
@@ -51,7 +52,7 @@ func (w *watches) add(r *Running) {
 	in.first = r
 }
 
-// remove takes r off its watch.
+// remove removes r from its watch.
 func (w *watches) remove(r *Running) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,8 +75,8 @@ func (w *watches) remove(r *Running) {
 	}
 }
 
-// fire ends the tasks of a context, each for itself: a callback of one that
-// blocks is no matter of the others.
+// fire ends the tasks of a context, each in its own goroutine, so that a blocking
+// callback does not affect other tasks.
 func (w *watches) fire(in *watch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

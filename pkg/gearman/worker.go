@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -13,56 +14,66 @@ import (
 type WorkerOptions struct {
 	Options
 
-	// ID is shown by the admin command workers (SET_CLIENT_ID). It must not
-	// contain blanks. Empty sends none.
+	// ID is the worker's name in Admin.Workers and Admin.Sessions (SET_CLIENT_ID).
+	// It must not contain white space. Empty sends none.
 	ID string
 
-	// Concurrency is how many jobs are done at once, over all servers; 0 is 1.
-	// The worker has that many slots. A slot has a connection of its own to
-	// each server, and at most one job: so jobs do not wait behind each other's
-	// results, and one that ends its connection disturbs no other.
+	// Concurrency is the number of jobs that run at the same time, of all servers
+	// together; 0 is 1. The worker has that many slots. A slot runs one job at a
+	// time and has its own connection to each server, so that a job does not wait
+	// for the results of another, and can end its connection without an effect on
+	// others.
 	Concurrency int
 
-	// Idle is called by a slot when no server has a job for it, once each time
-	// that it would wait for one. Its context is done as soon as there may be
-	// one, or the worker stops; the slot takes no job before Idle returns. Slots
-	// may call it at the same time.
+	// Middleware wraps the handlers of all functions. Each element gets a handler
+	// and returns the one that is called instead, for example one that measures
+	// the time of the job and then calls the first. The first element is the
+	// outermost: it sees a job first and its result last. A panic of a handler
+	// passes through the middleware before the worker makes an exception of it.
+	Middleware []func(Handler) Handler
+
+	// Idle is called by a slot that waits for a job, once for each wait. Its
+	// context is done as soon as a server may have a job, or when the worker stops.
+	// The slot accepts no job before Idle returns. Several slots may call it at the
+	// same time.
 	Idle func(ctx context.Context)
 
-	// Empty is called when no job of the worker runs and every server is connected
-	// and has answered that it has no job for it: once each time, in a goroutine that
-	// Run waits for. Its context is done as soon as there may be a job, a connection
-	// is lost, or the worker stops. A worker that is to end with its queue calls
-	// Worker.Stop in it. Jobs that are delayed, or run elsewhere, do not count.
+	// Empty is called each time that no job of the worker runs, every server is
+	// connected, and all have answered that they have no job for it. It runs in its
+	// own goroutine, and Run waits for it. Its context is done as soon as a server
+	// may have a job, a connection is lost, or the worker stops. A worker that
+	// should end when its queues are empty calls Worker.Stop in it. Empty ignores
+	// jobs that are delayed or run on other workers.
 	Empty func(ctx context.Context)
 
-	// Cancelable lets gm's server stop a running job that is cancelled with
-	// Admin.CancelRunning: its context is done then, with the cause ErrCancelled, and
-	// the job does not go back to its queue, whatever the handler returns. Other
-	// servers know nothing of it.
+	// Cancelable lets gm's server stop a running job that Admin.CancelRunning
+	// cancels: the context of the job is done with the cause ErrCancelled, and the
+	// job does not return to its queue, even if the handler returns ErrRetry. Other
+	// servers do not support this.
 	Cancelable bool
 
-	// MaxJobs stops the worker gracefully after that many jobs; 0 is no bound.
+	// MaxJobs is the number of jobs after which the worker stops gracefully; 0 is
+	// no limit.
 	MaxJobs int
 
-	// OnLost and OnBack are called when a server is lost or could not be
-	// reached, and when it is back: once each, like the Logger's lines. They must
-	// not block.
+	// OnLost is called when a server is lost or could not be reached, OnBack when
+	// it is back: once each, like the records of Logger. They must not block.
 	OnLost func(s Server, err error)
 	OnBack func(s Server)
 }
 
 // Worker does jobs for all of its servers.
 //
-// Its goroutines: for each slot one that does the jobs, and for each server of
-// a slot one that connects, and reads unless the other does. While a job has lent its slot there is one
-// more; see [Job.Lend]. Each call of WorkerOptions.Empty has one. Run ends them all before it returns.
+// Its goroutines: each slot has one for its jobs, and one for each server, which
+// connects and takes turns with the first to read. A job that has lent its
+// slot adds another slot; see [Job.Lend]. Each call of WorkerOptions.Empty has a
+// goroutine. Run returns when all of them have ended.
 type Worker struct {
 	opts WorkerOptions
 
-	stopping context.Context // done when no more jobs are to be taken
+	stopping context.Context // done when the worker accepts no more jobs
 	stop     context.CancelFunc
-	aborting context.Context // done when jobs that run are to be cut short
+	aborting context.Context // done when running jobs must end early
 	abort    context.CancelFunc
 
 	mu        sync.Mutex
@@ -71,8 +82,8 @@ type Worker struct {
 	names     []string             // in the order of Handle
 	version   int                  // counts changes of functions
 	slots     []*slot
-	taken     int // jobs that were done, run or are being asked for; for MaxJobs
-	finished  int // jobs that were done
+	reserved  int // jobs that are done, run or are requested; for MaxJobs
+	finished  int // jobs that are done
 	sights    map[Server]*sight
 	resting   int                // slots for which no server has a job
 	notEmpty  context.CancelFunc // ends the context of Empty; nil if it was not called
@@ -80,18 +91,18 @@ type Worker struct {
 	emptied sync.WaitGroup // calls of Empty
 }
 
-// sight is how all slots together see a server.
+// sight is the state of a server as all slots together observe it.
 type sight struct {
-	up   int  // connections
+	up   int  // number of connections
 	ever bool // there was a connection once
 	lost bool
 
 	answered bool  // it has sent a packet
-	foreign  error // the first thing that it sent was none, and it never sent one
+	foreign  error // the protocol error of its first bytes, if it never sent a packet
 }
 
-// NewWorker returns a worker that can do nothing yet; see [Worker.Handle]. It
-// does not connect yet; the error is about o.
+// NewWorker returns a worker without functions, which [Worker.Handle] adds. It
+// does not connect. It returns an error only if o is invalid.
 func NewWorker(o WorkerOptions) (*Worker, error) {
 	var err error
 	if o.Options, err = o.Options.withDefaults(); err != nil {
@@ -102,7 +113,9 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	case o.Concurrency < 0:
 		return nil, fmt.Errorf("options: concurrency %d is negative", o.Concurrency)
 	case o.MaxJobs < 0:
-		return nil, fmt.Errorf("options: most jobs %d is negative", o.MaxJobs)
+		return nil, fmt.Errorf("options: maximum of %d jobs is negative", o.MaxJobs)
+	case slices.ContainsFunc(o.Middleware, func(wrap func(Handler) Handler) bool { return wrap == nil }):
+		return nil, errors.New("options: a middleware is nil")
 	case strings.ContainsAny(o.ID, " \t\r\n\v\f\x00"):
 		return nil, fmt.Errorf("options: id %q has blanks or a NUL", o.ID)
 	case len(o.ID) > maxNames:
@@ -117,11 +130,12 @@ func NewWorker(o WorkerOptions) (*Worker, error) {
 	return w, nil
 }
 
-// Run does jobs until ctx is done, Stop is called or MaxJobs are done. Then it
-// takes no more, finishes those that run, sees their results off and returns
-// nil. It connects to each server and connects again for as long as it takes;
-// no server is no error. Job contexts have the values of ctx but are not ended
-// by it. A worker runs once: a second Run is an error.
+// Run does jobs until ctx is done, Stop is called or MaxJobs jobs are done. Then
+// it waits for the running jobs, sends their results and returns nil. It connects
+// to each server and reconnects without limit, so that an unreachable server is
+// no error. If none of the servers speaks the Gearman protocol, it returns an
+// ErrNoServer. The contexts of jobs have the values of ctx, but the end of ctx does
+// not end them. A worker runs once: a second Run returns an error.
 func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Lock()
 	if w.ran {
@@ -148,8 +162,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	return w.foreignServers()
 }
 
-// Stop makes Run return once the jobs that run are done. It does not wait, and
-// may be called more than once and before Run.
+// Stop makes Run return when the running jobs are done. It does not wait. It may
+// be called more than once, and before Run.
 func (w *Worker) Stop() {
 	w.stop()
 	w.mu.Lock()
@@ -157,8 +171,8 @@ func (w *Worker) Stop() {
 	w.pokeLocked()
 }
 
-// Abort is Stop, and ends the contexts of the jobs that run. Handlers that heed
-// theirs return early; the jobs end with what they return.
+// Abort calls Stop and ends the contexts of the running jobs. The jobs end with
+// the results that their handlers then return.
 func (w *Worker) Abort() {
 	w.Stop()
 	w.abort()
@@ -166,36 +180,36 @@ func (w *Worker) Abort() {
 
 func (w *Worker) log() *slog.Logger { return w.opts.Logger }
 
-// pokeLocked makes every slot look at what has changed.
+// pokeLocked wakes every slot after a change.
 func (w *Worker) pokeLocked() {
 	for _, s := range w.slots {
 		s.poke()
 	}
 }
 
-// take reserves a job against MaxJobs before a server is asked for it. What a
-// spare does is beyond that.
-func (w *Worker) take(spare bool) bool {
+// reserveJob counts a job against MaxJobs before a slot requests it, and reports
+// whether the slot may. Jobs of an extra slot are not limited.
+func (w *Worker) reserveJob(extra bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !spare && w.opts.MaxJobs > 0 && w.taken >= w.opts.MaxJobs {
+	if !extra && w.opts.MaxJobs > 0 && w.reserved >= w.opts.MaxJobs {
 		return false
 	}
-	w.taken++
+	w.reserved++
 	return true
 }
 
-// giveBack returns a reservation: there was no job.
-func (w *Worker) giveBack() {
+// releaseJob returns a reservation: there was no job.
+func (w *Worker) releaseJob() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.taken--; w.opts.MaxJobs > 0 {
+	if w.reserved--; w.opts.MaxJobs > 0 {
 		w.pokeLocked()
 	}
 }
 
-// count counts a job that was done, and stops the worker after the last.
-func (w *Worker) count() {
+// countJob counts a job that is done, and stops the worker after the last one.
+func (w *Worker) countJob() {
 	w.mu.Lock()
 	w.finished++
 	last := w.opts.MaxJobs > 0 && w.finished >= w.opts.MaxJobs
@@ -205,8 +219,8 @@ func (w *Worker) count() {
 	}
 }
 
-// rest notes that no server has a job for a slot, and calls Empty if that holds
-// for all of them.
+// rest records that no server has a job for a slot, and calls Empty if this holds
+// for all slots.
 func (w *Worker) rest() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -222,7 +236,7 @@ func (w *Worker) rest() {
 	})
 }
 
-// endRest notes that a server may have a job for a slot again.
+// endRest records that a server may have a job for a slot again.
 func (w *Worker) endRest() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -233,7 +247,7 @@ func (w *Worker) endRest() {
 	}
 }
 
-// found notes a connection to s.
+// found records a connection to s.
 func (w *Worker) found(s Server) {
 	w.mu.Lock()
 	v := w.sights[s]
@@ -252,7 +266,7 @@ func (w *Worker) found(s Server) {
 	}
 }
 
-// missed notes that s could not be reached.
+// missed records that s could not be reached.
 func (w *Worker) missed(s Server, err error) {
 	w.mu.Lock()
 	v := w.sights[s]
@@ -274,7 +288,7 @@ func (w *Worker) missed(s Server, err error) {
 	}
 }
 
-// dropped notes the end of a connection that was found.
+// dropped records the end of a connection that found has recorded.
 func (w *Worker) dropped(s Server, err error) {
 	w.mu.Lock()
 	w.sights[s].up--

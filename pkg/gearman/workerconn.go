@@ -10,59 +10,59 @@ import (
 	"gm/pkg/wire"
 )
 
-// goodbyeTimeout is how long a connection that is closed in order may take to
-// get its last bytes across.
+// goodbyeTimeout limits the time for the last bytes of a connection that is closed in
+// order.
 const goodbyeTimeout = 2 * time.Second
 
-// errHungUp is the end of a connection that the worker itself has closed.
+// errHungUp is the end of a connection that the worker has closed.
 var errHungUp = errors.New("closed by the worker")
 
-// workerConn is one connection of a slot. The slot and the running job write
-// to it, the link and the slot read in turn.
+// workerConn is one connection of a slot. The slot and the running job write to it.
+// The link and the slot take turns to read it; see readToken.
 type workerConn struct {
 	*stream
 	maxPayload int
-	replies    chan reply        // answers to GRAB_JOB; at most one is on its way
+	replies    chan reply        // answers to GRAB_JOB, at most one
 	greeted    atomic.Bool       // the server has sent a packet
-	refusals   chan *ServerError // ERRORs; the oldest that nobody has looked at
-	dead       chan struct{}     // closed when the link and the slot have let go of it
-	err        error             // why; set before dead is closed
+	refusals   chan *ServerError // the oldest ERROR that is not handled yet
+	dead       chan struct{}     // closed when the link and the slot no longer use the connection
+	err        error             // the reason; set before dead is closed
 
-	turn   turn        // who reads
-	packet wire.Packet // that was read last
-	job    int64       // the latest, as turn numbers them; of the slot's goroutine
+	token  readToken   // the right to read
+	packet wire.Packet // the last packet that was read
+	job    int64       // number of the latest job in token; owned by the slot's goroutine
 
 	writing sync.Mutex
 	out     *wire.Writer
 
 	ending sync.Mutex
-	ended  error // what ends it, if the worker does
+	ended  error // the reason, if the worker ends the connection
 }
 
-// reply is what a server answers to GRAB_JOB: a job, or NO_JOB.
+// reply is the answer to GRAB_JOB: a job, or NO_JOB.
 type reply struct {
-	typ  wire.Type
-	job  *Job  // nil for NO_JOB
-	turn int64 // the job's number
+	typ    wire.Type
+	job    *Job  // nil for NO_JOB
+	number int64 // the job's number, 0 without a job
 }
 
 // putFunc adds a packet to a write.
 type putFunc func(typ wire.Type, args ...[]byte)
 
 func newWorkerConn(st *stream, maxPayload int) *workerConn {
-	st.soon = newSoon(st.nc)
+	st.quick = newQuickWait(st.nc)
 	return &workerConn{
 		stream: st, maxPayload: maxPayload,
 		replies:  make(chan reply, 1),
 		refusals: make(chan *ServerError, 1),
 		dead:     make(chan struct{}),
-		turn:     newTurn(),
+		token:    newReadToken(),
 		out:      wire.NewWriter(st),
 	}
 }
 
-// write sends the packets that f puts, together. If f fails none is sent. Its
-// error wraps ErrLost when the connection is at its end.
+// write sends the packets that f puts in one write. If f fails, none is sent. The
+// error wraps ErrLost if the connection has ended.
 func (c *workerConn) write(f func(put putFunc) error) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -94,7 +94,7 @@ func (c *workerConn) send(typ wire.Type, args ...[]byte) error {
 	})
 }
 
-// hangUp closes the connection at once. The first cause counts.
+// hangUp closes the connection at once. It keeps the first cause.
 func (c *workerConn) hangUp(cause error) {
 	c.ending.Lock()
 	if c.ended == nil {
@@ -102,18 +102,18 @@ func (c *workerConn) hangUp(cause error) {
 	}
 	c.ending.Unlock()
 	c.nc.Close()
-	c.turn.giveUp()
+	c.token.revoke()
 }
 
-// goodbye closes the connection in order: what was written arrives first. A
-// close with something unread would make the kernel throw it away.
+// goodbye closes the connection after the written bytes have arrived. With unread
+// bytes, the kernel would discard them on a plain close.
 func (c *workerConn) goodbye() {
 	c.ending.Lock()
 	if c.ended == nil {
 		c.ended = errHungUp
 	}
 	c.ending.Unlock()
-	c.turn.giveUp()
+	c.token.revoke()
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if ok && half.CloseWrite() == nil {
 		c.nc.SetReadDeadline(time.Now().Add(goodbyeTimeout))
@@ -123,7 +123,8 @@ func (c *workerConn) goodbye() {
 	<-c.dead
 }
 
-// finish notes why the connection has ended, after its reader has.
+// finish records the reason for the end of the connection, after its reader has
+// stopped.
 func (c *workerConn) finish(err error) {
 	c.ending.Lock()
 	if c.ended != nil {

@@ -134,8 +134,7 @@ func TestLentSlotIsAwaited(t *testing.T) {
 	owner.close()
 }
 
-// What a handler waits for is done though the worker has been told to stop, or
-// has had its MaxJobs.
+// The jobs for which a handler waits are done even after Stop or MaxJobs jobs.
 func TestLentSlotOutlastsStop(t *testing.T) {
 	tests := []struct {
 		name string

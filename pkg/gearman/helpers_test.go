@@ -1,9 +1,11 @@
 package gearman_test
 
 import (
+	"bytes"
 	"context"
 	"log"
 	"net"
+	"slices"
 	"sync"
 
 	"gm/pkg/gearman"
@@ -61,4 +63,11 @@ func newClient(s gearman.Server) *gearman.Client {
 		log.Fatal(err)
 	}
 	return c
+}
+
+// reverse reverses the bytes of a job.
+func reverse(_ context.Context, j *gearman.Job) ([]byte, error) {
+	b := bytes.Clone(j.Payload())
+	slices.Reverse(b)
+	return b, nil
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestSoon waits for what comes, for a connection's end, for nothing, and while
+// TestQuickWait waits for bytes, for the end of a connection, for nothing, and while
 // the connection is closed.
-func TestSoon(t *testing.T) {
+func TestQuickWait(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestSoon(t *testing.T) {
 		{"nothing", func(_, theirs net.Conn) { time.AfterFunc(5*quickAnswer, func() { theirs.Write([]byte("late")) }) }, "late", nil},
 	} {
 		ours, theirs := pair()
-		st := &stream{nc: ours, soon: newSoon(ours), prompt: true}
+		st := &stream{nc: ours, quick: newQuickWait(ours), prompt: true}
 		tc.do(ours, theirs)
 		b := make([]byte, 10)
 		n, err := st.Read(b)
@@ -50,7 +50,7 @@ func TestSoon(t *testing.T) {
 		}
 	}
 	ours, _ := pair()
-	s := newSoon(ours)
+	s := newQuickWait(ours)
 	closed := make(chan error)
 	go func() { closed <- ours.Close() }()
 	s.await()
@@ -61,8 +61,8 @@ func TestSoon(t *testing.T) {
 	none, other := net.Pipe()
 	defer other.Close()
 	defer none.Close()
-	if got := newSoon(none); got != nil {
+	if got := newQuickWait(none); got != nil {
 		t.Errorf("got %v for what is no socket", got)
 	}
-	(*soon)(nil).await()
+	(*quickWait)(nil).await()
 }

@@ -35,7 +35,7 @@ func TestSilenceAfterJobs(t *testing.T) {
 		s := twoJobs(t, echo)
 		start := time.Now()
 		s.expectEnd()
-		if took := time.Since(start); took < replyTimeout || took > replyTimeout+2*longTurn {
+		if took := time.Since(start); took < replyTimeout || took > replyTimeout+2*maxUnread {
 			t.Errorf("the slot waited %v, want %v", took, replyTimeout)
 		}
 	})
@@ -60,7 +60,7 @@ func TestLossInLaterJobIsTold(t *testing.T) {
 		if cause := <-ended; !errors.Is(cause, ErrLost) {
 			t.Errorf("got %v, want ErrLost", cause)
 		}
-		if took := time.Since(start); took > 2*longTurn {
+		if took := time.Since(start); took > 2*maxUnread {
 			t.Errorf("it was told after %v", took)
 		}
 	})
