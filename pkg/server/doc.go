@@ -2,6 +2,24 @@
 // dispatch of packets and admin commands to a [queue.Queue], and the commit of
 // what must survive to a [store.Store].
 //
+// This program is a server in memory on the usual port, until it is interrupted:
+//
+//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+//	defer stop()
+//	listener, err := net.Listen("tcp", ":4730")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	srv, err := server.New(server.Config{Logger: slog.Default()})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	go srv.Serve(listener)
+//	<-ctx.Done()
+//	srv.Close()
+//
+// Config.Store makes its background jobs durable; package store/open opens one.
+//
 // Its types: [Config] says how, [Server] is one running server. A program
 // makes a Server with [New], gives it listeners ([Server.Serve]) or single
 // connections ([Server.ServeConn]), and ends it with [Server.Shutdown], which

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -401,29 +399,4 @@ func openDisk(t *testing.T) store.Store {
 		}
 	})
 	return s
-}
-
-// Example copies one store to another.
-func Example() {
-	ctx := context.Background()
-	from, to := newJournal(&store.Record{Seq: 1, Function: "resize", Payload: []byte("cat.png"), Priority: 1}), newJournal()
-
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(dump.Write(ctx, w, from)) }()
-	l, err := dump.NewLoader(ctx, to, false)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := l.Load(ctx, r); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(l.Counts().Jobs, l.Complete())
-
-	if err := dump.Write(ctx, os.Stdout, to); err != nil {
-		log.Fatal(err)
-	}
-	// Output:
-	// 1 true
-	// {"seq":1,"function":"resize","payload":"Y2F0LnBuZw=="}
-	// {"end":true,"jobs":1,"extras":0}
 }
