@@ -47,7 +47,7 @@ type conn struct {
 	overdue    []uint64      // jobs that were taken from it, and of which it does not know
 	raised     uint64        // the number of the job it ended with an exception last, or 0
 	outcomes   *outcomeWait  // the wait command that is being answered, or nil
-	lastBatch  *batch        // the last batch that has a submission of it, if committing is not 0
+	lastBatch  uint64        // the number of the last batch that has a submission of it, if committing is not 0
 	why        error         // set with doomed
 	parked     parkedReplies // and their requests, which wait for the store
 	hold       hold          // has a lock of its own

@@ -87,12 +87,6 @@ func (k *sink) Forgotten(d *queue.Dead) {
 	}
 }
 
-// bury keeps a dead job with the next batch. The lock is held.
-func (m *committer) bury(d *queue.Dead) {
-	m.put(deadKeyOf(d), encodeDead(d))
-	m.next.deaths = append(m.next.deaths, d)
-}
-
 // revive makes a dead job wait again, whose payload has been read if it was
 // Spilled. settled is told when it is a job, and durable if there is a store, or
 // why it is not: then it is dead as before. The lock is held.

@@ -33,21 +33,10 @@ func (m *committer) checkSubmission(sub *queue.Submission) error {
 		{"reducer", len(sub.Reducer), m.caps.MaxName},
 	} {
 		if part.limit > 0 && part.size > part.limit {
-			return fmt.Errorf("%s of %d bytes exceeds the limit of store %s, %d", part.name, part.size, m.s.cfg.StoreName, part.limit)
+			return fmt.Errorf("%s of %d bytes exceeds the limit of store %s, %d", part.name, part.size, m.name, part.limit)
 		}
 	}
 	return nil
-}
-
-// checkExtra returns an error for a Put that the store can never take. A dead
-// job or a result that is too large is shortened to a note without its bytes.
-func (m *committer) checkExtra(op *store.Op) error {
-	err := m.caps.Refusal(op)
-	if err == nil || !shortenExtra(op) {
-		return err
-	}
-	m.logShortened(op, err)
-	return m.caps.Refusal(op)
 }
 
 // shortenExtra replaces the value of a dead job or a result by a note that says

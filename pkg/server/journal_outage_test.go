@@ -85,7 +85,7 @@ func TestEndsFirst(t *testing.T) {
 		{Kind: store.Done, Record: record(3)},
 	}
 	var got []string
-	for _, op := range endsFirst(ops) {
+	for _, op := range endsFirst(ops, deadKeyOfSeq) {
 		got = append(got, opName(&op))
 	}
 	want := []string{
