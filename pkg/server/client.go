@@ -11,7 +11,7 @@ import (
 	"gm/pkg/wire"
 )
 
-// submitKinds tells the plain SUBMIT_JOB packets apart.
+// submitKinds are the kinds of jobs of the plain SUBMIT_JOB packets.
 var submitKinds = [...]struct {
 	priority   wire.Priority
 	background bool
@@ -39,8 +39,9 @@ func (c *conn) submitReduce(now int64, p *wire.Packet) error {
 	})
 }
 
-// submitEpoch takes a job for later: background, normal priority, seconds. A time
-// that is no number is 0, as in gearmand: the job is due at once.
+// submitEpoch submits a background job of normal priority that is due at a time in
+// Unix seconds. A time that is no number is 0, as in gearmand: the job is due at
+// once.
 func (c *conn) submitEpoch(now int64, p *wire.Packet) error {
 	sec := min(max(wire.Number(p.Args[2]), 0), maxEpoch)
 	return c.submit(now, &queue.Submission{
@@ -53,22 +54,22 @@ func (c *conn) submitEpoch(now int64, p *wire.Packet) error {
 const maxEpoch = 253402300799
 
 func (c *conn) submitSched(int64, *wire.Packet) error {
-	c.error(wire.CodeInvalidCommand, "SUBMIT_JOB_SCHED is not served; use SUBMIT_JOB_EPOCH")
+	c.reply().sendError(wire.CodeInvalidCommand, "SUBMIT_JOB_SCHED is not served; use SUBMIT_JOB_EPOCH")
 	return nil
 }
 
 func (c *conn) submit(now int64, sub *queue.Submission) error {
 	s := c.s
 	if err := checkFunction(sub.Function); err != nil {
-		c.error(wire.CodeInvalidFunction, err.Error())
+		c.reply().sendError(wire.CodeInvalidFunction, err.Error())
 		return nil
 	}
 	if len(sub.Unique) > wire.MaxUnique {
-		c.error(wire.CodeTooLarge, fmt.Sprintf("unique of %d bytes, at most %d", len(sub.Unique), wire.MaxUnique))
+		c.reply().sendError(wire.CodeTooLarge, fmt.Sprintf("unique of %d bytes, at most %d", len(sub.Unique), wire.MaxUnique))
 		return nil
 	}
 	if s.draining {
-		c.error(wire.CodeShutdown, "the server is shutting down")
+		c.reply().sendError(wire.CodeShutdown, "the server is shutting down")
 		return nil
 	}
 	if c.awaitUnique(sub) {
@@ -83,7 +84,7 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	sub.Hold = s.commit != nil && (sub.Background || c.committing > 0)
 	if s.commit != nil && sub.Background {
 		if err := s.commit.admits(sub); err != nil {
-			c.error(wire.CodeQueueError, err.Error())
+			c.reply().sendError(wire.CodeQueueError, err.Error())
 			return nil
 		}
 	}
@@ -94,7 +95,7 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 		if errors.Is(err, queue.ErrFull) {
 			text = "Job queue is full" // gearmand's words: clients compare them
 		}
-		c.error(wire.CodeQueueError, text)
+		c.reply().sendError(wire.CodeQueueError, text)
 		return nil
 	}
 	if s.debug {
@@ -106,17 +107,17 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	switch {
 	case !sub.Hold:
 	case !sub.Background && got.Fresh:
-		s.commit.ride(c, got.Job) // it must not overtake those that its client sent before
+		s.commit.releaseBehind(c, got.Job) // it must not overtake the earlier jobs of its client
 	case got.Fresh || got.Promoted:
-		s.commit.add(got.Job)
+		s.commit.addJob(got.Job)
 	}
-	// A foreground submission that joins a job which only becomes a background
+	// A foreground submission that joins a job which is only becoming a background
 	// one needs no store: the job waits or runs already.
-	if s.commit != nil && (sub.Background || got.Job.State() == queue.Held) && s.commit.park(c, got.Job) {
+	if s.commit != nil && (sub.Background || got.Job.State() == queue.Held) && s.commit.replyWhenStored(c, got.Job) {
 		return nil
 	}
 	var buf [wire.MaxHandle]byte
-	c.send(wire.JobCreated, got.Job.AppendHandle(buf[:0]))
+	c.reply().sendPacket(wire.JobCreated, got.Job.AppendHandle(buf[:0]))
 	return nil
 }
 
@@ -136,15 +137,16 @@ func (c *conn) getStatus(_ int64, p *wire.Packet) error {
 	}
 	var buf statusBuf
 	known, running, num, den, _ := buf.status(c.s.q.Lookup(p.Args[0]))
-	c.send(wire.StatusRes, p.Args[0], known, running, num, den)
+	c.reply().sendPacket(wire.StatusRes, p.Args[0], known, running, num, den)
 	return nil
 }
 
-// askedFunctions is how many functions are asked for a unique under one lock.
+// askedFunctions is the number of functions that are searched for a unique under one
+// lock.
 const askedFunctions = 2048
 
-// getStatusUnique answers with the unique in the handle's place, as gearmand. If
-// there are many functions, it asks some of them at a time in a goroutine.
+// getStatusUnique answers with the unique in the place of the handle, like gearmand.
+// If there are many functions, a goroutine searches some of them at a time.
 func (c *conn) getStatusUnique(_ int64, p *wire.Packet) error {
 	s := c.s
 	j, last := s.q.ByUnique(p.Args[0], nil, askedFunctions)
@@ -154,17 +156,17 @@ func (c *conn) getStatusUnique(_ int64, p *wire.Packet) error {
 	if last == nil {
 		var buf statusBuf
 		known, running, num, den, clients := buf.status(j)
-		c.send(wire.StatusResUnique, p.Args[0], known, running, num, den, clients)
+		c.reply().sendPacket(wire.StatusResUnique, p.Args[0], known, running, num, den, clients)
 		return nil
 	}
 	c.askFurther(bytes.Clone(p.Args[0]), j, last)
 	return nil
 }
 
-// askFurther asks the functions behind last for a unique, of which j is the
-// oldest job yet, and answers. The lock is held.
+// askFurther searches the functions behind last for a unique, and answers; j is the
+// oldest job with it so far. The lock is held.
 func (c *conn) askFurther(unique []byte, j *queue.Job, last *queue.Function) {
-	s, slot := c.s, c.parked.add()
+	s, later := c.s, c.laterReply()
 	s.loads.Go(func() {
 		for more := true; more; {
 			s.mu.Lock()
@@ -176,7 +178,7 @@ func (c *conn) askFurther(unique []byte, j *queue.Job, last *queue.Function) {
 			if more = last != nil && !s.closed; !more {
 				var buf statusBuf
 				known, running, num, den, clients := buf.status(j)
-				c.answer(slot, wire.StatusResUnique, unique, known, running, num, den, clients)
+				later.sendPacket(wire.StatusResUnique, unique, known, running, num, den, clients)
 			}
 			s.endTurn(nil)
 		}
@@ -188,7 +190,7 @@ type statusBuf [3 * 20]byte
 
 var digits = [2][]byte{{'0'}, {'1'}}
 
-// status returns what a status packet says of j. All is 0 if j is nil.
+// status returns the arguments of a status packet about j, all 0 if j is nil.
 func (b *statusBuf) status(j *queue.Job) (known, running, num, den, clients []byte) {
 	zero, one := digits[0], digits[1]
 	if j == nil {

@@ -9,8 +9,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// maxPending is how many bytes of payloads may be on their way to the store. Above
-// it, connections that wait for the store are not read.
+// maxPending is the number of bytes of payloads on their way to the store above which
+// the connections that wait for the store are not read.
 const maxPending = 256 << 20
 
 // committer turns the changes of jobs into operations of a journal, and the
@@ -25,25 +25,24 @@ type committer struct {
 	reserved uint64 // the number under store.NumberKey
 }
 
-// completion is what the server does when a batch is settled. One value has either
-// a job, with or without its submitter, or a submitter and the job that it has
-// joined, or a function; in a lasting one it is a dead job.
+// completion is the work of the server when a batch is settled: it answers a
+// submission, releases a job, or calls a function. A lasting completion has a dead
+// job.
 type completion struct {
 	kind completionKind
-	job  *queue.Job
-	c    *conn  // waits for the job's Add, or nil
-	slot uint64 // of its submission
-	f    func(out *outcome)
-	dead *queue.Dead
+	job  *queue.Job         // that is submitted, joined or held; or nil
+	sub  reply              // to the submission, if sub.c is not nil
+	f    func(out *outcome) // or nil
+	dead *queue.Dead        // of a lasting completion
 }
 
-// completionKind says what becomes of the job of a completion.
+// completionKind is the effect of a settled batch on the job of a completion. 0 is
+// none.
 type completionKind uint8
 
 const (
-	keepsJob     completionKind = iota // the job is left as it is
-	releasesJob                        // the batch has its Add
-	releasesHeld                       // its client has sent it behind jobs in the batch
+	releasesJob  completionKind = iota + 1 // the batch has its Add
+	releasesHeld                           // its client has sent it behind jobs of the batch
 )
 
 // tagPending is the tag of a job whose Add is pending.
@@ -57,8 +56,8 @@ func newCommitter(s *Server, st store.Store) *committer {
 	return m
 }
 
-// add appends the Add of a job. The lock is held.
-func (m *committer) add(j *queue.Job) {
+// addJob appends the Add of a job. The lock is held.
+func (m *committer) addJob(j *queue.Job) {
 	m.makeRoom(opCost + j.Size())
 	r := m.s.q.Record(j)
 	r.Apart = r.Apart || m.s.loading // one with its unique may not be read yet
@@ -84,8 +83,8 @@ func (m *committer) batchOf(j *queue.Job) *batch[completion] {
 // who send more have to wait. The lock is held.
 func (m *committer) behind() bool { return m.size > m.maxSize }
 
-// update stores the attempts and the time of a journaled job. The lock is held.
-func (m *committer) update(j *queue.Job) {
+// updateJob stores the attempts and the time of a journaled job. The lock is held.
+func (m *committer) updateJob(j *queue.Job) {
 	m.makeRoom(0)
 	r := recordKey(j)
 	r.SetTried(j.Failures(), j.Losses())
@@ -99,9 +98,9 @@ func (m *committer) done(j *queue.Job) {
 	m.appendRecord(store.Done, &r)
 }
 
-// bury stores a dead job. The queue keeps its payload until the store has it. The
+// putDead stores a dead job. The queue keeps its payload until the store has it. The
 // lock is held.
-func (m *committer) bury(d *queue.Dead) {
+func (m *committer) putDead(d *queue.Dead) {
 	m.put(deadKeyOf(d), encodeDead(d))
 	m.attachLasting(completion{dead: d})
 }
@@ -115,19 +114,19 @@ func (m *committer) position() (at position) {
 	return at
 }
 
-// park answers c's submission once the job is durable. It returns false, and
+// replyWhenStored answers c's submission once the job is durable. It returns false, and
 // leaves the answer to the caller, if the Add of the job is not pending. The lock
 // is held.
-func (m *committer) park(c *conn, j *queue.Job) bool {
+func (m *committer) replyWhenStored(c *conn, j *queue.Job) bool {
 	b := m.batchOf(j)
 	if b == nil {
 		return false
 	}
-	slot := c.parked.add()
-	if n := len(b.done) - 1; n >= 0 && b.done[n].job == j && b.done[n].c == nil {
-		b.done[n].c, b.done[n].slot = c, slot // it has just been added
+	sub := c.laterReply()
+	if n := len(b.done) - 1; n >= 0 && b.done[n].job == j && b.done[n].sub.c == nil {
+		b.done[n].sub = sub // the job has just been added
 	} else {
-		b.done = append(b.done, completion{job: j, c: c, slot: slot})
+		b.done = append(b.done, completion{job: j, sub: sub})
 	}
 	if c.committing == 0 || c.lastBatch < b.n {
 		c.lastBatch = b.n
@@ -136,9 +135,9 @@ func (m *committer) park(c *conn, j *queue.Job) bool {
 	return true
 }
 
-// ride releases a held foreground job together with the last batch that has a
+// releaseBehind releases a held foreground job together with the last batch that has a
 // job of c. The lock is held.
-func (m *committer) ride(c *conn, j *queue.Job) {
+func (m *committer) releaseBehind(c *conn, j *queue.Job) {
 	b := m.pendingBatch(c.lastBatch)
 	b.done = append(b.done, completion{kind: releasesHeld, job: j})
 }
@@ -179,8 +178,8 @@ func (m *committer) thenOf(j *queue.Job, f func(now int64, err error)) bool {
 func (m *committer) complete(done []completion, out *outcome) {
 	functions := false
 	for i := range done {
-		if d := &done[i]; d.c != nil {
-			d.answer(out.ofAdd(d.job.Seq()))
+		if d := &done[i]; d.sub.c != nil {
+			d.sendSubmitted(out.ofAdd(d.job.Seq()))
 		} else if d.f != nil {
 			functions = true
 		}
@@ -200,16 +199,16 @@ func (m *committer) complete(done []completion, out *outcome) {
 	}
 }
 
-// answer answers a submission whose job is durable, or was refused with err. The
+// sendSubmitted answers a submission whose job is durable, or was refused with err. The
 // lock is held.
-func (d *completion) answer(err error) {
-	d.c.committing--
+func (d *completion) sendSubmitted(err error) {
+	d.sub.c.committing--
 	if err != nil {
-		d.c.answer(d.slot, wire.Error, []byte(wire.CodeQueueError), []byte(err.Error()))
+		d.sub.sendError(wire.CodeQueueError, err.Error())
 		return
 	}
 	var buf [wire.MaxHandle]byte
-	d.c.answer(d.slot, wire.JobCreated, d.job.AppendHandle(buf[:0]))
+	d.sub.sendPacket(wire.JobCreated, d.job.AppendHandle(buf[:0]))
 }
 
 // endAdd releases a job that the store has, and takes one back that it does not

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,13 +17,13 @@ import (
 )
 
 const (
-	// settleFor is how long a connection that ends may take to read its last
+	// settleFor is the time in which a connection that ends may read its last
 	// replies.
 	settleFor = 5 * time.Second
-	// lingerFor is how long it may take to notice that it was refused.
+	// lingerFor is the time in which it may notice that it was refused.
 	lingerFor = time.Second
-	// lingerForLarge is how long, if it is sending a packet that is too large: it
-	// reads nothing before it has sent that.
+	// lingerForLarge is that time while it sends a packet that is too large: it
+	// reads nothing before it has sent all of that.
 	lingerForLarge = 10 * time.Second
 )
 
@@ -44,12 +43,12 @@ type conn struct {
 	next, prev *conn         // in Server.conns
 	pages      *pages        // of the admin command that is being answered, or nil
 	id         string        // as the peer calls itself
-	overdue    []uint64      // jobs that were taken from it, and of which it does not know
+	overdue    []uint64      // jobs that were taken from it, which it does not know yet
 	raised     uint64        // the number of the job it ended with an exception last, or 0
 	outcomes   *outcomeWait  // the wait command that is being answered, or nil
 	lastBatch  uint64        // the number of the last batch that has a submission of it, if committing is not 0
-	why        error         // set with doomed
-	parked     parkedReplies // and their requests, which wait for the store
+	why        error         // the reason of doomed
+	parked     parkedReplies // the requests whose replies come later
 	hold       hold          // has a lock of its own
 	committing int32         // submissions that wait for the store
 	doomed     atomic.Bool   // to be closed after the turn; read without the lock too
@@ -58,7 +57,7 @@ type conn struct {
 	cancels    bool          // as a worker, it stops a running job that is cancelled
 	dirty      bool          // it is in Server.dirty
 	expects    bool          // this turn has added to hold
-	blocked    bool          // the packet that is being applied has to be applied again: it waits or takes long
+	blocked    bool          // the packet that is being applied must be applied again: it waits or takes long
 	again      bool          // the next packet was traced already
 	slow       bool          // the last turn had an admin command
 	ended      bool          // this turn's packets have ended a job
@@ -67,7 +66,7 @@ type conn struct {
 	starved atomic.Bool  // it is not read because memory is short
 	only    bool         // it is read all the same; the read loop's
 	whole   bool         // a packet was applied since only was set; the read loop's
-	kept    atomic.Int64 // bytes of a packet that has not arrived whole
+	kept    atomic.Int64 // bytes of a packet that has not arrived completely
 	begun   atomic.Int64 // when some of it arrived last, by the monotonic clock; 0 if there is none
 
 	// The read loop's.
@@ -81,14 +80,14 @@ type ownLoop struct {
 	spare   []*conn       // for endTurn
 }
 
-// removeChunk is how many jobs, waits and functions of a connection that ends
-// are looked after under one lock.
+// removeChunk is the number of jobs, waits and functions of a connection that are
+// removed under one lock when it ends.
 const removeChunk = 1000
 
-// errGone ends a connection that has said all it wanted.
+// errGone ends a connection that the peer has closed.
 var errGone = errors.New("gone")
 
-// newConn returns a connection whose hold.resume is still to be set.
+// newConn returns a connection without hold.resume, which its caller sets.
 func newConn(s *Server, t transport, addr string) *conn {
 	c := &conn{s: s, sock: t, since: s.clocks.read().now, id: "-", addr: addr, exceptions: s.cfg.Exceptions}
 	c.in = wire.NewReader(c.sock, s.limits)
@@ -152,16 +151,16 @@ func (c *conn) loop() error {
 			case held:
 				<-c.own.resumed
 			case more:
-				runtime.Gosched() // to those who wait for the lock
+				runtime.Gosched() // to goroutines that wait for the lock
 			}
 		}
 		c.noteRead(c.s.clocks.read().now)
 	}
 }
 
-// maxTurn is how many packets are applied in one turn; an admin command ends
-// it. Those who have sent more take turns with others, whose jobs need not wait
-// long then.
+// maxTurn is the maximum number of packets that are applied in one turn; an admin
+// command ends the turn. Connections that have sent more take turns with others,
+// whose jobs do not wait long then.
 const maxTurn = 16
 
 // turn is one turn of a connection that has a goroutine; see apply.
@@ -175,9 +174,9 @@ func (c *conn) turn() (more, held bool, err error) {
 	return more, held, err
 }
 
-// apply applies what has arrived whole, maxTurn packets at most. It reports
-// whether there may be more; whether so much waits for the store that going on
-// has to wait too; and whether to acknowledge what was read. The lock is held.
+// apply applies the packets that have arrived, maxTurn at most. It reports
+// whether there may be more, whether the connection is held, and whether to
+// acknowledge the bytes that were read. The lock is held.
 func (c *conn) apply(at moment) (more, held, ack bool, err error) {
 	if c.s.closed {
 		return false, false, false, errGone
@@ -185,10 +184,9 @@ func (c *conn) apply(at moment) (more, held, ack bool, err error) {
 	if more, err = c.applySome(c.s.setTime(at)); err != nil {
 		c.refuse(err)
 	}
-	// A worker that sends the end of a job and its next grab in two small
-	// writes has the second held back by Nagle's algorithm until the first is
-	// acknowledged: now, or with the reply to come, or after the 40 ms of a
-	// delayed acknowledgment.
+	// If a worker sends the end of a job and its next grab in two small writes,
+	// Nagle's algorithm delays the second until the first is acknowledged: now, or
+	// with the next reply, or after the 40 ms of a delayed acknowledgment.
 	ack = c.ended && !c.dirty
 	c.ended = false
 	if c.parked.crowded() || c.parked.waiting() && c.s.commit != nil && c.s.commit.behind() {
@@ -258,21 +256,21 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 	return true, nil
 }
 
-// isAsking reports whether a packet is answered with as much as it is long, or
-// with a payload.
+// isAsking reports whether the answer to a packet is as long as the packet, or has
+// a payload.
 func isAsking(t wire.Type) bool {
 	return t == wire.EchoReq || t == wire.GrabJob || t == wire.GrabJobUniq || t == wire.GrabJobAll
 }
 
-// awaitRoom has the packet that is being applied wait for room in the
+// awaitRoom makes the packet that is being applied wait for room in the
 // connection's own outbox.
 func (c *conn) awaitRoom() {
 	c.out.whenBelow(c.expect())
 	c.blocked = true
 }
 
-// stalled drops a peer that has taken nothing for Config.PeerTimeout, though
-// much waits for it.
+// stalled drops a peer that has taken no bytes of a full outbox for
+// Config.PeerTimeout.
 func (c *conn) stalled() {
 	s := c.s
 	s.mu.Lock()
@@ -280,7 +278,7 @@ func (c *conn) stalled() {
 	c.drop(fmt.Errorf("does not read: %d bytes wait for it, and it took none for %v", c.out.owed(), s.cfg.PeerTimeout))
 }
 
-// refuse answers what breaks the protocol, before the connection is closed.
+// refuse answers bytes that break the protocol, before the connection is closed.
 func (c *conn) refuse(err error) {
 	code := wire.CodeInvalidPacket
 	switch {
@@ -293,11 +291,11 @@ func (c *conn) refuse(err error) {
 	case !errors.Is(err, wire.ErrMalformed):
 		return
 	}
-	c.error(code, err.Error())
+	c.reply().sendError(code, err.Error())
 }
 
-// end lets the connection go. What it asked for before is answered; then it
-// counts as gone, and may take its time to read its last replies.
+// end ends the connection. Its earlier requests are answered; then the connection
+// counts as gone, and has settleFor to read its last replies.
 func (c *conn) end(why error) {
 	s := c.s
 	if !isReset(why) {
@@ -307,7 +305,7 @@ func (c *conn) end(why error) {
 	if c.why != nil {
 		why = c.why
 	}
-	if !s.closed { // else the jobs are the next start's, as they are
+	if !s.closed { // else the jobs are left to the next start
 		for s.q.Remove(s.readTime(), c.peer, removeChunk) && !s.closed {
 			s.endTurn(nil)
 			s.mu.Lock()
@@ -317,7 +315,7 @@ func (c *conn) end(why error) {
 	}
 	c.out.letGo()
 	c.begun.Store(0)
-	c.in.Drop() // somebody may hold the connection for longer
+	c.in.Drop() // its buffers: the connection may be referred to for longer
 	s.endTurn(nil)
 	s.peers.forget(c)
 
@@ -341,8 +339,8 @@ func (c *conn) end(why error) {
 	s.mu.Unlock()
 }
 
-// hangUp ends the connection because the server ends: it gets what it is owed
-// already, if it reads it, and then its read loop ends.
+// hangUp ends the connection because the server ends: it gets its pending replies,
+// if it reads them, and then its read loop ends.
 func (c *conn) hangUp() {
 	c.awaitParked()
 	c.out.settle(0, time.Now().Add(settleFor))
@@ -355,7 +353,7 @@ func (c *conn) logStart() {
 	}
 }
 
-// logEnd says why a connection ended: in the debug log if it left by itself.
+// logEnd logs why a connection ended, only at debug level if the peer left.
 func (c *conn) logEnd(why error) {
 	if why == errGone || isReset(why) {
 		if c.s.debug {
@@ -367,7 +365,7 @@ func (c *conn) logEnd(why error) {
 		slog.String("peer", c.addr), slog.String("id", c.id), slog.String("why", why.Error()))
 }
 
-// isReset reports whether err is a peer's way of leaving without a word.
+// isReset reports whether err means that the peer has reset the connection.
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }
@@ -377,7 +375,7 @@ func (c *conn) drop(why error) {
 	if !c.doomed.Load() {
 		c.why = why
 		c.doomed.Store(true)
-		c.parked.wake()
+		c.parked.callSent()
 		c.hold.cancel()
 		c.s.peers.letGo(c)
 		if c.pages != nil {
@@ -388,96 +386,10 @@ func (c *conn) drop(why error) {
 	}
 }
 
-// touch has the outbox flushed after this turn. The lock is held.
+// touch makes the outbox be flushed after this turn. The lock is held.
 func (c *conn) touch() {
 	if !c.dirty {
 		c.dirty = true
 		c.s.dirty = append(c.s.dirty, c)
-	}
-}
-
-// send owes the connection a packet, behind the replies that wait for the
-// store. Arguments are copied. The lock is held.
-func (c *conn) send(t wire.Type, args ...[]byte) {
-	if c.parked.waiting() {
-		c.park(t, args)
-		return
-	}
-	c.owe(t, args...)
-}
-
-// sendShared is send for a last argument that never changes: if it is large it
-// is not copied.
-func (c *conn) sendShared(t wire.Type, last []byte, args ...[]byte) {
-	if c.parked.waiting() {
-		c.parkBytes(appendPacket(nil, t, last, args))
-		return
-	}
-	c.oweShared(t, last, args...)
-}
-
-// sendText is send for an admin reply, which must not change any more.
-func (c *conn) sendText(b []byte) {
-	if c.parked.waiting() {
-		c.parkBytes(b)
-		return
-	}
-	c.oweBytes(b)
-}
-
-// owe puts a packet into the outbox. The lock is held.
-func (c *conn) owe(t wire.Type, args ...[]byte) {
-	if c.s.cfg.Trace != nil {
-		c.traceBytes(wire.Append(nil, wire.Response, t, args...))
-	}
-	c.touch()
-	if !c.out.packet(t, args...) {
-		c.overflow()
-	}
-}
-
-// oweShared is owe for a last argument that never changes.
-func (c *conn) oweShared(t wire.Type, last []byte, args ...[]byte) {
-	if c.s.cfg.Trace != nil {
-		c.traceBytes(appendPacket(nil, t, last, args))
-	}
-	c.touch()
-	if !c.out.shared(t, last, args...) {
-		c.overflow()
-	}
-}
-
-// oweBytes puts whole packets and lines into the outbox, which keeps b.
-func (c *conn) oweBytes(b []byte) {
-	if c.s.cfg.Trace != nil {
-		c.traceBytes(b)
-	}
-	c.touch()
-	if !c.out.text(b) {
-		c.overflow()
-	}
-}
-
-func (c *conn) overflow() {
-	c.drop(fmt.Errorf("does not read: over %d bytes wait for it", c.out.limits.most))
-}
-
-// error owes the connection an ERROR packet.
-func (c *conn) error(code, text string) {
-	c.send(wire.Error, []byte(code), []byte(text))
-}
-
-// traceBytes traces packets and lines that the server has put together.
-func (c *conn) traceBytes(b []byte) {
-	var p wire.Packet
-	for len(b) > 0 {
-		if n, _ := wire.Decode(b, c.s.limits, &p); n > 0 {
-			c.s.cfg.Trace.Packet(c.addr, false, &p)
-			b = b[n:]
-			continue
-		}
-		line, rest, _ := bytes.Cut(b, []byte{'\n'})
-		c.s.cfg.Trace.Line(c.addr, false, string(bytes.TrimSuffix(line, []byte{'\r'})))
-		b = rest
 	}
 }

@@ -72,7 +72,7 @@ func decodeDead(key string, value []byte) (*queue.Dead, error) {
 func (k *sink) Buried(d *queue.Dead, j *queue.Job) {
 	s := (*Server)(k)
 	if s.commit != nil {
-		s.commit.bury(d)
+		s.commit.putDead(d)
 	}
 	s.note(slog.LevelWarn, "dead", append(jobAttrs(j),
 		slog.String("why", d.Reason.String()), slog.String("error", d.Error), slog.Int("attempts", d.Attempts()))...)
@@ -130,7 +130,7 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 		return
 	}
 	if got.Fresh || got.Promoted {
-		s.commit.add(got.Job)
+		s.commit.addJob(got.Job)
 	}
 	if !s.commit.thenOf(got.Job, done) {
 		done(now, nil)

@@ -9,8 +9,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// handlers is what the server does with each packet. A handler runs under the
-// server's lock; an error closes the connection.
+// handlers are the handlers of packets, by type. A handler runs under the server's
+// lock; its error closes the connection.
 var handlers = [...]func(c *conn, now int64, p *wire.Packet) error{
 	wire.EchoReq:           (*conn).echo,
 	wire.OptionReq:         (*conn).option,
@@ -54,7 +54,7 @@ func (c *conn) dispatch(now int64, p *wire.Packet) error {
 func (c *conn) ignore(int64, *wire.Packet) error { return nil }
 
 func (c *conn) echo(_ int64, p *wire.Packet) error {
-	c.send(wire.EchoRes, p.Args[0])
+	c.reply().sendPacket(wire.EchoRes, p.Args[0])
 	return nil
 }
 
@@ -65,15 +65,15 @@ func (c *conn) option(_ int64, p *wire.Packet) error {
 	case equalFold(wire.OptionCancel, option):
 		c.cancels = true
 	default:
-		c.error(wire.CodeUnknownOption, fmt.Sprintf("unknown option %q", p.Args[0]))
+		c.reply().sendError(wire.CodeUnknownOption, fmt.Sprintf("unknown option %q", p.Args[0]))
 		return nil
 	}
-	c.send(wire.OptionRes, p.Args[0])
+	c.reply().sendPacket(wire.OptionRes, p.Args[0])
 	return nil
 }
 
-// setID takes any client id, as gearmand does: workers that get an ERROR here
-// reconnect for ever. Rows show it quoted.
+// setID accepts any client id, like gearmand: workers that get an ERROR here
+// reconnect again and again. Rows show the id quoted.
 func (c *conn) setID(_ int64, p *wire.Packet) error {
 	c.id = string(p.Args[0][:min(len(p.Args[0]), maxClientID)])
 	if c.id == "" {
@@ -83,11 +83,11 @@ func (c *conn) setID(_ int64, p *wire.Packet) error {
 }
 
 const (
-	maxClientID = 1024 // bytes that are kept of one
+	maxClientID = 1024 // bytes; longer ones are cut
 	maxFunction = 1024
 )
 
-// checkFunction refuses names that the admin protocol could not show.
+// checkFunction returns an error for a name that the admin protocol cannot show.
 func checkFunction(name []byte) error {
 	switch {
 	case len(name) == 0:
@@ -106,13 +106,13 @@ func checkFunction(name []byte) error {
 	return nil
 }
 
-// sink is the Server as the queue sees it. Its methods are called under the
+// sink is the Server as the sink of its queue. Its methods are called under the
 // server's lock, in the middle of a turn.
 type sink Server
 
 // Wake sends a sleeping worker NOOP.
 func (k *sink) Wake(p *queue.Peer) {
-	p.Owner.(*conn).send(wire.Noop)
+	p.Owner.(*conn).reply().sendPacket(wire.Noop)
 }
 
 // Requeued logs that a job has lost its worker.
@@ -127,7 +127,7 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 		p.Owner.(*conn).expectLate(j)
 	}
 	if untried := j.Spilled() && why != queue.Failed; s.commit != nil && j.Journaled() && !untried {
-		s.commit.update(j)
+		s.commit.updateJob(j)
 	}
 	if !s.debug {
 		return
@@ -139,8 +139,8 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	s.note(slog.LevelDebug, "requeued", attrs...)
 }
 
-// Ended is called for each job that leaves the queue. Who waits for a job that
-// ends without its worker's word is told WORK_FAIL here.
+// Ended is called for each job that leaves the queue. It sends WORK_FAIL to the
+// clients of a job that ends without a packet of its worker.
 func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 	s := (*Server)(k)
 	s.dropFetch(j)
@@ -151,14 +151,14 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 		w.Owner.(*conn).expectLate(j)
 	}
 	if s.commit != nil && j.Journaled() && why != queue.Completed {
-		s.commit.makeRoom(j.Size()) // the payload goes along if the job is dead
+		s.commit.makeRoom(j.Size()) // the payload is stored again if the job is dead
 	}
 	switch why {
 	case queue.Exhausted, queue.Cancelled, queue.Purged:
 		var buf [wire.MaxHandle]byte
 		handle := j.AppendHandle(buf[:0])
 		for p := range j.Waiters {
-			p.Owner.(*conn).send(wire.WorkFail, handle)
+			p.Owner.(*conn).reply().sendPacket(wire.WorkFail, handle)
 		}
 	}
 	if state, ok := outcomes[why]; ok {
@@ -183,12 +183,12 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 	}
 }
 
-// mayDie reports whether a job that ends so goes to the dead list.
+// mayDie reports whether a job that ends for that reason goes to the dead list.
 func (s *Server) mayDie(j *queue.Job, why queue.Reason) bool {
 	return *s.cfg.DeadMax > 0 && j.Background() && !j.Ignored() && (why == queue.Failed || why == queue.Exhausted)
 }
 
-// outcomes are the ends of a job that are not its worker's success.
+// outcomes are the outcomes of jobs that did not complete, by reason.
 var outcomes = map[queue.Reason]string{
 	queue.Failed:    wire.OutcomeFailed,
 	queue.Exhausted: wire.OutcomeFailed,

@@ -10,12 +10,11 @@ import (
 
 // Shutdown stops the server gracefully: it takes no more connections and no
 // more jobs, and returns when the jobs that can still end have ended and their
-// clients have been told, or when ctx is done. Then everything is closed.
+// clients have the results, or when ctx is done. Then everything is closed.
 //
-// Jobs that are running end. Of those that wait, a server in memory goes on
-// handing out what its workers can do, because they would be lost; a server
-// with a store does so for foreground jobs, and keeps the others for its next
-// start.
+// Running jobs end. A server in memory still hands out waiting jobs that its workers
+// can do, because they would be lost; a server with a store does so for foreground
+// jobs, and keeps the others for its next start.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
@@ -42,8 +41,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// checkDrained closes drained when there is nothing left to wait for. The lock
-// is held.
+// checkDrained closes drained when no job is left to wait for. The lock is held.
 func (s *Server) checkDrained() {
 	select {
 	case <-s.drained:
@@ -56,19 +54,19 @@ func (s *Server) checkDrained() {
 	close(s.drained)
 }
 
-// handsOut reports whether workers get all jobs, and not only those in the
-// foreground. The lock is held.
+// handsOut reports whether workers get all jobs, and not only foreground ones. The
+// lock is held.
 func (s *Server) handsOut() bool { return !s.draining || s.commit == nil }
 
-// Close stops the server at once: connections get what they are owed already
-// and are closed, jobs that run are left to their workers. What was
-// acknowledged is in the store when it returns; without a store it is gone.
+// Close stops the server at once: connections get their pending replies and are
+// closed, running jobs are left to their workers. When Close returns, all
+// acknowledged background jobs are in the store; without a store they are gone.
 // Every call returns when the server has ended, with the store's error.
 func (s *Server) Close() error { return s.closeOnce() }
 
-// close is Close, once. The order matters: closed keeps packets from the
-// queue, so that the committer's last batch is whole; then the connections get
-// what that batch has owed them; then nobody uses the store any more.
+// close is Close, once. The order matters: after closed is set no packet is applied,
+// so that the journal's last batch is whole; then the connections get the replies of
+// that batch; then no goroutine uses the store any more.
 func (s *Server) close() error {
 	s.mu.Lock()
 	s.closed, s.draining = true, true
@@ -105,17 +103,17 @@ func (s *Server) close() error {
 	return err
 }
 
-// LostJobs returns the number of jobs that ended with the server, because no store
-// has them: all that were left without a store, those in the foreground with one.
-// It is 0 before the server has been stopped.
+// LostJobs returns the number of jobs that were lost with the server, because no
+// store has them: all jobs without a store, the foreground ones with a store. It
+// returns 0 before the server has been stopped.
 func (s *Server) LostJobs() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lostJobs
 }
 
-// countUnstored counts the jobs that are in memory only and that somebody still
-// wants. The lock is held.
+// countUnstored counts the jobs that are only in memory and still wanted. The lock is
+// held.
 func (s *Server) countUnstored() (n int) {
 	s.q.Jobs(func(j *queue.Job) bool {
 		if !j.Ignored() && (s.commit == nil || !j.Background()) {
@@ -126,12 +124,12 @@ func (s *Server) countUnstored() (n int) {
 	return n
 }
 
-// closeStore ends everything that uses the store, and closes it. A store that
-// does not answer is left to the goroutine that waits for it, and is closed
-// when that has ended: Close must not wait for ever.
+// closeStore stops all goroutines that use the store, and closes it. A store that
+// does not answer is left to the goroutine that waits for it, which closes it in the
+// end: Close must not wait for ever.
 func (s *Server) closeStore(conns []*conn) error {
 	if s.commit != nil {
-		s.commit.stop()
+		s.commit.stopCommits()
 	}
 	closed := make(chan error, 1)
 	if s.loads.endThen(func() { closed <- s.store.Close() }, storeGrace+hangGrace) {
@@ -141,7 +139,7 @@ func (s *Server) closeStore(conns []*conn) error {
 	s.say(slog.LevelError, "the store is left open", slog.Any("err", err))
 	s.mu.Lock()
 	for _, c := range conns {
-		c.parked.wake()
+		c.parked.callSent()
 	}
 	s.endTurn(nil)
 	return err

@@ -9,8 +9,8 @@ import (
 	"gm/pkg/store"
 )
 
-// guarded is a store whose panics are errors: a driver that breaks over one
-// batch or one payload must not end the server.
+// guarded is a store whose panics are errors: a driver that panics on one batch or
+// one payload must not end the server.
 type guarded struct{ store.Store }
 
 // panicError is a driver's panic.
@@ -21,8 +21,8 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("store panicked: %v", e.value) }
 
-// catch makes a panic of a driver the error of its call. Those of a callback,
-// which are the server's own, go on.
+// catch turns a panic of a driver into the error of its call. It lets a panic of a
+// callback go on, which is the server's own.
 func catch(err *error, inside *bool) {
 	if inside != nil && *inside {
 		return
@@ -32,13 +32,13 @@ func catch(err *error, inside *bool) {
 	}
 }
 
-// Commit is that of [store.Store].
+// Commit implements [store.Store].
 func (g guarded) Commit(ctx context.Context, ops []store.Op) (err error) {
 	defer catch(&err, nil)
 	return g.Store.Commit(ctx, ops)
 }
 
-// Replay is that of [store.Store].
+// Replay implements [store.Store].
 func (g guarded) Replay(ctx context.Context, f func(*store.Record) error) (err error) {
 	var inside bool
 	defer catch(&err, &inside)
@@ -50,7 +50,7 @@ func (g guarded) Replay(ctx context.Context, f func(*store.Record) error) (err e
 	})
 }
 
-// Extras is that of [store.Store].
+// Extras implements [store.Store].
 func (g guarded) Extras(ctx context.Context, prefix string, f func(string, []byte) error) (err error) {
 	var inside bool
 	defer catch(&err, &inside)
@@ -62,19 +62,19 @@ func (g guarded) Extras(ctx context.Context, prefix string, f func(string, []byt
 	})
 }
 
-// Extra is that of [store.Store].
+// Extra implements [store.Store].
 func (g guarded) Extra(ctx context.Context, key string) (value []byte, err error) {
 	defer catch(&err, nil)
 	return g.Store.Extra(ctx, key)
 }
 
-// Close is that of [store.Store].
+// Close implements [store.Store].
 func (g guarded) Close() (err error) {
 	defer catch(&err, nil)
 	return g.Store.Close()
 }
 
-// LastSeq is that of [store.Numbered], 0 if the store has no such method.
+// LastSeq implements [store.Numbered]. It returns 0 if the store has no such method.
 func (g guarded) LastSeq(ctx context.Context) (last uint64, err error) {
 	defer catch(&err, nil)
 	n, ok := g.Store.(store.Numbered)
@@ -87,13 +87,13 @@ func (g guarded) LastSeq(ctx context.Context) (last uint64, err error) {
 // guardedReader is a [store.Reader] whose panics are errors.
 type guardedReader struct{ store.Reader }
 
-// ReadPayload is that of [store.Reader].
+// ReadPayload implements [store.Reader].
 func (g guardedReader) ReadPayload(ctx context.Context, r *store.Record) (payload []byte, err error) {
 	defer catch(&err, nil)
 	return g.Reader.ReadPayload(ctx, r)
 }
 
-// ReplayHeads is that of [store.Reader].
+// ReplayHeads implements [store.Reader].
 func (g guardedReader) ReplayHeads(ctx context.Context, f func(*store.Record, int) error) (err error) {
 	var inside bool
 	defer catch(&err, &inside)
@@ -105,7 +105,7 @@ func (g guardedReader) ReplayHeads(ctx context.Context, f func(*store.Record, in
 	})
 }
 
-// stackOf returns where a driver panicked, empty if err is no panic.
+// stackOf returns the stack of a driver's panic, empty if err is no panic.
 func stackOf(err error) string {
 	var p *panicError
 	if errors.As(err, &p) {

@@ -6,19 +6,19 @@ import (
 	"gm/pkg/queue"
 )
 
-// hold keeps a connection from being read and applied until all the events
-// that it waits for have come. Events may come from any goroutine, also while
-// the turn that begins the hold goes on.
+// hold stops the reading of a connection until all events that it waits for have
+// come. Events may come from any goroutine, also during the turn that begins the
+// hold.
 type hold struct {
-	resume func() // has the connection go on; called with mu held
+	resume func() // makes the connection go on; called with mu held
 
 	mu   sync.Mutex
-	gen  uint64 // of the present hold; events of earlier ones count no more
+	gen  uint64 // of the present hold; events of earlier ones are ignored
 	n    int32  // events to come
-	held bool   // the connection does not go on by itself
+	held bool   // the connection waits for resume
 }
 
-// expect adds an event and returns the function that tells that it has come.
+// expect adds an event and returns the function that reports that it has come.
 // It is called in a turn of the connection.
 func (h *hold) expect() (come func()) {
 	h.mu.Lock()
@@ -53,7 +53,7 @@ func (h *hold) isHeld() bool {
 	return h.held
 }
 
-// cancel has the connection go on, whatever it waits for.
+// cancel makes the connection go on, without the events that it waits for.
 func (h *hold) cancel() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,15 +74,15 @@ func (h *hold) end() {
 
 // Back-pressure. A worker's packet is applied when all the clients of its job
 // have room for it; until then the worker is not read. So a client that reads
-// slowly gets all of a streamed result, and nothing is kept for it beyond the
-// mark of its outbox and one packet. Likewise a connection is not read while
-// the answers to what it asks for wait for itself. A peer that takes nothing
-// for Config.PeerTimeout while it has so much to read is dropped, which frees
-// those that wait for it.
+// slowly gets all of a streamed result, and the server keeps no more for it than
+// the mark of its outbox and one packet. Likewise a connection is not read while
+// its own outbox has no room for the answers. A peer that takes no bytes for
+// Config.PeerTimeout while its outbox is above the mark is dropped, which frees
+// the connections that wait for it.
 //
 // All of a worker's jobs wait while one of their clients is slow. A peer that
-// is client and worker, and writes without reading what it is owed, waits for
-// itself until it is dropped.
+// is client and worker, and writes without reading, waits for itself until it is
+// dropped.
 
 // expect has the connection, whose turn it is, held until the returned function
 // is called.
@@ -92,8 +92,8 @@ func (c *conn) expect() (come func()) {
 }
 
 // awaitClients reports whether the packet that is being applied, which is for
-// the clients of j, has to wait for room in their outboxes. If so the turn is
-// to end, and the packet is applied again later.
+// the clients of j, has to wait for room in their outboxes. If so, the turn must
+// end, and the packet is applied again later.
 func (c *conn) awaitClients(j *queue.Job) bool {
 	for w := range j.Waiters {
 		if client := w.Owner.(*conn); client.crowded() {
@@ -110,14 +110,14 @@ func (c *conn) awaitClients(j *queue.Job) bool {
 	return c.blocked
 }
 
-// crowded reports whether too much waits for the connection to add more. The
-// lock is held.
+// crowded reports whether the replies that wait for the connection are above the
+// mark. The lock is held.
 func (c *conn) crowded() bool {
 	return c.out.over.Load() || c.parked.size > c.out.limits.mark && c.parked.waiting()
 }
 
-// whenRoom calls f once when what waits for the connection has become less, or
-// it has ended: at once, if that is so already. The lock is held.
+// whenRoom calls f once when fewer replies wait for the connection, or it has
+// ended, at once if that is so already. The lock is held.
 func (c *conn) whenRoom(f func()) {
 	if c.parked.size > c.out.limits.mark && c.parked.waiting() && !c.doomed.Load() {
 		c.parked.whenSent(f)

@@ -64,6 +64,6 @@ func isHTTPHeader(name string) bool {
 
 // refuseHTTP answers a line of HTTP. Nothing after it is read.
 func (c *conn) refuseHTTP() error {
-	c.sendText([]byte(replyHTTP))
+	c.reply().sendText([]byte(replyHTTP))
 	return errHTTP
 }

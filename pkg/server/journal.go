@@ -41,9 +41,9 @@ type journal[C any] struct {
 	store  guarded
 	name   string          // of the store, for errors and the log
 	limit  time.Duration   // of one Commit
-	quit   <-chan struct{} // closed by the owner before stop: nothing is added any more
+	quit   <-chan struct{} // closed by the owner before stopCommits: nothing is added any more
 	work   chan struct{}   // buffered: there is a batch
-	ended  chan struct{}   // closed when run has returned
+	ended  chan struct{}   // closed when runCommits has returned
 	ctx    context.Context // of Commit; it outlives quit by storeGrace
 	cancel context.CancelFunc
 	watch  *time.Timer // calls hung
@@ -69,7 +69,7 @@ type journal[C any] struct {
 
 	batches, batchedOps uint64 // stored
 
-	// Used only by the goroutine of run.
+	// Used only by the goroutine of runCommits.
 	roomlessSince time.Time // when a full store began to have no room for any result; zero if it has room
 	shortened     int       // results that were replaced by notes and not logged yet
 }
@@ -114,7 +114,7 @@ type journalConfig[C any] struct {
 	quit  <-chan struct{} // closed when nothing is added any more
 }
 
-// newJournal returns a journal whose run is to be called in a goroutine.
+// newJournal returns a journal whose runCommits must be called in a goroutine.
 func newJournal[C any](cfg journalConfig[C]) *journal[C] {
 	ctx, cancel := context.WithCancel(context.Background())
 	j := &journal[C]{
@@ -263,8 +263,8 @@ func (j *journal[C]) namesSince(since position) (names []string) {
 // idle reports whether there is nothing to store. The lock is held.
 func (j *journal[C]) idle() bool { return len(j.rest) == 0 && len(j.full) == 0 && j.next.empty() }
 
-// wake makes run commit the pending batches. The lock is held.
-func (j *journal[C]) wake() {
+// wakeRun makes runCommits commit the pending batches. The lock is held.
+func (j *journal[C]) wakeRun() {
 	if j.idle() {
 		return
 	}
@@ -274,8 +274,8 @@ func (j *journal[C]) wake() {
 	}
 }
 
-// run commits batches until quit is closed, and then the pending ones.
-func (j *journal[C]) run() {
+// runCommits commits batches until quit is closed, and then the pending ones.
+func (j *journal[C]) runCommits() {
 	defer close(j.ended)
 	defer j.cancel()
 	for {
@@ -291,7 +291,7 @@ func (j *journal[C]) run() {
 		select {
 		case <-time.After(retryCommit):
 			j.mu.Lock()
-			j.wake()
+			j.wakeRun()
 			j.mu.Unlock()
 		case <-j.quit:
 			j.commitLast()
@@ -300,10 +300,10 @@ func (j *journal[C]) run() {
 	}
 }
 
-// stop waits until run has ended, after quit was closed: for storeGrace, and
+// stopCommits waits until runCommits has returned, after quit was closed: for storeGrace, and
 // hangGrace for the store to notice that its time is over. Then it refuses all
 // pending operations.
-func (j *journal[C]) stop() {
+func (j *journal[C]) stopCommits() {
 	if waitFor(j.ended, storeGrace) {
 		return
 	}
@@ -385,7 +385,7 @@ func (j *journal[C]) commitAll() error {
 	return nil
 }
 
-// errPaused makes run wait before it tries the rest again.
+// errPaused makes runCommits wait before it tries the rest again.
 var errPaused = errors.New("some operations are tried again")
 
 // startBatch makes the oldest operations the batch in flight, and returns it,

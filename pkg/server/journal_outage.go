@@ -7,21 +7,22 @@ import (
 	"gm/pkg/store"
 )
 
-// outage is what the log has of a store that fails: when that began and when
-// it was over, unless it began again soon after.
+// outage is the state of a failing store in the log: the log has one line when the
+// store begins to fail, and one when it works again, but no new ones if it fails
+// again soon after.
 type outage struct {
-	told bool  // the store fails, as the log has it
-	full bool  // for lack of room
-	at   int64 // when that was told last, Unix milliseconds
+	told bool  // the log says that the store fails
+	full bool  // it fails for lack of room
+	at   int64 // time of the last line about a failure, in milliseconds
 }
 
-// outageInterval is how often at most the log is told that a store fails, in
-// milliseconds. One with little room may refuse every other batch.
+// outageInterval is the least time between two lines about a failing store, in
+// milliseconds. A store with little room may refuse every other batch.
 const outageInterval = 30_000
 
-// note takes down what became of a batch, and says what the log should be told
-// of it. A store that is full is not taken to work again before it has taken
-// something that needs room.
+// note notes the error of a batch, and reports which line should be logged. A full
+// store does not count as working before it has taken an operation that needs
+// room.
 func (o *outage) note(now int64, ops []store.Op, err error) (fails, works bool) {
 	switch {
 	case err != nil && o.told:

@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	// maxSplit is how many Commits are spent on one batch that fails for a
-	// reason of its own before it is left as it is.
+	// maxSplit is the maximum number of Commits for one batch that the store
+	// refuses.
 	maxSplit = 256
-	// probeKey is deleted to see whether the store works. Nothing is under it.
+	// probeKey is a key without a value. It is deleted to test whether the store
+	// works.
 	probeKey = "probe"
 )
 
-// storeBatch hands a batch to the store. If the store refuses it, though it
-// works, the batch is split until the operations are found that it does not
-// take. errs is nil if all is stored, else it has an entry for each operation;
-// err is set if the store fails as such.
+// storeBatch commits the operations of a batch. If the store works but refuses the
+// batch, storeBatch splits it until it has found the operations that the store
+// does not take. errs is nil if all are stored, else it has an entry for each
+// operation; err is set if the store fails as such.
 func (j *journal[C]) storeBatch(ops []store.Op) (errs []error, err error) {
 	if err = j.commitOps(ops); err == nil {
 		return nil, nil
@@ -31,12 +32,12 @@ func (j *journal[C]) storeBatch(ops []store.Op) (errs []error, err error) {
 		all[i] = i
 	}
 	if err = p.failed(all, err); err == nil && p.stored == 0 && p.suspects > 1 {
-		err = p.last // it takes nothing: that is no fault of the operations
+		err = p.last // it takes no operation, so the fault is its own
 	}
 	return p.errs, err
 }
 
-// commitOps hands operations to the store, for at most its limit.
+// commitOps makes one Commit, which the store may take limit for.
 func (j *journal[C]) commitOps(ops []store.Op) error {
 	ctx, cancel := context.WithTimeout(j.ctx, j.limit)
 	defer cancel()
@@ -45,8 +46,8 @@ func (j *journal[C]) commitOps(ops []store.Op) error {
 	return j.store.Commit(ctx, ops)
 }
 
-// parting splits a batch that the store has refused. Operations are named by
-// their places in it.
+// parting splits a batch that the store has refused. Operations are given by
+// their places in the batch.
 type parting[C any] struct {
 	j        *journal[C]
 	ops      []store.Op
@@ -57,8 +58,8 @@ type parting[C any] struct {
 	last     error
 }
 
-// store stores some operations, and those of them that can be stored if it
-// can't be all. It returns the error of a store that fails as such.
+// store stores some operations, or as many of them as the store takes. It returns
+// the error of a store that fails as such.
 func (p *parting[C]) store(some []int) error {
 	if len(some) == 0 {
 		return nil
@@ -112,8 +113,8 @@ func (p *parting[C]) fail(some []int, err error) error {
 	return err
 }
 
-// works reports whether the store takes something else after it has failed with
-// err. A store that was too slow is not asked.
+// works reports whether the store takes another operation after it has failed with
+// err. It does not try a store that was too slow.
 func (p *parting[C]) works(err error) bool {
 	var uncertain *store.UncertainError
 	if errors.As(err, &uncertain) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || p.j.isStuck() {
@@ -123,9 +124,9 @@ func (p *parting[C]) works(err error) bool {
 }
 
 // storeEnds stores some operations, for which there was no room together, in
-// parts: the ends of jobs first, because they make some, then what else is no Add,
-// then the Adds, so that results without room do not keep jobs out that have it. It
-// returns full if anything is left.
+// parts: first the ends of jobs, because they free room, then the others that are
+// no Adds, then the Adds, so that a result without room does not keep out a job for
+// which there is room. It returns full if anything is left.
 func (p *parting[C]) storeEnds(some []int, full error) error {
 	var adds, ends []int
 	for _, i := range some {
@@ -164,8 +165,8 @@ func (p *parting[C]) storeEndsInParts(ends []int, full error) error {
 	return nil
 }
 
-// storeSomeResults stores as many results among some operations as there is room
-// for, roughly: those that are left are tried again soon. It returns full.
+// storeSomeResults stores, among some operations, roughly as many results as there
+// is room for. The others are tried again soon. It returns full.
 func (p *parting[C]) storeSomeResults(some []int, full error) error {
 	var results []int
 	for _, i := range some {
@@ -190,11 +191,10 @@ func (p *parting[C]) storeSomeResults(some []int, full error) error {
 	return p.fail(some, full)
 }
 
-// partEnds parts some operations, named by their places and none of them an
-// Add, into those that only free room, the ends of jobs, and others such as
-// results, which take some and find it afterwards. The end of a job that becomes
-// a dead one stays with its entry, so that a crash between the two does not
-// lose the job.
+// partEnds divides some operations, given by their places and none of them an Add,
+// into those that only free room, the ends of jobs, and others such as results,
+// which need room. The Done of a job that turns into an extra stays with the Put of
+// that extra, so that a crash between the two does not lose the job.
 func partEnds(ops []store.Op, some []int, heirKey func(seq uint64) string) (frees, others []int) {
 	put := make(map[string]bool)
 	for _, i := range some {
@@ -213,8 +213,8 @@ func partEnds(ops []store.Op, some []int, heirKey func(seq uint64) string) (free
 	return frees, others
 }
 
-// endsFirst puts those operations first that make room in a full store, so that
-// they do not wait for others that find none.
+// endsFirst moves the operations that free room in a full store to the front, so
+// that they do not wait for others that need room.
 func endsFirst(ops []store.Op, heirKey func(seq uint64) string) []store.Op {
 	all := make([]int, len(ops))
 	for i := range all {

@@ -10,27 +10,28 @@ import (
 	"gm/pkg/wire"
 )
 
-// A worker may send packets about a job that it does not hold any more, as far as
-// the server knows:
+// A worker may send packets about a job that, as far as the server knows, it does
+// not hold any more:
 //
-//   - the server was restarted, or another one has taken over the store, or the
-//     connection was lost: the job waits again. If the worker can do its function,
-//     it gets the job back, as if it had grabbed it, and the packet counts;
-//   - the store is still being read, and the job may come: the connection waits
-//     for that, or, if the store can't be read, the packet is ignored;
-//   - its time was over, or the job was cancelled. The end of a job that waits
-//     still counts; other packets are ignored, up to the first end, as workers of
-//     Perl and libgearman die of an ERROR.
+//   - The server was restarted, or another one has taken over the store, or the
+//     connection was lost, so the job waits again. If the worker can do its
+//     function, it gets the job back, as if it had grabbed it, and the packet counts.
+//   - The store is still being read, and the job may come. The connection waits
+//     for it; if the store cannot be read, the packet is ignored.
+//   - Its time limit was over, or the job was cancelled. The end of a job that waits
+//     still counts. Other packets are ignored, up to the first end, because workers
+//     of Perl and libgearman exit on an ERROR.
 //
 // Anything else is answered with JOB_NOT_FOUND.
 
-// maxOverdue is how many jobs that were taken from it a connection is known to
-// be at.
+// maxOverdue is the maximum number of jobs that a connection remembers after they
+// were taken from it.
 const maxOverdue = 64
 
-// held returns the job that the packet is about, if the worker has it. If not,
-// the worker is told. It also returns nil if the packet has to wait: for room in
-// the outboxes of the job's clients, or for the store; then it comes again.
+// held returns the job of a worker's packet, if the worker has that job. If not, it
+// answers the worker and returns nil. It also returns nil if the packet has to wait,
+// for room in the outboxes of the job's clients or for the store; then the packet is
+// applied again.
 func (c *conn) held(p *wire.Packet) *queue.Job {
 	j := c.s.q.Held(c.peer, p.Args[0])
 	if j == nil {
@@ -46,13 +47,13 @@ func (c *conn) held(p *wire.Packet) *queue.Job {
 		c.nameByHandle(p, j)
 		return j
 	case !c.ignoresLate(p) && !c.s.mayCome(p.Args[0]):
-		c.error(wire.CodeJobNotFound, fmt.Sprintf("%v: job %q is not this connection's", p.Type, p.Args[0]))
+		c.reply().sendError(wire.CodeJobNotFound, fmt.Sprintf("%v: job %q is not this connection's", p.Type, p.Args[0]))
 	}
 	return nil
 }
 
-// nameByHandle puts j's handle into the packet, which has it with another host if
-// another server gave it out. Clients know it with this one's.
+// nameByHandle puts j's handle into the packet. A handle that another server gave out
+// has another host; clients know the handle with the host of this server.
 func (c *conn) nameByHandle(p *wire.Packet, j *queue.Job) {
 	var buf [wire.MaxHandle]byte
 	if handle := j.AppendHandle(buf[:0]); !bytes.Equal(handle, p.Args[0]) {
@@ -60,8 +61,8 @@ func (c *conn) nameByHandle(p *wire.Packet, j *queue.Job) {
 	}
 }
 
-// heldAgain gives the worker a job back that waits, or has its connection wait
-// for one that may be read from the store.
+// heldAgain gives the worker a waiting job back, or makes its connection wait for a
+// job that may be read from the store.
 func (c *conn) heldAgain(p *wire.Packet) *queue.Job {
 	s := c.s
 	seq, ok := s.q.Number(p.Args[0])
@@ -100,15 +101,15 @@ func (s *Server) giveBack(now int64, j *queue.Job) {
 	}
 }
 
-// mayCome reports whether a handle may be that of a job of the store that can't be
-// read at the moment.
+// mayCome reports whether the job with that handle may be in the store, and not read
+// yet.
 func (s *Server) mayCome(handle []byte) bool {
 	seq, ok := s.q.Number(handle)
 	return s.loading && ok && !s.isTaken(seq)
 }
 
-// expectLate notes that a job was taken from the connection, whose worker does
-// not know.
+// expectLate notes that a job was taken from the connection. Its worker does not
+// know yet.
 func (c *conn) expectLate(j *queue.Job) {
 	if len(c.overdue) == maxOverdue {
 		c.overdue = c.overdue[1:]
@@ -117,7 +118,7 @@ func (c *conn) expectLate(j *queue.Job) {
 }
 
 // ignoresLate reports whether the packet is about a job that was taken from this
-// connection. One that ends the job is the last that is ignored.
+// connection. The packet that ends the job is the last one that is ignored.
 func (c *conn) ignoresLate(p *wire.Packet) bool {
 	seq, ok := c.s.q.Number(p.Args[0])
 	at := slices.Index(c.overdue, seq)

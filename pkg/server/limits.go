@@ -8,11 +8,11 @@ import (
 	"gm/pkg/store"
 )
 
-// maxNoteError is how much is kept of an error's text where only a note fits.
+// maxNoteError is the most bytes of an error's text in a note.
 const maxNoteError = 512
 
-// admits returns an error for a background submission that can't be stored: the
-// store does not answer, or can never keep the job. The lock is held.
+// admits returns an error for a background submission that cannot be stored: the
+// store does not answer, or can never take the job. The lock is held.
 func (m *committer) admits(sub *queue.Submission) error {
 	if m.stuck != nil {
 		return m.stuck
@@ -20,7 +20,7 @@ func (m *committer) admits(sub *queue.Submission) error {
 	return m.checkSubmission(sub)
 }
 
-// checkSubmission returns an error for a job that the store can never keep.
+// checkSubmission returns an error for a job that the store can never take.
 // The lock is held.
 func (m *committer) checkSubmission(sub *queue.Submission) error {
 	for _, part := range []struct {
@@ -39,7 +39,7 @@ func (m *committer) checkSubmission(sub *queue.Submission) error {
 	return nil
 }
 
-// shortenExtra replaces the value of a dead job or a result by a note that says
+// shortenExtra replaces the value of a dead job or a result by a note with
 // everything except the bytes of the payload or of the result. It returns false
 // if the value is such a note already, or another extra.
 func shortenExtra(op *store.Op) bool {

@@ -7,14 +7,14 @@ import (
 	"gm/pkg/store"
 )
 
-// numberBlock is how many numbers are reserved at a time. It is about what
-// [store.FirstSeq] grows by in a second.
+// numberBlock is the number of numbers that are reserved together. It is about the
+// growth of [store.FirstSeq] in a second.
 const numberBlock = 1 << 22
 
 // lastNumber returns the highest number that an earlier server on the store may
-// have given out: a clock that is behind must not lead to handles
-// that were used before. known is false if the store could not be read to the
-// end; then load finds it later.
+// have given out: a clock that was set back must not lead to handles that were used
+// before. known is false if the store could not be read to its end; then load finds
+// the number later.
 func (s *Server) lastNumber() (last uint64, known bool, err error) {
 	last, err = s.store.LastSeq(s.ctx)
 	if err != nil {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"net"
 	"os"
 	"sync"
@@ -13,13 +12,13 @@ import (
 
 const (
 	// shareFrom is the payload, in bytes, that an outbox refers to instead
-	// of copying it: from here on a copy costs more than a write of its own.
+	// of copying it: copying a larger one costs more than a second write.
 	shareFrom = 32 << 10
-	// keepTail is how long a tail grows before it becomes a segment, and the
-	// largest buffer that goes back to the pool.
+	// keepTail is the size at which a tail becomes a segment, and the largest
+	// buffer that goes back to the pool.
 	keepTail = 64 << 10
-	// chunk is how much one write that may wait is given, so that what an
-	// outbox owes falls while a slow peer reads.
+	// chunk is the most bytes of one write that may wait, so that the size of an
+	// outbox falls while a slow peer reads.
 	chunk = 128 << 10
 	// joinBelow is the size of segments, such as the header of a large packet,
 	// that are written together with the beginning of the next one.
@@ -36,9 +35,9 @@ var joins = sync.Pool{New: func() any { return new([joinBytes]byte) }}
 var tails = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // outbox holds the bytes that a connection is owed. Any goroutine may append
-// and flush. One goroutine at a time writes: the one that finds nobody at it.
-// What the socket does not take is written when it takes more, as its transport
-// tells. So nobody waits for a peer that does not read.
+// and flush. One goroutine at a time writes: the one that flushes while no other
+// writes. Bytes that the socket does not take are written when its transport
+// reports that it takes more. So no goroutine waits for a peer that does not read.
 type outbox struct {
 	dst     writer
 	limits  *outboxLimits
@@ -48,20 +47,20 @@ type outbox struct {
 	tail    *[]byte       // lent by tails, nil when empty
 	counted int           // of size, in limits.peers
 	written uint64        // bytes, ever
-	size    int           // bytes not yet written, those in a writer's hands too
+	size    int           // bytes not yet written, including those that are being written
 	err     error         // the first failed write; nothing is kept afterwards
 	moved   time.Duration // limits.now when the peer last took bytes, while settle waits or over is true; or 0
-	idle    chan struct{} // closed when writing becomes false; nil if nobody waits for that
+	idle    chan struct{} // closed when writing becomes false; nil if no goroutine waits for that
 	slow    *slowPeer     // nil before over is true the first time
 	mu      sync.Mutex
 	over    atomic.Bool // more than limits.mark waits; it is false again from half of it on
-	writing bool        // somebody is at it, or will be when the socket is not full
-	full    bool        // nobody is at it, but somebody will be
+	writing bool        // a goroutine writes, or one will when the socket is not full
+	full    bool        // no goroutine writes, and one will when the socket is not full
 	freed   bool        // the socket has not been full since this was set
-	gone    bool        // nobody has more for the peer
+	gone    bool        // nothing more comes for the peer
 }
 
-// slowPeer is the part of an outbox that only those have whose peer was slow.
+// slowPeer is the part of an outbox that exists only after its peer was slow.
 type slowPeer struct {
 	below []func()    // to be called when over is false
 	stall *time.Timer // runs while over is true; nil if patience has no end
@@ -69,16 +68,15 @@ type slowPeer struct {
 
 // outboxLimits are the same for all outboxes of a server.
 type outboxLimits struct {
-	peers    *peerMemory   // counts what all outboxes hold
-	most     int           // bytes; a peer with more is dropped
-	mark     int           // bytes from which on senders wait
-	patience time.Duration // for a peer that takes nothing of so much; no end if it is 0
+	peers    *peerMemory   // counts the bytes of all outboxes
+	most     int           // bytes; a peer whose outbox has more is dropped
+	mark     int           // bytes above which senders wait
+	patience time.Duration // for a peer that takes no bytes while its outbox is above mark; no end if it is 0
 	start    time.Time     // of now
 }
 
 const (
-	// outboxMark is the most that waits for a peer before those who have more for
-	// it wait too, in bytes.
+	// outboxMark is the size of an outbox above which senders wait, in bytes.
 	outboxMark = 4 << 20
 	leastMark  = 256 << 10 // where memory is short
 )
@@ -99,57 +97,42 @@ func (o *outbox) init(dst writer, limits *outboxLimits, stalled func()) {
 	o.dst, o.limits, o.stalled = dst, limits, stalled
 }
 
-// packet appends a packet and copies its arguments. It reports whether the
-// outbox is within its limit.
-func (o *outbox) packet(t wire.Type, args ...[]byte) bool {
+// appendReply appends head and last. It copies both, except a last of shareFrom
+// bytes or more, which must never change. It reports whether the outbox is within
+// its limit. A reply without a head is text: it is never refused for its own length,
+// so the report is that of before.
+func (o *outbox) appendReply(head, last []byte) (within bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
+	n := len(head) + len(last)
+	if o.err != nil || n == 0 {
 		return true
 	}
-	if n := len(args); n > 0 && len(args[n-1]) >= shareFrom {
-		return o.large(t, bytes.Clone(args[n-1]), args[:n-1])
+	within = o.size <= o.limits.most
+	if len(last) >= shareFrom {
+		o.appendLarge(head, last)
+	} else {
+		b := o.buffer()
+		*b = append(append(*b, head...), last...)
 	}
-	b := o.buffer()
-	before := len(*b)
-	*b = wire.Append(*b, wire.Response, t, args...)
-	return o.grew(len(*b) - before)
+	after := o.grew(n)
+	return after || within && len(head) == 0
 }
 
-// shared appends a packet whose last argument never changes: if it is large it
-// is not copied.
-func (o *outbox) shared(t wire.Type, last []byte, args ...[]byte) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.err != nil:
-		return true
-	case len(last) >= shareFrom:
-		return o.large(t, last, args)
+// appendLarge appends head, and last as a segment of its own.
+func (o *outbox) appendLarge(head, last []byte) {
+	if len(head) > 0 {
+		b := o.buffer()
+		*b = append(*b, head...)
 	}
-	b := o.buffer()
-	before := len(*b)
-	*b = appendPacket(*b, t, last, args)
-	return o.grew(len(*b) - before)
+	if o.tail != nil {
+		o.segs = append(o.segs, *o.tail)
+		o.tail = nil // its buffer lives on as a segment
+	}
+	o.segs = append(o.segs, last)
 }
 
-// large appends a packet whose last argument becomes a segment.
-func (o *outbox) large(t wire.Type, last []byte, args [][]byte) bool {
-	b := o.buffer()
-	before := len(*b)
-	*b = appendHead(*b, t, len(last), args)
-	n := len(*b) - before + len(last)
-	o.segs = append(o.segs, *b, last)
-	o.tail = nil // its buffer lives on as a segment
-	return o.grew(n)
-}
-
-// appendPacket is wire.Append with the last argument apart from the others.
-func appendPacket(dst []byte, t wire.Type, last []byte, args [][]byte) []byte {
-	return append(appendHead(dst, t, len(last), args), last...)
-}
-
-// appendHead appends all of a packet but its last argument, of n bytes.
+// appendHead appends a packet without its last argument, which has n bytes.
 func appendHead(dst []byte, t wire.Type, n int, args [][]byte) []byte {
 	for _, a := range args {
 		n += len(a) + 1
@@ -173,29 +156,6 @@ func (o *outbox) failed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.err != nil
-}
-
-// text appends b, which the outbox keeps. A text is never refused for its own
-// length: it reports whether the outbox was within its limit before.
-func (o *outbox) text(b []byte) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.err != nil || len(b) == 0 {
-		return true
-	}
-	within := o.size <= o.limits.most
-	if len(b) < shareFrom {
-		t := o.buffer()
-		*t = append(*t, b...)
-	} else {
-		if o.tail != nil {
-			o.segs = append(o.segs, *o.tail)
-			o.tail = nil
-		}
-		o.segs = append(o.segs, b)
-	}
-	o.grew(len(b))
-	return within
 }
 
 // buffer returns the tail to append to.
@@ -235,7 +195,7 @@ func (o *outbox) rise() {
 	}
 }
 
-// fell notes that the peer has taken bytes, or that nothing is owed any more.
+// fell notes that the peer has taken bytes, or that the outbox was emptied.
 func (o *outbox) fell() {
 	if !o.over.Load() {
 		return
@@ -251,7 +211,7 @@ func (o *outbox) fell() {
 	o.release()
 }
 
-// whenBelow calls f once, with mu held, when over is false: at once, if it is.
+// whenBelow calls f once, with mu held, when over is false, at once if it is.
 // f must not wait.
 func (o *outbox) whenBelow(f func()) {
 	o.mu.Lock()
@@ -263,7 +223,7 @@ func (o *outbox) whenBelow(f func()) {
 	o.slow.below = append(o.slow.below, f)
 }
 
-// letGo has those go on who wait for a peer that counts as gone.
+// letGo releases the senders that wait for a peer that counts as gone.
 func (o *outbox) letGo() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -271,7 +231,7 @@ func (o *outbox) letGo() {
 	o.release()
 }
 
-// release calls those who wait.
+// release calls the functions of waiting senders.
 func (o *outbox) release() {
 	if o.slow == nil {
 		return
@@ -289,7 +249,7 @@ func (o *outbox) progress() {
 	o.moved = o.limits.now()
 }
 
-// checkStall is the stall timer's: it drops a peer that takes nothing.
+// checkStall is called by the stall timer. It drops a peer that takes nothing.
 func (o *outbox) checkStall() {
 	o.mu.Lock()
 	left := o.limits.patience - (o.limits.now() - o.moved)
@@ -303,15 +263,15 @@ func (o *outbox) checkStall() {
 	}
 }
 
-// owed returns the number of bytes that wait.
+// owed returns the size in bytes.
 func (o *outbox) owed() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.size
 }
 
-// flush writes what the socket takes at once. The rest is written when it takes
-// more.
+// flush writes the bytes that the socket takes at once. The rest is written when
+// it takes more.
 func (o *outbox) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -373,7 +333,7 @@ func (o *outbox) rest() {
 	}
 }
 
-// awaitIdle waits until nobody writes. mu is held, but not meanwhile.
+// awaitIdle waits until no goroutine writes. mu is held, except meanwhile.
 func (o *outbox) awaitIdle() {
 	for o.writing {
 		if o.idle == nil {
@@ -386,7 +346,7 @@ func (o *outbox) awaitIdle() {
 	}
 }
 
-// fail drops what is owed and closes the connection.
+// fail drops the bytes of the outbox and closes the connection.
 func (o *outbox) fail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -403,8 +363,8 @@ func (o *outbox) fail(err error) {
 	o.dst.Close() // which ends a write that waits
 }
 
-// write takes all that is there and writes it, without holding mu meanwhile.
-// What a full socket left over is put back in front.
+// write takes all bytes and writes them, without holding mu meanwhile. It puts the
+// bytes that a full socket did not take back in front.
 func (o *outbox) write(write func([]byte) (int, error)) error {
 	segs, tail := o.segs, o.tail
 	o.segs, o.tail = nil, nil
@@ -438,9 +398,9 @@ func (o *outbox) write(write func([]byte) (int, error)) error {
 	return err
 }
 
-// writeSegments writes segs in order, counts down what is owed as it goes, and
-// returns what is left of them. A packet that is not large goes out in one
-// write: GearmaNode loses a header that comes apart from its body.
+// writeSegments writes segs in order, reduces the size of the outbox with each
+// write, and returns the segments that are left. A packet that is not large goes
+// out in one write: GearmaNode loses a header that comes apart from its body.
 func (o *outbox) writeSegments(segs [][]byte, write func([]byte) (int, error)) (rest [][]byte, err error) {
 	for i := range segs {
 		for len(segs[i]) > 0 {
@@ -518,8 +478,8 @@ func (o *outbox) settle(patience time.Duration, deadline time.Time) {
 	timer.Stop()
 }
 
-// close has everything that is owed later dropped, and returns when nobody
-// writes any more. The connection should be closed already, or all be written.
+// close drops all bytes that come later, and returns when no goroutine writes any
+// more. The connection should be closed already, or all bytes be written.
 func (o *outbox) close() {
 	o.fail(net.ErrClosed)
 	o.mu.Lock()

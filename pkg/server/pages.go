@@ -178,7 +178,7 @@ func (c *conn) writeRows(rows []byte) {
 	if c.s.cfg.Trace != nil {
 		c.traceBytes(rows)
 	}
-	c.out.text(rows)
+	c.out.appendReply(nil, rows)
 	c.out.flush()
 }
 

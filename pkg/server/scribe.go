@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// maxNotes is how many log lines may wait to be written.
+	// maxNotes is the maximum number of log lines that wait to be written.
 	maxNotes = 1 << 14
 	// logGrace is how long Close waits for the log.
 	logGrace = 2 * time.Second
@@ -23,7 +23,7 @@ type note struct {
 
 // scribe writes log lines in the order of the turns, so that nothing else in
 // the server waits for a log that blocks. It has a goroutine while it has
-// lines. Lines that come when too many wait are dropped, and counted.
+// lines. It drops and counts the lines that come while maxNotes wait.
 type scribe struct {
 	log *slog.Logger
 

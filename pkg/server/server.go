@@ -44,6 +44,7 @@ type Server struct {
 	conns     connList
 	pkt       wire.Packet // that is being applied
 	function  []byte      // a name on its way to a packet
+	head      []byte      // the packet that is being sent
 	paging    paging      // has a lock of its own
 	ls        map[net.Listener]struct{}
 	timer     *time.Timer
@@ -93,9 +94,9 @@ type Server struct {
 	loads     group // goroutines that use the store; begun under mu, and not once closed
 }
 
-// New returns a server, which owns the store from then on. The jobs that the
-// store keeps are taken in while the server is at work already; see Restored.
-// If New fails the store is still its caller's.
+// New returns a server, which owns the store from then on. The server works while it
+// reads the jobs of the store; see Restored. If New fails, the caller still owns the
+// store.
 func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	s := &Server{
@@ -167,8 +168,8 @@ func New(cfg Config) (*Server, error) {
 	s.q.SetLoading(s.readTime())
 	s.commit = newCommitter(s, cfg.Store)
 	s.commit.reserveNumbers()
-	s.commit.wake()
-	s.loads.Go(s.commit.run)
+	s.commit.wakeRun()
+	s.loads.Go(s.commit.runCommits)
 	s.loads.Go(s.load)
 	return s, nil
 }
@@ -219,7 +220,7 @@ func (s *Server) start(nc net.Conn) {
 	go c.serve()
 }
 
-// pollerFor returns who can serve a connection, nil if nobody can.
+// pollerFor returns the poller that can serve a connection, nil if there is none.
 func (s *Server) pollerFor(nc net.Conn) *poller {
 	if !polls(nc) {
 		return nil
@@ -248,8 +249,8 @@ func (s *Server) ServeConn(nc net.Conn) error {
 	return nil
 }
 
-// admit registers a connection. It returns false if the server takes no more;
-// if not, the caller must have it served.
+// admit registers a connection, which its caller must serve. It returns false if the
+// server takes no more connections.
 func (s *Server) admit(c *conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -262,7 +263,7 @@ func (s *Server) admit(c *conn) bool {
 	return true
 }
 
-// tune sets what the system should do to notice a dead peer.
+// tune sets the options of a socket that detect a dead peer.
 func (s *Server) tune(nc net.Conn) {
 	if n := s.cfg.SocketBuffer; n > 0 {
 		if b, ok := nc.(interface {
@@ -313,17 +314,17 @@ func (s *Server) Snapshot() queue.Snapshot {
 	return all
 }
 
-// endTurn ends a turn that began with mu.Lock: it gives the lock back and then
-// writes what the turn owes to connections and to the log. spare is room for
-// the next turn's list, and returned for reuse.
+// endTurn ends a turn that began with mu.Lock: it unlocks, and then writes the replies
+// and log lines of the turn. spare is room for the list of the next turn, and is
+// returned for reuse.
 func (s *Server) endTurn(spare []*conn) []*conn {
 	dirty, notes := s.unlock(spare)
 	s.pay(dirty, notes)
 	return dirty
 }
 
-// endTurnAside is endTurn for a member of wg with better things to do than to
-// write to many connections.
+// endTurnAside is endTurn for the goroutine of the journal: it leaves the writing to
+// another goroutine if there are many connections.
 func (s *Server) endTurnAside() {
 	dirty, notes := s.unlock(nil)
 	if len(dirty) < 2 {
@@ -333,7 +334,7 @@ func (s *Server) endTurnAside() {
 	s.wg.Go(func() { s.pay(dirty, notes) })
 }
 
-// unlock gives the lock back at the end of a turn, and returns what it owes.
+// unlock unlocks at the end of a turn, and returns its outboxes and log lines.
 func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
 	s.q.Rouse()
 	s.arm()
@@ -348,13 +349,13 @@ func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
 		c.dirty = false
 	}
 	if s.commit != nil {
-		s.commit.wake()
+		s.commit.wakeRun()
 	}
 	s.mu.Unlock()
 	return dirty, notes
 }
 
-// pay writes what a turn owes.
+// pay writes the outboxes and log lines of a turn.
 func (s *Server) pay(dirty []*conn, notes []note) {
 	for i, c := range dirty {
 		c.out.flush()
@@ -372,9 +373,9 @@ func (s *Server) note(level slog.Level, msg string, attrs ...slog.Attr) {
 	s.notes = append(s.notes, note{level, msg, attrs})
 }
 
-// arm sees to it that the timer fires at the queue's next deadline, or before:
-// deadlines that come and go with each job would have the runtime wake a thread
-// for each.
+// arm sets the timer to the queue's next deadline. A timer that fires earlier stays as
+// it is: deadlines come and go with each job, and each change of the timer may wake a
+// thread of the runtime.
 func (s *Server) arm() {
 	at, ok := s.q.Next()
 	if expires, some := s.results.next(); some {
@@ -396,14 +397,14 @@ func (s *Server) arm() {
 }
 
 const (
-	// lookAtDates is how often the wall clock is looked at while jobs are delayed
-	// to a date, in milliseconds: somebody may have set it.
+	// lookAtDates is the time between two readings of the wall clock while jobs are
+	// delayed to a date, in milliseconds: the clock may have been set.
 	lookAtDates = 1000
-	// maxArmed is the same for dates that are no job's: of results and dead jobs.
+	// maxArmed is the same for the dates of results and dead jobs.
 	maxArmed = 60_000
 )
 
-// tick is the timer's turn.
+// tick is called by the timer.
 func (s *Server) tick() {
 	s.mu.Lock()
 	s.armed = 0

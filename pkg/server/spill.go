@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	readAhead     = 256 // payloads that are read ahead at a time
-	aheadEvery    = 64  // grabs after which it is looked whether more are wanted
+	readAhead     = 256 // payloads that are read ahead together
+	aheadEvery    = 64  // grabs between two checks whether more are wanted
 	rereadPayload = 200 * time.Millisecond
 	rereadFor     = 10 * time.Second
 
@@ -23,23 +23,22 @@ const (
 	slowReadInterval = 20 * time.Millisecond
 )
 
-// fetch is a grab that waits for its job's payload. A job has at most one: when
+// fetch is a grab that waits for the payload of its job. A job has at most one: when
 // it is taken from the worker, the grab is answered at once.
 type fetch struct {
-	c     *conn
-	slot  uint64
+	reply reply // to the grab
 	job   *queue.Job
 	grab  wire.Type
 	limit *time.Timer // ends the wait for a store that does not answer
-	began time.Time   // of the reading, which may have begun for an earlier grab
+	began time.Time   // start of the reading, which may have begun for an earlier grab
 }
 
 // assignSpilled reads the payload of a job that c has just grabbed, and then
 // answers the grab. The lock is held.
 func (c *conn) assignSpilled(j *queue.Job, grab wire.Type) {
 	s := c.s
-	s.aheadIn = 0 // those behind it are wanted soon
-	f := &fetch{c: c, slot: c.parked.add(), job: j, grab: grab}
+	s.aheadIn = 0 // the jobs behind it are wanted soon
+	f := &fetch{reply: c.laterReply(), job: j, grab: grab}
 	f.limit = time.AfterFunc(rereadFor+hangGrace, func() {
 		s.mu.Lock()
 		defer s.endTurn(nil)
@@ -99,30 +98,30 @@ func (s *Server) replaceSlowFetches() {
 		if time.Since(f.began) < slowRead {
 			continue
 		}
-		instead := s.q.GrabForeground(now, f.c.peer)
+		instead := s.q.GrabForeground(now, f.reply.c.peer)
 		if instead == nil {
 			continue
 		}
 		s.endFetch(f)
 		s.q.Retry(now, j)
 		if s.debug {
-			s.note(slog.LevelDebug, "assigned", append(jobAttrs(instead), slog.String("worker", f.c.addr))...)
+			s.note(slog.LevelDebug, "assigned", append(jobAttrs(instead), slog.String("worker", f.reply.c.addr))...)
 		}
 		f.job = instead
-		f.answer()
+		f.sendAssigned()
 	}
 }
 
-// errNoPayload is the error of a read that the store has neither done nor given
+// errNoPayload is the error of a read that the store has neither finished nor given
 // up in time.
 var errNoPayload = errors.New("the store does not answer")
 
-// dropFetch ends the fetch of a job that its worker has not any more. The lock
-// is held.
+// dropFetch ends the fetch of a job that was taken from its worker. The lock is
+// held.
 func (s *Server) dropFetch(j *queue.Job) {
 	if f := s.fetches[j]; f != nil {
 		s.endFetch(f)
-		f.c.answer(f.slot, wire.NoJob)
+		f.reply.sendPacket(wire.NoJob)
 	}
 }
 
@@ -131,44 +130,44 @@ func (s *Server) endFetch(f *fetch) {
 	delete(s.fetches, f.job)
 }
 
-// recordKey is what a store finds a job by.
+// recordKey returns the part of a record by which a store finds a job.
 func recordKey(j *queue.Job) store.Record {
 	return store.Record{Seq: j.Seq(), Function: j.Function().Name(), Unique: string(j.Unique())}
 }
 
-// fetched ends a fetch with the payload, or with the reason why it can't be
-// read. The lock is held.
+// fetched ends a fetch with the payload, or with the reason why it cannot be read.
+// The lock is held.
 func (s *Server) fetched(f *fetch, payload []byte, err error) {
 	s.endFetch(f)
 	switch {
-	case s.closed || f.job.State() != queue.Running || f.job.Worker() != f.c.peer:
-		f.c.answer(f.slot, wire.NoJob)
+	case s.closed || f.job.State() != queue.Running || f.job.Worker() != f.reply.c.peer:
+		f.reply.sendPacket(wire.NoJob)
 	case err == nil || !f.job.Spilled(): // if not, it was read ahead
 		s.q.Loaded(f.job, payload)
 		s.q.RestartLimit(s.readTime(), f.job) // its worker gets it only now
-		f.answer()
+		f.sendAssigned()
 	default:
-		f.c.answer(f.slot, wire.NoJob)
+		f.reply.sendPacket(wire.NoJob)
 		s.payloadLost(s.readTime(), f.job, err)
 	}
 }
 
-// answer answers the grab. The lock is held.
-func (f *fetch) answer() {
-	c, j := f.c, f.job
+// sendAssigned answers the grab with its job. The lock is held.
+func (f *fetch) sendAssigned() {
+	j := f.job
 	handle, function := []byte(j.Handle()), []byte(j.Function().Name())
 	switch t := assignedBy(f.grab, j); t {
 	case wire.JobAssign:
-		c.answerShared(f.slot, t, j.Payload(), handle, function)
+		f.reply.sendShared(t, j.Payload(), handle, function)
 	case wire.JobAssignAll:
-		c.answerShared(f.slot, t, j.Payload(), handle, function, j.Unique(), j.Reducer())
+		f.reply.sendShared(t, j.Payload(), handle, function, j.Unique(), j.Reducer())
 	default:
-		c.answerShared(f.slot, t, j.Payload(), handle, function, j.Unique())
+		f.reply.sendShared(t, j.Payload(), handle, function, j.Unique())
 	}
 }
 
-// payloadLost ends a job whose payload the store does not have any more. If
-// the store is only away, the job goes back.
+// payloadLost ends a job whose payload the store has lost. If the store is only
+// away, the job goes back into the queue.
 func (s *Server) payloadLost(now int64, j *queue.Job, err error) {
 	if !isLost(err) {
 		s.q.Retry(now, j)
@@ -177,20 +176,20 @@ func (s *Server) payloadLost(now int64, j *queue.Job, err error) {
 	var buf [wire.MaxHandle]byte
 	handle := j.AppendHandle(buf[:0])
 	for p := range j.Waiters {
-		p.Owner.(*conn).send(wire.WorkFail, handle)
+		p.Owner.(*conn).reply().sendPacket(wire.WorkFail, handle)
 	}
 	s.q.Note(j, []byte("read payload: "+err.Error()))
 	s.q.Bury(now, j)
 }
 
-// isLost reports whether a payload that could not be read never will be.
+// isLost reports whether a payload that could not be read is lost for good.
 func isLost(err error) bool {
 	var corrupt *store.CorruptError
 	return errors.Is(err, store.ErrNotFound) || errors.As(err, &corrupt)
 }
 
-// readPayload reads a payload. A store that is away is asked again for a
-// while.
+// readPayload reads a payload. While the store is away, it tries again for
+// rereadFor.
 func (s *Server) readPayload(r *store.Record) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, rereadFor)
 	defer cancel()
@@ -214,9 +213,9 @@ func (s *Server) readOnce(r *store.Record) ([]byte, error) {
 	return s.reader.ReadPayload(ctx, r)
 }
 
-// wantAhead starts a goroutine that reads payloads ahead, if there is one to
-// be read and none is at it. It looks when a worker had to wait for a payload,
-// and every aheadEvery grabs. The lock is held.
+// wantAhead starts a goroutine that reads payloads ahead, if there are some to be
+// read and no such goroutine runs. It checks after a worker had to wait for a
+// payload, and every aheadEvery grabs. The lock is held.
 func (s *Server) wantAhead() {
 	if s.reader == nil || s.aheadIn > 0 || s.aheadRuns || s.closed {
 		return
@@ -244,8 +243,8 @@ func (s *Server) wantedAhead() []wantedJob {
 	return wanted
 }
 
-// readAllAhead reads payloads until no more are wanted, or one can't be read:
-// then the worker that grabs its job finds out why.
+// readAllAhead reads payloads until no more are wanted, or one cannot be read: then
+// the grab of its job reports why.
 func (s *Server) readAllAhead(wanted []wantedJob) {
 	for len(wanted) > 0 {
 		payloads := make([][]byte, 0, len(wanted))

@@ -12,15 +12,16 @@ const (
 	// minTimeout is the shortest time limit of a job, in milliseconds.
 	minTimeout = 1000
 	// maxTimeout is the longest, in milliseconds: 34 years. Longer ones are cut, so
-	// that time plus limit stays a time.
+	// that a time plus a limit does not overflow.
 	maxTimeout = 1 << 40
-	// abilitySteps is how many functions of a worker are looked at under one lock.
+	// abilitySteps is the number of functions of a worker that are handled under one
+	// lock.
 	abilitySteps = 1000
 )
 
 func (c *conn) canDo(now int64, p *wire.Packet) error {
 	if err := checkFunction(p.Args[0]); err != nil {
-		c.error(wire.CodeInvalidFunction, err.Error())
+		c.reply().sendError(wire.CodeInvalidFunction, err.Error())
 		return nil
 	}
 	var timeout int64
@@ -32,8 +33,8 @@ func (c *conn) canDo(now int64, p *wire.Packet) error {
 }
 
 // timeLimit returns the milliseconds of CAN_DO_TIMEOUT, as gearmand reads them: 0,
-// negative ones and what is no number are no limit. Less than a second is a
-// second, because many users of libgearman, whose header says so, pass seconds.
+// a negative number and any other text are no limit. Less than a second becomes a
+// second, because many users of libgearman pass seconds, as its header says.
 func timeLimit(text []byte) int64 {
 	ms := wire.Number(text)
 	if ms <= 0 {
@@ -71,7 +72,7 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 		j = c.s.q.GrabForeground(now, c.peer) // the store does not have it
 	}
 	if j == nil {
-		c.send(wire.NoJob)
+		c.reply().sendPacket(wire.NoJob)
 		return nil
 	}
 	c.raised = 0 // it may be the same job again
@@ -89,11 +90,11 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 	handle := j.AppendHandle(buf[:0])
 	switch assignedBy(p.Type, j) {
 	case wire.JobAssign:
-		c.sendShared(wire.JobAssign, j.Payload(), handle, function)
+		c.reply().sendShared(wire.JobAssign, j.Payload(), handle, function)
 	case wire.JobAssignAll:
-		c.sendShared(wire.JobAssignAll, j.Payload(), handle, function, j.Unique(), j.Reducer())
+		c.reply().sendShared(wire.JobAssignAll, j.Payload(), handle, function, j.Unique(), j.Reducer())
 	default:
-		c.sendShared(wire.JobAssignUniq, j.Payload(), handle, function, j.Unique())
+		c.reply().sendShared(wire.JobAssignUniq, j.Payload(), handle, function, j.Unique())
 	}
 	return nil
 }
@@ -125,8 +126,8 @@ func (c *conn) failOversized(now int64, why error) {
 	reason := []byte(why.Error())
 	for w := range j.Waiters {
 		client := w.Owner.(*conn)
-		client.send(wire.WorkWarning, handle, reason)
-		client.send(wire.WorkFail, handle)
+		client.reply().sendPacket(wire.WorkWarning, handle, reason)
+		client.reply().sendPacket(wire.WorkFail, handle)
 	}
 	c.s.q.Note(j, reason)
 	c.s.q.Bury(now, j)
@@ -134,21 +135,21 @@ func (c *conn) failOversized(now int64, why error) {
 		slog.String("job", string(handle)), slog.String("worker", c.addr), slog.String("why", why.Error()))
 }
 
-// workPart passes data and warnings on.
+// workPart forwards data and warnings.
 func (c *conn) workPart(_ int64, p *wire.Packet) error {
 	if j := c.held(p); j != nil {
 		if p.Type == wire.WorkData {
 			c.s.results.part(j, p.Args[1])
 		} else if j.Background() {
-			c.s.q.Note(j, p.Args[1]) // often the reason of the failure that comes
+			c.s.q.Note(j, p.Args[1]) // often the reason of a later failure
 		}
 		c.forward(j, p)
 	}
 	return nil
 }
 
-// workStatus keeps and passes on what a worker reports. One without its numbers is
-// ignored: the worker keeps its job.
+// workStatus stores the status of a job and forwards it. A packet without the
+// numbers is ignored: the worker keeps its job.
 func (c *conn) workStatus(_ int64, p *wire.Packet) error {
 	if p.Args[1] == nil || p.Args[2] == nil {
 		return nil
@@ -157,7 +158,7 @@ func (c *conn) workStatus(_ int64, p *wire.Packet) error {
 	if j == nil {
 		return nil
 	}
-	// Numbers are read as far as they are some, and reach the clients as they are.
+	// Text that is no number counts as 0, and reaches the clients unchanged.
 	c.s.q.SetStatus(j, wire.Number(p.Args[1]), wire.Number(p.Args[2]))
 	c.forward(j, p)
 	return nil
@@ -179,7 +180,7 @@ func (c *conn) workComplete(now int64, p *wire.Packet) error {
 	return nil
 }
 
-// workFail ends the job, unless it is to be tried again.
+// workFail ends the job, unless it will be tried again.
 func (c *conn) workFail(now int64, p *wire.Packet) error {
 	if c.afterException(p) {
 		return nil
@@ -194,8 +195,8 @@ func (c *conn) workFail(now int64, p *wire.Packet) error {
 	return nil
 }
 
-// workException ends the job, unless it is to be tried again: clients that
-// asked for exceptions get it, the others a WORK_FAIL.
+// workException ends the job, unless it will be tried again: clients that
+// asked for exceptions get the packet, the others a WORK_FAIL.
 func (c *conn) workException(now int64, p *wire.Packet) error {
 	j := c.held(p)
 	if j == nil {
@@ -205,9 +206,9 @@ func (c *conn) workException(now int64, p *wire.Packet) error {
 		for w := range j.Waiters {
 			client := w.Owner.(*conn)
 			if client.exceptions {
-				client.send(p.Type, p.Args[0], p.Args[1])
+				client.reply().sendPacket(p.Type, p.Args[0], p.Args[1])
 			} else {
-				client.send(wire.WorkFail, p.Args[0])
+				client.reply().sendPacket(wire.WorkFail, p.Args[0])
 			}
 		}
 	}
@@ -230,24 +231,18 @@ func (c *conn) afterException(p *wire.Packet) bool {
 	return again
 }
 
-// forward passes a worker's packet on to everybody who waits for the job. A
-// large payload is copied once for all of them, if at all.
+// forward sends a worker's packet to all clients that wait for the job. It copies a
+// large payload at most once.
 func (c *conn) forward(j *queue.Job, p *wire.Packet) {
 	if len(c.s.results.follows) > 0 {
 		c.s.results.followed(j, p)
 	}
-	n := p.Type.NumArgs()
-	last := p.Args[n-1]
-	if len(last) >= shareFrom && j.NumWaiters() > 0 {
-		if !c.in.Detach(last) {
-			last = bytes.Clone(last)
-		}
-		for w := range j.Waiters {
-			w.Owner.(*conn).sendShared(p.Type, last, p.Args[:n-1]...)
-		}
-		return
+	n := p.Type.NumArgs() - 1
+	last := p.Args[n]
+	if len(last) >= shareFrom && j.NumWaiters() > 0 && !c.in.Detach(last) {
+		last = bytes.Clone(last)
 	}
 	for w := range j.Waiters {
-		w.Owner.(*conn).send(p.Type, p.Args[:n]...)
+		w.Owner.(*conn).reply().sendShared(p.Type, last, p.Args[:n]...)
 	}
 }

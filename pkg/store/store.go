@@ -101,8 +101,7 @@ type Op struct {
 	Value  []byte  // for Put
 }
 
-// Store is a journal. Its server's committer is the only caller of Commit, one
-// call at a time.
+// Store is a journal. Its server calls Commit from one goroutine.
 type Store interface {
 	// Commit makes a batch durable as a whole, in its order: when it returns
 	// nil, the whole batch survives a crash of the machine, as far as Caps
