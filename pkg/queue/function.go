@@ -90,6 +90,7 @@ func (f *Function) full(r rank) bool {
 type functions struct {
 	first, last *Function
 	byName      map[string]*Function
+	recent      *Function // the function found last, or nil: jobs often share one
 	id          uint64
 }
 
@@ -102,11 +103,16 @@ func (q *Queue) function(name []byte) (*Function, error) {
 
 // functionOrNew returns the function of that name, new if need be.
 func (q *Queue) functionOrNew(name []byte) *Function {
-	if f := q.functions.byName[string(name)]; f != nil {
+	x := &q.functions
+	if f := x.recent; f != nil && f.name == string(name) {
 		f.use.n++
 		return f
 	}
-	x := &q.functions
+	if f := x.byName[string(name)]; f != nil {
+		f.use.n++
+		x.recent = f
+		return f
+	}
 	x.id++
 	f := &Function{queue: q, name: string(name), id: x.id, prev: x.last}
 	f.salt = maphash.String(q.seed, f.name)
@@ -169,6 +175,9 @@ func (q *Queue) unlink(f *Function) {
 	}
 	if q.memory.next == f {
 		q.memory.next = f.next
+	}
+	if x.recent == f {
+		x.recent = nil
 	}
 	f.prev, f.dropped = nil, true
 	delete(x.byName, f.name)

@@ -3,7 +3,9 @@ package queue
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,6 +41,21 @@ func TestHandle(t *testing.T) {
 		}
 		if q.Lookup([]byte(j.Handle())) != j {
 			t.Errorf("Lookup(%q) finds nothing", j.Handle())
+		}
+	}
+}
+
+// The handles of one queue are right in any order: those in a row, those with
+// other first digits, and those with zeros among the last digits.
+func TestHandlesInAnyOrder(t *testing.T) {
+	h := handles{prefix: "H:box:"}
+	numbers := []uint64{0, 1, 9_999, 10_000, 10_001, 19_999, 20_000, 5, 1_790_000_000_000_000_007, 1_790_000_000_000_009_999, 1_790_000_000_000_010_000, 10_050, math.MaxUint64}
+	for range 1000 {
+		for _, seq := range append(numbers, rand.Uint64(), rand.Uint64N(100_000)) {
+			want := "H:box:" + strconv.FormatUint(seq, 10)
+			if got := string(h.append(nil, seq)); got != want {
+				t.Fatalf("append(%d) is %q, want %q", seq, got, want)
+			}
 		}
 	}
 }

@@ -123,13 +123,13 @@ type Undertaker interface {
 // Queue is the whole state of a job server. It is not safe for concurrent use:
 // its owner must lock it.
 type Queue struct {
-	cfg    Config
-	prefix string // start of every handle: "H:<host>:"
-	sink   Sink
-	dig    Undertaker // sink, or nil
-	seed   maphash.Seed
-	now    int64 // the latest time that a caller has passed in
-	wall   int64 // the wall clock minus now
+	cfg     Config
+	handles handles
+	sink    Sink
+	dig     Undertaker // sink, or nil
+	seed    maphash.Seed
+	now     int64 // the latest time that a caller has passed in
+	wall    int64 // the wall clock minus now
 
 	functions       functions
 	running         int // jobs
@@ -178,7 +178,7 @@ func New(cfg Config, sink Sink) *Queue {
 	prefix = prefix[:min(len(prefix), len("H:")+maxHost)]
 	q := &Queue{
 		cfg:             cfg,
-		prefix:          prefix + ":",
+		handles:         handles{prefix: prefix + ":"},
 		sink:            sink,
 		seed:            maphash.MakeSeed(),
 		classes:         make(map[uint64]*class),
@@ -222,7 +222,7 @@ func (q *Queue) Lookup(handle []byte) *Job {
 }
 
 func (q *Queue) appendHandle(dst []byte, seq uint64) []byte {
-	return strconv.AppendUint(append(dst, q.prefix...), seq, 10)
+	return q.handles.append(dst, seq)
 }
 
 // Number returns the number in a handle. Only the number counts, as the queue's
