@@ -71,6 +71,8 @@ var law = []room{
 	{path: filelockRoom, not: []string{"net"}},
 	// a child process per job; knows nothing of Gearman
 	{path: "gm/pkg/runner", other: []string{xsys}},
+	// a Gearman worker out of any program
+	{path: "gm/pkg/work", rooms: []string{gearmanRoom, "gm/pkg/batch", "gm/pkg/runner", gatherRoom, exitlineRoom, bytesizeRoom, escapeRoom}},
 	// functions, jobs, workers: no I/O, no goroutines; and no clock, see TestQueueHasNoClock
 	{path: queueRoom, rooms: []string{storeRoom, wireRoom}, not: []string{"context", "io", "net", "os", "sync", "syscall"}},
 	// the journal's contract

@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/batch"
+	"gm/pkg/work"
 )
 
 func mapVerb(e *env) *verb {
@@ -139,14 +140,14 @@ func (s *recordRun) mapInBackground(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	m := newMapSpec(c.String("reduce"))
-	m.arity, m.jobs, m.retries = c.Int("arity"), s.window, s.retries
-	m.split, m.comma, m.header = how.delimiter(), how.comma, how.header
+	m := work.NewMapSpec(c.String("reduce"))
+	m.Arity, m.Jobs, m.Retries = c.Int("arity"), s.window, s.retries
+	m.Delim, m.Comma, m.Header = how.delimiter(), how.comma, how.header
 	if how.size > 0 {
-		m.blocks = []int{how.size}
+		m.Blocks = []int{how.size}
 	}
 	if tier := int(sizeOf(c, "tier")); tier > 0 {
-		m.blocks = append([]int{tier}, m.blocks...)
+		m.Blocks = append([]int{tier}, m.Blocks...)
 	}
 	t := &s.tasks[0]
 	if t.Priority != 0 {

@@ -232,3 +232,6 @@ func (p *recordPrinter) verdict(sum batch.Summary) error {
 	}
 	return withHint(exitWith(code, errors.New(text)), hintFor(p.first))
 }
+
+// mapPlace identifies a job of a Batch.
+type mapPlace struct{ stage, seq int }

@@ -180,7 +180,7 @@ func (s *serving) configure() (err error) {
 	if s.place, err = s.servePlace(s.c); err != nil {
 		return err
 	}
-	if s.works, err = parseWorks(s.c); err != nil {
+	if s.workCommands, err = parseWorkCommands(s.c); err != nil {
 		return err
 	}
 	s.port, err = s.servePort(s.c)
@@ -205,7 +205,7 @@ func (e *env) checkServeArgs(c *cli.Context) error {
 	if _, err := e.servePlace(c); err != nil {
 		return err
 	}
-	if _, err := parseWorks(c); err != nil {
+	if _, err := parseWorkCommands(c); err != nil {
 		return err
 	}
 	_, err = e.servePort(c)

@@ -23,13 +23,13 @@ import (
 // one and back, several in turn.
 type serving struct {
 	*env
-	c     *cli.Context
-	log   *serveLog
-	ready func() error // reports to whoever started a daemon; nil if there is none
-	cfg   server.Config
-	place *open.Place     // nil for memory
-	lost  <-chan struct{} // closed when the store has passed to another server
-	works []work
+	c            *cli.Context
+	log          *serveLog
+	ready        func() error // reports to whoever started a daemon; nil if there is none
+	cfg          server.Config
+	place        *open.Place     // nil for memory
+	lost         <-chan struct{} // closed when the store has passed to another server
+	workCommands []workCommand
 
 	mu  sync.Mutex
 	srv *server.Server // that serves; nil before
@@ -251,7 +251,7 @@ func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
 	for _, l := range ls {
 		go func() { failed <- srv.Serve(l) }()
 	}
-	stopWork, err := s.startWorks(srv, ls)
+	stopWork, err := s.startWorker(srv, ls)
 	if err != nil {
 		srv.Close()
 		return err

@@ -9,39 +9,39 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"gm/pkg/gearman"
-	"gm/pkg/runner"
 	"gm/pkg/server"
 	"gm/pkg/store/open"
+	"gm/pkg/work"
 )
 
-// work is a --work of gm serve.
-type work struct{ function, command string }
+// workCommand is a --work of gm serve.
+type workCommand struct{ function, command string }
 
-// parseWorks reads the --work flags.
-func parseWorks(c *cli.Context) ([]work, error) {
-	var works []work
+// parseWorkCommands reads the --work flags.
+func parseWorkCommands(c *cli.Context) ([]workCommand, error) {
+	var commands []workCommand
 	for _, w := range linesOf(c, "work") {
 		function, command, ok := strings.Cut(w, "=")
 		if !ok || function == "" || strings.TrimSpace(command) == "" {
 			return nil, usageErrorf("--work %q: not FUNCTION=COMMAND", w)
 		}
-		works = append(works, work{function, command})
+		commands = append(commands, workCommand{function, command})
 	}
-	if len(works) > 0 && c.Int("work-jobs") < 1 {
+	if len(commands) > 0 && c.Int("work-jobs") < 1 {
 		return nil, usageErrorf("--work-jobs %d: not 1 or more", c.Int("work-jobs"))
 	}
-	return works, nil
+	return commands, nil
 }
 
-// startWorks runs the --work commands as a worker inside the server's process,
+// startWorker runs the --work commands as a worker inside the server's process,
 // over a connection that needs no port. The returned function lets it finish.
-func (s *serving) startWorks(srv *server.Server, ls []net.Listener) (stop func(), err error) {
-	if len(s.works) == 0 {
+func (s *serving) startWorker(srv *server.Server, ls []net.Listener) (stop func(), err error) {
+	if len(s.workCommands) == 0 {
 		return func() {}, nil
 	}
-	log := s.cfg.Logger
-	o := gearman.WorkerOptions{
-		Options: gearman.Options{
+	var busy awake
+	cfg := work.Config{
+		Options: gearman.Options{ // without a logger: the end of the pipe is that of the server
 			Servers: []gearman.Server{{Network: "pipe", Addr: "pipe"}},
 			Dial: func(context.Context, string, string) (net.Conn, error) {
 				here, there := net.Pipe()
@@ -50,30 +50,29 @@ func (s *serving) startWorks(srv *server.Server, ls []net.Listener) (stop func()
 			},
 			MaxPayload: s.cfg.MaxPayload,
 		},
-		ID:          "gm-serve",
-		Concurrency: s.c.Int("work-jobs"),
-		Cancelable:  true,
+		JobLogger: s.cfg.Logger,
+		ID:        "gm-serve",
+		Jobs:      s.c.Int("work-jobs"),
+		Commands:  map[string][]string{},
+		Shell:     true,
+		// These passwords are the server's. The commands of gm work keep theirs: they
+		// may need a database.
+		Secrets: open.PasswordVars(),
+		Address: reachableAddress(ls),
+		Stderr:  s.stderr,
+		OnStart: func(*gearman.Job) { busy.note() },
 	}
-	w, err := gearman.NewWorker(o) // without a logger: the pipe is no news
+	for _, w := range s.workCommands {
+		cfg.Functions = append(cfg.Functions, w.function)
+		cfg.Commands[w.function] = []string{w.command}
+	}
+	w, err := work.New(cfg)
 	if err != nil {
-		return nil, err
+		return nil, usageErrorf("--work: %w", err)
 	}
-	o.Logger = log
-	cw := s.newCommandWorker(&o, false)
-	// These passwords are the server's. The commands of gm work keep theirs: they may
-	// need a database.
-	cw.environ = withoutVars(cw.environ, open.PasswordVars())
-	cw.address = reachableAddress(ls)
-	cw.commands = map[string]*runner.Command{}
 	guardProcesses()
-	for _, one := range s.works {
-		command := cw.newCommand(one.command)
-		command.Shell = true
-		cw.commands[one.function] = command
-		if err := w.Handle(one.function, cw.handle); err != nil {
-			return nil, usageErrorf("--work: %w", err)
-		}
-		log.Info("working", "function", one.function, "command", one.command, "jobs", o.Concurrency)
+	for _, w := range s.workCommands {
+		s.cfg.Logger.Info("working", "function", w.function, "command", w.command, "jobs", cfg.Jobs)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

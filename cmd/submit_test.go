@@ -122,14 +122,3 @@ func TestCheckZone(t *testing.T) {
 		}
 	}
 }
-
-func TestParseProgress(t *testing.T) {
-	if num, den, err := parseProgress([]string{"3", "10"}); num != 3 || den != 10 || err != nil {
-		t.Errorf("got %d, %d, %v, want 3, 10", num, den, err)
-	}
-	for _, words := range [][]string{nil, {"3"}, {"3", "x"}, {"-3", "10"}, {"3", "10", "x"}} {
-		if _, _, err := parseProgress(words); err == nil {
-			t.Errorf("parseProgress(%q): got no error", words)
-		}
-	}
-}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/work"
 )
 
 // tellLine is the longest line that tell writes, in bytes: a pipe takes so
@@ -67,7 +69,7 @@ client through the file descriptor GM_CONTROL_FD.`,
 }
 
 func (e *env) tellStatus(c *cli.Context) error {
-	num, den, err := parseProgress(c.Args().Slice())
+	num, den, err := work.ParseProgress(c.Args().Slice())
 	if err != nil {
 		return usageErrorf("tell status: %w", err)
 	}

@@ -3,12 +3,13 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
+	"gm/pkg/work"
 )
 
 func workVerb(e *env) *verb {
@@ -169,84 +171,293 @@ func workFlags() []cli.Flag {
 	}
 }
 
+func chainFlags() []cli.Flag {
+	const category = "Chains"
+	return []cli.Flag{
+		&cli.StringFlag{Name: "next", Category: category, Usage: "submit each result to `FUNC`, in the background, before its job is completed"},
+		&cli.StringFlag{Name: "on-fail", Category: category, Usage: "submit the payload of each job that fails to `FUNC`, in the background, before it is failed"},
+		&cli.StringFlag{Name: "next-priority", Category: category, Value: "normal", Usage: "`PRIORITY` of these jobs: high, normal, low, or same as the job's, which only gm serve tells"},
+	}
+}
+
+// keepValue is the value of --keep, which may be left out.
+type keepValue string
+
+// Set takes the name of a protocol, or true for lines.
+func (v *keepValue) Set(s string) error {
+	switch s {
+	case "true":
+		s = string(work.KeepLine)
+	case "false":
+		s = ""
+	case string(work.KeepLine), string(work.KeepNetstring), string(work.KeepJSON):
+	default:
+		return fmt.Errorf("%q: not line, netstring or json", s)
+	}
+	*v = keepValue(s)
+	return nil
+}
+
+func (v *keepValue) String() string { return string(*v) }
+
+// keepFlag is a flag that takes a value only after "=".
+type keepFlag struct{ *cli.GenericFlag }
+
+func (keepFlag) TakesValue() bool { return false }
+
+func keepFlags() []cli.Flag {
+	const category = "Kept commands"
+	return []cli.Flag{
+		keepFlag{&cli.GenericFlag{
+			Name: "keep", Value: new(keepValue), Category: category,
+			Usage: "one child serves many jobs, a line in and a line out; or --keep=netstring, or --keep=json",
+		}},
+		&cli.IntFlag{Name: "max-jobs", Category: category, Usage: "replace the child after `N` jobs"},
+		durationFlag(0, cli.GenericFlag{Name: "max-age", Category: category, Usage: "replace the child after `TIME`, between two jobs"}),
+		childSizeFlag(0, cli.GenericFlag{Name: "max-rss", Category: category, Usage: "replace the child when it occupies more than `SIZE` of memory, between two jobs; Linux only"}),
+	}
+}
+
 // work is the action of gm work.
 func (e *env) work(c *cli.Context) error {
-	opts, err := e.workOptions(c)
+	log := e.newWorkLog(c)
+	cfg, err := e.workConfig(c, log)
 	if err != nil {
 		return err
 	}
-	w, err := e.newFlagWorker(c, &opts)
+	w, err := work.New(cfg)
 	if err != nil {
-		return err
+		return workError(err)
 	}
-	defer w.chain.close()
-	if w.command != nil {
-		if err := w.command.Check(); err != nil {
-			return withHint(exitWith(commandExit(err), err), "CMD is a program and its arguments; --shell takes a script")
-		}
-	}
-	if w.command != nil || w.dir != nil {
+	if cfg.Output == nil {
 		guardProcesses()
 	}
 	e.enoughProcs()
 	surviveBrokenPipes()
 	signals, stop := notifySignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	return runWorker(c.Context, w, log, signals)
+}
+
+// workError returns an error of work.New with its exit code and hint.
+func workError(err error) error {
+	var path *fs.PathError
+	switch {
+	case errors.Is(err, runner.ErrNotFound):
+		return withHint(exitWith(exitNotFound, err), hintCommand)
+	case errors.Is(err, runner.ErrNotExecutable):
+		return withHint(exitWith(exitNotExecutable, err), hintCommand)
+	case errors.As(err, &path):
+		return err
+	}
+	return usageErrorf("%w", err)
+}
+
+const hintCommand = "CMD is a program and its arguments; --shell takes a script"
+
+// runWorker runs w until it ends. Signals stop it or start it afresh.
+func runWorker(ctx context.Context, w *work.Worker, log *slog.Logger, signals <-chan os.Signal) error {
+	ended := make(chan struct{})
+	aborted := make(chan syscall.Signal, 1)
+	go func() { aborted <- stopBySignals(w, log, signals, ended) }()
+	err := w.Run(ctx)
+	close(ended)
+	var out *outputError
+	if s := <-aborted; s != 0 && !errors.As(err, &out) {
+		return &signalError{s}
+	}
+	return err
+}
+
+// stopBySignals stops w at the first signal, its jobs at the second, and kills them
+// at the third, until ended is closed. SIGHUP without a terminal starts w afresh. It
+// returns the last signal if that stopped jobs, and 0 otherwise.
+func stopBySignals(w *work.Worker, log *slog.Logger, signals <-chan os.Signal, ended <-chan struct{}) (aborted syscall.Signal) {
+	onTerminal := hasControllingTerminal()
+	stops := 0
 	for {
-		again, err := w.run(c.Context, opts, signals)
-		if !again {
-			return err
+		var s syscall.Signal
+		select {
+		case <-ended:
+			return aborted
+		case next := <-signals:
+			s = next.(syscall.Signal)
 		}
-		if servers, err := e.servers(c); err != nil {
-			w.log.Error("configuration not read again", "error", err)
-		} else {
-			opts.Servers = servers
+		jobs := w.Running()
+		if s == syscall.SIGHUP && !onTerminal {
+			if stops == 0 {
+				log.Info("finishing, then starting afresh", "signal", s.String(), "jobs", jobs)
+				w.Restart()
+			}
+			continue
 		}
-		w.log.Info("starting afresh")
+		switch stops++; stops {
+		case 1:
+			text := "finishing"
+			if jobs > 0 {
+				text = "finishing the running jobs; the next signal stops them"
+			}
+			log.Info(text, "signal", s.String(), "jobs", jobs)
+			w.Stop()
+			continue
+		case 2:
+			log.Warn("stopping the running jobs; the next signal kills them", "signal", s.String(), "jobs", jobs)
+			w.Abort()
+		case 3:
+			log.Warn("killing the running jobs", "signal", s.String(), "jobs", jobs)
+			w.Kill()
+		}
+		aborted = s
 	}
 }
 
-// commandExit returns the exit code for a command that can't be run.
-func commandExit(err error) int {
-	if errors.Is(err, runner.ErrNotFound) {
-		return exitNotFound
+// workConfig returns the worker that the flags of gm work describe.
+func (e *env) workConfig(c *cli.Context, log *slog.Logger) (work.Config, error) {
+	cfg := work.Config{
+		ID:         c.String("id"),
+		Jobs:       c.Int("jobs"),
+		MaxJobs:    c.Int("count"),
+		UntilEmpty: c.Bool("until-empty"),
+		Idle:       durationOf(c, "idle"),
+		Functions:  workFunctions(c),
+		Command:    c.Args().Slice(),
+		Shell:      c.Bool("shell"),
+		Dir:        c.String("dir"),
+		Timeout:    durationOf(c, "timeout"),
+		KillAfter:  durationOf(c, "kill-after"),
+		Stream:     c.Bool("stream"),
+		Lines:      c.Bool("lines"),
+		Exception:  c.Bool("exception"),
+		Attempts:   c.Bool("attempts"),
+		Stderr:     e.stderr,
+		Keep: work.Keep{
+			Protocol: work.Protocol(*c.Generic("keep").(*keepValue)),
+			MaxJobs:  c.Int("max-jobs"),
+			MaxAge:   durationOf(c, "max-age"),
+			MaxRSS:   sizeOf(c, "max-rss"),
+		},
+		Reload: func() ([]gearman.Server, error) { return e.servers(c) },
 	}
-	return exitNotExecutable
-}
-
-// workOptions reads the flags that are the worker's own.
-func (e *env) workOptions(c *cli.Context) (gearman.WorkerOptions, error) {
-	var o gearman.WorkerOptions
-	log := e.newWorkLog(c)
+	var busy awake
+	cfg.OnStart = func(*gearman.Job) { busy.note() }
 	conn, err := e.optionsWithTracer(c, e.tracerWithoutWaiting)
 	if err != nil {
-		return o, err
+		return cfg, err
 	}
 	if conn.MaxPayload, err = payloadLimit(c); err != nil {
-		return o, err
+		return cfg, err
 	}
 	conn.Logger = log
-	if err := refuseBareSeconds(c, "timeout", "kill-after", "max-age", "idle"); err != nil {
-		return o, err
+	cfg.Options = conn
+	if err := checkWorkFlags(c, &cfg); err != nil {
+		return cfg, err
 	}
-	o.Options = conn
-	o.ID = c.String("id")
-	o.Concurrency = c.Int("jobs")
-	o.MaxJobs = c.Int("count")
-	o.Cancelable = true
+	if cfg.Chain, err = chainOfFlags(c, cfg.Functions); err != nil {
+		return cfg, err
+	}
 	switch {
-	case len(workFunctions(c)) == 0 && c.String("dir") == "":
-		return o, withHint(usageErrorf("work: no function"), "name it with -f FUNC")
-	case o.Concurrency < 1:
-		return o, usageErrorf("--jobs %d: not a positive number", o.Concurrency)
-	case c.IsSet("count") && o.MaxJobs < 1:
-		return o, usageErrorf("--count %d: not a positive number", o.MaxJobs)
-	case c.IsSet("idle") && !c.Bool("until-empty"):
-		return o, usageErrorf("--idle is for --until-empty")
-	case strings.ContainsAny(o.ID, " \t\r\n"):
-		return o, usageErrorf("--id %q: servers take no blanks in it", o.ID)
+	case cfg.Dir != "":
+		return cfg, refuseWithDir(c)
+	case c.NArg() == 0:
+		cfg.Output = e.stdout
+		return cfg, refuseWithoutCommand(c)
 	}
-	return o, nil
+	return cfg, checkKeepFlags(c, &cfg)
+}
+
+// checkWorkFlags returns the first mistake in the flags of the worker itself.
+func checkWorkFlags(c *cli.Context, cfg *work.Config) error {
+	if err := refuseBareSeconds(c, "timeout", "kill-after", "max-age", "idle"); err != nil {
+		return err
+	}
+	switch {
+	case len(cfg.Functions) == 0 && cfg.Dir == "":
+		return withHint(usageErrorf("work: no function"), "name it with -f FUNC")
+	case cfg.Jobs < 1:
+		return usageErrorf("--jobs %d: not a positive number", cfg.Jobs)
+	case c.IsSet("count") && cfg.MaxJobs < 1:
+		return usageErrorf("--count %d: not a positive number", cfg.MaxJobs)
+	case c.IsSet("idle") && !cfg.UntilEmpty:
+		return usageErrorf("--idle is for --until-empty")
+	case strings.ContainsAny(cfg.ID, " \t\r\n"):
+		return usageErrorf("--id %q: servers take no blanks in it", cfg.ID)
+	}
+	return nil
+}
+
+// refuseWithDir returns an error for a flag that does not go with --dir.
+func refuseWithDir(c *cli.Context) error {
+	switch {
+	case c.NArg() > 0:
+		return usageErrorf("--dir and a command: the files of the directory are the commands")
+	case c.Bool("shell"):
+		return usageErrorf("--shell is for a command, and --dir has its own")
+	case *c.Generic("keep").(*keepValue) != "":
+		return usageErrorf("--keep is for a command, and --dir has its own")
+	}
+	return refuse(c, "is for a kept command, and --dir has none", "max-jobs", "max-age", "max-rss")
+}
+
+// refuseWithoutCommand returns an error for a flag that needs a command.
+func refuseWithoutCommand(c *cli.Context) error {
+	return refuse(c, "is for a command, and there is none",
+		"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts", "next", "on-fail", "keep", "max-jobs", "max-age", "max-rss")
+}
+
+// checkKeepFlags returns the first mistake in the flags of kept commands.
+func checkKeepFlags(c *cli.Context, cfg *work.Config) error {
+	if cfg.Keep.Protocol == work.NotKept {
+		return refuse(c, "is for a kept command: --keep", "max-jobs", "max-age", "max-rss")
+	}
+	for _, name := range []string{"stream", "lines"} {
+		if c.Bool(name) {
+			return withHint(usageErrorf("--%s does not go with --keep", name), `with --keep=json the command sends {"data": ...}`)
+		}
+	}
+	switch {
+	case cfg.Attempts && cfg.Keep.Protocol != work.KeepJSON:
+		return usageErrorf("--attempts goes with --keep=json only: a kept command has one environment for all jobs")
+	case c.IsSet("max-jobs") && cfg.Keep.MaxJobs < 1:
+		return usageErrorf("--max-jobs %d: not a positive number", cfg.Keep.MaxJobs)
+	case c.IsSet("max-rss") && !runner.MaxRSSSupported():
+		return usageErrorf("--max-rss is not supported on this system: it takes Linux")
+	}
+	return nil
+}
+
+// chainOfFlags returns the chain that the flags describe.
+func chainOfFlags(c *cli.Context, functions []string) (work.Chain, error) {
+	h := work.Chain{Next: c.String("next"), OnFail: c.String("on-fail"), InheritPriority: c.String("next-priority") == "same"}
+	for _, name := range []string{"next", "on-fail"} {
+		switch {
+		case !c.IsSet(name):
+		case c.String(name) == "":
+			return h, usageErrorf("--%s: the function has no name", name)
+		case len(functions) == 1 && c.String(name) == functions[0] && c.String("dir") == "":
+			return h, usageErrorf("--%s %s: its jobs would go round for ever", name, functions[0])
+		}
+	}
+	if !h.InheritPriority {
+		var err error
+		if h.Priority, err = gearman.ParsePriority(c.String("next-priority")); err != nil {
+			return h, usageErrorf("--next-priority: %w, or same", err)
+		}
+	}
+	if h.Next == "" && h.OnFail == "" && c.IsSet("next-priority") {
+		return h, usageErrorf("--next-priority is for --next and --on-fail")
+	}
+	return h, nil
+}
+
+// workFunctions returns the functions of -f, each once.
+func workFunctions(c *cli.Context) []string {
+	var functions []string
+	for _, f := range c.StringSlice("function") {
+		if f != "" && !slices.Contains(functions, f) {
+			functions = append(functions, f)
+		}
+	}
+	return functions
 }
 
 // newWorkLog returns the log of gm work. Writing to e.stderr does not block for
@@ -263,106 +474,6 @@ func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 	e.stderr = &patientWriter{sink: sink}
 	e.closers = append(e.closers, sink)
 	return slog.New(handler(sink))
-}
-
-// workFunctions returns the functions of -f, each once.
-func workFunctions(c *cli.Context) []string {
-	var functions []string
-	for _, f := range c.StringSlice("function") {
-		if f != "" && !slices.Contains(functions, f) {
-			functions = append(functions, f)
-		}
-	}
-	return functions
-}
-
-// run works until it is told to end. again is true if it was SIGHUP that said
-// so.
-func (w *commandWorker) run(ctx context.Context, opts gearman.WorkerOptions, signals <-chan os.Signal) (again bool, err error) {
-	if opts.MaxJobs > 0 {
-		opts.MaxJobs -= int(w.done.Load())
-	}
-	if w.untilEmpty {
-		opts.Empty = w.endWhenEmpty
-	}
-	worker, err := gearman.NewWorker(opts)
-	if err != nil {
-		return false, usageErrorf("%w", err)
-	}
-	w.stop = worker.Stop
-	w.mapper.options.Servers = opts.Servers
-	handle := w.chain.wrap(w.handle)
-	if w.dir != nil {
-		w.dir.serve(worker, handle)
-		following, stop := context.WithCancel(ctx)
-		var followed sync.WaitGroup
-		followed.Go(func() { w.dir.follow(following, worker, handle) })
-		defer followed.Wait()
-		defer stop()
-	} else {
-		for _, f := range w.functions {
-			if err := worker.Handle(f, handle); err != nil {
-				return false, usageErrorf("%w", err)
-			}
-		}
-	}
-	ended := make(chan error, 1)
-	stopped, stopNow := context.WithCancel(context.Background())
-	defer stopNow()
-	go func() {
-		err := worker.Run(ctx)
-		w.keep.close(stopped)
-		ended <- err
-	}()
-
-	stops := 0
-	var last syscall.Signal
-	for {
-		select {
-		case err := <-ended:
-			full := opts.MaxJobs > 0 && w.done.Load() >= int64(w.maxJobs)
-			if printErr := w.printError(); printErr != nil {
-				return false, printErr
-			}
-			if stops > 1 {
-				return false, &signalError{last}
-			}
-			return again && !full, err
-		case s := <-signals:
-			last = s.(syscall.Signal)
-			if last == syscall.SIGHUP && !w.onTerminal {
-				again = stops == 0
-				if again {
-					w.log.Info("finishing, then starting afresh", "signal", last.String(), "jobs", w.running.Load())
-					worker.Stop()
-				}
-				continue
-			}
-			again = false
-			switch stops++; stops {
-			case 1:
-				w.logFinishing(last)
-				worker.Stop()
-			case 2:
-				w.log.Warn("stopping the running jobs; the next signal kills them", "signal", last.String(), "jobs", w.running.Load())
-				worker.Abort()
-				stopNow()
-			case 3:
-				w.log.Warn("killing the running jobs", "signal", last.String(), "jobs", w.running.Load())
-				close(w.kill)
-			}
-		}
-	}
-}
-
-// logFinishing logs the first signal to stop, and what the second one does.
-func (w *commandWorker) logFinishing(s syscall.Signal) {
-	text := "finishing"
-	jobs := w.running.Load()
-	if jobs > 0 {
-		text = "finishing the running jobs; the next signal stops them"
-	}
-	w.log.Info(text, "signal", s.String(), "jobs", jobs)
 }
 
 // hasControllingTerminal reports whether the process belongs to a terminal that

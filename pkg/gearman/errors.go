@@ -86,6 +86,12 @@ func (e *ServerError) TooLarge() bool {
 	return strings.EqualFold(e.Code, wire.CodeDataTooLarge) || strings.EqualFold(e.Code, wire.CodeTooLarge)
 }
 
+// Invalid reports whether the server refused the name of the function or another
+// argument: it will never accept the same task.
+func (e *ServerError) Invalid() bool {
+	return strings.EqualFold(e.Code, wire.CodeInvalidFunction) || strings.EqualFold(e.Code, wire.CodeInvalidArgument)
+}
+
 // ProtocolError is returned when a server has broken the protocol. The
 // connection is closed.
 type ProtocolError struct {

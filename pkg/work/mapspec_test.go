@@ -1,4 +1,4 @@
-package cmd
+package work
 
 import (
 	"reflect"
@@ -6,30 +6,30 @@ import (
 )
 
 func TestMapSpec(t *testing.T) {
-	usual := newMapSpec("add")
-	with := func(change func(*mapSpec)) mapSpec {
+	usual := NewMapSpec("add")
+	with := func(change func(*MapSpec)) MapSpec {
 		m := usual
 		change(&m)
 		return m
 	}
 	tests := []struct {
 		text  string
-		want  mapSpec
-		again string // what String makes of it
+		want  MapSpec
+		again string // from String
 	}{
 		{"add", usual, "add block=1MiB"},
 		{"add ", usual, "add block=1MiB"},
 		{"add  block=1M", usual, "add block=1MiB"},
-		{" block=1M", with(func(m *mapSpec) { m.reducer = "" }), " block=1MiB"},
-		{"add block=64K arity=8", with(func(m *mapSpec) { m.blocks, m.arity = []int{64 << 10}, 8 }), "add block=64KiB arity=8"},
-		{"add block=1G,1M,1000", with(func(m *mapSpec) { m.blocks = []int{1 << 30, 1 << 20, 1000} }), "add block=1GiB,1MiB,1000"},
-		{`add split=\x20\n\t\\\0;`, with(func(m *mapSpec) { m.split = []byte(" \n\t\\\x00;") }), `add block=1MiB split=\x20\n\t\\\x00;`},
-		{`add comma=, header=1`, with(func(m *mapSpec) { m.comma, m.header = ',', 1 }), "add block=1MiB comma=, header=1"},
-		{`add comma=\t`, with(func(m *mapSpec) { m.comma = '\t' }), `add block=1MiB comma=\t`},
-		{"add jobs=1 retries=2", with(func(m *mapSpec) { m.jobs, m.retries = 1, 2 }), "add block=1MiB jobs=1 retries=2"},
+		{" block=1M", with(func(m *MapSpec) { m.Reducer = "" }), " block=1MiB"},
+		{"add block=64K arity=8", with(func(m *MapSpec) { m.Blocks, m.Arity = []int{64 << 10}, 8 }), "add block=64KiB arity=8"},
+		{"add block=1G,1M,1000", with(func(m *MapSpec) { m.Blocks = []int{1 << 30, 1 << 20, 1000} }), "add block=1GiB,1MiB,1000"},
+		{`add split=\x20\n\t\\\0;`, with(func(m *MapSpec) { m.Delim = []byte(" \n\t\\\x00;") }), `add block=1MiB split=\x20\n\t\\\x00;`},
+		{`add comma=, header=1`, with(func(m *MapSpec) { m.Comma, m.Header = ',', 1 }), "add block=1MiB comma=, header=1"},
+		{`add comma=\t`, with(func(m *MapSpec) { m.Comma = '\t' }), `add block=1MiB comma=\t`},
+		{"add jobs=1 retries=2", with(func(m *MapSpec) { m.Jobs, m.Retries = 1, 2 }), "add block=1MiB jobs=1 retries=2"},
 	}
 	for _, tt := range tests {
-		got, err := parseMapSpec(tt.text)
+		got, err := ParseMapSpec(tt.text)
 		if err != nil || !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%q: got %+v, %v, want %+v", tt.text, got, err, tt.want)
 			continue
@@ -37,7 +37,7 @@ func TestMapSpec(t *testing.T) {
 		if s := got.String(); s != tt.again {
 			t.Errorf("%q: got %q again, want %q", tt.text, s, tt.again)
 		}
-		if again, err := parseMapSpec(tt.again); err != nil || !reflect.DeepEqual(again, got) {
+		if again, err := ParseMapSpec(tt.again); err != nil || !reflect.DeepEqual(again, got) {
 			t.Errorf("%q: got %+v, %v the second time", tt.text, again, err)
 		}
 	}
@@ -55,21 +55,21 @@ func TestMapSpecIsWrong(t *testing.T) {
 		{`add header`, `reducer "add header": header: "" is not from 0 to 2147483647`},
 	}
 	for _, tt := range tests {
-		if _, err := parseMapSpec(tt.text); err == nil || err.Error() != tt.want {
+		if _, err := ParseMapSpec(tt.text); err == nil || err.Error() != tt.want {
 			t.Errorf("%q: got %v, want %s", tt.text, err, tt.want)
 		}
 	}
 }
 
 func TestMapSpecOfParts(t *testing.T) {
-	m, err := parseMapSpec("add block=64M,1M,8K arity=3")
+	m, err := ParseMapSpec("add block=64M,1M,8K arity=3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := m.ofParts(), "add block=1MiB,8KiB arity=3"; got != want {
+	if got, want := m.reducerOfParts(), "add block=1MiB,8KiB arity=3"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := newMapSpec("add").ofParts(); got != "" {
-		t.Errorf("got %q for parts that are not to be cut up", got)
+	if got := NewMapSpec("add").reducerOfParts(); got != "" {
+		t.Errorf("got reducer %q of parts without a second block size", got)
 	}
 }

@@ -1,4 +1,4 @@
-package cmd
+package work
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"gm/pkg/runner"
 )
 
-// TestWorkDir looks at a directory after each change and compares what the log
-// says of it and which functions there are.
-func TestWorkDir(t *testing.T) {
+// TestDirectory reads a directory after each change and compares the lines of the
+// log and the functions.
+func TestDirectory(t *testing.T) {
 	root := t.TempDir()
 	at := func(name string) string { return filepath.Join(root, "jobs", name) }
 	write := func(name, text string, mode os.FileMode) {
@@ -43,14 +43,14 @@ func TestWorkDir(t *testing.T) {
 			return a
 		},
 	}))
-	d, err := newWorkDir(at(""), []string{"a", "b", "b c", "dir", "link", "broken", "pipe"}, func(path string) *runner.Command {
+	d, err := newDirectory(at(""), []string{"a", "b", "b c", "dir", "link", "broken", "pipe"}, func(path string) *runner.Command {
 		return &runner.Command{Args: []string{path}}
 	}, logger)
 	must(err)
 	w, err := gearman.NewWorker(gearman.WorkerOptions{})
 	must(err)
 	handle := func(context.Context, *gearman.Job) ([]byte, error) { return nil, nil }
-	d.serve(w, handle)
+	d.start(w, handle)
 
 	steps := []struct {
 		name   string
@@ -122,7 +122,7 @@ msg="file left out" file="b c" reason="blanks in its name"
 	for _, step := range steps {
 		step.change()
 		log.Reset()
-		d.look(w, handle)
+		d.update(w, handle)
 		if log.String() != step.log {
 			t.Errorf("%s: got the log\n%swant\n%s", step.name, log.String(), step.log)
 		}
@@ -130,7 +130,7 @@ msg="file left out" file="b c" reason="blanks in its name"
 		for _, name := range d.only {
 			if c := d.command(name); c != nil {
 				can += " " + name
-				if c.Args[0] != at(name) || d.gone(c) {
+				if c.Args[0] != at(name) || d.lacksFile(c) {
 					t.Errorf("%s: %s is done by %q", step.name, name, c.Args)
 				}
 			}
