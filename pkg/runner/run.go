@@ -201,7 +201,9 @@ func (r *run) supervise(ctx context.Context, kill <-chan struct{}, began time.Ti
 			r.result.TimedOut = r.terminate()
 		case <-cancelled:
 			cancelled = nil
-			r.result.Cancelled = r.terminate()
+			if r.terminate() { // not if Kill has stopped the job already
+				r.result.Cancelled = true
+			}
 		case <-refused:
 			refused = nil
 			r.terminate()

@@ -113,6 +113,20 @@ func TestKill(t *testing.T) {
 	wantGone(t, pid)
 }
 
+// A job that is killed while its context ends is cancelled, whichever comes first.
+func TestKillAndCancel(t *testing.T) {
+	for range 20 {
+		kill := make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		c := sh(stubborn)
+		c.KillAfter = time.Hour
+		res := c.Run(ctx, Job{Kill: kill, Stdout: func([]byte) error { close(kill); cancel(); return nil }})
+		if cancel(); !res.Cancelled {
+			t.Fatalf("got %+v, want cancelled", res)
+		}
+	}
+}
+
 func TestStdoutError(t *testing.T) {
 	full := errors.New("disk full")
 	for _, script := range []string{"yes", `trap "" TERM PIPE; echo ready; sleep 60`, "echo ready; exec sleep 60"} {
