@@ -166,8 +166,8 @@ func modulePath(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// lawName returns the name that the law has for a package: that of the module is gm,
-// whatever its path.
+// lawName returns the name that the law has for a package: gm is the path of the module
+// there.
 func lawName(module, importPath string) string {
 	if !under(importPath, module) {
 		return importPath

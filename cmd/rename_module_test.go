@@ -1,11 +1,13 @@
 package cmd_test
 
 import (
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -196,16 +198,21 @@ func copyFile(t *testing.T, from, to string) {
 // old path.
 func oldImports(t *testing.T, dir string) (names []string) {
 	t.Helper()
-	old := regexp.MustCompile(`(?m)^(import )?\s*(\w+ )?"` + regexp.QuoteMeta(modulePath(t)) + `/`)
+	old := modulePath(t)
 	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".go" {
 			return err
 		}
-		text, err := os.ReadFile(name)
-		if old.Match(text) {
-			names = append(names, name)
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
 		}
-		return err
+		for _, spec := range file.Imports {
+			if path, err := strconv.Unquote(spec.Path.Value); err == nil && under(path, old) {
+				names = append(names, name)
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
