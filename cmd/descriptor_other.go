@@ -4,10 +4,6 @@ package cmd
 
 import "os"
 
-func appends(*os.File) bool { return false }
-
-func fileID(*os.File) string { return "" }
-
 func terminalWidth(*os.File) int { return 0 }
 
 func terminalDimensions(*os.File) (columns, lines int) { return 0, 0 }

@@ -3,17 +3,10 @@
 package cmd
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// appends reports whether what is written to f goes to its end in any case.
-func appends(f *os.File) bool {
-	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
-	return err == nil && flags&unix.O_APPEND != 0
-}
 
 // terminalDimensions returns the columns and lines of a terminal; 0 if they are
 // not known.
@@ -33,13 +26,3 @@ func terminalWidth(f *os.File) int {
 
 // resizeSignals come when the terminal has changed its size.
 var resizeSignals = []os.Signal{unix.SIGWINCH}
-
-// fileID returns the name that the system has for f, which stays when f is
-// renamed; empty if there is none.
-func fileID(f *os.File) string {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return ""
-	}
-	return fmt.Sprintf("%d:%d", st.Dev, st.Ino)
-}

@@ -174,6 +174,8 @@ func exitCode(err error) int {
 			return exitSignal + int(syscall.SIGPIPE)
 		}
 		return exitIO
+	case resultsCode(err) != exitOK:
+		return resultsCode(err)
 	case errors.As(err, &proto):
 		return exitProtocol
 	case errors.Is(err, gearman.ErrNoServer): // also when each took too long to answer
@@ -261,7 +263,7 @@ func hintFor(err error) string {
 	case errors.Is(err, gearman.ErrUnsupported):
 		return "only gm serve has this command; other servers have what gm admin help lists for them"
 	}
-	return cmp.Or(replyHint(err), systemHint(err))
+	return cmp.Or(replyHint(err), resultsHint(err), systemHint(err))
 }
 
 // replyHint returns the hint for what a server has said, or not said in time.

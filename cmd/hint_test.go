@@ -10,7 +10,9 @@ import (
 	"syscall"
 	"testing"
 
+	"gm/pkg/batch"
 	"gm/pkg/gearman"
+	"gm/pkg/results"
 	"gm/pkg/store"
 	"gm/pkg/wire"
 )
@@ -45,6 +47,16 @@ func TestErrorsHaveHints(t *testing.T) {
 		{reply("ERR BUSY the last wait has not ended\r\n"), exitAgain, "try again"},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, exitIO, "permissions"},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, exitIO, "path"},
+		{results.ErrOutputGone, exitUsage, "append to the output"},
+		{results.ErrInputChanged, exitUsage, "--resume needs the input"},
+		{results.ErrJoblogIsOutput, exitUsage, "a file each"},
+		{results.ErrJoblogIrregular, exitUsage, "a joblog is read too"},
+		{results.ErrJoblogHeld, exitAgain, "wait until that run has ended"},
+		{batch.ErrLogged, exitUsage, "--resume goes on with it"},
+		{batch.ErrNotLog, exitUsage, "name another file"},
+		{results.ErrIrregular, exitFailed, "--out-anywhere writes"},
+		{results.ErrLinkOutside, exitFailed, "--out-anywhere follows"},
+		{results.ErrOutside, exitFailed, "--out-anywhere allows"},
 		{&outputError{syscall.ENOSPC}, exitIO, "make room"},
 		{&fs.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, exitIO, "make room"},
 	} {

@@ -32,6 +32,8 @@ const (
 	openRoom     = "gm/pkg/store/open"
 	lockfileRoom = "gm/pkg/store/lockfile"
 	gearmanRoom  = "gm/pkg/gearman"
+	batchRoom    = "gm/pkg/batch"
+	resultsRoom  = "gm/pkg/results"
 
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
@@ -58,7 +60,9 @@ var law = []room{
 	// the Go client, worker and admin library
 	{path: gearmanRoom, rooms: []string{wireRoom}, other: []string{xsys}},
 	// many records through one function
-	{path: "gm/pkg/batch", rooms: []string{gearmanRoom}},
+	{path: batchRoom, rooms: []string{gearmanRoom}},
+	// where the results of a batch go: outputs, files and the joblog
+	{path: resultsRoom, rooms: []string{gearmanRoom, batchRoom, exitlineRoom, filelockRoom, gatherRoom}, other: []string{xsys}},
 	// bytes that arrive in pieces
 	{path: gatherRoom, not: []string{"net", "os"}},
 	// the line by which gm work reports the end of its command
@@ -232,6 +236,9 @@ func TestLawFindsBreaches(t *testing.T) {
 		{"gm/pkg/server", "golang.org/x/system", "gm/pkg/server may not import golang.org/x/system"},
 		{"gm/pkg/server", gearmanRoom, "gm/pkg/server may not import gm/pkg/gearman"},
 		{"gm/pkg/runner", gearmanRoom, "gm/pkg/runner may not import gm/pkg/gearman"},
+		{resultsRoom, batchRoom, ""},
+		{resultsRoom, wireRoom, resultsRoom + " may not import " + wireRoom},
+		{resultsRoom, "github.com/mattn/go-isatty", resultsRoom + " may not import github.com/mattn/go-isatty"},
 		{"gm/pkg/store/disk", "go.etcd.io/bbolt", ""},
 		{"gm/pkg/store/disk", queueRoom, "gm/pkg/store/disk may not import gm/pkg/queue"},
 		{"gm/pkg/store/storetest", "go.etcd.io/bbolt", "gm/pkg/store/storetest may not import go.etcd.io/bbolt"},

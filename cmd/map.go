@@ -157,7 +157,7 @@ func (s *recordRun) mapInBackground(c *cli.Context) error {
 	switch c.NArg() {
 	case 0:
 		s.announceStdin("the records")
-		s.source = &whole{from: s.stdin, limit: s.opts.MaxPayload}
+		s.source = batch.NewWhole(s.stdin, "stdin", s.opts.MaxPayload)
 	case 1:
 		s.source = arguments(c.Args().Slice())
 	default:

@@ -14,6 +14,8 @@ import (
 	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v2"
+
+	"gm/pkg/results"
 )
 
 // A row is one line of a listing. It is marshalled to JSON as it is: its
@@ -228,8 +230,8 @@ func terminalSize(stream any) (columns, lines int) {
 	switch s := stream.(type) {
 	case *output:
 		stream = s.Writer
-	case *barWriter:
-		stream = s.w
+	case *results.Bar:
+		stream = s.Terminal()
 	}
 	if f, ok := stream.(*os.File); ok && isTerminal(f) {
 		if columns, lines = terminalDimensions(f); columns == 0 || lines == 0 {

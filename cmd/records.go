@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,27 +16,28 @@ import (
 
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
+	"gm/pkg/results"
 )
 
-// recordRun is what submit, map and pipe have in common: records from a source
-// go through functions, and what comes of each goes to a sink. records_flags.go
-// reads it from the command line.
+// recordRun is a run of submit, map or pipe: records from a source go through
+// functions, and the results go to a sink. records_flags.go reads it from the
+// command line.
 type recordRun struct {
 	*env
 	opts  gearman.Options
-	tasks []gearman.Task // a stage each
+	tasks []gearman.Task // one for each stage
 
 	reduction *batch.Reduction // of all results to one; nil: none
 
 	// Records.
 	source   batch.Source
-	input    *sizedSource // source, if it is a file of known size; else nil
-	total    int          // how many there are; 0: not known
-	many     bool         // several records, or possibly so
-	files    bool         // a record is a file's content
-	blocks   bool         // a record is a block of what the input calls records
-	ending   string       // of results that lack it; empty: they stay as they are
-	endGiven bool         // --end says so
+	input    *results.SizedSource // source, if it is a file of known size; else nil
+	total    int                  // number of records; 0: unknown
+	many     bool                 // there may be several records
+	files    bool                 // a record is the content of a file
+	blocks   bool                 // a record is a block of records of the input
+	ending   string               // appended to results that do not end with it; empty: nothing
+	endGiven bool                 // --end was given
 	window   int
 	memory   int
 	retries  int
@@ -45,82 +47,90 @@ type recordRun struct {
 
 	// Results.
 	unordered  bool
-	terminal   bool          // stderr is one
-	toTerminal bool          // stdout is one
-	output     *stdoutBuffer // stdout, once it is known where results go
-	quiet      bool          // no handles
+	terminal   bool            // stderr is one
+	toTerminal bool            // stdout is one
+	output     *results.Output // stdout; nil before the run
+	quiet      bool            // no handles
 	status     bool
 	propagate  bool
 	format     rowFormat // formatJSON, formatJSONL or none
 	tag        bool
-	lineBuffer bool    // lines of a result are printed as they come
-	functions  bool    // before each line, the function
-	out        outName // empty: none
-	anywhere   bool    // out may lead out of its folder
-	results    string  // folder; empty: none
+	lineBuffer bool             // each line is printed when it is complete
+	functions  bool             // the function is printed before each line
+	out        results.Template // empty: none
+	anywhere   bool             // out may lead out of its folder
+	results    string           // folder; empty: none
 
 	joblog      string // file; empty: none
 	resume      bool
-	newOutput   bool // the output so far may be elsewhere
+	newOutput   bool // results of earlier runs may be elsewhere
 	retryFailed bool
 	dryRun      bool
 	progress    progressOptions
+	bar         *results.Bar // stderr, if the progress is drawn there; else nil
+	awake       awake
 }
 
-// taskOf returns what the latest job of a record is.
-func (s *recordRun) taskOf(r *batch.Record) *gearman.Task {
-	if s.reduction != nil && r.Stage > 0 {
-		return &s.reduction.Task
-	}
-	return &s.tasks[r.Stage]
-}
-
-// label is what a record is called by --tag and in the names of its files.
-func (s *recordRun) label(in *batch.Input, seq int) string {
+// label returns the name of a record for --tag and for the names of its files.
+func (s *recordRun) label(r *batch.Record) string {
 	switch {
-	case in.Name != "":
-		return in.Name
+	case r.Name != "":
+		return r.Name
 	case s.blocks:
-		return strconv.Itoa(seq)
+		return strconv.Itoa(r.Seq)
 	}
-	return strings.TrimSuffix(string(in.Payload), "\n")
+	return strings.TrimSuffix(string(r.Payload), "\n")
 }
 
-func (s *recordRun) labelOf(r *batch.Record) string {
-	return s.label(&batch.Input{Name: r.Name, Payload: r.Payload}, r.Seq)
+// name returns the name of a record in messages.
+func (s *recordRun) name(r *batch.Record) string {
+	switch {
+	case !s.many:
+		return "job " + string(r.Handle)
+	case s.files:
+		return fmt.Sprintf("record %d, %s", r.Seq, r.Name)
+	}
+	return fmt.Sprintf("record %d", r.Seq)
 }
 
-// keepsWarnings reports whether what workers say is part of the results, and
-// is not told on stderr.
-func (s *recordRun) keepsWarnings() bool { return s.format != "" || s.results != "" }
+// openOutput prepares stdout for the results.
+func (s *recordRun) openOutput() (err error) {
+	stdout := s.stdout
+	if s.bar != nil && s.toTerminal {
+		stdout = s.bar.Stdout(stdout)
+	}
+	s.output, err = results.NewOutput(stdout, fileOf(s.stdout))
+	return err
+}
 
-// newSink returns where results go, which may be out.
-func (s *recordRun) newSink(out *stdoutBuffer) sink {
+// newSink returns the sink that the flags choose.
+func (s *recordRun) newSink() (results.Sink, error) {
+	text := results.TextOptions{End: s.ending, Prefix: s.linePrefix(), EndLine: s.toTerminal && !s.endGiven}
+	background := s.tasks[0].Background
 	switch {
 	case s.out != "":
-		f := &fileSink{path: func(r *batch.Record) (string, error) { return s.out.expand(s.labelOf(r), r.Seq) }}
-		if !s.anywhere {
-			f.base = s.out.base()
-		}
-		return &postponed{fileSinker: f}
+		return results.NewFiles(results.FilesOptions{Template: s.out, Anywhere: s.anywhere, Label: s.label}), nil
+	case s.results != "" && s.dryRun:
+		return results.NewFolders(s.results, s.label), nil
 	case s.results != "":
-		return &postponed{fileSinker: &dirSink{dir: s.results, name: s.labelOf}}
+		if err := os.MkdirAll(s.results, 0o777); err != nil {
+			return nil, fmt.Errorf("write results: %w", err)
+		}
+		return results.NewFolders(s.results, s.label), nil
 	case s.format != "":
-		return &jsonSink{stdoutBuffer: out, run: s, array: s.format == formatJSON && s.many}
+		return results.NewJSON(s.output, s.format == formatJSON && s.many), nil
+	case s.lineBuffer:
+		return results.NewLines(s.output, text), nil
+	case background && s.quiet:
+		return results.Discard, nil
+	case background:
+		return results.NewHandles(s.output, text), nil
 	}
-	if s.lineBuffer {
-		return &lineSink{stdoutBuffer: out, ending: s.ending, prefix: s.linePrefix(), open: map[int]*openLine{}}
-	}
-	return &textSink{
-		stdoutBuffer: out, ending: s.ending, prefix: s.linePrefix(), newline: s.toTerminal && !s.endGiven,
-		handles: s.tasks[0].Background, quiet: s.quiet,
-	}
+	return results.NewText(s.output, text), nil
 }
 
-// ownFiles reports whether each record has files of its own.
-func (s *recordRun) ownFiles() bool { return s.out != "" || s.results != "" }
-
-// filesName is what a joblog calls the records' files; empty: they have none.
+// filesName returns the name of the records' files for the joblog; empty: they
+// have none.
 func (s *recordRun) filesName() string {
 	switch {
 	case s.out != "":
@@ -131,11 +141,8 @@ func (s *recordRun) filesName() string {
 	return ""
 }
 
-// printsNothing reports whether there is no output.
-func (s *recordRun) printsNothing() bool { return s.tasks[0].Background && s.quiet }
-
-// linePrefix returns what is printed before each line of a record's result; nil
-// for nothing.
+// linePrefix returns a function that returns the text before each line of a
+// record's result; nil: none.
 func (s *recordRun) linePrefix() func(r *batch.Record) string {
 	function := ""
 	if s.functions {
@@ -143,15 +150,15 @@ func (s *recordRun) linePrefix() func(r *batch.Record) string {
 	}
 	switch {
 	case s.tag:
-		return func(r *batch.Record) string { return escapeTSV(s.labelOf(r)) + "\t" + function }
+		return func(r *batch.Record) string { return escapeTSV(s.label(r)) + "\t" + function }
 	case s.functions:
 		return func(*batch.Record) string { return function }
 	}
 	return nil
 }
 
-// leavesNothing reports whether there is nothing to be put in order when the run
-// is ended by a signal: no other results, and no files.
+// leavesNothing reports whether a signal may end the process at once: there are
+// no other results, and no files.
 func (s *recordRun) leavesNothing() bool {
 	return !s.many && s.out == "" && s.results == "" && s.joblog == ""
 }
@@ -159,28 +166,25 @@ func (s *recordRun) leavesNothing() bool {
 // run sends the records and returns when all have ended.
 func (s *recordRun) run(c *cli.Context) error {
 	if s.out != "" {
-		s.source = newOutNames(s.source, s.out, s.anywhere, s.label)
+		s.source = results.NewNamedSource(s.source, s.out, s.anywhere, s.label)
 	}
 	if s.dryRun {
 		return s.pretend()
 	}
-	if s.results != "" {
-		if err := os.MkdirAll(s.results, 0o777); err != nil {
-			return fmt.Errorf("write results: %w", err)
-		}
+	s.openBar()
+	if err := s.openOutput(); err != nil {
+		return err
 	}
-	out, err := s.bufferStdout()
+	sink, err := s.newSink()
 	if err != nil {
 		return err
 	}
-	s.output = out
-	p := &recordPrinter{recordRun: s, sink: s.newSink(out)}
-	if p.log, err = s.openLog(out); err != nil {
+	joblog, err := s.openJoblog(sink)
+	if err != nil {
 		return err
 	}
-	if p.log != nil {
-		p.log.Before = p.sink.flush
-		defer p.log.close()
+	if joblog != nil {
+		defer joblog.Close()
 	}
 	if c.Bool("require-worker") {
 		for _, t := range s.tasks {
@@ -202,10 +206,10 @@ func (s *recordRun) run(c *cli.Context) error {
 	if !s.leavesNothing() { // else its goroutines end with the process
 		defer client.Close()
 	}
-	return s.runBatch(c.Context, p, s.newBatch(client, p))
+	return s.runBatch(c.Context, s.newBatch(client), sink, joblog)
 }
 
-func (s *recordRun) newBatch(client batch.Submitter, p *recordPrinter) *batch.Batch {
+func (s *recordRun) newBatch(client batch.Submitter) *batch.Batch {
 	b := &batch.Batch{
 		Client:      client,
 		Task:        s.tasks[0],
@@ -219,79 +223,108 @@ func (s *recordRun) newBatch(client batch.Submitter, p *recordPrinter) *batch.Ba
 		Interleaved: s.lineBuffer,
 		Halt:        s.halt,
 		Reduce:      s.reduction,
-		Data:        p.data,
-		Done:        p.done,
-		Flush:       p.flush,
-		Warning:     p.warning,
-		Retry:       p.retry,
+		Done:        s.stayAwake,
 		Away:        func(err error) { s.note("waiting for a server that takes jobs: %v", err) },
 		Back:        func(away time.Duration) { s.note("a server takes jobs again after %v", away.Round(time.Millisecond)) },
 	}
-	if s.status {
-		b.Status = p.progress
-	}
-	if p.log != nil && s.resume {
-		b.Skip = p.log.skip(s.retryFailed)
+	if s.reduction != nil {
+		s.reduction.Part = s.stayAwake
 	}
 	return b
 }
 
-func (s *recordRun) runBatch(ctx context.Context, p *recordPrinter, b *batch.Batch) error {
-	if s.reduction != nil {
-		s.reduction.Part = p.part
+// stayAwake is called at the end of each job.
+func (s *recordRun) stayAwake(*batch.Record) error {
+	s.awake.note()
+	return nil
+}
+
+// recorderConfig returns the configuration that all runs share.
+func (s *recordRun) recorderConfig(sink results.Sink) results.Config {
+	return results.Config{
+		Sink:         sink,
+		Output:       s.output,
+		Many:         s.many,
+		KeepWarnings: s.format != "" || s.results != "",
+		FlushEach:    s.toTerminal,
+		Status:       s.status,
+		Propagate:    s.propagate,
+		Name:         s.name,
+		ExitCode:     exitCode,
+		Note:         func(text string) { s.note("%s", text) },
+		WorkerText:   s.printWorkerText,
 	}
-	stop := s.showProgress(b)
+}
+
+// printWorkerText prints a worker's text on stderr as it is, except that it
+// cannot control a terminal.
+func (s *recordRun) printWorkerText(text []byte) {
+	if s.terminal {
+		text = []byte(printable(string(text), true))
+	}
+	s.stderr.Write(text)
+}
+
+func (s *recordRun) runBatch(ctx context.Context, b *batch.Batch, sink results.Sink, joblog *results.Joblog) error {
+	stopProgress := s.showProgress(b)
 	ctx, unheed := s.heedSignals(ctx, b)
 	unwatch := s.watchForWorkers(ctx, b)
-	sum, err := b.Run(ctx, s.source)
-	unwatch()
-	unheed()
-	stop()
-	var full *outputError
-	stdoutFailed := errors.As(err, &full)
-	var endErr error
-	if !stdoutFailed {
-		endErr = p.sink.close()
+	config := s.recorderConfig(sink)
+	config.Joblog = joblog
+	config.Ended = func() {
+		unwatch()
+		unheed()
+		stopProgress()
 	}
-	if p.log != nil && endErr == nil {
-		endErr = p.log.end(stdoutFailed)
-	}
-	if err == nil {
-		err = endErr
-	}
+	report, err := results.New(config).Run(ctx, b, s.source)
 	var part *batch.PartError
 	switch {
 	case errors.As(err, &part):
-		return p.unreduced(part)
+		said := *part
+		said.Err = cmp.Or(report.First, part.Err)
+		return exitWith(cmp.Or(report.Code, exitCode(part.Err)), &said)
 	case errors.Is(err, batch.ErrHalted):
 		s.note("%v", err)
-		return p.verdict(sum)
+		return s.verdict(report)
 	case err != nil:
-		if p.log != nil && isSignal(err) {
-			s.note("%d records have ended; --resume goes on after them", sum.Records+sum.Skipped)
-		}
-		if sig := (*signalError)(nil); errors.As(err, &sig) {
-			return sig
-		}
-		err = s.early(sum, err)
-		if p.log != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
-			err = withHint(err, "make room; --resume goes on with the records that have no line in "+s.joblog)
-		}
-		return err
+		return s.earlyEnd(report, err)
 	}
-	if p.log != nil {
-		if err := p.log.complete(s.resume); err != nil {
-			return err
-		}
-	}
-	return p.verdict(sum)
+	return s.verdict(report)
 }
 
-// early describes the early end of a run.
-func (s *recordRun) early(sum batch.Summary, err error) error {
-	var out *outputError
-	if !s.many || sum.Records == 0 || errors.As(err, &out) {
+// earlyEnd returns the error of a run that err has ended.
+func (s *recordRun) earlyEnd(report results.Report, err error) error {
+	if report.Complete {
 		return err
 	}
-	return fmt.Errorf("after %d records: %w", sum.Records, err)
+	sig := (*signalError)(nil)
+	if s.joblog != "" && errors.As(err, &sig) {
+		s.note("%d records have ended; --resume goes on after them", report.Records+report.Skipped)
+	}
+	if errors.As(err, &sig) {
+		return sig
+	}
+	ofOutput := s.output.Err() != nil && errors.Is(err, s.output.Err())
+	if s.many && report.Records > 0 && !ofOutput {
+		err = fmt.Errorf("after %d records: %w", report.Records, err)
+	}
+	if s.joblog != "" && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+		err = withHint(err, "make room; --resume goes on with the records that have no line in "+s.joblog)
+	}
+	return err
+}
+
+// verdict returns the error of a run whose records have all ended.
+func (s *recordRun) verdict(report results.Report) error {
+	if report.Code == 0 {
+		return nil
+	}
+	err := exitWith(report.Code, report.Err())
+	switch {
+	case s.many && report.Before > 0:
+		return withHint(err, "--retry-failed does them again")
+	case s.many:
+		return withHint(err, hintFor(report.First))
+	}
+	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
+	"gm/pkg/results"
 )
 
 // Categories of the flags of records.
@@ -19,67 +20,69 @@ const (
 	catProgress = "Progress"
 )
 
-// recordDescription is what the verbs' descriptions end with.
+// recordDescription is the end of the verbs' descriptions.
 const recordDescription = `
-At a terminal, the first Ctrl-C ends the sending of records and waits for the jobs
-that are running, a second one ends it all; elsewhere the first signal does. If no
-worker can do a function, gm says so after two seconds.
+At a terminal, the first Ctrl-C stops the sending of records and waits for the
+running jobs, and a second one ends the run. Elsewhere the first signal ends it. If
+no worker can do a function, gm says so after two seconds.
 
-A record that is larger than --max-payload, a file that cannot be read or written,
-and a result with a part over --max-payload fail that record alone: the next one
-goes on.
+Only one record fails if it is larger than --max-payload, if its file cannot be
+read or written, or if a part of its result is over --max-payload. The others go on.
 
 --joblog has a line of JSON for each record that has ended: seq, name, unique,
 handle, server, function, start, end, in and out (bytes), attempts, exit, error,
-hash (of the record) and, if stdout is a file, offset, where the record's output
-ends in it. A line with seq 0 is where a run begins or, with ended, comes to its
-end. With --resume the run goes on after an end of any kind: what the log has is
-left out, unless it was lost with its server, and what a run that was killed has
-left in the output without a line is moved to the log's name and .cut, so that the
-output has each record once. Append to it with >>. Neither is synced to disk. If
-the output so far is not where it was (emptied by a > for >>, removed, shorter, a
-pipe now) --resume is refused, unless --new-output says that this is meant. A file
-that is no joblog is refused and left as it is, and so is a joblog without --resume.
-On a full disk the run ends with 74, and the joblog has what is whole in the output.
+hash (of the record) and, if stdout is a file, offset, the end of the record's
+output in it. A line with seq 0 marks the beginning of a run or, with ended, its
+end. With --resume the run goes on after an interruption of any kind: it leaves out
+the records of the log, unless they were lost with their server. It moves output
+without a line, which a killed run has left, to the log's name and .cut, so that the
+output has each record once. Append to it with >>. Neither file is synced to disk.
+--resume is refused if the earlier output is not where it was (emptied by a > for
+>>, removed, shorter, a pipe now), unless --new-output allows that. A file that is
+not a joblog is refused and left unchanged, and so is a joblog without --resume. On
+a full disk the run ends with 74, and the joblog has the records whose output is
+complete.
 
-A record that names its file (--out) stays in the folder that NAME begins with:
-../x, /x and links that lead out of it are refused, unless --out-anywhere is given.
-Files that are named as arguments may have their output beside them.
+The file of a record (--out) must be in the folder that NAME begins with: ../x, /x
+and links that lead out of it are refused, unless --out-anywhere is given. Files
+that are named as arguments may have their output in their own folders.
 
---propagate exits with the code of the worker's own command. gm work says it in
-the last line of the warning or exception that goes before a failure, as in
-"gm-exit: 3 (exit status 3)"; from other workers, a failed job exits with 1. A
-command ended by signal n has 128+n, one that was too late 124. Of many jobs,
-the first that failed counts.
+--propagate exits with the exit code of the worker's command. gm work sends it in
+the last line of the warning or exception before a failure, as in "gm-exit: 3 (exit
+status 3)"; a failed job of other workers exits with 1. A command that signal n
+ended has 128+n, one that exceeded its time limit 124. Of many jobs, the first that
+failed counts.
 
 The fields of -o json: seq, name, handle, function, unique, state (completed,
-queued, failed, exception, lost, timeout or error), exit (the worker's command's
-code, if it said one), data (or data_base64 if it is not UTF-8), warnings,
-exception, error, attempts, started and ended (RFC 3339), ms. One DATA gives one
-object, many records give an array; -o jsonl gives an object a line.
+queued, failed, exception, lost, timeout or error), exit (the exit code of the
+worker's command, if it was reported), data (or data_base64 if it is not UTF-8),
+warnings, exception, error, attempts, started and ended (RFC 3339), ms. One DATA
+gives one object, many records give an array; -o jsonl gives an object per line.
 
-Those of --progress json: time, elapsed_s, total (null until it is known), read,
+The fields of --progress json: time, elapsed_s, total (null until it is known), read,
 skipped (by --resume), done, failed, running, waiting (for an older record),
-held_bytes, per_s (lately), part (0 to 1), eta_s.
+held_bytes, per_s (in the last ten seconds), part (0 to 1), eta_s.
 `
 
-// recordExits are the codes that the verbs can end with.
+// recordExits are the exit codes of the verbs.
 var recordExits = []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal}
 
-// recordVerbFlags are all flags of a verb that has some of its own.
+// recordVerbFlags returns all flags of a verb, of which own are its own.
 func (e *env) recordVerbFlags(own []cli.Flag) []cli.Flag {
 	return slices.Concat(own, taskFlags(), recordFlags(), e.connFlags(), []cli.Flag{payloadFlag()})
 }
 
-// functionsFlag returns a repeatable flag -f; wordsOf reads it.
+// functionsFlag returns a repeatable flag -f, which wordsOf reads.
 func functionsFlag(usage string) cli.Flag {
 	return &cli.GenericFlag{Name: "function", Aliases: []string{"f"}, Value: &wordsValue{}, Usage: usage}
 }
 
-// wordsValue is the value of a flag that may be repeated, commas and all.
+// wordsValue is the value of a flag that may be repeated. A comma is a part of a
+// word.
 type wordsValue []string
 
-// Set adds a word. urfave/cli sets a flag's other names to String's.
+// Set adds a word. It ignores an empty one, because urfave/cli sets the other names
+// of a flag to the result of String.
 func (v *wordsValue) Set(s string) error {
 	if s != "" {
 		*v = append(*v, s)
@@ -101,62 +104,62 @@ func wordsOf(c *cli.Context, name string) []string {
 	return words
 }
 
-// taskFlags say how each job is to be done.
+// taskFlags returns the flags of each job.
 func taskFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "unique", Aliases: []string{"u"}, Usage: "jobs of the same function and `KEY` are one job while it is queued or running; - is the payload, # a hash of it"},
+		&cli.StringFlag{Name: "unique", Aliases: []string{"u"}, Usage: "jobs of the same function and `KEY` are one job while it is queued or running; - means the payload, # a hash of it"},
 		&cli.BoolFlag{Name: "high", Aliases: []string{"I"}, Usage: "high priority"},
 		&cli.BoolFlag{Name: "low", Aliases: []string{"L"}, Usage: "low priority"},
-		durationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "give a job up that has not ended after `TIME`; the exit code is 124. A bare number is in milliseconds"}),
-		&cli.BoolFlag{Name: "require-worker", Usage: "if no worker can do the function, exit with 3 instead of waiting for one"},
-		&cli.BoolFlag{Name: "status", Usage: "print the workers' progress on stderr"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Category: catOutput, Usage: "`FORMAT` json or jsonl: print what became of each job; else its result as it is"},
+		durationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "give up a job that has not ended after `TIME`; the exit code is 124. A bare number is in milliseconds"}),
+		&cli.BoolFlag{Name: "require-worker", Usage: "exit with 3 if no worker can do the function, instead of waiting for one"},
+		&cli.BoolFlag{Name: "status", Usage: "print the progress of the jobs on stderr"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Category: catOutput, Usage: "print the outcome of each job in `FORMAT` json or jsonl, instead of its result"},
 	}
 }
 
-// recordFlags say what the records are, and what becomes of them.
+// recordFlags returns the flags of records and their results.
 func recordFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "each-line", Aliases: []string{"n"}, Category: catRecords, Usage: "a job for each line of stdin, with its newline"},
-		&cli.IntFlag{Name: "lines", Category: catRecords, Usage: "a job for `N` lines, or records that -0, -d, --csv or --tsv says, with their ends"},
+		&cli.IntFlag{Name: "lines", Category: catRecords, Usage: "a job for `N` lines, or records of -0, -d, --csv or --tsv, with their ends"},
 		&cli.BoolFlag{Name: "stripped", Aliases: []string{"N"}, Category: catRecords, Usage: "a job for each line, without its newline"},
-		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Category: catRecords, Usage: "a job for each record that a NUL ends"},
-		&cli.StringFlag{Name: "delimiter", Aliases: []string{"d"}, Category: catRecords, Usage: "a job for each record that `DELIM` ends; it may have \\n, \\t, \\0, \\xHH, \\\\"},
-		sizeFlag(0, cli.GenericFlag{Name: "block", Category: catRecords, Usage: "a job for each block of about `SIZE` bytes that ends with a record: 64K, 1M. A longer record is a block of its own"}),
-		&cli.BoolFlag{Name: "csv", Category: catRecords, Usage: "records are rows of CSV: a newline in quotes ends none. The first row is a header, put before each job's rows"},
-		&cli.BoolFlag{Name: "tsv", Category: catRecords, Usage: "the same with tabs for commas"},
-		&cli.IntFlag{Name: "header", Category: catRecords, Usage: "the first `N` records are a header, put before each job's records"},
-		&cli.BoolFlag{Name: "files", Category: catRecords, Usage: "a job for each file; the arguments are their names, or the lines of stdin, or with -0 what NULs end there"},
-		&cli.StringFlag{Name: "end", Value: `\n`, Category: catRecords, Usage: "with -N, -0 and -d: what a result must end with, added where it is lacking; empty adds nothing"},
+		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Category: catRecords, Usage: "a job for each record that ends with NUL"},
+		&cli.StringFlag{Name: "delimiter", Aliases: []string{"d"}, Category: catRecords, Usage: "a job for each record that ends with `DELIM`, which may have \\n, \\t, \\0, \\xHH, \\\\ in it"},
+		sizeFlag(0, cli.GenericFlag{Name: "block", Category: catRecords, Usage: "a job for each block of whole records with about `SIZE` bytes: 64K, 1M. A longer record is a block of its own"}),
+		&cli.BoolFlag{Name: "csv", Category: catRecords, Usage: "records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job"},
+		&cli.BoolFlag{Name: "tsv", Category: catRecords, Usage: "the same with tabs instead of commas"},
+		&cli.IntFlag{Name: "header", Category: catRecords, Usage: "the first `N` records are a header, put before the records of each job"},
+		&cli.BoolFlag{Name: "files", Category: catRecords, Usage: "a job for each file; the arguments are their names, or the lines of stdin, or its records with -0"},
+		&cli.StringFlag{Name: "end", Value: `\n`, Category: catRecords, Usage: "with -N, -0 and -d: text appended to each result that does not end with it; empty appends nothing"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: batch.DefaultWindow, Category: catRecords, Usage: "at most `N` jobs in flight"},
-		sizeFlag(batch.DefaultMemory, cli.GenericFlag{Name: "max-buffer", Category: catRecords, Usage: "records in flight and results that wait may have `SIZE` bytes; then no more are read"}),
+		sizeFlag(batch.DefaultMemory, cli.GenericFlag{Name: "max-buffer", Category: catRecords, Usage: "read no more records while those in flight and the waiting results have `SIZE` bytes"}),
 
-		&cli.BoolFlag{Name: "tag", Category: catResults, Usage: "print the record, or its file's name, and a tab before each line of its result"},
-		&cli.BoolFlag{Name: "line-buffer", Category: catResults, Usage: "print each line of a result as it comes, whole, though its job goes on; with --tag or -P they stand before it"},
+		&cli.BoolFlag{Name: "tag", Category: catResults, Usage: "print the record, or the name of its file, and a tab before each line of its result"},
+		&cli.BoolFlag{Name: "line-buffer", Category: catResults, Usage: "print each line of a result when it is complete, even if its job goes on; the text of --tag and -P stands before it"},
 		&cli.BoolFlag{Name: "prefix", Aliases: []string{"P"}, Category: catResults, Usage: "print the function and a colon before each line of a result"},
-		&cli.StringFlag{Name: "out", Category: catResults, Usage: "write each result to a file `NAME`; in it, {} is the record or its file, {.} without its suffix, {/} without folders, {//} the folder, {/.} without either, {#} its number"},
-		&cli.BoolFlag{Name: "out-anywhere", Category: catResults, Usage: "a record may lead --out out of the folder that NAME begins with, as ../x and /x do"},
-		&cli.StringFlag{Name: "results", Category: catResults, Usage: "write what comes of each record to a folder `DIR`/NUMBER: stdout, stderr, exit and name"},
+		&cli.StringFlag{Name: "out", Category: catResults, Usage: "write each result to a file `NAME`; in it, {} is the record or its file, {.} without its suffix, {/} without folders, {//} the folder, {/.} without folders and suffix, {#} its number"},
+		&cli.BoolFlag{Name: "out-anywhere", Category: catResults, Usage: "allow records to lead --out out of the folder that NAME begins with, as ../x and /x do"},
+		&cli.StringFlag{Name: "results", Category: catResults, Usage: "write each record to a folder `DIR`/NUMBER with the files stdout, stderr, exit and name"},
 
-		&cli.StringFlag{Name: "joblog", Category: catJoblog, Usage: "log each record that has ended to `FILE`, a line of JSON each"},
-		&cli.BoolFlag{Name: "resume", Category: catJoblog, Usage: "leave out what --joblog has; its input must be the same. After a kill, output that it does not have is moved to FILE.cut, if stdout is a file"},
-		&cli.BoolFlag{Name: "new-output", Category: catJoblog, Usage: "--resume goes on although the results so far are not where they were: only those to come are printed"},
-		&cli.BoolFlag{Name: "retry-failed", Category: catJoblog, Usage: "--resume, and do those again that failed"},
-		&cli.BoolFlag{Name: "dry-run", Category: catJoblog, Usage: "print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it"},
+		&cli.StringFlag{Name: "joblog", Category: catJoblog, Usage: "log each record that has ended to `FILE` as a line of JSON"},
+		&cli.BoolFlag{Name: "resume", Category: catJoblog, Usage: "leave out the records that --joblog has; the input must be the same. After a kill, output that it does not have is moved to FILE.cut, if stdout is a file"},
+		&cli.BoolFlag{Name: "new-output", Category: catJoblog, Usage: "let --resume go on although the earlier results are not where they were; only new ones are printed"},
+		&cli.BoolFlag{Name: "retry-failed", Category: catJoblog, Usage: "like --resume, and do the failed records again"},
+		&cli.BoolFlag{Name: "dry-run", Category: catJoblog, Usage: "print the records that would be submitted: number, function, bytes, record or file, name of the output, error"},
 
-		&cli.IntFlag{Name: "retries", Category: catFailures, Usage: "submit a job that failed or was lost again, up to `N` times; only for what may run twice"},
-		&cli.StringFlag{Name: "halt", Value: batch.Halt{}.String(), Category: catFailures, Usage: "`WHEN` failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%"},
-		durationFlag(reconnectPatience, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "wait up to `TIME` for a server that has gone away or is shutting down; given, it holds for one job and for the first server, too"}),
-		&cli.BoolFlag{Name: "propagate", Category: catFailures, Usage: "exit with the code of the worker's command"},
+		&cli.IntFlag{Name: "retries", Category: catFailures, Usage: "submit a job that failed or was lost again, up to `N` times; only for jobs that may run twice"},
+		&cli.StringFlag{Name: "halt", Value: batch.Halt{}.String(), Category: catFailures, Usage: "`WHEN` failed records end the run: now,fail=1, or soon,fail=3 to wait for running jobs, or soon,fail=10%"},
+		durationFlag(reconnectPatience, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "wait up to `TIME` for a server that has gone away or is shutting down; if given, also with one job and for the first server"}),
+		&cli.BoolFlag{Name: "propagate", Category: catFailures, Usage: "exit with the exit code of the worker's command"},
 
-		&cli.BoolFlag{Name: "bar", Category: catProgress, Usage: "show on stderr, if it is a terminal, how far it has come"},
-		&cli.BoolFlag{Name: "eta", Category: catProgress, Usage: "the same in words: how many, how fast, how long still"},
-		&cli.StringFlag{Name: "progress", Category: catProgress, Usage: "`FORMAT` json: a line on stderr each second and at the end"},
+		&cli.BoolFlag{Name: "bar", Category: catProgress, Usage: "draw a bar of the progress on stderr, if it is a terminal"},
+		&cli.BoolFlag{Name: "eta", Category: catProgress, Usage: "show the number of records, the rate and the time left on stderr, if it is a terminal"},
+		&cli.StringFlag{Name: "progress", Category: catProgress, Usage: "print the progress on stderr in `FORMAT` json, each second and at the end"},
 	}
 }
 
-// newRecordRun reads taskFlags, recordFlags and connFlags, for the functions
-// that each record goes through.
+// newRecordRun reads taskFlags, recordFlags and connFlags. Each record goes through
+// the functions in their order.
 func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, error) {
 	opts, err := e.options(c)
 	if err != nil {
@@ -202,12 +205,12 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 	return s, nil
 }
 
-// setTasks reads what the jobs of each function have in common.
+// setTasks reads the settings that all jobs share.
 func (s *recordRun) setTasks(c *cli.Context, functions []string) error {
 	t := gearman.Task{Unique: c.String("unique"), Timeout: durationOf(c, "timeout")}
 	switch high, low := c.Bool("high"), c.Bool("low"); {
 	case high && low:
-		return usageErrorf("--high and --low: one of them")
+		return usageErrorf("--high cannot be used with --low")
 	case high:
 		t.Priority = gearman.High
 	case low:
@@ -223,7 +226,7 @@ func (s *recordRun) setTasks(c *cli.Context, functions []string) error {
 	return nil
 }
 
-// checkFlags finds what the flags have wrong, or have wrong together.
+// checkFlags refuses wrong values, and flags that exclude each other.
 func (s *recordRun) checkFlags(c *cli.Context) error {
 	places := 0
 	for _, set := range []bool{s.format != "", c.IsSet("out"), c.IsSet("results"), s.tag || s.functions} {
@@ -233,46 +236,46 @@ func (s *recordRun) checkFlags(c *cli.Context) error {
 	}
 	switch {
 	case s.window < 1:
-		return usageErrorf("--jobs %d: not a positive number", s.window)
+		return usageErrorf("--jobs %d: must be greater than 0", s.window)
 	case s.memory < 1:
-		return usageErrorf("--max-buffer %d: not a positive number", s.memory)
+		return usageErrorf("--max-buffer %d: must be greater than 0", s.memory)
 	case s.retries < 0:
-		return usageErrorf("--retries %d: less than none", s.retries)
+		return usageErrorf("--retries %d: must not be negative", s.retries)
 	case s.format != "" && s.format != formatJSON && s.format != formatJSONL:
 		return usageErrorf("output format %q: not json or jsonl", s.format)
 	case places > 1 && !s.dryRun:
-		return usageErrorf("-o, --out, --results and --tag or -P: one of them")
+		return usageErrorf("-o, --out, --results, and --tag or -P cannot be used together")
 	case c.IsSet("results") && s.results == "":
-		return usageErrorf("--results: no name")
+		return usageErrorf("--results needs a name")
 	case c.IsSet("joblog") && s.joblog == "":
-		return usageErrorf("--joblog: no name")
+		return usageErrorf("--joblog needs a name")
 	case s.resume && s.joblog == "":
-		return usageErrorf("--resume and --retry-failed go on with a --joblog, and there is none")
+		return usageErrorf("--resume and --retry-failed need --joblog")
 	case s.lineBuffer && (s.format != "" || c.IsSet("out") || c.IsSet("results")):
-		return usageErrorf("--line-buffer is for results on stdout, as they are")
+		return usageErrorf("--line-buffer cannot be used with -o, --out and --results")
 	case s.lineBuffer && s.joblog != "":
-		return usageErrorf("--line-buffer mixes the lines of records, and --joblog needs each result in one piece")
+		return usageErrorf("--line-buffer cannot be used with --joblog, which needs each result in one piece")
 	case s.lineBuffer && (c.Bool("keep-order") || s.retries > 0):
-		return usageErrorf("--line-buffer prints lines as they come, not with -k or --retries")
+		return usageErrorf("--line-buffer cannot be used with -k and --retries")
 	case s.newOutput && !s.resume:
-		return usageErrorf("--new-output is for --resume")
+		return usageErrorf("--new-output needs --resume")
 	case s.anywhere && !c.IsSet("out"):
-		return usageErrorf("--out-anywhere is for --out")
+		return usageErrorf("--out-anywhere needs --out")
 	case s.resume && s.format == formatJSON && !s.dryRun:
-		return withHint(usageErrorf("--resume: a JSON document has one end"), "-o jsonl can be gone on with")
+		return withHint(usageErrorf("--resume cannot be used with -o json, whose array has one end"), "use -o jsonl")
 	}
 	s.unordered = s.lineBuffer
 	if c.IsSet("out") {
 		var err error
-		if s.out, err = parseOutName(c.String("out")); err != nil {
-			return err
+		if s.out, err = results.ParseTemplate(c.String("out")); err != nil {
+			return withHint(usageErrorf("--out %w", err), "it needs {}, {.}, {/}, {/.} or {#} in it, as in {.}.png")
 		}
 	}
 	return nil
 }
 
-// setMany reads what is for many records only, once it is known whether there
-// may be many.
+// setMany reads the flags of many records, once it is known whether there may be
+// many.
 func (s *recordRun) setMany(c *cli.Context) error {
 	s.awaits = c.IsSet("reconnect")
 	if s.many || s.awaits {
@@ -288,7 +291,7 @@ func (s *recordRun) setMany(c *cli.Context) error {
 	return nil
 }
 
-// stageNames names the functions of all stages.
+// stageNames returns the names of the functions of all stages.
 func stageNames(tasks []gearman.Task) string {
 	var names []string
 	for _, t := range tasks {

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"slices"
@@ -12,11 +11,13 @@ import (
 
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
+	"gm/pkg/results"
 )
 
-// heedSignals returns a context that SIGINT or SIGTERM cancels. At a terminal the
-// first Ctrl-C only ends the sending of records, if jobs are running: their
-// results are waited for until a second one. A signal after that ends the process.
+// heedSignals returns a context that SIGINT or SIGTERM cancels. If jobs are running,
+// the first Ctrl-C at a terminal only stops the sending of records, and gm waits for
+// their results until the second one. A signal after the cancellation ends the
+// process.
 func (s *recordRun) heedSignals(ctx context.Context, b *batch.Batch) (context.Context, func()) {
 	if s.leavesNothing() {
 		return ctx, func() {} // a signal may end the process as it comes
@@ -55,43 +56,20 @@ func (s *recordRun) heedSignals(ctx context.Context, b *batch.Batch) (context.Co
 	}
 }
 
-// isSignal reports whether err is the end by a signal.
-func isSignal(err error) bool {
-	var sig *signalError
-	return errors.As(err, &sig)
-}
-
-// silence is how long a person at a terminal waits for a first result before gm
-// looks whether there are workers.
+// silence is the time after which gm looks for workers if a person at a terminal
+// has seen no result.
 const silence = 2 * time.Second
 
-// watchForWorkers says at a terminal that no worker can do a function, if there
-// is no result after a while. stop ends that.
+// watchForWorkers notes at a terminal that no worker can do a function, if no
+// record has ended after a while, unless stop is called before.
 func (s *recordRun) watchForWorkers(ctx context.Context, b *batch.Batch) (stop func()) {
 	if !s.terminal || s.tasks[0].Background {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		timer := time.NewTimer(silence)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return
-		}
-		if b.Progress().Done == 0 {
-			s.noteMissingWorkers(ctx)
-		}
-	})
-	return func() {
-		cancel()
-		watching.Wait()
-	}
+	return results.AfterSilence(ctx, b, silence, s.noteMissingWorkers)
 }
 
-// noteMissingWorkers says which functions no worker of any server can do.
+// noteMissingWorkers prints the functions that no worker of any server can do.
 func (s *recordRun) noteMissingWorkers(ctx context.Context) {
 	answers := askAll(ctx, s.opts, requireTimeout,
 		func(ctx context.Context, admin *gearman.Admin) ([]gearman.FunctionStatus, error) {
@@ -128,8 +106,8 @@ func (s *recordRun) noteMissingWorkers(ctx context.Context) {
 	}
 }
 
-// serverNotes is the log of a client of several servers: it says on stderr which
-// of them gets no records, and which does again.
+// serverNotes is a slog.Handler for a client of several servers. It prints on stderr
+// which of them gets no records, and which gets records again.
 type serverNotes struct{ run *recordRun }
 
 // Enabled implements slog.Handler.

@@ -119,46 +119,46 @@ complete -c gm -n '__gm_at submit' -l reducer -d 'function FUNC that the worker 
 complete -c gm -n '__gm_at submit' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at submit' -s I -l high -d 'high priority'
 complete -c gm -n '__gm_at submit' -s L -l low -d 'low priority'
-complete -c gm -n '__gm_at submit' -s t -l timeout -d 'give a job up that has not ended after TIME' -x
-complete -c gm -n '__gm_at submit' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
-complete -c gm -n '__gm_at submit' -l status -d 'print the workers\' progress on stderr'
+complete -c gm -n '__gm_at submit' -s t -l timeout -d 'give up a job that has not ended after TIME' -x
+complete -c gm -n '__gm_at submit' -l require-worker -d 'exit with 3 if no worker can do the function, instead of waiting for one'
+complete -c gm -n '__gm_at submit' -l status -d 'print the progress of the jobs on stderr'
 complete -c gm -n '__gm_at submit' -s k -l keep-order -d 'print results in the order of the records'
-complete -c gm -n '__gm_at submit' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
-complete -c gm -n '__gm_at submit' -l line-buffer -d 'print each line of a result as it comes, whole, though its job goes on'
+complete -c gm -n '__gm_at submit' -l tag -d 'print the record, or the name of its file, and a tab before each line of its result'
+complete -c gm -n '__gm_at submit' -l line-buffer -d 'print each line of a result when it is complete, even if its job goes on'
 complete -c gm -n '__gm_at submit' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at submit' -l out -d 'write each result to a file NAME' -x
-complete -c gm -n '__gm_at submit' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
-complete -c gm -n '__gm_at submit' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at submit' -l out-anywhere -d 'allow records to lead --out out of the folder that NAME begins with, as ../x and /x do'
+complete -c gm -n '__gm_at submit' -l results -d 'write each record to a folder DIR/NUMBER with the files stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at submit' -s b -l background -d 'print the handle and do not wait for the result'
 complete -c gm -n '__gm_at submit' -s q -l quiet -d 'do not print the handle'
 complete -c gm -n '__gm_at submit' -l in -d 'run it after a TIME such as 90s, 10m or 24h' -x
 complete -c gm -n '__gm_at submit' -l at -d 'run it at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds' -x
 complete -c gm -n '__gm_at submit' -s n -l each-line -d 'a job for each line of stdin, with its newline'
-complete -c gm -n '__gm_at submit' -l lines -d 'a job for N lines, or records that -0, -d, --csv or --tsv says, with their ends' -x
+complete -c gm -n '__gm_at submit' -l lines -d 'a job for N lines, or records of -0, -d, --csv or --tsv, with their ends' -x
 complete -c gm -n '__gm_at submit' -s N -l stripped -d 'a job for each line, without its newline'
-complete -c gm -n '__gm_at submit' -s 0 -l null -d 'a job for each record that a NUL ends'
-complete -c gm -n '__gm_at submit' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
-complete -c gm -n '__gm_at submit' -l block -d 'a job for each block of about SIZE bytes that ends with a record: 64K, 1M. A longer record is a block of its own' -x
-complete -c gm -n '__gm_at submit' -l csv -d 'records are rows of CSV: a newline in quotes ends none. The first row is a header, put before each job\'s rows'
-complete -c gm -n '__gm_at submit' -l tsv -d 'the same with tabs for commas'
-complete -c gm -n '__gm_at submit' -l header -d 'the first N records are a header, put before each job\'s records' -x
+complete -c gm -n '__gm_at submit' -s 0 -l null -d 'a job for each record that ends with NUL'
+complete -c gm -n '__gm_at submit' -s d -l delimiter -d 'a job for each record that ends with DELIM, which may have \\n, \\t, \\0, \\xHH, \\\\ in it' -x
+complete -c gm -n '__gm_at submit' -l block -d 'a job for each block of whole records with about SIZE bytes: 64K, 1M. A longer record is a block of its own' -x
+complete -c gm -n '__gm_at submit' -l csv -d 'records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job'
+complete -c gm -n '__gm_at submit' -l tsv -d 'the same with tabs instead of commas'
+complete -c gm -n '__gm_at submit' -l header -d 'the first N records are a header, put before the records of each job' -x
 complete -c gm -n '__gm_at submit' -l files -d 'a job for each file'
-complete -c gm -n '__gm_at submit' -l end -d 'with -N, -0 and -d: what a result must end with, added where it is lacking' -x
+complete -c gm -n '__gm_at submit' -l end -d 'with -N, -0 and -d: text appended to each result that does not end with it' -x
 complete -c gm -n '__gm_at submit' -s j -l jobs -d 'at most N jobs in flight' -x
-complete -c gm -n '__gm_at submit' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
-complete -c gm -n '__gm_at submit' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
-complete -c gm -n '__gm_at submit' -l resume -d 'leave out what --joblog has'
-complete -c gm -n '__gm_at submit' -l new-output -d '--resume goes on although the results so far are not where they were: only those to come are printed'
-complete -c gm -n '__gm_at submit' -l retry-failed -d '--resume, and do those again that failed'
-complete -c gm -n '__gm_at submit' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
+complete -c gm -n '__gm_at submit' -l max-buffer -d 'read no more records while those in flight and the waiting results have SIZE bytes' -x
+complete -c gm -n '__gm_at submit' -l joblog -d 'log each record that has ended to FILE as a line of JSON' -r -F
+complete -c gm -n '__gm_at submit' -l resume -d 'leave out the records that --joblog has'
+complete -c gm -n '__gm_at submit' -l new-output -d 'let --resume go on although the earlier results are not where they were'
+complete -c gm -n '__gm_at submit' -l retry-failed -d 'like --resume, and do the failed records again'
+complete -c gm -n '__gm_at submit' -l dry-run -d 'print the records that would be submitted: number, function, bytes, record or file, name of the output, error'
 complete -c gm -n '__gm_at submit' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
-complete -c gm -n '__gm_at submit' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
+complete -c gm -n '__gm_at submit' -l halt -d 'WHEN failed records end the run: now,fail=1, or soon,fail=3 to wait for running jobs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
 complete -c gm -n '__gm_at submit' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
-complete -c gm -n '__gm_at submit' -l propagate -d 'exit with the code of the worker\'s command'
-complete -c gm -n '__gm_at submit' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
-complete -c gm -n '__gm_at submit' -l eta -d 'the same in words: how many, how fast, how long still'
-complete -c gm -n '__gm_at submit' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
-complete -c gm -n '__gm_at submit' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'json jsonl'
+complete -c gm -n '__gm_at submit' -l propagate -d 'exit with the exit code of the worker\'s command'
+complete -c gm -n '__gm_at submit' -l bar -d 'draw a bar of the progress on stderr, if it is a terminal'
+complete -c gm -n '__gm_at submit' -l eta -d 'show the number of records, the rate and the time left on stderr, if it is a terminal'
+complete -c gm -n '__gm_at submit' -l progress -d 'print the progress on stderr in FORMAT json, each second and at the end' -x -a 'json'
+complete -c gm -n '__gm_at submit' -s o -l output -d 'print the outcome of each job in FORMAT json or jsonl, instead of its result' -x -a 'json jsonl'
 complete -c gm -n '__gm_at submit' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at submit' -s p -l port -d 'PORT of servers named without one' -x
 complete -c gm -n '__gm_at submit' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
@@ -174,45 +174,45 @@ complete -c gm -n '__gm_at map' -l arity -d 'how many results --reduce takes at 
 complete -c gm -n '__gm_at map' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at map' -s I -l high -d 'high priority'
 complete -c gm -n '__gm_at map' -s L -l low -d 'low priority'
-complete -c gm -n '__gm_at map' -s t -l timeout -d 'give a job up that has not ended after TIME' -x
-complete -c gm -n '__gm_at map' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
-complete -c gm -n '__gm_at map' -l status -d 'print the workers\' progress on stderr'
+complete -c gm -n '__gm_at map' -s t -l timeout -d 'give up a job that has not ended after TIME' -x
+complete -c gm -n '__gm_at map' -l require-worker -d 'exit with 3 if no worker can do the function, instead of waiting for one'
+complete -c gm -n '__gm_at map' -l status -d 'print the progress of the jobs on stderr'
 complete -c gm -n '__gm_at map' -s b -l background -d 'leave it to the workers, which must be gm work: print the handle and do not wait'
 complete -c gm -n '__gm_at map' -s q -l quiet -d 'do not print the handle'
 complete -c gm -n '__gm_at map' -l tier -d 'with -b: parts of SIZE that are cut up again by the workers that get them' -x
 complete -c gm -n '__gm_at map' -l unordered -d 'print results as they come, each whole'
-complete -c gm -n '__gm_at map' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
-complete -c gm -n '__gm_at map' -l line-buffer -d 'print each line of a result as it comes, whole, though its job goes on'
+complete -c gm -n '__gm_at map' -l tag -d 'print the record, or the name of its file, and a tab before each line of its result'
+complete -c gm -n '__gm_at map' -l line-buffer -d 'print each line of a result when it is complete, even if its job goes on'
 complete -c gm -n '__gm_at map' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at map' -l out -d 'write each result to a file NAME' -x
-complete -c gm -n '__gm_at map' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
-complete -c gm -n '__gm_at map' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at map' -l out-anywhere -d 'allow records to lead --out out of the folder that NAME begins with, as ../x and /x do'
+complete -c gm -n '__gm_at map' -l results -d 'write each record to a folder DIR/NUMBER with the files stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at map' -s n -l each-line -d 'a job for each line of stdin, with its newline'
-complete -c gm -n '__gm_at map' -l lines -d 'a job for N lines, or records that -0, -d, --csv or --tsv says, with their ends' -x
+complete -c gm -n '__gm_at map' -l lines -d 'a job for N lines, or records of -0, -d, --csv or --tsv, with their ends' -x
 complete -c gm -n '__gm_at map' -s N -l stripped -d 'a job for each line, without its newline'
-complete -c gm -n '__gm_at map' -s 0 -l null -d 'a job for each record that a NUL ends'
-complete -c gm -n '__gm_at map' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
-complete -c gm -n '__gm_at map' -l block -d 'a job for each block of about SIZE bytes that ends with a record: 64K, 1M. A longer record is a block of its own' -x
-complete -c gm -n '__gm_at map' -l csv -d 'records are rows of CSV: a newline in quotes ends none. The first row is a header, put before each job\'s rows'
-complete -c gm -n '__gm_at map' -l tsv -d 'the same with tabs for commas'
-complete -c gm -n '__gm_at map' -l header -d 'the first N records are a header, put before each job\'s records' -x
+complete -c gm -n '__gm_at map' -s 0 -l null -d 'a job for each record that ends with NUL'
+complete -c gm -n '__gm_at map' -s d -l delimiter -d 'a job for each record that ends with DELIM, which may have \\n, \\t, \\0, \\xHH, \\\\ in it' -x
+complete -c gm -n '__gm_at map' -l block -d 'a job for each block of whole records with about SIZE bytes: 64K, 1M. A longer record is a block of its own' -x
+complete -c gm -n '__gm_at map' -l csv -d 'records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job'
+complete -c gm -n '__gm_at map' -l tsv -d 'the same with tabs instead of commas'
+complete -c gm -n '__gm_at map' -l header -d 'the first N records are a header, put before the records of each job' -x
 complete -c gm -n '__gm_at map' -l files -d 'a job for each file'
-complete -c gm -n '__gm_at map' -l end -d 'with -N, -0 and -d: what a result must end with, added where it is lacking' -x
+complete -c gm -n '__gm_at map' -l end -d 'with -N, -0 and -d: text appended to each result that does not end with it' -x
 complete -c gm -n '__gm_at map' -s j -l jobs -d 'at most N jobs in flight' -x
-complete -c gm -n '__gm_at map' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
-complete -c gm -n '__gm_at map' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
-complete -c gm -n '__gm_at map' -l resume -d 'leave out what --joblog has'
-complete -c gm -n '__gm_at map' -l new-output -d '--resume goes on although the results so far are not where they were: only those to come are printed'
-complete -c gm -n '__gm_at map' -l retry-failed -d '--resume, and do those again that failed'
-complete -c gm -n '__gm_at map' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
+complete -c gm -n '__gm_at map' -l max-buffer -d 'read no more records while those in flight and the waiting results have SIZE bytes' -x
+complete -c gm -n '__gm_at map' -l joblog -d 'log each record that has ended to FILE as a line of JSON' -r -F
+complete -c gm -n '__gm_at map' -l resume -d 'leave out the records that --joblog has'
+complete -c gm -n '__gm_at map' -l new-output -d 'let --resume go on although the earlier results are not where they were'
+complete -c gm -n '__gm_at map' -l retry-failed -d 'like --resume, and do the failed records again'
+complete -c gm -n '__gm_at map' -l dry-run -d 'print the records that would be submitted: number, function, bytes, record or file, name of the output, error'
 complete -c gm -n '__gm_at map' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
-complete -c gm -n '__gm_at map' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
+complete -c gm -n '__gm_at map' -l halt -d 'WHEN failed records end the run: now,fail=1, or soon,fail=3 to wait for running jobs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
 complete -c gm -n '__gm_at map' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
-complete -c gm -n '__gm_at map' -l propagate -d 'exit with the code of the worker\'s command'
-complete -c gm -n '__gm_at map' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
-complete -c gm -n '__gm_at map' -l eta -d 'the same in words: how many, how fast, how long still'
-complete -c gm -n '__gm_at map' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
-complete -c gm -n '__gm_at map' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'json jsonl'
+complete -c gm -n '__gm_at map' -l propagate -d 'exit with the exit code of the worker\'s command'
+complete -c gm -n '__gm_at map' -l bar -d 'draw a bar of the progress on stderr, if it is a terminal'
+complete -c gm -n '__gm_at map' -l eta -d 'show the number of records, the rate and the time left on stderr, if it is a terminal'
+complete -c gm -n '__gm_at map' -l progress -d 'print the progress on stderr in FORMAT json, each second and at the end' -x -a 'json'
+complete -c gm -n '__gm_at map' -s o -l output -d 'print the outcome of each job in FORMAT json or jsonl, instead of its result' -x -a 'json jsonl'
 complete -c gm -n '__gm_at map' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at map' -s p -l port -d 'PORT of servers named without one' -x
 complete -c gm -n '__gm_at map' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
@@ -225,42 +225,42 @@ complete -c gm -n '__gm_at pipe' -a '(__gm_functions)'
 complete -c gm -n '__gm_at pipe' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at pipe' -s I -l high -d 'high priority'
 complete -c gm -n '__gm_at pipe' -s L -l low -d 'low priority'
-complete -c gm -n '__gm_at pipe' -s t -l timeout -d 'give a job up that has not ended after TIME' -x
-complete -c gm -n '__gm_at pipe' -l require-worker -d 'if no worker can do the function, exit with 3 instead of waiting for one'
-complete -c gm -n '__gm_at pipe' -l status -d 'print the workers\' progress on stderr'
+complete -c gm -n '__gm_at pipe' -s t -l timeout -d 'give up a job that has not ended after TIME' -x
+complete -c gm -n '__gm_at pipe' -l require-worker -d 'exit with 3 if no worker can do the function, instead of waiting for one'
+complete -c gm -n '__gm_at pipe' -l status -d 'print the progress of the jobs on stderr'
 complete -c gm -n '__gm_at pipe' -l unordered -d 'print results as they come, each whole'
-complete -c gm -n '__gm_at pipe' -l tag -d 'print the record, or its file\'s name, and a tab before each line of its result'
-complete -c gm -n '__gm_at pipe' -l line-buffer -d 'print each line of a result as it comes, whole, though its job goes on'
+complete -c gm -n '__gm_at pipe' -l tag -d 'print the record, or the name of its file, and a tab before each line of its result'
+complete -c gm -n '__gm_at pipe' -l line-buffer -d 'print each line of a result when it is complete, even if its job goes on'
 complete -c gm -n '__gm_at pipe' -s P -l prefix -d 'print the function and a colon before each line of a result'
 complete -c gm -n '__gm_at pipe' -l out -d 'write each result to a file NAME' -x
-complete -c gm -n '__gm_at pipe' -l out-anywhere -d 'a record may lead --out out of the folder that NAME begins with, as ../x and /x do'
-complete -c gm -n '__gm_at pipe' -l results -d 'write what comes of each record to a folder DIR/NUMBER: stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at pipe' -l out-anywhere -d 'allow records to lead --out out of the folder that NAME begins with, as ../x and /x do'
+complete -c gm -n '__gm_at pipe' -l results -d 'write each record to a folder DIR/NUMBER with the files stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at pipe' -s n -l each-line -d 'a job for each line of stdin, with its newline'
-complete -c gm -n '__gm_at pipe' -l lines -d 'a job for N lines, or records that -0, -d, --csv or --tsv says, with their ends' -x
+complete -c gm -n '__gm_at pipe' -l lines -d 'a job for N lines, or records of -0, -d, --csv or --tsv, with their ends' -x
 complete -c gm -n '__gm_at pipe' -s N -l stripped -d 'a job for each line, without its newline'
-complete -c gm -n '__gm_at pipe' -s 0 -l null -d 'a job for each record that a NUL ends'
-complete -c gm -n '__gm_at pipe' -s d -l delimiter -d 'a job for each record that DELIM ends' -x
-complete -c gm -n '__gm_at pipe' -l block -d 'a job for each block of about SIZE bytes that ends with a record: 64K, 1M. A longer record is a block of its own' -x
-complete -c gm -n '__gm_at pipe' -l csv -d 'records are rows of CSV: a newline in quotes ends none. The first row is a header, put before each job\'s rows'
-complete -c gm -n '__gm_at pipe' -l tsv -d 'the same with tabs for commas'
-complete -c gm -n '__gm_at pipe' -l header -d 'the first N records are a header, put before each job\'s records' -x
+complete -c gm -n '__gm_at pipe' -s 0 -l null -d 'a job for each record that ends with NUL'
+complete -c gm -n '__gm_at pipe' -s d -l delimiter -d 'a job for each record that ends with DELIM, which may have \\n, \\t, \\0, \\xHH, \\\\ in it' -x
+complete -c gm -n '__gm_at pipe' -l block -d 'a job for each block of whole records with about SIZE bytes: 64K, 1M. A longer record is a block of its own' -x
+complete -c gm -n '__gm_at pipe' -l csv -d 'records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job'
+complete -c gm -n '__gm_at pipe' -l tsv -d 'the same with tabs instead of commas'
+complete -c gm -n '__gm_at pipe' -l header -d 'the first N records are a header, put before the records of each job' -x
 complete -c gm -n '__gm_at pipe' -l files -d 'a job for each file'
-complete -c gm -n '__gm_at pipe' -l end -d 'with -N, -0 and -d: what a result must end with, added where it is lacking' -x
+complete -c gm -n '__gm_at pipe' -l end -d 'with -N, -0 and -d: text appended to each result that does not end with it' -x
 complete -c gm -n '__gm_at pipe' -s j -l jobs -d 'at most N jobs in flight' -x
-complete -c gm -n '__gm_at pipe' -l max-buffer -d 'records in flight and results that wait may have SIZE bytes' -x
-complete -c gm -n '__gm_at pipe' -l joblog -d 'log each record that has ended to FILE, a line of JSON each' -r -F
-complete -c gm -n '__gm_at pipe' -l resume -d 'leave out what --joblog has'
-complete -c gm -n '__gm_at pipe' -l new-output -d '--resume goes on although the results so far are not where they were: only those to come are printed'
-complete -c gm -n '__gm_at pipe' -l retry-failed -d '--resume, and do those again that failed'
-complete -c gm -n '__gm_at pipe' -l dry-run -d 'print what would be submitted: number, function, bytes, record or file, name of the output, what is wrong with it'
+complete -c gm -n '__gm_at pipe' -l max-buffer -d 'read no more records while those in flight and the waiting results have SIZE bytes' -x
+complete -c gm -n '__gm_at pipe' -l joblog -d 'log each record that has ended to FILE as a line of JSON' -r -F
+complete -c gm -n '__gm_at pipe' -l resume -d 'leave out the records that --joblog has'
+complete -c gm -n '__gm_at pipe' -l new-output -d 'let --resume go on although the earlier results are not where they were'
+complete -c gm -n '__gm_at pipe' -l retry-failed -d 'like --resume, and do the failed records again'
+complete -c gm -n '__gm_at pipe' -l dry-run -d 'print the records that would be submitted: number, function, bytes, record or file, name of the output, error'
 complete -c gm -n '__gm_at pipe' -l retries -d 'submit a job that failed or was lost again, up to N times' -x
-complete -c gm -n '__gm_at pipe' -l halt -d 'WHEN failed records end it all: now,fail=1, or soon,fail=3 to wait for what runs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
+complete -c gm -n '__gm_at pipe' -l halt -d 'WHEN failed records end the run: now,fail=1, or soon,fail=3 to wait for running jobs, or soon,fail=10%' -x -a 'never now,fail=1 soon,fail=1 soon,fail=10%'
 complete -c gm -n '__gm_at pipe' -l reconnect -d 'wait up to TIME for a server that has gone away or is shutting down' -x
-complete -c gm -n '__gm_at pipe' -l propagate -d 'exit with the code of the worker\'s command'
-complete -c gm -n '__gm_at pipe' -l bar -d 'show on stderr, if it is a terminal, how far it has come'
-complete -c gm -n '__gm_at pipe' -l eta -d 'the same in words: how many, how fast, how long still'
-complete -c gm -n '__gm_at pipe' -l progress -d 'FORMAT json: a line on stderr each second and at the end' -x -a 'json'
-complete -c gm -n '__gm_at pipe' -s o -l output -d 'FORMAT json or jsonl: print what became of each job' -x -a 'json jsonl'
+complete -c gm -n '__gm_at pipe' -l propagate -d 'exit with the exit code of the worker\'s command'
+complete -c gm -n '__gm_at pipe' -l bar -d 'draw a bar of the progress on stderr, if it is a terminal'
+complete -c gm -n '__gm_at pipe' -l eta -d 'show the number of records, the rate and the time left on stderr, if it is a terminal'
+complete -c gm -n '__gm_at pipe' -l progress -d 'print the progress on stderr in FORMAT json, each second and at the end' -x -a 'json'
+complete -c gm -n '__gm_at pipe' -s o -l output -d 'print the outcome of each job in FORMAT json or jsonl, instead of its result' -x -a 'json jsonl'
 complete -c gm -n '__gm_at pipe' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at pipe' -s p -l port -d 'PORT of servers named without one' -x
 complete -c gm -n '__gm_at pipe' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'

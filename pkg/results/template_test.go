@@ -1,4 +1,4 @@
-package cmd
+package results
 
 import (
 	"os/exec"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-var outNameTests = []struct{ name, want string }{
+var templateTests = []struct{ name, want string }{
 	{"a.b.c", "[a.b.c] [a.b] [a.b.c] [.] [a.b] [7]"},
 	{"plain", "[plain] [plain] [plain] [.] [plain] [7]"},
 	{"a/b.c/d", "[a/b.c/d] [a/b.c/d] [d] [a/b.c] [d] [7]"},
@@ -21,25 +21,25 @@ var outNameTests = []struct{ name, want string }{
 	{"{}.{#}", "[{}.{#}] [{}] [{}.{#}] [.] [{}] [7]"},
 }
 
-func TestOutName(t *testing.T) {
-	o, err := parseOutName("[{}] [{.}] [{/}] [{//}] [{/.}] [{#}]")
+func TestTemplate(t *testing.T) {
+	o, err := ParseTemplate("[{}] [{.}] [{/}] [{//}] [{/.}] [{#}]")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range outNameTests {
-		if got, err := o.expand(tt.name, 7); got != tt.want || err != nil {
+	for _, tt := range templateTests {
+		if got, err := o.Expand(tt.name, 7); got != tt.want || err != nil {
 			t.Errorf("%q: got %q, %v, want %q", tt.name, got, err, tt.want)
 		}
 	}
 }
 
-// The same, of GNU parallel.
-func TestOutNameAsParallel(t *testing.T) {
+// TestTemplateAsParallel compares the results with those of GNU parallel.
+func TestTemplateAsParallel(t *testing.T) {
 	if _, err := exec.LookPath("parallel"); err != nil {
 		t.Skip("GNU parallel is not installed")
 	}
 	var names, want []string
-	for _, tt := range outNameTests[:len(outNameTests)-1] { // parallel replaces what it has replaced
+	for _, tt := range templateTests[:len(templateTests)-1] { // parallel replaces strings in replaced text, too
 		names = append(names, tt.name)
 		want = append(want, strings.ReplaceAll(tt.want, "[7]", ""))
 	}
@@ -53,15 +53,15 @@ func TestOutNameAsParallel(t *testing.T) {
 	}
 }
 
-func TestOutNameRefused(t *testing.T) {
+func TestTemplateRefused(t *testing.T) {
 	for _, s := range []string{"", "x", "{x}", "{", "{ }"} {
-		if o, err := parseOutName(s); err == nil {
-			t.Errorf("parseOutName(%q): got %q, want an error", s, o)
+		if o, err := ParseTemplate(s); err == nil {
+			t.Errorf("ParseTemplate(%q): got %q, want an error", s, o)
 		}
 	}
 	for _, tt := range []struct{ out, name string }{{"{}", ""}, {"{}", "a\x00b"}, {"{//}/", "x"}, {"{/.}", ".x"}} {
-		if path, err := outName(tt.out).expand(tt.name, 1); err == nil {
-			t.Errorf("expand(%q, %q): got %q, want an error", tt.out, tt.name, path)
+		if path, err := Template(tt.out).Expand(tt.name, 1); err == nil {
+			t.Errorf("Expand(%q, %q): got %q, want an error", tt.out, tt.name, path)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package cmd
+package results
 
 import (
 	"encoding/json"
@@ -11,17 +11,21 @@ import (
 	"gm/pkg/batch"
 )
 
-// jsonSink prints an object for each record.
+// NewJSON returns a Sink that writes a JSON object for each record, with its
+// outcome and its result: an object a line, or with array set the elements of
+// one array. A Recorder with this Sink should have KeepWarnings set.
+func NewJSON(out *Output, array bool) Sink { return &jsonSink{Output: out, array: array} }
+
+// jsonSink writes an object for each record.
 type jsonSink struct {
-	*stdoutBuffer
-	run     *recordRun
-	array   bool // the objects are those of one document
-	printed int
+	*Output
+	array   bool // the objects are the elements of one array
+	written int
 	body    gather.Buffer // of the record whose result is being collected
 }
 
-// resultObject is a record in JSON.
-type resultObject struct {
+// recordObject is a record in JSON.
+type recordObject struct {
 	Seq        int       `json:"seq"`
 	Name       string    `json:"name,omitempty"`
 	Handle     string    `json:"handle"`
@@ -40,40 +44,41 @@ type resultObject struct {
 	MS         float64   `json:"ms"`
 }
 
-func (s *jsonSink) data(_ *batch.Record, b []byte) error {
-	s.body.Add(b)
+// Data implements Sink.
+func (s *jsonSink) Data(_ *batch.Record, piece []byte) error {
+	s.body.Add(piece)
 	return nil
 }
 
-func (s *jsonSink) end(r *batch.Record, o *outcome) error {
-	task := s.run.taskOf(r)
-	obj := resultObject{
-		Seq: r.Seq, Name: r.Name, Handle: string(r.Handle), Function: task.Function, Unique: task.Unique,
-		State: o.state, Exit: o.exit, Warnings: o.warnings, Exception: string(o.exception), Attempts: r.Attempts,
+// End implements Sink.
+func (s *jsonSink) End(r *batch.Record, o *Outcome) error {
+	obj := recordObject{
+		Seq: r.Seq, Name: r.Name, Handle: string(r.Handle), Function: o.Task.Function, Unique: o.Task.Unique,
+		State: o.State, Exit: o.Exit, Warnings: o.Warnings, Exception: string(o.Exception), Attempts: r.Attempts,
 		Started: r.Started, Ended: r.Ended,
 		MS: float64(r.Ended.Sub(r.Started).Microseconds()) / 1000,
 	}
 	body := s.body.Join()
 	switch {
-	case task.Background:
+	case o.Task.Background:
 	case utf8.Valid(body):
 		text := string(body)
 		obj.Data = &text
 	default:
 		obj.DataBase64 = body
 	}
-	if o.err != nil {
-		obj.Error = o.err.Error()
+	if o.Err != nil {
+		obj.Error = o.Err.Error()
 	}
 	text, err := json.Marshal(obj)
 	if err != nil {
 		return fmt.Errorf("print result: %w", err)
 	}
-	s.printed++
+	s.written++
 	switch {
 	case !s.array:
 		text = append(text, '\n')
-	case s.printed == 1:
+	case s.written == 1:
 		text = append([]byte("[\n"), text...)
 	default:
 		text = append([]byte(",\n"), text...)
@@ -82,17 +87,17 @@ func (s *jsonSink) end(r *batch.Record, o *outcome) error {
 	return err
 }
 
-// close ends the document.
-func (s *jsonSink) close() error {
+// Close implements Sink. It ends the array.
+func (s *jsonSink) Close() error {
 	if !s.array {
 		return nil
 	}
 	text := "\n]\n"
-	if s.printed == 0 {
+	if s.written == 0 {
 		text = "[]\n"
 	}
 	if _, err := io.WriteString(s, text); err != nil {
 		return err
 	}
-	return s.flush()
+	return s.Flush()
 }
