@@ -67,6 +67,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // TestShrinks checks that the file shrinks automatically after the end of a
 // backlog.
 func TestShrinks(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := openDir(t, dir)
 	path := filepath.Join(dir, "queue.db")
@@ -99,6 +100,7 @@ func TestShrinks(t *testing.T) {
 
 // TestCompactMeanwhile compacts again and again while jobs come, change and go.
 func TestCompactMeanwhile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := openDir(t, dir)
 	addJobs(t, s, 1, 5000, 1500)

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"gm/pkg/store"
@@ -22,14 +24,20 @@ type grown struct {
 }
 
 // grownFile is the file that growFile has made. No test changes it.
-var grownFile *grown
+var grownFile struct {
+	sync.Mutex
+	made *grown
+}
 
+// growFile returns the file that makeGrown makes. Tests share it.
 func growFile(t testing.TB) *grown {
 	t.Helper()
-	if grownFile == nil {
-		grownFile = makeGrown(t)
+	grownFile.Lock()
+	defer grownFile.Unlock()
+	if grownFile.made == nil {
+		grownFile.made = makeGrown(t)
 	}
-	return grownFile
+	return grownFile.made
 }
 
 func makeGrown(t testing.TB) *grown {
@@ -140,9 +148,7 @@ func (g *grown) open(t *testing.T, damaged []byte) outcome {
 	}
 	said := len(o.skipped)
 	s = openWith(t, config)
-	g.ever[next.Seq] = next
-	again := g.replay(t, s)
-	delete(g.ever, next.Seq)
+	again := g.replay(t, s, next)
 	if len(again) != len(found)+1 || len(o.skipped) != said {
 		t.Errorf("second time: got %d jobs and %d reports, want %d and none: %q", len(again), len(o.skipped)-said, len(found)+1, o.skipped[said:])
 	}
@@ -153,14 +159,17 @@ func (g *grown) open(t *testing.T, damaged []byte) outcome {
 	return o
 }
 
-// replay returns the jobs of Replay, after it has compared each with the added
-// one.
-func (g *grown) replay(t *testing.T, s *Store) map[uint64]bool {
+// replay returns the jobs that Replay finds. It compares each with the job that
+// was added; later are jobs that were added besides those of g.
+func (g *grown) replay(t *testing.T, s *Store, later ...*store.Record) map[uint64]bool {
 	t.Helper()
 	found := make(map[uint64]bool)
 	last := uint64(0)
 	err := s.Replay(t.Context(), func(r *store.Record) error {
 		want := g.ever[r.Seq]
+		if i := slices.IndexFunc(later, func(l *store.Record) bool { return l.Seq == r.Seq }); i >= 0 {
+			want = later[i]
+		}
 		if want == nil {
 			t.Errorf("job %d was never added", r.Seq)
 		} else if !bytes.Equal(r.Payload, want.Payload) || r.Unique != want.Unique {
@@ -180,53 +189,55 @@ func (g *grown) replay(t *testing.T, s *Store) map[uint64]bool {
 }
 
 func TestByteFlipped(t *testing.T) {
+	t.Parallel()
 	g := growFile(t)
-	flip := func(at int, by byte) (outcome, bool) {
-		damaged := bytes.Clone(g.file)
-		damaged[at] ^= by
-		var o outcome
-		ok := t.Run(fmt.Sprintf("%#x", at), func(t *testing.T) { o = g.open(t, damaged) })
-		return o, ok
+	var mu sync.Mutex
+	bytesFlipped, lost, risen := 0, 0, 0
+	flip := func(at int, by byte) {
+		t.Run(fmt.Sprintf("%#x by %#x", at, by), func(t *testing.T) {
+			t.Parallel()
+			damaged := bytes.Clone(g.file)
+			damaged[at] ^= by
+			o := g.open(t, damaged)
+			if o.lost > 60 || o.risen > 60 {
+				t.Errorf("%d lost, %d back: too many for one page: %q", o.lost, o.risen, o.skipped)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			bytesFlipped, lost, risen = bytesFlipped+1, lost+o.lost, risen+o.risen
+		})
 	}
+	t.Cleanup(func() {
+		t.Logf("%d bytes: %d lost, %d back of %d jobs each time", bytesFlipped, lost, risen, len(g.jobs))
+	})
 	places, step, n := 20, 5, 60
 	if testing.Short() { // the others are bytes of the same kinds
 		places, step, n = 6, 19, 12
 	}
 	for i := range places {
-		o, _ := flip(i*len(g.file)/places+i*97, 0x40)
-		t.Logf("byte %d of %d: %d lost, %d back, %q", i*len(g.file)/places+i*97, len(g.file), o.lost, o.risen, o.skipped)
+		flip(i*len(g.file)/places+i*97, 0x40)
 	}
-	// Where it hurts: every word of the first pages, and headers and tables of
-	// others.
+	// Every word of the first pages, and headers and tables of other pages.
 	random := rand.New(rand.NewPCG(3, 4))
-	var at []int
 	for i := 0; i < headerSize+metaSize; i += step {
-		at = append(at, i, 4096+i)
+		flip(i, 1<<random.IntN(8))
+		flip(4096+i, 1<<random.IntN(8))
 	}
 	for range n {
 		page := random.IntN(len(g.file)/4096) * 4096
-		at = append(at, page+random.IntN(headerSize), page+headerSize+random.IntN(300))
+		flip(page+random.IntN(headerSize), 1<<random.IntN(8))
+		flip(page+headerSize+random.IntN(300), 1<<random.IntN(8))
 	}
-	lost, risen := 0, 0
-	for _, at := range at {
-		o, ok := flip(at, 1<<random.IntN(8))
-		if !ok {
-			return
-		}
-		lost, risen = lost+o.lost, risen+o.risen
-		if o.lost > 60 || o.risen > 60 {
-			t.Errorf("byte %#x: %d lost, %d back: too many for one page: %q", at, o.lost, o.risen, o.skipped)
-		}
-	}
-	t.Logf("%d more bytes: %d lost, %d back of %d jobs each time", len(at), lost, risen, len(g.jobs))
 }
 
 func TestCutShort(t *testing.T) {
+	t.Parallel()
 	g := growFile(t)
 	for _, size := range []int{
 		1, 100, 4096, 5000, 8192, 12_345, len(g.file) / 6, len(g.file) / 3, len(g.file) / 2, len(g.file) * 2 / 3, len(g.file) * 5 / 6, len(g.file) - 1,
 	} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
 			o := g.open(t, g.file[:size])
 			t.Logf("%d lost, %d back of %d, %d reports", o.lost, o.risen, len(g.jobs), len(o.skipped))
 		})
@@ -234,6 +245,7 @@ func TestCutShort(t *testing.T) {
 }
 
 func TestGarbage(t *testing.T) {
+	t.Parallel()
 	g := growFile(t)
 	random := rand.New(rand.NewPCG(5, 6))
 	garbage := make([]byte, 100_000)
@@ -251,6 +263,7 @@ func TestGarbage(t *testing.T) {
 		"garbage": garbage, "zeros": make([]byte, 50_000), "text": []byte("not a queue"), "every other page": half, "pages swapped": swapped,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := g.open(t, damaged)
 			t.Logf("%d lost, %d back of %d, %d reports", o.lost, o.risen, len(g.jobs), len(o.skipped))
 		})
@@ -261,6 +274,7 @@ func TestGarbage(t *testing.T) {
 // error at worst.
 func TestCutWhileOpen(t *testing.T) {
 	g := growFile(t)
+	t.Parallel()
 	for _, size := range []int64{0, 4096, int64(len(g.file) / 2)} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "queue.db")

@@ -83,6 +83,7 @@ func startChild(t *testing.T, dir string, first int) (*exec.Cmd, io.Reader) {
 // TestKilled kills a process that commits, again and again, and sees that
 // nothing of what it said to be durable is lost.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rounds := 12
 	if testing.Short() {

@@ -107,7 +107,11 @@ func TestSuite(t *testing.T) {
 			if sync != SyncAlways && testing.Short() {
 				t.Skip("the same but for the sync, and -short")
 			}
-			storetest.Run(t, func(t *testing.T) storetest.Place { return suitePlace(t, sync) })
+			t.Parallel()
+			storetest.Run(t, func(t *testing.T) storetest.Place {
+				t.Parallel() // its tests mostly wait for the disk
+				return suitePlace(t, sync)
+			})
 		})
 	}
 }

@@ -51,6 +51,7 @@ func TestLogInOldForm(t *testing.T) {
 // a job is neither: not when its own frame is torn, and not when a size before
 // it is wrong.
 func TestLogForged(t *testing.T) {
+	t.Parallel()
 	other := growLog(t)
 	forged, _ := (&encoder{}).encode([]store.Op{{Kind: store.Add, Record: &store.Record{Seq: 666, Function: "forged"}}})
 	f, _ := formOf(other.files["queue.log.0"])
@@ -130,6 +131,7 @@ func forgedLog(t *testing.T, gap int, payload []byte) (g *logged, start, end int
 // TestLogHeaderBroken reads a log whose header is broken: the other file has the
 // same.
 func TestLogHeaderBroken(t *testing.T) {
+	t.Parallel()
 	g := growLog(t)
 	for _, other := range []bool{true, false} {
 		if !other {

@@ -30,8 +30,10 @@ func smallDisk(t *testing.T, size int) string {
 // TestFullDisk fills a disk with jobs and sees that those that were taken can
 // be done, and others taken again.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{100, 1500, 2100, 3000, 60_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
 			disk := smallDisk(t, 12<<20+2*walSize)
 			dir := filepath.Join(disk, "data")
 			s := openDir(t, dir)
@@ -129,6 +131,7 @@ func TestFullDisk(t *testing.T) {
 // TestDoneInHalves sees that a batch which only takes away gets through where
 // there is only room for a part of it at a time.
 func TestDoneInHalves(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, 6<<20+2*walSize)
 	s := openDir(t, disk)
 	defer s.Close()
@@ -183,6 +186,7 @@ func fillFile(t *testing.T, name string, size int) {
 // jobs are handed out and done, others are refused, and taken again when the
 // disk has room.
 func TestOpenOnFullDisk(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]func(t *testing.T, s *Store){
 		"closed": func(t *testing.T, s *Store) {
 			if err := s.Close(); err != nil {

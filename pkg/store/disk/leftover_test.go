@@ -12,6 +12,7 @@ import (
 // what is whole is used, nothing that may be needed is removed, and the log says
 // what was found.
 func TestLeftovers(t *testing.T) {
+	t.Parallel()
 	g := growLog(t)
 	all := len(loggedJobs(loggedBatches))
 	closed := t.TempDir()

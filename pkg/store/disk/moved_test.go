@@ -12,6 +12,7 @@ import (
 )
 
 func TestMoved(t *testing.T) {
+	t.Parallel()
 	storetest.RunMoved(t, func(t *testing.T, dir string) store.Store { return openDir(t, dir) },
 		"queue.db", "queue.log.0", "queue.log.1", "lock")
 }
@@ -45,6 +46,7 @@ func TestDirectoryMade(t *testing.T) {
 // TestShrinksWhenIdle drains a large file and commits nothing more: the file
 // becomes small.
 func TestShrinksWhenIdle(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := openDir(t, dir)
 	defer s.Close()

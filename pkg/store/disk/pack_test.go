@@ -170,90 +170,97 @@ func TestPacksFillPages(t *testing.T) {
 // TestPacksRandomly has jobs come and go in any order, and come again, and
 // compares what is there with what should be.
 func TestPacksRandomly(t *testing.T) {
+	t.Parallel()
 	seeds, batches := uint64(4), 120
 	if testing.Short() {
 		seeds, batches = 1, 60
 	}
 	for seed := range seeds {
-		random := rand.New(rand.NewPCG(seed, 1))
-		dir := t.TempDir()
-		s := openWith(t, Config{Dir: dir, Sync: SyncNever})
-		want := make(map[uint64]string) // payloads
-		tries := make(map[uint64]int)
-		next := uint64(1)
-		add := func(seq uint64) store.Op {
-			size := []int{0, 10, 100, 900, 1500, 5000}[min(random.IntN(40), 5)]
-			payload := strings.Repeat(string(rune('a'+random.IntN(26))), size)
-			want[seq], tries[seq] = payload, 0
-			return store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: []byte(payload)}}
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			packRandomly(t, rand.New(rand.NewPCG(seed, 1)), batches)
+		})
+	}
+}
+
+func packRandomly(t *testing.T, random *rand.Rand, batches int) {
+	dir := t.TempDir()
+	s := openWith(t, Config{Dir: dir, Sync: SyncNever})
+	want := make(map[uint64]string) // payloads
+	tries := make(map[uint64]int)
+	next := uint64(1)
+	add := func(seq uint64) store.Op {
+		size := []int{0, 10, 100, 900, 1500, 5000}[min(random.IntN(40), 5)]
+		payload := strings.Repeat(string(rune('a'+random.IntN(26))), size)
+		want[seq], tries[seq] = payload, 0
+		return store.Op{Kind: store.Add, Record: &store.Record{Seq: seq, Function: "f", Payload: []byte(payload)}}
+	}
+	for range batches {
+		var batch []store.Op
+		for range random.IntN(80) {
+			next += 1 + uint64(random.IntN(2))
+			batch = append(batch, add(next))
 		}
-		for range batches {
-			var batch []store.Op
-			for range random.IntN(80) {
-				next += 1 + uint64(random.IntN(2))
-				batch = append(batch, add(next))
-			}
-			for range random.IntN(60) {
-				seq := 1 + random.Uint64N(next)
-				if _, ok := want[seq]; !ok {
-					if random.IntN(4) == 0 {
-						batch = append(batch, add(seq)) // a late one, or one that comes again
-					}
-					continue
+		for range random.IntN(60) {
+			seq := 1 + random.Uint64N(next)
+			if _, ok := want[seq]; !ok {
+				if random.IntN(4) == 0 {
+					batch = append(batch, add(seq)) // a late one, or one that comes again
 				}
-				if random.IntN(3) == 0 {
-					tries[seq]++
-					batch = append(batch, store.Op{Kind: store.Update, Record: &store.Record{Seq: seq, Attempts: tries[seq]}})
-					continue
-				}
-				delete(want, seq)
-				batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+				continue
 			}
-			if err := s.Commit(t.Context(), batch); err != nil {
+			if random.IntN(3) == 0 {
+				tries[seq]++
+				batch = append(batch, store.Op{Kind: store.Update, Record: &store.Record{Seq: seq, Attempts: tries[seq]}})
+				continue
+			}
+			delete(want, seq)
+			batch = append(batch, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
+		}
+		if err := s.Commit(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		switch random.IntN(12) {
+		case 0, 1, 2:
+			if err := s.settle(); err != nil {
 				t.Fatal(err)
 			}
-			switch random.IntN(12) {
-			case 0, 1, 2:
-				if err := s.settle(); err != nil {
-					t.Fatal(err)
-				}
-			case 3:
-				if err := s.Compact(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+		case 3:
+			if err := s.Compact(t.Context()); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s = openDir(t, dir)
-		got := make(map[uint64]string)
-		last := uint64(0)
-		err := s.Replay(t.Context(), func(r *store.Record) error {
-			if r.Seq <= last {
-				t.Errorf("job %d after %d", r.Seq, last)
-			}
-			last = r.Seq
-			got[r.Seq] = string(r.Payload)
-			if r.Attempts != tries[r.Seq] {
-				t.Errorf("job %d: %d attempts, want %d", r.Seq, r.Attempts, tries[r.Seq])
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !maps.Equal(got, want) {
-			t.Errorf("seed %d: %d jobs are not the %d that should be there", seed, len(got), len(want))
-		}
-		for seq := range next + 2 {
-			payload, err := s.ReadPayload(t.Context(), &store.Record{Seq: seq})
-			if wanted, ok := want[seq]; ok && (err != nil || string(payload) != wanted) || !ok && !errors.Is(err, store.ErrNotFound) {
-				t.Errorf("payload of job %d: %d bytes, %v", seq, len(payload), err)
-			}
-		}
-		closeSound(t, s, dir)
 	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openDir(t, dir)
+	got := make(map[uint64]string)
+	last := uint64(0)
+	err := s.Replay(t.Context(), func(r *store.Record) error {
+		if r.Seq <= last {
+			t.Errorf("job %d after %d", r.Seq, last)
+		}
+		last = r.Seq
+		got[r.Seq] = string(r.Payload)
+		if r.Attempts != tries[r.Seq] {
+			t.Errorf("job %d: %d attempts, want %d", r.Seq, r.Attempts, tries[r.Seq])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%d jobs are not the %d that should be there", len(got), len(want))
+	}
+	for seq := range next + 2 {
+		payload, err := s.ReadPayload(t.Context(), &store.Record{Seq: seq})
+		if wanted, ok := want[seq]; ok && (err != nil || string(payload) != wanted) || !ok && !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("payload of job %d: %d bytes, %v", seq, len(payload), err)
+		}
+	}
+	closeSound(t, s, dir)
 }
 
 // TestSetAsidePacked sees that a record which is broken in a pack is set aside,

@@ -253,6 +253,7 @@ func (h *history) check(t *testing.T, dir string, mode Sync, at int) error {
 // random. Whatever was acknowledged, with SyncInterval before the last sync, is
 // there, and nothing that was done comes back.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	seed := *powerSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -264,6 +265,7 @@ func TestPowerLoss(t *testing.T) {
 	for _, mode := range []Sync{SyncAlways, SyncInterval} {
 		for run := range runs {
 			t.Run(fmt.Sprint(mode, "/", seed+run), func(t *testing.T) {
+				t.Parallel()
 				random := rand.New(rand.NewPCG(seed+run, uint64(len(mode))))
 				h := record(t, mode, random)
 				t.Logf("%d changes; again: -powerloss.seed=%d", len(h.r.changes), seed+run)
@@ -289,6 +291,7 @@ func TestPowerLoss(t *testing.T) {
 // TestSalvageKilled kills a process at every step of the salvage of a broken
 // file, and ends the machine there: what can be read is there after all.
 func TestSalvageKilled(t *testing.T) {
+	t.Parallel()
 	g := growFile(t)
 	broken := bytes.Clone(g.file)
 	m, err := readMeta(bytes.NewReader(broken))

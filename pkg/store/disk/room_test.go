@@ -15,6 +15,7 @@ import (
 // TestNeed sees that what is reserved for a batch is what it takes, and not
 // many times that.
 func TestNeed(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		size, jobs int // of a batch
 		late       int // of them come after higher numbers

@@ -133,6 +133,7 @@ func unsalted(t *testing.T, s *Store) (jobs, pieces, extras int) {
 // TestEarlierForms reads directories of earlier versions: whatever changes gets
 // the salt, and so does all of it in a compaction.
 func TestEarlierForms(t *testing.T) {
+	t.Parallel()
 	for _, form := range earlierForms {
 		for _, how := range []string{"drained", "compacted", "salvaged", "again", "renewed"} {
 			t.Run(form+"/"+how, func(t *testing.T) {
@@ -267,6 +268,7 @@ func TestPackForgedBehindSize(t *testing.T) {
 // record whose size is broken, and not from what looks like a page, whatever of
 // the file is broken.
 func TestSalvageForged(t *testing.T) {
+	t.Parallel()
 	for _, broken := range []string{"size", "root", "first pages", "all pages of jobs", "root of an earlier form", "first pages of an earlier form"} {
 		t.Run(broken, func(t *testing.T) {
 			dir := t.TempDir()

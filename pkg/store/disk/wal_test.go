@@ -145,6 +145,7 @@ func (g *logged) replayed(t testing.TB, first []byte) (jobs []uint64, extra stri
 // TestLogTorn cuts the log off within each frame, as a machine's end may leave
 // it: the batches before are there, the one that is torn is not at all.
 func TestLogTorn(t *testing.T) {
+	t.Parallel()
 	g := growLog(t)
 	start := walHeader
 	for n, end := range g.ends {
@@ -152,18 +153,22 @@ func TestLogTorn(t *testing.T) {
 			start = end
 			continue
 		}
-		size := int(binary.LittleEndian.Uint32(g.files["queue.log.0"][start+4:]))
-		for _, at := range []int{start, start + 1, start + frameHead + 3, start + size/2, start + frameHead + size - 3} {
-			torn := bytes.Clone(g.files["queue.log.0"])
-			clear(torn[at:])
-			jobs, extra, skipped := g.replayed(t, torn)
-			if want := loggedJobs(n); !slices.Equal(jobs, want) || len(skipped) > 0 {
-				t.Fatalf("torn at %d of batch %d: got %v, %v set aside, want %v", at-start, n, jobs, skipped, want)
+		from := start
+		t.Run(fmt.Sprint("batch ", n), func(t *testing.T) {
+			t.Parallel()
+			size := int(binary.LittleEndian.Uint32(g.files["queue.log.0"][from+4:]))
+			for _, at := range []int{from, from + 1, from + frameHead + 3, from + size/2, from + frameHead + size - 3} {
+				torn := bytes.Clone(g.files["queue.log.0"])
+				clear(torn[at:])
+				jobs, extra, skipped := g.replayed(t, torn)
+				if want := loggedJobs(n); !slices.Equal(jobs, want) || len(skipped) > 0 {
+					t.Fatalf("torn at byte %d: got %v, %v set aside, want %v", at-from, jobs, skipped, want)
+				}
+				if want := fmt.Sprint(n - 1); n > 0 && extra != want {
+					t.Errorf("torn at byte %d: extra is %q, want %q", at-from, extra, want)
+				}
 			}
-			if want := fmt.Sprint(n - 1); n > 0 && extra != want {
-				t.Errorf("torn in batch %d: extra is %q, want %q", n, extra, want)
-			}
-		}
+		})
 		start = end
 	}
 	if jobs, _, _ := g.replayed(t, g.files["queue.log.0"]); !slices.Equal(jobs, loggedJobs(loggedBatches)) {
@@ -174,6 +179,7 @@ func TestLogTorn(t *testing.T) {
 // TestLogFlipped changes bytes of a log: a record is lost at most with what
 // ends others, which run again, and it is told. What comes after is there.
 func TestLogFlipped(t *testing.T) {
+	t.Parallel()
 	g := growLog(t)
 	whole := loggedJobs(loggedBatches)
 	file := g.files["queue.log.0"]
@@ -182,22 +188,26 @@ func TestLogFlipped(t *testing.T) {
 		step = 367
 	}
 	for _, end := range g.ends[:len(g.ends)-1] { // the last frame may be taken for a torn one
-		size := frameHead + int(binary.LittleEndian.Uint32(file[start+4:]))
-		for at := start % 61; at < size; at += step {
-			jobs, _, skipped := g.replayed(t, flipped(file, start+at))
-			lost := 0
-			for _, seq := range whole {
-				if !slices.Contains(jobs, seq) {
-					lost++
+		from := start
+		t.Run(fmt.Sprint("frame at ", from), func(t *testing.T) {
+			t.Parallel()
+			size := frameHead + int(binary.LittleEndian.Uint32(file[from+4:]))
+			for at := from % 61; at < size; at += step {
+				jobs, _, skipped := g.replayed(t, flipped(file, from+at))
+				lost := 0
+				for _, seq := range whole {
+					if !slices.Contains(jobs, seq) {
+						lost++
+					}
+				}
+				if lost > 1 && at >= frameHead || lost > 2 {
+					t.Errorf("byte %d: %d jobs lost", at, lost)
+				}
+				if !slices.Equal(jobs, whole) && len(skipped) == 0 {
+					t.Errorf("byte %d: got %v, want %v, and no report", at, jobs, whole)
 				}
 			}
-			if lost > 1 && at >= frameHead || lost > 2 {
-				t.Errorf("byte %d of the frame at %d: %d jobs lost", at, start, lost)
-			}
-			if !slices.Equal(jobs, whole) && len(skipped) == 0 {
-				t.Errorf("byte %d of the frame at %d: got %v, want %v, and nothing is told", at, start, jobs, whole)
-			}
-		}
+		})
 		start = end
 	}
 }
@@ -247,6 +257,7 @@ func TestLogOfOldRounds(t *testing.T) {
 // TestLogFails sees that a batch which could not be written to the log is not
 // seen, and that those before and after it are.
 func TestLogFails(t *testing.T) {
+	t.Parallel()
 	for _, when := range []string{"in the next commit", "in a reading", "after a restart"} {
 		t.Run(when, func(t *testing.T) {
 			dir := t.TempDir()
@@ -360,6 +371,7 @@ func TestLogReadOnce(t *testing.T) {
 // TestReadWhileClosing sees that who reads from a store that is being closed
 // gets an error at worst.
 func TestReadWhileClosing(t *testing.T) {
+	t.Parallel()
 	for range 20 {
 		s := openDir(t, t.TempDir())
 		if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: &store.Record{Seq: 1, Function: "f"}}}); err != nil {
@@ -393,6 +405,7 @@ func TestReadWhileClosing(t *testing.T) {
 // TestLogScattered sees that the ends of jobs all over the file do not gather for
 // one transaction, which has what it touches in memory.
 func TestLogScattered(t *testing.T) {
+	t.Parallel()
 	s := quiet(t, openDir(t, t.TempDir()))
 	defer s.Close()
 	const limit, perBatch = dropEvery / faultSize, 10
