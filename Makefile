@@ -99,7 +99,7 @@ cross: ## compile the program and the tests for other systems (CROSS=)
 	done
 
 # The tests that are quick, and where an int or an address of 32 bits matters.
-NARROW ?= ./pkg/wire ./pkg/queue ./pkg/batch ./pkg/store ./pkg/store/lockfile ./pkg/store/deferred
+NARROW ?= ./internal/codec ./pkg/wire ./pkg/queue ./pkg/batch ./pkg/store ./pkg/store/lockfile ./pkg/store/deferred ./pkg/store/disk/boltfile
 narrow = CGO_ENABLED=0 GOOS=linux GOARCH=386 go test -count=1 -short -tags '$(tags)' $(TESTFLAGS)
 
 .PHONY: narrow
@@ -110,7 +110,7 @@ narrow: ## run quick tests as 32-bit programs (NARROW=packages)
 	$(narrow) $(NARROW) && \
 	$(narrow) -run 'KeepReplaces|Call' ./pkg/runner && \
 	$(narrow) -run 'Outbox|Numbers' ./pkg/server && \
-	$(narrow) -run 'Meta|PackKey|PackChanges|PackForged|LogTorn|LogForged|LogHeader' ./pkg/store/disk && \
+	$(narrow) -run 'PackKey|PackChanges|PackForged|LogTorn|LogForged|LogHeader' ./pkg/store/disk && \
 	$(narrow) -run 'Size|Memory' ./cmd
 
 .PHONY: check

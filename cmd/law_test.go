@@ -40,6 +40,12 @@ const (
 	bytesizeRoom = "gm/internal/bytesize"
 	escapeRoom   = "gm/internal/escape"
 	filelockRoom = "gm/internal/filelock"
+	codecRoom    = "gm/internal/codec"
+
+	diskRoom     = "gm/pkg/store/disk"
+	fsysRoom     = "gm/pkg/store/disk/fsys"
+	boltfileRoom = "gm/pkg/store/disk/boltfile"
+	bboltModule  = "go.etcd.io/bbolt"
 
 	anything = "*"
 	// x/sys is the part of the standard library's syscall that still grows:
@@ -81,6 +87,14 @@ var law = []room{
 	{path: queueRoom, rooms: []string{storeRoom, wireRoom}, not: []string{"context", "io", "net", "os", "sync", "syscall"}},
 	// the journal's contract
 	{path: storeRoom},
+	// the bytes in which stores keep jobs: records, checksums, salts
+	{path: codecRoom, rooms: []string{storeRoom}, not: []string{"net", "os"}},
+	// changes of files that a test can watch
+	{path: fsysRoom, rooms: []string{lockfileRoom}},
+	// bbolt's pages: read with checks, salvaged, shrunk; knows no jobs
+	{path: boltfileRoom, rooms: []string{storeRoom, fsysRoom}, other: []string{bboltModule}},
+	// jobs in a bbolt file and a log
+	{path: diskRoom, rooms: []string{storeRoom, lockfileRoom, codecRoom, fsysRoom, boltfileRoom}, other: []string{bboltModule}},
 	// one conformance suite for every engine
 	{path: "gm/pkg/store/storetest", rooms: []string{storeRoom}},
 	// jobs as rows and the one session that commits: what SQL drivers share
@@ -95,9 +109,9 @@ var law = []room{
 		"gm/pkg/store/redis", "gm/pkg/store/sqlite", "gm/pkg/store/tokyocabinet",
 	}},
 	// one engine each
-	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom}, other: []string{anything}},
+	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom, codecRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
-	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom}, other: []string{xsys}},
+	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom}, other: []string{xsys}},
 	// several servers, one queue
 	{path: "gm/pkg/cluster", rooms: []string{storeRoom}, other: []string{anything}},
 	// dashboard, HTTP submission, metrics: handlers only
@@ -241,6 +255,11 @@ func TestLawFindsBreaches(t *testing.T) {
 		{resultsRoom, "github.com/mattn/go-isatty", resultsRoom + " may not import github.com/mattn/go-isatty"},
 		{"gm/pkg/store/disk", "go.etcd.io/bbolt", ""},
 		{"gm/pkg/store/disk", queueRoom, "gm/pkg/store/disk may not import gm/pkg/queue"},
+		{diskRoom, boltfileRoom, ""},
+		{boltfileRoom, bboltModule, ""},
+		{boltfileRoom, diskRoom, boltfileRoom + " may not import " + diskRoom},
+		{boltfileRoom, codecRoom, boltfileRoom + " may not import " + codecRoom},
+		{"gm/pkg/store/sqlite", boltfileRoom, "gm/pkg/store/sqlite may not import " + boltfileRoom},
 		{"gm/pkg/store/storetest", "go.etcd.io/bbolt", "gm/pkg/store/storetest may not import go.etcd.io/bbolt"},
 		{dumpRoom, storeRoom, ""},
 		{dumpRoom, "gm/pkg/store/disk", dumpRoom + " may not import gm/pkg/store/disk"},

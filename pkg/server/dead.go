@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"gm/internal/codec"
 	"gm/pkg/queue"
-	"gm/pkg/store"
 	"gm/pkg/wire"
 )
 
@@ -45,7 +45,7 @@ func encodeDead(d *queue.Dead) []byte {
 	if err != nil { // it is a plain struct
 		panic(err)
 	}
-	return store.AppendRecord(append(line, '\n'), &d.Record)
+	return codec.AppendRecord(append(line, '\n'), &d.Record)
 }
 
 func decodeDead(key string, value []byte) (*queue.Dead, error) {
@@ -57,7 +57,7 @@ func decodeDead(key string, value []byte) (*queue.Dead, error) {
 	if err := json.Unmarshal(line, &head); err != nil {
 		return nil, fmt.Errorf("dead job %q: %w", key, err)
 	}
-	r, err := store.DecodeRecord(rest)
+	r, err := codec.DecodeRecord(rest)
 	if err != nil {
 		return nil, fmt.Errorf("dead job %q: %w", key, err)
 	}

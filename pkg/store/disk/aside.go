@@ -13,7 +13,7 @@ import (
 	"gm/pkg/store"
 )
 
-// fault is something that can't be read: an entry, or a page if key is nil.
+// fault is an entry, or a page if key is nil, that cannot be read.
 type fault struct {
 	name       []byte // the bucket's
 	page       uint64 // 0 if it is not known
@@ -39,14 +39,14 @@ func (x *fault) String() string {
 	}
 }
 
-// maxFaults is how many of them are kept at a time. Those beyond are found
-// again at the next start.
+// maxFaults is the maximum number of faults that are handled at a time. The next
+// start finds the others.
 const maxFaults = 10_000
 
-// faults are what a reading has found.
+// faults are the faults that a reading found.
 type faults struct {
 	list []fault
-	n    int // of all
+	n    int // number of all faults
 }
 
 func (f *faults) add(x fault) {
@@ -55,8 +55,8 @@ func (f *faults) add(x fault) {
 	}
 }
 
-// report tells what was found.
-func (f *faults) report(s *Store) {
+// reportTo reports the faults to the store's log and Skipped.
+func (f *faults) reportTo(s *Store) {
 	for i := range f.list {
 		s.skip(f.list[i].String(), f.list[i].err)
 	}
@@ -65,21 +65,21 @@ func (f *faults) report(s *Store) {
 	}
 }
 
-// asideLine is a line of the file for what was set aside.
+// asideLine is a line of the file of records that were set aside.
 type asideLine struct {
 	Time  time.Time `json:"time"`
 	What  string    `json:"what"`
 	Why   string    `json:"why"`
 	Key   []byte    `json:"key,omitempty"`   // in base64
-	Value []byte    `json:"value,omitempty"` // as it was found, in base64
+	Value []byte    `json:"value,omitempty"` // as it was read, in base64
 }
 
-// asideFile returns the name of the file that keeps records set aside.
+// asideFile returns the name of the file of records that were set aside.
 func (s *Store) asideFile() string { return filepath.Join(s.cfg.Dir, "corrupt.log") }
 
-// writeAside appends faults to the file for what was set aside.
+// writeAside appends faults to the file of records that were set aside.
 func (s *Store) writeAside(faults []fault) error {
-	f, err := s.files.open(s.asideFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
+	f, err := s.files.Open(s.asideFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return err
 	}
@@ -92,32 +92,32 @@ func (s *Store) writeAside(faults []fault) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// setAside reports what can't be read, and moves what has a key out of the
-// queue. If that fails, it is found again next time, which is no error
-// of whoever reads.
+// setAside reports faults, and moves entries that have a key out of the queue. If
+// that fails, the next reading finds them again; for the present reading it is
+// not an error.
 func (s *Store) setAside(f faults) {
 	if f.n == 0 {
 		return
 	}
-	f.report(s)
+	f.reportTo(s)
 	err := s.writeAside(f.list)
 	if err == nil {
 		err = s.removeFaults(f.list)
 	}
 	if err != nil {
-		s.cfg.Logger.Error("what is set aside stays in the queue", "store", "disk:"+s.cfg.Dir, "err", err)
+		s.cfg.Logger.Error("broken entries stay in the queue", "store", "disk:"+s.cfg.Dir, "err", err)
 	}
 }
 
-// removeFaults takes what can't be read out of the queue, unless it has been
-// replaced meanwhile.
+// removeFaults removes entries that cannot be read, unless they were replaced
+// meanwhile.
 func (s *Store) removeFaults(faults []fault) error {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	return s.use(func(e *engine) error {
-		return e.update(func(tx *bolt.Tx) error {
+		return e.Update(func(tx *bolt.Tx) error {
 			w := writer{sealing: e.sealing, changed: s.changed}
-			w.begin(tx)
+			w.start(tx)
 			for i := range faults {
 				if err := w.removeFault(&faults[i]); err != nil {
 					return err

@@ -48,7 +48,7 @@ func TestSetAside(t *testing.T) {
 			payload = []byte(large)
 		}
 		add := store.Op{Kind: store.Add, Record: &store.Record{Seq: seq + 1, Function: "f", Payload: payload}}
-		if err := errors.Join(s.Commit(t.Context(), []store.Op{add}), s.settle()); err != nil { // alone, so that it is not packed
+		if err := errors.Join(s.Commit(t.Context(), []store.Op{add}), s.flushLog()); err != nil { // alone, so that it is not packed
 			t.Fatal(err)
 		}
 	}
@@ -156,7 +156,7 @@ func TestCheckFindsFaults(t *testing.T) {
 	s := openDir(t, dir)
 	for seq := range 20 {
 		addJobs(t, s, seq+1, 1, 3000)
-		if err := s.settle(); err != nil { // so that it is not packed
+		if err := s.flushLog(); err != nil { // so that it is not packed
 			t.Fatal(err)
 		}
 	}

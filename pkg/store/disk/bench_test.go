@@ -130,8 +130,8 @@ func BenchmarkDoneAtRandom(b *testing.B) {
 	report(b, size)
 }
 
-// BenchmarkOpen measures what a restart with a backlog of jobs of 1 KB takes
-// until the store is verified and open, and until all is replayed.
+// BenchmarkOpen measures the time of a restart with a backlog of jobs of 1 KB
+// until the store is verified and open, and until all jobs are replayed.
 func BenchmarkOpen(b *testing.B) {
 	const backlog = 200_000
 	dir := benchDir(b)

@@ -6,12 +6,13 @@ import (
 	"fmt"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
 // Check implements store.Checker: it reads every page, and verifies every
 // record and payload. Commits go on meanwhile.
 func (s *Store) Check(ctx context.Context, report func(what string)) error {
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		return err
 	}
 	return s.use(func(e *engine) error {
@@ -20,38 +21,37 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 }
 
 func (snap *snapshot) check(ctx context.Context, report func(string)) error {
-	w := walk{tree: &snap.tree, seen: newBitmap(snap.tree.high)}
-	w.bad = func(at place, err error) error {
-		report(fmt.Sprintf("page %d of %s: %v", at.page, at.bucket, err))
+	w := boltfile.Walk{Tree: snap.Tree, Seen: boltfile.NewPageSet(snap.High())}
+	w.Bad = func(at boltfile.Place, err error) error {
+		report(fmt.Sprintf("page %d of %s: %v", at.Page, at.Bucket, err))
 		return nil
 	}
-	w.leaf = func(at place, p *page) error {
+	w.Leaf = func(at boltfile.Place, p *boltfile.Page) error {
 		if err := checkShapes(at, p); err != nil {
 			report(err.Error())
 		}
 		return ctx.Err()
 	}
-	if err := w.run(snap.root); err != nil {
+	if err := w.Run(); err != nil {
 		return err
 	}
-	tell := func(x fault) { report(fmt.Sprintf("%v: %v", &x, x.err)) }
-	if err := snap.jobs(ctx, true, func(*store.Record, int) error { return nil }, tell); err != nil {
+	reportFault := func(x fault) { report(fmt.Sprintf("%v: %v", &x, x.err)) }
+	if err := snap.jobs(ctx, true, func(*store.Record, int) error { return nil }, reportFault); err != nil {
 		return err
 	}
-	if err := snap.extras(ctx, "", func(string, []byte) error { return nil }, tell); err != nil {
+	if err := snap.extras(ctx, "", func(string, []byte) error { return nil }, reportFault); err != nil {
 		return err
 	}
 	return snap.checkPieces(ctx, report)
 }
 
-// checkPieces looks for pieces of payloads that no job has.
+// checkPieces reports the pieces of payloads that belong to no job.
 func (snap *snapshot) checkPieces(ctx context.Context, report func(string)) error {
-	w := walk{tree: &snap.tree, whole: true, only: bodiesBucket}
-	w.bad = func(place, error) error { return nil } // told before
-	w.leaf = func(_ place, p *page) error {
-		for i := range p.count {
-			e, ok := p.element(i)
-			key := p.keyOf(e)
+	w := boltfile.Walk{Tree: snap.Tree, Whole: true, Only: bodiesBucket}
+	w.Bad = func(boltfile.Place, error) error { return nil } // check has reported it
+	w.Leaf = func(_ boltfile.Place, p *boltfile.Page) error {
+		for i := range p.Len() {
+			key, _, ok := p.Entry(i)
 			if !ok || len(key) != 12 {
 				continue
 			}
@@ -61,5 +61,5 @@ func (snap *snapshot) checkPieces(ctx context.Context, report func(string)) erro
 		}
 		return ctx.Err()
 	}
-	return w.run(snap.root)
+	return w.Run()
 }

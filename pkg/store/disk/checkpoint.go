@@ -8,78 +8,80 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
-// seal has the log's other segment take what comes, once what that had is in the
-// file. commitMu is held.
-func (s *Store) seal() error {
+// sealSegment makes the log's other segment the active one, after the file has
+// the content of that. commitMu is held.
+func (s *Store) sealSegment() error {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	if err := s.checkpoint(); err != nil {
 		return err
 	}
-	s.wal.seal()
+	s.wal.sealActive()
 	return nil
 }
 
-// rotate is seal for who does not wait for the file to have what the log has had
-// until now. commitMu is held.
+// rotate seals the active segment, and starts writing it into the file. commitMu
+// is held.
 func (s *Store) rotate() error {
-	if err := s.seal(); err != nil {
+	if err := s.sealSegment(); err != nil {
 		return err
 	}
 	if s.ctx.Err() == nil {
-		s.wg.Go(func() { _ = s.finish() })
+		s.wg.Go(func() { _ = s.waitCheckpoint() })
 	}
 	return nil
 }
 
-// finish waits until the file has what was sealed.
-func (s *Store) finish() error {
+// waitCheckpoint waits until the file has the content of the sealed segment.
+func (s *Store) waitCheckpoint() error {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	return s.checkpoint()
 }
 
-// flush puts all that the log has into the file. commitMu is held.
-func (s *Store) flush() error {
+// flushLogLocked writes the whole log into the file. commitMu is held.
+func (s *Store) flushLogLocked() error {
 	if s.wal.empty() {
 		return nil
 	}
-	if err := s.seal(); err != nil {
+	if err := s.sealSegment(); err != nil {
 		return err
 	}
-	return s.finish()
+	return s.waitCheckpoint()
 }
 
-// settle is flush for who reads the file. Commits go on meanwhile.
-func (s *Store) settle() error {
+// flushLog writes the whole log into the file, for a reading of the file.
+// Commits go on meanwhile.
+func (s *Store) flushLog() error {
 	err := s.use(func(*engine) error { return nil })
 	if err != nil {
 		return err
 	}
 	s.commitMu.Lock()
 	if !s.wal.empty() {
-		err = s.seal()
+		err = s.sealSegment()
 	}
 	s.commitMu.Unlock()
 	if err != nil {
 		return err
 	}
-	return s.finish()
+	return s.waitCheckpoint()
 }
 
 const (
-	// settleAfter is how long a batch is in the log before it is put into the
-	// file, if the log has not filled by then.
-	settleAfter = time.Second
-	// tellStuck is how often the log of the server has that this fails.
-	tellStuck = time.Minute
+	// flushAfter is the maximum time that a batch is only in the log.
+	flushAfter = time.Second
+	// reportStuck is the minimum time between two log lines on a failure to
+	// write the log into the file.
+	reportStuck = time.Minute
 )
 
-// settleLate puts what is in the log for long into the file, until the store is
-// closed.
-func (s *Store) settleLate() {
+// flushLate writes the log into the file a while after a commit, until the store
+// is closed.
+func (s *Store) flushLate() {
 	for {
 		select {
 		case <-s.appended:
@@ -87,18 +89,18 @@ func (s *Store) settleLate() {
 			return
 		}
 		select {
-		case <-time.After(settleAfter):
+		case <-time.After(flushAfter):
 		case <-s.ctx.Done():
 			return
 		}
-		_ = s.settle()
+		_ = s.flushLog()
 	}
 }
 
-// checkpoint puts the segment that is sealed, if one is, into the file. The Add
-// of a job that ends in it never gets there. fileMu is held.
+// checkpoint writes the sealed segment, if there is one, into the file. It leaves
+// out the Add of a job that ends in the same segment. fileMu is held.
 func (s *Store) checkpoint() error {
-	g := s.wal.sealed()
+	g := s.wal.sealedSegment()
 	if g == nil {
 		return nil
 	}
@@ -106,29 +108,28 @@ func (s *Store) checkpoint() error {
 	highest := highestOf(s.logged)
 	t := transaction{entries: withoutEnded(s.logged), highest: highest, mark: g.last, parts: true, scattered: g.need.scattered}
 	put := func(e *engine) error {
-		if err := s.write(e, &t); err != nil {
+		if err := s.writeTransaction(e, &t); err != nil {
 			return err
 		}
 		s.compactSoon(e)
 		return nil
 	}
 	err := s.use(put)
-	if isPanic(err) {
-		err = s.use(put) // into what could be read of the broken file
+	if boltfile.IsPanic(err) {
+		err = s.use(put) // into the salvaged file
 	}
 	clear(s.logged)
 	switch {
 	case err == nil:
-		s.wal.applied(g)
-	case time.Since(s.stuck) >= tellStuck:
+		s.wal.release(g)
+	case time.Since(s.stuck) >= reportStuck:
 		s.stuck = time.Now()
-		s.cfg.Logger.Warn("what was committed last stays in the log", "store", "disk:"+s.cfg.Dir, "err", err)
+		s.cfg.Logger.Warn("the last batches stay in the log", "store", "disk:"+s.cfg.Dir, "err", err)
 	}
 	return err
 }
 
-// highestOf returns the highest number of a job that entries add, 0 if they add
-// none.
+// highestOf returns the highest number of a job that entries add, or 0.
 func highestOf(entries []entry) (highest uint64) {
 	for i := range entries {
 		if x := &entries[i]; x.kind == store.Add {
@@ -138,10 +139,10 @@ func highestOf(entries []entry) (highest uint64) {
 	return highest
 }
 
-// withoutEnded leaves out the Adds of jobs that later entries end. Their ends
-// stay: an earlier attempt may have added the jobs.
+// withoutEnded removes the Adds of jobs that later entries end. The ends stay:
+// an earlier attempt to write may have added the jobs.
 func withoutEnded(entries []entry) []entry {
-	ends := make(map[uint64]int) // where a job ends
+	ends := make(map[uint64]int) // index of a job's end
 	for i := range entries {
 		if x := &entries[i]; x.kind == store.Done {
 			ends[seqOf(x.key)] = i
@@ -160,27 +161,27 @@ func withoutEnded(entries []entry) []entry {
 	return kept
 }
 
-// recover opens the log, and puts into e what it has of a process that did not
-// close the store. mu is held.
-func (s *Store) recover(e *engine) (*wal, error) {
+// recoverLog opens the log, and writes the batches of a process that did not
+// close the store into e. mu is held.
+func (s *Store) recoverLog(e *engine) (*wal, error) {
 	w, err := openWAL(&s.files, s.walFile, s.cfg.Sync != SyncAlways)
 	if err != nil {
 		return nil, err
 	}
 	mark, err := readMark(e)
 	if err == nil {
-		err = s.recoverTo(e, w, mark)
+		err = s.recoverBatches(e, w, mark)
 	}
 	if err == nil {
-		err = s.files.syncDir(s.cfg.Dir) // the files may be new
+		err = s.files.SyncDir(s.cfg.Dir) // the files may be new
 	}
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	if !w.files {
 		s.cfg.Logger.Warn("no room for a log: commits take longer", "store", "disk:"+s.cfg.Dir)
-		_, err0 := s.files.remove(s.walFile(0))
-		_, err1 := s.files.remove(s.walFile(1))
+		_, err0 := s.files.Remove(s.walFile(0))
+		_, err1 := s.files.Remove(s.walFile(1))
 		if err := errors.Join(w.close(), err0, err1); err != nil {
 			return nil, err
 		}
@@ -188,18 +189,16 @@ func (s *Store) recover(e *engine) (*wal, error) {
 	return w, nil
 }
 
-func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
+func (s *Store) recoverBatches(e *engine, w *wal, mark uint64) error {
 	var entries []entry
-	err := e.guard(func() error {
-		return e.db.View(func(tx *bolt.Tx) error {
-			s.pieces.Store(lastPiece(tx))
-			return nil
-		})
+	err := e.ViewTx(func(tx *bolt.Tx) error {
+		s.pieces.Store(lastPiece(tx))
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	frames := w.gather(mark, s.skip)
+	frames := w.readFrames(mark, s.skip)
 	w.number = mark
 	for _, f := range frames {
 		entries = append(entries, f.entries...)
@@ -208,7 +207,7 @@ func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
 	if len(frames) > 0 {
 		highest := highestOf(entries)
 		e.sealing.sealEntries(entries)
-		if err := s.write(e, &transaction{entries: withoutEnded(entries), highest: highest, mark: w.number, parts: true}); err != nil {
+		if err := s.writeTransaction(e, &transaction{entries: withoutEnded(entries), highest: highest, mark: w.number, parts: true}); err != nil {
 			return err
 		}
 		s.cfg.Logger.Info("log read", "store", "disk:"+s.cfg.Dir, "batches", len(frames), "entries", len(entries))
@@ -216,44 +215,44 @@ func (s *Store) recoverTo(e *engine, w *wal, mark uint64) error {
 	if err := s.syncFile(e); err != nil {
 		return err
 	}
-	return w.begin(e.sealing)
+	return w.start(e.sealing)
 }
 
-// syncFile writes to the disk all that e has, before the log forgets it.
+// syncFile writes e to the disk, before the log forgets its batches.
 func (s *Store) syncFile(e *engine) error {
 	if s.cfg.Sync != SyncNever {
 		return nil // each transaction did
 	}
-	return e.db.Sync()
+	return e.Sync()
 }
 
-// forget has the log forget what e has.
-func (s *Store) forget(e *engine, w *wal) error {
+// forgetLog empties the log, all of whose batches e has.
+func (s *Store) forgetLog(e *engine, w *wal) error {
 	if err := s.syncFile(e); err != nil {
 		return err
 	}
-	return w.forget(walHeader)
+	return w.eraseFrom(walHeader)
 }
 
-// readMark returns the number of the last frame of the log that is in e, 0 if
-// that can't be known.
+// readMark returns the number of the log's last frame that e has, or 0 if it
+// cannot be read.
 func readMark(e *engine) (mark uint64, err error) {
 	err = e.view(func(snap *snapshot) error {
-		extras, err := snap.bucket(extrasBucket)
+		extras, err := snap.Bucket(extrasBucket)
 		if err != nil {
 			return err
 		}
-		value, err := extras.get([]byte(markKey))
+		value, err := extras.Get([]byte(markKey))
 		if err == nil {
 			value, err = snap.sealing.unseal(extrasName, []byte(markKey), value)
 		}
 		if err == nil && len(value) == 8 {
 			mark = binary.BigEndian.Uint64(value)
 		}
-		if isReadError(err) {
+		if boltfile.IsReadError(err) {
 			return err
 		}
-		return nil // without a whole mark, all that the log has counts
+		return nil // without a whole mark, the whole log counts
 	})
 	return mark, err
 }

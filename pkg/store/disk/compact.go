@@ -9,43 +9,36 @@ import (
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 	"gm/pkg/store/lockfile"
 )
 
 const (
-	// compactAbove is the size in bytes from which a file is shrunk by itself.
+	// compactAbove is the minimum size in bytes of a file that the store compacts
+	// itself.
 	compactAbove = 32 << 20
-	// compactPause is how long after a failure it is not tried again.
+	// compactPause is the time between a failure and the next try.
 	compactPause = time.Minute
-	// fewChanges is how many are applied while nobody else writes the file.
+	// fewChanges is the maximum number of changes that are applied while nobody
+	// else can write the file.
 	fewChanges = 1000
 )
 
-// changes are the entries that were written since a compaction began: the
+// changes are the entries that were written since a compaction began. Each is the
 // first letter of the bucket's name, and the key.
 type changes map[string]struct{}
 
-// note tells a compaction that an entry is about to change.
-func (w *writer) note(name, key []byte) {
+// noteChange notes for a compaction that an entry is about to change.
+func (w *writer) noteChange(name, key []byte) {
 	if w.changed != nil {
 		w.changed[string(name[0])+string(key)] = struct{}{}
 	}
 }
 
-func (e *engine) wasteful() bool {
-	used := e.reserved
-	stats := e.db.Stats()
-	free := int64(stats.FreePageN) * e.pageSize
-	if stats.OpenTxN == 0 { // the next transaction frees them
-		free += int64(stats.PendingPageN) * e.pageSize
-	}
-	return used >= compactAbove && free >= used/4*3
-}
-
 // compactSoon starts a compaction if most of the file is free. fileMu is
 // held.
 func (s *Store) compactSoon(e *engine) {
-	if s.compacting || s.ctx.Err() != nil || time.Since(s.failed) < compactPause || !e.wasteful() {
+	if s.compacting || s.ctx.Err() != nil || time.Since(s.failed) < compactPause || e.Reserved() < compactAbove || !e.MostlyFree() {
 		return
 	}
 	s.compacting = true
@@ -61,8 +54,8 @@ func (s *Store) compactSoon(e *engine) {
 	})
 }
 
-// shrinkIdle starts a compaction if most of the file is free. After a drain, no
-// commit may come that would.
+// shrinkIdle starts a compaction if most of the file is free. After a drain there
+// may be no commit that starts it.
 func (s *Store) shrinkIdle() {
 	if !s.fileMu.TryLock() {
 		return
@@ -70,16 +63,16 @@ func (s *Store) shrinkIdle() {
 	defer s.fileMu.Unlock()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.engine != nil && !s.engine.broken.Load() && s.watch.Check() == nil {
+	if s.engine != nil && !s.engine.Broken() && s.watch.Check() == nil {
 		s.compactSoon(s.engine)
 	}
 }
 
-// Compact implements store.Compacter. It copies what is there into a new file
-// while the old one is written, then what has changed there meanwhile. Who
-// writes waits only for the last few changes and for the change of files. It runs by
-// itself when three quarters of a file of 32 MiB or more are free. The new
-// file needs room beside the old one.
+// Compact implements store.Compacter. It copies the entries into a new file, while
+// others write the old one, and then the entries that changed meanwhile. Writers
+// wait only for the last few changes and for the replacement of the file. The
+// store calls Compact itself when three quarters of a file of 32 MiB or more are
+// free. The disk needs room for both files.
 func (s *Store) Compact(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -93,15 +86,15 @@ func (s *Store) Compact(ctx context.Context) error {
 }
 
 func (s *Store) compact(ctx context.Context) error {
-	var c sealing                        // of the new file: no entry is without a salt there
-	err := s.use(func(e *engine) error { // it removes what lies about
+	var c sealing                        // of the new file: all entries have the salt there
+	err := s.use(func(e *engine) error { // opening removes leftovers
 		c.salt = e.sealing.salt
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	out, err := newFiller(&s.files, s.temporary("compact"), c)
+	out, err := s.newFiller("compact", c)
 	if err != nil {
 		return err
 	}
@@ -123,7 +116,7 @@ func (s *Store) compact(ctx context.Context) error {
 		s.fileMu.Unlock()
 		err := s.use(func(e *engine) error { return s.catchUp(ctx, e, out, changed) })
 		if err == nil {
-			err = out.sync()
+			err = out.syncAll()
 		}
 		if err != nil {
 			return err
@@ -132,25 +125,24 @@ func (s *Store) compact(ctx context.Context) error {
 			break
 		}
 	}
-	old, err := s.replace(ctx, out)
+	old, err := s.replaceFile(ctx, out)
 	if err != nil {
 		return err
 	}
 	out = nil
-	return old.close() // which frees its blocks, and takes its time
+	return old.Close() // which frees its blocks, and takes a while
 }
 
-// copyAll copies what is there into out, and has what changes from then on
-// noted. The engine stays: only Close and compactions, which compactMu keeps
-// away, take it while it is whole, and reading from it when it is not is an
-// error.
+// copyAll copies all entries into out, and begins to note changes. The engine
+// stays open meanwhile: only Close and compactions close a whole one, and
+// compactMu excludes both. Reading from a broken one is an error.
 func (s *Store) copyAll(ctx context.Context, out *filler) error {
 	var snap *snapshot
 	var release func()
 	s.fileMu.Lock()
 	s.changed = make(changes)
 	err := s.use(func(e *engine) (err error) {
-		snap, release, err = e.hold()
+		snap, release, err = e.holdSnapshot()
 		return err
 	})
 	s.fileMu.Unlock()
@@ -158,11 +150,11 @@ func (s *Store) copyAll(ctx context.Context, out *filler) error {
 		return err
 	}
 	defer release()
-	w := walk{tree: &snap.tree, whole: true}
-	w.leaf = func(at place, p *page) error {
-		for i := range p.count {
-			x, _ := p.element(i)
-			name, key, value := []byte(at.bucket), p.keyOf(x), p.valueOf(x)
+	w := boltfile.Walk{Tree: snap.Tree, Whole: true}
+	w.Leaf = func(at boltfile.Place, p *boltfile.Page) error {
+		name := []byte(at.Bucket)
+		for i := range p.Len() {
+			key, value, _ := p.Entry(i)
 			snap.sealing.renew(name, key, value)
 			if err := out.put(name, key, value); err != nil {
 				return err
@@ -170,19 +162,19 @@ func (s *Store) copyAll(ctx context.Context, out *filler) error {
 		}
 		return ctx.Err()
 	}
-	return w.run(snap.root)
+	return w.Run()
 }
 
-// catchUp brings the changed entries of out to what e has.
+// catchUp copies the changed entries of e into out.
 func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed changes) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	names := map[byte][]byte{jobsName[0]: jobsName, bodiesName[0]: bodiesName, extrasName[0]: extrasName}
 	return e.view(func(snap *snapshot) error {
-		buckets := make(map[byte]*bucket)
+		buckets := make(map[byte]*boltfile.Bucket)
 		for letter, name := range names {
-			b, err := snap.bucket(string(name))
+			b, err := snap.Bucket(string(name))
 			if err != nil {
 				return err
 			}
@@ -190,7 +182,7 @@ func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed cha
 		}
 		for _, entry := range slices.Sorted(maps.Keys(changed)) {
 			name, key := names[entry[0]], []byte(entry[1:])
-			value, err := buckets[entry[0]].get(key)
+			value, err := buckets[entry[0]].Get(key)
 			switch {
 			case errors.Is(err, store.ErrNotFound):
 				err = out.delete(name, key)
@@ -202,18 +194,18 @@ func (s *Store) catchUp(ctx context.Context, e *engine, out *filler, changed cha
 				return err
 			}
 		}
-		return out.raise(buckets[jobsName[0]].sequence)
+		return out.raiseHighest(buckets[jobsName[0]].Sequence())
 	})
 }
 
-// replace brings out up to date, puts it in the place of the queue's file, and
-// returns the engine of that. Nobody else writes.
-func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err error) {
+// replaceFile brings out up to date, replaces the queue's file with it, and
+// returns the engine of the old file. Nobody else writes meanwhile.
+func (s *Store) replaceFile(ctx context.Context, out *filler) (old *engine, err error) {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	err = s.use(func(e *engine) error { return s.catchUp(ctx, e, out, s.changed) })
 	if err == nil {
-		err = out.sync()
+		err = out.syncAll()
 	}
 	if err != nil {
 		return nil, err
@@ -225,21 +217,17 @@ func (s *Store) replace(ctx context.Context, out *filler) (old *engine, err erro
 	if err := lockfile.KeepMode(out.path, s.file()); err != nil {
 		return nil, err
 	}
-	if err := s.watch.Change(s.file(), func() error { return s.files.rename(out.path, s.file()) }); err != nil {
+	if err := s.watch.Change(s.file(), func() error { return s.files.Rename(out.path, s.file()) }); err != nil {
 		return nil, err
 	}
-	// From here on the new file is the queue's, whatever happens.
-	if err := s.files.syncDir(s.cfg.Dir); err != nil {
+	// From here on the new file is the queue's, also after an error.
+	if err := s.files.SyncDir(s.cfg.Dir); err != nil {
 		s.cfg.Logger.Error("sync failed", "store", "disk:"+s.cfg.Dir, "err", err)
 	}
 	old, e := s.engine, out.engine
-	if info, err := e.file.Stat(); err == nil {
-		e.reserved = info.Size()
-	}
-	e.path = s.file()
-	e.db.NoSync = s.cfg.Sync == SyncNever
-	e.reserve = old.reserve
+	e.MeasureReserved()
+	e.SetNoSync(s.cfg.Sync == SyncNever)
 	s.engine, s.sealing = e, e.sealing
-	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", old.reserved, "after", e.reserved)
+	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", old.Reserved(), "after", e.Reserved())
 	return old, nil
 }

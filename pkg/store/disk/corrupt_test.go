@@ -12,7 +12,11 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
+
+// metaSize is the size of the content of one of the first two pages.
+const metaSize = 64
 
 // grown is a queue's file as use makes it: jobs of many sizes, some of them
 // done, and pages of older states.
@@ -72,7 +76,7 @@ func makeGrown(t testing.TB) *grown {
 		batch = append(batch, store.Op{Kind: store.Put, Key: key, Value: []byte(value)})
 		g.extras[key] = value
 		// Each is a transaction, so that the file is the same each time.
-		if err := errors.Join(s.Commit(t.Context(), batch), s.settle()); err != nil {
+		if err := errors.Join(s.Commit(t.Context(), batch), s.flushLog()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,11 +87,11 @@ func makeGrown(t testing.TB) *grown {
 	if g.file, err = os.ReadFile(filepath.Join(dir, "queue.db")); err != nil {
 		t.Fatal(err)
 	}
-	m, err := readMeta(bytes.NewReader(g.file))
+	m, err := boltfile.ReadMeta(bytes.NewReader(g.file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.file = g.file[:int64(m.high)*m.pageSize] // the bytes after it are reserved space
+	g.file = g.file[:int64(m.High)*m.PageSize] // the bytes after it are reserved space
 	return g
 }
 
@@ -219,14 +223,14 @@ func TestByteFlipped(t *testing.T) {
 	}
 	// Every word of the first pages, and headers and tables of other pages.
 	random := rand.New(rand.NewPCG(3, 4))
-	for i := 0; i < headerSize+metaSize; i += step {
+	for i := 0; i < boltfile.HeaderSize+metaSize; i += step {
 		flip(i, 1<<random.IntN(8))
 		flip(4096+i, 1<<random.IntN(8))
 	}
 	for range n {
 		page := random.IntN(len(g.file)/4096) * 4096
-		flip(page+random.IntN(headerSize), 1<<random.IntN(8))
-		flip(page+headerSize+random.IntN(300), 1<<random.IntN(8))
+		flip(page+random.IntN(boltfile.HeaderSize), 1<<random.IntN(8))
+		flip(page+boltfile.HeaderSize+random.IntN(300), 1<<random.IntN(8))
 	}
 }
 

@@ -63,7 +63,7 @@ func childJob(n, i int) store.Record {
 	}
 }
 
-// startChild starts a child and returns it with what it prints.
+// startChild starts a child and returns it with its output.
 func startChild(t *testing.T, dir string, first int) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -80,8 +80,8 @@ func startChild(t *testing.T, dir string, first int) (*exec.Cmd, io.Reader) {
 	return cmd, out
 }
 
-// TestKilled kills a process that commits, again and again, and sees that
-// nothing of what it said to be durable is lost.
+// TestKilled kills a process that commits, again and again: no batch that it
+// reported as durable is lost.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -1,49 +1,49 @@
-// Package disk keeps jobs in a file on local disk, written by bbolt: the store
-// of a server that has no database.
+// Package disk keeps jobs in a file on a local disk, which bbolt writes. It is the
+// store of a server without a database.
 //
 //	DIR/queue.db          the jobs
-//	DIR/queue.log.0, .1   what was committed last and is not in queue.db yet
-//	DIR/lock              who has the directory, while somebody has
+//	DIR/queue.log.0, .1   the last batches, which queue.db does not have yet
+//	DIR/lock              the holder of the directory, while there is one
 //	DIR/corrupt.log       records that were set aside, a JSON object a line
-//	DIR/queue.db.broken-* files that were broken, as they were found
+//	DIR/queue.db.broken-* broken files, as they were
 //
 // While the store makes or replaces queue.db, the new file has another name
-// (queue.db.new, .compact, .salvage): one rename puts it in its place. Whatever
-// a kill leaves of these, the next start logs.
+// (queue.db.new, .compact, .salvage): one rename puts it in its place. If a kill
+// leaves such a file, the next start logs it.
 //
 // Its parts, from the bottom up:
 //
-//   - fsys makes all changes to files but bbolt's;
-//   - tree, page and walk read bbolt's pages with checks of their own and
-//     without a map of the file, so that a broken or truncated file is an
-//     error and not a fault;
-//   - engine is the open file: bbolt for what is written, tree for what is
-//     read;
-//   - openFile verifies a file before bbolt may have it; salvage makes a new
-//     one of what can be read of a broken one;
-//   - wal is the log: two small files that batches are written to, one after
-//     the other, and that are read only when a process that had the store did
-//     not close it. Each start of the store salts them, so that no payload can
-//     pass for a batch;
-//   - [Store] puts batches into the log; a checkpoint puts what one of its files
-//     has into a transaction while the other fills. It shrinks queue.db when
-//     most of it is free.
+//   - fsys, a package below, changes the files;
+//   - boltfile, a package below, reads bbolt's pages with checks of its own and
+//     without a map of the file, so that a broken or truncated file is an error
+//     and not a fault; it reserves room on the disk, and opens the file with
+//     bbolt, which writes it;
+//   - engine is the open file of jobs: a boltfile.File and the sealing of its
+//     checksums;
+//   - openFile verifies a file before bbolt opens it; salvage makes a new file of
+//     the readable part of a broken one;
+//   - wal is the log: two small files, to which batches are written in turn, and
+//     which are read only if a process did not close the store. Each start of the
+//     store gives them a new salt, so that no payload can pass for a batch;
+//   - [Store] writes batches to the log. A checkpoint writes the batches of one of
+//     its files in a transaction while the other file fills. The store shrinks
+//     queue.db when most of it is free.
 //
 // With --sync interval only the log is synced late: transactions of queue.db
-// sync as ever, so that a power loss takes no more than the last batches.
+// always sync, so that a power loss takes no more than the last batches.
 //
-// A batch in the log is durable after one write and one sync of blocks that the
-// disk has already, where bbolt has to write its pages anew and sync twice. A
-// job whose end is in the same file of the log never gets into queue.db.
+// A batch in the log is durable after one write and one sync of blocks that exist
+// already; bbolt writes whole pages and syncs twice. A job whose end is in the same
+// file of the log never gets into queue.db.
 //
-// A record carries its own CRC, into which a salt of the file is mixed, see
-// sealing: no payload can pass for a record when a broken file is salvaged. A
-// file of an earlier version gets a salt when it is opened. A payload of more than 2 KiB is kept apart
-// from it, in pieces. Small records share a key, see pack: what a checkpoint
-// costs goes by the number of keys.
+// A record has its own CRC, with a salt of the file, see sealing: no payload can
+// pass for a record when a broken file is salvaged. A file of an earlier version
+// gets a salt when it is opened. A payload of more than 2 KiB is kept in pieces
+// under keys of their own. Small records share a key, see pack, because the cost
+// of a checkpoint depends on the number of keys.
 //
-// Goroutines: two that put the log into the file, one that watches the files, one at a time that compacts, and one that syncs with
-// SyncInterval. Close ends them.
+// Goroutines: two write the log into the file, one watches the files, one at a
+// time compacts, and one syncs with SyncInterval. Close ends them.
 package disk
 
 import (
@@ -60,33 +60,34 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/fsys"
 	"gm/pkg/store/lockfile"
 )
 
-// Sync says when what was committed is brought to the disk. The end of the
-// process, by whatever means, loses nothing in any case; the end of the machine
-// may. With SyncInterval it takes no more than the batches since the last sync.
-// With SyncNever it can leave the file broken.
+// Sync is the time at which committed batches are written to the disk. A crash of
+// the process never loses any. A loss of power loses the batches since the last
+// sync with SyncInterval, and may break the file with SyncNever.
 type Sync string
 
+// The values of Sync.
 const (
 	SyncAlways   Sync = "always"   // before Commit returns
 	SyncInterval Sync = "interval" // every Config.Interval
-	SyncNever    Sync = "never"    // when the system likes to
+	SyncNever    Sync = "never"    // whenever the system does
 )
 
-// Config is how a Store is opened.
+// Config has the options of a Store.
 type Config struct {
-	Dir      string        // made if it is not there
+	Dir      string        // created if it does not exist
 	Sync     Sync          // empty is SyncAlways
-	Interval time.Duration // of SyncInterval; 0 is a second
+	Interval time.Duration // of SyncInterval; 0 is one second
 	Logger   *slog.Logger  // nil logs nothing
-	// Skipped is told of each thing that can't be read and is set aside: a
-	// record, or a part of the file. It must not call the store.
+	// Skipped is called for each record, or other part of the file, that cannot
+	// be read and is set aside. It must not call the store.
 	Skipped func(what string, err error)
 }
 
-// ParseURL returns the Config of disk:DIR[?sync=always|interval|never].
+// ParseURL returns the Config for disk:DIR[?sync=always|interval|never].
 func ParseURL(u *store.URL) (Config, error) {
 	c := Config{Dir: u.Path, Sync: SyncAlways}
 	if u.Net != nil || u.Path == "" {
@@ -113,57 +114,57 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Store is a directory. The file in it is opened, and the directory taken,
-// when the store is first used. It has the methods of store.Store,
-// store.Reader, store.Locker, store.Compacter and store.Checker.
+// Store is a directory with a file of jobs. The first use locks the directory and
+// opens the file. It implements store.Store, store.Reader, store.Locker,
+// store.Compacter, store.Checker and store.Numbered.
 type Store struct {
 	cfg    Config
-	ctx    context.Context // of what runs in the background
+	ctx    context.Context // ends the goroutines of the store
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	lost   chan struct{} // never closed: the lock of a file is not lost
+	lost   chan struct{} // never closed: a file's lock is not lost
 
-	// The locks, in the order in which they are taken.
+	// The mutexes, in the order in which they are locked.
 
-	compactMu sync.Mutex // held by a compaction
+	compactMu sync.Mutex // locked during a compaction
 
-	// commitMu is held by whoever commits.
+	// commitMu is locked during a commit.
 	commitMu sync.Mutex
 	encoder  encoder
 	undo     []uint64 // jobs whose Add failed but may be in the file
 
-	// fileMu is held by whoever writes the file.
+	// fileMu is locked while the file is written.
 	fileMu     sync.Mutex
-	logged     []entry   // room for what the log has
-	arena      arena     // for values, kept from transaction to transaction
-	changed    changes   // what was written since a compaction began, or nil
-	failed     time.Time // when a compaction failed last
-	compacting bool      // one has been started by itself
-	stuck      time.Time // when the log could not be put into the file, as last told
+	logged     []entry   // buffer for the log's entries
+	arena      arena     // for values, reused by each transaction
+	changed    changes   // entries that were written since a compaction began, or nil
+	failed     time.Time // time of the last failure of a compaction
+	compacting bool      // the store has started a compaction
+	stuck      time.Time // time of the last report that the log cannot be written into the file
 
-	appended chan struct{} // buffered: something is in the log
+	appended chan struct{} // buffered: the log has a new batch
 
 	pieces atomic.Uint64 // the last job of the file whose payload is in pieces
 
-	// mu is held for reading while engine is used, and for writing while it
-	// is changed.
+	// mu is locked for reading while engine is used, and for writing while it
+	// is replaced.
 	mu      sync.RWMutex
 	engine  *engine // nil before the first use
 	sealing sealing // of the file, set with the first engine
-	wal     *wal    // set with the first engine, and stays
+	wal     *wal    // set with the first engine; it stays
 	lock    *lockfile.File
 	closed  bool
 
-	files fsys
+	files fsys.FS
 	watch lockfile.Watch
-	// reserve is that of the engine, except in tests.
+	// reserve is fsys.Reserve, except in tests.
 	reserve func(f *os.File, from, size int64) error
-	// renewBelow is the size in bytes up to which a file of the first form is
-	// written anew when it is opened: compactAbove, except in tests.
+	// renewBelow is the maximum size in bytes of a file of the first form that
+	// is written anew when it is opened: compactAbove, except in tests.
 	renewBelow int64
 }
 
-// Open returns the store in a directory. The file in it is not read yet.
+// Open returns the store in a directory. It does not read the file yet.
 func Open(_ context.Context, c Config) (*Store, error) {
 	if c.Sync == "" {
 		c.Sync = SyncAlways
@@ -183,10 +184,10 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	if err := lockfile.MakeDirs(c.Dir); err != nil {
 		return nil, fmt.Errorf("open store disk:%s: %w", c.Dir, err)
 	}
-	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: reserve, renewBelow: compactAbove}
+	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: fsys.Reserve, renewBelow: compactAbove}
 	s.watch.Logger, s.watch.Store = c.Logger, "disk:"+c.Dir
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.wg.Go(s.settleLate)
+	s.wg.Go(s.flushLate)
 	s.wg.Go(s.watchFiles)
 	if c.Sync == SyncInterval {
 		s.wg.Go(s.syncEvery)
@@ -200,14 +201,14 @@ func (s *Store) walFile(i int) string {
 	return filepath.Join(s.cfg.Dir, fmt.Sprintf("queue.log.%d", i))
 }
 
-// skip reports a thing that is set aside.
+// skip reports a part of the file that is set aside.
 func (s *Store) skip(what string, err error) {
 	s.cfg.Logger.Warn("set aside", "store", "disk:"+s.cfg.Dir, "what", what, "err", err)
 	s.cfg.Skipped(what, err)
 }
 
-// What bbolt takes: values below 2 GiB, which are written in one piece, and keys
-// of 32 KiB. Where addresses have 32 bits, values are smaller.
+// The limits of bbolt: values below 2 GiB, which are written in one piece, and keys
+// of 32 KiB. With addresses of 32 bits, values are smaller.
 const (
 	maxValue = 1 << (28 + 2*(^uint(0)>>63))
 	maxKey   = bolt.MaxKeySize
@@ -218,39 +219,39 @@ func (s *Store) Caps() store.Caps {
 	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true, MaxPayload: maxValue, MaxValue: maxValue, MaxKey: maxKey}
 }
 
-// Lost implements store.Locker. It is never closed: a lock on a file goes with
-// the process.
+// Lost implements store.Locker. The channel is never closed: a file's lock lasts
+// as long as the process.
 func (s *Store) Lost() <-chan struct{} { return s.lost }
 
-// use calls f with the engine, which is opened if need be. f must not call it
-// again.
+// use calls f with the engine, and opens it first if necessary. f must not call
+// use.
 func (s *Store) use(f func(*engine) error) error {
 	for {
 		s.mu.RLock()
-		if s.engine != nil && !s.engine.broken.Load() {
+		if s.engine != nil && !s.engine.Broken() {
 			defer s.mu.RUnlock()
 			return f(s.engine)
 		}
 		s.mu.RUnlock()
-		if err := s.open(); err != nil {
+		if err := s.openEngine(); err != nil {
 			return err
 		}
 	}
 }
 
-// open takes the directory and opens the file, unless that has been done. A
-// file whose engine is broken is opened anew, and so verified.
-func (s *Store) open() error {
+// openEngine locks the directory and opens the file, unless that has been done. It
+// opens, and so verifies, a file again whose engine is broken.
+func (s *Store) openEngine() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return fmt.Errorf("store disk:%s: %w", s.cfg.Dir, os.ErrClosed)
 	}
-	if err := s.take(""); err != nil {
+	if err := s.lockDir(""); err != nil {
 		return err
 	}
-	if s.engine != nil && s.engine.broken.Load() {
-		s.engine.abandon()
+	if s.engine != nil && s.engine.Broken() {
+		s.engine.Abandon()
 		s.engine = nil
 	}
 	if s.engine != nil {
@@ -265,10 +266,9 @@ func (s *Store) open() error {
 	if err != nil {
 		return fmt.Errorf("open %s: %w", s.file(), err)
 	}
-	e.reserve = func(f *os.File, from, size int64) error { return s.reserve(f, from, size) }
 	if s.wal == nil {
-		if s.wal, err = s.recover(e); err != nil {
-			return errors.Join(fmt.Errorf("open %s: %w", s.walFile(0), err), e.close())
+		if s.wal, err = s.recoverLog(e); err != nil {
+			return errors.Join(fmt.Errorf("open %s: %w", s.walFile(0), err), e.Close())
 		}
 	}
 	s.engine, s.sealing = e, e.sealing
@@ -281,8 +281,8 @@ func (s *Store) open() error {
 	return nil
 }
 
-// watchFiles looks every half second whether the files are still there and the
-// file is mostly free, until the store is closed.
+// watchFiles checks every half second that the files are in their place, and
+// compacts the file if it is mostly free, until the store is closed.
 func (s *Store) watchFiles() {
 	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
@@ -297,8 +297,8 @@ func (s *Store) watchFiles() {
 	}
 }
 
-// syncEvery brings what was committed to the disk, again and again, until the
-// store is closed.
+// syncEvery writes the log to the disk at each interval, until the store is
+// closed.
 func (s *Store) syncEvery() {
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
@@ -308,20 +308,20 @@ func (s *Store) syncEvery() {
 		case <-s.ctx.Done():
 			return
 		}
-		if err := s.sync(); err != nil {
+		if err := s.syncLog(); err != nil {
 			s.cfg.Logger.Error("sync failed", "store", "disk:"+s.cfg.Dir, "err", err)
 		}
 	}
 }
 
-// sync brings what was committed to the disk, if the file is open.
-func (s *Store) sync() error {
+// syncLog writes the log to the disk, if it is open.
+func (s *Store) syncLog() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.engine == nil || s.engine.broken.Load() {
+	if s.engine == nil || s.engine.Broken() {
 		return nil
 	}
-	return s.wal.sync() // each transaction syncs the file itself
+	return s.wal.syncFiles() // each transaction syncs the file itself
 }
 
 // Close implements store.Store.
@@ -336,7 +336,7 @@ func (s *Store) Close() error {
 	defer s.compactMu.Unlock()
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
-	logged := s.wal != nil && s.flush() != nil // and read at the next start
+	logged := s.wal != nil && s.flushLogLocked() != nil // the next start reads the log
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	s.mu.Lock()
@@ -345,13 +345,13 @@ func (s *Store) Close() error {
 	s.watch.Clear()
 	var errs []error
 	if e := s.engine; e != nil {
-		if !logged && !e.broken.Load() {
-			errs = append(errs, s.forget(e, s.wal))
+		if !logged && !e.Broken() {
+			errs = append(errs, s.forgetLog(e, s.wal))
 		}
-		errs = append(errs, e.close())
+		errs = append(errs, e.Close())
 		s.engine = nil
 	}
-	if s.wal != nil { // which stays for who reads still: it is empty
+	if s.wal != nil { // it stays, empty, for readers
 		errs = append(errs, s.wal.close())
 	}
 	if s.lock != nil {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/fsys"
 	"gm/pkg/store/storetest"
 )
 
@@ -47,7 +48,7 @@ func abandon(s *Store) {
 	defer s.mu.Unlock()
 	s.closed = true
 	if s.engine != nil {
-		s.engine.abandon()
+		s.engine.Abandon()
 	}
 	if s.wal != nil {
 		_ = s.wal.close()
@@ -81,11 +82,7 @@ func verifyFile(t testing.TB, path string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	m, err := readMeta(f)
-	if err != nil {
-		t.Fatalf("read meta: %v", err)
-	}
-	if _, err := verify(f, m); err != nil {
+	if _, _, err := verifyJobs(f); err != nil {
 		t.Errorf("verify: %v", err)
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true})
@@ -128,7 +125,7 @@ func suitePlace(t *testing.T, sync Sync) storetest.Place {
 		Fail: func(_ testing.TB, s store.Store) func() {
 			d := s.(*Store)
 			d.reserve = func(*os.File, int64, int64) error { return syscall.ENOSPC }
-			return func() { d.reserve = reserve }
+			return func() { d.reserve = fsys.Reserve }
 		},
 		Size: func(t testing.TB) int64 {
 			info, err := os.Stat(filepath.Join(dir, "queue.db"))

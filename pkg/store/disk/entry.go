@@ -4,51 +4,52 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
-// entry is what one operation writes, encoded: the form in which it goes into
-// the log, and from there, or directly, into the file.
+// entry is an operation in the form in which it is written into the log, and
+// from there, or directly, into the file.
 type entry struct {
 	kind store.Kind
 	key  []byte // the job's, or the extra's
-	// value is of an Add the record, whole or without its payload, of an
-	// Update the attempts and the time, of a Put the sealed value.
+	// value is the record for an Add, whole or without its payload, the attempts
+	// and the time for an Update, and the sealed value for a Put.
 	value   []byte
-	payload []byte // of an Add that is to be kept in pieces
+	payload []byte // of an Add whose payload is kept in pieces
 }
 
-// arena is memory for what is encoded. What is in it lasts until it is reset,
+// arena is memory for encoded entries. Its bytes are valid until it is reset,
 // also if it grows.
 type arena []byte
 
-// keepArena is how much of it is kept for later.
+// keepArena is the maximum size of an arena that is kept for the next use.
 const keepArena = 4 << 20
 
-// keep returns what f appends.
+// keep returns the bytes that f appends.
 func (a *arena) keep(f func([]byte) []byte) []byte {
 	start := len(*a)
 	*a = f(*a)
 	return (*a)[start:len(*a):len(*a)]
 }
 
-// reset empties the arena, of which nobody has anything any more.
+// reset empties the arena. Nobody may use its bytes any more.
 func (a *arena) reset() {
 	if *a = (*a)[:0]; cap(*a) > keepArena {
 		*a = nil
 	}
 }
 
-// encoder makes entries of batches. What it makes lasts until the next batch.
+// encoder makes entries from batches. They are valid until the next batch.
 type encoder struct {
-	sealing sealing // of the file that the entries are for
+	sealing sealing // of the file for which the entries are
 	entries []entry
 	arena   arena
 }
 
-// encode returns the entries of a batch, and how many bytes they take in the
-// log at most. Large payloads are not copied.
-func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
+// encodeBatch returns the entries of a batch, and the maximum number of bytes that
+// they take in the log. It does not copy large payloads.
+func (c *encoder) encodeBatch(batch []store.Op) (entries []entry, size int) {
 	clear(c.entries)
 	c.entries = c.entries[:0]
 	c.arena.reset()
@@ -58,7 +59,7 @@ func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 		case store.Put, store.Delete:
 			x.key = []byte(op.Key)
 			if op.Kind == store.Put {
-				x.value = c.arena.keep(func(b []byte) []byte { return c.sealing.appendSealed(b, extrasName, x.key, op.Value) })
+				x.value = c.arena.keep(func(b []byte) []byte { return c.sealing.salt.AppendSealed(b, extrasName, x.key, op.Value) })
 			}
 		default:
 			x.key = c.arena.keep(func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, r.Seq) })
@@ -68,10 +69,10 @@ func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 					return binary.AppendVarint(binary.AppendVarint(b, int64(r.Attempts)), r.RunAt)
 				})
 			case op.Kind == store.Add && len(r.Payload) <= maxInline:
-				x.value = c.arena.keep(func(b []byte) []byte { return store.AppendRecord(b, r) })
+				x.value = c.arena.keep(func(b []byte) []byte { return codec.AppendRecord(b, r) })
 				c.sealing.salt.Mix(x.value)
 			case op.Kind == store.Add:
-				x.value = c.arena.keep(func(b []byte) []byte { return store.AppendHead(b, r, store.BodyOf(r.Payload)) })
+				x.value = c.arena.keep(func(b []byte) []byte { return codec.AppendHead(b, r, codec.BodyOf(r.Payload)) })
 				c.sealing.salt.Mix(x.value)
 				x.payload = r.Payload
 			}
@@ -82,7 +83,7 @@ func (c *encoder) encode(batch []store.Op) (entries []entry, size int) {
 	return c.entries, size
 }
 
-// maxEntryHead is what an entry takes beside key, value and payload at most.
+// maxEntryHead is the maximum size of an entry without its key, value and payload.
 const maxEntryHead = 1 + 3*binary.MaxVarintLen64
 
 // appendEntry appends the kind, one byte, and key, value and payload, each
@@ -90,39 +91,37 @@ const maxEntryHead = 1 + 3*binary.MaxVarintLen64
 func appendEntry(dst []byte, x *entry) []byte {
 	dst = append(dst, byte(x.kind))
 	for _, field := range [...][]byte{x.key, x.value, x.payload} {
-		dst = append(binary.AppendUvarint(dst, uint64(len(field))), field...)
+		dst = codec.AppendField(dst, field)
 	}
 	return dst
 }
 
 var errEntry = errors.New("not an entry")
 
-// cutEntry returns the entry that b begins with, whose fields stay in b, and
-// what follows it.
+// cutEntry returns the entry that b begins with, and the rest. The fields of the
+// entry point into b.
 func cutEntry(b []byte) (x entry, rest []byte, err error) {
 	if len(b) == 0 || store.Kind(b[0]) > store.Delete {
 		return x, b, errEntry
 	}
 	x.kind, rest = store.Kind(b[0]), b[1:]
 	for _, field := range [...]*[]byte{&x.key, &x.value, &x.payload} {
-		n, k := binary.Uvarint(rest)
-		if k <= 0 || n > uint64(len(rest)-k) {
+		var ok bool
+		if *field, rest, ok = codec.CutField(rest); !ok {
 			return x, b, errEntry
 		}
-		rest = rest[k:]
-		*field, rest = rest[:n:n], rest[n:]
 	}
 	return x, rest, nil
 }
 
-// proven reports whether an entry of a log without a salt proves itself by a
-// checksum of its own.
+// proven reports whether an entry of a log without a salt has a checksum of its
+// own, and it matches.
 func (x *entry) proven() bool {
 	switch x.kind {
 	case store.Add:
-		r, body, err := store.DecodeHead(x.value)
+		r, body, err := codec.DecodeHead(x.value)
 		return err == nil && string(x.key) == string(jobKey(r.Seq)) &&
-			(body == nil && len(x.payload) == 0 || body != nil && store.BodyOf(x.payload) == *body)
+			(body == nil && len(x.payload) == 0 || body != nil && codec.BodyOf(x.payload) == *body)
 	case store.Put:
 		_, err := sealing{}.unseal(extrasName, x.key, x.value)
 		return err == nil

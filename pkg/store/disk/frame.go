@@ -2,21 +2,19 @@ package disk
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
-	"gm/pkg/store"
+	"gm/internal/codec"
 )
 
-// The form of a file of the log in bytes: its header, and the frames that follow
-// it. Nothing here reads or writes a file; the files are those of a wal.
+// This file has the form of the log's files in bytes: the header and the frames
+// after it. It reads and writes no file; wal does.
 
-// A frame is a batch in the log: magic, size of the body, number, salt, and
-// CRC-32C of these three and of the body; then the body, which are entries, and
-// zeros. Each entry follows its own CRC-32C. Numbers are little-endian. In the
-// old form, neither frames have a salt nor entries a checksum.
+// A frame is a batch in the log: magic, size of the body, number, salt, and the
+// CRC-32C of these three and of the body; then the body, which is the entries,
+// and zeros. Each entry is after its own CRC-32C. Numbers are little-endian. In
+// the old form, frames have no salt and entries no checksum.
 const (
 	frameMagic = 0x46576d67 // "gmWF"
 	frameHead  = 4 + 4 + 8 + 8 + 4
@@ -28,10 +26,10 @@ const (
 
 var zeros [walAlign]byte
 
-// salt is a random number that a file of the log has in its header, all its
-// frames in theirs, and the checksums of its entries. It is new whenever the
-// store is opened. Nobody who submits a job knows it, so that no payload can
-// pass for a frame or an entry, wherever a search for them leads.
+// salt is a random number in the header of a log's file, in the headers of its
+// frames and in the checksums of its entries. It is new whenever the store is
+// opened. Clients do not know it: no payload can pass for a frame or an entry,
+// even if a search meets it.
 type salt uint64
 
 // A header begins a file of the log: magic, version, salt, the code of the
@@ -43,27 +41,24 @@ const (
 )
 
 func newSalt() (salt, error) {
-	var b [8]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return 0, fmt.Errorf("make a salt: %w", err)
-	}
-	return salt(binary.LittleEndian.Uint64(b[:])), nil
+	n, err := codec.NewSalt()
+	return salt(n), err
 }
 
-// header returns the header of a file of the log of a store whose file has that
-// sealing.
+// header returns the header of a log's file for a store whose file has the sealing
+// c.
 func (t salt) header(c sealing) []byte {
 	b := make([]byte, walHeader)
 	binary.LittleEndian.PutUint32(b, fileMagic)
 	binary.LittleEndian.PutUint32(b[4:], fileVersion)
 	binary.LittleEndian.PutUint64(b[8:], uint64(t))
 	binary.LittleEndian.PutUint64(b[16:], c.code())
-	binary.LittleEndian.PutUint32(b[24:], store.CRC(0, b[:24]))
+	binary.LittleEndian.PutUint32(b[24:], codec.CRC(0, b[:24]))
 	return b
 }
 
-// parseHeader returns the salt of the log and the code of the sealing from the
-// header that a file begins with. It reports whether the header is whole.
+// parseHeader returns the salt of the log and the code of the sealing in the header
+// of a file. It reports whether the header is whole.
 func parseHeader(file []byte) (t salt, sealing uint64, whole bool) {
 	le := binary.LittleEndian
 	if len(file) < walHeader || le.Uint32(file) != fileMagic {
@@ -71,27 +66,27 @@ func parseHeader(file []byte) (t salt, sealing uint64, whole bool) {
 	}
 	switch le.Uint32(file[4:]) {
 	case 2:
-		whole = le.Uint32(file[16:]) == store.CRC(0, file[:16])
+		whole = le.Uint32(file[16:]) == codec.CRC(0, file[:16])
 	case fileVersion:
 		sealing = le.Uint64(file[16:])
-		whole = le.Uint32(file[24:]) == store.CRC(0, file[:24])
+		whole = le.Uint32(file[24:]) == codec.CRC(0, file[:24])
 	}
 	return salt(le.Uint64(file[8:])), sealing, whole
 }
 
 // sum returns the checksum of an entry.
 func (t salt) sum(entry []byte) uint32 {
-	return store.CRC(uint32(t>>32)^uint32(t), entry)
+	return codec.CRC(uint32(t>>32)^uint32(t), entry)
 }
 
-// form is how the frames of a file are written.
+// form is the form of the frames of a file.
 type form struct {
 	salt salt
-	old  bool // of gm's first logs: without a header and a salt
+	old  bool // that of gm's first logs, without a header and a salt
 }
 
-// formOf returns the form of the frames in a file, and reports whether the file
-// says so.
+// formOf returns the form of the frames in a file. It reports whether the header
+// tells it.
 func formOf(file []byte) (form, bool) {
 	if len(file) < walHeader {
 		return form{}, false
@@ -103,7 +98,7 @@ func formOf(file []byte) (form, bool) {
 	return form{salt: t}, known
 }
 
-// hasFrames reports whether a file has something besides a header of today.
+// hasFrames reports whether a file has anything besides a header and zeros.
 func hasFrames(file []byte) bool {
 	if _, _, whole := parseHeader(file); whole {
 		file = file[walHeader:]
@@ -111,7 +106,7 @@ func hasFrames(file []byte) bool {
 	return len(bytes.Trim(file, "\x00")) > 0
 }
 
-// head is the size of a frame's header.
+// head returns the size of a frame's header.
 func (f form) head() int {
 	if f.old {
 		return oldFrameHead
@@ -119,20 +114,21 @@ func (f form) head() int {
 	return frameHead
 }
 
-// sum is the checksum of a frame, which begins with its header.
+// sum returns the checksum of a frame, which begins with its header.
 func (f form) sum(frame []byte) uint32 {
 	head := f.head()
-	return store.CRC(store.CRC(0, frame[4:head-4]), frame[head:])
+	return codec.CRC(codec.CRC(0, frame[4:head-4]), frame[head:])
 }
 
-// room is what a frame with a body of that size takes.
+// room returns the number of bytes that a frame with a body of that size takes.
 func (f form) room(body int) int { return (f.head() + body + walAlign - 1) &^ (walAlign - 1) }
 
-// frameRoom is what a new frame with a body of that size takes.
+// frameRoom returns the number of bytes that a new frame with a body of that size
+// takes.
 func frameRoom(body int) int { return form{}.room(body) }
 
-// appendFrame appends the frame of a batch, and zeros up to where the next one
-// begins.
+// appendFrame appends the frame of a batch, and zeros up to the place of the next
+// frame.
 func appendFrame(data []byte, number uint64, t salt, entries []entry) []byte {
 	start := len(data)
 	data = append(data, zeros[:frameHead]...)
@@ -150,21 +146,21 @@ func appendFrame(data []byte, number uint64, t salt, entries []entry) []byte {
 	return append(data, zeros[:frameRoom(len(frame)-frameHead)-len(frame)]...)
 }
 
-// found is a frame that was found in the log.
-type found struct {
+// readFrame is a frame that was read from the log.
+type readFrame struct {
 	number  uint64
 	entries []entry
 }
 
-// maxNumbers is more than the log has frames.
+// maxNumbers is above the number of frames that the log has room for.
 const maxNumbers = 2 * walSize / walAlign
 
-// readFrames returns the frames of a segment's contents whose numbers are above
-// floor, in order. One that is broken counts if another one follows: it was
-// written whole then, and bad is told that part of it is missing. The last one,
-// if broken, was never acknowledged, for all that can be known.
-func readFrames(f form, data []byte, floor uint64, bad func(what string, err error)) []found {
-	var frames, broken []found
+// parseFrames returns the frames of a segment's content whose numbers are above
+// floor, in order. A broken frame counts if another one follows: it was written
+// whole, so that parseFrames calls bad for its missing part. If the last frame is
+// broken, its batch was most likely never acknowledged, and it does not count.
+func parseFrames(f form, data []byte, floor uint64, bad func(what string, err error)) []readFrame {
+	var frames, broken []readFrame
 	for len(data) >= f.head() {
 		number, body, whole := f.parseFrame(data)
 		isNew := number > floor && (floor == 0 || number-floor <= maxNumbers)
@@ -172,16 +168,16 @@ func readFrames(f form, data []byte, floor uint64, bad func(what string, err err
 		case whole && isNew:
 			for _, b := range broken {
 				if b.number < number {
-					bad(fmt.Sprintf("part of batch %d of the log", b.number), errChecksum)
+					bad(fmt.Sprintf("part of batch %d of the log", b.number), codec.ErrChecksum)
 					frames = append(frames, b)
 				}
 			}
-			frames = append(frames, found{number, f.appendEntries(nil, body, false)})
+			frames = append(frames, readFrame{number, f.appendEntries(nil, body, false)})
 			broken, floor = nil, number
 		case isNew:
-			broken = append(broken, found{number, f.appendEntries(nil, body, true)})
+			broken = append(broken, readFrame{number, f.appendEntries(nil, body, true)})
 		}
-		step := walAlign // where a size can't be trusted
+		step := walAlign // the size of a broken frame may be wrong
 		if whole {
 			step = f.room(len(body))
 		}
@@ -190,10 +186,7 @@ func readFrames(f form, data []byte, floor uint64, bad func(what string, err err
 	return frames
 }
 
-var errChecksum = errors.New("checksum does not match")
-
-// firstSalt returns the salt of the first frame of a file, where no header says
-// which it is.
+// firstSalt returns the salt of the first frame of a file without a header.
 func firstSalt(file []byte) salt {
 	if len(file) < walHeader+frameHead {
 		return 0
@@ -201,8 +194,8 @@ func firstSalt(file []byte) salt {
 	return salt(binary.LittleEndian.Uint64(file[walHeader+16:]))
 }
 
-// parseFrame reads the frame at the start of data, and says whether it is whole.
-// The number is 0 if nothing can be read.
+// parseFrame parses the frame at the start of data. It reports whether the frame
+// is whole. The number is 0 if there is no frame.
 func (f form) parseFrame(data []byte) (number uint64, body []byte, whole bool) {
 	head, le := f.head(), binary.LittleEndian
 	magic := uint32(frameMagic)
@@ -217,8 +210,8 @@ func (f form) parseFrame(data []byte) (number uint64, body []byte, whole bool) {
 	return le.Uint64(data[8:]), frame[head:], f.sum(frame) == le.Uint32(frame[head-4:])
 }
 
-// appendEntries appends the entries of a body, of one that is broken only those
-// that prove themselves.
+// appendEntries appends the entries of a body; of a broken one only those whose
+// own checksum matches.
 func (f form) appendEntries(dst []entry, body []byte, broken bool) []entry {
 	for len(body) > 0 {
 		sum := body

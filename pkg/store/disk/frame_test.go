@@ -20,7 +20,7 @@ func (g *logged) inOldForm(t testing.TB) []byte {
 		t.Fatal("the log has no header")
 	}
 	var old []byte
-	for _, x := range readFrames(f, file[walHeader:], 0, func(what string, err error) { t.Errorf("%s: %v", what, err) }) {
+	for _, x := range parseFrames(f, file[walHeader:], 0, func(what string, err error) { t.Errorf("%s: %v", what, err) }) {
 		start := len(old)
 		old = append(old, make([]byte, oldFrameHead)...)
 		for i := range x.entries {
@@ -47,13 +47,13 @@ func TestLogInOldForm(t *testing.T) {
 	}
 }
 
-// TestLogForged sees that what looks like a frame or an entry in the payload of
-// a job is neither: not when its own frame is torn, and not when a size before
-// it is wrong.
+// TestLogForged sees that bytes in a job's payload that look like a frame or an
+// entry do not count as one, also if the job's own frame is torn or a size
+// before it is wrong.
 func TestLogForged(t *testing.T) {
 	t.Parallel()
 	other := growLog(t)
-	forged, _ := (&encoder{}).encode([]store.Op{{Kind: store.Add, Record: &store.Record{Seq: 666, Function: "forged"}}})
+	forged, _ := (&encoder{}).encodeBatch([]store.Op{{Kind: store.Add, Record: &store.Record{Seq: 666, Function: "forged"}}})
 	f, _ := formOf(other.files["queue.log.0"])
 	var frames, old []byte
 	for n := range uint64(8) { // with the salt of another log, and with none
@@ -146,7 +146,7 @@ func TestLogHeaderBroken(t *testing.T) {
 	}
 }
 
-// FuzzLog has the log read what it never wrote.
+// FuzzLog reads logs that the store did not write.
 func FuzzLog(f *testing.F) {
 	g := growLog(f)
 	f.Add(g.files["queue.log.0"][:g.ends[2]], uint64(0))
@@ -156,7 +156,7 @@ func FuzzLog(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, floor uint64) {
 		w := &wal{segments: [2]*segment{{data: data}, {}}}
 		last := floor
-		for _, frame := range w.gather(floor, func(string, error) {}) {
+		for _, frame := range w.readFrames(floor, func(string, error) {}) {
 			if frame.number <= last {
 				t.Fatalf("frame %d after %d", frame.number, last)
 			}

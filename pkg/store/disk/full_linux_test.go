@@ -143,7 +143,7 @@ func TestDoneInHalves(t *testing.T) {
 		if err != nil {
 			break
 		}
-		if seq%2 == 0 { // so that what is left has to be moved together
+		if seq%2 == 0 { // so that the others must be moved together
 			ends = append(ends, store.Op{Kind: store.Done, Record: &store.Record{Seq: seq}})
 		}
 	}
@@ -195,7 +195,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 		},
 		"killed": func(_ *testing.T, s *Store) { abandon(s) },
 		"killed, and the log is removed": func(t *testing.T, s *Store) {
-			if err := s.settle(); err != nil {
+			if err := s.flushLog(); err != nil {
 				t.Fatal(err)
 			}
 			abandon(s)

@@ -6,29 +6,31 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"gm/pkg/store/disk/boltfile"
 )
 
-// clearLeftovers logs which files a process that was killed, or a person, left
-// in the directory, and deals with those that are in the way. A salvaged file
-// becomes the queue's if there is no other: gm once moved the broken one away
-// first. mu is held.
+// clearLeftovers logs the files that a killed process, or a person, left in the
+// directory, and removes or renames those that are in the way. A salvaged file
+// becomes the queue's if there is no other: earlier versions of gm moved the
+// broken one away first. mu is held.
 func (s *Store) clearLeftovers() error {
 	missing, err := isMissing(s.file())
 	if err != nil {
 		return err
 	}
-	for _, what := range []string{"salvage", "compact"} {
-		name := s.temporary(what)
+	for _, purpose := range []string{"salvage", "compact"} {
+		name := s.temporary(purpose)
 		gone, err := isMissing(name)
 		if err != nil {
 			return err
 		}
 		if gone { // also if it is empty
-			_, err = s.files.remove(name)
+			_, err = s.files.Remove(name)
 		} else if !missing {
-			_, err = s.files.remove(name)
+			_, err = s.files.Remove(name)
 			s.cfg.Logger.Warn("unfinished file removed", "store", "disk:"+s.cfg.Dir, "file", name)
-		} else if missing, err = s.adoptFile(what); err == nil && missing {
+		} else if missing, err = s.adoptFile(purpose); err == nil && missing {
 			_, err = s.setFileAside(name)
 		}
 		if err != nil {
@@ -39,7 +41,7 @@ func (s *Store) clearLeftovers() error {
 	return nil
 }
 
-// isMissing reports whether a file is not there or has nothing in it.
+// isMissing reports whether a file does not exist or is empty.
 func isMissing(name string) (bool, error) {
 	info, err := os.Stat(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -48,50 +50,47 @@ func isMissing(name string) (bool, error) {
 	return err == nil && info.Size() == 0, err
 }
 
-// adoptFile makes the file that a salvage left the queue's file, which is
-// missing, if every page of it is whole. It reports whether the queue's file is
-// missing still. A compaction never leaves one without the other.
-func (s *Store) adoptFile(what string) (missing bool, err error) {
-	if what != "salvage" {
+// adoptFile makes the file that a salvage left the queue's file, which is missing,
+// if every page of it is whole. It reports whether the queue's file is still
+// missing. A compaction never leaves its file without the queue's.
+func (s *Store) adoptFile(purpose string) (missing bool, err error) {
+	if purpose != "salvage" {
 		return true, nil
 	}
-	name := s.temporary(what)
+	name := s.temporary(purpose)
 	f, err := os.Open(name)
 	if err != nil {
 		return true, err
 	}
-	m, broken := readMeta(f)
-	if broken == nil {
-		_, broken = verify(f, m)
-	}
+	_, _, broken := verifyJobs(f)
 	if err := f.Close(); err != nil {
 		return true, err
 	}
-	if isReadError(broken) {
+	if boltfile.IsReadError(broken) {
 		return true, broken
 	}
 	if broken != nil {
 		return true, nil
 	}
-	if err := errors.Join(s.files.rename(name, s.file()), s.files.syncDir(s.cfg.Dir)); err != nil {
+	if err := errors.Join(s.files.Rename(name, s.file()), s.files.SyncDir(s.cfg.Dir)); err != nil {
 		return true, err
 	}
 	s.cfg.Logger.Warn("queue.db was missing: the salvaged file takes its place", "store", "disk:"+s.cfg.Dir, "file", name)
 	return false, nil
 }
 
-// setFileAside gives a file that is not used a name under which it is kept.
+// setFileAside renames a file that is not used, so that it is kept.
 func (s *Store) setFileAside(name string) (kept string, err error) {
 	kept = s.brokenName()
-	if err := errors.Join(s.files.rename(name, kept), s.files.syncDir(s.cfg.Dir)); err != nil {
+	if err := errors.Join(s.files.Rename(name, kept), s.files.SyncDir(s.cfg.Dir)); err != nil {
 		return "", err
 	}
 	s.cfg.Logger.Warn("file set aside", "store", "disk:"+s.cfg.Dir, "file", name, "kept", kept)
 	return kept, nil
 }
 
-// keepBroken keeps a file that is about to be replaced, and returns under which
-// name. A process that was killed may have done it before.
+// keepBroken keeps a file that is about to be replaced under another name, which
+// it returns. A process that was killed may have done it before.
 func (s *Store) keepBroken(name string) (kept string, err error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -103,7 +102,7 @@ func (s *Store) keepBroken(name string) (kept string, err error) {
 		}
 	}
 	kept = s.brokenName()
-	return kept, errors.Join(s.files.keepCopy(name, kept), s.files.syncDir(s.cfg.Dir))
+	return kept, errors.Join(s.files.KeepCopy(name, kept), s.files.SyncDir(s.cfg.Dir))
 }
 
 // brokenName returns a new name for a file that is set aside.
@@ -123,14 +122,13 @@ func (s *Store) broken() []string {
 	return names
 }
 
-// logKept logs what is kept in the directory for a person, and what is missing
-// there, as a part of the store that was lost is.
+// logKept logs the files that are kept for a person, and those that are missing.
 func (s *Store) logKept(missing bool) {
 	if kept := s.broken(); len(kept) > 0 {
 		s.cfg.Logger.Warn("broken files are kept: remove them when nobody needs them", "store", "disk:"+s.cfg.Dir, "files", kept)
 	}
 	if info, err := os.Stat(s.asideFile()); err == nil {
-		s.cfg.Logger.Warn("what was set aside is kept: remove the file when nobody needs it", "store", "disk:"+s.cfg.Dir, "file", s.asideFile(), "bytes", info.Size())
+		s.cfg.Logger.Warn("records that were set aside are kept: remove the file when nobody needs it", "store", "disk:"+s.cfg.Dir, "file", s.asideFile(), "bytes", info.Size())
 	}
 	var logs, lost []string
 	for i := range 2 {
@@ -142,7 +140,7 @@ func (s *Store) logKept(missing bool) {
 	}
 	switch {
 	case missing && len(logs)+len(s.broken()) > 0:
-		s.cfg.Logger.Error("queue.db is missing: all that is left are the last batches, if the log has them", "store", "disk:"+s.cfg.Dir, "log", logs)
+		s.cfg.Logger.Error("queue.db is missing: only the last batches are left, if the log has them", "store", "disk:"+s.cfg.Dir, "log", logs)
 	case !missing && len(lost) > 0:
 		s.cfg.Logger.Warn("a file of the log is missing: if the store was not closed, its last batches are lost", "store", "disk:"+s.cfg.Dir, "missing", lost)
 	}

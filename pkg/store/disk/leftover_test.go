@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestLeftovers opens directories as kills, older servers and people leave them:
-// what is whole is used, nothing that may be needed is removed, and the log says
-// what was found.
+// TestLeftovers opens directories as kills, older servers and people leave
+// them: whole files are used, no file that may be needed is removed, and the
+// log names the files.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	g := growLog(t)
@@ -46,7 +46,7 @@ func TestLeftovers(t *testing.T) {
 		{"only the log, which is empty", map[string][]byte{"queue.log.0": zeros, "queue.log.1": zeros}, 0, "queue.db is missing", 0},
 		{"no log", map[string][]byte{"queue.db": whole}, all, "a file of the log is missing", 0},
 		{"half a log", map[string][]byte{"queue.db": whole, "queue.log.1": zeros}, all, "a file of the log is missing", 0},
-		{"records set aside", map[string][]byte{"queue.db": whole, "queue.log.0": zeros, "queue.log.1": zeros, "corrupt.log": []byte("{}\n")}, all, "what was set aside is kept", 0},
+		{"records set aside", map[string][]byte{"queue.db": whole, "queue.log.0": zeros, "queue.log.1": zeros, "corrupt.log": []byte("{}\n")}, all, "records that were set aside are kept", 0},
 		{"a lock", map[string][]byte{"queue.db": whole, "queue.log.0": zeros, "queue.log.1": zeros, "lock": []byte("gm, pid 7\n")}, all, "was not closed by its last holder", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

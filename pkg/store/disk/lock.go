@@ -14,11 +14,11 @@ func (s *Store) TryLock(_ context.Context, name string) error {
 	if s.closed {
 		return fmt.Errorf("store disk:%s: %w", s.cfg.Dir, os.ErrClosed)
 	}
-	return s.take(name)
+	return s.lockDir(name)
 }
 
-// take takes the directory, unless this store has it already. mu is held.
-func (s *Store) take(name string) (err error) {
+// lockDir locks the directory, unless this store has the lock already. mu is held.
+func (s *Store) lockDir(name string) (err error) {
 	if s.lock == nil {
 		s.lock, err = s.watch.TakeLock(filepath.Join(s.cfg.Dir, "lock"), name)
 		s.watch.SetLock(s.lock)

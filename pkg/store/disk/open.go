@@ -3,16 +3,18 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
-// openFile opens the queue's file, of which it trusts nothing: bbolt gets a
-// file only after every page of its trees has been found to be as bbolt writes
-// it. The payloads are not read for that, except where they share a page with
-// their record. A file that is broken is replaced by what can be read of it.
-// mu is held.
+// openFile opens the queue's file and trusts nothing in it: bbolt gets a file
+// only after every page of its trees has been verified. That does not read the
+// payloads, except those that share a page with their record. A broken file is
+// replaced by a new one with everything that can be read. mu is held.
 func (s *Store) openFile() (*engine, error) {
 	if err := s.clearLeftovers(); err != nil {
 		return nil, err
@@ -20,34 +22,35 @@ func (s *Store) openFile() (*engine, error) {
 	if err := s.makeFile(); err != nil {
 		return nil, err
 	}
-	f, err := s.files.open(s.file(), os.O_RDWR)
+	f, err := s.files.Open(s.file(), os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
-	err = s.prepare(f)
+	err = s.prepareFile(f)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.files.syncDir(s.cfg.Dir); err != nil {
+	if err := s.files.SyncDir(s.cfg.Dir); err != nil {
 		return nil, err
 	}
-	e, err := openBolt(&s.files, s.file(), s.cfg.Sync == SyncNever)
+	e, err := openEngine(&s.files, s.file(), boltfile.Options{NoSync: s.cfg.Sync == SyncNever, Reserve: s.reserveBlocks})
 	if err != nil {
 		return nil, err
 	}
-	if err := e.readSealing(s.renewBelow); err != nil {
-		return nil, errors.Join(err, e.close())
+	if err := e.loadSealing(s.renewBelow); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	if s.wal != nil && e.sealing.salt != s.sealing.salt { // the log is of another file
-		return nil, errors.Join(errors.New("the file was replaced: restart the server"), e.close())
+		return nil, errors.Join(errors.New("the file was replaced: restart the server"), e.Close())
 	}
 	return e, nil
 }
 
-// makeFile makes the queue's file, whole from the start, if there is none.
+// makeFile makes the queue's file if there is none. The file has its name only
+// when it is whole.
 func (s *Store) makeFile() error {
 	missing, err := isMissing(s.file())
 	if err != nil || !missing {
@@ -59,109 +62,87 @@ func (s *Store) makeFile() error {
 			return err
 		}
 	}
-	out, err := newFiller(&s.files, s.temporary("new"), c)
+	out, err := s.newFiller("new", c)
 	if err != nil {
 		return err
 	}
-	if err := out.sync(); err != nil {
+	if err := out.syncAll(); err != nil {
 		out.discard()
 		return err
 	}
-	if err := out.close(); err != nil {
+	if err := out.Close(); err != nil {
 		return err
 	}
-	return s.files.rename(out.path, s.file())
+	return s.files.Rename(out.path, s.file())
 }
 
-// temporary returns the name of a file that is not the queue's yet, or not any
-// more.
-func (s *Store) temporary(what string) string { return s.file() + "." + what }
+// temporary returns the name of a file that is not the queue's yet, or no longer
+// is.
+func (s *Store) temporary(purpose string) string { return s.file() + "." + purpose }
 
-// prepare verifies f and writes its list of free pages, or puts another file
-// in its place.
-func (s *Store) prepare(f *os.File) error {
+// reserveBlocks is the Reserve of the store's files.
+func (s *Store) reserveBlocks(f *os.File, from, size int64) error { return s.reserve(f, from, size) }
+
+// prepareFile verifies f and makes it ready for bbolt, or replaces it with
+// another file.
+func (s *Store) prepareFile(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
 		return err
 	}
-	m, broken := readMeta(f)
+	m, used, broken := verifyJobs(f)
 	if broken == nil {
-		var used *bitmap
-		if used, broken = verify(f, m); broken == nil {
-			return s.admit(f, m, used, info.Size())
-		}
+		return s.admit(f, m, used)
 	}
-	if isReadError(broken) {
+	if boltfile.IsReadError(broken) {
 		return broken // the file may be whole: it stays as it is
 	}
 	return s.salvage(f, m, broken)
 }
 
-// verify goes through all pages that the tree of m has, and returns which they
-// are.
-func verify(f *os.File, m meta) (*bitmap, error) {
-	used := newBitmap(m.high)
-	buckets := 0
-	w := walk{
-		tree: &tree{file: f, pageSize: m.pageSize, high: m.high},
-		seen: used,
-		bucket: func(name string, _ *bucket) {
-			if name == jobsBucket || name == bodiesBucket || name == extrasBucket {
-				buckets++
-			}
-		},
-		leaf: checkShapes,
+// verifyJobs reads all pages of a file of jobs, and returns its meta and the
+// pages that are in use. The meta is valid as far as boltfile.ReadMeta says.
+func verifyJobs(f io.ReaderAt) (m boltfile.Meta, used *boltfile.PageSet, err error) {
+	m, err = boltfile.ReadMeta(f)
+	if err == nil {
+		used, err = boltfile.Verify(f, m, bucketNames, checkShapes)
 	}
-	if err := w.run(m.root); err != nil {
-		return nil, err
-	}
-	if buckets != 3 && buckets+int(m.tx) > 1 { // but for a file that is just made
-		return nil, fmt.Errorf("%d of its 3 buckets are there", buckets)
-	}
-	return used, nil
+	return m, used, err
 }
 
-// checkShapes sees that the entries of a leaf are such as its bucket has.
-func checkShapes(at place, p *page) error {
-	for i := range p.count {
-		e, _ := p.element(i)
+// checkShapes returns an error if an entry of a leaf does not have the form of
+// its bucket.
+func checkShapes(at boltfile.Place, p *boltfile.Page) error {
+	for i := range p.Len() {
+		size, plain := p.Shape(i)
 		fits := true
-		switch at.bucket {
+		switch at.Bucket {
 		case jobsBucket:
-			fits = e.ksize == 8 || e.ksize == packKeySize
+			fits = size == 8 || size == packKeySize
 		case bodiesBucket:
-			fits = e.ksize == 12
+			fits = size == 12
 		}
-		if e.flags != 0 || !fits {
-			return corrupt(at.page, fmt.Errorf("element %d is none of %s", i, at.bucket))
+		if !plain || !fits {
+			return boltfile.Corrupt(at.Page, fmt.Errorf("element %d does not have the form of %s", i, at.Bucket))
 		}
 	}
 	return nil
 }
 
 // admit makes f, which has been verified, ready for bbolt.
-func (s *Store) admit(f *os.File, m meta, used *bitmap, size int64) error {
-	if m.wasDamaged {
-		s.skip("a byte of one of the first pages, which has been put right", &store.CorruptError{Where: s.file(), Why: "checksum did not match"})
+func (s *Store) admit(f *os.File, m boltfile.Meta, used *boltfile.PageSet) error {
+	if m.WasDamaged {
+		s.skip("a byte of one of the first pages, which has been put right", &store.CorruptError{Where: s.file(), Why: codec.ErrChecksum.Error()})
 	}
-	if size < int64(m.high)*m.pageSize { // none of what is missing is in use
-		if err := s.files.truncate(f, int64(m.high)*m.pageSize); err != nil {
-			return err
-		}
-	}
-	if m.sealing == 0 && s.wal == nil { // a file of the first form
+	if m.Tag == 0 && s.wal == nil { // a file of the first form
 		c, err := newSealing()
 		if err != nil {
 			return err
 		}
-		m.sealing = c.withOld().code()
+		m.Tag = c.withOld().code()
 	}
-	if t := (&tree{file: f, pageSize: m.pageSize, high: m.high}); !t.readSealing(m).old() {
-		m.sealing &^= 1 // no entry is without the salt any more
+	if !readSealing(boltfile.NewTree(f, m), m).old() {
+		m.Tag &^= 1 // no entry is without the salt any more
 	}
-	_, err := writeFreelist(&s.files, f, m, used)
-	if full(err) && !m.wasDamaged {
-		return nil // bbolt finds the free pages by itself
-	}
-	return err
+	return boltfile.Prepare(&s.files, f, m, used)
 }

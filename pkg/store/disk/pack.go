@@ -6,19 +6,20 @@ import (
 	"math"
 	"slices"
 
-	"gm/pkg/store"
+	"gm/internal/codec"
+	"gm/pkg/store/disk/boltfile"
 )
 
-// A pack is the records of several jobs under one key of the jobs' bucket, so
-// that bbolt has fewer keys to find, to keep and to write: some 15 of 100-byte
-// jobs. Its key is the highest number that may be in it, 8 bytes, and how many
-// numbers below that the lowest is, 4 bytes, both big-endian; its value is the
-// records in order, each after its size, a uvarint.
+// A pack is the records of several jobs, about 15 of 100 bytes, under one key of
+// the jobs' bucket, so that bbolt has fewer keys to find and to write. Its key is
+// the highest number that may be in it, 8 bytes, and the difference to the lowest
+// number, 4 bytes, both big-endian. Its value is the records in order, each after
+// its size, a uvarint.
 //
-// A job whose number is above all that the file ever had goes into a pack,
-// unless its record is large or the only one. Keys don't overlap and stay as
-// they are as long as there is a record, so that a job is, if anywhere, under
-// the first key that is not below its number's.
+// A job whose number is above all earlier ones goes into a pack, unless its
+// record is large or the only one. The keys of packs do not overlap, and do not
+// change while the pack has a record. Therefore a job, if the file has it, is
+// under the first key that is not below the key of its number.
 type pack struct {
 	sealing     sealing // of the file
 	first, last uint64
@@ -31,16 +32,19 @@ const (
 	maxPacked = 1000
 )
 
-// packRoom is how large a pack's value becomes: two of them fill a page, of
-// which bbolt leaves none with fewer.
-func packRoom(pageSize int) int { return (pageSize-headerSize)/2 - elementSize - packKeySize }
+// packRoom returns the maximum size of a pack's value: two packs fill a page,
+// because bbolt leaves no page with fewer entries.
+func packRoom(pageSize int) int {
+	return (pageSize-boltfile.HeaderSize)/2 - boltfile.ElementSize - packKeySize
+}
 
 // key returns the key of p.
 func (p *pack) key() []byte {
 	return binary.BigEndian.AppendUint32(jobKey(p.last), uint32(p.last-p.first))
 }
 
-// parsePack returns what is under a key, if that is one of a pack.
+// parsePack returns the pack under a key. It reports whether the key is one of a
+// pack.
 func (c sealing) parsePack(key, value []byte) (p pack, ok bool) {
 	p.sealing = c
 	if len(key) != packKeySize {
@@ -51,32 +55,33 @@ func (c sealing) parsePack(key, value []byte) (p pack, ok bool) {
 	return p, true
 }
 
-// spans says whether a job would be in p.
+// spans reports whether p is the pack for a job.
 func (p *pack) spans(seq uint64) bool { return p.first <= seq && seq <= p.last && p.last > 0 }
 
-// append adds the record of a job above all in p, and says whether it has room.
-func (p *pack) append(seq uint64, record []byte, room int) bool {
+// appendJob appends the record of a job whose number is above all in p. It
+// reports whether p has room for it.
+func (p *pack) appendJob(seq uint64, record []byte, room int) bool {
 	if len(p.records) == 0 {
 		p.first = seq
 	} else if len(p.records)+len(record)+2 > room || seq-p.first > math.MaxUint32 {
 		return false
 	}
 	p.last = seq
-	p.records = append(binary.AppendUvarint(p.records, uint64(len(record))), record...)
+	p.records = codec.AppendField(p.records, record)
 	return true
 }
 
-// packed is a record in a pack, or a stretch of it that is broken.
+// packed is a record in a pack, or a broken stretch of it.
 type packed struct {
-	from, to int    // where it is in the pack, with its size
+	from, to int    // offsets in the pack, with the size
 	seq      uint64 // of the job
-	record   []byte // nil of what is broken
+	record   []byte // nil for a broken stretch
 }
 
-// all goes through what is in p, in order. What follows a broken stretch is
-// found by its checksum, which no bytes of a payload can have. Where records may be
-// without a salt, a broken one whose size is right is left out whole, so that
-// nothing in its payload passes for a record.
+// all goes through the records and the broken stretches of p, in order. It finds
+// the record behind a broken stretch by its checksum, which no bytes of a payload
+// can have. Where records may be without a salt, it skips the whole of a broken
+// record whose size is right, so that nothing in its payload passes for a record.
 func (p *pack) all() iter.Seq[packed] {
 	return func(yield func(packed) bool) {
 		low, broken := p.first, 0
@@ -101,9 +106,10 @@ func (p *pack) all() iter.Seq[packed] {
 	}
 }
 
-// behind returns where the broken record at an offset ends: where its checksum
-// is right, as only its size is wrong, or else where its size leads to, if that
-// is the next record or the end of the pack. It returns 0 if it can't be known.
+// behind returns the end of the broken record at an offset. If its checksum
+// matches there, only the size was wrong. Otherwise it is the end by its size, if
+// the next record or the end of the pack is there. It returns 0 if the end is not
+// known.
 func (p *pack) behind(from int, low uint64) int {
 	for n := range 2 { // the size has one byte or two
 		if at := from + n + 1; at < len(p.records) {
@@ -112,11 +118,11 @@ func (p *pack) behind(from int, low uint64) int {
 			}
 		}
 	}
-	size, n := binary.Uvarint(p.records[from:])
-	if n <= 0 || size > uint64(len(p.records)-from-n) {
+	_, rest, ok := codec.CutField(p.records[from:])
+	if !ok {
 		return 0
 	}
-	end := from + n + int(size)
+	end := len(p.records) - len(rest)
 	if end == len(p.records) {
 		return end
 	}
@@ -127,7 +133,7 @@ func (p *pack) behind(from int, low uint64) int {
 }
 
 // wholeRecord returns the size of the record that b begins with, of a job not
-// below low, as its checksum has it, 0 if there is none.
+// below low, for which its checksum matches, or 0.
 func (c sealing) wholeRecord(b []byte, low uint64) int {
 	if len(b) < 5 {
 		return 0
@@ -135,26 +141,26 @@ func (c sealing) wholeRecord(b []byte, low uint64) int {
 	want, sum := binary.LittleEndian.Uint32(b), uint32(0)
 	old := c.old() && low <= c.oldJobs
 	for i := 4; i < len(b); i++ {
-		if sum = store.CRC(sum, b[i:i+1]); sum^uint32(c.salt) == want || old && sum == want {
+		if sum = codec.CRC(sum, b[i:i+1]); sum^uint32(c.salt) == want || old && sum == want {
 			return i + 1
 		}
 	}
 	return 0
 }
 
-// at returns the record at an offset, of a job not below low.
+// at returns the record at an offset. It reports whether that is a record of a job
+// not below low.
 func (p *pack) at(from int, low uint64) (x packed, ok bool) {
-	size, n := binary.Uvarint(p.records[from:])
-	if n <= 0 || size > uint64(len(p.records)-from-n) {
+	record, rest, ok := codec.CutField(p.records[from:])
+	if !ok {
 		return x, false
 	}
-	x = packed{from: from, to: from + n + int(size)}
-	x.record = p.records[from+n : x.to : x.to]
+	x = packed{from: from, to: len(p.records) - len(rest), record: record}
 	x.seq, ok = p.sealing.recordSeq(x.record)
 	return x, ok && low <= x.seq && x.seq <= p.last
 }
 
-// find returns the record of a job, or where it would be.
+// find returns the record of a job, or an empty stretch in its place.
 func (p *pack) find(seq uint64) packed {
 	for x := range p.all() {
 		if x.record != nil && x.seq >= seq {
@@ -167,9 +173,8 @@ func (p *pack) find(seq uint64) packed {
 	return packed{from: len(p.records), to: len(p.records)}
 }
 
-// set puts a record into p, in the place of the job's if there is one.
-func (p *pack) set(seq uint64, record []byte) {
+// setJob sets the record of a job.
+func (p *pack) setJob(seq uint64, record []byte) {
 	x := p.find(seq)
-	framed := append(binary.AppendUvarint(nil, uint64(len(record))), record...)
-	p.records = slices.Replace(p.records, x.from, x.to, framed...)
+	p.records = slices.Replace(p.records, x.from, x.to, codec.AppendField(nil, record)...)
 }

@@ -15,6 +15,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
@@ -28,7 +29,7 @@ func makePack(t testing.TB, seqs ...uint64) pack {
 	t.Helper()
 	var p pack
 	for _, seq := range seqs {
-		if !p.append(seq, store.AppendRecord(nil, smallRecord(seq)), 1<<20) {
+		if !p.appendJob(seq, codec.AppendRecord(nil, smallRecord(seq)), 1<<20) {
 			t.Fatalf("job %d does not fit", seq)
 		}
 	}
@@ -53,7 +54,7 @@ func TestPackKey(t *testing.T) {
 	if !ok || got.first != 7 || got.last != p.last {
 		t.Errorf("got %v, %d to %d", ok, got.first, got.last)
 	}
-	if p.append(7+1<<32, []byte("too far"), 1<<20) {
+	if p.appendJob(7+1<<32, []byte("too far"), 1<<20) {
 		t.Error("a job whose distance the key can't have was packed")
 	}
 	if _, ok := (sealing{}).parsePack(jobKey(5), nil); ok {
@@ -66,17 +67,17 @@ func TestPackKey(t *testing.T) {
 
 func TestPackChanges(t *testing.T) {
 	p := makePack(t, 10, 20, 30)
-	p.set(25, store.AppendRecord(nil, smallRecord(25)))
-	p.set(20, store.AppendRecord(nil, &store.Record{Seq: 20, Payload: []byte("longer than it was before")}))
-	p.set(31, nil) // nothing that is a record
+	p.setJob(25, codec.AppendRecord(nil, smallRecord(25)))
+	p.setJob(20, codec.AppendRecord(nil, &store.Record{Seq: 20, Payload: []byte("longer than it was before")}))
+	p.setJob(31, nil) // nothing that is a record
 	p.last = 40
 	p.records = p.records[:len(p.records)-1]
-	p.set(40, store.AppendRecord(nil, smallRecord(40)))
-	p.set(10, store.AppendRecord(nil, smallRecord(10)))
+	p.setJob(40, codec.AppendRecord(nil, smallRecord(40)))
+	p.setJob(10, codec.AppendRecord(nil, smallRecord(10)))
 	if got, broken := seqsOf(&p); !slices.Equal(got, []uint64{10, 20, 25, 30, 40}) || broken != 0 {
 		t.Errorf("got %v, %d broken", got, broken)
 	}
-	r, _, err := store.DecodeHead(p.find(20).record)
+	r, _, err := codec.DecodeHead(p.find(20).record)
 	if err != nil || string(r.Payload) != "longer than it was before" {
 		t.Errorf("got %+v, %v", r, err)
 	}
@@ -85,8 +86,8 @@ func TestPackChanges(t *testing.T) {
 	}
 }
 
-// TestPackFlipped sees that a byte that is wrong takes one record, and only
-// tells of that.
+// TestPackFlipped sees that a wrong byte damages one record, and that only this
+// one is reported.
 func TestPackFlipped(t *testing.T) {
 	seqs := []uint64{1000, 1001, 1050, 1051, 1052, 1089, 1100, 1101}
 	p := makePack(t, seqs...)
@@ -167,8 +168,8 @@ func TestPacksFillPages(t *testing.T) {
 	}
 }
 
-// TestPacksRandomly has jobs come and go in any order, and come again, and
-// compares what is there with what should be.
+// TestPacksRandomly adds and ends jobs in any order, and adds some again, and
+// compares the jobs of the store with those that it must have.
 func TestPacksRandomly(t *testing.T) {
 	t.Parallel()
 	seeds, batches := uint64(4), 120
@@ -222,7 +223,7 @@ func packRandomly(t *testing.T, random *rand.Rand, batches int) {
 		}
 		switch random.IntN(12) {
 		case 0, 1, 2:
-			if err := s.settle(); err != nil {
+			if err := s.flushLog(); err != nil {
 				t.Fatal(err)
 			}
 		case 3:
@@ -312,8 +313,8 @@ func TestSetAsidePacked(t *testing.T) {
 	}
 }
 
-// TestPayloadLikeAPack sees that a payload which has a record in it, as a pack
-// would, stays what it is when a broken file is read.
+// TestPayloadLikeAPack sees that a salvage does not take a record out of a
+// payload that looks like a pack.
 func TestPayloadLikeAPack(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "queue.db")
@@ -354,17 +355,17 @@ func TestPayloadLikeAPack(t *testing.T) {
 	}
 }
 
-// TestAddedAgain sees that what is written into the file a second time, as
-// after a process was killed in between, is there once.
+// TestAddedAgain writes jobs into the file a second time, as after a kill in
+// between: each is there once.
 func TestAddedAgain(t *testing.T) {
 	s := openDir(t, t.TempDir())
 	defer s.Close()
 	addJobs(t, s, 1, 500, 50)
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		t.Fatal(err)
 	}
 	endJobs(t, s, 100, 200)
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		t.Fatal(err)
 	}
 	addJobs(t, s, 50, 600, 60) // 50 to 649: there, done, and new
@@ -380,8 +381,7 @@ func TestAddedAgain(t *testing.T) {
 	}
 }
 
-// TestPackKeyBroken sees that a pack whose key says what can't be is set aside
-// once.
+// TestPackKeyBroken sees that a pack with an impossible key is set aside once.
 func TestPackKeyBroken(t *testing.T) {
 	dir := t.TempDir()
 	s := openDir(t, dir)
@@ -416,18 +416,18 @@ func TestPackKeyBroken(t *testing.T) {
 // TestPackForged sees that a record in the payload of a broken one is none, as
 // long as the broken one's size is right.
 func TestPackForged(t *testing.T) {
-	forged := store.AppendRecord(nil, &store.Record{Seq: 2, Function: "forged"})
+	forged := codec.AppendRecord(nil, &store.Record{Seq: 2, Function: "forged"})
 	inner := append(binary.AppendUvarint(nil, uint64(len(forged))), forged...)
 	for _, last := range []bool{false, true} {
 		var p pack
-		p.append(1, store.AppendRecord(nil, &store.Record{Seq: 1, Function: "f", Payload: inner}), packRoom(4096))
-		p.append(3, store.AppendRecord(nil, &store.Record{Seq: 3, Function: "f"}), packRoom(4096))
+		p.appendJob(1, codec.AppendRecord(nil, &store.Record{Seq: 1, Function: "f", Payload: inner}), packRoom(4096))
+		p.appendJob(3, codec.AppendRecord(nil, &store.Record{Seq: 3, Function: "f"}), packRoom(4096))
 		at := 5 // in the first record
 		if last {
 			p = pack{}
-			p.append(1, store.AppendRecord(nil, &store.Record{Seq: 1, Function: "f"}), packRoom(4096))
+			p.appendJob(1, codec.AppendRecord(nil, &store.Record{Seq: 1, Function: "f"}), packRoom(4096))
 			at = len(p.records) + 5
-			p.append(3, store.AppendRecord(nil, &store.Record{Seq: 3, Function: "f", Payload: inner}), packRoom(4096))
+			p.appendJob(3, codec.AppendRecord(nil, &store.Record{Seq: 3, Function: "f", Payload: inner}), packRoom(4096))
 		}
 		p.records[at]++
 		for x := range p.all() {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
 var (
@@ -24,10 +25,11 @@ var (
 
 const never = math.MaxInt
 
-// span is when something was asked for and acknowledged, in changes.
+// when is the times, in changes, at which something was asked for and
+// acknowledged.
 type when struct{ asked, acked int }
 
-// history is what a run has asked of a store.
+// history is the requests of a run to a store.
 type history struct {
 	r      *recorder
 	jobs   map[uint64]*lived
@@ -55,7 +57,7 @@ func record(t *testing.T, mode Sync, random *rand.Rand) *history {
 	open := func() *Store {
 		// The test syncs, as the ticker would.
 		s := openWith(t, Config{Dir: dir, Sync: mode, Interval: time.Hour, Skipped: func(what string, err error) { t.Errorf("set aside: %s: %v", what, err) }})
-		s.files.watch = h.r
+		s.files.Watch = h.r
 		return s
 	}
 	s := open()
@@ -117,7 +119,7 @@ func record(t *testing.T, mode Sync, random *rand.Rand) *history {
 		var err error
 		switch k := random.IntN(40); {
 		case k < 3:
-			err = s.settle()
+			err = s.flushLog()
 		case k == 3:
 			err = s.Compact(t.Context())
 		case k == 4:
@@ -128,7 +130,7 @@ func record(t *testing.T, mode Sync, random *rand.Rand) *history {
 			s = open()
 		case k < 15 && mode == SyncInterval:
 			w := when{asked: h.r.mark()}
-			if err = s.sync(); err == nil {
+			if err = s.syncLog(); err == nil {
 				w.acked = h.r.mark()
 				h.syncs = append(h.syncs, w)
 			}
@@ -158,8 +160,8 @@ func (h *history) durableTo(mode Sync, at int) int {
 	return to
 }
 
-// check opens an image of the moment after the first changes, and returns what
-// is wrong with it.
+// check opens an image of the moment after the first changes, and returns its
+// faults.
 func (h *history) check(t *testing.T, dir string, mode Sync, at int) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -248,10 +250,10 @@ func (h *history) check(t *testing.T, dir string, mode Sync, at int) error {
 	return errors.Join(errs...)
 }
 
-// TestPowerLoss records what a store does to its files and replays it up to
-// random moments. Of what had not been synced then, sectors are missing at
-// random. Whatever was acknowledged, with SyncInterval before the last sync, is
-// there, and nothing that was done comes back.
+// TestPowerLoss records the changes of a store's files and replays them up to
+// random moments. Random sectors are missing of all changes that were not
+// synced then. Everything that was acknowledged, with SyncInterval before the
+// last sync, is there, and no finished job comes back.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	seed := *powerSeed
@@ -288,34 +290,34 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
-// TestSalvageKilled kills a process at every step of the salvage of a broken
-// file, and ends the machine there: what can be read is there after all.
+// TestSalvageKilled stops the salvage of a broken file at every step, as a kill
+// and as a loss of power do: the next start has all readable jobs.
 func TestSalvageKilled(t *testing.T) {
 	t.Parallel()
 	g := growFile(t)
 	broken := bytes.Clone(g.file)
-	m, err := readMeta(bytes.NewReader(broken))
+	m, err := boltfile.ReadMeta(bytes.NewReader(broken))
 	if err != nil {
 		t.Fatal(err)
 	}
-	clear(broken[int64(m.root)*m.pageSize:][:m.pageSize])
+	clear(broken[int64(m.Root)*m.PageSize:][:m.PageSize])
 	r := newRecorder()
 	dir := t.TempDir()
 	prepared, err := os.Create(filepath.Join(dir, "queue.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.opened(prepared)
+	r.Opened(prepared)
 	if _, err := prepared.Write(broken); err != nil {
 		t.Fatal(err)
 	}
-	r.wrote(prepared, broken, 0)
-	r.syncing(prepared)()
-	r.syncingDir(dir)()
+	r.Wrote(prepared, broken, 0)
+	r.Syncing(prepared)()
+	r.SyncingDir(dir)()
 	_ = prepared.Close()
 	first := r.mark()
 	s := openWith(t, Config{Dir: dir})
-	s.files.watch = r
+	s.files.Watch = r
 	want := count(t, s)
 	abandon(s)
 	if want == 0 || len(s.broken()) != 1 {

@@ -9,7 +9,9 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
 // Replay implements store.Store.
@@ -17,15 +19,15 @@ func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
 	return s.replay(ctx, true, func(r *store.Record, _ int) error { return f(r) })
 }
 
-// ReplayHeads implements store.Reader. Payloads of more than 2 KiB are not
-// read.
+// ReplayHeads implements store.Reader. It does not read payloads of more than
+// 2 KiB.
 func (s *Store) ReplayHeads(ctx context.Context, f func(*store.Record, int) error) error {
 	return s.replay(ctx, false, f)
 }
 
 func (s *Store) replay(ctx context.Context, payloads bool, f func(*store.Record, int) error) error {
 	var found faults
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		return err
 	}
 	err := s.use(func(e *engine) error {
@@ -37,28 +39,27 @@ func (s *Store) replay(ctx context.Context, payloads bool, f func(*store.Record,
 	return err
 }
 
-// jobs calls f for each job in order, and bad for each that can't be read. The
-// pieces of payloads are read only if they are wanted; payloads are the
-// callee's.
+// jobs calls f for each job in order, and bad for each that cannot be read. It
+// reads the pieces of payloads only if payloads is true. Payloads belong to f.
 func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Record, int) error, bad func(fault)) error {
-	w := walk{tree: &snap.tree, whole: true, only: jobsBucket}
-	w.bad = func(at place, err error) error {
-		bad(fault{name: jobsName, page: at.page, err: err})
+	w := boltfile.Walk{Tree: snap.Tree, Whole: true, Only: jobsBucket}
+	w.Bad = func(at boltfile.Place, err error) error {
+		bad(fault{name: jobsName, page: at.Page, err: err})
 		return nil
 	}
-	w.leaf = func(at place, p *page) error {
-		for i := range p.count {
-			e, ok := p.element(i)
+	w.Leaf = func(at boltfile.Place, p *boltfile.Page) error {
+		for i := range p.Len() {
+			key, value, ok := p.Entry(i)
 			if !ok {
 				continue
 			}
-			for key, record := range snap.sealing.records(p.keyOf(e), p.valueOf(e)) {
+			for key, record := range snap.sealing.records(key, value) {
 				r, size, err := snap.job(key, record, payloads)
-				if isReadError(err) {
+				if boltfile.IsReadError(err) {
 					return err
 				}
 				if err != nil {
-					bad(fault{name: jobsName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(record), err: err})
+					bad(fault{name: jobsName, page: at.Page, key: bytes.Clone(key), value: bytes.Clone(record), err: err})
 					continue
 				}
 				if err := f(r, size); err != nil {
@@ -68,10 +69,10 @@ func (snap *snapshot) jobs(ctx context.Context, payloads bool, f func(*store.Rec
 		}
 		return ctx.Err()
 	}
-	return w.run(snap.root)
+	return w.Run()
 }
 
-// job decodes a record and the key that it is under.
+// job decodes a record, which must belong to its key.
 func (snap *snapshot) job(key, record []byte, payload bool) (*store.Record, int, error) {
 	r, body, err := snap.sealing.decode(record)
 	if broken := new(store.CorruptError); errors.As(err, &broken) {
@@ -96,16 +97,16 @@ func (snap *snapshot) job(key, record []byte, payload bool) (*store.Record, int,
 	return r, body.Size, err
 }
 
-// payload puts together the payload of a job that is kept in pieces.
-func (snap *snapshot) payload(seq uint64, body store.Body) ([]byte, error) {
-	bodies, err := snap.bucket(bodiesBucket)
+// payload joins the pieces of a job's payload.
+func (snap *snapshot) payload(seq uint64, body codec.Body) ([]byte, error) {
+	bodies, err := snap.Bucket(bodiesBucket)
 	if err != nil {
 		return nil, err
 	}
 	var payload []byte
 	for i := range pieces(body.Size) {
 		key := pieceKey(seq, i)
-		value, err := bodies.get(key)
+		value, err := bodies.Get(key)
 		if err == nil {
 			value, err = snap.sealing.unseal(bodiesName, key, value)
 		}
@@ -117,13 +118,13 @@ func (snap *snapshot) payload(seq uint64, body store.Body) ([]byte, error) {
 		}
 		payload = append(payload, value...)
 	}
-	if store.BodyOf(payload) != body {
+	if codec.BodyOf(payload) != body {
 		return nil, errors.New("checksum of its payload does not match")
 	}
 	return payload, nil
 }
 
-// ReadPayload implements store.Reader. A job that can't be read is set aside.
+// ReadPayload implements store.Reader. A job that cannot be read is set aside.
 func (s *Store) ReadPayload(_ context.Context, r *store.Record) ([]byte, error) {
 	err := s.use(func(*engine) error {
 		if s.wal.ends(r.Seq) {
@@ -136,8 +137,9 @@ func (s *Store) ReadPayload(_ context.Context, r *store.Record) ([]byte, error) 
 	}
 	payload, bad, err := s.readPayload(r.Seq)
 	if err != nil {
-		// It may be in the log, and what is broken is found by whoever writes.
-		if err := s.settle(); err != nil {
+		// The job may be in the log. If the engine is broken, writing the log
+		// into the file opens it again.
+		if err := s.flushLog(); err != nil {
 			return nil, err
 		}
 		payload, bad, err = s.readPayload(r.Seq)
@@ -149,25 +151,25 @@ func (s *Store) ReadPayload(_ context.Context, r *store.Record) ([]byte, error) 
 	return payload, err
 }
 
-// readPayload returns a job's payload from the file, or what is wrong with it.
+// readPayload returns a job's payload from the file, or the fault that it has.
 func (s *Store) readPayload(seq uint64) (payload []byte, bad *fault, err error) {
 	err = s.use(func(e *engine) error {
 		return e.view(func(snap *snapshot) (err error) {
-			payload, bad, err = snap.read(seq)
+			payload, bad, err = snap.readPayload(seq)
 			return err
 		})
 	})
 	return payload, bad, err
 }
 
-// read returns a job's payload, or what is wrong with it.
-func (snap *snapshot) read(seq uint64) ([]byte, *fault, error) {
+// readPayload returns a job's payload, or the fault that it has.
+func (snap *snapshot) readPayload(seq uint64) ([]byte, *fault, error) {
 	key, record, err := snap.find(seq)
 	if err != nil {
 		return nil, nil, err
 	}
 	r, _, err := snap.job(key, record, true)
-	if isReadError(err) {
+	if boltfile.IsReadError(err) {
 		return nil, nil, err
 	}
 	if err != nil {
@@ -177,14 +179,14 @@ func (snap *snapshot) read(seq uint64) ([]byte, *fault, error) {
 }
 
 // find returns the record of a job and the key that it would have alone, or
-// store.ErrNotFound. If a part of the pack that the job would be in is broken,
-// it may be that.
+// store.ErrNotFound. If the pack of the job has a broken stretch, find may return
+// that.
 func (snap *snapshot) find(seq uint64) (key, record []byte, err error) {
-	jobs, err := snap.bucket(jobsBucket)
+	jobs, err := snap.Bucket(jobsBucket)
 	if err != nil {
 		return nil, nil, err
 	}
-	at, value, err := jobs.seek(jobKey(seq))
+	at, value, err := jobs.Seek(jobKey(seq))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -205,7 +207,7 @@ func (snap *snapshot) find(seq uint64) (key, record []byte, err error) {
 // Extras implements store.Store.
 func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte) error) error {
 	var found faults
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		return err
 	}
 	err := s.use(func(e *engine) error {
@@ -218,21 +220,20 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(string, []byte
 }
 
 func (snap *snapshot) extras(ctx context.Context, prefix string, f func(string, []byte) error, bad func(fault)) error {
-	w := walk{tree: &snap.tree, whole: true, only: extrasBucket}
-	w.bad = func(at place, err error) error {
-		bad(fault{name: extrasName, page: at.page, err: err})
+	w := boltfile.Walk{Tree: snap.Tree, Whole: true, Only: extrasBucket}
+	w.Bad = func(at boltfile.Place, err error) error {
+		bad(fault{name: extrasName, page: at.Page, err: err})
 		return nil
 	}
-	w.leaf = func(at place, p *page) error {
-		for i := range p.count {
-			e, ok := p.element(i)
+	w.Leaf = func(at boltfile.Place, p *boltfile.Page) error {
+		for i := range p.Len() {
+			key, value, ok := p.Entry(i)
 			if !ok {
 				continue
 			}
-			key, value := p.keyOf(e), p.valueOf(e)
 			data, err := snap.sealing.unseal(extrasName, key, value)
 			if err != nil {
-				bad(fault{name: extrasName, page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
+				bad(fault{name: extrasName, page: at.Page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
 				continue
 			}
 			if bytes.HasPrefix(key, []byte(prefix)) && string(key) != markKey {
@@ -243,12 +244,12 @@ func (snap *snapshot) extras(ctx context.Context, prefix string, f func(string, 
 		}
 		return ctx.Err()
 	}
-	return w.run(snap.root)
+	return w.Run()
 }
 
 // Extra implements store.Store.
 func (s *Store) Extra(_ context.Context, key string) (data []byte, err error) {
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		return nil, err
 	}
 	if key == markKey {
@@ -268,13 +269,13 @@ func (s *Store) Extra(_ context.Context, key string) (data []byte, err error) {
 	return data, err
 }
 
-// extra returns the value of an extra, or what is wrong with it.
+// extra returns the value of an extra, or the fault that it has.
 func (snap *snapshot) extra(key []byte) ([]byte, *fault, error) {
-	extras, err := snap.bucket(extrasBucket)
+	extras, err := snap.Bucket(extrasBucket)
 	if err != nil {
 		return nil, nil, err
 	}
-	value, err := extras.get(key)
+	value, err := extras.Get(key)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -293,13 +294,13 @@ func seqOf(key []byte) uint64 {
 	return binary.BigEndian.Uint64(key)
 }
 
-// LastSeq implements store.Numbered. Jobs that are done count too.
+// LastSeq implements store.Numbered. Finished jobs count too.
 func (s *Store) LastSeq(context.Context) (last uint64, err error) {
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		return 0, err
 	}
 	err = s.use(func(e *engine) error {
-		return e.db.View(func(tx *bolt.Tx) error {
+		return e.ViewTx(func(tx *bolt.Tx) error {
 			jobs := tx.Bucket(jobsName)
 			key, _ := jobs.Cursor().Last()
 			last = max(seqOf(key), jobs.Sequence())

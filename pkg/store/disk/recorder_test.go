@@ -10,10 +10,14 @@ import (
 	"unsafe"
 
 	bolt "go.etcd.io/bbolt"
+
+	"gm/pkg/store/disk/boltfile"
 )
 
-// recorder is a watcher that keeps all changes to a store's files, so that what
-// a power loss leaves of them can be made.
+var _ boltfile.Watcher = (*recorder)(nil)
+
+// recorder keeps all changes to a store's files, so that a test can make the files
+// that a loss of power leaves.
 type recorder struct {
 	mu      sync.Mutex
 	changes []fileChange
@@ -28,7 +32,7 @@ type changeKind uint8
 const (
 	changeWrite  changeKind = iota
 	changeSize              // data is not used, offset is the size
-	changeSync              // of what came before begin
+	changeSync              // of the changes before begin
 	changeName              // name is file's, and old is no more; without a file, name is gone
 	changeDir               // a sync of the directory
 	changeMarker            // something that the test wants to find
@@ -59,7 +63,7 @@ func (r *recorder) addLocked(c fileChange) int {
 	return len(r.changes) - 1
 }
 
-func (r *recorder) opened(f *os.File) {
+func (r *recorder) Opened(f *os.File) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := filepath.Base(f.Name())
@@ -72,10 +76,10 @@ func (r *recorder) opened(f *os.File) {
 	r.handles[f] = file
 }
 
-// openedBolt sees that bbolt's writes are recorded, and its syncs: the one
+// OpenedBolt sees that bbolt's writes are recorded, and its syncs: the one
 // between the last page and the meta page, and the one behind it, which
-// committed notes. A file that it has just made has been synced.
-func (r *recorder) openedBolt(db *bolt.DB, f *os.File) {
+// Committed notes. A file that it has just made has been synced.
+func (r *recorder) OpenedBolt(db *bolt.DB, f *os.File) {
 	r.mu.Lock()
 	file := r.handles[f]
 	known := false
@@ -88,8 +92,8 @@ func (r *recorder) openedBolt(db *bolt.DB, f *os.File) {
 		if err != nil {
 			panic(err)
 		}
-		r.wrote(f, b, 0)
-		r.syncing(f)()
+		r.Wrote(f, b, 0)
+		r.Syncing(f)()
 	}
 	field := reflect.ValueOf(db).Elem().FieldByName("ops").FieldByName("writeAt")
 	write := (*func([]byte, int64) (int, error))(unsafe.Pointer(field.UnsafeAddr()))
@@ -97,36 +101,36 @@ func (r *recorder) openedBolt(db *bolt.DB, f *os.File) {
 	pageSize := int64(db.Info().PageSize)
 	*write = func(b []byte, offset int64) (int, error) {
 		if offset < 2*pageSize && !db.NoSync {
-			r.syncing(f)()
+			r.Syncing(f)()
 		}
 		n, err := original(b, offset)
-		r.wrote(f, b[:n], offset)
+		r.Wrote(f, b[:n], offset)
 		return n, err
 	}
 }
 
-func (r *recorder) committed(f *os.File) { r.syncing(f)() }
+func (r *recorder) Committed(f *os.File) { r.Syncing(f)() }
 
-func (r *recorder) wrote(f *os.File, b []byte, offset int64) {
+func (r *recorder) Wrote(f *os.File, b []byte, offset int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.addLocked(fileChange{kind: changeWrite, file: r.handles[f], data: bytes.Clone(b), offset: offset})
 }
 
-func (r *recorder) resized(f *os.File, size int64) {
+func (r *recorder) Resized(f *os.File, size int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.addLocked(fileChange{kind: changeSize, file: r.handles[f], offset: size})
 }
 
-func (r *recorder) syncing(f *os.File) (synced func()) {
+func (r *recorder) Syncing(f *os.File) (synced func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	file, begin := r.handles[f], len(r.changes)
 	return func() { r.add(fileChange{kind: changeSync, file: file, begin: begin}) }
 }
 
-func (r *recorder) renamed(from, to string) {
+func (r *recorder) Renamed(from, to string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from, to = filepath.Base(from), filepath.Base(to)
@@ -135,7 +139,7 @@ func (r *recorder) renamed(from, to string) {
 	r.addLocked(fileChange{kind: changeName, file: r.names[to], name: to, old: from})
 }
 
-func (r *recorder) linked(from, to string) {
+func (r *recorder) Linked(from, to string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from, to = filepath.Base(from), filepath.Base(to)
@@ -143,7 +147,7 @@ func (r *recorder) linked(from, to string) {
 	r.addLocked(fileChange{kind: changeName, file: r.names[to], name: to})
 }
 
-func (r *recorder) removed(name string) {
+func (r *recorder) Removed(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name = filepath.Base(name)
@@ -151,7 +155,7 @@ func (r *recorder) removed(name string) {
 	r.addLocked(fileChange{kind: changeName, name: name})
 }
 
-func (r *recorder) syncingDir(string) (synced func()) {
+func (r *recorder) SyncingDir(string) (synced func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	begin := len(r.changes)
@@ -161,8 +165,8 @@ func (r *recorder) syncingDir(string) (synced func()) {
 // mark keeps a moment and returns its number.
 func (r *recorder) mark() int { return r.add(fileChange{kind: changeMarker}) }
 
-// loss says what becomes of the changes that were not synced: none is lost if
-// the process ends, any sector may be if the power does.
+// loss is the loss of changes that were not synced: a crash of the process
+// loses none, a loss of power may lose any sector.
 type loss struct {
 	random *rand.Rand // nil if nothing is lost
 	keep   float64    // how likely a sector has reached the disk
@@ -237,7 +241,8 @@ func (r *recorder) write(dir string, changes int, l loss) error {
 	return nil
 }
 
-// sectorSize is what a disk writes whole or not at all.
+// sectorSize is the number of bytes that a disk writes completely or not at
+// all.
 const sectorSize = 512
 
 // resize cuts b to a size, or appends zeros up to it.

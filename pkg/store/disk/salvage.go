@@ -6,46 +6,49 @@ import (
 	"fmt"
 	"os"
 
+	"gm/internal/codec"
+	"gm/pkg/store/disk/boltfile"
 	"gm/pkg/store/lockfile"
 )
 
-// salvage replaces f, which is broken, by a new file with everything that can be
-// read of it, and keeps f under another name.
+// salvage replaces f, which is broken, with a new file that has everything that
+// can be read from f, and keeps f under another name.
 //
-// It goes through the tree first, past whatever is broken. What was below that
-// is looked for in the pages that the tree does not have: those that have lost
-// their way into it, but also old ones, of which bbolt has copies or which it
-// has not used again. A job found there may have been done already, so that it
-// is taken only if it belongs where something is missing.
-func (s *Store) salvage(f *os.File, m meta, why error) error {
-	s.cfg.Logger.Error("file is broken, reading what can be read", "store", "disk:"+s.cfg.Dir, "file", f.Name(), "err", why)
+// First it goes through the tree and passes by broken pages. Then it searches
+// for the missing entries in the pages outside of the tree. Some of these lost
+// the page above them; others are old ones, which bbolt has copied or freed. A
+// job in an old page may have been done since, so that it counts only if it
+// belongs where something is missing.
+func (s *Store) salvage(f *os.File, m boltfile.Meta, why error) error {
+	s.cfg.Logger.Error("file is broken: its readable part goes into a new file", "store", "disk:"+s.cfg.Dir, "file", f.Name(), "err", why)
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if m.pageSize == 0 {
-		m.pageSize = int64(os.Getpagesize())
+	if m.PageSize == 0 {
+		m.PageSize = int64(os.Getpagesize())
 	}
-	pages := uint64((info.Size() + m.pageSize - 1) / m.pageSize)
+	all := m // any page of the file may be in use
+	all.High = uint64((info.Size() + m.PageSize - 1) / m.PageSize)
 	v := &salvager{
 		Store: s,
-		tree:  tree{file: f, pageSize: m.pageSize, high: pages},
-		seen:  newBitmap(pages),
+		tree:  boltfile.NewTree(f, all),
+		seen:  boltfile.NewPageSet(all.High),
 		late:  make(map[uint64]int),
 	}
 	if v.sealing, err = v.findSealing(m); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
-	out, err := newFiller(&s.files, s.temporary("salvage"), sealing{salt: v.sealing.salt})
+	out, err := s.newFiller("salvage", sealing{salt: v.sealing.salt})
 	if err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
 	v.out = out
-	if err := v.run(m, why); err != nil {
+	if err := v.salvageAll(m, why); err != nil {
 		out.discard()
 		return fmt.Errorf("salvage: %w", err)
 	}
-	if err := errors.Join(out.sync(), out.close()); err != nil {
+	if err := errors.Join(out.syncAll(), out.Close()); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
 	kept, err := s.keepBroken(s.file())
@@ -56,7 +59,7 @@ func (s *Store) salvage(f *os.File, m meta, why error) error {
 		return fmt.Errorf("salvage: %w", err)
 	}
 	// The one step that replaces the broken file.
-	if err := errors.Join(s.files.rename(out.path, s.file()), s.files.syncDir(s.cfg.Dir)); err != nil {
+	if err := errors.Join(s.files.Rename(out.path, s.file()), s.files.SyncDir(s.cfg.Dir)); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
 	s.cfg.Logger.Warn("broken file replaced", "store", "disk:"+s.cfg.Dir, "kept", kept,
@@ -67,91 +70,90 @@ func (s *Store) salvage(f *os.File, m meta, why error) error {
 type salvager struct {
 	*Store
 	out     *filler
-	tree    tree
+	tree    *boltfile.Tree
 	sealing sealing // of the broken file
-	seen    *bitmap
+	seen    *boltfile.PageSet
 
 	lost     []lostSpan
 	faults   faults
-	jobs     int            // found in the tree
-	late     map[uint64]int // jobs found elsewhere: how often each was tried
-	sequence uint64         // no job of the tree was above it when it was written
+	jobs     int            // number of jobs in the tree
+	late     map[uint64]int // jobs outside of the tree, with their attempts
+	sequence uint64         // highest number of a job when the tree was written
 }
 
-// lostSpan is a stretch of a bucket of which something may be missing.
+// lostSpan is a range of keys in which something may be missing.
 type lostSpan struct {
-	bucket string // empty: of all
-	keys   span
+	bucket string // empty for all
+	keys   boltfile.Span
 }
 
-func (v *salvager) run(m meta, why error) error {
-	if err := v.walk(m); err != nil {
+func (v *salvager) salvageAll(m boltfile.Meta, why error) error {
+	if err := v.walkTree(m); err != nil {
 		return err
 	}
 	switch {
-	case m.high == 0:
-		v.lose(place{}, errNoMeta)
+	case m.High == 0:
+		v.addLost(boltfile.Place{}, boltfile.ErrNoMeta)
 	case v.faults.n == 0:
-		// The last transaction may be one that can't be seen any more.
-		v.lost = append(v.lost, lostSpan{jobsBucket, span{lo: jobKey(v.sequence + 1)}})
+		// The last transaction may be one whose meta is broken.
+		v.lost = append(v.lost, lostSpan{jobsBucket, boltfile.Span{Low: jobKey(v.sequence + 1)}})
 		v.faults.add(fault{name: []byte("file"), err: why})
 	}
-	err := v.scan()
+	err := v.addStrays()
 	if err == nil {
 		err = v.dropOrphans()
 	}
 	if err == nil {
-		err = v.out.raise(v.sequence)
+		err = v.out.raiseHighest(v.sequence)
 	}
 	if err != nil {
 		return err
 	}
-	v.faults.report(v.Store)
+	v.faults.reportTo(v.Store)
 	return v.writeAside(v.faults.list)
 }
 
-// lose notes that something is missing at a place.
-func (v *salvager) lose(at place, err error) {
-	v.lost = append(v.lost, lostSpan{at.bucket, span{bytes.Clone(at.keys.lo), bytes.Clone(at.keys.hi)}})
-	name := at.bucket
+// addLost notes that something is missing at a place.
+func (v *salvager) addLost(at boltfile.Place, err error) {
+	v.lost = append(v.lost, lostSpan{at.Bucket, boltfile.Span{Low: bytes.Clone(at.Keys.Low), High: bytes.Clone(at.Keys.High)}})
+	name := at.Bucket
 	if name == "" {
 		name = "file"
 	}
-	v.faults.add(fault{name: []byte(name), page: at.page, err: err})
+	v.faults.add(fault{name: []byte(name), page: at.Page, err: err})
 }
 
-// walk takes what the tree has.
-func (v *salvager) walk(m meta) error {
-	if m.high == 0 {
+// walkTree copies the entries of the tree.
+func (v *salvager) walkTree(m boltfile.Meta) error {
+	if m.High == 0 {
 		return nil
 	}
-	w := walk{
-		tree: &v.tree, whole: true, seen: v.seen,
-		// Those of the others are not above it, whatever may have become of
-		// their names.
-		bucket: func(_ string, b *bucket) { v.sequence = max(v.sequence, b.sequence) },
-		bad:    func(at place, err error) error { v.lose(at, err); return nil },
-		leaf:   v.leaf,
+	w := boltfile.Walk{
+		Tree: v.tree, Whole: true, Seen: v.seen,
+		// The sequences of the other buckets are never above that of the jobs,
+		// so that a broken name does no harm.
+		Bucket: func(_ string, b *boltfile.Bucket) { v.sequence = max(v.sequence, b.Sequence()) },
+		Bad:    func(at boltfile.Place, err error) error { v.addLost(at, err); return nil },
+		Leaf:   v.copyLeaf,
 	}
-	return w.run(m.root)
+	return w.Run()
 }
 
-// leaf takes what a leaf of the tree has.
-func (v *salvager) leaf(at place, p *page) error {
-	for i := range p.count {
-		e, ok := p.element(i)
-		key, value := p.keyOf(e), p.valueOf(e)
+// copyLeaf copies the entries of a leaf of the tree.
+func (v *salvager) copyLeaf(at boltfile.Place, p *boltfile.Page) error {
+	for i := range p.Len() {
+		key, value, ok := p.Entry(i)
 		if !ok || value == nil {
 			continue
 		}
 		name, err := v.classify(key, value)
 		if err != nil {
-			v.loseEntry(at, key, value, err)
+			v.addLostEntry(at, key, value, err)
 			continue
 		}
 		v.sealing.renew(name, key, value)
 		if string(name) == jobsBucket {
-			err = v.takeJobs(at, key, value)
+			err = v.copyJobs(at, key, value)
 		} else {
 			err = v.out.put(name, key, value)
 		}
@@ -162,8 +164,8 @@ func (v *salvager) leaf(at place, p *page) error {
 	return nil
 }
 
-// takeJobs takes what can be read of an entry of the jobs' bucket.
-func (v *salvager) takeJobs(at place, key, value []byte) error {
+// copyJobs copies the readable records of an entry of the jobs' bucket.
+func (v *salvager) copyJobs(at boltfile.Place, key, value []byte) error {
 	p, ok := v.sealing.parsePack(key, value)
 	if !ok {
 		v.jobs++
@@ -173,7 +175,7 @@ func (v *salvager) takeJobs(at place, key, value []byte) error {
 	for x := range p.all() {
 		stretch := value[x.from:x.to]
 		if x.record == nil {
-			v.loseEntry(at, key, stretch, errChecksum)
+			v.addLostEntry(at, key, stretch, codec.ErrChecksum)
 			continue
 		}
 		whole = append(whole, stretch...)
@@ -182,14 +184,14 @@ func (v *salvager) takeJobs(at place, key, value []byte) error {
 	return v.out.put(jobsName, key, whole)
 }
 
-// loseEntry notes that an entry, or a part of one, is missing.
-func (v *salvager) loseEntry(at place, key, value []byte, err error) {
-	v.lost = append(v.lost, lostSpan{at.bucket, span{bytes.Clone(key), append(bytes.Clone(key), 0)}})
-	v.faults.add(fault{name: []byte(at.bucket), page: at.page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
+// addLostEntry notes that an entry, or a part of it, is missing.
+func (v *salvager) addLostEntry(at boltfile.Place, key, value []byte, err error) {
+	v.lost = append(v.lost, lostSpan{at.Bucket, boltfile.Span{Low: bytes.Clone(key), High: append(bytes.Clone(key), 0)}})
+	v.faults.add(fault{name: []byte(at.Bucket), page: at.Page, key: bytes.Clone(key), value: bytes.Clone(value), err: err})
 }
 
-// classify says to which bucket an entry belongs: its checksum tells, or that of
-// one of the records in it.
+// classify returns the bucket of an entry: the one for which its checksum, or
+// that of one of its records, matches.
 func (v *salvager) classify(key, value []byte) (name []byte, err error) {
 	for _, name := range [][]byte{bodiesName, extrasName} {
 		if _, err := v.sealing.unseal(name, key, value); err == nil {
@@ -201,19 +203,18 @@ func (v *salvager) classify(key, value []byte) (name []byte, err error) {
 			return jobsName, nil
 		}
 	}
-	return nil, errChecksum
+	return nil, codec.ErrChecksum
 }
 
-// scan takes what is missing from the pages that the tree does not have.
-func (v *salvager) scan() error {
-	return v.leaves(func(p *page) error {
-		for i := range p.count {
-			e, ok := p.element(i)
-			key, value := p.keyOf(e), p.valueOf(e)
+// addStrays copies missing entries from the pages outside of the tree.
+func (v *salvager) addStrays() error {
+	return v.strayLeaves(func(p *boltfile.Page) error {
+		for i := range p.Len() {
+			key, value, ok := p.Entry(i)
 			if !ok || value == nil {
 				continue
 			}
-			if err := v.stray(key, value); err != nil {
+			if err := v.addStray(key, value); err != nil {
 				return err
 			}
 		}
@@ -221,67 +222,32 @@ func (v *salvager) scan() error {
 	})
 }
 
-// leaves calls f for each leaf that the tree does not have. Pages that overflow
-// one that is whole are part of it: what a payload has there is no page. One
-// that is not in use any more may be written over there.
-func (v *salvager) leaves(f func(*page) error) error {
-	behind := uint64(0) // the last page that was whole
-	for id := uint64(2); id < v.tree.high; id++ {
-		if v.seen.has(id) || id < behind {
-			continue
-		}
-		var header [headerSize]byte
-		if n, err := v.tree.file.ReadAt(header[:], int64(id)*v.tree.pageSize); n < len(header) {
-			if err = readFailed(id, err); isReadError(err) {
-				return err
-			}
-			continue
-		}
-		if order.Uint64(header[:]) != id || order.Uint16(header[8:]) != flagLeaf {
-			continue
-		}
-		p, err := v.tree.load(id, nil, true)
-		if isReadError(err) {
-			return err
-		}
-		if p == nil {
-			continue
-		}
-		if err == nil && v.isWhole(p) {
-			behind = id + uint64(p.size/v.tree.pageSize)
-		}
-		if err := f(p); err != nil {
-			return err
-		}
-	}
-	return nil
+// strayLeaves calls f for each leaf outside of the tree.
+func (v *salvager) strayLeaves(f func(*boltfile.Page) error) error {
+	return v.tree.Strays(v.seen, v.isWhole, f)
 }
 
-// isWhole reports whether all of a leaf is as it was written.
-func (v *salvager) isWhole(p *page) bool {
-	if p.check(span{}, false) != nil {
-		return false
-	}
-	for i := range p.count {
-		e, _ := p.element(i)
-		if _, err := v.classify(p.keyOf(e), p.valueOf(e)); err != nil {
+// isWhole reports whether all entries of a leaf are as they were written.
+func (v *salvager) isWhole(p *boltfile.Page) bool {
+	for i := range p.Len() {
+		key, value, _ := p.Entry(i)
+		if _, err := v.classify(key, value); err != nil {
 			return false
 		}
 	}
 	return true
 }
 
-// stray takes an entry of a page that the tree does not have, if it is one
-// that is missing.
-func (v *salvager) stray(key, value []byte) error {
+// addStray copies an entry of a page outside of the tree, if it may be missing.
+func (v *salvager) addStray(key, value []byte) error {
 	name, err := v.classify(key, value)
-	if err != nil || !v.missing(string(name), key) {
+	if err != nil || !v.isMissing(string(name), key) {
 		return nil
 	}
 	v.sealing.renew(name, key, value)
 	if string(name) == jobsBucket {
 		for _, record := range v.sealing.records(key, value) {
-			if err := v.strayJob(record); err != nil {
+			if err := v.addStrayJob(record); err != nil {
 				return err
 			}
 		}
@@ -293,12 +259,12 @@ func (v *salvager) stray(key, value []byte) error {
 	return v.out.put(name, key, value)
 }
 
-// strayJob takes the record of a job that is missing. If there are several, it
-// is the one of its last attempt.
-func (v *salvager) strayJob(record []byte) error {
+// addStrayJob copies the record of a job that is missing. Of several records of a
+// job, the one with the most attempts counts.
+func (v *salvager) addStrayJob(record []byte) error {
 	r, _, err := v.sealing.decode(record)
 	if err != nil {
-		return nil // it is a part that is broken
+		return nil // a broken stretch
 	}
 	there, err := v.out.record(r.Seq)
 	if err != nil {
@@ -313,21 +279,21 @@ func (v *salvager) strayJob(record []byte) error {
 	return v.out.putRecord(r.Seq, record)
 }
 
-// missing says whether an entry is one that may have been lost. A piece of a
-// payload always is: whether it is wanted, its job decides.
-func (v *salvager) missing(name string, key []byte) bool {
+// isMissing reports whether an entry may have been lost. It is true for each
+// piece of a payload: dropOrphans removes those without a job.
+func (v *salvager) isMissing(name string, key []byte) bool {
 	if name == bodiesBucket {
 		return true
 	}
 	for _, l := range v.lost {
-		if (l.bucket == "" || l.bucket == name) && l.keys.has(key) {
+		if (l.bucket == "" || l.bucket == name) && l.keys.Has(key) {
 			return true
 		}
 	}
 	return false
 }
 
-// dropOrphans removes the pieces of payloads whose jobs are not there.
+// dropOrphans removes the pieces of payloads whose jobs are not in the file.
 func (v *salvager) dropOrphans() error {
 	var orphans [][]byte
 	bodies, err := v.out.bucket(bodiesName)

@@ -16,7 +16,9 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
 // earlierForms are the directories in testdata that earlier versions of gm have
@@ -100,10 +102,10 @@ func wantEarlier(t *testing.T, s *Store, want map[uint64]int) {
 // without its salt.
 func unsalted(t *testing.T, s *Store) (jobs, pieces, extras int) {
 	t.Helper()
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		t.Fatal(err)
 	}
-	err := s.engine.db.View(func(tx *bolt.Tx) error {
+	err := s.engine.ViewTx(func(tx *bolt.Tx) error {
 		plain := sealing{}
 		count := func(name []byte, n *int) {
 			_ = tx.Bucket(name).ForEach(func(key, value []byte) error {
@@ -130,8 +132,8 @@ func unsalted(t *testing.T, s *Store) (jobs, pieces, extras int) {
 	return jobs, pieces, extras
 }
 
-// TestEarlierForms reads directories of earlier versions: whatever changes gets
-// the salt, and so does all of it in a compaction.
+// TestEarlierForms reads directories of earlier versions: entries that change
+// get the salt, and a compaction gives it to all.
 func TestEarlierForms(t *testing.T) {
 	t.Parallel()
 	for _, form := range earlierForms {
@@ -198,35 +200,35 @@ func breakRoot(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := readMeta(bytes.NewReader(b))
+	m, err := boltfile.ReadMeta(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
-	clear(b[int64(m.root)*m.pageSize:][:m.pageSize])
+	clear(b[int64(m.Root)*m.PageSize:][:m.PageSize])
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// forgeEntries returns entries of a queue.db as somebody who submits a job can
-// make them, with a salt of their choice: of a job and of an
-// extra.
-func forgeEntries(t store.Salt, seq uint64) (jobs, extras [2][]byte) {
-	record := store.AppendRecord(nil, &store.Record{Seq: seq, Function: "forged"})
+// forgeEntries returns an entry for a job and one for an extra, as a client can
+// make them, with the salt t.
+func forgeEntries(t codec.Salt, seq uint64) (jobs, extras [2][]byte) {
+	record := codec.AppendRecord(nil, &store.Record{Seq: seq, Function: "forged"})
 	t.Mix(record)
-	extra := sealing{salt: t}.appendSealed(nil, extrasName, []byte("forged"), []byte("x"))
+	extra := t.AppendSealed(nil, extrasName, []byte("forged"), []byte("x"))
 	return [2][]byte{jobKey(seq), record}, [2][]byte{[]byte("forged"), extra}
 }
 
 // forgePage returns a leaf with these entries, as page id.
 func forgePage(id uint64, entries ...[2][]byte) []byte {
 	b := make([]byte, 4096)
+	order := binary.NativeEndian
 	order.PutUint64(b, id)
-	order.PutUint16(b[8:], flagLeaf)
+	order.PutUint16(b[8:], 2) // a leaf
 	order.PutUint16(b[10:], uint16(len(entries)))
-	end := headerSize + len(entries)*elementSize
+	end := boltfile.HeaderSize + len(entries)*boltfile.ElementSize
 	for i, e := range entries {
-		at := headerSize + i*elementSize
+		at := boltfile.HeaderSize + i*boltfile.ElementSize
 		order.PutUint32(b[at+4:], uint32(end-at))
 		order.PutUint32(b[at+8:], uint32(len(e[0])))
 		order.PutUint32(b[at+12:], uint32(len(e[1])))
@@ -240,16 +242,16 @@ func forgePage(id uint64, entries ...[2][]byte) []byte {
 func TestPackForgedBehindSize(t *testing.T) {
 	c := sealing{salt: 0x1234567}
 	seal := func(r *store.Record) []byte {
-		b := store.AppendRecord(nil, r)
+		b := codec.AppendRecord(nil, r)
 		c.salt.Mix(b)
 		return b
 	}
-	for _, salt := range []store.Salt{0, 99} {
+	for _, salt := range []codec.Salt{0, 99} {
 		jobs, _ := forgeEntries(salt, 2)
 		inner := append(binary.AppendUvarint(nil, uint64(len(jobs[1]))), jobs[1]...)
 		p := pack{sealing: c}
-		p.append(1, seal(&store.Record{Seq: 1, Function: "f", Payload: inner}), packRoom(4096))
-		p.append(3, seal(&store.Record{Seq: 3, Function: "f"}), packRoom(4096))
+		p.appendJob(1, seal(&store.Record{Seq: 1, Function: "f", Payload: inner}), packRoom(4096))
+		p.appendJob(3, seal(&store.Record{Seq: 3, Function: "f"}), packRoom(4096))
 		for at := range p.find(3).from {
 			for _, by := range []byte{1, 0x40, 0x80, 0xff} {
 				damaged := p
@@ -264,9 +266,9 @@ func TestPackForgedBehindSize(t *testing.T) {
 	}
 }
 
-// TestSalvageForged sees that a salvage takes nothing out of payloads: not from a
-// record whose size is broken, and not from what looks like a page, whatever of
-// the file is broken.
+// TestSalvageForged sees that a salvage copies nothing out of payloads: neither
+// from a record whose size is broken, nor from bytes that look like a page, for
+// each broken part of the file.
 func TestSalvageForged(t *testing.T) {
 	t.Parallel()
 	for _, broken := range []string{"size", "root", "first pages", "all pages of jobs", "root of an earlier form", "first pages of an earlier form"} {
@@ -279,15 +281,15 @@ func TestSalvageForged(t *testing.T) {
 			s := openWith(t, Config{Dir: dir})
 			const first, maxID = 1000, 400
 			var inPack []byte
-			for _, salt := range []store.Salt{0, 99} {
-				record := store.AppendRecord(nil, &store.Record{Seq: first + 1, Function: "forged"})
+			for _, salt := range []codec.Salt{0, 99} {
+				record := codec.AppendRecord(nil, &store.Record{Seq: first + 1, Function: "forged"})
 				salt.Mix(record)
 				inPack = append(append(inPack, byte(len(record))), record...)
 			}
 			// Pages that say that they are any page they may come to lie in.
 			var pages []byte
 			for id := uint64(2); id < maxID; id++ {
-				jobs, extras := forgeEntries(store.Salt(id%2*99), 3)
+				jobs, extras := forgeEntries(codec.Salt(id%2*99), 3)
 				pages = append(pages, forgePage(id, jobs, extras)...)
 			}
 			add := func(seq uint64, payload []byte) {
@@ -300,7 +302,7 @@ func TestSalvageForged(t *testing.T) {
 			addJobs(t, s, 500, 60, 100) // so that the bucket has pages
 			add(first, inPack)
 			add(first+2, nil)
-			if err := s.settle(); err != nil {
+			if err := s.flushLog(); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 8 { // one of them is aligned
@@ -313,28 +315,28 @@ func TestSalvageForged(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := readMeta(bytes.NewReader(b))
+			m, err := boltfile.ReadMeta(bytes.NewReader(b))
 			if err != nil {
 				t.Fatal(err)
 			}
 			b = append(b, make([]byte, max(0, maxID*4096-len(b)))...)
 			// The forged pages become pages of the file in their places.
 			placed := 0
-			for id := m.high; id < uint64(len(b))/4096 && id < maxID; id++ {
+			for id := m.High; id < uint64(len(b))/4096 && id < maxID; id++ {
 				placed += copy(b[id*4096:(id+1)*4096], pages[(id-2)*4096:])
 			}
 			at := bytes.Index(b, inPack)
 			if at < 0 || placed == 0 {
 				t.Fatal("the payloads are not in the file")
 			}
-			head := len(store.AppendRecord(nil, &store.Record{Seq: first, Function: "f"}))
+			head := len(codec.AppendRecord(nil, &store.Record{Seq: first, Function: "f"}))
 			switch {
 			case strings.HasPrefix(broken, "root"):
-				clear(b[int64(m.root)*4096:][:4096])
+				clear(b[int64(m.Root)*4096:][:4096])
 			case broken == "all pages of jobs":
 				for id := 2; id < len(b)/4096; id++ {
 					if bytes.Contains(b[id*4096:(id+1)*4096], inPack) {
-						order.PutUint16(b[id*4096+8:], flagFreelist)
+						binary.NativeEndian.PutUint16(b[id*4096+8:], 0x10) // a list of free pages
 					}
 				}
 			case strings.HasPrefix(broken, "first"):
@@ -350,8 +352,8 @@ func TestSalvageForged(t *testing.T) {
 				i += next + 1
 			}
 			if broken == "size" { // so that there is a salvage
-				clear(b[int64(m.root)*4096+headerSize:][:4])
-				order.PutUint32(b[int64(m.root)*4096+headerSize:], 7)
+				clear(b[int64(m.Root)*4096+boltfile.HeaderSize:][:4])
+				binary.NativeEndian.PutUint32(b[int64(m.Root)*4096+boltfile.HeaderSize:], 7)
 			}
 			if err := os.WriteFile(path, b, 0o600); err != nil {
 				t.Fatal(err)
@@ -415,9 +417,9 @@ func sealingOfFile(t *testing.T, path string) sealing {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	m, err := readMeta(f)
+	m, err := boltfile.ReadMeta(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sealingOf(m.sealing)
+	return sealingOf(m.Tag)
 }

@@ -12,21 +12,24 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
+	"gm/pkg/store/disk/fsys"
 )
 
-// The log is two files of a fixed size whose blocks are written before they
-// are used, so that a sync has nothing to bring to the disk but the data. One
-// of them takes batches; what the other has is on its way into the store's
-// file meanwhile, after which it is written from its start again.
+// The log is two files of a fixed size. Their blocks are written before they are
+// used, so that a sync writes only the data to the disk. One file takes batches.
+// Meanwhile the batches of the other are written into the store's file, and then
+// it is written from its start again.
 const (
-	walSize = 2 << 20 // of each
-	// walMax is the size from which a batch goes into the file directly: it
-	// would be written twice, and its sync is the least of what it takes
-	// (8 connections x 512 jobs of 100 bytes in flight: 13 to 25 % more).
+	walSize = 2 << 20 // of each file
+	// walMax is the maximum size of a batch in the log. Larger ones go into the
+	// file directly: to write them twice costs more than a sync (8 connections
+	// x 512 jobs of 100 bytes in flight: 13 to 25 % more).
 	walMax = walSize / 16
-	// walAlign is where frames begin: a disk writes as much at once, or more,
-	// so that what is written later harms none of them.
+	// walAlign is the alignment of frames. A disk writes at least that much at
+	// once, so that a later write does not damage an earlier frame.
 	walAlign = 512
 	// walHeader is the room of a file's header, walRoom that of its frames.
 	walHeader = walAlign
@@ -35,42 +38,42 @@ const (
 
 // wal is the write-ahead log.
 type wal struct {
-	files  bool // it has some: there is none on a disk without room for it
+	files  bool // the log has files; there are none on a disk without room
 	noSync bool
-	fsys   *fsys
+	fs     *fsys.FS
 	salt   salt
 
 	segments [2]*segment
-	active   int    // which of them is appended to. Changed under both locks
+	active   int    // index of the one that takes batches. Changed under both locks
 	number   uint64 // of the last frame that was written
 
-	// used: there may be frames in the files.
+	// used: the files may have frames.
 	used bool
-	// suspect: a frame may be in the file whose batch was not committed.
+	// suspect: a file may have a frame whose batch was not committed.
 	suspect bool
 
 	mu sync.Mutex // guards the segments' ended
 }
 
-// segment is a file of the log. The active one is guarded by Store.commitMu, the
-// other one, while it is sealed, by Store.fileMu.
+// segment is a file of the log. Store.commitMu guards the active one, and
+// Store.fileMu the other one while it is sealed.
 type segment struct {
 	file *os.File
-	data []byte // the frames in it that count, which follow its header
-	need need   // what data takes in the store's file
-	last uint64 // of a sealed one: frames up to that number are in the store's file when data is
+	data []byte // the frames that count, which are after the header
+	need need   // room that data takes in the store's file
+	last uint64 // of a sealed segment: number of its last frame
 
-	sealed atomic.Bool // data is on its way into the store's file
+	sealed atomic.Bool // data must be written into the store's file
 
 	ended map[uint64]struct{} // jobs that data ends
 }
 
-// openWAL opens the two files of the log, and makes them if they are not there.
-// Their contents are in the segments' data, headers included, until begin.
-func openWAL(files *fsys, name func(int) string, noSync bool) (w *wal, err error) {
-	w = &wal{files: true, noSync: noSync, fsys: files, segments: [2]*segment{{ended: make(map[uint64]struct{})}, {ended: make(map[uint64]struct{})}}}
+// openWAL opens the two files of the log, and makes them if they do not exist.
+// The segments' data is their content, with headers, until start.
+func openWAL(files *fsys.FS, name func(int) string, noSync bool) (w *wal, err error) {
+	w = &wal{files: true, noSync: noSync, fs: files, segments: [2]*segment{{ended: make(map[uint64]struct{})}, {ended: make(map[uint64]struct{})}}}
 	for i, g := range w.segments {
-		if g.file, err = files.open(name(i), os.O_RDWR|os.O_CREATE); err == nil {
+		if g.file, err = files.Open(name(i), os.O_RDWR|os.O_CREATE); err == nil {
 			g.data, err = io.ReadAll(io.LimitReader(g.file, walSize))
 		}
 		if err != nil {
@@ -79,7 +82,7 @@ func openWAL(files *fsys, name func(int) string, noSync bool) (w *wal, err error
 		w.used = w.used || hasFrames(g.data)
 	}
 	for _, g := range w.segments {
-		if err = w.fill(g); full(err) {
+		if err = w.fill(g); fsys.IsFull(err) {
 			w.files = false
 			return w, nil
 		}
@@ -90,25 +93,25 @@ func openWAL(files *fsys, name func(int) string, noSync bool) (w *wal, err error
 	return w, nil
 }
 
-// fill writes what a file lacks of its size.
+// fill writes zeros from the end of a file to its full size.
 func (w *wal) fill(g *segment) error {
 	if len(g.data) == walSize {
 		return nil
 	}
-	if err := w.clear(g, int64(len(g.data))); err != nil {
+	if err := w.writeZeros(g, int64(len(g.data))); err != nil {
 		return err
 	}
-	return w.fsys.sync(g.file)
+	return w.fs.Sync(g.file)
 }
 
-// clear writes zeros from an offset to a file's end.
-func (w *wal) clear(g *segment, from int64) error {
-	return w.fsys.writeAt(g.file, make([]byte, walSize-from), from)
+// writeZeros writes zeros from an offset to a file's end.
+func (w *wal) writeZeros(g *segment, from int64) error {
+	return w.fs.WriteAt(g.file, make([]byte, walSize-from), from)
 }
 
-// begin begins an empty log, with a new salt, of a store whose file has that
-// sealing. The file must have all that the log has had.
-func (w *wal) begin(c sealing) (err error) {
+// start empties the log and gives it a new salt. c is the sealing of the store's
+// file, which must have all batches of the log.
+func (w *wal) start(c sealing) (err error) {
 	for _, g := range w.segments {
 		g.data = g.data[:0]
 	}
@@ -116,7 +119,7 @@ func (w *wal) begin(c sealing) (err error) {
 		return nil
 	}
 	if w.used {
-		if err := w.forget(0); err != nil {
+		if err := w.eraseFrom(0); err != nil {
 			return err
 		}
 	}
@@ -125,14 +128,14 @@ func (w *wal) begin(c sealing) (err error) {
 	}
 	w.used = true
 	for _, g := range w.segments {
-		if err := w.fsys.writeAt(g.file, w.salt.header(c), 0); err != nil {
+		if err := w.fs.WriteAt(g.file, w.salt.header(c), 0); err != nil {
 			return err
 		}
 	}
-	return w.sync()
+	return w.syncFiles()
 }
 
-// close gives up the files. The log has none from then on.
+// close closes the files. The log has none from then on.
 func (w *wal) close() error {
 	w.files = false
 	var errs []error
@@ -145,25 +148,26 @@ func (w *wal) close() error {
 	return errors.Join(errs...)
 }
 
-// fits says whether a batch whose entries have that size can be appended. A
-// segment takes no more than what one transaction should touch of the store's
-// file, which comes into the process's memory with it.
+// fits reports whether the active segment has room for a batch whose entries have
+// that size. One transaction writes the segment into the store's file, so that
+// its entries must not touch too many places there: those come into the memory of
+// the process.
 func (w *wal) fits(size int) bool {
 	g := w.segments[w.active]
-	return len(g.data)+frameRoom(size) <= walRoom && g.need.scattered < dropEvery/faultSize
+	return len(g.data)+frameRoom(size) <= walRoom && g.need.scattered < boltfile.MaxPlaces
 }
 
-// append writes a batch, for which there must be room, and asks the disk to
-// sync. After an error the log is suspect: nothing must be appended before what
-// it has is in the store's file.
-func (w *wal) append(entries []entry, n need) error {
+// appendBatch writes a batch, for which there must be room, and syncs. After an
+// error the log is suspect: its batches must be written into the store's file
+// before the next call.
+func (w *wal) appendBatch(entries []entry, n need) error {
 	g := w.segments[w.active]
 	start := len(g.data)
 	w.number++
 	data := appendFrame(g.data, w.number, w.salt, entries)
-	err := w.fsys.writeAt(g.file, data[start:], walHeader+int64(start))
+	err := w.fs.WriteAt(g.file, data[start:], walHeader+int64(start))
 	if err == nil && !w.noSync {
-		err = w.fsys.datasync(g.file)
+		err = w.fs.Datasync(g.file)
 	}
 	if err != nil {
 		g.data = data[:start]
@@ -171,12 +175,12 @@ func (w *wal) append(entries []entry, n need) error {
 		return err
 	}
 	g.data = data
-	g.need.add(n)
+	g.need.join(n)
 	w.noteEnds(entries)
 	return nil
 }
 
-// entries appends what the segment has to dst.
+// entries appends the segment's entries to dst.
 func (g *segment) entries(dst []entry) []entry {
 	for data := g.data; len(data) > 0; {
 		size := int(binary.LittleEndian.Uint32(data[4:]))
@@ -186,7 +190,7 @@ func (g *segment) entries(dst []entry) []entry {
 	return dst
 }
 
-// noteEnds notes which jobs are done while their ends are in the log.
+// noteEnds notes the jobs that entries end, until they leave the log.
 func (w *wal) noteEnds(entries []entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -194,7 +198,7 @@ func (w *wal) noteEnds(entries []entry) {
 		switch x := &entries[i]; x.kind {
 		case store.Done:
 			w.segments[w.active].ended[seqOf(x.key)] = struct{}{}
-		case store.Add: // again
+		case store.Add: // it was added again
 			for _, g := range w.segments {
 				if len(g.ended) > 0 {
 					delete(g.ended, seqOf(x.key))
@@ -204,7 +208,7 @@ func (w *wal) noteEnds(entries []entry) {
 	}
 }
 
-// ends says whether the log has the end of a job.
+// ends reports whether the log has the end of a job.
 func (w *wal) ends(seq uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -216,16 +220,17 @@ func (w *wal) ends(seq uint64) bool {
 	return false
 }
 
-// applied is called when the store's file has what a sealed segment has.
-func (w *wal) applied(g *segment) {
+// release frees a sealed segment whose batches the store's file has.
+func (w *wal) release(g *segment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(g.ended)
 	g.sealed.Store(false)
 }
 
-// seal ends the active segment and begins the other, which must not be sealed.
-func (w *wal) seal() {
+// sealActive seals the active segment and makes the other, which must not be
+// sealed, the active one.
+func (w *wal) sealActive() {
 	g := w.segments[w.active]
 	g.last = w.number
 	g.sealed.Store(true)
@@ -234,57 +239,58 @@ func (w *wal) seal() {
 	g.data, g.need = g.data[:0], need{}
 }
 
-// sealed returns the segment that is sealed, or nil.
-func (w *wal) sealed() *segment {
+// sealedSegment returns the segment that is sealed, or nil.
+func (w *wal) sealedSegment() *segment {
 	if g := w.segments[1-w.active]; g.sealed.Load() {
 		return g
 	}
 	return nil
 }
 
-// empty says whether the store's file has all that the log has.
+// empty reports whether the store's file has all batches of the log.
 func (w *wal) empty() bool {
-	return len(w.segments[w.active].data) == 0 && !w.suspect && w.sealed() == nil
+	return len(w.segments[w.active].data) == 0 && !w.suspect && w.sealedSegment() == nil
 }
 
-// waiting returns the room that what is in the log takes in the store's file,
-// at most.
+// waiting returns the maximum room that the batches of the log take in the store's
+// file.
 func (w *wal) waiting() need {
 	n := w.segments[w.active].need
-	if g := w.sealed(); g != nil {
-		n.add(g.need)
+	if g := w.sealedSegment(); g != nil {
+		n.join(g.need)
 	}
 	return n
 }
 
-// sync brings the log to the disk.
-func (w *wal) sync() error {
+// syncFiles writes the log to the disk.
+func (w *wal) syncFiles() error {
 	if !w.files {
 		return nil
 	}
-	return errors.Join(w.fsys.datasync(w.segments[0].file), w.fsys.datasync(w.segments[1].file))
+	return errors.Join(w.fs.Datasync(w.segments[0].file), w.fs.Datasync(w.segments[1].file))
 }
 
-// forget leaves nothing in the files from an offset on, for which the store's
-// must have all of it on the disk. So neither the next start nor another queue.db
-// that somebody puts there meets frames of before.
-func (w *wal) forget(from int64) error {
+// eraseFrom erases the files from an offset on. The store's file must have all
+// batches, and be on the disk. So neither the next start nor another queue.db
+// that somebody copies there meets old frames.
+func (w *wal) eraseFrom(from int64) error {
 	if !w.files || !w.used {
 		return nil
 	}
 	for _, g := range w.segments {
-		if err := w.clear(g, from); err != nil {
+		if err := w.writeZeros(g, from); err != nil {
 			return err
 		}
 	}
 	w.used = false
-	return w.sync()
+	return w.syncFiles()
 }
 
-// gather returns the frames of both files that the store's file does not have,
-// which has all up to number applied, in order.
-func (w *wal) gather(applied uint64, bad func(what string, err error)) []found {
-	var frames []found
+// readFrames returns the frames of both files with numbers above applied, in
+// order. The store's file has all others. It calls bad for each part that is
+// missing.
+func (w *wal) readFrames(applied uint64, bad func(what string, err error)) []readFrame {
+	var frames []readFrame
 	for i, g := range w.segments {
 		f, known := formOf(g.data)
 		if !known {
@@ -298,19 +304,19 @@ func (w *wal) gather(applied uint64, bad func(what string, err error)) []found {
 		if !f.old {
 			data = data[min(walHeader, len(data)):]
 		}
-		found := readFrames(f, data, applied, bad)
-		// A file that was being forgotten, or is cut off in its header, has no
-		// frames that count.
+		found := parseFrames(f, data, applied, bad)
+		// A file that was half erased, or that ends in its header, has no frames
+		// that count.
 		if !known && (len(found) > 0 || len(g.data) >= walHeader && len(bytes.Trim(g.data[:walHeader], "\x00")) > 0) {
-			bad(fmt.Sprintf("header of file %d of the log", i), errChecksum)
+			bad(fmt.Sprintf("header of file %d of the log", i), codec.ErrChecksum)
 		}
 		frames = append(frames, found...)
 	}
-	slices.SortFunc(frames, func(a, b found) int { return cmp.Compare(a.number, b.number) })
+	slices.SortFunc(frames, func(a, b readFrame) int { return cmp.Compare(a.number, b.number) })
 	last := applied
 	for _, f := range frames {
 		if f.number > last+1 {
-			bad(fmt.Sprintf("batches %d to %d of the log", last+1, f.number-1), errChecksum)
+			bad(fmt.Sprintf("batches %d to %d of the log", last+1, f.number-1), codec.ErrChecksum)
 		}
 		last = f.number
 	}

@@ -14,15 +14,16 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
-// quiet ends what a store does in the background, so that what was committed
-// stays in the log until something asks for it.
+// quiet ends the goroutines of a store, so that batches stay in the log until
+// something needs them in the file.
 func quiet(t testing.TB, s *Store) *Store {
 	t.Helper()
 	s.cancel()
 	s.wg.Wait()
-	if err := s.settle(); err != nil {
+	if err := s.flushLog(); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -110,8 +111,8 @@ func loggedJobs(batches int) []uint64 {
 	return seqs
 }
 
-// replayed opens a log of whose first file that is left, and returns the jobs that are found, the
-// extra, and what was set aside.
+// replayed opens a log with that first file, and returns the jobs and the extra
+// that the store finds, and the parts that were set aside.
 func (g *logged) replayed(t testing.TB, first []byte) (jobs []uint64, extra string, skipped []string) {
 	t.Helper()
 	dir := g.write(t, first)
@@ -176,8 +177,8 @@ func TestLogTorn(t *testing.T) {
 	}
 }
 
-// TestLogFlipped changes bytes of a log: a record is lost at most with what
-// ends others, which run again, and it is told. What comes after is there.
+// TestLogFlipped changes bytes of a log: at most one entry is lost, with a
+// report, and if it ends a job, that runs again. Everything after it is there.
 func TestLogFlipped(t *testing.T) {
 	t.Parallel()
 	g := growLog(t)
@@ -212,8 +213,8 @@ func TestLogFlipped(t *testing.T) {
 	}
 }
 
-// TestLogOfOldRounds sees that what a file of the log still has of the time
-// before it was begun anew does not come back.
+// TestLogOfOldRounds sees that old frames behind the end of a log's file do not
+// come back.
 func TestLogOfOldRounds(t *testing.T) {
 	dir := t.TempDir()
 	s := quiet(t, openDir(t, dir))
@@ -343,8 +344,8 @@ func TestLogForgotten(t *testing.T) {
 	}
 }
 
-// TestLogReadOnce sees that what was read from the log of a process that was
-// killed is not read again, even if the file that has it since is lost.
+// TestLogReadOnce sees that the batches of a killed process are read from the
+// log once, even if the file that got them is lost.
 func TestLogReadOnce(t *testing.T) {
 	g := growLog(t)
 	dir := t.TempDir()
@@ -368,8 +369,8 @@ func TestLogReadOnce(t *testing.T) {
 	}
 }
 
-// TestReadWhileClosing sees that who reads from a store that is being closed
-// gets an error at worst.
+// TestReadWhileClosing sees that a reader of a store that is being closed gets
+// an error at worst.
 func TestReadWhileClosing(t *testing.T) {
 	t.Parallel()
 	for range 20 {
@@ -402,13 +403,14 @@ func TestReadWhileClosing(t *testing.T) {
 	}
 }
 
-// TestLogScattered sees that the ends of jobs all over the file do not gather for
-// one transaction, which has what it touches in memory.
+// TestLogScattered sees that the log is rotated before the ends of jobs all
+// over the file become one transaction, which would have all these pages in
+// memory.
 func TestLogScattered(t *testing.T) {
 	t.Parallel()
 	s := quiet(t, openDir(t, t.TempDir()))
 	defer s.Close()
-	const limit, perBatch = dropEvery / faultSize, 10
+	const limit, perBatch = boltfile.MaxPlaces, 10
 	rotated := 0
 	for n := range uint64(limit/perBatch*3 + 3) {
 		active := s.wal.active
@@ -437,7 +439,7 @@ func TestEnded(t *testing.T) {
 		return store.Op{Kind: kind, Record: &store.Record{Seq: seq}}
 	}
 	var c encoder
-	entries, _ := c.encode([]store.Op{
+	entries, _ := c.encodeBatch([]store.Op{
 		op(store.Add, 1), op(store.Add, 2), op(store.Update, 1), op(store.Done, 1),
 		{Kind: store.Put, Key: "k"},
 		op(store.Add, 3), op(store.Done, 3), op(store.Add, 3), op(store.Done, 9),

@@ -10,15 +10,16 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
 const (
-	// maxInline is the size of the largest payload that is kept in its
-	// record. Four such records fill two or three pages.
+	// maxInline is the maximum size of a payload that is kept in its record.
+	// Four such records fill two or three pages.
 	maxInline = 2 << 10
-	// pieceSize is that of the pieces in which larger ones are kept. Up to
-	// four of them share a leaf, and are written anew when one is added.
+	// pieceSize is the size of the pieces of larger payloads. Up to four of them
+	// share a leaf, and are written again when one is added.
 	pieceSize = 32<<10 - 64
 )
 
@@ -30,32 +31,32 @@ func pieceKey(seq uint64, i int) []byte {
 	return binary.BigEndian.AppendUint32(jobKey(seq), uint32(i))
 }
 
-// pieces returns in how many pieces a payload of that size is kept.
+// pieces returns the number of pieces of a payload of that size.
 func pieces(size int) int { return (size + pieceSize - 1) / pieceSize }
 
-// writer puts entries into a transaction of bbolt.
+// writer writes entries into a transaction of bbolt.
 type writer struct {
 	sealing sealing // of the file
-	arena   arena   // bbolt keeps values, not copies of them, until the end
-	changed changes // what was written, if somebody wants to know
+	arena   arena   // for values, which bbolt does not copy before the end of the transaction
+	changed changes // gets the entries that are written, if not nil
 
 	jobs, bodies, extras *bolt.Bucket
 	cursor               *bolt.Cursor // of jobs
-	last                 uint64       // no job above it has a payload in pieces; none has if it is 0
-	highest              uint64       // no job above it was ever added
+	last                 uint64       // highest number of a job whose payload is in pieces, or 0
+	highest              uint64       // highest number of a job that was ever added
 
-	room  int    // of a pack
-	fresh pack   // takes jobs above highest; it has none if it is not in use
-	open  pack   // is being changed
+	room  int    // maximum size of a pack
+	fresh pack   // takes jobs above highest; it is empty if there are none
+	open  pack   // the pack that is being changed
 	key   []byte // of open
-	dirty bool   // open has been changed
+	dirty bool   // open has changed
 }
 
-// fillPercent is how full pages become when they are split. What comes, comes
-// in order, so that nothing goes between.
+// fillPercent is the part of a page that is filled when the page is split. Keys
+// come in order, so that none comes between others later.
 const fillPercent = 1
 
-func (w *writer) begin(tx *bolt.Tx) {
+func (w *writer) start(tx *bolt.Tx) {
 	w.jobs, w.bodies, w.extras = tx.Bucket(jobsName), tx.Bucket(bodiesName), tx.Bucket(extrasName)
 	for _, b := range []*bolt.Bucket{w.jobs, w.bodies, w.extras} {
 		b.FillPercent = fillPercent
@@ -65,21 +66,21 @@ func (w *writer) begin(tx *bolt.Tx) {
 	w.room = packRoom(tx.DB().Info().PageSize)
 }
 
-// keep returns a copy of a value that lasts as long as the transaction.
+// keep returns a copy of a value that is valid until the end of the transaction.
 func (w *writer) keep(value []byte) []byte {
 	return w.arena.keep(func(b []byte) []byte { return append(b, value...) })
 }
 
-// finish writes what has gathered.
+// finish writes the packs that are open and the highest number.
 func (w *writer) finish() error {
-	if err := errors.Join(w.closeFresh(), w.leave()); err != nil || w.highest == w.jobs.Sequence() {
+	if err := errors.Join(w.closeFresh(), w.closePack()); err != nil || w.highest == w.jobs.Sequence() {
 		return err
 	}
-	return w.jobs.SetSequence(w.highest) // what salvage goes by
+	return w.jobs.SetSequence(w.highest) // salvage needs it
 }
 
 func (w *writer) write(tx *bolt.Tx, t *transaction) error {
-	w.begin(tx)
+	w.start(tx)
 	for _, seq := range t.undo {
 		if err := w.forget(jobKey(seq)); err != nil {
 			return err
@@ -103,18 +104,18 @@ func (w *writer) write(tx *bolt.Tx, t *transaction) error {
 	return w.finish()
 }
 
-// yieldEvery is after how many entries others get the processor.
+// yieldEvery is the number of entries after which other goroutines get the
+// processor.
 const yieldEvery = 32
 
-// markKey is an extra of the store's own: no other has a key like that. Its
-// value is the number of the last frame of the log that is in the file, 8
-// bytes, big-endian.
+// markKey is the key of an extra for the store itself. Its value is the number of
+// the log's last frame that the file has, 8 bytes, big-endian.
 const markKey = "\x00log"
 
 func (w *writer) putMark(mark uint64) error {
 	key := []byte(markKey)
-	value := w.sealing.appendSealed(nil, extrasName, key, binary.BigEndian.AppendUint64(nil, mark))
-	w.note(extrasName, key)
+	value := w.sealing.salt.AppendSealed(nil, extrasName, key, binary.BigEndian.AppendUint64(nil, mark))
+	w.noteChange(extrasName, key)
 	return w.extras.Put(key, value)
 }
 
@@ -127,10 +128,10 @@ func (w *writer) apply(x *entry) error {
 	case store.Update:
 		return w.update(x)
 	case store.Put:
-		w.note(extrasName, x.key)
+		w.noteChange(extrasName, x.key)
 		return w.extras.Put(x.key, x.value)
 	case store.Delete:
-		w.note(extrasName, x.key)
+		w.noteChange(extrasName, x.key)
 		return w.extras.Delete(x.key)
 	}
 	return errEntry
@@ -138,7 +139,7 @@ func (w *writer) apply(x *entry) error {
 
 func (w *writer) add(x *entry) error {
 	if w.last > 0 {
-		if err := w.forgetPieces(x.key); err != nil { // of a job with that number
+		if err := w.forgetPieces(x.key); err != nil { // of an earlier job with that number
 			return err
 		}
 	}
@@ -147,8 +148,8 @@ func (w *writer) add(x *entry) error {
 		w.last = max(w.last, seq)
 		piece := x.payload[i*pieceSize : min((i+1)*pieceSize, len(x.payload))]
 		key := pieceKey(seq, i)
-		w.note(bodiesName, key)
-		value := w.arena.keep(func(b []byte) []byte { return w.sealing.appendSealed(b, bodiesName, key, piece) })
+		w.noteChange(bodiesName, key)
+		value := w.arena.keep(func(b []byte) []byte { return w.sealing.salt.AppendSealed(b, bodiesName, key, piece) })
 		if err := w.bodies.Put(key, value); err != nil {
 			return err
 		}
@@ -158,21 +159,21 @@ func (w *writer) add(x *entry) error {
 	}
 	w.highest = seq
 	packs := len(x.value) <= maxPacked
-	if packs && w.fresh.append(seq, x.value, w.room) {
+	if packs && w.fresh.appendJob(seq, x.value, w.room) {
 		return nil
 	}
 	if err := w.closeFresh(); err != nil {
 		return err
 	}
 	if packs {
-		w.fresh.append(seq, x.value, w.room) // which is empty now
+		w.fresh.appendJob(seq, x.value, w.room) // fresh is empty now
 		return nil
 	}
 	return w.putAlone(x.key, x.value)
 }
 
-// closeFresh writes the pack that takes new jobs, and begins another. A single
-// job is not packed.
+// closeFresh writes the pack that takes new jobs, and begins another. It writes a
+// single job without a pack.
 func (w *writer) closeFresh() error {
 	p := &w.fresh
 	if len(p.records) == 0 {
@@ -188,23 +189,22 @@ func (w *writer) closeFresh() error {
 	return err
 }
 
-// putAlone puts an entry into the jobs' bucket.
+// putAlone writes an entry into the jobs' bucket.
 func (w *writer) putAlone(key, value []byte) error {
-	w.note(jobsName, key)
+	w.noteChange(jobsName, key)
 	return w.jobs.Put(key, value)
 }
 
-// enter opens the pack that spans a job, if there is one. If there is none, but
-// the job has a key of its own, the cursor is there then, and alone is what it
-// has.
-func (w *writer) enter(seq uint64) (in bool, alone []byte, err error) {
+// openPack opens the pack that spans a job, if there is one. Otherwise, if the job
+// has a key of its own, it moves the cursor there, and alone is the record.
+func (w *writer) openPack(seq uint64) (in bool, alone []byte, err error) {
 	if w.fresh.spans(seq) {
 		err = w.closeFresh()
 	}
 	if w.open.spans(seq) || err != nil {
 		return err == nil, nil, err
 	}
-	if err := w.leave(); err != nil {
+	if err := w.closePack(); err != nil {
 		return false, nil, err
 	}
 	key, value := w.cursor.Seek(jobKey(seq))
@@ -220,8 +220,8 @@ func (w *writer) enter(seq uint64) (in bool, alone []byte, err error) {
 	return true, nil, nil
 }
 
-// leave writes the pack that is open, if it was changed.
-func (w *writer) leave() error {
+// closePack writes the pack that is open, if it has changed.
+func (w *writer) closePack() error {
 	p, dirty := w.open, w.dirty
 	w.open, w.dirty = pack{records: p.records[:0]}, false
 	switch {
@@ -235,30 +235,30 @@ func (w *writer) leave() error {
 	return w.putAlone(w.key, records)
 }
 
-// get returns the record of a job, or nil. It is valid until the next call.
+// get returns the record of a job, or nil. The record is valid until the next call.
 func (w *writer) get(seq uint64) ([]byte, error) {
-	in, alone, err := w.enter(seq)
+	in, alone, err := w.openPack(seq)
 	if in {
 		return w.open.find(seq).record, err
 	}
 	return alone, err
 }
 
-// put has a job have that record, which must stay as it is.
+// put sets the record of a job. The record must not change afterwards.
 func (w *writer) put(seq uint64, record []byte) error {
-	in, _, err := w.enter(seq)
+	in, _, err := w.openPack(seq)
 	switch {
 	case err != nil:
 		return err
 	case in:
-		w.open.set(seq, record)
+		w.open.setJob(seq, record)
 		w.dirty = true
 		return nil
 	}
 	return w.putAlone(jobKey(seq), record)
 }
 
-// update changes a record. One that can't be read is left for Replay to find.
+// update changes a record. A record that cannot be read stays: Replay finds it.
 func (w *writer) update(x *entry) error {
 	attempts, n := binary.Varint(x.value)
 	runAt, k := binary.Varint(x.value[max(n, 0):])
@@ -277,9 +277,9 @@ func (w *writer) update(x *entry) error {
 	r.Attempts, r.RunAt = int(attempts), runAt
 	record = w.arena.keep(func(b []byte) []byte {
 		if body != nil {
-			return store.AppendHead(b, r, *body)
+			return codec.AppendHead(b, r, *body)
 		}
-		return store.AppendRecord(b, r)
+		return codec.AppendRecord(b, r)
 	})
 	w.sealing.salt.Mix(record)
 	return w.put(seq, record)
@@ -293,7 +293,7 @@ func (w *writer) forget(key []byte) error {
 		}
 	}
 	seq := seqOf(key)
-	in, alone, err := w.enter(seq)
+	in, alone, err := w.openPack(seq)
 	switch {
 	case err != nil:
 		return err
@@ -303,16 +303,16 @@ func (w *writer) forget(key []byte) error {
 		w.dirty = w.dirty || x.record != nil
 		return nil
 	case alone != nil:
-		w.note(jobsName, key)
+		w.noteChange(jobsName, key)
 		return w.cursor.Delete()
 	}
 	return nil
 }
 
-// forgetStretch removes what is broken from the pack of that key, and the
-// payloads of which the pack has no record then.
+// forgetStretch removes a broken stretch from the pack of that key, and the
+// payloads for which the pack has no record then.
 func (w *writer) forgetStretch(key, stretch []byte) error {
-	in, _, err := w.enter(seqOf(key))
+	in, _, err := w.openPack(seqOf(key))
 	if !in || err != nil {
 		return err
 	}
@@ -339,7 +339,7 @@ func (w *writer) forgetStretch(key, stretch []byte) error {
 
 // forgetKey removes an entry of the jobs' bucket.
 func (w *writer) forgetKey(key []byte) error {
-	w.note(jobsName, key)
+	w.noteChange(jobsName, key)
 	return w.jobs.Delete(key)
 }
 
@@ -347,7 +347,7 @@ func (w *writer) forgetKey(key []byte) error {
 func (w *writer) forgetPieces(from []byte) error {
 	c := w.bodies.Cursor()
 	for key, _ := c.Seek(from); key != nil && string(key[:min(8, len(key))]) == string(from); key, _ = c.Seek(from) {
-		w.note(bodiesName, key)
+		w.noteChange(bodiesName, key)
 		if err := w.bodies.Delete(key); err != nil {
 			return err
 		}

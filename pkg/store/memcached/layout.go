@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
@@ -112,12 +113,12 @@ type row struct {
 func (w *row) encode() *item {
 	r := *w.Record
 	r.Payload = binary.AppendUvarint(nil, uint64(w.size))
-	return &item{store.AppendRecord(nil, &r), uint32(w.part)}
+	return &item{codec.AppendRecord(nil, &r), uint32(w.part)}
 }
 
 // decodeRow decodes a row. Its fault is a *store.CorruptError.
 func decodeRow(it item) (*row, error) {
-	r, err := store.DecodeRecord(it.value)
+	r, err := codec.DecodeRecord(it.value)
 	if err != nil {
 		return nil, err
 	}
@@ -144,8 +145,7 @@ type extraHead struct {
 }
 
 func (e *extraHead) encode() *item {
-	b := binary.AppendUvarint(nil, uint64(len(e.key)))
-	b = append(b, e.key...)
+	b := codec.AppendField(nil, e.key)
 	if e.part == 0 {
 		b = append(b, e.value...)
 	} else {
@@ -155,12 +155,11 @@ func (e *extraHead) encode() *item {
 }
 
 func decodeExtra(it item) (*extraHead, bool) {
-	n, w := binary.Uvarint(it.value)
-	if w <= 0 || n > uint64(len(it.value)-w) {
+	key, rest, ok := codec.CutField(it.value)
+	if !ok {
 		return nil, false
 	}
-	e := &extraHead{key: string(it.value[w : w+int(n)]), part: int(it.flags)}
-	rest := it.value[w+int(n):]
+	e := &extraHead{key: string(key), part: int(it.flags)}
 	if e.part == 0 {
 		e.value, e.size = rest, len(rest)
 		return e, true

@@ -14,7 +14,7 @@ import (
 // change is the effect of one statement on one table. Its arguments are arrays.
 type change struct {
 	sql  string // with ? for each argument
-	rest string // of sql, behind what a change that waits waits for
+	rest string // of sql, after the condition by which a change waits
 	args []any
 
 	waits bool // for the changes before it
@@ -70,10 +70,10 @@ func (db *database) changes(net *sqlstore.Net, replace bool) iter.Seq[change] {
 	t := db.table
 	return func(yield func(change) bool) {
 		_ = chunks(yield, net.Dones, sizeless, t.dones) &&
-			chunks(yield, net.Updates, sizeless, func(r []*store.Record) change { return t.updates(db.rows(r)) }) &&
+			chunks(yield, net.Updates, sizeless, func(r []*store.Record) change { return t.updates(db.rowsOf(r)) }) &&
 			chunks(yield, net.Deletes, sizeless, t.deletes) &&
 			chunks(yield, net.Puts, func(op store.Op) int { return len(op.Key) + len(op.Value) }, t.puts) &&
-			chunks(yield, net.Adds, sizeOf, func(r []*store.Record) change { return t.adds(db.rows(r), replace) })
+			chunks(yield, net.Adds, sizeOf, func(r []*store.Record) change { return t.adds(db.rowsOf(r), replace) })
 	}
 }
 
@@ -98,7 +98,7 @@ func sizeOf(r *store.Record) int {
 	return len(r.Payload) + len(r.Function) + len(r.Unique) + len(r.Reducer)
 }
 
-func (db *database) rows(records []*store.Record) []sqlstore.Row {
+func (db *database) rowsOf(records []*store.Record) []sqlstore.Row {
 	rows := make([]sqlstore.Row, len(records))
 	for i, r := range records {
 		rows[i] = sqlstore.NewRow(r, db.text)

@@ -154,8 +154,8 @@ func (c *conn) each(ctx context.Context, sql string, args []any, f func([]driver
 	})
 }
 
-// rows runs one statement and returns its rows. Arguments are those of exec.
-func (c *conn) rows(ctx context.Context, sql string, args ...any) (all [][]driver.Value, err error) {
+// queryRows runs one statement and returns its rows. Arguments are those of exec.
+func (c *conn) queryRows(ctx context.Context, sql string, args ...any) (all [][]driver.Value, err error) {
 	err = c.each(ctx, sql, args, func(row []driver.Value) error {
 		row = slices.Clone(row)
 		for i, v := range row {

@@ -90,7 +90,7 @@ func (s *Store) lastSeq(ctx context.Context, c *conn) (uint64, error) {
 	if s.db.extras {
 		fence = "(SELECT convert_from(value, 'UTF8') FROM " + s.db.table.extras() + " WHERE key = '" + sqlstore.FenceKey + "')"
 	}
-	found, err := c.rows(ctx, "SELECT coalesce(max(seq), 0), "+fence+" FROM "+s.db.table.jobs())
+	found, err := c.queryRows(ctx, "SELECT coalesce(max(seq), 0), "+fence+" FROM "+s.db.table.jobs())
 	if err != nil {
 		return 0, err
 	}
@@ -114,7 +114,7 @@ func (r *reading) all(ctx context.Context) error {
 	if !r.db.lacks["seq"] {
 		for n := page; n == page; {
 			var err error
-			n, err = r.rows(ctx, "WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page), strconv.FormatInt(r.last, 10))
+			n, err = r.readRows(ctx, "WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page), strconv.FormatInt(r.last, 10))
 			if damaged(err) {
 				n, err = r.singly(ctx)
 			}
@@ -132,21 +132,21 @@ func (r *reading) all(ctx context.Context) error {
 		which = "WHERE seq IS NULL " + which
 	}
 	r.last = int64(r.AdoptFrom(time.Now(), uint64(max(r.last, 0))))
-	_, err := r.rows(ctx, which)
+	_, err := r.readRows(ctx, which)
 	return err
 }
 
 // singly reads the rows of a page one by one, and leaves out those that the
 // server itself can't read.
 func (r *reading) singly(ctx context.Context) (n int, err error) {
-	seqs, err := r.conn.rows(ctx, "SELECT seq FROM "+r.db.table.jobs()+" WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page),
+	seqs, err := r.conn.queryRows(ctx, "SELECT seq FROM "+r.db.table.jobs()+" WHERE seq > $1::bigint ORDER BY seq LIMIT "+strconv.Itoa(page),
 		strconv.FormatInt(r.last, 10))
 	if err != nil {
 		return 0, err
 	}
 	for _, row := range seqs {
 		seq := row[0].(int64)
-		_, err := r.rows(ctx, "WHERE seq = $1::bigint", strconv.FormatInt(seq, 10))
+		_, err := r.readRows(ctx, "WHERE seq = $1::bigint", strconv.FormatInt(seq, 10))
 		if damaged(err) {
 			r.skip(seq, err)
 			err = nil
@@ -170,8 +170,9 @@ func (r *reading) skip(seq int64, err error) {
 	r.skipped(fmt.Sprintf("row with seq %d of %s", seq, r.db.table.jobs()), err)
 }
 
-// rows hands out the jobs of some rows, and returns how many these are.
-func (r *reading) rows(ctx context.Context, which string, args ...any) (n int, err error) {
+// readRows returns the number of rows that it read, after it has passed on
+// their jobs.
+func (r *reading) readRows(ctx context.Context, which string, args ...any) (n int, err error) {
 	sql := "SELECT "
 	for _, name := range []string{
 		"seq", "unique_key", "function_name", "priority", r.data, "when_to_run",
@@ -244,7 +245,7 @@ func scan(values []driver.Value) (row sqlstore.Row, size int, err error) {
 // ReadPayload is that of [store.Reader].
 func (s *Store) ReadPayload(ctx context.Context, r *store.Record) (payload []byte, err error) {
 	err = s.readers.with(ctx, func(c *conn) error {
-		found, err := c.rows(ctx, "SELECT data FROM "+s.db.table.jobs()+" WHERE seq = $1::bigint", strconv.FormatUint(r.Seq, 10))
+		found, err := c.queryRows(ctx, "SELECT data FROM "+s.db.table.jobs()+" WHERE seq = $1::bigint", strconv.FormatUint(r.Seq, 10))
 		if err != nil {
 			return err
 		}
@@ -292,7 +293,7 @@ func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
 	}
 	var found [][]driver.Value
 	err := s.readers.with(ctx, func(c *conn) (err error) {
-		found, err = c.rows(ctx, "SELECT value FROM "+s.db.table.extras()+" WHERE key = $1", key)
+		found, err = c.queryRows(ctx, "SELECT value FROM "+s.db.table.extras()+" WHERE key = $1", key)
 		return err
 	})
 	switch {

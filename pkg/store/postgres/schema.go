@@ -86,7 +86,7 @@ func (db *database) look(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
-	found, err := c.rows(ctx, "SELECT current_setting('server_encoding')")
+	found, err := c.queryRows(ctx, "SELECT current_setting('server_encoding')")
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (db *database) find(ctx context.Context, c *conn) error {
 
 // has returns the columns of a table, none if it is not there.
 func (db *database) has(ctx context.Context, c *conn, table string) (map[string]bool, error) {
-	there, err := c.rows(ctx, `SELECT attname::text FROM pg_attribute
+	there, err := c.queryRows(ctx, `SELECT attname::text FROM pg_attribute
 		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, table)
 	if err != nil {
 		return nil, fmt.Errorf("look for table %s: %w", table, err)
@@ -166,7 +166,7 @@ func (db *database) missing(ctx context.Context, c *conn) (ddl []string, err err
 		{db.table.schema + db.table.index(), "CREATE UNIQUE INDEX " + db.table.index() + " ON " + db.table.jobs() + " (seq)"},
 		{db.table.extras(), "CREATE TABLE " + db.table.extras() + ` (key TEXT COLLATE "C" PRIMARY KEY, value BYTEA NOT NULL)`},
 	} {
-		found, err := c.rows(ctx, "SELECT to_regclass($1)::text", relation.name)
+		found, err := c.queryRows(ctx, "SELECT to_regclass($1)::text", relation.name)
 		if err != nil {
 			return nil, fmt.Errorf("look for %s: %w", relation.name, err)
 		}
@@ -196,7 +196,7 @@ func (db *database) create(ctx context.Context, c *conn) error {
 }
 
 func (db *database) identify(ctx context.Context, c *conn) error {
-	found, err := c.rows(ctx, "SELECT to_regclass($1)::oid::bigint", db.table.jobs())
+	found, err := c.queryRows(ctx, "SELECT to_regclass($1)::oid::bigint", db.table.jobs())
 	if err != nil {
 		return err
 	}

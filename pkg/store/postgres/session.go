@@ -72,7 +72,7 @@ func (s *session) fence(ctx context.Context) error {
 
 // yes runs a statement that answers with one truth value.
 func (s *session) yes(ctx context.Context, sql string, args ...any) (bool, error) {
-	found, err := s.rows(ctx, sql, args...)
+	found, err := s.queryRows(ctx, sql, args...)
 	return len(found) == 1 && found[0][0] == true, err
 }
 
@@ -113,7 +113,7 @@ func (s *session) writeFence(ctx context.Context, again bool) (bool, error) {
 	if err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", strconv.FormatInt(sqlstore.LockNumber("gm.fence."+s.db.table.extras()), 10)); err != nil {
 		return false, err
 	}
-	found, err := s.rows(ctx, "SELECT extract(epoch FROM clock_timestamp())::bigint, "+
+	found, err := s.queryRows(ctx, "SELECT extract(epoch FROM clock_timestamp())::bigint, "+
 		"(SELECT pid || '/' || extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()), "+
 		"(SELECT convert_from(value, 'UTF8') FROM "+s.db.table.extras()+" WHERE key = $1)", sqlstore.FenceKey)
 	if err != nil {
@@ -184,7 +184,7 @@ func (s *session) Holder(ctx context.Context) (string, error) {
 	if !s.db.extras {
 		return "", nil
 	}
-	found, err := s.rows(ctx, "SELECT convert_from(value, 'UTF8') FROM "+s.db.table.extras()+" WHERE key = $1", holderKey)
+	found, err := s.queryRows(ctx, "SELECT convert_from(value, 'UTF8') FROM "+s.db.table.extras()+" WHERE key = $1", holderKey)
 	if err != nil || len(found) == 0 {
 		return "", err
 	}

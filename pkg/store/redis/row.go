@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
@@ -13,7 +14,7 @@ import (
 //	run at      8
 //	attempts    4
 //	size        8, of the payload
-//	the rest    as store.AppendRecord has it, without those and the payload
+//	the rest    as codec.AppendRecord has it, without those and the payload
 //
 // The variable fields are outside of the rest, so that a script can replace
 // them.
@@ -42,7 +43,7 @@ func encodeRow(r *store.Record) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(len(r.Payload)))
 	rest := *r
 	rest.RunAt, rest.Attempts, rest.Payload = 0, 0, nil
-	return store.AppendRecord(b, &rest)
+	return codec.AppendRecord(b, &rest)
 }
 
 // head returns the fields of a row before its rest.
@@ -59,7 +60,7 @@ func decodeRow(row []byte) (r *store.Record, size int, err error) {
 	if !ok {
 		return nil, 0, &store.CorruptError{Why: "shorter than a row"}
 	}
-	r, err = store.DecodeRecord(row[rowHead:])
+	r, err = codec.DecodeRecord(row[rowHead:])
 	if err != nil {
 		return nil, 0, err
 	}

@@ -11,7 +11,7 @@ import (
 	"gm/pkg/store"
 )
 
-// fault is a row that can't be believed, or is not there.
+// fault is a row that is damaged or missing.
 type fault struct {
 	extra bool  // a row of the table for extras
 	id    int64 // the row's number
@@ -19,11 +19,11 @@ type fault struct {
 
 	name   string // the function, or the extra's key
 	unique string
-	data   []byte // as it was found
+	data   []byte // as it was read
 	why    error
 }
 
-// faultOf returns a fault with what r says of its job.
+// faultOf returns a fault for the job of r.
 func faultOf(r *row, why error) fault {
 	x := fault{id: r.id, name: string(r.function), unique: string(r.key), why: why, data: append([]byte(nil), r.data...)}
 	if r.unique != nil {
@@ -39,17 +39,17 @@ func (x *fault) String() string {
 	return fmt.Sprintf("job %d", x.id)
 }
 
-// asideLine is a line of the file for what was set aside.
+// asideLine is a line of the file of records that were set aside.
 type asideLine struct {
 	Time     time.Time `json:"time"`
 	What     string    `json:"what"`
 	Why      string    `json:"why"`
-	Function []byte    `json:"function,omitempty"` // in base64, as what follows
+	Function []byte    `json:"function,omitempty"` // in base64, like the next fields
 	Unique   []byte    `json:"unique,omitempty"`
 	Data     []byte    `json:"data,omitempty"`
 }
 
-// writeAside appends faults to the file for what was set aside.
+// writeAside appends faults to the file of records that were set aside.
 func (s *Store) writeAside(faults []fault) error {
 	f, err := os.OpenFile(s.path+".corrupt", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -67,21 +67,21 @@ func (s *Store) writeAside(faults []fault) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// report tells of faults.
-func (s *Store) report(faults []fault) {
+// reportFaults reports faults to the log and to Skipped.
+func (s *Store) reportFaults(faults []fault) {
 	for i := range faults {
 		x := &faults[i]
 		s.skip(x.String(), &store.CorruptError{Where: fmt.Sprintf("row %d", x.id), Why: x.why.Error()})
 	}
 }
 
-// setAside reports rows and moves them out of the tables. If that fails, they
-// are found again next time, which is no error.
+// setAside reports rows and removes them from the tables. If that fails, the
+// next reading finds them again; for this one it is not an error.
 func (s *Store) setAside(ctx context.Context, faults []fault) {
 	if len(faults) == 0 {
 		return
 	}
-	s.report(faults)
+	s.reportFaults(faults)
 	err := s.writeAside(faults)
 	if err == nil {
 		err = s.write(ctx, "set aside in", false, func(w *writer) error {
@@ -94,11 +94,11 @@ func (s *Store) setAside(ctx context.Context, faults []fault) {
 		})
 	}
 	if err != nil {
-		s.cfg.Logger.Error("what is set aside stays in the queue", "store", "sqlite:"+s.cfg.File, "err", err)
+		s.cfg.Logger.Error("damaged rows stay in the queue", "store", "sqlite:"+s.cfg.File, "err", err)
 	}
 }
 
-// removeFault removes a row, unless another has come in its place.
+// removeFault removes a row, unless another has replaced it.
 func (w *writer) removeFault(x *fault) error {
 	if x.gone {
 		return nil

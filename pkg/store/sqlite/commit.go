@@ -29,8 +29,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 		s.noteUndo(batch, err)
 	}
 	if !adds && len(batch) > 1 && errors.Is(err, store.ErrFull) {
-		// What only takes away needs little room for a part of it, and the
-		// same again for the next.
+		// A batch that only removes needs little room for each of its parts.
 		half := len(batch) / 2
 		if err = s.Commit(ctx, batch[:half]); err == nil {
 			err = s.Commit(ctx, batch[half:])
@@ -39,8 +38,8 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	return err
 }
 
-// noteUndo notes which jobs the next batch removes first, if the engine failed
-// while it committed this one, or that they are removed.
+// noteUndo notes the jobs that the next batch must remove first, because the
+// engine failed while it committed batch. Without an error, it forgets them.
 func (s *Store) noteUndo(batch []store.Op, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,15 +55,14 @@ func (s *Store) noteUndo(batch []store.Op, err error) {
 }
 
 // giveUp closes the writer after a panic of the engine. The next use opens the
-// file anew. mu is held.
+// file again. mu is held.
 func (s *Store) giveUp(w *writer) {
 	s.ready.Store(false)
 	s.writer = nil
 	s.closeApart(w)
 }
 
-// renew opens another connection in place of one that keeps much memory. mu is
-// held.
+// renew replaces a connection that keeps much memory. mu is held.
 func (s *Store) renew(w *writer) {
 	next, err := newWriter(s.path, s.cfg.Table, s.cfg.Sync)
 	if err != nil {
@@ -85,10 +83,10 @@ func (s *Store) closeApart(w *writer) {
 	}
 }
 
-// write calls f in a transaction, again if the file turns out to be damaged
-// and could be mended, or the disk full, and FILE-wal has room from its start.
-// What is what is done, for the error.
-func (s *Store) write(ctx context.Context, what string, adds bool, f func(*writer) error) error {
+// write calls f in a transaction. It calls f again if the file is damaged and
+// could be mended, or if the disk is full and FILE-wal has room from its start.
+// The error begins with operation.
+func (s *Store) write(ctx context.Context, operation string, adds bool, f func(*writer) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -101,7 +99,7 @@ func (s *Store) write(ctx context.Context, what string, adds bool, f func(*write
 			return err
 		}
 		if err := s.watch.Check(); err != nil {
-			return s.fail(what, err)
+			return s.fail(operation, err)
 		}
 		cramped := w.cramped
 		err = w.transact(ctx, adds, func() error { return f(w) })
@@ -117,14 +115,14 @@ func (s *Store) write(ctx context.Context, what string, adds bool, f func(*write
 		}
 		if isPanic(err) {
 			s.giveUp(w)
-			return s.fail(what, err)
+			return s.fail(operation, err)
 		}
 		if errors.Is(err, store.ErrFull) && !over && w.startOver() {
 			over = true
 			continue
 		}
 		if !broken(err) || i == len(mend) {
-			return s.fail(what, err)
+			return s.fail(operation, err)
 		}
 		if err := mend[i](err); err != nil && !broken(err) {
 			return s.fail("mend", err)
@@ -133,7 +131,7 @@ func (s *Store) write(ctx context.Context, what string, adds bool, f func(*write
 	}
 }
 
-// reindex makes the indexes anew, from the tables. mu is held.
+// reindex makes the indexes from the tables. mu is held.
 func (s *Store) reindex(why error) error {
 	s.skip("indexes", fmt.Errorf("made anew: %w", why))
 	return s.writer.Exec("REINDEX")

@@ -17,17 +17,18 @@ import (
 	"gm/pkg/store"
 )
 
-// busyTimeout is how long others that write the file are waited for. They are
-// people with sqlite3: gm's own readers are in nobody's way.
+// busyTimeout is the maximum time to wait for other programs that write the
+// file, such as sqlite3: gm's own readers block nobody.
 const busyTimeout = 5 * time.Second
 
-// maxMemory is what the engine may use for a connection, in bytes: four times
-// the largest payload and more. It is address space that becomes memory as it is
-// needed, and is given back when the connection is closed. Only tests change it.
+// maxMemory is the maximum number of bytes that the engine uses for a
+// connection: more than four times the largest payload. It is address space
+// that becomes memory when it is used, and that is free again when the
+// connection is closed. Only tests change it.
 var maxMemory = (4*int64(maxPayload) + 64<<20) &^ 0xffff
 
-// heavyPayload is the size from which a payload leaves a connection with so much
-// memory that it is closed.
+// heavyPayload is the minimum size of a payload after which a connection keeps
+// so much memory that it is closed.
 const heavyPayload = 16 << 20
 
 // conn is a connection to the file. One goroutine at a time uses it.
@@ -37,7 +38,8 @@ type conn struct {
 	heavy      bool // it has had a payload of heavyPayload or more
 }
 
-// panicError is a panic of the engine, which happens when it has no memory.
+// panicError is a panic of the engine, which happens when it has no memory
+// left.
 type panicError struct{ what any }
 
 func (e *panicError) Error() string { return fmt.Sprint("the engine failed: ", e.what) }
@@ -47,8 +49,8 @@ func isPanic(err error) bool {
 	return errors.As(err, &p)
 }
 
-// protect calls f and returns its error, or a *panicError. The connections that
-// f has used must be given up then.
+// protect calls f and returns its error, or a *panicError. After that, the
+// connections of f must not be used.
 func protect(f func() error) (err error) {
 	defer func() {
 		if what := recover(); what != nil {
@@ -76,7 +78,7 @@ func location(path string, make bool) string {
 	return u.String()
 }
 
-// dial opens a connection and sets what holds for all of them.
+// dial opens a connection and sets the options of all connections.
 func dial(path string, make bool) (c *conn, err error) {
 	err = protect(func() error {
 		c, err = dialEngine(path, make)
@@ -104,7 +106,7 @@ func dialEngine(path string, make bool) (*conn, error) {
 	return c, nil
 }
 
-// prepare returns a statement that lives as long as the connection.
+// prepare returns a statement that is valid as long as the connection.
 func (c *conn) prepare(format string, args ...any) (*sqlite3.Stmt, error) {
 	sql := fmt.Sprintf(format, args...)
 	stmt, _, err := c.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT)
@@ -132,7 +134,7 @@ func (c *conn) text(sql string) (string, error) {
 	return s, nil
 }
 
-// each calls f for every row of a query. The statement is f's to read from.
+// each calls f for every row of a query. f reads the row from the statement.
 func (c *conn) each(sql string, f func(*sqlite3.Stmt) error) error {
 	stmt, _, err := c.Prepare(sql)
 	if err != nil {
@@ -150,7 +152,7 @@ func (c *conn) each(sql string, f func(*sqlite3.Stmt) error) error {
 	return nil
 }
 
-// during calls f, whose queries end with ctx.
+// during calls f, and interrupts its queries at the end of ctx.
 func (c *conn) during(ctx context.Context, f func() error) error {
 	defer c.SetInterrupt(c.SetInterrupt(ctx))
 	err := protect(f)
@@ -160,8 +162,8 @@ func (c *conn) during(ctx context.Context, f func() error) error {
 	return err
 }
 
-// close ends the connection. That of the last one brings what is in FILE-wal
-// into FILE.
+// close closes the connection. The last one that closes writes the content of
+// FILE-wal into FILE.
 func (c *conn) close() error { return protect(c.closeEngine) }
 
 func (c *conn) closeEngine() error {
@@ -172,29 +174,32 @@ func (c *conn) closeEngine() error {
 	return c.Conn.Close()
 }
 
-// quote returns a name as SQL has it.
+// quote returns a name in the quotes of SQL.
 func quote(name string) string { return sqlite3.QuoteIdentifier(name) }
 
-// broken says whether err is that of a file whose parts do not fit.
+// broken reports whether err is that of a file whose parts do not match.
 func broken(err error) bool {
 	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) ||
 		errors.Is(err, sqlite3.IOERR_SHORT_READ) || errors.Is(err, errBroken)
 }
 
-// strange says whether err is that of a file that is not what it should be,
-// because it never was or because it is damaged.
+// strange reports whether err is that of a file that is no database of this
+// kind, or is a damaged one.
 func strange(err error) bool {
 	return errors.Is(err, sqlite3.ERROR) || errors.Is(err, errStrange)
 }
 
-// errStrange is wrapped by what is found strange about a file.
+// errStrange is wrapped by the errors of a file that is no database of this
+// kind.
 var errStrange = errors.New("not a database of this kind")
 
-// errBroken is wrapped by what is found wrong with a file before SQLite does.
+// errBroken is wrapped by the errors of a file whose damage is found before
+// SQLite finds it.
 var errBroken = errors.New("database is damaged")
 
-// outOfRoom returns err as that of a store without room, if it is. The engine
-// says only that it could not write, and not why, so that is tried.
+// outOfRoom wraps store.ErrFull too if err is that of a store without room. The
+// engine reports that it could not write, but not why: outOfRoom writes a file
+// to find out.
 func outOfRoom(err error, path string) error {
 	if errors.Is(err, store.ErrFull) {
 		return err
@@ -217,8 +222,7 @@ func outOfRoom(err error, path string) error {
 	return err
 }
 
-// isRoomError says whether err is that of a disk, a quota or a limit that is
-// full.
+// isRoomError reports whether err is that of a full disk, quota or limit.
 func isRoomError(err error) bool {
 	for _, reason := range roomErrors {
 		if errors.Is(err, reason) {

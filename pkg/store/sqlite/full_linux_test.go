@@ -43,7 +43,7 @@ func fillFile(t *testing.T, name string, size int) {
 	}
 }
 
-// filling is a store on a disk that is full, and what it has taken.
+// filling is a store on a full disk, and the jobs that it accepted.
 type filling struct {
 	*testing.T
 	s       *Store
@@ -128,7 +128,7 @@ func TestFullDisk(t *testing.T) {
 			}
 			f.check()
 
-			// Something else takes what is left of the disk.
+			// Something else takes the rest of the disk.
 			fillFile(t, rest, 1<<30)
 			f.fill()
 			f.check()

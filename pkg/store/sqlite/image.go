@@ -9,18 +9,18 @@ import (
 	"os"
 )
 
-// magic is what a database begins with.
+// magic is the beginning of a database.
 const magic = "SQLite format 3\x00"
 
-// image is a database as its files have it: its pages, and the newer ones of
-// those in FILE-wal. It trusts neither.
+// image is the content of a database's files: the pages, and their newer
+// versions in FILE-wal. It trusts neither.
 type image struct {
 	file, wal *os.File // wal is nil if there is none
 	pageSize  int
 	usable    int              // of each page, in bytes
-	pages     uint32           // how many there are
-	newer     map[uint32]int64 // where in wal a page is
-	isSQLite  bool             // the file begins with magic, as far as it goes
+	pages     uint32           // number of pages
+	newer     map[uint32]int64 // offsets of pages in wal
+	isSQLite  bool             // the file begins with magic, or is a part of it
 }
 
 func openImage(path string) (*image, error) {
@@ -30,7 +30,7 @@ func openImage(path string) (*image, error) {
 	}
 	m := &image{file: f, newer: make(map[uint32]int64)}
 	if err := m.readHeader(); err != nil {
-		_ = m.close()
+		_ = m.closeFiles()
 		return nil, err
 	}
 	m.wal, err = os.Open(path + "-wal")
@@ -38,13 +38,13 @@ func openImage(path string) (*image, error) {
 		err = m.readWAL()
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		_ = m.close()
+		_ = m.closeFiles()
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *image) close() error {
+func (m *image) closeFiles() error {
 	if m.wal != nil {
 		_ = m.wal.Close()
 	}
@@ -74,7 +74,7 @@ func (m *image) readHeader() error {
 	return nil
 }
 
-// page returns a page. What the file lacks of it is zero.
+// page returns a page. Bytes behind the end of the file are zero.
 func (m *image) page(n uint32) ([]byte, error) {
 	if n == 0 || n > m.pages {
 		return nil, fmt.Errorf("page %d of %d", n, m.pages)
@@ -111,9 +111,8 @@ func parseFrame(b []byte) frame {
 	}
 }
 
-// eachFrame calls f for each frame of FILE-wal and its page, which are f's
-// until it returns, until f returns false. Pages are as long as the header
-// says, or the image, if the header can't be right.
+// eachFrame calls f for each frame of FILE-wal and its page, until f returns
+// false. Both are valid until f returns.
 func eachFrame(wal *os.File, pageSize int, f func(head, page []byte, offset int64) bool) error {
 	b := make([]byte, frameHeader+pageSize)
 	for at := int64(walHeader); ; at += int64(len(b)) {
@@ -130,8 +129,8 @@ func eachFrame(wal *os.File, pageSize int, f func(head, page []byte, offset int6
 	}
 }
 
-// readWAL finds the pages in FILE-wal that belong to whole transactions,
-// whether or not their checksums are right.
+// readWAL finds the pages in FILE-wal that belong to whole transactions, even
+// if their checksums do not match.
 func (m *image) readWAL() error {
 	salt, err := walSalt(m.wal, m.pageSize)
 	if err != nil || salt == 0 {
@@ -158,8 +157,8 @@ func (m *image) readWAL() error {
 	})
 }
 
-// walSalt returns the salt on which two of the header and the first two frames
-// agree, or 0.
+// walSalt returns the salt that at least two of the header and the first two
+// frames have, or 0.
 func walSalt(wal *os.File, pageSize int) (uint64, error) {
 	head := make([]byte, walHeader)
 	if n, err := wal.ReadAt(head, 0); err != nil && (!errors.Is(err, io.EOF) || n < walHeader) {
@@ -183,10 +182,10 @@ func walSalt(wal *os.File, pageSize int) (uint64, error) {
 	return 0, err
 }
 
-// walDamage says what is wrong with FILE-wal, or "". SQLite reads it up to the
-// first frame whose checksum is wrong and forgets the rest without a word,
-// because that is what the end of an interrupted transaction looks like. But
-// behind that there is no end of a whole transaction.
+// walDamage returns a description of the damage of FILE-wal, or "". SQLite
+// reads the file up to the first frame whose checksum does not match. It
+// ignores the rest without an error, because an interrupted transaction looks
+// the same. But behind an interrupted transaction there is no end of another.
 func walDamage(path string) (string, error) {
 	wal, err := os.Open(path + "-wal")
 	if errors.Is(err, os.ErrNotExist) {
@@ -203,7 +202,7 @@ func walDamage(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer m.close()
+	defer m.closeFiles()
 	head := make([]byte, walHeader)
 	if _, err := wal.ReadAt(head, 0); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -247,7 +246,7 @@ func walDamage(path string) (string, error) {
 
 // walSum is the checksum of FILE-wal.
 type walSum struct {
-	big    bool // it takes words as big-endian
+	big    bool // words are big-endian
 	s0, s1 uint32
 }
 

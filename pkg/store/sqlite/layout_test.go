@@ -24,7 +24,8 @@ func TestSwap(t *testing.T) {
 	})
 }
 
-// TestSwapAfterKill sees that gearmand finds what is only in FILE-wal.
+// TestSwapAfterKill sees that gearmand finds the jobs that are only in
+// FILE-wal.
 func TestSwapAfterKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.db")
 	s := open(t, file)
@@ -73,7 +74,7 @@ func sql(t *testing.T, file string, statements ...string) (rows []string) {
 	return rows
 }
 
-// gearmandTable is what gearmand says to make its table.
+// gearmandTable is the statement with which gearmand makes its table.
 const gearmandTable = "CREATE TABLE gearman_queue ( unique_key TEXT, function_name TEXT, priority INTEGER, data BLOB, when_to_run INTEGER, PRIMARY KEY (unique_key, function_name))"
 
 func add(seq uint64, function, unique, payload string) store.Op {
@@ -112,7 +113,7 @@ func compare(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// TestLayout says byte by byte what is in the file.
+// TestLayout compares the content of the file byte by byte.
 func TestLayout(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.db")
 	s := open(t, file)
@@ -169,8 +170,7 @@ func TestGearmandRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What gearmand does then goes on working: it knows nothing of the new
-	// columns.
+	// gearmand, which does not know the new columns, still works on it.
 	sql(t, file, `INSERT OR REPLACE INTO gearman_queue (priority, unique_key, function_name, data, when_to_run) VALUES (1, 'n', 'f', x'6e', 0)`,
 		`INSERT OR REPLACE INTO gearman_queue (priority, unique_key, function_name, data, when_to_run) VALUES (1, 'z', 'f', x'7a7a', 0)`,
 		`UPDATE gearman_queue SET priority = 7, when_to_run = 1795000009 WHERE unique_key = 'e'`)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// clearLeftovers logs which files a process that was killed, or a person, left
-// beside the database, and removes those that only a salvage needs. mu is held.
+// clearLeftovers logs the files that a killed process, or a person, left next
+// to the database, and removes those that only a salvage needs. mu is held.
 func (s *Store) clearLeftovers() error {
 	if size, err := fileSize(s.path + salvaging); err != nil {
 		return err
@@ -20,13 +20,13 @@ func (s *Store) clearLeftovers() error {
 		s.cfg.Logger.Warn("broken files are kept: remove them when nobody needs them", "store", "sqlite:"+s.cfg.File, "files", kept)
 	}
 	if size, err := fileSize(s.path + ".corrupt"); err == nil && size >= 0 {
-		s.cfg.Logger.Warn("what was set aside is kept: remove the file when nobody needs it", "store", "sqlite:"+s.cfg.File, "file", s.path+".corrupt", "bytes", size)
+		s.cfg.Logger.Warn("records that were set aside are kept: remove the file when nobody needs it", "store", "sqlite:"+s.cfg.File, "file", s.path+".corrupt", "bytes", size)
 	}
 	return nil
 }
 
-// salvageWithoutFile makes a database of what FILE-wal has, if FILE itself is
-// missing: SQLite would remove FILE-wal. It reports missing files in the log.
+// salvageWithoutFile makes a database from FILE-wal if FILE itself is missing:
+// SQLite would remove FILE-wal. It logs missing files.
 func (s *Store) salvageWithoutFile() error {
 	size, err := fileSize(s.path)
 	if err != nil {
@@ -58,8 +58,8 @@ func (s *Store) salvageWithoutFile() error {
 	return s.salvage("the database is missing, and FILE-wal is there", true)
 }
 
-// isInWAL reports whether the database says that it has a FILE-wal, which it
-// does until it is closed.
+// isInWAL reports whether the header of the database names a FILE-wal, which it
+// does until the database is closed.
 func (s *Store) isInWAL() bool {
 	f, err := os.Open(s.path)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Store) isInWAL() bool {
 	return err == nil && strings.HasPrefix(string(head), magic) && head[18] == 2
 }
 
-// fileSize returns the size of a file, -1 if it is not there.
+// fileSize returns the size of a file, or -1 if it does not exist.
 func fileSize(name string) (int64, error) {
 	info, err := os.Stat(name)
 	if errors.Is(err, os.ErrNotExist) {

@@ -13,7 +13,7 @@ import (
 )
 
 // TestLeftovers opens databases as kills, older servers and people leave them:
-// no job is lost that is in one of their files, and the log says what was found.
+// no job in one of their files is lost, and the log names the files.
 func TestLeftovers(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "queue.db")
 	s := open(t, made)
@@ -50,7 +50,7 @@ func TestLeftovers(t *testing.T) {
 		{"an empty database and FILE-wal", map[string][]byte{"": {}, "-wal": wal}, 5, "the database is missing"},
 		{"FILE-wal is missing", map[string][]byte{"": killed}, 0, "-wal is missing"},
 		{"only a broken one", map[string][]byte{".broken-1": closed[:5000]}, 0, "the database is missing"},
-		{"records set aside", map[string][]byte{"": closed, ".corrupt": []byte("{}\n")}, 5, "what was set aside is kept"},
+		{"records set aside", map[string][]byte{"": closed, ".corrupt": []byte("{}\n")}, 5, "records that were set aside are kept"},
 		{"a lock", map[string][]byte{"": closed, ".lock": []byte("gm, pid 7\n")}, 5, "was not closed by its last holder"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -5,23 +5,23 @@ import (
 	"os"
 )
 
-// TryLock implements store.Locker. The lock keeps out other servers of gm, not
-// other programs that read the file, such as sqlite3.
+// TryLock implements store.Locker. The lock excludes other servers of gm, but
+// not other programs that use the file, such as sqlite3.
 func (s *Store) TryLock(_ context.Context, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return s.fail("lock", os.ErrClosed)
 	}
-	return s.take(name)
+	return s.lockFile(name)
 }
 
-// Lost implements store.Locker. It is never closed: a lock on a file goes with
-// the process.
+// Lost implements store.Locker. The channel is never closed: a file's lock
+// lasts as long as the process.
 func (s *Store) Lost() <-chan struct{} { return s.lost }
 
-// take takes the lock, unless this store has it already. mu is held.
-func (s *Store) take(name string) (err error) {
+// lockFile locks the file, unless this store has the lock already. mu is held.
+func (s *Store) lockFile(name string) (err error) {
 	if s.lock == nil {
 		s.lock, err = s.watch.TakeLock(s.path+".lock", name)
 	}

@@ -20,8 +20,8 @@ type reader struct {
 	row row
 }
 
-// maxReaders is how many of them there are. Each has a cache of its own, and
-// there are seldom more processors to spare.
+// maxReaders is the number of connections that read. Each has a cache of its
+// own, and seldom more processors are free.
 const maxReaders = 2
 
 func (s *Store) openReader() (r *reader, err error) {
@@ -65,8 +65,8 @@ func (s *Store) openEngineReader() (*reader, error) {
 	return r, nil
 }
 
-// read calls f with a connection of its own, several of which may be in use at
-// a time. The file is opened if need be.
+// read calls f with a connection that nobody else uses. It opens the file first
+// if necessary.
 func (s *Store) read(ctx context.Context, f func(*reader) error) error {
 	if !s.ready.Load() {
 		s.mu.Lock()
@@ -88,7 +88,7 @@ func (s *Store) read(ctx context.Context, f func(*reader) error) error {
 	return err
 }
 
-// readers are the connections that read, each nil until it is needed.
+// readers is the pool of connections that read, each nil until it is needed.
 type readers struct {
 	open  func() (*reader, error)
 	slots chan *reader
@@ -120,8 +120,8 @@ func (p *readers) get(ctx context.Context) (*reader, error) {
 	}
 }
 
-// put gives a connection back after err. One that read what is broken may have
-// kept some of it, and one that read a large payload keeps its memory.
+// put returns a connection to the pool after err. It closes one that may have
+// cached a broken page, and one that keeps the memory of a large payload.
 func (p *readers) put(r *reader, err error) {
 	if broken(err) || isPanic(err) || r.heavy {
 		_ = r.close()
@@ -130,7 +130,8 @@ func (p *readers) put(r *reader, err error) {
 	p.slots <- r
 }
 
-// pause waits for those in use and closes all. There are none until resume.
+// pause waits for the connections in use and closes all. There are none until
+// resume.
 func (p *readers) pause() error {
 	var errs []error
 	for range maxReaders {
@@ -147,8 +148,8 @@ func (p *readers) resume() {
 	}
 }
 
-// close is the last pause. It may be called again.
-func (p *readers) close() error {
+// closeAll closes all connections for ever. It may be called again.
+func (p *readers) closeAll() error {
 	select {
 	case <-p.ended:
 		return nil

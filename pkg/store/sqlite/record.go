@@ -6,7 +6,7 @@ import "encoding/binary"
 type value struct {
 	kind valueKind
 	n    int64  // of an integer
-	b    []byte // of text and blobs; it is the record's
+	b    []byte // of text and blobs; it points into the record
 }
 
 type valueKind uint8
@@ -16,11 +16,11 @@ const (
 	integer
 	text
 	blob
-	float // of which nothing here makes use
+	float // nothing here uses its value
 )
 
-// varint returns the number that b begins with and its length, which is 0 if
-// there is none.
+// varint returns the number that b begins with and its length, or a length of 0
+// if there is none.
 func varint(b []byte) (v int64, n int) {
 	for n = 0; n < 8 && n < len(b); n++ {
 		v = v<<7 | int64(b[n]&0x7f)
@@ -34,7 +34,8 @@ func varint(b []byte) (v int64, n int) {
 	return v<<8 | int64(b[8]), 9
 }
 
-// parseRecord returns the columns of a record, or false.
+// parseRecord returns the columns of a record. It reports whether the record is
+// whole.
 func parseRecord(b []byte) (values []value, ok bool) {
 	size, n := varint(b)
 	if n == 0 || size < int64(n) || size > int64(len(b)) {
@@ -90,8 +91,8 @@ func parseValue(kind int64, b []byte) (v value, length int, ok bool) {
 	return value{kind: integer, n: int64(binary.BigEndian.Uint64(wide[:]))}, length, true
 }
 
-// rowOf returns the row of the jobs' table that a record is, or false. What is
-// nothing but gearmand's has to look exactly like it.
+// rowOf returns a record of the jobs' table as a row. It reports whether the
+// types of its columns are those of the table.
 func rowOf(id int64, values []value) (*row, bool) {
 	if len(values) < gearmandColumns || len(values) > len(columns) {
 		return nil, false

@@ -13,14 +13,15 @@ import (
 	"gm/pkg/store"
 )
 
-// How much is read at a time, so that no reading lasts: FILE-wal can't begin
-// anew while one does.
+// The maximum sizes of a part that is read at a time: FILE-wal cannot start
+// again while somebody reads.
 const (
 	chunkRows  = 1000
 	chunkBytes = 4 << 20
 )
 
-// maxMends is how often a file is mended in one pass over it.
+// maxMends is the maximum number of times that a file is mended in one pass
+// over it.
 const maxMends = 2
 
 // Replay implements store.Store.
@@ -36,26 +37,25 @@ func (s *Store) ReplayHeads(ctx context.Context, f func(j *store.Record, size in
 	return p.run(ctx)
 }
 
-// replay is one pass over the jobs: first those in their place, then those
-// that somebody has moved, then those of gearmand. That is their order, as
-// gearmand's were queued last.
+// replay is one pass over the jobs: first those in their place, then those that
+// somebody has moved, then those of gearmand, which were queued last.
 type replay struct {
 	*Store
 	payloads bool
 	f        func(*store.Record, int) error
 
-	out    int64 // the highest row that was handed out
+	out    int64 // the highest row that was returned
 	mended int
 
-	// What is found since the file was mended last.
+	// The findings since the file was mended last.
 	limit     int64 // the highest row at that time
 	last      int64 // the highest row that was read
-	rows      int64 // that were read
+	rows      int64 // number of rows that were read
 	misplaced []placed
 	foreign   []int64
 }
 
-// placed is a row that is not where its sequence belongs.
+// placed is a row that is not in the place of its sequence.
 type placed struct{ id, seq int64 }
 
 func (p *replay) run(ctx context.Context) error {
@@ -86,7 +86,7 @@ func (p *replay) run(ctx context.Context) error {
 	})
 }
 
-// inPlace hands out the jobs in their place, and finds the others.
+// inPlace returns the jobs in their place, and finds the others.
 func (p *replay) inPlace(ctx context.Context) error {
 	p.last, p.rows, p.misplaced, p.foreign = minRow, 0, nil, nil
 	indexed, err := p.count(ctx)
@@ -109,8 +109,8 @@ func (p *replay) inPlace(ctx context.Context) error {
 // minRow is below every row.
 const minRow = -1 << 63
 
-// count sets the limit and returns how many rows the index has, which is
-// quickly counted.
+// count sets the limit and returns the number of rows in the index, which takes
+// little time.
 func (p *replay) count(ctx context.Context) (indexed int64, err error) {
 	jobs := quote(p.cfg.Table)
 	err = p.read(ctx, func(r *reader) error {
@@ -127,12 +127,12 @@ func (p *replay) count(ctx context.Context) (indexed int64, err error) {
 	return indexed, err
 }
 
-// next reads a chunk of rows and hands out those in their place.
+// next reads a chunk of rows and returns those in their place.
 func (p *replay) next(ctx context.Context) (more bool, err error) {
 	var c jobChunk
 	err = p.read(ctx, func(r *reader) error {
 		c = jobChunk{last: p.last, limit: p.limit, out: p.out, payloads: p.payloads}
-		return c.read(r)
+		return c.readRows(r)
 	})
 	if err != nil {
 		return false, err
@@ -141,11 +141,11 @@ func (p *replay) next(ctx context.Context) (more bool, err error) {
 	p.misplaced = append(p.misplaced, c.misplaced...)
 	p.foreign = append(p.foreign, c.foreign...)
 	if len(p.misplaced) > 0 && int64(len(p.misplaced)+len(p.foreign)) < p.rows-c.wrong {
-		// Whoever numbers rows anew does it to all of them.
+		// A program that numbers rows again does it with all of them.
 		return false, fmt.Errorf("%w: row %d is that of job %d", errBroken, p.misplaced[0].id, p.misplaced[0].seq)
 	}
 	p.setAside(ctx, c.faults)
-	if err := p.settle(ctx, c.unsettled); err != nil {
+	if err := p.rescheduleAll(ctx, c.unscheduled); err != nil {
 		return false, err
 	}
 	if len(c.jobs) > 0 {
@@ -154,13 +154,13 @@ func (p *replay) next(ctx context.Context) (more bool, err error) {
 	return c.more, p.handOut(ctx, c.jobs, c.sizes)
 }
 
-// settle writes down the run times of jobs that somebody else has changed, or
-// that were damaged: there is no way to tell.
-func (p *replay) settle(ctx context.Context, jobs []*store.Record) error {
+// rescheduleAll writes the run times of jobs that somebody else has changed or
+// that were damaged, which look the same.
+func (p *replay) rescheduleAll(ctx context.Context, jobs []*store.Record) error {
 	if len(jobs) == 0 {
 		return nil
 	}
-	return p.write(ctx, "settle jobs in", false, func(w *writer) error {
+	return p.write(ctx, "reschedule jobs in", false, func(w *writer) error {
 		for _, j := range jobs {
 			p.cfg.Logger.Warn("run time changed by another hand", "store", "sqlite:"+p.cfg.File, "job", j.Seq, "run_at_ms", j.RunAt)
 			if err := w.reschedule(j); err != nil {
@@ -171,24 +171,24 @@ func (p *replay) settle(ctx context.Context, jobs []*store.Record) error {
 	})
 }
 
-// jobChunk is as many rows as are read at a time.
+// jobChunk is a part of the rows that is read at a time.
 type jobChunk struct {
-	last, limit int64 // what the rows are above, and not above
-	out         int64 // what the jobs are above
+	last, limit int64 // the rows are above last, and not above limit
+	out         int64 // the jobs are above it
 	payloads    bool
 
-	rows      int64
-	wrong     int64 // rows that are faults
-	jobs      []*store.Record
-	sizes     []int // of their payloads
-	unsettled []*store.Record
-	misplaced []placed
-	foreign   []int64
-	faults    []fault
-	more      bool // there may be another
+	rows        int64
+	wrong       int64 // rows that are faults
+	jobs        []*store.Record
+	sizes       []int // of their payloads
+	unscheduled []*store.Record
+	misplaced   []placed
+	foreign     []int64
+	faults      []fault
+	more        bool // there may be another
 }
 
-func (c *jobChunk) read(r *reader) error {
+func (c *jobChunk) readRows(r *reader) error {
 	defer r.jobs.Reset()
 	if err := r.jobs.BindInt64(1, c.last); err != nil {
 		return err
@@ -204,7 +204,7 @@ func (c *jobChunk) read(r *reader) error {
 			return fmt.Errorf("%w: rows %d and %d are not in order", errBroken, c.last, r.row.id)
 		}
 		r.heavy = r.heavy || len(r.row.data) >= heavyPayload
-		c.take(r)
+		c.addRow(r)
 		if size += len(r.row.data); size > chunkBytes || c.rows == chunkRows {
 			c.more = true
 			return nil
@@ -213,7 +213,7 @@ func (c *jobChunk) read(r *reader) error {
 	return r.jobs.Err()
 }
 
-func (c *jobChunk) take(r *reader) {
+func (c *jobChunk) addRow(r *reader) {
 	x := &r.row
 	c.last = x.id
 	c.rows++
@@ -227,8 +227,8 @@ func (c *jobChunk) take(r *reader) {
 		c.misplaced = append(c.misplaced, placed{x.id, x.seq})
 	case x.id > c.out:
 		j := x.record(c.payloads)
-		if !x.settled() {
-			c.unsettled = append(c.unsettled, j)
+		if !x.isScheduled() {
+			c.unscheduled = append(c.unscheduled, j)
 		}
 		c.jobs = append(c.jobs, j)
 		c.sizes = append(c.sizes, len(x.data))
@@ -247,8 +247,8 @@ func (p *replay) handOut(ctx context.Context, jobs []*store.Record, sizes []int)
 	return nil
 }
 
-// inBatches calls change for 0 to n-1 in transactions, and hands out the jobs
-// it returns once they are kept. A job whose row is gone by then is nil.
+// inBatches calls change for 0 to n-1 in transactions, and returns the jobs of
+// each after its commit. A job whose row is gone is nil.
 func (p *replay) inBatches(ctx context.Context, n int, change func(w *writer, i int) (*store.Record, int, error)) error {
 	for start := 0; start < n; {
 		var jobs []*store.Record
@@ -283,8 +283,8 @@ func (p *replay) inBatches(ctx context.Context, n int, change func(w *writer, i 
 	return nil
 }
 
-// restore moves a row to where its sequence belongs. That may be taken, by a
-// copy that somebody made: then it gets a new one.
+// restore moves a row to the place of its sequence. If a copy that somebody
+// made is there, the row gets a new sequence.
 func (p *replay) restore(w *writer, x placed) (*store.Record, int, error) {
 	there, err := w.find(x.id)
 	if err != nil || !there || w.row.seq != x.seq {
@@ -299,9 +299,9 @@ func (p *replay) restore(w *writer, x placed) (*store.Record, int, error) {
 	return j, len(j.Payload), err
 }
 
-// adopt gives a row that gearmand wrote a sequence and what else gm needs, in
-// a row of its own. That also mends what gearmand does itself no good with: it
-// writes an empty payload as NULL, and then does not start again.
+// adopt replaces a row that gearmand wrote with one that has a sequence and
+// gm's other columns. That also mends empty payloads: gearmand writes them as
+// NULL, and then does not start again.
 func (p *replay) adopt(w *writer, id, seq int64) (*store.Record, int, error) {
 	there, err := w.find(id)
 	if err != nil || !there {
@@ -315,9 +315,9 @@ func (p *replay) adopt(w *writer, id, seq int64) (*store.Record, int, error) {
 	return j, len(j.Payload), w.add(j)
 }
 
-// lookUp sees that every row is found under its number. A row that is found
-// only by reading all of them would never be done. They are asked for from the
-// last to the first, because SQLite need not search for the next.
+// lookUp returns an error unless SQLite finds every row by its number: other
+// rows could never be removed. It goes from the last to the first, because then
+// SQLite need not search for the next.
 func (p *replay) lookUp(ctx context.Context) error {
 	jobs := quote(p.cfg.Table)
 	return p.read(ctx, func(r *reader) error {
@@ -330,9 +330,9 @@ func (p *replay) lookUp(ctx context.Context) error {
 	})
 }
 
-// compare sees whether the table and its index have the same rows. That they
-// were counted differently may be due to jobs that came or went meanwhile, so
-// it looks at one moment.
+// compare returns an error unless the table and its index have the same rows.
+// It reads both in one transaction: an earlier difference may be due to jobs
+// that came or went.
 func (p *replay) compare(ctx context.Context) error {
 	return p.read(ctx, func(r *reader) error {
 		if err := r.Exec("BEGIN"); err != nil {
@@ -351,8 +351,8 @@ func (p *replay) compare(ctx context.Context) error {
 	})
 }
 
-// compareIndex returns how many entries a table's index has, and how many of
-// those have no row.
+// compareIndex returns the number of entries in a table's index, and the number
+// of those without a row.
 func (r *reader) compareIndex(table string) (entries, lost int64, err error) {
 	jobs := quote(table)
 	row, _, err := r.Prepare("SELECT 1 FROM " + jobs + " NOT INDEXED WHERE rowid = ?")
@@ -375,7 +375,7 @@ func (r *reader) compareIndex(table string) (entries, lost int64, err error) {
 	return entries, lost, err
 }
 
-// mend makes a new file of what can be read of the one that is there.
+// mend makes a new file from the readable part of the old one.
 func (s *Store) mend(why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// keepSize is FALLOC_FL_KEEP_SIZE: there are blocks, and the file is no longer
-// than before.
+// keepSize is FALLOC_FL_KEEP_SIZE: the file gets blocks, but does not become
+// longer.
 const keepSize = 1
 
-// reserve sees to it that a file has blocks on disk for its first size bytes.
+// reserve allocates blocks on the disk for the first size bytes of a file.
 func reserve(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

@@ -13,76 +13,77 @@ import (
 	"gm/pkg/store"
 )
 
-// A full disk is met by what adds something, before it is committed, and by
-// nothing else. For that, the disk is asked for blocks
+// Only a transaction that adds something meets a full disk, and it does so
+// before its commit. For that, the writer reserves blocks
 //
-//   - of FILE for all pages that the database has, so that what is in FILE-wal
-//     can always be brought into it, and FILE-wal begin anew in its old blocks;
-//   - of FILE-wal for a little, so that there is always some for what is done.
+//   - of FILE for all pages of the database, so that FILE-wal can always be
+//     written into it and start again in its old blocks;
+//   - of FILE-wal for a few pages, so that jobs can always be removed.
 const (
-	// checkpointPages is how long FILE-wal gets before it is brought into
-	// FILE, in pages. A queue's pages are written again and again, and only
-	// the last counts.
+	// checkpointPages is the number of pages of FILE-wal after which it is
+	// written into FILE. A queue's pages are written many times, and only the
+	// last version of each must be copied.
 	checkpointPages = 4000
-	// walRoom is what FILE-wal has at least, in bytes: some hundred jobs can be
-	// done in it at a time.
+	// walRoom is the minimum room of FILE-wal in bytes: a transaction can
+	// remove some hundred jobs in it.
 	walRoom = 1 << 20
-	// sparePages is how many free pages FILE has, or blocks for more: an update
-	// may take some.
+	// sparePages is the minimum number of free pages in FILE, or of blocks for
+	// more: an update may need some.
 	sparePages = 64
-	// FILE gets its blocks many at a time, if there are many.
+	// A large FILE gets many blocks at a time.
 	minChunk, maxChunk = 1 << 20, 64 << 20
 )
 
-// room is what a writer knows of the disk.
+// room is the state of the disk that a writer knows.
 type room struct {
-	reserve  func(path string, size int64) error // but for tests, reserve
+	reserve  func(path string, size int64) error // reserve, except in tests
 	pageSize int64
-	file     int64 // bytes of FILE for which there are blocks, as far as we asked
+	file     int64 // bytes of FILE whose blocks were reserved
 	wal      int64 // of FILE-wal
 	logged   int   // pages in FILE-wal
 
 	// cramped: the disk had no room for FILE-wal when the file was opened.
 	cramped bool
-	tried   time.Time // when it was looked for room last
-	sync    Sync      // that of the store, for when there is room
+	tried   time.Time // time of the last look for room
+	sync    Sync      // of the store, used as soon as there is room
 }
 
-// loggedPages returns how many pages FILE-wal may have.
+// loggedPages returns the maximum number of pages in FILE-wal.
 func (w *writer) loggedPages() (int, error) {
 	size, err := fileSize(w.path + "-wal")
 	return int(max(0, size-walHeader) / (frameHeader + w.pageSize)), err
 }
 
-// openCramped opens the file on a full disk, for the reason why: without
-// FILE-wal. Its jobs can be read and done; what adds something is refused until
-// there is room. What is changed is kept in memory while it is written, so that
-// a kill at that moment may damage the file.
+// openCramped opens the file without FILE-wal, because the disk is full, as why
+// says. Jobs can be read and removed; transactions that add something are
+// refused until there is room. The old pages are only in memory while a
+// transaction is written, so that a kill at that moment may damage the file.
 func (s *Store) openCramped(why error) (*writer, error) {
 	w, err := newWriterOf(s.path, s.cfg.Table, func(c *conn) error { return prepareCramped(c, s.cfg.Table) })
 	if err != nil {
 		return nil, errors.Join(why, err)
 	}
 	w.cramped, w.sync = true, s.cfg.Sync
-	s.cfg.Logger.Warn("the disk is full: jobs are handed out and done, and none is taken", "store", "sqlite:"+s.cfg.File, "err", why)
+	s.cfg.Logger.Warn("the disk is full: jobs are assigned and finished, but no new job is accepted", "store", "sqlite:"+s.cfg.File, "err", why)
 	return w, nil
 }
 
-// prepareCramped writes the content of FILE-wal into the file and does without it.
-// The lock keeps others out meanwhile, and spares the file for shared memory.
+// prepareCramped writes the content of FILE-wal into the file, which has none
+// from then on. The lock excludes others meanwhile, so that no file for shared
+// memory is needed.
 func prepareCramped(c *conn, table string) error {
 	for _, pragma := range []string{"locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "cache_size = -16000", "locking_mode = NORMAL"} {
 		if _, err := c.text("PRAGMA " + pragma); err != nil {
 			return err
 		}
 	}
-	return migrate(c, table) // which gives up the lock
+	return migrate(c, table) // which releases the lock
 }
 
-// lookEvery is how often the writer of a full disk looks for room.
+// lookEvery is the minimum time between two looks for room on a full disk.
 const lookEvery = 100 * time.Millisecond
 
-// beginLog has the writer use FILE-wal if the disk has room for it by now.
+// beginLog makes the writer use FILE-wal if the disk has room for it now.
 func (w *writer) beginLog() error {
 	if time.Since(w.tried) < lookEvery {
 		return store.ErrFull
@@ -103,7 +104,8 @@ func (w *writer) beginLog() error {
 	return nil
 }
 
-// probeRoom sees whether the disk has room for FILE-wal and what goes with it.
+// probeRoom returns an error unless the disk has room for FILE-wal and its file
+// for shared memory.
 func (w *writer) probeRoom() error {
 	f, err := os.CreateTemp(filepath.Dir(w.path), filepath.Base(w.path)+".room-*")
 	if err != nil {
@@ -113,11 +115,11 @@ func (w *writer) probeRoom() error {
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
-// errNoReserve says that a system or a file system can't be asked for blocks.
+// errNoReserve is returned by reserve if a system or a file system cannot
+// reserve blocks.
 var errNoReserve = errors.New("room can't be reserved")
 
-// makeRoom asks for the room that is needed once the transaction, whose writes
-// are all made, is committed.
+// makeRoom reserves the room that the commit of a complete transaction needs.
 func (w *writer) makeRoom() error {
 	pages, err := w.number(w.pages)
 	if err != nil {
@@ -153,9 +155,9 @@ func (w *writer) makeRoom() error {
 	return nil
 }
 
-// refusal returns the error of what adds something after the disk was asked
-// for room. One that can't be asked is met later, as is one on which there is
-// no FILE-wal.
+// refusal returns the error of a transaction that adds something, after an
+// attempt to reserve room ended with err. If blocks cannot be reserved, or
+// there is no FILE-wal, the commit meets a full disk later.
 func refusal(err error) error {
 	switch {
 	case err == nil || errors.Is(err, errNoReserve) || errors.Is(err, fs.ErrNotExist):
@@ -166,8 +168,8 @@ func refusal(err error) error {
 	return fmt.Errorf("reserve room on the disk: %w", err)
 }
 
-// committed is called after each commit: FILE-wal is brought into FILE when it
-// is long enough. What can't be for now is tried again after the next.
+// committed is called after each commit. It writes a long FILE-wal into FILE.
+// If that fails, the next call tries again.
 func (w *writer) committed() error {
 	if w.logged < checkpointPages {
 		return nil
@@ -175,8 +177,8 @@ func (w *writer) committed() error {
 	return w.checkpoint(sqlite3.CHECKPOINT_PASSIVE)
 }
 
-// checkpoint brings FILE-wal into FILE, as far as nobody reads what was there
-// before.
+// checkpoint writes FILE-wal into FILE, except pages whose old version somebody
+// reads.
 func (w *writer) checkpoint(mode sqlite3.CheckpointMode) error {
 	logged, moved, err := w.WALCheckpoint("main", mode)
 	w.file = 0 // FILE was cut to its length
@@ -191,8 +193,8 @@ func (w *writer) checkpoint(mode sqlite3.CheckpointMode) error {
 	return nil
 }
 
-// startOver has the next transaction begin at the start of FILE-wal, whose
-// blocks are there, and says whether that is another place than before.
+// startOver makes the next transaction begin at the start of FILE-wal, which
+// has blocks there. It reports whether that is another place than before.
 func (w *writer) startOver() bool {
 	before := w.logged
 	return before > 0 && w.checkpoint(sqlite3.CHECKPOINT_RESTART) == nil && w.logged < before

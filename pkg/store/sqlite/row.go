@@ -7,17 +7,18 @@ import (
 	"strconv"
 	"strings"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
-// maxPayload keeps a row below SQLite's limit of a thousand million bytes. Where
-// addresses have 32 bits, a connection has less of them.
+// maxPayload keeps a row below SQLite's limit of a thousand million bytes. With
+// addresses of 32 bits, a connection can use less memory.
 const (
 	maxPayload = int(has64*999_000_000 + (1-has64)*100_000_000)
 	has64      = ^uint(0) >> 63 // 1 where an int has 64 bits, else 0
 )
 
-// row is a job as a row. What is nil is NULL.
+// row is a job as a row of the table. A nil field is NULL.
 type row struct {
 	id int64 // the rowid
 
@@ -28,17 +29,17 @@ type row struct {
 	data     []byte
 	when     int64 // Unix time in seconds, 0 for at once
 
-	// gm's. A row without any is one that gearmand wrote.
+	// gm's columns. gearmand wrote a row without any of them.
 	foreign  bool
 	seq      int64
 	runAt    int64
 	accepted int64
 	attempts int64
 	reducer  []byte
-	unique   []byte // nil if it is key
+	unique   []byte // nil if it is the same as key
 	sum      int64  // column gm_crc
 
-	buf     []byte // for what is not data
+	buf     []byte // for all columns except data
 	scratch []byte // for checksums
 }
 
@@ -58,17 +59,17 @@ var columns = [...]struct{ name, kind string }{
 	{"gm_crc", "INTEGER"},
 }
 
-// columnList are their names, as SQL has them.
+// columnList is their names for SQL.
 const columnList = "unique_key, function_name, priority, data, when_to_run, " +
 	"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_crc"
 
-// gearmandColumns is how many of them are gearmand's.
+// gearmandColumns is the number of gearmand's columns.
 const gearmandColumns = 5
 
-// appendKey appends the unique_key of a job, and returns false if that is not
-// its unique: a job without a unique, or with "-", has a key of its own, as the
-// table has one row for each key and function; so has one whose unique
-// gearmand can't hold, or that looks like a key made up here.
+// appendKey appends the unique_key of a job. It reports whether that is the
+// job's unique. Because the table has one row for each key and function, a job
+// without a unique, or with "-", gets a key of its own. So does a job whose
+// unique gearmand cannot hold, or looks like one of these keys.
 func appendKey(dst []byte, unique string, seq uint64) (key []byte, same bool) {
 	switch {
 	case unique == "", unique == "-", len(unique) > store.MaxGearmandUnique, strings.HasPrefix(unique, "gm-"), strings.IndexByte(unique, 0) >= 0:
@@ -86,12 +87,12 @@ func seconds(milliseconds int64) int64 {
 	return (milliseconds-1)/1000 + 1
 }
 
-// The column gm_crc has two checksums: in its upper half that of what never
-// changes, in its lower half that of when a job is to run. So Update need not
-// read the payload, and a priority or time that was changed by hand does not
-// make the job unreadable.
+// The column gm_crc has two checksums: the upper half covers the fields that
+// never change, the lower half the time at which the job must run. So Update
+// need not read the payload, and a priority or time that was changed by hand
+// does not make the job unreadable.
 
-// contentSum returns the checksum of what makes the row this job and no other.
+// contentSum returns the checksum of the fields that never change.
 func (r *row) contentSum() uint32 {
 	unique := r.unique
 	if unique == nil {
@@ -100,43 +101,40 @@ func (r *row) contentSum() uint32 {
 	b := binary.LittleEndian.AppendUint64(r.scratch[:0], uint64(r.seq))
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.accepted))
 	for _, name := range [...][]byte{r.function, unique, r.reducer} {
-		b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
+		b = codec.AppendField(b, name)
 	}
 	r.scratch = b
-	return store.CRC(store.CRC(0, b), r.data)
+	return codec.CRC(codec.CRC(0, b), r.data)
 }
 
-// scheduleSum returns the checksum of when a job is to run.
+// scheduleSum returns the checksum of the run time and the attempts of a job.
 func scheduleSum(seq, runAt, attempts int64) uint32 {
 	var b [24]byte
 	binary.LittleEndian.PutUint64(b[0:], uint64(seq))
 	binary.LittleEndian.PutUint64(b[8:], uint64(runAt))
 	binary.LittleEndian.PutUint64(b[16:], uint64(attempts))
-	return store.CRC(0, b[:])
+	return codec.CRC(0, b[:])
 }
 
 // extraSum returns the checksum of an extra.
 func extraSum(key string, value []byte) int64 {
-	return int64(store.CRC(store.CRC(0, []byte(key)), value))
+	return int64(codec.CRC(codec.CRC(0, []byte(key)), value))
 }
 
-var (
-	errSum      = errors.New("checksum does not match")
-	errFunction = errors.New("no function")
-)
+var errFunction = errors.New("no function")
 
-// verify returns nil if what the row says of its job can be believed.
+// verify returns an error if the row is damaged.
 func (r *row) verify() error {
 	switch {
 	case len(r.function) == 0:
 		return errFunction
 	case !r.foreign && r.contentSum() != uint32(uint64(r.sum)>>32):
-		return errSum
+		return codec.ErrChecksum
 	}
 	return nil
 }
 
-// set makes r the row of a job. It refers to the job's payload.
+// set makes r the row of a job. The row uses the job's payload.
 func (r *row) set(j *store.Record) {
 	seq := int64(j.Seq)
 	b := r.buf[:0]
@@ -167,14 +165,14 @@ func (r *row) set(j *store.Record) {
 	r.sum = int64(uint64(r.contentSum())<<32 | uint64(scheduleSum(seq, r.runAt, r.attempts)))
 }
 
-// settled says whether when the job is to run is as gm wrote it. What is not
-// may be damaged, or changed by hand.
-func (r *row) settled() bool {
+// isScheduled reports whether the run time is as gm wrote it. Otherwise it is
+// damaged, or was changed by hand.
+func (r *row) isScheduled() bool {
 	return r.foreign || seconds(r.runAt) == r.when && scheduleSum(r.seq, r.runAt, r.attempts) == uint32(r.sum)
 }
 
-// record returns the job of a row that verify has passed. Its payload is a
-// copy, or nil without payload.
+// record returns the job of a row without an error of verify. Its payload is a
+// copy, or nil if payload is false.
 func (r *row) record(payload bool) *store.Record {
 	j := &store.Record{
 		Seq: uint64(r.seq), Function: string(r.function), Unique: string(r.key), Reducer: string(r.reducer),
@@ -191,7 +189,7 @@ func (r *row) record(payload bool) *store.Record {
 	if r.priority >= 0 && r.priority <= 2 {
 		j.Priority = uint8(r.priority)
 	}
-	// Whoever changed gearmand's column knew nothing of gm's.
+	// A program that changed gearmand's column did not change gm's.
 	if seconds(j.RunAt) != r.when {
 		j.RunAt = min(max(r.when, 0), math.MaxInt64/1000) * 1000
 	}

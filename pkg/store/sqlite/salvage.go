@@ -10,11 +10,13 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 	"gm/pkg/store/lockfile"
 )
 
-// openFile opens the database. What is broken of it is left behind. mu is held.
+// openFile opens the database. It replaces a broken one with its readable part.
+// mu is held.
 func (s *Store) openFile() (*writer, error) {
 	if err := s.finishSwap(); err != nil {
 		return nil, err
@@ -46,14 +48,14 @@ func (s *Store) openFile() (*writer, error) {
 	return newWriter(s.path, s.cfg.Table, s.cfg.Sync)
 }
 
-// rebuild closes the database and makes a new one of it. It is opened when it
-// is used. mu is held.
+// rebuild closes the database and makes a new one from its readable part, which
+// the next use opens. mu is held.
 func (s *Store) rebuild(why error) error {
 	s.ready.Store(false)
 	s.watch.Clear()
 	_ = s.readers.pause()
 	defer s.readers.resume()
-	// What is in FILE-wal stays there.
+	// The content of FILE-wal stays there.
 	_, err := s.writer.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
 	_ = s.writer.conn.close()
 	s.writer = nil
@@ -63,17 +65,17 @@ func (s *Store) rebuild(why error) error {
 	return s.salvage(why.Error(), true)
 }
 
-// salvage makes a new database of what can be read of the old one, which it
-// keeps beside it. The new one has only gm's tables. Without certain, why may
-// be no damage at all, unless there are jobs of gm's; so it is with a file that
-// does not begin as a database.
+// salvage makes a new database from the readable part of the old one, which it
+// keeps under another name. The new one has only gm's tables. Without certain,
+// or if the file does not begin as a database, the file may be another
+// program's: then salvage replaces it only if it has jobs of gm.
 func (s *Store) salvage(why string, certain bool) error {
-	s.cfg.Logger.Warn("the database is damaged: making a new one of what can be read", "store", "sqlite:"+s.cfg.File, "err", why)
+	s.cfg.Logger.Warn("the database is damaged: its readable part goes into a new one", "store", "sqlite:"+s.cfg.File, "err", why)
 	m, err := openImage(s.path)
 	if err != nil {
 		return err
 	}
-	defer m.close()
+	defer m.closeFiles()
 	making := s.path + salvaging
 	removeDatabase(making)
 	w, err := newWriter(making, s.cfg.Table, SyncNever)
@@ -85,7 +87,7 @@ func (s *Store) salvage(why string, certain bool) error {
 		ids:   make(map[int64]bool),
 		trees: trees{image: m, seen: make(map[uint32]bool)},
 	}
-	err = errors.Join(outOfRoom(protect(c.run), making), w.close())
+	err = errors.Join(outOfRoom(protect(c.run), making), w.closeDatabase())
 	if err == nil && c.ours == 0 && !(certain && m.isSQLite) {
 		removeDatabase(making)
 		return errors.New(why)
@@ -98,7 +100,7 @@ func (s *Store) salvage(why string, certain bool) error {
 		return fmt.Errorf("%s; salvage: %w", why, err)
 	}
 	s.skip("database", fmt.Errorf("%s; kept of it: %d jobs and extras", why, c.kept))
-	c.tell()
+	c.reportLost()
 	if err := lockfile.KeepMode(making, s.path); err != nil {
 		return err
 	}
@@ -108,15 +110,15 @@ func (s *Store) salvage(why string, certain bool) error {
 	return s.finishSwap()
 }
 
-// salvaging is what a new database is called while it is made.
+// salvaging is the suffix of a new database while it is made.
 const salvaging = ".salvaging"
 
-// salvaged is what a new database is called from when it is whole until it is
-// in the place of the old one.
+// salvaged is the suffix of a new database that is whole, until it replaces the
+// old one.
 const salvaged = ".salvaged"
 
-// finishSwap puts a salvaged database into the place of the broken one. A
-// crash in between is made up for by the next open.
+// finishSwap replaces the broken database with the salvaged one. After a crash
+// in between, the next open goes on.
 func (s *Store) finishSwap() error {
 	if _, err := os.Stat(s.path + salvaged); err != nil {
 		return nil
@@ -141,10 +143,10 @@ func removeDatabase(path string) {
 	}
 }
 
-// errLost is why a job is set aside of which there is only the key.
+// errLost is the fault of a job of which only the key is left.
 var errLost = errors.New("the index has it, the table has not")
 
-// salvager writes into a new database what it reads of an image.
+// salvager copies the readable part of an image into a new database.
 type salvager struct {
 	*Store
 	trees
@@ -154,10 +156,10 @@ type salvager struct {
 	kept   int
 	ours   int // of these, those with a checksum
 	errs   []pageError
-	more   int // errors that were not taken down
+	more   int // number of errors that are not in errs
 	faults []fault
-	broken int // jobs that were read and can't be believed
-	size   int // of what the transaction has
+	broken int // number of damaged jobs
+	size   int // bytes in the transaction
 	err    error
 }
 
@@ -166,7 +168,7 @@ type pageError struct {
 	err  error
 }
 
-// Limits of what is told one by one.
+// The maximum numbers of pages and faults that are reported one by one.
 const (
 	maxPageErrors = 100
 	maxFaults     = 10_000
@@ -190,7 +192,8 @@ func (c *salvager) run() error {
 	return c.writer.commit.Exec()
 }
 
-// all reads the trees that the schema names, and what is then left over.
+// all reads the trees that the schema names, and then the pages outside of
+// them.
 func (c *salvager) all() {
 	roots := c.schema()
 	jobs, extras := c.cfg.Table, extrasTable(c.cfg.Table)
@@ -245,7 +248,7 @@ func (c *salvager) schema() (roots []root) {
 	return roots
 }
 
-// job takes an entry of the jobs' table.
+// job copies an entry of the jobs' table.
 func (c *salvager) job(id int64, record []byte) {
 	values, ok := parseRecord(record)
 	var r *row
@@ -263,19 +266,19 @@ func (c *salvager) job(id int64, record []byte) {
 	c.keep(r)
 }
 
-// fault takes down what can't be believed, which is not kept.
+// fault notes a damaged entry, which is not copied.
 func (c *salvager) fault(x fault) {
 	c.broken++
-	c.ids[x.id] = true // it is told of
+	c.ids[x.id] = true // it is reported
 	if len(c.faults) < maxFaults {
 		c.faults = append(c.faults, x)
 	}
 }
 
-// keep writes a row into the new database, if there is none like it.
+// keep writes a row into the new database, unless it has that row.
 func (c *salvager) keep(r *row) {
 	if !r.foreign {
-		r.id = r.seq // what the tree says of it may be wrong
+		r.id = r.seq // the number in the tree may be wrong
 	}
 	if c.err != nil || c.ids[r.id] {
 		return
@@ -291,7 +294,7 @@ func (c *salvager) keep(r *row) {
 	c.added(len(r.data), err)
 }
 
-// added ends a transaction that is large enough.
+// added commits a transaction that is large enough.
 func (c *salvager) added(size int, err error) {
 	c.kept++
 	if c.size += size + 100; err == nil && c.size > chunkBytes {
@@ -301,13 +304,13 @@ func (c *salvager) added(size int, err error) {
 	c.err = err
 }
 
-// extra takes an entry of the extras' table.
+// extra copies an entry of the extras' table.
 func (c *salvager) extra(id int64, record []byte) {
 	if key, value, ok := extraOf(record); ok {
 		c.keepExtra(key, value)
 		return
 	}
-	c.fault(fault{extra: true, gone: true, id: -1, data: record, why: errSum})
+	c.fault(fault{extra: true, gone: true, id: -1, data: record, why: codec.ErrChecksum})
 }
 
 func (c *salvager) keepExtra(key string, value []byte) {
@@ -317,7 +320,8 @@ func (c *salvager) keepExtra(key string, value []byte) {
 	}
 }
 
-// extraOf returns the extra that a record is, if its checksum is right.
+// extraOf returns the extra of a record. It reports whether the checksum
+// matches.
 func extraOf(record []byte) (key string, value []byte, ok bool) {
 	v, ok := parseRecord(record)
 	if !ok || len(v) != 3 || v[0].kind != text || v[1].kind != blob || v[2].kind != integer {
@@ -326,8 +330,8 @@ func extraOf(record []byte) (key string, value []byte, ok bool) {
 	return string(v[0].b), v[1].b, extraSum(string(v[0].b), v[1].b) == v[2].n
 }
 
-// orphan takes an entry of a table, of which it is not known. Its checksum
-// tells; what has none has to come from gearmand, and to look like it.
+// orphan copies an entry of an unknown table, which its checksum tells. An
+// entry without a checksum must have the form of gearmand's.
 func (c *salvager) orphan(id int64, record []byte) {
 	if key, value, ok := extraOf(record); ok {
 		c.keepExtra(key, value)
@@ -342,7 +346,7 @@ func (c *salvager) orphan(id int64, record []byte) {
 	}
 }
 
-// indexed takes an entry of an index of the jobs' table.
+// indexed notes a job that the index has and the table has not.
 func (c *salvager) indexed(_ int64, record []byte) {
 	v, ok := parseRecord(record)
 	if !ok || len(v) != 3 || v[0].kind != text || v[1].kind != text || v[2].kind != integer || c.ids[v[2].n] || len(c.faults) >= maxFaults {
@@ -354,8 +358,9 @@ func (c *salvager) indexed(_ int64, record []byte) {
 	})
 }
 
-// tell reports what was not kept. What an orphan made good is not told.
-func (c *salvager) tell() {
+// reportLost reports the pages and entries that were not copied, except jobs
+// that an orphan replaced.
+func (c *salvager) reportLost() {
 	for _, x := range c.errs {
 		c.skip(fmt.Sprintf("page %d", x.page), &store.CorruptError{Where: fmt.Sprintf("page %d", x.page), Why: x.err.Error()})
 	}
@@ -368,8 +373,8 @@ func (c *salvager) tell() {
 			faults = append(faults, x)
 		}
 	}
-	c.report(faults)
+	c.reportFaults(faults)
 	if err := c.writeAside(faults); err != nil {
-		c.cfg.Logger.Error("what is set aside is only in the database that is kept", "store", "sqlite:"+c.cfg.File, "err", err)
+		c.cfg.Logger.Error("damaged rows are only in the database that is kept", "store", "sqlite:"+c.cfg.File, "err", err)
 	}
 }

@@ -8,12 +8,13 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
-// scan reads the row on which a statement that selects rowid and columns
-// stands. Its data are SQLite's until the next call of any of its methods, the
-// rest is copied.
+// scan reads the current row of a statement that selects rowid and columns. The
+// data are valid until the next call of a method of the statement; the rest is
+// copied.
 func (r *row) scan(stmt *sqlite3.Stmt) error {
 	r.buf = r.buf[:0]
 	take := func(column int) []byte {
@@ -84,7 +85,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 	return nil, s.fail("read", err)
 }
 
-// LastSeq implements store.Numbered. Jobs that are done count too.
+// LastSeq implements store.Numbered. Finished jobs count too.
 func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 	err = s.read(ctx, func(r *reader) error {
 		return r.each("SELECT max(rowid) FROM "+quote(s.cfg.Table), func(stmt *sqlite3.Stmt) error {
@@ -105,7 +106,7 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 		var c extraChunk
 		err := s.readMending(ctx, &mended, func(r *reader) error {
 			c = extraChunk{last: last, prefix: prefix}
-			return c.read(r)
+			return c.readRows(r)
 		})
 		if err != nil {
 			return err
@@ -149,8 +150,8 @@ func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
 	return c.found[0].value, nil
 }
 
-// readMending is read for an f that may be called again: if the file is broken, it
-// is mended first, unless it has been mended maxMends times.
+// readMending is read for an f that may be called again: it mends a broken file
+// and tries again, until the file has been mended maxMends times.
 func (s *Store) readMending(ctx context.Context, mended *int, f func(*reader) error) error {
 	for {
 		err := s.read(ctx, f)
@@ -167,11 +168,11 @@ func (s *Store) readMending(ctx context.Context, mended *int, f func(*reader) er
 	}
 }
 
-// extraChunk is as many extras as are read at a time, in the order of their
-// rows: the index of their keys may be damaged.
+// extraChunk is a part of the extras that is read at a time, in the order of
+// their rows: the index of their keys may be damaged.
 type extraChunk struct {
 	prefix string
-	last   int64 // what the rows are above; then the last of them
+	last   int64 // the rows are above it; afterwards, the last row
 
 	found  []extra
 	faults []fault
@@ -183,7 +184,7 @@ type extra struct {
 	value []byte
 }
 
-func (c *extraChunk) read(r *reader) error {
+func (c *extraChunk) readRows(r *reader) error {
 	defer r.extras.Reset()
 	b := binder{stmt: r.extras}
 	b.number(1, c.last)
@@ -208,7 +209,7 @@ func (c *extraChunk) step(r *reader, stmt *sqlite3.Stmt) error {
 			return err
 		}
 		if sum != extraSum(key, value) {
-			c.faults = append(c.faults, fault{extra: true, id: id, name: key, data: value, why: errSum})
+			c.faults = append(c.faults, fault{extra: true, id: id, name: key, data: value, why: codec.ErrChecksum})
 		} else if strings.HasPrefix(key, c.prefix) && key != lastKey {
 			c.found = append(c.found, extra{key, value})
 		}
@@ -221,8 +222,8 @@ func (c *extraChunk) step(r *reader, stmt *sqlite3.Stmt) error {
 	return stmt.Err()
 }
 
-// failReading adds to the error of a reader what failed, unless it is the
-// caller's context.
+// failReading wraps the error of a reader, unless it is that of the caller's
+// context.
 func (s *Store) failReading(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

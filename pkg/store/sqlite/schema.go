@@ -7,7 +7,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// extras returns the name of the table for extras.
+// extrasTable returns the name of the table for extras.
 func extrasTable(table string) string { return table + "_gm" }
 
 // jobsDDL returns the statement that makes the table, whose first columns are
@@ -26,7 +26,8 @@ func extrasDDL(table string) string {
 	return fmt.Sprintf("CREATE TABLE %s (key TEXT PRIMARY KEY, value BLOB, crc INTEGER)", quote(extrasTable(table)))
 }
 
-// prepareFile makes what the file lacks. It changes nothing that is there.
+// prepareFile makes the tables and columns that are missing. It changes no
+// others.
 func prepareFile(c *conn, table string, sync Sync) error {
 	encoding, err := c.text("PRAGMA encoding")
 	if err != nil {
@@ -35,7 +36,7 @@ func prepareFile(c *conn, table string, sync Sync) error {
 	if encoding != "UTF-8" {
 		return fmt.Errorf("%w: its encoding is %s, and only UTF-8 keeps names as they are", errStrange, encoding)
 	}
-	// Where there is no shared memory, it stays what it is.
+	// Without shared memory, the mode stays as it is.
 	if _, err := c.text("PRAGMA journal_mode = WAL"); err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func prepareFile(c *conn, table string, sync Sync) error {
 	return migrate(c, table)
 }
 
-// migrate makes the tables, or adds what gearmand's lacks.
+// migrate makes the tables, or adds gm's columns to gearmand's.
 func migrate(c *conn, table string) error {
 	if err := c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -76,8 +77,8 @@ func migrate(c *conn, table string) error {
 	return nil
 }
 
-// missing returns the statements that make what the file lacks. As all of gm's
-// is made at once, to find a part of it means that a name has been damaged.
+// missing returns the statements that make the missing tables and columns. gm's
+// are all made at once: if only some exist, a name has been damaged.
 func missing(c *conn, table string) (ddl []string, err error) {
 	there, err := columnsOf(c, table)
 	if err != nil {
@@ -123,7 +124,7 @@ func missing(c *conn, table string) (ddl []string, err error) {
 	return ddl, nil
 }
 
-// columnsOf returns the columns of a table, none if it is not there.
+// columnsOf returns the columns of a table, or none if it does not exist.
 func columnsOf(c *conn, table string) (names []string, err error) {
 	err = c.each(fmt.Sprintf("PRAGMA table_info(%s)", quote(table)), func(stmt *sqlite3.Stmt) error {
 		names = append(names, stmt.ColumnText(1))

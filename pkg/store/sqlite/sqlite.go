@@ -1,11 +1,11 @@
 // Package sqlite keeps jobs in an SQLite file, in the table of gearmand's
-// libsqlite3 queue: one server can be stopped and the other started on it.
+// libsqlite3 queue: either server can start on the file of the other.
 //
-//	FILE          the database, in the last resort the only file
-//	FILE-wal      what is not in it yet, while the store is open or after a kill
-//	FILE.lock     who has the store, while somebody has
+//	FILE          the database; the only file after Close
+//	FILE-wal      pages that FILE does not have yet, while the store is open or after a kill
+//	FILE.lock     the holder of the store, while there is one
 //	FILE.corrupt  records that were set aside, a JSON object a line
-//	FILE.broken-* databases that were broken, as they were found
+//	FILE.broken-* broken databases, as they were
 //
 // The table has gearmand's five columns and seven of gm's, which are NULL in
 // rows that gearmand wrote. A job's rowid is its sequence, so that the order
@@ -14,16 +14,16 @@
 //
 // Its parts, from the bottom up:
 //
-//   - row is a job in columns, with its checksums: SQLite itself hands back
-//     what it finds, right or wrong;
-//   - conn is a connection to the file, schema what has to be there;
+//   - row is a job in columns, with its checksums: SQLite itself does not
+//     detect damaged values;
+//   - conn is a connection to the file, schema its tables and columns;
 //   - page, record, tree and image read the file's pages without SQLite, and
-//     salvage makes a new file of what can be read of a broken one;
-//   - [Store] puts batches into transactions on the one connection that
-//     writes, and reads on others.
+//     salvage makes a new file from the readable part of a broken one;
+//   - [Store] writes batches in transactions on one connection, and reads on
+//     others.
 //
-// Goroutines: one that watches whether the files are still there, and one that
-// syncs with SyncInterval. Close ends them.
+// Goroutines: one watches whether the files are in their place, and one syncs
+// with SyncInterval. Close ends them.
 package sqlite
 
 import (
@@ -42,33 +42,32 @@ import (
 	"gm/pkg/store/lockfile"
 )
 
-// Sync says when what was committed is brought to the disk. The end of the
-// process, by whatever means, loses nothing in any case; the end of the
-// machine may.
+// Sync is the time at which committed batches are written to the disk. A crash
+// of the process never loses any; a loss of power may.
 type Sync string
 
 const (
 	SyncAlways   Sync = "always"   // before Commit returns
 	SyncInterval Sync = "interval" // every Config.Interval
-	SyncNever    Sync = "never"    // when the system likes to
+	SyncNever    Sync = "never"    // whenever the system does
 )
 
 // DefaultTable is the table of gearmand's --libsqlite3-table.
 const DefaultTable = "gearman_queue"
 
-// Config is how a Store is opened.
+// Config has the options of a Store.
 type Config struct {
-	File     string        // its directory must be there
+	File     string        // its directory must exist
 	Table    string        // empty is DefaultTable
 	Sync     Sync          // empty is SyncAlways
-	Interval time.Duration // of SyncInterval; 0 is a second
+	Interval time.Duration // of SyncInterval; 0 is one second
 	Logger   *slog.Logger  // nil logs nothing
-	// Skipped is told of each thing that can't be read and is set aside: a
-	// record, or a part of the file. It must not call the store.
+	// Skipped is called for each record, or other part of the file, that cannot
+	// be read and is set aside. It must not call the store.
 	Skipped func(what string, err error)
 }
 
-// ParseURL returns the Config of
+// ParseURL returns the Config for
 // sqlite:FILE[?table=NAME][&sync=always|interval|never].
 func ParseURL(u *store.URL) (Config, error) {
 	c := Config{File: u.Path, Table: DefaultTable, Sync: SyncAlways}
@@ -106,33 +105,33 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Store is an SQLite file. It is locked and opened when it is first used. It
-// has the methods of store.Store, store.Reader, store.Numbered, store.Locker,
-// store.Compacter and store.Checker.
+// Store is an SQLite file. The first use locks and opens it. It implements
+// store.Store, store.Reader, store.Numbered, store.Locker, store.Compacter and
+// store.Checker.
 type Store struct {
 	store.Floor
 	cfg    Config
 	path   string // of the file, without symbolic links
 	ctx    context.Context
-	cancel context.CancelFunc // ends what runs in the background
+	cancel context.CancelFunc // ends the goroutines of the store
 	wg     sync.WaitGroup
-	lost   chan struct{} // never closed: the lock of a file is not lost
+	lost   chan struct{} // never closed: a file's lock is not lost
 
 	watch lockfile.Watch
 
-	// mu is held by whoever writes, opens or closes.
+	// mu is locked to write, open or close.
 	mu     sync.Mutex
 	writer *writer // nil before the first use, and after a panic
-	undo   []int64 // jobs that a batch may have added whose commit panicked
+	undo   []int64 // jobs that a batch whose commit panicked may have added
 	lock   *lockfile.File
 	closed bool
 
-	ready   atomic.Bool   // writer is there
-	last    atomic.Uint64 // no job above it was added
+	ready   atomic.Bool   // writer is not nil
+	last    atomic.Uint64 // highest number of a job that was added
 	readers readers
 }
 
-// Open returns the store in a file. The file is not looked at yet.
+// Open returns the store in a file. It does not read the file yet.
 func Open(_ context.Context, c Config) (*Store, error) {
 	if c.Sync == "" {
 		c.Sync = SyncAlways
@@ -167,8 +166,8 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// resolve returns the absolute path of a file that may not be there yet, with
-// no symbolic link in it: SQLite's other files are beside the file itself.
+// resolve returns the absolute path of a file that may not exist yet, without
+// symbolic links: SQLite's other files are next to the file itself.
 func resolve(file string) (string, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -189,14 +188,13 @@ func (s *Store) Caps() store.Caps {
 	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true, MaxPayload: maxPayload, MaxValue: maxPayload}
 }
 
-// skip reports a thing that is set aside.
+// skip reports a part of the file that is set aside.
 func (s *Store) skip(what string, err error) {
 	s.cfg.Logger.Warn("set aside", "store", "sqlite:"+s.cfg.File, "what", what, "err", err)
 	s.cfg.Skipped(what, err)
 }
 
-// open takes the lock and opens the file, unless that has been done. mu is
-// held.
+// open locks and opens the file, unless that has been done. mu is held.
 func (s *Store) open() (*writer, error) {
 	if s.closed {
 		return nil, s.fail("use", os.ErrClosed)
@@ -204,7 +202,7 @@ func (s *Store) open() (*writer, error) {
 	if s.writer != nil {
 		return s.writer, nil
 	}
-	if err := s.take(""); err != nil {
+	if err := s.lockFile(""); err != nil {
 		return nil, err
 	}
 	if err := s.watch.Check(); err != nil { // or another database would be opened
@@ -227,12 +225,12 @@ func (s *Store) open() (*writer, error) {
 	return w, nil
 }
 
-// fail adds to err what failed and where.
-func (s *Store) fail(what string, err error) error {
-	return fmt.Errorf("%s store sqlite:%s: %w", what, s.cfg.File, err)
+// fail wraps err with the operation that failed and the store.
+func (s *Store) fail(operation string, err error) error {
+	return fmt.Errorf("%s store sqlite:%s: %w", operation, s.cfg.File, err)
 }
 
-// watchFiles looks every half second whether the files are still there, until
+// watchFiles checks every half second that the files are in their place, until
 // the store is closed.
 func (s *Store) watchFiles() {
 	tick := time.NewTicker(time.Second / 2)
@@ -247,8 +245,8 @@ func (s *Store) watchFiles() {
 	}
 }
 
-// syncEvery brings what was committed to the disk, again and again, until the
-// store is closed.
+// syncEvery writes FILE-wal to the disk at each interval, until the store is
+// closed.
 func (s *Store) syncEvery() {
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
@@ -282,9 +280,9 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.watch.Clear()
 	s.ready.Store(false)
-	errs := []error{s.readers.close()}
+	errs := []error{s.readers.closeAll()}
 	if s.writer != nil {
-		errs = append(errs, s.writer.close())
+		errs = append(errs, s.writer.closeDatabase())
 		s.writer = nil
 	}
 	if s.lock != nil {

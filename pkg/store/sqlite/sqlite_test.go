@@ -39,7 +39,7 @@ func open(t testing.TB, file string) *Store {
 	return s
 }
 
-// crash leaves s without what Close does for the data: FILE-wal stays as it is.
+// crash leaves s as the end of its process does: FILE-wal stays as it is.
 func crash(t testing.TB, s *Store) {
 	t.Helper()
 	s.cancel()
@@ -48,7 +48,7 @@ func crash(t testing.TB, s *Store) {
 	defer s.mu.Unlock()
 	s.closed = true
 	s.ready.Store(false)
-	if err := s.readers.close(); err != nil {
+	if err := s.readers.closeAll(); err != nil {
 		t.Error(err)
 	}
 	if s.writer != nil {
@@ -66,7 +66,7 @@ func crash(t testing.TB, s *Store) {
 	}
 }
 
-// fill sees to it that the database can't grow.
+// fill prevents the database from growing.
 func fill(t testing.TB, s *Store) (restore func()) {
 	t.Helper()
 	set := func(pages string) {

@@ -14,25 +14,25 @@ const (
 	tableLeaf  = 0x0d
 )
 
-// trees reads the trees of an image, as far as they can be read.
+// trees reads the readable part of the trees of an image.
 type trees struct {
 	*image
 	seen   map[uint32]bool              // pages that were reached
-	damage func(page uint32, why error) // told of what can't be read
+	damage func(page uint32, why error) // called for each page that cannot be read
 }
 
-// maxDepth is more than a tree of all pages that there can be has.
+// maxDepth is above the depth of any tree of SQLite.
 const maxDepth = 40
 
-var errPage = errors.New("is not what it should be")
+var errPage = errors.New("does not have the form of its kind")
 
 // walk calls f for each entry of the tree below a page: id is a row's number,
-// or 0 in an index. The record is f's.
+// or 0 in an index. The record belongs to f.
 func (t *trees) walk(root uint32, f func(id int64, record []byte)) {
 	t.below(root, 0, 0, f)
 }
 
-// below is walk for pages of a kind: 0 is any.
+// below is walk for pages of one kind; 0 is any kind.
 func (t *trees) below(n uint32, depth int, kind byte, f func(int64, []byte)) {
 	if t.seen[n] || depth > maxDepth {
 		t.damage(n, errors.New("is in two places"))
@@ -110,7 +110,7 @@ func parsePage(b []byte, n uint32, usable int) (*page, error) {
 	return p, nil
 }
 
-// cell returns a cell and what is behind it.
+// cell returns the bytes of a page from a cell on.
 func (p *page) cell(i int) ([]byte, error) {
 	at := int(binary.BigEndian.Uint16(p.pointers[2*i:]))
 	if at < 8 || at > len(p.b)-4 {
@@ -153,7 +153,7 @@ func (t *trees) entry(cell []byte, kind byte) (id int64, record []byte, err erro
 }
 
 // overflow appends the rest of a record, which is in pages of its own, up to
-// its capacity.
+// the capacity of record.
 func (t *trees) overflow(record []byte, n uint32) ([]byte, error) {
 	for len(record) < cap(record) {
 		b, err := t.page(n)
@@ -167,7 +167,7 @@ func (t *trees) overflow(record []byte, n uint32) ([]byte, error) {
 	return record, nil
 }
 
-// free marks the pages that hold nothing.
+// free marks the free pages as seen.
 func (t *trees) free() {
 	head, err := t.page(1)
 	if err != nil {
@@ -192,7 +192,7 @@ func (t *trees) free() {
 	}
 }
 
-// orphans calls f for each entry of the tables' leaves that nothing leads to.
+// orphans calls f for each entry in leaves of tables to which no page leads.
 func (t *trees) orphans(f func(id int64, record []byte)) {
 	for n := uint32(2); n <= t.pages; n++ {
 		if t.seen[n] {

@@ -7,9 +7,11 @@ import (
 	"os"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"gm/internal/codec"
 )
 
-// Compact implements store.Compacter. Meanwhile the store is not for others.
+// Compact implements store.Compacter. Other calls wait for it.
 func (s *Store) Compact(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,15 +35,15 @@ func (w *writer) compact() error {
 	if err != nil {
 		return err
 	}
-	defer func() { w.file, w.wal = 0, 0 }() // what there were blocks for has gone
+	defer func() { w.file, w.wal = 0, 0 }() // the reserved blocks are gone
 	if err := w.Exec("VACUUM"); err != nil {
 		return fmt.Errorf("vacuum: %w", err)
 	}
 	if _, _, err := w.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE); err != nil && !errors.Is(err, sqlite3.BUSY) {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	// SQLite does not promise to keep the numbers of rows; of a table that
-	// has an index it does.
+	// SQLite does not promise to keep the numbers of rows, but keeps those of a
+	// table that has an index.
 	after, err := w.firstMoved()
 	if err == nil && before != after {
 		err = errors.New("vacuum has numbered the rows anew: close the store and open it again")
@@ -49,12 +51,12 @@ func (w *writer) compact() error {
 	return err
 }
 
-// firstMoved returns whether the first row is where its sequence belongs.
+// firstMoved reports whether the first row is not in the place of its sequence.
 func (w *writer) firstMoved() (string, error) {
 	return w.text("SELECT id <> seq FROM (SELECT rowid AS id, seq FROM " + quote(w.table) + " ORDER BY rowid LIMIT 1)")
 }
 
-// Check implements store.Checker. It asks for no lock.
+// Check implements store.Checker. It needs no lock.
 func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	if _, err := os.Stat(s.path); errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -69,7 +71,7 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 		return s.fail("check", err)
 	}
 	defer c.close()
-	// A checkpoint would be a change.
+	// A checkpoint would change the file.
 	if _, err := c.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true); err != nil {
 		return s.fail("check", err)
 	}
@@ -85,7 +87,7 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	return nil
 }
 
-// check asks SQLite what it thinks of the file, and verifies every row.
+// check runs SQLite's own check, and verifies every row.
 func (c *conn) check(table string, report func(what string)) error {
 	err := c.each("PRAGMA integrity_check", func(stmt *sqlite3.Stmt) error {
 		if what := stmt.ColumnText(0); what != "ok" {
@@ -108,7 +110,7 @@ func (c *conn) check(table string, report func(what string)) error {
 			}
 			if err := r.verify(); err != nil {
 				report(fmt.Sprintf("row %d: %v", r.id, err))
-			} else if !r.settled() {
+			} else if !r.isScheduled() {
 				report(fmt.Sprintf("row %d: run time changed by another hand", r.id))
 			}
 			return nil
@@ -124,7 +126,7 @@ func (c *conn) check(table string, report func(what string)) error {
 		key := stmt.ColumnText(0)
 		sum := stmt.ColumnInt64(2)
 		if extraSum(key, stmt.ColumnRawBlob(1)) != sum {
-			report(fmt.Sprintf("extra %q: %v", key, errSum))
+			report(fmt.Sprintf("extra %q: %v", key, codec.ErrChecksum))
 		}
 		return nil
 	})

@@ -13,7 +13,7 @@ import (
 	"gm/pkg/store/lockfile"
 )
 
-// writer is the one connection that writes.
+// writer is the only connection that writes.
 type writer struct {
 	*conn
 	path, table string
@@ -23,19 +23,19 @@ type writer struct {
 	get                          *sqlite3.Stmt // of a row by its number
 	holder                       *sqlite3.Stmt // of the number of the row with a key
 	put, forget                  *sqlite3.Stmt
-	pages, free                  *sqlite3.Stmt // how many the database has
+	pages, free                  *sqlite3.Stmt // numbers of pages
 
 	room
 
 	last      uint64 // the highest number of a job that the last transaction added
-	reserved  uint64 // what lastKey has
-	reserving uint64 // what the transaction puts there, 0 if nothing
+	reserved  uint64 // value of lastKey
+	reserving uint64 // new value of lastKey in the transaction, or 0
 
-	new row // what is inserted
-	row row // what get has found
+	new row // the row to insert
+	row row // the row that get returned
 }
 
-// newWriter opens the file, and makes what it lacks.
+// newWriter opens the file, and makes the missing tables.
 func newWriter(path, table string, sync Sync) (w *writer, err error) {
 	if err := makeFiles(path); err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func newWriter(path, table string, sync Sync) (w *writer, err error) {
 	return newWriterOf(path, table, func(c *conn) error { return prepareFile(c, table, sync) })
 }
 
-// newWriterOf opens the file, which prepare makes ready.
+// newWriterOf opens the file and calls prepare on it.
 func newWriterOf(path, table string, prepare func(*conn) error) (w *writer, err error) {
 	err = protect(func() error {
 		w, err = newEngineWriter(path, table, prepare)
@@ -85,8 +85,8 @@ func newEngineWriter(path, table string, prepare func(*conn) error) (*writer, er
 	return w, nil
 }
 
-// makeFiles makes the database, for this user only, if it is not there, and the
-// file for shared memory that goes with it: the engine's would be for everybody.
+// makeFiles makes the database, if it does not exist, and its file for shared
+// memory, both for this user only: the engine would make them for everybody.
 func makeFiles(path string) error {
 	if _, err := lockfile.MakeFile(path); err != nil {
 		return err
@@ -126,9 +126,9 @@ func (w *writer) prepareAll() error {
 	return nil
 }
 
-// lastKey is the key of an extra of the store's own. Its value is a number above
-// all that jobs had, 8 bytes, little-endian: the last job may be gone. It is
-// raised by numberBlock at a time, so that few batches write it.
+// lastKey is the key of an extra for the store itself. Its value is above the
+// number of any job so far, 8 bytes, little-endian: the last job may be gone.
+// It is raised by numberBlock at a time, so that few batches write it.
 const (
 	lastKey     = "gm:last-number"
 	numberBlock = 1 << 16
@@ -145,8 +145,8 @@ func (w *writer) readReserved() error {
 	})
 }
 
-// reserveNumber sees that lastKey has a number above that of a job, in a
-// transaction that has begun.
+// reserveNumber makes lastKey's number at least that of a job, in the current
+// transaction.
 func (w *writer) reserveNumber(seq uint64) error {
 	w.last = max(w.last, seq)
 	if seq <= max(w.reserved, w.reserving) {
@@ -159,17 +159,19 @@ func (w *writer) reserveNumber(seq uint64) error {
 	return nil
 }
 
-// close leaves the database in one file, as gearmand does.
-func (w *writer) close() error {
+// closeDatabase closes the connection, and leaves the database in one file, as gearmand
+// does.
+func (w *writer) closeDatabase() error {
 	_ = w.Exec("PRAGMA busy_timeout = 200")
-	// If others have it open, it stays in two: gearmand can read that too.
+	// If others have the database open, it stays in two files: gearmand can
+	// read that too.
 	_ = w.Exec("PRAGMA journal_mode = DELETE")
 	return w.conn.close()
 }
 
-// transact calls f in a transaction. Nothing of it is kept unless the error is
-// nil or a *store.UncertainError. What adds something is refused when there
-// is no room for all that may have to be written because of it.
+// transact calls f in a transaction. Nothing of it is stored unless the error
+// is nil or a *store.UncertainError. If it adds something, it is refused unless
+// the disk has room for its commit and for a checkpoint.
 func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err error) {
 	w.last, w.reserving = 0, 0
 	if w.cramped {
@@ -179,7 +181,7 @@ func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err e
 	}
 	err = w.during(ctx, func() error {
 		if adds {
-			if err := w.committed(); err != nil { // again, as it failed
+			if err := w.committed(); err != nil { // it failed after the last commit
 				return err
 			}
 		}
@@ -194,13 +196,13 @@ func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err e
 	if err == nil {
 		if err = protect(w.commit.Exec); err == nil {
 			w.reserved = max(w.reserved, w.reserving)
-			_ = w.committed() // else what adds something is told
+			_ = w.committed() // the next transaction that adds something tries again
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", err)
 		if errors.Is(err, sqlite3.IOERR) || isPanic(err) {
-			// All may be in FILE-wal, and be found there after a crash. The
-			// next commit writes over it, or undoes it after a panic.
+			// FILE-wal may have all of it, and SQLite may find it there after a
+			// crash. The next commit overwrites it, or undoes it after a panic.
 			defer func() { err = &store.UncertainError{Err: err} }()
 		}
 	}
@@ -210,7 +212,7 @@ func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err e
 	return outOfRoom(err, w.path)
 }
 
-// apply makes the operations of a batch, in a transaction that has begun.
+// apply makes the changes of a batch in the current transaction.
 func (w *writer) apply(batch []store.Op) error {
 	for i := range batch {
 		op := &batch[i]
@@ -243,7 +245,8 @@ func (w *writer) add(j *store.Record) error {
 	return w.insertOver(&w.new)
 }
 
-// insertRow inserts a row. What it has in common with another is an error.
+// insertRow inserts a row. If another row has its number or key, the error is
+// sqlite3.CONSTRAINT.
 func (w *writer) insertRow(r *row) error {
 	b := binder{stmt: w.insert}
 	b.number(1, r.id)
@@ -267,14 +270,14 @@ func (w *writer) insertRow(r *row) error {
 	}
 	err := b.exec()
 	if len(r.data) >= heavyPayload {
-		// Or the engine has the next one beside it.
+		// Otherwise the engine would have the next payload in memory too.
 		err = errors.Join(err, w.insert.ClearBindings())
 		w.heavy = true
 	}
 	return err
 }
 
-// insertOver inserts a row after what stands in its way has been removed.
+// insertOver inserts a row, and removes rows with its number or key before.
 // SQLite's own REPLACE would trust its index, which may be damaged, and remove
 // another job.
 func (w *writer) insertOver(r *row) error {
@@ -338,7 +341,7 @@ func (w *writer) find(id int64) (bool, error) {
 	return true, err
 }
 
-// number returns what a statement without arguments says.
+// number returns the result of a statement without arguments.
 func (w *writer) number(stmt *sqlite3.Stmt) (n int64, err error) {
 	if stmt.Step() {
 		n = stmt.ColumnInt64(0)
@@ -387,8 +390,8 @@ func (w *writer) forgetExtra(key string) error {
 	return b.exec()
 }
 
-// binder binds a statement's arguments, of which the first is 1. After an
-// error it does nothing more.
+// binder binds a statement's arguments; the first is 1. After an error it does
+// nothing.
 type binder struct {
 	stmt *sqlite3.Stmt
 	err  error
@@ -407,7 +410,7 @@ func (b *binder) text(i int, v []byte) {
 	}
 }
 
-// blob binds bytes. Nil is empty, not NULL: gearmand does not take that.
+// blob binds bytes. Nil is empty, not NULL, which gearmand does not accept.
 func (b *binder) blob(i int, v []byte) {
 	if v == nil {
 		v = []byte{}

@@ -11,8 +11,8 @@ import (
 	"gm/pkg/store"
 )
 
-// journalLimit is the size in bytes at which the journal is begun anew, once
-// the database has been brought to the disk.
+// journalLimit is the size in bytes after which the database is written to the
+// disk and the journal starts again.
 const journalLimit = 32 << 20
 
 // Commit implements store.Store.
@@ -22,7 +22,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	}
 	return s.write(ctx, "commit to", func(n *net) error {
 		for i := range batch {
-			if err := n.take(&batch[i]); err != nil {
+			if err := n.addOp(&batch[i]); err != nil {
 				return fmt.Errorf("%v: %w", batch[i].Kind, err)
 			}
 		}
@@ -30,8 +30,9 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	})
 }
 
-// write makes the changes that f asks for. What is what is done, for the error.
-func (s *Store) write(ctx context.Context, what string, f func(*net) error) error {
+// write makes the changes that f adds to a net. The error begins with
+// operation.
+func (s *Store) write(ctx context.Context, operation string, f func(*net) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (s *Store) write(ctx context.Context, what string, f func(*net) error) erro
 		return err
 	}
 	if err := s.watch.Check(); err != nil {
-		return s.fail(what, err)
+		return s.fail(operation, err)
 	}
 	n := net{store: s, at: make(map[string]int)}
 	err := f(&n)
@@ -49,7 +50,7 @@ func (s *Store) write(ctx context.Context, what string, f func(*net) error) erro
 		err = s.commit(&n)
 	}
 	if err != nil {
-		return s.fail(what, full(err))
+		return s.fail(operation, full(err))
 	}
 	return nil
 }
@@ -82,20 +83,20 @@ func (s *Store) commit(n *net) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.apply(n.changes); err != nil {
-		return s.abandon(n, before, err)
+		return s.abandonBatch(n, before, err)
 	}
 	s.last = max(s.last, n.last)
 	s.reserved = max(s.reserved, n.reserving)
 	if s.journal.size > journalLimit {
 		if err := s.checkpoint(); err != nil {
-			s.cfg.Logger.Error("the journal goes on growing", "store", "tokyocabinet:"+s.cfg.File, "err", err)
+			s.cfg.Logger.Error("the journal cannot start again and grows", "store", "tokyocabinet:"+s.cfg.File, "err", err)
 		}
 	}
 	return nil
 }
 
 // commitTree makes changes in a B+ tree database, in a transaction of the
-// library. After a failure, the database is closed and as it was before.
+// library. After a failure, the database is closed, with its former content.
 func (s *Store) commitTree(d *tree, n *net, room int64, puts bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +122,7 @@ func (s *Store) commitTree(d *tree, n *net, room int64, puts bool) error {
 	}
 	s.last = max(s.last, n.last)
 	s.reserved = max(s.reserved, n.reserving)
-	if err := datasync(d.wal); err != nil { // or the end of the transaction may be lost
+	if err := datasync(d.wal); err != nil { // otherwise the end of the transaction may be lost
 		return &store.UncertainError{Err: err}
 	}
 	return nil
@@ -139,9 +140,9 @@ func (s *Store) removeFromTree(n *net) error {
 	return nil
 }
 
-// removeDirectly removes records from the database when the disk has no room for
-// the journal. Whatever is in that has to be in the database for good before, or
-// a kill would bring it back.
+// removeDirectly removes records from the database when the disk has no room
+// for the journal. The changes in the journal must be on the disk before, or a
+// kill would bring them back.
 func (s *Store) removeDirectly(n *net) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +150,7 @@ func (s *Store) removeDirectly(n *net) error {
 		return err
 	}
 	if err := s.apply(n.changes); err != nil {
-		return s.abandon(n, 0, err)
+		return s.abandonBatch(n, 0, err)
 	}
 	return s.hash.sync()
 }
@@ -179,9 +180,9 @@ func (s *Store) apply(changes []change) error {
 	return nil
 }
 
-// abandon gives up a database in which some of a batch may be. The next use
-// makes a new one of it and of the journal, without what the batch put there.
-func (s *Store) abandon(n *net, journal int64, err error) error {
+// abandonBatch closes a database that may have a part of a batch. The next use
+// makes a new one from it and the journal, without the changes of the batch.
+func (s *Store) abandonBatch(n *net, journal int64, err error) error {
 	for i, c := range n.changes {
 		s.undo[c.key] = n.old[i]
 	}
@@ -190,7 +191,7 @@ func (s *Store) abandon(n *net, journal int64, err error) error {
 	return &store.UncertainError{Err: err}
 }
 
-// checkpoint brings the database to the disk and begins the journal anew. mu
+// checkpoint writes the database to the disk and starts the journal again. mu
 // is held.
 func (s *Store) checkpoint() error {
 	if err := s.hash.sync(); err != nil || s.journal == nil {
@@ -199,18 +200,18 @@ func (s *Store) checkpoint() error {
 	return s.journal.reset(0)
 }
 
-// net is what a batch comes to: one change a key, whatever came before.
+// net is the net effect of a batch: one change for each key.
 type net struct {
 	store   *Store
 	changes []change
-	old     [][]byte       // what is there before them, nil if nothing is
+	old     [][]byte       // values before the batch, or nil
 	at      map[string]int // of keys, in changes
 	last    uint64         // the highest sequence of Adds
 
-	reserving uint64 // what lastKey has afterwards, 0 if that does not change
+	reserving uint64 // new value of lastKey, or 0 if it does not change
 }
 
-// set makes a change to a key, under which old is before all of them.
+// set sets the change of a key. old is its value before the batch.
 func (n *net) set(key string, value, old []byte) {
 	if i, ok := n.at[key]; ok {
 		n.changes[i].value = value
@@ -221,8 +222,8 @@ func (n *net) set(key string, value, old []byte) {
 	n.old = append(n.old, old)
 }
 
-// add makes a new record. One that it replaces was a stranger's.
-func (n *net) add(j *store.Record) {
+// addJob adds a new record. It replaces only a record of another program.
+func (n *net) addJob(j *store.Record) {
 	n.set(keyOf(j), value(j), nil)
 	n.last = max(n.last, j.Seq)
 	if j.Seq > max(n.store.reserved, n.reserving) {
@@ -231,15 +232,15 @@ func (n *net) add(j *store.Record) {
 	}
 }
 
-// lastKey is the key of an extra of the store's own. Its value is a number above
-// all that jobs had, 8 bytes, little-endian: the last job may be gone. It is
-// raised by numberBlock at a time, so that few batches write it.
+// lastKey is the key of an extra for the store itself. Its value is above the
+// number of any job so far, 8 bytes, little-endian: the last job may be gone.
+// It is raised by numberBlock at a time, so that few batches write it.
 const (
 	lastKey     = "gm:last-number"
 	numberBlock = 1 << 16
 )
 
-// reservedValue returns the value of lastKey's record, nil without one.
+// reservedValue returns the value of lastKey's record, or nil if there is none.
 func (s *Store) reservedValue() []byte {
 	if s.reserved == 0 {
 		return nil
@@ -247,7 +248,7 @@ func (s *Store) reservedValue() []byte {
 	return extraValue(lastKey, binary.LittleEndian.AppendUint64(nil, s.reserved))
 }
 
-// noteNumber notes the number that an entry of a database says was given out.
+// noteNumber notes the number of a job, or the value of lastKey, in an entry.
 func (s *Store) noteNumber(x *entry) {
 	s.last = max(s.last, x.job.Seq)
 	if x.extra && x.job.Unique == lastKey && len(x.job.Payload) == 8 {
@@ -256,8 +257,8 @@ func (s *Store) noteNumber(x *entry) {
 	}
 }
 
-// get returns what is under a key by now, nil if nothing is.
-func (n *net) get(key string) ([]byte, error) {
+// currentValue returns the value under a key after the changes so far, or nil.
+func (n *net) currentValue(key string) ([]byte, error) {
 	if i, ok := n.at[key]; ok {
 		return n.changes[i].value, nil
 	}
@@ -266,16 +267,16 @@ func (n *net) get(key string) ([]byte, error) {
 	return n.store.hash.get(key)
 }
 
-func (n *net) take(op *store.Op) error {
+func (n *net) addOp(op *store.Op) error {
 	switch op.Kind {
 	case store.Add:
-		n.add(op.Record)
+		n.addJob(op.Record)
 		return nil
 	case store.Done, store.Update:
-		return n.takeJob(op)
+		return n.addJobChange(op)
 	}
 	key := extraKey(op.Key)
-	old, err := n.get(key)
+	old, err := n.currentValue(key)
 	if err != nil {
 		return err
 	}
@@ -287,10 +288,10 @@ func (n *net) take(op *store.Op) error {
 	return nil
 }
 
-// takeJob takes a Done or an Update.
-func (n *net) takeJob(op *store.Op) error {
+// addJobChange adds a Done or an Update.
+func (n *net) addJobChange(op *store.Op) error {
 	for i, key := range keysOf(op.Record) {
-		old, err := n.get(key)
+		old, err := n.currentValue(key)
 		if err != nil {
 			return err
 		}
@@ -309,7 +310,7 @@ func (n *net) takeJob(op *store.Op) error {
 	return nil
 }
 
-// jobOf returns the job that a record is, if it has that sequence.
+// jobOf returns the job of a record if it has that sequence, or nil.
 func jobOf(key string, v []byte, seq uint64) *store.Record {
 	if v == nil {
 		return nil

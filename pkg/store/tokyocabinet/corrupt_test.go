@@ -34,8 +34,8 @@ func TestDamage(t *testing.T) {
 	})
 }
 
-// logSuffix is the end of the name of the file that has what a killed process did
-// last, or what it was about to overwrite.
+// logSuffix is the suffix of the file with the last changes of a killed
+// process, or with the content that it was about to overwrite.
 func logSuffix(name string) string {
 	if filepath.Ext(name) == ".tcb" {
 		return walSuffix

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"gm/pkg/store"
+	"gm/internal/codec"
 )
 
 // TestLeadsTo sees that a search through buckets with many records ends at each
@@ -38,7 +38,7 @@ func TestLeadsTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer table.close()
+	defer table.closeFile()
 	n := 0
 	err = table.each(func(r *record) error {
 		n++
@@ -52,9 +52,8 @@ func TestLeadsTo(t *testing.T) {
 	}
 }
 
-// TestForgedRecord sees that what looks like a record in a payload is none when
-// the header of the payload's own is broken, whether gm or gearmand seems to
-// have written it.
+// TestForgedRecord breaks the header of a record whose payload looks like a
+// record of gm or of gearmand: that does not count as a record.
 func TestForgedRecord(t *testing.T) {
 	for name, forged := range map[string]string{
 		"gm's":       string(value(add(666, "forged", "x", "").Record)),
@@ -120,7 +119,7 @@ func TestForgedBatch(t *testing.T) {
 		b = append(b, key...)
 		b = append(binary.AppendUvarint(b, uint64(len(value))+1), value...)
 		binary.LittleEndian.PutUint32(b, uint32(len(b)-8))
-		binary.LittleEndian.PutUint32(b[4:], store.CRC(sum, b[8:]))
+		binary.LittleEndian.PutUint32(b[4:], codec.CRC(sum, b[8:]))
 		return b
 	}
 	read := func() (keys []string, damaged int) {
@@ -130,7 +129,7 @@ func TestForgedBatch(t *testing.T) {
 		}
 		return keys, damaged
 	}
-	forged := append(batch(0, "forged", []byte("v")), batch(store.CRC(0, make([]byte, 8)), "forged", []byte("v"))...)
+	forged := append(batch(0, "forged", []byte("v")), batch(codec.CRC(0, make([]byte, 8)), "forged", []byte("v"))...)
 	j, err := openJournal(path)
 	if err != nil {
 		t.Fatal(err)
@@ -166,8 +165,8 @@ func TestForgedBatch(t *testing.T) {
 	}
 }
 
-// TestLeftovers opens databases as kills and people leave them: no job is lost
-// that is in one of their files, and the log says what was found.
+// TestLeftovers opens databases as kills and people leave them: no job in one
+// of their files is lost, and the log names the files.
 func TestLeftovers(t *testing.T) { eachKind(t, testLeftovers) }
 
 func testLeftovers(t *testing.T, name string) {
@@ -207,7 +206,7 @@ func testLeftovers(t *testing.T, name string) {
 		want  int
 		log   string
 	}{
-		{"", "killed after the salvage", map[string][]byte{"": killed, logSuffix(name): last, ".salvaged": closed}, 5, "made anew"},
+		{"", "killed after the salvage", map[string][]byte{"": killed, logSuffix(name): last, ".salvaged": closed}, 5, "a new database was made"},
 		{"", "killed in the salvage", map[string][]byte{"": killed, logSuffix(name): last, ".salvaging": closed[:5000]}, 5, "unfinished file removed"},
 		{".tch", "only the journal", map[string][]byte{".journal": last}, 5, "the database is missing"},
 		{".tch", "an empty file and the journal", map[string][]byte{"": {}, ".journal": last}, 5, "the database is missing"},
@@ -219,7 +218,7 @@ func testLeftovers(t *testing.T, name string) {
 		{".tcb", "killed as a commit began", map[string][]byte{"": between, ".wal": last[:200]}, 5, ""},
 		{".tcb", "a log and a database that was closed", map[string][]byte{"": closed, ".wal": last}, 5, ""},
 		{".tcb", "a log of another database", map[string][]byte{"": between, ".wal": bytes.Repeat([]byte("another "), 1000)}, 5, "log of the last transaction"},
-		{"", "records set aside", map[string][]byte{"": closed, ".corrupt": []byte("{}\n")}, 5, "what was set aside is kept"},
+		{"", "records set aside", map[string][]byte{"": closed, ".corrupt": []byte("{}\n")}, 5, "records that were set aside are kept"},
 		{"", "a lock", map[string][]byte{"": closed, ".lock": []byte("gm, pid 7\n")}, 5, "was not closed by its last holder"},
 	} {
 		if tc.only != "" && tc.only != filepath.Ext(name) {

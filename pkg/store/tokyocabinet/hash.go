@@ -17,7 +17,7 @@ import (
 // database is an open database of the library. One goroutine at a time uses it.
 type database interface {
 	put(key string, value []byte) error
-	get(key string) ([]byte, error) // nil without one
+	get(key string) ([]byte, error) // nil if there is none
 	remove(key string) error
 	rewind() error
 	next() (string, error) // "" after the last
@@ -25,27 +25,28 @@ type database interface {
 	size() int64
 	handle() *os.File // of the same file
 	close() error
-	// abandon closes the database and leaves it as one that was not closed.
+	// abandon closes the database, but leaves it marked as open.
 	abandon() error
 }
 
 // hash is an open hash database of the library. One goroutine at a time uses it.
 type hash struct {
 	h *C.TCHDB
-	// file is the same file. It is open as long as the library has it: the
-	// end of any other would be the end of the library's lock.
+	// file is the same file. It is open as long as the library has it: closing
+	// any file of that name releases the library's lock.
 	file *os.File
 }
 
-// defaultBuckets is how many buckets the library gives a new database.
+// defaultBuckets is the number of buckets that the library gives a new
+// database.
 const defaultBuckets = 131071
 
-// openHash opens a database, which is made with so many buckets if it is not
-// there.
+// openHash opens a database. If it does not exist, openHash makes it with that
+// number of buckets.
 func openHash(path string, buckets int64) (*hash, error) {
 	h := C.tchdbnew()
-	// What is mapped of a file and not on the disk yet ends the process when
-	// the disk is full. Header and buckets are written as a whole.
+	// If the disk is full, writing to a mapped page that has no block on it
+	// ends the process. Header and buckets have blocks from the start.
 	C.tchdbsetxmsiz(h, 0)
 	C.tchdbtune(h, C.int64_t(buckets), -1, -1, 0)
 	name := C.CString(path)
@@ -62,7 +63,7 @@ func openHash(path string, buckets int64) (*hash, error) {
 	return d, nil
 }
 
-// openFile opens file, or closes all.
+// openFile opens file, or closes the database.
 func (d *hash) openFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -78,8 +79,8 @@ func (d *hash) openFile(path string) error {
 // err returns the library's last error.
 func (d *hash) err() error { return errors.New(C.GoString(C.tcerrmsg(C.tchdbecode(d.h)))) }
 
-// because adds to the library's last error the system's, which has the reason: a
-// full disk is a "write error" to the library.
+// because adds the system's error to the library's, which does not have the
+// reason: for the library, a full disk is a "write error".
 func because(err, reason error) error {
 	if reason == nil {
 		return err
@@ -99,7 +100,7 @@ func (d *hash) close() error {
 	return err
 }
 
-// abandon closes the database and leaves it as one that was not closed.
+// abandon closes the database, but leaves it marked as open.
 func (d *hash) abandon() error {
 	file, err := os.OpenFile(d.file.Name(), os.O_RDWR, 0)
 	if err != nil {
@@ -119,7 +120,7 @@ func (d *hash) put(key string, value []byte) error {
 	return nil
 }
 
-// get returns the value under a key, nil without one.
+// get returns the value under a key, or nil if there is none.
 func (d *hash) get(key string) ([]byte, error) {
 	var size C.int
 	p := C.tchdbget(d.h, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), &size)
@@ -163,7 +164,7 @@ func (d *hash) next() (string, error) {
 	return C.GoStringN((*C.char)(p), size), nil
 }
 
-// sync brings all of it to the disk.
+// sync writes the database to the disk.
 func (d *hash) sync() error {
 	if !C.tchdbsync(d.h) {
 		return fmt.Errorf("sync: %w", d.err())
@@ -171,15 +172,15 @@ func (d *hash) sync() error {
 	return nil
 }
 
-// compact writes the database anew, without free blocks.
+// compact writes a new database, without free blocks.
 func (d *hash) compact(path string) error {
 	if !C.tchdboptimize(d.h, -1, -1, -1, C.UINT8_MAX) {
 		return fmt.Errorf("optimize: %w", d.err())
 	}
-	return d.openFile(path) // it is another
+	return d.openFile(path) // it is another file now
 }
 
-// size is that of the file.
+// size returns the size of the file.
 func (d *hash) size() int64 { return int64(C.tchdbfsiz(d.h)) }
 
 func (d *hash) handle() *os.File { return d.file }

@@ -4,36 +4,36 @@ package tokyocabinet
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
-// change is what becomes of a key.
+// change is a new value for a key.
 type change struct {
 	key   string
 	value []byte // nil if the record is removed
 }
 
-// journal is a file of batches of changes that are to be made again if the
-// database was not closed after them. It begins with
+// journal is a file of batches of changes. They must be made again if the
+// database was not closed after them. The file begins with
 //
 //	"gmTJ", 4 bytes
 //	version, 4 bytes, little-endian
-//	salt, 8 bytes: random, so that no payload can pass for a batch
+//	salt, 8 bytes, random: no payload can pass for a batch
 //	crc32c of these, 4 bytes
 //
-// and journals of gm's first versions begin with the first batch. Each is
+// Journals of gm's first versions begin with the first batch. A batch is
 //
 //	length of what follows the checksum, 4 bytes, little-endian
-//	crc32c of the salt and of it, 4 bytes
-//	changes: key and value, each a uvarint length and its bytes; a value's
-//	length is one more than it is, and 0 if there is none
+//	crc32c of the salt and of that, 4 bytes
+//	changes: key and value, each a uvarint length and its bytes; for a value, the
+//	length plus one, or 0 if there is none
 type journal struct {
 	file *os.File
 	size int64
@@ -48,7 +48,7 @@ const (
 	journalHead    = 4 + 4 + 8 + 4
 )
 
-// openJournal opens a new journal, in place of what may be there.
+// openJournal opens a new journal. It replaces an existing one.
 func openJournal(path string) (*journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -65,17 +65,18 @@ func openJournal(path string) (*journal, error) {
 // full disk, there may be no room for it.
 func (j *journal) makeHead() error {
 	b := binary.LittleEndian.AppendUint32([]byte(journalMagic), journalVersion)
-	b = append(b, make([]byte, 8)...)
-	if _, err := rand.Read(b[8:]); err != nil {
-		return fmt.Errorf("make a salt: %w", err)
+	salt, err := codec.NewSalt()
+	if err != nil {
+		return err
 	}
-	j.sum = store.CRC(0, b[8:])
-	j.head = binary.LittleEndian.AppendUint32(b, store.CRC(0, b))
+	b = binary.LittleEndian.AppendUint64(b, salt)
+	j.sum = codec.CRC(0, b[8:])
+	j.head = binary.LittleEndian.AppendUint32(b, codec.CRC(0, b))
 	return nil
 }
 
-// cutHeader returns the checksum of the salt in the header of a journal, 0 if it
-// has none, and what follows the header.
+// cutHeader returns the checksum of the salt in the header of a journal, or 0
+// if it has none, and the bytes after the header.
 func cutHeader(b []byte) (sum uint32, batches []byte, err error) {
 	if !bytes.HasPrefix(b, []byte(journalMagic)) {
 		return 0, b, nil
@@ -84,16 +85,16 @@ func cutHeader(b []byte) (sum uint32, batches []byte, err error) {
 		return 0, nil, nil
 	}
 	head := b[:journalHead]
-	if store.CRC(0, head[:16]) != binary.LittleEndian.Uint32(head[16:]) {
-		err = errSum
+	if codec.CRC(0, head[:16]) != binary.LittleEndian.Uint32(head[16:]) {
+		err = codec.ErrChecksum
 	} else if v := binary.LittleEndian.Uint32(head[4:]); v != journalVersion {
 		err = fmt.Errorf("version %d is unknown", v)
 	}
-	return store.CRC(0, head[8:16]), b[journalHead:], err
+	return codec.CRC(0, head[8:16]), b[journalHead:], err
 }
 
-// append makes changes durable, all or none. After an error that is a
-// *store.UncertainError they may be there.
+// append makes changes durable, all or none. After a *store.UncertainError, the
+// journal may have them.
 func (j *journal) append(changes []change) error {
 	b := j.buf[:0]
 	if j.size == 0 {
@@ -102,7 +103,7 @@ func (j *journal) append(changes []change) error {
 	start := len(b)
 	b = append(b, make([]byte, 8)...)
 	for _, c := range changes {
-		b = append(binary.AppendUvarint(b, uint64(len(c.key))), c.key...)
+		b = codec.AppendField(b, c.key)
 		if c.value == nil {
 			b = append(b, 0)
 		} else {
@@ -111,7 +112,7 @@ func (j *journal) append(changes []change) error {
 	}
 	batch := b[start:]
 	binary.LittleEndian.PutUint32(batch, uint32(len(batch)-8))
-	binary.LittleEndian.PutUint32(batch[4:], store.CRC(j.sum, batch[8:]))
+	binary.LittleEndian.PutUint32(batch[4:], codec.CRC(j.sum, batch[8:]))
 	if j.buf = b; cap(b) > 4<<20 {
 		j.buf = nil
 	}
@@ -126,7 +127,7 @@ func (j *journal) append(changes []change) error {
 	return nil
 }
 
-// rollback removes what was not wholly appended, for the reason err.
+// rollback removes a batch that was not appended completely because of err.
 func (j *journal) rollback(err error) error {
 	if undo := errors.Join(j.file.Truncate(j.size), datasync(j.file)); undo != nil {
 		return &store.UncertainError{Err: errors.Join(err, undo)}
@@ -134,20 +135,20 @@ func (j *journal) rollback(err error) error {
 	return err
 }
 
-// reset forgets the batches behind a size; all of them if it is 0.
+// reset removes the batches behind a size, or all if it is 0.
 func (j *journal) reset(size int64) error {
 	j.size = size
 	return errors.Join(j.file.Truncate(size), datasync(j.file))
 }
 
-// remove is the end of the journal.
-func (j *journal) remove() error {
+// closeAndRemove closes and removes the journal.
+func (j *journal) closeAndRemove() error {
 	return errors.Join(j.file.Close(), os.Remove(j.file.Name()))
 }
 
 // readJournal calls f for every change in a journal, if there is one, and
-// damage for every batch that is damaged: the database most likely has it. A
-// batch that was not written to its end is none.
+// damage for every damaged batch, which the database most likely has. A batch
+// that was not written completely does not count.
 func readJournal(path string, f func(change) error, damage func(error)) error {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -167,8 +168,8 @@ func readJournal(path string, f func(change) error, damage func(error)) error {
 			return nil
 		}
 		batch := b[8 : 8+n]
-		if store.CRC(sum, batch) != binary.LittleEndian.Uint32(b[4:]) {
-			damage(fmt.Errorf("batch at %d: %w", at, errSum))
+		if codec.CRC(sum, batch) != binary.LittleEndian.Uint32(b[4:]) {
+			damage(fmt.Errorf("batch at %d: %w", at, codec.ErrChecksum))
 			batch = nil
 		}
 		for len(batch) > 0 {
@@ -186,24 +187,19 @@ func readJournal(path string, f func(change) error, damage func(error)) error {
 	return nil
 }
 
+// parseChange returns the change that b begins with, and the rest.
 func parseChange(b []byte) (c change, rest []byte, err error) {
-	take := func(less uint64) (part []byte, ok bool) {
-		n, size := binary.Uvarint(b)
-		if size <= 0 || n > uint64(len(b)-size)+less {
-			err = io.ErrUnexpectedEOF
-			return nil, false
-		}
-		b = b[size:]
-		if n < less {
-			return nil, true
-		}
-		part, b = b[:n-less:n-less], b[n-less:]
-		return part, true
+	key, b, ok := codec.CutField(b)
+	if !ok {
+		return c, b, io.ErrUnexpectedEOF
 	}
-	key, ok := take(0)
-	if ok {
-		c.key = string(key)
-		c.value, _ = take(1)
+	c.key = string(key)
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size)+1 {
+		return c, b, io.ErrUnexpectedEOF
 	}
-	return c, b, err
+	if b = b[size:]; n == 0 {
+		return c, b, nil
+	}
+	return change{key: c.key, value: b[: n-1 : n-1]}, b[n-1:], nil
 }

@@ -83,7 +83,7 @@ func records(t *testing.T, file string, f func(key, value []byte) string) (all [
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer x.close()
+	defer x.closeFile()
 	if err := x.verify(func(r *record, _ *entry) { all = append(all, f(r.key, r.value)) }); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,8 @@ func records(t *testing.T, file string, f func(key, value []byte) string) (all [
 	return all
 }
 
-// TestLayout says what is in the file, byte by byte and as gearmand reads it.
+// TestLayout compares the content of the file byte by byte, in the form that
+// gearmand reads.
 func TestLayout(t *testing.T) { eachKind(t, testLayout) }
 
 func testLayout(t *testing.T, name string) {

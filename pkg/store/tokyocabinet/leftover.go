@@ -12,11 +12,11 @@ import (
 	"gm/pkg/store/lockfile"
 )
 
-// salvaging is what a new database is called while it is made.
+// salvaging is the suffix of a new database while it is made.
 const salvaging = ".salvaging"
 
-// clearLeftovers logs which files a process that was killed, or a person, left
-// beside the database, and removes the one that only a salvage needs.
+// clearLeftovers logs the files that a killed process, or a person, left next
+// to the database, and removes the one that only a salvage needs.
 func (s *Store) clearLeftovers() error {
 	store := "tokyocabinet:" + s.cfg.File
 	err := os.Remove(s.path + salvaging)
@@ -31,7 +31,7 @@ func (s *Store) clearLeftovers() error {
 		s.cfg.Logger.Warn("broken files are kept: remove them when nobody needs them", "store", store, "files", kept)
 	}
 	if size, err := fileSize(s.path + ".corrupt"); err == nil && size >= 0 {
-		s.cfg.Logger.Warn("what was set aside is kept: remove the file when nobody needs it", "store", store, "file", s.path+".corrupt", "bytes", size)
+		s.cfg.Logger.Warn("records that were set aside are kept: remove the file when nobody needs it", "store", store, "file", s.path+".corrupt", "bytes", size)
 	}
 	size, err := fileSize(s.path)
 	if err != nil {
@@ -39,13 +39,13 @@ func (s *Store) clearLeftovers() error {
 	}
 	logged, err := fileSize(s.path + ".journal")
 	if size <= 0 && (logged > journalHead || len(kept) > 0) {
-		s.cfg.Logger.Error("the database is missing: all that is left are the last batches, if the journal has them", "store", store, "journal", max(logged, 0))
+		s.cfg.Logger.Error("the database is missing: only the last batches are left, if the journal has them", "store", store, "journal", max(logged, 0))
 	}
 	return err
 }
 
-// makeEmpty makes an empty file where the database is missing, for salvage to
-// read the journal.
+// makeEmpty makes an empty file for a missing database, so that salvage reads
+// the journal.
 func (s *Store) makeEmpty() (*table, error) {
 	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Store) makeEmpty() (*table, error) {
 }
 
 // keepJournal sets a journal aside that is older than the database: another
-// program closed that, and may have changed it since.
+// program has closed the database since, and may have changed it.
 func (s *Store) keepJournal() error {
 	name := s.path + ".journal"
 	size, err := fileSize(name)
@@ -90,7 +90,7 @@ func (s *Store) broken() []string {
 	return names
 }
 
-// fileSize returns the size of a file, -1 if it is not there.
+// fileSize returns the size of a file, or -1 if it does not exist.
 func fileSize(name string) (int64, error) {
 	info, err := os.Stat(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -102,8 +102,8 @@ func fileSize(name string) (int64, error) {
 	return info.Size(), nil
 }
 
-// probeRoom returns an error if the disk has no room for so many bytes: the
-// library does not say why it could not write.
+// probeRoom returns an error if the disk has no room for size bytes: the
+// library does not tell why it could not write.
 func (s *Store) probeRoom(size int64) error {
 	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".room-*")
 	if err != nil {

@@ -14,15 +14,16 @@ func (s *Store) TryLock(_ context.Context, name string) error {
 	if s.closed {
 		return s.fail("lock", os.ErrClosed)
 	}
-	return s.take(name)
+	return s.lockFile(name)
 }
 
-// Lost implements store.Locker. It is never closed: a lock on a file goes with
-// the process.
+// Lost implements store.Locker. The channel is never closed: a file's lock
+// lasts as long as the process.
 func (s *Store) Lost() <-chan struct{} { return s.lost }
 
-// take takes the lock, unless this store has it already. commitMu is held.
-func (s *Store) take(name string) (err error) {
+// lockFile locks the file, unless this store has the lock already. commitMu is
+// held.
+func (s *Store) lockFile(name string) (err error) {
 	if s.lock == nil {
 		s.lock, err = s.watch.TakeLock(s.path+".lock", name)
 	}

@@ -60,8 +60,8 @@ type page struct {
 
 func (p *page) isNode() bool { return p.id > nodeBase }
 
-// parsePage returns the page that a record of the hash database is. What a page
-// has of its records before a fault comes with the error.
+// parsePage returns the page that a record of the hash database is. With the
+// error, it returns the records before the fault.
 func parsePage(key, value []byte) (*page, error) {
 	digits, isNode := strings.CutPrefix(string(key), "#")
 	id, err := strconv.ParseUint(digits, 16, 48)
@@ -125,8 +125,8 @@ func (r *pageReader) bytes(size uint64) []byte {
 	return b
 }
 
-// treeCheck gathers the pages of a tree and sees that the library finds every
-// record and comes to an end.
+// treeCheck collects the pages of a tree, and checks that the library finds
+// every record and does not search for ever.
 type treeCheck struct {
 	t       *table
 	nodes   map[uint64][]child
@@ -217,7 +217,7 @@ func (c *treeCheck) verify() error {
 
 var errTree = errors.New("pages do not make a tree")
 
-// walk visits a page and those below it, whose keys are to be from low on and
+// walk visits a page and those below it. Their keys must be from low on and
 // below high.
 func (c *treeCheck) walk(id uint64, low, high []byte, depth int) error {
 	c.visited++

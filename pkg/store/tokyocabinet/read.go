@@ -17,7 +17,7 @@ import (
 // ReadPayload implements store.Reader.
 func (s *Store) ReadPayload(ctx context.Context, j *store.Record) ([]byte, error) {
 	for _, key := range keysOf(j) {
-		v, err := s.get(ctx, key)
+		v, err := s.readRecord(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -34,8 +34,8 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) ([]byte, error
 	return nil, store.ErrNotFound
 }
 
-// get returns what is under a key, nil if nothing is.
-func (s *Store) get(ctx context.Context, key string) (v []byte, err error) {
+// readRecord returns the value under a key, or nil if there is none.
+func (s *Store) readRecord(ctx context.Context, key string) (v []byte, err error) {
 	err = s.use(ctx, func(d database) error {
 		if v, err = d.get(key); err != nil {
 			return s.fail("read", err)
@@ -62,13 +62,14 @@ func (s *Store) ReplayHeads(ctx context.Context, f func(j *store.Record, size in
 	})
 }
 
-// listed is a job in a list. The database has no order.
+// listed is a job in a list that gives the jobs an order. The database has
+// none.
 type listed struct {
-	seq uint64 // 0 of gearmand's
+	seq uint64 // 0 for a job of gearmand
 	key string
 }
 
-// replay calls f for every job: gearmand's come last, as they were queued
+// replay calls f for every job. gearmand's come last, because they were queued
 // last.
 func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	var jobs, foreign []listed
@@ -91,7 +92,7 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	}
 	slices.SortFunc(jobs, func(a, b listed) int { return cmp.Compare(a.seq, b.seq) })
 	for _, l := range jobs {
-		v, err := s.get(ctx, l.key)
+		v, err := s.readRecord(ctx, l.key)
 		if err != nil {
 			return err
 		}
@@ -112,8 +113,8 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	return s.adopt(ctx, foreign, s.AdoptFrom(time.Now(), limit)+1, f)
 }
 
-// list calls f for every record. What can't be believed is set aside. The
-// library has one iterator, so that one caller lists at a time; f must not list.
+// list calls f for every record, and sets damaged ones aside. The library has
+// one iterator, so that only one caller lists at a time; f must not list.
 func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) error {
 	s.listMu.Lock()
 	defer s.listMu.Unlock()
@@ -161,7 +162,7 @@ func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) er
 	return nil
 }
 
-// adopt gives jobs of gearmand's sequences from first on, and hands them out.
+// adopt gives gearmand's jobs sequences from first on, and calls f for them.
 func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f func(*store.Record) error) error {
 	const most, mostBytes = 500, 4 << 20
 	for len(foreign) > 0 {
@@ -189,7 +190,7 @@ func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f fun
 				}
 				x.job.Seq = first + uint64(taken)
 				n.set(key, nil, v)
-				n.add(&x.job)
+				n.addJob(&x.job)
 				jobs = append(jobs, &x.job)
 				size += len(v)
 			}
@@ -225,7 +226,7 @@ func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, va
 // Extra implements store.Store.
 func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
 	at := extraKey(key)
-	v, err := s.get(ctx, at)
+	v, err := s.readRecord(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +269,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	}
 	err = s.watch.Change(s.path, func() error { return d.compact(s.path) })
 	if err == nil {
-		err = d.file.Chmod(info.Mode().Perm()) // the library made another
+		err = d.file.Chmod(info.Mode().Perm()) // the library made a new file
 	}
 	if err := errors.Join(err, d.sync()); err != nil {
 		return s.fail("compact", full(err))
@@ -276,9 +277,9 @@ func (s *Store) Compact(ctx context.Context) error {
 	return nil
 }
 
-// compactTree writes a B+ tree database anew. The library's own way to do so
-// replaces the database even if the new one could not be written. commitMu and
-// mu are held.
+// compactTree writes a new B+ tree database. The library's own function
+// replaces the database even if it could not write the new one. commitMu and mu
+// are held.
 func (s *Store) compactTree() error {
 	err := s.hash.close()
 	s.hash = nil // the next use opens it, if this fails
@@ -290,7 +291,7 @@ func (s *Store) compactTree() error {
 	if err != nil {
 		return s.fail("compact", err)
 	}
-	if err := errors.Join(s.salvage(t, t.damage), t.close()); err != nil {
+	if err := errors.Join(s.salvage(t, t.damage), t.closeFile()); err != nil {
 		return s.fail("compact", full(err))
 	}
 	return s.openAndWatch()

@@ -16,8 +16,8 @@ import (
 	"gm/pkg/store/lockfile"
 )
 
-// openFile opens the database, and a journal. A database that was not closed
-// is made anew, as is one that is damaged. commitMu and mu are held.
+// openFile opens the database, and a journal. It makes a new database from one
+// that was not closed or is damaged. commitMu and mu are held.
 func (s *Store) openFile() error {
 	if err := s.finishSwap(); err != nil {
 		return err
@@ -60,8 +60,9 @@ func (s *Store) openFile() error {
 	return nil
 }
 
-// prepareTable has the library find a database that it can open, or none. The
-// file is closed at the end: to close it later would end the library's lock.
+// prepareTable makes sure that the library can open the database, or finds
+// none. It closes the file at the end: closing it later would release the
+// library's lock.
 func (s *Store) prepareTable() error {
 	logged, err := fileSize(s.path + ".journal")
 	if err != nil {
@@ -77,15 +78,15 @@ func (s *Store) prepareTable() error {
 	if err != nil {
 		return err
 	}
-	defer t.close()
+	defer t.closeFile()
 	if info, err := t.file.Stat(); err == nil && info.Size() == 0 && logged <= journalHead {
 		return nil
 	}
 	return s.openTable(t)
 }
 
-// openDatabase opens a database of the library, which is made if it is not
-// there: with so many buckets, or with as many as the library gives it.
+// openDatabase opens a database of the library. If it does not exist,
+// openDatabase makes it, with at least that number of buckets.
 func (s *Store) openDatabase(path string, buckets int64) (database, error) {
 	if s.isTree {
 		d, err := openTree(path, max(buckets, treeBuckets))
@@ -101,16 +102,16 @@ func (s *Store) openDatabase(path string, buckets int64) (database, error) {
 	return d, nil
 }
 
-// openTable verifies a database, and makes a new one of it if need be. A B+ tree
-// database that was not closed is whole once its last transaction is undone. The
-// blocks that were free in it stay unused until it is compacted.
+// openTable verifies a database, and makes a new one from it if necessary. A B+
+// tree database that was not closed is whole after its last transaction is
+// undone. Its free blocks stay unused until it is compacted.
 func (s *Store) openTable(t *table) error {
 	err, whole := t.damage, t.size
 	switch {
 	case err != nil:
 		t.isTree = s.isTree // the header may be wrong
 	case t.isTree != s.isTree:
-		return fmt.Errorf("it is %s, which its name does not say", kindOf(t.isTree))
+		return fmt.Errorf("it is %s, which does not match its name", kindOf(t.isTree))
 	case t.isTree && t.open:
 		t.size = t.stated // the file may be larger
 	}
@@ -129,10 +130,10 @@ func (s *Store) openTable(t *table) error {
 	return err
 }
 
-// mend closes a hash database that was not closed, where it is: the disk has no
-// room for another. Each record of it must be found, and the changes that only
-// the journal has must find room in it; else there is an error, and the database
-// and the journal are as good as they were.
+// mend closes a hash database that was not closed, without a new file: the disk
+// has no room for one. It must find each record, and room for the changes that
+// only the journal has; otherwise it returns an error, and does not harm the
+// database and the journal.
 func (s *Store) mend(t *table) error {
 	t.recount = true
 	if err := t.verify(func(_ *record, x *entry) { s.noteNumber(x) }); err != nil {
@@ -161,11 +162,11 @@ func (s *Store) mend(t *table) error {
 	if err := os.Truncate(s.path+".journal", 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(err, d.abandon())
 	}
-	s.cfg.Logger.Warn("the disk is full: the database was closed where it is", "store", "tokyocabinet:"+s.cfg.File)
+	s.cfg.Logger.Warn("the disk is full: the database was closed without a new file", "store", "tokyocabinet:"+s.cfg.File)
 	return d.close()
 }
 
-// remake makes those of the changes that are not in a database.
+// remake makes the changes that a database does not have.
 func (s *Store) remake(d *hash, changes []change) error {
 	for _, c := range changes {
 		there, err := d.get(c.key)
@@ -191,8 +192,8 @@ func (s *Store) remake(d *hash, changes []change) error {
 	return nil
 }
 
-// salvage makes a new database of what can be read of a table and, unless that
-// was closed, of the journal. Damage is why, or nil.
+// salvage makes a new database from the readable records of a table and, unless
+// the table was closed, from the journal. Damage is the reason, or nil.
 func (s *Store) salvage(t *table, damage error) error {
 	const suffix = salvaging
 	buckets := max(defaultBuckets, t.size/256)
@@ -230,9 +231,9 @@ func (s *Store) salvage(t *table, damage error) error {
 		}
 		s.cfg.Logger.Warn("the damaged database is kept", "store", "tokyocabinet:"+s.cfg.File, "as", name)
 	}
-	s.report(c.faults)
+	s.reportFaults(c.faults)
 	if err := s.writeAside(c.faults); err != nil {
-		s.cfg.Logger.Error("what is set aside is only in the database that is kept", "store", "tokyocabinet:"+s.cfg.File, "err", err)
+		s.cfg.Logger.Error("damaged records are only in the database that is kept", "store", "tokyocabinet:"+s.cfg.File, "err", err)
 	}
 	if err := errors.Join(syncFile(s.path+suffix), os.Rename(s.path+suffix, s.path+salvaged)); err != nil {
 		return err
@@ -240,12 +241,12 @@ func (s *Store) salvage(t *table, damage error) error {
 	return s.finishSwap()
 }
 
-// salvaged is what a new database is called from when it is whole until it is
-// in the place of the old one.
+// salvaged is the suffix of a new database that is whole, until it replaces the
+// old one.
 const salvaged = ".salvaged"
 
-// finishSwap puts a salvaged database into the place of the old one. The
-// journal is in it.
+// finishSwap replaces the old database with the salvaged one, which has the
+// changes of the journal.
 func (s *Store) finishSwap() error {
 	if _, err := os.Stat(s.path + salvaged); err != nil {
 		return nil
@@ -258,11 +259,11 @@ func (s *Store) finishSwap() error {
 			return err
 		}
 	}
-	s.cfg.Logger.Info("the database was made anew", "store", "tokyocabinet:"+s.cfg.File)
+	s.cfg.Logger.Info("a new database was made", "store", "tokyocabinet:"+s.cfg.File)
 	return lockfile.SyncDir(filepath.Dir(s.path))
 }
 
-// salvager writes into a new database.
+// salvager copies records into a new database.
 type salvager struct {
 	*Store
 	hash   database
@@ -271,7 +272,7 @@ type salvager struct {
 	faults []fault
 }
 
-// maxFaults is how many records are told of one by one.
+// maxFaults is the maximum number of records that are reported one by one.
 const maxFaults = 10_000
 
 func (c *salvager) run(t *table) error {
@@ -298,10 +299,10 @@ func (c *salvager) run(t *table) error {
 	return nil
 }
 
-// putRecord puts a record of a hash database, or the records of a page.
+// putRecord copies a record of a hash database, or the records of a page.
 func (c *salvager) putRecord(r *record) error {
 	if !c.isTree {
-		return c.put(string(r.key), r.value)
+		return c.putEntry(string(r.key), r.value)
 	}
 	p, err := parsePage(r.key, r.value)
 	if err != nil {
@@ -311,7 +312,7 @@ func (c *salvager) putRecord(r *record) error {
 		return nil
 	}
 	for _, x := range p.pairs {
-		if err := c.put(string(x.key), x.value); err != nil {
+		if err := c.putEntry(string(x.key), x.value); err != nil {
 			return err
 		}
 	}
@@ -322,10 +323,10 @@ func (c *salvager) change(x change) error {
 	if x.value == nil {
 		return c.hash.remove(x.key)
 	}
-	return c.put(x.key, x.value)
+	return c.putEntry(x.key, x.value)
 }
 
-func (c *salvager) put(key string, v []byte) error {
+func (c *salvager) putEntry(key string, v []byte) error {
 	x, err := decode([]byte(key), v)
 	if err != nil {
 		c.fault(fault{key: key, value: v, why: err})
@@ -345,7 +346,7 @@ func (c *salvager) fault(x fault) {
 	}
 }
 
-// isZero says whether nothing but zeros follows an offset.
+// isZero reports whether all bytes from an offset on are zero.
 func (t *table) isZero(offset int64) (bool, error) {
 	b := make([]byte, 1<<20)
 	for offset < t.size {
@@ -362,10 +363,10 @@ func (t *table) isZero(offset int64) (bool, error) {
 	return true, nil
 }
 
-// fault is a record that can't be believed, or a part of the file that is none.
+// fault is a damaged record, or a part of the file that is not a record.
 type fault struct {
 	key   string
-	value []byte // as it was found
+	value []byte // as it was read
 	where string // instead of a key
 	why   error
 }
@@ -377,23 +378,23 @@ func (x *fault) String() string {
 	return fmt.Sprintf("record %q", x.key)
 }
 
-// report tells of faults.
-func (s *Store) report(faults []fault) {
+// reportFaults reports faults to the log and to Skipped.
+func (s *Store) reportFaults(faults []fault) {
 	for i := range faults {
 		s.skip(faults[i].String(), &store.CorruptError{Where: faults[i].String(), Why: faults[i].why.Error()})
 	}
 }
 
-// asideLine is a line of the file for what was set aside.
+// asideLine is a line of the file of records that were set aside.
 type asideLine struct {
 	Time  time.Time `json:"time"`
 	What  string    `json:"what"`
 	Why   string    `json:"why"`
-	Key   []byte    `json:"key,omitempty"` // in base64, as the value
+	Key   []byte    `json:"key,omitempty"` // in base64, like the value
 	Value []byte    `json:"value,omitempty"`
 }
 
-// writeAside appends faults to the file for what was set aside.
+// writeAside appends faults to the file of records that were set aside.
 func (s *Store) writeAside(faults []fault) error {
 	if len(faults) == 0 {
 		return nil
@@ -411,13 +412,13 @@ func (s *Store) writeAside(faults []fault) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// setAside reports records and moves them out of the database. If that fails,
-// they are found again next time, which is no error.
+// setAside reports records and removes them from the database. If that fails,
+// the next reading finds them again; for this one it is not an error.
 func (s *Store) setAside(ctx context.Context, faults []fault) {
 	if len(faults) == 0 {
 		return
 	}
-	s.report(faults)
+	s.reportFaults(faults)
 	err := s.writeAside(faults)
 	if err == nil {
 		err = s.write(ctx, "set aside in", func(n *net) error {
@@ -428,12 +429,12 @@ func (s *Store) setAside(ctx context.Context, faults []fault) {
 		})
 	}
 	if err != nil {
-		s.cfg.Logger.Error("what is set aside stays in the queue", "store", "tokyocabinet:"+s.cfg.File, "err", err)
+		s.cfg.Logger.Error("damaged records stay in the queue", "store", "tokyocabinet:"+s.cfg.File, "err", err)
 	}
 }
 
-// Check implements store.Checker. Without the lock, it looks at the file as it
-// is, which is only half written while a server has it.
+// Check implements store.Checker. Without the lock, it reads the file as it is;
+// if a server has it open, the file may be half written.
 func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
@@ -449,19 +450,19 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	if err != nil {
 		return s.fail("check", err)
 	}
-	defer t.close()
+	defer t.closeFile()
 	if t.damage == nil && t.isTree && t.open {
 		return s.checkUnclosed(t, report)
 	}
 	if t.damage == nil && t.open {
-		report("it was not closed: the next server to open it makes a new one of it")
+		report("it was not closed: the next server that opens it makes a new one from it")
 	} else if err := t.verify(func(*record, *entry) {}); err != nil {
 		report(err.Error())
 	}
 	return ctx.Err()
 }
 
-// checkUnclosed is Check of a B+ tree database that was not closed.
+// checkUnclosed is Check for a B+ tree database that was not closed.
 func (s *Store) checkUnclosed(t *table, report func(what string)) error {
 	size, err := fileSize(s.path + walSuffix)
 	if err != nil {
@@ -469,14 +470,14 @@ func (s *Store) checkUnclosed(t *table, report func(what string)) error {
 	}
 	t.size = t.stated
 	if size > 0 {
-		report("it was not closed: the next server to open it undoes the batch that was not finished")
+		report("it was not closed: the next server that opens it undoes the unfinished batch")
 	} else if err := t.verify(func(*record, *entry) {}); err != nil {
 		report("it was not closed: " + err.Error())
 	}
 	return nil
 }
 
-// checkOpen is Check of the database that is open here.
+// checkOpen is Check for a database that this store has open.
 func (s *Store) checkOpen(report func(what string)) error {
 	if err := s.hash.sync(); err != nil {
 		return s.fail("check", err)
@@ -486,7 +487,7 @@ func (s *Store) checkOpen(report func(what string)) error {
 		return s.fail("check", err)
 	}
 	if t.damage == nil {
-		t.size = t.stated // it is no larger, though the file is
+		t.size = t.stated // the file may be larger than the database
 	}
 	if err := t.verify(func(*record, *entry) {}); err != nil {
 		report(err.Error())

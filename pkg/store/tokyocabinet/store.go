@@ -17,49 +17,49 @@ import (
 	"gm/pkg/store/lockfile"
 )
 
-// maxPayload keeps a record below the two thousand million bytes that the
-// library can count.
+// maxPayload keeps a record below the library's limit of two thousand million
+// bytes.
 const maxPayload = 1 << 30
 
 // maxTreePayload keeps a page, which may have three large records for a moment,
-// below the same number.
+// below the same limit.
 const maxTreePayload = 512 << 20
 
-// Store is a database of Tokyo Cabinet. It is locked and opened when it is
-// first used. It has the methods of store.Store, store.Reader, store.Numbered,
-// store.Locker, store.Compacter and store.Checker.
+// Store is a database of Tokyo Cabinet. The first use locks and opens it. It
+// implements store.Store, store.Reader, store.Numbered, store.Locker,
+// store.Compacter and store.Checker.
 type Store struct {
 	store.Floor
 	cfg    Config
 	path   string        // of the file, without symbolic links
 	isTree bool          // the file is a B+ tree database
-	lost   chan struct{} // never closed: the lock of a file is not lost
+	lost   chan struct{} // never closed: a file's lock is not lost
 
 	watch lockfile.Watch
 	end   func() // ends the goroutine that watches, and waits for it
 
-	// commitMu is held by whoever writes, opens or closes.
+	// commitMu is locked to write, open or close.
 	commitMu sync.Mutex
 	journal  *journal          // of a hash database
-	undo     map[string][]byte // what was there before a batch that failed half-way
+	undo     map[string][]byte // values before a batch that failed half-way
 	lock     *lockfile.File
 	closed   bool
 
-	// listMu is held by whoever lists the records. It comes before commitMu.
+	// listMu is locked to list the records, before commitMu.
 	listMu sync.Mutex
 
-	// mu is held by whoever calls the library. It comes after commitMu.
+	// mu is locked to call the library, after commitMu.
 	mu   sync.Mutex
 	hash database // nil before the first use, and after a failure
-	last uint64   // the highest sequence that there has been
+	last uint64   // the highest sequence so far
 
-	reserved uint64 // what lastKey has, 0 if it is not there. commitMu guards it
+	reserved uint64 // value of lastKey, or 0 if there is none. commitMu guards it
 
-	// failPut is nil but in tests.
+	// failPut is nil, except in tests.
 	failPut func() error
 }
 
-// Open returns the store in a file. The file is not looked at yet.
+// Open returns the store in a file. It does not read the file yet.
 func Open(_ context.Context, c Config) (*Store, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func Open(_ context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// watchFiles looks every half second whether the files are still there, until
+// watchFiles checks every half second that the files are in their place, until
 // ctx ends.
 func (s *Store) watchFiles(ctx context.Context) {
 	tick := time.NewTicker(time.Second / 2)
@@ -98,8 +98,8 @@ func (s *Store) watchFiles(ctx context.Context) {
 	}
 }
 
-// resolve returns the absolute path of a file that may not be there yet, with
-// no symbolic link in it.
+// resolve returns the absolute path of a file that may not exist yet, without
+// symbolic links.
 func resolve(file string) (string, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -124,18 +124,18 @@ func (s *Store) Caps() store.Caps {
 	return store.Caps{Durable: true, Synced: true, Atomic: true, Lists: true, MaxPayload: most, MaxValue: most}
 }
 
-// skip reports a thing that is set aside.
+// skip reports a part of the file that is set aside.
 func (s *Store) skip(what string, err error) {
 	s.cfg.Logger.Warn("set aside", "store", "tokyocabinet:"+s.cfg.File, "what", what, "err", err)
 	s.cfg.Skipped(what, err)
 }
 
-// fail adds to err what failed and where.
-func (s *Store) fail(what string, err error) error {
-	return fmt.Errorf("%s store tokyocabinet:%s: %w", what, s.cfg.File, err)
+// fail wraps err with the operation that failed and the store.
+func (s *Store) fail(operation string, err error) error {
+	return fmt.Errorf("%s store tokyocabinet:%s: %w", operation, s.cfg.File, err)
 }
 
-// full returns err as that of a store without room, if it is.
+// full wraps store.ErrFull too if err is that of a full disk.
 func full(err error) error {
 	for _, reason := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
 		if errors.Is(err, reason) {
@@ -145,8 +145,8 @@ func full(err error) error {
 	return err
 }
 
-// open takes the lock and opens the database, unless that has been done.
-// commitMu is held.
+// open locks and opens the database, unless that has been done. commitMu is
+// held.
 func (s *Store) open() error {
 	if s.closed {
 		return s.fail("use", os.ErrClosed)
@@ -154,7 +154,7 @@ func (s *Store) open() error {
 	if s.hash != nil { // which changes only under commitMu
 		return nil
 	}
-	if err := s.take(""); err != nil {
+	if err := s.lockFile(""); err != nil {
 		return err
 	}
 	if err := s.watch.Check(); err != nil { // or another database would be opened
@@ -179,7 +179,7 @@ func (s *Store) openAndWatch() error {
 	return nil
 }
 
-// use calls f with the library's database, which is opened if need be.
+// use calls f with the library's database, and opens it first if necessary.
 func (s *Store) use(ctx context.Context, f func(database) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -215,7 +215,7 @@ func (s *Store) Close() error {
 	s.watch.Clear()
 	var errs []error
 	if s.hash != nil {
-		// The journal goes only when all of it is in the database.
+		// The journal is removed only if the database has all of it.
 		err := errors.Join(s.hash.sync(), s.hash.close(), syncFile(s.path))
 		errs = append(errs, err)
 		switch {
@@ -223,7 +223,7 @@ func (s *Store) Close() error {
 		case err != nil:
 			errs = append(errs, s.journal.file.Close())
 		default:
-			errs = append(errs, s.journal.remove())
+			errs = append(errs, s.journal.closeAndRemove())
 		}
 		s.hash, s.journal = nil, nil
 	}

@@ -116,7 +116,7 @@ func verifyFile(t testing.TB, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer x.close()
+	defer x.closeFile()
 	if x.open {
 		t.Error("the database was not closed")
 	}

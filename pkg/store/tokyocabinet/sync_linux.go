@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// datasync brings a file's content to the disk.
+// datasync writes the content of a file to the disk.
 func datasync(f *os.File) error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))
@@ -18,8 +18,8 @@ func datasync(f *os.File) error {
 	}
 }
 
-// reserve sees to it that a file can grow from its size on, so that the
-// library's writes do not fail half-way through a batch.
+// reserve allocates blocks behind the end of a file, so that the library's
+// writes do not fail half-way through a batch.
 func reserve(f *os.File, size, room int64) error {
 	const keepSize = 1
 	for {

@@ -12,7 +12,8 @@ import (
 	"os"
 )
 
-// The header of a hash database, and of a B+ tree database, which is one of pages.
+// The header of a hash database, and of a B+ tree database, which is a hash
+// database of pages.
 const (
 	magic      = "ToKyO CaBiNeT"
 	headerSize = 256
@@ -20,19 +21,19 @@ const (
 	typeAt    = 32 // 0 is a hash database, 1 a B+ tree database
 	flagsAt   = 33
 	apowAt    = 34 // offsets are multiples of 1 << apow
-	fpowAt    = 35 // how many free blocks are noted at most: 1 << fpow
+	fpowAt    = 35 // the pool notes up to 1 << fpow free blocks
 	optionsAt = 36
 	bucketsAt = 40
-	recordsAt = 48 // how many there are
+	recordsAt = 48 // number of records
 	sizeAt    = 56 // of the file
 	firstAt   = 64 // offset of the first record
 
 	flagOpen      = 1
 	optionLarge   = 1
-	optionsPacked = 1<<1 | 1<<2 | 1<<3 | 1<<4 // values are compressed in some way
+	optionsPacked = 1<<1 | 1<<2 | 1<<3 | 1<<4 // values are compressed
 )
 
-// What a block begins with.
+// The first byte of a block.
 const (
 	blockRecord = 0xc8
 	blockFree   = 0xb0
@@ -55,18 +56,18 @@ type table struct {
 	wide    int64 // size of an offset: 4, or 8 with optionLarge
 	buckets int64
 	first   int64 // offset of the first record
-	records int64 // how many there are, as the header has it
-	size    int64 // of the database: what is behind is not part of it
-	stated  int64 // size as the header has it
+	records int64 // number of records in the header
+	size    int64 // of the database; the file may be larger
+	stated  int64 // size in the header
 	open    bool  // it was not closed
-	recount bool  // verify counts records and size: the header is behind
+	recount bool  // verify counts records and size: the header is out of date
 
 	isTree  bool // its records are pages
-	isTable bool // it begins as one, as far as it goes
+	isTable bool // it begins as a database, or is a part of one
 	damage  error
 }
 
-// record is a record of a table. Its bytes are those of the reader.
+// record is a record of a table. Its bytes belong to the reader.
 type record struct {
 	offset      int64
 	key, value  []byte
@@ -74,7 +75,7 @@ type record struct {
 	left, right int64 // offsets of others in the same bucket, or 0
 }
 
-// openTable reads the header of a database. What can't be is the table's
+// openTable reads the header of a database. A wrong header is the table's
 // damage, not an error.
 func openTable(path string) (*table, error) {
 	f, err := os.Open(path)
@@ -93,7 +94,7 @@ func readTable(f *os.File) (*table, error) {
 	return t, t.readHeader()
 }
 
-func (t *table) close() error { return t.file.Close() }
+func (t *table) closeFile() error { return t.file.Close() }
 
 func (t *table) readHeader() error {
 	info, err := t.file.Stat()
@@ -132,7 +133,7 @@ func (t *table) readHeader() error {
 		t.damage = fmt.Errorf("cut to %d bytes of %d", info.Size(), t.size)
 	}
 	if t.damage != nil || t.open {
-		// A search through all of it, with what most databases have.
+		// The whole file is searched, with the values of most databases.
 		t.size = info.Size()
 		if t.apow > 16 {
 			t.apow = 4
@@ -144,8 +145,8 @@ func (t *table) readHeader() error {
 	return nil
 }
 
-// orderOf returns the order of bytes in which the numbers of a header are
-// small. The library writes the machine's, or the other, as it was configured.
+// orderOf returns the byte order in which the numbers of a header are small.
+// The library writes that of the machine, or the other if it was built so.
 func orderOf(head []byte) binary.ByteOrder {
 	little := 0
 	for _, at := range [...]int{bucketsAt, sizeAt, firstAt} {
@@ -159,14 +160,14 @@ func orderOf(head []byte) binary.ByteOrder {
 	return binary.BigEndian
 }
 
-// align is what all offsets are multiples of.
+// align returns the number of which all offsets are multiples.
 func (t *table) align() int64 { return 1 << t.apow }
 
-// maxHeader is the size of the largest header of a record.
+// maxHeader is the maximum size of a record's header.
 const maxHeader = 2 + 8 + 8 + 2 + 5 + 5
 
-// block returns the block at an offset and its size. A record of nil is a free
-// block.
+// block returns the block at an offset and its size. The record of a free block
+// is nil.
 func (t *table) block(offset int64) (*record, int64, error) {
 	head := make([]byte, maxHeader)
 	n, err := t.file.ReadAt(head, offset)
@@ -213,8 +214,8 @@ func (t *table) offset(b []byte) int64 {
 	return int64(t.order.Uint32(b)) << t.apow
 }
 
-// vnum returns the number that b begins with and its length, which is 0 if
-// there is none.
+// vnum returns the number that b begins with and its length, or a length of 0
+// if there is none.
 func vnum(b []byte) (v int64, n int) {
 	for n < len(b) && n < 5 {
 		c := b[n]
@@ -228,9 +229,9 @@ func vnum(b []byte) (v int64, n int) {
 }
 
 // each calls f for the records of the table, in the order of the file. Where
-// something else begins, damage is told and the next one looked for. What looks
-// like a record there may be part of a payload, so that it counts only if the
-// table leads to it.
+// something else begins, it calls damage and searches for the next record.
+// Bytes that look like a record there may be part of a payload: they count only
+// if the table leads to them.
 func (t *table) each(f func(*record) error, damage func(offset int64, err error)) error {
 	lost := false
 	for at := t.first; at < t.size; {
@@ -270,14 +271,14 @@ func (t *table) each(f func(*record) error, damage func(offset int64, err error)
 	return nil
 }
 
-// verify sees that the library, which trusts all it finds, can be given the
-// database: every record is what it should be, and is found. It calls f for
-// each of them.
+// verify returns an error unless the library, which trusts the whole file, can
+// open the database: every record must be valid, and the library must find it.
+// It calls f for each of them.
 func (t *table) verify(f func(*record, *entry)) error {
 	if t.damage != nil {
 		return t.damage
 	}
-	links := make(map[int64]int) // how often an offset is linked to, and records less 1
+	links := make(map[int64]int) // number of links to an offset, minus 1 for a record there
 	free := make(map[int64]int64)
 	records := int64(0)
 	pages := newTreeCheck(t)
@@ -344,7 +345,8 @@ func (t *table) verify(f func(*record, *entry)) error {
 	return pages.verify()
 }
 
-// writeCounts writes into the header how many records and bytes verify counted.
+// writeCounts writes the numbers of records and bytes that verify counted into
+// the header.
 func (t *table) writeCounts() error {
 	f, err := os.OpenFile(t.file.Name(), os.O_WRONLY, 0)
 	if err != nil {
@@ -357,8 +359,8 @@ func (t *table) writeCounts() error {
 	return errors.Join(err, f.Close())
 }
 
-// verifyRecord sees that a record is a job or an extra, or a page of them. It
-// calls f for each.
+// verifyRecord returns an error unless a record is a job or an extra, or a page
+// of them. It calls f for each.
 func (t *table) verifyRecord(r *record, pages *treeCheck, f func(*record, *entry)) error {
 	if t.isTree {
 		return pages.add(r, f)
@@ -371,8 +373,7 @@ func (t *table) verifyRecord(r *record, pages *treeCheck, f func(*record, *entry
 }
 
 // leadsTo reports whether a search for the key of a record, from its bucket on,
-// ends at the record. Without a header that can be believed, a checksum of gm's
-// has to do.
+// ends at the record. If the header is damaged, a checksum of gm must do.
 func (t *table) leadsTo(r *record) (bool, error) {
 	isRecord, ours := t.judge(r)
 	if !isRecord || t.damage != nil {
@@ -403,8 +404,8 @@ func (t *table) leadsTo(r *record) (bool, error) {
 	return false, nil
 }
 
-// judge reports whether a record is one by its content, and whether it has a
-// checksum of gm's that is right.
+// judge reports whether the content of a record is valid, and whether it has a
+// checksum of gm that matches.
 func (t *table) judge(r *record) (isRecord, ours bool) {
 	if !t.isTree {
 		x, err := decode(r.key, r.value)
@@ -421,7 +422,7 @@ func (t *table) judge(r *record) (isRecord, ours bool) {
 	return true, ours
 }
 
-// maxSteps is more than a bucket's tree is deep.
+// maxSteps is above the depth of a bucket's tree.
 const maxSteps = 1 << 16
 
 // compareKeys compares keys as the library does: the shorter one is less.
@@ -429,7 +430,7 @@ func compareKeys(a, b []byte) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), bytes.Compare(a, b))
 }
 
-// bucketOf is in which bucket a key is.
+// bucketOf returns the bucket of a key.
 func bucketOf(key []byte, buckets int64) int64 {
 	h := uint64(19780211)
 	for _, c := range key {
@@ -449,7 +450,8 @@ func (t *table) eachBucket(f func(offset int64)) error {
 	return nil
 }
 
-// verifyPool sees that what is noted as free is so.
+// verifyPool returns an error unless the blocks that are noted as free are
+// free.
 func (t *table) verifyPool(free map[int64]int64) error {
 	from := headerSize + t.buckets*t.wide
 	b := make([]byte, t.first-from)
@@ -473,7 +475,7 @@ func (t *table) verifyPool(free map[int64]int64) error {
 	return nil
 }
 
-// hashOf is the second hash of a key, which is kept with its record.
+// hashOf returns the second hash of a key, which is stored with its record.
 func hashOf(key []byte) byte {
 	h := uint32(751)
 	for i := len(key) - 1; i >= 0; i-- {

@@ -1,20 +1,20 @@
-// Package tokyocabinet keeps jobs in a database of Tokyo Cabinet, under the keys
-// of gearmand's libtokyocabinet queue: one server can be stopped and the other
-// started on it. The name of the file says its kind, as it does for gearmand: a
-// hash database ends in .tch, a B+ tree database in .tcb. The package needs cgo
-// and the C library, and so the build tag tokyocabinet: without it, Open only
-// says how to get it.
+// Package tokyocabinet keeps jobs in a database of Tokyo Cabinet, under the
+// keys of gearmand's libtokyocabinet queue: either server can start on the file
+// of the other. As for gearmand, the name of the file tells its kind: a hash
+// database ends in .tch, a B+ tree database in .tcb. The package needs cgo and
+// the C library, and therefore the build tag tokyocabinet: without the tag,
+// Open returns an error.
 //
-//	FILE.tch          the database, in the last resort the only file
-//	FILE.tch.journal  batches that are not in it for good yet
+//	FILE.tch          the database; the only file after Close
+//	FILE.tch.journal  batches that are not on the disk in the database yet
 //	FILE.tcb.wal      the library's log of a transaction, see below
-//	FILE.tch.lock     who has the store, while somebody has
+//	FILE.tch.lock     the holder of the store, while there is one
 //	FILE.tch.corrupt  records that were set aside, a JSON object a line
-//	FILE.tch.broken-* databases that were broken, as they were found
+//	FILE.tch.broken-* broken databases, as they were
 //
-// gearmand reads every record of the database as a job, so all of it has to
-// look like one. What gm needs beyond that stands, in spaces, before the digits
-// of the run time, where strtoul skips it (see value). Extras are jobs of a
+// gearmand reads every record of the database as a job, so that every record
+// must look like a job. gm's other fields are before the digits of the run
+// time, in spaces, which strtoul skips (see value). Extras are jobs of a
 // function of their own that are due in the year 2286.
 //
 // The two kinds are written in different ways. A change of a hash database
@@ -28,20 +28,20 @@
 //
 // Its parts, from the bottom up:
 //
-//   - value is what a record holds, key what it is under;
+//   - value encodes and decodes records and their keys;
 //   - table reads and verifies a database without the library, which trusts
 //     every offset it finds; page does so with the pages of a B+ tree database,
 //     which is a hash database of pages;
 //   - journal makes a batch in a hash database whole and durable;
-//   - wal undoes the transaction in which a B+ tree database was left;
-//   - hash and tree are the library, which is asked to put, get and remove, and
-//     for the transactions of a tree;
-//   - salvage makes a new database of the records that can be read of a broken
-//     one, whatever their page, or of a hash database that was not closed. When
-//     the disk has no room for one, it mends the hash database in place;
-//   - [Store] puts batches into the database.
+//   - wal undoes the unfinished transaction of a B+ tree database;
+//   - hash and tree call the library to put, get and remove, and for the
+//     transactions of a tree;
+//   - salvage makes a new database from the readable records of a broken one,
+//     or of a hash database that was not closed. If the disk has no room for
+//     one, it mends the hash database in place;
+//   - [Store] writes batches into the database.
 //
-// Goroutines: one that watches whether the files are still there. Close ends it.
+// Goroutines: one watches whether the files are in their place. Close ends it.
 package tokyocabinet
 
 import (
@@ -52,16 +52,16 @@ import (
 	"gm/pkg/store"
 )
 
-// Config is how a Store is opened.
+// Config has the options of a Store.
 type Config struct {
-	File   string       // ends in .tch or .tcb; its directory must be there
+	File   string       // ends in .tch or .tcb; its directory must exist
 	Logger *slog.Logger // nil logs nothing
-	// Skipped is told of each thing that can't be read and is set aside: a
-	// record, or a part of the file. It must not call the store.
+	// Skipped is called for each record, or other part of the file, that cannot
+	// be read and is set aside. It must not call the store.
 	Skipped func(what string, err error)
 }
 
-// ParseURL returns the Config of tokyocabinet:FILE.
+// ParseURL returns the Config for tokyocabinet:FILE.
 func ParseURL(u *store.URL) (Config, error) {
 	c := Config{File: u.Path}
 	if u.Net != nil && u.Net.Host == "" { // tokyocabinet:///FILE
@@ -76,8 +76,8 @@ func ParseURL(u *store.URL) (Config, error) {
 	return c, c.check()
 }
 
-// check returns an error unless the name is that of a hash or B+ tree database. The
-// library's other kinds can't have such keys, or are no files.
+// check returns an error unless the name is that of a hash or B+ tree database.
+// The library's other kinds cannot have such keys, or are not files.
 func (c *Config) check() error {
 	if !strings.HasSuffix(c.File, ".tch") && !c.isTree() {
 		return fmt.Errorf("store tokyocabinet:%s: want a name that ends in .tch (hash database) or .tcb (B+ tree database)", c.File)
@@ -85,6 +85,6 @@ func (c *Config) check() error {
 	return nil
 }
 
-// isTree reports whether the name is that of a B+ tree database. gearmand goes by
+// isTree reports whether the name is that of a B+ tree database. gearmand uses
 // the name too.
 func (c *Config) isTree() bool { return strings.HasSuffix(c.File, ".tcb") }

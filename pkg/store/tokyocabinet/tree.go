@@ -25,8 +25,7 @@ import (
 	"unsafe"
 )
 
-// walSuffix is the end of the name of the log that the library keeps of a
-// transaction.
+// walSuffix is the suffix of the library's log of a transaction.
 const walSuffix = ".wal"
 
 // tree is an open B+ tree database of the library. One goroutine at a time uses
@@ -39,7 +38,7 @@ type tree struct {
 	last string // the key that next returned last
 
 	file *os.File // the same file, as in hash
-	wal  *os.File // the log of the transactions, nil in a database that is made anew
+	wal  *os.File // the log of the transactions, nil in a new database
 
 	head []byte // header and buckets as they were before the transaction
 }
@@ -51,11 +50,12 @@ const (
 	cachedNodes  = 128
 )
 
-// treeBuckets is how many buckets the library gives a new B+ tree database.
+// treeBuckets is the number of buckets that the library gives a new B+ tree
+// database.
 const treeBuckets = 32749
 
-// openTree opens a database, which is made with so many buckets if it is not
-// there.
+// openTree opens a database. If it does not exist, openTree makes it with that
+// number of buckets.
 func openTree(path string, buckets int64) (*tree, error) {
 	b := C.tcbdbnew()
 	C.tcbdbsetxmsiz(b, 0) // as in openHash
@@ -79,7 +79,7 @@ func openTree(path string, buckets int64) (*tree, error) {
 }
 
 // openLog makes the log of the transactions, for its owner only: the library
-// would make it for all.
+// would make it for everybody.
 func (d *tree) openLog() error {
 	wal, err := os.OpenFile(d.file.Name()+walSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	d.wal = wal
@@ -112,7 +112,7 @@ func (d *tree) close() error {
 	return err
 }
 
-// abandon leaves the files as the end of the process would.
+// abandon leaves the files as the end of the process does.
 func (d *tree) abandon() error {
 	C.detach(d.b)
 	C.tcbdbcurdel(d.cur)
@@ -125,8 +125,8 @@ func (d *tree) abandon() error {
 	return err
 }
 
-// reserve sees that the disk has room for a transaction with so many changes:
-// for its log and, if it puts records, for pages that move.
+// reserve reserves room for a transaction with that number of changes: for its
+// log and, if it puts records, for pages that move.
 func (d *tree) reserve(changes int, room int64, puts bool) error {
 	const perPage = 40 << 10 // a leaf twice, and a part of a node
 	pages := min(int64(changes)*perPage, 2*d.size())
@@ -163,8 +163,8 @@ func (d *tree) begin() error {
 	return nil
 }
 
-// commit ends a transaction and brings it to the disk. The end of a transaction
-// is the moment at which its log becomes empty.
+// commit ends a transaction and writes it to the disk. A transaction ends at
+// the moment at which its log becomes empty.
 func (d *tree) commit() error {
 	if ok, reason := C.tcbdbtrancommit(d.b); !ok {
 		return fmt.Errorf("commit: %w", because(d.err(), reason))
@@ -173,8 +173,8 @@ func (d *tree) commit() error {
 }
 
 // rollBack undoes a transaction that failed, and closes the database. The
-// library goes on after it could not write to the log of a bucket, so that the
-// buckets come from a copy.
+// library ignores a failure to write a bucket to its log, so that the buckets
+// come from a copy.
 func (d *tree) rollBack() error {
 	path := d.file.Name()
 	if err := d.abandon(); err != nil {
@@ -200,7 +200,7 @@ func (d *tree) put(key string, value []byte) error {
 	return nil
 }
 
-// get returns the value under a key, nil without one.
+// get returns the value under a key, or nil if there is none.
 func (d *tree) get(key string) ([]byte, error) {
 	var size C.int
 	p := C.tcbdbget(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), &size)
@@ -248,7 +248,7 @@ func (d *tree) next() (string, error) {
 	return d.last, nil
 }
 
-// endOr returns the library's last error, nil if there is no further record.
+// endOr returns the library's last error, or nil if there is no further record.
 func (d *tree) endOr(operation string) error {
 	if C.tcbdbecode(d.b) == C.TCENOREC {
 		return nil
@@ -256,7 +256,7 @@ func (d *tree) endOr(operation string) error {
 	return fmt.Errorf("%s: %w", operation, d.err())
 }
 
-// sync brings all of it to the disk, also within a transaction.
+// sync writes the database to the disk, also within a transaction.
 func (d *tree) sync() error {
 	if ok, reason := C.tcbdbmemsync(d.b, true); !ok {
 		return fmt.Errorf("sync: %w", because(d.err(), reason))
@@ -264,7 +264,7 @@ func (d *tree) sync() error {
 	return nil
 }
 
-// size is that of the file.
+// size returns the size of the file.
 func (d *tree) size() int64 { return int64(C.tcbdbfsiz(d.b)) }
 
 func (d *tree) handle() *os.File { return d.file }

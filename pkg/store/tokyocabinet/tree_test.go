@@ -36,7 +36,7 @@ func TestOtherKind(t *testing.T) {
 		s = open(t, filepath.Join(dir, other))
 		defer s.Close()
 		err = s.Replay(t.Context(), func(*store.Record) error { return nil })
-		if err == nil || !strings.Contains(err.Error(), "which its name does not say") {
+		if err == nil || !strings.Contains(err.Error(), "which does not match its name") {
 			t.Errorf("replay: got %v", err)
 		}
 		if after, err := os.ReadFile(filepath.Join(dir, other)); err != nil || !bytes.Equal(after, before) {

@@ -12,19 +12,21 @@ import (
 	"strconv"
 	"strings"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
-// A record is what gearmand writes:
+// gearmand writes a record so:
 //
 //	key     FUNCTION-UNIQUE
 //	value   FUNCTION NUL UNIQUE NUL PRIORITY TIME NUL PAYLOAD
 //
 // PRIORITY is a digit, TIME the run time in seconds, or 0. gearmand reads it
 // with strtoul, which skips spaces of all kinds. There gm has its own fields,
-// four spaces a byte: store.AppendHead's form of the job, of which Function and
-// Unique are "=" and the job's if they are not those of the record, and else
-// empty, and the payload's checksum includes those of the record.
+// four spaces a byte, in the form of codec.AppendHead. If the job's Function or
+// Unique is not that of the record, the field is "=" and the job's; otherwise
+// it is empty. The payload's checksum includes the record's Function and
+// Unique.
 
 // spaces are the digits of a number to the base of 4.
 const spaces = " \t\v\f"
@@ -36,11 +38,11 @@ const (
 	extrasTime     = 9_999_999_999
 )
 
-// names returns what a job's function and unique are in its record, so that no
-// two jobs have the same key: one that has no unique, or "-", has one of its
-// own, as has one whose unique gearmand can't hold, or that looks as if made up
-// here, or that is apart, or whose function has a hyphen and could be another
-// function with another unique.
+// names returns the function and the unique of a job's record. No two jobs have
+// the same key: a job gets a unique of its own if it has none, or "-", if
+// gearmand cannot hold its unique, if the unique looks like one of these, if
+// the job is apart, or if its function has a hyphen, so that the key could be
+// that of another function with another unique.
 func names(j *store.Record) (function, unique string) {
 	function, unique = j.Function, j.Unique
 	if strings.IndexByte(function, 0) >= 0 || strings.HasPrefix(function, "gm:") {
@@ -60,8 +62,8 @@ func keyOf(j *store.Record) string {
 	return function + "-" + unique
 }
 
-// keysOf returns the keys under which a job may be: it is not kept which jobs
-// were apart.
+// keysOf returns the keys that a job may have: the database does not tell which
+// jobs were apart.
 func keysOf(j *store.Record) [2]string {
 	apart := *j
 	apart.Apart = true
@@ -89,10 +91,10 @@ func seconds(milliseconds int64) int64 {
 }
 
 // bodySum is the checksum of a payload and the names in the record.
-func bodySum(function, unique string, payload []byte) store.Body {
+func bodySum(function, unique string, payload []byte) codec.Body {
 	names := make([]byte, 0, len(function)+len(unique)+2)
 	names = append(append(append(append(names, function...), 0), unique...), 0)
-	return store.Body{Size: len(payload), Sum: store.CRC(store.CRC(0, names), payload)}
+	return codec.Body{Size: len(payload), Sum: codec.CRC(codec.CRC(0, names), payload)}
 }
 
 // value returns the value of a job's record.
@@ -116,7 +118,7 @@ func extraValue(key string, v []byte) []byte {
 }
 
 func encode(function, unique string, head *store.Record, when int64) []byte {
-	fields := store.AppendHead(nil, head, bodySum(function, unique, head.Payload))
+	fields := codec.AppendHead(nil, head, bodySum(function, unique, head.Payload))
 	b := make([]byte, 0, len(function)+len(unique)+4*len(fields)+len(head.Payload)+32)
 	b = append(append(b, function...), 0)
 	b = append(append(b, unique...), 0)
@@ -135,14 +137,13 @@ type entry struct {
 	extra   bool         // an extra: job has its Payload and, as Unique, its key
 }
 
-// What can be wrong with a record.
+// The faults of a record.
 var (
 	errForm = errors.New("not the form of a job")
-	errSum  = errors.New("checksum does not match")
 	errKey  = errors.New("under another's key")
 )
 
-// decode returns what is in a record.
+// decode decodes a record.
 func decode(key, v []byte) (*entry, error) {
 	function, rest, ok1 := bytes.Cut(v, []byte{0})
 	unique, rest, ok2 := bytes.Cut(rest, []byte{0})
@@ -170,7 +171,7 @@ func decode(key, v []byte) (*entry, error) {
 	return x, x.own(fields, when)
 }
 
-// own takes gm's fields.
+// own decodes gm's fields.
 func (x *entry) own(fields []byte, when int64) error {
 	b := make([]byte, 0, len(fields)/4)
 	for ; len(fields) >= 4; fields = fields[4:] {
@@ -180,13 +181,13 @@ func (x *entry) own(fields []byte, when int64) error {
 		}
 		b = append(b, c)
 	}
-	head, body, err := store.DecodeHead(b)
+	head, body, err := codec.DecodeHead(b)
 	if err != nil || body == nil || len(fields) > 0 || *body != bodySum(x.job.Function, x.job.Unique, x.job.Payload) {
-		return errSum
+		return codec.ErrChecksum
 	}
 	x.extra = x.job.Function == extrasFunction
 	if !x.extra && seconds(head.RunAt) != when || head.Priority != x.job.Priority {
-		return errSum
+		return codec.ErrChecksum
 	}
 	head.Function = named(head.Function, x.job.Function)
 	head.Unique = named(head.Unique, x.job.Unique)
@@ -202,7 +203,7 @@ func named(differing, inRecord string) string {
 	return inRecord
 }
 
-// String returns what to call an entry.
+// String returns the name of an entry for a report.
 func (x *entry) String() string {
 	if x.extra {
 		return fmt.Sprintf("extra %q", x.job.Unique)

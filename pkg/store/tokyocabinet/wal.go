@@ -13,10 +13,9 @@ import (
 	"gm/pkg/store/lockfile"
 )
 
-// The library's log of a transaction has the size that the file had before, 8
-// bytes, and then the content of parts of it before they were overwritten:
-// offset, 8 bytes, size, 4 bytes, and the content, of which the first is the
-// header.
+// The library's log of a transaction has the size of the file before, 8 bytes,
+// and then the content of parts of it before they were overwritten: offset, 8
+// bytes, size, 4 bytes, and the content. The first part is the header.
 
 // past is a part of a file as it was before a transaction.
 type past struct {
@@ -46,10 +45,9 @@ func parseLog(b []byte, order binary.ByteOrder) (size int64, parts []past, ok bo
 	return size, parts, true, nil
 }
 
-// undoTransaction undoes the transaction in which a database was left, if it was
-// left in one, and empties the log. The library would do it too, but it trusts
-// the log. A log that can't be right stays where it is, with an error that wraps
-// errLog.
+// undoTransaction undoes the unfinished transaction of a database, if there is
+// one, and empties the log. The library would do it too, but it trusts the log.
+// A damaged log stays in its place, and the error wraps errLog.
 func undoTransaction(path string) error {
 	b, err := os.ReadFile(path + walSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +74,7 @@ func undoTransaction(path string) error {
 var errLog = errors.New("log of the last transaction")
 
 // undo undoes the transaction with the log b. Only a database that is marked as
-// open was left in it: another one was closed since.
+// open has an unfinished one: another one was closed since.
 func undo(file *os.File, b []byte) error {
 	t, err := readTable(file)
 	if err != nil || !t.open {
@@ -110,8 +108,8 @@ func undo(file *os.File, b []byte) error {
 	return errors.Join(file.Truncate(size), file.Sync())
 }
 
-// undoLast undoes the transaction in which the database was left. A log that is
-// not one's own is set aside.
+// undoLast undoes the unfinished transaction of the database. It sets the log
+// of another database aside.
 func (s *Store) undoLast() error {
 	if !s.isTree {
 		return nil

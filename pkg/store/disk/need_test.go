@@ -10,10 +10,11 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"gm/pkg/store"
+	"gm/pkg/store/disk/boltfile"
 )
 
-// TestNeed sees that what is reserved for a batch is what it takes, and not
-// many times that.
+// TestNeed sees that the room that is reserved for a batch is enough, and not
+// many times too large.
 func TestNeed(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -50,9 +51,9 @@ func TestNeed(t *testing.T) {
 				var n need
 				var before int64
 				measure := func(e *engine) error {
-					before = allocated(e)
-					return e.db.View(func(tx *bolt.Tx) error {
-						n = needOf(batch, lastPiece(tx), e.pageSize)
+					before = allocated(t, e)
+					return e.ViewTx(func(tx *bolt.Tx) error {
+						n = needOf(batch, lastPiece(tx), e.PageSize())
 						return nil
 					})
 				}
@@ -62,11 +63,11 @@ func TestNeed(t *testing.T) {
 				if err := s.Commit(t.Context(), batch); err != nil {
 					t.Fatal(err)
 				}
-				if err := s.settle(); err != nil {
+				if err := s.flushLog(); err != nil {
 					t.Fatal(err)
 				}
-				took := allocated(s.engine) - before
-				if room := n.runs + n.once + n.pages + minSlack; took > room {
+				took := allocated(t, s.engine) - before
+				if room := n.runs + n.once + n.pages + boltfile.MinSlack; took > room {
 					t.Errorf("a batch took %d bytes: more than %d in runs, %d in pages and the slack", took, n.runs+n.once, n.pages)
 				}
 				needed += n.runs + n.once + n.pages
@@ -81,8 +82,16 @@ func TestNeed(t *testing.T) {
 	}
 }
 
-// allocated returns how many bytes of pages were ever allocated.
-func allocated(e *engine) int64 {
-	stats := e.db.Stats()
-	return stats.TxStats.GetPageAlloc()
+// allocated returns the number of bytes of pages that were ever allocated.
+func allocated(t *testing.T, e *engine) (bytes int64) {
+	t.Helper()
+	err := e.ViewTx(func(tx *bolt.Tx) error {
+		stats := tx.DB().Stats()
+		bytes = stats.TxStats.GetPageAlloc()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
 }
