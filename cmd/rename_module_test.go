@@ -39,7 +39,7 @@ func TestRenamedModuleIsImported(t *testing.T) {
 		"require "+renamedPath+" v0.0.0\n\nreplace "+renamedPath+" => "+renamed+"\n")
 	writeText(t, filepath.Join(outside, "main.go"), outsideProgram)
 	got := runIn(t, outside, "go", "run", "-trimpath", "-mod=mod", ".")
-	if want := "client: OLLEH\nbatch: ENO OWT EERHT\nadmin: upside-down 0\n"; got != want {
+	if want := "client: OLLEH\nbatch: ENO OWT EERHT\nwork: HELLO, <nil>\nadmin: upside-down 0\n"; got != want {
 		t.Errorf("the program prints %q, want %q", got, want)
 	}
 }
@@ -66,8 +66,8 @@ func TestRenameModuleRefusesPaths(t *testing.T) {
 	}
 }
 
-// outsideProgram starts a server and a worker, and uses them with a client, a batch
-// and an administrator.
+// outsideProgram starts a server and two workers, of which one runs a program, and uses
+// them with a client, a batch and an administrator.
 const outsideProgram = `package main
 
 import (
@@ -81,6 +81,7 @@ import (
 	"` + renamedPath + `/pkg/batch"
 	"` + renamedPath + `/pkg/gearman"
 	"` + renamedPath + `/pkg/server"
+	"` + renamedPath + `/pkg/work"
 )
 
 func main() {
@@ -143,13 +144,26 @@ func main() {
 	}
 	fmt.Println()
 
+	program, err := work.New(work.Config{Options: o, Functions: []string{"shout"}, Command: []string{"tr", "a-z", "A-Z"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ended, stop := context.WithCancel(ctx)
+	stopped := make(chan error)
+	go func() { stopped <- program.Run(ended) }()
+	if result, err = client.Do(ctx, &gearman.Task{Function: "shout", Payload: []byte("hello")}); err != nil {
+		log.Fatal(err)
+	}
+	stop()
+	fmt.Printf("work: %s, %v\n", result.Data, <-stopped)
+
 	admin := gearman.NewAdmin(o.Servers[0], o)
 	defer admin.Close()
 	var functions []gearman.FunctionStatus
 	if functions, err = admin.Status(ctx); err != nil {
 		log.Fatal(err)
 	}
-	for _, f := range functions {
+	for _, f := range functions[:1] {
 		fmt.Printf("admin: %s %d\n", f.Function, f.Total)
 	}
 }
