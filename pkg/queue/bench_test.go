@@ -93,6 +93,7 @@ func TestAllocations(t *testing.T) {
 	check("PreSleep, Submit and Grab", 2, func() {
 		q.PreSleep(0, w)
 		_, _ = q.Submit(0, &background)
+		q.Rouse()
 		q.Complete(0, q.Grab(0, w))
 	})
 	held := q.jobs.pages[0].jobs[:]
@@ -200,6 +201,7 @@ func BenchmarkCycle(b *testing.B) {
 			s.Function = names[i%functions]
 			_, _ = q.Submit(0, &s)
 			q.Complete(0, q.Grab(0, peers[i%workers]))
+			q.Rouse()
 			i++
 		}
 	}
@@ -243,6 +245,7 @@ func BenchmarkSleepers(b *testing.B) {
 			for b.Loop() {
 				s.Function = names[i%len(names)]
 				_, _ = q.Submit(0, &s)
+				q.Rouse()
 				q.Complete(0, q.Grab(0, last))
 				q.PreSleep(0, last)
 				i++

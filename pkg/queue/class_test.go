@@ -73,6 +73,7 @@ func TestSleeperWithManyFunctionsIsWoken(t *testing.T) {
 	q.PreSleep(1, p)
 	q.CanDo(1, p, []byte("d"), 0)
 	submitted(q, Submission{Function: []byte("a"), Background: true})
+	q.Rouse()
 	if woken != 1 {
 		t.Errorf("woken %d times, want once", woken)
 	}

@@ -129,10 +129,8 @@
 //   - PRE_SLEEP is answered with a NOOP at once if a job is ready; otherwise
 //     only sleeping workers get NOOPs;
 //   - a job that becomes ready, for any reason, wakes Config.Wakeups sleeping
-//     workers;
-//   - with Config.Gather the queue wakes workers only in Rouse. Jobs that a
-//     worker has grabbed before wake nobody, and workers that were woken before
-//     and have not asked yet count;
+//     workers in the next Rouse. Jobs that a worker has grabbed before wake
+//     nobody, and workers that were woken before and have not asked yet count;
 //   - wake.go states the rule that no job waits longer than Config.WakeAfter
 //     while a worker for it sleeps.
 //

@@ -298,7 +298,7 @@ func (r *rig) checkTimers() {
 // by the promise in wake.go.
 func (r *rig) checkPromise() {
 	if len(r.q.gathered) > 0 {
-		return // it is kept by Rouse
+		return // Rouse keeps it
 	}
 	r.q.Functions(func(f *Function) bool {
 		ready, sleepers := r.model.ready(f.name), r.model.sleepers(f.name)

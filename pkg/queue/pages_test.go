@@ -161,6 +161,7 @@ func TestACrowdIsLookedAfterInPieces(t *testing.T) {
 	for range crowd {
 		submitted(q, inBackground("g", ""))
 	}
+	q.Rouse()
 	q.now = 500
 	for p := q.woken.head; p != nil; p = p.next {
 		p.wokenAt = 500

@@ -57,12 +57,9 @@ type Config struct {
 	// RoundRobin serves a worker's functions of one priority in turn, instead
 	// of the one added last first.
 	RoundRobin bool
-	// Wakeups is the number of sleeping workers that are woken for a job that
-	// becomes ready; 0 is all of them.
+	// Wakeups is the number of sleeping workers that Rouse wakes for a job that
+	// has become ready; 0 is all of them.
 	Wakeups int
-	// Gather delays wake-ups until Rouse, which wakes no worker for a job that
-	// has left its queue before. The owner calls Rouse at the end of each turn.
-	Gather bool
 	// WakeAfter is the time in milliseconds in which a woken worker must ask
 	// for a job; after it the next one is woken; 0 is DefaultWakeAfter.
 	WakeAfter int64

@@ -60,12 +60,16 @@ func (r *rig) submit() {
 		r.real[j] = got.Job
 		if j.state == Waiting && r.model.ready(fn) > 0 && !slices.Contains(r.model.find(fn).behind[j.priority], j) {
 			if wakes = sleepers; r.model.cfg.Wakeups > 0 {
-				wakes = min(sleepers, r.model.cfg.Wakeups)
+				// A worker that was woken and has not asked yet counts.
+				more := r.model.ready(fn) + r.model.cfg.Wakeups - 1 - r.q.functions.byName[fn].tokens
+				wakes = min(sleepers, max(more, 0))
 			}
 		}
 	}
-	if r.wakes != wakes && !r.q.cfg.Gather {
-		r.fail("Submit: %d NOOPs, want %d", r.wakes, wakes)
+	if !r.gathers {
+		if r.q.Rouse(); r.wakes != wakes {
+			r.fail("Submit: %d NOOPs, want %d", r.wakes, wakes)
+		}
 	}
 	for _, b := range [][]byte{s.Function, s.Unique, s.Payload, s.Reducer} {
 		copy(b, bytes.Repeat([]byte{'!'}, len(b))) // the queue must have its own

@@ -63,8 +63,10 @@ type rig struct {
 	full   int // jobs over which no more are submitted
 	events []string
 	wakes  int
-	log    []string // of the last steps
-	kinds  map[string]int
+
+	gathers bool     // Rouse is called after every second step, not after each
+	log     []string // of the last steps
+	kinds   map[string]int
 }
 
 const (
@@ -86,7 +88,7 @@ func newRig(t *testing.T, script []byte) *rig {
 		Memory:     []int64{0, 24, 80, 700}[r.n(4)],
 		Spill:      r.n(2) == 1,
 	}
-	cfg.Gather = r.n(2) == 1
+	r.gathers = r.n(2) == 1
 	r.full = []int{2, 5, 30}[r.n(3)] // workers sleep for the most part, or hardly ever
 	r.model = &model{cfg: cfg, graves: make(map[string][]*modelDead), now: 1000, wall: 5000, seq: cfg.FirstSeq}
 	if r.n(2) == 1 {
@@ -152,7 +154,7 @@ func (r *rig) step(name string, do func()) {
 	r.steps++
 	r.log = append(r.log[max(0, len(r.log)-30):], fmt.Sprintf("%d: %s", r.model.now, name))
 	do()
-	if r.q.cfg.Gather && r.steps%2 == 0 {
+	if !r.gathers || r.steps%2 == 0 {
 		r.q.Rouse()
 	}
 	r.meetDead()

@@ -10,9 +10,17 @@ type rule struct {
 	script string
 }
 
+// runRules runs scripts of which each call is a turn of its own: Rouse follows it.
 func runRules(t *testing.T, rules []rule) {
 	for _, r := range rules {
-		t.Run(r.name, func(t *testing.T) { runScript(t, r.cfg, r.script) })
+		t.Run(r.name, func(t *testing.T) { runScript(t, r.cfg, r.script, (*Queue).Rouse) })
+	}
+}
+
+// runTurns runs scripts that call Rouse themselves.
+func runTurns(t *testing.T, rules []rule) {
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) { runScript(t, r.cfg, r.script, func(*Queue) {}) })
 	}
 }
 
@@ -320,7 +328,7 @@ func TestLostWorkers(t *testing.T) {
 			V can f
 			W grab => 1
 			V sleep
-			W gone => wake V; 1 requeued from W: worker lost`},
+			W gone => 1 requeued from W: worker lost; wake V`},
 	})
 }
 

@@ -72,13 +72,13 @@ func TestWaking(t *testing.T) {
 			C submit g => 2
 			V grab => wake W; 2
 			W grab => 1`},
-		{"a woken worker that sleeps again passes the token on", one, `
+		{"a woken worker that sleeps again has the token again", one, `
 			V can f
 			W can f
 			V sleep
 			W sleep
 			C submit f => wake V; 1
-			V sleep => wake W; wake V`},
+			V sleep => wake V`},
 		{"a woken worker that loses the ability passes the token on", one, `
 			V can f
 			W can f
@@ -133,8 +133,8 @@ func TestWaking(t *testing.T) {
 }
 
 func TestGather(t *testing.T) {
-	gather := Config{Wakeups: 1, Gather: true, WakeAfter: 50}
-	runRules(t, []rule{
+	gather := Config{Wakeups: 1, WakeAfter: 50}
+	runTurns(t, []rule{
 		{"nobody is woken before Rouse, and then for each job", gather, `
 			V can f
 			W can f
@@ -203,7 +203,7 @@ func TestGather(t *testing.T) {
 			rouse
 			resume f
 			rouse => wake W`},
-		{"two at a time", Config{Wakeups: 2, Gather: true}, `
+		{"two at a time", Config{Wakeups: 2}, `
 			U can f
 			V can f
 			W can f
@@ -212,7 +212,7 @@ func TestGather(t *testing.T) {
 			W sleep
 			C submit f => 1
 			rouse => wake U; wake V`},
-		{"who was woken already is one of the two", Config{Wakeups: 2, Gather: true}, `
+		{"who was woken already is one of the two", Config{Wakeups: 2}, `
 			U can f
 			V can f
 			W can f
@@ -221,7 +221,7 @@ func TestGather(t *testing.T) {
 			C submit f => 1
 			W sleep => wake W
 			rouse => wake U`},
-		{"all, whoever was woken already", Config{Gather: true}, `
+		{"all, whoever was woken already", Config{}, `
 			U can f
 			V can f
 			W can f

@@ -54,9 +54,12 @@ type script struct {
 	size  int    // of the head that is restored
 	tried [2]int // failures and losses of the record that is restored
 	out   []string
+
+	events []string // that the call has caused
 }
 
-func runScript(t *testing.T, cfg Config, text string) {
+// runScript runs a script. It calls endTurn after each call.
+func runScript(t *testing.T, cfg Config, text string, endTurn func(*Queue)) {
 	s := &script{t: t, now: 1000, peers: make(map[string]*Peer), jobs: make(map[string]*Job), dead: make(map[string]*Dead)}
 	cfg.Host = "h"
 	s.q = New(cfg, s)
@@ -66,9 +69,10 @@ func runScript(t *testing.T, cfg Config, text string) {
 			continue
 		}
 		call, want, _ := strings.Cut(line, "=>")
-		s.out = nil
+		s.out, s.events = nil, nil
 		s.call(strings.Fields(call))
-		if got := strings.Join(s.out, "; "); got != strings.TrimSpace(want) {
+		endTurn(s.q)
+		if got := strings.Join(append(s.events, s.out...), "; "); got != strings.TrimSpace(want) {
 			t.Fatalf("line %d: %s\n got: %s\nwant: %s", i, line, got, strings.TrimSpace(want))
 		}
 	}
@@ -76,14 +80,18 @@ func runScript(t *testing.T, cfg Config, text string) {
 
 func (s *script) say(format string, args ...any) { s.out = append(s.out, fmt.Sprintf(format, args...)) }
 
-func (s *script) Wake(p *Peer) { s.say("wake %v", p.Owner) }
+func (s *script) event(format string, args ...any) {
+	s.events = append(s.events, fmt.Sprintf(format, args...))
+}
+
+func (s *script) Wake(p *Peer) { s.event("wake %v", p.Owner) }
 
 func (s *script) Requeued(j *Job, p *Peer, why Reason) {
-	s.say("%d requeued from %v: %v", j.Seq(), p.Owner, why)
+	s.event("%d requeued from %v: %v", j.Seq(), p.Owner, why)
 }
 
 func (s *script) Ended(j *Job, why Reason) {
-	s.say("%d %v%s", j.Seq(), why, s.waiters(j))
+	s.event("%d %v%s", j.Seq(), why, s.waiters(j))
 }
 
 func (s *script) Buried(d *Dead, j *Job) {
@@ -91,10 +99,10 @@ func (s *script) Buried(d *Dead, j *Job) {
 		s.t.Fatalf("job %d is buried as %d", j.Seq(), d.Record.Seq)
 	}
 	s.dead[fmt.Sprint(j.Seq())] = d
-	s.say("%d buried", j.Seq())
+	s.event("%d buried", j.Seq())
 }
 
-func (s *script) Forgotten(d *Dead) { s.say("%d forgotten", d.Record.Seq) }
+func (s *script) Forgotten(d *Dead) { s.event("%d forgotten", d.Record.Seq) }
 
 func (s *script) waiters(j *Job) (to string) {
 	for p := range j.Waiters {

@@ -8,13 +8,14 @@ import "math"
 //	of each function, as many tokens are out as jobs are ready,
 //	or none of the workers that can do it sleeps.
 //
+// The promise holds after each Rouse, the only call that wakes workers, except for
+// a PreSleep that finds a ready job. Until then Queue.gathered has the functions
+// whose workers must be woken.
+//
 // A token is removed when its worker asks, sleeps again, loses the function or
 // leaves, and when it is WakeAfter old. Wherever the code removes one, cover
-// wakes the next sleeper if the promise requires it. So no ready job waits
-// longer than WakeAfter while a worker for it sleeps.
-//
-// With Config.Gather the promise holds after each Rouse: until then,
-// Queue.gathered has the functions whose workers must be woken.
+// leaves the function to Rouse. So no ready job waits longer than WakeAfter while a
+// worker for it sleeps.
 
 // PreSleep records that the worker sleeps until a job is ready for it. If one
 // is ready now, the worker is woken at once.
@@ -32,8 +33,9 @@ func (q *Queue) PreSleep(now int64, p *Peer) {
 	}
 }
 
-// Rouse wakes workers for the jobs that have become ready since its last call
-// and still are. Without Config.Gather the queue has woken them at once.
+// Rouse wakes workers for the jobs that have become ready since its last call and
+// still are. The owner of the queue calls it at the end of each turn, after one or
+// more other calls.
 func (q *Queue) Rouse() {
 	for i, f := range q.gathered {
 		q.gathered[i] = nil
@@ -52,43 +54,21 @@ func (q *Queue) Rouse() {
 	q.gathered = q.gathered[:0]
 }
 
-// gather leaves the wake-ups for f to Rouse.
-func (q *Queue) gather(f *Function) {
+// cover has Rouse wake sleeping workers until f has a token for each of its ready
+// jobs. Rouse takes no more steps for that than there were calls of PreSleep.
+func (q *Queue) cover(f *Function) {
 	if !f.gathered {
 		f.gathered = true
 		q.gathered = append(q.gathered, f)
 	}
 }
 
-// wakeReady wakes workers for one job of f that became ready.
+// wakeReady has Rouse wake workers for one job of f that became ready.
 func (q *Queue) wakeReady(f *Function) {
-	switch {
-	case f.paused:
-	case q.cfg.Gather:
+	if !f.paused {
 		f.fresh++
-		q.gather(f)
-	default:
-		q.wakeFor(f)
+		q.cover(f)
 	}
-}
-
-// wakeFor wakes as many workers as Config.Wakeups allows.
-func (q *Queue) wakeFor(f *Function) {
-	for n := 0; q.cfg.Wakeups == 0 || n < q.cfg.Wakeups; n++ {
-		if !q.wakeOne(f) {
-			return
-		}
-	}
-}
-
-// cover wakes sleeping workers until f has a token for each of its ready jobs.
-// It takes no more steps than there were calls of PreSleep.
-func (q *Queue) cover(f *Function) {
-	if q.cfg.Gather {
-		q.gather(f)
-		return
-	}
-	q.wakeUntil(f, f.ready())
 }
 
 // wakeUntil wakes sleeping workers until f has the given number of tokens.

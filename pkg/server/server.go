@@ -137,7 +137,6 @@ func New(cfg Config) (*Server, error) {
 		JobRetries:  *cfg.JobRetries,
 		RoundRobin:  cfg.RoundRobin,
 		Wakeups:     *cfg.Wakeups,
-		Gather:      true,
 		WakeAfter:   DefaultWakeAfter.Milliseconds(),
 		Rand:        rand.Uint64,
 		DeadMax:     *cfg.DeadMax,
