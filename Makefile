@@ -156,6 +156,10 @@ bench-go: ## run the Go benchmarks into bin/bench.txt (BENCH=regexp, COUNT=, OLD
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(TESTFLAGS) ./pkg/... | tee bin/bench.txt
 	$(TOOL) benchstat $(OLD) bin/bench.txt
 
+.PHONY: bench-tune
+bench-tune: ## measure what each trick with the Go runtime saves (GM_TUNE), after a new version of Go
+	go test -run '^$$' -bench Tricks -benchtime 1x -timeout 30m ./internal/tune
+
 .PHONY: bench-store
 bench-store: build ## durable submissions a second: gm, its engine alone, gearmand with SQLite (BENCHSTORE=flags)
 	go build -o bin/benchstore ./scripts/benchstore

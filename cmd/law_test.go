@@ -41,6 +41,7 @@ const (
 	escapeRoom   = "gm/internal/escape"
 	filelockRoom = "gm/internal/filelock"
 	codecRoom    = "gm/internal/codec"
+	tuneRoom     = "gm/internal/tune"
 
 	diskRoom     = "gm/pkg/store/disk"
 	fsysRoom     = "gm/pkg/store/disk/fsys"
@@ -60,11 +61,11 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, openRoom, dumpRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, tuneRoom, openRoom, dumpRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
 	// every byte on port 4730
 	{path: wireRoom, not: []string{"net", "os", "time"}},
 	// the Go client, worker and admin library
-	{path: gearmanRoom, rooms: []string{wireRoom}, other: []string{xsys}},
+	{path: gearmanRoom, rooms: []string{wireRoom, tuneRoom}, other: []string{xsys}},
 	// many records through one function
 	{path: batchRoom, rooms: []string{gearmanRoom}},
 	// where the results of a batch go: outputs, files and the joblog
@@ -77,10 +78,12 @@ var law = []room{
 	{path: bytesizeRoom},
 	// any bytes as printable text, both ways
 	{path: escapeRoom},
+	// tricks that depend on the inside of the Go runtime, with one switch
+	{path: tuneRoom, other: []string{xsys}},
 	// the lock of a file
 	{path: filelockRoom, not: []string{"net"}},
 	// a child process per job; knows nothing of Gearman
-	{path: "gm/pkg/runner", other: []string{xsys}},
+	{path: "gm/pkg/runner", rooms: []string{tuneRoom}, other: []string{xsys}},
 	// a Gearman worker out of any program
 	{path: "gm/pkg/work", rooms: []string{gearmanRoom, "gm/pkg/batch", "gm/pkg/runner", gatherRoom, exitlineRoom, bytesizeRoom, escapeRoom}},
 	// functions, jobs, workers: no I/O, no goroutines; and no clock, see TestQueueHasNoClock
@@ -111,7 +114,7 @@ var law = []room{
 	// one engine each
 	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom, codecRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
-	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom}, other: []string{xsys}},
+	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom, tuneRoom}, other: []string{xsys}},
 	// several servers, one queue
 	{path: "gm/pkg/cluster", rooms: []string{storeRoom}, other: []string{anything}},
 	// dashboard, HTTP submission, metrics: handlers only

@@ -144,6 +144,7 @@ var rootEnvironment = []manItem{
 	{"GM_CONFIG", "The configuration file."},
 	{"GM_STORE", "The store of gm serve, unless a flag names one: a place for its password that no list of processes shows."},
 	{"GEARMAND_PORT", "The port that gm serve listens on, unless a flag names one."},
+	{"GM_TUNE", "The word off turns off what gm does to take less time with the Go runtime of today; -awake, -yield, -garbage, -procs and -poll turn off one of these tricks."},
 	{"NO_COLOR", "Set to anything, it turns colour off."},
 }
 

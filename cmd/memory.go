@@ -111,3 +111,12 @@ func readNumber(path string) int64 {
 	}
 	return n
 }
+
+// spareMemory returns the number of bytes that garbage may take: an eighth of the
+// bound for payloads, from 64 MiB to 1 GiB.
+func spareMemory(bound int64) int64 {
+	if bound <= 0 {
+		return 256 << 20
+	}
+	return min(max(bound/8, 64<<20), 1<<30)
+}

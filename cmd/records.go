@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/tune"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 	"gm/pkg/results"
@@ -68,7 +69,7 @@ type recordRun struct {
 	dryRun      bool
 	progress    progressOptions
 	bar         *results.Bar // stderr, if the progress is drawn there; else nil
-	awake       awake
+	awake       tune.Awake
 }
 
 // label returns the name of a record for --tag and for the names of its files.
@@ -194,7 +195,7 @@ func (s *recordRun) run(c *cli.Context) error {
 		}
 	}
 	if s.many {
-		s.enoughProcs()
+		tune.LeastProcs() // for tune.Awake
 	}
 	if s.many && len(s.opts.Servers) > 1 {
 		s.opts.Logger = slog.New(serverNotes{s})
@@ -235,7 +236,7 @@ func (s *recordRun) newBatch(client batch.Submitter) *batch.Batch {
 
 // stayAwake is called at the end of each job.
 func (s *recordRun) stayAwake(*batch.Record) error {
-	s.awake.note()
+	s.awake.Note()
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/tune"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
 	"gm/pkg/store/open"
@@ -163,7 +164,9 @@ func (e *env) serve(c *cli.Context) error {
 		return err
 	}
 	logUnneeded(c, log.logger)
-	e.tuneRuntime(planned(c))
+	plan := planned(c)
+	tune.LeastProcs()
+	tune.Garbage(plan.limit, plan.garbage)
 	err = s.run()
 	if text := message(err); text != "" && (log.path != "" || c.Bool("syslog")) {
 		log.logger.Error("the server has ended", "err", text)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/tune"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
 	"gm/pkg/store/open"
@@ -39,7 +40,7 @@ func (s *serving) startWorker(srv *server.Server, ls []net.Listener) (stop func(
 	if len(s.workCommands) == 0 {
 		return func() {}, nil
 	}
-	var busy awake
+	var busy tune.Awake
 	cfg := work.Config{
 		Options: gearman.Options{ // without a logger: the end of the pipe is that of the server
 			Servers: []gearman.Server{{Network: "pipe", Addr: "pipe"}},
@@ -60,7 +61,7 @@ func (s *serving) startWorker(srv *server.Server, ls []net.Listener) (stop func(
 		Secrets: open.PasswordVars(),
 		Address: reachableAddress(ls),
 		Stderr:  s.stderr,
-		OnStart: func(*gearman.Job) { busy.note() },
+		OnStart: func(*gearman.Job) { busy.Note() },
 	}
 	for _, w := range s.workCommands {
 		cfg.Functions = append(cfg.Functions, w.function)

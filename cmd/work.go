@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/tune"
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
 	"gm/pkg/work"
@@ -232,7 +233,7 @@ func (e *env) work(c *cli.Context) error {
 	if cfg.Output == nil {
 		guardProcesses()
 	}
-	e.enoughProcs()
+	tune.LeastProcs() // for tune.Awake
 	surviveBrokenPipes()
 	signals, stop := notifySignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -338,8 +339,8 @@ func (e *env) workConfig(c *cli.Context, log *slog.Logger) (work.Config, error) 
 		},
 		Reload: func() ([]gearman.Server, error) { return e.servers(c) },
 	}
-	var busy awake
-	cfg.OnStart = func(*gearman.Job) { busy.note() }
+	var busy tune.Awake
+	cfg.OnStart = func(*gearman.Job) { busy.Note() }
 	conn, err := e.optionsWithTracer(c, e.tracerWithoutWaiting)
 	if err != nil {
 		return cfg, err

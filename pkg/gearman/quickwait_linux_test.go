@@ -5,10 +5,12 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"gm/internal/tune"
 )
 
-// TestQuickWait waits for bytes, for the end of a connection, for nothing, and while
-// the connection is closed.
+// TestQuickWait waits for bytes, for the end of a connection, and for bytes that come
+// late.
 func TestQuickWait(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -35,10 +37,10 @@ func TestQuickWait(t *testing.T) {
 	}{
 		{"bytes", func(_, theirs net.Conn) { theirs.Write([]byte("answer")) }, "answer", nil},
 		{"the end", func(_, theirs net.Conn) { theirs.Close() }, "", io.EOF},
-		{"nothing", func(_, theirs net.Conn) { time.AfterFunc(5*quickAnswer, func() { theirs.Write([]byte("late")) }) }, "late", nil},
+		{"nothing", func(_, theirs net.Conn) { time.AfterFunc(5*tune.QuickAnswer, func() { theirs.Write([]byte("late")) }) }, "late", nil},
 	} {
 		ours, theirs := pair()
-		st := &stream{nc: ours, quick: newQuickWait(ours), prompt: true}
+		st := &stream{nc: ours, quick: tune.NewSocket(ours), prompt: true}
 		tc.do(ours, theirs)
 		b := make([]byte, 10)
 		n, err := st.Read(b)
@@ -49,20 +51,4 @@ func TestQuickWait(t *testing.T) {
 			t.Errorf("%s: still to be waited for", tc.what)
 		}
 	}
-	ours, _ := pair()
-	s := newQuickWait(ours)
-	closed := make(chan error)
-	go func() { closed <- ours.Close() }()
-	s.await()
-	within(t, "the end of a connection that is waited for", closed)
-	if n := waiters.Load(); n != 0 {
-		t.Errorf("got %d waiters after all, want 0", n)
-	}
-	none, other := net.Pipe()
-	defer other.Close()
-	defer none.Close()
-	if got := newQuickWait(none); got != nil {
-		t.Errorf("got %v for what is no socket", got)
-	}
-	(*quickWait)(nil).await()
 }

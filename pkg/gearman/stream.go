@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gm/internal/tune"
 	"gm/pkg/wire"
 )
 
@@ -30,7 +31,7 @@ type stream struct {
 	in     *wire.Reader
 	tracer *wire.Tracer
 	read   atomic.Int64 // bytes so far, to distinguish a slow peer from a silent one
-	quick  *quickWait   // of a worker, if nc is a socket
+	quick  *tune.Socket // of a worker, if nc is a socket
 	prompt bool         // an answer is expected quickly; owned by the reader
 	late   time.Time    // the write deadline; owned by the writer
 }
@@ -66,7 +67,7 @@ func plainDialError(err error) error {
 func (s *stream) Read(p []byte) (int, error) {
 	if s.prompt {
 		s.prompt = false
-		s.quick.await()
+		s.quick.Await()
 	}
 	n, err := s.nc.Read(p)
 	s.read.Add(int64(n))

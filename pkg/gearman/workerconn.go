@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gm/internal/tune"
 	"gm/pkg/wire"
 )
 
@@ -50,7 +51,7 @@ type reply struct {
 type putFunc func(typ wire.Type, args ...[]byte)
 
 func newWorkerConn(st *stream, maxPayload int) *workerConn {
-	st.quick = newQuickWait(st.nc)
+	st.quick = tune.NewSocket(st.nc)
 	return &workerConn{
 		stream: st, maxPayload: maxPayload,
 		replies:  make(chan reply, 1),

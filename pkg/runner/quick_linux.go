@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gm/internal/tune"
 )
 
 const (
@@ -26,7 +28,7 @@ func (r *run) quick() bool {
 		return false
 	}
 	defer syscall.Close(r.child.pidfd)
-	if r.pipes.stdin != nil {
+	if r.pipes.stdin != nil || !tune.PollTrick.On() {
 		return false
 	}
 	outs := r.pipes.outs()

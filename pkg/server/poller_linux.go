@@ -6,11 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gm/internal/tune"
 )
 
 const (
@@ -27,11 +28,6 @@ const (
 	lentBytes = 32 << 10
 	// turnTime is for how long the packets of one turn are applied.
 	turnTime = 250 * time.Microsecond
-	// yieldEvery is after how many milliseconds the loop goes through Go's
-	// scheduler. That takes a goroutine that has not been there for 10 for
-	// one that does not end, and has a thread look after it some 3,000 times
-	// a second, which costs a tenth of all processor time.
-	yieldEvery = 5
 )
 
 // poller serves many connections with one goroutine, which sleeps in the
@@ -167,7 +163,7 @@ func (p *poller) wake() {
 
 func (p *poller) run() {
 	defer close(p.done)
-	var yielded int64
+	var yielder tune.Yielder
 	for {
 		found, ok := p.wait()
 		if !ok {
@@ -180,10 +176,7 @@ func (p *poller) run() {
 			}
 		}
 		at := p.s.clocks.read()
-		if at.now-yielded >= yieldEvery {
-			yielded = at.now
-			runtime.Gosched()
-		}
+		yielder.Yield(at.now)
 		p.turns(at)
 		p.adminTurn(at)
 		p.bulkTurns(at)

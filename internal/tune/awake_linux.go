@@ -1,4 +1,4 @@
-package cmd
+package tune
 
 import (
 	"time"
@@ -7,7 +7,7 @@ import (
 )
 
 // sleepInSystem sleeps in a system call, not in Go's scheduler. It returns false
-// if it can't.
+// if that is not possible.
 func sleepInSystem(d time.Duration) bool {
 	t := unix.NsecToTimespec(d.Nanoseconds())
 	err := unix.Nanosleep(&t, nil)

@@ -1,4 +1,4 @@
-package cmd
+package tune
 
 import (
 	"runtime"
@@ -47,23 +47,6 @@ func TestLiveHeap(t *testing.T) {
 			}
 			runtime.KeepAlive(block)
 		}()
-	}
-}
-
-func TestSpareMemory(t *testing.T) {
-	const mib, gib = 1 << 20, 1 << 30
-	for _, test := range []struct {
-		bound int64
-		want  int64
-	}{
-		{0, 256 * mib},
-		{200 * mib, 64 * mib},
-		{4 * gib, gib / 2},
-		{64 * gib, gib},
-	} {
-		if got := spareMemory(test.bound); got != test.want {
-			t.Errorf("bound %d: %d, want %d", test.bound, got, test.want)
-		}
 	}
 }
 

@@ -1,20 +1,21 @@
-package cmd
+package tune
 
 import (
 	"testing"
 	"time"
 )
 
-// The thread is there while there are events, and ends by itself.
-func TestAwake(t *testing.T) {
-	var a awake
+// TestAwakeEndsByItself: the thread is there while there are events.
+func TestAwakeEndsByItself(t *testing.T) {
+	defer Disable(0)()
+	var a Awake
 	for range awakeEvery - 1 {
-		a.note()
+		a.Note()
 	}
 	if a.on.Load() {
 		t.Errorf("it is there after %d events", awakeEvery-1)
 	}
-	a.note()
+	a.Note()
 	if !sleepInSystem(0) {
 		return // there is none on this system
 	}

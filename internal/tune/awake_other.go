@@ -1,8 +1,8 @@
 //go:build !linux
 
-package cmd
+package tune
 
 import "time"
 
-// sleepInSystem would sleep in a system call; here it can't.
+// sleepInSystem would sleep in a system call, which is not possible here.
 func sleepInSystem(time.Duration) bool { return false }
