@@ -20,11 +20,11 @@ type command struct {
 	args     string // for help
 	min, max int    // how many arguments it takes
 	help     string
-	changes  bool                                           // and is logged
+	changes  bool                                           // it changes something, and is logged
 	run      func(c *conn, now int64, args [][]byte) []byte // returns the reply; nil is help
 }
 
-// many is the max of commands that do not look at what is too much.
+// many is the max of commands that ignore further arguments.
 const many = wire.MaxLine
 
 // commands are all of them, in the order of help.
@@ -61,8 +61,8 @@ var commands = [...]command{
 	{wire.CmdHelp, "", 0, many, "this list", false, nil},
 }
 
-// admin answers one line of the admin protocol. What is wrong with a line is
-// told in gearmand's words; an empty one is an unknown command to it.
+// admin answers one line of the admin protocol. Errors have gearmand's words; an
+// empty line is an unknown command, as for gearmand.
 func (c *conn) admin(now int64, line []byte) {
 	words := wire.Words(line)
 	cmd, args := findCommand(words)
@@ -98,14 +98,14 @@ func missingArgs(word []byte) []byte {
 	return fmt.Appendf(nil, wire.ReplyMissingArgs, wire.AppendName(nil, string(word)))
 }
 
-// change runs a command that changes something. What goes to the store with it
-// is there when it is answered.
+// change runs a command that changes something. It answers when the store has the
+// change.
 func (c *conn) change(now int64, cmd *command, args [][]byte, line string) {
 	s := c.s
 	before := s.commit.position()
 	reply := cmd.run(c, now, args) // nil if it comes later
 	if reply == nil || bytes.HasPrefix(reply, []byte("OK")) {
-		s.note(slog.LevelInfo, "changed", slog.String("by", c.addr), slog.String("command", line))
+		s.logChange(c.addr, line)
 	}
 	switch {
 	case reply == nil:
@@ -116,26 +116,87 @@ func (c *conn) change(now int64, cmd *command, args [][]byte, line string) {
 	}
 }
 
-// replyOnceStored answers with reply when all that has been put into batches
-// since a position is in the store. If the store fails that is what is answered; the change holds
-// nevertheless, and will be stored when the store works again.
+// replyOnceStored answers with reply when the store has everything that was put
+// into batches since a position, or with the error of the store: then the change
+// holds nevertheless, and is stored when the store works again.
 func (c *conn) replyOnceStored(reply []byte, since position) {
 	slot := c.parked.add()
 	c.s.commit.thenStored(since, func(_ int64, err error) {
 		if err != nil {
-			reply = notStored(err)
+			reply = okOrErr(notStoredError{err})
 		}
 		c.answerText(slot, reply)
 	})
 }
 
-func notStored(err error) []byte { return okOrErr(notStoredError{err}) }
+// replyWhenDone starts an operation and returns its reply. It returns nil if the
+// operation calls answer later: then the connection gets the reply at that time.
+// The lock is held.
+func (c *conn) replyWhenDone(start func(answer func(reply []byte))) (reply []byte) {
+	var slot uint64
+	parked := false
+	start(func(answer []byte) {
+		if parked {
+			c.answerText(slot, answer)
+		} else {
+			reply = answer
+		}
+	})
+	if reply == nil {
+		slot, parked = c.parked.add(), true
+	}
+	return reply
+}
 
-// notStoredError is why the store has not taken a change.
+// okOrErr returns the reply to a change that has ended with err, or nil.
+func okOrErr(err error) []byte {
+	switch {
+	case err == nil:
+		return []byte(wire.ReplyOK)
+	case errors.Is(err, ErrUnknownJob):
+		return []byte(wire.ReplyUnknownJob)
+	case errors.Is(err, queue.ErrNoFunction):
+		return []byte(wire.ReplyNoFunction)
+	case errors.Is(err, queue.ErrInUse):
+		return []byte(wire.ReplyFunctionInUse)
+	}
+	return fmt.Appendf(nil, "ERR %s\r\n", errorWords(err))
+}
+
+// countOrErr returns the reply to a change of n jobs.
+func countOrErr(n int, err error) []byte {
+	if err != nil {
+		return okOrErr(err)
+	}
+	return fmt.Appendf(nil, "OK %d\r\n", n)
+}
+
+// errorWords returns an error as the text of an ERR line.
+func errorWords(err error) string {
+	var notStored notStoredError
+	var notWaiting notWaitingError
+	switch {
+	case errors.As(err, &notStored):
+		return "NOT_STORED " + oneLine(notStored.error)
+	case errors.As(err, &notWaiting):
+		return "NOT_WAITING " + notWaiting.Error()
+	case errors.Is(err, ErrLoading):
+		return "LOADING " + ErrLoading.Error()
+	}
+	return oneLine(err)
+}
+
+// ErrNotStored is matched by the error of a change that the store has not taken.
+// Such a change holds, and is stored later, except the retry of a dead job: that
+// job stays dead.
+var ErrNotStored = errors.New("not stored")
+
+// notStoredError is the reason why the store has not taken a change.
 type notStoredError struct{ error }
 
-func (e notStoredError) Error() string { return "NOT_STORED " + e.error.Error() }
-func (e notStoredError) Unwrap() error { return e.error }
+func (e notStoredError) Error() string        { return "not stored: " + e.error.Error() }
+func (e notStoredError) Unwrap() error        { return e.error }
+func (e notStoredError) Is(target error) bool { return target == ErrNotStored }
 
 // oneLine returns the text of an error without line ends.
 func oneLine(err error) string {
@@ -164,8 +225,8 @@ func findCommand(words [][]byte) (*command, [][]byte) {
 	return best, words[n:]
 }
 
-// matches returns how many words the command's name has, 0 if it is not what
-// words begin with.
+// matches returns the number of words in the command's name, 0 if words do not begin
+// with that name.
 func (cmd *command) matches(words [][]byte) int {
 	n := 0
 	for name := range strings.FieldsSeq(cmd.name) {
@@ -196,29 +257,8 @@ func help() []byte {
 	return append(b, wire.ReplyEnd...)
 }
 
-// functionRows answers with a row for each function.
-func (c *conn) functionRows(now int64, head []byte, row func(dst []byte, f *queue.FunctionSnapshot) []byte) []byte {
-	var last *queue.Function
-	var taken queue.Snapshot
-	p := &pages{
-		step: func(now int64, most int) (more bool) {
-			taken, last, more = c.s.q.SnapshotAfter(now, last, most, taken)
-			return more
-		},
-		rows: func(dst []byte) []byte {
-			dst = append(dst, head...)
-			for i := range taken {
-				dst = row(dst, &taken[i])
-			}
-			head, taken = nil, taken[:0]
-			return dst
-		},
-	}
-	return p.run(c, now)
-}
-
 func (c *conn) adminStatus(now int64, _ [][]byte) []byte {
-	return c.functionRows(now, nil, func(dst []byte, f *queue.FunctionSnapshot) []byte {
+	return answerRows(c, now, nil, c.s.functionsListing(), func(dst []byte, f *queue.FunctionSnapshot) []byte {
 		return wire.FunctionStatus{
 			Function: f.Function, Total: f.Total(), Running: f.Running, Workers: f.Workers,
 		}.Append(dst)
@@ -226,7 +266,7 @@ func (c *conn) adminStatus(now int64, _ [][]byte) []byte {
 }
 
 func (c *conn) adminPriorityStatus(now int64, _ [][]byte) []byte {
-	return c.functionRows(now, nil, func(dst []byte, f *queue.FunctionSnapshot) []byte {
+	return answerRows(c, now, nil, c.s.functionsListing(), func(dst []byte, f *queue.FunctionSnapshot) []byte {
 		return wire.PriorityStatus{
 			Function: f.Function, High: f.High, Normal: f.Normal + f.Delayed, // as gearmand counts them
 			Low: f.Low, Workers: f.Workers,
@@ -234,219 +274,103 @@ func (c *conn) adminPriorityStatus(now int64, _ [][]byte) []byte {
 	})
 }
 
-// connRows answers with a row for each connection. take describes one, row
-// writes what it has described. A step is a connection or one of its functions,
-// jobs and waits.
-func connRows[T any](c *conn, now int64, take func(*conn) T, row func(dst []byte, taken *T) []byte) []byte {
-	var last *conn
-	var taken []T
-	c.s.conns.beginWalk()
-	p := &pages{
-		done: c.s.conns.endWalk,
-		step: func(_ int64, most int) (more bool) {
-			b := newBudget(most)
-			last, more = c.s.conns.after(last, func(other *conn) bool {
-				taken = append(taken, take(other))
-				return b.spend(1 + other.peer.NumFunctions() + other.peer.NumJobs())
-			})
-			return more
-		},
-		rows: func(dst []byte) []byte {
-			for i := range taken {
-				dst = row(dst, &taken[i])
-			}
-			clear(taken)
-			taken = taken[:0]
-			return dst
-		},
-	}
-	return p.run(c, now)
-}
-
 func (c *conn) adminWorkers(now int64, _ [][]byte) []byte {
-	return connRows(c, now, func(other *conn) wire.WorkerInfo {
-		return wire.WorkerInfo{FD: other.sock.fd(), Addr: other.host(), ID: other.id, Functions: other.peer.Functions()}
-	}, func(dst []byte, w *wire.WorkerInfo) []byte { return w.Append(dst) })
-}
-
-// jobRows answers with a row for each job. take collects one, rows writes those
-// that were collected.
-func (c *conn) jobRows(now int64, take func(*queue.Job), rows func(dst []byte) []byte) []byte {
-	var last uint64
-	p := &pages{
-		step: func(_ int64, most int) (more bool) {
-			b := newBudget(most)
-			last, more = c.s.q.JobsAfter(last, most, func(j *queue.Job) bool {
-				take(j)
-				return b.spend(1)
-			})
-			return more
-		},
-		rows: rows,
-	}
-	return p.run(c, now)
+	return answerRows(c, now, nil, connsListing(c.s, (*conn).workerInfo),
+		func(dst []byte, w *wire.WorkerInfo) []byte { return w.Append(dst) })
 }
 
 func (c *conn) adminShowJobs(now int64, _ [][]byte) []byte {
-	var b []byte // a row takes less to write than to collect
-	return c.jobRows(now, func(j *queue.Job) {
-		var handle [wire.MaxHandle + 1]byte
-		b = wire.JobInfo{
-			Handle: string(j.AppendHandle(handle[:0])), Attempts: j.Attempts(), Ignored: j.Ignored(),
-			Queued: j.State() == queue.Waiting,
-		}.Append(b)
-	}, func(dst []byte) []byte {
-		dst = append(dst, b...)
-		b = b[:0]
-		return dst
-	})
+	return answerRows(c, now, nil, c.s.jobInfosListing(),
+		func(dst []byte, j *wire.JobInfo) []byte { return j.Append(dst) })
 }
 
 func (c *conn) adminShowUniqueJobs(now int64, _ [][]byte) []byte {
-	var uniques []string
-	return c.jobRows(now, func(j *queue.Job) {
-		if u := j.Unique(); len(u) > 0 {
-			uniques = append(uniques, string(u))
-		}
-	}, func(dst []byte) []byte {
-		for _, u := range uniques {
-			dst = append(wire.AppendText(dst, u), '\n')
-		}
-		clear(uniques)
-		uniques = uniques[:0]
-		return dst
-	})
+	return answerRows(c, now, nil, c.s.uniquesListing(),
+		func(dst []byte, unique *string) []byte { return append(wire.AppendText(dst, *unique), '\n') })
 }
 
 func (c *conn) adminCancel(now int64, args [][]byte) []byte {
-	s := c.s
-	j, d := s.q.Lookup(args[0]), s.q.LookupDead(args[0])
-	switch {
-	case j == nil && d == nil:
-		return s.unknownJob()
-	case j == nil:
-		s.q.Forget(d)
-	case j.State() == queue.Held:
-		s.q.Cancel(now, j)
-		return c.cancelHeld(j)
-	default:
-		if !s.q.Cancel(now, j) && j.Journaled() {
-			s.commit.done(j) // it ends with its worker, and must not come back
-			j.SetJournaled(false)
-		}
-	}
-	return []byte(wire.ReplyOK)
+	return c.replyWhenDone(func(answer func(reply []byte)) {
+		c.s.cancelJob(now, args[0], func(err error) { answer(okOrErr(err)) })
+	})
 }
 
-// adminCancelRunning is adminCancel, and has the worker of a running job stop it, if
-// that worker has asked for it. The answer says what becomes of the job.
+// adminCancelRunning also answers whether a running job stops or runs on.
 func (c *conn) adminCancelRunning(now int64, args [][]byte) []byte {
-	j := c.s.q.Lookup(args[0])
-	running := j != nil && j.State() == queue.Running
-	reply := c.adminCancel(now, args)
-	if !running || string(reply) != wire.ReplyOK {
-		return reply
-	}
-	worker := j.Worker().Owner.(*conn)
-	if !worker.cancels {
-		return fmt.Appendf(nil, "OK %s\r\n", wire.CancelledRunsOn)
-	}
-	worker.send(wire.WorkFail, j.AppendHandle(nil))
-	return fmt.Appendf(nil, "OK %s\r\n", wire.CancelledStopping)
-}
-
-// cancelHeld answers the cancelling of a job that is on its way to the store:
-// when it is there, it ends, which has to get there as well.
-func (c *conn) cancelHeld(j *queue.Job) []byte {
-	slot := c.parked.add()
-	parked := c.s.commit.thenOf(j, func(_ int64, err error) {
-		if err != nil {
-			c.answerText(slot, notStored(err))
-			return
-		}
-		c.s.commit.then(func(_ int64, err error) {
-			if err != nil {
-				c.answerText(slot, notStored(err))
+	return c.replyWhenDone(func(answer func(reply []byte)) {
+		c.s.stopJob(now, args[0], func(state string, err error) {
+			if err != nil || state == "" {
+				answer(okOrErr(err))
 				return
 			}
-			c.answerText(slot, []byte(wire.ReplyOK))
+			answer(fmt.Appendf(nil, "OK %s\r\n", state))
 		})
 	})
-	if !parked { // held jobs are all on their way
-		c.answerText(slot, []byte(wire.ReplyOK))
-	}
-	return nil
 }
 
-// unknownJob answers that a job is not there, or not yet.
-func (s *Server) unknownJob() []byte {
-	if s.loading {
-		return okOrErr(errLoading)
-	}
-	return []byte(wire.ReplyUnknownJob)
+// adminFront moves a waiting job to the head of its queue.
+func (c *conn) adminFront(_ int64, args [][]byte) []byte { return okOrErr(c.s.moveToFront(args[0])) }
+
+// adminRetryJob makes one dead job wait again.
+func (c *conn) adminRetryJob(now int64, args [][]byte) []byte {
+	return c.replyWhenDone(func(answer func(reply []byte)) {
+		c.s.retryJob(now, args[0], func(err error) { answer(okOrErr(err)) })
+	})
+}
+
+// adminRetryAll makes all dead jobs of a function wait again.
+func (c *conn) adminRetryAll(now int64, args [][]byte) []byte {
+	t, err := c.s.retryTask(args[0])
+	return c.answerTask(now, t, err, func(n int, err error) []byte {
+		if err != nil && n > 0 {
+			return fmt.Appendf(nil, "ERR %s (%d are revived)\r\n", errorWords(err), n)
+		}
+		return countOrErr(n, err)
+	})
+}
+
+// adminPurgeDead forgets all dead jobs of a function.
+func (c *conn) adminPurgeDead(now int64, args [][]byte) []byte {
+	t, err := c.s.purgeDeadTask(args[0])
+	return c.answerTask(now, t, err, countOrErr)
+}
+
+// adminPurge drops the waiting and delayed jobs of a function.
+func (c *conn) adminPurge(now int64, args [][]byte) []byte {
+	t, err := c.s.purgeTask(args[0])
+	return c.answerTask(now, t, err, countOrErr)
+}
+
+// adminDrop forgets a function with its waiting jobs. The reply has their number
+// if there are any.
+func (c *conn) adminDrop(now int64, args [][]byte) []byte {
+	t, err := c.s.dropTask(args[0])
+	return c.answerTask(now, t, err, func(n int, err error) []byte {
+		if n == 0 {
+			return okOrErr(err)
+		}
+		return countOrErr(n, err)
+	})
+}
+
+func (c *conn) adminPause(now int64, args [][]byte) []byte {
+	return okOrErr(c.s.pause(now, args[0], true))
+}
+
+func (c *conn) adminResume(now int64, args [][]byte) []byte {
+	return okOrErr(c.s.pause(now, args[0], false))
 }
 
 func (c *conn) adminCreate(_ int64, args [][]byte) []byte {
-	if err := checkFunction(args[0]); err != nil {
+	if checkFunction(args[0]) != nil {
 		return fmt.Appendf(nil, "ERR CREATE_FUNCTION %s\r\n", wire.AppendName(nil, string(args[0])))
 	}
-	if err := c.s.errSettingsUnread(); err != nil {
-		return okOrErr(err)
-	}
-	c.s.q.Create(args[0])
-	c.s.changeSettings(args[0], func(one *settings) { one.Created = true })
-	return []byte(wire.ReplyOK)
+	return okOrErr(c.s.createFunction(args[0]))
 }
 
-// adminDrop forgets a function with the jobs that wait, as gearmand does. The
-// reply says how many, if there were some.
-func (c *conn) adminDrop(now int64, args [][]byte) []byte {
-	q := c.s.q
-	if c.s.loading {
-		return okOrErr(errLoading)
-	}
-	if err := q.Idle(args[0]); err != nil {
-		return okOrErr(err)
-	}
-	function, last, total := bytes.Clone(args[0]), q.LastSeq(), 0
-	p := &pages{
-		step: func(now int64, most int) bool {
-			if q.Idle(function) != nil {
-				return false
-			}
-			n, err := q.Purge(now, function, last, most)
-			total += n
-			return err == nil && n == most
-		},
-		end: func() []byte {
-			if err := c.s.drop(function); err != nil || total == 0 {
-				return okOrErr(err)
-			}
-			return fmt.Appendf(nil, "OK %d\r\n", total)
-		},
-	}
-	return p.run(c, now)
-}
-
-// okOrErr answers a change to a function.
-func okOrErr(err error) []byte {
-	switch {
-	case err == nil:
-		return []byte(wire.ReplyOK)
-	case errors.Is(err, queue.ErrNoFunction):
-		return []byte(wire.ReplyNoFunction)
-	case errors.Is(err, queue.ErrInUse):
-		return []byte(wire.ReplyFunctionInUse)
-	}
-	return fmt.Appendf(nil, "ERR %s\r\n", oneLine(err))
-}
-
-// adminMaxQueue takes one limit for all priorities or three of them. A limit
-// that is no number, or is negative, is none.
+// adminMaxQueue takes one limit for all priorities or three of them. A limit that
+// is no number, or is negative, is none.
 func (c *conn) adminMaxQueue(_ int64, args [][]byte) []byte {
-	if err := checkFunction(args[0]); err != nil {
-		return okOrErr(err)
-	}
 	var limits [3]int
 	for i, arg := range args[1:min(len(args), 4)] {
 		n, _ := strconv.Atoi(string(arg))
@@ -455,15 +379,32 @@ func (c *conn) adminMaxQueue(_ int64, args [][]byte) []byte {
 	if len(args) == 2 {
 		limits[1], limits[2] = limits[0], limits[0]
 	}
-	if err := checkFunction(args[0]); err != nil {
+	return okOrErr(c.s.limitFunction(args[0], limits))
+}
+
+// adminPolicy answers with the policy of a function, or sets it.
+func (c *conn) adminPolicy(_ int64, args [][]byte) []byte {
+	if len(args) == 1 {
+		switch p, err := c.s.policyOf(args[0]); {
+		case err != nil:
+			return okOrErr(err)
+		case p != nil:
+			return fmt.Appendf(nil, "OK %s\r\n", p)
+		}
+		return []byte("OK -\r\n")
+	}
+	if err := c.s.errPolicyFixed(args[0]); err != nil {
 		return okOrErr(err)
 	}
-	if err := c.s.errSettingsUnread(); err != nil {
-		return okOrErr(err)
+	var policy *queue.Policy
+	if value := string(args[1]); value != "-" {
+		p, err := ParsePolicy(value)
+		if err != nil {
+			return okOrErr(err)
+		}
+		policy = &p
 	}
-	c.s.q.SetLimits(args[0], limits)
-	c.s.changeSettings(args[0], func(one *settings) { one.Limits = limits })
-	return []byte(wire.ReplyOK)
+	return okOrErr(c.s.setPolicy(args[0], policy))
 }
 
 func (c *conn) adminPID(int64, [][]byte) []byte { return fmt.Appendf(nil, "OK %d\n", os.Getpid()) }
@@ -472,7 +413,7 @@ func (c *conn) adminVersion(int64, [][]byte) []byte {
 	return fmt.Appendf(nil, "OK %s\n", c.s.cfg.Version)
 }
 
-// adminVerbose answers the log level in gearmand's words.
+// adminVerbose answers with the log level in gearmand's words.
 func (c *conn) adminVerbose(int64, [][]byte) []byte {
 	return fmt.Appendf(nil, "OK %s\n", c.s.verbosity())
 }

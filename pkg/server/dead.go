@@ -21,7 +21,7 @@ import (
 // follows.
 const deadKey = "dead/"
 
-// deadHead is what a store keeps of a dead job beside its record.
+// deadHead has the facts about a dead job that a store keeps besides its record.
 type deadHead struct {
 	Reason  queue.Reason `json:"reason"`
 	Error   string       `json:"error"`
@@ -88,8 +88,8 @@ func (k *sink) Forgotten(d *queue.Dead) {
 }
 
 // revive makes a dead job wait again, whose payload has been read if it was
-// Spilled. settled is told when it is a job, and durable if there is a store, or
-// why it is not: then it is dead as before. The lock is held.
+// Spilled. It calls settled when the job waits, and is durable if there is a store,
+// or with the reason why it stays dead. The lock is held.
 //
 // The store forgets the dead job only when it has the job. If the server is
 // killed between the two, the next one finds both; see loader.restore.
@@ -147,7 +147,8 @@ type revival struct {
 	answer  func(n int, err error)
 }
 
-// settled counts a dead job of which is known what has become. The lock is held.
+// settled counts a dead job that waits again or, with an error, stays dead. The lock
+// is held.
 func (r *revival) settled(err error) { r.count(err, 1) }
 
 // count counts one down and n up, if there is no error. The lock is held.
@@ -162,48 +163,62 @@ func (r *revival) count(err error, n int) {
 	}
 }
 
-// adminRetryJob makes one dead job wait again.
-func (c *conn) adminRetryJob(now int64, args [][]byte) []byte {
-	if c.s.loading {
-		return okOrErr(errLoading)
+// retryJob makes a dead job wait again. It calls done when the job waits, and is
+// stored if there is a store, or with the reason why the job stays dead. The lock
+// is held both times.
+func (s *Server) retryJob(now int64, handle []byte, done func(err error)) {
+	if s.loading {
+		done(ErrLoading)
+		return
 	}
-	d := c.s.q.LookupDead(args[0])
+	d := s.q.LookupDead(handle)
 	if d == nil {
-		return []byte(wire.ReplyUnknownJob)
+		done(ErrUnknownJob)
+		return
 	}
-	return c.retry(now, d, func(_ int, err error) []byte { return okOrErr(err) })
+	r := &revival{s: s, left: 1, answer: func(_ int, err error) { done(err) }}
+	r.revive(now, d)
+	r.all()
 }
 
-// adminRetryAll makes all dead jobs of a function wait again.
-func (c *conn) adminRetryAll(now int64, args [][]byte) []byte {
-	if c.s.loading {
-		return okOrErr(errLoading)
+// retryTask makes all dead jobs of a function wait again. The lock is held.
+func (s *Server) retryTask(function []byte) (*task, error) {
+	if s.loading {
+		return nil, ErrLoading
 	}
-	r := &revival{s: c.s, left: 1}
-	p := c.deadPages(args[0], r.revive)
-	p.finish = func(answer func(reply []byte)) {
-		r.answer = func(n int, err error) {
-			if err != nil && n > 0 {
-				err = fmt.Errorf("%w (%d are revived)", err, n)
-			}
-			if err != nil {
-				answer(okOrErr(err))
-				return
-			}
-			answer(fmt.Appendf(nil, "OK %d\r\n", n))
-		}
-		r.all()
-	}
-	return p.run(c, now)
+	r := &revival{s: s, left: 1}
+	return &task{
+		step: s.changeDead(function, r.revive),
+		finish: func(answer func(n int, err error)) {
+			r.answer = answer
+			r.all()
+		},
+	}, nil
 }
 
-// deadPages calls do for the dead jobs of a function, those that have died by
-// now, a page at a time. do may take them out of the list.
-func (c *conn) deadPages(function []byte, do func(now int64, d *queue.Dead)) *pages {
-	q, name, until := c.s.q, string(function), c.s.q.Wall()
+// purgeDeadTask forgets all dead jobs of a function. The lock is held.
+func (s *Server) purgeDeadTask(function []byte) (*task, error) {
+	if s.loading {
+		return nil, ErrLoading
+	}
+	n := 0
+	return &task{
+		step: s.changeDead(function, func(_ int64, d *queue.Dead) {
+			s.q.Forget(d)
+			n++
+		}),
+		end: func() (int, error) { return n, nil },
+	}, nil
+}
+
+// changeDead returns the step of a task that calls change for the dead jobs of a
+// function that have died by now. change may remove them from the list. The lock
+// is held.
+func (s *Server) changeDead(function []byte, change func(now int64, d *queue.Dead)) func(now int64, most int) bool {
+	q, name, until := s.q, string(function), s.q.Wall()
 	var last *queue.Dead
 	var page []*queue.Dead
-	return &pages{step: func(now int64, most int) (more bool) {
+	return func(now int64, most int) (more bool) {
 		for b := newBudget(most); ; {
 			page = page[:0]
 			last, more = q.DeadAfter(name, last, lookEvery, func(d *queue.Dead) bool {
@@ -214,7 +229,7 @@ func (c *conn) deadPages(function []byte, do func(now int64, d *queue.Dead)) *pa
 				return true
 			})
 			for _, d := range page {
-				do(now, d)
+				change(now, d)
 			}
 			if !more || len(page) < lookEvery {
 				return false
@@ -223,17 +238,7 @@ func (c *conn) deadPages(function []byte, do func(now int64, d *queue.Dead)) *pa
 				return true
 			}
 		}
-	}}
-}
-
-// retry revives one dead job. The reply comes when what has become of it is
-// settled.
-func (c *conn) retry(now int64, d *queue.Dead, reply func(n int, err error) []byte) []byte {
-	slot := c.parked.add()
-	r := &revival{s: c.s, left: 1, answer: func(n int, err error) { c.answerText(slot, reply(n, err)) }}
-	r.revive(now, d)
-	r.all()
-	return nil
+	}
 }
 
 // revive revives a dead job. One whose payload is only in the store has to wait
@@ -247,11 +252,11 @@ func (r *revival) revive(now int64, d *queue.Dead) {
 	}
 }
 
-// all tells that there are no more dead jobs to revive. Payloads that are only
+// all ends the list of dead jobs to revive. Payloads that are only
 // in the store are read from there now. The lock is held.
 func (r *revival) all() {
 	if s := r.s; len(r.spilled) > 0 {
-		s.commit.then(func(int64, error) { // what has just died may be on its way to the store yet
+		s.commit.then(func(int64, error) { // a job that has just died may still be on its way to the store
 			s.loads.Go(r.reviveSpilled)
 		})
 	}
@@ -379,20 +384,6 @@ func (s *Server) readDead(d *queue.Dead) ([]byte, error) {
 	return nil, fmt.Errorf("read dead job %s: %w", d.Handle(), err)
 }
 
-// adminPurgeDead forgets all dead jobs of a function.
-func (c *conn) adminPurgeDead(now int64, args [][]byte) []byte {
-	if c.s.loading {
-		return okOrErr(errLoading)
-	}
-	n := 0
-	p := c.deadPages(args[0], func(_ int64, d *queue.Dead) {
-		c.s.q.Forget(d)
-		n++
-	})
-	p.end = func() []byte { return fmt.Appendf(nil, "OK %d\r\n", n) }
-	return p.run(c, now)
-}
-
 // deadRow describes a dead job.
 func deadRow(wall int64, d *queue.Dead) wire.Job {
 	return wire.Job{
@@ -464,5 +455,6 @@ func (g *graves) restore() {
 	}
 }
 
-// errLoading refuses what would not see all of the store's jobs.
-var errLoading = errors.New("LOADING the store's jobs are still being read")
+// ErrLoading is returned for an operation that needs all jobs of the store while
+// the server is still reading them.
+var ErrLoading = errors.New("the store's jobs are still being read")

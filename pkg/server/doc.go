@@ -25,6 +25,16 @@
 // connections ([Server.ServeConn]), and ends it with [Server.Shutdown], which
 // lets running jobs finish, or [Server.Close], which does not.
 //
+// # Administration
+//
+// The program that runs a server administers it by methods that return values and
+// need no connection. [Server.Stats], [Server.Jobs], [Server.Workers] and
+// [Server.Sessions] list, [Server.Job], [Server.Payload], [Server.Result] and
+// [Server.Policy] read, [Server.Wait] and [Server.Follow] wait, and the others, such
+// as [Server.Pause], [Server.Cancel] and [Server.Retry], change something: they
+// return when the store has the change. The admin commands of a connection (package
+// wire lists them) are the same functions with text around them.
+//
 // # One turn
 //
 //	socket -> wire.Reader -> [lock] some whole packets -> queue [unlock] -> flush

@@ -54,3 +54,37 @@ func (s *Server) Turn(nc net.Conn) (more bool, err error) {
 
 // PeerBytes returns the bytes that are counted for all peers.
 func (s *Server) PeerBytes() int64 { return s.peers.used.Load() }
+
+// NumWaits returns the number of outcomes that are waited for.
+func (s *Server) NumWaits() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, waits := range s.results.waits {
+		n += len(waits)
+	}
+	return n
+}
+
+// NumFollowers returns the number of followers of all jobs.
+func (s *Server) NumFollowers() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, all := range s.results.follows {
+		n += len(all)
+	}
+	return n
+}
+
+// FollowBytes returns the bytes that wait for programs that follow jobs.
+func (s *Server) FollowBytes() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, all := range s.results.follows {
+		for _, to := range all {
+			if f, ok := to.(*programFollower); ok {
+				n += f.size
+			}
+		}
+	}
+	return n
+}

@@ -1,43 +1,53 @@
 package server
 
 import (
-	"fmt"
+	"bytes"
 	"slices"
 
 	"gm/pkg/queue"
 	"gm/pkg/wire"
 )
 
-// Following a job. Connections that follow it get what its worker sends, as JSON
-// lines, and its outcome in the end, as those that wait for it. They have the
-// back-pressure of clients.
+// Following a job. A connection or a program that follows a job gets an event for
+// each packet of its worker, and the outcome of the job in the end. As for clients,
+// the server reads no more from a worker while a follower of its job has no room.
 
-// adminFollow answers with what becomes of a job, as it comes. What the job has
-// sent before is told first, as far as it is kept.
+// eventReceiver follows jobs. The lock is held in all calls.
+type eventReceiver interface {
+	// sendEvent passes on an event; its bytes are valid until it returns.
+	sendEvent(e *wire.FollowEvent)
+	// crowded reports whether the receiver has no room for more.
+	crowded() bool
+	// whenRoom calls f once when the receiver has room again, or has ended.
+	whenRoom(f func())
+}
+
+// follow sends the events of a job to a receiver from now on. The first events are
+// the kept data and the status of the job. The lock is held.
+func (r *results) follow(to eventReceiver, j *queue.Job) {
+	r.follows[j] = append(r.follows[j], to)
+	if p := r.parts[j]; p != nil && !p.lost {
+		to.sendEvent(&wire.FollowEvent{Event: wire.FollowData, Data: p.data})
+	}
+	if num, den := j.Status(); num != 0 || den != 0 {
+		to.sendEvent(&wire.FollowEvent{Event: wire.FollowStatus, Numerator: num, Denominator: den})
+	}
+}
+
+// adminFollow answers with the events of a job and its outcome.
 func (c *conn) adminFollow(now int64, args [][]byte) []byte {
-	r := c.s.results
 	j := c.s.q.Lookup(args[0])
 	reply := c.adminWait(now, args)
 	if j == nil || reply != nil || c.outcomes == nil {
 		return reply
 	}
-	r.follows[j] = append(r.follows[j], c)
-	if p := r.parts[j]; p != nil && !p.lost {
-		c.sendEvent(&wire.FollowEvent{Event: wire.FollowData, Data: p.data})
-	}
-	if num, den := j.Status(); num != 0 || den != 0 {
-		c.sendEvent(&wire.FollowEvent{Event: wire.FollowStatus, Numerator: num, Denominator: den})
-	}
+	c.s.results.follow(c, j)
 	return nil
 }
 
-func (c *conn) sendEvent(e *wire.FollowEvent) {
-	var out rows
-	out.add(e)
-	c.sendText(out.b)
-}
+func (c *conn) sendEvent(e *wire.FollowEvent) { c.sendText(appendJSON(nil, e)) }
 
-// followed tells those who follow j what its worker has sent.
+// followed passes a packet of a worker on to the followers of its job.
 func (r *results) followed(j *queue.Job, p *wire.Packet) {
 	var e wire.FollowEvent
 	switch p.Type {
@@ -58,29 +68,74 @@ func (r *results) followed(j *queue.Job, p *wire.Packet) {
 }
 
 func (r *results) tellFollowers(j *queue.Job, e *wire.FollowEvent) {
-	for _, c := range r.follows[j] {
-		c.sendEvent(e)
+	for _, to := range r.follows[j] {
+		to.sendEvent(e)
 	}
 }
 
-// unfollow forgets that c follows j.
-func (r *results) unfollow(j *queue.Job, c *conn) {
-	all := slices.DeleteFunc(r.follows[j], func(other *conn) bool { return other == c })
+// unfollow ends the following of a job.
+func (r *results) unfollow(j *queue.Job, to eventReceiver) {
+	all := slices.DeleteFunc(r.follows[j], func(other eventReceiver) bool { return other == to })
 	if r.follows[j] = all; len(all) == 0 {
 		delete(r.follows, j)
 	}
 }
 
-// adminFront moves a waiting job to the head of its queue.
-func (c *conn) adminFront(_ int64, args [][]byte) []byte {
-	j := c.s.q.Lookup(args[0])
-	switch {
-	case j == nil && c.s.q.LookupDead(args[0]) == nil:
-		return c.s.unknownJob()
-	case j == nil:
-		return fmt.Appendf(nil, "ERR NOT_WAITING the job is %s\r\n", wire.StateDead)
-	case !c.s.q.MoveToFront(j):
-		return fmt.Appendf(nil, "ERR NOT_WAITING the job is %v\r\n", j.State())
+// maxEvents is the size of the events, in bytes, above which a programFollower has
+// no room for more.
+const maxEvents = 1 << 20
+
+// eventOverhead is about the size of an event without data, in bytes.
+const eventOverhead = 64
+
+// programFollower keeps the events of a job until [Server.Follow] has passed them
+// on. Server.mu guards it.
+type programFollower struct {
+	events  []wire.FollowEvent
+	size    int           // of events, in bytes
+	arrived chan struct{} // has a value if there are events
+	waiting []func()      // of whenRoom
+	ended   bool
+}
+
+func newProgramFollower() *programFollower {
+	return &programFollower{arrived: make(chan struct{}, 1)}
+}
+
+func (f *programFollower) sendEvent(e *wire.FollowEvent) {
+	kept := *e
+	kept.Data = bytes.Clone(e.Data)
+	f.events = append(f.events, kept)
+	f.size += eventOverhead + len(kept.Data)
+	select {
+	case f.arrived <- struct{}{}:
+	default:
 	}
-	return []byte(wire.ReplyOK)
+}
+
+func (f *programFollower) crowded() bool { return f.size > maxEvents && !f.ended }
+
+func (f *programFollower) whenRoom(do func()) {
+	if !f.crowded() {
+		do()
+		return
+	}
+	f.waiting = append(f.waiting, do)
+}
+
+// takeEvents returns the events that have arrived, and makes room for others.
+func (f *programFollower) takeEvents() []wire.FollowEvent {
+	events := f.events
+	f.events, f.size = nil, 0
+	for _, do := range f.waiting {
+		do()
+	}
+	f.waiting = nil
+	return events
+}
+
+// end gives up the events that are left.
+func (f *programFollower) end() {
+	f.ended = true
+	f.takeEvents()
 }

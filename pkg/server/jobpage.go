@@ -5,20 +5,21 @@ import (
 	"gm/pkg/wire"
 )
 
-// jobPage collects rows of jobs under the lock, where it allocates nothing: the
-// collector would have it help, and everybody wait for that. The texts of all
-// rows stand behind each other, and are cut up without the lock.
+// jobPage collects rows of jobs under the lock and allocates nothing there: an
+// allocation may have to help the garbage collector, and everybody would wait for
+// that. It keeps the texts of all rows one behind the other, and cuts them up
+// without the lock.
 type jobPage struct {
 	rows  []wire.Job
 	ends  [][3]int // where the handle, unique and reducer of a row end in texts
 	texts []byte
 }
 
-// textsPage is the room for texts of a page, which most need.
+// textsPage is the room for the texts of a page in bytes; most pages need less.
 const textsPage = 64 << 10
 
-// newJobPage returns a page for that many rows, or for as many as a page has if
-// that is negative.
+// newJobPage returns an empty page with room for that many rows, but no more than
+// pageSteps; a negative number means pageSteps.
 func newJobPage(rows int) *jobPage {
 	if rows < 0 || rows > pageSteps {
 		rows = pageSteps
@@ -47,18 +48,18 @@ func (p *jobPage) addRow(row wire.Job) {
 	p.ends = append(p.ends, [3]int{})
 }
 
-// appendRows appends the rows as JSON to dst, and forgets them.
-func (p *jobPage) appendRows(dst []byte) []byte {
-	out, texts, from := rows{dst}, string(p.texts), 0
+// takeRows returns and forgets the collected rows. They are valid until the next
+// row is added. The lock is not needed.
+func (p *jobPage) takeRows() []wire.Job {
+	texts, from := string(p.texts), 0
 	for i := range p.rows {
 		row := &p.rows[i]
 		if ends := p.ends[i]; ends[2] > 0 {
 			row.Handle, row.Unique, row.Reducer = texts[from:ends[0]], texts[ends[0]:ends[1]], texts[ends[1]:ends[2]]
 			from = ends[2]
 		}
-		out.add(row)
 	}
-	clear(p.rows)
+	rows := p.rows
 	p.rows, p.ends, p.texts = p.rows[:0], p.ends[:0], p.texts[:0]
-	return out.b
+	return rows
 }

@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// firstSteps is how many steps a command takes in the turn of its
-	// connection. Most end with them.
+	// firstSteps is the maximum number of steps of a command in the turn of its
+	// connection. Most commands need no more.
 	firstSteps = 128
-	// pageSteps is how many steps of a longer one are taken under one lock.
+	// pageSteps is the maximum number of steps of a page, under one lock.
 	pageSteps = 500
-	// pageTime is how long a page may take, where its steps can be long.
+	// pageTime is the time after which a page ends.
 	pageTime = 500 * time.Microsecond
-	// lookEvery is after how many steps the clock is read for that.
+	// lookEvery is the number of steps after which a page reads the clock.
 	lookEvery = 32
 )
 
-// budget is what a page may take.
+// budget is the number of steps and the time that are left for a page.
 type budget struct {
 	steps int
 	over  time.Time
@@ -36,8 +36,8 @@ func (b *budget) spend(n int) bool {
 
 // pages is an admin command that walks many jobs, functions or connections. It
 // takes them a page at a time, so that nobody waits long for the lock, and
-// formats and writes their rows without it. What comes and goes between two
-// pages may be seen or not. Its connection is held until it has ended.
+// formats and writes their rows without it. An item that comes or goes between two
+// pages may be seen or not. The connection is held until the command has ended.
 type pages struct {
 	// step takes the next page, most steps at most. It collects rows, if any,
 	// and reports whether there is more. The lock is held.
@@ -132,7 +132,7 @@ func (p *pages) goOn() {
 		reply := p.reply(nil)
 		s.commit.then(func(_ int64, err error) {
 			if err != nil {
-				reply = notStored(err)
+				reply = okOrErr(notStoredError{err})
 			}
 			answer(reply)
 		})
@@ -182,9 +182,9 @@ func (c *conn) writeRows(rows []byte) {
 	c.out.flush()
 }
 
-// paging shares the lock out between those who take pages and everybody else:
-// one page is taken at a time, and after it the lock is left alone for as long
-// as restAfterPage times what the page took.
+// paging shares the lock between long operations and everything else: only one page
+// is taken at a time, and after it no page is taken for restAfterPage times the
+// duration of the page.
 type paging struct {
 	mu    sync.Mutex
 	next  time.Time

@@ -16,7 +16,7 @@ const (
 	defaultMaxWait = 5 * time.Minute
 )
 
-// ParsePolicy parses what is to become of jobs that fail: RETRIES,
+// ParsePolicy parses a policy for jobs that fail: RETRIES,
 // RETRIES,WAIT or RETRIES,MIN..MAX, as in 3,1s..5m. RETRIES is -1 for no end.
 // The wait doubles from MIN to MAX; without one it is 1s..5m.
 func ParsePolicy(s string) (queue.Policy, error) {
@@ -44,49 +44,71 @@ func ParsePolicy(s string) (queue.Policy, error) {
 	return queue.Policy{Retries: retries, Min: least.Milliseconds(), Max: most.Milliseconds()}, nil
 }
 
-// policyKey begins the keys of policies in a store; the function's name in
+// policyKey is the prefix of the keys of policies in a store; the function's name in
 // hexadecimal follows.
 const policyKey = "policy/"
 
-// adminPolicy answers a function's policy, or sets it.
-func (c *conn) adminPolicy(_ int64, args [][]byte) []byte {
-	q := c.s.q
-	if len(args) == 1 {
-		f := q.Function(args[0])
-		if f == nil {
-			return okOrErr(queue.ErrNoFunction)
-		}
-		if p := f.Policy(); p != nil {
-			return fmt.Appendf(nil, "OK %s\r\n", p)
-		}
-		return []byte("OK -\r\n")
+// policyOf returns the policy of a function, nil if its jobs that fail end. The
+// lock is held.
+func (s *Server) policyOf(function []byte) (*queue.Policy, error) {
+	f := s.q.Function(function)
+	if f == nil {
+		return nil, queue.ErrNoFunction
 	}
-	if err := checkFunction(args[0]); err != nil {
-		return okOrErr(err)
-	}
-	if c.s.loading {
-		return okOrErr(errLoading) // what is read would take its place
-	}
-	var policy *queue.Policy
-	if value := string(args[1]); value != "-" {
-		p, err := ParsePolicy(value)
-		if err != nil {
-			return okOrErr(err)
-		}
-		policy = &p
-	}
-	q.SetPolicy(args[0], policy)
-	if c.s.commit != nil {
-		text := "-"
-		if policy != nil {
-			text = policy.String()
-		}
-		c.s.commit.put(functionExtra(policyKey, args[0], text))
-	}
-	return okOrErr(nil)
+	return f.Policy(), nil
 }
 
-// restorePolicy sets a policy that the store has kept. The lock is held.
+// setPolicy sets or, with nil, removes the policy of a function, and stores it. The
+// lock is held.
+func (s *Server) setPolicy(function []byte, p *queue.Policy) error {
+	if err := s.errPolicyFixed(function); err != nil {
+		return err
+	}
+	s.q.SetPolicy(function, p)
+	if s.commit != nil {
+		s.commit.put(functionExtra(policyKey, function, policyText(p)))
+	}
+	return nil
+}
+
+// errPolicyFixed returns the reason why the policy of a function cannot be set, nil
+// if it can. The lock is held.
+func (s *Server) errPolicyFixed(function []byte) error {
+	if err := checkFunction(function); err != nil {
+		return err
+	}
+	if s.loading {
+		return ErrLoading // the policy in the store would replace it
+	}
+	return nil
+}
+
+// policyText returns a policy as the store keeps it, so that ParsePolicy returns
+// the same policy: one without waits names them.
+func policyText(p *queue.Policy) string {
+	switch {
+	case p == nil:
+		return "-"
+	case p.Max == 0:
+		return fmt.Sprintf("%d,0s..0s", p.Retries)
+	}
+	return p.String()
+}
+
+// checkPolicy returns an error for a policy that ParsePolicy would not return.
+func checkPolicy(p *queue.Policy) error {
+	switch {
+	case p == nil:
+		return nil
+	case p.Retries < -1:
+		return fmt.Errorf("retries %d: the least is -1, for no limit", p.Retries)
+	case p.Min < 0 || p.Max < p.Min:
+		return fmt.Errorf("waits from %d ms to %d ms are no range", p.Min, p.Max)
+	}
+	return nil
+}
+
+// restorePolicy sets a policy from the store. The lock is held.
 func (s *Server) restorePolicy(key string, value []byte) error {
 	function, text, err := parseFunctionExtra(policyKey, key, value)
 	if err != nil {
@@ -106,8 +128,9 @@ func (s *Server) restorePolicy(key string, value []byte) error {
 }
 
 // ReplacePolicies sets the policies of now in the place of those of before, both by
-// function, as a changed Config.Policies would. What the admin command policy has
-// set goes before both: the policy of a function stays unless it is that of before.
+// function, as a changed Config.Policies would. A policy that the admin command
+// policy or SetPolicy has set has precedence: the policy of a function stays unless
+// it is the one in before.
 func (s *Server) ReplacePolicies(before, now map[string]queue.Policy) {
 	s.mu.Lock()
 	defer func() { s.endTurn(nil) }()

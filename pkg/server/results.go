@@ -12,8 +12,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// results remembers how background jobs have ended, and tells those who wait
-// for that. Without Config.KeepResults it remembers nothing and only tells.
+// results keeps the outcomes of background jobs, and passes outcomes on to the waits
+// for them. Without Config.KeepResults it keeps none.
 // Server.mu guards it.
 type results struct {
 	s     *Server
@@ -23,9 +23,9 @@ type results struct {
 	bySeq   map[uint64]*result    // by the job's number
 	order   []*result             // oldest first
 	size    int                   // bytes kept, parts too
-	parts   map[*queue.Job]*parts // what running jobs have sent so far
+	parts   map[*queue.Job]*parts // the data of running jobs so far
 	waits   map[*queue.Job][]wait
-	follows map[*queue.Job][]*conn // of those in waits
+	follows map[*queue.Job][]eventReceiver
 }
 
 // result is one job's end.
@@ -35,27 +35,30 @@ type result struct {
 	data []byte
 }
 
-// wait is a connection that waits for a job's end, and the handle by which it
-// calls the job: another server may have given that out.
+// wait is one job of an outcomeWait, and the handle by which the job was asked for:
+// another server may have given that handle out.
 type wait struct {
-	c      *conn
+	w      *outcomeWait
 	handle string
 }
 
-// outcomeWait is a wait command that is being answered.
+// outcomeWait waits for the outcomes of some jobs.
 type outcomeWait struct {
-	pending int          // outcomes that have not been told yet
-	jobs    []*queue.Job // those that they are of, and others that have ended
+	pending int          // outcomes that are still to come
+	jobs    []*queue.Job // the jobs of these outcomes, and jobs that have ended
+	// receive takes an outcome; last reports whether it is the last. The lock is
+	// held.
+	receive func(o wire.Outcome, last bool)
 }
 
-// parts are what a running job has sent of its result.
+// parts are the data that a running job has sent for its result.
 type parts struct {
 	data []byte
 	size int  // of all that it has sent
 	lost bool // it was too much to keep
 }
 
-// resultOverhead is what a result without data costs, roughly, in bytes.
+// resultOverhead is about the size of a result without data, in bytes.
 const resultOverhead = 256
 
 // resultKey begins the keys of results in a store.
@@ -69,11 +72,11 @@ func newResults(s *Server) *results {
 		bySeq:   make(map[uint64]*result),
 		parts:   make(map[*queue.Job]*parts),
 		waits:   make(map[*queue.Job][]wait),
-		follows: make(map[*queue.Job][]*conn),
+		follows: make(map[*queue.Job][]eventReceiver),
 	}
 }
 
-// wanted reports whether the result of j is to be kept.
+// wanted reports whether the result of j must be kept.
 func (r *results) wanted(j *queue.Job) bool { return r.keep > 0 && j.Background() }
 
 // part takes a piece of a result. The oldest results make room for it.
@@ -104,8 +107,7 @@ func (r *results) part(j *queue.Job, data []byte) {
 // largest is the size of the largest result that is kept.
 func (r *results) largest() int { return r.limit / 2 }
 
-// forgetParts returns and forgets what a job has sent: it starts anew, or has
-// ended.
+// forgetParts returns and forgets the data of a job that starts anew or has ended.
 func (r *results) forgetParts(j *queue.Job) (p parts) {
 	if kept, ok := r.parts[j]; ok {
 		p = *kept
@@ -115,7 +117,7 @@ func (r *results) forgetParts(j *queue.Job) (p parts) {
 	return p
 }
 
-// ended remembers how j has ended and tells who waits. last is the rest of its
+// ended keeps the outcome of j and passes it on to its waits. last is the rest of its
 // result, or the text of its failure.
 func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 	p := r.forgetParts(j)
@@ -144,17 +146,17 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 	}
 	tell := func(int64, error) {
 		for _, w := range waits {
-			w.c.tellOutcome(w.handle, one.Outcome)
+			w.w.tell(w.handle, one.Outcome)
 		}
 	}
 	if r.s.commit != nil && j.Journaled() {
-		r.s.commit.then(tell) // a job of which its end was told must not come back
+		r.s.commit.then(tell) // after its outcome a job must not come back
 		return
 	}
 	tell(now, nil)
 }
 
-// aborted tells who waits for a job that the store did not take.
+// aborted ends the waits for a job that the store did not take.
 func (r *results) aborted(j *queue.Job) {
 	r.forgetParts(j)
 	outcome := &wire.Outcome{Handle: j.Handle(), State: wire.OutcomeUnknown}
@@ -162,7 +164,7 @@ func (r *results) aborted(j *queue.Job) {
 		outcome = deadOutcome(d)
 	}
 	for _, w := range r.waits[j] {
-		w.c.tellOutcome(w.handle, *outcome)
+		w.w.tell(w.handle, *outcome)
 	}
 	delete(r.waits, j)
 	delete(r.follows, j)
@@ -212,8 +214,8 @@ func (r *results) forget(seq uint64) {
 // comes back for the others.
 const maxExpired = 1000
 
-// expire forgets what is too old by the wall clock, and the oldest while all is
-// too large.
+// expire forgets the results that are too old by the wall clock, and the oldest while
+// all together are too large.
 func (r *results) expire(wall int64) {
 	for n := 0; len(r.order) > 0; n++ {
 		one := r.order[0]
@@ -253,7 +255,7 @@ func (r *results) restore(key string, value []byte) error {
 	return nil
 }
 
-// settle puts what was restored in order, and keeps what may be kept.
+// settle sorts the restored results by their time, and forgets those that must go.
 func (r *results) settle() {
 	slices.SortStableFunc(r.order, func(a, b *result) int { return cmp.Compare(a.EndedMS, b.EndedMS) })
 	r.expire(r.s.q.Wall())
@@ -291,89 +293,118 @@ func (r *results) find(handle []byte) *result {
 	return r.bySeq[seq]
 }
 
-// tellOutcome answers wait for one job, by the handle that was asked for. The lock
-// is held.
-func (c *conn) tellOutcome(handle string, o wire.Outcome) {
-	o.Handle = handle
-	var out rows
-	out.add(o)
-	if c.outcomes.pending--; c.outcomes.pending == 0 {
-		c.outcomes = nil
-		c.sendText(out.end())
-		return
-	}
-	c.sendText(out.b)
-}
-
-// sendStoredOutcome calls tellOutcome when the store has the end of the job, which
-// may still be on its way there: the job must not come back after its end was told.
-// The lock is held.
-func (c *conn) sendStoredOutcome(handle string, o wire.Outcome) {
-	if c.s.commit == nil {
-		c.tellOutcome(handle, o)
-		return
-	}
-	c.s.commit.then(func(int64, error) { c.tellOutcome(handle, o) })
-}
-
-// adminWait answers with an Outcome for each job, as they end; those that have
-// ended, or are not known, at once. Who waits asks nothing else meanwhile.
-func (c *conn) adminWait(_ int64, args [][]byte) []byte {
-	if c.outcomes != nil {
-		return []byte("ERR BUSY the last wait has not ended\r\n")
-	}
-	r := c.s.results
-	for _, handle := range args {
-		if c.s.loading && c.s.q.Lookup(handle) == nil && r.find(handle) == nil {
-			return okOrErr(errLoading)
+// awaitOutcomes has w receive the outcome of each job: at once for a job that has ended
+// or is not known, but not before the store has its end. The lock is held.
+func (r *results) awaitOutcomes(w *outcomeWait, handles [][]byte) error {
+	for _, handle := range handles {
+		if r.s.loading && r.s.q.Lookup(handle) == nil && r.find(handle) == nil {
+			return ErrLoading
 		}
 	}
-	c.outcomes = &outcomeWait{pending: len(args)}
-	for _, handle := range args {
-		j := c.s.q.Lookup(handle)
+	w.pending = len(handles)
+	for _, handle := range handles {
+		j, d := r.s.q.Lookup(handle), r.s.q.LookupDead(handle)
 		switch one := r.find(handle); {
 		case j != nil:
-			r.waits[j] = append(r.waits[j], wait{c, string(handle)})
-			c.outcomes.jobs = append(c.outcomes.jobs, j)
+			r.waits[j] = append(r.waits[j], wait{w, string(handle)})
+			w.jobs = append(w.jobs, j)
 		case one != nil:
-			c.sendStoredOutcome(string(handle), one.Outcome)
-		case c.s.q.LookupDead(handle) != nil:
-			c.sendStoredOutcome(string(handle), *deadOutcome(c.s.q.LookupDead(handle)))
+			r.tellStored(w, string(handle), one.Outcome)
+		case d != nil:
+			r.tellStored(w, string(handle), *deadOutcome(d))
 		default:
-			c.tellOutcome(string(handle), wire.Outcome{State: wire.OutcomeUnknown})
+			w.tell(string(handle), wire.Outcome{State: wire.OutcomeUnknown})
 		}
 	}
 	return nil
 }
 
-// unwait forgets that c waits for anything.
-func (r *results) unwait(c *conn) {
-	if c.outcomes == nil {
+// tellStored passes on the outcome of a job when the store has its end, which may
+// still be on its way there: after its outcome a job must not come back. The lock is
+// held.
+func (r *results) tellStored(w *outcomeWait, handle string, o wire.Outcome) {
+	if r.s.commit == nil {
+		w.tell(handle, o)
 		return
 	}
-	for _, j := range c.outcomes.jobs {
-		kept := slices.DeleteFunc(r.waits[j], func(w wait) bool { return w.c == c })
-		r.unfollow(j, c)
+	r.s.commit.then(func(int64, error) { w.tell(handle, o) })
+}
+
+// tell passes on the outcome of one job, by the handle that was asked for. The lock
+// is held.
+func (w *outcomeWait) tell(handle string, o wire.Outcome) {
+	o.Handle = handle
+	w.pending--
+	w.receive(o, w.pending == 0)
+}
+
+// endWait ends a wait before all outcomes have come. The lock is held.
+func (r *results) endWait(w *outcomeWait) {
+	for _, j := range w.jobs {
+		kept := slices.DeleteFunc(r.waits[j], func(other wait) bool { return other.w == w })
 		if r.waits[j] = kept; len(kept) == 0 {
 			delete(r.waits, j)
 		}
 	}
 }
 
-// adminResult answers with a result that is kept.
-func (c *conn) adminResult(_ int64, args [][]byte) []byte {
-	r := c.s.results
-	r.expire(c.s.q.Wall())
-	one := r.find(args[0])
+// unwait ends everything that c waits for. The lock is held.
+func (r *results) unwait(c *conn) {
+	if c.outcomes == nil {
+		return
+	}
+	r.endWait(c.outcomes)
+	for _, j := range c.outcomes.jobs {
+		r.unfollow(j, c)
+	}
+}
+
+// kept returns the result of a job that is kept. Its bytes must not be changed. The
+// lock is held.
+func (r *results) kept(handle []byte) (wire.Outcome, []byte, error) {
+	r.expire(r.s.q.Wall())
+	one := r.find(handle)
 	if one == nil {
-		return c.s.unknownJob()
+		return wire.Outcome{}, nil, r.s.errUnknownJob()
 	}
 	outcome := one.Outcome
-	outcome.Handle = string(args[0])
+	outcome.Handle = string(handle)
 	outcome.Size = len(one.data)
-	var out rows
-	out.add(&outcome)
-	c.sendText(out.b)
-	c.sendText(one.data)
+	return outcome, one.data, nil
+}
+
+// adminWait answers with the outcome of each job. A connection that waits asks
+// nothing else meanwhile.
+func (c *conn) adminWait(_ int64, args [][]byte) []byte {
+	if c.outcomes != nil {
+		return []byte("ERR BUSY the last wait has not ended\r\n")
+	}
+	w := &outcomeWait{receive: c.sendOutcome}
+	c.outcomes = w
+	if err := c.s.results.awaitOutcomes(w, args); err != nil {
+		c.outcomes = nil
+		return okOrErr(err)
+	}
+	return nil
+}
+
+// sendOutcome sends an outcome that the connection waits for. The lock is held.
+func (c *conn) sendOutcome(o wire.Outcome, last bool) {
+	out := appendJSON(nil, o)
+	if last {
+		c.outcomes = nil
+		out = append(out, wire.ReplyEnd...)
+	}
+	c.sendText(out)
+}
+
+// adminResult answers with a result that is kept.
+func (c *conn) adminResult(_ int64, args [][]byte) []byte {
+	outcome, data, err := c.s.results.kept(args[0])
+	if err != nil {
+		return okOrErr(err)
+	}
+	c.sendText(appendJSON(nil, &outcome))
+	c.sendText(data)
 	return []byte(wire.ReplyEnd)
 }

@@ -304,11 +304,12 @@ func (s *Server) isClosing() bool {
 // them a page at a time.
 func (s *Server) Snapshot() queue.Snapshot {
 	var all queue.Snapshot
-	var last *queue.Function
+	functions := s.functionsListing()
 	for more := true; more; {
 		s.mu.Lock()
-		all, last, more = s.q.SnapshotAfter(s.readTime(), last, pageSteps, all)
+		more = functions.step(s.readTime(), pageSteps)
 		s.mu.Unlock()
+		all = append(all, functions.take()...)
 	}
 	return all
 }

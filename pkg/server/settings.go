@@ -13,12 +13,12 @@ import (
 	"gm/pkg/queue"
 )
 
-// functionKey begins the keys of what an administrator has set for functions,
-// except their policies.
+// functionKey is the prefix of the keys of the settings of functions, except their
+// policies, in a store.
 const functionKey = "function/"
 
-// settings is what an administrator has set for a function, as a store keeps
-// it.
+// settings are the settings of a function by an administrator, as a store keeps
+// them.
 type settings struct {
 	Created bool `json:"created,omitempty"`
 	Paused  bool `json:"paused,omitempty"`
@@ -42,7 +42,7 @@ func functionExtra(prefix string, function []byte, text string) (key string, val
 	return prefix + "sha256-" + hex.EncodeToString(digest[:]), append(append(value, '\n'), function...)
 }
 
-// parseFunctionExtra returns what functionExtra was called with.
+// parseFunctionExtra returns the arguments of the functionExtra that made the extra.
 func parseFunctionExtra(prefix, key string, value []byte) (function []byte, text string, err error) {
 	line, name, isDigest := bytes.Cut(value, []byte{'\n'})
 	if isDigest {
@@ -85,7 +85,7 @@ func (one settings) encode() string {
 	return string(line)
 }
 
-// restoreSettings sets what the store has kept of a function. The lock is held.
+// restoreSettings sets the settings of a function from the store. The lock is held.
 func (s *Server) restoreSettings(key string, value []byte) error {
 	function, text, err := parseFunctionExtra(functionKey, key, value)
 	if err != nil {
@@ -111,10 +111,10 @@ func (s *Server) restoreSettings(key string, value []byte) error {
 	return nil
 }
 
-// errSettingsUnread refuses a change of what the store may still bring.
+// errSettingsUnread returns ErrLoading while the store may still bring settings.
 func (s *Server) errSettingsUnread() error {
 	if s.loading && !s.extrasRead {
-		return errLoading
+		return ErrLoading
 	}
 	return nil
 }
@@ -129,9 +129,85 @@ func (s *Server) pause(now int64, function []byte, paused bool) error {
 	case err == nil:
 		s.changeSettings(function, func(one *settings) { one.Paused = paused })
 	case s.loading && errors.Is(err, queue.ErrNoFunction):
-		return errLoading // its jobs may not be read yet
+		return ErrLoading // its jobs may not be read yet
 	}
 	return err
+}
+
+// createFunction makes a function known. The lock is held.
+func (s *Server) createFunction(function []byte) error {
+	if err := checkFunction(function); err != nil {
+		return err
+	}
+	if err := s.errSettingsUnread(); err != nil {
+		return err
+	}
+	s.q.Create(function)
+	s.changeSettings(function, func(one *settings) { one.Created = true })
+	return nil
+}
+
+// limitFunction limits the jobs of a function: of high, normal and low submissions,
+// 0 for no limit. The lock is held.
+func (s *Server) limitFunction(function []byte, limits [3]int) error {
+	if err := checkFunction(function); err != nil {
+		return err
+	}
+	if err := s.errSettingsUnread(); err != nil {
+		return err
+	}
+	s.q.SetLimits(function, limits)
+	s.changeSettings(function, func(one *settings) { one.Limits = limits })
+	return nil
+}
+
+// purgeTask drops the jobs of a function that wait or are delayed now. The lock is
+// held.
+func (s *Server) purgeTask(function []byte) (*task, error) {
+	switch {
+	case s.loading:
+		return nil, ErrLoading
+	case s.q.Function(function) == nil:
+		return nil, queue.ErrNoFunction
+	}
+	step, total := s.purgeStep(function)
+	return &task{step: step, end: func() (int, error) { return *total, nil }}, nil
+}
+
+// dropTask forgets a function without workers and running jobs, and drops its
+// waiting jobs first, as gearmand does. The lock is held.
+func (s *Server) dropTask(function []byte) (*task, error) {
+	if s.loading {
+		return nil, ErrLoading
+	}
+	if err := s.q.Idle(function); err != nil {
+		return nil, err
+	}
+	function = bytes.Clone(function)
+	purge, total := s.purgeStep(function)
+	return &task{
+		step: func(now int64, most int) bool { return s.q.Idle(function) == nil && purge(now, most) },
+		end:  func() (int, error) { return *total, s.drop(function) },
+	}, nil
+}
+
+// purgeStep returns the step of a task that drops the jobs of a function that wait
+// or are delayed now, and the number of the dropped jobs. The lock is held.
+func (s *Server) purgeStep(function []byte) (step func(now int64, most int) (more bool), total *int) {
+	function, total = bytes.Clone(function), new(int)
+	last := s.q.LastSeq()
+	return func(now int64, most int) bool {
+		for b := newBudget(most); ; {
+			n, err := s.q.Purge(now, function, last, lookEvery)
+			*total += n
+			if err != nil || n < lookEvery {
+				return false
+			}
+			if !b.spend(n) {
+				return true
+			}
+		}
+	}, total
 }
 
 // drop forgets a function with everything that is set for it. The lock is held.

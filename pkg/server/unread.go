@@ -11,7 +11,8 @@ import (
 // unread has requests wait that can't be answered before the store is read: a
 // submission whose unique may be that of a job which is still to come, a
 // question for a job that may be one, and lists of all jobs. Their connections
-// are held, so it is bounded by what is read of them. Server.mu guards it.
+// are held, so it is bounded by the bytes that are read from them. Server.mu guards
+// it.
 type unread struct {
 	err     error               // why waiting is of no use; nil if it is
 	uniques map[string][]func() // by function and unique
@@ -124,7 +125,7 @@ func (c *conn) awaitList(cmd *command, args [][]byte) bool {
 		return false
 	}
 	if s.unread.err != nil {
-		c.sendText(okOrErr(errLoading))
+		c.sendText(okOrErr(ErrLoading))
 		return true
 	}
 	kept := make([][]byte, len(args))
@@ -137,7 +138,7 @@ func (c *conn) awaitList(cmd *command, args [][]byte) bool {
 		switch {
 		case c.doomed.Load():
 		case s.loading:
-			c.sendText(okOrErr(errLoading))
+			c.sendText(okOrErr(ErrLoading))
 		default:
 			if reply := cmd.run(c, s.q.Now(), kept); reply != nil {
 				c.sendText(reply)
