@@ -157,7 +157,7 @@ bench-go: ## run the Go benchmarks into bin/bench.txt (BENCH=regexp, COUNT=, OLD
 	$(TOOL) benchstat $(OLD) bin/bench.txt
 
 .PHONY: bench-tune
-bench-tune: ## measure what each trick with the Go runtime saves (GM_TUNE), after a new version of Go
+bench-tune: ## measure the saving of each trick with the Go runtime (GM_TUNE), after a new version of Go
 	go test -run '^$$' -bench Tricks -benchtime 1x -timeout 30m ./internal/tune
 
 .PHONY: bench-store
