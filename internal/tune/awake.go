@@ -16,7 +16,7 @@ import (
 // events, Awake has one more thread sleep in a system call, so that not all are
 // idle for Go, and sysmon looks every 10 ms.
 //
-// The goroutine of Awake ends by itself soon after the last event. It needs some
+// The goroutine of Awake ends soon after the last event. It needs some
 // threads that run Go code; see [LeastProcs].
 type Awake struct {
 	events atomic.Int64

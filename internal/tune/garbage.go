@@ -11,8 +11,8 @@ import (
 // of garbage may lie around. It does nothing if GOGC or GOMEMLIMIT is in the
 // environment, and without its trick it sets only the limit.
 //
-// Go's usual is to collect when as much garbage as live memory is there. A collector
-// that runs makes all jobs wait longer, and a small heap is full again soon.
+// By default Go collects when there is as much garbage as live memory. While the
+// collector runs all jobs wait longer, and a small heap is full again soon.
 func Garbage(limit, spare int64) {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return
