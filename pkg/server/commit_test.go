@@ -85,9 +85,11 @@ func TestRepliesKeepTheirOrderBehindTheStore(t *testing.T) {
 		req(wire.SubmitJob, "g", "", "c"),
 		req(wire.GetStatus, "H:test:1"),
 		[]byte("version\n"),
-		req(wire.SubmitJob, "f", "u", "joins b"),
 		req(wire.OptionReq, "nope"),
+		req(wire.SubmitJob, "f", "u", "joins b"),
 	)
+	other := dial(t, addr)
+	eventually(t, "all requests are read", func() bool { return coalesced(t, other) == 1 })
 	w.send(req(wire.PreSleep))
 	w.sync()
 	st.gate <- nil
@@ -110,8 +112,8 @@ func TestRepliesKeepTheirOrderBehindTheStore(t *testing.T) {
 	if got := c.readLine(); got != "OK 1" {
 		t.Errorf("version: %q", got)
 	}
-	c.want(`JOB_CREATED handle="` + b + `"`)
 	c.wantError(wire.CodeUnknownOption)
+	c.want(`JOB_CREATED handle="` + b + `"`)
 	if got := c.next(); got.Type != wire.WorkComplete || string(got.Args[1]) != big {
 		t.Errorf("got %v", got)
 	}
