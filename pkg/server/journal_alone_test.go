@@ -311,11 +311,11 @@ func TestJournalSplitsRefusedBatch(t *testing.T) {
 // or once if the store says that it never takes it. It holds up nothing else.
 func TestJournalLeavesRefusedOperationOut(t *testing.T) {
 	for name, tc := range map[string]struct {
-		err  error
-		left time.Duration // until it is left out
+		err   error
+		tries int
 	}{
-		"any error": {errors.New("bad"), (giveUp - 1) * retryCommit},
-		"refused":   {&store.RefusedError{Index: -1, Err: errors.New("bad")}, 0},
+		"any error": {errors.New("bad"), giveUp},
+		"refused":   {&store.RefusedError{Index: -1, Err: errors.New("bad")}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -335,17 +335,13 @@ func TestJournalLeavesRefusedOperationOut(t *testing.T) {
 				b.add(1)
 				time.Sleep(retryCommit)
 				b.want("add 1: <nil>")
-				const line = "left out of the store"
-				if tc.left > 0 {
-					time.Sleep(tc.left - retryCommit - time.Millisecond)
-					synctest.Wait()
-					if n := b.logged(line); n != 0 {
-						t.Errorf("%d lines %q before the last try", n, line)
-					}
-				}
 				time.Sleep(time.Minute)
+				const line = "left out of the store"
 				if n := b.logged(line); n != 1 || len(b.rest) != 0 {
 					t.Errorf("%d lines %q and %d operations kept, want one line and none", n, line, len(b.rest))
+				}
+				if n := len(b.tries) - 1; n != tc.tries { // one is that of the Add
+					t.Errorf("%d tries, want %d", n, tc.tries)
 				}
 				b.wantStored("add 1")
 			})
