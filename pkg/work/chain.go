@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"sync"
 	"time"
 
-	"gm/internal/gather"
 	"gm/pkg/gearman"
 )
 
@@ -31,15 +29,7 @@ type chain struct {
 	Chain
 	options gearman.Options // of the clients
 	log     *slog.Logger
-
-	mu      sync.Mutex
-	servers map[gearman.Server]*chainServer
-}
-
-// chainServer has the connections of a chain to one server.
-type chainServer struct {
-	*gearman.Client
-	admin *gearman.Admin
+	clients map[gearman.Server]*gearman.Client // of one server each
 }
 
 // newChain returns the chain of a worker; nil if it has none.
@@ -47,23 +37,37 @@ func newChain(c Config) *chain {
 	if c.Chain.Next == "" && c.Chain.OnFail == "" {
 		return nil
 	}
-	h := &chain{Chain: c.Chain, options: c.Options, log: c.JobLogger, servers: map[gearman.Server]*chainServer{}}
+	h := &chain{Chain: c.Chain, options: c.Options, log: c.JobLogger}
 	h.options.Logger = nil // the worker logs which server is lost
 	return h
 }
 
-// close closes the connections. No job may run then.
+// prepare makes a client for each server. It connects when it is first used.
+func (h *chain) prepare(servers []gearman.Server) error {
+	if h == nil {
+		return nil
+	}
+	h.clients = map[gearman.Server]*gearman.Client{}
+	for _, server := range servers {
+		o := h.options
+		o.Servers = []gearman.Server{server}
+		client, err := gearman.NewClient(o)
+		if err != nil {
+			return err
+		}
+		h.clients[server] = client
+	}
+	return nil
+}
+
+// close closes the clients. No job may run then.
 func (h *chain) close() {
 	if h == nil {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, s := range h.servers {
-		s.Close()
-		s.admin.Close()
+	for _, client := range h.clients {
+		client.Close()
 	}
-	clear(h.servers)
 }
 
 // handOn submits the job that follows j, which has ended with a result or with
@@ -121,15 +125,15 @@ func (h *chain) submitPayload(ctx context.Context, j *job) error {
 // wraps ErrLost, or it is that of a server that will never take the job.
 func (h *chain) submit(ctx context.Context, j *job, function string, payload []byte) error {
 	log := h.log.With("handle", string(j.Handle()), "function", j.Function(), "next", function)
-	s, err := h.connect(j.Server())
-	if err != nil {
-		return err
+	priority := h.Priority
+	if h.InheritPriority {
+		priority = j.priority
 	}
-	handle, err := s.Background(ctx, &gearman.Task{
+	handle, err := h.clients[j.Server()].Background(ctx, &gearman.Task{
 		Function: function,
 		Unique:   chainUnique(string(j.Handle()), j.Unique(), j.Payload()),
 		Payload:  payload,
-		Priority: h.priorityAfter(ctx, s, j),
+		Priority: priority,
 		Retries:  math.MaxInt,
 		Timeout:  chainPatience,
 		OnRetry: func(attempt int, err error) {
@@ -147,40 +151,6 @@ func (h *chain) submit(ctx context.Context, j *job, function string, payload []b
 		return err
 	}
 	return &returnedJob{reason: err, alarm: true}
-}
-
-// connect returns the connections to a server.
-func (h *chain) connect(server gearman.Server) (*chainServer, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s := h.servers[server]; s != nil {
-		return s, nil
-	}
-	o := h.options
-	o.Servers = []gearman.Server{server}
-	client, err := gearman.NewClient(o)
-	if err != nil {
-		return nil, err
-	}
-	s := &chainServer{client, gearman.NewAdmin(server, o)}
-	h.servers[server] = s
-	return s, nil
-}
-
-// priorityAfter returns the priority of the job that follows j.
-func (h *chain) priorityAfter(ctx context.Context, s *chainServer, j *job) gearman.Priority {
-	if !h.InheritPriority {
-		return h.Priority
-	}
-	info, err := s.admin.Job(ctx, j.Handle())
-	p := gearman.Normal
-	if err == nil {
-		p, err = gearman.ParsePriority(info.Priority)
-	}
-	if err != nil {
-		h.log.Debug("priority not known", "handle", string(j.Handle()), "error", err)
-	}
-	return p
 }
 
 // chainUnique returns the unique of the job that follows a job: the unique of that
@@ -201,46 +171,4 @@ func chainUnique(handle, unique string, payload []byte) string {
 		hash.Write(part)
 	}
 	return root + "~" + hex.EncodeToString(hash.Sum(nil)[:digits/2])
-}
-
-// sentData keeps the parts of a result that were sent before the job ended.
-type sentData struct {
-	limit int        // maximum size of the whole result in bytes
-	mu    sync.Mutex // also keeps the order in which the parts are sent
-	data  gather.Buffer
-	err   error // the result exceeds the limit
-}
-
-// send sends a part of the result of j and keeps it.
-func (s *sentData) send(j *gearman.Job, part []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.keep(part); err != nil {
-		return err
-	}
-	return j.SendData(part)
-}
-
-// keep keeps a part.
-func (s *sentData) keep(part []byte) error {
-	if s.err == nil && s.data.Size()+len(part) > s.limit {
-		s.err = fmt.Errorf("the result is over the limit of %d bytes", s.limit)
-	}
-	if s.err == nil {
-		s.data.Add(part)
-	}
-	return s.err
-}
-
-// whole returns the kept parts and the rest as one result.
-func (s *sentData) whole(rest []byte) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil || s.data.Size() == 0 {
-		return rest, s.err
-	}
-	if err := s.keep(rest); err != nil {
-		return nil, err
-	}
-	return s.data.Join(), nil
 }

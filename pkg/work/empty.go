@@ -3,8 +3,6 @@ package work
 import (
 	"context"
 	"time"
-
-	"gm/pkg/gearman"
 )
 
 // loadingPoll is how often a server is asked whether it still reads its store.
@@ -25,18 +23,4 @@ func (w *Worker) endWhenEmpty(ctx context.Context) {
 		w.log.Info("ending, because no server has a job", "jobs", w.done.Load())
 		w.Stop()
 	}
-}
-
-// isLoading reports whether any server still reads its store and so does not know
-// all of its jobs. Only gm's server tells.
-func (w *Worker) isLoading(ctx context.Context) bool {
-	for _, s := range w.config.Servers {
-		admin := gearman.NewAdmin(s, w.config.Options)
-		stats, _, err := admin.Stats(ctx)
-		admin.Close()
-		if err == nil && stats.Loading {
-			return true
-		}
-	}
-	return false
 }

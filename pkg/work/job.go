@@ -12,20 +12,13 @@ import (
 // job is a Gearman job on its way through the worker.
 type job struct {
 	*gearman.Job
-	sent    *sentData     // parts of the result that were sent; nil: they are not kept
-	server  string        // address of the server for the program
-	slot    int           // its slot, from 1; 0: none
-	attempt int           // number of the attempt, from 1; 0: not known
-	took    time.Duration // how long its program or its parts took; 0: none ran
-	parts   int           // parts of a job with a reducer
-}
-
-// SendData sends a part of the result, and keeps it for the next job of a chain.
-func (j *job) SendData(part []byte) error {
-	if j.sent == nil {
-		return j.Job.SendData(part)
-	}
-	return j.sent.send(j.Job, part)
+	sent     *sentData        // parts of the result that were sent; nil: they are not kept
+	server   string           // address of the server for the program
+	slot     int              // its slot, from 1; 0: none
+	attempt  int              // number of the attempt, from 1; 0: not known
+	priority gearman.Priority // Normal if it is not known
+	took     time.Duration    // how long its program or its parts took; 0: none ran
+	parts    int              // parts of a job with a reducer
 }
 
 // doJob does one job. It is the gearman.Handler of all functions.
@@ -62,7 +55,11 @@ func (w *Worker) perform(ctx context.Context, j *job) ([]byte, error) {
 		return nil, &returnedJob{reason: errors.New("its file has been removed")}
 	case command == nil:
 		return nil, w.print(j)
-	case j.Reducer() != "":
+	}
+	if w.config.Attempts || w.config.Chain.InheritPriority {
+		w.askAbout(ctx, j)
+	}
+	if j.Reducer() != "" {
 		spec, err := ParseMapSpec(j.Reducer())
 		if err != nil {
 			return nil, &failedJob{code: codeFailed, reason: err}
@@ -71,17 +68,13 @@ func (w *Worker) perform(ctx context.Context, j *job) ([]byte, error) {
 	}
 	j.slot = <-w.slots
 	defer func() { w.slots <- j.slot }()
-	if w.config.Attempts {
-		j.attempt = w.attemptOf(ctx, j)
-	}
-
 	var result []byte
 	var end error
 	res := runWithRoom(ctx, func() (res runner.Result) {
-		if w.keep != nil {
-			result, res, end = w.keep.do(ctx, j)
-		} else {
+		if w.keep == nil {
 			result, res = w.runChild(ctx, j, command)
+		} else {
+			result, res, end = w.keep.do(ctx, j)
 		}
 		return res
 	})
@@ -89,7 +82,8 @@ func (w *Worker) perform(ctx context.Context, j *job) ([]byte, error) {
 	if res.OK() {
 		return result, end
 	}
-	return nil, w.judge(ctx, command, res)
+	lacksFile := w.dir != nil && res.StartErr != nil && w.dir.lacksFile(command)
+	return nil, judge(ctx, res, lacksFile)
 }
 
 // commandOf returns the command that does the jobs of a function; nil if there
@@ -116,49 +110,4 @@ func (w *Worker) print(j *job) error {
 		w.Stop()
 	}
 	return &returnedJob{reason: w.printErr}
-}
-
-// attemptOf asks the server how many workers have had the job, with this one. It
-// returns 0 if the server does not tell.
-func (w *Worker) attemptOf(ctx context.Context, j *job) int {
-	admin := gearman.NewAdmin(j.Server(), w.config.Options)
-	defer admin.Close()
-	info, err := admin.Job(ctx, j.Handle())
-	if err != nil {
-		w.log.Debug("attempt not known", "handle", string(j.Handle()), "error", err)
-		return 0
-	}
-	return info.Attempts + 1
-}
-
-const (
-	// roomPatience is how long a job waits for room to start its program before it
-	// goes back to its queue. Each return counts as a lost attempt, and with many
-	// slots a job would come back at once and use up its attempts in a second.
-	roomPatience  = 2 * time.Second
-	firstRoomWait = 50 * time.Millisecond
-)
-
-// runWithRoom calls run, and again for a while if the system has no room to start
-// the program.
-func runWithRoom(ctx context.Context, run func() runner.Result) runner.Result {
-	for wait, waited := firstRoomWait, time.Duration(0); ; wait *= 2 {
-		res := run()
-		if res.StartErr == nil || !res.Temporary() || waited >= roomPatience || !sleepContext(ctx, wait) {
-			return res
-		}
-		waited += wait
-	}
-}
-
-// sleepContext waits for d. It reports false if ctx is done before that.
-func sleepContext(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -21,7 +21,15 @@ const patience = time.Minute
 // startServer starts a job server on a free port and returns options for it.
 func startServer(t *testing.T) gearman.Options {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, _ := startServerAt(t, "127.0.0.1:0")
+	return gearman.Options{Servers: []gearman.Server{{Network: "tcp", Addr: addr}}}
+}
+
+// startServerAt starts a job server at an address, and returns the address with its
+// port. The server is stopped at the end of the test, if it was not before.
+func startServerAt(t *testing.T, addr string) (listening string, stop func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,11 +39,12 @@ func startServer(t *testing.T) gearman.Options {
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() { srv.Serve(l) })
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		srv.Close()
 		serving.Wait()
 	})
-	return gearman.Options{Servers: []gearman.Server{{Network: "tcp", Addr: l.Addr().String()}}}
+	t.Cleanup(stop)
+	return l.Addr().String(), stop
 }
 
 // startWorker runs the worker that c describes until the end of the test. ended

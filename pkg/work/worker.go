@@ -2,7 +2,6 @@ package work
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -15,14 +14,15 @@ import (
 // Worker does jobs by running a program for each. Its methods are safe for
 // concurrent use.
 type Worker struct {
-	config   Config // with its defaults; Servers changes between two connections
-	log      *slog.Logger
-	command  *runner.Command            // of all functions without their own; nil: none
-	commands map[string]*runner.Command // by function; nil: none
-	dir      *directory                 // nil: none
-	keep     *keepers                   // nil: a child for each job
-	chain    *chain                     // nil: none
-	mapper   *mapper
+	config    Config // with its defaults; Servers changes between two connections
+	log       *slog.Logger
+	command   *runner.Command            // of all functions without their own; nil: none
+	commands  map[string]*runner.Command // by function; nil: none
+	dir       *directory                 // nil: none
+	keep      *keepers                   // nil: a child for each job
+	chain     *chain                     // nil: none
+	mapper    *mapper
+	questions questions
 
 	slots    chan int        // free slots
 	killing  chan struct{}   // closed by Kill
@@ -65,8 +65,10 @@ func New(c Config) (*Worker, error) {
 	if err := w.findPrograms(); err != nil {
 		return nil, err
 	}
-	w.jobs, err = w.newGearmanWorker()
-	return w, err
+	if err := w.prepare(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // findPrograms sets the programs of the worker.
@@ -109,7 +111,28 @@ func (w *Worker) newCommand(args []string) *runner.Command {
 	}
 }
 
-// newGearmanWorker returns a worker whose connections are not made yet.
+// prepare makes the connections to the servers, which connect when they are first
+// used.
+func (w *Worker) prepare() error {
+	jobs, err := w.newGearmanWorker()
+	if err != nil {
+		return err
+	}
+	w.questions = newQuestions(w.config.Options)
+	w.mapper.options.Servers = w.config.Servers
+	w.mu.Lock()
+	w.jobs, w.restart = jobs, false
+	w.mu.Unlock()
+	return w.chain.prepare(w.config.Servers)
+}
+
+// close closes the connections, except those of the gearman.Worker.
+func (w *Worker) close() {
+	w.chain.close()
+	w.questions.close()
+}
+
+// newGearmanWorker returns a worker that takes the jobs of the functions.
 func (w *Worker) newGearmanWorker() (*gearman.Worker, error) {
 	c := &w.config
 	o := gearman.WorkerOptions{
@@ -142,7 +165,7 @@ func (w *Worker) newGearmanWorker() (*gearman.Worker, error) {
 // The error is that of Config.Output, or says that a server does not speak the
 // Gearman protocol.
 func (w *Worker) Run(ctx context.Context) error {
-	defer w.chain.close()
+	defer w.close()
 	for {
 		err := w.serve(ctx)
 		w.printing.Lock()
@@ -188,17 +211,15 @@ func (w *Worker) reload(ctx context.Context) bool {
 			w.log.Error("configuration not read again", "error", err)
 		} else {
 			w.config.Servers = servers
-			w.mapper.options.Servers = servers
 		}
 	}
-	jobs, err := w.newGearmanWorker()
-	if err != nil {
-		w.log.Error("not started afresh", "error", fmt.Errorf("connect: %w", err))
+	w.close()
+	if err := w.prepare(); err != nil {
+		w.log.Error("not started afresh", "error", err)
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.jobs, w.restart = jobs, false
 	return !w.stopping
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gm/pkg/gearman"
 )
@@ -217,5 +218,22 @@ func TestCommandsOfFunctions(t *testing.T) {
 		if res, err := client.Do(context.Background(), &gearman.Task{Function: function, Payload: []byte("in")}); err != nil || string(res.Data) != want {
 			t.Errorf("%s: got %v, %v, want %s", function, res, err, want)
 		}
+	}
+}
+
+// The attempt of a job is known also after its server was started again.
+func TestAttemptAfterARestartOfTheServer(t *testing.T) {
+	addr, stop := startServerAt(t, "127.0.0.1:0")
+	o := gearman.Options{Servers: []gearman.Server{{Network: "tcp", Addr: addr}}, MaxBackoff: 10 * time.Millisecond}
+	startWorker(t, Config{
+		Options: o, Functions: []string{"f"}, Shell: true, Command: []string{`echo "attempt $GM_ATTEMPT"`}, Attempts: true,
+	})
+	for range 2 {
+		res, err := newClient(t, o).Do(context.Background(), &gearman.Task{Function: "f"})
+		if err != nil || string(res.Data) != "attempt 1\n" {
+			t.Fatalf("got %v, %v, want attempt 1", res, err)
+		}
+		stop()
+		_, stop = startServerAt(t, addr)
 	}
 }
