@@ -14,8 +14,6 @@ import (
 	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v2"
-
-	"gm/pkg/results"
 )
 
 // A row is one line of a listing. It is marshalled to JSON as it is: its
@@ -230,7 +228,7 @@ func terminalSize(stream any) (columns, lines int) {
 	switch s := stream.(type) {
 	case *output:
 		stream = s.Writer
-	case *results.Bar:
+	case interface{ Terminal() io.Writer }: // that draws on a terminal
 		stream = s.Terminal()
 	}
 	if f, ok := stream.(*os.File); ok && isTerminal(f) {
@@ -272,6 +270,24 @@ func (l *lastLine) Write(p []byte) (int, error) {
 		l.open = p[n-1] != '\n'
 	}
 	return n, err
+}
+
+// terminalOf returns the file that w is, if it is a terminal; else nil.
+func terminalOf(w io.Writer) *os.File {
+	if f, ok := w.(*os.File); ok && isTerminal(f) {
+		return f
+	}
+	return nil
+}
+
+// fileOf returns the file that w, one of env's streams, writes to; nil if it is
+// none.
+func fileOf(w io.Writer) *os.File {
+	if o, ok := w.(*output); ok {
+		w = o.Writer
+	}
+	f, _ := w.(*os.File)
+	return f
 }
 
 // isTerminal reports whether stream, one of env's, is a terminal.

@@ -61,22 +61,32 @@ func (m *remarks) add(warning []byte, keep bool) []byte {
 // newOutcome describes the end of a record whose latest job had the given task.
 // m may be nil.
 func newOutcome(r *batch.Record, task *gearman.Task, m *remarks, exitCode func(error) int) *Outcome {
+	o := &Outcome{State: StateCompleted, Task: task, Err: r.Err}
+	if m != nil {
+		o.Warnings = m.warnings
+	}
+	switch {
+	case r.Err != nil:
+		o.Failure = exitCode(r.Err)
+		o.describeError(r, m)
+	case task.Background:
+		o.State = StateQueued
+	}
+	return o
+}
+
+// describeError sets the state, and the details that the record's worker has
+// sent about the error.
+func (o *Outcome) describeError(r *batch.Record, m *remarks) {
 	var (
-		o      = &Outcome{State: StateCompleted, Task: task, Err: r.Err, Failure: exitCode(r.Err)}
 		fail   *gearman.FailError
 		raised *gearman.ExceptionError
 		said   exitline.Text
 	)
 	if m != nil {
 		said = m.last
-		o.Warnings = m.warnings
 	}
 	switch {
-	case r.Err == nil:
-		if task.Background {
-			o.State = StateQueued
-		}
-		return o
 	case errors.As(r.Err, &fail):
 		o.State = StateFailed
 	case errors.As(r.Err, &raised):
@@ -95,5 +105,4 @@ func newOutcome(r *batch.Record, task *gearman.Task, m *remarks, exitCode func(e
 		o.Exit = &said.Code
 		o.Err = fmt.Errorf("job %s failed: %s", r.Handle, said.Reason)
 	}
-	return o
 }

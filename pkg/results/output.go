@@ -56,6 +56,15 @@ func (o *Output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// WriteString is like Write.
+func (o *Output) WriteString(text string) (int, error) {
+	if len(o.buf)+len(text) > maxBuffered {
+		return o.Write([]byte(text))
+	}
+	o.buf = append(o.buf, text...)
+	return len(text), nil
+}
+
 // Flush writes the bytes in the buffer.
 func (o *Output) Flush() error {
 	if len(o.buf) == 0 {

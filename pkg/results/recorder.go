@@ -159,9 +159,8 @@ func (w *Recorder) recordDone(r *batch.Record) error {
 		o.Err = fmt.Errorf("stage %d, %s: %w", r.Stage+1, o.Task.Function, o.Err)
 	}
 	err := w.c.Sink.End(r, o)
-	if one := (*RecordError)(nil); r.Err == nil && errors.As(err, &one) {
-		r.Err, err = one.Err, nil
-		o.State, o.Err, o.Failure = StateError, one.Err, w.c.ExitCode(one.Err)
+	if err != nil && r.Err == nil {
+		err = w.failRecord(r, o, err)
 	}
 	if err == nil && w.c.FlushEach {
 		err = w.c.Sink.Flush() // before a text about it
@@ -175,6 +174,18 @@ func (w *Recorder) recordDone(r *batch.Record) error {
 	if w.c.Joblog != nil {
 		return w.c.Joblog.append(r, o)
 	}
+	return nil
+}
+
+// failRecord makes a record that completed a failed one if err is a RecordError,
+// and returns nil then. It returns any other error.
+func (w *Recorder) failRecord(r *batch.Record, o *Outcome, err error) error {
+	var one *RecordError
+	if !errors.As(err, &one) {
+		return err
+	}
+	r.Err = one.Err
+	o.State, o.Err, o.Failure = StateError, one.Err, w.c.ExitCode(one.Err)
 	return nil
 }
 
