@@ -25,6 +25,11 @@ const maxListing = 256 << 20
 // server answers ERR; a [*ProtocolError] if the answer is invalid. The error also
 // wraps [ErrUnsupported] if the server does not have the command, or if a name in
 // the command has white space and the server is not gm's.
+//
+// All servers have the commands of Status, PriorityStatus, Workers, ShowJobs,
+// ShowUniqueJobs, Version, PID, Verbose, Create, Drop, MaxQueue, CancelJob and
+// Shutdown, as far as their versions go. Only gm's server has those of the other
+// methods.
 type Admin struct {
 	opts   Options
 	err    error // of the options
