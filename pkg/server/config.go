@@ -28,115 +28,117 @@ const (
 	DefaultForgetAfter   = time.Hour
 )
 
-// Config says how a Server works. The zero value is a server in memory with
-// the defaults; where 0 means something of its own, the field says so.
+// Config has the settings of a Server. The zero value is a server in memory with the
+// defaults. If 0 has another meaning than the default, the comment of the field says
+// so.
 type Config struct {
-	// Version is what the admin command version answers.
+	// Version is the answer to the admin command version.
 	Version string
-	// Host stands in job handles (H:<host>:<n>); the system's name if empty.
+	// Host is the middle part of handles (H:<host>:<n>); empty is the name of the
+	// system.
 	Host string
-	// HandlePrefix stands in handles instead of "H:" and Host, if it is not empty.
+	// HandlePrefix, if not empty, replaces "H:" and Host in handles.
 	HandlePrefix string
 
-	// JobRetries is how many workers may lose a job, or run out of its time, before
-	// it fails: so often it is handed out in all. 0 is as 1, negative is for ever,
-	// nil is DefaultJobRetries. Jobs that fail are counted apart, see Policies.
+	// JobRetries is the number of attempts after which a job fails if each attempt
+	// lost its worker or exceeded its timeout. 0 is one attempt, a negative number is
+	// no limit, nil is DefaultJobRetries. Failures of jobs are counted separately; see
+	// Policies.
 	JobRetries *int
-	// RoundRobin takes a worker's functions of one priority in turn, instead of
-	// the one first that it named last.
+	// RoundRobin serves a worker's functions of one priority in turn. Otherwise the
+	// function that the worker named last is served first.
 	RoundRobin bool
-	// Exceptions has every client get WORK_EXCEPTION, also one that does not set the
-	// option "exceptions". Others get WORK_FAIL in its place.
+	// Exceptions sends WORK_EXCEPTION to all clients. Otherwise clients without the
+	// option "exceptions" get WORK_FAIL instead.
 	Exceptions bool
-	// Wakeups is how many sleeping workers a ready job wakes: nil is
-	// DefaultWakeups, 0 all of them.
+	// Wakeups is the number of sleeping workers that a ready job wakes: nil is
+	// DefaultWakeups, 0 is all of them.
 	Wakeups *int
 
-	// Store keeps background jobs; nil is memory, which keeps nothing.
+	// Store keeps background jobs; nil keeps them in memory only.
 	Store store.Store
-	// StoreName is what logs and statistics call the store.
+	// StoreName is the name of the store in logs and statistics.
 	StoreName string
-	// StoreTimeout is how long a batch may take before its submitters are
-	// told ERROR; 0 is DefaultStoreTimeout.
+	// StoreTimeout is the maximum time for a batch before its submissions are refused;
+	// 0 is DefaultStoreTimeout.
 	StoreTimeout time.Duration
 
-	// Memory bounds the bytes that payloads of jobs that do not run may hold,
-	// 0 is no bound. Beyond it payloads are left to a store that gives them
-	// back ([store.Reader]); without one submissions are refused.
+	// Memory is the maximum size in bytes of the payloads of jobs that do not run; 0
+	// is no limit. Further payloads are kept only in the store if it can read them
+	// ([store.Reader]). With other stores, further submissions are refused.
 	Memory int64
 
-	// JobMemory bounds the bytes that all jobs may take, those that run and what a
-	// job takes besides its payload included; 0 is no bound. Beyond it submissions
-	// are refused.
+	// JobMemory is the maximum size in bytes of all jobs, including running ones and
+	// the memory of a job besides its payload; 0 is no limit. Further submissions are
+	// refused.
 	JobMemory int64
-	// PeerMemory bounds the bytes that all connections together hold of packets
-	// that have not arrived whole, and of what is owed to them. Beyond it large
-	// packets arrive one at a time, and peers that make no progress are dropped. 0
-	// is half of Memory, 16 MiB at least; negative is no bound, as is 0 where Memory
-	// has none.
+	// PeerMemory is the maximum size in bytes of the incomplete packets and the pending
+	// replies of all connections. Beyond it, large packets arrive one at a time, and
+	// connections that make no progress are closed. 0 is a half of Memory, but at least
+	// 16 MiB, or no limit if Memory has none. A negative number is no limit.
 	PeerMemory int64
 
-	// Policies are what becomes of jobs that fail, by function. What the
-	// admin command policy has set, and the store kept, goes before them.
+	// Policies are the retry policies for jobs that fail, by function. A policy that
+	// the admin command policy has set, and that the store has kept, replaces them.
 	Policies map[string]queue.Policy
-	// DeadMax is how many dead jobs of a function are kept: background jobs
-	// that failed or were lost for good. nil is DefaultDeadMax, 0 none.
+	// DeadMax is the maximum number of dead jobs of a function: background jobs that
+	// have failed for good. nil is DefaultDeadMax, 0 is none.
 	DeadMax *int
-	// DeadAge is for how long they are kept, 0 without end.
+	// DeadAge is the time for which dead jobs are kept; 0 is no limit.
 	DeadAge time.Duration
 
-	// KeepResults is how long what background jobs have ended with is kept
-	// for the admin command result, 0 not at all. ResultsMemory bounds it in
-	// bytes, DefaultResultsMemory if 0: the oldest go first.
+	// KeepResults is the time for which the outcomes of background jobs are kept for
+	// the admin command result; 0 keeps none. ResultsMemory is their maximum size in
+	// bytes; 0 is DefaultResultsMemory. The oldest ones are dropped first.
 	KeepResults   time.Duration
 	ResultsMemory int
 
-	// ForgetAfter is for how long functions are kept that have no workers and no
-	// jobs, and that no administrator has created, paused, limited or given a policy.
-	// 0 is DefaultForgetAfter, negative is without end.
+	// ForgetAfter is the time for which a function is kept without workers and jobs,
+	// unless an administrator has created, paused or limited it, or has given it a
+	// policy. 0 is DefaultForgetAfter, a negative number is no limit.
 	ForgetAfter time.Duration
 
-	// MaxPayload is the largest payload in bytes, wire.DefaultMaxPayload if 0.
+	// MaxPayload is the maximum size of a payload in bytes; 0 is 64 MiB.
 	MaxPayload int
-	// MaxOutbox is how many bytes may wait for a peer before it is dropped.
-	// It is at least twice MaxPayload, so that one result always fits.
+	// MaxOutbox is the maximum number of bytes that wait for a peer before its
+	// connection is closed. It is at least twice MaxPayload, so that one result always
+	// fits.
 	MaxOutbox int
 
-	// PeerTimeout is how long a peer may make no progress: leave unread what is
-	// owed to it, if that is more than a few MiB, or send no more of a packet that
-	// it has begun. Then it is dropped. 0 is DefaultPeerTimeout, negative is for
-	// ever.
+	// PeerTimeout is the time without progress after which a connection is closed: the
+	// peer does not read more than a few MiB of pending replies, or sends no more bytes
+	// of an incomplete packet. 0 is DefaultPeerTimeout, a negative number is no limit.
 	PeerTimeout time.Duration
 
-	// SocketBuffer is the size of the system's buffers of a connection, each way,
-	// in bytes; 0 leaves it to the system, which lets them grow to some MiB.
+	// SocketBuffer is the size in bytes of each of the two system buffers of a
+	// connection; 0 leaves it to the system, which lets them grow to some MiB.
 	SocketBuffer int
 
-	// KeepAlive is the idle time after which TCP asks whether a peer is still
-	// there; 0 is DefaultKeepAlive, negative turns it off.
+	// KeepAlive is the idle time after which TCP probes whether a peer still exists; 0
+	// is DefaultKeepAlive, a negative number disables the probes.
 	KeepAlive time.Duration
-	// KeepAliveInterval is the time until TCP asks again, a third of KeepAlive
-	// if 0. KeepAliveCount is how often it asks before the peer counts as gone,
-	// 3 if 0.
+	// KeepAliveInterval is the time between two probes; 0 is a third of KeepAlive.
+	// KeepAliveCount is the number of probes without an answer after which the peer is
+	// lost; 0 is 3.
 	KeepAliveInterval time.Duration
 	KeepAliveCount    int
-	// UserTimeout is how long TCP waits for sent bytes to be acknowledged
-	// (Linux only); 0 is DefaultUserTimeout, negative leaves it to the system.
+	// UserTimeout is the maximum time for the acknowledgement of sent bytes (Linux
+	// only); 0 is DefaultUserTimeout, a negative number leaves it to the system.
 	UserTimeout time.Duration
 
-	// Shrunk is called, in a goroutine of its own, some seconds after the jobs
-	// have come to take much less than they did, 32 MiB at least: it may give
-	// memory back to the system. nil is nothing.
+	// Shrunk is called in its own goroutine some seconds after the memory of jobs has
+	// become much smaller, by at least 32 MiB. It may return memory to the system. nil
+	// does nothing.
 	Shrunk func()
 
-	// Logger gets a line a change of state, and at debug level a line a step
-	// of a job's life. nil discards.
+	// Logger gets a record for each change of state, and at level debug a record for
+	// each step of a job. nil discards them.
 	Logger *slog.Logger
-	// Trace gets a line a packet. nil is off.
+	// Trace gets a line for each packet; nil is no trace.
 	Trace *wire.Tracer
 }
 
-// withDefaults returns c with its defaults filled in.
+// withDefaults returns c with its defaults set.
 func (c Config) withDefaults() Config {
 	if c.Version == "" {
 		c.Version = "unknown"

@@ -1,6 +1,6 @@
-// Package server is the Gearman job server: listeners, connections, the
-// dispatch of packets and admin commands to a [queue.Queue], and the commit of
-// what must survive to a [store.Store].
+// Package server is a Gearman job server. It accepts connections of clients, workers
+// and administrators, applies their packets to a [queue.Queue], and commits the
+// changes that must survive to a [store.Store].
 //
 // This program is a server in memory on the usual port, until it is interrupted:
 //
@@ -20,10 +20,10 @@
 //
 // Config.Store makes its background jobs durable; package store/open opens one.
 //
-// Its types: [Config] says how, [Server] is one running server. A program
-// makes a Server with [New], gives it listeners ([Server.Serve]) or single
-// connections ([Server.ServeConn]), and ends it with [Server.Shutdown], which
-// lets running jobs finish, or [Server.Close], which does not.
+// Its types: [Config] has the settings, [Server] is one running server. A program makes
+// a Server with [New] and gives it listeners ([Server.Serve]) or single connections
+// ([Server.ServeConn]). [Server.Shutdown] ends it when its running jobs have ended,
+// [Server.Close] ends it at once.
 //
 // # Administration
 //

@@ -16,11 +16,11 @@ import (
 	"gm/pkg/wire"
 )
 
-// ErrClosed is returned by Serve and ServeConn once the server has been shut
-// down or closed.
+// ErrClosed is returned by Serve and ServeConn when the server has been shut down or
+// closed.
 var ErrClosed = errors.New("server closed")
 
-// Server is one job server. All its methods may be called by any goroutine.
+// Server is a running job server. Its methods are safe for concurrent use.
 type Server struct {
 	// Set by New and not changed.
 	cfg    Config
@@ -94,7 +94,7 @@ type Server struct {
 	loads     group // goroutines that use the store; begun under mu, and not once closed
 }
 
-// New returns a server, which owns the store from then on. The server works while it
+// New returns a server that owns the store of cfg. The server already works while it
 // reads the jobs of the store; see Restored. If New fails, the caller still owns the
 // store.
 func New(cfg Config) (*Server, error) {
@@ -173,16 +173,17 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// OnShutdown sets what the admin command shutdown calls, in a goroutine of its
-// own, with true if it is to be graceful. Without it the command is refused.
+// OnShutdown sets the function that the admin command shutdown calls in its own
+// goroutine. graceful means that running jobs should end first. Without a function the
+// command is refused.
 func (s *Server) OnShutdown(f func(graceful bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shutdown = f
 }
 
-// Serve accepts connections from l until l fails or the server is shut down;
-// then it returns ErrClosed. It closes l.
+// Serve accepts connections from l until l fails or the server is shut down, in which
+// case it returns ErrClosed. It closes l.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	s.mu.Lock()
