@@ -37,6 +37,7 @@ const (
 
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
+	logsinkRoom  = "gm/internal/logsink"
 	bytesizeRoom = "gm/internal/bytesize"
 	escapeRoom   = "gm/internal/escape"
 	filelockRoom = "gm/internal/filelock"
@@ -61,7 +62,7 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, tuneRoom, openRoom, dumpRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, openRoom, dumpRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
 	// every byte on port 4730
 	{path: wireRoom, not: []string{"net", "os", "time"}},
 	// the Go client, worker and admin library
@@ -74,6 +75,8 @@ var law = []room{
 	{path: gatherRoom, not: []string{"net", "os"}},
 	// the line by which gm work reports the end of its command
 	{path: exitlineRoom, not: []string{"net", "os"}},
+	// lines to writers that may be slow or stuck
+	{path: logsinkRoom, not: []string{"net", "os"}},
 	// sizes such as 64K as text, both ways
 	{path: bytesizeRoom},
 	// any bytes as printable text, both ways

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"gm/internal/logsink"
 )
 
 // logFlags are the flags of serve about its log.
@@ -87,9 +89,9 @@ func (v *levelValue) acceptsWord(word string) bool {
 type serveLog struct {
 	logger *slog.Logger
 	level  slog.LevelVar
-	path   string   // of the log file; empty without one
-	file   *logSink // of path
-	opened *os.File // to which file writes
+	path   string        // of the log file; empty without one
+	file   *logsink.Sink // of path
+	opened *os.File      // to which file writes
 }
 
 // newServeLog returns the log that the flags describe. Its sinks are closed when
@@ -105,7 +107,7 @@ func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	stderr := newLogSink(e.stderr, lostLine(handler))
+	stderr := logsink.New(e.stderr, lostLine(handler))
 	e.stderr = stderr
 	e.closers = append(e.closers, stderr)
 
@@ -121,7 +123,7 @@ func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 		if l.opened, err = openLogFile(file); err != nil {
 			return nil, withHint(exitWith(exitIO, fmt.Errorf("open log: %w", err)), "--log-file FILE names another; stderr is none")
 		}
-		l.file = newLogSink(l.opened, lostLine(handler))
+		l.file = logsink.New(l.opened, lostLine(handler))
 		e.closers = append(e.closers, l.file, closeFunc(func() error { return l.opened.Close() }))
 		handlers = append(handlers, handler(l.file))
 	}
@@ -131,7 +133,7 @@ func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 			return nil, withHint(exitWith(exitIO, fmt.Errorf("open syslog: %w", err)), "--log-file FILE logs to a file")
 		}
 		frame := func(w io.Writer) slog.Handler { return newSyslogHandler(w, handler) }
-		sink := newLogSink(to, lostLine(frame))
+		sink := logsink.New(to, lostLine(frame))
 		e.closers = append(e.closers, sink)
 		handlers = append(handlers, frame(sink))
 	}
@@ -190,7 +192,7 @@ func (l *serveLog) reopen() {
 		l.logger.Error("the log file cannot be opened anew; the old one is kept", "file", l.path, "err", err)
 		return
 	}
-	l.file.redirect(f)
+	l.file.Redirect(f)
 	l.opened.Close()
 	l.opened = f
 	l.logger.Info("log file reopened", "file", l.path)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"gm/internal/logsink"
 	"gm/pkg/gearman"
 )
 
@@ -130,7 +131,7 @@ func TestSyslog(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := &syslogWriter{}
-	sink := newLogSink(to, testLostLine)
+	sink := logsink.New(to, lostTraceLine)
 	log := slog.New(newSyslogHandler(sink, handler)).With("a", 1)
 	log.Warn("two\nlines", "b", 2)
 	log.Error("bad")

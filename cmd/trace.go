@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"gm/internal/logsink"
 	"gm/pkg/gearman"
 )
 
@@ -29,8 +30,8 @@ func (e *env) tracer(file string) (*gearman.Tracer, error) {
 // write through such a buffer already.
 func (e *env) tracerWithoutWaiting(file string) (*gearman.Tracer, error) {
 	if file == "-" {
-		if w, ok := e.stderr.(*patientWriter); ok {
-			return gearman.NewTracer(w.sink), nil
+		if w, ok := e.stderr.(*logsink.PatientWriter); ok {
+			return gearman.NewTracer(w.Sink), nil
 		}
 		return gearman.NewTracer(e.stderr), nil
 	}
@@ -40,7 +41,7 @@ func (e *env) tracerWithoutWaiting(file string) (*gearman.Tracer, error) {
 	}
 	var to io.Writer = f
 	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		sink := newLogSink(f, lostTraceLine)
+		sink := logsink.New(f, lostTraceLine)
 		e.closers = append(e.closers, sink)
 		to = sink
 	}

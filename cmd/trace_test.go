@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"gm/internal/logsink"
 )
 
 // A trace whose reader is slow loses lines and says how many, in its place.
@@ -30,7 +32,7 @@ func TestTraceCountsLinesThatASlowReaderLoses(t *testing.T) {
 	}()
 	written := 0
 	line := strings.Repeat("x", 1000)
-	for ; written < 2*maxLogPending/len(line); written++ {
+	for ; written < 2*logsink.MaxPending/len(line); written++ {
 		tracer.Line("peer", false, line)
 	}
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/logsink"
 	"gm/internal/tune"
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
@@ -471,8 +472,8 @@ func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 	handler := func(w io.Writer) slog.Handler {
 		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 	}
-	sink := newLogSink(e.stderr, lostLine(handler))
-	e.stderr = &patientWriter{sink: sink}
+	sink := logsink.New(e.stderr, lostLine(handler))
+	e.stderr = &logsink.PatientWriter{Sink: sink}
 	e.closers = append(e.closers, sink)
 	return slog.New(handler(sink))
 }

@@ -1,4 +1,6 @@
-package cmd
+// Package logsink writes lines to writers that may be slow or stuck, without
+// making the writer of a line wait.
+package logsink
 
 import (
 	"io"
@@ -7,13 +9,13 @@ import (
 	"time"
 )
 
-// A logSink passes lines on to a writer that may be slow, blocked or gone, so
-// that nobody who logs ever waits for it. Write only appends to a bounded buffer;
-// a goroutine, started by newLogSink and stopped by Close, empties it. Lines that
-// find the buffer full, and lines that the writer refuses, are dropped and counted;
-// the next line that gets through is preceded by one that says how many.
-type logSink struct {
-	lostLine func(n uint64) []byte // writes the line about n dropped lines
+// A Sink passes lines on to a writer that may be slow, stuck or closed. Write only
+// appends to a bounded buffer. A goroutine, started by New and stopped by Close,
+// empties it. Lines that find the buffer full, and lines that the writer refuses, are
+// dropped and counted. The next line that gets through follows a line with their
+// number.
+type Sink struct {
+	lostLine func(n uint64) []byte // returns the line about n dropped lines
 
 	mu      sync.Mutex
 	pending []byte
@@ -28,31 +30,32 @@ type logSink struct {
 }
 
 const (
-	// maxLogPending is the maximum number of bytes of log lines in a buffer.
-	maxLogPending = 1 << 20
-	// logFlushTime is how long Close, and a write after it, may take.
-	logFlushTime = time.Second
+	// MaxPending is the maximum number of bytes of log lines in a buffer.
+	MaxPending = 1 << 20
+	// flushTime is how long Close, and a write after it, may take.
+	flushTime = time.Second
 )
 
-// newLogSink returns a sink that writes to w. Close stops it.
-func newLogSink(w io.Writer, lostLine func(n uint64) []byte) *logSink {
-	s := &logSink{lostLine: lostLine, to: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
+// New returns a sink that writes to w. Close stops it. lostLine returns the line
+// about n dropped lines.
+func New(w io.Writer, lostLine func(n uint64) []byte) *Sink {
+	s := &Sink{lostLine: lostLine, to: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go s.run()
 	return s
 }
 
 // Write takes whole lines. It never blocks and never fails. After Close it
-// writes itself, and gives up after logFlushTime.
-func (s *logSink) Write(p []byte) (int, error) {
+// writes itself, and gives up after flushTime.
+func (s *Sink) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		if !s.writing.Load() {
-			writeWithin(s.to, p, logFlushTime)
+			writeWithin(s.to, p, flushTime)
 		}
 		return len(p), nil
-	case len(s.pending)+len(p) > maxLogPending:
+	case len(s.pending)+len(p) > MaxPending:
 		s.dropped++
 		return len(p), nil
 	}
@@ -63,14 +66,14 @@ func (s *logSink) Write(p []byte) (int, error) {
 }
 
 // hasRoom reports whether the buffer takes n more bytes.
-func (s *logSink) hasRoom(n int) bool {
+func (s *Sink) hasRoom(n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed || len(s.pending)+n <= maxLogPending
+	return s.closed || len(s.pending)+n <= MaxPending
 }
 
-// redirect makes the sink write to another writer, and returns the one before.
-func (s *logSink) redirect(w io.Writer) io.Writer {
+// Redirect makes the sink write to another writer, and returns the one before.
+func (s *Sink) Redirect(w io.Writer) io.Writer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.to
@@ -78,13 +81,13 @@ func (s *logSink) redirect(w io.Writer) io.Writer {
 	return old
 }
 
-// Close writes the pending lines, for at most logFlushTime.
-func (s *logSink) Close() error {
+// Close writes the pending lines, for at most flushTime.
+func (s *Sink) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.signal()
 	s.mu.Unlock()
-	late := time.NewTimer(logFlushTime)
+	late := time.NewTimer(flushTime)
 	defer late.Stop()
 	select {
 	case <-s.done:
@@ -94,7 +97,7 @@ func (s *logSink) Close() error {
 }
 
 // signal wakes the goroutine. The lock is held.
-func (s *logSink) signal() {
+func (s *Sink) signal() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -102,7 +105,7 @@ func (s *logSink) signal() {
 }
 
 // run writes until the sink is closed and empty.
-func (s *logSink) run() {
+func (s *Sink) run() {
 	defer close(s.done)
 	var spare []byte
 	for range s.wake {
@@ -126,7 +129,7 @@ func (s *logSink) run() {
 
 // writeOut writes lines, preceded by one about those dropped before, and returns
 // how many have been lost by then.
-func (s *logSink) writeOut(to io.Writer, text []byte, lines, dropped uint64) (lost uint64) {
+func (s *Sink) writeOut(to io.Writer, text []byte, lines, dropped uint64) (lost uint64) {
 	if dropped > 0 {
 		if _, err := to.Write(s.lostLine(dropped)); err != nil {
 			return dropped + lines

@@ -1,4 +1,4 @@
-package cmd
+package logsink
 
 import (
 	"bytes"
@@ -45,14 +45,14 @@ func (w *gatedWriter) String() string {
 	return w.text.String()
 }
 
-func TestLogSinkDropsAndCountsForABlockedWriter(t *testing.T) {
+func TestSinkDropsAndCountsForABlockedWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &gatedWriter{gate: make(chan struct{})}
-		s := newLogSink(w, testLostLine)
+		s := New(w, testLostLine)
 		line := strings.Repeat("x", 1023) + "\n"
 		io.WriteString(s, line) // the goroutine blocks with it
 		synctest.Wait()
-		for range maxLogPending/len(line) + 5 {
+		for range MaxPending/len(line) + 5 {
 			io.WriteString(s, line)
 		}
 		close(w.gate)
@@ -63,18 +63,18 @@ func TestLogSinkDropsAndCountsForABlockedWriter(t *testing.T) {
 		if want := "lost 5\nafter\n"; got != want {
 			t.Errorf("besides whole lines: %q, want %q", got, want)
 		}
-		if n := strings.Count(w.String(), line); n != 1+maxLogPending/len(line) {
-			t.Errorf("%d lines, want %d", n, 1+maxLogPending/len(line))
+		if n := strings.Count(w.String(), line); n != 1+MaxPending/len(line) {
+			t.Errorf("%d lines, want %d", n, 1+MaxPending/len(line))
 		}
 	})
 }
 
-func TestLogSinkCountsWhatTheWriterRefuses(t *testing.T) {
+func TestSinkCountsWhatTheWriterRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &gatedWriter{gate: make(chan struct{})}
 		close(w.gate)
 		w.setError(errors.New("no reader"))
-		s := newLogSink(w, testLostLine)
+		s := New(w, testLostLine)
 		for range 3 {
 			io.WriteString(s, "line\n")
 			synctest.Wait()
@@ -88,15 +88,15 @@ func TestLogSinkCountsWhatTheWriterRefuses(t *testing.T) {
 	})
 }
 
-func TestLogSinkCloseDoesNotWaitForever(t *testing.T) {
+func TestSinkCloseDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &gatedWriter{gate: make(chan struct{})}
-		s := newLogSink(w, testLostLine)
+		s := New(w, testLostLine)
 		io.WriteString(s, "line\n")
 		began := time.Now()
 		s.Close()
 		io.WriteString(s, "gm: error\n")
-		if d := time.Since(began); d > 2*logFlushTime {
+		if d := time.Since(began); d > 2*flushTime {
 			t.Errorf("close and a write took %v", d)
 		}
 		close(w.gate)
@@ -104,11 +104,11 @@ func TestLogSinkCloseDoesNotWaitForever(t *testing.T) {
 	})
 }
 
-func TestLogSinkWritesAfterClose(t *testing.T) {
+func TestSinkWritesAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &gatedWriter{gate: make(chan struct{})}
 		close(w.gate)
-		s := newLogSink(w, testLostLine)
+		s := New(w, testLostLine)
 		io.WriteString(s, "line\n")
 		s.Close()
 		io.WriteString(s, "gm: error\n")
@@ -118,13 +118,13 @@ func TestLogSinkWritesAfterClose(t *testing.T) {
 	})
 }
 
-func TestLogSinkRedirect(t *testing.T) {
+func TestSinkRedirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var before, after bytes.Buffer
-		s := newLogSink(&before, testLostLine)
+		s := New(&before, testLostLine)
 		io.WriteString(s, "one\n")
 		synctest.Wait()
-		s.redirect(&after)
+		s.Redirect(&after)
 		io.WriteString(s, "two\n")
 		s.Close()
 		if before.String() != "one\n" || after.String() != "two\n" {
