@@ -11,8 +11,9 @@ import (
 	"gm/pkg/store/disk/boltfile"
 )
 
-// sealSegment makes the log's other segment the active one, after the file has
-// the content of that. commitMu is held.
+// sealSegment seals the active segment and makes the other one active. If the
+// other one is still sealed, it is first written into the file. commitMu is
+// held.
 func (s *Store) sealSegment() error {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
@@ -35,7 +36,8 @@ func (s *Store) rotate() error {
 	return nil
 }
 
-// waitCheckpoint waits until the file has the content of the sealed segment.
+// waitCheckpoint writes the sealed segment into the file, or waits until
+// another goroutine has done so.
 func (s *Store) waitCheckpoint() error {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()

@@ -146,8 +146,8 @@ func appendFrame(data []byte, number uint64, t salt, entries []entry) []byte {
 	return append(data, zeros[:frameRoom(len(frame)-frameHead)-len(frame)]...)
 }
 
-// readFrame is a frame that was read from the log.
-type readFrame struct {
+// loggedFrame is a frame that was read from the log.
+type loggedFrame struct {
 	number  uint64
 	entries []entry
 }
@@ -159,8 +159,8 @@ const maxNumbers = 2 * walSize / walAlign
 // floor, in order. A broken frame counts if another one follows: it was written
 // whole, so that parseFrames calls bad for its missing part. If the last frame is
 // broken, its batch was most likely never acknowledged, and it does not count.
-func parseFrames(f form, data []byte, floor uint64, bad func(what string, err error)) []readFrame {
-	var frames, broken []readFrame
+func parseFrames(f form, data []byte, floor uint64, bad func(what string, err error)) []loggedFrame {
+	var frames, broken []loggedFrame
 	for len(data) >= f.head() {
 		number, body, whole := f.parseFrame(data)
 		isNew := number > floor && (floor == 0 || number-floor <= maxNumbers)
@@ -172,10 +172,10 @@ func parseFrames(f form, data []byte, floor uint64, bad func(what string, err er
 					frames = append(frames, b)
 				}
 			}
-			frames = append(frames, readFrame{number, f.appendEntries(nil, body, false)})
+			frames = append(frames, loggedFrame{number, f.appendEntries(nil, body, false)})
 			broken, floor = nil, number
 		case isNew:
-			broken = append(broken, readFrame{number, f.appendEntries(nil, body, true)})
+			broken = append(broken, loggedFrame{number, f.appendEntries(nil, body, true)})
 		}
 		step := walAlign // the size of a broken frame may be wrong
 		if whole {

@@ -289,8 +289,8 @@ func (w *wal) eraseFrom(from int64) error {
 // readFrames returns the frames of both files with numbers above applied, in
 // order. The store's file has all others. It calls bad for each part that is
 // missing.
-func (w *wal) readFrames(applied uint64, bad func(what string, err error)) []readFrame {
-	var frames []readFrame
+func (w *wal) readFrames(applied uint64, bad func(what string, err error)) []loggedFrame {
+	var frames []loggedFrame
 	for i, g := range w.segments {
 		f, known := formOf(g.data)
 		if !known {
@@ -312,7 +312,7 @@ func (w *wal) readFrames(applied uint64, bad func(what string, err error)) []rea
 		}
 		frames = append(frames, found...)
 	}
-	slices.SortFunc(frames, func(a, b readFrame) int { return cmp.Compare(a.number, b.number) })
+	slices.SortFunc(frames, func(a, b loggedFrame) int { return cmp.Compare(a.number, b.number) })
 	last := applied
 	for _, f := range frames {
 		if f.number > last+1 {
