@@ -59,7 +59,7 @@ func (p *poller) adopt(nc net.Conn) (*polled, error) {
 
 func (t *polled) Read(b []byte) (int, error) {
 	for {
-		n, err := shortRead(t.n, b)
+		n, err := syscall.Read(t.n, b)
 		switch {
 		case err == nil && n == 0 && len(b) > 0:
 			return 0, io.EOF

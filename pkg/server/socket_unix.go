@@ -8,7 +8,7 @@ import "syscall"
 // error: it takes fewer bytes.
 func rawWrite(fd int, b []byte) (int, error) {
 	for {
-		n, err := shortWrite(fd, b)
+		n, err := syscall.Write(fd, b)
 		switch err {
 		case nil:
 			return n, nil
