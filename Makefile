@@ -64,7 +64,7 @@ serial: ## test the packages with GOMAXPROCS=1
 
 .PHONY: law
 law: ## test that packages import only the allowed packages
-	go test -count=1 -run Law ./cmd
+	go test -count=1 -run Law ./cmd/systest
 
 .PHONY: lint
 lint: lint-english ## gofumpt, go vet, staticcheck, and the English
@@ -118,7 +118,7 @@ check: lint law race serial cross narrow ## lint, law, race, serial, cross and n
 
 .PHONY: chaos
 chaos: ## kill servers KILLS times under load, and databases, and count the losses (SEED=)
-	go test ./cmd -run '^Test(Chaos|Outage)$$' -count=1 -timeout 2h -v -chaos.kills=$(KILLS) -chaos.seed=$(SEED) $(TESTFLAGS) | \
+	go test ./cmd/systest -run '^Test(Chaos|Outage)$$' -count=1 -timeout 2h -v -chaos.kills=$(KILLS) -chaos.seed=$(SEED) $(TESTFLAGS) | \
 		grep --line-buffered -v '^=== \(RUN\|PAUSE\|CONT\)'
 
 .PHONY: fuzz
@@ -168,7 +168,7 @@ bench-store: build ## durable submissions a second: gm, its engine alone, gearma
 .PHONY: bench-memory
 bench-memory: ## two million jobs of 1 KiB in 200 MiB: memory, a restart, and the drain
 	@mkdir -p bin
-	go test ./cmd -count=1 -timeout 30m -run '^TestBacklog$$' -v -backlog-jobs 2000000 -backlog-memory 200MiB \
+	go test ./cmd/systest -count=1 -timeout 30m -run '^TestBacklog$$' -v -backlog-jobs 2000000 -backlog-memory 200MiB \
 		-backlog-delay 1m -backlog-dir $(CURDIR)/bin -backlog-max-rss 600 -backlog-max-up 2s
 
 .PHONY: golden

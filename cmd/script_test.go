@@ -46,38 +46,13 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"gm/internal/testgm"
 	"gm/pkg/store/storetest"
 )
 
 const scriptPatience = 20 * time.Second
 
-func TestMain(m *testing.M) {
-	testscript.Main(plainDebian{m}, map[string]func(){
-		"gm": func() { os.Exit(Main(os.Args)) },
-	})
-}
-
-// plainDebian runs the tests with the awk of a plain Debian, mawk, whichever
-// others are installed: the examples of README and of the help texts must work
-// with it.
-type plainDebian struct{ *testing.M }
-
-func (m plainDebian) Run() int {
-	mawk, err := exec.LookPath("mawk")
-	if err != nil {
-		return m.M.Run()
-	}
-	dir, err := os.MkdirTemp("", "gm-awk")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Symlink(mawk, filepath.Join(dir, "awk")); err != nil {
-		panic(err)
-	}
-	os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	return m.M.Run()
-}
+func TestMain(m *testing.M) { testgm.RunTests(m, Main) }
 
 func TestScripts(t *testing.T) { runScripts(t, "testdata", nil) }
 

@@ -5,68 +5,27 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/testgm"
 	"gm/pkg/store"
 	"gm/pkg/store/open"
 	"gm/pkg/store/storetest"
 )
 
-// lineWatch is a log that waits for lines.
-type lineWatch struct {
-	mu    sync.Mutex
-	lines []string
-	more  chan struct{}
-}
-
-func newLineWatch() *lineWatch { return &lineWatch{more: make(chan struct{}, 1)} }
-
-func (w *lineWatch) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	w.lines = append(w.lines, string(b))
-	w.mu.Unlock()
-	select {
-	case w.more <- struct{}{}:
-	default:
-	}
-	return len(b), nil
-}
-
-func (w *lineWatch) has(text string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.lines, func(line string) bool { return strings.Contains(line, text) })
-}
-
-// waitFor waits until a line has text in it.
-func (w *lineWatch) waitFor(t *testing.T, text string) {
-	t.Helper()
-	timer := time.NewTimer(time.Minute)
-	defer timer.Stop()
-	for !w.has(text) {
-		select {
-		case <-w.more:
-		case <-timer.C:
-			t.Fatalf("no %q in the log: %q", text, w.lines)
-		}
-	}
-}
-
 // takes calls acquireStore for a URL, in the background.
-func takes(t *testing.T, url string, wait time.Duration) (log *lineWatch, signals chan os.Signal, done chan error) {
+func takes(t *testing.T, url string, wait time.Duration) (log *testgm.Log, signals chan os.Signal, done chan error) {
 	t.Helper()
 	p, err := open.Parse(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, signals, done = newLineWatch(), make(chan os.Signal, 1), make(chan error, 1)
+	log, signals, done = testgm.NewLog(), make(chan os.Signal, 1), make(chan error, 1)
 	p.Wait, p.Logger = wait, slog.New(slog.NewTextHandler(log, nil))
 	go func() {
 		s, err := acquireStore(p, signals, false)
@@ -100,7 +59,7 @@ func TestStoreWait(t *testing.T) {
 			}
 
 			log, signals, done := takes(t, away, time.Hour)
-			log.waitFor(t, "waiting for the store")
+			log.WaitFor(t, "waiting for the store")
 			signals <- syscall.SIGTERM
 			if err := <-done; !errors.Is(err, errStopped) {
 				t.Errorf("after SIGTERM: got %v, want %v", err, errStopped)
@@ -123,12 +82,12 @@ func TestStoreWait(t *testing.T) {
 			proxy.Refuse(true)
 
 			log, _, done = takes(t, away, time.Hour)
-			log.waitFor(t, "waiting for the store")
+			log.WaitFor(t, "waiting for the store")
 			proxy.Refuse(false)
 			if err := <-done; err != nil {
 				t.Errorf("once the store is there: %v", err)
 			}
-			log.waitFor(t, "taking over")
+			log.WaitFor(t, "taking over")
 		})
 	}
 }
@@ -180,7 +139,7 @@ func TestStoreWaitPermanent(t *testing.T) {
 				t.Errorf("%s: got %v, want an error that is for good", url, err)
 			}
 		case <-time.After(time.Minute):
-			t.Errorf("%s: still waiting, log %q", url, log.lines)
+			t.Errorf("%s: still waiting, log %q", url, log.Lines())
 		}
 	}
 }

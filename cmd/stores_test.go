@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"gm/internal/testgm"
 	"gm/pkg/store"
 	"gm/pkg/store/dump"
 	"gm/pkg/store/storetest"
@@ -144,7 +145,7 @@ func TestDumpLoad(t *testing.T) {
 			return storeKind{url: "memcached://" + storetest.StartMemcached(t).Addr()}
 		},
 	}
-	if withTokyoCabinet {
+	if testgm.WithTokyoCabinet {
 		for _, name := range []string{"queue.tch", "queue.tcb"} {
 			kinds["tokyocabinet "+name] = func(t *testing.T) storeKind {
 				return storeKind{url: "tokyocabinet:" + filepath.Join(t.TempDir(), name)}

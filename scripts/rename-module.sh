@@ -5,7 +5,7 @@
 #   scripts/rename-module.sh github.com/you/gm
 #
 # It changes go.mod, the imports, and the package names in documents and build
-# files. The module's own name for its packages in cmd/law_test.go, gm/..., stays.
+# files. The module's own name for its packages in cmd/systest/law_test.go, gm/..., stays.
 # The script may run again with another path.
 set -euo pipefail
 
@@ -34,7 +34,7 @@ expr="(^|[^A-Za-z0-9_.~/-])$quoted/(cmd|internal|pkg|scripts)"
 
 changed=()
 while IFS= read -r file; do
-    case $file in ./cmd/law_test.go | ./scripts/rename-module.sh) continue ;; esac
+    case $file in ./cmd/systest/law_test.go | ./scripts/rename-module.sh) continue ;; esac
     sed -E "s#$expr#\\1$new/\\2#g" "$file" >"$file.renamed"
     cat "$file.renamed" >"$file" # keeps the mode
     rm "$file.renamed"

@@ -1,0 +1,307 @@
+package systest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// room is a package and what it may import beside the standard library.
+type room struct {
+	path  string   // as for path.Match; the first room that matches counts
+	rooms []string // of gm's packages, as for path.Match
+	other []string // of other modules, themselves and all below them
+	not   []string // of the standard library
+}
+
+const (
+	wireRoom     = "gm/pkg/wire"
+	queueRoom    = "gm/pkg/queue"
+	storeRoom    = "gm/pkg/store"
+	sqlstoreRoom = "gm/pkg/store/sqlstore"
+	dumpRoom     = "gm/pkg/store/dump"
+	openRoom     = "gm/pkg/store/open"
+	lockfileRoom = "gm/pkg/store/lockfile"
+	gearmanRoom  = "gm/pkg/gearman"
+	batchRoom    = "gm/pkg/batch"
+	resultsRoom  = "gm/pkg/results"
+
+	gatherRoom   = "gm/internal/gather"
+	exitlineRoom = "gm/internal/exitline"
+	logsinkRoom  = "gm/internal/logsink"
+	bytesizeRoom = "gm/internal/bytesize"
+	escapeRoom   = "gm/internal/escape"
+	filelockRoom = "gm/internal/filelock"
+	codecRoom    = "gm/internal/codec"
+	testgmRoom   = "gm/internal/testgm"
+	tuneRoom     = "gm/internal/tune"
+
+	diskRoom     = "gm/pkg/store/disk"
+	fsysRoom     = "gm/pkg/store/disk/fsys"
+	boltfileRoom = "gm/pkg/store/disk/boltfile"
+	bboltModule  = "go.etcd.io/bbolt"
+
+	anything = "*"
+	// x/sys is the part of the standard library's syscall that still grows:
+	// process groups, subreapers and socket options need it.
+	xsys = "golang.org/x/sys"
+)
+
+// law says which way data flows: a room that is not in it, or an import that
+// it does not have, fails the test. A new room needs a line here that can say
+// what it owns.
+var law = []room{
+	// calls cmd, returns its exit code
+	{path: "gm", rooms: []string{"gm/cmd"}},
+	// a file a verb; the only place that prints, colours and exits
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, openRoom, dumpRoom, "gm/pkg/store/deferred"}, other: []string{anything}},
+	// tests of the whole system
+	{path: "gm/cmd/systest"},
+	// what the tests of cmd and cmd/systest share
+	{path: testgmRoom, other: []string{"github.com/rogpeppe/go-internal"}},
+	// every byte on port 4730
+	{path: wireRoom, not: []string{"net", "os", "time"}},
+	// the Go client, worker and admin library
+	{path: gearmanRoom, rooms: []string{wireRoom, tuneRoom}, other: []string{xsys}},
+	// many records through one function
+	{path: batchRoom, rooms: []string{gearmanRoom}},
+	// where the results of a batch go: outputs, files and the joblog
+	{path: resultsRoom, rooms: []string{gearmanRoom, batchRoom, exitlineRoom, filelockRoom, gatherRoom}, other: []string{xsys}},
+	// bytes that arrive in pieces
+	{path: gatherRoom, not: []string{"net", "os"}},
+	// the line by which gm work reports the end of its command
+	{path: exitlineRoom, not: []string{"net", "os"}},
+	// lines to writers that may be slow or stuck
+	{path: logsinkRoom, not: []string{"net", "os"}},
+	// sizes such as 64K as text, both ways
+	{path: bytesizeRoom},
+	// any bytes as printable text, both ways
+	{path: escapeRoom},
+	// tricks that depend on the inside of the Go runtime, with one switch
+	{path: tuneRoom, other: []string{xsys}},
+	// the lock of a file
+	{path: filelockRoom, not: []string{"net"}},
+	// a child process per job; knows nothing of Gearman
+	{path: "gm/pkg/runner", rooms: []string{tuneRoom}, other: []string{xsys}},
+	// a Gearman worker out of any program
+	{path: "gm/pkg/work", rooms: []string{gearmanRoom, "gm/pkg/batch", "gm/pkg/runner", gatherRoom, exitlineRoom, bytesizeRoom, escapeRoom}},
+	// functions, jobs, workers: no I/O, no goroutines; and no clock, see TestQueueHasNoClock
+	{path: queueRoom, rooms: []string{storeRoom, wireRoom}, not: []string{"context", "io", "net", "os", "sync", "syscall"}},
+	// the journal's contract
+	{path: storeRoom},
+	// the bytes in which stores keep jobs: records, checksums, salts
+	{path: codecRoom, rooms: []string{storeRoom}, not: []string{"net", "os"}},
+	// changes of files that a test can watch
+	{path: fsysRoom, rooms: []string{lockfileRoom}},
+	// bbolt's pages: read with checks, salvaged, shrunk; knows no jobs
+	{path: boltfileRoom, rooms: []string{storeRoom, fsysRoom}, other: []string{bboltModule}},
+	// jobs in a bbolt file and a log
+	{path: diskRoom, rooms: []string{storeRoom, lockfileRoom, codecRoom, fsysRoom, boltfileRoom}, other: []string{bboltModule}},
+	// one conformance suite for every engine
+	{path: "gm/pkg/store/storetest", rooms: []string{storeRoom}},
+	// jobs as rows and the one session that commits: what SQL drivers share
+	{path: sqlstoreRoom, rooms: []string{storeRoom}},
+	// a store as JSON lines, both ways
+	{path: dumpRoom, rooms: []string{storeRoom}},
+	// who has a store that lies in files
+	{path: lockfileRoom, rooms: []string{storeRoom, filelockRoom}},
+	// from a URL to an open, locked store; standing by
+	{path: openRoom, rooms: []string{
+		storeRoom, "gm/pkg/store/disk", "gm/pkg/store/memcached", "gm/pkg/store/mysql", "gm/pkg/store/postgres",
+		"gm/pkg/store/redis", "gm/pkg/store/sqlite", "gm/pkg/store/tokyocabinet",
+	}},
+	// one engine each
+	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom, codecRoom}, other: []string{anything}},
+	// listeners, connections, dispatch, group commit
+	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom, tuneRoom}, other: []string{xsys}},
+	// several servers, one queue
+	{path: "gm/pkg/cluster", rooms: []string{storeRoom}, other: []string{anything}},
+	// dashboard, HTTP submission, metrics: handlers only
+	{path: "gm/pkg/web", rooms: []string{queueRoom, gearmanRoom}},
+	// the SQL functions, as shared libraries
+	{path: "gm/pkg/udf", rooms: []string{gearmanRoom}},
+	{path: "gm/pkg/udf/*", rooms: []string{gearmanRoom}},
+	// what measures servers from outside, and their engines alone
+	{path: "gm/scripts/*", rooms: []string{wireRoom, storeRoom, "gm/pkg/store/*", "gm/scripts/*"}, other: []string{xsys}},
+}
+
+// TestImportLaw holds the packages to the law on every kind of system that
+// has files of its own. What tests import is their own matter.
+func TestImportLaw(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "freebsd"} {
+		packages := list(t, system)
+		if len(packages) < 2 {
+			t.Fatalf("%s: go list has %d packages", system, len(packages))
+		}
+		for _, p := range packages {
+			for _, breach := range breaches(p) {
+				t.Errorf("%s: %s", system, breach)
+			}
+		}
+	}
+}
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T, system string) (packages []listed) {
+	t.Helper()
+	module := modulePath(t)
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "GOOS="+system)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		switch err := d.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return packages
+		case err != nil:
+			t.Fatalf("%v: %v", cmd, err)
+		}
+		p.ImportPath = lawName(module, p.ImportPath)
+		for i := range p.Imports {
+			p.Imports[i] = lawName(module, p.Imports[i])
+		}
+		packages = append(packages, p)
+	}
+}
+
+// modulePath returns the path of the module, which scripts/rename-module.sh changes.
+func modulePath(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-m")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// lawName returns the name that the law has for a package: gm is the path of the module
+// there.
+func lawName(module, importPath string) string {
+	if !under(importPath, module) {
+		return importPath
+	}
+	return "gm" + strings.TrimPrefix(importPath, module)
+}
+
+// breaches returns what p does against the law.
+func breaches(p listed) (all []string) {
+	i := slices.IndexFunc(law, func(r room) bool { return matches(r.path, p.ImportPath) })
+	if i < 0 {
+		return []string{fmt.Sprintf("%s is no room of the law", p.ImportPath)}
+	}
+	for _, imported := range p.Imports {
+		if !law[i].allows(imported) {
+			all = append(all, fmt.Sprintf("%s may not import %s", p.ImportPath, imported))
+		}
+	}
+	return all
+}
+
+func (r *room) allows(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	switch {
+	case first == "gm":
+		return slices.ContainsFunc(r.rooms, func(pattern string) bool { return matches(pattern, imported) })
+	case strings.Contains(first, "."):
+		return slices.ContainsFunc(r.other, func(module string) bool { return module == anything || under(imported, module) })
+	}
+	return !slices.ContainsFunc(r.not, func(name string) bool { return under(imported, name) })
+}
+
+func matches(pattern, importPath string) bool {
+	ok, err := path.Match(pattern, importPath)
+	return ok && err == nil
+}
+
+func under(importPath, dir string) bool {
+	return importPath == dir || strings.HasPrefix(importPath, dir+"/")
+}
+
+func TestLawFindsBreaches(t *testing.T) {
+	for _, tc := range []struct {
+		room, imported string
+		want           string
+	}{
+		{"gm", "gm/cmd", ""},
+		{"gm", wireRoom, "gm may not import gm/pkg/wire"},
+		{"gm/cmd", openRoom, ""},
+		{"gm/cmd", "gm/pkg/store/disk", "gm/cmd may not import gm/pkg/store/disk"},
+		{"gm/cmd", "github.com/urfave/cli/v2", ""},
+		{wireRoom, "io", ""},
+		{wireRoom, "net", "gm/pkg/wire may not import net"},
+		{wireRoom, "golang.org/x/sys/unix", "gm/pkg/wire may not import golang.org/x/sys/unix"},
+		{queueRoom, storeRoom, ""},
+		{queueRoom, "container/heap", ""},
+		{queueRoom, "sync", "gm/pkg/queue may not import sync"},
+		{queueRoom, "sync/atomic", "gm/pkg/queue may not import sync/atomic"},
+		{queueRoom, wireRoom, ""},
+		{queueRoom, gearmanRoom, "gm/pkg/queue may not import gm/pkg/gearman"},
+		{"gm/pkg/server", "golang.org/x/sys/unix", ""},
+		{"gm/pkg/server", "golang.org/x/system", "gm/pkg/server may not import golang.org/x/system"},
+		{"gm/pkg/server", gearmanRoom, "gm/pkg/server may not import gm/pkg/gearman"},
+		{"gm/pkg/runner", gearmanRoom, "gm/pkg/runner may not import gm/pkg/gearman"},
+		{resultsRoom, batchRoom, ""},
+		{resultsRoom, wireRoom, resultsRoom + " may not import " + wireRoom},
+		{resultsRoom, "github.com/mattn/go-isatty", resultsRoom + " may not import github.com/mattn/go-isatty"},
+		{"gm/pkg/store/disk", "go.etcd.io/bbolt", ""},
+		{"gm/pkg/store/disk", queueRoom, "gm/pkg/store/disk may not import gm/pkg/queue"},
+		{diskRoom, boltfileRoom, ""},
+		{boltfileRoom, bboltModule, ""},
+		{boltfileRoom, diskRoom, boltfileRoom + " may not import " + diskRoom},
+		{boltfileRoom, codecRoom, boltfileRoom + " may not import " + codecRoom},
+		{"gm/pkg/store/sqlite", boltfileRoom, "gm/pkg/store/sqlite may not import " + boltfileRoom},
+		{"gm/pkg/store/storetest", "go.etcd.io/bbolt", "gm/pkg/store/storetest may not import go.etcd.io/bbolt"},
+		{dumpRoom, storeRoom, ""},
+		{dumpRoom, "gm/pkg/store/disk", dumpRoom + " may not import gm/pkg/store/disk"},
+		{dumpRoom, queueRoom, dumpRoom + " may not import gm/pkg/queue"},
+		{openRoom, "gm/pkg/store/disk", ""},
+		{openRoom, dumpRoom, openRoom + " may not import " + dumpRoom},
+		{openRoom, "github.com/lib/pq", openRoom + " may not import github.com/lib/pq"},
+		{"gm/pkg/util", "strings", "gm/pkg/util is no room of the law"},
+		{"gm/pkg/wire/inner", "strings", "gm/pkg/wire/inner is no room of the law"},
+	} {
+		got := strings.Join(breaches(listed{tc.room, []string{tc.imported}}), "; ")
+		if got != tc.want {
+			t.Errorf("%s with %s: %q, want %q", tc.room, tc.imported, got, tc.want)
+		}
+	}
+}
+
+// TestQueueHasNoClock: package time is there to print durations.
+func TestQueueHasNoClock(t *testing.T) {
+	files, err := filepath.Glob("../../pkg/queue/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of the queue: %v", err)
+	}
+	clock := regexp.MustCompile(`\btime\.(Now|Since|Until|Sleep|After|AfterFunc|NewTimer|NewTicker|Tick)\b`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use := clock.Find(text); use != nil && !strings.HasSuffix(file, "_test.go") {
+			t.Errorf("%s uses %s: time is passed in", file, use)
+		}
+	}
+}

@@ -1,5 +1,0 @@
-//go:build !tokyocabinet || !cgo
-
-package cmd
-
-const withTokyoCabinet = false
