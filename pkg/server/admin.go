@@ -89,7 +89,7 @@ func (c *conn) admin(now int64, line []byte) {
 	default:
 		reply = fmt.Appendf(nil, wire.ReplyUnknownCommand, wire.AppendName(nil, string(words[0])))
 	}
-	c.sendText(reply)
+	c.reply().sendText(reply)
 }
 
 // missingArgs answers a command whose arguments are not complete, or an
@@ -112,7 +112,7 @@ func (c *conn) change(now int64, cmd *command, args [][]byte, line string) {
 	case s.commit.position() != before:
 		c.replyOnceStored(reply, before)
 	default:
-		c.sendText(reply)
+		c.reply().sendText(reply)
 	}
 }
 
@@ -120,32 +120,32 @@ func (c *conn) change(now int64, cmd *command, args [][]byte, line string) {
 // into batches since a position, or with the error of the store: then the change
 // holds nevertheless, and is stored when the store works again.
 func (c *conn) replyOnceStored(reply []byte, since position) {
-	slot := c.parked.add()
-	c.s.commit.thenStored(since, func(_ int64, err error) {
+	later := c.laterReply()
+	c.s.commit.whenStored(since, func(_ int64, err error) {
 		if err != nil {
 			reply = okOrErr(notStoredError{err})
 		}
-		c.answerText(slot, reply)
+		later.sendText(reply)
 	})
 }
 
-// replyWhenDone starts an operation and returns its reply. It returns nil if the
-// operation calls answer later: then the connection gets the reply at that time.
+// replyWhenDone starts an operation and returns the text of its reply. It returns nil
+// if the operation calls answer later: then the connection gets the reply at that
+// time.
 // The lock is held.
-func (c *conn) replyWhenDone(start func(answer func(reply []byte))) (reply []byte) {
-	var slot uint64
-	parked := false
+func (c *conn) replyWhenDone(start func(answer func(text []byte))) (text []byte) {
+	var later reply
 	start(func(answer []byte) {
-		if parked {
-			c.answerText(slot, answer)
+		if later.c != nil {
+			later.sendText(answer)
 		} else {
-			reply = answer
+			text = answer
 		}
 	})
-	if reply == nil {
-		slot, parked = c.parked.add(), true
+	if text == nil {
+		later = c.laterReply()
 	}
-	return reply
+	return text
 }
 
 // okOrErr returns the reply to a change that has ended with err, or nil.

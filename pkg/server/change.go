@@ -64,7 +64,7 @@ func startChange[T any](s *Server, command []string, run func(now int64, done fu
 	switch {
 	case !finished:
 	case s.commit.position() != before:
-		s.commit.thenStored(before, func(_ int64, err error) {
+		s.commit.whenStored(before, func(_ int64, err error) {
 			if err != nil && got.err == nil {
 				got.err = notStoredError{err}
 			}
@@ -123,7 +123,7 @@ func (s *Server) endTask(t *task, answer func(n int, err error)) {
 		answer(n, err)
 		return
 	}
-	s.commit.then(func(_ int64, notStored error) {
+	s.commit.whenSettled(func(_ int64, notStored error) {
 		if err == nil && notStored != nil {
 			err = notStoredError{notStored}
 		}

@@ -92,8 +92,8 @@ func (m *committer) updateJob(j *queue.Job) {
 	m.appendRecord(store.Update, &r)
 }
 
-// done stores the end of a journaled job. The lock is held.
-func (m *committer) done(j *queue.Job) {
+// endJob stores the end of a journaled job. The lock is held.
+func (m *committer) endJob(j *queue.Job) {
 	r := recordKey(j)
 	m.appendRecord(store.Done, &r)
 }
@@ -105,8 +105,8 @@ func (m *committer) putDead(d *queue.Dead) {
 	m.attachLasting(completion{dead: d})
 }
 
-// position is that of the journal; without a store it is always the same. The lock
-// is held.
+// position returns the position of the journal, without a store always the same. The
+// lock is held.
 func (m *committer) position() (at position) {
 	if m != nil {
 		at = m.journal.position()
@@ -142,20 +142,22 @@ func (m *committer) releaseBehind(c *conn, j *queue.Job) {
 	b.done = append(b.done, completion{kind: releasesHeld, job: j})
 }
 
-// then calls f when all pending operations are settled. If the store does not
+// whenSettled calls f when all pending operations are settled. If the store does not
 // answer, it calls f at once, with the reason. The lock is held.
-func (m *committer) then(f func(now int64, err error)) {
-	m.thenOutcome(func(out *outcome) { f(out.now, out.store) })
+func (m *committer) whenSettled(f func(now int64, err error)) {
+	m.attachFunc(func(out *outcome) { f(out.now, out.store) })
 }
 
-// thenStored is then for an f that depends on the operations that were added since
+// whenStored is whenSettled for an f that depends on the operations that were added since
 // a position. The lock is held.
-func (m *committer) thenStored(since position, f func(now int64, err error)) {
+func (m *committer) whenStored(since position, f func(now int64, err error)) {
 	names := m.namesSince(since)
-	m.thenOutcome(func(out *outcome) { f(out.now, out.ofOps(names)) })
+	m.attachFunc(func(out *outcome) { f(out.now, out.ofOps(names)) })
 }
 
-func (m *committer) thenOutcome(f func(out *outcome)) {
+// attachFunc attaches a function to the gathering batch. If the store does not answer,
+// it calls the function at once. The lock is held.
+func (m *committer) attachFunc(f func(out *outcome)) {
 	if m.stuck != nil {
 		f(&outcome{now: m.readTime(), store: m.stuck})
 		return
@@ -163,9 +165,9 @@ func (m *committer) thenOutcome(f func(out *outcome)) {
 	m.attach(completion{f: f})
 }
 
-// thenOf calls f when the job is durable, or was refused. It returns false if the
+// whenAdded calls f when the job is durable, or was refused. It returns false if the
 // Add of the job is not pending. The lock is held.
-func (m *committer) thenOf(j *queue.Job, f func(now int64, err error)) bool {
+func (m *committer) whenAdded(j *queue.Job, f func(now int64, err error)) bool {
 	b := m.batchOf(j)
 	if b != nil {
 		b.done = append(b.done, completion{f: func(out *outcome) { f(out.now, out.ofAdd(j.Seq())) }})

@@ -27,8 +27,8 @@ type deadHead struct {
 	Error   string       `json:"error"`
 	Started int64        `json:"started_ms"`
 	Died    int64        `json:"died_ms"`
-	// Size is the payload's. If the record's is another one, the payload was
-	// lost before the job died.
+	// Size is the size of the payload. If the record's payload has another size, the
+	// payload was lost before the job died.
 	Size int `json:"size"`
 }
 
@@ -67,8 +67,7 @@ func decodeDead(key string, value []byte) (*queue.Dead, error) {
 	}, nil
 }
 
-// Buried keeps a job that is dead. The end of the job itself is in the same
-// batch.
+// Buried stores a dead job. The end of the job itself is in the same batch.
 func (k *sink) Buried(d *queue.Dead, j *queue.Job) {
 	s := (*Server)(k)
 	if s.commit != nil {
@@ -78,8 +77,8 @@ func (k *sink) Buried(d *queue.Dead, j *queue.Job) {
 		slog.String("why", d.Reason.String()), slog.String("error", d.Error), slog.Int("attempts", d.Attempts()))...)
 }
 
-// Forgotten forgets a dead job. One that is being revived stays in the store
-// until its job is there.
+// Forgotten removes a dead job from the store. A dead job that is being revived stays
+// there until its job is stored.
 func (k *sink) Forgotten(d *queue.Dead) {
 	s := (*Server)(k)
 	if s.commit != nil && d != s.reviving {
@@ -132,7 +131,7 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 	if got.Fresh || got.Promoted {
 		s.commit.addJob(got.Job)
 	}
-	if !s.commit.thenOf(got.Job, done) {
+	if !s.commit.whenAdded(got.Job, done) {
 		done(now, nil)
 	}
 }
@@ -140,8 +139,8 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 // revival is a retry command that waits for the store.
 type revival struct {
 	s       *Server
-	left    int // dead jobs that it waits for, and one until all are known
-	n       int // that are revived
+	left    int // dead jobs that it waits for, and one more until all are known
+	n       int // revived jobs
 	err     error
 	spilled []*queue.Dead
 	answer  func(n int, err error)
@@ -241,8 +240,8 @@ func (s *Server) changeDead(function []byte, change func(now int64, d *queue.Dea
 	}
 }
 
-// revive revives a dead job. One whose payload is only in the store has to wait
-// for all. The lock is held.
+// revive revives a dead job. A dead job whose payload is only in the store waits
+// until all dead jobs are known. The lock is held.
 func (r *revival) revive(now int64, d *queue.Dead) {
 	r.left++
 	if d.Spilled {
@@ -256,7 +255,7 @@ func (r *revival) revive(now int64, d *queue.Dead) {
 // in the store are read from there now. The lock is held.
 func (r *revival) all() {
 	if s := r.s; len(r.spilled) > 0 {
-		s.commit.then(func(int64, error) { // a job that has just died may still be on its way to the store
+		s.commit.whenSettled(func(int64, error) { // a job that has just died may still be on its way to the store
 			s.loads.Go(r.reviveSpilled)
 		})
 	}
@@ -264,10 +263,10 @@ func (r *revival) all() {
 }
 
 const (
-	// fewSpilled is how many dead jobs are looked up one by one. For more the
-	// store's dead jobs are read once: to look one up may take as long.
+	// fewSpilled is the largest number of dead jobs that are looked up one by one. For
+	// more, all dead jobs of the store are read once: one look-up may take as long.
 	fewSpilled = 4
-	// maxRevived is how many bytes of their payloads are read at a time.
+	// maxRevived is the number of bytes of their payloads that are read together.
 	maxRevived = 64 << 20
 )
 
@@ -321,12 +320,12 @@ func (r *revival) reviveWith(d *queue.Dead, payload []byte, err error) {
 	}
 }
 
-// awaitCommit returns when all that has gathered for the store is settled, or
-// the server is closed.
+// awaitCommit returns when all pending operations are settled, or the server is
+// closed.
 func (s *Server) awaitCommit() {
 	settled := make(chan struct{})
 	s.mu.Lock()
-	s.commit.then(func(int64, error) { close(settled) })
+	s.commit.whenSettled(func(int64, error) { close(settled) })
 	s.endTurn(nil)
 	select {
 	case <-settled:
@@ -405,8 +404,8 @@ func deadRow(wall int64, d *queue.Dead) wire.Job {
 	}
 }
 
-// deadOutcome returns the outcome of a dead job. It is the one that results.ended
-// sent to the connections that waited when the job died.
+// deadOutcome returns the outcome of a dead job. It is equal to the one that
+// results.ended sent to the connections that waited when the job died.
 func deadOutcome(d *queue.Dead) *wire.Outcome {
 	return &wire.Outcome{
 		Handle: d.Handle(), Function: d.Function().Name(), State: wire.OutcomeDead,
@@ -414,14 +413,14 @@ func deadOutcome(d *queue.Dead) *wire.Outcome {
 	}
 }
 
-// graves collects the dead jobs that a store has kept, which come in no order.
+// graves collects the dead jobs of a store, which come in no order.
 type graves struct {
 	s    *Server
 	all  []*queue.Dead
 	size int64 // of payloads
 }
 
-// add takes one extra. Payloads that would be dropped at once are not kept.
+// add adds one extra. It does not keep a payload that would be dropped at once.
 func (g *graves) add(key string, value []byte) error {
 	d, err := decodeDead(key, value)
 	if err != nil {
@@ -436,7 +435,7 @@ func (g *graves) add(key string, value []byte) error {
 	return nil
 }
 
-// restore takes them in, in the order of their deaths.
+// restore puts them into the queue, in the order of their deaths.
 func (g *graves) restore() {
 	slices.SortFunc(g.all, func(a, b *queue.Dead) int {
 		return cmp.Or(cmp.Compare(a.Died, b.Died), cmp.Compare(a.Record.Seq, b.Record.Seq))

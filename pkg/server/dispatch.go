@@ -171,7 +171,7 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 		s.results.ended(s.q.Now(), j, state, []byte(j.Note()))
 	}
 	if s.commit != nil && j.Journaled() {
-		s.commit.done(j)
+		s.commit.endJob(j)
 	}
 	level := slog.LevelDebug
 	if why == queue.Exhausted {

@@ -45,7 +45,7 @@ func (c *conn) adminFollow(now int64, args [][]byte) []byte {
 	return nil
 }
 
-func (c *conn) sendEvent(e *wire.FollowEvent) { c.sendText(appendJSON(nil, e)) }
+func (c *conn) sendEvent(e *wire.FollowEvent) { c.reply().sendText(appendJSON(nil, e)) }
 
 // followed passes a packet of a worker on to the followers of its job.
 func (r *results) followed(j *queue.Job, p *wire.Packet) {

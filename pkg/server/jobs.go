@@ -172,7 +172,7 @@ func (s *Server) cancelJob(now int64, handle []byte, done func(err error)) {
 		return
 	default:
 		if !s.q.Cancel(now, j) && j.Journaled() {
-			s.commit.done(j) // it ends with its worker, and must not come back
+			s.commit.endJob(j) // it ends with its worker, and must not come back
 			j.SetJournaled(false)
 		}
 	}
@@ -182,12 +182,12 @@ func (s *Server) cancelJob(now int64, handle []byte, done func(err error)) {
 // cancelHeld calls done when the end of a job is in the store that is on its way
 // there itself: the job ends when it has arrived.
 func (s *Server) cancelHeld(j *queue.Job, done func(err error)) {
-	onWay := s.commit.thenOf(j, func(_ int64, err error) {
+	onWay := s.commit.whenAdded(j, func(_ int64, err error) {
 		if err != nil {
 			done(notStoredError{err})
 			return
 		}
-		s.commit.then(func(_ int64, err error) {
+		s.commit.whenSettled(func(_ int64, err error) {
 			if err != nil {
 				done(notStoredError{err})
 				return
@@ -217,7 +217,7 @@ func (s *Server) stopJob(now int64, handle []byte, done func(state string, err e
 			done(wire.CancelledRunsOn, nil)
 			return
 		}
-		worker.send(wire.WorkFail, j.AppendHandle(nil))
+		worker.reply().sendPacket(wire.WorkFail, j.AppendHandle(nil))
 		done(wire.CancelledStopping, nil)
 	})
 }

@@ -55,7 +55,7 @@ type pages struct {
 	done func()
 
 	c     *conn
-	slot  uint64
+	later reply
 	first chan struct{} // closed when the replies before it are in the outbox; nil if they are
 	quit  chan struct{} // closed when the connection is dropped
 	come  func()        // ends the connection's hold
@@ -70,16 +70,15 @@ func (p *pages) run(c *conn, now int64) []byte {
 	}
 	switch {
 	case !more && p.finish != nil:
-		slot := c.parked.add()
-		p.finish(func(reply []byte) { c.answerText(slot, reply) })
+		p.finish(c.laterReply().sendText)
 		return nil
 	case !more:
 		return p.reply(p.take(nil))
 	}
-	p.c, p.slot, p.come, p.quit = c, c.parked.add(), c.expect(), make(chan struct{})
-	if !c.parked.isFirst(p.slot) {
+	p.c, p.later, p.come, p.quit = c, c.laterReply(), c.expect(), make(chan struct{})
+	if !c.parked.isFirst(p.later.slot) {
 		p.first = make(chan struct{})
-		c.parked.at(p.slot).first = p.first
+		c.parked.at(p.later.slot).first = p.first
 	}
 	c.pages = p
 	c.s.loads.Go(p.goOn)
@@ -120,7 +119,7 @@ func (p *pages) goOn() {
 		p.done()
 	}
 	answer := func(reply []byte) {
-		p.c.answerText(p.slot, reply)
+		p.later.sendText(reply)
 		p.come()
 	}
 	switch {
@@ -130,7 +129,7 @@ func (p *pages) goOn() {
 		p.finish(answer)
 	case s.commit != nil && p.rows == nil: // it has changed something
 		reply := p.reply(nil)
-		s.commit.then(func(_ int64, err error) {
+		s.commit.whenSettled(func(_ int64, err error) {
 			if err != nil {
 				reply = okOrErr(notStoredError{err})
 			}

@@ -28,7 +28,7 @@ func (s *Server) readJob(now int64, handle []byte, done func(row wire.Job, paylo
 	case !d.Spilled:
 		payloadRead(row, d.Record.Payload, done)
 	default:
-		s.commit.then(func(int64, error) { // it may be on its way to the store yet
+		s.commit.whenSettled(func(int64, error) { // it may be on its way to the store yet
 			s.loads.Go(func() {
 				payload, err := s.readDead(d)
 				s.endReadJob(row, payload, err, done)

@@ -27,7 +27,7 @@ type reply struct {
 func (c *conn) reply() reply { return reply{c: c} }
 
 // laterReply parks the request that is being applied and returns its reply.
-func (c *conn) laterReply() reply { return reply{c: c, slot: c.parked.add()} }
+func (c *conn) laterReply() reply { return reply{c: c, slot: c.parked.addRequest()} }
 
 // sendPacket sends a packet. It copies the arguments.
 func (r reply) sendPacket(t wire.Type, args ...[]byte) {
@@ -93,12 +93,6 @@ func (c *conn) writeOut(head, last []byte) {
 	}
 }
 
-// send, sendText and error send a reply that goes now; answerText sends a later one.
-func (c *conn) send(t wire.Type, args ...[]byte) { c.reply().sendPacket(t, args...) }
-func (c *conn) sendText(text []byte)             { c.reply().sendText(text) }
-func (c *conn) error(code, text string)          { c.reply().sendError(code, text) }
-func (c *conn) answerText(n uint64, text []byte) { reply{c, n}.sendText(text) }
-
 // overflow drops the connection because too much waits for it.
 func (c *conn) overflow() {
 	c.drop(fmt.Errorf("does not read: over %d bytes wait for it", c.out.limits.most))
@@ -154,8 +148,8 @@ func (p *parkedReplies) crowded() bool {
 	return p.waiting() && (len(p.list) >= maxParked || p.size >= maxParkedBytes)
 }
 
-// add parks a request and returns its number, which is not 0.
-func (p *parkedReplies) add() uint64 {
+// addRequest parks a request and returns its number, which is not 0.
+func (p *parkedReplies) addRequest() uint64 {
 	p.list = append(p.list, parked{})
 	return p.base + uint64(len(p.list))
 }

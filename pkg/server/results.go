@@ -17,8 +17,8 @@ import (
 // Server.mu guards it.
 type results struct {
 	s     *Server
-	keep  int64 // milliseconds; 0 keeps nothing
-	limit int   // bytes of all that is kept
+	keep  int64 // milliseconds; 0 keeps no outcome
+	limit int   // bytes of all kept outcomes
 
 	bySeq   map[uint64]*result    // by the job's number
 	order   []*result             // oldest first
@@ -28,7 +28,7 @@ type results struct {
 	follows map[*queue.Job][]eventReceiver
 }
 
-// result is one job's end.
+// result is the outcome of one job, with its result.
 type result struct {
 	wire.Outcome
 	seq  uint64 // the number in Handle
@@ -54,8 +54,8 @@ type outcomeWait struct {
 // parts are the data that a running job has sent for its result.
 type parts struct {
 	data []byte
-	size int  // of all that it has sent
-	lost bool // it was too much to keep
+	size int  // of all pieces, in bytes
+	lost bool // they were too large to keep
 }
 
 // resultOverhead is about the size of a result without data, in bytes.
@@ -79,7 +79,7 @@ func newResults(s *Server) *results {
 // wanted reports whether the result of j must be kept.
 func (r *results) wanted(j *queue.Job) bool { return r.keep > 0 && j.Background() }
 
-// part takes a piece of a result. The oldest results make room for it.
+// part keeps a piece of a result, and removes the oldest results to make room for it.
 func (r *results) part(j *queue.Job, data []byte) {
 	if !r.wanted(j) || len(data) == 0 {
 		return
@@ -150,7 +150,7 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 		}
 	}
 	if r.s.commit != nil && j.Journaled() {
-		r.s.commit.then(tell) // after its outcome a job must not come back
+		r.s.commit.whenSettled(tell) // after its outcome a job must not come back
 		return
 	}
 	tell(now, nil)
@@ -170,7 +170,7 @@ func (r *results) aborted(j *queue.Job) {
 	delete(r.follows, j)
 }
 
-// add keeps one and makes room for it.
+// add keeps a result and makes room for it.
 func (r *results) add(one *result) {
 	one.Kept = len(one.data) == one.Size
 	r.enter(one)
@@ -180,8 +180,8 @@ func (r *results) add(one *result) {
 	r.expire(r.s.q.Wall())
 }
 
-// enter puts one behind the others, in place of what its job, which has been
-// revived since, ended with before.
+// enter puts a result behind the others. It replaces an earlier result of the same
+// job, which has been revived since.
 func (r *results) enter(one *result) {
 	if old := r.bySeq[one.seq]; old != nil {
 		r.drop(old)
@@ -191,14 +191,14 @@ func (r *results) enter(one *result) {
 	r.size += len(one.data) + resultOverhead
 }
 
-// drop empties one, which stays in order until its time has come.
+// drop removes the data of a result, which stays in order until it expires.
 func (r *results) drop(one *result) {
 	delete(r.bySeq, one.seq)
 	r.size -= len(one.data)
 	one.data = nil
 }
 
-// forget forgets how a job ended that has been revived.
+// forget removes the result of a job that has been revived.
 func (r *results) forget(seq uint64) {
 	one := r.bySeq[seq]
 	if one == nil {
@@ -210,8 +210,8 @@ func (r *results) forget(seq uint64) {
 	}
 }
 
-// maxExpired is how many old results are forgotten under one lock. The timer
-// comes back for the others.
+// maxExpired is the number of old results that are removed under one lock. The timer
+// fires again for the others.
 const maxExpired = 1000
 
 // expire forgets the results that are too old by the wall clock, and the oldest while
@@ -239,7 +239,7 @@ func (r *results) next() (at int64, ok bool) {
 	return r.order[0].EndedMS + r.keep, true
 }
 
-// restore takes a result that the store has kept.
+// restore enters a result from the store.
 func (r *results) restore(key string, value []byte) error {
 	one, err := decodeResult(key, value)
 	if err != nil {
@@ -327,7 +327,7 @@ func (r *results) tellStored(w *outcomeWait, handle string, o wire.Outcome) {
 		w.tell(handle, o)
 		return
 	}
-	r.s.commit.then(func(int64, error) { w.tell(handle, o) })
+	r.s.commit.whenSettled(func(int64, error) { w.tell(handle, o) })
 }
 
 // tell passes on the outcome of one job, by the handle that was asked for. The lock
@@ -395,16 +395,16 @@ func (c *conn) sendOutcome(o wire.Outcome, last bool) {
 		c.outcomes = nil
 		out = append(out, wire.ReplyEnd...)
 	}
-	c.sendText(out)
+	c.reply().sendText(out)
 }
 
-// adminResult answers with a result that is kept.
+// adminResult answers with a kept result.
 func (c *conn) adminResult(_ int64, args [][]byte) []byte {
 	outcome, data, err := c.s.results.kept(args[0])
 	if err != nil {
 		return okOrErr(err)
 	}
-	c.sendText(appendJSON(nil, &outcome))
-	c.sendText(data)
+	c.reply().sendText(appendJSON(nil, &outcome))
+	c.reply().sendText(data)
 	return []byte(wire.ReplyEnd)
 }

@@ -14,13 +14,13 @@ import (
 // are held, so it is bounded by the bytes that are read from them. Server.mu guards
 // it.
 type unread struct {
-	err     error               // why waiting is of no use; nil if it is
+	err     error               // the reason why waiting is of no use; nil if it is useful
 	uniques map[string][]func() // by function and unique
 	handles map[uint64][]func()
 	others  []func()
 }
 
-// endJob lets those go on that wait for a job, which has been restored.
+// endJob releases the requests that wait for a job, which has been restored.
 func (u *unread) endJob(r *store.Record) {
 	if waits := u.handles[r.Seq]; waits != nil {
 		endWaits(waits)
@@ -34,7 +34,7 @@ func (u *unread) endJob(r *store.Record) {
 	delete(u.uniques, key)
 }
 
-// endAll lets all go on: everything is known, or waiting is of no use.
+// endAll releases all requests: all jobs are known, or waiting is of no use.
 func (u *unread) endAll() {
 	for _, waits := range u.uniques {
 		endWaits(waits)
@@ -55,7 +55,7 @@ func endWaits(waits []func()) {
 func uniqueKey(function, unique string) string { return function + "\x00" + unique }
 
 // awaitUnique reports whether a submission has to wait because the job that it
-// would join may not be read yet, or is refused for that reason. If it waits the
+// would join may not be read yet, or is refused for that reason. If it waits, the
 // packet is applied again later. The lock is held.
 func (c *conn) awaitUnique(sub *queue.Submission) bool {
 	s := c.s
@@ -74,7 +74,7 @@ func (c *conn) awaitUnique(sub *queue.Submission) bool {
 	return true
 }
 
-// awaitHandle is awaitUnique for a question for a job.
+// awaitHandle is awaitUnique for a request about one job.
 func (c *conn) awaitHandle(handle []byte) bool {
 	s := c.s
 	if !s.loading || s.q.Lookup(handle) != nil || s.q.LookupDead(handle) != nil {
@@ -95,7 +95,7 @@ func (c *conn) awaitHandle(handle []byte) bool {
 	return true
 }
 
-// awaitAll is awaitUnique for a question that depends on all jobs.
+// awaitAll is awaitUnique for a request that depends on all jobs.
 func (c *conn) awaitAll() bool {
 	if !c.s.loading {
 		return false
@@ -111,21 +111,21 @@ func (c *conn) awaitAll() bool {
 func (c *conn) refuseUnread() bool {
 	err := c.s.unread.err
 	if err != nil {
-		c.error(wire.CodeQueueError, fmt.Sprintf("the store's jobs are still being read: %v", err))
+		c.reply().sendError(wire.CodeQueueError, fmt.Sprintf("the store's jobs are still being read: %v", err))
 	}
 	return err != nil
 }
 
-// awaitList has a command that lists all jobs or functions wait until they are
-// read: a part must not look like all. It reports whether the command waits or
-// is refused. The lock is held.
+// awaitList makes a command that lists all jobs or functions wait until they are
+// read: a part must not look like the whole list. It reports whether the command
+// waits or is refused. The lock is held.
 func (c *conn) awaitList(cmd *command, args [][]byte) bool {
 	s := c.s
 	if !s.loading {
 		return false
 	}
 	if s.unread.err != nil {
-		c.sendText(okOrErr(ErrLoading))
+		c.reply().sendText(okOrErr(ErrLoading))
 		return true
 	}
 	kept := make([][]byte, len(args))
@@ -138,10 +138,10 @@ func (c *conn) awaitList(cmd *command, args [][]byte) bool {
 		switch {
 		case c.doomed.Load():
 		case s.loading:
-			c.sendText(okOrErr(ErrLoading))
+			c.reply().sendText(okOrErr(ErrLoading))
 		default:
 			if reply := cmd.run(c, s.q.Now(), kept); reply != nil {
-				c.sendText(reply)
+				c.reply().sendText(reply)
 			}
 		}
 	})
