@@ -3,6 +3,8 @@ package results
 import (
 	"bytes"
 	"errors"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,10 +142,11 @@ func TestOutputMoveEnd(t *testing.T) {
 	}
 }
 
-// failAfter is a writer that takes n bytes and then fails.
+// failAfter is a writer that takes n bytes and then fails, once or for ever.
 type failAfter struct {
-	w interface{ Write([]byte) (int, error) }
-	n int
+	w    io.Writer
+	n    int
+	once bool
 }
 
 var errNoRoom = errors.New("no room")
@@ -152,6 +155,9 @@ func (f *failAfter) Write(p []byte) (int, error) {
 	if len(p) > f.n {
 		n, err := f.w.Write(p[:f.n])
 		f.n = 0
+		if f.once {
+			f.n = math.MaxInt
+		}
 		return n, errors.Join(err, errNoRoom)
 	}
 	f.n -= len(p)
@@ -160,7 +166,7 @@ func (f *failAfter) Write(p []byte) (int, error) {
 
 func TestOutputErr(t *testing.T) {
 	var buf bytes.Buffer
-	o, err := NewOutput(&failAfter{&buf, 3}, nil)
+	o, err := NewOutput(&failAfter{w: &buf, n: 3}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

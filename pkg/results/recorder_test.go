@@ -63,15 +63,18 @@ type logRun struct {
 	files  bool         // a file for each record
 	halt   batch.Halt
 	limit  int // bytes of output before the disk is full; 0: none
+	cancel int // sequence number of the record at whose end the run is cancelled; 0: none
 	notes  []string
 }
+
+var errCancelled = errors.New("cancelled")
 
 func (l *logRun) run(t *testing.T, text string) (Report, error) {
 	t.Helper()
 	f := openTestFile(t, l.dir, "out", os.O_APPEND)
 	w := io.Writer(f)
 	if l.limit > 0 {
-		w = &failAfter{f, l.limit}
+		w = &failAfter{f, l.limit, l.cancel > 0}
 	}
 	out, err := NewOutput(w, f)
 	if err != nil {
@@ -92,11 +95,19 @@ func (l *logRun) run(t *testing.T, text string) (Report, error) {
 		return Report{}, err
 	}
 	defer log.Close()
-	return New(Config{Sink: sink, Output: out, Joblog: log, Many: true, Note: note}).Run(t.Context(), &batch.Batch{
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	return New(Config{Sink: sink, Output: out, Joblog: log, Many: true, Note: note}).Run(ctx, &batch.Batch{
 		Client: &l.client,
 		Task:   gearman.Task{Function: "upper"},
 		Window: 1,
 		Halt:   l.halt,
+		Done: func(r *batch.Record) error {
+			if r.Seq == l.cancel {
+				cancel(errCancelled)
+			}
+			return nil
+		},
 	}, words(text))
 }
 
@@ -183,6 +194,20 @@ func TestFullOutput(t *testing.T) {
 		}
 		l.checkOutput(t, "AA\nBB\nCC\nDD\n")
 	}
+}
+
+// TestFullOutputOfCancelledRun has the disk full for a moment when a cancelled run
+// writes its last results. Records without output must not be in the log.
+func TestFullOutputOfCancelledRun(t *testing.T) {
+	l := &logRun{dir: t.TempDir(), limit: 1, cancel: 1, config: JoblogConfig{Resume: true}}
+	if _, err := l.run(t, "aa bb"); !errors.Is(err, errCancelled) && !errors.Is(err, errNoRoom) {
+		t.Fatalf("got %v, want the end of a cancelled run", err)
+	}
+	l.limit, l.cancel = 0, 0
+	if report, err := l.run(t, "aa bb"); err != nil || report.Err() != nil {
+		t.Fatalf("with room: got %v, %v, want a complete run", report.Err(), err)
+	}
+	l.checkOutput(t, "AA\nBB\n")
 }
 
 // TestUnloggedOutput finds output behind the end of the log, as a killed run
