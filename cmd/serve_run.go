@@ -13,9 +13,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"gm/internal/deferred"
 	"gm/pkg/server"
 	"gm/pkg/store"
-	"gm/pkg/store/deferred"
 	"gm/pkg/store/open"
 )
 

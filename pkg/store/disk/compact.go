@@ -10,7 +10,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 const (

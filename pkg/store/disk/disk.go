@@ -61,7 +61,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/fsys"
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // Sync is the time at which committed batches are written to the disk. A crash of

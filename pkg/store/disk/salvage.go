@@ -8,7 +8,7 @@ import (
 
 	"gm/internal/codec"
 	"gm/pkg/store/disk/boltfile"
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // salvage replaces f, which is broken, with a new file that has everything that

@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 const (

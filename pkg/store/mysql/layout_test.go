@@ -11,7 +11,7 @@ import (
 	engine "github.com/go-sql-driver/mysql"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 	"gm/pkg/store/storetest"
 )
 

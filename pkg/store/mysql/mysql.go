@@ -42,7 +42,7 @@ import (
 	"strings"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // DefaultTable is gearmand's.

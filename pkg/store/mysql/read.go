@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // page is how many jobs one statement of a Replay returns.

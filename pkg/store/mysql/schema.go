@@ -13,7 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // database is the database of the connections, and the findings about it.

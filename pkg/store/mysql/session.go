@@ -13,7 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // holderKey is that of the holder's note among the extras. Theirs are

@@ -3,7 +3,7 @@ package postgres
 import (
 	"encoding/binary"
 
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // Numbers of PostgreSQL's types.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // change is the effect of one statement on one table. Its arguments are arrays.

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 	"gm/pkg/store/storetest"
 )
 

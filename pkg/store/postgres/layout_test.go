@@ -13,7 +13,7 @@ import (
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 	"gm/pkg/store/storetest"
 )
 

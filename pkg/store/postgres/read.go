@@ -14,7 +14,7 @@ import (
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // page is how many jobs one statement of a Replay returns.

@@ -11,7 +11,7 @@ import (
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
-	"gm/pkg/store/sqlstore"
+	"gm/pkg/store/internal/sqlstore"
 )
 
 // database is the database of the connections, and the findings about it.

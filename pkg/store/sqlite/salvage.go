@@ -12,7 +12,7 @@ import (
 
 	"gm/internal/codec"
 	"gm/pkg/store"
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // openFile opens the database. It replaces a broken one with its readable part.

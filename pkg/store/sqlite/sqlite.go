@@ -39,7 +39,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // Sync is the time at which committed batches are written to the disk. A crash

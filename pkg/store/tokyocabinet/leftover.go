@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // salvaging is the suffix of a new database while it is made.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // openFile opens the database, and a journal. It makes a new database from one

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // maxPayload keeps a record below the library's limit of two thousand million

@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // The library's log of a transaction has the size of the file before, 8 bytes,

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"gm/pkg/store/lockfile"
+	"gm/pkg/store/internal/lockfile"
 )
 
 // FS changes the files of a store. The zero value changes them without a

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"gm/internal/deferred"
 	"gm/pkg/store"
-	"gm/pkg/store/deferred"
 	"gm/pkg/store/disk"
 )
 
