@@ -177,12 +177,17 @@ func TestReadsWhatBboltWrote(t *testing.T) {
 func TestViewStays(t *testing.T) {
 	f, _ := openNew(t, new(fsys.FS), Options{})
 	want := fillRandomly(t, f, 500)
+	// With addresses of 32 bits, a transaction that makes the map larger waits
+	// for all views: it must be large enough.
+	large := []byte("large")
+	update(t, f, "first", func(b *bolt.Bucket) error { return b.Put(large, make([]byte, 8<<20)) })
+	update(t, f, "first", func(b *bolt.Bucket) error { return b.Delete(large) })
 	tree, release, err := f.Hold()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer release()
-	for range 20 {
+	for range 5 {
 		update(t, f, "first", func(b *bolt.Bucket) error {
 			for key := range want["first"] {
 				if err := b.Put([]byte(key), []byte("changed")); err != nil {
