@@ -3,54 +3,60 @@ package work
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"gm/pkg/gearman"
 )
 
-// questions has a connection to each server of a worker, for the questions that
-// only gm's server answers.
-type questions map[gearman.Server]*gearman.Admin
+// questions asks the servers of a worker. Only gm's server answers.
+type questions struct {
+	admins   map[gearman.Server]*gearman.Admin
+	attempts bool // ask for attempts
+	log      *slog.Logger
+}
 
-// newQuestions returns the connections, which are made when they are first used.
-func newQuestions(o gearman.Options) questions {
+// newQuestions returns questions with a connection to each server, which is made when
+// it is first used.
+func newQuestions(c *Config) *questions {
+	o := c.Options
 	o.Logger = nil // the worker logs which server is lost
-	q := questions{}
+	q := &questions{admins: map[gearman.Server]*gearman.Admin{}, attempts: c.Attempts, log: c.JobLogger}
 	for _, server := range o.Servers {
-		q[server] = gearman.NewAdmin(server, o)
+		q.admins[server] = gearman.NewAdmin(server, o)
 	}
 	return q
 }
 
 // close closes the connections.
-func (q questions) close() {
-	for _, admin := range q {
+func (q *questions) close() {
+	for _, admin := range q.admins {
 		admin.Close()
 	}
 }
 
-// askAbout asks the server of a job for its attempt and its priority. They stay
-// unknown if the server does not answer.
-func (w *Worker) askAbout(ctx context.Context, j *job) {
-	admin := w.questions[j.Server()]
+// ask asks the server of a job for its attempt and its priority. They stay unknown
+// if the server does not answer.
+func (q *questions) ask(ctx context.Context, j *job) {
+	admin := q.admins[j.Server()]
 	info, err := admin.Job(ctx, j.Handle())
-	if errors.Is(err, gearman.ErrLost) { // the connection of the job before was lost meanwhile
+	if errors.Is(err, gearman.ErrLost) { // since the last question
 		info, err = admin.Job(ctx, j.Handle())
 	}
-	if err == nil && w.config.Attempts {
+	if err == nil && q.attempts {
 		j.attempt = info.Attempts + 1
 	}
 	if err == nil {
 		j.priority, err = gearman.ParsePriority(info.Priority)
 	}
 	if err != nil {
-		w.log.Debug("attempt and priority not known", "handle", string(j.Handle()), "error", err)
+		q.log.Debug("attempt and priority not known", "handle", string(j.Handle()), "error", err)
 	}
 }
 
 // isLoading reports whether any server still reads its store and so does not know
 // all of its jobs.
-func (w *Worker) isLoading(ctx context.Context) bool {
-	for _, admin := range w.questions {
+func (q *questions) isLoading(ctx context.Context) bool {
+	for _, admin := range q.admins {
 		stats, _, err := admin.Stats(ctx)
 		if errors.Is(err, gearman.ErrLost) {
 			stats, _, err = admin.Stats(ctx)

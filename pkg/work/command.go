@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -43,20 +44,29 @@ func sleepContext(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// children runs a child for each job.
+type children struct {
+	stream  bool          // send stdout at once
+	limit   int           // maximum size of a result in bytes
+	timeout time.Duration // of a job; 0: none
+	kill    <-chan struct{}
+	log     *slog.Logger
+}
+
 // program is a [runner.Command] or a substitute for it.
 type program interface {
 	Run(ctx context.Context, j runner.Job) runner.Result
 }
 
-// runChild does a job with a child of its own.
-func (w *Worker) runChild(ctx context.Context, j *job, p program) ([]byte, runner.Result) {
-	out := &output{job: j, stream: w.config.Stream, limit: w.config.MaxPayload, log: w.log}
+// run does a job with a child of its own.
+func (c *children) run(ctx context.Context, j *job, p program) ([]byte, runner.Result) {
+	out := &output{job: j, stream: c.stream, limit: c.limit, log: c.log}
 	res := p.Run(ctx, runner.Job{
-		Env:     environOf(j, w.config.Timeout),
+		Env:     environOf(j, c.timeout),
 		Stdin:   j.Payload(),
 		Stdout:  out.write,
 		Control: out.control,
-		Kill:    w.killing,
+		Kill:    c.kill,
 	})
 	if !res.OK() {
 		return nil, res

@@ -14,7 +14,7 @@ func (w *Worker) endWhenEmpty(ctx context.Context) {
 	if !sleepContext(ctx, w.config.Idle) {
 		return
 	}
-	for w.isLoading(ctx) {
+	for w.questions.isLoading(ctx) {
 		if !sleepContext(ctx, loadingPoll) {
 			return
 		}

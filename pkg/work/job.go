@@ -1,12 +1,12 @@
 package work
 
 import (
-	"context"
-	"errors"
+	"fmt"
+	"sync"
 	"time"
 
+	"gm/internal/gather"
 	"gm/pkg/gearman"
-	"gm/pkg/runner"
 )
 
 // job is a Gearman job on its way through the worker.
@@ -21,93 +21,52 @@ type job struct {
 	parts    int              // parts of a job with a reducer
 }
 
-// doJob does one job. It is the gearman.Handler of all functions.
-func (w *Worker) doJob(ctx context.Context, request *gearman.Job) (result []byte, err error) {
-	w.running.Add(1)
-	defer func() {
-		w.running.Add(-1)
-		w.done.Add(1)
-	}()
-	if w.config.OnStart != nil {
-		w.config.OnStart(request)
+// SendData sends a part of the result, and keeps it for the next job of a chain.
+func (j *job) SendData(part []byte) error {
+	if j.sent == nil {
+		return j.Job.SendData(part)
 	}
-	j := &job{Job: request, server: w.config.Address}
-	if j.server == "" {
-		j.server = request.Server().String()
-	}
-	if next := w.config.Chain.Next; next != "" && next != request.Function() {
-		j.sent = &sentData{limit: w.config.MaxPayload}
-	}
-	result, err = w.perform(ctx, j)
-	err = w.chain.handOn(ctx, j, result, err)
-	err = w.conclude(ctx, j, err)
-	if w.config.OnEnd != nil {
-		w.config.OnEnd(request, err)
-	}
-	return result, err
+	return j.sent.send(j.Job, part)
 }
 
-// perform does the job and returns its result.
-func (w *Worker) perform(ctx context.Context, j *job) ([]byte, error) {
-	command := w.commandOf(j.Function())
-	switch {
-	case command == nil && w.dir != nil:
-		return nil, &returnedJob{reason: errors.New("its file has been removed")}
-	case command == nil:
-		return nil, w.print(j)
-	}
-	if w.config.Attempts || w.config.Chain.InheritPriority {
-		w.askAbout(ctx, j)
-	}
-	if j.Reducer() != "" {
-		spec, err := ParseMapSpec(j.Reducer())
-		if err != nil {
-			return nil, &failedJob{code: codeFailed, reason: err}
-		}
-		return w.mapper.run(ctx, j, spec)
-	}
-	j.slot = <-w.slots
-	defer func() { w.slots <- j.slot }()
-	var result []byte
-	var end error
-	res := runWithRoom(ctx, func() (res runner.Result) {
-		if w.keep == nil {
-			result, res = w.runChild(ctx, j, command)
-		} else {
-			result, res, end = w.keep.do(ctx, j)
-		}
-		return res
-	})
-	j.took = res.Duration
-	if res.OK() {
-		return result, end
-	}
-	lacksFile := w.dir != nil && res.StartErr != nil && w.dir.lacksFile(command)
-	return nil, judge(ctx, res, lacksFile)
+// sentData keeps the parts of a result that were sent before the job ended.
+type sentData struct {
+	limit int        // maximum size of the whole result in bytes
+	mu    sync.Mutex // also keeps the order in which the parts are sent
+	data  gather.Buffer
+	err   error // the result exceeds the limit
 }
 
-// commandOf returns the command that does the jobs of a function; nil if there
-// is none.
-func (w *Worker) commandOf(function string) *runner.Command {
-	if w.dir != nil {
-		return w.dir.command(function)
+// send sends a part of the result of j and keeps it.
+func (s *sentData) send(j *gearman.Job, part []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.keep(part); err != nil {
+		return err
 	}
-	if c := w.commands[function]; c != nil {
-		return c
-	}
-	return w.command
+	return j.SendData(part)
 }
 
-// print writes the payload of a job to Config.Output. If that fails, the job and
-// all jobs after it go back to their queues, because the worker ends.
-func (w *Worker) print(j *job) error {
-	w.printing.Lock()
-	defer w.printing.Unlock()
-	if w.printErr == nil {
-		if _, w.printErr = w.config.Output.Write(j.Payload()); w.printErr == nil {
-			return nil
-		}
-		w.Stop()
+// keep keeps a part.
+func (s *sentData) keep(part []byte) error {
+	if s.err == nil && s.data.Size()+len(part) > s.limit {
+		s.err = fmt.Errorf("the result is over the limit of %d bytes", s.limit)
 	}
-	return &returnedJob{reason: w.printErr}
+	if s.err == nil {
+		s.data.Add(part)
+	}
+	return s.err
+}
+
+// whole returns the kept parts and the rest as one result.
+func (s *sentData) whole(rest []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.data.Size() == 0 {
+		return rest, s.err
+	}
+	if err := s.keep(rest); err != nil {
+		return nil, err
+	}
+	return s.data.Join(), nil
 }

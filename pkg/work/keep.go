@@ -17,17 +17,17 @@ type keepers struct {
 	timeout  time.Duration    // of a job; 0: none
 }
 
-// newKeepers returns the kept children of w, which are not started yet; nil if
-// its children are not kept. It adapts the command of w to them.
-func newKeepers(w *Worker) *keepers {
-	c := &w.config
+// newKeepers returns the kept children of a worker, which are not started yet; nil
+// if its children are not kept. It adapts the command to them. Closing kill kills
+// them.
+func newKeepers(c *Config, command *runner.Command, kill <-chan struct{}) *keepers {
 	if c.Keep.Protocol == NotKept {
 		return nil
 	}
-	adapted := runner.AdaptKept(w.command.Args, w.command.Shell)
-	w.command.Args = adapted.Args
+	adapted := runner.AdaptKept(command.Args, command.Shell)
+	command.Args = adapted.Args
 	if adapted.Hint != "" {
-		w.log.Warn("kept command may not answer at once", "hint", adapted.Hint)
+		c.JobLogger.Warn("kept command may not answer at once", "hint", adapted.Hint)
 	}
 	k := &keepers{protocol: c.Keep.Protocol, timeout: c.Timeout}
 	for slot := 1; slot <= c.Jobs; slot++ {
@@ -36,14 +36,14 @@ func newKeepers(w *Worker) *keepers {
 			env = append(env, "GEARMAN_FUNCTION="+c.Functions[0])
 		}
 		keeper := &runner.Keeper{
-			Command:   w.command,
+			Command:   command,
 			Env:       env,
 			MaxJobs:   c.Keep.MaxJobs,
 			MaxAge:    c.Keep.MaxAge,
 			MaxRSS:    c.Keep.MaxRSS,
 			MaxAnswer: c.MaxPayload,
-			Kill:      w.killing,
-			Logger:    w.log.With("slot", slot),
+			Kill:      kill,
+			Logger:    c.JobLogger.With("slot", slot),
 		}
 		switch k.protocol {
 		case KeepNetstring:

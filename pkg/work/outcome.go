@@ -38,13 +38,19 @@ type returnedJob struct {
 func (e *returnedJob) Error() string   { return fmt.Sprintf("%v: %v", gearman.ErrRetry, e.reason) }
 func (e *returnedJob) Unwrap() []error { return []error{gearman.ErrRetry, e.reason} }
 
+// reporter reports the ends of jobs.
+type reporter struct {
+	log       *slog.Logger
+	exception bool // failures are exceptions
+}
+
 // conclude logs the end of a job and reports a failure to the client. It returns
 // the error with which a gearman.Handler ends the job.
-func (w *Worker) conclude(ctx context.Context, j *job, err error) error {
-	if err == nil && !w.log.Enabled(ctx, slog.LevelDebug) {
+func (r *reporter) conclude(ctx context.Context, j *job, err error) error {
+	if err == nil && !r.log.Enabled(ctx, slog.LevelDebug) {
 		return nil
 	}
-	log := w.log.With("handle", string(j.Handle()), "function", j.Function(), "server", j.Server().String())
+	log := r.log.With("handle", string(j.Handle()), "function", j.Function(), "server", j.Server().String())
 	if j.Reducer() != "" {
 		log = log.With("reducer", j.Reducer())
 	}
@@ -63,7 +69,7 @@ func (w *Worker) conclude(ctx context.Context, j *job, err error) error {
 	if errors.As(err, &failed) {
 		failed.log(log)
 		text := exitline.Append(failed.text, failed.code, cmp.Or(failed.line, failed.reason.Error()))
-		if w.config.Exception {
+		if r.exception {
 			failed.reason = &gearman.Exception{Data: text}
 		} else if unsent := j.SendWarning(text); unsent != nil {
 			log.Warn("warning not sent", "error", unsent)

@@ -7,19 +7,9 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 
 	"gm/internal/gather"
-	"gm/pkg/gearman"
 )
-
-// SendData sends a part of the result, and keeps it for the next job of a chain.
-func (j *job) SendData(part []byte) error {
-	if j.sent == nil {
-		return j.Job.SendData(part)
-	}
-	return j.sent.send(j.Job, part)
-}
 
 // output handles the stdout and the control lines of a program.
 type output struct {
@@ -81,46 +71,4 @@ func ParseProgress(words []string) (num, den int64, err error) {
 		return 0, 0, fmt.Errorf("progress %q: not two numbers such as 3 10", strings.Join(words, " "))
 	}
 	return num, den, nil
-}
-
-// sentData keeps the parts of a result that were sent before the job ended.
-type sentData struct {
-	limit int        // maximum size of the whole result in bytes
-	mu    sync.Mutex // also keeps the order in which the parts are sent
-	data  gather.Buffer
-	err   error // the result exceeds the limit
-}
-
-// send sends a part of the result of j and keeps it.
-func (s *sentData) send(j *gearman.Job, part []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.keep(part); err != nil {
-		return err
-	}
-	return j.SendData(part)
-}
-
-// keep keeps a part.
-func (s *sentData) keep(part []byte) error {
-	if s.err == nil && s.data.Size()+len(part) > s.limit {
-		s.err = fmt.Errorf("the result is over the limit of %d bytes", s.limit)
-	}
-	if s.err == nil {
-		s.data.Add(part)
-	}
-	return s.err
-}
-
-// whole returns the kept parts and the rest as one result.
-func (s *sentData) whole(rest []byte) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil || s.data.Size() == 0 {
-		return rest, s.err
-	}
-	if err := s.keep(rest); err != nil {
-		return nil, err
-	}
-	return s.data.Join(), nil
 }

@@ -22,7 +22,9 @@ type Worker struct {
 	keep      *keepers                   // nil: a child for each job
 	chain     *chain                     // nil: none
 	mapper    *mapper
-	questions questions
+	questions *questions
+	reporter  *reporter
+	children  *children
 
 	slots    chan int        // free slots
 	killing  chan struct{}   // closed by Kill
@@ -58,6 +60,8 @@ func New(c Config) (*Worker, error) {
 		slots:   make(chan int, c.Jobs),
 		killing: make(chan struct{}),
 	}
+	w.reporter = &reporter{log: w.log, exception: c.Exception}
+	w.children = &children{stream: c.Stream, limit: c.MaxPayload, timeout: c.Timeout, kill: w.killing, log: w.log}
 	w.aborting, w.abort = context.WithCancel(context.Background())
 	for slot := range c.Jobs {
 		w.slots <- slot + 1
@@ -89,7 +93,7 @@ func (w *Worker) findPrograms() (err error) {
 	}
 	if len(c.Command) > 0 {
 		w.command = w.newCommand(c.Command)
-		w.keep = newKeepers(w)
+		w.keep = newKeepers(c, w.command, w.killing)
 		return w.command.Check()
 	}
 	return nil
@@ -118,7 +122,7 @@ func (w *Worker) prepare() error {
 	if err != nil {
 		return err
 	}
-	w.questions = newQuestions(w.config.Options)
+	w.questions = newQuestions(&w.config)
 	w.mapper.options.Servers = w.config.Servers
 	w.mu.Lock()
 	w.jobs, w.restart = jobs, false
