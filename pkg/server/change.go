@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -90,7 +91,7 @@ func (s *Server) runTask(ctx context.Context, command []string, begin func() (*t
 	})
 	for more := true; more && err == nil; {
 		if err = s.errEnded(ctx); err == nil {
-			more = s.paging.take(s, func(now int64) bool { return t.step(now, pageSteps) })
+			more = s.paging.take(s, func(now int64) bool { return t.takeStep(s, now, pageSteps) })
 		}
 	}
 	if err != nil {
@@ -118,13 +119,14 @@ func (s *Server) endTask(t *task, answer func(n int, err error)) {
 		t.finish(answer)
 		return
 	}
+	before := s.commit.position()
 	n, err := t.end()
 	if s.commit == nil {
 		answer(n, err)
 		return
 	}
-	s.commit.whenSettled(func(_ int64, notStored error) {
-		if err == nil && notStored != nil {
+	s.commit.whenStored(before, func(_ int64, notStored error) {
+		if notStored = cmp.Or(t.unstored, notStored); err == nil && notStored != nil {
 			err = notStoredError{notStored}
 		}
 		answer(n, err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -201,6 +202,19 @@ type task struct {
 	// finish is called in place of end, if it is set. It calls answer when the
 	// change holds, at once or later. The lock is held both times.
 	finish func(answer func(n int, err error))
+
+	unstored error // the first error of the store for a change of step
+}
+
+// takeStep calls step, and notes if the store refuses the changes of this turn. The
+// lock is held.
+func (t *task) takeStep(s *Server, now int64, most int) (more bool) {
+	before := s.commit.position()
+	more = t.step(now, most)
+	if s.commit.position() != before {
+		s.commit.whenStored(before, func(_ int64, err error) { t.unstored = cmp.Or(t.unstored, err) })
+	}
+	return more
 }
 
 // answerTask runs a task and answers with its result: format returns the reply. An
@@ -209,7 +223,10 @@ func (c *conn) answerTask(now int64, t *task, err error, format func(n int, err 
 	if err != nil {
 		return okOrErr(err)
 	}
-	p := &pages{step: t.step}
+	p := &pages{
+		step:     func(now int64, most int) bool { return t.takeStep(c.s, now, most) },
+		unstored: func() error { return t.unstored },
+	}
 	if t.finish != nil {
 		p.finish = func(answer func(reply []byte)) {
 			t.finish(func(n int, err error) { answer(format(n, err)) })

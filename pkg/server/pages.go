@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -51,6 +52,9 @@ type pages struct {
 	// the reply, at once or later. The lock is held both times.
 	finish func(answer func(reply []byte))
 
+	// unstored returns the first error of the store for a change of step; nil if step
+	// changes nothing. The lock is held.
+	unstored func() error
 	// done is called when no more pages are taken, if it is set. The lock is held.
 	done func()
 
@@ -127,10 +131,11 @@ func (p *pages) goOn() {
 		answer(nil)
 	case p.finish != nil:
 		p.finish(answer)
-	case s.commit != nil && p.rows == nil: // it has changed something
+	case s.commit != nil && p.unstored != nil: // it has changed something
+		before := s.commit.position()
 		reply := p.reply(nil)
-		s.commit.whenSettled(func(_ int64, err error) {
-			if err != nil {
+		s.commit.whenStored(before, func(_ int64, err error) {
+			if err = cmp.Or(p.unstored(), err); err != nil {
 				reply = okOrErr(notStoredError{err})
 			}
 			answer(reply)
