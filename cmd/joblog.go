@@ -61,7 +61,7 @@ func resultsHint(err error) string {
 	case errors.Is(err, results.ErrJoblogHeld):
 		return "wait until that run has ended, or name another file for the joblog"
 	case errors.Is(err, results.ErrIrregular):
-		return "--out-anywhere writes to what is there"
+		return "--out-anywhere writes to such files"
 	case errors.Is(err, results.ErrLinkOutside):
 		return "--out-anywhere follows it"
 	case errors.Is(err, results.ErrOutside):
@@ -87,9 +87,9 @@ func resultsCode(err error) int {
 	return exitOK
 }
 
-// pretend prints the records that would be sent.
-func (s *recordRun) pretend() error {
-	skip, err := s.pretendSkip()
+// printDryRun prints the records that would be sent.
+func (s *recordRun) printDryRun() error {
+	skip, err := s.dryRunSkip()
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func (s *recordRun) pretend() error {
 	return rows.close()
 }
 
-// pretendSkip returns a function that reports whether the joblog has a record.
-func (s *recordRun) pretendSkip() (func(r *batch.Record) (bool, error), error) {
+// dryRunSkip returns a function that reports whether the joblog has a record.
+func (s *recordRun) dryRunSkip() (func(r *batch.Record) (bool, error), error) {
 	none := func(*batch.Record) (bool, error) { return false, nil }
 	if !s.resume {
 		return none, nil

@@ -170,7 +170,7 @@ func (s *recordRun) run(c *cli.Context) error {
 		s.source = results.NewNamedSource(s.source, s.out, s.anywhere, s.label)
 	}
 	if s.dryRun {
-		return s.pretend()
+		return s.printDryRun()
 	}
 	s.openBar()
 	if err := s.openOutput(); err != nil {

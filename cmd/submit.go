@@ -102,7 +102,7 @@ func (e *env) submit(c *cli.Context) error {
 	}
 	s.unordered = s.many && !c.Bool("keep-order")
 	if first {
-		return heedSignals(c, s.race)
+		return heedSignals(c, s.runFirst)
 	}
 	return s.run(c)
 }
@@ -135,10 +135,10 @@ func (s *recordRun) submitTask(c *cli.Context) error {
 	return nil
 }
 
-// race submits one job to each function on each server and prints the first
+// runFirst submits one job to each function on each server and prints the first
 // result that is complete. It abandons the other jobs: a server forgets those
 // that no worker has begun.
-func (s *recordRun) race(c *cli.Context) error {
+func (s *recordRun) runFirst(c *cli.Context) error {
 	switch {
 	case s.many:
 		return usageErrorf("--first: one job only")
