@@ -118,22 +118,6 @@ func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
 // and a text.
 const commandColumn = "command"
 
-// foldHelpLine folds the text of a line of the server's help at blanks, so that
-// nothing is behind width columns. Two blanks or more are between the command
-// and the text.
-func foldHelpLine(line string, width int) string {
-	name, text, _ := strings.Cut(line, "  ")
-	text = strings.TrimSpace(text)
-	if textWidth(line) <= width || text == "" {
-		return line + "\n"
-	}
-	indent := len(line) - len(text)
-	if width-indent < 20 {
-		return name + "\n" + wrap(text, "    ", "    ", width)
-	}
-	return wrap(text, line[:indent], strings.Repeat(" ", indent), width)
-}
-
 // adminRows asks all servers and prints their rows. It fails if one of them
 // does, after the rows of the others.
 func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([][]string, error)) error {

@@ -11,7 +11,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -22,9 +21,12 @@ import (
 	"gm/pkg/runner"
 )
 
-// verbs is every verb, in the order in which help lists them. A run of gm makes
-// only the one that it needs.
-var verbs = []newVerb{
+// verbs lists every verb, in the order in which help lists them. A run of gm makes
+// only the verbs that it needs.
+var verbs = []struct {
+	name string
+	make func(*env) *verb
+}{
 	{"submit", submitVerb},
 	{"map", mapVerb},
 	{"pipe", pipeVerb},
@@ -42,59 +44,15 @@ var verbs = []newVerb{
 	{"store", storeVerb},
 	{"admin", adminVerb},
 	{"ping", pingVerb},
-	{"completion", completionVerb},
-	{"man", manVerb},
+	{"completion", func(e *env) *verb { return completionVerb(&e.cliEnv) }},
+	{"man", func(e *env) *verb { return manVerb(&e.cliEnv) }},
 	{"version", versionVerb},
 }
 
-// newVerb makes a verb.
-type newVerb struct {
-	name string
-	make func(*env) *verb
-}
-
-// A verb is one command of gm, or one subcommand of such a command.
-type verb struct {
-	// Command has the name, Usage (a line for lists), ArgsUsage, Description
-	// (paragraphs divided by empty lines), Flags and Action. A flag's Usage
-	// names its value in backquotes. No flag may be Required: the action
-	// says better what is missing, with usageErrorf.
-	*cli.Command
-
-	examples []example
-	exits    []int   // the codes besides 0 and 2 that it can end with
-	verbs    []*verb // subcommands; a verb that has some has no action
-
-	// table is subcommands that are made when they are needed; made are those
-	// that were.
-	table []newVerb
-	made  map[string]*verb
-	env   *env
-
-	// argsEndFlags ends the flags at the first positional argument, so that
-	// what follows can have flags of its own.
-	argsEndFlags bool
-	// dataArgs says that arguments are data, which may be empty.
-	dataArgs bool
-	// ownSignals leaves SIGINT and SIGTERM to the action. Otherwise the
-	// first of them cancels its context and gm exits with 128+n.
-	ownSignals bool
-}
-
-// An example is a command line that works when pasted into a shell.
-type example struct{ what, line string }
-
-// env is what a run of gm has of the world.
+// env is the environment of one run of gm.
 type env struct {
-	stdin  io.Reader
-	stdout io.Writer // data; errors of writing are *outputError
-	stderr io.Writer // everything else
-	getenv func(string) string
+	cliEnv
 
-	argv    []string                // of dispatch
-	verb    string                  // that runs, as it is called
-	root    *verb                   // the whole table
-	closers []io.Closer             // closed when the verb has ended
 	leftOut map[gearman.Server]bool // noted as not answering
 }
 
@@ -106,12 +64,12 @@ func Main(args []string) int {
 		return exitOK
 	}
 	inheritIgnored()
-	e := &env{
+	e := &env{cliEnv: cliEnv{
 		stdin:  os.Stdin,
 		stdout: &output{os.Stdout},
 		stderr: os.Stderr,
 		getenv: os.Getenv,
-	}
+	}}
 	return e.run(context.Background(), args)
 }
 
@@ -119,7 +77,7 @@ func Main(args []string) int {
 func (e *env) run(ctx context.Context, args []string) int {
 	var err error
 	if slices.Equal(args[1:], []string{"--version"}) {
-		err = e.printVersion() // what scripts ask before anything else needs no table
+		err = e.printLine("gm " + Version()) // scripts ask it first; it needs no table
 	} else {
 		e.root = newRoot(e)
 		err = e.dispatch(ctx, args[1:])
@@ -127,7 +85,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 	for _, c := range e.closers {
 		err = errors.Join(err, c.Close())
 	}
-	return e.report(err)
+	return e.report(err, exitCode(err), hintFor(err))
 }
 
 func newRoot(e *env) *verb {
@@ -137,8 +95,17 @@ func newRoot(e *env) *verb {
 		Description: `Flags may stand before or after the verb and its arguments; -- ends them. What a verb prints on stdout is data, lined up on a terminal and divided by tabs elsewhere; all else goes to stderr.
 
 gm VERB -h shows the most used flags of a verb on one screen, gm help VERB all of it, and gm man VERB its manual page.`,
-		Flags: append(e.connFlags(), e.commonFlags()...),
-	}, table: verbs, made: map[string]*verb{}, env: e}
+		Flags: append(e.connFlags(), commonFlags()...),
+	}, version: Version, environment: rootEnvironment, files: rootFiles}
+	root.table = make([]newVerb, len(verbs))
+	mostUsed := usedMost()
+	for i, v := range verbs {
+		root.table[i] = newVerb{v.name, func() *verb {
+			made := v.make(e)
+			made.mostUsed = mostUsed[v.name]
+			return made
+		}}
+	}
 	root.examples = []example{
 		{"a server that also does jobs", "gm serve --work reverse=rev"},
 		{"a job for it", "echo hello | gm submit -f reverse"},
@@ -148,100 +115,29 @@ gm VERB -h shows the most used flags of a verb on one screen, gm help VERB all o
 	return root
 }
 
-// hasVerbs reports whether there are subcommands.
-func (v *verb) hasVerbs() bool { return len(v.verbs)+len(v.table) > 0 }
-
-// subs returns the subcommands, in the order in which help lists them.
-func (v *verb) subs() []*verb {
-	subs := slices.Clone(v.verbs)
-	for _, n := range v.table {
-		subs = append(subs, v.sub(n.name))
-	}
-	return subs
-}
-
-// sub returns the subcommand of that name, or nil.
-func (v *verb) sub(name string) *verb {
-	for _, sub := range v.verbs {
-		if sub.HasName(name) {
-			return sub
-		}
-	}
-	for _, n := range v.table {
-		if n.name == name && v.made[name] == nil {
-			sub := n.make(v.env)
-			sub.finish(v.env)
-			v.made[name] = sub
-		}
-	}
-	return v.made[name]
-}
-
-// finish gives a verb, and those below it, what all have in common.
-func (v *verb) finish(e *env) {
-	v.Flags = append(v.Flags, e.commonFlags()...)
-	for _, sub := range v.verbs {
-		sub.finish(e)
+// usedMost names the flags that -h shows of a verb with more than fit. Of other
+// verbs it shows the first ones.
+func usedMost() map[string][]string {
+	return map[string][]string{
+		"submit": {"function", "background", "unique", "high", "timeout", "in", "each-line", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
+		"map":    {"function", "reduce", "each-line", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},
+		"pipe":   {"each-line", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
+		"work":   {"function", "jobs", "count", "timeout", "shell", "stream", "keep", "dir", "next", "on-fail", "exception", "verbose", "server"},
+		"serve":  {"listen", "port", "data", "store", "retry", "keep-results", "memory", "work", "daemon", "log-file", "log-level", "verbose", "pid-file", "user"},
 	}
 }
 
-// commonFlags are the flags of every verb.
-func (e *env) commonFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour on a terminal: `WHEN` is auto, always or never", Category: catCommon},
-	}
+var rootEnvironment = []manItem{
+	{"GEARMAN_SERVERS, GEARMAN_SERVER", "The servers, commas between them, unless flags name some."},
+	{"GM_CONTEXT", "The context of the configuration to use, unless flags or GEARMAN_SERVERS name servers."},
+	{"GM_CONFIG", "The configuration file."},
+	{"GM_STORE", "The store of gm serve, unless a flag names one: a place for its password that no list of processes shows."},
+	{"GEARMAND_PORT", "The port that gm serve listens on, unless a flag names one."},
+	{"GM_TUNE", "The word off turns off what gm does to take less time with the Go runtime of today; -awake, -yield, -garbage, -procs and -poll turn off one of these tricks."},
+	{"NO_COLOR", "Set to anything, it turns colour off."},
 }
 
-// Categories of flags, as headings of the help.
-const (
-	catServers = "Servers"
-	catOutput  = "Output"
-	catCommon  = "Common"
-)
-
-// dispatch finds the verb that args name and runs it.
-func (e *env) dispatch(ctx context.Context, args []string) error {
-	e.argv = args
-	call, err := parseArgs(e.root, args)
-	if err != nil {
-		return err
-	}
-	switch {
-	case call.version:
-		return e.printVersion()
-	case call.brief:
-		_, err := e.stdout.Write(shortHelp(call.path))
-		return err
-	case call.help:
-		return e.page(fullHelp(call.path))
-	case call.verb().hasVerbs():
-		if _, err := e.stderr.Write(shortHelp(call.path)); err != nil {
-			return err
-		}
-		return &exitError{code: exitUsage}
-	}
-	v := call.verb()
-	e.verb = call.pathNames()
-	c, err := call.context()
-	if err != nil {
-		return err
-	}
-	c.Context = ctx
-	if v.ownSignals {
-		return v.Action(c)
-	}
-	return heedSignals(c, v.Action)
-}
-
-// heedSignals runs an action with a context that the first SIGINT or SIGTERM
-// cancels: then its error is that signal. The second one ends the process at once.
-func heedSignals(c *cli.Context, action cli.ActionFunc) error {
-	ctx, stop := withSignals(c.Context)
-	defer stop()
-	c.Context = ctx
-	err := action(c)
-	if sig := (*signalError)(nil); err != nil && errors.As(context.Cause(ctx), &sig) {
-		return sig
-	}
-	return err
+var rootFiles = []manItem{
+	{"~/.config/gm/config.toml", "The configuration, in $XDG_CONFIG_HOME if that is set: servers = [\"HOST:PORT\", ...] and port = N for all verbs, " +
+		"context = \"NAME\", and a table [contexts.NAME] with servers for each named context. What flags or the environment say goes before it."},
 }

@@ -404,3 +404,11 @@ func editDistance(a, b string) int {
 	}
 	return prev[len(b)]
 }
+
+// noArgs refuses positional arguments.
+func noArgs(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usageErrorf("%s takes no arguments, and there is %q", c.Command.Name, c.Args().First())
+	}
+	return nil
+}

@@ -34,7 +34,7 @@ func argsTable() *verb {
 }
 
 // argv writes a call in the order of its parts.
-func (c *call) argv() []string {
+func argvOf(c *call) []string {
 	var argv []string
 	for _, v := range c.path {
 		argv = append(argv, v.Name)
@@ -124,7 +124,7 @@ func parsed(c *call, err error) string {
 	case c.help:
 		return "help: " + fullName(c.path)
 	}
-	return strings.Join(c.argv(), " ")
+	return strings.Join(argvOf(c), " ")
 }
 
 // FuzzParseArgs checks that every word is accounted for: what comes out is a
@@ -148,7 +148,7 @@ func FuzzParseArgs(f *testing.F) {
 		if first.help || first.version {
 			return
 		}
-		argv := first.argv()
+		argv := argvOf(first)
 		second, err := parseArgs(argsTable(), argv[1:])
 		if first.verb().hasVerbs() {
 			return
@@ -156,7 +156,7 @@ func FuzzParseArgs(f *testing.F) {
 		if err != nil {
 			t.Fatalf("parse %q again, from %q: %v", argv, words, err)
 		}
-		if again := second.argv(); !slices.Equal(argv, again) {
+		if again := argvOf(second); !slices.Equal(argv, again) {
 			t.Fatalf("parse %q: %q, and again %q", words, argv, again)
 		}
 		for _, arg := range first.args {

@@ -19,7 +19,7 @@ var shells = []struct {
 	{"powershell", "gm.ps1", powershellCompletion},
 }
 
-func completionVerb(e *env) *verb {
+func completionVerb(e *cliEnv) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:        "completion",
@@ -39,7 +39,7 @@ func completionVerb(e *env) *verb {
 }
 
 // completion is the verb's action.
-func (e *env) completion(c *cli.Context) error {
+func (e *cliEnv) completion(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usageErrorf("completion: %d arguments, want one shell", c.NArg())
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"gm/pkg/server"
+	"gm/internal/duration"
 )
 
 // durationValue is the value of a flag that takes a duration: 500ms, 10s, 1m,
@@ -67,7 +67,7 @@ func refuseBareSeconds(c *cli.Context, names ...string) error {
 // parseDuration parses a duration that is not negative. A bare number is in
 // milliseconds.
 func parseDuration(s string) (time.Duration, error) {
-	d, err := server.ParseDuration(s)
+	d, err := duration.Parse(s)
 	if ms, numErr := strconv.ParseFloat(s, 64); numErr == nil {
 		d, err = time.Duration(ms*float64(time.Millisecond)), nil
 		if !(ms >= 0 && ms < math.MaxInt64/1e6) {

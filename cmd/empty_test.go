@@ -13,7 +13,7 @@ import (
 // table of all verbs.
 func testEnv(getenv func(string) string) (*env, *bytes.Buffer) {
 	var stderr bytes.Buffer
-	e := &env{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr, getenv: getenv}
+	e := &env{cliEnv: cliEnv{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr, getenv: getenv}}
 	e.root = newRoot(e)
 	return e, &stderr
 }

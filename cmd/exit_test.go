@@ -74,8 +74,8 @@ func TestReport(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			e := &env{stderr: &stderr}
-			if code := e.report(test.err); code != test.code {
+			e := &env{cliEnv: cliEnv{stderr: &stderr}}
+			if code := e.report(test.err, exitCode(test.err), hintFor(test.err)); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			got := stderr.String()

@@ -47,18 +47,6 @@ const (
 	shortHelpBody     = shortHelpLines - shortHelpExamples - 5 // title, usage, last line, two empty ones
 )
 
-// usedMost names the flags that -h shows of a verb with more than fit. Of other
-// verbs it shows the first ones.
-func usedMost() map[string][]string {
-	return map[string][]string{
-		"submit": {"function", "background", "unique", "high", "timeout", "in", "each-line", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
-		"map":    {"function", "reduce", "each-line", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},
-		"pipe":   {"each-line", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
-		"work":   {"function", "jobs", "count", "timeout", "shell", "stream", "keep", "dir", "next", "on-fail", "exception", "verbose", "server"},
-		"serve":  {"listen", "port", "data", "store", "retry", "keep-results", "memory", "work", "daemon", "log-file", "log-level", "verbose", "pid-file", "user"},
-	}
-}
-
 // shortHelp returns what fits a screen: usage, a line for each flag or for those
 // that are used most, and three examples.
 func shortHelp(path []*verb) []byte {
@@ -120,7 +108,7 @@ func shortFlags(v *verb) (lines []string, left int) {
 	shown := all
 	if len(all) > shortHelpBody {
 		shown = nil
-		for _, name := range usedMost()[v.Name] {
+		for _, name := range v.mostUsed {
 			if i := slices.IndexFunc(all, func(f flagDoc) bool { return slices.Contains(f.names, name) }); i >= 0 {
 				shown = append(shown, all[i])
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-func manVerb(e *env) *verb {
+func manVerb(e *cliEnv) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:        "man",
@@ -34,7 +34,7 @@ func manVerb(e *env) *verb {
 }
 
 // man is the verb's action.
-func (e *env) man(c *cli.Context) error {
+func (e *cliEnv) man(c *cli.Context) error {
 	if dir := c.String("dir"); dir != "" {
 		if err := noArgs(c); err != nil {
 			return err
@@ -60,7 +60,7 @@ func (e *env) man(c *cli.Context) error {
 	return err
 }
 
-func (e *env) writeManPages(dir string) error {
+func (e *cliEnv) writeManPages(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return exitWith(exitIO, err)
 	}
@@ -103,7 +103,7 @@ func manName(path []*verb) string {
 func manPage(path []*verb, date string) []byte {
 	m := &manWriter{}
 	v := path[len(path)-1]
-	m.title(strings.ToUpper(manName(path)), date)
+	m.title(strings.ToUpper(manName(path)), date, path[0].version())
 	m.macro("SH", "NAME")
 	m.text(manName(path) + " \\- " + roff(v.Usage))
 	m.macro("SH", "SYNOPSIS")
@@ -128,39 +128,23 @@ func manPage(path []*verb, date string) []byte {
 	for _, group := range groupFlags(v, true) {
 		m.options(group)
 	}
-	if isRoot {
-		m.list("ENVIRONMENT", rootEnvironment)
-		m.list("FILES", rootFiles)
-	}
+	m.list("ENVIRONMENT", v.environment)
+	m.list("FILES", v.files)
 	m.exitStatus(v)
 	m.examples(v)
 	m.seeAlso(path)
 	return m.Bytes()
 }
 
-var rootEnvironment = []manItem{
-	{"GEARMAN_SERVERS, GEARMAN_SERVER", "The servers, commas between them, unless flags name some."},
-	{"GM_CONTEXT", "The context of the configuration to use, unless flags or GEARMAN_SERVERS name servers."},
-	{"GM_CONFIG", "The configuration file."},
-	{"GM_STORE", "The store of gm serve, unless a flag names one: a place for its password that no list of processes shows."},
-	{"GEARMAND_PORT", "The port that gm serve listens on, unless a flag names one."},
-	{"GM_TUNE", "The word off turns off what gm does to take less time with the Go runtime of today; -awake, -yield, -garbage, -procs and -poll turn off one of these tricks."},
-	{"NO_COLOR", "Set to anything, it turns colour off."},
-}
-
-var rootFiles = []manItem{
-	{"~/.config/gm/config.toml", "The configuration, in $XDG_CONFIG_HOME if that is set: servers = [\"HOST:PORT\", ...] and port = N for all verbs, " +
-		"context = \"NAME\", and a table [contexts.NAME] with servers for each named context. What flags or the environment say goes before it."},
-}
-
+// A manItem is a term of a manual page and its explanation.
 type manItem struct{ name, text string }
 
 // manWriter writes roff with the man macros.
 type manWriter struct{ bytes.Buffer }
 
 // title writes the head of a page. The date is not escaped: mandoc reads it.
-func (m *manWriter) title(name, date string) {
-	fmt.Fprintf(m, ".TH \"%s\" \"1\" \"%s\" \"gm %s\" \"Gearman\"\n", roff(name), date, roff(Version()))
+func (m *manWriter) title(name, date, version string) {
+	fmt.Fprintf(m, ".TH \"%s\" \"1\" \"%s\" \"gm %s\" \"Gearman\"\n", roff(name), date, roff(version))
 }
 
 // macro writes a request; its arguments are plain text.
@@ -275,6 +259,9 @@ func (m *manWriter) option(f flagDoc) {
 }
 
 func (m *manWriter) list(title string, items []manItem) {
+	if len(items) == 0 {
+		return
+	}
 	m.macro("SH", title)
 	for _, item := range items {
 		m.item(`\fB`+roff(item.name)+`\fR`, item.text)

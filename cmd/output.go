@@ -46,7 +46,7 @@ const (
 )
 
 // rowFlags are the flags of verbs that print rows.
-func (e *env) rowFlags() []cli.Flag {
+func (e *cliEnv) rowFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "output", Aliases: []string{"o"}, Category: catOutput,
@@ -71,7 +71,7 @@ type rowWriter struct {
 }
 
 // newRows returns a writer of rows to stdout, in the format that rowFlags say.
-func (e *env) newRows(c *cli.Context, columns ...column) (*rowWriter, error) {
+func (e *cliEnv) newRows(c *cli.Context, columns ...column) (*rowWriter, error) {
 	format, err := e.rowFormat(c)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func newRowWriter(w io.Writer, f rowFormat, s *style, columns []column) *rowWrit
 }
 
 // rowFormat returns the format that rowFlags say.
-func (e *env) rowFormat(c *cli.Context) (rowFormat, error) {
+func (e *cliEnv) rowFormat(c *cli.Context) (rowFormat, error) {
 	switch f := rowFormat(c.String("output")); f {
 	case formatTable, formatTSV, formatJSON, formatJSONL:
 		return f, nil
@@ -184,7 +184,7 @@ func (w *rowWriter) close() error {
 type style struct{ bold, good, warn, bad *color.Color }
 
 // style returns how stdout is to be coloured.
-func (e *env) style(c *cli.Context) (*style, error) {
+func (e *cliEnv) style(c *cli.Context) (*style, error) {
 	on, err := e.coloured(c.String("color"))
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func (s *style) set(on bool) {
 }
 
 // coloured decides by --color, else NO_COLOR, TERM and stdout.
-func (e *env) coloured(when string) (bool, error) {
+func (e *cliEnv) coloured(when string) (bool, error) {
 	switch when {
 	case "always":
 		return true, nil
@@ -242,7 +242,7 @@ func terminalSize(stream any) (columns, lines int) {
 // endLastLine has bytes that are printed as they are end with a line end where
 // stdout is a terminal, so that nothing is appended to them there. It returns
 // the function that ends them.
-func (e *env) endLastLine() (end func()) {
+func (e *cliEnv) endLastLine() (end func()) {
 	if !isTerminal(e.stdout) {
 		return func() {}
 	}
@@ -331,7 +331,7 @@ var tsvEscapes = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\r", `\r`)
 func escapeTSV(cell string) string { return tsvEscapes.Replace(cell) }
 
 // printLine prints one line of data that is no row.
-func (e *env) printLine(line string) error {
+func (e *cliEnv) printLine(line string) error {
 	_, err := io.WriteString(e.stdout, line+"\n")
 	return err
 }

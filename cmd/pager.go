@@ -11,7 +11,7 @@ import (
 
 // page prints a long text: through $PAGER if stdout is a terminal that it does not
 // fit on, as it is otherwise. Without $PAGER that is less or more, if one is there.
-func (e *env) page(text []byte) error {
+func (e *cliEnv) page(text []byte) error {
 	_, lines := terminalSize(e.stdout)
 	pager := e.pager()
 	if lines == 0 || strings.Count(string(text), "\n") < lines || pager == "" {
@@ -22,7 +22,7 @@ func (e *env) page(text []byte) error {
 }
 
 // pager returns the command that pages, empty for none.
-func (e *env) pager() string {
+func (e *cliEnv) pager() string {
 	switch pager := strings.TrimSpace(e.getenv("PAGER")); pager {
 	case "":
 	case "cat":
@@ -40,7 +40,7 @@ func (e *env) pager() string {
 
 // runFilter runs a command with text as its stdin and the terminal as its output.
 // The end of a pager that has not read everything is no error.
-func (e *env) runFilter(text []byte, name string, args ...string) error {
+func (e *cliEnv) runFilter(text []byte, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(string(text))
 	cmd.Stdout, cmd.Stderr = plainStream(e.stdout), e.stderr
@@ -66,7 +66,7 @@ func plainStream(w io.Writer) io.Writer {
 
 // showManPage shows roff on a terminal as a page: by man, mandoc or groff,
 // whichever is there. Without any of them it pages the plain help.
-func (e *env) showManPage(page []byte, path []*verb) error {
+func (e *cliEnv) showManPage(page []byte, path []*verb) error {
 	for _, way := range [][]string{
 		{"man", "-l", "-"}, {"mandoc", "-a"}, {"sh", "-c", "groff -man -Tutf8 -rLL=80n | ${PAGER:-less}"},
 	} {

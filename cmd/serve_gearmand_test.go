@@ -40,7 +40,7 @@ func TestMyCnf(t *testing.T) {
 		{"x", "", "error: an option before the first group"},
 	} {
 		dir := writeMyCnf(t, tc.cnf, 0o600)
-		e := &env{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}
+		e := &env{cliEnv: cliEnv{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}}
 		args := []string{"--queue-type", "MySQL"}
 		if tc.args != "" {
 			args = append(args, strings.Split(tc.args, ",")...)
@@ -63,7 +63,7 @@ func TestMyCnf(t *testing.T) {
 	}
 	dir := writeMyCnf(t, cnf, 0o666)
 	var stderr bytes.Buffer
-	e := &env{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}
+	e := &env{cliEnv: cliEnv{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}}
 	withFlags(t, e, serveVerb(e), []string{"--queue-type", "MySQL"}, func(c *cli.Context) {
 		e.stderr = &stderr
 		if got, err := e.servePlace(c); err != nil || got.URL.Net.Path != "/" {

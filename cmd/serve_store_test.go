@@ -70,12 +70,12 @@ func TestServePlace(t *testing.T) {
 		if test.args != "" {
 			args = strings.Split(test.args, ",")
 		}
-		e := &env{getenv: func(name string) string {
+		e := &env{cliEnv: cliEnv{getenv: func(name string) string {
 			if name == "GM_STORE" {
 				return test.env
 			}
 			return ""
-		}}
+		}}}
 		withFlags(t, e, serveVerb(e), args, func(c *cli.Context) {
 			place, err := e.servePlace(c)
 			if err != nil || test.err != "" {
@@ -110,7 +110,7 @@ func placeText(p *open.Place) string {
 }
 
 func TestRetryFlags(t *testing.T) {
-	e := &env{getenv: func(string) string { return "" }}
+	e := &env{cliEnv: cliEnv{getenv: func(string) string { return "" }}}
 	args := []string{"--retry", "a=3,1s..5m", "--retry", "b=1", "--retry=c=-1,0s"}
 	withFlags(t, e, serveVerb(e), args, func(c *cli.Context) {
 		want := []string{"a=3,1s..5m", "b=1", "c=-1,0s"}

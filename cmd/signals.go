@@ -2,11 +2,14 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/urfave/cli/v2"
 )
 
 // Signals of all verbs. Every verb that handles signals gets them from
@@ -102,6 +105,19 @@ func withSignals(ctx context.Context) (context.Context, func()) {
 		close(done)
 		cancel(nil)
 	}
+}
+
+// heedSignals runs an action with a context that the first SIGINT or SIGTERM
+// cancels: then its error is that signal. The second one ends the process at once.
+func heedSignals(c *cli.Context, action cli.ActionFunc) error {
+	ctx, stop := withSignals(c.Context)
+	defer stop()
+	c.Context = ctx
+	err := action(c)
+	if sig := (*signalError)(nil); err != nil && errors.As(context.Cause(ctx), &sig) {
+		return sig
+	}
+	return err
 }
 
 // dieBySignal ends the process as the signal does by default, so that a parent

@@ -145,7 +145,7 @@ func TestStoreWaitPermanent(t *testing.T) {
 }
 
 func TestStoreWaitFlag(t *testing.T) {
-	e := &env{getenv: func(string) string { return "" }}
+	e := &env{cliEnv: cliEnv{getenv: func(string) string { return "" }}}
 	for args, want := range map[string]string{
 		"--store-wait,5m,--data,x": "", "--store-wait,5m": "--store-wait: there is no store",
 	} {
@@ -201,10 +201,10 @@ func TestStorePasswords(t *testing.T) {
 func gmAll(t *testing.T, environment map[string]string, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	e := &env{
+	e := &env{cliEnv: cliEnv{
 		stdin: strings.NewReader(""), stdout: &out, stderr: &out,
 		getenv: func(name string) string { return environment[name] },
-	}
+	}}
 	if code := e.run(t.Context(), append([]string{"gm"}, args...)); code == 0 {
 		t.Errorf("gm %q: exit code 0, want an error", args)
 	}

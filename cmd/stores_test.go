@@ -125,10 +125,10 @@ func (listed) Extras(_ context.Context, _ string, f func(string, []byte) error) 
 func gm(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	e := &env{
+	e := &env{cliEnv: cliEnv{
 		stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
 		getenv: func(string) string { return "" },
-	}
+	}}
 	if code := e.run(context.Background(), append([]string{"gm"}, args...)); code != 0 {
 		t.Fatalf("gm %q: exit code %d\n%s", args, code, stderr.String())
 	}

@@ -324,3 +324,19 @@ func foldText(text string, width int) []string {
 	}
 	return append(lines, text[start:])
 }
+
+// foldHelpLine folds the text of a line of help at blanks, so that no line has
+// more than width columns. Two blanks or more are between the command
+// and the text.
+func foldHelpLine(line string, width int) string {
+	name, text, _ := strings.Cut(line, "  ")
+	text = strings.TrimSpace(text)
+	if textWidth(line) <= width || text == "" {
+		return line + "\n"
+	}
+	indent := len(line) - len(text)
+	if width-indent < 20 {
+		return name + "\n" + wrap(text, "    ", "    ", width)
+	}
+	return wrap(text, line[:indent], strings.Repeat(" ", indent), width)
+}

@@ -46,13 +46,3 @@ func versionVerb(e *env) *verb {
 		examples: []example{{"what runs here", "gm version"}},
 	}
 }
-
-func (e *env) printVersion() error { return e.printLine("gm " + Version()) }
-
-// noArgs refuses positional arguments.
-func noArgs(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return usageErrorf("%s takes no arguments, and there is %q", c.Command.Name, c.Args().First())
-	}
-	return nil
-}

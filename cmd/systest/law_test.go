@@ -38,6 +38,7 @@ const (
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
 	logsinkRoom  = "gm/internal/logsink"
+	durationRoom = "gm/internal/duration"
 	bytesizeRoom = "gm/internal/bytesize"
 	deferredRoom = "gm/internal/deferred"
 	escapeRoom   = "gm/internal/escape"
@@ -64,7 +65,7 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, openRoom, dumpRoom, deferredRoom}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{"gm/pkg/*", bytesizeRoom, durationRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, openRoom, dumpRoom, deferredRoom}, other: []string{anything}},
 	// tests of the whole system
 	{path: "gm/cmd/systest"},
 	// what the tests of cmd and cmd/systest share
@@ -83,6 +84,8 @@ var law = []room{
 	{path: exitlineRoom, not: []string{"net", "os"}},
 	// lines to writers that may be slow or stuck
 	{path: logsinkRoom, not: []string{"net", "os"}},
+	// durations such as 1d12h as text
+	{path: durationRoom, not: []string{"net", "os"}},
 	// sizes such as 64K as text, both ways
 	{path: bytesizeRoom},
 	// any bytes as printable text, both ways
@@ -125,7 +128,7 @@ var law = []room{
 	// one engine each
 	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom, codecRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
-	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom, tuneRoom}, other: []string{xsys}},
+	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom, tuneRoom, durationRoom}, other: []string{xsys}},
 	// several servers, one queue
 	{path: "gm/pkg/cluster", rooms: []string{storeRoom}, other: []string{anything}},
 	// dashboard, HTTP submission, metrics: handlers only

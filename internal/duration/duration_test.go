@@ -1,4 +1,4 @@
-package server
+package duration
 
 import (
 	"testing"
@@ -35,12 +35,12 @@ func TestParseDurationKnowsDays(t *testing.T) {
 		{"day", bad},
 		{"", bad},
 	} {
-		got, err := ParseDuration(test.text)
+		got, err := Parse(test.text)
 		if err != nil {
 			got = bad
 		}
 		if got != test.want {
-			t.Errorf("ParseDuration(%q) = %v, %v, want %v", test.text, got, err, test.want)
+			t.Errorf("Parse(%q) = %v, %v, want %v", test.text, got, err, test.want)
 		}
 	}
 }

@@ -1,0 +1,197 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"gm/pkg/gearman"
+	"gm/pkg/store"
+	"gm/pkg/wire"
+)
+
+// exitCode returns the exit code of err.
+func exitCode(err error) int {
+	var (
+		exit  *exitError
+		sig   *signalError
+		out   *outputError
+		srv   *gearman.ServerError
+		proto *gearman.ProtocolError
+		reply wire.ErrReply
+		path  *fs.PathError
+		link  *os.LinkError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit) && exit.code == codeOfErr:
+		return exitCode(exit.err)
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &sig):
+		return exitSignal + int(sig.sig)
+	case errors.As(err, &out):
+		if errors.Is(out, syscall.EPIPE) {
+			return exitSignal + int(syscall.SIGPIPE)
+		}
+		return exitIO
+	case resultsCode(err) != exitOK:
+		return resultsCode(err)
+	case errors.As(err, &proto):
+		return exitProtocol
+	case errors.Is(err, gearman.ErrNoServer): // also when each took too long to answer
+		return exitNoServer
+	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return exitTimeout
+	case errors.Is(err, gearman.ErrLost):
+		return exitAgain
+	case errors.Is(err, gearman.ErrTooLarge):
+		return exitRefused
+	case errors.Is(err, gearman.ErrUnknownJob):
+		return exitUnknown
+	case errors.Is(err, gearman.ErrUnsupported):
+		return exitUsage
+	case errors.As(err, &srv):
+		return serverErrorCode(srv)
+	case errors.As(err, &reply):
+		return replyCode(reply)
+	case errors.Is(err, wire.ErrMalformed):
+		return exitProtocol
+	case errors.As(err, &path), errors.As(err, &link):
+		return exitIO
+	}
+	return exitFailed
+}
+
+// serverErrorCode returns the exit code of an ERROR packet.
+func serverErrorCode(err *gearman.ServerError) int {
+	switch err.Code {
+	case wire.CodeQueueError, wire.CodeShutdown:
+		return exitAgain
+	case wire.CodeJobNotFound:
+		return exitUnknown
+	case wire.CodeDataTooLarge, wire.CodeTooLarge, wire.CodeInvalidArgument, wire.CodeInvalidFunction:
+		return exitRefused
+	}
+	return exitProtocol
+}
+
+// replyCode returns the exit code of an ERR line of the text protocol.
+func replyCode(reply wire.ErrReply) int {
+	line := "ERR " + string(reply) + "\r\n"
+	switch {
+	case line == wire.ReplyUnknownJob, line == wire.ReplyNoFunction:
+		return exitUnknown
+	case line == wire.ReplyFunctionInUse, reply == "job queue is full":
+		return exitAgain
+	}
+	switch word, _, _ := strings.Cut(string(reply), " "); word {
+	case "LOADING", "NOT_STORED", "BUSY", "NOT_WAITING": // of gm serve, whose store needs time
+		return exitAgain
+	}
+	return exitRefused
+}
+
+// hintFor returns the hint of err: its own, or the one of its kind.
+func hintFor(err error) string {
+	for next := err; next != nil; {
+		var exit *exitError
+		if !errors.As(next, &exit) {
+			break
+		}
+		if exit.hint != "" {
+			return exit.hint
+		}
+		next = exit.err
+	}
+	var (
+		proto   *gearman.ProtocolError
+		refused *gearman.ServerError
+	)
+	switch {
+	case errors.As(err, &proto):
+		return "see whether that is the address of a Gearman server; -s HOST[:PORT] and GEARMAN_SERVERS name another"
+	case errors.Is(err, gearman.ErrNoServer):
+		return "start one with gm serve, or name one with -s HOST[:PORT] or GEARMAN_SERVERS"
+	case errors.As(err, &refused) && refused.TooLarge():
+		return "gm serve --max-payload SIZE raises the server's limit, as gm's own --max-payload does here"
+	case errors.As(err, &refused) && refused.QueueFull() && strings.Contains(refused.Text, store.ErrFull.Error()):
+		return "make room where the server keeps its queue, or let workers empty it; --reconnect TIME waits for that"
+	case errors.As(err, &refused) && refused.QueueFull():
+		return "--reconnect TIME waits for room, gm admin maxqueue raises the limit, and more workers empty the queue"
+	case errors.Is(err, gearman.ErrTooLarge):
+		return "--max-payload raises the limit; the server's must be as high"
+	case errors.Is(err, gearman.ErrUnsupported):
+		return "only gm serve has this command; other servers have what gm admin help lists for them"
+	}
+	return cmp.Or(replyHint(err), resultsHint(err), systemHint(err))
+}
+
+// replyHint returns the hint for what a server has said, or not said in time.
+func replyHint(err error) string {
+	var (
+		srv   *gearman.ServerError
+		reply wire.ErrReply
+	)
+	switch {
+	case errors.Is(err, gearman.ErrUnknownJob):
+		return hintUnknownJob
+	case errors.As(err, &reply):
+		return errReplyHint(reply)
+	case errors.As(err, &srv):
+		if srv.Code == wire.CodeShutdown {
+			return "the server is shutting down: try again, or another with -s"
+		}
+	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return "-t gives it more time; gm status shows whether workers are there"
+	case errors.Is(err, gearman.ErrLost):
+		return "the job may have run; --retries N submits it again"
+	}
+	return ""
+}
+
+const (
+	hintUnknownJob      = "gm jobs lists the jobs; gm wait says how one has ended, if gm serve has --keep-results"
+	hintUnknownFunction = "gm status lists the functions; gm admin create makes one known"
+)
+
+// errReplyHint returns the hint for an ERR line.
+func errReplyHint(reply wire.ErrReply) string {
+	switch line := "ERR " + string(reply) + "\r\n"; {
+	case line == wire.ReplyUnknownJob:
+		return hintUnknownJob
+	case line == wire.ReplyNoFunction:
+		return hintUnknownFunction
+	case line == wire.ReplyFunctionInUse:
+		return "its workers have to end first: gm workers FUNC lists them"
+	case reply == "job queue is full":
+		return "gm admin maxqueue changes the limit"
+	}
+	switch word, _, _ := strings.Cut(string(reply), " "); word {
+	case "LOADING":
+		return "the server is reading its store: try again soon"
+	case "NOT_STORED":
+		return "the server's store does not take or give it: see the server's log"
+	case "BUSY":
+		return "try again soon"
+	}
+	return ""
+}
+
+// systemHint returns the hint for what the system refuses.
+func systemHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "make room on the device, then do it again"
+	case errors.Is(err, fs.ErrPermission):
+		return "see who may do that: ls -ld shows the permissions of a file and its directory"
+	case errors.Is(err, fs.ErrNotExist):
+		return "look for a slip in the path"
+	}
+	return ""
+}
