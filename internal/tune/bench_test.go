@@ -15,6 +15,7 @@ import (
 
 	"gm/internal/tune"
 	"gm/pkg/gearman"
+	"gm/pkg/runner"
 	"gm/pkg/server"
 )
 
@@ -26,6 +27,8 @@ const (
 	roleServe = "server"
 	roleWork  = "worker"
 	function  = "bench"
+
+	payloadCommand = "command"
 )
 
 func TestMain(m *testing.M) {
@@ -53,21 +56,23 @@ func serve() {
 	s.Close()
 }
 
-// work is the worker: it writes a line when it is ready. A payload is the time that
-// a job takes.
+// work is the worker: it writes a line when it is ready. A job with the payload
+// "command" runs a command that does nothing; other jobs do nothing themselves.
 func work() {
 	tune.LeastProcs()
 	var awake tune.Awake
 	servers, err := gearman.ParseServers(os.Getenv(serverOf), 4730)
 	must(err)
+	command := runner.Command{Args: []string{"true"}}
 	w, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: servers}, Concurrency: clients})
 	must(err)
-	must(w.Handle(function, func(_ context.Context, j *gearman.Job) ([]byte, error) {
+	must(w.Handle(function, func(ctx context.Context, j *gearman.Job) ([]byte, error) {
 		awake.Note()
-		busy, err := time.ParseDuration(string(j.Payload()))
-		for began := time.Now(); time.Since(began) < busy; {
+		if string(j.Payload()) == payloadCommand {
+			end := command.Run(ctx, runner.Job{})
+			return nil, end.Err()
 		}
-		return nil, err
+		return nil, nil
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -93,6 +98,25 @@ func must(err error) {
 	}
 }
 
+// workload is a number of jobs.
+type workload struct {
+	jobs    int // of all clients; each waits for a job before it submits the next
+	payload string
+}
+
+// workloadOf returns small jobs, except for tricks that make other jobs cheaper: the
+// collector runs only if there is garbage, and a worker waits in a system call only
+// for commands and after long jobs.
+func workloadOf(trick tune.Trick) workload {
+	switch trick {
+	case tune.GarbageTrick:
+		return workload{4000, strings.Repeat("x", 64<<10)}
+	case tune.PollTrick:
+		return workload{1000, payloadCommand}
+	}
+	return workload{4000, "x"}
+}
+
 const (
 	clients = 2
 	rounds  = 7
@@ -107,15 +131,11 @@ const (
 func BenchmarkTricks(b *testing.B) {
 	for _, trick := range tune.All() {
 		b.Run(trick.String(), func(b *testing.B) {
-			busy, jobs := time.Duration(0), 4000
-			if trick == tune.PollTrick {
-				busy, jobs = 250*time.Microsecond, 1000 // it waits after longer jobs only
-			}
 			for b.Loop() {
 				var with, without []cost
 				for range rounds {
-					with = append(with, measure(b, "", busy, jobs))
-					without = append(without, measure(b, "-"+trick.String(), busy, jobs))
+					with = append(with, measure(b, "", workloadOf(trick)))
+					without = append(without, measure(b, "-"+trick.String(), workloadOf(trick)))
 				}
 				on, off := median(with), median(without)
 				cpu, wall := saved(on.cpu, off.cpu), saved(on.wall, off.wall)
@@ -147,7 +167,7 @@ func saved(with, without time.Duration) float64 { return 100 * (1 - float64(with
 
 // measure runs jobs through a server and a worker with that GM_TUNE, and returns
 // their processor time, and the time of the client, for a job.
-func measure(b *testing.B, setting string, busy time.Duration, jobs int) cost {
+func measure(b *testing.B, setting string, load workload) cost {
 	b.Helper()
 	srv, addr := startChild(b, role+"="+roleServe, "GM_TUNE="+setting)
 	worker, _ := startChild(b, role+"="+roleWork, "GM_TUNE="+setting, serverOf+"="+addr)
@@ -165,8 +185,8 @@ func measure(b *testing.B, setting string, busy time.Duration, jobs int) cost {
 				return
 			}
 			defer c.Close()
-			task := &gearman.Task{Function: function, Payload: []byte(busy.String())}
-			for range jobs / clients {
+			task := &gearman.Task{Function: function, Payload: []byte(load.payload)}
+			for range load.jobs / clients {
 				if _, err := c.Do(context.Background(), task); err != nil {
 					b.Error(err)
 					return
@@ -177,7 +197,7 @@ func measure(b *testing.B, setting string, busy time.Duration, jobs int) cost {
 	all.Wait()
 	wall := time.Since(began)
 	cpu := worker.end(b) + srv.end(b)
-	return cost{cpu / time.Duration(jobs), wall / time.Duration(jobs)}
+	return cost{cpu / time.Duration(load.jobs), wall / time.Duration(load.jobs)}
 }
 
 // child is a process of this test binary.
