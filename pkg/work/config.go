@@ -38,7 +38,7 @@ type Config struct {
 	Idle time.Duration
 
 	// Functions are the names of the functions to do. The first one goes first.
-	// With Dir, files with other names are left out; none leaves out no file.
+	// With Dir, only the files with these names are functions; empty is all files.
 	Functions []string
 	// Command is the program of all functions, and its arguments. The program
 	// is looked for in $PATH if it has no slash.
@@ -86,7 +86,7 @@ type Config struct {
 	// Chain submits a next job for each job.
 	Chain Chain
 
-	// OnStart and OnEnd are called at the begin and the end of each job, by
+	// OnStart and OnEnd are called at the beginning and the end of each job, by
 	// several goroutines at the same time. err is nil if the job completed,
 	// wraps [gearman.ErrRetry] if it went back to its queue, and is the reason of
 	// its failure otherwise.
@@ -96,8 +96,8 @@ type Config struct {
 	// at first, and when it is back. They must not block.
 	OnLost func(s gearman.Server, err error)
 	OnBack func(s gearman.Server)
-	// Reload returns the servers after a [Worker.Restart]; nil keeps them. An
-	// error is logged, and keeps them too.
+	// Reload returns the servers after a [Worker.Restart]. The worker keeps its
+	// servers if Reload is nil, returns none, or returns an error, which is logged.
 	Reload func() ([]gearman.Server, error)
 }
 
@@ -107,7 +107,7 @@ type Keep struct {
 	Protocol Protocol
 	// MaxJobs, MaxAge and MaxRSS are limits after which a child is replaced,
 	// between two jobs: the number of its jobs, the time since its start, and
-	// its resident memory in bytes, which only Linux tells. 0 is no limit.
+	// its resident memory in bytes (only on Linux). 0 is no limit.
 	MaxJobs int
 	MaxAge  time.Duration
 	MaxRSS  int64

@@ -125,7 +125,10 @@ func (w *Worker) prepare() error {
 	w.questions = newQuestions(&w.config)
 	w.mapper.options.Servers = w.config.Servers
 	w.mu.Lock()
-	w.jobs, w.restart = jobs, false
+	w.jobs = jobs
+	if w.stopping || w.restart { // meanwhile
+		jobs.Stop()
+	}
 	w.mu.Unlock()
 	return w.chain.prepare(w.config.Servers)
 }
@@ -178,7 +181,10 @@ func (w *Worker) Run(ctx context.Context) error {
 		if printErr != nil {
 			return printErr
 		}
-		if !w.reload(ctx) {
+		if !w.takeRestart(ctx) {
+			return err
+		}
+		if err := w.reload(); err != nil {
 			return err
 		}
 		w.log.Info("starting afresh")
@@ -203,35 +209,30 @@ func (w *Worker) serve(ctx context.Context) error {
 	return err
 }
 
-// reload prepares the next connections after a Restart. It reports false if there
-// will be none.
-func (w *Worker) reload(ctx context.Context) bool {
+// takeRestart reports whether the worker must start afresh, and forgets the call of
+// Restart.
+func (w *Worker) takeRestart(ctx context.Context) bool {
 	full := w.config.MaxJobs > 0 && w.done.Load() >= int64(w.config.MaxJobs)
-	if !w.mayRestart() || full || ctx.Err() != nil {
-		return false
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	restart := w.restart && !w.stopping && !full && ctx.Err() == nil
+	w.restart = false
+	return restart
+}
+
+// reload prepares the next connections.
+func (w *Worker) reload() error {
 	if w.config.Reload != nil {
-		if servers, err := w.config.Reload(); err != nil {
+		servers, err := w.config.Reload()
+		switch {
+		case err != nil:
 			w.log.Error("configuration not read again", "error", err)
-		} else {
+		case len(servers) > 0:
 			w.config.Servers = servers
 		}
 	}
 	w.close()
-	if err := w.prepare(); err != nil {
-		w.log.Error("not started afresh", "error", err)
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !w.stopping
-}
-
-// mayRestart reports whether Restart was called, and Stop was not.
-func (w *Worker) mayRestart() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.restart && !w.stopping
+	return w.prepare()
 }
 
 // Stop makes Run take no more jobs and return when the running jobs have ended.

@@ -125,6 +125,31 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// A Restart or a Stop during Reload is not lost.
+func TestRestartAndStopDuringReload(t *testing.T) {
+	o := startServer(t)
+	var w *Worker
+	reloads := 0
+	w, err := New(Config{
+		Options: o, Functions: []string{"f"}, Command: []string{"cat"},
+		Reload: func() ([]gearman.Server, error) {
+			if reloads++; reloads < 3 {
+				w.Restart()
+			} else {
+				w.Stop()
+			}
+			return nil, nil // keeps the servers
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Restart()
+	if err := w.Run(context.Background()); err != nil || reloads != 3 {
+		t.Errorf("got %d reloads, %v, want 3", reloads, err)
+	}
+}
+
 // After Stop a worker does not start afresh, and Restart does nothing.
 func TestStopEndsARestart(t *testing.T) {
 	o := startServer(t)
