@@ -278,6 +278,34 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestWalkEnds walks through branches that lead back to themselves a hundred
+// times: each page is visited once.
+func TestWalkEnds(t *testing.T) {
+	const children = 100
+	b := make([]byte, 3*4096)
+	page := b[2*4096:]
+	order.PutUint64(page, 2)
+	order.PutUint16(page[8:], flagBranch)
+	order.PutUint16(page[10:], children)
+	end := HeaderSize + children*ElementSize
+	for i := range children {
+		at := HeaderSize + i*ElementSize
+		order.PutUint32(page[at:], uint32(end-at))
+		order.PutUint32(page[at+4:], 3)
+		order.PutUint64(page[at+8:], 2)
+		end += copy(page[end:], fmt.Sprintf("%03d", i))
+	}
+	tree := NewTree(bytes.NewReader(b), Meta{PageSize: 4096, Root: 2, High: 3})
+	faults := 0
+	w := Walk{Tree: tree, Leaf: plainOnly, Bad: func(Place, error) error { faults++; return nil }}
+	if err := w.Run(); err != nil || faults != children {
+		t.Errorf("got %v and %d faults, want %d", err, faults, children)
+	}
+	if err := (&Walk{Tree: tree, Leaf: plainOnly}).Run(); err == nil {
+		t.Error("got no error")
+	}
+}
+
 // TestStrays overwrites the root: all entries are in stray leaves.
 func TestStrays(t *testing.T) {
 	b, m, want := closedFile(t, 600)
@@ -543,15 +571,20 @@ func TestMostlyFree(t *testing.T) {
 
 // FuzzTree reads a file that has any bytes.
 func FuzzTree(f *testing.F) {
-	b, m, _ := closedFile(f, 50)
-	f.Add(b[:int64(m.High)*m.PageSize])
-	f.Add(b[:20_000])
-	f.Add(make([]byte, 9000))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, _ := ReadMeta(bytes.NewReader(b))
-		if m.PageSize == 0 || m.High > 1000 {
-			return
-		}
+	small, path := openNew(f, new(fsys.FS), Options{})
+	update(f, small, "first", func(b *bolt.Bucket) error {
+		return errors.Join(b.Put([]byte("key 1"), make([]byte, 5000)), b.Put([]byte("key 2"), []byte("v")), b.Put([]byte("key 3"), make([]byte, 3000)))
+	})
+	m, err := small.ReadMeta()
+	b, errRead := os.ReadFile(path)
+	if err := errors.Join(err, errRead, small.Close()); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b[:int64(m.High)*m.PageSize], m.Root)
+	f.Add(b[:5*m.PageSize], m.Root)
+	f.Add(make([]byte, 9000), uint64(2))
+	f.Fuzz(func(t *testing.T, b []byte, root uint64) {
+		m := Meta{PageSize: 4096, Root: root, High: uint64(len(b) / 4096)}
 		tree := NewTree(bytes.NewReader(b), m)
 		seen := NewPageSet(m.High)
 		readEntries := func(p *Page) {

@@ -43,8 +43,14 @@ func (w *Walk) report(at Place, err error) error {
 	return w.Bad(at, err)
 }
 
-// Run visits all pages of the tree.
-func (w *Walk) Run() error { return w.visitPage(Place{Page: w.Tree.root}, nil, 0) }
+// Run visits all pages of the tree, each once: branches that lead back to one
+// another are a fault.
+func (w *Walk) Run() error {
+	if w.Seen == nil {
+		w.Seen = NewPageSet(w.Tree.high)
+	}
+	return w.visitPage(Place{Page: w.Tree.root}, nil, 0)
+}
 
 // visitPage visits the page at a place. The content of the file there starts
 // with begin, if that is not empty.
@@ -64,7 +70,7 @@ func (w *Walk) visit(at Place, p *Page, err error, depth int) error {
 	if err == nil && depth > maxDepth {
 		err = errTooDeep
 	}
-	if w.Seen != nil && p.id != 0 {
+	if p.id != 0 {
 		n := int64(1)
 		if err == nil {
 			n = p.size / w.Tree.pageSize
