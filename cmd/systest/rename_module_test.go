@@ -28,6 +28,13 @@ func TestRenamedModuleIsImported(t *testing.T) {
 	if got := strings.TrimSpace(runIn(t, renamed, "go", "list", "-m")); got != renamedPath {
 		t.Fatalf("the module is %s, want %s", got, renamedPath)
 	}
+	law, err := os.ReadFile("law_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(renamed, "cmd", "systest", "law_test.go")); err != nil || string(got) != string(law) {
+		t.Errorf("the law has changed, %v", err)
+	}
 	if rest := oldImports(t, renamed); len(rest) > 0 {
 		t.Errorf("these files still name the old path: %q", rest)
 	}

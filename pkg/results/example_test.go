@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
@@ -20,15 +19,38 @@ import (
 // Example sends the lines of a text through a worker, with a joblog. Its second
 // run leaves out the records of the first one.
 func Example() {
-	addr, stop := startUpper()
-	defer stop()
+	// A job server and a worker in this program, for the example.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv, err := server.New(server.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go srv.Serve(listener)
+	defer srv.Close()
+	options := gearman.Options{Servers: []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}}}
+	worker, err := gearman.NewWorker(gearman.WorkerOptions{Options: options})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = worker.Handle("upper", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		return bytes.ToUpper(j.Payload()), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go worker.Run(context.Background())
+	defer worker.Stop()
+
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
 
-	client, err := gearman.NewClient(gearman.Options{Servers: []gearman.Server{{Network: "tcp", Addr: addr}}})
+	client, err := gearman.NewClient(options)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -75,37 +97,4 @@ func Example() {
 	// ONE
 	// TWO
 	// THREE
-}
-
-// startUpper starts a server, and a worker of the function upper.
-func startUpper() (addr string, stop func()) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	srv, err := server.New(server.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	addr = l.Addr().String()
-	w, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{
-		Servers: []gearman.Server{{Network: "tcp", Addr: addr}},
-	}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	err = w.Handle("upper", func(_ context.Context, j *gearman.Job) ([]byte, error) {
-		return bytes.ToUpper(j.Payload()), nil
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	var running sync.WaitGroup
-	running.Go(func() { srv.Serve(l) })
-	running.Go(func() { w.Run(context.Background()) })
-	return addr, func() {
-		w.Stop()
-		srv.Close()
-		running.Wait()
-	}
 }
