@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,24 +90,28 @@ func TestReadme(t *testing.T) {
 	begin, end := serversSection.begin, serversSection.end
 	all := benches(&env{waiting: 1000})
 	r := every(all)
-	file := filepath.Join(t.TempDir(), "README.md")
-	write := func(text string) error {
+	readme := filepath.Join(t.TempDir(), "README.md")
+	full := filepath.Join(filepath.Dir(readme), resultsFile)
+	write := func(ratios, text string) error {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+		for _, err := range []error{
+			os.MkdirAll(filepath.Dir(full), 0o755),
+			os.WriteFile(readme, []byte("before\n"+ratioMarks.begin+ratios+ratioMarks.end+"after\n"), 0o644),
+			os.WriteFile(full, []byte(text), 0o644),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
-		return serversSection.write(file, r, all)
+		return serversSection.write(readme, r, all)
 	}
-	if err := write("before\n" + begin + "old\n" + end + "after\n"); err != nil {
+	kept := "| `gm map --files`, 200 images |  |  |  | `xargs -P2` 0.89 x |\n"
+	if err := write("| old | 1 x |\n"+kept, "before\n"+begin+"old\n"+end+"after\n"); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := string(text)
-	if !strings.HasPrefix(got, "before\n"+begin) || !strings.HasSuffix(got, end+"after\n") || strings.Contains(got, "old") {
-		t.Errorf("the README is\n%s", got)
+	got := contents(full)
+	if !strings.HasPrefix(got, "before\n"+begin) || !strings.HasSuffix(got, end+"after") || strings.Contains(got, "old") {
+		t.Errorf("the results are\n%s", got)
 	}
 	for _, b := range all {
 		if b.plot == inTable && !strings.Contains(got, "| "+b.title+" |") {
@@ -114,20 +119,60 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	for _, p := range pictures {
-		svg, err := os.ReadFile(filepath.Join(filepath.Dir(file), pictureDir, p.file))
+		svg, err := os.ReadFile(filepath.Join(filepath.Dir(readme), pictureDir, p.file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := xml.Unmarshal(svg, new(any)); err != nil {
 			t.Errorf("%s: %v", p.file, err)
 		}
+		if !strings.Contains(got, "(pictures/"+p.file+")") {
+			t.Errorf("the results have no picture %s", p.file)
+		}
 	}
-	if err := write("no marks\n"); err == nil {
-		t.Error("a README without the marks was written")
+	got = contents(readme)
+	for _, want := range []string{
+		"before\n" + ratioMarks.begin, ratioMarks.end + "after", kept,
+		"| background jobs submitted per second | 0.5 x | 0.33 x | 0.25 x |  |\n", // every contender has its number
+		"| processor time of the server for each of them | 2 x | 3 x | 4 x |  |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the README has no %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "old") || strings.Contains(got, "word count") {
+		t.Errorf("the README has a row that is in neither table:\n%s", got)
+	}
+	if err := write("", "no marks\n"); err == nil {
+		t.Error("results without the marks were written")
 	}
 	r.Whole = false
-	if err := write(begin + end); err == nil {
+	if err := write("", begin+end); err == nil {
 		t.Error("a run that was not whole was written")
+	}
+}
+
+func TestRatiosAreOfBenches(t *testing.T) {
+	e := &env{waiting: 1000}
+	all := append(benches(e), batchBenches(e)...)
+	r := every(all)
+	for _, row := range ratios {
+		i := slices.IndexFunc(all, func(b *bench) bool { return b.name == row.bench })
+		if i < 0 {
+			t.Errorf("%s: no bench %s", row.title, row.bench)
+		} else if cells := row.cells(r.Benches[row.bench], all[i]); strings.Join(cells[1:], "") == "" {
+			t.Errorf("%s: no ratio", row.title)
+		}
+	}
+}
+
+func TestFactor(t *testing.T) {
+	for v, want := range map[float64]string{
+		393: "390 x", 60.8: "61 x", 9.96: "10 x", 5.354: "5.4 x", 1: "1 x", 0.4977: "0.5 x", 0.863: "0.86 x",
+	} {
+		if got := factor(v); got != want {
+			t.Errorf("%v: %q, want %q", v, got, want)
+		}
 	}
 }
 
