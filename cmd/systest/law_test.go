@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -15,7 +17,7 @@ import (
 	"testing"
 )
 
-// room is a package and what it may import beside the standard library.
+// room is a package and its allowed imports besides the standard library.
 type room struct {
 	path  string   // as for path.Match; the first room that matches counts
 	rooms []string // of gm's packages, as for path.Match
@@ -58,9 +60,8 @@ const (
 	xsys = "golang.org/x/sys"
 )
 
-// law says which way data flows: a room that is not in it, or an import that
-// it does not have, fails the test. A new room needs a line here that can say
-// what it owns.
+// law is the direction of data: a room or an import that it does not have fails the test.
+// A new room needs a line here, and a row in the table of main.go.
 var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
@@ -112,11 +113,11 @@ var law = []room{
 	{path: diskRoom, rooms: []string{storeRoom, lockfileRoom, codecRoom, fsysRoom, boltfileRoom}, other: []string{bboltModule}},
 	// one conformance suite for every engine
 	{path: "gm/pkg/store/storetest", rooms: []string{storeRoom}},
-	// jobs as rows and the one session that commits: what SQL drivers share
+	// the code that SQL drivers share: jobs as rows, and the one session that commits
 	{path: sqlstoreRoom, rooms: []string{storeRoom}},
 	// a store as JSON lines, both ways
 	{path: dumpRoom, rooms: []string{storeRoom}},
-	// who has a store that lies in files
+	// the lock of a store that consists of files
 	{path: lockfileRoom, rooms: []string{storeRoom, filelockRoom}},
 	// from a URL to an open, locked store; standing by
 	{path: openRoom, rooms: []string{
@@ -136,14 +137,17 @@ var law = []room{
 	// the SQL functions, as shared libraries
 	{path: "gm/pkg/udf", rooms: []string{gearmanRoom}},
 	{path: "gm/pkg/udf/*", rooms: []string{gearmanRoom}},
-	// what measures servers from outside, and their engines alone
+	// benchmarks of servers and of their engines, and the lint of the prose
 	{path: "gm/scripts/*", rooms: []string{wireRoom, storeRoom, "gm/pkg/store/*", "gm/scripts/*"}, other: []string{xsys}},
 }
 
-// TestImportLaw holds the packages to the law on every kind of system that
-// has files of its own. What tests import is their own matter.
+// lawSystems are the systems whose files the law is about: one of each kind.
+var lawSystems = []string{"linux", "darwin", "freebsd", "windows"}
+
+// TestImportLaw compares the imports of the packages with the law, on every kind of system
+// that has files of its own. Tests may import any package.
 func TestImportLaw(t *testing.T) {
-	for _, system := range []string{"linux", "darwin", "freebsd"} {
+	for _, system := range lawSystems {
 		packages := list(t, system)
 		if len(packages) < 2 {
 			t.Fatalf("%s: go list has %d packages", system, len(packages))
@@ -156,7 +160,7 @@ func TestImportLaw(t *testing.T) {
 	}
 }
 
-// listed is what go list says of a package.
+// listed is the output of go list for a package.
 type listed struct {
 	ImportPath string
 	Imports    []string
@@ -210,7 +214,7 @@ func lawName(module, importPath string) string {
 	return "gm" + strings.TrimPrefix(importPath, module)
 }
 
-// breaches returns what p does against the law.
+// breaches returns the imports of p that violate the law.
 func breaches(p listed) (all []string) {
 	i := slices.IndexFunc(law, func(r room) bool { return matches(r.path, p.ImportPath) })
 	if i < 0 {
@@ -294,7 +298,140 @@ func TestLawFindsBreaches(t *testing.T) {
 	}
 }
 
-// TestQueueHasNoClock: package time is there to print durations.
+// TestMapHasTheRooms compares the table of rooms in main.go with the packages and with
+// the law. A package whose room is not in the table, a row without a package, and a row
+// with other imports than the law allows fail.
+func TestMapHasTheRooms(t *testing.T) {
+	want := map[string]string{}
+	for _, system := range lawSystems {
+		for _, p := range list(t, system) {
+			if i := slices.IndexFunc(law, func(r room) bool { return matches(r.path, p.ImportPath) }); i >= 0 {
+				want[mapName(law[i].path)] = mapImports(law[i])
+			}
+		}
+	}
+	got := map[string]string{}
+	for _, row := range mapRows(t, "../main.go") {
+		if _, twice := got[row.room]; twice {
+			t.Errorf("main.go: %s has two rows", row.room)
+		}
+		if row.owns == "" {
+			t.Errorf("main.go: %s: the row does not say what the room owns", row.room)
+		}
+		got[row.room] = row.imports
+	}
+	for room, imports := range want {
+		if have, ok := got[room]; !ok {
+			t.Errorf("main.go: the table of rooms has no row for %s; imports %s", room, imports)
+		} else if have != imports {
+			t.Errorf("main.go: %s: imports %q, the law allows %q", room, have, imports)
+		}
+	}
+	for room := range got {
+		if _, ok := want[room]; !ok {
+			t.Errorf("main.go: %s is no package", room)
+		}
+	}
+}
+
+// mapRow is a row of the table of rooms.
+type mapRow struct{ room, owns, imports string }
+
+// mapRows reads the rows in the section "# Rooms" of a file's package comment.
+func mapRows(t *testing.T, file string) (rows []mapRow) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(parsed.Doc.Text(), "# Rooms\n")
+	section, _, _ = strings.Cut(section, "\n# ")
+	for line := range strings.Lines(section) {
+		text, indented := strings.CutPrefix(strings.TrimRight(line, "\n"), "\t")
+		switch {
+		case !indented:
+		case !strings.HasPrefix(text, " "):
+			name, rest, _ := strings.Cut(text, " ")
+			rows = append(rows, mapRow{room: name, owns: strings.TrimSpace(rest)})
+		case len(rows) == 0:
+			t.Fatalf("%s: %q belongs to no row", file, text)
+		default:
+			rows[len(rows)-1].owns += " " + strings.TrimSpace(text)
+		}
+	}
+	for i := range rows {
+		owns, imports, _ := strings.Cut(rows[i].owns, "; imports ")
+		rows[i].owns, rows[i].imports = owns, sortedList(strings.Split(imports, ", "))
+	}
+	return rows
+}
+
+// mapName returns a path of the law in the form of the table: relative to the module.
+func mapName(path string) string {
+	if path == "gm" {
+		return "."
+	}
+	return strings.TrimPrefix(path, "gm/")
+}
+
+// mapImports returns the allowed imports of a room in the form of the table.
+func mapImports(r room) string {
+	var names []string
+	for _, path := range r.rooms {
+		names = append(names, mapName(path))
+	}
+	for _, module := range r.other {
+		if module == anything {
+			module = "any module"
+		}
+		names = append(names, module)
+	}
+	return sortedList(names)
+}
+
+func sortedList(names []string) string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// TestMapRowsAreRead reads a table with every kind of row.
+func TestMapRowsAreRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "main.go")
+	text := `// Command x has rooms.
+//
+// # Rooms
+//
+// These are they:
+//
+//	.        calls cmd;
+//	         imports cmd
+//	pkg/a    one task
+//	pkg/b    another task, in two
+//	         lines;
+//	         imports pkg/c, any module,
+//	         pkg/a
+//
+// # More
+//
+//	pkg/d    not a room
+package main
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := mapRows(t, file)
+	want := []mapRow{
+		{".", "calls cmd", "cmd"},
+		{"pkg/a", "one task", ""},
+		{"pkg/b", "another task, in two lines", "any module, pkg/a, pkg/c"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestQueueHasNoClock checks that the queue uses package time only for durations.
 func TestQueueHasNoClock(t *testing.T) {
 	files, err := filepath.Glob("../../pkg/queue/*.go")
 	if err != nil || len(files) == 0 {
