@@ -13,9 +13,10 @@
 //	.                       calls cmd and exits with its code;
 //	                        imports cmd
 //	cmd                     the command line: flags, help, one call for each verb, output;
-//	                        imports pkg/*, pkg/store/deferred, pkg/store/dump, pkg/store/open, internal/bytesize,
-//	                        internal/escape, internal/exitline, internal/filelock, internal/gather, internal/tune,
-//	                        any module
+//	                        imports pkg/*, pkg/store/dump, pkg/store/open, internal/bytesize, internal/deferred,
+//	                        internal/duration, internal/escape, internal/exitline, internal/filelock, internal/gather,
+//	                        internal/logsink, internal/tune, any module
+//	cmd/systest             tests of the whole system: kills, full disks, other programs, this table
 //	pkg/wire                every byte on port 4730: packets and admin text, both directions, limits
 //	pkg/gearman             the Go library for clients, workers and administrators;
 //	                        imports pkg/wire, internal/tune, golang.org/x/sys
@@ -37,31 +38,38 @@
 //	                        pkg/store/postgres, pkg/store/redis, pkg/store/sqlite, pkg/store/tokyocabinet
 //	pkg/store/dump          a store as JSON lines, both ways;
 //	                        imports pkg/store
-//	pkg/store/lockfile      the lock of a store that is a file or a directory;
+//	pkg/store/internal/lockfile the lock of a store that is a file or a directory;
 //	                        imports pkg/store, internal/filelock
-//	pkg/store/sqlstore      the code that stores in SQL databases share;
+//	pkg/store/internal/sqlstore the code that stores in SQL databases share;
 //	                        imports pkg/store
 //	pkg/store/storetest     the tests that every store passes;
 //	                        imports pkg/store
 //	pkg/store/disk          the store in a directory: a log and a bbolt file;
-//	                        imports pkg/store, pkg/store/lockfile, pkg/store/disk/boltfile, pkg/store/disk/fsys,
-//	                        internal/codec, go.etcd.io/bbolt
+//	                        imports pkg/store, pkg/store/internal/lockfile, pkg/store/disk/boltfile,
+//	                        pkg/store/disk/fsys, internal/codec, go.etcd.io/bbolt
 //	pkg/store/disk/boltfile the pages of a bbolt file: read with checks, salvaged, shrunk;
 //	                        imports pkg/store, pkg/store/disk/fsys, go.etcd.io/bbolt
 //	pkg/store/disk/fsys     changes of files that a test can watch;
-//	                        imports pkg/store/lockfile
+//	                        imports pkg/store/internal/lockfile
 //	pkg/store/*             one kind of store each, for example pkg/store/redis;
-//	                        imports pkg/store, pkg/store/lockfile, pkg/store/sqlstore, internal/codec, any module
+//	                        imports pkg/store, pkg/store/internal/lockfile, pkg/store/internal/sqlstore, internal/codec,
+//	                        any module
 //	pkg/server              the job server: connections, commands, durable batches, shutdown;
-//	                        imports pkg/wire, pkg/queue, pkg/store, internal/codec, internal/tune,
+//	                        imports pkg/wire, pkg/queue, pkg/store, internal/codec, internal/duration, internal/tune,
 //	                        golang.org/x/sys
 //	internal/bytesize       sizes such as 64K as text, both ways
 //	internal/codec          the bytes of a record in a store: layout, checksums, salts;
 //	                        imports pkg/store
+//	internal/deferred       a store in memory, written to another one at the end;
+//	                        imports pkg/store
+//	internal/duration       durations such as 2d and 90s as text
 //	internal/escape         any bytes as printable text, both ways
 //	internal/exitline       the line in which gm work reports the exit code of its command
 //	internal/filelock       the lock of a file
 //	internal/gather         a buffer for bytes that arrive in pieces
+//	internal/logsink        log lines for a writer that may be slow, without waiting for it
+//	internal/testgm         the commands of test scripts, and servers for tests;
+//	                        imports github.com/rogpeppe/go-internal
 //	internal/tune           tricks that depend on the inside of the Go runtime, with one switch;
 //	                        imports golang.org/x/sys
 //	scripts/*               benchmarks, a load generator, and the lint of the prose;
@@ -73,7 +81,7 @@
 // A-Z" is connected to "gm serve":
 //
 //	gm submit    cmd        reads flags and payload
-//	             gearman    Client.Submit writes SUBMIT_JOB to the server's socket
+//	             gearman    Client.Start writes SUBMIT_JOB to the server's socket
 //	gm serve     server     a poller reads the socket into a buffer
 //	             wire       cuts the buffer into packets
 //	             queue      Submit adds the job to its function and wakes one worker

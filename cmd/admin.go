@@ -22,8 +22,8 @@ func adminVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:        "admin",
-			Usage:       "ask a server about itself, and change it",
-			Description: `Each command goes to all servers that are named. Of one server its answer is printed as it is; of several, each after the server's name.`,
+			Usage:       "query and change a server",
+			Description: `Sends the command to all servers that are named. The answer of a single server is printed unchanged; with several servers each line begins with the name of the server.`,
 			Flags:       e.queryFlags(),
 		},
 		verbs: []*verb{
@@ -34,12 +34,12 @@ func adminVerb(e *env) *verb {
 					pid, err := a.PID(ctx)
 					return strconv.Itoa(pid), err
 				}),
-			e.adminQuery("verbose", "print how much the server logs",
+			e.adminQuery("verbose", "print the log level of the server",
 				func(ctx context.Context, a *gearman.Admin) (string, error) { return a.Verbose(ctx) }),
-			e.adminChange("create", "make functions known before a worker comes", (*gearman.Admin).Create),
+			e.adminChange("create", "create functions before a worker serves them", (*gearman.Admin).Create),
 			e.adminDrop(),
 			e.adminMaxQueue(),
-			e.adminChangeMatching("pause", "hand out no more jobs of functions (gm serve)", (*gearman.Admin).Pause),
+			e.adminChangeMatching("pause", "stop handing out the jobs of functions (gm serve)", (*gearman.Admin).Pause),
 			e.adminChangeMatching("resume", "hand out jobs of paused functions again (gm serve)", (*gearman.Admin).Resume),
 			e.adminPurge(),
 			e.adminFront(),
@@ -52,7 +52,7 @@ func adminVerb(e *env) *verb {
 			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, column{commandColumn, false}),
 		},
 		examples: []example{
-			{"what runs there", "gm admin version"},
+			{"the version of the server", "gm admin version"},
 			{"keep one function's jobs waiting for a minute", "gm admin pause resize; sleep 60; gm admin resume resize"},
 		},
 		exits: adminExits,
@@ -61,7 +61,7 @@ func adminVerb(e *env) *verb {
 
 var adminExits = []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal}
 
-// adminCommand returns a subcommand with what all have in common.
+// adminCommand returns a subcommand with the common flags and exit codes.
 func (e *env) adminCommand(name, usage, args string, x example, flags ...cli.Flag) *verb {
 	return &verb{
 		Command:  &cli.Command{Name: name, Usage: usage, ArgsUsage: args, Flags: append(flags, e.queryFlags()...)},
@@ -70,7 +70,7 @@ func (e *env) adminCommand(name, usage, args string, x example, flags ...cli.Fla
 	}
 }
 
-// adminQuery returns a subcommand that prints a line a server.
+// adminQuery returns a subcommand that prints one line for each server.
 func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.Admin) (string, error)) *verb {
 	v := e.adminCommand(name, usage, "", example{"of the server on this machine", "gm admin " + name}, e.rowFlags()...)
 	v.Action = func(c *cli.Context) error {
@@ -85,7 +85,7 @@ func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.
 	return v
 }
 
-// adminList returns a subcommand that prints rows; a tab divides their cells.
+// adminList returns a subcommand that prints rows, whose cells are separated by tabs.
 func (e *env) adminList(name, usage string, ask func(*gearman.Admin, context.Context) ([]string, error), columns ...column) *verb {
 	v := e.adminCommand(name, usage, "", example{"of the server on this machine", "gm admin " + name}, e.rowFlags()...)
 	v.Action = func(c *cli.Context) error {
@@ -114,12 +114,11 @@ func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
 	return rows, err
 }
 
-// commandColumn is the column of the server's own help, whose rows are a command
-// and a text.
+// commandColumn is the column of the server's help. Its rows are a command and a text.
 const commandColumn = "command"
 
-// adminRows asks all servers and prints their rows. It fails if one of them
-// does, after the rows of the others.
+// adminRows asks all servers and prints their rows. If a server fails, adminRows prints
+// the rows of the others and then returns the error.
 func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([][]string, error)) error {
 	if err := checkWords(c); err != nil {
 		return err
@@ -184,7 +183,7 @@ func (r *adminRow) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// adminError says which command has failed.
+// adminError adds the name of the subcommand to an error.
 func adminError(c *cli.Context, err error) error {
 	if err == nil {
 		return nil
@@ -192,29 +191,29 @@ func adminError(c *cli.Context, err error) error {
 	return fmt.Errorf("admin %s: %w", c.Command.Name, err)
 }
 
-// adminChange returns a subcommand that does something to each function.
+// adminChange returns a subcommand that calls change for each function.
 func (e *env) adminChange(name, usage string, change func(*gearman.Admin, context.Context, string) error) *verb {
 	v := e.adminCommand(name, usage, "FUNC..", example{"two functions", "gm admin " + name + " resize thumbnail"})
 	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, asNamed) }
 	return v
 }
 
-// adminChangeMatching is adminChange for functions that are there: a pattern stands
-// for all that it matches.
+// adminChangeMatching is adminChange for functions that exist: an argument may be a
+// pattern.
 func (e *env) adminChangeMatching(name, usage string, change func(*gearman.Admin, context.Context, string) error) *verb {
-	v := e.adminCommand(name, usage, "FUNC..", example{"all functions of some kind", "gm admin " + name + " 'res*'"})
-	v.Description = "A function may be a pattern such as 'img*', which stands for all that match."
+	v := e.adminCommand(name, usage, "FUNC..", example{"all functions that match", "gm admin " + name + " 'res*'"})
+	v.Description = "FUNC may be a pattern such as 'img*' for all functions that it matches."
 	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, expandFunctions) }
 	return v
 }
 
-// asNamed leaves the names of functions as they are.
+// asNamed returns the names of functions unchanged.
 func asNamed(_ context.Context, _ *gearman.Admin, names []string) ([]string, error) {
 	return names, nil
 }
 
-// changeFunctions does change to each function on each server. expand turns the
-// arguments into the functions of a server.
+// changeFunctions calls change for each function on each server. expand returns the
+// functions of a server for the arguments.
 func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, context.Context, string) error,
 	expand func(context.Context, *gearman.Admin, []string) ([]string, error),
 ) error {
@@ -250,8 +249,8 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 // adminFront returns the subcommand that moves jobs to the head of their queue.
 func (e *env) adminFront() *verb {
 	v := e.adminCommand("front", "move waiting jobs to the head of their queue (gm serve)", "HANDLE..",
-		example{"the next one to be done", `h=$(gm submit -b -f thumbnail photo.jpg); gm admin front "$h"`})
-	v.Description = `Moves jobs that wait in front of all others of their function and priority, on whichever of the servers they are; the last one that is named comes first. A job that runs, is delayed or dead is refused with exit code 75. After a restart of the server a job is where it was.`
+		example{"a job that runs next", `h=$(gm submit -b -f thumbnail photo.jpg); gm admin front "$h"`})
+	v.Description = `Moves waiting jobs, on any of the servers, in front of all other jobs of their function and priority; the last HANDLE comes first. A running, delayed or dead job is refused with exit code 75. After a restart of the server the jobs are in their old places.`
 	v.Action = func(c *cli.Context) error {
 		if c.NArg() == 0 {
 			return usageErrorf("admin front: no handle")
@@ -265,9 +264,9 @@ func (e *env) adminFront() *verb {
 }
 
 func (e *env) adminMaxQueue() *verb {
-	v := e.adminCommand("maxqueue", "limit how many jobs a function may have", "FUNC [MAX | HIGH NORMAL LOW]",
-		example{"at most 1000 jobs, of any priority", "gm admin maxqueue resize 1000"})
-	v.Description = `Limits the jobs of a function, those that run included; more are refused with QUEUE_ERROR, and gm submit exits with 75. One number is for each priority, three are for high, normal and low. No number, or 0, takes the limit away.`
+	v := e.adminCommand("maxqueue", "limit the number of jobs of a function", "FUNC [MAX | HIGH NORMAL LOW]",
+		example{"at most 1000 jobs of each priority", "gm admin maxqueue resize 1000"})
+	v.Description = `Limits the waiting and running jobs of a function. Further jobs are refused with QUEUE_ERROR, and gm submit exits with 75. One number applies to each priority, three to high, normal and low. No number, or 0, removes the limit.`
 	v.Action = func(c *cli.Context) error {
 		args := c.Args().Slice()
 		if n := len(args); n != 1 && n != 2 && n != 4 {
@@ -277,7 +276,7 @@ func (e *env) adminMaxQueue() *verb {
 		for _, arg := range args[1:] {
 			n, err := strconv.Atoi(arg)
 			if err != nil || n < 0 {
-				return usageErrorf("admin maxqueue: limit %q: not a number from 0 up", arg)
+				return usageErrorf("admin maxqueue: limit %q: must be a number from 0", arg)
 			}
 			limits = append(limits, n)
 		}
@@ -286,7 +285,7 @@ func (e *env) adminMaxQueue() *verb {
 	return v
 }
 
-// changeServers does one change on each server.
+// changeServers calls change for each server.
 func (e *env) changeServers(c *cli.Context, change func(context.Context, *gearman.Admin) error) error {
 	if err := checkWords(c); err != nil {
 		return err
@@ -299,15 +298,15 @@ func (e *env) changeServers(c *cli.Context, change func(context.Context, *gearma
 		func(ctx context.Context, a *gearman.Admin) (struct{}, error) { return struct{}{}, change(ctx, a) })))
 }
 
-// yesFlag confirms what can't be taken back.
+// yesFlag returns the flag that confirms a change that cannot be undone.
 func yesFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}
+	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask for confirmation"}
 }
 
 func (e *env) adminDrop() *verb {
 	v := e.adminCommand("drop", "forget functions that have no workers", "FUNC..",
-		example{"a function that nobody uses any more", "gm admin create old; gm admin drop --yes old"}, yesFlag())
-	v.Description = `The jobs of a function that wait are dropped with it, and who waits for one learns that it has failed; gm serve says how many there were. A function with workers, running jobs or dead jobs is refused with exit code 75.`
+		example{"a function that is not used any more", "gm admin create old; gm admin drop --yes old"}, yesFlag())
+	v.Description = `Drops a function with its waiting jobs, whose clients get a failure; gm serve reports the number of jobs. A function with workers, running jobs or dead jobs is refused with exit code 75.`
 	v.Action = func(c *cli.Context) error {
 		if c.NArg() == 0 {
 			return usageErrorf("admin drop: no function")
@@ -318,7 +317,7 @@ func (e *env) adminDrop() *verb {
 		return e.changeFunctions(c, func(a *gearman.Admin, ctx context.Context, f string) error {
 			n, err := a.Drop(ctx, f)
 			if n > 0 {
-				e.note("admin drop: %s: waiting jobs that are dropped: %d", f, n)
+				e.note("admin drop: %s: waiting jobs dropped: %d", f, n)
 			}
 			return err
 		}, asNamed)
@@ -328,10 +327,10 @@ func (e *env) adminDrop() *verb {
 
 func (e *env) adminPurge() *verb {
 	v := e.adminCommand("purge", "drop the waiting and delayed jobs of functions (gm serve)", "FUNC..",
-		example{"start anew", "gm admin purge --yes resize"},
+		example{"an empty queue", "gm admin purge --yes resize"},
 		append(e.rowFlags(), yesFlag(),
-			&cli.BoolFlag{Name: "dead", Usage: "forget the dead jobs instead"})...)
-	v.Description = `Drops all jobs of the functions that do not run yet; who waits for one learns that it has failed. With --dead it forgets those that have failed for good. Prints each function and how many were dropped. A function may be a pattern such as 'img*', which stands for all that match.`
+			&cli.BoolFlag{Name: "dead", Usage: "forget the dead jobs, not the waiting ones"})...)
+	v.Description = `Drops all jobs of the functions that are not running; their clients get a failure. With --dead it forgets the dead jobs, which have failed for good. Prints each function and the number of its dropped jobs. FUNC may be a pattern such as 'img*' for all functions that it matches.`
 	v.Action = func(c *cli.Context) error {
 		functions := c.Args().Slice()
 		if len(functions) == 0 {
@@ -365,11 +364,11 @@ func (e *env) adminPurge() *verb {
 }
 
 func (e *env) adminPolicy() *verb {
-	v := e.adminCommand("policy", "say how often jobs that fail are tried again (gm serve)", "FUNC [RETRIES[,MIN..MAX] | -]",
-		example{"three times, after 1 s, 2 s and 4 s or somewhat less", "gm admin policy resize 3,1s..5m"}, e.rowFlags()...)
-	v.Description = `Sets what becomes of a function's background and foreground jobs that fail from now on: RETRIES is how often a job is tried again, -1 for ever, and MIN..MAX how long it waits before: MIN at first, twice as long each time, and up to half of that less, by chance. Without MIN..MAX it is 1s..5m. A lone - ends them at the first failure. What is set goes before --retry of gm serve, and is kept in its store.
+	v := e.adminCommand("policy", "set the retries of failed jobs (gm serve)", "FUNC [RETRIES[,MIN..MAX] | -]",
+		example{"three retries, after at most 1 s, 2 s and 4 s", "gm admin policy resize 3,1s..5m"}, e.rowFlags()...)
+	v.Description = `Sets the policy for background and foreground jobs of a function that fail from now on. RETRIES is the number of retries, -1 for no limit. MIN..MAX (1s..5m by default) is the time before a retry: MIN at first, twice as long each time up to MAX, and by chance up to half of that less. A policy of - allows no retries. The policy overrides --retry of gm serve, and its store keeps it.
 
-Without a value it prints what is set; - is nothing.`
+Without a policy it prints the current one; - is none.`
 	v.Action = func(c *cli.Context) error {
 		args := c.Args().Slice()
 		switch {
@@ -395,8 +394,8 @@ Without a value it prints what is set; - is nothing.`
 func (e *env) adminShutdown() *verb {
 	v := e.adminCommand("shutdown", "stop the server", "",
 		example{"let running jobs end first", "gm admin shutdown --graceful --yes"},
-		&cli.BoolFlag{Name: "graceful", Aliases: []string{"g"}, Usage: "let running jobs end first"}, yesFlag())
-	v.Description = `Stops the server. gearmand from 1.1 on does not take this command: send its process (gm admin pid) a SIGTERM.`
+		&cli.BoolFlag{Name: "graceful", Aliases: []string{"g"}, Usage: "wait until running jobs have ended"}, yesFlag())
+	v.Description = `Stops the server. gearmand refuses this command since 1.1: send SIGTERM to its process (gm admin pid).`
 	v.Action = func(c *cli.Context) error {
 		if err := noArgs(c); err != nil {
 			return err
@@ -420,14 +419,14 @@ func (e *env) adminShutdown() *verb {
 	return v
 }
 
-// confirm returns nil if --yes was given or a person at the terminal says yes.
+// confirm returns nil if --yes is set or the user at the terminal answers yes.
 func (e *env) confirm(c *cli.Context, what string) error {
 	if c.Bool("yes") {
 		return nil
 	}
 	if !isTerminal(e.stdin) || !isTerminal(e.stderr) {
-		return withHint(usageErrorf("admin %s: would %s, and there is nobody to ask", c.Command.Name, what),
-			"--yes does it without asking")
+		return withHint(usageErrorf("admin %s: would %s, but cannot ask without a terminal", c.Command.Name, what),
+			"--yes does not ask")
 	}
 	fmt.Fprintf(e.stderr, "%s? [y/N] ", printable(what, false))
 	line, err := bufio.NewReader(e.stdin).ReadString('\n')
@@ -438,5 +437,5 @@ func (e *env) confirm(c *cli.Context, what string) error {
 	case "y", "yes":
 		return nil
 	}
-	return usageErrorf("admin %s: not confirmed, nothing was done", c.Command.Name)
+	return usageErrorf("admin %s: not confirmed: nothing was done", c.Command.Name)
 }

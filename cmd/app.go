@@ -1,11 +1,11 @@
-// Package cmd is the command line of gm: a table of verbs, a file each. It is
+// Package cmd is the command line of gm: a table of verbs, with a file for each. It is
 // the only package that prints, colours and chooses exit codes.
 //
-// A verb is a function from the environment to a [verb]: flags, help and an
-// action. The action returns an error; exit.go turns it into a message and an
-// exit code, and nothing else does. Rows go out through output.go, servers
-// come from servers.go. Arguments are taken apart by args.go; urfave/cli has the
-// types of flags. help.go, man.go and completion.go read the same table.
+// A verb is a function from the environment to a [verb]: flags, help and an action. The
+// action returns an error, which exit.go turns into a message and an exit code; nothing
+// else does. output.go prints rows, and servers.go finds the servers. args.go parses
+// arguments; urfave/cli has the types of flags. help.go, man.go and completion.go read
+// the same table.
 package cmd
 
 import (
@@ -53,7 +53,7 @@ var verbs = []struct {
 type env struct {
 	cliEnv
 
-	leftOut map[gearman.Server]bool // noted as not answering
+	leftOut map[gearman.Server]bool // servers that were noted as not answering
 }
 
 // Main runs gm with the arguments of a process, the program's name first, and
@@ -92,9 +92,9 @@ func newRoot(e *env) *verb {
 	root := &verb{Command: &cli.Command{
 		Name:  "gm",
 		Usage: "a Gearman job server, worker, client and administrator",
-		Description: `Flags may stand before or after the verb and its arguments; -- ends them. What a verb prints on stdout is data, lined up on a terminal and divided by tabs elsewhere; all else goes to stderr.
+		Description: `Flags may stand before or after the verb and its arguments; -- ends them. stdout has data: aligned columns on a terminal, columns separated by tabs elsewhere. Everything else goes to stderr.
 
-gm VERB -h shows the most used flags of a verb on one screen, gm help VERB all of it, and gm man VERB its manual page.`,
+gm VERB -h shows the most used flags of a verb on one screen, gm help VERB everything, and gm man VERB the manual page.`,
 		Flags: append(e.connFlags(), commonFlags()...),
 	}, version: Version, environment: rootEnvironment, files: rootFiles}
 	root.table = make([]newVerb, len(verbs))
@@ -107,9 +107,9 @@ gm VERB -h shows the most used flags of a verb on one screen, gm help VERB all o
 		}}
 	}
 	root.examples = []example{
-		{"a server that also does jobs", "gm serve --work reverse=rev"},
+		{"a server that is also a worker", "gm serve --work reverse=rev"},
 		{"a job for it", "echo hello | gm submit -f reverse"},
-		{"what is waiting", "gm status --watch"},
+		{"the queues, updated every two seconds", "gm status --watch"},
 	}
 	root.exits = slices.Collect(maps.Keys(exitTexts))
 	return root

@@ -10,13 +10,12 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A call is a command line taken apart: which verb, its flags, its arguments.
-// The flag package of Go stops at the first positional argument, so flags are
-// put before them here, by the flags that the verb has. Flags that stand
+// A call is a parsed command line: the verb, its flags and its arguments. Go's flag
+// package stops at the first positional argument; here flags may stand anywhere. Flags
 // before the verb belong to it as well.
 type call struct {
 	path  []*verb     // from the root to the verb
-	flags []givenFlag // as they came
+	flags []givenFlag // in the order of the command line
 	args  []string    // positional
 
 	help    bool // -h or --help, or the verb help
@@ -24,7 +23,7 @@ type call struct {
 	version bool // --version, before any verb
 }
 
-// givenFlag is a flag that stood on the command line.
+// givenFlag is a flag of the command line.
 type givenFlag struct {
 	name  string // the flag's first name, without dashes
 	value string
@@ -32,9 +31,8 @@ type givenFlag struct {
 
 func (c *call) verb() *verb { return c.path[len(c.path)-1] }
 
-// context returns what the verb's action reads its flags and arguments from.
-// urfave/cli's own way to that sets up a command line that nobody parses any
-// more, which takes a millisecond.
+// context returns the context from which the verb's action reads its flags and arguments.
+// The way of urfave/cli itself prepares a second parse, which takes a millisecond.
 func (c *call) context() (*cli.Context, error) {
 	v := c.verb()
 	set := flag.NewFlagSet(v.Name, flag.ContinueOnError)
@@ -46,7 +44,7 @@ func (c *call) context() (*cli.Context, error) {
 	for _, f := range c.flags {
 		if err := set.Set(f.name, f.value); err != nil {
 			err = usageErrorf("invalid value %q for flag %s: %w", f.value, dashed(f.name), valueError(set.Lookup(f.name), err))
-			return nil, withHint(err, "gm help "+c.pathNames()+" tells about it")
+			return nil, withHint(err, "gm help "+c.pathNames()+" describes it")
 		}
 	}
 	if err := set.Parse(append([]string{"--"}, c.args...)); err != nil {
@@ -57,20 +55,20 @@ func (c *call) context() (*cli.Context, error) {
 	return ctx, nil
 }
 
-// valueError returns why a flag does not take a value: package flag says "parse
-// error" of numbers and booleans.
+// valueError returns the reason why a flag refuses a value. Package flag only says "parse
+// error" for numbers and booleans.
 func valueError(f *flag.Flag, err error) error {
 	if f == nil || err.Error() != "parse error" {
 		return err
 	}
 	if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
-		return errors.New("not true or false")
+		return errors.New("want true or false")
 	}
-	return errors.New("not a number")
+	return errors.New("want a number")
 }
 
-// define adds a flag to a set under its first name, which is how parseArgs calls
-// it. The flag's own way adds it under each, and takes them apart for that.
+// define adds a flag to a set under its first name, the name that parseArgs uses. The
+// flag's own method adds it under every name, which is slower.
 func define(set *flag.FlagSet, f cli.Flag) error {
 	switch f := f.(type) {
 	case *cli.BoolFlag:
@@ -87,7 +85,7 @@ func define(set *flag.FlagSet, f cli.Flag) error {
 	return nil
 }
 
-// parseArgs takes args apart, without the program's name. Errors are usage
+// parseArgs parses args, which do not include the program's name. Its errors are usage
 // errors: an unknown verb or flag, a flag without its value.
 func parseArgs(root *verb, args []string) (*call, error) {
 	p := &argParser{call: call{path: []*verb{root}}}
@@ -129,8 +127,8 @@ func (p *argParser) next(args []string) (int, error) {
 	return p.short(arg, args[1:])
 }
 
-// isFlag reports whether arg is a flag by its look. A lone - and a negative
-// number are data, unless the verb has that digit as a flag.
+// isFlag reports whether arg looks like a flag. A lone - and a negative number are data,
+// unless the verb has the digit as a flag.
 func (p *argParser) isFlag(arg string) bool {
 	if len(arg) < 2 || arg[0] != '-' {
 		return false
@@ -139,8 +137,8 @@ func (p *argParser) isFlag(arg string) bool {
 	return !digit || p.verb().flag(arg[1:2]) != nil
 }
 
-// positional takes a word that is no flag: the name of a verb as long as there
-// are some to choose from, an argument then.
+// positional handles a word that is no flag: the name of a verb if the current one has
+// subcommands, else an argument.
 func (p *argParser) positional(arg string) error {
 	v := p.verb()
 	if !v.hasVerbs() {
@@ -167,7 +165,7 @@ func (p *argParser) positional(arg string) error {
 	return withHint(err, strings.TrimSpace("gm help "+p.pathNames())+" lists them")
 }
 
-// long takes --name, --name=value or --name value.
+// long handles --name, --name=value or --name value.
 func (p *argParser) long(arg string, rest []string) (int, error) {
 	name, value, hasValue := strings.Cut(arg[2:], "=")
 	f := p.verb().flag(name)
@@ -194,7 +192,7 @@ func (p *argParser) long(arg string, rest []string) (int, error) {
 	return p.valueOf(f, "--"+name, rest)
 }
 
-// short takes -x, -xyz, -xVALUE or -x VALUE.
+// short handles -x, -xyz, -xVALUE or -x VALUE.
 func (p *argParser) short(arg string, rest []string) (int, error) {
 	for i, letter := range arg[1:] {
 		name := string(letter)
@@ -221,7 +219,7 @@ func (p *argParser) short(arg string, rest []string) (int, error) {
 	return 1, nil
 }
 
-// valueOf takes the next word as the value of f, whatever it looks like.
+// valueOf uses the next word as the value of f, even if it looks like a flag.
 func (p *argParser) valueOf(f cli.Flag, word string, rest []string) (int, error) {
 	if len(rest) == 0 {
 		return 0, usageErrorf("flag %s needs a value", word)
@@ -236,7 +234,7 @@ func (p *argParser) add(f cli.Flag, word, value string) {
 	p.words = append(p.words, word)
 }
 
-// checkFlags sees to it that flags which stand before the verb are its own.
+// checkFlags returns an error if a flag before the verb is not one of its flags.
 func (p *argParser) checkFlags() error {
 	if p.verb().hasVerbs() {
 		return nil // there will be help only
@@ -250,16 +248,16 @@ func (p *argParser) checkFlags() error {
 	return nil
 }
 
-// emptyMeans has the flags whose empty value means something, and what.
+// emptyMeans has the meaning of an empty value, for the flags that accept one.
 var emptyMeans = map[string]string{
 	"end":            "nothing is added to a result",
 	"mysql-password": "no password, as with gearmand",
 	"redis-password": "no password, as with gearmand",
 }
 
-// checkEmpty refuses empty values of flags, and empty arguments of verbs that take
-// no data: in a script they come from a variable that is not set, and the verb would
-// do something else than was meant.
+// checkEmpty refuses empty values of flags, and empty arguments of verbs that take no
+// data. In a script they come from a variable that is not set, and the verb would do
+// something else than its author meant.
 func (p *argParser) checkEmpty() error {
 	if p.help || p.verb().hasVerbs() {
 		return nil
@@ -267,7 +265,7 @@ func (p *argParser) checkEmpty() error {
 	for i, f := range p.seen {
 		if p.flags[i].value == "" && emptyMeans[p.flags[i].name] == "" && takesValue(f) {
 			return withHint(usageErrorf("%s: the value of %s is empty", p.pathNames(), p.words[i]),
-				"a variable may be unset; leave the flag out for its default")
+				"a variable may be unset; without the flag its default applies")
 		}
 	}
 	if !p.verb().dataArgs && slices.Contains(p.args, "") {
@@ -287,7 +285,7 @@ func (p *argParser) unknownFlag(word string) error {
 	}
 	hint := strings.TrimSpace("gm help "+p.pathNames()) + " lists the flags"
 	if !v.hasVerbs() {
-		hint += "; -- before data that begins with -"
+		hint += "; -- ends the flags before data that begins with -"
 	}
 	return withHint(err, hint)
 }
@@ -301,7 +299,7 @@ func (c *call) pathNames() string {
 	return strings.Join(names, " ")
 }
 
-// flag returns the flag that has the name, without dashes; nil if there is none.
+// flag returns the flag with the name, without dashes, or nil.
 func (v *verb) flag(name string) cli.Flag {
 	for _, f := range v.Flags {
 		if slices.Contains(flagNames(f), name) {
@@ -321,8 +319,8 @@ func (v *verb) subNames() []string {
 	return names
 }
 
-// flagNames returns a flag's names, without dashes. The flag's own method has
-// each looked at by a regular expression.
+// flagNames returns a flag's names, without dashes. It avoids the regular expression of
+// the flag's own method.
 func flagNames(f cli.Flag) []string {
 	name, others := "", []string(nil)
 	switch f := f.(type) {
@@ -342,7 +340,7 @@ func flagNames(f cli.Flag) []string {
 	return append([]string{name}, others...)
 }
 
-// flagWords returns the flags as they are typed.
+// flagWords returns the names of the flags with their dashes.
 func (v *verb) flagWords() []string {
 	words := []string{"--help"}
 	for _, f := range v.Flags {
@@ -366,13 +364,12 @@ func takesValue(f cli.Flag) bool {
 	return ok && doc.TakesValue()
 }
 
-// nearest returns the candidate that word is a slip of the fingers away from,
-// or "".
+// nearest returns the candidate of which word is probably a misspelling, or "".
 func nearest(word string, candidates []string) string {
 	best, limit := "", 1+len(strings.TrimLeft(word, "-"))/4
 	for _, c := range candidates {
 		if len(strings.TrimLeft(c, "-")) < 2 {
-			continue // one letter is near everything
+			continue // a single letter is close to every word
 		}
 		if d := editDistance(word, c); d <= limit {
 			best, limit = c, d-1
@@ -381,7 +378,7 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// editDistance counts the bytes to insert, delete, replace or swap with their
+// editDistance returns the number of bytes to insert, delete, replace or swap with their
 // neighbour to turn a into b.
 func editDistance(a, b string) int {
 	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)

@@ -85,20 +85,20 @@ func TestParseArgs(t *testing.T) {
 		{"--version", "version"},
 		{"", "gm --"},
 
-		{"submit --function= x", "submit: the value of --function is empty (a variable may be unset; leave the flag out for its default)"},
+		{"submit --function= x", "submit: the value of --function is empty (a variable may be unset; without the flag its default applies)"},
 		{"submti", `unknown verb "submti" (did you mean submit?)`},
 		{"frobnicate", `unknown verb "frobnicate" (gm help lists them)`},
 		{"admin craete", `unknown admin command "craete" (did you mean create?)`},
 		{"admin help", `unknown admin command "help" (gm help admin lists them)`},
 		{"submit --fucntion x", "submit: unknown flag --fucntion (did you mean --function?)"},
 		{"submit data --backgroud", "submit: unknown flag --backgroud (did you mean --background?)"},
-		{"submit data -x", "submit: unknown flag -x (gm help submit lists the flags; -- before data that begins with -)"},
-		{"submit -bx", "submit: unknown flag -x (gm help submit lists the flags; -- before data that begins with -)"},
-		{"submit --version", "submit: unknown flag --version (gm help submit lists the flags; -- before data that begins with -)"},
-		{"submit --f x", "submit: unknown flag --f (gm help submit lists the flags; -- before data that begins with -)"},
+		{"submit data -x", "submit: unknown flag -x (gm help submit lists the flags; -- ends the flags before data that begins with -)"},
+		{"submit -bx", "submit: unknown flag -x (gm help submit lists the flags; -- ends the flags before data that begins with -)"},
+		{"submit --version", "submit: unknown flag --version (gm help submit lists the flags; -- ends the flags before data that begins with -)"},
+		{"submit --f x", "submit: unknown flag --f (gm help submit lists the flags; -- ends the flags before data that begins with -)"},
 		{"submit -f", "flag -f needs a value"},
 		{"submit data --function", "flag --function needs a value"},
-		{"-s a version", "version: unknown flag -s (gm help version lists the flags; -- before data that begins with -)"},
+		{"-s a version", "version: unknown flag -s (gm help version lists the flags; -- ends the flags before data that begins with -)"},
 		{"-f x submit", "unknown flag -f (gm help lists the flags)"},
 	}
 	for _, test := range tests {
@@ -127,8 +127,8 @@ func parsed(c *call, err error) string {
 	return strings.Join(argvOf(c), " ")
 }
 
-// FuzzParseArgs checks that every word is accounted for: what comes out is a
-// line that comes out of itself unchanged, and errors are usage errors.
+// FuzzParseArgs checks that no word is lost: the parsed call, written as a command line,
+// parses to the same call, and errors are usage errors.
 func FuzzParseArgs(f *testing.F) {
 	for _, line := range []string{
 		"submit -f x data", "submit data -bqfx -- -y", "work -f x sh -c wc", "admin -s a create -5",

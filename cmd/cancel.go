@@ -13,22 +13,22 @@ func cancelVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "cancel",
-			Usage:     "take jobs out of the queue",
+			Usage:     "remove jobs from the queue",
 			ArgsUsage: "[HANDLE..|-]",
-			Description: `Takes jobs out of the queue, on whichever of the servers they are; who waits for one learns that it has failed. A job that runs is not stopped: gm serve lets it finish and delivers its result, but does not run it again. With --running, gm serve tells a worker that is gm work to stop the job: its processes get SIGTERM, and SIGKILL after the worker's --kill-after, and the job has failed. Other workers cannot be told; their jobs run on, as without --running, and a line on stderr says so. A dead job is forgotten. A job that no server knows does not keep the others from being cancelled.
+			Description: `Removes jobs from the queue, on any of the servers; their clients get a failure. A running job is not stopped: gm serve lets it finish and delivers its result, but does not run it again. With --running, gm serve asks the gm work that runs the job to stop it: its processes get SIGTERM, and SIGKILL after the worker's --kill-after, and the job fails. Other workers cannot stop a job; it runs on, as without --running, and stderr reports it. A dead job is forgotten. Jobs that no server knows are reported; the others are cancelled all the same.
 
-` + handlesText + ` Of a function those that wait or are delayed are cancelled, with --running also those that run; columns of tsv then: server, function, how many there were.`,
+` + handlesText + ` With -f it cancels waiting and delayed jobs, with --running also running ones. Columns of tsv with -f: server, function, number of jobs.`,
 			Flags: slices.Concat([]cli.Flag{
-				&cli.BoolFlag{Name: "running", Usage: "also stop jobs that run, if their workers are gm work"},
-			}, selectFlags("all jobs of -f that have not ended"), e.rowFlags(), e.queryFlags()),
+				&cli.BoolFlag{Name: "running", Usage: "also stop running jobs, if their workers are gm work"},
+			}, selectFlags("cancel all jobs of -f that have not ended"), e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.cancel(c) },
 		},
 		examples: []example{
 			{"one job", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm cancel "$h"`},
 			{"one job, also if it runs", `h=$(gm submit -b -f thumbnail photo.jpg); gm cancel --running "$h"`},
-			{"all that wait for a function", "gm cancel --all -f resize"},
-			{"those about one thing", "gm cancel -f 'res*' --match photo.jpg"},
-			{"the hundred oldest", "gm jobs --state waiting -o tsv | gm cancel -"},
+			{"all waiting jobs of a function", "gm cancel --all -f resize"},
+			{"jobs with a text in their payload", "gm cancel -f 'res*' --match photo.jpg"},
+			{"the hundred oldest waiting jobs", "gm jobs --state waiting -o tsv | gm cancel -"},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal},
 	}
@@ -52,12 +52,12 @@ func (e *env) cancel(c *cli.Context) error {
 	return e.eachHandle(c, s.handles, "unknown, or done", cancelJob)
 }
 
-// cancelRunning cancels a job, also if it runs, and says when its worker cannot be
-// told to stop it.
+// cancelRunning cancels a job, also a running one. It reports on stderr that a worker
+// cannot stop its job.
 func (e *env) cancelRunning(admin *gearman.Admin, ctx context.Context, h gearman.Handle) error {
 	stopped, err := admin.CancelRunning(ctx, h)
 	if err == nil && !stopped {
-		e.note("%s: its worker cannot be told to stop it; it runs on", h)
+		e.note("%s: its worker cannot stop a job; it runs on", h)
 	}
 	return err
 }

@@ -11,12 +11,12 @@ import (
 func bashCompletion(verbs []compVerb) string {
 	var b strings.Builder
 	b.WriteString(strings.Replace(bashHead, "STORES", strings.Join(storeSchemes, " "), 1))
-	b.WriteString("# _gm_verb VERB: its flags, those that take a value, its subcommands, its arguments.\n_gm_verb() {\n    case $1 in\n")
+	b.WriteString("# _gm_verb VERB: sets its flags, the flags with a value, its subcommands, its arguments.\n_gm_verb() {\n    case $1 in\n")
 	for _, v := range verbs {
 		bashVerb(&b, v, verbs[0])
 	}
 	b.WriteString("    esac\n}\n\n")
-	b.WriteString("# _gm_value VERB FLAG: proposals for the flag's value.\n_gm_value() {\n    case $1:$2 in\n")
+	b.WriteString("# _gm_value VERB FLAG: proposes values of the flag.\n_gm_value() {\n    case $1:$2 in\n")
 	for _, v := range verbs {
 		for _, f := range v.flags {
 			if f.kind == compNone {
@@ -77,7 +77,7 @@ _gm_words() { COMPREPLY=($(compgen -W "$*" -- "$cur")); }
 _gm_files() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); }
 _gm_dirs() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$cur")); }
 
-# Names come a line each; those with blanks or other signs are left out.
+# Reads names from lines. Names with blanks or unusual characters are left out.
 _gm_lines() {
     local line
     while IFS= read -r line; do
@@ -107,7 +107,7 @@ _gm_command() {
 `
 
 const bashTail = `_gm() {
-    # Words are cut at blanks only: bash cuts at : and = as well.
+    # Split words at blanks only; bash splits at : and = as well.
     local line=${COMP_LINE:0:COMP_POINT} words cur
     read -ra words <<<"$line"
     [[ $line == *[[:blank:]] ]] && words+=('')
@@ -157,7 +157,7 @@ const bashTail = `_gm() {
         $args
     fi
 
-    # bash replaces what stands behind the last : or = only.
+    # bash replaces only the text after the last : or =.
     local cut=${cur%"${cur##*[:=]}"}
     if [[ $cut && $COMP_WORDBREAKS == *[:=]* ]]; then
         for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$cut"}; done

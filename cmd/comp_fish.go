@@ -121,13 +121,13 @@ function __gm_words
     end
 end
 
-# Whether these words begin with the verb.
+# Succeeds if these words begin with the verb.
 function __gm_at
     set -l words (__gm_words)
     string match -q -- "$argv *" "$words "
 end
 
-# Whether they are the verb.
+# Succeeds if these words are the verb.
 function __gm_at_only
     set -l words (__gm_words)
     test "$words" = "$argv"
@@ -172,7 +172,7 @@ function __gm_contexts
     string replace -rf '^\[contexts\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
 end
 
-# URLs of stores; behind disk: and the like, files.
+# URLs of stores, with file names after disk: and similar schemes.
 function __gm_stores
     set -l token (string replace -r '^--[a-z-]+=' '' -- (commandline -ct))
     set -l scheme (string match -r '^(?:disk|sqlite|tokyocabinet):' -- $token)

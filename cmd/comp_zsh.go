@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// zshCompletion returns the completion for zsh: a function a verb.
+// zshCompletion returns the completion for zsh, with a function for each verb.
 func zshCompletion(verbs []compVerb) string {
 	var b strings.Builder
 	b.WriteString(strings.Replace(zshHead, "STORES", strings.Join(storeSchemes, " "), 1))
@@ -53,8 +53,8 @@ func zshFunction(path string) string {
 	return "_gm_" + strings.NewReplacer(" ", "_", "-", "_").Replace(path)
 }
 
-// zshFlag returns the specification of a flag for _arguments. Every flag may
-// be repeated: gm takes the last, or all.
+// zshFlag returns the specification of a flag for _arguments. Every flag may be repeated:
+// gm uses the last value, or all.
 func zshFlag(f compFlag) string {
 	text := strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(f.summary())
 	var specs []string

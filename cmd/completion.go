@@ -7,8 +7,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// shells are those that completions are written for: the name, and the name
-// of the file in which the shell's package looks for them.
+// shells are the shells with completions: the name, and the name of the file that the
+// shell looks for.
 var shells = []struct {
 	name, file string
 	write      func(verbs []compVerb) string
@@ -25,12 +25,12 @@ func completionVerb(e *cliEnv) *verb {
 			Name:        "completion",
 			Usage:       "print completions for a shell",
 			ArgsUsage:   "bash|zsh|fish|powershell",
-			Description: `Prints the shell's code that completes verbs, flags and their values. Names of functions and handles are asked from the server that the command line names, in at most 0.3 s.`,
+			Description: `Prints code for the shell that completes verbs, flags and their values. It gets the names of functions and handles from the server that the command line names, in at most 0.3 s.`,
 			Action:      func(c *cli.Context) error { return e.completion(c) },
 		},
 		examples: []example{
 			{"in ~/.bashrc", "source <(gm completion bash)"},
-			{"for zsh, in ~/.zshrc behind compinit", "source <(gm completion zsh)"},
+			{"for zsh, in ~/.zshrc after compinit", "source <(gm completion zsh)"},
 			{"for fish", "mkdir -p ~/.config/fish/completions && gm completion fish >~/.config/fish/completions/gm.fish"},
 			{"in PowerShell's $PROFILE", "gm completion powershell | Out-String | Invoke-Expression"},
 		},
@@ -49,12 +49,12 @@ func (e *cliEnv) completion(c *cli.Context) error {
 			return err
 		}
 	}
-	return usageErrorf("completion: unknown shell %q: not bash, zsh, fish or powershell", c.Args().First())
+	return usageErrorf("completion: unknown shell %q: want bash, zsh, fish or powershell", c.Args().First())
 }
 
 // compVerb is a verb as completions see it.
 type compVerb struct {
-	path  string // below gm, with blanks: "", "admin", "admin create"
+	path  string // the words after gm: "", "admin", "admin create"
 	usage string
 	flags []compFlag
 	subs  []compVerb
@@ -64,31 +64,31 @@ type compVerb struct {
 	endArgs bool // flags end at the first argument
 }
 
-// compFlag is a flag with what its value can be.
+// compFlag is a flag with the kind of its value.
 type compFlag struct {
 	flagDoc
 	kind    compKind
 	choices []string
 }
 
-// compKind is what a value can be.
+// compKind is the kind of a value.
 type compKind string
 
 const (
 	compNone      compKind = ""          // nothing to propose
 	compChoices   compKind = "choices"   // one of a few words
-	compFunctions compKind = "functions" // those that the server has
+	compFunctions compKind = "functions" // of the server
 	compHandles   compKind = "handles"   // of the server's jobs
 	compDead      compKind = "dead"      // handles of its dead jobs
 	compContexts  compKind = "contexts"  // of the configuration
-	compStores    compKind = "stores"    // URLs of stores, with files behind disk: and the like
+	compStores    compKind = "stores"    // URLs of stores, with file names after disk: and similar schemes
 	compFiles     compKind = "files"
 	compDirs      compKind = "dirs"
 	compCommand   compKind = "command" // a command line of its own
 )
 
-// flagChoices are the words that a flag's value is one of, by its name or by that of
-// the verb and its own.
+// flagChoices are the possible values of a flag, by its name, or by the names of the verb
+// and the flag.
 var flagChoices = map[string][]string{
 	"color":         {"auto", "always", "never"},
 	"output":        {"table", "tsv", "json", "jsonl"},
@@ -104,7 +104,8 @@ var flagChoices = map[string][]string{
 	"log-format":    {"text", "json"},
 }
 
-// storeSchemes are what URLs of stores begin with; the first ones go on with a file.
+// storeSchemes are the beginnings of the URLs of stores. A file name follows the first
+// ones.
 var storeSchemes = []string{"disk:", "sqlite:", "tokyocabinet:", "postgres://", "mysql://", "redis://", "memcached://"}
 
 // compVerbs returns the root and every visible verb below it, parents first.
@@ -158,7 +159,7 @@ func newCompVerb(v *verb, path string) compVerb {
 	return cv
 }
 
-// manVerbs stands for the verbs of the root.
+// manVerbs stands for all verbs of the root.
 var manVerbs = []string{"*"}
 
 func newCompFlag(path string, f flagDoc) compFlag {
@@ -184,7 +185,7 @@ func newCompFlag(path string, f flagDoc) compFlag {
 	return cf
 }
 
-// words returns the flag as it is typed, every spelling.
+// words returns the names of the flag with their dashes.
 func (f compFlag) words() []string {
 	var words []string
 	for _, name := range f.names {
@@ -193,7 +194,7 @@ func (f compFlag) words() []string {
 	return words
 }
 
-// summary returns the flag's text up to its first clause, for menus.
+// summary returns the first clause of the flag's text, for menus.
 func (f flagDoc) summary() string {
 	text, _, _ := strings.Cut(f.text, ";")
 	text, _, _ = strings.Cut(text, " (default")

@@ -53,7 +53,7 @@ func TestCompletionSyntax(t *testing.T) {
 	}
 }
 
-// TestBashCompletes asks bash what it would propose.
+// TestBashCompletes compares the proposals of bash.
 func TestBashCompletes(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
@@ -144,7 +144,7 @@ done
 	}
 }
 
-// fakeServer answers what completions ask gm.
+// fakeServer is a gm that answers the requests of completions.
 const fakeServer = `#!/bin/sh
 case "$*" in
 status*) printf 'resize\t0\nthumb\t1\n' ;;
@@ -153,8 +153,8 @@ jobs*) printf 's\tH:host:1\n' ;;
 esac
 `
 
-// TestChoicesAreOfFlags checks that the words which completions propose are of flags
-// that are there, and that every value with a name that says what it is has its kind.
+// TestChoicesAreOfFlags checks that the proposed words belong to existing flags, and that
+// every value with a telling name has its kind.
 func TestChoicesAreOfFlags(t *testing.T) {
 	unused := map[string]bool{}
 	for key := range flagChoices {
@@ -176,7 +176,7 @@ func TestChoicesAreOfFlags(t *testing.T) {
 	}
 }
 
-// TestVerbs checks what every verb owes its reader.
+// TestVerbs checks the texts that every verb must have.
 func TestVerbs(t *testing.T) {
 	for _, n := range verbs {
 		if name := n.make(&env{}).Name; name != n.name {

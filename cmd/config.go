@@ -15,7 +15,7 @@ import (
 
 // config is the configuration file.
 //
-//	context = "home"         # used if neither a flag nor the environment names servers
+//	context = "home"         # used if neither flags nor the environment name servers
 //	servers = ["a", "b:4731"]
 //	port = 4730              # of servers without one
 //
@@ -37,8 +37,8 @@ type configContext struct {
 }
 
 // config reads the configuration file: $GM_CONFIG, else gm/config.toml in
-// $XDG_CONFIG_HOME, else in ~/.config. A file that is not there is an empty
-// one, unless $GM_CONFIG names it.
+// $XDG_CONFIG_HOME, else in ~/.config. A missing file counts as empty, unless
+// $GM_CONFIG names it.
 func (e *env) config() (*config, error) {
 	path := e.configPath()
 	cfg := &config{path: path}
@@ -53,7 +53,7 @@ func (e *env) config() (*config, error) {
 		return nil, usageErrorf("read configuration: %w", err)
 	}
 	if err := cfg.parse(string(text)); err != nil {
-		return nil, withHint(err, "mend that line; gm man says under FILES what the file may have")
+		return nil, withHint(err, "correct that line; gm man describes the file under FILES")
 	}
 	return cfg, nil
 }
@@ -73,7 +73,7 @@ func (e *env) configPath() string {
 	return filepath.Join(dir, "gm", "config.toml")
 }
 
-// parse reads text into cfg. A key that it does not know is an error.
+// parse reads text into cfg. An unknown key is an error.
 func (cfg *config) parse(text string) error {
 	d := toml.NewDecoder(strings.NewReader(text)).DisallowUnknownFields()
 	err := d.Decode(cfg)
@@ -97,19 +97,19 @@ func (cfg *config) parse(text string) error {
 	return nil
 }
 
-// contextServers returns the list of servers of the context name, and where
-// it stands.
+// contextServers returns the list of servers of the named context, and its place for
+// error messages.
 func (cfg *config) contextServers(name string) (list, from string, err error) {
 	context, ok := cfg.Contexts[name]
 	if !ok {
 		err := usageErrorf("unknown context %q in %s", name, cfg.path)
 		if known := slices.Sorted(maps.Keys(cfg.Contexts)); len(known) > 0 {
-			err = withHint(err, "it has "+strings.Join(known, ", "))
+			err = withHint(err, "the file has the contexts "+strings.Join(known, ", "))
 		}
 		return "", "", err
 	}
 	if len(context.Servers) == 0 {
-		return "", "", usageErrorf("%s: context %q names no servers", cfg.path, name)
+		return "", "", usageErrorf("%s: context %q has no servers", cfg.path, name)
 	}
 	return strings.Join(context.Servers, ","), fmt.Sprintf("%s: context %q", cfg.path, name), nil
 }

@@ -8,5 +8,5 @@ func terminalWidth(*os.File) int { return 0 }
 
 func terminalDimensions(*os.File) (columns, lines int) { return 0, 0 }
 
-// resizeSignals are none: the next look sees the new size.
+// resizeSignals is empty: the next output uses the new size.
 var resizeSignals []os.Signal

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalDimensions returns the columns and lines of a terminal; 0 if they are
-// not known.
+// terminalDimensions returns the columns and lines of a terminal, 0 if they are
+// unknown.
 func terminalDimensions(f *os.File) (columns, lines int) {
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
@@ -18,11 +18,11 @@ func terminalDimensions(f *os.File) (columns, lines int) {
 	return int(size.Col), int(size.Row)
 }
 
-// terminalWidth returns the columns of a terminal; 0 if they are not known.
+// terminalWidth returns the columns of a terminal, 0 if they are unknown.
 func terminalWidth(f *os.File) int {
 	columns, _ := terminalDimensions(f)
 	return columns
 }
 
-// resizeSignals come when the terminal has changed its size.
+// resizeSignals are sent when the terminal changes its size.
 var resizeSignals = []os.Signal{unix.SIGWINCH}

@@ -31,7 +31,7 @@ func (v *durationValue) Set(s string) error {
 	return nil
 }
 
-// String returns the duration for help texts; nothing for 0.
+// String returns the duration for help texts, empty for 0.
 func (v *durationValue) String() string {
 	if v.d == 0 {
 		return ""
@@ -50,14 +50,13 @@ func durationOf(c *cli.Context, name string) time.Duration {
 	return c.Generic(name).(*durationValue).d
 }
 
-// refuseBareSeconds returns a usage error for a flag that was given a bare number
-// below 1,000: that many milliseconds are hardly meant where a job's command takes
-// seconds. 0 is no number of either.
+// refuseBareSeconds returns a usage error for a flag with a bare number below 1,000.
+// Where commands run for seconds, its author hardly meant milliseconds. 0 is accepted.
 func refuseBareSeconds(c *cli.Context, names ...string) error {
 	for _, name := range names {
 		v := c.Generic(name).(*durationValue)
 		if v.bare != "" && v.d > 0 && v.d < time.Second {
-			return withHint(usageErrorf("--%s %s: a bare number is in milliseconds", name, v.bare),
+			return withHint(usageErrorf("--%s %s: a number without a unit is in milliseconds", name, v.bare),
 				fmt.Sprintf("write %ss for seconds, or %sms", v.bare, v.bare))
 		}
 	}
@@ -75,7 +74,7 @@ func parseDuration(s string) (time.Duration, error) {
 		}
 	}
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("duration %q: not like 500ms, 10s, 1m or 2d", s)
+		return 0, fmt.Errorf("duration %q: want a time such as 500ms, 10s, 1m or 2d", s)
 	}
 	return d, nil
 }

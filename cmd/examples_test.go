@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestExamplesWork pastes each example of each help text into a shell, beside a
-// server that has a worker and jobs. Those of the verbs with records, and of work
-// and tell, are in scripts of their own, as they need workers of other functions.
+// TestExamplesWork pastes each example of each help text into a shell, while a server with
+// a worker and jobs runs. The examples of the verbs with records, and of work and tell, have
+// scripts of their own, because they need workers of other functions.
 func TestExamplesWork(t *testing.T) {
 	elsewhere := []string{"submit", "map", "pipe", "work", "tell status", "tell warn", "tell data"}
 	data := t.TempDir()

@@ -25,7 +25,7 @@ const (
 	exitSignal        = 128 // plus the signal's number
 )
 
-// exitTexts is what help and manual pages say of each code.
+// exitTexts are the texts of the codes in help and manual pages.
 var exitTexts = map[int]string{
 	exitOK:            "done",
 	exitFailed:        "a job failed, or a store is damaged",
@@ -33,10 +33,10 @@ var exitTexts = map[int]string{
 	exitUnknown:       "unknown job or function, or no worker where one was required",
 	exitNoServer:      "no server could be reached",
 	exitIO:            "reading or writing failed",
-	exitAgain:         "try again: lost in mid-job, queue full, or in use",
-	exitProtocol:      "the other end breaks the protocol",
+	exitAgain:         "try again: connection lost during a job, queue full, or in use",
+	exitProtocol:      "the other end violates the protocol",
 	exitRefused:       "refused",
-	exitTimeout:       "the time was up",
+	exitTimeout:       "time limit exceeded",
 	exitNotExecutable: "the worker's command is not executable",
 	exitNotFound:      "the worker's command was not found",
 	exitSignal:        "128+n: ended by signal n",
@@ -69,7 +69,7 @@ func usageErrorf(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// withHint returns err with a line that tells what to do about it.
+// withHint returns err with a hint, a line with advice for the user.
 func withHint(err error, hint string) error {
 	return &exitError{code: codeOfErr, err: err, hint: hint}
 }
@@ -79,8 +79,8 @@ type signalError struct{ sig syscall.Signal }
 
 func (e *signalError) Error() string { return "ended by signal: " + e.sig.String() }
 
-// output is stdout. It marks its errors, so that a broken pipe of stdout is
-// told from one of a connection.
+// output is stdout. It marks its errors, so that a broken pipe of stdout differs from one
+// of a connection.
 type output struct{ io.Writer }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -105,7 +105,7 @@ func (e *cliEnv) report(err error, code int, hint string) int {
 			e.printMessage("gm: ", line)
 		}
 		if hint == "" && code == exitUsage && e.verb != "" {
-			hint = "gm " + e.verb + " -h shows how it is used"
+			hint = "gm " + e.verb + " -h shows its usage"
 		}
 		if hint != "" {
 			e.printMessage("hint: ", hint)
@@ -114,8 +114,8 @@ func (e *cliEnv) report(err error, code int, hint string) int {
 	return code
 }
 
-// printMessage prints a line on stderr after a prefix. On a terminal it is folded
-// at blanks if it is too long, so that no word is cut.
+// printMessage prints a line on stderr after a prefix. On a terminal it wraps a long line
+// at blanks.
 func (e *cliEnv) printMessage(prefix, line string) {
 	width, _ := terminalSize(e.stderr)
 	if width > 0 && textWidth(prefix+line) > width {
@@ -126,7 +126,7 @@ func (e *cliEnv) printMessage(prefix, line string) {
 	fmt.Fprintf(e.stderr, "%s%s\n", prefix, line)
 }
 
-// message returns what err says to a person; empty if it is to be silent.
+// message returns the text of err for a person, empty if gm should be silent.
 func message(err error) string {
 	var (
 		exit *exitError
@@ -139,7 +139,7 @@ func message(err error) string {
 	case errors.As(err, &exit) && exit.err == nil:
 		return ""
 	case errors.As(err, &out) && errors.Is(out, syscall.EPIPE):
-		return "" // as any filter whose reader has had enough
+		return "" // like any filter whose reader has ended
 	}
 	return err.Error()
 }

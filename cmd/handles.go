@@ -16,29 +16,29 @@ import (
 	"gm/pkg/gearman"
 )
 
-// handlesText is what help says of the ways to name jobs.
-const handlesText = `The jobs are named by handles; a lone - reads them from stdin, a line each: the handle alone, or the rows of gm jobs -o tsv. Or -f names a function, or several by a pattern such as 'img*', with --match only those jobs that have a text in their handle, unique, last error or payload.`
+// handlesText is the part of a help text about the ways to name jobs.
+const handlesText = `HANDLE names a job; - reads handles from stdin, one in a line, or the rows of gm jobs -o tsv. Instead, -f names a function, or several by a pattern such as 'img*'; with --match only jobs with a text in their handle, unique, last error or payload are meant.`
 
-// selectFlags are the flags of verbs that take jobs by function and text.
+// selectFlags returns the flags of verbs that select jobs by function and text.
 func selectFlags(all string) []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "jobs of `FUNC`, or of those that a pattern matches"},
-		&cli.StringFlag{Name: "match", Usage: "only those with `TEXT` in handle, unique, last error or payload"},
+		&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "select jobs of `FUNC`, or of the functions that a pattern matches"},
+		&cli.StringFlag{Name: "match", Usage: "select jobs with `TEXT` in handle, unique, last error or payload"},
 		&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: all},
 	}
 }
 
-// jobSelection is which jobs the arguments and selectFlags name: handles, or those of
-// a function.
+// jobSelection is the selection by arguments and selectFlags: handles, or jobs of a
+// function.
 type jobSelection struct {
 	handles  []string
 	function string // a name or a pattern
 	match    string
-	timeout  time.Duration // of each question to a server; 0 for none
+	timeout  time.Duration // of each request to a server; 0 for none
 }
 
-// selection reads the arguments and selectFlags of a verb. If careful is set, all jobs
-// of a function have to be asked for with --all.
+// selection reads the arguments and selectFlags of a verb. If careful is set, it takes all
+// jobs of a function only with --all.
 func (e *env) selection(c *cli.Context, careful bool) (*jobSelection, error) {
 	verb := c.Command.Name
 	s := &jobSelection{function: c.String("function"), match: c.String("match")}
@@ -47,14 +47,14 @@ func (e *env) selection(c *cli.Context, careful bool) (*jobSelection, error) {
 	}
 	switch all := c.Bool("all"); {
 	case c.NArg() > 0 && (all || s.match != "" || s.function != ""):
-		return nil, usageErrorf("%s: handles or -f, --match and --all, not both", verb)
+		return nil, usageErrorf("%s: handles cannot be used with -f, --match or --all", verb)
 	case (all || s.match != "") && s.function == "":
-		return nil, withHint(usageErrorf("%s: no function", verb), "name it with -f FUNC")
+		return nil, withHint(usageErrorf("%s: no function", verb), "-f FUNC names it")
 	case s.function != "" && s.match == "" && careful && !all:
-		return nil, withHint(usageErrorf("%s: a function without --all or --match", verb),
-			"--all -f "+s.function+" takes all its jobs")
+		return nil, withHint(usageErrorf("%s: -f needs --all or --match", verb),
+			"--all -f "+s.function+" selects all its jobs")
 	case s.function == "" && c.NArg() == 0:
-		return nil, withHint(usageErrorf("%s: no handle", verb), "gm jobs lists them; - reads them from stdin; -f FUNC takes those of a function")
+		return nil, withHint(usageErrorf("%s: no handle", verb), "gm jobs lists handles; - reads them from stdin; -f FUNC selects jobs of a function")
 	case s.function != "":
 		return s, nil
 	}
@@ -63,7 +63,7 @@ func (e *env) selection(c *cli.Context, careful bool) (*jobSelection, error) {
 	return s, err
 }
 
-// givenHandles returns the handles that the arguments name, a lone - those of stdin.
+// givenHandles returns the handles in the arguments; for - it reads them from stdin.
 func (e *env) givenHandles(c *cli.Context) ([]string, error) {
 	var handles []string
 	for _, arg := range c.Args().Slice() {
@@ -93,11 +93,10 @@ func handleOfLine(line string) string {
 	return strings.TrimSpace(line)
 }
 
-// selectJobs returns those jobs of one server that are selected and in one of the
-// states.
+// selectJobs returns the selected jobs of one server that are in one of the states.
 func (s *jobSelection) selectJobs(ctx context.Context, admin *gearman.Admin, states ...gearman.JobState) ([]gearman.Handle, error) {
 	var handles []gearman.Handle
-	var unsure []gearman.Handle // whose payload has to be looked at
+	var unsure []gearman.Handle // jobs whose payload may have the text
 	exact := s.function
 	if isPattern(exact) {
 		exact = ""
@@ -133,11 +132,11 @@ func (s *jobSelection) selectJobs(ctx context.Context, admin *gearman.Admin, sta
 	return handles, nil
 }
 
-// selectPage is how many jobs are asked for at a time.
+// selectPage is the number of jobs in one request.
 const selectPage = 1000
 
-// eachPage calls f for each job of the function in the state. The server has the
-// verb's timeout for each page.
+// eachPage calls f for each job of the function in the state. The timeout of the verb
+// applies to each page.
 func (s *jobSelection) eachPage(ctx context.Context, admin *gearman.Admin, function string, state gearman.JobState, f func(gearman.JobDetails)) error {
 	for after := gearman.Handle(""); ; {
 		n := 0
@@ -155,7 +154,7 @@ func (s *jobSelection) eachPage(ctx context.Context, admin *gearman.Admin, funct
 	}
 }
 
-// within calls f with a context that the verb's timeout bounds.
+// within calls f with a context that ends after the timeout of the verb.
 func (s *jobSelection) within(ctx context.Context, f func(context.Context) error) error {
 	if s.timeout > 0 {
 		var cancel context.CancelFunc
@@ -165,8 +164,8 @@ func (s *jobSelection) within(ctx context.Context, f func(context.Context) error
 	return f(ctx)
 }
 
-// isPattern reports whether a name of a function is a pattern of several. One that
-// cannot be a pattern, such as "a[", is a name.
+// isPattern reports whether an argument is a pattern of functions. Text that cannot be a
+// pattern, such as "a[", is a name.
 func isPattern(name string) bool {
 	if !strings.ContainsAny(name, "*?[") {
 		return false
@@ -175,13 +174,13 @@ func isPattern(name string) bool {
 	return err == nil
 }
 
-// nameSigns replaces what path.Match takes for more than itself: names of functions
-// have backslashes (App\Jobs\Resize), and a * matches a / as well.
+// nameSigns replaces characters with a meaning in path.Match. Names of functions have
+// backslashes (App\Jobs\Resize), and a * should match a / as well.
 var nameSigns = strings.NewReplacer(`\`, "\x01", "/", "\x00")
 
 func patternOf(name string) string { return nameSigns.Replace(name) }
 
-// matchesName reports whether a function has the name, or the pattern matches it.
+// matchesName reports whether pattern is the name of the function or matches it.
 func matchesName(pattern, function string) bool {
 	if pattern == function {
 		return true
@@ -190,14 +189,15 @@ func matchesName(pattern, function string) bool {
 	return ok && err == nil
 }
 
-// matchesAny reports whether one of the names or patterns is that of the function.
+// matchesAny reports whether one of the patterns is the name of the function or matches
+// it.
 func matchesAny(patterns []string, function string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matchesName(p, function) })
 }
 
-// expandFunctions replaces patterns by the functions that a server has. A name stays
-// as it is, and so does a pattern that is the name of a function. A pattern that
-// matches none is an error.
+// expandFunctions replaces each pattern by the functions of a server that it matches. It
+// keeps names, and patterns that are the name of a function. A pattern that matches no
+// function is an error.
 func expandFunctions(ctx context.Context, admin *gearman.Admin, patterns []string) ([]string, error) {
 	if !slices.ContainsFunc(patterns, isPattern) {
 		return patterns, nil
@@ -226,8 +226,8 @@ func expandFunctions(ctx context.Context, admin *gearman.Admin, patterns []strin
 // manyJobsTime is the time limit of a command that acts on many jobs one by one.
 const manyJobsTime = time.Hour
 
-// eachSelected does one thing to each selected job of every server, and prints how
-// many there were on each.
+// eachSelected calls do for each selected job of every server, and prints the number of
+// jobs on each server.
 func (e *env) eachSelected(c *cli.Context, s *jobSelection, do func(*gearman.Admin, context.Context, gearman.Handle) error, states ...gearman.JobState) error {
 	verb := c.Command.Name
 	o, err := e.options(c)

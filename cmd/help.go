@@ -47,8 +47,8 @@ const (
 	shortHelpBody     = shortHelpLines - shortHelpExamples - 5 // title, usage, last line, two empty ones
 )
 
-// shortHelp returns what fits a screen: usage, a line for each flag or for those
-// that are used most, and three examples.
+// shortHelp returns help that fits a screen: usage, a line for each flag or for the most
+// used ones, and three examples.
 func shortHelp(path []*verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
@@ -78,7 +78,7 @@ func shortHelp(path []*verb) []byte {
 	return b.Bytes()
 }
 
-// shortVerbs returns a line for each subcommand, and how many have none.
+// shortVerbs returns a line for each subcommand, and the number of those left out.
 func shortVerbs(v *verb) (lines []string, left int) {
 	var names []string
 	for _, sub := range v.subs() {
@@ -99,7 +99,7 @@ func shortVerbs(v *verb) (lines []string, left int) {
 	return lines, 0
 }
 
-// shortFlags returns a line for each flag, and how many have none.
+// shortFlags returns a line for each flag, and the number of those left out.
 func shortFlags(v *verb) (lines []string, left int) {
 	var all []flagDoc
 	for _, group := range flagGroups(v) {
@@ -129,8 +129,8 @@ func shortFlags(v *verb) (lines []string, left int) {
 	return lines, len(all) - len(shown)
 }
 
-// firstClause returns as much of text as has width columns, up to the end of a
-// clause if there is one.
+// firstClause returns the beginning of text that fits into width columns, up to the end
+// of a clause if possible.
 func firstClause(text string, width int) string {
 	if textWidth(text) <= width {
 		return text
@@ -145,7 +145,7 @@ func firstClause(text string, width int) string {
 	return text[:end]
 }
 
-// shortExamples returns the first examples that are one line.
+// shortExamples returns the first examples of one line.
 func shortExamples(v *verb) (lines []string) {
 	for _, x := range v.examples {
 		if len(lines) < shortHelpExamples && !strings.Contains(x.line, "\n") && len(x.line) <= helpWidth-2 {
@@ -177,7 +177,7 @@ func helpFlag(b *bytes.Buffer, f flagDoc) {
 	b.WriteString(wrap(f.text, indent, indent, helpWidth))
 }
 
-// usageLine returns how the verb is called.
+// usageLine returns the form of a call of the verb.
 func usageLine(path []*verb) string {
 	v := path[len(path)-1]
 	line := fullName(path)
@@ -191,7 +191,7 @@ func usageLine(path []*verb) string {
 	return line
 }
 
-// fullName returns the verb's name with those above it: gm admin create.
+// fullName returns the verb's name after the names of its parents: gm admin create.
 func fullName(path []*verb) string {
 	var names []string
 	for _, v := range path {
@@ -203,13 +203,13 @@ func fullName(path []*verb) string {
 // flagDoc is a flag as help, manual pages and completions show it.
 type flagDoc struct {
 	names    []string // without dashes, the short ones first
-	value    string   // what its value is called; empty if it takes none
-	optional string   // what its value is called if it may stand without one
+	value    string   // the name of its value; empty if it takes none
+	optional string   // the name of its value, if the flag may stand without it
 	text     string
 	category string
 }
 
-// spelling returns the flag as it is typed: -o, --output FORMAT.
+// spelling returns the flag with its names and its value: -o, --output FORMAT.
 func (f flagDoc) spelling() string {
 	var words []string
 	for _, name := range f.names {
@@ -225,8 +225,8 @@ func (f flagDoc) spelling() string {
 	return s
 }
 
-// newFlagDoc reads a flag's definition. What stands in backquotes in its
-// Usage is the name of its value.
+// newFlagDoc reads a flag's definition. The word in backquotes in its Usage is the name of
+// its value.
 func newFlagDoc(f cli.Flag) flagDoc {
 	d := flagDoc{names: slices.Clone(flagNames(f))}
 	slices.SortStableFunc(d.names, func(a, b string) int { return min(len(a), 2) - min(len(b), 2) })
@@ -262,7 +262,7 @@ type flagGroup struct {
 // flagGroups returns the verb's visible flags by category, its own first.
 func flagGroups(v *verb) []flagGroup { return groupFlags(v, false) }
 
-// groupFlags is flagGroups, with the hidden ones if all is set.
+// groupFlags is flagGroups, with hidden flags if all is set.
 func groupFlags(v *verb, all bool) []flagGroup {
 	titles := []string{"", catOutput, catServers, catCommon}
 	byTitle := map[string][]flagDoc{}
@@ -293,7 +293,7 @@ func groupFlags(v *verb, all bool) []flagGroup {
 // exitDoc is an exit code as help and manual pages show it.
 type exitDoc struct{ name, text string }
 
-// exitCodes returns the codes that a verb can end with.
+// exitCodes returns the exit codes of a verb.
 func exitCodes(v *verb) []exitDoc {
 	codes := append([]int{exitOK, exitUsage}, v.exits...)
 	slices.Sort(codes)
@@ -308,7 +308,7 @@ func exitCodes(v *verb) []exitDoc {
 	return docs
 }
 
-// paragraphs divides a description at its empty lines.
+// paragraphs splits a description at its empty lines.
 func paragraphs(text string) []string {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -317,8 +317,8 @@ func paragraphs(text string) []string {
 	return strings.Split(text, "\n\n")
 }
 
-// wrap breaks a paragraph at blanks into lines of at most width columns. A
-// paragraph whose lines are indented stays as it is.
+// wrap breaks a paragraph at blanks into lines of at most width columns. It does not change
+// a paragraph that begins with a blank.
 func wrap(text, first, rest string, width int) string {
 	if strings.HasPrefix(text, " ") {
 		return text + "\n"

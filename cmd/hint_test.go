@@ -36,7 +36,7 @@ func TestErrorsHaveHints(t *testing.T) {
 		{gearman.ErrTooLarge, exitRefused, "--max-payload"},
 		{&gearman.ProtocolError{Err: wire.ErrMalformed}, exitProtocol, "-s HOST"},
 		{&gearman.ServerError{Code: wire.CodeQueueError}, exitAgain, "gm admin maxqueue"},
-		{&gearman.ServerError{Code: wire.CodeQueueError, Text: "commit to x: " + store.ErrFull.Error()}, exitAgain, "make room where the server keeps its queue"},
+		{&gearman.ServerError{Code: wire.CodeQueueError, Text: "commit to x: " + store.ErrFull.Error()}, exitAgain, "make room on the disk of the server's store"},
 		{&gearman.ServerError{Code: wire.CodeShutdown}, exitAgain, "try again"},
 		{reply(wire.ReplyUnknownJob), exitUnknown, "gm jobs"},
 		{reply(wire.ReplyNoFunction), exitUnknown, "gm status"},
@@ -73,8 +73,8 @@ func TestErrorsHaveHints(t *testing.T) {
 	}
 }
 
-// TestWrongUsageHasAHint calls each verb in wrong ways, with a server that is not
-// there: whatever fails says what to do.
+// TestWrongUsageHasAHint calls each verb in wrong ways, without a server: each failure has
+// a hint.
 func TestWrongUsageHasAHint(t *testing.T) {
 	getenv := func(name string) string {
 		switch name {

@@ -16,7 +16,7 @@ import (
 	"gm/pkg/gearman"
 )
 
-const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running, dead), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker, when it died in Unix milliseconds, last error. What a server does not tell is empty, and missing in JSON.`
+const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running, dead), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker, when it died in Unix milliseconds, last error. A value that a server does not report is empty, and missing in JSON.`
 
 func jobVerb(e *env) *verb {
 	return &verb{
@@ -24,23 +24,23 @@ func jobVerb(e *env) *verb {
 			Name:      "job",
 			Usage:     "show one job",
 			ArgsUsage: "HANDLE",
-			Description: `Shows the job that has the handle, on whichever of the servers it is. A job that is done is unknown; one that has failed for good is dead, and shown with its last error until it is forgotten. gm serve tells all about it; other servers only whether it runs, and its progress. On a terminal it is lines of name and value.
+			Description: `Asks all servers for the job and shows it. A completed job is unknown. A job that has failed for good is dead; it is shown with its last error until it is forgotten. gm serve reports everything, other servers only the progress and whether the job runs. On a terminal each line has a name and a value.
 
---payload prints what the job was submitted with. -o json and jsonl have it as payload, or as payload_base64 if it is not UTF-8, if the server is gm serve.
+--payload prints the payload of the job. With gm serve, -o json and jsonl have it as payload, or as payload_base64 if it is not UTF-8.
 
 ` + followText + `
 
 ` + jobColumnsText,
 			Flags: slices.Concat([]cli.Flag{
-				&cli.BoolFlag{Name: "payload", Usage: "print its payload instead, byte for byte (gm serve)"},
-				&cli.BoolFlag{Name: "follow", Usage: "print its result as it comes, until it ends (gm serve)"},
+				&cli.BoolFlag{Name: "payload", Usage: "print only the payload, byte for byte (gm serve)"},
+				&cli.BoolFlag{Name: "follow", Usage: "print the result as it arrives, until the job ends (gm serve)"},
 			}, e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.job(c) },
 		},
 		examples: []example{
-			{"what was it submitted with?", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" --payload`},
-			{"is it still there?", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h"`},
-			{"its progress, for a program", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
+			{"the payload of a job", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" --payload`},
+			{"the state of a job", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h"`},
+			{"the progress of a job, for a program", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
 		},
 		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
 	}
@@ -50,23 +50,23 @@ func jobsVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "jobs",
-			Usage:     "list jobs that wait, are delayed, run or are dead",
+			Usage:     "list waiting, delayed, running and dead jobs",
 			ArgsUsage: "[FUNC]",
-			Description: `Lists jobs, of one function, of those that a pattern such as 'img*' matches, or of all, oldest first. Dead ones, background jobs that have failed for good, are listed only with --dead. gm serve tells all about them; gearmand only handles, attempts and whether they run, and not of which function.
+			Description: `Lists the jobs of all functions, of one, or of those that a pattern such as 'img*' matches, the oldest first. Dead jobs, which are background jobs that have failed for good, are listed only with --dead. gm serve reports everything, gearmand only handles, attempts and whether the jobs run, without their functions.
 
 ` + jobColumnsText,
 			Flags: slices.Concat([]cli.Flag{
-				&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "only jobs of `FUNC`, as by the argument"},
-				&cli.StringFlag{Name: "state", Usage: "only jobs in `STATE`: waiting, delayed, running or dead"},
-				&cli.BoolFlag{Name: "dead", Usage: "the dead jobs: --state dead"},
-				&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "at most `N` jobs of each server; 0 is all"},
+				&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "list only jobs of `FUNC`, like the argument"},
+				&cli.StringFlag{Name: "state", Usage: "list only jobs in `STATE`: waiting, delayed, running or dead"},
+				&cli.BoolFlag{Name: "dead", Usage: "list the dead jobs, like --state dead"},
+				&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "list at most `N` jobs of each server; 0 lists all"},
 			}, e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.jobs(c) },
 		},
 		examples: []example{
 			{"the oldest waiting jobs", "gm jobs --state waiting"},
-			{"what has failed for good, and why", "gm jobs --dead -f resize -o tsv | cut -f2,13"},
-			{"drop what waits for one function", "gm jobs resize --state waiting --limit 0 -o tsv | gm cancel -"},
+			{"the dead jobs of a function and their errors", "gm jobs --dead -f resize -o tsv | cut -f2,13"},
+			{"cancel the waiting jobs of one function", "gm jobs resize --state waiting --limit 0 -o tsv | gm cancel -"},
 		},
 		exits: []int{exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
 	}
@@ -79,7 +79,7 @@ type jobRow struct {
 	Payload       *string `json:"payload,omitempty"`
 	PayloadBase64 []byte  `json:"payload_base64,omitempty"` // of one that is not UTF-8
 
-	partial bool // of a server that tells only handle, state and progress
+	partial bool // of a server that reports only handle, state and progress
 }
 
 var jobColumns = []column{
@@ -116,7 +116,7 @@ func (r *jobRow) cells(human bool) []string {
 	}
 }
 
-// errorText writes what a worker said of a failure: for a person, in one line.
+// errorText returns the text of a failure, in one line for a person.
 func errorText(text string, human bool) string {
 	if !human {
 		return text
@@ -124,7 +124,7 @@ func errorText(text string, human bool) string {
 	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 }
 
-// moment writes a Unix time in milliseconds; nothing for 0.
+// moment returns a Unix time in milliseconds as text, empty for 0.
 func moment(ms int64, human bool) string {
 	switch {
 	case ms == 0:
@@ -135,7 +135,7 @@ func moment(ms int64, human bool) string {
 	return strconv.FormatInt(ms, 10)
 }
 
-// job is the action of job.
+// job is the action of gm job.
 func (e *env) job(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return usageErrorf("job: %d arguments, want one handle", c.NArg())
@@ -155,7 +155,7 @@ func (e *env) job(c *cli.Context) error {
 	handle := gearman.Handle(c.Args().First())
 	if c.Bool("follow") {
 		if c.Bool("payload") {
-			return usageErrorf("job: --follow and --payload: one of them")
+			return usageErrorf("job: --follow cannot be used with --payload")
 		}
 		return e.follow(c, o, w, handle)
 	}
@@ -164,7 +164,7 @@ func (e *env) job(c *cli.Context) error {
 	}
 	withPayload := w.format == formatJSON || w.format == formatJSONL
 	if c.Bool("payload") && !withPayload {
-		return usageErrorf("job: --payload goes with -o json and jsonl, or without -o")
+		return usageErrorf("job: --payload needs -o json, -o jsonl, or no -o")
 	}
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (*jobRow, error) {
@@ -192,8 +192,7 @@ func (e *env) job(c *cli.Context) error {
 	return withHint(exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", handle)), hintUnknownJob)
 }
 
-// printPayload copies the payload of a job to stdout, from whichever of the servers
-// has it.
+// printPayload copies the payload of a job from its server to stdout.
 func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) error {
 	defer e.endLastLine()()
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
@@ -264,7 +263,7 @@ func findJob(ctx context.Context, o gearman.Options, admin *gearman.Admin, h gea
 	return r, nil
 }
 
-// jobs is the action of jobs.
+// jobs is the action of gm jobs.
 func (e *env) jobs(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return usageErrorf("jobs: %d arguments, want one function or none", c.NArg())
@@ -304,18 +303,18 @@ func (e *env) jobs(c *cli.Context) error {
 	return w.close()
 }
 
-// jobsWanted returns which jobs the flags and arguments of jobs say; empty is
-// all of them.
+// jobsWanted returns the state and the function that flags and arguments select. Empty
+// values select all.
 func jobsWanted(c *cli.Context) (state gearman.JobState, function string, err error) {
 	state, function = gearman.JobState(c.String("state")), c.String("function")
 	switch state {
 	case "", gearman.StateWaiting, gearman.StateDelayed, gearman.StateRunning, gearman.StateDead:
 	default:
-		return "", "", usageErrorf("state %q: not waiting, delayed, running or dead", string(state))
+		return "", "", usageErrorf("--state %q: want waiting, delayed, running or dead", string(state))
 	}
 	switch arg := c.Args().First(); {
 	case c.Bool("dead") && state != "" && state != gearman.StateDead:
-		return "", "", usageErrorf("--dead and --state %s: one of them", state)
+		return "", "", usageErrorf("--dead cannot be used with --state %s", state)
 	case function != "" && arg != "" && arg != function:
 		return "", "", usageErrorf("functions %q and %q: want one", function, arg)
 	case arg != "":

@@ -12,7 +12,7 @@ import (
 	"gm/pkg/gearman"
 )
 
-const followText = `--follow prints the data of the job's result as its worker sends it, until the job ends; progress and warnings go to stderr. The exit code is 0 if it has completed, 1 if it has failed. It begins with the data that is kept of what was sent before (gm serve --keep-results). -o jsonl prints what comes as objects: event (data, warning, status, or again, after which the job runs anew), data in base64, numerator, denominator; the last one is the outcome, as of gm wait. Only gm serve can do it.`
+const followText = `--follow prints the data of the result as the worker sends it, until the job ends; progress and warnings go to stderr. The exit code is 0 if the job has completed, 1 if it has failed. The output begins with the earlier data that the server has kept (gm serve --keep-results). -o jsonl prints objects: event (data, warning, status, or again, after which the job starts over), data in base64, numerator, denominator; the last one is the outcome, as in gm wait. Only gm serve supports it.`
 
 // followRow is a line of job --follow -o jsonl.
 type followRow struct {
@@ -23,11 +23,11 @@ type followRow struct {
 
 func (r *followRow) cells(bool) []string { return nil } // it is JSON only
 
-// follow prints what the worker of a job sends, and returns how it has ended.
+// follow prints the data that the worker of a job sends. Its error is the outcome.
 func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.Handle) error {
 	asJSON := c.IsSet("output")
 	if asJSON && w.format != formatJSONL {
-		return usageErrorf("job: --follow goes with -o jsonl, or without -o")
+		return usageErrorf("job: --follow needs -o jsonl, or no -o")
 	}
 	if !asJSON {
 		defer e.endLastLine()()
@@ -61,7 +61,7 @@ func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.
 	return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", h))
 }
 
-// errFollowed ends the questions to servers that do not have the job.
+// errFollowed ends the requests to servers that do not have the job.
 var errFollowed = errors.New("the job was on another server")
 
 // following is a run of job --follow.
@@ -73,7 +73,7 @@ type following struct {
 	mu sync.Mutex
 }
 
-// event prints what the worker has sent.
+// event prints one event of the job.
 func (f *following) event(s gearman.Server, event *gearman.FollowEvent) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -91,12 +91,12 @@ func (f *following) event(s gearman.Server, event *gearman.FollowEvent) error {
 	case event.Event == gearman.FollowWarning:
 		f.e.note("warning: %s", event.Data)
 	case event.Event == gearman.FollowAgain:
-		f.e.note("the job runs anew: what it has sent before is void")
+		f.e.note("the job starts over: the data before this is void")
 	}
 	return nil
 }
 
-// end prints the outcome, if that is not all in the exit code.
+// end prints the outcome as JSON, and returns it as an error unless the job completed.
 func (f *following) end(s gearman.Server, h gearman.Handle, outcome *gearman.Outcome) error {
 	if f.asJSON {
 		if err := f.rows.add(&followRow{Server: s.String(), Outcome: outcome}); err != nil {

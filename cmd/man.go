@@ -18,16 +18,16 @@ func manVerb(e *cliEnv) *verb {
 			Name:        "man",
 			Usage:       "show or write the manual pages",
 			ArgsUsage:   "[VERB]",
-			Description: `Shows the manual page of gm, or of one of its verbs, on a terminal, by man, mandoc or groff and $PAGER; elsewhere it prints the page in roff. With --dir it writes the pages of all of them instead: gm.1 and gm-VERB.1.`,
+			Description: `Shows the manual page of gm or of a verb. On a terminal it uses man, mandoc or groff, and $PAGER; elsewhere it prints the page in roff. With --dir it writes all pages into a directory: gm.1 and gm-VERB.1.`,
 			Flags: []cli.Flag{
-				&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "write all pages to the directory `DIR`, which is made if need be"},
+				&cli.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "write all pages into the directory `DIR`, and create it if necessary"},
 			},
 			Action: func(c *cli.Context) error { return e.man(c) },
 		},
 		examples: []example{
-			{"read one", "gm man submit"},
-			{"install all for yourself", "gm man --dir ~/.local/share/man/man1"},
-			{"as a text without a terminal", "gm man submit | groff -man -Tutf8 | col -b"},
+			{"read a page", "gm man submit"},
+			{"install all pages for one user", "gm man --dir ~/.local/share/man/man1"},
+			{"a page as plain text", "gm man submit | groff -man -Tutf8 | col -b"},
 		},
 		exits: []int{exitIO},
 	}
@@ -98,8 +98,8 @@ func manName(path []*verb) string {
 	return strings.ReplaceAll(fullName(path), " ", "-")
 }
 
-// manPage returns the page of the last verb of path, with its subcommands.
-// The page of the root only names its verbs: each has a page of its own.
+// manPage returns the page of the last verb of path, with its subcommands. The page of the
+// root only lists the verbs, which have pages of their own.
 func manPage(path []*verb, date string) []byte {
 	m := &manWriter{}
 	v := path[len(path)-1]
@@ -156,7 +156,7 @@ func (m *manWriter) macro(name string, args ...string) {
 	m.WriteByte('\n')
 }
 
-// text writes lines of roff, none of which may be taken for a request.
+// text writes lines of roff, none of which can be read as a request.
 func (m *manWriter) text(s string) {
 	for line := range strings.SplitSeq(s, "\n") {
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
@@ -184,7 +184,7 @@ func (m *manWriter) prose(text string) {
 	m.text(strings.TrimSuffix(roff(wrap(text, "", "", 66)), "\n"))
 }
 
-// verbatim writes lines as they are.
+// verbatim writes lines without filling them.
 func (m *manWriter) verbatim(text string) {
 	m.macro("nf")
 	m.text(roff(text))
@@ -310,7 +310,7 @@ func (m *manWriter) seeAlso(path []*verb) {
 
 var roffEscapes = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`)
 
-// roff returns plain text as roff shows it.
+// roff escapes plain text for roff.
 func roff(text string) string { return roffEscapes.Replace(text) }
 
 func upperFirst(s string) string {

@@ -20,8 +20,8 @@ func mapVerb(e *env) *verb {
 		examples: []example{
 			{"each line through a worker, in order", "seq 1000 | gm map -f rev"},
 			{"blocks of lines instead of lines", "gm map -f rev --block 64K < /etc/services"},
-			{"and one result of them all, in a tree of eight by eight", "gm map -f count --reduce add --arity 8 --block 4K < /etc/services"},
-			{"the same by the workers alone: the handle is for gm wait and gm result", "gm map -b -f count --reduce add --arity 8 --block 4K < /etc/services"},
+			{"one result of all blocks, combined eight at a time", "gm map -f count --reduce add --arity 8 --block 4K < /etc/services"},
+			{"the same by the workers alone; gm wait and gm result take the handle", "gm map -b -f count --reduce add --arity 8 --block 4K < /etc/services"},
 		},
 		exits:      recordExits,
 		ownSignals: true,
@@ -33,29 +33,29 @@ Sends each record of stdin, or each DATA, to a worker of the function -f, and
 prints the results in the order of the records. A record is a line, without its
 newline, unless a flag says otherwise.
 
-With --reduce G the results are folded into one: --arity of them at a time, in
-their order, put one after the other, are the payload of a job of G, and so are its
-results, until one is left, which is printed. So G has to understand what -f and
-G make: G of "3\n4\n" might be "7\n". Each result has gone through G at least
-once. A job that fails ends it all. Results that wait count against --max-buffer.
+With --reduce G the results are combined into one. The payload of a job of G is
+--arity results, concatenated in their order. Its results are combined in the same
+way until one is left, which is printed. So G must read the results of -f and its
+own: G of "3\n4\n" might be "7\n". Each result goes through G at least once. The
+first failed job ends the run. Results that wait count against --max-buffer.
 
-With -b all of it is one job, and its handle is printed. The worker of -f that
-gets it, a gm work, cuts it into blocks of --block (1MiB), submits these to -f for
-itself and others, folds the results through G, and the last one is the job's.
-With --tier 64M --block 1M the parts of 64 MiB are such jobs again. All of the
-input is one payload: --max-payload.
+With -b the input is the payload of one job, whose handle is printed. A gm work
+that serves -f cuts it into blocks of --block (1MiB), submits these to -f for itself
+and other workers, combines their results through G, and returns the last one as
+the result. With --tier 64M --block 1M the worker cuts it into parts of 64 MiB, and
+the workers of the parts cut these into blocks. --max-payload limits the input.
 ` + recordDescription
 
-// mapFlags are the verb's own.
+// mapFlags returns the flags that only this verb has.
 func mapFlags() []cli.Flag {
 	const background = "Background"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "`FUNC` that each record goes to"},
-		&cli.StringFlag{Name: "reduce", Usage: "function `FUNC` that makes one result of some"},
-		&cli.IntFlag{Name: "arity", Value: batch.DefaultArity, Usage: "how many results --reduce takes at a time: `N` from 2"},
-		&cli.BoolFlag{Name: "background", Aliases: []string{"b"}, Category: background, Usage: "leave it to the workers, which must be gm work: print the handle and do not wait"},
+		&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "send each record to the function `FUNC`"},
+		&cli.StringFlag{Name: "reduce", Usage: "combine the results into one with the function `FUNC`"},
+		&cli.IntFlag{Name: "arity", Value: batch.DefaultArity, Usage: "combine `N` results at a time, at least 2"},
+		&cli.BoolFlag{Name: "background", Aliases: []string{"b"}, Category: background, Usage: "print the handle and leave all to the workers, which must be gm work"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: background, Usage: "do not print the handle"},
-		sizeFlag(0, cli.GenericFlag{Name: "tier", Category: background, Usage: "with -b: parts of `SIZE` that are cut up again by the workers that get them"}),
+		sizeFlag(0, cli.GenericFlag{Name: "tier", Category: background, Usage: "with -b: first cut the input into parts of `SIZE`, whose workers cut them into blocks"}),
 	}
 }
 
@@ -70,7 +70,7 @@ func (e *env) mapReduce(c *cli.Context) error {
 	case background:
 		return s.mapInBackground(c)
 	case s.quiet || c.IsSet("tier"):
-		return usageErrorf("--quiet and --tier are for --background")
+		return usageErrorf("--quiet and --tier need --background")
 	}
 	if err := s.setReduction(c); err != nil {
 		return err
@@ -86,11 +86,11 @@ func (e *env) mapReduce(c *cli.Context) error {
 	return s.run(c)
 }
 
-// setReduction reads what the results are to be folded with.
+// setReduction reads the flags of the reduction.
 func (s *recordRun) setReduction(c *cli.Context) error {
 	if !c.IsSet("reduce") {
 		if c.IsSet("arity") {
-			return usageErrorf("--arity is for --reduce")
+			return usageErrorf("--arity needs --reduce")
 		}
 		return nil
 	}
@@ -100,7 +100,7 @@ func (s *recordRun) setReduction(c *cli.Context) error {
 	if err := checkReduction(c); err != nil {
 		return err
 	}
-	return refuse(c, "is for results, and --reduce leaves one",
+	return refuse(c, "cannot be used with --reduce, which leaves one result",
 		"joblog", "resume", "new-output", "retry-failed", "halt", "out", "out-anywhere", "results", "tag", "prefix", "line-buffer", "unordered")
 }
 
@@ -109,7 +109,7 @@ func checkReduction(c *cli.Context) error {
 	case c.IsSet("reduce") && c.String("reduce") == "":
 		return usageErrorf("--reduce: no function")
 	case arity < 2 || arity > batch.MaxArity:
-		return usageErrorf("--arity %d: not from 2 to %d", arity, batch.MaxArity)
+		return usageErrorf("--arity %d: must be from 2 to %d", arity, batch.MaxArity)
 	}
 	return nil
 }
@@ -124,10 +124,10 @@ func refuse(c *cli.Context, why string, flags ...string) error {
 	return nil
 }
 
-// mapInBackground submits all of the input as one job, with a reducer that says
-// how the worker is to cut it up.
+// mapInBackground submits all of the input as one job. Its reducer tells the worker how
+// to cut it up.
 func (s *recordRun) mapInBackground(c *cli.Context) error {
-	err := refuse(c, "is not for --background",
+	err := refuse(c, "cannot be used with --background",
 		"stripped", "end", "files", "lines", "max-buffer", "tag", "prefix", "line-buffer", "out", "out-anywhere", "results", "unordered",
 		"joblog", "resume", "new-output", "retry-failed", "dry-run", "halt", "reconnect", "propagate", "bar", "eta", "progress")
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *recordRun) mapInBackground(c *cli.Context) error {
 	}
 	t := &s.tasks[0]
 	if t.Priority != 0 {
-		return usageErrorf("--background: a job with a reducer has normal priority, the protocol has no packet for others")
+		return usageErrorf("--background: a job with a reducer has normal priority: the protocol has no packet for others")
 	}
 	t.Background, t.Reducer = true, m.String()
 	switch c.NArg() {
@@ -161,7 +161,7 @@ func (s *recordRun) mapInBackground(c *cli.Context) error {
 	case 1:
 		s.source = arguments(c.Args().Slice())
 	default:
-		return usageErrorf("--background: %d arguments; the input is one payload", c.NArg())
+		return usageErrorf("--background: %d arguments: the input is one payload", c.NArg())
 	}
 	return s.run(c)
 }

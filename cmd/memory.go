@@ -10,39 +10,38 @@ import (
 	"gm/pkg/wire"
 )
 
-// memoryPlan divides the memory that there is. Its bounds are in bytes; 0 is no
-// bound.
+// memoryPlan divides the memory of the machine. Its bounds are in bytes; 0 is no bound.
 type memoryPlan struct {
-	payloads int64 // of jobs that do not run
-	jobs     int64 // all that jobs take
-	peers    int64 // what connections hold; 0 is the server's default
-	limit    int64 // from where on Go's collector works harder
-	garbage  int64 // that there may be before the collector runs
-	payload  int64 // the largest one
+	payloads int64 // of jobs that are not running
+	jobs     int64 // all memory of jobs
+	peers    int64 // buffers of connections; 0 is the server's default
+	limit    int64 // above this Go's collector works harder
+	garbage  int64 // allowed before the collector runs
+	payload  int64 // size of the largest payload
 	results  int64 // of jobs that have ended
-	socket   int   // the system's buffers of a connection, each way; 0 leaves that to it
+	socket   int   // the system's buffers of a connection, each way; 0 is the system's default
 }
 
 const (
-	// memorySlack is what a server with a --memory of its own may take besides
-	// payloads, on a machine that has more.
+	// memorySlack is the memory that a server with --memory may use in addition to
+	// payloads, if the machine has it.
 	memorySlack = 100 << 20
-	// mostHeadroom is the room outside Go's heap on a small machine: the program,
-	// stacks, and what the system keeps of sockets.
+	// mostHeadroom is the memory outside Go's heap on a small machine: the program, stacks
+	// and the system's buffers of sockets.
 	mostHeadroom = 48 << 20
-	// serverItself is about what an idle server has in its heap, with what a busy
-	// one needs for a moment.
+	// serverItself is the approximate heap of an idle server, with the short-lived needs of
+	// a busy one.
 	serverItself = 16 << 20
-	// mostPeers bounds what connections hold where there is plenty.
+	// mostPeers is the maximum for connections on a large machine.
 	mostPeers = 1 << 30
 )
 
-// planMemory divides total bytes, which the machine or the control groups of the
-// process have; 0 is not known. asked is --memory, or negative without one.
+// planMemory divides total bytes, the memory of the machine or of the control groups of
+// the process; 0 is unknown. asked is --memory, or negative without it.
 //
-// A tenth is left to the rest of the system, on small machines more. Of what Go
-// may use a quarter is left to garbage: the collector would run all the time
-// otherwise. A quarter of the rest is for connections, and what remains for jobs.
+// A tenth is left to the rest of the system, more on small machines. A quarter of the
+// memory for Go is left to garbage, because the collector would run all the time
+// otherwise. A quarter of the rest is for connections, and the remainder for jobs.
 func planMemory(total, asked int64) memoryPlan {
 	p := memoryPlan{payloads: max(asked, 0), payload: wire.DefaultMaxPayload, results: server.DefaultResultsMemory}
 	if total <= 0 {
@@ -63,7 +62,7 @@ func planMemory(total, asked int64) memoryPlan {
 		p.socket = int(max(total/1024, leastSocket))
 	}
 	p.results = min(server.DefaultResultsMemory, total/16)
-	p.jobs = max(p.jobs, p.payloads) // who asks for more than there is gets it
+	p.jobs = max(p.jobs, p.payloads) // --memory may exceed the memory of the machine
 	switch {
 	case asked == 0: // no bound
 		p.jobs, p.limit = 0, 0
@@ -77,13 +76,13 @@ func planMemory(total, asked int64) memoryPlan {
 }
 
 const (
-	// smallMachine is what a machine has on which the buffers of sockets matter:
-	// 64 of them may grow to some hundred MiB.
+	// smallMachine is the memory below which the buffers of sockets matter: 64 of them may
+	// grow to some hundred MiB.
 	smallMachine = 1 << 30
 	leastSocket  = 64 << 10
 )
 
-// leastPeers is the least that connections may hold, if there is that much.
+// leastPeers is the minimum for connections, if the machine has it.
 const leastPeers = 16 << 20
 
 // planned returns the plan for this process.
@@ -95,8 +94,8 @@ func planned(c *cli.Context) memoryPlan {
 	return planMemory(min(totalMemory(), math.MaxInt), asked) // an address may have 32 bits
 }
 
-// readNumber returns the number that a file begins with; 0 if there is none,
-// as of a limit that is "max".
+// readNumber returns the number at the beginning of a file, or 0 if there is none, as in
+// a limit of "max".
 func readNumber(path string) int64 {
 	text, err := os.ReadFile(path)
 	if err != nil {

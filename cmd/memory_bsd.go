@@ -4,7 +4,7 @@ package cmd
 
 import "golang.org/x/sys/unix"
 
-// totalMemory returns how many bytes the machine has; 0 if that is not known.
+// totalMemory returns the bytes of memory of the machine, or 0 if it is unknown.
 func totalMemory() int64 {
 	for _, name := range []string{"hw.memsize", "hw.physmem64", "hw.physmem"} {
 		if n, err := unix.SysctlUint64(name); err == nil && n < 1<<62 {

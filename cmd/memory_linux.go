@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// totalMemory returns how many bytes the machine has, or the process's control
-// groups allow; 0 if that is not known.
+// totalMemory returns the bytes of memory that the machine has or the control groups of
+// the process allow, or 0 if that is unknown.
 func totalMemory() int64 {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {
@@ -19,10 +19,10 @@ func totalMemory() int64 {
 	return leastLimit("/sys/fs/cgroup", string(groups), int64(info.Totalram)*int64(info.Unit))
 }
 
-// leastLimit returns the least of total and the limits that the groups and
-// those above them have, under root. groups is as in /proc/self/cgroup: a line
-// ID:CONTROLLERS:PATH a hierarchy, without controllers for that of version 2. A
-// path that is not there is one of another namespace: then the root is ours.
+// leastLimit returns the least of total and the limits of the groups and their parents,
+// under root. groups has the form of /proc/self/cgroup: a line ID:CONTROLLERS:PATH for each
+// hierarchy, without controllers for version 2. A path that does not exist belongs to
+// another namespace; then the limit of the root counts.
 func leastLimit(root, groups string, total int64) int64 {
 	least := total
 	for line := range strings.Lines(groups) {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Whatever there is, the parts of the plan fit into Go's limit, and that below
-// what the machine or the container has.
+// For any amount of memory, the parts of the plan fit into Go's limit, and the limit is
+// below the memory of the machine or the container.
 func TestPlanMemory(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
 	for _, total := range []int64{32 * mib, 64 * mib, 128 * mib, 200 * mib, 256 * mib, 512 * mib, gib, 4 * gib, 64 * gib} {
@@ -32,7 +32,7 @@ func TestPlanMemory(t *testing.T) {
 		{200 * mib, 64 * gib, 500 * mib, 200 * mib},
 		{200 * mib, 0, 500 * mib, 200 * mib},
 		{24 * gib, 24 * gib, 24*gib - 24*gib/10, 24 * gib}, // asked for
-		{1 * gib, 64 * mib, 64*mib - 3*64*mib/10, gib},     // never over what there is
+		{1 * gib, 64 * mib, 64*mib - 3*64*mib/10, gib},     // never more than the machine has
 		{0, 64 * gib, 0, 0},                                // no bound
 		{-1, 0, 0, 0},
 	} {

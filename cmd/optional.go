@@ -6,8 +6,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// linesValue is the value of a flag that may be repeated and keeps each value whole,
-// where a cli.StringSliceFlag cuts it at commas.
+// linesValue is the value of a repeatable flag. It keeps commas in values, at which a
+// cli.StringSliceFlag cuts them.
 type linesValue struct{ lines []string }
 
 // Set adds a value.
@@ -28,9 +28,9 @@ func linesFlag(f cli.GenericFlag) *cli.GenericFlag {
 // linesOf returns the values of a flag made by linesFlag.
 func linesOf(c *cli.Context, name string) []string { return c.Generic(name).(*linesValue).lines }
 
-// An optionalValue is the value of a flag that may stand alone: then it is set to
-// "true". In --flag=VALUE any value is tried; a word behind the flag is its value
-// only if acceptsWord says so.
+// An optionalValue is the value of a flag that may stand alone; then it is set to "true".
+// --flag=VALUE sets any value. A word after the flag is its value only if acceptsWord
+// accepts it.
 type optionalValue interface {
 	cli.Generic
 	acceptsWord(word string) bool
@@ -42,7 +42,7 @@ func optionalFlag(v optionalValue, f cli.GenericFlag) *cli.GenericFlag {
 	return &f
 }
 
-// optionalOf returns the value of a flag that may stand alone; nil of any other.
+// optionalOf returns the value of a flag that may stand alone, nil for other flags.
 func optionalOf(f cli.Flag) optionalValue {
 	if g, ok := f.(*cli.GenericFlag); ok {
 		if v, ok := g.Value.(optionalValue); ok {

@@ -16,8 +16,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// A row is one line of a listing. It is marshalled to JSON as it is: its
-// fields are documented in the verb's help and are only ever added to.
+// A row is one line of a listing. It is marshalled to JSON unchanged. The help of the verb
+// documents its fields; later versions may add fields.
 type row interface {
 	// cells returns a text for each column: for a person (3m20s), or for a
 	// program (200000).
@@ -29,7 +29,7 @@ type painter interface {
 	paint(s *style, cells []string)
 }
 
-// A column is a heading and how its cells stand in a table.
+// A column is a heading and the alignment of its cells in a table.
 type column struct {
 	name  string
 	right bool // numbers
@@ -39,38 +39,38 @@ type column struct {
 type rowFormat string
 
 const (
-	formatTable rowFormat = "table" // columns lined up, with a heading
+	formatTable rowFormat = "table" // aligned columns with a heading
 	formatTSV   rowFormat = "tsv"   // tab-separated, no heading, nothing cut
 	formatJSON  rowFormat = "json"  // one document: an array of objects
-	formatJSONL rowFormat = "jsonl" // an object a line
+	formatJSONL rowFormat = "jsonl" // one object in each line
 )
 
-// rowFlags are the flags of verbs that print rows.
+// rowFlags returns the flags of verbs that print rows.
 func (e *cliEnv) rowFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "output", Aliases: []string{"o"}, Category: catOutput,
-			Usage: "`FORMAT` of the rows: table, tsv, json or jsonl; else table on a terminal, tsv elsewhere",
+			Usage: "print rows in `FORMAT`: table, tsv, json or jsonl (default table on a terminal, else tsv)",
 		},
 	}
 }
 
-// rowWriter prints rows in one format. It keeps them for table, and streams
-// them otherwise. Whoever makes one must close it.
+// rowWriter prints rows in one format. It collects the rows of a table until close, and
+// streams the other formats.
 type rowWriter struct {
 	format  rowFormat
 	columns []column
 	style   *style
 	out     *bufio.Writer
 	table   [][]cell
-	width   int      // of the terminal; 0: nothing is cut
-	fields  bool     // a table of one row is lines of name and value
-	texts   bool     // a row is a line of text, which is folded and not shortened
+	width   int      // of the terminal; 0 cuts nothing
+	fields  bool     // print a table of one row as lines of name and value
+	texts   bool     // a row is a line of text, which is wrapped and not shortened
 	notes   []string // lines above a table that name missing servers
 	count   int
 }
 
-// newRows returns a writer of rows to stdout, in the format that rowFlags say.
+// newRows returns a writer of rows to stdout, in the format of rowFlags.
 func (e *cliEnv) newRows(c *cli.Context, columns ...column) (*rowWriter, error) {
 	format, err := e.rowFormat(c)
 	if err != nil {
@@ -89,7 +89,7 @@ func newRowWriter(w io.Writer, f rowFormat, s *style, columns []column) *rowWrit
 	return &rowWriter{format: f, columns: columns, style: s, out: bufio.NewWriter(w)}
 }
 
-// rowFormat returns the format that rowFlags say.
+// rowFormat returns the format that rowFlags select.
 func (e *cliEnv) rowFormat(c *cli.Context) (rowFormat, error) {
 	switch f := rowFormat(c.String("output")); f {
 	case formatTable, formatTSV, formatJSON, formatJSONL:
@@ -100,7 +100,7 @@ func (e *cliEnv) rowFormat(c *cli.Context) (rowFormat, error) {
 		}
 		return formatTSV, nil
 	default:
-		return "", usageErrorf("output format %q: not table, tsv, json or jsonl", string(f))
+		return "", usageErrorf("--output %q: want table, tsv, json or jsonl", string(f))
 	}
 }
 
@@ -149,10 +149,10 @@ func (w *rowWriter) add(r row) error {
 	return nil
 }
 
-// flush hands on the rows that are streamed so far.
+// flush writes the rows that are buffered.
 func (w *rowWriter) flush() error { return w.out.Flush() }
 
-// close prints what is left: the table, the end of the JSON document.
+// close prints the table or the end of the JSON document.
 func (w *rowWriter) close() error {
 	if w.format == formatTable {
 		for _, note := range w.notes {
@@ -180,10 +180,10 @@ func (w *rowWriter) close() error {
 	return w.out.Flush()
 }
 
-// style colours text, or leaves it as it is.
+// style colours text, or leaves it unchanged.
 type style struct{ bold, good, warn, bad *color.Color }
 
-// style returns how stdout is to be coloured.
+// style returns the style for stdout.
 func (e *cliEnv) style(c *cli.Context) (*style, error) {
 	on, err := e.coloured(c.String("color"))
 	if err != nil {
@@ -209,7 +209,7 @@ func (s *style) set(on bool) {
 	}
 }
 
-// coloured decides by --color, else NO_COLOR, TERM and stdout.
+// coloured reports whether output has colour, by --color, NO_COLOR, TERM and stdout.
 func (e *cliEnv) coloured(when string) (bool, error) {
 	switch when {
 	case "always":
@@ -219,11 +219,11 @@ func (e *cliEnv) coloured(when string) (bool, error) {
 	case "auto":
 		return e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb" && isTerminal(e.stdout), nil
 	}
-	return false, usageErrorf("colour %q: not auto, always or never", when)
+	return false, usageErrorf("--color %q: want auto, always or never", when)
 }
 
-// terminalSize returns the columns and lines of a terminal, 80 and 24 if it does
-// not say; 0 if stream, one of env's, is none.
+// terminalSize returns the columns and lines of a terminal, 80 and 24 if it does not
+// report them. It returns 0 if stream, one of env's, is no terminal.
 func terminalSize(stream any) (columns, lines int) {
 	switch s := stream.(type) {
 	case *output:
@@ -239,9 +239,9 @@ func terminalSize(stream any) (columns, lines int) {
 	return columns, lines
 }
 
-// endLastLine has bytes that are printed as they are end with a line end where
-// stdout is a terminal, so that nothing is appended to them there. It returns
-// the function that ends them.
+// endLastLine watches the bytes written to stdout until the returned function is called.
+// On a terminal that function completes the last line, so that the prompt stands in a
+// line of its own.
 func (e *cliEnv) endLastLine() (end func()) {
 	if !isTerminal(e.stdout) {
 		return func() {}
@@ -252,12 +252,12 @@ func (e *cliEnv) endLastLine() (end func()) {
 	return func() {
 		e.stdout = stdout
 		if line.open {
-			io.WriteString(stdout, "\n") //nolint:errcheck // it is only for the looks
+			io.WriteString(stdout, "\n") //nolint:errcheck // it only completes the display
 		}
 	}
 }
 
-// lastLine records whether the text written so far ends in mid-line.
+// lastLine records whether the written text ends within a line.
 type lastLine struct {
 	w    io.Writer
 	open bool
@@ -299,8 +299,8 @@ func isTerminal(stream any) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// printable returns s with what could steer a terminal made visible. Line
-// ends stay if lines is set.
+// printable returns s with control characters and invalid bytes as escapes, so that they
+// cannot control a terminal. With lines it keeps newlines.
 func printable(s string, lines bool) string {
 	clean := func(r rune) bool { return r != utf8.RuneError && unicode.IsPrint(r) || lines && r == '\n' }
 	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
@@ -326,8 +326,7 @@ func printable(s string, lines bool) string {
 
 var tsvEscapes = strings.NewReplacer("\t", `\t`, "\n", `\n`, "\r", `\r`)
 
-// escapeTSV keeps a cell in its column: tabs and line ends are written as \t,
-// \n and \r, all else as it is.
+// escapeTSV writes tabs and line ends in a cell as \t, \n and \r.
 func escapeTSV(cell string) string { return tsvEscapes.Replace(cell) }
 
 // printLine prints one line of data that is no row.

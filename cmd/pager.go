@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// page prints a long text: through $PAGER if stdout is a terminal that it does not
-// fit on, as it is otherwise. Without $PAGER that is less or more, if one is there.
+// page prints a long text. On a terminal that is too small for it, it uses $PAGER, or else
+// less or more if one is installed.
 func (e *cliEnv) page(text []byte) error {
 	_, lines := terminalSize(e.stdout)
 	pager := e.pager()
@@ -21,7 +21,7 @@ func (e *cliEnv) page(text []byte) error {
 	return e.runFilter(text, "sh", "-c", pager)
 }
 
-// pager returns the command that pages, empty for none.
+// pager returns the command of the pager, empty for none.
 func (e *cliEnv) pager() string {
 	switch pager := strings.TrimSpace(e.getenv("PAGER")); pager {
 	case "":
@@ -38,8 +38,8 @@ func (e *cliEnv) pager() string {
 	return ""
 }
 
-// runFilter runs a command with text as its stdin and the terminal as its output.
-// The end of a pager that has not read everything is no error.
+// runFilter runs a command with text as its stdin and the terminal as its output. A pager
+// may end before it has read everything.
 func (e *cliEnv) runFilter(text []byte, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(string(text))
@@ -56,7 +56,7 @@ func (e *cliEnv) runFilter(text []byte, name string, args ...string) error {
 	return err
 }
 
-// plainStream returns what e.stdout wraps, so that a command gets the file itself.
+// plainStream returns the stream that e.stdout wraps, so that a command gets the file.
 func plainStream(w io.Writer) io.Writer {
 	if o, ok := w.(*output); ok {
 		return o.Writer

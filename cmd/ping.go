@@ -18,16 +18,16 @@ func pingVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "ping",
-			Usage:     "see whether servers answer, and how fast",
+			Usage:     "measure the response times of servers",
 			ArgsUsage: "[SERVER..]",
-			Description: `Sends each server a few bytes (ECHO_REQ) and checks what comes back. The servers are the arguments, or those that -s and the rest name. It fails if one of them does not answer.
+			Description: `Sends a few bytes to each server (ECHO_REQ) and checks the reply. The servers are the arguments, or those of -s and the configuration. It fails if one of them does not answer.
 
 Columns of tsv: server, number of the ping, round trip in ms.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Value: 1, Usage: "ping each server `N` times"},
 				durationFlag(time.Second, cli.GenericFlag{
 					Name: "interval", Aliases: []string{"i"},
-					Usage: "time from one ping to the next: a `DURATION`",
+					Usage: "wait `DURATION` from one ping to the next",
 				}),
 			}, e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.ping(c) },
@@ -67,7 +67,7 @@ func (e *env) ping(c *cli.Context) error {
 		return err
 	}
 	if c.Int("count") < 1 {
-		return usageErrorf("count %d: not 1 or more", c.Int("count"))
+		return usageErrorf("--count %d: must be 1 or more", c.Int("count"))
 	}
 	client, err := gearman.NewClient(o)
 	if err != nil {
@@ -122,8 +122,8 @@ func (p *pinger) run(c *cli.Context, servers []gearman.Server) error {
 	return nil
 }
 
-// once pings one server. Its error is one of printing; a server that does not
-// answer is kept for the end.
+// once pings one server. It returns only errors of printing; the error of a server that
+// does not answer is kept for the end.
 func (p *pinger) once(ctx context.Context, s gearman.Server, seq int) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()

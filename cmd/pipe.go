@@ -17,7 +17,7 @@ func pipeVerb(e *env) *verb {
 		examples: []example{
 			{"each line reversed, then counted", "head -3 /etc/passwd | gm pipe rev wc"},
 			{"files in, files out", "ls /etc/passwd /etc/group | gm pipe rev wc --files --out '{/}.count'"},
-			{"what takes long is not done again", "seq 100 | gm pipe rev rev --joblog pipe.log --resume >> pipe.out"},
+			{"a log, with which finished stages are not run again", "seq 100 | gm pipe rev rev --joblog pipe.log --resume >> pipe.out"},
 		},
 		exits:      recordExits,
 		ownSignals: true,
@@ -25,27 +25,27 @@ func pipeVerb(e *env) *verb {
 }
 
 const pipeDescription = `
-Sends each record of stdin to the first FUNC, what it makes of it to the next, and
-so on, and prints what the last one makes. A record is a line, without its
-newline, unless a flag says otherwise. Each stage of each record is a job of its
-own, for any worker: while one record is in its last stage, others are in their
-first. At most -j jobs are in flight, of all stages together. Results are printed
-in the order of the records.
+Sends each record of stdin to the first FUNC, its result to the next FUNC, and so
+on, and prints the last result. A record is a line, without its newline, unless a
+flag says otherwise. Each stage of each record is a job of its own, for any worker:
+while one record is in its last stage, others are in their first. At most -j jobs
+of all stages are in flight. Results are printed in the order of the records.
 
-A record that fails goes no further: it is told, with its stage. The others go on.
+A record that fails goes no further: stderr names it and its stage. The others go
+on.
 ` + recordDescription
 
-// orderFlags are the flags of verbs that print results in the order of records.
+// orderFlags returns the flags of verbs that print results in the order of records.
 func orderFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "unordered", Category: catResults, Usage: "print results as they come, each whole"},
+		&cli.BoolFlag{Name: "unordered", Category: catResults, Usage: "print results as they arrive, each as a whole"},
 	}
 }
 
 // pipe is the action of gm pipe.
 func (e *env) pipe(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return withHint(usageErrorf("pipe: no function"), "name them in their order: gm pipe F G H")
+		return withHint(usageErrorf("pipe: no function"), "name the functions in their order: gm pipe F G H")
 	}
 	s, err := e.newRecordRun(c, c.Args().Slice()...)
 	if err != nil {

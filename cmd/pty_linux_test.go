@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is a pseudo-terminal with a program in it, and what that program has
-// drawn. It understands what gm writes, and counts what a person would dislike:
-// lines that are wrapped, and lines that are scrolled away on the alternate screen.
+// terminal is a pseudo-terminal with a program, and the text that the program has drawn.
+// It interprets the escapes that gm writes, and counts flaws: wrapped lines, and lines that
+// scroll away on the alternate screen.
 type terminal struct {
 	master *os.File
 	cmd    *exec.Cmd
@@ -122,7 +122,7 @@ func (m *terminal) check(t *testing.T) {
 	}
 }
 
-// Write takes what the program prints.
+// Write takes the output of the program.
 func (m *terminal) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

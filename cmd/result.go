@@ -15,11 +15,11 @@ func resultVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "result",
-			Usage:     "print what a background job has ended with",
+			Usage:     "print the result of a background job",
 			ArgsUsage: "HANDLE",
-			Description: `Prints the result of a job that is done, byte for byte, if its server keeps results: gm serve --keep-results 10m. It does not wait: gm wait does.
+			Description: `Prints the result of a completed job, byte for byte, if its server keeps results: gm serve --keep-results 10m. It does not wait; gm wait does.
 
-Exits with 0 if the job was completed, with 1 and its error if it has failed, 75 if it has not ended yet, 3 if nothing is known of it.`,
+The exit code is 0 if the job completed, 1 (with the error) if it failed, 75 if it has not ended yet, 3 if it is unknown.`,
 			Flags:  e.queryFlags(),
 			Action: func(c *cli.Context) error { return e.result(c) },
 		},
@@ -56,15 +56,15 @@ func (e *env) result(c *cli.Context) error {
 			return resultError(a.value)
 		}
 	}
-	return withHint(exitWith(exitUnknown, fmt.Errorf("result %s: nothing is known of the job", handle)),
-		"gm serve keeps results for as long as --keep-results says")
+	return withHint(exitWith(exitUnknown, fmt.Errorf("result %s: unknown job", handle)),
+		"gm serve keeps results for the time of --keep-results")
 }
 
-// stateUnended is that of an Outcome that is none yet.
+// stateUnended is the state of an Outcome of a job that has not ended.
 const stateUnended = "unended"
 
-// fetchResult asks one server for how the job has ended, and copies the result
-// to stdout as it comes. It returns nil if the server knows nothing of the job.
+// fetchResult asks one server for the outcome of the job, and copies the result to stdout
+// as it arrives. It returns nil if the server does not know the job.
 func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*gearman.Outcome, error) {
 	outcome, err := admin.Result(ctx, h, e.stdout)
 	if err == nil || !errors.Is(err, gearman.ErrUnknownJob) {
@@ -82,18 +82,18 @@ func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.H
 	return &gearman.Outcome{Handle: h, State: stateUnended}, nil
 }
 
-// resultError is how result ends for a job that has ended so.
+// resultError returns the error of gm result for an outcome; nil for completed.
 func resultError(o *gearman.Outcome) error {
 	switch o.State {
 	case gearman.OutcomeCompleted:
 		if !o.Kept {
-			return exitWith(exitIO, fmt.Errorf("result %s: completed, but the result was too large to be kept", o.Handle))
+			return exitWith(exitIO, fmt.Errorf("result %s: the job completed, but its result was too large to be kept", o.Handle))
 		}
 		return nil
 	case stateUnended:
-		return withHint(exitWith(exitAgain, fmt.Errorf("result %s: the job has not ended", o.Handle)), "gm wait waits for that")
+		return withHint(exitWith(exitAgain, fmt.Errorf("result %s: the job has not ended", o.Handle)), "gm wait waits for its end")
 	case gearman.OutcomeUnknown:
-		return exitWith(exitUnknown, fmt.Errorf("result %s: nothing is known of the job", o.Handle))
+		return exitWith(exitUnknown, fmt.Errorf("result %s: unknown job", o.Handle))
 	}
 	err := fmt.Errorf("result %s: %s", o.Handle, o.State)
 	if text := strings.TrimSpace(o.Error); text != "" {

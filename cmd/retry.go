@@ -16,17 +16,17 @@ func retryVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "retry",
-			Usage:     "have dead jobs tried again",
+			Usage:     "retry dead jobs",
 			ArgsUsage: "[HANDLE..|-]",
-			Description: `Takes jobs out of the dead list of gm serve, on whichever of the servers they are: they wait again, with the handles they had and without their attempts. A job that is not dead does not keep the others from being retried.
+			Description: `Moves dead jobs of gm serve, on any of the servers, back to their queues. They keep their handles, and their attempts start from zero. Jobs that are not dead are reported; the others are retried all the same.
 
-` + handlesText + ` Columns of tsv then: server, function, how many there were.`,
-			Flags:  slices.Concat(selectFlags("all dead jobs of -f"), e.rowFlags(), e.queryFlags()),
+` + handlesText + ` Columns of tsv with -f: server, function, number of jobs.`,
+			Flags:  slices.Concat(selectFlags("retry all dead jobs of -f"), e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.retry(c) },
 		},
 		examples: []example{
-			{"one job, the oldest that is dead", "gm jobs --dead -n 1 -o tsv | gm retry -"},
-			{"all of a function, once its worker is mended", "gm retry --all -f resize"},
+			{"the oldest dead job", "gm jobs --dead -n 1 -o tsv | gm retry -"},
+			{"all jobs of a function, after its worker is repaired", "gm retry --all -f resize"},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal},
 	}
@@ -46,7 +46,7 @@ func (e *env) retry(c *cli.Context) error {
 	return e.eachHandle(c, s.handles, "not a dead job", (*gearman.Admin).RetryJob)
 }
 
-// countRow is how many jobs of a function a server has changed.
+// countRow is the number of jobs of a function that a server has changed.
 type countRow struct {
 	Server   string `json:"server"`
 	Function string `json:"function"`
@@ -78,15 +78,15 @@ func (e *env) retryAll(c *cli.Context, function string) error {
 	return w.close()
 }
 
-// eachHandle does one thing to the job of each handle, on whichever of the
-// servers it is. Where no server knows it, unknown is what is said.
+// eachHandle calls do for each handle on every server. A handle that no server knows is
+// an error with the text unknown.
 func (e *env) eachHandle(c *cli.Context, handles []string, unknown string, do func(*gearman.Admin, context.Context, gearman.Handle) error) error {
 	verb := c.Command.Name
 	o, err := e.options(c)
 	if err != nil {
 		return err
 	}
-	// Whether it was found, for each handle.
+	// For each handle, whether the server has its job.
 	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) ([]bool, error) {
 			found := make([]bool, len(handles))
@@ -111,5 +111,5 @@ func (e *env) eachHandle(c *cli.Context, handles []string, unknown string, do fu
 	if len(missing) == 0 {
 		return nil
 	}
-	return withHint(exitWith(exitUnknown, errors.Join(missing...)), "gm jobs lists the jobs, gm jobs --dead the dead ones")
+	return withHint(exitWith(exitUnknown, errors.Join(missing...)), "gm jobs lists jobs, gm jobs --dead the dead ones")
 }

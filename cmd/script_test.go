@@ -1,7 +1,7 @@
 package cmd
 
 // The scripts in testdata/*.txt, and for each kind of store those in
-// testdata/stores/*.txt, run the real gm, with these commands beside
+// testdata/stores/*.txt, run the real gm, with these commands besides
 // testscript's own (exec, stdout, stderr, cmp, stdin, env, grep, ...):
 //
 //	gmserve [NAME] [-- FLAG...]  start gm serve on a free port of 127.0.0.1 and wait
@@ -12,20 +12,19 @@ package cmd
 //	                             GEARMAN_SERVERS to it unless that is set already.
 //	start NAME CMD ARG...        run CMD in the background; its stdout goes to NAME.out,
 //	                             its stderr to NAME.err, its stdin is empty
-//	signal -SIG NAME [REGEX]     send SIG (TERM, INT, HUP, QUIT, KILL, STOP, CONT) to what
-//	                             gmserve, gearmand or start has started under NAME. With
+//	signal -SIG NAME [REGEX]     send SIG (TERM, INT, HUP, QUIT, KILL, STOP, CONT) to the
+//	                             process that gmserve, gearmand or start named NAME. With
 //	                             REGEX, send it again and again until NAME.err matches:
 //	                             the same signal within half a second counts once
 //	ended CODE NAME              wait until NAME has ended; its exit code must be CODE,
 //	                             128+n if signal n has ended it
 //	exits CODE CMD ARG...        run CMD; its exit code must be CODE. stdout, stderr and
-//	                             cmp work on what it printed, stdin gives it input
+//	                             cmp work on its output, stdin gives it input
 //	waitfor REGEX CMD ARG...     run CMD again and again until its stdout matches;
-//	                             what a background command has printed so far is
-//	                             waitfor REGEX cat NAME.out
+//	                             waitfor REGEX cat NAME.out waits for output of a
+//	                             background command
 //
-// Whatever still runs at the end of a script is killed. Nothing waits longer
-// than scriptPatience.
+// The end of a script kills its processes. No command waits longer than scriptPatience.
 
 import (
 	"bufio"
@@ -85,7 +84,7 @@ func runScripts(t *testing.T, dir string, variables map[string]string) {
 	})
 }
 
-// processes are what a script has running.
+// processes are the running processes of a script.
 type processes struct {
 	mu    sync.Mutex
 	named map[string]*process
@@ -212,7 +211,7 @@ func scriptGearmand(ts *testscript.TestScript, neg bool, args []string) {
 	refuseNeg(ts, neg)
 	path, err := exec.LookPath("gearmand")
 	if err != nil {
-		path = "/usr/sbin/gearmand" // often not in the PATH of those who are not root
+		path = "/usr/sbin/gearmand" // often only in the PATH of root
 	}
 	name, flags := nameAndFlags(ts, args)
 	addr := freeAddr(ts)
@@ -364,7 +363,7 @@ func poll(ts *testscript.TestScript, proc *process, what string, ok func() bool)
 	}
 }
 
-// errText returns what an ended process has written to stderr, at most 4 KB.
+// errText returns the stderr of an ended process, at most 4 KB.
 func errText(proc *process) string {
 	f, err := os.Open(proc.cmd.Stderr.(*os.File).Name())
 	if err != nil {

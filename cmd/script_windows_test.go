@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// signalsByName are the signals that scripts send. Windows delivers none but
-// KILL: a script that sends another one fails.
+// signalsByName are the signals that scripts send. Windows only delivers KILL: a script
+// that sends another one fails.
 var signalsByName = map[string]syscall.Signal{
 	"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP,
 	"KILL": syscall.SIGKILL, "QUIT": syscall.SIGQUIT,

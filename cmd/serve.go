@@ -35,93 +35,93 @@ func serveVerb(e *env) *verb {
 		Command: &cli.Command{
 			Name:  "serve",
 			Usage: "run a job server",
-			Description: `Runs a Gearman job server until it is told to stop.
+			Description: `Runs a Gearman job server until a signal or an administrator stops it.
 
-It listens on localhost unless --listen says otherwise: Gearman has no passwords, so whoever reaches the port can run jobs. --listen :4730 opens it to the network.
+It listens on localhost unless --listen names another address. Gearman has no passwords: anyone who can connect to the port can run jobs. --listen :4730 opens it to the network.
 
-SIGTERM, SIGINT and SIGUSR1 stop it gracefully: no new connections, no new jobs, jobs that run end and their clients get the results, for at most --drain-timeout. Background jobs that wait are left to the store; foreground jobs, and all without a store, are still handed out meanwhile to workers that can do them. A second signal stops it at once. SIGHUP and SIGINT that were ignored at start, as under nohup, stay ignored, and SIGQUIT with SIGINT; SIGTERM, SIGUSR1 and others do not. SIGHUP opens the log file anew and reads --config-file again; the level of the log and the policies of --retry in it hold from then on. A log that is slow, full or has lost its reader never stops or delays the server: its lines are dropped and counted.
+SIGTERM, SIGINT and SIGUSR1 stop it gracefully. It then accepts no connections and no jobs; running jobs end, and their clients get the results, for at most --drain-timeout. Waiting background jobs stay in the store. Foreground jobs, and all jobs without a store, are still handed out to workers meanwhile. A second signal stops the server at once. SIGHUP and SIGINT that were ignored at start, as under nohup, stay ignored, and SIGQUIT together with SIGINT; SIGTERM, SIGUSR1 and others do not. SIGHUP reopens the log file and reads --config-file again; its log level and its --retry policies apply from then on. A log that is slow, full or without a reader never stops or delays the server: its lines are dropped and counted.
 
-With --store or --data, background jobs survive the end of the server, of the machine, and of the database: a client is told JOB_CREATED when its job is on disk. The stores:
+With --store or --data, background jobs survive a crash of the server, of the machine and of the database: the client gets JOB_CREATED when its job is on disk. The stores:
 
 ` + open.Forms + `
 
-All but the first have the tables, keys and defaults of gearmand's queue of that name: stop gearmand, start gm serve on its queue, and go back. gearmand's own options (--queue-type, --libpq-conninfo, ...) are taken too, so that what starts gearmand starts gm serve; the manual page lists them, and the log names those that have no effect. What the URL of postgres leaves out comes from PGHOST, PGPASSWORD and the like; channel binding, Kerberos and client keys with a password are not to be had.
+Except the first, they have the tables, keys and defaults of gearmand's queue of that name: you can stop gearmand, start gm serve on its queue, and go back. gm serve also accepts gearmand's own options (--queue-type, --libpq-conninfo, ...), so that gearmand's start scripts start gm serve. The manual page lists them, and the log names those without effect. Values that the URL of postgres leaves out come from PGHOST, PGPASSWORD and similar variables; channel binding, Kerberos and client keys with a password are not supported.
 
-One server at a time has a store. Another on the same store says who has it, stands by without listening, and takes over when that one has ended. A server that loses its store to another stops serving and stands by in turn.
+Only one server at a time uses a store. A second one on the same store logs the name of the first, waits on standby without listening, and takes over when the first has ended. A server that loses its store to another one stops serving and goes on standby.
 
-The port also takes the text admin protocol; with nc, help lists its commands.`,
+The port also speaks the text admin protocol; with nc, "help" lists its commands.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.StringSliceFlag{
 					Name: "listen", Aliases: []string{"L"}, Category: catListen,
-					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]; repeatable, or divided by commas (default: localhost)",
+					Usage: "listen on `ADDR`: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]; repeatable, or separated by commas (default localhost)",
 				},
 				&cli.IntFlag{
 					Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catListen,
-					Usage: "`PORT` of addresses without one, else GEARMAND_PORT; 0 takes a free one",
+					Usage: "use `PORT` for addresses without one; else GEARMAND_PORT; 0 is a free port",
 				},
 				&cli.BoolFlag{
 					Name: "print-port", Category: catListen,
-					Usage: "print the port on stdout once it listens",
+					Usage: "print the port on stdout when the server listens",
 				},
 				optionalFlag(&keepaliveValue{server.DefaultKeepAlive}, cli.GenericFlag{
 					Name: "keepalive", Category: catListen,
-					Usage: "ask a silent TCP peer after `TIME` whether it is still there; 0 never",
+					Usage: "probe a silent TCP peer after `TIME`; 0 never",
 				}),
 				durationFlag(server.DefaultUserTimeout, cli.GenericFlag{
 					Name: "user-timeout", Category: catListen,
-					Usage: "give a TCP peer up that acknowledges nothing for `TIME` (Linux); 0 leaves it to the system",
+					Usage: "drop a TCP peer that acknowledges nothing for `TIME` (Linux); 0 leaves it to the system",
 				}),
 			}, storeFlags(), []cli.Flag{
 				&cli.IntFlag{
 					Name: "job-retries", Aliases: []string{"j"}, Value: server.DefaultJobRetries, Category: catRetry,
-					Usage: "a job that `N` workers have lost is dead; 0 is as 1, -1 is for ever",
+					Usage: "give up a job that `N` workers have lost; 0 counts as 1, -1 is no limit",
 				},
 				&cli.BoolFlag{
 					Name: "round-robin", Aliases: []string{"R"}, Category: catQueue,
-					Usage: "take a worker's functions in turn, instead of one before the other",
+					Usage: "serve the functions of a worker in turn, not one before the other",
 				},
 				&cli.BoolFlag{
 					Name: "exceptions", Category: catQueue,
-					Usage: "send WORK_EXCEPTION to all clients, not only to those that ask for it",
+					Usage: "send WORK_EXCEPTION to all clients, not only to those that request it",
 				},
 				&cli.IntFlag{
 					Name: "worker-wakeup", Aliases: []string{"w"}, Value: server.DefaultWakeups, Category: catQueue,
-					Usage: "wake `N` sleeping workers for a job; 0 wakes all of them",
+					Usage: "wake `N` sleeping workers for each job; 0 wakes all",
 				},
 				durationFlag(server.DefaultForgetAfter, cli.GenericFlag{
 					Name: "forget-functions", Category: catQueue,
-					Usage: "forget functions that nobody has used for `TIME`; 0 never",
+					Usage: "forget functions that were not used for `TIME`; 0 never",
 				}),
-				&cli.StringFlag{Name: "host", Category: catQueue, Usage: "`NAME` in job handles (default: the host's name)"},
+				&cli.StringFlag{Name: "host", Category: catQueue, Usage: "use `NAME` as the host in job handles (default the host's name)"},
 				durationFlag(server.DefaultDrainTimeout, cli.GenericFlag{
 					Name: "drain-timeout", Category: catQueue,
-					Usage: "let running jobs end for at most `TIME` when stopping",
+					Usage: "when stopping, wait at most `TIME` for running jobs",
 				}),
 				linesFlag(cli.GenericFlag{
 					Name: "work", Category: catQueue,
-					Usage: "also be a worker: run `FUNCTION=COMMAND` by the shell for each job, without the variables of the store's passwords; repeatable",
+					Usage: "also be a worker: `FUNCTION=COMMAND` runs the command by the shell for each job, without the variables of the store's passwords; repeatable",
 				}),
-				&cli.IntFlag{Name: "work-jobs", Value: 2, Category: catQueue, Usage: "run `N` jobs of a --work at a time"},
+				&cli.IntFlag{Name: "work-jobs", Value: 2, Category: catQueue, Usage: "run at most `N` jobs of each --work at a time"},
 
 				sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
 					Name: "max-payload", Category: catLimits,
-					Usage: "refuse payloads of more than `SIZE`; by default at most an eighth of the memory",
+					Usage: "refuse payloads larger than `SIZE`; the default is at most an eighth of the memory",
 				}),
 				sizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{
 					Name: "max-outbox", Category: catLimits,
-					Usage: "drop a peer for which more than `SIZE` waits; at least twice --max-payload",
+					Usage: "drop a peer that leaves more than `SIZE` unread; at least twice --max-payload",
 				}),
 				durationFlag(server.DefaultPeerTimeout, cli.GenericFlag{
 					Name: "peer-timeout", Category: catLimits,
-					Usage: "drop a peer that for `TIME` takes nothing of much that waits for it, or sends no more of a packet; 0 never",
+					Usage: "drop a peer that for `TIME` reads nothing of a large backlog, or sends nothing of a packet that it has begun; 0 never",
 				}),
 			}, logFlags(), daemonFlags(), gearmandFlags()),
 			Action: func(c *cli.Context) error { return e.serve(c) },
 		},
 		examples: []example{
 			{"a server for this machine", "gm serve"},
-			{"one that forgets nothing", "gm serve --data /var/lib/gm --retry 'resize=3,1s..5m' --keep-results 10m"},
-			{"one on a database that others keep alive; a second stands by", "GM_STORE='postgres://gm:secret@db/jobs' gm serve --listen :4730"},
+			{"a server that keeps jobs, retries them and stores results", "gm serve --data /var/lib/gm --retry 'resize=3,1s..5m' --keep-results 10m"},
+			{"a server on a database; a second one is on standby", "GM_STORE='postgres://gm:secret@db/jobs' gm serve --listen :4730"},
 			{"a server and a worker in one, on a free port", "gm serve -p 0 --print-port --work reverse=rev"},
 			{"for the network and for local programs", "gm serve --listen :4730 --listen 'unix:/run/gm.sock?mode=0660'"},
 		},
@@ -174,7 +174,7 @@ func (e *env) serve(c *cli.Context) error {
 	return err
 }
 
-// configure reads the flags that say how to serve.
+// configure reads the flags.
 func (s *serving) configure() (err error) {
 	if s.cfg, err = s.serverConfig(s.c); err != nil {
 		return err
@@ -215,7 +215,7 @@ func (e *env) checkServeArgs(c *cli.Context) error {
 	return err
 }
 
-// serverConfig returns what the flags say, with its trace.
+// serverConfig returns the configuration that the flags give, with an open trace.
 func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
 	cfg, err := e.flagsConfig(c)
 	if err != nil {
@@ -227,17 +227,17 @@ func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
 	return cfg, err
 }
 
-// flagsConfig returns what the flags say, without opening anything.
+// flagsConfig returns the configuration that the flags give. It opens no file.
 func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	if n := c.Int("worker-wakeup"); n < 0 {
-		return server.Config{}, usageErrorf("--worker-wakeup %d: not 0 or more", n)
+		return server.Config{}, usageErrorf("--worker-wakeup %d: must be 0 or more", n)
 	}
 	plan := planned(c)
 	if c.IsSet("max-payload") {
 		plan.payload = sizeOf(c, "max-payload")
 	}
 	if n := plan.payload; n < 1 || n > maxPayloadLimit {
-		return server.Config{}, usageErrorf("--max-payload %d: not between 1 and %d", n, maxPayloadLimit)
+		return server.Config{}, usageErrorf("--max-payload %d: must be from 1 to %d", n, maxPayloadLimit)
 	}
 	retries, wakeups := c.Int("job-retries"), c.Int("worker-wakeup")
 	cfg := server.Config{
@@ -267,13 +267,13 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	}
 	for _, name := range []string{"host", "job-handle-prefix"} {
 		if strings.ContainsAny(c.String(name), " \t\r\n\x00") {
-			return cfg, usageErrorf("--%s %q: white space can't stand in a handle", name, c.String(name))
+			return cfg, usageErrorf("--%s %q: a handle cannot have white space", name, c.String(name))
 		}
 	}
 	return cfg, nil
 }
 
-// offIfZero turns a flag's 0, which is off, into server.Config's negative.
+// offIfZero returns -1, which is off in server.Config, for a flag's 0.
 func offIfZero(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1
@@ -287,18 +287,18 @@ func (e *env) servePort(c *cli.Context) (int, error) {
 	if text := e.getenv("GEARMAND_PORT"); text != "" && !c.IsSet("port") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return 0, usageErrorf("GEARMAND_PORT %q: not a number", text)
+			return 0, usageErrorf("GEARMAND_PORT %q: want a number", text)
 		}
 		port = n
 	}
 	if port < 0 || port > 65535 {
-		return 0, usageErrorf("port %d: not between 0 and 65535", port)
+		return 0, usageErrorf("port %d: must be from 0 to 65535", port)
 	}
 	return port, nil
 }
 
-// listenAll listens on every address. On localhost that is both families,
-// where the machine has both; on port 0 all take the same free port.
+// listenAll listens on every address. localhost is both IPv4 and IPv6 if the machine has
+// them. With port 0 all addresses use the same free port.
 func listenAll(ctx context.Context, addrs []string, port int) ([]net.Listener, error) {
 	if len(addrs) == 0 {
 		addrs = []string{"localhost"}
@@ -317,8 +317,8 @@ func listenAll(ctx context.Context, addrs []string, port int) ([]net.Listener, e
 	return all, nil
 }
 
-// listenOn listens on one address. *port is that of addresses without one; if
-// it is 0, it becomes the one that was taken.
+// listenOn listens on one address. *port is the port of addresses without one; if it is
+// 0, listenOn sets it to the free port that it has chosen.
 func listenOn(ctx context.Context, addr string, port *int) ([]net.Listener, error) {
 	if strings.HasPrefix(addr, "unix:") {
 		l, err := server.Listen(ctx, addr)
@@ -337,13 +337,13 @@ func listenOn(ctx context.Context, addr string, port *int) ([]net.Listener, erro
 		if p != 0 || !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
-		ls, err = listenPort(ctx, both, p, port) // what was free on one was not on the other
+		ls, err = listenPort(ctx, both, p, port) // a port that is free for one family can be taken for the other
 	}
 	return ls, err
 }
 
-// listenPort listens on all hosts, on one port. If p is 0 that is a free one,
-// which *port becomes.
+// listenPort listens on all hosts, on one port. If p is 0 it chooses a free port and sets
+// *port to it.
 func listenPort(ctx context.Context, hosts []string, p int, port *int) ([]net.Listener, error) {
 	free := p == 0
 	var all []net.Listener
@@ -370,11 +370,11 @@ func listenPort(ctx context.Context, hosts []string, p int, port *int) ([]net.Li
 	return all, nil
 }
 
-// bindPatience is how long a server tries to bind an address that is in use
-// though nobody answers there.
+// bindPatience is the time for which a server tries to bind an address that is in use
+// although no server answers there.
 const bindPatience = 6 * time.Second
 
-// listenTCP listens on a host and port. A free port is not worth the patience.
+// listenTCP listens on a host and port. For a free port it tries only once.
 func listenTCP(ctx context.Context, addr string, free bool) (net.Listener, error) {
 	if free {
 		return server.Listen(ctx, addr)
@@ -382,8 +382,8 @@ func listenTCP(ctx context.Context, addr string, free bool) (net.Listener, error
 	return server.ListenPatiently(ctx, addr, bindPatience)
 }
 
-// isFamilyMissing reports whether err says that the machine has no addresses
-// of the family, such as IPv6.
+// isFamilyMissing reports whether err is the error of a machine without addresses of a
+// family, such as IPv6.
 func isFamilyMissing(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
@@ -407,7 +407,7 @@ func splitListen(addr string, port int) (string, int, error) {
 	}
 	n, err := strconv.ParseUint(p, 10, 16)
 	if err != nil {
-		return "", 0, usageErrorf("--listen %q: port %q is not a number up to 65535", addr, p)
+		return "", 0, usageErrorf("--listen %q: port %q: must be a number up to 65535", addr, p)
 	}
 	return host, int(n), nil
 }
@@ -415,13 +415,13 @@ func splitListen(addr string, port int) (string, int, error) {
 func listenError(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return withHint(exitWith(exitAgain, err), "another server may be running: gm ping; or use another port with -p")
+		return withHint(exitWith(exitAgain, err), "gm ping shows whether another server runs; -p PORT uses another port")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return exitWith(exitRefused, err)
 	case errors.Is(err, server.ErrAddress):
 		return usageErrorf("--listen: %w", err)
 	case isFamilyMissing(err):
-		return withHint(exitWith(exitIO, err), "this machine does not have that address: see ip addr")
+		return withHint(exitWith(exitIO, err), "this machine does not have that address; ip addr lists its addresses")
 	case errors.As(err, new(*exitError)):
 		return err
 	}

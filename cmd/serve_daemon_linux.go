@@ -8,10 +8,11 @@ import (
 
 func dup2(from, to int) error { return unix.Dup3(from, to, 0) }
 
-// setDumpable undoes that a process which has switched users leaves no core file.
+// setDumpable allows a core file after a change of the user, which the kernel forbids by
+// default.
 func setDumpable() { unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) } //nolint:errcheck // then it leaves none
 
-// setRlimit sets the soft limit, and raises the hard one to it if need be.
+// setRlimit sets the soft limit, and raises the hard limit to it if necessary.
 func setRlimit(limit *syscall.Rlimit, n int) {
 	limit.Cur = uint64(n)
 	limit.Max = max(limit.Max, limit.Cur)

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// stopSignals are those that stop a server gracefully.
+// stopSignals stop a server gracefully.
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
 // daemonize is refused: there are no sessions to detach from.

@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopSignals are those that stop a server gracefully. gearmand's is SIGUSR1.
+// stopSignals stop a server gracefully. gearmand uses SIGUSR1.
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGUSR1}
 
-// daemonVariable names, in the environment of the process that --daemon starts, the
-// descriptor on which that process reports that it serves.
+// daemonVariable is the environment variable with the descriptor on which the process
+// that --daemon starts reports that it listens.
 const daemonVariable = "GM_DAEMON_READY_FD"
 
-// daemonize starts gm anew in a session of its own, and waits until it serves, or
-// stands by, or has failed. Its error is then that exit code: the other process
-// has reported the rest.
+// daemonize starts gm again in a session of its own, and waits until that process listens,
+// is on standby, or has failed. Its error then has the exit code of the process, which has
+// reported the failure itself.
 func daemonize() error {
 	path, err := os.Executable()
 	if err != nil {
@@ -74,9 +74,8 @@ func daemonize() error {
 	}
 }
 
-// daemonReady returns a function that reports to the process which has started
-// this one as a daemon that it serves, and lets go of its terminal; nil if this is
-// no daemon.
+// daemonReady returns a function that reports to the starter of this daemon that it
+// listens, and detaches from the terminal. It returns nil if this process is no daemon.
 func daemonReady() func() error {
 	fd, err := strconv.Atoi(os.Getenv(daemonVariable))
 	if err != nil {
@@ -99,18 +98,18 @@ func daemonReady() func() error {
 				return exitWith(exitIO, fmt.Errorf("daemon: %w", err))
 			}
 		}
-		pipe.Write([]byte{1}) //nolint:errcheck // nobody waits any more
+		pipe.Write([]byte{1}) //nolint:errcheck // the starter may have ended
 		pipe.Close()
 		pipe = nil
 		return nil
 	}
 }
 
-// switchUser makes the process that of another user, with that user's groups.
+// switchUser gives the process to another user, with the groups of that user.
 func switchUser(name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {
-		return withHint(usageErrorf("--user %q: %w", name, err), "useradd --system makes one")
+		return withHint(usageErrorf("--user %q: %w", name, err), "useradd --system creates a user")
 	}
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)
@@ -122,7 +121,7 @@ func switchUser(name string) error {
 	}
 	if os.Geteuid() != 0 {
 		return withHint(exitWith(exitRefused, fmt.Errorf("--user %q: only root may switch users", name)),
-			"leave --user out, or start gm serve as root")
+			"leave out --user, or start gm serve as root")
 	}
 	groups := []int{gid}
 	if ids, err := u.GroupIds(); err == nil {
@@ -145,7 +144,7 @@ func switchUser(name string) error {
 	return nil
 }
 
-// limitFiles sets how many descriptors the process may have.
+// limitFiles sets the maximum number of descriptors of the process.
 func limitFiles(n int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -154,7 +153,7 @@ func limitFiles(n int) error {
 	setRlimit(&limit, n)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return withHint(exitWith(exitRefused, fmt.Errorf("--file-descriptors %d: %w", n, err)),
-			"ulimit -Hn prints the most; root may have more")
+			"ulimit -Hn prints the maximum; root may raise it")
 	}
 	return nil
 }

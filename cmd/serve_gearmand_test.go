@@ -70,7 +70,7 @@ func TestMyCnf(t *testing.T) {
 			t.Errorf("open to all: got %q, %v, want no database", placeText(got), err)
 		}
 	})
-	if !strings.Contains(stderr.String(), ".my.cnf: anyone may write it") {
+	if !strings.Contains(stderr.String(), ".my.cnf is not read: everybody may write to it") {
 		t.Errorf("open to all: on stderr is %q", stderr.String())
 	}
 }

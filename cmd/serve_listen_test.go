@@ -55,7 +55,7 @@ func TestBindIsTriedAgainWhileNobodyAnswers(t *testing.T) {
 	port := killed.Addr().(*net.TCPAddr).Port
 	go func() {
 		for range 2 {
-			if nc, err := killed.Accept(); err == nil { // who asks whether a server is there
+			if nc, err := killed.Accept(); err == nil { // the probe for a running server
 				nc.Close()
 			}
 		}
@@ -94,7 +94,7 @@ func TestBindIsNotTriedAgainWhereAServerAnswers(t *testing.T) {
 	if len(asked) != 1 {
 		t.Errorf("asked %d times", len(asked))
 	}
-	if !strings.Contains(hintFor(err), "another server may be running") {
+	if !strings.Contains(hintFor(err), "whether another server runs") {
 		t.Errorf("hint %q", hintFor(err))
 	}
 }

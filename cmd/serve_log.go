@@ -17,26 +17,26 @@ import (
 	"gm/internal/logsink"
 )
 
-// logFlags are the flags of serve about its log.
+// logFlags returns the flags of serve about its log.
 func logFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "log-level", Value: "info", Category: catLog,
-			Usage: "log `LEVEL` and above: debug (every job), info, warn, error",
+			Usage: "log lines of `LEVEL` and above: debug (every job), info, warn, error",
 		},
 		optionalFlag(&levelValue{}, cli.GenericFlag{
 			Name: "verbose", Aliases: []string{"v"}, Category: catLog,
-			Usage: "as --log-level debug, or the `LEVEL` in gearmand's words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG",
+			Usage: "log like --log-level debug, or from `LEVEL` in gearmand's words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG",
 		}),
-		&cli.StringFlag{Name: "log-format", Value: "text", Category: catLog, Usage: "`FORMAT` is text or json"},
+		&cli.StringFlag{Name: "log-format", Value: "text", Category: catLog, Usage: "log in `FORMAT`, text or json"},
 		&cli.StringFlag{
 			Name: "log-file", Aliases: []string{"l"}, Category: catLog,
-			Usage: "append the log to `FILE`, which SIGHUP opens anew; stderr (the default without --syslog) and none are no files",
+			Usage: "append the log to `FILE`, which SIGHUP reopens; stderr and none are no files (default stderr, none with --syslog)",
 		},
-		&cli.BoolFlag{Name: "syslog", Category: catLog, Usage: "send the log to syslog, as daemon"},
+		&cli.BoolFlag{Name: "syslog", Category: catLog, Usage: "send the log to syslog, as facility daemon"},
 		&cli.StringFlag{
 			Name: "trace", Category: catLog,
-			Usage: "write every packet, readable, to `FILE`; - is stderr",
+			Usage: "write every packet as text to `FILE`; - is stderr",
 		},
 	}
 }
@@ -44,7 +44,7 @@ func logFlags() []cli.Flag {
 // levelValue is the value of --verbose.
 type levelValue struct{ level *slog.Level }
 
-// parseLevel returns a level in gearmand's words or ours as one of slog.
+// parseLevel returns the level of slog for a level in gearmand's words or ours.
 func parseLevel(word string) (level slog.Level, known bool) {
 	switch strings.ToUpper(word) {
 	case "FATAL", "ALERT", "CRITICAL", "ERROR":
@@ -59,7 +59,7 @@ func parseLevel(word string) (level slog.Level, known bool) {
 	return 0, false
 }
 
-// Set parses a level, or a boolean as the flag without a value has it.
+// Set parses a level, or the boolean of the flag without a value.
 func (v *levelValue) Set(s string) error {
 	level, known := parseLevel(s)
 	switch {
@@ -71,7 +71,7 @@ func (v *levelValue) Set(s string) error {
 	case s == "false":
 		v.level = nil
 	default:
-		return fmt.Errorf("not FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG")
+		return fmt.Errorf("want FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG")
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (v *levelValue) Set(s string) error {
 // String returns nothing: without the flag there is no level.
 func (v *levelValue) String() string { return "" }
 
-// acceptsWord reports whether a word behind the flag is its value.
+// acceptsWord reports whether a word after the flag is its value.
 func (v *levelValue) acceptsWord(word string) bool {
 	_, known := parseLevel(word)
 	return known
@@ -94,8 +94,8 @@ type serveLog struct {
 	opened *os.File      // to which file writes
 }
 
-// newServeLog returns the log that the flags describe. Its sinks are closed when
-// the verb ends. Writing to e.stderr does not block from then on.
+// newServeLog returns the log that the flags describe. The end of the verb closes its
+// sinks. From then on writes to e.stderr do not block.
 func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 	l := &serveLog{}
 	level, err := logLevel(c)
@@ -121,7 +121,7 @@ func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 	default:
 		l.path = file
 		if l.opened, err = openLogFile(file); err != nil {
-			return nil, withHint(exitWith(exitIO, fmt.Errorf("open log: %w", err)), "--log-file FILE names another; stderr is none")
+			return nil, withHint(exitWith(exitIO, fmt.Errorf("open log: %w", err)), "--log-file FILE names another file; --log-file stderr needs no file")
 		}
 		l.file = logsink.New(l.opened, lostLine(handler))
 		e.closers = append(e.closers, l.file, closeFunc(func() error { return l.opened.Close() }))
@@ -141,19 +141,19 @@ func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 	return l, nil
 }
 
-// logLevel returns the level that the flags say; --verbose goes first.
+// logLevel returns the level that the flags give; --verbose wins.
 func logLevel(c *cli.Context) (slog.Level, error) {
 	if level := c.Generic("verbose").(*levelValue).level; level != nil {
 		return *level, nil
 	}
 	level, known := parseLevel(c.String("log-level"))
 	if !known {
-		return 0, usageErrorf("--log-level %q: not debug, info, warn or error", c.String("log-level"))
+		return 0, usageErrorf("--log-level %q: want debug, info, warn or error", c.String("log-level"))
 	}
 	return level, nil
 }
 
-// handlerOf returns what makes handlers of a format.
+// handlerOf returns a function that makes handlers of a format.
 func (l *serveLog) handlerOf(format string) (func(io.Writer) slog.Handler, error) {
 	opts := &slog.HandlerOptions{Level: &l.level}
 	switch format {
@@ -162,7 +162,7 @@ func (l *serveLog) handlerOf(format string) (func(io.Writer) slog.Handler, error
 	case "json":
 		return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opts) }, nil
 	}
-	return nil, usageErrorf("--log-format %q: not text or json", format)
+	return nil, usageErrorf("--log-format %q: want text or json", format)
 }
 
 // lostLine returns a function that writes the line about dropped lines.
@@ -182,14 +182,14 @@ func openLogFile(path string) (*os.File, error) {
 	return openWithoutReader(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-// reopen opens the log file anew, which logrotate has moved away.
+// reopen opens the log file again after logrotate has moved it away.
 func (l *serveLog) reopen() {
 	if l.path == "" {
 		return
 	}
 	f, err := openLogFile(l.path)
 	if err != nil {
-		l.logger.Error("the log file cannot be opened anew; the old one is kept", "file", l.path, "err", err)
+		l.logger.Error("cannot reopen the log file; the old one stays in use", "file", l.path, "err", err)
 		return
 	}
 	l.file.Redirect(f)
@@ -203,11 +203,10 @@ type closeFunc func() error
 
 func (f closeFunc) Close() error { return f() }
 
-// syslogSockets are where syslog daemons listen.
+// syslogSockets are the paths on which syslog daemons listen.
 var syslogSockets = []string{"/dev/log", "/var/run/syslog", "/var/run/log"}
 
-// A syslogWriter sends each line that is written to it as a datagram to syslog.
-// It is used by one goroutine.
+// A syslogWriter sends each line to syslog as a datagram. Only one goroutine may use it.
 type syslogWriter struct{ conn net.Conn }
 
 func (w *syslogWriter) dial() (err error) {
@@ -230,7 +229,7 @@ func (w *syslogWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// send sends a line, over a new connection if the old one has gone.
+// send sends a line. It opens a new connection if the old one is broken.
 func (w *syslogWriter) send(line []byte) error {
 	if w.conn != nil {
 		if _, err := w.conn.Write(line); err == nil {
@@ -246,7 +245,7 @@ func (w *syslogWriter) send(line []byte) error {
 	return err
 }
 
-// syslogHandler puts before each record what RFC 3164 wants: priority, time,
+// syslogHandler puts the head of RFC 3164 in front of each record: priority, time,
 // program and process.
 type syslogHandler struct {
 	slog.Handler // writes into buf
@@ -261,7 +260,7 @@ func newSyslogHandler(out io.Writer, handler func(io.Writer) slog.Handler) *sysl
 	return &syslogHandler{Handler: handler(buf), mu: &sync.Mutex{}, buf: buf, out: out}
 }
 
-// syslogDaemon is the facility daemon, shifted as RFC 3164 has it.
+// syslogDaemon is the facility daemon, in the bits that RFC 3164 gives it.
 const syslogDaemon = 3 << 3
 
 // Handle writes a record as one line.

@@ -19,27 +19,27 @@ import (
 
 const catProcess = "Process"
 
-// daemonFlags are the flags of serve about its process.
+// daemonFlags returns the flags of serve about its process.
 func daemonFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "daemon", Aliases: []string{"d"}, Category: catProcess, Usage: "go to the background once it serves"},
+		&cli.BoolFlag{Name: "daemon", Aliases: []string{"d"}, Category: catProcess, Usage: "go to the background when the server listens"},
 		&cli.StringFlag{
 			Name: "user", Aliases: []string{"u"}, Category: catProcess,
-			Usage: "become the user `NAME` before anything is opened; only root may",
+			Usage: "become the user `NAME` before opening anything; needs root",
 		},
-		&cli.StringFlag{Name: "pid-file", Aliases: []string{"P"}, Category: catProcess, Usage: "write the process id to `FILE` once it serves"},
+		&cli.StringFlag{Name: "pid-file", Aliases: []string{"P"}, Category: catProcess, Usage: "write the process id to `FILE` when the server listens"},
 		&cli.StringFlag{
 			Name: "config-file", Category: catProcess,
-			Usage: "read more options from `FILE`, as on the command line, which goes first; SIGHUP reads it anew",
+			Usage: "read more options from `FILE`, in the form of the command line, which wins; SIGHUP reads it again",
 		},
 	}
 }
 
-// becomeProcess does what gearmand does before it opens anything: limits, user.
+// becomeProcess sets the limits and the user of the process, before it opens anything.
 func (e *env) becomeProcess(c *cli.Context) error {
 	if n := c.Int("file-descriptors"); c.IsSet("file-descriptors") {
 		if n < 1 {
-			return usageErrorf("--file-descriptors %d: not 1 or more", n)
+			return usageErrorf("--file-descriptors %d: must be 1 or more", n)
 		}
 		if err := limitFiles(n); err != nil {
 			return err
@@ -59,29 +59,29 @@ func (e *env) becomeProcess(c *cli.Context) error {
 	return nil
 }
 
-// checkProtocol refuses what a server would be unsafe or useless without.
+// checkProtocol refuses options for TLS, and protocols that gearmand does not have.
 func checkProtocol(c *cli.Context) error {
 	switch p := strings.ToLower(c.String("protocol")); p {
 	case "", "gear", "http":
 	default:
-		return usageErrorf("--protocol %q: not gear or http", p)
+		return usageErrorf("--protocol %q: want gear or http", p)
 	}
 	for _, name := range []string{"ssl", "ssl-ca-file", "ssl-certificate", "ssl-key"} {
 		if c.IsSet(name) {
 			return withHint(usageErrorf("--%s: gm serve does not speak TLS", name),
-				"put stunnel or another TLS proxy before it, and leave the option out")
+				"leave the option out, and put stunnel or another TLS proxy in front of the server")
 		}
 	}
 	return nil
 }
 
-// unneeded says, of each option of gearmand that gm serve takes and does not
-// need, why.
+// unneeded has the options of gearmand that gm serve accepts without effect, with the
+// reasons.
 var unneeded = map[string]string{
 	"threads":                  "all processors are used",
-	"backlog":                  "the system's limit (net.core.somaxconn) holds",
-	"hashtable-buckets":        "the tables grow by themselves",
-	"libtokyocabinet-optimize": "the file is kept in order while it is used",
+	"backlog":                  "the system's limit (net.core.somaxconn) applies",
+	"hashtable-buckets":        "the tables grow as needed",
+	"libtokyocabinet-optimize": "the file is optimized while it is used",
 	"http-port":                "HTTP is not served",
 }
 
@@ -96,14 +96,14 @@ func logUnneeded(c *cli.Context, log *slog.Logger) {
 		log.Warn("HTTP is not served", "option", "--protocol http")
 	}
 	if c.Bool("daemon") && !c.Bool("syslog") && (c.String("log-file") == "" || c.String("log-file") == "stderr") {
-		log.Warn("the log of a daemon without --log-file and --syslog goes nowhere")
+		log.Warn("the daemon has no log: neither --log-file nor --syslog is given")
 	}
 }
 
-// keepaliveValue is the value of --keepalive: a duration, or none for the usual one.
+// keepaliveValue is the value of --keepalive: a duration, or none for the default.
 type keepaliveValue struct{ d time.Duration }
 
-// Set parses a duration, or a boolean as the flag without a value has it.
+// Set parses a duration, or the boolean of the flag without a value.
 func (v *keepaliveValue) Set(s string) error {
 	switch s {
 	case "true":
@@ -123,14 +123,14 @@ func (v *keepaliveValue) Set(s string) error {
 // String returns the duration for help texts.
 func (v *keepaliveValue) String() string { return v.d.String() }
 
-// acceptsWord reports whether a word behind the flag is its value.
+// acceptsWord reports whether a word after the flag is its value.
 func (v *keepaliveValue) acceptsWord(word string) bool {
 	_, err := parseDuration(word)
 	return err == nil
 }
 
-// setKeepalive sets what --keepalive and gearmand's options about it say, which
-// are in seconds; -1 is the usual.
+// setKeepalive sets the values of --keepalive and of gearmand's options for it. The
+// latter are in seconds, and -1 is the default.
 func setKeepalive(c *cli.Context, cfg *server.Config) error {
 	cfg.KeepAlive = offIfZero(c.Generic("keepalive").(*keepaliveValue).d)
 	for name, set := range map[string]func(n int){
@@ -141,7 +141,7 @@ func setKeepalive(c *cli.Context, cfg *server.Config) error {
 		n := c.Int(name)
 		switch {
 		case n < -1 || n > 32767:
-			return usageErrorf("--%s %d: not between 1 and 32767, or -1", name, n)
+			return usageErrorf("--%s %d: must be from 1 to 32767, or -1", name, n)
 		case c.IsSet(name) && n > 0:
 			set(n)
 		}
@@ -149,8 +149,7 @@ func setKeepalive(c *cli.Context, cfg *server.Config) error {
 	return nil
 }
 
-// readConfigFile sets the flags that --config-file names and the command line
-// does not.
+// readConfigFile sets the flags in --config-file that the command line does not set.
 func (e *env) readConfigFile(c *cli.Context) error {
 	path := c.String("config-file")
 	if path == "" {
@@ -169,7 +168,7 @@ func (e *env) readConfigFile(c *cli.Context) error {
 	case err != nil:
 		return withHintOf(usageErrorf("%s: %w", path, err), err)
 	case call.help || call.version || len(call.args) > 0:
-		return usageErrorf("%s: not options only", path)
+		return usageErrorf("%s: want only options", path)
 	}
 	given := map[string]bool{}
 	for _, f := range call.flags {
@@ -186,7 +185,7 @@ func (e *env) readConfigFile(c *cli.Context) error {
 	return nil
 }
 
-// withHintOf returns err with the hint of another error, if that has one.
+// withHintOf returns err with the hint of another error, if it has one.
 func withHintOf(err, other error) error {
 	if hint := hintFor(other); hint != "" {
 		return withHint(err, hint)
@@ -194,9 +193,9 @@ func withHintOf(err, other error) error {
 	return err
 }
 
-var errOpenQuote = errors.New("a quote is not closed")
+var errOpenQuote = errors.New("missing closing quote")
 
-// splitWords splits text at white space. Quotes keep it together, and # begins a
+// splitWords splits text at white space. Quotes enclose white space, and # begins a
 // comment where a word could begin.
 func splitWords(text string) (words []string, err error) {
 	var word []byte
@@ -234,7 +233,7 @@ func splitWords(text string) (words []string, err error) {
 	return words, nil
 }
 
-// namesOther reports whether a pid file names another process that lives.
+// namesOther reports whether a pid file names another running process.
 func namesOther(path string) bool {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -251,7 +250,7 @@ func namesOther(path string) bool {
 // writePIDFile writes the process id to a file that everybody may read.
 func writePIDFile(path string) error {
 	if err := os.WriteFile(path, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
-		return withHint(exitWith(exitIO, fmt.Errorf("write pid file: %w", err)), "--pid-file FILE names another")
+		return withHint(exitWith(exitIO, fmt.Errorf("write pid file: %w", err)), "--pid-file FILE names another file")
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ import (
 	"gm/pkg/store/open"
 )
 
-// serving is a run of gm serve: one server, or, if its store passes to another
-// one and back, several in turn.
+// serving is a run of gm serve: one server, or several in turn if the store passes to
+// another process and back.
 type serving struct {
 	*env
 	c            *cli.Context
@@ -32,11 +32,11 @@ type serving struct {
 	workCommands []workCommand
 
 	mu  sync.Mutex
-	srv *server.Server // that serves; nil before
+	srv *server.Server // the running server, or nil
 
-	port      int // of addresses without one; once it has listened, which it was
+	port      int // of addresses without one; after the first listen the port that was used
 	announced bool
-	wrotePID  bool // while it stands by
+	wrotePID  bool // on standby
 	signals   <-chan os.Signal
 }
 
@@ -48,7 +48,7 @@ func (s *serving) run() error {
 	defer s.reloadOnHangup()()
 	if file := s.c.String("pid-file"); file != "" {
 		defer func() {
-			if s.announced || s.wrotePID { // else it is the other server's
+			if s.announced || s.wrotePID { // else the file belongs to the other server
 				os.Remove(file)
 			}
 		}()
@@ -73,7 +73,7 @@ func (s *serving) run() error {
 	}
 }
 
-// serveStore runs a server on a store that was taken.
+// serveStore runs a server on a store that this process has locked.
 func (s *serving) serveStore(taken store.Store) error {
 	warnOfLimit(taken, &s.cfg)
 	s.cfg.Store, s.lost = taken, open.Lost(taken)
@@ -86,14 +86,14 @@ func (s *serving) serveStore(taken store.Store) error {
 	jobs, flushErr := queue.Flush(context.Background())
 	s.log.logger.Info("the queue is stored", "store", s.cfg.StoreName, "jobs", jobs)
 	if flushErr != nil {
-		s.log.logger.Error("the queue is not stored whole", "store", s.cfg.StoreName, "err", flushErr)
+		s.log.logger.Error("a part of the queue is not stored", "store", s.cfg.StoreName, "err", flushErr)
 		flushErr = exitWith(exitIO, flushErr)
 	}
 	return errors.Join(err, flushErr)
 }
 
-// reportStandby tells the process that started the daemon that it stands by. It
-// writes the pid file first, unless that belongs to another server that lives.
+// reportStandby reports to the process that started the daemon that it is on standby.
+// It writes the pid file first, unless the file belongs to another running server.
 func (s *serving) reportStandby() error {
 	if s.ready == nil {
 		return nil
@@ -107,10 +107,10 @@ func (s *serving) reportStandby() error {
 	return s.ready()
 }
 
-// errStoreLost is that the store has passed to another server.
+// errStoreLost is returned when the store has passed to another server.
 var errStoreLost = errors.New("the store has passed to another server")
 
-// serveOnce listens, and runs a server, which closes the store in the end.
+// serveOnce listens and runs a server, which closes the store when it ends.
 func (s *serving) serveOnce() error {
 	listeners, err := listenAll(s.c.Context, s.c.StringSlice("listen"), s.port)
 	if err != nil {
@@ -159,8 +159,8 @@ func (s *serving) reloadOnHangup() (stop func()) {
 	}
 }
 
-// reload opens the log anew, and reads --config-file again: of what it says, the
-// log level and the policies of --retry hold from now on.
+// reload reopens the log and reads --config-file again. Its log level and its --retry
+// policies apply from now on.
 func (s *serving) reload() {
 	log := s.cfg.Logger
 	s.log.reopen()
@@ -176,7 +176,7 @@ func (s *serving) reload() {
 		policies, err = retryPolicies(c)
 	}
 	if err != nil {
-		log.Error("the configuration is wrong; what held goes on", "err", err)
+		log.Error("the configuration has an error; the old one stays in force", "err", err)
 		return
 	}
 	s.log.level.Set(level)
@@ -189,7 +189,7 @@ func (s *serving) reload() {
 	log.Info("reloaded", "config", s.c.String("config-file"), "level", level.String())
 }
 
-// freshContext takes the command line apart again, into new values.
+// freshContext parses the command line again, into new values.
 func (s *serving) freshContext() (*cli.Context, error) {
 	root := *s.root
 	root.made = map[string]*verb{}
@@ -200,8 +200,8 @@ func (s *serving) freshContext() (*cli.Context, error) {
 	return call.context()
 }
 
-// announce says where the server listens, to whoever has started it, when it
-// does so first.
+// announce reports that the server listens, when it does so for the first time: it
+// writes the pid file, prints the port, and reports to the starter of a daemon.
 func (s *serving) announce(ls []net.Listener) error {
 	if s.announced {
 		return nil
@@ -219,11 +219,11 @@ func (s *serving) announce(ls []net.Listener) error {
 		}
 	}
 	if s.port == 0 {
-		s.port = port // clients come to where they have been
+		s.port = port // clients come back to the same port
 	}
 	if s.c.Bool("print-port") {
 		if port == 0 {
-			return usageErrorf("--print-port: it listens on no TCP port")
+			return usageErrorf("--print-port: the server listens on no TCP port")
 		}
 		if err := s.printLine(strconv.Itoa(port)); err != nil {
 			return err
@@ -276,7 +276,7 @@ func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
 	return s.drain(srv, log)
 }
 
-// drain stops the server gracefully, as long as nothing calls for more haste.
+// drain stops the server gracefully, until a second signal or the loss of the store.
 func (s *serving) drain(srv *server.Server, log *slog.Logger) error {
 	patience := durationOf(s.c, "drain-timeout")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -295,7 +295,7 @@ func (s *serving) drain(srv *server.Server, log *slog.Logger) error {
 	err := srv.Shutdown(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return exitWith(exitAgain, fmt.Errorf("drain: jobs still ran after %v", patience))
+		return exitWith(exitAgain, fmt.Errorf("drain: jobs were still running after %v", patience))
 	case errors.Is(err, context.Canceled):
 		return lostJobsError(srv)
 	}
@@ -314,5 +314,5 @@ func lostJobsError(srv *server.Server) error {
 		text = "1 job is lost"
 	}
 	return withHint(exitWith(exitAgain, errors.New("stop at once: "+text)),
-		"one signal alone lets the running jobs end; --data DIR keeps background jobs")
+		"a single signal lets the running jobs end; --data DIR keeps background jobs")
 }

@@ -14,50 +14,50 @@ import (
 	"gm/pkg/store/open"
 )
 
-// storeFlags are the flags of serve about the store, retries and kept results.
+// storeFlags returns the flags of serve about the store, retries and kept results.
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "store", Category: catStore,
-			Usage: "keep background jobs in the store `URL`; else GM_STORE, else they live in memory",
+			Usage: "keep background jobs in the store `URL`; else GM_STORE (default memory)",
 		},
-		&cli.StringFlag{Name: "data", Category: catStore, Usage: "keep background jobs in the directory `DIR`: --store disk:DIR"},
+		&cli.StringFlag{Name: "data", Category: catStore, Usage: "keep background jobs in the directory `DIR`, like --store disk:DIR"},
 		&cli.StringFlag{
 			Name: "sync", Category: catStore,
-			Usage: "`WHEN` a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to); what is acknowledged survives the server's end with each of them, the machine's end with the first",
+			Usage: "`WHEN` a disk or sqlite store syncs: always (before a job is acknowledged), interval (every second) or never (left to the system). Acknowledged jobs survive a crash of the server in each case, a crash of the machine with always (default always)",
 		},
 		durationFlag(0, cli.GenericFlag{
 			Name: "store-wait", Category: catStore,
-			Usage: "wait for `TIME` for a store that can't be reached at the start, such as a database that starts later; 0 not at all",
+			Usage: "at the start, wait up to `TIME` for a store that cannot be reached, such as a database that starts later; 0 does not wait",
 		}),
 		durationFlag(server.DefaultStoreTimeout, cli.GenericFlag{
 			Name: "store-timeout", Category: catStore,
-			Usage: "refuse a job that the store has not taken after `TIME`",
+			Usage: "refuse a job that the store has not stored after `TIME`",
 		}),
 		sizeFlag(0, cli.GenericFlag{
 			Name: "memory", Category: catStore,
-			Usage: "waiting payloads may occupy `SIZE`; more are left to the store, or refused if there is none that gives them back. 0 is no bound (default: half of what the machine, or its container, has; less if that is not much)",
+			Usage: "keep up to `SIZE` of waiting payloads in memory; further ones stay in the store, or are refused if there is no store that can list them. 0 is no limit (default half of the memory of the machine or container, less if that is small)",
 		}),
 
 		&cli.StringSliceFlag{
 			Name: "retry", Category: catRetry,
-			Usage: "try jobs that fail again: `FUNCTION=N[,MIN..MAX]`, N times, -1 for ever, the first after MIN, each after twice the wait of the one before, up to MAX (1s..5m); repeatable. gm admin policy changes it while the server runs",
+			Usage: "retry failed jobs: `FUNCTION=N[,MIN..MAX]`, N times (-1 for ever), after MIN at first and twice as long each time, up to MAX (default 1s..5m); repeatable. gm admin policy changes it while the server runs",
 		},
 		&cli.IntFlag{
 			Name: "dead-max", Value: server.DefaultDeadMax, Category: catRetry,
-			Usage: "keep the last `N` background jobs of each function that have failed for good; 0 none",
+			Usage: "keep the last `N` dead jobs of each function: background jobs that have failed for good; 0 keeps none",
 		},
 		durationFlag(0, cli.GenericFlag{
 			Name: "dead-age", Category: catRetry,
-			Usage: "and each for `TIME`, like 720h; 0 without end",
+			Usage: "keep each dead job for `TIME`, such as 30d; 0 for ever",
 		}),
 		durationFlag(0, cli.GenericFlag{
 			Name: "keep-results", Category: catRetry,
-			Usage: "keep for `TIME` how background jobs have ended, and their results, for gm wait and gm result; 0 not at all",
+			Usage: "keep outcomes and results of background jobs for `TIME`, for gm wait and gm result; 0 does not keep them",
 		}),
 		sizeFlag(server.DefaultResultsMemory, cli.GenericFlag{
 			Name: "results-memory", Category: catRetry,
-			Usage: "the results that are kept may occupy `SIZE`; the oldest go first",
+			Usage: "keep up to `SIZE` of results; the oldest are dropped first",
 		}),
 	}
 }
@@ -66,10 +66,10 @@ func storeFlags() []cli.Flag {
 func setStoreConfig(c *cli.Context, cfg *server.Config) error {
 	deadMax := c.Int("dead-max")
 	if deadMax < 0 {
-		return usageErrorf("--dead-max %d: not 0 or more", deadMax)
+		return usageErrorf("--dead-max %d: must be 0 or more", deadMax)
 	}
 	if d := durationOf(c, "store-timeout"); d == 0 {
-		return usageErrorf("--store-timeout 0: a store needs some time")
+		return usageErrorf("--store-timeout must be greater than 0")
 	}
 	cfg.DeadMax = &deadMax
 	cfg.DeadAge = durationOf(c, "dead-age")
@@ -90,7 +90,7 @@ func retryPolicies(c *cli.Context) (map[string]queue.Policy, error) {
 	for _, flag := range retryFlags(c) {
 		function, text, ok := strings.Cut(flag, "=")
 		if !ok || function == "" {
-			return nil, usageErrorf("--retry %q: not FUNCTION=N or FUNCTION=N,MIN..MAX", flag)
+			return nil, usageErrorf("--retry %q: want FUNCTION=N or FUNCTION=N,MIN..MAX", flag)
 		}
 		policy, err := server.ParsePolicy(text)
 		if err != nil {
@@ -101,8 +101,8 @@ func retryPolicies(c *cli.Context) (map[string]queue.Policy, error) {
 	return policies, nil
 }
 
-// retryFlags returns the values of --retry. The flag package cuts them at
-// commas; a part that does not begin with FUNCTION= belongs to the one before.
+// retryFlags returns the values of --retry. The flag package cuts them at commas; a part
+// without FUNCTION= belongs to the part before it.
 func retryFlags(c *cli.Context) []string {
 	var flags []string
 	for _, part := range c.StringSlice("retry") {
@@ -115,8 +115,8 @@ func retryFlags(c *cli.Context) []string {
 	return flags
 }
 
-// servePlace returns the store that the flags name, or the environment; nil
-// for memory.
+// servePlace returns the store that the flags or the environment name, or nil for
+// memory.
 func (e *env) servePlace(c *cli.Context) (*open.Place, error) {
 	var place *open.Place
 	from := ""
@@ -125,7 +125,7 @@ func (e *env) servePlace(c *cli.Context) (*open.Place, error) {
 		case err != nil:
 			return openError(err)
 		case from != "":
-			return usageErrorf("%s and %s: one of them", from, flag)
+			return usageErrorf("%s cannot be used with %s", from, flag)
 		}
 		place, from = p, flag
 		return nil
@@ -156,22 +156,22 @@ func (e *env) servePlace(c *cli.Context) (*open.Place, error) {
 	sync := c.String("sync")
 	switch {
 	case place == nil && c.Bool("store-queue-on-shutdown"):
-		return nil, withHint(usageErrorf("--store-queue-on-shutdown: there is no store"), "--store URL, --data DIR or --queue-type name one")
+		return nil, withHint(usageErrorf("--store-queue-on-shutdown needs a store"), "--store URL, --data DIR or --queue-type name one")
 	case place == nil && durationOf(c, "store-wait") > 0:
-		return nil, withHint(usageErrorf("--store-wait: there is no store"), "--store URL, --data DIR or --queue-type name one")
+		return nil, withHint(usageErrorf("--store-wait needs a store"), "--store URL, --data DIR or --queue-type name one")
 	case place == nil && sync != "":
-		return nil, withHint(usageErrorf("--sync: jobs in memory are on no disk"), "--data DIR keeps them there")
+		return nil, withHint(usageErrorf("--sync needs a store"), "--data DIR keeps jobs on disk")
 	case sync != "" && sync != "always" && sync != "interval" && sync != "never":
-		return nil, usageErrorf("--sync %q: not always, interval or never", sync)
+		return nil, usageErrorf("--sync %q: want always, interval or never", sync)
 	case sync != "" && !place.TakesSync():
-		return nil, usageErrorf("--sync is for disk and sqlite: when %s syncs is for its own settings to say", place.URL.Scheme)
+		return nil, usageErrorf("--sync needs a disk or sqlite store: the settings of %s decide when it syncs", place.URL.Scheme)
 	case place != nil:
 		place.Sync, place.Wait = sync, durationOf(c, "store-wait")
 	}
 	return place, nil
 }
 
-// errStopped is the end of a wait for the store by a signal.
+// errStopped is returned when a signal ends the wait for the store.
 var errStopped = errors.New("stopped")
 
 // acquireStore acquires the store of p, see [open.Place.Acquire]. A signal ends
@@ -210,18 +210,18 @@ func openError(err error) error {
 	case errors.As(err, &wrong):
 		return withHint(exitWith(exitUsage, err), wrong.Hint)
 	case errors.Is(err, store.ErrAbsent):
-		return withHint(exitWith(exitIO, err), "gm serve, gm store load and gearmand make what they need")
+		return withHint(exitWith(exitIO, err), "gm serve, gm store load and gearmand create the store that they need")
 	case errors.As(err, new(*store.AwayError)):
 		return withHint(exitWith(exitIO, err), "gm serve --store-wait 5m waits for a store that starts later")
 	}
 	return exitWith(exitIO, err)
 }
 
-// warnOfLimit says at the start if the store takes smaller payloads than the
-// server, so that it refuses larger background jobs.
+// warnOfLimit logs a warning if the store takes only smaller payloads than the server:
+// larger background jobs will be refused.
 func warnOfLimit(s store.Store, cfg *server.Config) {
 	if limit := s.Caps().MaxPayload; limit > 0 && limit < cfg.MaxPayload {
-		cfg.Logger.Warn("the store takes no payload as large as --max-payload: larger background jobs are refused",
+		cfg.Logger.Warn("the store limits payloads to less than --max-payload: larger background jobs are refused",
 			"store", cfg.StoreName, "store_limit", limit, "max_payload", cfg.MaxPayload)
 	}
 }

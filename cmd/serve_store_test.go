@@ -31,7 +31,7 @@ func TestServePlace(t *testing.T) {
 	tests := []struct {
 		args string // commas between them
 		env  string // GM_STORE
-		want string // the URL's scheme, what follows, and its parameters; empty for memory
+		want string // the URL's scheme, rest and parameters; empty for memory
 		err  string
 	}{
 		{args: ""},
@@ -53,10 +53,10 @@ func TestServePlace(t *testing.T) {
 		{args: "--queue-type,libtokyocabinet,--libtokyocabinet-file,f.tch", want: "tokyocabinet:f.tch"},
 		{args: "--queue-type,libtokyocabinet,--libtokyocabinet-file,f.tcb", want: "tokyocabinet:f.tcb"},
 
-		{args: "--data,a,--store,disk:b", err: "--store and --data: one of them"},
-		{args: "--data,a,--queue-type,redis", err: "--data and --queue-type: one of them"},
-		{args: "--sync,always", err: "--sync: jobs in memory"},
-		{args: "--store,redis://h,--sync,always", err: "--sync is for disk and sqlite: when redis syncs"},
+		{args: "--data,a,--store,disk:b", err: "--store cannot be used with --data"},
+		{args: "--data,a,--queue-type,redis", err: "--data cannot be used with --queue-type"},
+		{args: "--sync,always", err: "--sync needs a store"},
+		{args: "--store,redis://h,--sync,always", err: "--sync needs a disk or sqlite store: the settings of redis decide when it syncs"},
 		{args: "--data,a,--sync,often", err: `--sync "often"`},
 		{args: "--store,x", err: "not like disk:DIR"},
 		{args: "--queue-type,libdrizzle", err: `--queue-type "libdrizzle"`},

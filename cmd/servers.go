@@ -14,30 +14,30 @@ import (
 	"gm/pkg/gearman"
 )
 
-// connFlags are the flags of verbs that talk to servers; options reads them.
+// connFlags returns the flags of verbs that connect to servers; options reads them.
 func (e *env) connFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{
 			Name: "server", Aliases: []string{"s"}, Category: catServers,
-			Usage: "`HOST[:PORT]` of a server, [::1]:4730 or unix:/path; repeatable, or divided by commas. Else GEARMAN_SERVERS, GEARMAN_SERVER, the configuration, localhost",
+			Usage: "connect to `HOST[:PORT]`, [::1]:4730 or unix:/path; repeatable, or separated by commas; else GEARMAN_SERVERS, GEARMAN_SERVER or the configuration (default localhost)",
 		},
 		&cli.IntFlag{
 			Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catServers,
-			Usage: "`PORT` of servers named without one",
+			Usage: "use `PORT` for servers without one",
 		},
 		&cli.StringFlag{
 			Name: "context", Category: catServers,
-			Usage: "`NAME` of the configuration's context to use; else GM_CONTEXT",
+			Usage: "use the context `NAME` of the configuration; else GM_CONTEXT",
 		},
 		&cli.StringFlag{
 			Name: "trace", Category: catServers,
-			Usage: "write every packet, readable, to `FILE`; - is stderr",
+			Usage: "write every packet as text to `FILE`; - is stderr",
 		},
 	}
 }
 
-// options returns what connFlags, the environment and the configuration say,
-// in this order of precedence. Its Servers are never empty.
+// options returns the options from connFlags, the environment and the configuration, in
+// this order of precedence. Its Servers are never empty.
 func (e *env) options(c *cli.Context) (gearman.Options, error) {
 	return e.optionsWithTracer(c, e.tracer)
 }
@@ -58,7 +58,7 @@ func (e *env) optionsWithTracer(c *cli.Context, openTrace func(file string) (*ge
 	return o, nil
 }
 
-// servers returns the servers that a verb is to use.
+// servers returns the servers of a verb.
 func (e *env) servers(c *cli.Context) ([]gearman.Server, error) {
 	cfg, err := e.config()
 	if err != nil {
@@ -73,7 +73,7 @@ func (e *env) servers(c *cli.Context) ([]gearman.Server, error) {
 		port = cfg.Port
 	}
 	if port < 1 || port > 65535 {
-		return nil, usageErrorf("port %d: not between 1 and 65535", port)
+		return nil, usageErrorf("port %d: must be from 1 to 65535", port)
 	}
 	servers, err := gearman.ParseServers(list, port)
 	if err != nil {
@@ -82,9 +82,9 @@ func (e *env) servers(c *cli.Context) ([]gearman.Server, error) {
 	return servers, nil
 }
 
-// serverList returns the list of servers as it is written, and where. A
-// context that is named by a flag goes before a list in the environment; one
-// that is named otherwise, behind it.
+// serverList returns the list of servers as text, and its place for error messages. A
+// context that a flag names comes before a list in the environment; a context that the
+// environment or the configuration names comes after it.
 func (e *env) serverList(c *cli.Context, cfg *config) (list, from string, err error) {
 	if c.IsSet("server") {
 		return strings.Join(c.StringSlice("server"), ","), "--server", nil
@@ -109,16 +109,16 @@ func (e *env) serverList(c *cli.Context, cfg *config) (list, from string, err er
 	return "localhost", "default", nil
 }
 
-// queryFlags are connFlags for verbs that ask servers something and are not
-// to wait for the answer for ever.
+// queryFlags returns connFlags and --timeout, for verbs that request answers from
+// servers.
 func (e *env) queryFlags() []cli.Flag {
 	return append(e.connFlags(), durationFlag(5*time.Second, cli.GenericFlag{
 		Name: "timeout", Aliases: []string{"t"}, Category: catServers,
-		Usage: "how long a server may take to answer: a `DURATION` like 500ms, 10s or 1m",
+		Usage: "wait at most `DURATION` for the answer of a server: 500ms, 10s, 1m",
 	}))
 }
 
-// An answer is what one server has said.
+// An answer is the reply of one server, or its error.
 type answer[T any] struct {
 	server gearman.Server
 	value  T
@@ -149,8 +149,8 @@ func askAll[T any](ctx context.Context, o gearman.Options, timeout time.Duration
 	return answers
 }
 
-// allErrors returns the errors of those that failed, nil if none did. It is
-// for verbs that must have done their work on every server.
+// allErrors returns the errors of the servers that failed, or nil. It is for verbs that
+// must succeed on every server.
 func allErrors[T any](answers []answer[T]) error {
 	var errs []error
 	unreached := gearman.ServerErrors{}
@@ -172,7 +172,7 @@ func allErrors[T any](answers []answer[T]) error {
 	return errors.Join(errs...)
 }
 
-// reason returns why a server could not be reached, without saying which.
+// reason returns the reason why a server could not be reached, without its name.
 func reason[T any](a answer[T]) error {
 	var each gearman.ServerErrors
 	if errors.As(a.err, &each) && each[a.server] != nil {
@@ -181,13 +181,13 @@ func reason[T any](a answer[T]) error {
 	return a.err
 }
 
-// absentServer is one that does not answer, and so is left out of a listing.
+// absentServer is a server that does not answer; listings leave it out.
 type absentServer struct {
 	Server string `json:"server"`
 	Error  string `json:"error"`
 }
 
-// absentLines returns what a table says of the servers that are not in it.
+// absentLines returns the lines above a table about the servers that it leaves out.
 func absentLines(absent []absentServer) []string {
 	var lines []string
 	for _, a := range absent {
@@ -196,7 +196,7 @@ func absentLines(absent []absentServer) []string {
 	return lines
 }
 
-// absentNames returns the servers, divided by commas.
+// absentNames returns the servers, separated by commas.
 func absentNames(absent []absentServer) string {
 	var names []string
 	for _, a := range absent {
@@ -205,15 +205,15 @@ func absentNames(absent []absentServer) string {
 	return strings.Join(names, ",")
 }
 
-// succeeded returns the answers without error. As long as there is one, those
-// that failed are only noted on stderr: once, and again when they are back.
+// succeeded returns the answers without error. If there is one, servers that failed are
+// only noted on stderr: once, and again when they answer.
 func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
 	good, _, err := present(e, answers, false)
 	return good, err
 }
 
-// present is succeeded, and returns those that failed too. If a table says it, they
-// are not noted.
+// present returns the answers without error, like succeeded, and the servers that
+// failed. With inTable it does not note the latter: the table names them.
 func present[T any](e *env, answers []answer[T], inTable bool) (good []answer[T], absent []absentServer, err error) {
 	for _, a := range answers {
 		if a.err == nil {
@@ -253,17 +253,17 @@ func checkWords(c *cli.Context) error {
 	return nil
 }
 
-// checkHandles is checkWords for handles, which have no white space.
+// checkHandles refuses empty arguments and handles with white space.
 func checkHandles(c *cli.Context) error {
 	for _, arg := range c.Args().Slice() {
 		if strings.ContainsFunc(arg, unicode.IsSpace) {
-			return usageErrorf("%s: %q is not a job's handle", c.Command.Name, arg)
+			return usageErrorf("%s: %q: a handle has no white space", c.Command.Name, arg)
 		}
 	}
 	return checkWords(c)
 }
 
-// note prints a line on stderr that is no error of the verb.
+// note prints a line on stderr that is not the error of the verb.
 func (e *env) note(format string, args ...any) {
 	e.printMessage("gm: ", printable(fmt.Sprintf(format, args...), false))
 }

@@ -19,9 +19,9 @@ import (
 //     nohup(1), SIGINT and SIGQUIT in a background job of a shell without job
 //     control. Go's runtime reports that for SIGHUP and SIGINT only, so SIGQUIT
 //     follows SIGINT, as POSIX has shells ignore both together. It leaves the stop
-//     signals of a terminal (SIGTSTP, SIGTTIN, SIGTTOU) as they were. It replaces
-//     all others, such as SIGTERM and SIGUSR1, before a Go program's first line
-//     and does not say what they were: they count as not ignored.
+//     signals of a terminal (SIGTSTP, SIGTTIN, SIGTTOU) unchanged. It replaces the
+//     handlers of all others, such as SIGTERM and SIGUSR1, before the first line of a
+//     Go program and does not report them: they count as not ignored.
 //   - The same signal within repeatSpan is one signal.
 
 // repeatSpan is the time within which a repeated signal counts as the same one.
@@ -29,8 +29,8 @@ import (
 // that closes sends SIGHUP from the kernel and from the shell.
 const repeatSpan = 500 * time.Millisecond
 
-// notifySignals returns a channel of those of the signals that were not ignored
-// when gm started, without repetitions. stop ends the notification; the channel
+// notifySignals returns a channel of the signals that were not ignored when gm started,
+// without repetitions. stop ends the notification; the channel
 // is never closed.
 func notifySignals(signals ...os.Signal) (heeded <-chan os.Signal, stop func()) {
 	var wanted []os.Signal
@@ -120,8 +120,8 @@ func heedSignals(c *cli.Context, action cli.ActionFunc) error {
 	return err
 }
 
-// dieBySignal ends the process as the signal does by default, so that a parent
-// sees the signal and not an exit code.
+// dieBySignal ends the process by the signal's default action, so that the parent sees the
+// signal and not an exit code.
 func dieBySignal(s syscall.Signal) {
 	signal.Reset(s)
 	if p, err := os.FindProcess(os.Getpid()); err == nil && p.Signal(s) == nil {
@@ -130,18 +130,17 @@ func dieBySignal(s syscall.Signal) {
 	os.Exit(exitSignal + int(s))
 }
 
-// inheritIgnored ignores SIGQUIT if gm was started with SIGINT ignored: Go's
-// runtime handles SIGQUIT whatever its disposition was.
+// inheritIgnored ignores SIGQUIT if gm was started with SIGINT ignored, because Go's
+// runtime handles SIGQUIT even if it was ignored.
 func inheritIgnored() {
 	if signal.Ignored(os.Interrupt) {
 		signal.Ignore(syscall.SIGQUIT)
 	}
 }
 
-// surviveBrokenPipes makes writing to a pipe without a reader return an error on
-// stdout and stderr too, where SIGPIPE ends a Go program by default. It is for
-// verbs that go on when the reader of their log has gone. Children get the
-// default back.
+// surviveBrokenPipes makes a write to a pipe without a reader return an error on stdout
+// and stderr too, where SIGPIPE ends a Go program by default. It is for verbs that
+// continue without a reader of their log. Children have the default action.
 func surviveBrokenPipes() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }

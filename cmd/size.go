@@ -23,13 +23,13 @@ func (v *sizeValue) Set(s string) error {
 	case err != nil:
 		return err
 	case n > v.most:
-		return fmt.Errorf("size %q: exceeds the limit of %d bytes of a 32-bit gm", s, v.most)
+		return fmt.Errorf("size %q: exceeds the limit of a 32-bit gm, %d bytes", s, v.most)
 	}
 	v.n = n
 	return nil
 }
 
-// String returns the size for help texts; nothing for 0.
+// String returns the size for help texts, empty for 0.
 func (v *sizeValue) String() string {
 	if v.n == 0 {
 		return ""

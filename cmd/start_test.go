@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// What the packages that gm links may do before main, whatever the verb, in
-// allocations: those are the same on each machine. A package that is over it
-// fills tables or compiles expressions that only some verbs need.
+// The limits of allocations by the packages of gm before main, for any verb. Allocations
+// are the same on each machine. A package over the limit fills tables or compiles
+// expressions that only some verbs need.
 const (
 	mostInitAllocs = 48
 	mostInitBytes  = 12 << 10
@@ -27,7 +27,7 @@ var moreInit = map[string]struct{ allocs, bytes int }{
 	"github.com/lib/pq/pqerror":         {8, 20 << 10},   // names of PostgreSQL's errors
 }
 
-// TestStart runs gm and counts what it does before main.
+// TestStart runs gm and counts the allocations before main.
 func TestStart(t *testing.T) {
 	gm := filepath.Join(t.TempDir(), "gm")
 	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", gm, "..")
@@ -67,7 +67,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestOneVerbIsMade counts what a command line costs before its action.
+// TestOneVerbIsMade counts the cost of a command line before its action.
 func TestOneVerbIsMade(t *testing.T) {
 	line := strings.Fields("submit -s host:1 -f func hello")
 	var root *verb

@@ -15,25 +15,25 @@ func statusVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "status",
-			Usage:     "show the queues: waiting, running, workers",
+			Usage:     "show the queues: jobs and workers of each function",
 			ArgsUsage: "[FUNC..]",
-			Description: `Shows a row a function: jobs that wait for a worker, jobs that run, and workers (connections) that can do it; from gm serve also delayed jobs, the age of the oldest waiting job, whether the function is paused, and how many jobs are dead. With functions it shows only those; one may be a pattern such as 'img*'. Of several servers the rows are summed, unless --by-server shows each; one that cannot be reached is said above the table, or on stderr if there is none, and only if none answers it is an error.
+			Description: `Shows one row for each function: jobs that wait for a worker, jobs that run, and workers (connections) that serve it. gm serve also reports delayed jobs, the age of the oldest waiting job, whether the function is paused, and the number of dead jobs. With arguments it shows only those functions; an argument may be a pattern such as 'img*'. The rows of several servers are summed, unless --by-server shows each. A server that does not answer is named above the table, or on stderr if there is no table. It is an error only if no server answers.
 
---watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed a second, all summed over the functions, and the servers that are left out of the sums. With -o jsonl the line has the functions, and those servers, in it.
+--watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line each time: time, waiting, running, workers, delayed and age of the oldest in ms, then submitted, done and failed jobs per second, all summed over the functions, and the servers that the sums leave out. With -o jsonl the line also has the functions.
 
-Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers, loading while the server reads its store and the counts are not complete), dead; with --by-server the server is before them. What a server does not tell is empty, and null in JSON.`,
+Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers, or loading while the server reads its store and the counts are incomplete), dead. With --by-server the server comes first. A value that a server does not report is empty, and null in JSON.`,
 			Flags: slices.Concat([]cli.Flag{
-				&cli.BoolFlag{Name: "by-server", Usage: "a row for each function of each server, instead of sums"},
+				&cli.BoolFlag{Name: "by-server", Usage: "show a row for each function of each server, not the sums"},
 			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.status(c) },
 		},
 		examples: []example{
 			{"all queues of two servers, summed", "gm status -s localhost,127.0.0.1:4731"},
-			{"functions that have jobs and nobody to do them", `gm status | awk -F'\t' '$2 > 0 && $4 == 0 { print $1 }'`},
+			{"functions that have jobs and no workers", `gm status | awk -F'\t' '$2 > 0 && $4 == 0 { print $1 }'`},
 			{"the longest queue", "gm status -o tsv | sort -t \"$(printf '\\t')\" -k2,2nr | head -1"},
 			{"one line every ten seconds, into a log", "gm status resize --watch --interval 10s >>resize.log"},
 			{"some functions", "gm status 'res*' || true"},
-			{"jobs waiting, for a program", `gm status -o jsonl | grep '"function":"resize"'`},
+			{"one function as JSON, for a program", `gm status -o jsonl | grep '"function":"resize"'`},
 		},
 		exits: []int{exitUnknown, exitNoServer, exitIO, exitTimeout, exitSignal},
 	}
@@ -69,8 +69,8 @@ func (e *env) status(c *cli.Context) error {
 	return missingFunctions(c, rows)
 }
 
-// askStatus returns the functions of each server that answers, and those servers
-// that do not. They are noted on stderr unless they are said in the table.
+// askStatus returns the functions of each server that answers, and the servers that do
+// not. It notes the latter on stderr, unless inTable says that the table names them.
 func (e *env) askStatus(c *cli.Context, o gearman.Options, inTable bool) ([]answer[[]*statusRow], []absentServer, error) {
 	answers, absent, err := present(e, askAll(c.Context, o, durationOf(c, "timeout"), functionsOf), inTable)
 	if err != nil {
@@ -118,8 +118,8 @@ func functionsOf(ctx context.Context, admin *gearman.Admin) ([]*statusRow, error
 	return rows, nil
 }
 
-// storeLines returns what a table says of the servers' stores: which are being
-// read, and which fail.
+// storeLines returns the lines above a table about the servers' stores: those that are
+// still being read, and those that fail.
 func storeLines(answers []answer[[]*statusRow]) []string {
 	var lines []string
 	for _, a := range answers {
@@ -135,8 +135,8 @@ func storeLines(answers []answer[[]*statusRow]) []string {
 	return lines
 }
 
-// missingFunctions returns an error for functions that were asked for by name
-// and that no server has.
+// missingFunctions returns an error for arguments that match no function of any
+// server.
 func missingFunctions(c *cli.Context, rows []*statusRow) error {
 	for _, name := range c.Args().Slice() {
 		if !slices.ContainsFunc(rows, func(r *statusRow) bool { return matchesName(name, r.Function) }) {

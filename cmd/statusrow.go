@@ -11,8 +11,8 @@ import (
 	"gm/pkg/gearman"
 )
 
-// statusRow is a function on one server or on all. Fields that only gm serve
-// knows are null without it.
+// statusRow is a function on one server, or its sums over all servers. Fields that only
+// gm serve reports are null for other servers.
 type statusRow struct {
 	Server   string `json:"server,omitempty"` // with --by-server
 	Function string `json:"function"`
@@ -52,11 +52,11 @@ func (r *statusRow) isServer() bool { return r.Function == "" }
 const (
 	stateOK        = "ok"
 	statePaused    = "paused"
-	stateNoWorkers = "no-workers" // jobs wait, and nobody is there for them
+	stateNoWorkers = "no-workers" // jobs wait, and no worker serves the function
 	stateLoading   = "loading"    // there may be more jobs
 )
 
-// statusColumns are the headings of a statusRow's cells.
+// statusColumns returns the headings of the cells of a statusRow.
 func statusColumns(byServer bool) []column {
 	columns := []column{
 		{"function", false},
@@ -89,7 +89,7 @@ func (r *statusRow) cells(human bool) []string {
 	return cells
 }
 
-// paint marks what wants looking after.
+// paint colours states that need attention.
 func (r *statusRow) paint(s *style, cells []string) {
 	i := slices.Index(cells[1:], r.State) + 1
 	switch r.State {
@@ -114,8 +114,8 @@ func (r *statusRow) setState() {
 	}
 }
 
-// mergeStatus sums what the servers say, or puts it side by side. No
-// functions stand for all.
+// mergeStatus sums the rows of the servers, or lists them all with byServer. Without
+// functions it takes every row.
 func mergeStatus(answers []answer[[]*statusRow], byServer bool, functions []string) []*statusRow {
 	type key struct{ function, server string }
 	merged := map[key]*statusRow{}
@@ -146,8 +146,8 @@ func mergeStatus(answers []answer[[]*statusRow], byServer bool, functions []stri
 	return rows
 }
 
-// add sums the numbers of other into r. What one server does not tell, the sum
-// leaves out.
+// add adds the numbers of other to r. Numbers that a server does not report add
+// nothing.
 func (r *statusRow) add(other *statusRow) {
 	r.Waiting += other.Waiting
 	r.Running += other.Running

@@ -9,7 +9,7 @@ import (
 	"gm/pkg/gearman"
 )
 
-// watchStatus is status --watch.
+// watchStatus is the action of status --watch.
 func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
 	format, err := e.watchFormat(c)
 	if err != nil {
@@ -34,7 +34,7 @@ func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
 	})
 }
 
-// statusWatch remembers the look before, for the rates.
+// statusWatch keeps the previous rows, from which it computes rates.
 type statusWatch struct {
 	e      *env
 	c      *cli.Context
@@ -61,8 +61,8 @@ func (s *statusWatch) show(now time.Time, answers []answer[[]*statusRow], absent
 	return s.lines.flush()
 }
 
-// setRates compares each function of each server with the look before. Sums
-// must not be compared: a server that is back would look like a burst.
+// setRates compares each function of each server with the previous rows. It does not
+// compare sums, in which a server that comes back would look like a burst.
 func (s *statusWatch) setRates(now time.Time, answers []answer[[]*statusRow]) {
 	looked := map[statusKey]statusRow{}
 	for _, a := range answers {
@@ -88,16 +88,16 @@ func (s *statusWatch) redraw(now time.Time, rows []*statusRow, notes []string) e
 	return s.screen.draw(watchFrame{now, columns, list, notes})
 }
 
-// rates are what happens in a second, between two looks at counters that only
-// gm serve has. They are nil if they are not known.
+// rates are events per second between two readings of counters that only gm serve has.
+// Unknown rates are nil.
 type rates struct {
 	In     *float64 `json:"in_per_s"`
 	Done   *float64 `json:"done_per_s"`
 	Failed *float64 `json:"failed_per_s"`
 }
 
-// ratesBetween compares two looks at one function that are d apart. A counter
-// that has gone back belongs to a server that has started anew.
+// ratesBetween compares two readings of one function, taken d apart. A counter that went
+// back belongs to a server that has restarted; its rate is unknown.
 func ratesBetween(before, now *statusRow, d time.Duration) *rates {
 	rate := func(before, now *uint64) *float64 {
 		if before == nil || now == nil || *now < *before || d <= 0 {
@@ -134,7 +134,7 @@ func (r *rates) cells(human bool) []string {
 	return cells
 }
 
-// statusTick is one look that is not drawn: a line, summed over the functions.
+// statusTick is one reading as a line of output, summed over the functions.
 type statusTick struct {
 	Time     time.Time `json:"time"`
 	Waiting  int       `json:"waiting"`

@@ -15,15 +15,15 @@ func storeVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:  "store",
-			Usage: "verify, shrink or move what a job server has stored",
-			Description: `Works on a store while no server has it: as long as one does, it says which, and exits with 75. Stores are named as for gm serve --store:
+			Usage: "verify, shrink or move the store of a job server",
+			Description: `Works on a store that no server uses. If a server uses it, the command names that server and exits with 75. Stores are named as in gm serve --store:
 
 ` + open.Forms,
 		},
 		verbs: []*verb{e.storeCheck(), e.storeCompact(), e.storeDump(), e.storeLoad()},
 		examples: []example{
-			{"is it whole?", "gm store check disk:/var/lib/gm"},
-			{"from a file to a database", "gm store dump sqlite:/var/lib/gearmand.db | gm store load postgres://gm@db/jobs"},
+			{"look for damage", "gm store check disk:/var/lib/gm"},
+			{"move the queue from a file to a database", "gm store dump sqlite:/var/lib/gearmand.db | gm store load postgres://gm@db/jobs"},
 		},
 		exits: storeExits,
 	}
@@ -31,8 +31,8 @@ func storeVerb(e *env) *verb {
 
 var storeExits = []int{exitFailed, exitIO, exitAgain, exitRefused, exitSignal}
 
-// storeCommand returns a subcommand that does something to an open store,
-// which nobody else has.
+// storeCommand returns a subcommand that calls do with an open store, which this process
+// has locked.
 func (e *env) storeCommand(name, usage, description string, examples []example, do func(*storeCall) error, flags ...cli.Flag) *verb {
 	return &verb{
 		Command: &cli.Command{
@@ -50,7 +50,7 @@ type storeCall struct {
 	*cli.Context
 	place *open.Place
 	store.Store
-	bad int // things that are wrong
+	bad int // number of faults
 }
 
 // fail adds the command and the name of the store to err.
@@ -58,7 +58,7 @@ func (s *storeCall) fail(err error) error {
 	return fmt.Errorf("store %s %s: %w", s.Command.Name, s.place.Name(), err)
 }
 
-// cannot is the error of a store that has not the ability for a command.
+// cannot returns the error of a store that does not support a command.
 func (s *storeCall) cannot(what string) error {
 	return usageErrorf("store %s: %s %s", s.Command.Name, s.place.Name(), what)
 }
@@ -69,7 +69,7 @@ func (s *storeCall) cannot(what string) error {
 func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	verb := c.Command.Name
 	if c.NArg() != 1 {
-		return withHint(usageErrorf("store %s: %d arguments, want the URL of one store", verb, c.NArg()), "gm help store has the kinds of URL")
+		return withHint(usageErrorf("store %s: %d arguments, want the URL of one store", verb, c.NArg()), "gm help store lists the forms of a URL")
 	}
 	place, err := open.Parse(c.Args().First())
 	if err != nil {
@@ -82,7 +82,7 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 		place.AsIs = true
 	}
 	s := &storeCall{env: e, Context: c, place: place}
-	// A thing that the driver sets aside when it opens the file is wrong as well.
+	// A record that the driver sets aside when it opens the file is a fault as well.
 	place.Skipped = func(what string, err error) { s.wrong(fmt.Sprintf("set aside: %s: %v", what, err)) }
 	if s.Store, err = place.Open(c.Context); err != nil {
 		return fmt.Errorf("store %s: %w", verb, openError(err))
@@ -93,7 +93,7 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	}
 	err = errors.Join(err, open.Close(s.Store))
 	if held := new(store.HeldError); errors.As(err, &held) {
-		return withHint(exitWith(exitAgain, s.fail(held)), "stop that one, and try again")
+		return withHint(exitWith(exitAgain, s.fail(held)), "stop that server, then try again")
 	}
 	if err == nil || errors.As(err, new(*exitError)) || errors.As(err, new(*outputError)) || c.Context.Err() != nil {
 		return err
@@ -101,12 +101,12 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	return exitWith(exitIO, s.fail(err))
 }
 
-// wrong counts a thing that is wrong and prints it: check on stdout, where it
-// is the answer, the others on stderr.
+// wrong counts a fault and prints it, on stdout for store check, whose answer it is, and
+// on stderr for the other commands.
 func (s *storeCall) wrong(what string) {
 	s.bad++
 	if s.Command.Name == "check" {
-		s.printLine(printable(what, false)) //nolint:errcheck // the exit code tells it too
+		s.printLine(printable(what, false)) //nolint:errcheck // the exit code reports it too
 		return
 	}
 	s.note("%s", what)
@@ -114,12 +114,12 @@ func (s *storeCall) wrong(what string) {
 
 func (e *env) storeCheck() *verb {
 	return e.storeCommand("check", "verify a store",
-		`Reads all that the store has and prints a line for each thing that is wrong; nothing, and exit 0, if nothing is. It changes nothing, but that a file that is broken is put right as a server would put it right at its start: what can't be read is set aside in a file beside it. In a database that has no table of the name, none is made: that is an error.`,
-		[]example{{"from cron", "gm store check disk:/var/lib/gm || echo 'look after the queue'"}},
+		`Reads the whole store and prints a line for each fault. Without faults it prints nothing and exits with 0. It changes nothing, with one exception: it repairs a broken file as a server does at its start, and moves unreadable records to a file next to it. A database without the table is an error; the table is not created.`,
+		[]example{{"from cron", "gm store check disk:/var/lib/gm || echo 'the queue is damaged'"}},
 		func(s *storeCall) error {
 			checker, ok := s.Store.(store.Checker)
 			if !ok {
-				return s.cannot("can't be verified")
+				return s.cannot("cannot be verified")
 			}
 			if err := checker.Check(s.Context.Context, s.wrong); err != nil {
 				return err
@@ -132,13 +132,13 @@ func (e *env) storeCheck() *verb {
 }
 
 func (e *env) storeCompact() *verb {
-	return e.storeCommand("compact", "give back the room of what a store has forgotten",
-		`Shrinks the store to what it needs. A server with a disk store does it by itself after a large backlog.`,
-		[]example{{"after a bad week", "gm store compact sqlite:/var/lib/gm/queue.db"}},
+	return e.storeCommand("compact", "free the space of deleted jobs",
+		`Shrinks the store to the size that its jobs need. A server with a disk store does this on its own after a large backlog.`,
+		[]example{{"after a large backlog", "gm store compact sqlite:/var/lib/gm/queue.db"}},
 		func(s *storeCall) error {
 			compacter, ok := s.Store.(store.Compacter)
 			if !ok {
-				return s.cannot("has nothing to give back")
+				return s.cannot("cannot be compacted")
 			}
 			return compacter.Compact(s.Context.Context)
 		})
@@ -147,7 +147,7 @@ func (e *env) storeCompact() *verb {
 // listed returns an error for a store that cannot list its contents.
 func (s *storeCall) listed() error {
 	if !s.Caps().Lists {
-		return s.cannot("does not list what it has")
+		return s.cannot("cannot list its jobs")
 	}
 	return nil
 }

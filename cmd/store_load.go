@@ -10,22 +10,22 @@ import (
 )
 
 func (e *env) storeLoad() *verb {
-	return e.storeCommand("load", "put the lines of gm store dump into a store",
-		`Reads stdin. Jobs keep their numbers, and so their handles and their order. The store has to be empty, or else --merge adds to it: a job that is there already is left as it is; one with the unique of another that waits is joined to that, as at a server; one with the number of another gets the next free one. An extra that is there already is left as it is, except the highest number that a server gave to a job: the higher one is kept. A job without seq is new, and comes last.
+	return e.storeCommand("load", "load the lines of gm store dump into a store",
+		`Reads stdin. Jobs keep their numbers, and with them their handles and their order. The store must be empty, unless --merge adds to it. Then a job that the store has already is not changed, a job with the unique of a waiting job joins it, as in a server, and a job with the number of another job gets the next free number. An extra that the store has already is not changed, except the highest number of a job, of which the higher one is kept. A job without seq is new and comes last.
 
-It fails if the last line, which tells how many there were, is missing or wrong: then the dump was cut short. What was read up to there is loaded. --partial is for lines that were chosen, or written by others.
+It fails if the last line, with the number of jobs, is missing or wrong: then the dump is incomplete. The lines before that are loaded. --partial accepts selected lines, and lines of other programs.
 
-Prints one row: jobs that were added, extras that were, jobs that were joined, jobs that were there already.
+Prints one row: jobs added, extras added, jobs joined, jobs that the store had already.
 
 `+dumpLines,
 		[]example{
-			{"from one kind of store to another", "gm store dump redis://localhost/0 | gm store load disk:/var/lib/gm"},
-			{"the jobs of one function only", `gm store dump disk:old | grep '"function":"resize"' | gm store load --partial disk:new`},
+			{"move a queue from Redis to a directory", "gm store dump redis://localhost/0 | gm store load disk:/var/lib/gm"},
+			{"only the jobs of one function", `gm store dump disk:old | grep '"function":"resize"' | gm store load --partial disk:new`},
 		},
 		loadStore,
 		append([]cli.Flag{
-			&cli.BoolFlag{Name: "merge", Usage: "add to what the store has"},
-			&cli.BoolFlag{Name: "partial", Usage: "the lines are not a whole dump"},
+			&cli.BoolFlag{Name: "merge", Usage: "add to a store that is not empty"},
+			&cli.BoolFlag{Name: "partial", Usage: "accept lines that are not a whole dump"},
 		}, e.rowFlags()...)...)
 }
 
@@ -46,15 +46,15 @@ func loadStore(s *storeCall) error {
 	}
 	l, err := dump.NewLoader(s.Context.Context, s.Store, s.Bool("merge"))
 	if errors.Is(err, dump.ErrNotEmpty) {
-		return withHint(exitWith(exitRefused, s.fail(err)), "--merge adds to what it has")
+		return withHint(exitWith(exitRefused, s.fail(err)), "--merge adds to its jobs")
 	}
 	if err != nil {
 		return err
 	}
 	err = l.Load(s.Context.Context, s.stdin)
 	if err == nil && !l.Complete() && !s.Bool("partial") {
-		err = withHint(exitWith(exitIO, s.fail(errors.New("the lines have no end: the dump may be cut short; what was read is loaded"))),
-			"load a whole dump with --merge; --partial if these are all the lines there should be")
+		err = withHint(exitWith(exitIO, s.fail(errors.New("the last line is missing: the dump may be incomplete; the lines up to here are loaded"))),
+			"load the whole dump again with --merge, or use --partial if no lines are missing")
 	}
 	if addErr := rows.add(loadedRow{l.Counts()}); err == nil {
 		err = addErr

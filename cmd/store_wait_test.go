@@ -147,7 +147,7 @@ func TestStoreWaitPermanent(t *testing.T) {
 func TestStoreWaitFlag(t *testing.T) {
 	e := &env{cliEnv: cliEnv{getenv: func(string) string { return "" }}}
 	for args, want := range map[string]string{
-		"--store-wait,5m,--data,x": "", "--store-wait,5m": "--store-wait: there is no store",
+		"--store-wait,5m,--data,x": "", "--store-wait,5m": "--store-wait needs a store",
 	} {
 		withFlags(t, e, serveVerb(e), strings.Split(args, ","), func(c *cli.Context) {
 			p, err := e.servePlace(c)

@@ -9,7 +9,7 @@ import (
 	"gm/pkg/results"
 )
 
-// reconnectPatience is how long many records wait for a server that has gone.
+// reconnectPatience is the default time that many records wait for a lost server.
 const reconnectPatience = time.Minute
 
 func submitVerb(e *env) *verb {
@@ -25,16 +25,16 @@ func submitVerb(e *env) *verb {
 		examples: []example{
 			{"one job; its payload is the argument", "gm submit -f rev hello"},
 			{"one job; its payload is all of stdin", "gm submit -f wc < /etc/passwd"},
-			{"one job a line, results in the order of the lines", "head -3 /etc/passwd | gm submit -N -k -f rev"},
-			{"one job a file name, NULs between them", "find /etc -maxdepth 1 -print0 | gm submit -0 -f rev"},
-			{"a file each, results beside them", "gm submit --files -f wc --out '{/}.count' /etc/passwd /etc/group"},
-			{"a log, so that it can be gone on with after anything", "seq 100 | gm submit -N -f rev --joblog rev.log --resume >> rev.out"},
-			{"to the background: prints the handle, does not wait", "gm submit -b -f rev hello"},
+			{"one job for each line, results in the order of the lines", "head -3 /etc/passwd | gm submit -N -k -f rev"},
+			{"one job for each file name, NULs between them", "find /etc -maxdepth 1 -print0 | gm submit -0 -f rev"},
+			{"one job for each file, results next to the files", "gm submit --files -f wc --out '{/}.count' /etc/passwd /etc/group"},
+			{"a log, with which an interrupted run is resumed", "seq 100 | gm submit -N -f rev --joblog rev.log --resume >> rev.out"},
+			{"in the background: print the handle and do not wait", "gm submit -b -f rev hello"},
 			{"in ten minutes", "gm submit --in 10m -f rev hello"},
 			{"for cron: at most one at a time, no output", "gm submit -b -q -u nightly -f backup now"},
-			{"ask for an answer within two seconds", "gm submit -t 2s -f rev hello || echo \"exit code $?\""},
-			{"whoever answers first", "gm submit --first -f rev -f wc hello"},
-			{"all that is known about the job", "gm submit -o json -f rev hello"},
+			{"wait for the result for at most two seconds", "gm submit -t 2s -f rev hello || echo \"exit code $?\""},
+			{"the first of two functions to answer", "gm submit --first -f rev -f wc hello"},
+			{"the result and the details of the job", "gm submit -o json -f rev hello"},
 		},
 		exits:      recordExits,
 		dataArgs:   true,
@@ -44,42 +44,43 @@ func submitVerb(e *env) *verb {
 
 const submitDescription = `
 Submits a job to the function -f and prints its result on stdout as it arrives.
-The payload is DATA, or all of stdin if there is no DATA; several DATA are as many
+The payload is DATA, or all of stdin if there is no DATA. Several DATA are several
 jobs. With -n, -N, -0, -d, --block, --csv or --tsv each record of stdin is a job,
-with --files each file. Up to -j of them are in flight at a time, spread over the
-servers. Results are printed as they come, each whole; with -k in the order of the
+with --files each file. At most -j jobs are in flight, spread over the servers.
+Results are printed as they arrive, each as a whole; with -k in the order of the
 records.
 
-What the worker warns of goes to stderr as it comes, and so does the text of an
-exception. The exit code tells how the job went; of many jobs, 75 if any was
-lost, else what all that failed have in common, such as 124, else 1.
+Warnings of the worker and the text of an exception go to stderr as they arrive.
+The exit code reports the outcome of the job. For many jobs it is 75 if a job was
+lost, else the exit code that all failed jobs share, such as 124, else 1.
 
-A job whose server was lost in mid-job may have run. It is submitted again only
-if it has a unique (-u) and none of its result has been printed, or if --retries
-allows it; with --retries a result is printed when its job has completed. With
-many records, those that no server has taken yet wait for one to come back.
+A job whose connection was lost may have run. It is submitted again only if it has
+a unique (-u) and no part of its result has been printed, or if --retries allows
+it. With --retries a result is printed when its job has completed. Of many
+records, those that no server has accepted yet wait until a server is back.
 
---at without a zone is local time. If clocks are set back and show it twice, the
-second time is taken; if they are set forward past it, the time that they would
-have shown without that. A job that is late by then runs at once, and gm says so.
+--at without a zone is local time. If clocks are set back and show the time twice,
+the second one counts. If they are set forward past it, the time counts that they
+would have shown without the change. A job whose time has passed runs at once, and
+gm reports it.
 
 --first submits one job to each function -f on each server, prints the first
-result that is complete and leaves the others alone.
+complete result and abandons the other jobs.
 ` + recordDescription
 
-// submitFlags are the verb's own.
+// submitFlags returns the flags that only this verb has.
 func submitFlags() []cli.Flag {
 	const background = "Background"
 	return []cli.Flag{
-		functionsFlag("`FUNC` to submit to; several only with --first"),
-		&cli.BoolFlag{Name: "first", Usage: "the same job to each function, on each server: the first that completes counts"},
-		&cli.StringFlag{Name: "reducer", Usage: "function `FUNC` that the worker is to reduce with"},
+		functionsFlag("submit to the function `FUNC`; repeatable with --first"),
+		&cli.BoolFlag{Name: "first", Usage: "submit the job to each function on each server; the first result counts"},
+		&cli.StringFlag{Name: "reducer", Usage: "let the worker reduce with the function `FUNC`"},
 		&cli.BoolFlag{Name: "keep-order", Aliases: []string{"k"}, Category: catResults, Usage: "print results in the order of the records"},
 
 		&cli.BoolFlag{Name: "background", Aliases: []string{"b"}, Category: background, Usage: "print the handle and do not wait for the result"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: background, Usage: "do not print the handle"},
-		&cli.StringFlag{Name: "in", Category: background, Usage: "run it after a `TIME` such as 90s, 10m or 24h; implies -b"},
-		&cli.StringFlag{Name: "at", Category: background, Usage: "run it at `TIME`, never before: 15:04, \"2006-01-02 15:04\", RFC 3339, or @ and Unix seconds; implies -b"},
+		&cli.StringFlag{Name: "in", Category: background, Usage: "run the job after `TIME`, such as 90s, 10m or 24h; implies -b"},
+		&cli.StringFlag{Name: "at", Category: background, Usage: "run the job at `TIME`, never before: 15:04, \"2006-01-02 15:04\", RFC 3339, or @ and Unix seconds; implies -b"},
 	}
 }
 
@@ -88,7 +89,7 @@ func (e *env) submit(c *cli.Context) error {
 	functions := wordsOf(c, "function")
 	first := c.Bool("first")
 	if len(functions) > 1 && !first {
-		return withHint(usageErrorf("submit: several functions"), "--first submits to all of them; gm pipe sends what one makes to the next")
+		return withHint(usageErrorf("submit: several functions"), "--first submits to all of them; gm pipe sends each result to the next function")
 	}
 	s, err := e.newRecordRun(c, append(functions, make([]string, max(0, 1-len(functions)))...)...)
 	if err != nil {
@@ -107,7 +108,7 @@ func (e *env) submit(c *cli.Context) error {
 	return s.run(c)
 }
 
-// submitTask reads what only jobs of submit can have.
+// submitTask reads the flags of a job that only gm submit has.
 func (s *recordRun) submitTask(c *cli.Context) error {
 	s.quiet = c.Bool("quiet")
 	at, err := s.submitTime(c)
@@ -124,13 +125,13 @@ func (s *recordRun) submitTask(c *cli.Context) error {
 	case t.Reducer != "" && t.Priority != gearman.Normal:
 		return usageErrorf("a job with a reducer has normal priority: the protocol has no packet for others")
 	case s.quiet && !t.Background:
-		return usageErrorf("--quiet is for --background")
+		return usageErrorf("--quiet needs --background")
 	case s.propagate && t.Background:
-		return usageErrorf("--propagate: a background job's end is not waited for")
+		return usageErrorf("--propagate cannot be used with a background job: submit does not wait for its end")
 	case t.Background && (s.out != "" || s.results != ""):
-		return usageErrorf("--out, --results: a background job's result is not waited for")
+		return usageErrorf("--out and --results cannot be used with a background job: submit does not wait for its result")
 	case t.Background && c.Bool("first"):
-		return usageErrorf("--first: a background job's end is not waited for")
+		return usageErrorf("--first cannot be used with a background job: submit does not wait for its end")
 	}
 	return nil
 }

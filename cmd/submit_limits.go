@@ -11,7 +11,7 @@ import (
 	"gm/pkg/gearman"
 )
 
-// requireTimeout is how long a server may take to say which workers it has.
+// requireTimeout is the maximum time that a server may take to list its workers.
 const requireTimeout = 10 * time.Second
 
 // requireWorker returns an error unless some server has a worker for function.
@@ -31,7 +31,7 @@ func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function 
 		}
 	}
 	return withHint(exitWith(exitUnknown, fmt.Errorf("no worker can do %s", function)),
-		"start one with gm work -f "+function+" -- COMMAND, or leave --require-worker out to wait for one")
+		"start one with gm work -f "+function+" -- COMMAND; without --require-worker the job waits for one")
 }
 
 // maxPayloadLimit is the largest --max-payload: 4095 MiB, which leaves room in a
@@ -39,18 +39,18 @@ func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function 
 // MiB, as two payloads must fit in an outbox.
 const maxPayloadLimit int64 = min(4095<<20, (math.MaxInt-1<<20)/2&^(1<<20-1))
 
-// payloadFlag is the limit of payloads and results; payloadLimit reads it.
+// payloadFlag returns the flag that limits payloads and results; payloadLimit reads it.
 func payloadFlag() cli.Flag {
 	return sizeFlag(gearman.DefaultMaxPayload, cli.GenericFlag{
 		Name: "max-payload", Category: catServers,
-		Usage: "a payload or a part of a result may have `SIZE` bytes: 1000, 64K, 64M, 1G",
+		Usage: "accept payloads and parts of results up to `SIZE` bytes: 1000, 64K, 64M, 1G",
 	})
 }
 
 func payloadLimit(c *cli.Context) (int, error) {
 	n := sizeOf(c, "max-payload")
 	if n < 1 || n > maxPayloadLimit {
-		return 0, usageErrorf("--max-payload %d: not from 1 to %d", n, maxPayloadLimit)
+		return 0, usageErrorf("--max-payload %d: must be from 1 to %d", n, maxPayloadLimit)
 	}
 	return int(n), nil
 }

@@ -41,7 +41,7 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// Changes of clocks, and when a clock shows what is asked for, or would have.
+// Changes of clocks, and the moment at which a clock shows the given time, or would have.
 func TestTimeAtAChangeOfClocks(t *testing.T) {
 	tests := []struct{ zone, at, want string }{
 		{"Europe/Berlin", "2027-03-28 01:59", "2027-03-28T00:59:00Z"},

@@ -12,17 +12,17 @@ import (
 	"gm/pkg/server"
 )
 
-// submitTime returns when the job is to run; zero: now. A time in the past is
-// said on stderr, and the job runs at once.
+// submitTime returns the time at which the job should run, or zero for now. It reports
+// a time in the past on stderr; the job runs at once.
 func (e *env) submitTime(c *cli.Context) (time.Time, error) {
 	in, at := c.String("in"), c.String("at")
 	switch {
 	case c.IsSet("in") && c.IsSet("at"):
-		return time.Time{}, usageErrorf("--in and --at: one of them")
+		return time.Time{}, usageErrorf("--in cannot be used with --at")
 	case c.IsSet("in"):
 		d, err := server.ParseDuration(in)
 		if err != nil || d < 0 {
-			return time.Time{}, usageErrorf("--in %q: not like 90s, 10m or 2d", in)
+			return time.Time{}, usageErrorf("--in %q: want a time such as 90s, 10m or 2d", in)
 		}
 		return time.Now().Add(d), nil
 	case c.IsSet("at"):
@@ -42,7 +42,7 @@ func (e *env) submitTime(c *cli.Context) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-// checkZone refuses a TZ that Go does not know: it would take it for UTC.
+// checkZone refuses a TZ that Go does not know. Go would use UTC instead.
 func checkZone(tz string) error {
 	tz = strings.TrimPrefix(tz, ":")
 	var err error
@@ -65,13 +65,13 @@ var (
 	clockLayouts = []string{"15:04", time.TimeOnly}
 )
 
-// parseTime reads a point in time. One of the clock alone is the next such
-// after now. One without a zone is local, and local is true then.
+// parseTime reads a point in time. A time of day without a date is the next one after
+// now. local reports that the text has no zone and is local time.
 func parseTime(s string, now time.Time) (t time.Time, local bool, err error) {
 	if secs, ok := strings.CutPrefix(s, "@"); ok {
 		n, err := strconv.ParseInt(secs, 10, 64)
 		if err != nil || n < 0 {
-			return time.Time{}, false, fmt.Errorf("time %q: not @ and Unix seconds", s)
+			return time.Time{}, false, fmt.Errorf("time %q: want @ and Unix seconds", s)
 		}
 		return time.Unix(n, 0), false, nil
 	}
@@ -90,10 +90,10 @@ func parseTime(s string, now time.Time) (t time.Time, local bool, err error) {
 			return nextOfClock(t, now), true, nil
 		}
 	}
-	return time.Time{}, false, fmt.Errorf("time %q: not like 15:04, 2006-01-02 15:04, 2006-01-02T15:04:05Z or @1136214245", s)
+	return time.Time{}, false, fmt.Errorf("time %q: want a time such as 15:04, 2006-01-02 15:04, 2006-01-02T15:04:05Z or @1136214245", s)
 }
 
-// nextOfClock returns the next time after now at which a clock shows what t does.
+// nextOfClock returns the next time after now at which a clock shows the time of t.
 func nextOfClock(t, now time.Time) time.Time {
 	for day := 0; ; day++ {
 		date := time.Date(now.Year(), now.Month(), now.Day()+day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
@@ -103,10 +103,10 @@ func nextOfClock(t, now time.Time) time.Time {
 	}
 }
 
-// lastOfClock returns when a clock of the zone shows the date and time that
-// utc has. If it shows them twice, since it is set back, that is the second
-// time. If it never does, since it is set forward, that is when it would have
-// shown them without that. So it is never before the time that is meant.
+// lastOfClock returns the moment at which a clock of the zone shows the date and time
+// of utc. A clock that is set back shows them twice; then the second moment counts. A
+// clock that is set forward may never show them; then the moment counts at which it
+// would have shown them without the change. So the result is never too early.
 func lastOfClock(utc time.Time, zone *time.Location) time.Time {
 	const around = 26 * time.Hour // no offset from UTC and no change of clocks is larger
 	var shown, skipped time.Time

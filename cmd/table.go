@@ -10,22 +10,21 @@ import (
 	"github.com/olekukonko/tablewriter"
 )
 
-// columnGap is what stands between the columns of a table. Without borders and
-// lines, a table can be cut up with awk even when it was meant for eyes.
+// columnGap separates the columns of a table. Without borders and lines, awk can read a
+// table that was printed for people.
 const columnGap = "  "
 
 // ellipsis ends a cell that was shortened.
 const ellipsis = "…"
 
-// runeWidths knows how many columns of a terminal a rune takes. Ambiguous ones
-// take one, whatever the locale.
+// runeWidths knows the width of a rune in columns of a terminal. Ambiguous ones have width
+// one in every locale.
 var runeWidths = &runewidth.Condition{ZeroWidthJoiner: true}
 
-// textWidth returns how many columns of a terminal text takes.
+// textWidth returns the width of text in columns of a terminal.
 func textWidth(text string) int { return runeWidths.StringWidth(text) }
 
-// shorten cuts text to at most width columns, with an ellipsis where something is
-// missing.
+// shorten cuts text to at most width columns, with an ellipsis for the missing part.
 func shorten(text string, width int) string {
 	if textWidth(text) <= width {
 		return text
@@ -42,8 +41,8 @@ func shorten(text string, width int) string {
 	return text
 }
 
-// shortenName cuts a name to at most width columns, with the ellipsis in its middle:
-// what differs between names is often at their end.
+// shortenName cuts a name to at most width columns, with the ellipsis in the middle: names
+// often differ at their end.
 func shortenName(name string, width int) string {
 	if textWidth(name) <= width || width < 3 {
 		return shorten(name, width)
@@ -60,10 +59,10 @@ func shortenName(name string, width int) string {
 	return head + name[tail:]
 }
 
-// A cell is text of a table, with what colours it around it.
+// A cell is text of a table between the escapes that colour it.
 type cell struct{ before, text, after string }
 
-// paintedCell finds text in what a painter has made of it.
+// paintedCell finds the plain text in painted text.
 func paintedCell(plain, painted string) cell {
 	if before, after, ok := strings.Cut(painted, plain); ok && plain != "" {
 		return cell{before, plain, after}
@@ -71,16 +70,15 @@ func paintedCell(plain, painted string) cell {
 	return cell{text: plain}
 }
 
-// table is a table as it is laid out. Its columns are never reordered.
+// table is a table during its layout. Its columns are never reordered.
 type table struct {
 	columns []column
 	rows    [][]cell
 }
 
-// renderTable prints a line of headings, and a line for each row. On a terminal of
-// width columns the table is made to fit: columns that are empty everywhere are
-// left out, and if that is not enough those that say the same of each row, and
-// texts are shortened. A width of 0 prints everything.
+// renderTable prints a line of headings, and a line for each row. It makes the table fit a
+// terminal of width columns: it leaves out empty columns, then, if necessary, columns with
+// the usual value in each row, and shortens texts. A width of 0 prints everything.
 func renderTable(w *bufio.Writer, columns []column, rows [][]cell, s *style, width int) {
 	t := &table{columns: columns, rows: rows}
 	widths := t.widths()
@@ -111,9 +109,8 @@ func renderTable(w *bufio.Writer, columns []column, rows [][]cell, s *style, wid
 	writeTable(w, t.columns, lines)
 }
 
-// writeTable prints lines of cells as columns. It is all that uses tablewriter, of
-// which this is the 0.0 line: 1.x fills caches when a program starts that never
-// prints a table.
+// writeTable prints lines of cells as columns. Only this function uses tablewriter. Its
+// version is 0.0, because 1.x fills caches at the start of a program.
 func writeTable(w *bufio.Writer, columns []column, lines [][]string) {
 	aligns := make([]int, len(columns))
 	for i, c := range columns {
@@ -142,7 +139,7 @@ func writeTable(w *bufio.Writer, columns []column, lines [][]string) {
 	}
 }
 
-// widths returns how wide each column is.
+// widths returns the width of each column.
 func (t *table) widths() []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
@@ -154,7 +151,7 @@ func (t *table) widths() []int {
 	return widths
 }
 
-// lineWidth returns how wide a line is.
+// lineWidth returns the width of a line.
 func lineWidth(widths []int) int {
 	sum := len(columnGap) * (len(widths) - 1)
 	for _, w := range widths {
@@ -163,7 +160,7 @@ func lineWidth(widths []int) int {
 	return sum
 }
 
-// leaveOut removes the columns of which f reports true, but never all of them.
+// leaveOut removes the columns for which f returns true, but never all columns.
 func (t *table) leaveOut(f func(i int) bool) {
 	var kept []int
 	for i := range t.columns {
@@ -192,7 +189,7 @@ func (t *table) keep(kept []int) {
 	t.columns, t.rows = columns, rows
 }
 
-// isEmpty reports whether nothing is known in a column.
+// isEmpty reports whether no row has a value in the column.
 func (t *table) isEmpty(i int) bool {
 	for _, r := range t.rows {
 		if r[i].text != "" && r[i].text != "-" {
@@ -202,8 +199,8 @@ func (t *table) isEmpty(i int) bool {
 	return len(t.rows) > 0
 }
 
-// isUsual reports whether a column says what goes without saying: the same server
-// in each row, normal priority, no attempts.
+// isUsual reports whether each row has the usual value in the column: the same server,
+// normal priority, no attempts.
 func (t *table) isUsual(i int) bool {
 	if t.isEmpty(i) {
 		return true
@@ -221,18 +218,18 @@ func (t *table) isUsual(i int) bool {
 	return len(t.rows) > 0 && len(t.columns) > 1
 }
 
-// The widths to which a text may be shortened before columns are left out. A name
-// that is needed for the next command is shortened last.
+// The minimum widths of shortened texts, before columns are left out. Names that the next
+// command needs are shortened last.
 const (
 	leastText = 8
 	leastName = 12
 )
 
-// nameColumns have what other commands take as arguments.
+// nameColumns are the columns whose values are arguments of other commands.
 var nameColumns = map[string]bool{"handle": true, "function": true}
 
-// fit shortens texts, and then leaves out columns from the right, until a line has
-// at most width columns. It returns the widths.
+// fit shortens texts, and then leaves out columns from the right, until a line fits into
+// width columns. It returns the widths.
 func (t *table) fit(width int) []int {
 	for {
 		widths := t.widths()
@@ -265,8 +262,8 @@ func (t *table) fit(width int) []int {
 	}
 }
 
-// shrink narrows the widest of the columns for which least is not negative, a
-// column of the terminal at a time, down to that.
+// shrink narrows the widest columns step by step until a line fits into width. It does
+// not make a column narrower than least, and skips columns whose least is negative.
 func (t *table) shrink(widths []int, width int, least func(column) int) {
 	for over := lineWidth(widths) - width; over > 0; over-- {
 		widest := -1
@@ -282,8 +279,8 @@ func (t *table) shrink(widths []int, width int, least func(column) int) {
 	}
 }
 
-// renderFields prints one row as lines of name and value, without those that are
-// empty. Values that do not fit into width columns go on in the next line.
+// renderFields prints one row as lines of name and value, without empty values. A value
+// that does not fit into width columns continues in the next line.
 func renderFields(w *bufio.Writer, columns []column, cells []cell, s *style, width int) {
 	longest := 0
 	for i, c := range columns {
@@ -306,8 +303,7 @@ func renderFields(w *bufio.Writer, columns []column, cells []cell, s *style, wid
 	}
 }
 
-// foldText cuts text into lines of at most width columns. A width below 1 is no
-// bound.
+// foldText cuts text into lines of at most width columns. A width below 1 is no limit.
 func foldText(text string, width int) []string {
 	if width < 1 || textWidth(text) <= width {
 		return []string{text}

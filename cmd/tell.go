@@ -15,8 +15,8 @@ import (
 	"gm/pkg/work"
 )
 
-// tellLine is the longest line that tell writes, in bytes: a pipe takes so
-// much at once, so that lines of several processes do not mix.
+// tellLine is the maximum length in bytes of a line that tell writes. A pipe takes this
+// much in one piece, so that lines of several processes do not mix.
 const tellLine = 4096
 
 func tellVerb(e *env) *verb {
@@ -25,8 +25,8 @@ func tellVerb(e *env) *verb {
 			Name:  "tell",
 			Usage: "report from within a job of gm work",
 			Description: `
-Called by the command of gm work, or by what that runs: it reports to the job's
-client through the file descriptor GM_CONTROL_FD.`,
+Reports to the client of a job. The command of gm work calls it, or a program that
+the command runs. The report goes through the file descriptor GM_CONTROL_FD.`,
 		},
 		verbs: []*verb{
 			{
@@ -34,7 +34,7 @@ client through the file descriptor GM_CONTROL_FD.`,
 					Name:        "status",
 					Usage:       "report progress",
 					ArgsUsage:   "NUMERATOR DENOMINATOR",
-					Description: "The server keeps the last progress for those who ask, and sends each to the client.",
+					Description: "The server sends each report to the client, and keeps the last one for status requests.",
 					Action:      e.tellStatus,
 				},
 				examples: []example{{"3 of 10 are done", "gm work -f slow -c 1 --shell 'gm tell status 3 10; cat'"}},
@@ -45,10 +45,10 @@ client through the file descriptor GM_CONTROL_FD.`,
 					Name:        "warn",
 					Usage:       "send a warning",
 					ArgsUsage:   "TEXT..",
-					Description: "The words are joined by blanks; each line is a warning.",
+					Description: "Joins the words with blanks. Each line is a warning.",
 					Action:      e.tellWarn,
 				},
-				examples: []example{{"a word to the client", "gm work -f slow -c 1 --shell 'gm tell warn the disk is nearly full; cat'"}},
+				examples: []example{{"a warning for the client", "gm work -f slow -c 1 --shell 'gm tell warn the disk is nearly full; cat'"}},
 				exits:    []int{exitIO},
 				dataArgs: true,
 			},
@@ -57,10 +57,10 @@ client through the file descriptor GM_CONTROL_FD.`,
 					Name:        "data",
 					Usage:       "send part of the result",
 					ArgsUsage:   "[TEXT..]",
-					Description: "Sends the words, joined by blanks, with a newline; without words, all of stdin as it is. It reaches the client at once, before what the command has written to stdout.",
+					Description: "Sends the words, joined by blanks, with a newline; without words, all of stdin unchanged. The data reaches the client at once, before the output that the command has written to stdout.",
 					Action:      e.tellData,
 				},
-				examples: []example{{"the first lines before the others", "gm work -f slow -c 1 --shell 'date | gm tell data; cat'"}},
+				examples: []example{{"the first line of a result, before the rest", "gm work -f slow -c 1 --shell 'date | gm tell data; cat'"}},
 				exits:    []int{exitIO},
 				dataArgs: true,
 			},
@@ -118,12 +118,12 @@ func (e *env) tellData(c *cli.Context) error {
 	})
 }
 
-// tell gives say what writes a line to the job's control pipe.
+// tell calls say with a function that writes a line to the control pipe of the job.
 func (e *env) tell(say func(line func(string) error) error) error {
 	value := e.getenv("GM_CONTROL_FD")
 	fd, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
-		return withHint(usageErrorf("tell: GM_CONTROL_FD is %q: not within a job", value), "gm tell is for commands that gm work runs")
+		return withHint(usageErrorf("tell: GM_CONTROL_FD is %q: not in a job", value), "gm tell works in commands that gm work runs")
 	}
 	f := os.NewFile(uintptr(fd), "control pipe")
 	defer f.Close()

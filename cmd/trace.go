@@ -10,8 +10,8 @@ import (
 	"gm/pkg/gearman"
 )
 
-// tracer returns a tracer to file, or to stderr for "-". A reader that is slow
-// makes the verb wait.
+// tracer returns a tracer to file, or to stderr for "-". A slow reader of the trace makes
+// the verb wait.
 func (e *env) tracer(file string) (*gearman.Tracer, error) {
 	if file == "-" {
 		return gearman.NewTracer(e.stderr), nil
@@ -25,9 +25,9 @@ func (e *env) tracer(file string) (*gearman.Tracer, error) {
 }
 
 // tracerWithoutWaiting is the tracer of a verb that must not wait for the reader
-// of its trace. To a pipe, a FIFO or a terminal it writes through a bounded buffer.
-// Lines without room in it are dropped, and the trace says how many. stderr must
-// write through such a buffer already.
+// of its trace. To a pipe, a FIFO or a terminal it writes through a bounded buffer. When
+// the buffer is full it drops lines, and the trace has their number. stderr must write
+// through such a buffer already.
 func (e *env) tracerWithoutWaiting(file string) (*gearman.Tracer, error) {
 	if file == "-" {
 		if w, ok := e.stderr.(*logsink.PatientWriter); ok {
@@ -59,8 +59,8 @@ func lostTraceLine(n uint64) []byte {
 	return fmt.Appendf(nil, "# %d lines of the trace are lost: its reader is too slow\n", n)
 }
 
-// openWithoutReader opens a file for writing. A FIFO is opened at once, where
-// opening it for writing alone would wait until somebody opens it for reading.
+// openWithoutReader opens a file for writing. It opens a FIFO at once, for reading too:
+// opening it only for writing would wait for a reader.
 func openWithoutReader(path string, flags int, perm fs.FileMode) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
 		flags = flags&^os.O_WRONLY | os.O_RDWR

@@ -9,8 +9,8 @@ import (
 // version is set by the linker: -ldflags "-X gm/cmd.version=1.2.3".
 var version string
 
-// Version returns the version of this binary: the linker's, else the
-// module's, else the revision that it was built from.
+// Version returns the version of this binary: that of the linker, else that of the module,
+// else the revision of the source.
 func Version() string {
 	if version != "" {
 		return version
@@ -35,7 +35,7 @@ func versionVerb(e *env) *verb {
 		Command: &cli.Command{
 			Name:        "version",
 			Usage:       "print the version",
-			Description: "Prints the version of this binary. gm admin version asks a server for its own.",
+			Description: "Prints the version of this binary. gm admin version prints the version of a server.",
 			Action: func(c *cli.Context) error {
 				if err := noArgs(c); err != nil {
 					return err
@@ -43,6 +43,6 @@ func versionVerb(e *env) *verb {
 				return e.printVersion()
 			},
 		},
-		examples: []example{{"what runs here", "gm version"}},
+		examples: []example{{"the version of gm", "gm version"}},
 	}
 }

@@ -20,17 +20,17 @@ func waitVerb(e *env) *verb {
 			Name:      "wait",
 			Usage:     "wait until jobs have ended",
 			ArgsUsage: "[HANDLE..|-]",
-			Description: `Waits for jobs, on whichever of the servers (gm serve) they are, and prints a row for each as it ends. A job that failed and is to be tried again has not ended. Exits with 0 if all were completed, 1 if one was not, 3 if one is not known and none has failed.
+			Description: `Waits for jobs on any of the servers (gm serve) and prints a row for each when it ends. A job that failed and will be retried has not ended. The exit code is 0 if all jobs completed, 1 if one did not, 3 if one is unknown and none has failed.
 
-` + handlesText + ` Of a function those that wait, are delayed or run are waited for; without --match that is all of them, with or without --all.
+` + handlesText + ` With -f it waits for the waiting, delayed and running jobs of the function; without --match for all of them, with or without --all.
 
-How a job has ended is known afterwards only to a server with --keep-results, and of a dead job: for others, wait has to be there before the end.
+After the end of a job only a server with --keep-results knows the outcome, or if the job is dead. For other jobs, wait must be connected before they end.
 
-Columns of tsv: server, handle, function, state (completed, failed, exception, cancelled, dead, unknown), attempts in vain, size of the result in bytes, when it ended in Unix milliseconds, error. What is not known is empty, and missing in JSON.`,
-			Flags: slices.Concat(selectFlags("all jobs of -f that have not ended"), []cli.Flag{
+Columns of tsv: server, handle, function, state (completed, failed, exception, cancelled, dead, unknown), failed attempts, size of the result in bytes, time of the end in Unix milliseconds, error. An unknown value is empty, and missing in JSON.`,
+			Flags: slices.Concat(selectFlags("wait for all jobs of -f that have not ended"), []cli.Flag{
 				durationFlag(0, cli.GenericFlag{
 					Name: "timeout", Aliases: []string{"t"}, Category: catServers,
-					Usage: "give up after a `DURATION` like 500ms, 10s or 1m; else never",
+					Usage: "give up after `DURATION`, such as 500ms, 10s or 1m (default never)",
 				}),
 			}, e.rowFlags(), e.connFlags()),
 			Action: func(c *cli.Context) error { return e.wait(c) },
@@ -43,7 +43,7 @@ Columns of tsv: server, handle, function, state (completed, failed, exception, c
 	}
 }
 
-// outcomeRow is how a job has ended on a server.
+// outcomeRow is the outcome of a job on a server.
 type outcomeRow struct {
 	Server string `json:"server,omitempty"`
 	gearman.Outcome
@@ -70,7 +70,7 @@ func (r *outcomeRow) cells(human bool) []string {
 	}
 }
 
-// paint marks what has not gone well.
+// paint colours every state except completed.
 func (r *outcomeRow) paint(s *style, cells []string) {
 	switch r.State {
 	case gearman.OutcomeCompleted:
@@ -137,10 +137,10 @@ func (e *env) unendedHandles(ctx context.Context, o gearman.Options, s *jobSelec
 	return handles, nil
 }
 
-// unendedTimeout is how long a server may take to list a page of jobs for wait.
+// unendedTimeout is the maximum time that a server may take to list a page of jobs.
 const unendedTimeout = 10 * time.Second
 
-// waiting collects what the servers say. A job is on one of them; to the
+// waiting collects the outcomes that the servers report. A job is on one of them; for the
 // others it is unknown.
 type waiting struct {
 	mu      sync.Mutex
@@ -150,8 +150,8 @@ type waiting struct {
 	states  map[gearman.Handle]gearman.OutcomeState // of the jobs whose end is printed
 }
 
-// run asks all servers and returns when every job has been told, or when that
-// can't be any more.
+// run asks all servers and returns when it has the outcome of every job, or when no
+// server can report more.
 func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []string) error {
 	ctx, done := context.WithCancelCause(ctx)
 	defer done(nil)
@@ -179,7 +179,7 @@ func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []
 		return nil
 	}
 	for _, a := range answers {
-		// One that never answered does not have the jobs, for all that is known.
+		// A server that never answered counts as one without the jobs.
 		if a.err != nil && !errors.Is(a.err, gearman.ErrNoServer) {
 			return a.err
 		}
@@ -200,7 +200,7 @@ func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []
 
 var errAllTold = errors.New("all jobs have ended")
 
-// tell takes what a server says of a job.
+// tell records the outcome of a job that a server reports.
 func (w *waiting) tell(s gearman.Server, o gearman.Outcome) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -217,7 +217,7 @@ func (w *waiting) tell(s gearman.Server, o gearman.Outcome) error {
 	return w.add(r)
 }
 
-// add prints the end of a job.
+// add prints the outcome of a job.
 func (w *waiting) add(r *outcomeRow) error {
 	w.states[r.Handle] = r.State
 	if err := w.rows.add(r); err != nil {
@@ -226,14 +226,15 @@ func (w *waiting) add(r *outcomeRow) error {
 	return w.rows.flush()
 }
 
-// told returns of how many jobs the end has been printed.
+// told returns the number of jobs whose outcome has been printed.
 func (w *waiting) told() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.states)
 }
 
-// verdict is the exit code of all jobs together. The rows have said the rest.
+// verdict returns an error with the exit code of all jobs together, without a text: the
+// rows have it.
 func (w *waiting) verdict() error {
 	code := exitOK
 	for _, state := range w.states {

@@ -16,26 +16,25 @@ import (
 	"gm/pkg/gearman"
 )
 
-// watchFlags are the flags of verbs that can go on showing.
+// watchFlags returns the flags of verbs that can repeat their output.
 func (e *env) watchFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on showing, until interrupted"},
+		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat the output until interrupted"},
 		durationFlag(2*time.Second, cli.GenericFlag{
 			Name: "interval", Aliases: []string{"i"},
-			Usage: "time from one look to the next with --watch: a `DURATION`",
+			Usage: "with --watch: wait `DURATION` from one output to the next",
 		}),
-		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "end --watch after `N` looks; 0 is never"},
+		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "with --watch: end after `N` outputs; 0 is no limit"},
 	}
 }
 
-// watch calls look at once and then every --interval, --count times, until
-// the context is done. With a screen, what the looks draw replaces each other, also
-// when the terminal changes its size. A look that fails because no server answers
-// is noted, once for a series of them, and the watch goes on.
+// watch calls look at once and then every --interval, at most --count times, until the
+// context is done. On a screen each output replaces the one before, also when the terminal
+// changes its size. If no server answers, watch notes the error once and goes on.
 func (e *env) watch(c *cli.Context, screen *watchScreen, look func(now time.Time) error) error {
 	interval := durationOf(c, "interval")
 	if interval <= 0 {
-		return usageErrorf("interval 0: --watch needs a time between two looks")
+		return usageErrorf("--interval must be greater than 0")
 	}
 	resized, stopResized := notifyResize()
 	defer stopResized()
@@ -82,8 +81,8 @@ func (e *env) watch(c *cli.Context, screen *watchScreen, look func(now time.Time
 	}
 }
 
-// notifyResize returns a channel that has an element when the terminal has changed
-// its size.
+// notifyResize returns a channel that receives an element when the terminal changes its
+// size.
 func notifyResize() (<-chan os.Signal, func()) {
 	resized := make(chan os.Signal, 1)
 	if len(resizeSignals) == 0 {
@@ -93,19 +92,19 @@ func notifyResize() (<-chan os.Signal, func()) {
 	return resized, func() { signal.Stop(resized) }
 }
 
-// watchFormat returns the format of a watch, which can't be one document.
+// watchFormat returns the format of a watch, which cannot be one document.
 func (e *env) watchFormat(c *cli.Context) (rowFormat, error) {
 	format, err := e.rowFormat(c)
 	if format == formatJSON {
-		return "", withHint(usageErrorf("-o json is one document, and --watch has no end"),
-			"-o jsonl prints an object a look")
+		return "", withHint(usageErrorf("--watch cannot be used with -o json, which is one document"),
+			"-o jsonl prints one object each time")
 	}
 	return format, err
 }
 
-// A watchScreen draws tables over each other, each within the terminal's size. On a
-// terminal it uses the alternate screen, so that nothing of it stays in the lines
-// that can be scrolled back, and prints the last table when it leaves.
+// A watchScreen draws each table in place of the one before, within the size of the
+// terminal. It uses the alternate screen, so that the scrollback stays clean, and prints
+// the last table when it leaves.
 type watchScreen struct {
 	out      io.Writer
 	style    *style
@@ -114,10 +113,10 @@ type watchScreen struct {
 
 	last   watchFrame
 	drawn  bool
-	inside bool // of the alternate screen
+	inside bool // on the alternate screen
 }
 
-// watchFrame is what a screen shows.
+// watchFrame is the content of a screen.
 type watchFrame struct {
 	at      time.Time
 	columns []column
@@ -156,13 +155,13 @@ func (s *watchScreen) enter() {
 	}
 }
 
-// leave goes back, and prints the last frame there.
+// leave returns to the normal screen and prints the last frame there.
 func (s *watchScreen) leave() {
 	if !s.inside {
 		return
 	}
 	s.inside = false
-	io.WriteString(s.out, leaveScreen) //nolint:errcheck // there is nobody to tell
+	io.WriteString(s.out, leaveScreen) //nolint:errcheck // the verb ends
 	if s.drawn {
 		s.redraw() //nolint:errcheck // as above
 	}
@@ -174,7 +173,7 @@ func (s *watchScreen) draw(f watchFrame) error {
 	return s.redraw()
 }
 
-// drawError shows why there is nothing new, above the last table.
+// drawError shows an error above the last table.
 func (s *watchScreen) drawError(now time.Time, err error) error {
 	f := s.last
 	f.at = now
@@ -187,8 +186,8 @@ func (s *watchScreen) drawError(now time.Time, err error) error {
 	return s.draw(f)
 }
 
-// redraw shows the last frame again, within the size that the terminal has now, in
-// one write.
+// redraw shows the last frame again with one write, within the current size of the
+// terminal.
 func (s *watchScreen) redraw() error {
 	if s == nil {
 		return nil
@@ -209,7 +208,7 @@ func (s *watchScreen) redraw() error {
 	return err
 }
 
-// lines returns the last frame as lines that fit.
+// lines returns the last frame as lines that fit into the size.
 func (s *watchScreen) lines(width, height int) ([]string, error) {
 	f := s.last
 	fit := func(text string) string {

@@ -26,7 +26,7 @@ func workVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:        "work",
-			Usage:       "do jobs: run a command for each",
+			Usage:       "do jobs: run a command for each one",
 			ArgsUsage:   "[--] [CMD [ARG..]]",
 			Description: workDescription,
 			Flags:       slices.Concat(workFlags(), keepFlags(), chainFlags(), e.connFlags(), []cli.Flag{payloadFlag()}),
@@ -36,14 +36,14 @@ func workVerb(e *env) *verb {
 			{"a worker that reverses lines", "gm work -f rev -- rev"},
 			{"four jobs at a time, a minute for each", "gm work -f squeeze -j 4 -t 1m -- gzip -9"},
 			{"a small script", "gm work -f count --shell 'wc -c | tr -d \" \"'"},
-			{"lines of the result go out as they are written", "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
+			{"each line of the result is sent when it is written", "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
 			{"a function for each program in a directory", "gm work --dir ~/jobs -j 4"},
-			{"a chain: results go on to store, payloads that fail to another function", "gm work -f double --next store --on-fail double-failed -- awk '{print 2*$1}'"},
+			{"a chain: results go to one function, failed payloads to another", "gm work -f double --next store --on-fail double-failed -- awk '{print 2*$1}'"},
 			{"one awk for many jobs", "gm work -f square --keep -- awk '{ print $1 * $1; fflush() }'"},
-			{"one jq for many jobs, of any bytes", "gm work -f upper --keep=json -- jq --unbuffered -c '{payload: (.payload | @base64d | ascii_upcase | @base64)}'"},
+			{"one jq for many jobs, with any bytes", "gm work -f upper --keep=json -- jq --unbuffered -c '{payload: (.payload | @base64d | ascii_upcase | @base64)}'"},
 			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
-			{"from cron: do what has gathered, then end", "gm work -f squeeze --until-empty --idle 10s -j 4 -- gzip -9"},
-			{"one job for a look at what is sent", "gm work -f rev -c 1"},
+			{"from cron: do the waiting jobs, then end", "gm work -f squeeze --until-empty --idle 10s -j 4 -- gzip -9"},
+			{"print the payload of one job", "gm work -f rev -c 1"},
 		},
 		exits:        []int{exitIO, exitNotExecutable, exitNotFound, exitSignal},
 		argsEndFlags: true,
@@ -53,123 +53,120 @@ func workVerb(e *env) *verb {
 }
 
 const workDescription = `
-Takes the jobs of the functions -f from all servers, -j at a time, and runs CMD
-for each: the payload is its stdin, its stdout the result. Flags end at CMD, so
-that it can have flags of its own. Without CMD the payloads are printed on
-stdout and the results are empty; if stdout cannot be written, the job goes back
-to its queue and gm work ends, with 74.
+Gets jobs of the functions -f from all servers, at most -j at a time, and runs CMD
+for each: stdin is the payload, stdout the result. Flags end at CMD, which can have
+flags of its own. Without CMD the payloads are printed on stdout and the results are
+empty; if stdout cannot be written, the job goes back to its queue and gm work exits
+with 74.
 
-CMD is not run by a shell unless --shell is given, and the payload never is. In
-its environment are GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE,
-GEARMAN_SERVER, GM_SLOT (1 to -j), GM_CONTROL_FD, with -t also GM_DEADLINE (Unix
-seconds), and with --attempts GM_ATTEMPT (from 1; only gm serve tells it). GM_STORE
-is left out, which may hold a password of gm serve.
+A shell runs CMD only with --shell, and never the payload. The environment of CMD has
+GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE, GEARMAN_SERVER, GM_SLOT (1 to -j),
+GM_CONTROL_FD, with -t also GM_DEADLINE (Unix seconds), and with --attempts
+GM_ATTEMPT (from 1; only from gm serve). It does not have GM_STORE, which may contain
+a password of gm serve.
 
-Exit code 0 completes the job. 75 gives it back to the queue: the server counts
-an attempt. So does a system that has no room for another process. Any other
-code, and a signal, fails it: the last of stderr goes to
-the client as a warning, or as an exception with --exception, ended by a line for
-programs such as "gm-exit: 3 (exit status 3)". See gm submit --propagate.
+Exit code 0 completes the job. 75 returns it to the queue, and the server counts an
+attempt; so does a system without room for another process. Any other code, and a
+signal, fails the job. The end of stderr goes to the client as a warning, with
+--exception as an exception. Its last line is for programs, for example
+"gm-exit: 3 (exit status 3)"; see gm submit --propagate.
 
---dir takes the executable files of a directory for functions, a file for the
-function of its name, suffix and all. The files run without arguments, and share
--j. Hidden files and those that end in ~ are left out; -f leaves out all that it
-does not name. The directory is looked at once a second: files that are new, have
-changed or are gone, and the whole directory, are noticed without a restart. What
-runs is finished by the file with which it began, if that was replaced by mv. A
-job whose file has gone goes back to its queue.
+--dir serves the executable files of a directory: each file is the function of its
+name, including the suffix. The files run without arguments, and share -j. Hidden
+files and files ending in ~ are left out, with -f also files that it does not name.
+gm work reads the directory once a second, so that new, changed and removed files take
+effect without a restart. A running job continues with its old file if mv replaced it.
+A job whose file was removed goes back to its queue.
 
---next makes chains that need no client: a result is the payload of a background
-job of another function, which the server has accepted before the job itself is
-completed. --on-fail submits the payload of a job that has failed, as it came,
-before it is failed; to its client it has failed all the same. If the server does
-not take the next job, as its queue is full or its store is ill, the job waits half
-a minute and then goes back to its queue; a result that it will never take fails
-the job. The next job is on the same server. Its unique is that of the job, up to
-the last ~ if there is one, and ~ and a hash of the job: one that was done twice
-has one that follows it, as long as that waits. A chain ends at its last function,
-also if -f or --dir has it.
+--next makes chains without a client: the result is the payload of a background job of
+another function, which the server accepts before the job itself is completed.
+--on-fail submits the unchanged payload of a failed job, before the job fails for its
+client. If the server does not accept the next job because its queue is full or its
+store fails, the job waits half a minute and then goes back to its queue. A result that
+the server can never accept fails the job. The next job is on the same server. Its
+unique is that of the job up to the last ~, then ~ and a hash of the job: a job that
+ran twice has one follower, as long as that waits. A chain ends at its last function,
+even if -f or --dir serves that as well.
 
-A job with a reducer G, as gm map -b submits it, is not for CMD. Its payload is cut
-up, by default into blocks of lines of 1 MiB, which are jobs of the same function
-for all workers of it; their results are folded by jobs of G, as gm map --reduce
-does, and the last is the job's. Meanwhile it lends its slot, so that -j 1 does the
-parts too, and beyond -c if need be. They have high priority. If one fails, so does
-the job, and a warning says which. --next is given the results of parts as well.
+CMD does not run for a job with a reducer G, which gm map -b submits. Its payload is cut
+up, by default into blocks of lines of 1 MiB, which become jobs of the same function for
+all its workers. Jobs of G combine their results as in gm map --reduce, and the last
+result is that of the job. Meanwhile the job lends its slot, so that -j 1 works on the
+parts too, if necessary beyond -c. The parts have high priority. If a part fails, the job
+fails, and a warning names the part. --next also gets the results of parts.
 
 While it runs, a command can report to the client. It writes lines to the file
-descriptor GM_CONTROL_FD, or calls gm tell, which does: "status 3 10" is progress,
-"warn TEXT" a warning, "data TEXT" a line of the result, sent at once.
+descriptor GM_CONTROL_FD, or calls gm tell: "status 3 10" is progress, "warn TEXT" a
+warning, "data TEXT" a line of the result, sent at once.
 
---keep has one child a slot serve many jobs: for each payload a line on its stdin,
-for each result a line on its stdout, newlines included, which it must write at
-once. mawk, jq, sed, grep, perl and python are given what they need for that; other
-awks need fflush(), ruby needs $stdout.sync = true, tr and the like stdbuf -oL
-before them, and a script of a shell what its programs need: awk -W interactive for
-mawk, jq --unbuffered, sed -u. A payload may end in a newline; one
-with a newline within fails. --keep=netstring takes any payload, as 5:hello, in
-both directions, --keep=json an object a line:
+With --keep one child for each slot serves many jobs. For each payload it gets a line on
+stdin; for each result it writes a line on stdout, with its newline and without
+buffering. gm work sets the necessary options of mawk, jq, sed, grep, perl and python.
+Other awks need fflush(), ruby needs $stdout.sync = true, tr and similar tools need
+stdbuf -oL, and a shell script needs the options of its programs: awk -W interactive for
+mawk, jq --unbuffered, sed -u. A payload may end in a newline; a newline elsewhere fails
+the job. --keep=netstring accepts any payload, as 5:hello in both directions, and
+--keep=json one object in each line:
 
     in   {"handle": "H:...", "function": "...", "unique": "...", "server": "...",
          "payload": BASE64}; with -t "deadline" (Unix seconds), with --attempts
          "attempt"
     out  {"payload": BASE64} completes the job, {"fail": TEXT} fails it, also with
-         "exit": N, {"exception": TEXT} does so with an exception, {"retry": TEXT}
-         gives it back to the queue; before that, in lines of their own or in the
+         "exit": N, {"exception": TEXT} fails it with an exception, {"retry": TEXT}
+         returns it to the queue; before that, in lines of their own or in the
          same, "data": BASE64 (a piece of the result), "status": [3, 10] and
-         "warning": TEXT. "handle" may be there, and must be the job's then; any
-         other name is an error
+         "warning": TEXT. "handle" is optional, and must then be that of the job;
+         any other name is an error
 
-A child that ends without an answer fails its job like any command; after one that
-has never answered the next starts after a pause, from 100 ms to 10 s. One that
-writes more than an answer, answers something else or does not answer within -t is
-replaced and fails its job; a job that it has not been given yet goes to the new
-one. What it writes unasked is found before the next payload is written: so no
-answer goes to another job. Not found, but said in the log, is output before the
-answer that is not written with it in one go; with --keep=json "handle" tells.
-Children have GM_SLOT, GM_KEEP (line, netstring, json) and, with a single -f,
-GEARMAN_FUNCTION in their environment. To end one its stdin is closed.
+A child that ends without an answer fails its job, like any command. If it has never
+answered, the next child starts after a pause of 100 ms to 10 s. A child that writes
+too much, answers in another form or does not answer within -t is replaced and fails
+its job; a job that it has not received yet goes to the new child. gm work detects
+unexpected output before it writes the next payload, so that no job gets the answer to
+another. It cannot detect output before an answer that is written separately, and logs
+it; with --keep=json "handle" shows it. The environment of a child has GM_SLOT, GM_KEEP
+(line, netstring, json) and, with a single -f, GEARMAN_FUNCTION. gm work ends a child by
+closing its stdin.
 
-A job that is too late (-t), whose server is lost, or which gm cancel --running
-cancels, is stopped: SIGTERM to its
-process group, SIGKILL after --kill-after. What a command leaves running when it
-ends is stopped likewise. If gm work itself is killed, all of that is killed on
-Linux; elsewhere commands see their pipes closed.
+A job is stopped if it exceeds -t, if its server is lost, or if gm cancel --running
+cancels it: its process group gets SIGTERM, and SIGKILL after --kill-after. Processes
+that a command leaves behind are stopped in the same way. If gm work itself is killed,
+all of these are killed on Linux; elsewhere commands see closed pipes.
 
---until-empty ends with 0 when every server has answered that it has no job for this
-worker, and no job of it runs; with --idle TIME, when that was so for TIME. Jobs
-that are delayed, wait to be tried again, are paused, or run elsewhere do not count.
-A server that cannot be reached, or still reads its store, is waited for.
+--until-empty exits with 0 when every server has reported that it has no job for this
+worker, and no job of it runs; with --idle TIME, when this was so for TIME. Jobs that
+are delayed, wait for a retry, are paused or run elsewhere do not count. gm work waits
+for a server that cannot be reached or still reads its store.
 
-SIGTERM or SIGINT: take no more jobs, finish those that run, exit with 0. A
-second time: stop the running jobs too, which gives them back to their queue, and
-exit with 128+n. A third time: SIGKILL. The same signal within half a second
-counts once. SIGHUP does the same on a terminal, which has closed; without one it
-makes the worker finish what runs, read the configuration again and start afresh.
-SIGHUP and SIGINT that were ignored at start, as under nohup, stay ignored, and
-SIGQUIT with SIGINT; SIGTERM and others do not. Without a server gm work waits for
-one.
+At SIGTERM or SIGINT gm work takes no more jobs, finishes the running ones and exits
+with 0. A second signal also stops the running jobs, which go back to their queues, and
+gm work exits with 128+n. A third one sends SIGKILL. The same signal within half a
+second counts once. SIGHUP does the same on a terminal, which has closed; without a
+terminal it makes the worker finish its running jobs, read the configuration again and
+start over. SIGHUP and SIGINT that were ignored at start, as under nohup, stay ignored,
+and SIGQUIT together with SIGINT; SIGTERM and others do not. Without a server gm work
+waits for one.
 `
 
 func workFlags() []cli.Flag {
 	const jobs = "Jobs"
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "function", Aliases: []string{"f"}, Usage: "`FUNC` to do; repeatable, or divided by commas: the first one goes first"},
-		&cli.StringFlag{Name: "dir", Usage: "each executable file in `DIR` is a function of its name; with -f, only those"},
-		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "do `N` jobs at a time"},
+		&cli.StringSliceFlag{Name: "function", Aliases: []string{"f"}, Usage: "serve the function `FUNC`; repeatable, or separated by commas, the first one first"},
+		&cli.StringFlag{Name: "dir", Usage: "serve each executable file in `DIR` as the function of its name; with -f only those"},
+		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "do at most `N` jobs at a time"},
 		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` jobs"},
-		&cli.BoolFlag{Name: "until-empty", Usage: "end when no server has a job left"},
-		durationFlag(0, cli.GenericFlag{Name: "idle", Usage: "with --until-empty, wait `TIME` for more jobs before the end"}),
-		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "`ID` that the server shows for this worker"},
+		&cli.BoolFlag{Name: "until-empty", Usage: "end when no server has a job for this worker"},
+		durationFlag(0, cli.GenericFlag{Name: "idle", Usage: "with --until-empty: first wait `TIME` for more jobs"}),
+		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "set the `ID` that the server shows for this worker"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log each job on stderr"},
 
-		&cli.BoolFlag{Name: "shell", Category: jobs, Usage: "CMD is a script for /bin/sh -c"},
+		&cli.BoolFlag{Name: "shell", Category: jobs, Usage: "run CMD as a script with /bin/sh -c"},
 		durationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Category: jobs, Usage: "stop and fail a job after `TIME`; a bare number is in milliseconds"}),
-		durationFlag(5*time.Second, cli.GenericFlag{Name: "kill-after", Category: jobs, Usage: "`TIME` from SIGTERM to SIGKILL"}),
+		durationFlag(5*time.Second, cli.GenericFlag{Name: "kill-after", Category: jobs, Usage: "wait `TIME` from SIGTERM to SIGKILL"}),
 		&cli.BoolFlag{Name: "stream", Category: jobs, Usage: "send stdout while it is written, in pieces"},
 		&cli.BoolFlag{Name: "lines", Aliases: []string{"n"}, Category: jobs, Usage: "send stdout while it is written, a line at a time"},
-		&cli.BoolFlag{Name: "exception", Category: jobs, Usage: "a failure is an exception, with the last of stderr as its text"},
-		&cli.BoolFlag{Name: "attempts", Category: jobs, Usage: "ask the server which attempt a job is, for GM_ATTEMPT"},
+		&cli.BoolFlag{Name: "exception", Category: jobs, Usage: "report a failure as an exception, with the end of stderr as its text"},
+		&cli.BoolFlag{Name: "attempts", Category: jobs, Usage: "get the number of the attempt from the server, for GM_ATTEMPT"},
 	}
 }
 
@@ -255,7 +252,7 @@ func workError(err error) error {
 	return usageErrorf("%w", err)
 }
 
-const hintCommand = "CMD is a program and its arguments; --shell takes a script"
+const hintCommand = "CMD is a program and its arguments; --shell runs a script"
 
 // runWorker runs w until it ends. Signals stop it or start it afresh.
 func runWorker(ctx context.Context, w *work.Worker, log *slog.Logger, signals <-chan os.Signal) error {
@@ -374,13 +371,13 @@ func checkWorkFlags(c *cli.Context, cfg *work.Config) error {
 	}
 	switch {
 	case len(cfg.Functions) == 0 && cfg.Dir == "":
-		return withHint(usageErrorf("work: no function"), "name it with -f FUNC")
+		return withHint(usageErrorf("work: no function"), "-f FUNC names it")
 	case cfg.Jobs < 1:
 		return usageErrorf("--jobs %d: not a positive number", cfg.Jobs)
 	case c.IsSet("count") && cfg.MaxJobs < 1:
 		return usageErrorf("--count %d: not a positive number", cfg.MaxJobs)
 	case c.IsSet("idle") && !cfg.UntilEmpty:
-		return usageErrorf("--idle is for --until-empty")
+		return usageErrorf("--idle needs --until-empty")
 	case strings.ContainsAny(cfg.ID, " \t\r\n"):
 		return usageErrorf("--id %q: servers take no blanks in it", cfg.ID)
 	}

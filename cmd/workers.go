@@ -18,29 +18,29 @@ func workersVerb(e *env) *verb {
 	return &verb{
 		Command: &cli.Command{
 			Name:      "workers",
-			Usage:     "show who is connected and what they can do",
+			Usage:     "show connections and the functions that they serve",
 			ArgsUsage: "[FUNC..]",
-			Description: `Shows a row a connection that can do something, or, with --all, that is just there; with functions, those that can do one of them; one may be a pattern such as 'img*'. gm serve tells the most; of other servers the state, the jobs, the age and the peer's port stay empty.
+			Description: `Shows one row for each worker, with --all for each connection. With arguments it shows only workers of those functions; an argument may be a pattern such as 'img*'. Only gm serve reports everything: for other servers the state, the jobs, the age and the peer's port are empty.
 
---watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line a tick: time, connections, workers, working, sleeping, and the servers that are left out.
+--watch asks again every --interval. On a terminal it redraws the table. Elsewhere it appends one line each time: time, connections, workers, working, sleeping, and the servers that did not answer.
 
-Columns of tsv: server, address, id, functions (commas between them), state (working, sleeping, idle, client), handles of its jobs, age in ms.`,
+Columns of tsv: server, address, id, functions (separated by commas), state (working, sleeping, idle, client), handles of its jobs, age in ms.`,
 			Flags: slices.Concat([]cli.Flag{
-				&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also connections that offer no function"},
+				&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "show connections without a function too"},
 			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.workers(c) },
 		},
 		examples: []example{
 			{"all workers of two servers", "gm workers -s localhost,127.0.0.1:4731"},
 			{"workers of one function, by machine", "gm workers resize | cut -f2 | cut -d: -f1 | sort | uniq -c"},
-			{"who holds which job", "gm workers -o tsv | awk -F'\\t' '$6 != \"\" { print $2, $6 }'"},
+			{"the jobs that each worker runs", "gm workers -o tsv | awk -F'\\t' '$6 != \"\" { print $2, $6 }'"},
 		},
 		exits: []int{exitNoServer, exitIO, exitTimeout, exitSignal},
 	}
 }
 
-// workerRow is one connection to a server. Fields that only gm serve knows are
-// null without it.
+// workerRow is one connection to a server. Fields that only gm serve reports are null for
+// other servers.
 type workerRow struct {
 	Server    string           `json:"server"`
 	FD        int              `json:"fd"`
@@ -102,7 +102,7 @@ func (e *env) workers(c *cli.Context) error {
 	return w.close()
 }
 
-// watchWorkers is workers --watch.
+// watchWorkers is the action of workers --watch.
 func (e *env) watchWorkers(c *cli.Context, o gearman.Options) error {
 	format, err := e.watchFormat(c)
 	if err != nil {
@@ -131,7 +131,7 @@ func (e *env) watchWorkers(c *cli.Context, o gearman.Options) error {
 	})
 }
 
-// workersTick is one look of workers --watch that is not drawn.
+// workersTick is one reading of workers --watch as a line of output.
 type workersTick struct {
 	Time        time.Time `json:"time"`
 	Connections int       `json:"connections"`
@@ -188,7 +188,7 @@ func (e *env) askWorkers(c *cli.Context, o gearman.Options, inTable bool) ([]*wo
 	return rows, absent, nil
 }
 
-// shownWorkers returns the rows that --all and the arguments let through.
+// shownWorkers returns the rows that --all and the arguments select.
 func shownWorkers(c *cli.Context, rows []*workerRow) []row {
 	var shown []row
 	functions := c.Args().Slice()
@@ -201,7 +201,8 @@ func shownWorkers(c *cli.Context, rows []*workerRow) []row {
 	return shown
 }
 
-// connectionsOf asks one server: gm serve for its sessions, others for workers.
+// connectionsOf asks one server for its connections: gm serve for sessions, others for
+// workers.
 func connectionsOf(ctx context.Context, admin *gearman.Admin) ([]*workerRow, error) {
 	sessions, err := admin.Sessions(ctx)
 	if err == nil {
@@ -229,7 +230,7 @@ func connectionsOf(ctx context.Context, admin *gearman.Admin) ([]*workerRow, err
 const (
 	workerWorking  = "working"
 	workerSleeping = "sleeping"
-	workerIdle     = "idle" // can do something, and has neither a job nor gone to sleep
+	workerIdle     = "idle" // a worker without a job that does not sleep
 	workerClient   = "client"
 )
 

@@ -4,7 +4,7 @@ _gm_words() { COMPREPLY=($(compgen -W "$*" -- "$cur")); }
 _gm_files() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")); }
 _gm_dirs() { compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$cur")); }
 
-# Names come a line each; those with blanks or other signs are left out.
+# Reads names from lines. Names with blanks or unusual characters are left out.
 _gm_lines() {
     local line
     while IFS= read -r line; do
@@ -31,7 +31,7 @@ _gm_command() {
     if [[ $nargs == 0 ]]; then COMPREPLY=($(compgen -c -- "$cur")); else _gm_files; fi
 }
 
-# _gm_verb VERB: its flags, those that take a value, its subcommands, its arguments.
+# _gm_verb VERB: sets its flags, the flags with a value, its subcommands, its arguments.
 _gm_verb() {
     case $1 in
     '')
@@ -252,7 +252,7 @@ _gm_verb() {
     esac
 }
 
-# _gm_value VERB FLAG: proposals for the flag's value.
+# _gm_value VERB FLAG: proposes values of the flag.
 _gm_value() {
     case $1:$2 in
     ':--context') _gm_contexts ;;
@@ -418,7 +418,7 @@ _gm_value() {
 }
 
 _gm() {
-    # Words are cut at blanks only: bash cuts at : and = as well.
+    # Split words at blanks only; bash splits at : and = as well.
     local line=${COMP_LINE:0:COMP_POINT} words cur
     read -ra words <<<"$line"
     [[ $line == *[[:blank:]] ]] && words+=('')
@@ -468,7 +468,7 @@ _gm() {
         $args
     fi
 
-    # bash replaces what stands behind the last : or = only.
+    # bash replaces only the text after the last : or =.
     local cut=${cur%"${cur##*[:=]}"}
     if [[ $cut && $COMP_WORDBREAKS == *[:=]* ]]; then
         for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$cut"}; done

@@ -16,13 +16,13 @@ function __gm_words
     end
 end
 
-# Whether these words begin with the verb.
+# Succeeds if these words begin with the verb.
 function __gm_at
     set -l words (__gm_words)
     string match -q -- "$argv *" "$words "
 end
 
-# Whether they are the verb.
+# Succeeds if these words are the verb.
 function __gm_at_only
     set -l words (__gm_words)
     test "$words" = "$argv"
@@ -67,7 +67,7 @@ function __gm_contexts
     string replace -rf '^\[contexts\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
 end
 
-# URLs of stores; behind disk: and the like, files.
+# URLs of stores, with file names after disk: and similar schemes.
 function __gm_stores
     set -l token (string replace -r '^--[a-z-]+=' '' -- (commandline -ct))
     set -l scheme (string match -r '^(?:disk|sqlite|tokyocabinet):' -- $token)
@@ -87,35 +87,35 @@ complete -c gm -f
 complete -c gm -n '__gm_at_only ' -a submit -d 'submit jobs and print their results'
 complete -c gm -n '__gm_at_only ' -a map -d 'scatter records over workers, gather or reduce the results'
 complete -c gm -n '__gm_at_only ' -a pipe -d 'send each record through several functions'
-complete -c gm -n '__gm_at_only ' -a work -d 'do jobs: run a command for each'
+complete -c gm -n '__gm_at_only ' -a work -d 'do jobs: run a command for each one'
 complete -c gm -n '__gm_at_only ' -a tell -d 'report from within a job of gm work'
 complete -c gm -n '__gm_at_only ' -a serve -d 'run a job server'
-complete -c gm -n '__gm_at_only ' -a status -d 'show the queues: waiting, running, workers'
-complete -c gm -n '__gm_at_only ' -a workers -d 'show who is connected and what they can do'
-complete -c gm -n '__gm_at_only ' -a jobs -d 'list jobs that wait, are delayed, run or are dead'
+complete -c gm -n '__gm_at_only ' -a status -d 'show the queues: jobs and workers of each function'
+complete -c gm -n '__gm_at_only ' -a workers -d 'show connections and the functions that they serve'
+complete -c gm -n '__gm_at_only ' -a jobs -d 'list waiting, delayed, running and dead jobs'
 complete -c gm -n '__gm_at_only ' -a job -d 'show one job'
 complete -c gm -n '__gm_at_only ' -a wait -d 'wait until jobs have ended'
-complete -c gm -n '__gm_at_only ' -a result -d 'print what a background job has ended with'
-complete -c gm -n '__gm_at_only ' -a retry -d 'have dead jobs tried again'
-complete -c gm -n '__gm_at_only ' -a cancel -d 'take jobs out of the queue'
-complete -c gm -n '__gm_at_only ' -a store -d 'verify, shrink or move what a job server has stored'
-complete -c gm -n '__gm_at_only ' -a admin -d 'ask a server about itself, and change it'
-complete -c gm -n '__gm_at_only ' -a ping -d 'see whether servers answer, and how fast'
+complete -c gm -n '__gm_at_only ' -a result -d 'print the result of a background job'
+complete -c gm -n '__gm_at_only ' -a retry -d 'retry dead jobs'
+complete -c gm -n '__gm_at_only ' -a cancel -d 'remove jobs from the queue'
+complete -c gm -n '__gm_at_only ' -a store -d 'verify, shrink or move the store of a job server'
+complete -c gm -n '__gm_at_only ' -a admin -d 'query and change a server'
+complete -c gm -n '__gm_at_only ' -a ping -d 'measure the response times of servers'
 complete -c gm -n '__gm_at_only ' -a completion -d 'print completions for a shell'
 complete -c gm -n '__gm_at_only ' -a man -d 'show or write the manual pages'
 complete -c gm -n '__gm_at_only ' -a version -d 'print the version'
-complete -c gm -n '__gm_at_only ' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at_only ' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at_only ' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at_only ' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at_only ' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only ' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at_only ' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at_only ' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at_only ' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at_only ' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only ' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at_only ' -l version -d 'print the version'
 
 complete -c gm -n '__gm_at submit' -F
-complete -c gm -n '__gm_at submit' -s f -l function -d 'FUNC to submit to' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at submit' -l first -d 'the same job to each function, on each server: the first that completes counts'
-complete -c gm -n '__gm_at submit' -l reducer -d 'function FUNC that the worker is to reduce with' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at submit' -s f -l function -d 'submit to the function FUNC' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at submit' -l first -d 'submit the job to each function on each server'
+complete -c gm -n '__gm_at submit' -l reducer -d 'let the worker reduce with the function FUNC' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at submit' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at submit' -s I -l high -d 'high priority'
 complete -c gm -n '__gm_at submit' -s L -l low -d 'low priority'
@@ -131,8 +131,8 @@ complete -c gm -n '__gm_at submit' -l out-anywhere -d 'allow records to lead --o
 complete -c gm -n '__gm_at submit' -l results -d 'write each record to a folder DIR/NUMBER with the files stdout, stderr, exit and name' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at submit' -s b -l background -d 'print the handle and do not wait for the result'
 complete -c gm -n '__gm_at submit' -s q -l quiet -d 'do not print the handle'
-complete -c gm -n '__gm_at submit' -l in -d 'run it after a TIME such as 90s, 10m or 24h' -x
-complete -c gm -n '__gm_at submit' -l at -d 'run it at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds' -x
+complete -c gm -n '__gm_at submit' -l in -d 'run the job after TIME, such as 90s, 10m or 24h' -x
+complete -c gm -n '__gm_at submit' -l at -d 'run the job at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds' -x
 complete -c gm -n '__gm_at submit' -s n -l each-line -d 'a job for each line of stdin, with its newline'
 complete -c gm -n '__gm_at submit' -l lines -d 'a job for N lines, or records of -0, -d, --csv or --tsv, with their ends' -x
 complete -c gm -n '__gm_at submit' -s N -l stripped -d 'a job for each line, without its newline'
@@ -159,28 +159,28 @@ complete -c gm -n '__gm_at submit' -l bar -d 'draw a bar of the progress on stde
 complete -c gm -n '__gm_at submit' -l eta -d 'show the number of records, the rate and the time left on stderr, if it is a terminal'
 complete -c gm -n '__gm_at submit' -l progress -d 'print the progress on stderr in FORMAT json, each second and at the end' -x -a 'json'
 complete -c gm -n '__gm_at submit' -s o -l output -d 'print the outcome of each job in FORMAT json or jsonl, instead of its result' -x -a 'json jsonl'
-complete -c gm -n '__gm_at submit' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at submit' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at submit' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at submit' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at submit' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at submit' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at submit' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at submit' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at submit' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at submit' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at submit' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at submit' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at submit' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at map' -F
-complete -c gm -n '__gm_at map' -s f -l function -d 'FUNC that each record goes to' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at map' -l reduce -d 'function FUNC that makes one result of some' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at map' -l arity -d 'how many results --reduce takes at a time: N from 2' -x
+complete -c gm -n '__gm_at map' -s f -l function -d 'send each record to the function FUNC' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at map' -l reduce -d 'combine the results into one with the function FUNC' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at map' -l arity -d 'combine N results at a time, at least 2' -x
 complete -c gm -n '__gm_at map' -s u -l unique -d 'jobs of the same function and KEY are one job while it is queued or running' -x
 complete -c gm -n '__gm_at map' -s I -l high -d 'high priority'
 complete -c gm -n '__gm_at map' -s L -l low -d 'low priority'
 complete -c gm -n '__gm_at map' -s t -l timeout -d 'give up a job that has not ended after TIME' -x
 complete -c gm -n '__gm_at map' -l require-worker -d 'exit with 3 if no worker can do the function, instead of waiting for one'
 complete -c gm -n '__gm_at map' -l status -d 'print the progress of the jobs on stderr'
-complete -c gm -n '__gm_at map' -s b -l background -d 'leave it to the workers, which must be gm work: print the handle and do not wait'
+complete -c gm -n '__gm_at map' -s b -l background -d 'print the handle and leave all to the workers, which must be gm work'
 complete -c gm -n '__gm_at map' -s q -l quiet -d 'do not print the handle'
-complete -c gm -n '__gm_at map' -l tier -d 'with -b: parts of SIZE that are cut up again by the workers that get them' -x
-complete -c gm -n '__gm_at map' -l unordered -d 'print results as they come, each whole'
+complete -c gm -n '__gm_at map' -l tier -d 'with -b: first cut the input into parts of SIZE, whose workers cut them into blocks' -x
+complete -c gm -n '__gm_at map' -l unordered -d 'print results as they arrive, each as a whole'
 complete -c gm -n '__gm_at map' -l tag -d 'print the record, or the name of its file, and a tab before each line of its result'
 complete -c gm -n '__gm_at map' -l line-buffer -d 'print each line of a result when it is complete, even if its job goes on'
 complete -c gm -n '__gm_at map' -s P -l prefix -d 'print the function and a colon before each line of a result'
@@ -213,12 +213,12 @@ complete -c gm -n '__gm_at map' -l bar -d 'draw a bar of the progress on stderr,
 complete -c gm -n '__gm_at map' -l eta -d 'show the number of records, the rate and the time left on stderr, if it is a terminal'
 complete -c gm -n '__gm_at map' -l progress -d 'print the progress on stderr in FORMAT json, each second and at the end' -x -a 'json'
 complete -c gm -n '__gm_at map' -s o -l output -d 'print the outcome of each job in FORMAT json or jsonl, instead of its result' -x -a 'json jsonl'
-complete -c gm -n '__gm_at map' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at map' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at map' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at map' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at map' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at map' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at map' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at map' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at map' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at map' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at map' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at map' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at map' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at pipe' -a '(__gm_functions)'
@@ -228,7 +228,7 @@ complete -c gm -n '__gm_at pipe' -s L -l low -d 'low priority'
 complete -c gm -n '__gm_at pipe' -s t -l timeout -d 'give up a job that has not ended after TIME' -x
 complete -c gm -n '__gm_at pipe' -l require-worker -d 'exit with 3 if no worker can do the function, instead of waiting for one'
 complete -c gm -n '__gm_at pipe' -l status -d 'print the progress of the jobs on stderr'
-complete -c gm -n '__gm_at pipe' -l unordered -d 'print results as they come, each whole'
+complete -c gm -n '__gm_at pipe' -l unordered -d 'print results as they arrive, each as a whole'
 complete -c gm -n '__gm_at pipe' -l tag -d 'print the record, or the name of its file, and a tab before each line of its result'
 complete -c gm -n '__gm_at pipe' -l line-buffer -d 'print each line of a result when it is complete, even if its job goes on'
 complete -c gm -n '__gm_at pipe' -s P -l prefix -d 'print the function and a colon before each line of a result'
@@ -261,30 +261,30 @@ complete -c gm -n '__gm_at pipe' -l bar -d 'draw a bar of the progress on stderr
 complete -c gm -n '__gm_at pipe' -l eta -d 'show the number of records, the rate and the time left on stderr, if it is a terminal'
 complete -c gm -n '__gm_at pipe' -l progress -d 'print the progress on stderr in FORMAT json, each second and at the end' -x -a 'json'
 complete -c gm -n '__gm_at pipe' -s o -l output -d 'print the outcome of each job in FORMAT json or jsonl, instead of its result' -x -a 'json jsonl'
-complete -c gm -n '__gm_at pipe' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at pipe' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at pipe' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at pipe' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at pipe' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at pipe' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at pipe' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at pipe' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at pipe' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at pipe' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at pipe' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at pipe' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at pipe' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at work' -a '(__fish_complete_subcommand)'
-complete -c gm -n '__gm_at work' -s f -l function -d 'FUNC to do' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at work' -l dir -d 'each executable file in DIR is a function of its name' -x -a '(__fish_complete_directories)'
-complete -c gm -n '__gm_at work' -s j -l jobs -d 'do N jobs at a time' -x
+complete -c gm -n '__gm_at work' -s f -l function -d 'serve the function FUNC' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at work' -l dir -d 'serve each executable file in DIR as the function of its name' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at work' -s j -l jobs -d 'do at most N jobs at a time' -x
 complete -c gm -n '__gm_at work' -s c -l count -d 'end after N jobs' -x
-complete -c gm -n '__gm_at work' -l until-empty -d 'end when no server has a job left'
-complete -c gm -n '__gm_at work' -l idle -d 'with --until-empty, wait TIME for more jobs before the end' -x
-complete -c gm -n '__gm_at work' -s i -l id -d 'ID that the server shows for this worker' -x
+complete -c gm -n '__gm_at work' -l until-empty -d 'end when no server has a job for this worker'
+complete -c gm -n '__gm_at work' -l idle -d 'with --until-empty: first wait TIME for more jobs' -x
+complete -c gm -n '__gm_at work' -s i -l id -d 'set the ID that the server shows for this worker' -x
 complete -c gm -n '__gm_at work' -s v -l verbose -d 'log each job on stderr'
-complete -c gm -n '__gm_at work' -l shell -d 'CMD is a script for /bin/sh -c'
+complete -c gm -n '__gm_at work' -l shell -d 'run CMD as a script with /bin/sh -c'
 complete -c gm -n '__gm_at work' -s t -l timeout -d 'stop and fail a job after TIME' -x
-complete -c gm -n '__gm_at work' -l kill-after -d 'TIME from SIGTERM to SIGKILL' -x
+complete -c gm -n '__gm_at work' -l kill-after -d 'wait TIME from SIGTERM to SIGKILL' -x
 complete -c gm -n '__gm_at work' -l stream -d 'send stdout while it is written, in pieces'
 complete -c gm -n '__gm_at work' -s n -l lines -d 'send stdout while it is written, a line at a time'
-complete -c gm -n '__gm_at work' -l exception -d 'a failure is an exception, with the last of stderr as its text'
-complete -c gm -n '__gm_at work' -l attempts -d 'ask the server which attempt a job is, for GM_ATTEMPT'
+complete -c gm -n '__gm_at work' -l exception -d 'report a failure as an exception, with the end of stderr as its text'
+complete -c gm -n '__gm_at work' -l attempts -d 'get the number of the attempt from the server, for GM_ATTEMPT'
 complete -c gm -n '__gm_at work' -l keep -d 'one child serves many jobs, a line in and a line out'
 complete -c gm -n '__gm_at work' -l max-jobs -d 'replace the child after N jobs' -x
 complete -c gm -n '__gm_at work' -l max-age -d 'replace the child after TIME, between two jobs' -x
@@ -292,382 +292,382 @@ complete -c gm -n '__gm_at work' -l max-rss -d 'replace the child when it occupi
 complete -c gm -n '__gm_at work' -l next -d 'submit each result to FUNC, in the background, before its job is completed' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at work' -l on-fail -d 'submit the payload of each job that fails to FUNC, in the background, before it is failed' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at work' -l next-priority -d 'PRIORITY of these jobs: high, normal, low, or same as the job\'s, which only gm serve tells' -x -a 'high normal low same'
-complete -c gm -n '__gm_at work' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at work' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at work' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at work' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at work' -l max-payload -d 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at work' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at work' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at work' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at work' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at work' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at work' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
+complete -c gm -n '__gm_at work' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at work' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only tell' -a status -d 'report progress'
 complete -c gm -n '__gm_at_only tell' -a warn -d 'send a warning'
 complete -c gm -n '__gm_at_only tell' -a data -d 'send part of the result'
-complete -c gm -n '__gm_at_only tell' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only tell' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only tell' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at tell status' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell status' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell status' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at tell warn' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell warn' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell warn' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at tell data' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell data' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell data' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at serve' -s L -l listen -d 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]' -x
-complete -c gm -n '__gm_at serve' -s p -l port -d 'PORT of addresses without one, else GEARMAND_PORT' -x
-complete -c gm -n '__gm_at serve' -l print-port -d 'print the port on stdout once it listens'
-complete -c gm -n '__gm_at serve' -l keepalive -d 'ask a silent TCP peer after TIME whether it is still there'
-complete -c gm -n '__gm_at serve' -l user-timeout -d 'give a TCP peer up that acknowledges nothing for TIME (Linux)' -x
+complete -c gm -n '__gm_at serve' -s p -l port -d 'use PORT for addresses without one' -x
+complete -c gm -n '__gm_at serve' -l print-port -d 'print the port on stdout when the server listens'
+complete -c gm -n '__gm_at serve' -l keepalive -d 'probe a silent TCP peer after TIME'
+complete -c gm -n '__gm_at serve' -l user-timeout -d 'drop a TCP peer that acknowledges nothing for TIME (Linux)' -x
 complete -c gm -n '__gm_at serve' -l store -d 'keep background jobs in the store URL' -x -a '(__gm_stores)'
-complete -c gm -n '__gm_at serve' -l data -d 'keep background jobs in the directory DIR: --store disk:DIR' -x -a '(__fish_complete_directories)'
-complete -c gm -n '__gm_at serve' -l sync -d 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)' -x -a 'always interval never'
-complete -c gm -n '__gm_at serve' -l store-wait -d 'wait for TIME for a store that can\'t be reached at the start, such as a database that starts later' -x
-complete -c gm -n '__gm_at serve' -l store-timeout -d 'refuse a job that the store has not taken after TIME' -x
-complete -c gm -n '__gm_at serve' -l memory -d 'waiting payloads may occupy SIZE' -x
-complete -c gm -n '__gm_at serve' -l retry -d 'try jobs that fail again: FUNCTION=N[,MIN..MAX], N times, -1 for ever, the first after MIN, each after twice the wait of the one before, up to MAX (1s..5m)' -x
-complete -c gm -n '__gm_at serve' -l dead-max -d 'keep the last N background jobs of each function that have failed for good' -x
-complete -c gm -n '__gm_at serve' -l dead-age -d 'and each for TIME, like 720h' -x
-complete -c gm -n '__gm_at serve' -l keep-results -d 'keep for TIME how background jobs have ended, and their results, for gm wait and gm result' -x
-complete -c gm -n '__gm_at serve' -l results-memory -d 'the results that are kept may occupy SIZE' -x
-complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'a job that N workers have lost is dead' -x
-complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'take a worker\'s functions in turn, instead of one before the other'
-complete -c gm -n '__gm_at serve' -l exceptions -d 'send WORK_EXCEPTION to all clients, not only to those that ask for it'
-complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for a job' -x
-complete -c gm -n '__gm_at serve' -l forget-functions -d 'forget functions that nobody has used for TIME' -x
-complete -c gm -n '__gm_at serve' -l host -d 'NAME in job handles' -x
-complete -c gm -n '__gm_at serve' -l drain-timeout -d 'let running jobs end for at most TIME when stopping' -x
-complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: run FUNCTION=COMMAND by the shell for each job, without the variables of the store\'s passwords' -x
-complete -c gm -n '__gm_at serve' -l work-jobs -d 'run N jobs of a --work at a time' -x
-complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads of more than SIZE' -x
-complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer for which more than SIZE waits' -x
-complete -c gm -n '__gm_at serve' -l peer-timeout -d 'drop a peer that for TIME takes nothing of much that waits for it, or sends no more of a packet' -x
-complete -c gm -n '__gm_at serve' -l log-level -d 'log LEVEL and above: debug (every job), info, warn, error' -x -a 'debug info warn error'
-complete -c gm -n '__gm_at serve' -s v -l verbose -d 'as --log-level debug, or the LEVEL in gearmand\'s words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG'
-complete -c gm -n '__gm_at serve' -l log-format -d 'FORMAT is text or json' -x -a 'text json'
-complete -c gm -n '__gm_at serve' -s l -l log-file -d 'append the log to FILE, which SIGHUP opens anew' -r -F
-complete -c gm -n '__gm_at serve' -l syslog -d 'send the log to syslog, as daemon'
-complete -c gm -n '__gm_at serve' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at serve' -s d -l daemon -d 'go to the background once it serves'
-complete -c gm -n '__gm_at serve' -s u -l user -d 'become the user NAME before anything is opened' -x
-complete -c gm -n '__gm_at serve' -s P -l pid-file -d 'write the process id to FILE once it serves' -r -F
-complete -c gm -n '__gm_at serve' -l config-file -d 'read more options from FILE, as on the command line, which goes first' -r -F
-complete -c gm -n '__gm_at serve' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at serve' -l data -d 'keep background jobs in the directory DIR, like --store disk:DIR' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at serve' -l sync -d 'WHEN a disk or sqlite store syncs: always (before a job is acknowledged), interval (every second) or never (left to the system). Acknowledged jobs survive a crash of the server in each case, a crash of the machine with always' -x -a 'always interval never'
+complete -c gm -n '__gm_at serve' -l store-wait -d 'at the start, wait up to TIME for a store that cannot be reached, such as a database that starts later' -x
+complete -c gm -n '__gm_at serve' -l store-timeout -d 'refuse a job that the store has not stored after TIME' -x
+complete -c gm -n '__gm_at serve' -l memory -d 'keep up to SIZE of waiting payloads in memory' -x
+complete -c gm -n '__gm_at serve' -l retry -d 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 for ever), after MIN at first and twice as long each time, up to MAX' -x
+complete -c gm -n '__gm_at serve' -l dead-max -d 'keep the last N dead jobs of each function: background jobs that have failed for good' -x
+complete -c gm -n '__gm_at serve' -l dead-age -d 'keep each dead job for TIME, such as 30d' -x
+complete -c gm -n '__gm_at serve' -l keep-results -d 'keep outcomes and results of background jobs for TIME, for gm wait and gm result' -x
+complete -c gm -n '__gm_at serve' -l results-memory -d 'keep up to SIZE of results' -x
+complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'give up a job that N workers have lost' -x
+complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'serve the functions of a worker in turn, not one before the other'
+complete -c gm -n '__gm_at serve' -l exceptions -d 'send WORK_EXCEPTION to all clients, not only to those that request it'
+complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping workers for each job' -x
+complete -c gm -n '__gm_at serve' -l forget-functions -d 'forget functions that were not used for TIME' -x
+complete -c gm -n '__gm_at serve' -l host -d 'use NAME as the host in job handles' -x
+complete -c gm -n '__gm_at serve' -l drain-timeout -d 'when stopping, wait at most TIME for running jobs' -x
+complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store\'s passwords' -x
+complete -c gm -n '__gm_at serve' -l work-jobs -d 'run at most N jobs of each --work at a time' -x
+complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads larger than SIZE' -x
+complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer that leaves more than SIZE unread' -x
+complete -c gm -n '__gm_at serve' -l peer-timeout -d 'drop a peer that for TIME reads nothing of a large backlog, or sends nothing of a packet that it has begun' -x
+complete -c gm -n '__gm_at serve' -l log-level -d 'log lines of LEVEL and above: debug (every job), info, warn, error' -x -a 'debug info warn error'
+complete -c gm -n '__gm_at serve' -s v -l verbose -d 'log like --log-level debug, or from LEVEL in gearmand\'s words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG'
+complete -c gm -n '__gm_at serve' -l log-format -d 'log in FORMAT, text or json' -x -a 'text json'
+complete -c gm -n '__gm_at serve' -s l -l log-file -d 'append the log to FILE, which SIGHUP reopens' -r -F
+complete -c gm -n '__gm_at serve' -l syslog -d 'send the log to syslog, as facility daemon'
+complete -c gm -n '__gm_at serve' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at serve' -s d -l daemon -d 'go to the background when the server listens'
+complete -c gm -n '__gm_at serve' -s u -l user -d 'become the user NAME before opening anything' -x
+complete -c gm -n '__gm_at serve' -s P -l pid-file -d 'write the process id to FILE when the server listens' -r -F
+complete -c gm -n '__gm_at serve' -l config-file -d 'read more options from FILE, in the form of the command line, which wins' -r -F
+complete -c gm -n '__gm_at serve' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at serve' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at status' -a '(__gm_functions)'
-complete -c gm -n '__gm_at status' -l by-server -d 'a row for each function of each server, instead of sums'
-complete -c gm -n '__gm_at status' -s w -l watch -d 'go on showing, until interrupted'
-complete -c gm -n '__gm_at status' -s i -l interval -d 'time from one look to the next with --watch: a DURATION' -x
-complete -c gm -n '__gm_at status' -s c -l count -d 'end --watch after N looks' -x
-complete -c gm -n '__gm_at status' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at status' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at status' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at status' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at status' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at status' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at status' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at status' -l by-server -d 'show a row for each function of each server, not the sums'
+complete -c gm -n '__gm_at status' -s w -l watch -d 'repeat the output until interrupted'
+complete -c gm -n '__gm_at status' -s i -l interval -d 'with --watch: wait DURATION from one output to the next' -x
+complete -c gm -n '__gm_at status' -s c -l count -d 'with --watch: end after N outputs' -x
+complete -c gm -n '__gm_at status' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at status' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at status' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at status' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at status' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at status' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at status' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at status' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at workers' -a '(__gm_functions)'
-complete -c gm -n '__gm_at workers' -s a -l all -d 'also connections that offer no function'
-complete -c gm -n '__gm_at workers' -s w -l watch -d 'go on showing, until interrupted'
-complete -c gm -n '__gm_at workers' -s i -l interval -d 'time from one look to the next with --watch: a DURATION' -x
-complete -c gm -n '__gm_at workers' -s c -l count -d 'end --watch after N looks' -x
-complete -c gm -n '__gm_at workers' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at workers' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at workers' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at workers' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at workers' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at workers' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at workers' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at workers' -s a -l all -d 'show connections without a function too'
+complete -c gm -n '__gm_at workers' -s w -l watch -d 'repeat the output until interrupted'
+complete -c gm -n '__gm_at workers' -s i -l interval -d 'with --watch: wait DURATION from one output to the next' -x
+complete -c gm -n '__gm_at workers' -s c -l count -d 'with --watch: end after N outputs' -x
+complete -c gm -n '__gm_at workers' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at workers' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at workers' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at workers' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at workers' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at workers' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at workers' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at workers' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at jobs' -a '(__gm_functions)'
-complete -c gm -n '__gm_at jobs' -s f -l function -d 'only jobs of FUNC, as by the argument' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at jobs' -l state -d 'only jobs in STATE: waiting, delayed, running or dead' -x -a 'waiting delayed running dead'
-complete -c gm -n '__gm_at jobs' -l dead -d 'the dead jobs: --state dead'
-complete -c gm -n '__gm_at jobs' -s n -l limit -d 'at most N jobs of each server' -x
-complete -c gm -n '__gm_at jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at jobs' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at jobs' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at jobs' -s f -l function -d 'list only jobs of FUNC, like the argument' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at jobs' -l state -d 'list only jobs in STATE: waiting, delayed, running or dead' -x -a 'waiting delayed running dead'
+complete -c gm -n '__gm_at jobs' -l dead -d 'list the dead jobs, like --state dead'
+complete -c gm -n '__gm_at jobs' -s n -l limit -d 'list at most N jobs of each server' -x
+complete -c gm -n '__gm_at jobs' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at jobs' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at jobs' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at jobs' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at jobs' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at jobs' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at jobs' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at jobs' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at job' -a '(__gm_handles)'
-complete -c gm -n '__gm_at job' -l payload -d 'print its payload instead, byte for byte (gm serve)'
-complete -c gm -n '__gm_at job' -l follow -d 'print its result as it comes, until it ends (gm serve)'
-complete -c gm -n '__gm_at job' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at job' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at job' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at job' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at job' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at job' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at job' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at job' -l payload -d 'print only the payload, byte for byte (gm serve)'
+complete -c gm -n '__gm_at job' -l follow -d 'print the result as it arrives, until the job ends (gm serve)'
+complete -c gm -n '__gm_at job' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at job' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at job' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at job' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at job' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at job' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at job' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at job' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at wait' -a '(__gm_handles)'
-complete -c gm -n '__gm_at wait' -s f -l function -d 'jobs of FUNC, or of those that a pattern matches' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at wait' -l match -d 'only those with TEXT in handle, unique, last error or payload' -x
-complete -c gm -n '__gm_at wait' -s a -l all -d 'all jobs of -f that have not ended'
-complete -c gm -n '__gm_at wait' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at wait' -s t -l timeout -d 'give up after a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at wait' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at wait' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at wait' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at wait' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at wait' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at wait' -s f -l function -d 'select jobs of FUNC, or of the functions that a pattern matches' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at wait' -l match -d 'select jobs with TEXT in handle, unique, last error or payload' -x
+complete -c gm -n '__gm_at wait' -s a -l all -d 'wait for all jobs of -f that have not ended'
+complete -c gm -n '__gm_at wait' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at wait' -s t -l timeout -d 'give up after DURATION, such as 500ms, 10s or 1m' -x
+complete -c gm -n '__gm_at wait' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at wait' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at wait' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at wait' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at wait' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at wait' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at result' -a '(__gm_handles)'
-complete -c gm -n '__gm_at result' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at result' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at result' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at result' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at result' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at result' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at result' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at result' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at result' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at result' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at result' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at result' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at result' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at retry' -a '(__gm_dead)'
-complete -c gm -n '__gm_at retry' -s f -l function -d 'jobs of FUNC, or of those that a pattern matches' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at retry' -l match -d 'only those with TEXT in handle, unique, last error or payload' -x
-complete -c gm -n '__gm_at retry' -s a -l all -d 'all dead jobs of -f'
-complete -c gm -n '__gm_at retry' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at retry' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at retry' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at retry' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at retry' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at retry' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at retry' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at retry' -s f -l function -d 'select jobs of FUNC, or of the functions that a pattern matches' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at retry' -l match -d 'select jobs with TEXT in handle, unique, last error or payload' -x
+complete -c gm -n '__gm_at retry' -s a -l all -d 'retry all dead jobs of -f'
+complete -c gm -n '__gm_at retry' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at retry' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at retry' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at retry' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at retry' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at retry' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at retry' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at retry' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at cancel' -a '(__gm_handles)'
-complete -c gm -n '__gm_at cancel' -l running -d 'also stop jobs that run, if their workers are gm work'
-complete -c gm -n '__gm_at cancel' -s f -l function -d 'jobs of FUNC, or of those that a pattern matches' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at cancel' -l match -d 'only those with TEXT in handle, unique, last error or payload' -x
-complete -c gm -n '__gm_at cancel' -s a -l all -d 'all jobs of -f that have not ended'
-complete -c gm -n '__gm_at cancel' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at cancel' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at cancel' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at cancel' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at cancel' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at cancel' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at cancel' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at cancel' -l running -d 'also stop running jobs, if their workers are gm work'
+complete -c gm -n '__gm_at cancel' -s f -l function -d 'select jobs of FUNC, or of the functions that a pattern matches' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at cancel' -l match -d 'select jobs with TEXT in handle, unique, last error or payload' -x
+complete -c gm -n '__gm_at cancel' -s a -l all -d 'cancel all jobs of -f that have not ended'
+complete -c gm -n '__gm_at cancel' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at cancel' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at cancel' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at cancel' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at cancel' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at cancel' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at cancel' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at cancel' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only store' -a check -d 'verify a store'
-complete -c gm -n '__gm_at_only store' -a compact -d 'give back the room of what a store has forgotten'
-complete -c gm -n '__gm_at_only store' -a dump -d 'print all that a store has, as JSON lines'
-complete -c gm -n '__gm_at_only store' -a load -d 'put the lines of gm store dump into a store'
-complete -c gm -n '__gm_at_only store' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only store' -a compact -d 'free the space of deleted jobs'
+complete -c gm -n '__gm_at_only store' -a dump -d 'print a store as JSON lines'
+complete -c gm -n '__gm_at_only store' -a load -d 'load the lines of gm store dump into a store'
+complete -c gm -n '__gm_at_only store' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only store' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store check' -a '(__gm_stores)'
-complete -c gm -n '__gm_at store check' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store check' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store check' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store compact' -a '(__gm_stores)'
-complete -c gm -n '__gm_at store compact' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store compact' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store compact' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store dump' -a '(__gm_stores)'
-complete -c gm -n '__gm_at store dump' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store dump' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store dump' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store load' -a '(__gm_stores)'
-complete -c gm -n '__gm_at store load' -l merge -d 'add to what the store has'
-complete -c gm -n '__gm_at store load' -l partial -d 'the lines are not a whole dump'
-complete -c gm -n '__gm_at store load' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at store load' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store load' -l merge -d 'add to a store that is not empty'
+complete -c gm -n '__gm_at store load' -l partial -d 'accept lines that are not a whole dump'
+complete -c gm -n '__gm_at store load' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at store load' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store load' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only admin' -a version -d 'print the server\'s version'
 complete -c gm -n '__gm_at_only admin' -a pid -d 'print the server\'s process id'
-complete -c gm -n '__gm_at_only admin' -a verbose -d 'print how much the server logs'
-complete -c gm -n '__gm_at_only admin' -a create -d 'make functions known before a worker comes'
+complete -c gm -n '__gm_at_only admin' -a verbose -d 'print the log level of the server'
+complete -c gm -n '__gm_at_only admin' -a create -d 'create functions before a worker serves them'
 complete -c gm -n '__gm_at_only admin' -a drop -d 'forget functions that have no workers'
-complete -c gm -n '__gm_at_only admin' -a maxqueue -d 'limit how many jobs a function may have'
-complete -c gm -n '__gm_at_only admin' -a pause -d 'hand out no more jobs of functions (gm serve)'
+complete -c gm -n '__gm_at_only admin' -a maxqueue -d 'limit the number of jobs of a function'
+complete -c gm -n '__gm_at_only admin' -a pause -d 'stop handing out the jobs of functions (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a resume -d 'hand out jobs of paused functions again (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a purge -d 'drop the waiting and delayed jobs of functions (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a front -d 'move waiting jobs to the head of their queue (gm serve)'
-complete -c gm -n '__gm_at_only admin' -a policy -d 'say how often jobs that fail are tried again (gm serve)'
+complete -c gm -n '__gm_at_only admin' -a policy -d 'set the retries of failed jobs (gm serve)'
 complete -c gm -n '__gm_at_only admin' -a shutdown -d 'stop the server'
 complete -c gm -n '__gm_at_only admin' -a show-jobs -d 'list handles, attempts, ignored and queued of all jobs'
 complete -c gm -n '__gm_at_only admin' -a show-unique-jobs -d 'list the uniques of all jobs'
 complete -c gm -n '__gm_at_only admin' -a help -d 'list the server\'s own commands (gm serve)'
-complete -c gm -n '__gm_at_only admin' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at_only admin' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at_only admin' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at_only admin' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at_only admin' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at_only admin' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only admin' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at_only admin' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at_only admin' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at_only admin' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at_only admin' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at_only admin' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only admin' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at admin version' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin version' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin version' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin version' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin version' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin version' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin version' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin version' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin version' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin version' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin version' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin version' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin version' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin version' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin version' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at admin pid' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin pid' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin pid' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin pid' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin pid' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin pid' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin pid' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin pid' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin pid' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin pid' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin pid' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin pid' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin pid' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin pid' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin pid' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at admin verbose' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin verbose' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin verbose' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin verbose' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin verbose' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin verbose' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin verbose' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin verbose' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin verbose' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin verbose' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin verbose' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin verbose' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin verbose' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin verbose' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin verbose' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin create' -a '(__gm_functions)'
-complete -c gm -n '__gm_at admin create' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin create' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin create' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin create' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin create' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin create' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin create' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin create' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin create' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin create' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin create' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin create' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin create' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin drop' -a '(__gm_functions)'
-complete -c gm -n '__gm_at admin drop' -s y -l yes -d 'do not ask'
-complete -c gm -n '__gm_at admin drop' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin drop' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin drop' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin drop' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin drop' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin drop' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin drop' -s y -l yes -d 'do not ask for confirmation'
+complete -c gm -n '__gm_at admin drop' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin drop' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin drop' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin drop' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin drop' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin drop' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin drop' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin maxqueue' -a '(__gm_functions)'
-complete -c gm -n '__gm_at admin maxqueue' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin maxqueue' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin maxqueue' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin maxqueue' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin maxqueue' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin maxqueue' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin maxqueue' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin maxqueue' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin maxqueue' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin maxqueue' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin maxqueue' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin maxqueue' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin maxqueue' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin pause' -a '(__gm_functions)'
-complete -c gm -n '__gm_at admin pause' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin pause' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin pause' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin pause' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin pause' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin pause' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin pause' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin pause' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin pause' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin pause' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin pause' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin pause' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin pause' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin resume' -a '(__gm_functions)'
-complete -c gm -n '__gm_at admin resume' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin resume' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin resume' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin resume' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin resume' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin resume' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin resume' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin resume' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin resume' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin resume' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin resume' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin resume' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin resume' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin purge' -a '(__gm_functions)'
-complete -c gm -n '__gm_at admin purge' -s y -l yes -d 'do not ask'
-complete -c gm -n '__gm_at admin purge' -l dead -d 'forget the dead jobs instead'
-complete -c gm -n '__gm_at admin purge' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin purge' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin purge' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin purge' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin purge' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin purge' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin purge' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin purge' -s y -l yes -d 'do not ask for confirmation'
+complete -c gm -n '__gm_at admin purge' -l dead -d 'forget the dead jobs, not the waiting ones'
+complete -c gm -n '__gm_at admin purge' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin purge' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin purge' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin purge' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin purge' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin purge' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin purge' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin purge' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin front' -a '(__gm_handles)'
-complete -c gm -n '__gm_at admin front' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin front' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin front' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin front' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin front' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin front' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin front' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin front' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin front' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin front' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin front' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin front' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin front' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin policy' -a '(__gm_functions)'
-complete -c gm -n '__gm_at admin policy' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin policy' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin policy' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin policy' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin policy' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin policy' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin policy' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin policy' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin policy' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin policy' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin policy' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin policy' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin policy' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin policy' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin policy' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at admin shutdown' -s g -l graceful -d 'let running jobs end first'
-complete -c gm -n '__gm_at admin shutdown' -s y -l yes -d 'do not ask'
-complete -c gm -n '__gm_at admin shutdown' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin shutdown' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin shutdown' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin shutdown' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin shutdown' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin shutdown' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin shutdown' -s g -l graceful -d 'wait until running jobs have ended'
+complete -c gm -n '__gm_at admin shutdown' -s y -l yes -d 'do not ask for confirmation'
+complete -c gm -n '__gm_at admin shutdown' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin shutdown' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin shutdown' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin shutdown' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin shutdown' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin shutdown' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin shutdown' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at admin show-jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin show-jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin show-jobs' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin show-jobs' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin show-jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin show-jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin show-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin show-jobs' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin show-jobs' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin show-jobs' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin show-jobs' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin show-jobs' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin show-jobs' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin show-jobs' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin show-jobs' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at admin show-unique-jobs' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin show-unique-jobs' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin show-unique-jobs' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin show-unique-jobs' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin show-unique-jobs' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin show-unique-jobs' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin show-unique-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin show-unique-jobs' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin show-unique-jobs' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin show-unique-jobs' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin show-unique-jobs' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin show-unique-jobs' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin show-unique-jobs' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at admin help' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at admin help' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at admin help' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at admin help' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at admin help' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at admin help' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at admin help' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin help' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at admin help' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at admin help' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at admin help' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at admin help' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at admin help' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at admin help' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin help' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at ping' -s c -l count -d 'ping each server N times' -x
-complete -c gm -n '__gm_at ping' -s i -l interval -d 'time from one ping to the next: a DURATION' -x
-complete -c gm -n '__gm_at ping' -s o -l output -d 'FORMAT of the rows: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at ping' -s s -l server -d 'HOST[:PORT] of a server, [::1]:4730 or unix:/path' -x
-complete -c gm -n '__gm_at ping' -s p -l port -d 'PORT of servers named without one' -x
-complete -c gm -n '__gm_at ping' -l context -d 'NAME of the configuration\'s context to use' -x -a '(__gm_contexts)'
-complete -c gm -n '__gm_at ping' -l trace -d 'write every packet, readable, to FILE' -r -F
-complete -c gm -n '__gm_at ping' -s t -l timeout -d 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m' -x
-complete -c gm -n '__gm_at ping' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at ping' -s i -l interval -d 'wait DURATION from one ping to the next' -x
+complete -c gm -n '__gm_at ping' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at ping' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at ping' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at ping' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at ping' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at ping' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
+complete -c gm -n '__gm_at ping' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at ping' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at completion' -a 'bash zsh fish powershell'
-complete -c gm -n '__gm_at completion' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at completion' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at man' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version'
-complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages to the directory DIR, which is made if need be' -x -a '(__fish_complete_directories)'
-complete -c gm -n '__gm_at man' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages into the directory DIR, and create it if necessary' -x -a '(__fish_complete_directories)'
+complete -c gm -n '__gm_at man' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at version' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at version' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at version' -s h -l help -d 'print this help'

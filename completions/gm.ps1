@@ -7,29 +7,29 @@ $script:GmVerbs = @{
             @('submit', 'submit jobs and print their results'),
             @('map', 'scatter records over workers, gather or reduce the results'),
             @('pipe', 'send each record through several functions'),
-            @('work', 'do jobs: run a command for each'),
+            @('work', 'do jobs: run a command for each one'),
             @('tell', 'report from within a job of gm work'),
             @('serve', 'run a job server'),
-            @('status', 'show the queues: waiting, running, workers'),
-            @('workers', 'show who is connected and what they can do'),
-            @('jobs', 'list jobs that wait, are delayed, run or are dead'),
+            @('status', 'show the queues: jobs and workers of each function'),
+            @('workers', 'show connections and the functions that they serve'),
+            @('jobs', 'list waiting, delayed, running and dead jobs'),
             @('job', 'show one job'),
             @('wait', 'wait until jobs have ended'),
-            @('result', 'print what a background job has ended with'),
-            @('retry', 'have dead jobs tried again'),
-            @('cancel', 'take jobs out of the queue'),
-            @('store', 'verify, shrink or move what a job server has stored'),
-            @('admin', 'ask a server about itself, and change it'),
-            @('ping', 'see whether servers answer, and how fast'),
+            @('result', 'print the result of a background job'),
+            @('retry', 'retry dead jobs'),
+            @('cancel', 'remove jobs from the queue'),
+            @('store', 'verify, shrink or move the store of a job server'),
+            @('admin', 'query and change a server'),
+            @('ping', 'measure the response times of servers'),
             @('completion', 'print completions for a shell'),
             @('man', 'show or write the manual pages'),
             @('version', 'print the version'))
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null },
             @{ Names = @('--version'); Text = 'print the version'; Value = $null })
     }
@@ -37,9 +37,9 @@ $script:GmVerbs = @{
         Args = @('files')
         Subs = @()
         Flags = @(
-            @{ Names = @('-f', '--function'); Text = 'FUNC to submit to'; Value = @('functions') },
-            @{ Names = @('--first'); Text = 'the same job to each function, on each server: the first that completes counts'; Value = $null },
-            @{ Names = @('--reducer'); Text = 'function FUNC that the worker is to reduce with'; Value = @('functions') },
+            @{ Names = @('-f', '--function'); Text = 'submit to the function FUNC'; Value = @('functions') },
+            @{ Names = @('--first'); Text = 'submit the job to each function on each server'; Value = $null },
+            @{ Names = @('--reducer'); Text = 'let the worker reduce with the function FUNC'; Value = @('functions') },
             @{ Names = @('-u', '--unique'); Text = 'jobs of the same function and KEY are one job while it is queued or running'; Value = @('') },
             @{ Names = @('-I', '--high'); Text = 'high priority'; Value = $null },
             @{ Names = @('-L', '--low'); Text = 'low priority'; Value = $null },
@@ -55,8 +55,8 @@ $script:GmVerbs = @{
             @{ Names = @('--results'); Text = 'write each record to a folder DIR/NUMBER with the files stdout, stderr, exit and name'; Value = @('dirs') },
             @{ Names = @('-b', '--background'); Text = 'print the handle and do not wait for the result'; Value = $null },
             @{ Names = @('-q', '--quiet'); Text = 'do not print the handle'; Value = $null },
-            @{ Names = @('--in'); Text = 'run it after a TIME such as 90s, 10m or 24h'; Value = @('') },
-            @{ Names = @('--at'); Text = 'run it at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds'; Value = @('') },
+            @{ Names = @('--in'); Text = 'run the job after TIME, such as 90s, 10m or 24h'; Value = @('') },
+            @{ Names = @('--at'); Text = 'run the job at TIME, never before: 15:04, "2006-01-02 15:04", RFC 3339, or @ and Unix seconds'; Value = @('') },
             @{ Names = @('-n', '--each-line'); Text = 'a job for each line of stdin, with its newline'; Value = $null },
             @{ Names = @('--lines'); Text = 'a job for N lines, or records of -0, -d, --csv or --tsv, with their ends'; Value = @('') },
             @{ Names = @('-N', '--stripped'); Text = 'a job for each line, without its newline'; Value = $null },
@@ -83,31 +83,31 @@ $script:GmVerbs = @{
             @{ Names = @('--eta'); Text = 'show the number of records, the rate and the time left on stderr, if it is a terminal'; Value = $null },
             @{ Names = @('--progress'); Text = 'print the progress on stderr in FORMAT json, each second and at the end'; Value = @('choices', 'json') },
             @{ Names = @('-o', '--output'); Text = 'print the outcome of each job in FORMAT json or jsonl, instead of its result'; Value = @('choices', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'map' = @{
         Args = @('files')
         Subs = @()
         Flags = @(
-            @{ Names = @('-f', '--function'); Text = 'FUNC that each record goes to'; Value = @('functions') },
-            @{ Names = @('--reduce'); Text = 'function FUNC that makes one result of some'; Value = @('functions') },
-            @{ Names = @('--arity'); Text = 'how many results --reduce takes at a time: N from 2'; Value = @('') },
+            @{ Names = @('-f', '--function'); Text = 'send each record to the function FUNC'; Value = @('functions') },
+            @{ Names = @('--reduce'); Text = 'combine the results into one with the function FUNC'; Value = @('functions') },
+            @{ Names = @('--arity'); Text = 'combine N results at a time, at least 2'; Value = @('') },
             @{ Names = @('-u', '--unique'); Text = 'jobs of the same function and KEY are one job while it is queued or running'; Value = @('') },
             @{ Names = @('-I', '--high'); Text = 'high priority'; Value = $null },
             @{ Names = @('-L', '--low'); Text = 'low priority'; Value = $null },
             @{ Names = @('-t', '--timeout'); Text = 'give up a job that has not ended after TIME'; Value = @('') },
             @{ Names = @('--require-worker'); Text = 'exit with 3 if no worker can do the function, instead of waiting for one'; Value = $null },
             @{ Names = @('--status'); Text = 'print the progress of the jobs on stderr'; Value = $null },
-            @{ Names = @('-b', '--background'); Text = 'leave it to the workers, which must be gm work: print the handle and do not wait'; Value = $null },
+            @{ Names = @('-b', '--background'); Text = 'print the handle and leave all to the workers, which must be gm work'; Value = $null },
             @{ Names = @('-q', '--quiet'); Text = 'do not print the handle'; Value = $null },
-            @{ Names = @('--tier'); Text = 'with -b: parts of SIZE that are cut up again by the workers that get them'; Value = @('') },
-            @{ Names = @('--unordered'); Text = 'print results as they come, each whole'; Value = $null },
+            @{ Names = @('--tier'); Text = 'with -b: first cut the input into parts of SIZE, whose workers cut them into blocks'; Value = @('') },
+            @{ Names = @('--unordered'); Text = 'print results as they arrive, each as a whole'; Value = $null },
             @{ Names = @('--tag'); Text = 'print the record, or the name of its file, and a tab before each line of its result'; Value = $null },
             @{ Names = @('--line-buffer'); Text = 'print each line of a result when it is complete, even if its job goes on'; Value = $null },
             @{ Names = @('-P', '--prefix'); Text = 'print the function and a colon before each line of a result'; Value = $null },
@@ -140,12 +140,12 @@ $script:GmVerbs = @{
             @{ Names = @('--eta'); Text = 'show the number of records, the rate and the time left on stderr, if it is a terminal'; Value = $null },
             @{ Names = @('--progress'); Text = 'print the progress on stderr in FORMAT json, each second and at the end'; Value = @('choices', 'json') },
             @{ Names = @('-o', '--output'); Text = 'print the outcome of each job in FORMAT json or jsonl, instead of its result'; Value = @('choices', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'pipe' = @{
@@ -158,7 +158,7 @@ $script:GmVerbs = @{
             @{ Names = @('-t', '--timeout'); Text = 'give up a job that has not ended after TIME'; Value = @('') },
             @{ Names = @('--require-worker'); Text = 'exit with 3 if no worker can do the function, instead of waiting for one'; Value = $null },
             @{ Names = @('--status'); Text = 'print the progress of the jobs on stderr'; Value = $null },
-            @{ Names = @('--unordered'); Text = 'print results as they come, each whole'; Value = $null },
+            @{ Names = @('--unordered'); Text = 'print results as they arrive, each as a whole'; Value = $null },
             @{ Names = @('--tag'); Text = 'print the record, or the name of its file, and a tab before each line of its result'; Value = $null },
             @{ Names = @('--line-buffer'); Text = 'print each line of a result when it is complete, even if its job goes on'; Value = $null },
             @{ Names = @('-P', '--prefix'); Text = 'print the function and a colon before each line of a result'; Value = $null },
@@ -191,33 +191,33 @@ $script:GmVerbs = @{
             @{ Names = @('--eta'); Text = 'show the number of records, the rate and the time left on stderr, if it is a terminal'; Value = $null },
             @{ Names = @('--progress'); Text = 'print the progress on stderr in FORMAT json, each second and at the end'; Value = @('choices', 'json') },
             @{ Names = @('-o', '--output'); Text = 'print the outcome of each job in FORMAT json or jsonl, instead of its result'; Value = @('choices', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'work' = @{
         Args = @('command')
         Subs = @()
         Flags = @(
-            @{ Names = @('-f', '--function'); Text = 'FUNC to do'; Value = @('functions') },
-            @{ Names = @('--dir'); Text = 'each executable file in DIR is a function of its name'; Value = @('dirs') },
-            @{ Names = @('-j', '--jobs'); Text = 'do N jobs at a time'; Value = @('') },
+            @{ Names = @('-f', '--function'); Text = 'serve the function FUNC'; Value = @('functions') },
+            @{ Names = @('--dir'); Text = 'serve each executable file in DIR as the function of its name'; Value = @('dirs') },
+            @{ Names = @('-j', '--jobs'); Text = 'do at most N jobs at a time'; Value = @('') },
             @{ Names = @('-c', '--count'); Text = 'end after N jobs'; Value = @('') },
-            @{ Names = @('--until-empty'); Text = 'end when no server has a job left'; Value = $null },
-            @{ Names = @('--idle'); Text = 'with --until-empty, wait TIME for more jobs before the end'; Value = @('') },
-            @{ Names = @('-i', '--id'); Text = 'ID that the server shows for this worker'; Value = @('') },
+            @{ Names = @('--until-empty'); Text = 'end when no server has a job for this worker'; Value = $null },
+            @{ Names = @('--idle'); Text = 'with --until-empty: first wait TIME for more jobs'; Value = @('') },
+            @{ Names = @('-i', '--id'); Text = 'set the ID that the server shows for this worker'; Value = @('') },
             @{ Names = @('-v', '--verbose'); Text = 'log each job on stderr'; Value = $null },
-            @{ Names = @('--shell'); Text = 'CMD is a script for /bin/sh -c'; Value = $null },
+            @{ Names = @('--shell'); Text = 'run CMD as a script with /bin/sh -c'; Value = $null },
             @{ Names = @('-t', '--timeout'); Text = 'stop and fail a job after TIME'; Value = @('') },
-            @{ Names = @('--kill-after'); Text = 'TIME from SIGTERM to SIGKILL'; Value = @('') },
+            @{ Names = @('--kill-after'); Text = 'wait TIME from SIGTERM to SIGKILL'; Value = @('') },
             @{ Names = @('--stream'); Text = 'send stdout while it is written, in pieces'; Value = $null },
             @{ Names = @('-n', '--lines'); Text = 'send stdout while it is written, a line at a time'; Value = $null },
-            @{ Names = @('--exception'); Text = 'a failure is an exception, with the last of stderr as its text'; Value = $null },
-            @{ Names = @('--attempts'); Text = 'ask the server which attempt a job is, for GM_ATTEMPT'; Value = $null },
+            @{ Names = @('--exception'); Text = 'report a failure as an exception, with the end of stderr as its text'; Value = $null },
+            @{ Names = @('--attempts'); Text = 'get the number of the attempt from the server, for GM_ATTEMPT'; Value = $null },
             @{ Names = @('--keep'); Text = 'one child serves many jobs, a line in and a line out'; Value = $null },
             @{ Names = @('--max-jobs'); Text = 'replace the child after N jobs'; Value = @('') },
             @{ Names = @('--max-age'); Text = 'replace the child after TIME, between two jobs'; Value = @('') },
@@ -225,12 +225,12 @@ $script:GmVerbs = @{
             @{ Names = @('--next'); Text = 'submit each result to FUNC, in the background, before its job is completed'; Value = @('functions') },
             @{ Names = @('--on-fail'); Text = 'submit the payload of each job that fails to FUNC, in the background, before it is failed'; Value = @('functions') },
             @{ Names = @('--next-priority'); Text = 'PRIORITY of these jobs: high, normal, low, or same as the job''s, which only gm serve tells'; Value = @('choices', 'high', 'normal', 'low', 'same') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('--max-payload'); Text = 'a payload or a part of a result may have SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell' = @{
@@ -240,28 +240,28 @@ $script:GmVerbs = @{
             @('warn', 'send a warning'),
             @('data', 'send part of the result'))
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell status' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell warn' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell data' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'serve' = @{
@@ -269,213 +269,213 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('-L', '--listen'); Text = 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of addresses without one, else GEARMAND_PORT'; Value = @('') },
-            @{ Names = @('--print-port'); Text = 'print the port on stdout once it listens'; Value = $null },
-            @{ Names = @('--keepalive'); Text = 'ask a silent TCP peer after TIME whether it is still there'; Value = $null },
-            @{ Names = @('--user-timeout'); Text = 'give a TCP peer up that acknowledges nothing for TIME (Linux)'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for addresses without one'; Value = @('') },
+            @{ Names = @('--print-port'); Text = 'print the port on stdout when the server listens'; Value = $null },
+            @{ Names = @('--keepalive'); Text = 'probe a silent TCP peer after TIME'; Value = $null },
+            @{ Names = @('--user-timeout'); Text = 'drop a TCP peer that acknowledges nothing for TIME (Linux)'; Value = @('') },
             @{ Names = @('--store'); Text = 'keep background jobs in the store URL'; Value = @('stores') },
-            @{ Names = @('--data'); Text = 'keep background jobs in the directory DIR: --store disk:DIR'; Value = @('dirs') },
-            @{ Names = @('--sync'); Text = 'WHEN a disk or sqlite store brings jobs to the disk: always (before they are acknowledged, the default), interval (every second) or never (when the system likes to)'; Value = @('choices', 'always', 'interval', 'never') },
-            @{ Names = @('--store-wait'); Text = 'wait for TIME for a store that can''t be reached at the start, such as a database that starts later'; Value = @('') },
-            @{ Names = @('--store-timeout'); Text = 'refuse a job that the store has not taken after TIME'; Value = @('') },
-            @{ Names = @('--memory'); Text = 'waiting payloads may occupy SIZE'; Value = @('') },
-            @{ Names = @('--retry'); Text = 'try jobs that fail again: FUNCTION=N[,MIN..MAX], N times, -1 for ever, the first after MIN, each after twice the wait of the one before, up to MAX (1s..5m)'; Value = @('') },
-            @{ Names = @('--dead-max'); Text = 'keep the last N background jobs of each function that have failed for good'; Value = @('') },
-            @{ Names = @('--dead-age'); Text = 'and each for TIME, like 720h'; Value = @('') },
-            @{ Names = @('--keep-results'); Text = 'keep for TIME how background jobs have ended, and their results, for gm wait and gm result'; Value = @('') },
-            @{ Names = @('--results-memory'); Text = 'the results that are kept may occupy SIZE'; Value = @('') },
-            @{ Names = @('-j', '--job-retries'); Text = 'a job that N workers have lost is dead'; Value = @('') },
-            @{ Names = @('-R', '--round-robin'); Text = 'take a worker''s functions in turn, instead of one before the other'; Value = $null },
-            @{ Names = @('--exceptions'); Text = 'send WORK_EXCEPTION to all clients, not only to those that ask for it'; Value = $null },
-            @{ Names = @('-w', '--worker-wakeup'); Text = 'wake N sleeping workers for a job'; Value = @('') },
-            @{ Names = @('--forget-functions'); Text = 'forget functions that nobody has used for TIME'; Value = @('') },
-            @{ Names = @('--host'); Text = 'NAME in job handles'; Value = @('') },
-            @{ Names = @('--drain-timeout'); Text = 'let running jobs end for at most TIME when stopping'; Value = @('') },
-            @{ Names = @('--work'); Text = 'also be a worker: run FUNCTION=COMMAND by the shell for each job, without the variables of the store''s passwords'; Value = @('') },
-            @{ Names = @('--work-jobs'); Text = 'run N jobs of a --work at a time'; Value = @('') },
-            @{ Names = @('--max-payload'); Text = 'refuse payloads of more than SIZE'; Value = @('') },
-            @{ Names = @('--max-outbox'); Text = 'drop a peer for which more than SIZE waits'; Value = @('') },
-            @{ Names = @('--peer-timeout'); Text = 'drop a peer that for TIME takes nothing of much that waits for it, or sends no more of a packet'; Value = @('') },
-            @{ Names = @('--log-level'); Text = 'log LEVEL and above: debug (every job), info, warn, error'; Value = @('choices', 'debug', 'info', 'warn', 'error') },
-            @{ Names = @('-v', '--verbose'); Text = 'as --log-level debug, or the LEVEL in gearmand''s words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG'; Value = $null },
-            @{ Names = @('--log-format'); Text = 'FORMAT is text or json'; Value = @('choices', 'text', 'json') },
-            @{ Names = @('-l', '--log-file'); Text = 'append the log to FILE, which SIGHUP opens anew'; Value = @('files') },
-            @{ Names = @('--syslog'); Text = 'send the log to syslog, as daemon'; Value = $null },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-d', '--daemon'); Text = 'go to the background once it serves'; Value = $null },
-            @{ Names = @('-u', '--user'); Text = 'become the user NAME before anything is opened'; Value = @('') },
-            @{ Names = @('-P', '--pid-file'); Text = 'write the process id to FILE once it serves'; Value = @('files') },
-            @{ Names = @('--config-file'); Text = 'read more options from FILE, as on the command line, which goes first'; Value = @('files') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--data'); Text = 'keep background jobs in the directory DIR, like --store disk:DIR'; Value = @('dirs') },
+            @{ Names = @('--sync'); Text = 'WHEN a disk or sqlite store syncs: always (before a job is acknowledged), interval (every second) or never (left to the system). Acknowledged jobs survive a crash of the server in each case, a crash of the machine with always'; Value = @('choices', 'always', 'interval', 'never') },
+            @{ Names = @('--store-wait'); Text = 'at the start, wait up to TIME for a store that cannot be reached, such as a database that starts later'; Value = @('') },
+            @{ Names = @('--store-timeout'); Text = 'refuse a job that the store has not stored after TIME'; Value = @('') },
+            @{ Names = @('--memory'); Text = 'keep up to SIZE of waiting payloads in memory'; Value = @('') },
+            @{ Names = @('--retry'); Text = 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 for ever), after MIN at first and twice as long each time, up to MAX'; Value = @('') },
+            @{ Names = @('--dead-max'); Text = 'keep the last N dead jobs of each function: background jobs that have failed for good'; Value = @('') },
+            @{ Names = @('--dead-age'); Text = 'keep each dead job for TIME, such as 30d'; Value = @('') },
+            @{ Names = @('--keep-results'); Text = 'keep outcomes and results of background jobs for TIME, for gm wait and gm result'; Value = @('') },
+            @{ Names = @('--results-memory'); Text = 'keep up to SIZE of results'; Value = @('') },
+            @{ Names = @('-j', '--job-retries'); Text = 'give up a job that N workers have lost'; Value = @('') },
+            @{ Names = @('-R', '--round-robin'); Text = 'serve the functions of a worker in turn, not one before the other'; Value = $null },
+            @{ Names = @('--exceptions'); Text = 'send WORK_EXCEPTION to all clients, not only to those that request it'; Value = $null },
+            @{ Names = @('-w', '--worker-wakeup'); Text = 'wake N sleeping workers for each job'; Value = @('') },
+            @{ Names = @('--forget-functions'); Text = 'forget functions that were not used for TIME'; Value = @('') },
+            @{ Names = @('--host'); Text = 'use NAME as the host in job handles'; Value = @('') },
+            @{ Names = @('--drain-timeout'); Text = 'when stopping, wait at most TIME for running jobs'; Value = @('') },
+            @{ Names = @('--work'); Text = 'also be a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store''s passwords'; Value = @('') },
+            @{ Names = @('--work-jobs'); Text = 'run at most N jobs of each --work at a time'; Value = @('') },
+            @{ Names = @('--max-payload'); Text = 'refuse payloads larger than SIZE'; Value = @('') },
+            @{ Names = @('--max-outbox'); Text = 'drop a peer that leaves more than SIZE unread'; Value = @('') },
+            @{ Names = @('--peer-timeout'); Text = 'drop a peer that for TIME reads nothing of a large backlog, or sends nothing of a packet that it has begun'; Value = @('') },
+            @{ Names = @('--log-level'); Text = 'log lines of LEVEL and above: debug (every job), info, warn, error'; Value = @('choices', 'debug', 'info', 'warn', 'error') },
+            @{ Names = @('-v', '--verbose'); Text = 'log like --log-level debug, or from LEVEL in gearmand''s words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG'; Value = $null },
+            @{ Names = @('--log-format'); Text = 'log in FORMAT, text or json'; Value = @('choices', 'text', 'json') },
+            @{ Names = @('-l', '--log-file'); Text = 'append the log to FILE, which SIGHUP reopens'; Value = @('files') },
+            @{ Names = @('--syslog'); Text = 'send the log to syslog, as facility daemon'; Value = $null },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-d', '--daemon'); Text = 'go to the background when the server listens'; Value = $null },
+            @{ Names = @('-u', '--user'); Text = 'become the user NAME before opening anything'; Value = @('') },
+            @{ Names = @('-P', '--pid-file'); Text = 'write the process id to FILE when the server listens'; Value = @('files') },
+            @{ Names = @('--config-file'); Text = 'read more options from FILE, in the form of the command line, which wins'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'status' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('--by-server'); Text = 'a row for each function of each server, instead of sums'; Value = $null },
-            @{ Names = @('-w', '--watch'); Text = 'go on showing, until interrupted'; Value = $null },
-            @{ Names = @('-i', '--interval'); Text = 'time from one look to the next with --watch: a DURATION'; Value = @('') },
-            @{ Names = @('-c', '--count'); Text = 'end --watch after N looks'; Value = @('') },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--by-server'); Text = 'show a row for each function of each server, not the sums'; Value = $null },
+            @{ Names = @('-w', '--watch'); Text = 'repeat the output until interrupted'; Value = $null },
+            @{ Names = @('-i', '--interval'); Text = 'with --watch: wait DURATION from one output to the next'; Value = @('') },
+            @{ Names = @('-c', '--count'); Text = 'with --watch: end after N outputs'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'workers' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-a', '--all'); Text = 'also connections that offer no function'; Value = $null },
-            @{ Names = @('-w', '--watch'); Text = 'go on showing, until interrupted'; Value = $null },
-            @{ Names = @('-i', '--interval'); Text = 'time from one look to the next with --watch: a DURATION'; Value = @('') },
-            @{ Names = @('-c', '--count'); Text = 'end --watch after N looks'; Value = @('') },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-a', '--all'); Text = 'show connections without a function too'; Value = $null },
+            @{ Names = @('-w', '--watch'); Text = 'repeat the output until interrupted'; Value = $null },
+            @{ Names = @('-i', '--interval'); Text = 'with --watch: wait DURATION from one output to the next'; Value = @('') },
+            @{ Names = @('-c', '--count'); Text = 'with --watch: end after N outputs'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'jobs' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-f', '--function'); Text = 'only jobs of FUNC, as by the argument'; Value = @('functions') },
-            @{ Names = @('--state'); Text = 'only jobs in STATE: waiting, delayed, running or dead'; Value = @('choices', 'waiting', 'delayed', 'running', 'dead') },
-            @{ Names = @('--dead'); Text = 'the dead jobs: --state dead'; Value = $null },
-            @{ Names = @('-n', '--limit'); Text = 'at most N jobs of each server'; Value = @('') },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-f', '--function'); Text = 'list only jobs of FUNC, like the argument'; Value = @('functions') },
+            @{ Names = @('--state'); Text = 'list only jobs in STATE: waiting, delayed, running or dead'; Value = @('choices', 'waiting', 'delayed', 'running', 'dead') },
+            @{ Names = @('--dead'); Text = 'list the dead jobs, like --state dead'; Value = $null },
+            @{ Names = @('-n', '--limit'); Text = 'list at most N jobs of each server'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'job' = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
-            @{ Names = @('--payload'); Text = 'print its payload instead, byte for byte (gm serve)'; Value = $null },
-            @{ Names = @('--follow'); Text = 'print its result as it comes, until it ends (gm serve)'; Value = $null },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--payload'); Text = 'print only the payload, byte for byte (gm serve)'; Value = $null },
+            @{ Names = @('--follow'); Text = 'print the result as it arrives, until the job ends (gm serve)'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'wait' = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
-            @{ Names = @('-f', '--function'); Text = 'jobs of FUNC, or of those that a pattern matches'; Value = @('functions') },
-            @{ Names = @('--match'); Text = 'only those with TEXT in handle, unique, last error or payload'; Value = @('') },
-            @{ Names = @('-a', '--all'); Text = 'all jobs of -f that have not ended'; Value = $null },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-t', '--timeout'); Text = 'give up after a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-f', '--function'); Text = 'select jobs of FUNC, or of the functions that a pattern matches'; Value = @('functions') },
+            @{ Names = @('--match'); Text = 'select jobs with TEXT in handle, unique, last error or payload'; Value = @('') },
+            @{ Names = @('-a', '--all'); Text = 'wait for all jobs of -f that have not ended'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-t', '--timeout'); Text = 'give up after DURATION, such as 500ms, 10s or 1m'; Value = @('') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'result' = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'retry' = @{
         Args = @('dead')
         Subs = @()
         Flags = @(
-            @{ Names = @('-f', '--function'); Text = 'jobs of FUNC, or of those that a pattern matches'; Value = @('functions') },
-            @{ Names = @('--match'); Text = 'only those with TEXT in handle, unique, last error or payload'; Value = @('') },
-            @{ Names = @('-a', '--all'); Text = 'all dead jobs of -f'; Value = $null },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-f', '--function'); Text = 'select jobs of FUNC, or of the functions that a pattern matches'; Value = @('functions') },
+            @{ Names = @('--match'); Text = 'select jobs with TEXT in handle, unique, last error or payload'; Value = @('') },
+            @{ Names = @('-a', '--all'); Text = 'retry all dead jobs of -f'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'cancel' = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
-            @{ Names = @('--running'); Text = 'also stop jobs that run, if their workers are gm work'; Value = $null },
-            @{ Names = @('-f', '--function'); Text = 'jobs of FUNC, or of those that a pattern matches'; Value = @('functions') },
-            @{ Names = @('--match'); Text = 'only those with TEXT in handle, unique, last error or payload'; Value = @('') },
-            @{ Names = @('-a', '--all'); Text = 'all jobs of -f that have not ended'; Value = $null },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--running'); Text = 'also stop running jobs, if their workers are gm work'; Value = $null },
+            @{ Names = @('-f', '--function'); Text = 'select jobs of FUNC, or of the functions that a pattern matches'; Value = @('functions') },
+            @{ Names = @('--match'); Text = 'select jobs with TEXT in handle, unique, last error or payload'; Value = @('') },
+            @{ Names = @('-a', '--all'); Text = 'cancel all jobs of -f that have not ended'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store' = @{
         Args = @('')
         Subs = @(
             @('check', 'verify a store'),
-            @('compact', 'give back the room of what a store has forgotten'),
-            @('dump', 'print all that a store has, as JSON lines'),
-            @('load', 'put the lines of gm store dump into a store'))
+            @('compact', 'free the space of deleted jobs'),
+            @('dump', 'print a store as JSON lines'),
+            @('load', 'load the lines of gm store dump into a store'))
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store check' = @{
         Args = @('stores')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store compact' = @{
         Args = @('stores')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store dump' = @{
         Args = @('stores')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store load' = @{
         Args = @('stores')
         Subs = @()
         Flags = @(
-            @{ Names = @('--merge'); Text = 'add to what the store has'; Value = $null },
-            @{ Names = @('--partial'); Text = 'the lines are not a whole dump'; Value = $null },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--merge'); Text = 'add to a store that is not empty'; Value = $null },
+            @{ Names = @('--partial'); Text = 'accept lines that are not a whole dump'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin' = @{
@@ -483,219 +483,219 @@ $script:GmVerbs = @{
         Subs = @(
             @('version', 'print the server''s version'),
             @('pid', 'print the server''s process id'),
-            @('verbose', 'print how much the server logs'),
-            @('create', 'make functions known before a worker comes'),
+            @('verbose', 'print the log level of the server'),
+            @('create', 'create functions before a worker serves them'),
             @('drop', 'forget functions that have no workers'),
-            @('maxqueue', 'limit how many jobs a function may have'),
-            @('pause', 'hand out no more jobs of functions (gm serve)'),
+            @('maxqueue', 'limit the number of jobs of a function'),
+            @('pause', 'stop handing out the jobs of functions (gm serve)'),
             @('resume', 'hand out jobs of paused functions again (gm serve)'),
             @('purge', 'drop the waiting and delayed jobs of functions (gm serve)'),
             @('front', 'move waiting jobs to the head of their queue (gm serve)'),
-            @('policy', 'say how often jobs that fail are tried again (gm serve)'),
+            @('policy', 'set the retries of failed jobs (gm serve)'),
             @('shutdown', 'stop the server'),
             @('show-jobs', 'list handles, attempts, ignored and queued of all jobs'),
             @('show-unique-jobs', 'list the uniques of all jobs'),
             @('help', 'list the server''s own commands (gm serve)'))
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin version' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin pid' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin verbose' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin create' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin drop' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-y', '--yes'); Text = 'do not ask for confirmation'; Value = $null },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin maxqueue' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin pause' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin resume' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin purge' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
-            @{ Names = @('--dead'); Text = 'forget the dead jobs instead'; Value = $null },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-y', '--yes'); Text = 'do not ask for confirmation'; Value = $null },
+            @{ Names = @('--dead'); Text = 'forget the dead jobs, not the waiting ones'; Value = $null },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin front' = @{
         Args = @('handles')
         Subs = @()
         Flags = @(
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin policy' = @{
         Args = @('functions')
         Subs = @()
         Flags = @(
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin shutdown' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-g', '--graceful'); Text = 'let running jobs end first'; Value = $null },
-            @{ Names = @('-y', '--yes'); Text = 'do not ask'; Value = $null },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-g', '--graceful'); Text = 'wait until running jobs have ended'; Value = $null },
+            @{ Names = @('-y', '--yes'); Text = 'do not ask for confirmation'; Value = $null },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin show-jobs' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin show-unique-jobs' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin help' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'ping' = @{
@@ -703,36 +703,36 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('-c', '--count'); Text = 'ping each server N times'; Value = @('') },
-            @{ Names = @('-i', '--interval'); Text = 'time from one ping to the next: a DURATION'; Value = @('') },
-            @{ Names = @('-o', '--output'); Text = 'FORMAT of the rows: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('-s', '--server'); Text = 'HOST[:PORT] of a server, [::1]:4730 or unix:/path'; Value = @('') },
-            @{ Names = @('-p', '--port'); Text = 'PORT of servers named without one'; Value = @('') },
-            @{ Names = @('--context'); Text = 'NAME of the configuration''s context to use'; Value = @('contexts') },
-            @{ Names = @('--trace'); Text = 'write every packet, readable, to FILE'; Value = @('files') },
-            @{ Names = @('-t', '--timeout'); Text = 'how long a server may take to answer: a DURATION like 500ms, 10s or 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-i', '--interval'); Text = 'wait DURATION from one ping to the next'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'completion' = @{
         Args = @('choices', 'bash', 'zsh', 'fish', 'powershell')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'man' = @{
         Args = @('choices', 'submit', 'map', 'pipe', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'wait', 'result', 'retry', 'cancel', 'store', 'admin', 'ping', 'completion', 'man', 'version')
         Subs = @()
         Flags = @(
-            @{ Names = @('-d', '--dir'); Text = 'write all pages to the directory DIR, which is made if need be'; Value = @('dirs') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-d', '--dir'); Text = 'write all pages into the directory DIR, and create it if necessary'; Value = @('dirs') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'version' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
 }

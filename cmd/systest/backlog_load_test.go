@@ -1,6 +1,6 @@
 package systest
 
-// The load of TestBacklog: those who submit its jobs, and those who do them.
+// The load of TestBacklog: clients that submit jobs, and workers that do them.
 
 import (
 	"encoding/binary"

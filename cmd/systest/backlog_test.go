@@ -78,7 +78,7 @@ func TestBacklog(t *testing.T) {
 	b.check(t)
 }
 
-// serveBacklog starts a server with its jobs in dir, and returns what kills
+// serveBacklog starts a server with its jobs in dir, and returns a function that kills
 // it.
 func serveBacklog(t *testing.T, dir string) (srv peerServer, stop func()) {
 	t.Helper()
@@ -96,7 +96,7 @@ func serveBacklog(t *testing.T, dir string) (srv peerServer, stop func()) {
 	}
 }
 
-// statsOf returns what a server says of itself.
+// statsOf returns the statistics that a server reports.
 func statsOf(t *testing.T, addr string) (stats wire.ServerStats) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)

@@ -14,8 +14,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// stream is what one submitter submits: jobs of one function, numbered from 0.
-// All of a job follows from its number, so that it can be checked.
+// stream is the jobs of one submitter: they have one function and are numbered from 0.
+// The number determines everything in a job, so that it can be checked.
 type stream struct {
 	name     string
 	function string
@@ -79,17 +79,17 @@ func (st *stream) payload(n int) []byte {
 	return b
 }
 
-// ledger is what is known of all jobs, and what has gone against the rules:
+// ledger records the state of all jobs, and the violations of the rules:
 //
-//   - what was acknowledged comes out; what was refused does not;
-//   - all of a job is as it was submitted, its handle stays;
-//   - the jobs of a stream and a priority come out in order. After a kill
-//     those that a worker had come again, in their places;
+//   - an acknowledged job comes out; a refused one does not;
+//   - a job comes out as it was submitted, and keeps its handle;
+//   - the jobs of a stream and a priority come out in order. After a kill the jobs
+//     that a worker had come out again, in their places;
 //   - no job comes out before its time;
-//   - a job comes out again only when the server was killed while a worker had
-//     it, or a worker has left with it, or when the kill came less than
-//     forgetting after its end: nobody is told that the end of a background
-//     job is durable, it goes with one of the next batches.
+//   - a job comes out again only if the server was killed while a worker had it, or a
+//     worker left with it, or if the kill came less than forgetting after its end:
+//     the end of a background job is stored with one of the next batches, and no
+//     reply reports that it is durable.
 type ledger struct {
 	mu       sync.Mutex
 	streams  []*stream
@@ -109,7 +109,7 @@ type ledger struct {
 // that does much else.
 const forgetting = 3 * time.Second
 
-// entry is what is known of one job.
+// entry is the state of one job.
 type entry struct {
 	status jobStatus
 	left   bool   // its worker has left with it
@@ -135,7 +135,7 @@ type lastNumbers struct {
 	by   map[wire.Type]int
 }
 
-// coming is what is known of the handle of a job of a shared stream.
+// coming is the state of the handle of a job of a shared stream.
 type coming struct{ acknowledged, came bool }
 
 type streamFigures struct{ acked, came int }
@@ -246,7 +246,7 @@ func (l *ledger) coming(handle string) *coming {
 	return c
 }
 
-// number compares the handle with what it was before. The lock is held.
+// number compares the handle with the earlier one. The lock is held.
 func (l *ledger) number(st *stream, n int, e *entry, handle string) {
 	_, text, _ := strings.Cut(strings.TrimPrefix(handle, "H:"), ":")
 	number, err := strconv.ParseUint(text, 10, 64)
@@ -384,8 +384,8 @@ func (l *ledger) drainAll() {
 	l.draining = true
 }
 
-// behind reports whether workers may take jobs of a function: until the end
-// they leave half of what was acknowledged.
+// behind reports whether workers may take jobs of a function: until the end they leave
+// half of the acknowledged jobs.
 func (l *ledger) behind(function string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -430,7 +430,7 @@ func (l *ledger) missingJobs() (missing []string) {
 	return missing
 }
 
-// report logs the figures, and fails the test for what went against the rules.
+// report logs the figures, and fails the test if there are violations.
 func (l *ledger) report(t *testing.T) {
 	t.Helper()
 	missing := l.missingJobs()

@@ -54,8 +54,8 @@ func (s *submitter) run(ctx context.Context) {
 	}
 }
 
-// submitAll submits through one life of the server, or until ctx is done; then
-// it waits for what is not answered.
+// submitAll submits through one life of the server, or until ctx is done; then it waits
+// for the missing answers.
 func (s *submitter) submitAll(ctx context.Context, lf *life, c *rawConn) {
 	var open []int // on their way, in order
 	left := s.st.perLife
@@ -201,7 +201,7 @@ func (w *drainer) work(ctx context.Context, lf *life, c *rawConn) {
 	}
 }
 
-// grab asks for n jobs in one go and takes what comes.
+// grab asks for n jobs in one write and takes the jobs that arrive.
 func (w *drainer) grab(lf *life, c *rawConn, n int) (handles []string, ids []jobID, ok bool) {
 	for range n {
 		c.send(wire.GrabJobUniq)

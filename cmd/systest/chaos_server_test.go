@@ -198,7 +198,7 @@ func (g *gmServer) next(ctx context.Context, after *life) *life {
 	}
 }
 
-// logText returns what all lives have logged.
+// logText returns the log of all lives.
 func (g *gmServer) logText() string {
 	text, err := os.ReadFile(g.log)
 	if err != nil {
@@ -236,8 +236,8 @@ func (lf *life) wait(ctx context.Context) {
 	}
 }
 
-// waitWhile is waitFor for what may take long: it waits as long as progress
-// changes, and only says so when nothing comes of it.
+// waitWhile is waitFor for conditions that may take long: it waits as long as progress
+// changes.
 func waitWhile(t *testing.T, what string, progress func() int, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -296,7 +296,7 @@ func totalJobs(t *testing.T, g *gmServer) (total int) {
 	return total
 }
 
-// askStats returns what a server says of itself.
+// askStats returns the statistics that a server reports.
 func askStats(addr string) (stats wire.ServerStats, err error) {
 	lines, err := askAdmin(addr, wire.CmdStats)
 	if err != nil {

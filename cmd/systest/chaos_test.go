@@ -1,14 +1,14 @@
 package systest
 
-// The total-queue check: clients submit, workers do part of what comes, and
-// the server is killed again and again. What was acknowledged has to come out.
+// The total-queue check: clients submit, workers do a part of the jobs, and the server is
+// killed again and again. All acknowledged jobs must come out.
 //
 //	go test ./cmd/systest -run TestChaos                           the short form
 //	go test ./cmd/systest -run TestChaos -chaos.kills=50 -v        the long one: make chaos
 //	go test ./cmd/systest -run TestChaos/redis -chaos.seed=42      the same moments again
 //
-// chaos_ledger_test.go has what is checked, chaos_peers_test.go who submits
-// and works, chaos_server_test.go the servers.
+// chaos_ledger_test.go has the checks, chaos_peers_test.go the clients and workers,
+// chaos_server_test.go the servers.
 
 import (
 	"context"
@@ -54,8 +54,8 @@ func testChaos(t *testing.T, url string) {
 	crowd := startCrowd(t, g, l, seed)
 	for l.figures().kills < *chaosKills {
 		lf := g.start()
-		// Mostly in the middle of the load, sometimes while the server reads
-		// what it has kept.
+		// Mostly in the middle of the load, sometimes while the server reads its
+		// store.
 		if random.IntN(4) > 0 {
 			waitFor(t, "an acknowledgement", func() bool { return l.figures().ackedIn(lf.n) > 0 || lf.hasEnded() })
 		}
@@ -90,7 +90,7 @@ func pause(t *testing.T, d time.Duration) {
 	}
 }
 
-// crowd is those who submit and work.
+// crowd is the clients and the workers.
 type crowd struct {
 	g *gmServer
 	l *ledger
@@ -136,7 +136,7 @@ func (c *crowd) drain(t *testing.T) {
 	c.working.Wait()
 }
 
-// checkEmpty sees that what was done is done for the next life, too.
+// checkEmpty checks that the jobs that are done do not come back in the next life.
 func checkEmpty(t *testing.T, g *gmServer) {
 	t.Helper()
 	g.end(g.life(), syscall.SIGTERM)

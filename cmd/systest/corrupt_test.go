@@ -14,8 +14,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// TestCorruption damages the file of a queue: the server starts all the same,
-// says what it has set aside, and hands out no payload but what was submitted.
+// TestCorruption damages the file of a queue: the server starts all the same, logs the
+// records that it sets aside, and hands out only payloads that were submitted.
 func TestCorruption(t *testing.T) {
 	for _, test := range []struct{ name, url, file string }{
 		{"disk", "disk:", "queue.db"},
@@ -57,7 +57,7 @@ func fileOfQueue(t *testing.T, url, name string, jobs int) []byte {
 	lf := g.start()
 	c := mustDial(t, lf.addr)
 	defer c.Close()
-	const window = 8 // a store makes room for what may come in a batch, and that is no place for damage
+	const window = 8 // small: a store reserves space for a batch, where damage would have no effect
 	for n := range jobs + window {
 		if n < jobs {
 			c.send(wire.SubmitJobBG, "f", []string{"", fmt.Sprint("u", n)}[n%2], string(checked(n)))
@@ -77,9 +77,9 @@ func fileOfQueue(t *testing.T, url, name string, jobs int) []byte {
 	return file
 }
 
-// damagedQueue serves a file, sees that what comes out is right, and that the
-// next start finds nothing left. It returns how many jobs came out, and
-// whether the log says that something is amiss.
+// damagedQueue serves a file, checks the jobs that come out, and checks that the next
+// start finds none left. It returns the number of jobs, and whether the log reports
+// damage.
 func damagedQueue(t *testing.T, what, url, name string, file []byte) (came int, told bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "queue")
@@ -136,8 +136,8 @@ func damagedQueue(t *testing.T, what, url, name string, file []byte) (came int, 
 	return len(seen), told
 }
 
-// checked returns a payload that tells whether it is whole: its number, bytes
-// of all kinds, and their checksum.
+// checked returns a payload that shows damage: its number, bytes of all kinds, and their
+// checksum.
 func checked(n int) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(n))
 	random := rand.New(rand.NewPCG(uint64(n), 0))

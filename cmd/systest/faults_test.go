@@ -35,11 +35,11 @@ import (
 var faultsSeed = flag.Uint64("faults.seed", 0, "what TestFaults draws its choices from; 0 is the time of the day")
 
 const (
-	// faultPatience bounds each wait for what has to happen in spite of a fault.
+	// faultPatience is the maximum time for an event that must happen in spite of a fault.
 	faultPatience = 30 * time.Second
 	// faultBacklog bounds how many jobs of work wait. A backlog that grows for as
 	// long as a store hangs would take longer than faultPatience afterwards. It is
-	// several times what fits into the server's memory.
+	// several times as much as fits into the server's memory.
 	faultBacklog = 2000
 	// faultStoreTimeout is Config.StoreTimeout. It is short, as a hanging store is
 	// waited for that long.
@@ -93,8 +93,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// faultRig is a server on a store that fails, its clients and workers, and what
-// they know of each job.
+// faultRig is a server on a store that fails, with its clients and workers, and their
+// records of each job.
 type faultRig struct {
 	t      *testing.T
 	url    string
@@ -196,8 +196,8 @@ func (f *faultRig) serve(s store.Store) {
 	f.peers.Go(func() { f.watch(ctx) })
 }
 
-// end ends the clients, the workers and the server, each in good order, so that
-// what was done stays done.
+// end ends the clients, the workers and the server gracefully, so that finished jobs stay
+// finished.
 func (f *faultRig) end() {
 	f.t.Helper()
 	closed := make(chan struct{})

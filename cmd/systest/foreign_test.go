@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// TestNoGearmanServer has each verb that talks to a server talk to something else:
-// it ends by itself, with 76, and says which server it is.
+// TestNoGearmanServer connects each verb to a server of another protocol: the verb ends on
+// its own, with 76, and names the server.
 func TestNoGearmanServer(t *testing.T) {
 	verbs := []string{
 		"submit -f f x",
@@ -101,8 +101,8 @@ func startTLS(t *testing.T) string {
 	return srv.Listener.Addr().String()
 }
 
-// startForeign starts a server that greets, and then returns what it gets or
-// ignores it.
+// startForeign starts a server that sends a greeting, and then echoes its input or ignores
+// it.
 func startForeign(t *testing.T, greeting string, echo bool) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

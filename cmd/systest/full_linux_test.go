@@ -14,10 +14,9 @@ import (
 	"gm/pkg/wire"
 )
 
-// TestFullDisk fills the disk with jobs. What does not fit is refused, what
-// was acknowledged comes out, and with room there is service again: whether
-// another file has gone, jobs have been done, or the server was killed
-// meanwhile.
+// TestFullDisk fills the disk with jobs. Jobs that do not fit are refused, acknowledged
+// jobs come out, and the server works again when there is room: after another file was
+// removed, after jobs are done, and after a kill of the server.
 func TestFullDisk(t *testing.T) {
 	for _, test := range []struct {
 		scheme string
@@ -92,7 +91,7 @@ func remove(t *testing.T, name string) {
 type fill struct {
 	n       int
 	waiting map[string]bool // payloads that were acknowledged and have not come out
-	killed  bool            // the server was, so that what it had not quite written may come out too
+	killed  bool            // the server was killed: jobs without an answer may come out too
 }
 
 // submitUntilRefused submits jobs until 20 in a row were refused, and returns
@@ -151,7 +150,7 @@ func (f *fill) work(t *testing.T, addr string, n int) {
 		delete(f.waiting, payload)
 		c.send(wire.WorkComplete, string(p.Args[0]), "")
 	}
-	// What follows on this connection is answered after the last result.
+	// The next request on this connection is answered after the last result.
 	c.send(wire.EchoReq, "done")
 	if p := c.mustReceive(t); p.Type != wire.EchoRes {
 		t.Fatalf("answer to an echo: %v", p.Type)

@@ -311,7 +311,7 @@ func TestMapHasTheRooms(t *testing.T) {
 		}
 	}
 	got := map[string]string{}
-	for _, row := range mapRows(t, "../main.go") {
+	for _, row := range mapRows(t, "../../main.go") {
 		if _, twice := got[row.room]; twice {
 			t.Errorf("main.go: %s has two rows", row.room)
 		}

@@ -63,9 +63,9 @@ func testOutage(t *testing.T, p place) {
 	l.report(t)
 }
 
-// checkRefused submits jobs in the background until one is refused, in time
-// and with the reason. A database may outlive its first process for a moment:
-// what it still takes is done.
+// checkRefused submits jobs in the background until one is refused, in time and with the
+// reason. A database may outlive its first process for a moment: the jobs that it still
+// accepts are done.
 func checkRefused(t *testing.T, addr string) {
 	t.Helper()
 	c := mustDial(t, addr)
@@ -126,8 +126,8 @@ func mustDial(t *testing.T, addr string) *rawConn {
 	return c
 }
 
-// mustReceive sends what was collected and returns the next packet, but for
-// NOOPs. It is valid until the next one.
+// mustReceive sends the collected packets and returns the next packet that is no NOOP. It
+// is valid until the next one.
 func (c *rawConn) mustReceive(t *testing.T) *wire.Packet {
 	t.Helper()
 	if err := c.w.Flush(); err != nil {

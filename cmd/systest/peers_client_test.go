@@ -70,8 +70,8 @@ func testPeerClient(t *testing.T, serve func(*testing.T) peerServer, p *peer, co
 	}
 }
 
-// testPeerQueue submits jobs before there is a worker, starts it, and checks
-// in what order and how often the jobs were done.
+// testPeerQueue submits jobs before there is a worker, starts it, and checks the order of
+// the jobs and that each was done once.
 func testPeerQueue(t *testing.T, srv peerServer, client func(args ...string) []string, w worker) *jobLog {
 	g := newGate(t)
 	status := start(t, client("status", "gate", g.path)...)

@@ -71,7 +71,7 @@ func serveGearmand(t *testing.T) peerServer {
 	t.Helper()
 	path, err := exec.LookPath("gearmand")
 	if err != nil {
-		path = "/usr/sbin/gearmand" // often not in the PATH of those who are not root
+		path = "/usr/sbin/gearmand" // often only in the PATH of root
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Skip("no gearmand here (gearman-job-server)")
@@ -153,7 +153,7 @@ func start(t *testing.T, args ...string) *child {
 		files = append(files, f)
 	}
 	c.cmd.Stdout, c.cmd.Stderr = files[0], files[1]
-	// Whatever it starts is in its process group, and ends with it.
+	// Its children are in its process group, and end with it.
 	c.cmd.SysProcAttr = newProcessGroup()
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func head(s string) string {
 	return s
 }
 
-// output returns what the command has printed so far.
+// output returns the output of the command so far.
 func (c *child) output(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(c.stdout)
@@ -205,8 +205,7 @@ func (c *child) waitForOutput(t *testing.T, text string) {
 	waitFor(t, fmt.Sprintf("%q", text), func() bool { return strings.Contains(c.output(t), text) })
 }
 
-// wait waits for the command's end, which must be a good one, and returns what
-// it has printed.
+// wait waits for the end of the command, which must succeed, and returns its output.
 func (c *child) wait(t *testing.T) string {
 	t.Helper()
 	late := time.NewTimer(patience)
@@ -222,7 +221,7 @@ func (c *child) wait(t *testing.T) string {
 	return c.output(t)
 }
 
-// result is what a command has left behind.
+// result is the end of a command.
 type result struct {
 	stdout, stderr string
 	code           int
@@ -248,7 +247,7 @@ func run(t *testing.T, stdin io.Reader, args ...string) result {
 	return result{stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode()}
 }
 
-// mustRun runs a command that must succeed and returns what it printed.
+// mustRun runs a command that must succeed and returns its output.
 func mustRun(t *testing.T, args ...string) string {
 	t.Helper()
 	r := run(t, nil, args...)

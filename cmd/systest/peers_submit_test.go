@@ -69,8 +69,8 @@ func testSubmit(t *testing.T, serve func(*testing.T) peerServer, w worker) {
 	}
 }
 
-// testSubmitQueue submits jobs before there is a worker, starts it, and checks
-// in what order and how often the jobs were done.
+// testSubmitQueue submits jobs before there is a worker, starts it, and checks the order of
+// the jobs and that each was done once.
 func testSubmitQueue(t *testing.T, srv peerServer, submit func(...string) []string, w worker) *jobLog {
 	g := newGate(t)
 	gated := strings.TrimSpace(mustRun(t, submit("-b", "-f", "gate", g.path)...))

@@ -3,10 +3,10 @@ package systest
 // gm against the Gearman programs and client libraries of others, which
 // scripts/test-deps.sh installs: each library's client and worker with gm
 // serve between them, its client with gm work, its worker with gm submit, and
-// gm's own client and worker with Debian's gearmand between them. What this
-// machine lacks is skipped by name. The programs that use the libraries are in
+// gm's own client and worker with Debian's gearmand between them. Tests of missing
+// programs are skipped and name them. The programs that use the libraries are in
 // testdata/peers; all clients take HOST PORT SCENARIO [ARGS] and print one line
-// an event, all workers take HOST PORT and print one line a job.
+// for each event, all workers take HOST PORT and print one line for each job.
 
 import (
 	"errors"
@@ -22,11 +22,11 @@ import (
 type peer struct {
 	name string
 
-	// build returns the commands of its client and its worker, or says why it
-	// can't be had on this machine. What it compiles goes to dir.
+	// build returns the commands of its client and its worker, or the reason why this
+	// machine cannot build them. It compiles into dir.
 	build func(dir string) (client, worker []string, err error)
 
-	// What the library can't do, and what it does in its own way.
+	// The limits and peculiarities of the library.
 	noWorkerUnique bool // its workers never see a job's unique
 	noExceptions   bool // its client can't ask for exceptions
 	exceptions     bool // its client always asks for exceptions
@@ -140,8 +140,8 @@ type worker struct {
 	peer  *peer // nil: gm work
 	start func(t *testing.T, srv peerServer) *jobLog
 
-	// What a client sees of the functions chunks, warn, fail and exception
-	// where the client prints one line an event.
+	// The output of a client for the functions chunks, warn, fail and exception, if it
+	// prints one line for each event.
 	chunks, fail, exception string
 }
 
@@ -160,8 +160,8 @@ func peerWorker(p *peer, command []string) worker {
 	}
 }
 
-// gmFunctions is what gm work does for a job. Like the peers' workers it
-// writes one line a job, but only for those whose payloads are tame.
+// gmFunctions is the script that gm work runs for a job. Like the workers of the peers it
+// writes one line for each job, but only for payloads of printable text.
 const gmFunctions = `
 note() { printf 'job\t%s\t%s\n' "$GEARMAN_FUNCTION" "$1" >>"$PEER_LOG"; }
 case $GEARMAN_FUNCTION in
@@ -177,8 +177,8 @@ fail) exit 3 ;;
 total) awk '{ for (i = 1; i <= NF; i++) s += $i } END { printf "%d ", s }' ;;
 esac`
 
-// gmWorker returns gm work doing what the peers' workers do. That takes three
-// of it: pieces of a result and exceptions are a worker's flags.
+// gmWorker returns gm work with the functions of the peers' workers. That takes three
+// processes, because pieces of a result and exceptions are flags of a worker.
 func gmWorker() worker {
 	return worker{
 		start: func(t *testing.T, srv peerServer) *jobLog {
@@ -200,7 +200,7 @@ func gmWorker() worker {
 	}
 }
 
-// jobLog is what a worker says it has done, one line a job.
+// jobLog is the log of a worker, with one line for each job.
 type jobLog struct {
 	path string
 }

@@ -150,7 +150,7 @@ func testGearmanToolWorks(t *testing.T, serve func(*testing.T) peerServer) {
 	})
 	t.Run("sizes", func(t *testing.T) {
 		// The tool writes the whole payload before it reads: cat and it would
-		// wait for each other beyond what a pipe holds.
+		// wait for each other if the payload exceeds a pipe.
 		random := rand.NewChaCha8([32]byte{})
 		for _, size := range []int{0, 1, 8191, 8192, 65480, 65536} {
 			payload := make([]byte, size)

@@ -22,7 +22,7 @@ const (
 	killRounds  = 20
 )
 
-// keptEcho is the command of a worker that gives back what it gets.
+// keptEcho is the command of a worker that returns its payload.
 var keptEcho = []string{"-f", "echo", "-j", "2", "--keep", "--", "awk", "{ print; fflush() }"}
 
 // mortals are a server with its store, two workers and a client, any of which
@@ -139,7 +139,7 @@ func (m *mortals) kill(t *testing.T, who int) {
 	}
 }
 
-// killGroup kills a child and what it has started.
+// killGroup kills a child and its process group.
 func killGroup(c *child) {
 	_ = killProcessGroup(c.cmd.Process)
 	<-c.done

@@ -77,12 +77,12 @@ func (w *resumeWorker) echo(ctx context.Context, j *gearman.Job) ([]byte, error)
 	return j.Payload(), nil
 }
 
-// longResult is longer than what gm buffers.
+// longResult is longer than gm's buffer.
 func longResult(payload string) []byte {
 	return append([]byte(payload+" "), bytes.Repeat([]byte{'x'}, 100_000)...)
 }
 
-// resumeOutput is what the records make, those that fail left out or not.
+// resumeOutput is the output of the records, with or without the failed ones.
 func resumeOutput(mended bool) (lines []string) {
 	for n := 1; n <= resumeRecords; n++ {
 		switch payload := fmt.Sprint(n); {
@@ -133,7 +133,7 @@ func TestResume(t *testing.T) {
 			if code := r.finish(t, "--retry-failed"); code != 0 {
 				t.Errorf("--retry-failed: got exit code %d", code)
 			}
-			r.check(t, resumeOutput(true), false) // what failed comes last
+			r.check(t, resumeOutput(true), false) // the failed ones come last
 			if code := r.finish(t); code != 0 {
 				t.Errorf("when all is done: got exit code %d", code)
 			}
@@ -149,7 +149,7 @@ type resumed struct {
 	kills        int
 }
 
-// header is what the output has before the first life.
+// header is the content of the output before the first life.
 const header = "what was there before\n"
 
 func newResumed(t *testing.T, srv peerServer, records int, args ...string) *resumed {

@@ -19,10 +19,10 @@ var (
 	restarts    = flag.Int("restart.count", 3, "how often it kills the server")
 )
 
-// TestRestartsWithRetriesByUnique kills a server in whose directory many jobs
-// wait, again and again. After each start all clients retry by unique at once,
-// also what was acknowledged long ago, while workers do some of the jobs. Each
-// unique has to be one job for ever, which is done once.
+// TestRestartsWithRetriesByUnique kills a server with many stored jobs, again and again.
+// After each start all clients submit by unique at once, also jobs that were acknowledged
+// long ago, while workers do some of the jobs. Each unique must stay one job, which is
+// done once.
 //
 //	go test ./cmd/systest -run TestRestartsWithRetriesByUnique -restart.jobs=500000 -restart.count=20 -v
 func TestRestartsWithRetriesByUnique(t *testing.T) {
@@ -79,8 +79,7 @@ func (r *restartRig) grow(lf *life, n int) {
 	}
 }
 
-// submit submits jobs by their numbers and compares the answers with what is
-// known.
+// submit submits jobs by their numbers and compares the answers with the earlier ones.
 func (r *restartRig) submit(c *rawConn, from, to int) {
 	for n := from; n < to; n++ {
 		unique := strconv.Itoa(n)
@@ -115,7 +114,7 @@ func (r *restartRig) storm(lf *life) {
 	for first < len(r.jobs) && r.jobs[first].done {
 		first++
 	}
-	// What workers take, which is the oldest, is not retried: it may be done.
+	// The oldest jobs, which workers take, are not submitted again: they may be done.
 	from := min(first+works+workers, len(r.jobs))
 	known := len(r.jobs)
 	r.mu.Unlock()
@@ -208,7 +207,7 @@ func (r *restartRig) came(p *wire.Packet) (n int) {
 	return n
 }
 
-// drain does what is left, and looks whether something is missing.
+// drain does the remaining jobs, and checks that none is missing.
 func (r *restartRig) drain(lf *life) {
 	waitFor(r.t, "the store to be read", func() bool { return !serverStats(r.t, r.g).Loading })
 	c := mustDial(r.t, lf.addr)
@@ -236,7 +235,7 @@ func (r *restartRig) drain(lf *life) {
 	}
 }
 
-// awaitNoop sends what was collected and waits for a NOOP.
+// awaitNoop sends the collected packets and waits for a NOOP.
 func (c *rawConn) awaitNoop() error {
 	if err := c.w.Flush(); err != nil {
 		return err

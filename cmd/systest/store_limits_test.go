@@ -99,7 +99,7 @@ func TestDeadJobOverLimit(t *testing.T) {
 				t.Fatalf("submission of %d bytes: %v", size, err)
 			}
 			<-done
-			// Whatever the store made of that, it takes the next jobs.
+			// In either case the store takes the next jobs.
 			for range 3 {
 				if _, err := submit("works", 10); err != nil {
 					t.Fatalf("submission after a job of %d bytes that %s: %v", size, function, err)

@@ -21,7 +21,7 @@ var swapQueues = map[string]struct {
 	untimed bool // it refuses delayed jobs, and runs at once those that it finds
 	cuts    bool // it takes a payload to end at its first NUL, so gm keeps those back for its own return
 	forgets bool // it restores all with one priority, and at once
-	partly  bool // it finds only some of what there is
+	partly  bool // it finds only some of the jobs
 }{
 	"sqlite":    {},
 	"postgres":  {forgets: true},
@@ -40,8 +40,8 @@ func memcachedPlace(t *testing.T) place {
 	}
 }
 
-// TestSwap has gm serve and Debian's gearmand take turns on one queue, with the
-// same options: what one has queued, the other hands out, once and as it was.
+// TestSwap runs gm serve and Debian's gearmand in turn on one queue, with the same options:
+// each hands out the jobs of the other, once and unchanged.
 func TestSwap(t *testing.T) {
 	for name, open := range swapPlaces() {
 		queue := swapQueues[name]
@@ -89,7 +89,7 @@ func TestSwap(t *testing.T) {
 	}
 }
 
-// swapPlaces returns what makes places for gearmand's queues.
+// swapPlaces returns functions that make places for gearmand's queues.
 func swapPlaces() map[string]func(*testing.T) place {
 	all := map[string]func(*testing.T) place{"memcached": memcachedPlace}
 	for _, p := range places {
@@ -149,9 +149,8 @@ func submitSwap(t *testing.T, addr string, jobs []swapJob) {
 	}
 }
 
-// swapOrder is what is asked of the order of jobs: those of a function by
-// priority, and the delayed ones not before their time. Partly allows for jobs
-// that do not come.
+// swapOrder checks the order of jobs: those of a function by priority, and delayed ones
+// not before their time. Partly allows missing jobs.
 type swapOrder struct{ priorities, times, partly bool }
 
 // drainSwap does jobs until all those that are wanted have come, and sees that
