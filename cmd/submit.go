@@ -142,9 +142,9 @@ func (s *recordRun) submitTask(c *cli.Context) error {
 func (s *recordRun) runFirst(c *cli.Context) error {
 	switch {
 	case s.many:
-		return usageErrorf("--first: one job only")
+		return usageErrorf("--first cannot be used with several records")
 	case s.joblog != "" || s.dryRun:
-		return usageErrorf("--first: no --joblog and no --dry-run")
+		return usageErrorf("--first cannot be used with --joblog or --dry-run")
 	}
 	in, err := s.source.Next()
 	if err != nil {
