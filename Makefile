@@ -44,6 +44,16 @@ build: ## build bin/gm, one static binary (VERSION=, TAGS=, CGO_ENABLED=)
 	dd if=bin/gm.linked of=bin/gm.whole bs=67108864 status=none
 	@chmod 755 bin/gm.whole && mv bin/gm.whole bin/gm && rm bin/gm.linked
 
+PREFIX ?= /usr/local
+BIN ?= gm
+DESTDIR ?=
+
+.PHONY: install
+install: ## install the program, manual pages and completions (PREFIX=/usr/local, BIN=gm, DESTDIR=)
+	@# sudo may not find Go: then it installs the program that was built before.
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build; fi
+	@PREFIX='$(PREFIX)' BIN='$(BIN)' DESTDIR='$(DESTDIR)' bash scripts/install.sh bin/gm
+
 .PHONY: test
 test: ## run every test, the real peers of other makers included (TESTFLAGS=)
 	bash scripts/test-deps.sh
@@ -137,11 +147,11 @@ bench-batch: build ## compare gm map with GNU parallel, xargs and the C tool (BE
 	go build -o bin/bench ./scripts/bench
 	bin/bench -batch -gm bin/gm -dir bin -record bin/bench-batch.json $(BENCHFLAGS)
 
-# readme writes the table of a record; where there is none, it stays as it is.
-readme = @if [ -e $(1) ]; then bin/bench $(2) -record $(1) -readme README.md; else echo "no $(1): its table stays"; fi
+# readme writes the results of a record. Without the record they stay as they are.
+readme = @if [ -e $(1) ]; then bin/bench $(2) -record $(1) -readme README.md; else echo "no $(1): its results stay"; fi
 
 .PHONY: bench-readme
-bench-readme: ## write the tables and pictures of the last whole make bench and bench-batch into README
+bench-readme: ## write the results of the last whole make bench and bench-batch into README and scripts/bench/RESULTS.md
 	go build -o bin/bench ./scripts/bench
 	$(call readme,bin/bench.json,)
 	$(call readme,bin/bench-batch.json,-batch)

@@ -64,6 +64,7 @@ func Main(args []string) int {
 		return exitOK
 	}
 	inheritIgnored()
+	programName = nameOf(args[0])
 	e := &env{cliEnv: cliEnv{
 		stdin:  os.Stdin,
 		stdout: &output{os.Stdout},
@@ -77,7 +78,7 @@ func Main(args []string) int {
 func (e *env) run(ctx context.Context, args []string) int {
 	var err error
 	if slices.Equal(args[1:], []string{"--version"}) {
-		err = e.printLine("gm " + Version()) // scripts ask it first; it needs no table
+		err = e.printLine(programName + " " + Version()) // scripts ask it first; it needs no table
 	} else {
 		e.root = newRoot(e)
 		err = e.dispatch(ctx, args[1:])
@@ -90,7 +91,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 
 func newRoot(e *env) *verb {
 	root := &verb{Command: &cli.Command{
-		Name:  "gm",
+		Name:  programName,
 		Usage: "a Gearman job server, worker, client and administrator",
 		Description: `Flags may stand before or after the verb and its arguments; -- ends them. stdout has data: aligned columns on a terminal, columns separated by tabs elsewhere. Everything else goes to stderr.
 

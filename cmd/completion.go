@@ -45,7 +45,7 @@ func (e *cliEnv) completion(c *cli.Context) error {
 	}
 	for _, shell := range shells {
 		if shell.name == c.Args().First() {
-			_, err := e.stdout.Write([]byte(shell.write(compVerbs(e.root))))
+			_, err := e.stdout.Write([]byte(renameCompletion(shell.write(compVerbs(e.root)))))
 			return err
 		}
 	}

@@ -102,13 +102,13 @@ func (e *outputError) Unwrap() error { return e.err }
 func (e *cliEnv) report(err error, code int, hint string) int {
 	if text := message(err); text != "" {
 		for line := range strings.SplitSeq(printable(text, true), "\n") {
-			e.printMessage("gm: ", line)
+			e.printMessage(programName+": ", line)
 		}
 		if hint == "" && code == exitUsage && e.verb != "" {
 			hint = "gm " + e.verb + " -h shows its usage"
 		}
 		if hint != "" {
-			e.printMessage("hint: ", hint)
+			e.printMessage("hint: ", renameProgram(hint))
 		}
 	}
 	return code

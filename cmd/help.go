@@ -16,8 +16,8 @@ const helpWidth = 80
 func fullHelp(path []*verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
-	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n", fullName(path), v.Usage, usageLine(path))
-	for _, p := range paragraphs(v.Description) {
+	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n", fullName(path), renameProgram(v.Usage), usageLine(path))
+	for _, p := range paragraphs(renameProgram(v.Description)) {
 		fmt.Fprintf(&b, "\n%s", wrap(p, "", "", helpWidth))
 	}
 	helpVerbs(&b, v)
@@ -30,7 +30,7 @@ func fullHelp(path []*verb) []byte {
 	if len(v.examples) > 0 {
 		b.WriteString("\nExamples:\n")
 		for _, x := range v.examples {
-			fmt.Fprintf(&b, "  # %s\n  %s\n", x.what, strings.ReplaceAll(x.line, "\n", "\n  "))
+			fmt.Fprintf(&b, "  # %s\n  %s\n", renameProgram(x.what), strings.ReplaceAll(renameProgram(x.line), "\n", "\n  "))
 		}
 	}
 	b.WriteString("\nExit codes:\n")
@@ -53,7 +53,7 @@ func shortHelp(path []*verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
 	line := func(text string) { b.WriteString(shorten(text, helpWidth) + "\n") }
-	line(fullName(path) + " - " + v.Usage)
+	line(fullName(path) + " - " + renameProgram(v.Usage))
 	line("Usage: " + usageLine(path))
 	b.WriteByte('\n')
 	body, left := shortVerbs(v)
@@ -69,7 +69,7 @@ func shortHelp(path []*verb) []byte {
 	for _, x := range shortExamples(v) {
 		line("  " + x)
 	}
-	tail := "gm help " + strings.TrimPrefix(fullName(path)+" ", "gm ")
+	tail := programName + " help " + strings.TrimPrefix(fullName(path)+" ", programName+" ")
 	if left > 0 {
 		line(fmt.Sprintf("%sshows all: %d more %s, examples and exit codes", tail, left, what))
 	} else {
@@ -94,7 +94,7 @@ func shortVerbs(v *verb) (lines []string, left int) {
 		if len(lines) == shortHelpBody-1 && i < len(names)-1 {
 			return append(lines, fmt.Sprintf("  and %s", strings.Join(names[i:], ", "))), 0
 		}
-		lines = append(lines, fmt.Sprintf("  %-*s  %s", width, name, v.sub(name).Usage))
+		lines = append(lines, fmt.Sprintf("  %-*s  %s", width, name, renameProgram(v.sub(name).Usage)))
 	}
 	return lines, 0
 }
@@ -148,8 +148,9 @@ func firstClause(text string, width int) string {
 // shortExamples returns the first examples of one line.
 func shortExamples(v *verb) (lines []string) {
 	for _, x := range v.examples {
-		if len(lines) < shortHelpExamples && !strings.Contains(x.line, "\n") && len(x.line) <= helpWidth-2 {
-			lines = append(lines, x.line)
+		line := renameProgram(x.line)
+		if len(lines) < shortHelpExamples && !strings.Contains(line, "\n") && len(line) <= helpWidth-2 {
+			lines = append(lines, line)
 		}
 	}
 	return lines
@@ -166,7 +167,7 @@ func helpVerbs(b *bytes.Buffer, v *verb) {
 	}
 	for _, sub := range v.subs() {
 		if !sub.Hidden {
-			fmt.Fprintf(b, "  %-*s  %s\n", width, sub.Name, sub.Usage)
+			fmt.Fprintf(b, "  %-*s  %s\n", width, sub.Name, renameProgram(sub.Usage))
 		}
 	}
 }
@@ -231,7 +232,7 @@ func newFlagDoc(f cli.Flag) flagDoc {
 	d := flagDoc{names: slices.Clone(flagNames(f))}
 	slices.SortStableFunc(d.names, func(a, b string) int { return min(len(a), 2) - min(len(b), 2) })
 	doc := f.(cli.DocGenerationFlag)
-	d.text = doc.GetUsage()
+	d.text = renameProgram(doc.GetUsage())
 	if before, rest, ok := strings.Cut(d.text, "`"); ok {
 		name, after, _ := strings.Cut(rest, "`")
 		d.value = name
@@ -241,7 +242,7 @@ func newFlagDoc(f cli.Flag) flagDoc {
 		if d.value == "" {
 			d.value = "VALUE"
 		}
-		if def := strings.Trim(doc.GetValue(), `"`); def != "" && def != "0" && def != "[]" {
+		if def := defaultOf(doc); def != "" && !strings.Contains(d.text, "(default ") {
 			d.text += " (default " + def + ")"
 		}
 	}
@@ -252,6 +253,22 @@ func newFlagDoc(f cli.Flag) flagDoc {
 		d.category = c.GetCategory()
 	}
 	return d
+}
+
+// defaultOf returns the default of a flag, empty if it has none. A default of 0 counts only
+// if the flag's text explains it.
+func defaultOf(doc cli.DocGenerationFlag) string {
+	switch def := strings.Trim(doc.GetValue(), `"`); def {
+	case "", "0":
+		if strings.Contains(doc.GetUsage(), "; 0 ") {
+			return "0"
+		}
+		return ""
+	case "[]":
+		return ""
+	default:
+		return def
+	}
 }
 
 type flagGroup struct {

@@ -105,14 +105,14 @@ func manPage(path []*verb, date string) []byte {
 	v := path[len(path)-1]
 	m.title(strings.ToUpper(manName(path)), date, path[0].version())
 	m.macro("SH", "NAME")
-	m.text(manName(path) + " \\- " + roff(v.Usage))
+	m.text(manName(path) + " \\- " + roff(renameProgram(v.Usage)))
 	m.macro("SH", "SYNOPSIS")
 	m.synopsis(path)
 	m.macro("SH", "DESCRIPTION")
 	if v.Description == "" {
-		m.prose(upperFirst(v.Usage) + ".")
+		m.prose(upperFirst(renameProgram(v.Usage)) + ".")
 	}
-	m.paragraphs(v.Description)
+	m.paragraphs(renameProgram(v.Description))
 	isRoot := len(path) == 1
 	switch {
 	case isRoot:
@@ -207,7 +207,7 @@ func (m *manWriter) commands(path []*verb) {
 	v := path[len(path)-1]
 	for _, sub := range v.subs() {
 		if !sub.Hidden {
-			m.item(`\fB`+roff(manName(append(slices.Clone(path), sub)))+`\fR(1)`, sub.Usage)
+			m.item(`\fB`+roff(manName(append(slices.Clone(path), sub)))+`\fR(1)`, renameProgram(sub.Usage))
 		}
 	}
 }
@@ -221,10 +221,10 @@ func (m *manWriter) command(path []*verb) {
 	m.macro("SS", v.Name)
 	m.synopsis(path)
 	m.macro("PP")
-	m.prose(upperFirst(v.Usage) + ".")
+	m.prose(upperFirst(renameProgram(v.Usage)) + ".")
 	if v.Description != "" {
 		m.macro("PP")
-		m.paragraphs(v.Description)
+		m.paragraphs(renameProgram(v.Description))
 	}
 	parent := path[len(path)-2]
 	for _, group := range flagGroups(v) {
@@ -264,7 +264,7 @@ func (m *manWriter) list(title string, items []manItem) {
 	}
 	m.macro("SH", title)
 	for _, item := range items {
-		m.item(`\fB`+roff(item.name)+`\fR`, item.text)
+		m.item(`\fB`+roff(item.name)+`\fR`, renameProgram(item.text))
 	}
 }
 
@@ -285,9 +285,9 @@ func (m *manWriter) examples(v *verb) {
 		if i > 0 {
 			m.macro("PP")
 		}
-		m.prose(upperFirst(x.what) + ":")
+		m.prose(upperFirst(renameProgram(x.what)) + ":")
 		m.macro("PP")
-		m.verbatim("    " + strings.ReplaceAll(x.line, "\n", "\n    "))
+		m.verbatim("    " + strings.ReplaceAll(renameProgram(x.line), "\n", "\n    "))
 	}
 }
 

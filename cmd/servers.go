@@ -265,5 +265,5 @@ func checkHandles(c *cli.Context) error {
 
 // note prints a line on stderr that is not the error of the verb.
 func (e *env) note(format string, args ...any) {
-	e.printMessage("gm: ", printable(fmt.Sprintf(format, args...), false))
+	e.printMessage(programName+": ", printable(fmt.Sprintf(format, args...), false))
 }

@@ -55,3 +55,25 @@ func TestUsedMostAreFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestFlagsNameTheirDefaults checks that the text of a flag has its default, once, and
+// that it is one line.
+func TestFlagsNameTheirDefaults(t *testing.T) {
+	flags := 0
+	eachVerb(testRoot(), nil, func(words []string, v *verb) {
+		for _, f := range v.Flags {
+			d := newFlagDoc(f)
+			flags++
+			name := strings.Join(words, " ") + " " + d.spelling()
+			if n := strings.Count(d.text, "(default "); n > 1 || n == 0 && (strings.Contains(d.text, "; 0 ") || strings.Contains(d.text, "default:")) {
+				t.Errorf("%s: %d defaults: %s", name, n, d.text)
+			}
+			if strings.Contains(d.text, "\n") || strings.HasSuffix(d.text, ".") {
+				t.Errorf("%s: want one line without a full stop: %s", name, d.text)
+			}
+		}
+	})
+	if flags < 200 {
+		t.Errorf("%d flags, want more", flags)
+	}
+}
