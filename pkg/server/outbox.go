@@ -119,6 +119,20 @@ func (o *outbox) appendReply(head, last []byte) (within bool) {
 	return after || within && len(head) == 0
 }
 
+// appendPacket appends a packet and copies its arguments, none of which has shareFrom
+// bytes. It reports whether the outbox is within its limit.
+func (o *outbox) appendPacket(t wire.Type, args ...[]byte) (within bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return true
+	}
+	b := o.buffer()
+	before := len(*b)
+	*b = wire.Append(*b, wire.Response, t, args...)
+	return o.grew(len(*b) - before)
+}
+
 // appendLarge appends head, and last as a segment of its own.
 func (o *outbox) appendLarge(head, last []byte) {
 	if len(head) > 0 {

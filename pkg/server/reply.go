@@ -35,7 +35,14 @@ func (r reply) sendPacket(t wire.Type, args ...[]byte) {
 		r.sendShared(t, bytes.Clone(args[n]), args[:n]...)
 		return
 	}
-	s := r.c.s
+	c, s := r.c, r.c.s
+	if r.slot == 0 && !c.parked.waiting() && s.cfg.Trace == nil { // nearly always: encode into the outbox
+		c.touch()
+		if !c.out.appendPacket(t, args...) {
+			c.overflow()
+		}
+		return
+	}
 	s.head = wire.Append(s.head[:0], wire.Response, t, args...)
 	r.send(s.head, nil)
 }
