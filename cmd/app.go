@@ -129,16 +129,16 @@ func usedMost() map[string][]string {
 }
 
 var rootEnvironment = []manItem{
-	{"GEARMAN_SERVERS, GEARMAN_SERVER", "The servers, commas between them, unless flags name some."},
-	{"GM_CONTEXT", "The context of the configuration to use, unless flags or GEARMAN_SERVERS name servers."},
+	{"GEARMAN_SERVERS, GEARMAN_SERVER", "The servers, separated by commas, unless flags name servers."},
+	{"GM_CONTEXT", "The context of the configuration, unless flags or GEARMAN_SERVERS name servers."},
 	{"GM_CONFIG", "The configuration file."},
-	{"GM_STORE", "The store of gm serve, unless a flag names one: a place for its password that no list of processes shows."},
-	{"GEARMAND_PORT", "The port that gm serve listens on, unless a flag names one."},
-	{"GM_TUNE", "The word off turns off what gm does to take less time with the Go runtime of today; -awake, -yield, -garbage, -procs and -poll turn off one of these tricks."},
-	{"NO_COLOR", "Set to anything, it turns colour off."},
+	{"GM_STORE", "The store of gm serve, unless a flag names one. Unlike a flag it does not show a password in the list of processes."},
+	{"GEARMAND_PORT", "The port of gm serve, unless a flag names one."},
+	{"GM_TUNE", "The word off turns off the tricks by which gm saves time with the current Go runtime; -awake, -yield, -garbage, -procs and -poll turn off one of them."},
+	{"NO_COLOR", "Turns colours off, with any value."},
 }
 
 var rootFiles = []manItem{
 	{"~/.config/gm/config.toml", "The configuration, in $XDG_CONFIG_HOME if that is set: servers = [\"HOST:PORT\", ...] and port = N for all verbs, " +
-		"context = \"NAME\", and a table [contexts.NAME] with servers for each named context. What flags or the environment say goes before it."},
+		"context = \"NAME\", and a table [contexts.NAME] with servers for each named context. Flags and the environment override it."},
 }

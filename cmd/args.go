@@ -405,7 +405,7 @@ func editDistance(a, b string) int {
 // noArgs refuses positional arguments.
 func noArgs(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return usageErrorf("%s takes no arguments, and there is %q", c.Command.Name, c.Args().First())
+		return usageErrorf("%s: unexpected argument %q", c.Command.Name, c.Args().First())
 	}
 	return nil
 }

@@ -91,13 +91,13 @@ func replyCode(reply wire.ErrReply) int {
 		return exitAgain
 	}
 	switch word, _, _ := strings.Cut(string(reply), " "); word {
-	case "LOADING", "NOT_STORED", "BUSY", "NOT_WAITING": // of gm serve, whose store needs time
+	case "LOADING", "NOT_STORED", "BUSY", "NOT_WAITING": // gm serve needs time
 		return exitAgain
 	}
 	return exitRefused
 }
 
-// hintFor returns the hint of err: its own, or the one of its kind.
+// hintFor returns the hint of err: its own, or one for its kind.
 func hintFor(err error) string {
 	for next := err; next != nil; {
 		var exit *exitError
@@ -115,24 +115,24 @@ func hintFor(err error) string {
 	)
 	switch {
 	case errors.As(err, &proto):
-		return "see whether that is the address of a Gearman server; -s HOST[:PORT] and GEARMAN_SERVERS name another"
+		return "check that this is the address of a Gearman server; -s HOST[:PORT] or GEARMAN_SERVERS names another"
 	case errors.Is(err, gearman.ErrNoServer):
 		return "start one with gm serve, or name one with -s HOST[:PORT] or GEARMAN_SERVERS"
 	case errors.As(err, &refused) && refused.TooLarge():
-		return "gm serve --max-payload SIZE raises the server's limit, as gm's own --max-payload does here"
+		return "gm serve --max-payload SIZE raises the limit of the server, --max-payload SIZE the limit of this verb"
 	case errors.As(err, &refused) && refused.QueueFull() && strings.Contains(refused.Text, store.ErrFull.Error()):
-		return "make room where the server keeps its queue, or let workers empty it; --reconnect TIME waits for that"
+		return "make room on the disk of the server's store, or let workers empty the queue; --reconnect TIME waits for room"
 	case errors.As(err, &refused) && refused.QueueFull():
-		return "--reconnect TIME waits for room, gm admin maxqueue raises the limit, and more workers empty the queue"
+		return "--reconnect TIME waits for room; gm admin maxqueue raises the limit; more workers empty the queue"
 	case errors.Is(err, gearman.ErrTooLarge):
-		return "--max-payload raises the limit; the server's must be as high"
+		return "--max-payload SIZE raises the limit; the server needs the same limit"
 	case errors.Is(err, gearman.ErrUnsupported):
-		return "only gm serve has this command; other servers have what gm admin help lists for them"
+		return "only gm serve has this command; gm admin help lists the commands of other servers"
 	}
 	return cmp.Or(replyHint(err), resultsHint(err), systemHint(err))
 }
 
-// replyHint returns the hint for what a server has said, or not said in time.
+// replyHint returns the hint for a reply of a server, or for a missing one.
 func replyHint(err error) string {
 	var (
 		srv   *gearman.ServerError
@@ -145,10 +145,10 @@ func replyHint(err error) string {
 		return errReplyHint(reply)
 	case errors.As(err, &srv):
 		if srv.Code == wire.CodeShutdown {
-			return "the server is shutting down: try again, or another with -s"
+			return "the server is shutting down: try again, or use another with -s"
 		}
 	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		return "-t gives it more time; gm status shows whether workers are there"
+		return "-t TIME allows more time; gm status shows whether there are workers"
 	case errors.Is(err, gearman.ErrLost):
 		return "the job may have run; --retries N submits it again"
 	}
@@ -156,8 +156,8 @@ func replyHint(err error) string {
 }
 
 const (
-	hintUnknownJob      = "gm jobs lists the jobs; gm wait says how one has ended, if gm serve has --keep-results"
-	hintUnknownFunction = "gm status lists the functions; gm admin create makes one known"
+	hintUnknownJob      = "gm jobs lists the jobs; gm wait reports the end of a job, if gm serve has --keep-results"
+	hintUnknownFunction = "gm status lists the functions; gm admin create creates one"
 )
 
 // errReplyHint returns the hint for an ERR line.
@@ -168,7 +168,7 @@ func errReplyHint(reply wire.ErrReply) string {
 	case line == wire.ReplyNoFunction:
 		return hintUnknownFunction
 	case line == wire.ReplyFunctionInUse:
-		return "its workers have to end first: gm workers FUNC lists them"
+		return "its workers must end first: gm workers FUNC lists them"
 	case reply == "job queue is full":
 		return "gm admin maxqueue changes the limit"
 	}
@@ -176,22 +176,22 @@ func errReplyHint(reply wire.ErrReply) string {
 	case "LOADING":
 		return "the server is reading its store: try again soon"
 	case "NOT_STORED":
-		return "the server's store does not take or give it: see the server's log"
+		return "the store of the server fails: see the log of the server"
 	case "BUSY":
 		return "try again soon"
 	}
 	return ""
 }
 
-// systemHint returns the hint for what the system refuses.
+// systemHint returns the hint for an error of the system.
 func systemHint(err error) string {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return "make room on the device, then do it again"
+		return "make room on the device, then try again"
 	case errors.Is(err, fs.ErrPermission):
-		return "see who may do that: ls -ld shows the permissions of a file and its directory"
+		return "ls -ld shows the permissions of a file and its directory"
 	case errors.Is(err, fs.ErrNotExist):
-		return "look for a slip in the path"
+		return "check the spelling of the path"
 	}
 	return ""
 }

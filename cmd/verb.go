@@ -9,17 +9,17 @@ import (
 // A verb is one command of gm, or one subcommand of such a command.
 type verb struct {
 	// Command has the name, Usage (a line for lists), ArgsUsage, Description
-	// (paragraphs divided by empty lines), Flags and Action. A flag's Usage
-	// names its value in backquotes. No flag may be Required: the action
-	// says better what is missing, with usageErrorf.
+	// (paragraphs separated by empty lines), Flags and Action. A flag's Usage names its
+	// value in backquotes. No flag may be Required: the action reports a missing flag
+	// better, with usageErrorf.
 	*cli.Command
 
 	examples []example
-	exits    []int   // the codes besides 0 and 2 that it can end with
-	verbs    []*verb // subcommands; a verb that has some has no action
+	exits    []int   // the exit codes besides 0 and 2
+	verbs    []*verb // subcommands; a verb with subcommands has no action
 
-	// table is subcommands that are made when they are needed; made are those
-	// that were.
+	// table has the subcommands that are made when they are needed, made those that
+	// have been made.
 	table []newVerb
 	made  map[string]*verb
 
@@ -31,13 +31,13 @@ type verb struct {
 	// version returns the version of the program. The root has it.
 	version func() string
 
-	// argsEndFlags ends the flags at the first positional argument, so that
-	// what follows can have flags of its own.
+	// argsEndFlags ends the flags at the first positional argument, so that the words
+	// after it can have flags of their own.
 	argsEndFlags bool
-	// dataArgs says that arguments are data, which may be empty.
+	// dataArgs means that arguments are data, which may be empty.
 	dataArgs bool
-	// ownSignals leaves SIGINT and SIGTERM to the action. Otherwise the
-	// first of them cancels its context and gm exits with 128+n.
+	// ownSignals leaves SIGINT and SIGTERM to the action. Otherwise the first one cancels
+	// its context and gm exits with 128+n.
 	ownSignals bool
 }
 
@@ -53,7 +53,7 @@ type newVerb struct {
 // hasVerbs reports whether there are subcommands.
 func (v *verb) hasVerbs() bool { return len(v.verbs)+len(v.table) > 0 }
 
-// subs returns the subcommands, in the order in which help lists them.
+// subs returns the subcommands, in the order of the help.
 func (v *verb) subs() []*verb {
 	subs := slices.Clone(v.verbs)
 	for _, n := range v.table {
@@ -93,7 +93,7 @@ func (v *verb) finish() {
 // commonFlags returns the flags of every verb.
 func commonFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "color", Value: "auto", Usage: "colour on a terminal: `WHEN` is auto, always or never", Category: catCommon},
+		&cli.StringFlag{Name: "color", Value: "auto", Usage: "use colours on a terminal: `WHEN` is auto, always or never", Category: catCommon},
 	}
 }
 

@@ -108,7 +108,7 @@ complete -c gm -n '__gm_at_only ' -s s -l server -d 'connect to HOST[:PORT], [::
 complete -c gm -n '__gm_at_only ' -s p -l port -d 'use PORT for servers without one' -x
 complete -c gm -n '__gm_at_only ' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at_only ' -l trace -d 'write every packet as text to FILE' -r -F
-complete -c gm -n '__gm_at_only ' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only ' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only ' -s h -l help -d 'print this help'
 complete -c gm -n '__gm_at_only ' -l version -d 'print the version'
 
@@ -164,7 +164,7 @@ complete -c gm -n '__gm_at submit' -s p -l port -d 'use PORT for servers without
 complete -c gm -n '__gm_at submit' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at submit' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at submit' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at submit' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at submit' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at submit' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at map' -F
@@ -218,7 +218,7 @@ complete -c gm -n '__gm_at map' -s p -l port -d 'use PORT for servers without on
 complete -c gm -n '__gm_at map' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at map' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at map' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at map' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at map' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at map' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at pipe' -a '(__gm_functions)'
@@ -266,7 +266,7 @@ complete -c gm -n '__gm_at pipe' -s p -l port -d 'use PORT for servers without o
 complete -c gm -n '__gm_at pipe' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at pipe' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at pipe' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at pipe' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at pipe' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at pipe' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at work' -a '(__fish_complete_subcommand)'
@@ -297,22 +297,22 @@ complete -c gm -n '__gm_at work' -s p -l port -d 'use PORT for servers without o
 complete -c gm -n '__gm_at work' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at work' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at work' -l max-payload -d 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G' -x
-complete -c gm -n '__gm_at work' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at work' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at work' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only tell' -a status -d 'report progress'
 complete -c gm -n '__gm_at_only tell' -a warn -d 'send a warning'
 complete -c gm -n '__gm_at_only tell' -a data -d 'send part of the result'
-complete -c gm -n '__gm_at_only tell' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only tell' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only tell' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at tell status' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell status' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell status' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at tell warn' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell warn' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell warn' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at tell data' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at tell data' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at tell data' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at serve' -s L -l listen -d 'listen on ADDR: HOST, HOST:PORT, :PORT for all interfaces, [::1]:4730, or unix:/path[?mode=0660&group=NAME]' -x
@@ -353,7 +353,7 @@ complete -c gm -n '__gm_at serve' -s d -l daemon -d 'go to the background when t
 complete -c gm -n '__gm_at serve' -s u -l user -d 'become the user NAME before opening anything' -x
 complete -c gm -n '__gm_at serve' -s P -l pid-file -d 'write the process id to FILE when the server listens' -r -F
 complete -c gm -n '__gm_at serve' -l config-file -d 'read more options from FILE, in the form of the command line, which wins' -r -F
-complete -c gm -n '__gm_at serve' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at serve' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at serve' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at status' -a '(__gm_functions)'
@@ -367,7 +367,7 @@ complete -c gm -n '__gm_at status' -s p -l port -d 'use PORT for servers without
 complete -c gm -n '__gm_at status' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at status' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at status' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at status' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at status' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at status' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at workers' -a '(__gm_functions)'
@@ -381,7 +381,7 @@ complete -c gm -n '__gm_at workers' -s p -l port -d 'use PORT for servers withou
 complete -c gm -n '__gm_at workers' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at workers' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at workers' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at workers' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at workers' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at workers' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at jobs' -a '(__gm_functions)'
@@ -395,7 +395,7 @@ complete -c gm -n '__gm_at jobs' -s p -l port -d 'use PORT for servers without o
 complete -c gm -n '__gm_at jobs' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at jobs' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at jobs' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at jobs' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at jobs' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at job' -a '(__gm_handles)'
@@ -407,7 +407,7 @@ complete -c gm -n '__gm_at job' -s p -l port -d 'use PORT for servers without on
 complete -c gm -n '__gm_at job' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at job' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at job' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at job' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at job' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at job' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at wait' -a '(__gm_handles)'
@@ -420,7 +420,7 @@ complete -c gm -n '__gm_at wait' -s s -l server -d 'connect to HOST[:PORT], [::1
 complete -c gm -n '__gm_at wait' -s p -l port -d 'use PORT for servers without one' -x
 complete -c gm -n '__gm_at wait' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at wait' -l trace -d 'write every packet as text to FILE' -r -F
-complete -c gm -n '__gm_at wait' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at wait' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at wait' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at result' -a '(__gm_handles)'
@@ -429,7 +429,7 @@ complete -c gm -n '__gm_at result' -s p -l port -d 'use PORT for servers without
 complete -c gm -n '__gm_at result' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at result' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at result' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at result' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at result' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at result' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at retry' -a '(__gm_dead)'
@@ -442,7 +442,7 @@ complete -c gm -n '__gm_at retry' -s p -l port -d 'use PORT for servers without 
 complete -c gm -n '__gm_at retry' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at retry' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at retry' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at retry' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at retry' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at retry' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at cancel' -a '(__gm_handles)'
@@ -456,33 +456,33 @@ complete -c gm -n '__gm_at cancel' -s p -l port -d 'use PORT for servers without
 complete -c gm -n '__gm_at cancel' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at cancel' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at cancel' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at cancel' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at cancel' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at cancel' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only store' -a check -d 'verify a store'
 complete -c gm -n '__gm_at_only store' -a compact -d 'free the space of deleted jobs'
 complete -c gm -n '__gm_at_only store' -a dump -d 'print a store as JSON lines'
 complete -c gm -n '__gm_at_only store' -a load -d 'load the lines of gm store dump into a store'
-complete -c gm -n '__gm_at_only store' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only store' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only store' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store check' -a '(__gm_stores)'
-complete -c gm -n '__gm_at store check' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store check' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store check' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store compact' -a '(__gm_stores)'
-complete -c gm -n '__gm_at store compact' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store compact' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store compact' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store dump' -a '(__gm_stores)'
-complete -c gm -n '__gm_at store dump' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store dump' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store dump' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at store load' -a '(__gm_stores)'
 complete -c gm -n '__gm_at store load' -l merge -d 'add to a store that is not empty'
 complete -c gm -n '__gm_at store load' -l partial -d 'accept lines that are not a whole dump'
 complete -c gm -n '__gm_at store load' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
-complete -c gm -n '__gm_at store load' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at store load' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store load' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only admin' -a version -d 'print the server\'s version'
@@ -505,7 +505,7 @@ complete -c gm -n '__gm_at_only admin' -s p -l port -d 'use PORT for servers wit
 complete -c gm -n '__gm_at_only admin' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at_only admin' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at_only admin' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at_only admin' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only admin' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at_only admin' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin version' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
@@ -514,7 +514,7 @@ complete -c gm -n '__gm_at admin version' -s p -l port -d 'use PORT for servers 
 complete -c gm -n '__gm_at admin version' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin version' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin version' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin version' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin version' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin version' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin pid' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
@@ -523,7 +523,7 @@ complete -c gm -n '__gm_at admin pid' -s p -l port -d 'use PORT for servers with
 complete -c gm -n '__gm_at admin pid' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin pid' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin pid' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin pid' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin pid' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin pid' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin verbose' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
@@ -532,7 +532,7 @@ complete -c gm -n '__gm_at admin verbose' -s p -l port -d 'use PORT for servers 
 complete -c gm -n '__gm_at admin verbose' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin verbose' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin verbose' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin verbose' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin verbose' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin verbose' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin create' -a '(__gm_functions)'
@@ -541,7 +541,7 @@ complete -c gm -n '__gm_at admin create' -s p -l port -d 'use PORT for servers w
 complete -c gm -n '__gm_at admin create' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin create' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin create' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin create' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin create' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin create' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin drop' -a '(__gm_functions)'
@@ -551,7 +551,7 @@ complete -c gm -n '__gm_at admin drop' -s p -l port -d 'use PORT for servers wit
 complete -c gm -n '__gm_at admin drop' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin drop' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin drop' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin drop' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin drop' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin drop' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin maxqueue' -a '(__gm_functions)'
@@ -560,7 +560,7 @@ complete -c gm -n '__gm_at admin maxqueue' -s p -l port -d 'use PORT for servers
 complete -c gm -n '__gm_at admin maxqueue' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin maxqueue' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin maxqueue' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin maxqueue' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin maxqueue' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin maxqueue' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin pause' -a '(__gm_functions)'
@@ -569,7 +569,7 @@ complete -c gm -n '__gm_at admin pause' -s p -l port -d 'use PORT for servers wi
 complete -c gm -n '__gm_at admin pause' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin pause' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin pause' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin pause' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin pause' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin pause' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin resume' -a '(__gm_functions)'
@@ -578,7 +578,7 @@ complete -c gm -n '__gm_at admin resume' -s p -l port -d 'use PORT for servers w
 complete -c gm -n '__gm_at admin resume' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin resume' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin resume' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin resume' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin resume' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin resume' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin purge' -a '(__gm_functions)'
@@ -590,7 +590,7 @@ complete -c gm -n '__gm_at admin purge' -s p -l port -d 'use PORT for servers wi
 complete -c gm -n '__gm_at admin purge' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin purge' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin purge' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin purge' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin purge' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin purge' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin front' -a '(__gm_handles)'
@@ -599,7 +599,7 @@ complete -c gm -n '__gm_at admin front' -s p -l port -d 'use PORT for servers wi
 complete -c gm -n '__gm_at admin front' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin front' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin front' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin front' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin front' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin front' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin policy' -a '(__gm_functions)'
@@ -609,7 +609,7 @@ complete -c gm -n '__gm_at admin policy' -s p -l port -d 'use PORT for servers w
 complete -c gm -n '__gm_at admin policy' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin policy' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin policy' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin policy' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin policy' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin policy' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin shutdown' -s g -l graceful -d 'wait until running jobs have ended'
@@ -619,7 +619,7 @@ complete -c gm -n '__gm_at admin shutdown' -s p -l port -d 'use PORT for servers
 complete -c gm -n '__gm_at admin shutdown' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin shutdown' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin shutdown' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin shutdown' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin shutdown' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin shutdown' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin show-jobs' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
@@ -628,7 +628,7 @@ complete -c gm -n '__gm_at admin show-jobs' -s p -l port -d 'use PORT for server
 complete -c gm -n '__gm_at admin show-jobs' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin show-jobs' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin show-jobs' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin show-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin show-jobs' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin show-jobs' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin show-unique-jobs' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
@@ -637,7 +637,7 @@ complete -c gm -n '__gm_at admin show-unique-jobs' -s p -l port -d 'use PORT for
 complete -c gm -n '__gm_at admin show-unique-jobs' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin show-unique-jobs' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin show-unique-jobs' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin show-unique-jobs' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin show-unique-jobs' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin show-unique-jobs' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at admin help' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
@@ -646,7 +646,7 @@ complete -c gm -n '__gm_at admin help' -s p -l port -d 'use PORT for servers wit
 complete -c gm -n '__gm_at admin help' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at admin help' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at admin help' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at admin help' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at admin help' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at admin help' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at ping' -s c -l count -d 'ping each server N times' -x
@@ -657,17 +657,17 @@ complete -c gm -n '__gm_at ping' -s p -l port -d 'use PORT for servers without o
 complete -c gm -n '__gm_at ping' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
 complete -c gm -n '__gm_at ping' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at ping' -s t -l timeout -d 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m' -x
-complete -c gm -n '__gm_at ping' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at ping' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at ping' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at completion' -a 'bash zsh fish powershell'
-complete -c gm -n '__gm_at completion' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at completion' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at man' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version'
 complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages into the directory DIR, and create it if necessary' -x -a '(__fish_complete_directories)'
-complete -c gm -n '__gm_at man' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at man' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at version' -l color -d 'colour on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at version' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at version' -s h -l help -d 'print this help'

@@ -29,7 +29,7 @@ $script:GmVerbs = @{
             @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null },
             @{ Names = @('--version'); Text = 'print the version'; Value = $null })
     }
@@ -88,7 +88,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'map' = @{
@@ -145,7 +145,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'pipe' = @{
@@ -196,7 +196,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'work' = @{
@@ -230,7 +230,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('--max-payload'); Text = 'accept payloads and parts of results up to SIZE bytes: 1000, 64K, 64M, 1G'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell' = @{
@@ -240,28 +240,28 @@ $script:GmVerbs = @{
             @('warn', 'send a warning'),
             @('data', 'send part of the result'))
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell status' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell warn' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'tell data' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'serve' = @{
@@ -306,7 +306,7 @@ $script:GmVerbs = @{
             @{ Names = @('-u', '--user'); Text = 'become the user NAME before opening anything'; Value = @('') },
             @{ Names = @('-P', '--pid-file'); Text = 'write the process id to FILE when the server listens'; Value = @('files') },
             @{ Names = @('--config-file'); Text = 'read more options from FILE, in the form of the command line, which wins'; Value = @('files') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'status' = @{
@@ -323,7 +323,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'workers' = @{
@@ -340,7 +340,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'jobs' = @{
@@ -357,7 +357,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'job' = @{
@@ -372,7 +372,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'wait' = @{
@@ -388,7 +388,7 @@ $script:GmVerbs = @{
             @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'result' = @{
@@ -400,7 +400,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'retry' = @{
@@ -416,7 +416,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'cancel' = @{
@@ -433,7 +433,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store' = @{
@@ -444,28 +444,28 @@ $script:GmVerbs = @{
             @('dump', 'print a store as JSON lines'),
             @('load', 'load the lines of gm store dump into a store'))
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store check' = @{
         Args = @('stores')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store compact' = @{
         Args = @('stores')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store dump' = @{
         Args = @('stores')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'store load' = @{
@@ -475,7 +475,7 @@ $script:GmVerbs = @{
             @{ Names = @('--merge'); Text = 'add to a store that is not empty'; Value = $null },
             @{ Names = @('--partial'); Text = 'accept lines that are not a whole dump'; Value = $null },
             @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin' = @{
@@ -502,7 +502,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin version' = @{
@@ -515,7 +515,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin pid' = @{
@@ -528,7 +528,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin verbose' = @{
@@ -541,7 +541,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin create' = @{
@@ -553,7 +553,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin drop' = @{
@@ -566,7 +566,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin maxqueue' = @{
@@ -578,7 +578,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin pause' = @{
@@ -590,7 +590,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin resume' = @{
@@ -602,7 +602,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin purge' = @{
@@ -617,7 +617,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin front' = @{
@@ -629,7 +629,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin policy' = @{
@@ -642,7 +642,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin shutdown' = @{
@@ -656,7 +656,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin show-jobs' = @{
@@ -669,7 +669,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin show-unique-jobs' = @{
@@ -682,7 +682,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'admin help' = @{
@@ -695,7 +695,7 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'ping' = @{
@@ -710,14 +710,14 @@ $script:GmVerbs = @{
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
             @{ Names = @('-t', '--timeout'); Text = 'wait at most DURATION for the answer of a server: 500ms, 10s, 1m'; Value = @('') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'completion' = @{
         Args = @('choices', 'bash', 'zsh', 'fish', 'powershell')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'man' = @{
@@ -725,14 +725,14 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('-d', '--dir'); Text = 'write all pages into the directory DIR, and create it if necessary'; Value = @('dirs') },
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'version' = @{
         Args = @('')
         Subs = @()
         Flags = @(
-            @{ Names = @('--color'); Text = 'colour on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
 }
