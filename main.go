@@ -13,9 +13,13 @@
 //	.                       calls cmd and exits with its code;
 //	                        imports cmd
 //	cmd                     the command line: flags, help, one call for each verb, output;
-//	                        imports pkg/*, pkg/store/dump, pkg/store/open, internal/bytesize, internal/deferred,
+//	                        imports cmd/cli, pkg/*, pkg/store/dump, pkg/store/open, internal/bytesize, internal/deferred,
 //	                        internal/duration, internal/escape, internal/exitline, internal/filelock, internal/gather,
 //	                        internal/logsink, internal/tune, any module
+//	cmd/cli                 the kit for it: verbs, flags, help, completions, tables; knows nothing of Gearman;
+//	                        imports internal/bytesize, internal/duration, github.com/urfave/cli,
+//	                        github.com/olekukonko/tablewriter, github.com/mattn/go-runewidth,
+//	                        github.com/fatih/color, github.com/mattn/go-isatty, golang.org/x/sys
 //	cmd/systest             tests of the whole system: kills, full disks, other programs, this table
 //	pkg/wire                every byte on port 4730: packets and admin text, both directions, limits
 //	pkg/gearman             the Go library for clients, workers and administrators;

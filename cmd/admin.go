@@ -11,22 +11,21 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
 
-func adminVerb(e *env) *verb {
-	return &verb{
+func adminVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:        "admin",
 			Usage:       "query and change a server",
 			Description: `Sends the command to all servers that are named. The answer of a single server is printed unchanged; with several servers each line begins with the name of the server.`,
 			Flags:       e.queryFlags(),
 		},
-		verbs: []*verb{
+		Verbs: []*cli.Verb{
 			e.adminQuery("version", "print the server's version",
 				func(ctx context.Context, a *gearman.Admin) (string, error) { return a.Version(ctx) }),
 			e.adminQuery("pid", "print the server's process id",
@@ -46,38 +45,38 @@ func adminVerb(e *env) *verb {
 			e.adminPolicy(),
 			e.adminShutdown(),
 			e.adminList("show-jobs", "list handles, attempts, ignored and queued of all jobs", showJobs,
-				column{"handle", false}, column{"attempts", true}, column{"ignored", true}, column{"queued", true}),
+				cli.Column{Name: "handle", Right: false}, cli.Column{Name: "attempts", Right: true}, cli.Column{Name: "ignored", Right: true}, cli.Column{Name: "queued", Right: true}),
 			e.adminList("show-unique-jobs", "list the uniques of all jobs",
-				(*gearman.Admin).ShowUniqueJobs, column{"unique", false}),
-			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, column{commandColumn, false}),
+				(*gearman.Admin).ShowUniqueJobs, cli.Column{Name: "unique", Right: false}),
+			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, cli.Column{Name: commandColumn, Right: false}),
 		},
-		examples: []example{
-			{"the version of the server", "gm admin version"},
-			{"keep one function's jobs waiting for a minute", "gm admin pause resize; sleep 60; gm admin resume resize"},
+		Examples: []cli.Example{
+			{What: "the version of the server", Line: "gm admin version"},
+			{What: "keep one function's jobs waiting for a minute", Line: "gm admin pause resize; sleep 60; gm admin resume resize"},
 		},
-		exits: adminExits,
+		Exits: adminExits,
 	}
 }
 
-var adminExits = []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal}
+var adminExits = []int{cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitAgain, cli.ExitProtocol, cli.ExitRefused, cli.ExitTimeout, cli.ExitSignal}
 
 // adminCommand returns a subcommand with the common flags and exit codes.
-func (e *env) adminCommand(name, usage, args string, x example, flags ...cli.Flag) *verb {
-	return &verb{
+func (e *env) adminCommand(name, usage, args string, x cli.Example, flags ...cli.Flag) *cli.Verb {
+	return &cli.Verb{
 		Command:  &cli.Command{Name: name, Usage: usage, ArgsUsage: args, Flags: append(flags, e.queryFlags()...)},
-		examples: []example{x},
-		exits:    adminExits,
+		Examples: []cli.Example{x},
+		Exits:    adminExits,
 	}
 }
 
 // adminQuery returns a subcommand that prints one line for each server.
-func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.Admin) (string, error)) *verb {
-	v := e.adminCommand(name, usage, "", example{"of the server on this machine", "gm admin " + name}, e.rowFlags()...)
+func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.Admin) (string, error)) *cli.Verb {
+	v := e.adminCommand(name, usage, "", cli.Example{What: "of the server on this machine", Line: "gm admin " + name}, e.RowFlags()...)
 	v.Action = func(c *cli.Context) error {
-		if err := noArgs(c); err != nil {
+		if err := cli.NoArgs(c); err != nil {
 			return err
 		}
-		return adminRows(e, c, []column{{name, false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+		return adminRows(e, c, []cli.Column{{Name: name, Right: false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
 			line, err := ask(ctx, a)
 			return [][]string{{line}}, err
 		})
@@ -86,10 +85,10 @@ func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.
 }
 
 // adminList returns a subcommand that prints rows, whose cells are separated by tabs.
-func (e *env) adminList(name, usage string, ask func(*gearman.Admin, context.Context) ([]string, error), columns ...column) *verb {
-	v := e.adminCommand(name, usage, "", example{"of the server on this machine", "gm admin " + name}, e.rowFlags()...)
+func (e *env) adminList(name, usage string, ask func(*gearman.Admin, context.Context) ([]string, error), columns ...cli.Column) *cli.Verb {
+	v := e.adminCommand(name, usage, "", cli.Example{What: "of the server on this machine", Line: "gm admin " + name}, e.RowFlags()...)
 	v.Action = func(c *cli.Context) error {
-		if err := noArgs(c); err != nil {
+		if err := cli.NoArgs(c); err != nil {
 			return err
 		}
 		return adminRows(e, c, columns, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
@@ -119,7 +118,7 @@ const commandColumn = "command"
 
 // adminRows asks all servers and prints their rows. If a server fails, adminRows prints
 // the rows of the others and then returns the error.
-func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Context, *gearman.Admin) ([][]string, error)) error {
+func adminRows(e *env, c *cli.Context, columns []cli.Column, ask func(context.Context, *gearman.Admin) ([][]string, error)) error {
 	if err := checkWords(c); err != nil {
 		return err
 	}
@@ -130,25 +129,25 @@ func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Contex
 	many := len(o.Servers) > 1
 	shown := columns
 	if many {
-		shown = slices.Insert(slices.Clone(columns), 0, column{"server", false})
+		shown = slices.Insert(slices.Clone(columns), 0, cli.Column{Name: "server", Right: false})
 	}
-	w, err := e.newRows(c, shown...)
+	w, err := e.NewRows(c, shown...)
 	if err != nil {
 		return err
 	}
-	w.texts = !many && columns[0].name == commandColumn
-	answers := askAll(c.Context, o, durationOf(c, "timeout"), ask)
+	w.Texts = !many && columns[0].Name == commandColumn
+	answers := askAll(c.Context, o, cli.DurationOf(c, "timeout"), ask)
 	for _, a := range answers {
 		if a.err != nil {
 			continue
 		}
 		for _, line := range a.value {
-			if err := w.add(&adminRow{a.server.String(), line, columns, many}); err != nil {
+			if err := w.Add(&adminRow{a.server.String(), line, columns, many}); err != nil {
 				return err
 			}
 		}
 	}
-	if err := w.close(); err != nil {
+	if err := w.Close(); err != nil {
 		return err
 	}
 	return adminError(c, allErrors(answers))
@@ -158,11 +157,11 @@ func adminRows(e *env, c *cli.Context, columns []column, ask func(context.Contex
 type adminRow struct {
 	server  string
 	row     []string // a cell for each column
-	columns []column
+	columns []cli.Column
 	many    bool
 }
 
-func (r *adminRow) cells(bool) []string {
+func (r *adminRow) Cells(bool) []string {
 	cells := slices.Clone(r.row)
 	if r.many {
 		cells = slices.Insert(cells, 0, r.server)
@@ -175,9 +174,9 @@ func (r *adminRow) MarshalJSON() ([]byte, error) {
 	fields := map[string]any{"server": r.server}
 	for i, cell := range r.row {
 		column := r.columns[i]
-		fields[column.name] = cell
-		if n, err := strconv.Atoi(cell); err == nil && column.right {
-			fields[column.name] = n
+		fields[column.Name] = cell
+		if n, err := strconv.Atoi(cell); err == nil && column.Right {
+			fields[column.Name] = n
 		}
 	}
 	return json.Marshal(fields)
@@ -192,16 +191,16 @@ func adminError(c *cli.Context, err error) error {
 }
 
 // adminChange returns a subcommand that calls change for each function.
-func (e *env) adminChange(name, usage string, change func(*gearman.Admin, context.Context, string) error) *verb {
-	v := e.adminCommand(name, usage, "FUNC..", example{"two functions", "gm admin " + name + " resize thumbnail"})
+func (e *env) adminChange(name, usage string, change func(*gearman.Admin, context.Context, string) error) *cli.Verb {
+	v := e.adminCommand(name, usage, "FUNC..", cli.Example{What: "two functions", Line: "gm admin " + name + " resize thumbnail"})
 	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, asNamed) }
 	return v
 }
 
 // adminChangeMatching is adminChange for functions that exist: an argument may be a
 // pattern.
-func (e *env) adminChangeMatching(name, usage string, change func(*gearman.Admin, context.Context, string) error) *verb {
-	v := e.adminCommand(name, usage, "FUNC..", example{"all functions that match", "gm admin " + name + " 'res*'"})
+func (e *env) adminChangeMatching(name, usage string, change func(*gearman.Admin, context.Context, string) error) *cli.Verb {
+	v := e.adminCommand(name, usage, "FUNC..", cli.Example{What: "all functions that match", Line: "gm admin " + name + " 'res*'"})
 	v.Description = "FUNC may be a pattern such as 'img*' for all functions that it matches."
 	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, expandFunctions) }
 	return v
@@ -218,7 +217,7 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 	expand func(context.Context, *gearman.Admin, []string) ([]string, error),
 ) error {
 	if c.NArg() == 0 {
-		return usageErrorf("admin %s: no function", c.Command.Name)
+		return cli.UsageErrorf("admin %s: no function", c.Command.Name)
 	}
 	if err := checkWords(c); err != nil {
 		return err
@@ -227,7 +226,7 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 	if err != nil {
 		return err
 	}
-	return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
+	return adminError(c, allErrors(askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
 			functions, err := expand(ctx, a, c.Args().Slice())
 			if err != nil {
@@ -247,13 +246,13 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 }
 
 // adminFront returns the subcommand that moves jobs to the head of their queue.
-func (e *env) adminFront() *verb {
+func (e *env) adminFront() *cli.Verb {
 	v := e.adminCommand("front", "move waiting jobs to the head of their queue (gm serve)", "HANDLE..",
-		example{"a job that runs next", `h=$(gm submit -b -f thumbnail photo.jpg); gm admin front "$h"`})
+		cli.Example{What: "a job that runs next", Line: `h=$(gm submit -b -f thumbnail photo.jpg); gm admin front "$h"`})
 	v.Description = `Moves waiting jobs, on any of the servers, in front of all other jobs of their function and priority; the last HANDLE comes first. A running, delayed or dead job is refused with exit code 75. After a restart of the server the jobs are in their old places.`
 	v.Action = func(c *cli.Context) error {
 		if c.NArg() == 0 {
-			return usageErrorf("admin front: no handle")
+			return cli.UsageErrorf("admin front: no handle")
 		}
 		if err := checkHandles(c); err != nil {
 			return err
@@ -263,20 +262,20 @@ func (e *env) adminFront() *verb {
 	return v
 }
 
-func (e *env) adminMaxQueue() *verb {
+func (e *env) adminMaxQueue() *cli.Verb {
 	v := e.adminCommand("maxqueue", "limit the number of jobs of a function", "FUNC [MAX | HIGH NORMAL LOW]",
-		example{"at most 1000 jobs of each priority", "gm admin maxqueue resize 1000"})
+		cli.Example{What: "at most 1000 jobs of each priority", Line: "gm admin maxqueue resize 1000"})
 	v.Description = `Limits the waiting and running jobs of a function. Further jobs are refused with QUEUE_ERROR, and gm submit exits with 75. One number applies to each priority, three to high, normal and low. No number, or 0, removes the limit.`
 	v.Action = func(c *cli.Context) error {
 		args := c.Args().Slice()
 		if n := len(args); n != 1 && n != 2 && n != 4 {
-			return usageErrorf("admin maxqueue: %d arguments, want a function and none, one or three numbers", n)
+			return cli.UsageErrorf("admin maxqueue: %d arguments, want a function and none, one or three numbers", n)
 		}
 		var limits []int
 		for _, arg := range args[1:] {
 			n, err := strconv.Atoi(arg)
 			if err != nil || n < 0 {
-				return usageErrorf("admin maxqueue: limit %q: must be a number from 0", arg)
+				return cli.UsageErrorf("admin maxqueue: limit %q: must be a number from 0", arg)
 			}
 			limits = append(limits, n)
 		}
@@ -294,7 +293,7 @@ func (e *env) changeServers(c *cli.Context, change func(context.Context, *gearma
 	if err != nil {
 		return err
 	}
-	return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
+	return adminError(c, allErrors(askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, a *gearman.Admin) (struct{}, error) { return struct{}{}, change(ctx, a) })))
 }
 
@@ -303,13 +302,13 @@ func yesFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask for confirmation"}
 }
 
-func (e *env) adminDrop() *verb {
+func (e *env) adminDrop() *cli.Verb {
 	v := e.adminCommand("drop", "forget functions that have no workers", "FUNC..",
-		example{"a function that is not used any more", "gm admin create old; gm admin drop --yes old"}, yesFlag())
+		cli.Example{What: "a function that is not used any more", Line: "gm admin create old; gm admin drop --yes old"}, yesFlag())
 	v.Description = `Drops a function with its waiting jobs, whose clients get a failure; gm serve reports the number of jobs. A function with workers, running jobs or dead jobs is refused with exit code 75.`
 	v.Action = func(c *cli.Context) error {
 		if c.NArg() == 0 {
-			return usageErrorf("admin drop: no function")
+			return cli.UsageErrorf("admin drop: no function")
 		}
 		if err := e.confirm(c, "forget "+strings.Join(c.Args().Slice(), ", ")); err != nil {
 			return err
@@ -325,16 +324,16 @@ func (e *env) adminDrop() *verb {
 	return v
 }
 
-func (e *env) adminPurge() *verb {
+func (e *env) adminPurge() *cli.Verb {
 	v := e.adminCommand("purge", "drop the waiting and delayed jobs of functions (gm serve)", "FUNC..",
-		example{"an empty queue", "gm admin purge --yes resize"},
-		append(e.rowFlags(), yesFlag(),
+		cli.Example{What: "an empty queue", Line: "gm admin purge --yes resize"},
+		append(e.RowFlags(), yesFlag(),
 			&cli.BoolFlag{Name: "dead", Usage: "forget the dead jobs, not the waiting ones"})...)
 	v.Description = `Drops all jobs of the functions that are not running; their clients get a failure. With --dead it forgets the dead jobs, which have failed for good. Prints each function and the number of its dropped jobs. FUNC may be a pattern such as 'img*' for all functions that it matches.`
 	v.Action = func(c *cli.Context) error {
 		functions := c.Args().Slice()
 		if len(functions) == 0 {
-			return usageErrorf("admin purge: no function")
+			return cli.UsageErrorf("admin purge: no function")
 		}
 		what, purge := "drop all waiting jobs of ", (*gearman.Admin).Purge
 		if c.Bool("dead") {
@@ -343,7 +342,7 @@ func (e *env) adminPurge() *verb {
 		if err := e.confirm(c, what+strings.Join(functions, ", ")); err != nil {
 			return err
 		}
-		return adminRows(e, c, []column{{"function", false}, {"dropped", true}},
+		return adminRows(e, c, []cli.Column{{Name: "function", Right: false}, {Name: "dropped", Right: true}},
 			func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
 				functions, err := expandFunctions(ctx, a, functions)
 				if err != nil {
@@ -363,9 +362,9 @@ func (e *env) adminPurge() *verb {
 	return v
 }
 
-func (e *env) adminPolicy() *verb {
+func (e *env) adminPolicy() *cli.Verb {
 	v := e.adminCommand("policy", "set the retries of failed jobs (gm serve)", "FUNC [RETRIES[,MIN..MAX] | -]",
-		example{"three retries, after at most 1 s, 2 s and 4 s", "gm admin policy resize 3,1s..5m"}, e.rowFlags()...)
+		cli.Example{What: "three retries, after at most 1 s, 2 s and 4 s", Line: "gm admin policy resize 3,1s..5m"}, e.RowFlags()...)
 	v.Description = `Sets the policy for background and foreground jobs of a function that fail from now on. RETRIES is the number of retries, -1 for no limit. MIN..MAX (1s..5m by default) is the time before a retry: MIN at first, twice as long each time up to MAX, and by chance up to half of that less. A policy of - allows no retries. The policy overrides --retry of gm serve, and its store keeps it.
 
 Without a policy it prints the current one; - is none.`
@@ -373,17 +372,17 @@ Without a policy it prints the current one; - is none.`
 		args := c.Args().Slice()
 		switch {
 		case len(args) == 0:
-			return usageErrorf("admin policy: no function")
+			return cli.UsageErrorf("admin policy: no function")
 		case len(args) > 2:
-			return usageErrorf("admin policy: %d arguments, want a function and one policy or none", len(args))
+			return cli.UsageErrorf("admin policy: %d arguments, want a function and one policy or none", len(args))
 		case len(args) == 1:
-			return adminRows(e, c, []column{{"policy", false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+			return adminRows(e, c, []cli.Column{{Name: "policy", Right: false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
 				policy, err := a.Policy(ctx, args[0])
 				return [][]string{{policy}}, err
 			})
 		case args[1] != "-":
 			if _, err := server.ParsePolicy(args[1]); err != nil {
-				return usageErrorf("admin policy: %w", err)
+				return cli.UsageErrorf("admin policy: %w", err)
 			}
 		}
 		return e.changeServers(c, func(ctx context.Context, a *gearman.Admin) error { return a.SetPolicy(ctx, args[0], args[1]) })
@@ -391,13 +390,13 @@ Without a policy it prints the current one; - is none.`
 	return v
 }
 
-func (e *env) adminShutdown() *verb {
+func (e *env) adminShutdown() *cli.Verb {
 	v := e.adminCommand("shutdown", "stop the server", "",
-		example{"let running jobs end first", "gm admin shutdown --graceful --yes"},
+		cli.Example{What: "let running jobs end first", Line: "gm admin shutdown --graceful --yes"},
 		&cli.BoolFlag{Name: "graceful", Aliases: []string{"g"}, Usage: "wait until running jobs have ended"}, yesFlag())
 	v.Description = `Stops the server. gearmand refuses this command since 1.1: send SIGTERM to its process (gm admin pid).`
 	v.Action = func(c *cli.Context) error {
-		if err := noArgs(c); err != nil {
+		if err := cli.NoArgs(c); err != nil {
 			return err
 		}
 		o, err := e.options(c)
@@ -411,7 +410,7 @@ func (e *env) adminShutdown() *verb {
 		if err := e.confirm(c, "stop "+strings.Join(names, ", ")); err != nil {
 			return err
 		}
-		return adminError(c, allErrors(askAll(c.Context, o, durationOf(c, "timeout"),
+		return adminError(c, allErrors(askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 			func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
 				return struct{}{}, a.Shutdown(ctx, c.Bool("graceful"))
 			})))
@@ -424,18 +423,18 @@ func (e *env) confirm(c *cli.Context, what string) error {
 	if c.Bool("yes") {
 		return nil
 	}
-	if !isTerminal(e.stdin) || !isTerminal(e.stderr) {
-		return withHint(usageErrorf("admin %s: would %s, but cannot ask without a terminal", c.Command.Name, what),
+	if !cli.IsTerminal(e.Stdin) || !cli.IsTerminal(e.Stderr) {
+		return cli.WithHint(cli.UsageErrorf("admin %s: would %s, but cannot ask without a terminal", c.Command.Name, what),
 			"--yes does not ask")
 	}
-	fmt.Fprintf(e.stderr, "%s? [y/N] ", printable(what, false))
-	line, err := bufio.NewReader(e.stdin).ReadString('\n')
+	fmt.Fprintf(e.Stderr, "%s? [y/N] ", cli.Printable(what, false))
+	line, err := bufio.NewReader(e.Stdin).ReadString('\n')
 	if err != nil && err != io.EOF {
-		return exitWith(exitIO, fmt.Errorf("read the answer: %w", err))
+		return cli.ExitWith(cli.ExitIO, fmt.Errorf("read the answer: %w", err))
 	}
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":
 		return nil
 	}
-	return usageErrorf("admin %s: not confirmed: nothing was done", c.Command.Name)
+	return cli.UsageErrorf("admin %s: not confirmed: nothing was done", c.Command.Name)
 }

@@ -1,11 +1,10 @@
 // Package cmd is the command line of gm: a table of verbs, with a file for each. It is
 // the only package that prints, colours and chooses exit codes.
 //
-// A verb is a function from the environment to a [verb]: flags, help and an action. The
-// action returns an error, which exit.go turns into a message and an exit code; nothing
-// else does. output.go prints rows, and servers.go finds the servers. args.go parses
-// arguments; urfave/cli has the types of flags. help.go, man.go and completion.go read
-// the same table.
+// A verb is a function from the environment to a [cli.Verb]: flags, help and an
+// action. The action returns an error; exitcode.go chooses its exit code and its hint,
+// and nothing else does. servers.go finds the servers. Package cli has the rest:
+// arguments, help, manual pages, completions, tables and messages.
 package cmd
 
 import (
@@ -15,8 +14,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
 )
@@ -25,7 +23,7 @@ import (
 // only the verbs that it needs.
 var verbs = []struct {
 	name string
-	make func(*env) *verb
+	make func(*env) *cli.Verb
 }{
 	{"submit", submitVerb},
 	{"map", mapVerb},
@@ -44,14 +42,14 @@ var verbs = []struct {
 	{"store", storeVerb},
 	{"admin", adminVerb},
 	{"ping", pingVerb},
-	{"completion", func(e *env) *verb { return completionVerb(&e.cliEnv) }},
-	{"man", func(e *env) *verb { return manVerb(&e.cliEnv) }},
+	{"completion", func(e *env) *cli.Verb { return cli.CompletionVerb(&e.Env) }},
+	{"man", func(e *env) *cli.Verb { return cli.ManVerb(&e.Env) }},
 	{"version", versionVerb},
 }
 
 // env is the environment of one run of gm.
 type env struct {
-	cliEnv
+	cli.Env
 
 	leftOut map[gearman.Server]bool // servers that were noted as not answering
 }
@@ -61,15 +59,15 @@ type env struct {
 func Main(args []string) int {
 	if len(args) == 3 && args[1] == guardJobs {
 		runner.RunGuard(args[2])
-		return exitOK
+		return cli.ExitOK
 	}
-	inheritIgnored()
-	programName = nameOf(args[0])
-	e := &env{cliEnv: cliEnv{
-		stdin:  os.Stdin,
-		stdout: &output{os.Stdout},
-		stderr: os.Stderr,
-		getenv: os.Getenv,
+	cli.InheritIgnored()
+	cli.ProgramName = cli.NameOf(args[0])
+	e := &env{Env: cli.Env{
+		Stdin:  os.Stdin,
+		Stdout: &cli.Output{Writer: os.Stdout},
+		Stderr: os.Stderr,
+		Getenv: os.Getenv,
 	}}
 	return e.run(context.Background(), args)
 }
@@ -78,41 +76,41 @@ func Main(args []string) int {
 func (e *env) run(ctx context.Context, args []string) int {
 	var err error
 	if slices.Equal(args[1:], []string{"--version"}) {
-		err = e.printLine(programName + " " + Version()) // scripts ask it first; it needs no table
+		err = e.PrintLine(cli.ProgramName + " " + Version()) // scripts ask it first; it needs no table
 	} else {
-		e.root = newRoot(e)
-		err = e.dispatch(ctx, args[1:])
+		e.Root = newRoot(e)
+		err = e.Dispatch(ctx, args[1:])
 	}
-	for _, c := range e.closers {
+	for _, c := range e.Closers {
 		err = errors.Join(err, c.Close())
 	}
-	return e.report(err, exitCode(err), hintFor(err))
+	return e.Report(err, exitCode(err), hintFor(err))
 }
 
-func newRoot(e *env) *verb {
-	root := &verb{Command: &cli.Command{
-		Name:  programName,
+func newRoot(e *env) *cli.Verb {
+	root := &cli.Verb{Command: &cli.Command{
+		Name:  cli.ProgramName,
 		Usage: "a Gearman job server, worker, client and administrator",
 		Description: `Flags may stand before or after the verb and its arguments; -- ends them. stdout has data: aligned columns on a terminal, columns separated by tabs elsewhere. Everything else goes to stderr.
 
 gm VERB -h shows the most used flags of a verb on one screen, gm help VERB everything, and gm man VERB the manual page.`,
-		Flags: append(e.connFlags(), commonFlags()...),
-	}, version: Version, environment: rootEnvironment, files: rootFiles}
-	root.table = make([]newVerb, len(verbs))
+		Flags: append(e.connFlags(), cli.CommonFlags()...),
+	}, Version: Version, Environment: rootEnvironment, Files: rootFiles}
+	root.Table = make([]cli.NewVerb, len(verbs))
 	mostUsed := usedMost()
 	for i, v := range verbs {
-		root.table[i] = newVerb{v.name, func() *verb {
+		root.Table[i] = cli.NewVerb{Name: v.name, Make: func() *cli.Verb {
 			made := v.make(e)
-			made.mostUsed = mostUsed[v.name]
+			made.MostUsed = mostUsed[v.name]
 			return made
 		}}
 	}
-	root.examples = []example{
-		{"a server that is also a worker", "gm serve --work reverse=rev"},
-		{"a job for it", "echo hello | gm submit -f reverse"},
-		{"the queues, updated every two seconds", "gm status --watch"},
+	root.Examples = []cli.Example{
+		{What: "a server that is also a worker", Line: "gm serve --work reverse=rev"},
+		{What: "a job for it", Line: "echo hello | gm submit -f reverse"},
+		{What: "the queues, updated every two seconds", Line: "gm status --watch"},
 	}
-	root.exits = slices.Collect(maps.Keys(exitTexts))
+	root.Exits = slices.Collect(maps.Keys(cli.ExitTexts))
 	return root
 }
 
@@ -128,17 +126,17 @@ func usedMost() map[string][]string {
 	}
 }
 
-var rootEnvironment = []manItem{
-	{"GEARMAN_SERVERS, GEARMAN_SERVER", "The servers, separated by commas, unless flags name servers."},
-	{"GM_CONTEXT", "The context of the configuration, unless flags or GEARMAN_SERVERS name servers."},
-	{"GM_CONFIG", "The configuration file."},
-	{"GM_STORE", "The store of gm serve, unless a flag names one. Unlike a flag it does not show a password in the list of processes."},
-	{"GEARMAND_PORT", "The port of gm serve, unless a flag names one."},
-	{"GM_TUNE", "The word off turns off the tricks by which gm saves time with the current Go runtime; -awake, -yield, -garbage, -procs and -poll turn off one of them."},
-	{"NO_COLOR", "Turns colours off, with any value."},
+var rootEnvironment = []cli.ManItem{
+	{Name: "GEARMAN_SERVERS, GEARMAN_SERVER", Text: "The servers, separated by commas, unless flags name servers."},
+	{Name: "GM_CONTEXT", Text: "The context of the configuration, unless flags or GEARMAN_SERVERS name servers."},
+	{Name: "GM_CONFIG", Text: "The configuration file."},
+	{Name: "GM_STORE", Text: "The store of gm serve, unless a flag names one. Unlike a flag it does not show a password in the list of processes."},
+	{Name: "GEARMAND_PORT", Text: "The port of gm serve, unless a flag names one."},
+	{Name: "GM_TUNE", Text: "The word off turns off the tricks by which gm saves time with the current Go runtime; -awake, -yield, -garbage, -procs and -poll turn off one of them."},
+	{Name: "NO_COLOR", Text: "Turns colours off, with any value."},
 }
 
-var rootFiles = []manItem{
-	{"~/.config/gm/config.toml", "The configuration, in $XDG_CONFIG_HOME if that is set: servers = [\"HOST:PORT\", ...] and port = N for all verbs, " +
+var rootFiles = []cli.ManItem{
+	{Name: "~/.config/gm/config.toml", Text: "The configuration, in $XDG_CONFIG_HOME if that is set: servers = [\"HOST:PORT\", ...] and port = N for all verbs, " +
 		"context = \"NAME\", and a table [contexts.NAME] with servers for each named context. Flags and the environment override it."},
 }

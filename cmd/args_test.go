@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	"gm/cmd/cli"
 )
 
 // argsTable is a command table with every kind of flag.
-func argsTable() *verb {
+func argsTable() *cli.Verb {
 	flags := func() []cli.Flag {
 		return []cli.Flag{
 			&cli.StringSliceFlag{Name: "server", Aliases: []string{"s"}},
@@ -17,32 +17,32 @@ func argsTable() *verb {
 			&cli.BoolFlag{Name: "background", Aliases: []string{"b"}},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}},
 			&cli.BoolFlag{Name: "null", Aliases: []string{"0"}},
-			durationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}}),
+			cli.DurationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}}),
 		}
 	}
-	leaf := func(name string) *verb {
-		return &verb{Command: &cli.Command{Name: name, Flags: flags()}}
+	leaf := func(name string) *cli.Verb {
+		return &cli.Verb{Command: &cli.Command{Name: name, Flags: flags()}}
 	}
 	work := leaf("work")
-	work.argsEndFlags = true
-	admin := &verb{Command: &cli.Command{Name: "admin", Flags: flags()[:1]}, verbs: []*verb{leaf("create"), leaf("drop")}}
-	version := &verb{Command: &cli.Command{Name: "version"}}
-	return &verb{
+	work.ArgsEndFlags = true
+	admin := &cli.Verb{Command: &cli.Command{Name: "admin", Flags: flags()[:1]}, Verbs: []*cli.Verb{leaf("create"), leaf("drop")}}
+	version := &cli.Verb{Command: &cli.Command{Name: "version"}}
+	return &cli.Verb{
 		Command: &cli.Command{Name: "gm", Flags: flags()[:1]},
-		verbs:   []*verb{leaf("submit"), work, admin, version},
+		Verbs:   []*cli.Verb{leaf("submit"), work, admin, version},
 	}
 }
 
 // argv writes a call in the order of its parts.
-func argvOf(c *call) []string {
+func argvOf(c *cli.Call) []string {
 	var argv []string
-	for _, v := range c.path {
+	for _, v := range c.Path {
 		argv = append(argv, v.Name)
 	}
-	for _, f := range c.flags {
-		argv = append(argv, "--"+f.name+"="+f.value)
+	for _, f := range c.Flags {
+		argv = append(argv, "--"+f.Name+"="+f.Value)
 	}
-	return append(append(argv, "--"), c.args...)
+	return append(append(argv, "--"), c.Args...)
 }
 
 func TestParseArgs(t *testing.T) {
@@ -103,7 +103,7 @@ func TestParseArgs(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.line, func(t *testing.T) {
-			got := parsed(parseArgs(argsTable(), strings.Fields(test.line)))
+			got := parsed(cli.ParseArgs(argsTable(), strings.Fields(test.line)))
 			if got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
@@ -111,18 +111,18 @@ func TestParseArgs(t *testing.T) {
 	}
 }
 
-// parsed writes the outcome of parseArgs in a line.
-func parsed(c *call, err error) string {
+// parsed writes the outcome of cli.ParseArgs in a line.
+func parsed(c *cli.Call, err error) string {
 	switch {
 	case err != nil:
 		if hint := hintFor(err); hint != "" {
 			return err.Error() + " (" + hint + ")"
 		}
 		return err.Error()
-	case c.version:
+	case c.Version:
 		return "version"
-	case c.help:
-		return "help: " + fullName(c.path)
+	case c.Help:
+		return "help: " + cli.FullName(c.Path)
 	}
 	return strings.Join(argvOf(c), " ")
 }
@@ -138,19 +138,19 @@ func FuzzParseArgs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		words := strings.Split(line, " ")
-		first, err := parseArgs(argsTable(), words)
+		first, err := cli.ParseArgs(argsTable(), words)
 		if err != nil {
-			if code := exitCode(err); code != exitUsage {
-				t.Fatalf("exit code %d of %v, want %d", code, err, exitUsage)
+			if code := exitCode(err); code != cli.ExitUsage {
+				t.Fatalf("exit code %d of %v, want %d", code, err, cli.ExitUsage)
 			}
 			return
 		}
-		if first.help || first.version {
+		if first.Help || first.Version {
 			return
 		}
 		argv := argvOf(first)
-		second, err := parseArgs(argsTable(), argv[1:])
-		if first.verb().hasVerbs() {
+		second, err := cli.ParseArgs(argsTable(), argv[1:])
+		if first.Verb().HasVerbs() {
 			return
 		}
 		if err != nil {
@@ -159,7 +159,7 @@ func FuzzParseArgs(f *testing.F) {
 		if again := argvOf(second); !slices.Equal(argv, again) {
 			t.Fatalf("parse %q: %q, and again %q", words, argv, again)
 		}
-		for _, arg := range first.args {
+		for _, arg := range first.Args {
 			if !slices.Contains(words, arg) {
 				t.Fatalf("argument %q does not stand in %q", arg, words)
 			}
@@ -180,7 +180,7 @@ func TestNearest(t *testing.T) {
 		{"x", ""},
 	}
 	for _, test := range tests {
-		if got := nearest(test.word, names); got != test.want {
+		if got := cli.Nearest(test.word, names); got != test.want {
 			t.Errorf("nearest(%q) = %q, want %q", test.word, got, test.want)
 		}
 	}

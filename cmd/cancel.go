@@ -4,13 +4,12 @@ import (
 	"context"
 	"slices"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
-func cancelVerb(e *env) *verb {
-	return &verb{
+func cancelVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "cancel",
 			Usage:     "remove jobs from the queue",
@@ -20,17 +19,17 @@ func cancelVerb(e *env) *verb {
 ` + handlesText + ` With -f it cancels waiting and delayed jobs, with --running also running ones. Columns of tsv with -f: server, function, number of jobs.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "running", Usage: "also stop running jobs, if their workers are gm work"},
-			}, selectFlags("cancel all jobs of -f that have not ended"), e.rowFlags(), e.queryFlags()),
+			}, selectFlags("cancel all jobs of -f that have not ended"), e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.cancel(c) },
 		},
-		examples: []example{
-			{"one job", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm cancel "$h"`},
-			{"one job, also if it runs", `h=$(gm submit -b -f thumbnail photo.jpg); gm cancel --running "$h"`},
-			{"all waiting jobs of a function", "gm cancel --all -f resize"},
-			{"jobs with a text in their payload", "gm cancel -f 'res*' --match photo.jpg"},
-			{"the hundred oldest waiting jobs", "gm jobs --state waiting -o tsv | gm cancel -"},
+		Examples: []cli.Example{
+			{What: "one job", Line: `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm cancel "$h"`},
+			{What: "one job, also if it runs", Line: `h=$(gm submit -b -f thumbnail photo.jpg); gm cancel --running "$h"`},
+			{What: "all waiting jobs of a function", Line: "gm cancel --all -f resize"},
+			{What: "jobs with a text in their payload", Line: "gm cancel -f 'res*' --match photo.jpg"},
+			{What: "the hundred oldest waiting jobs", Line: "gm jobs --state waiting -o tsv | gm cancel -"},
 		},
-		exits: []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitAgain, cli.ExitProtocol, cli.ExitRefused, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 

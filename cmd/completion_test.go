@@ -9,18 +9,20 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gm/cmd/cli"
 )
 
 var update = flag.Bool("update", false, "write completions/ anew")
 
 // testRoot returns the real command table.
-func testRoot() *verb { return newRoot(&env{}) }
+func testRoot() *cli.Verb { return newRoot(&env{}) }
 
 func TestCompletionsAreCurrent(t *testing.T) {
-	verbs := compVerbs(testRoot())
-	for _, shell := range shells {
-		path := filepath.Join("..", "completions", shell.file)
-		want := shell.write(verbs)
+	verbs := cli.CompVerbs(testRoot())
+	for _, shell := range cli.Shells {
+		path := filepath.Join("..", "completions", shell.File)
+		want := shell.Write(verbs)
 		if *update {
 			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 				t.Fatal(err)
@@ -31,24 +33,24 @@ func TestCompletionsAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if string(got) != want {
-			t.Errorf("%s is not what gm completion %s prints; go test ./cmd -run Completions -update writes it", path, shell.name)
+			t.Errorf("%s is not what gm completion %s prints; go test ./cmd -run Completions -update writes it", path, shell.Name)
 		}
 	}
 }
 
 // TestCompletionSyntax has each shell that is there read its completion.
 func TestCompletionSyntax(t *testing.T) {
-	verbs := compVerbs(testRoot())
-	for _, shell := range shells[:3] {
-		path, err := exec.LookPath(shell.name)
+	verbs := cli.CompVerbs(testRoot())
+	for _, shell := range cli.Shells[:3] {
+		path, err := exec.LookPath(shell.Name)
 		if err != nil {
-			t.Logf("%s is not installed: its completion is not read", shell.name)
+			t.Logf("%s is not installed: its completion is not read", shell.Name)
 			continue
 		}
 		cmd := exec.CommandContext(t.Context(), path, "-n", "/dev/stdin")
-		cmd.Stdin = strings.NewReader(shell.write(verbs))
+		cmd.Stdin = strings.NewReader(shell.Write(verbs))
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s -n: %v\n%s", shell.name, err, out)
+			t.Errorf("%s -n: %v\n%s", shell.Name, err, out)
 		}
 	}
 }
@@ -96,7 +98,7 @@ func TestBashCompletes(t *testing.T) {
 		{"gm status -- --out", ""},
 		{"gm nosuch --out", ""},
 	}
-	script := bashCompletion(compVerbs(testRoot())) + `
+	script := cli.BashCompletion(cli.CompVerbs(testRoot())) + `
 while IFS= read -r COMP_LINE; do
     COMP_POINT=${#COMP_LINE} COMP_WORDBREAKS=$' \t\n"\'><=;|&(:' COMPREPLY=()
     _gm
@@ -157,17 +159,17 @@ esac
 // every value with a telling name has its kind.
 func TestChoicesAreOfFlags(t *testing.T) {
 	unused := map[string]bool{}
-	for key := range flagChoices {
+	for key := range cli.FlagChoices {
 		unused[key] = true
 	}
-	for _, v := range compVerbs(testRoot()) {
-		for _, f := range v.flags {
-			long := f.names[len(f.names)-1]
+	for _, v := range cli.CompVerbs(testRoot()) {
+		for _, f := range v.Flags {
+			long := f.Names[len(f.Names)-1]
 			delete(unused, long)
-			delete(unused, v.path+" "+long)
-			want := map[string]compKind{"FUNC": compFunctions, "DIR": compDirs, "FILE": compFiles, "URL": compStores}[f.value]
-			if want != "" && f.kind != want {
-				t.Errorf("%s --%s %s: kind %q, want %q", v.path, long, f.value, f.kind, want)
+			delete(unused, v.Path+" "+long)
+			want := map[string]cli.CompKind{"FUNC": cli.CompFunctions, "DIR": cli.CompDirs, "FILE": cli.CompFiles, "URL": cli.CompStores}[f.Value]
+			if want != "" && f.Kind != want {
+				t.Errorf("%s --%s %s: kind %q, want %q", v.Path, long, f.Value, f.Kind, want)
 			}
 		}
 	}
@@ -183,49 +185,49 @@ func TestVerbs(t *testing.T) {
 			t.Errorf("%s is in the table as %s", name, n.name)
 		}
 	}
-	var walk func(path []*verb)
-	walk = func(path []*verb) {
+	var walk func(path []*cli.Verb)
+	walk = func(path []*cli.Verb) {
 		v := path[len(path)-1]
-		t.Run(fullName(path), func(t *testing.T) { checkVerb(t, path) })
-		for _, sub := range v.subs() {
+		t.Run(cli.FullName(path), func(t *testing.T) { checkVerb(t, path) })
+		for _, sub := range v.Subs() {
 			walk(append(slices.Clone(path), sub))
 		}
 	}
-	walk([]*verb{testRoot()})
+	walk([]*cli.Verb{testRoot()})
 }
 
-func checkVerb(t *testing.T, path []*verb) {
+func checkVerb(t *testing.T, path []*cli.Verb) {
 	v := path[len(path)-1]
 	if v.Usage == "" || strings.HasSuffix(v.Usage, ".") {
 		t.Errorf("usage %q: want a phrase without a full stop", v.Usage)
 	}
-	if !v.hasVerbs() && len(v.examples) == 0 {
+	if !v.HasVerbs() && len(v.Examples) == 0 {
 		t.Error("no examples")
 	}
-	if (v.Action == nil) != v.hasVerbs() {
+	if (v.Action == nil) != v.HasVerbs() {
 		t.Error("want either an action or subcommands")
 	}
 	seen := map[string]bool{}
 	for _, f := range v.Flags {
-		for _, name := range flagNames(f) {
+		for _, name := range cli.FlagNames(f) {
 			if seen[name] {
-				t.Errorf("flag %s is there twice", dashed(name))
+				t.Errorf("flag %s is there twice", cli.Dashed(name))
 			}
 			seen[name] = true
 		}
-		if newFlagDoc(f).text == "" {
-			t.Errorf("flag %s has no text", dashed(flagNames(f)[0]))
+		if cli.NewFlagDoc(f).Text == "" {
+			t.Errorf("flag %s has no text", cli.Dashed(cli.FlagNames(f)[0]))
 		}
 	}
-	for _, code := range v.exits {
-		if exitTexts[code] == "" {
+	for _, code := range v.Exits {
+		if cli.ExitTexts[code] == "" {
 			t.Errorf("exit code %d has no text", code)
 		}
 	}
-	for _, x := range v.examples {
-		for _, words := range gmCommands(x.line) {
-			if _, err := parseArgs(path[0], words); err != nil {
-				t.Errorf("example %q: %v", x.line, err)
+	for _, x := range v.Examples {
+		for _, words := range gmCommands(x.Line) {
+			if _, err := cli.ParseArgs(path[0], words); err != nil {
+				t.Errorf("example %q: %v", x.Line, err)
 			}
 		}
 	}

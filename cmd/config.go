@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"gm/cmd/cli"
 )
 
 // config is the configuration file.
@@ -46,25 +48,25 @@ func (e *env) config() (*config, error) {
 		return cfg, nil
 	}
 	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && e.getenv("GM_CONFIG") == "" {
+	if errors.Is(err, fs.ErrNotExist) && e.Getenv("GM_CONFIG") == "" {
 		return cfg, nil
 	}
 	if err != nil {
-		return nil, usageErrorf("read configuration: %w", err)
+		return nil, cli.UsageErrorf("read configuration: %w", err)
 	}
 	if err := cfg.parse(string(text)); err != nil {
-		return nil, withHint(err, "correct that line; gm man describes the file under FILES")
+		return nil, cli.WithHint(err, "correct that line; gm man describes the file under FILES")
 	}
 	return cfg, nil
 }
 
 func (e *env) configPath() string {
-	if path := e.getenv("GM_CONFIG"); path != "" {
+	if path := e.Getenv("GM_CONFIG"); path != "" {
 		return path
 	}
-	dir := e.getenv("XDG_CONFIG_HOME")
+	dir := e.Getenv("XDG_CONFIG_HOME")
 	if dir == "" {
-		home := e.getenv("HOME")
+		home := e.Getenv("HOME")
 		if home == "" {
 			return ""
 		}
@@ -83,16 +85,16 @@ func (cfg *config) parse(text string) error {
 	case errors.As(err, &unknown):
 		first := &unknown.Errors[0]
 		line, _ := first.Position()
-		return usageErrorf("%s:%d: unknown key %s", cfg.path, line, strings.Join(first.Key(), "."))
+		return cli.UsageErrorf("%s:%d: unknown key %s", cfg.path, line, strings.Join(first.Key(), "."))
 	case errors.As(err, &wrong):
 		line, _ := wrong.Position()
 		text, _, _ := strings.Cut(strings.TrimPrefix(wrong.Error(), "toml: "), " into struct field")
 		if key := wrong.Key(); len(key) > 0 {
 			text = strings.Join(key, ".") + ": " + text
 		}
-		return usageErrorf("%s:%d: %s", cfg.path, line, text)
+		return cli.UsageErrorf("%s:%d: %s", cfg.path, line, text)
 	case err != nil:
-		return usageErrorf("%s: %s", cfg.path, strings.TrimPrefix(err.Error(), "toml: "))
+		return cli.UsageErrorf("%s: %s", cfg.path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	return nil
 }
@@ -102,14 +104,14 @@ func (cfg *config) parse(text string) error {
 func (cfg *config) contextServers(name string) (list, from string, err error) {
 	context, ok := cfg.Contexts[name]
 	if !ok {
-		err := usageErrorf("unknown context %q in %s", name, cfg.path)
+		err := cli.UsageErrorf("unknown context %q in %s", name, cfg.path)
 		if known := slices.Sorted(maps.Keys(cfg.Contexts)); len(known) > 0 {
-			err = withHint(err, "the file has the contexts "+strings.Join(known, ", "))
+			err = cli.WithHint(err, "the file has the contexts "+strings.Join(known, ", "))
 		}
 		return "", "", err
 	}
 	if len(context.Servers) == 0 {
-		return "", "", usageErrorf("%s: context %q has no servers", cfg.path, name)
+		return "", "", cli.UsageErrorf("%s: context %q has no servers", cfg.path, name)
 	}
 	return strings.Join(context.Servers, ","), fmt.Sprintf("%s: context %q", cfg.path, name), nil
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gm/cmd/cli"
 )
 
 func TestConfigErrors(t *testing.T) {
@@ -26,8 +28,8 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("parse %q: %v", test.text, err)
 		case test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)):
 			t.Errorf("parse %q: got %v, want %q", test.text, err, test.want)
-		case err != nil && exitCode(err) != exitUsage:
-			t.Errorf("parse %q: exit code %d, want %d", test.text, exitCode(err), exitUsage)
+		case err != nil && exitCode(err) != cli.ExitUsage:
+			t.Errorf("parse %q: exit code %d, want %d", test.text, exitCode(err), cli.ExitUsage)
 		}
 	}
 }
@@ -56,7 +58,7 @@ func TestParseDuration(t *testing.T) {
 		{"Inf", -1},
 	}
 	for _, test := range tests {
-		got, err := parseDuration(test.text)
+		got, err := cli.ParseDuration(test.text)
 		if err != nil {
 			got = -1
 		}

@@ -7,24 +7,26 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"gm/cmd/cli"
 )
 
 // testEnv returns an environment that prints into the returned buffer, with the
 // table of all verbs.
 func testEnv(getenv func(string) string) (*env, *bytes.Buffer) {
 	var stderr bytes.Buffer
-	e := &env{cliEnv: cliEnv{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr, getenv: getenv}}
-	e.root = newRoot(e)
+	e := &env{Env: cli.Env{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &stderr, Getenv: getenv}}
+	e.Root = newRoot(e)
 	return e, &stderr
 }
 
 // eachVerb calls f for every verb that has an action, with its words.
-func eachVerb(v *verb, words []string, f func(words []string, v *verb)) {
-	if !v.hasVerbs() {
+func eachVerb(v *cli.Verb, words []string, f func(words []string, v *cli.Verb)) {
+	if !v.HasVerbs() {
 		f(words, v)
 		return
 	}
-	for _, sub := range v.subs() {
+	for _, sub := range v.Subs() {
 		eachVerb(sub, append(words[:len(words):len(words)], sub.Name), f)
 	}
 }
@@ -34,14 +36,14 @@ func eachVerb(v *verb, words []string, f func(words []string, v *verb)) {
 func TestEmptyValuesAreErrors(t *testing.T) {
 	e, _ := testEnv(os.Getenv)
 	flags := 0
-	eachVerb(e.root, nil, func(words []string, v *verb) {
+	eachVerb(e.Root, nil, func(words []string, v *cli.Verb) {
 		for _, f := range v.Flags {
-			if !takesValue(f) || optionalOf(f) != nil || emptyMeans[flagNames(f)[0]] != "" {
+			if !cli.TakesValue(f) || cli.OptionalOf(f) != nil || cli.EmptyMeans[cli.FlagNames(f)[0]] != "" {
 				continue
 			}
 			flags++
-			for _, name := range flagNames(f) {
-				word := dashed(name)
+			for _, name := range cli.FlagNames(f) {
+				word := cli.Dashed(name)
 				ways := [][]string{{word, ""}}
 				if len(name) > 1 {
 					ways = append(ways, []string{word + "="})
@@ -51,8 +53,8 @@ func TestEmptyValuesAreErrors(t *testing.T) {
 					args := append(append([]string{"gm"}, words...), way...)
 					code := e.run(context.Background(), args)
 					want := "gm: " + strings.Join(words, " ") + ": the value of " + word + " is empty\nhint: "
-					if code != exitUsage || !strings.HasPrefix(stderr.String(), want) {
-						t.Errorf("%q: exit code %d, %q, want %d, %q", args, code, stderr, exitUsage, want)
+					if code != cli.ExitUsage || !strings.HasPrefix(stderr.String(), want) {
+						t.Errorf("%q: exit code %d, %q, want %d, %q", args, code, stderr, cli.ExitUsage, want)
 					}
 				}
 			}
@@ -67,16 +69,16 @@ func TestEmptyValuesAreErrors(t *testing.T) {
 func TestEmptyArgumentsAreErrors(t *testing.T) {
 	e, _ := testEnv(os.Getenv)
 	var data []string
-	eachVerb(e.root, nil, func(words []string, v *verb) {
-		if v.dataArgs {
+	eachVerb(e.Root, nil, func(words []string, v *cli.Verb) {
+		if v.DataArgs {
 			data = append(data, strings.Join(words, " "))
 			return
 		}
 		e, stderr := testEnv(os.Getenv)
 		code := e.run(context.Background(), append(append([]string{"gm"}, words...), "x", ""))
 		want := strings.Join(words, " ") + ": an argument is empty\nhint: "
-		if code != exitUsage || !strings.Contains(stderr.String(), want) {
-			t.Errorf("gm %s x '': exit code %d, %q, want %d, %q", strings.Join(words, " "), code, stderr, exitUsage, want)
+		if code != cli.ExitUsage || !strings.Contains(stderr.String(), want) {
+			t.Errorf("gm %s x '': exit code %d, %q, want %d, %q", strings.Join(words, " "), code, stderr, cli.ExitUsage, want)
 		}
 	})
 	if got, want := strings.Join(data, ", "), "submit, work, tell warn, tell data"; got != want {
@@ -100,7 +102,7 @@ func TestEmptyVariablesAreUnset(t *testing.T) {
 			verb = []string{"status", "-s", "127.0.0.1:1"}
 		}
 		code := e.run(context.Background(), append([]string{"gm"}, verb...))
-		if code == exitUsage {
+		if code == cli.ExitUsage {
 			t.Errorf("%s empty: exit code %d, %s", name, code, stderr)
 		}
 		if !read {

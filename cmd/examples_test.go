@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gm/cmd/cli"
 )
 
 // TestExamplesWork pastes each example of each help text into a shell, while a server with
@@ -29,23 +31,23 @@ func TestExamplesWork(t *testing.T) {
 	}
 	e, _ := testEnv(os.Getenv)
 	tried := 0
-	eachVerb(e.root, nil, func(words []string, v *verb) {
+	eachVerb(e.Root, nil, func(words []string, v *cli.Verb) {
 		name := strings.Join(words, " ")
 		if slices.Contains(elsewhere, name) {
 			return
 		}
-		examples := v.examples
+		examples := v.Examples
 		if name == "admin shutdown" { // nothing would work behind it
 			examples = nil
 		}
 		for _, x := range examples {
 			tried++
-			t.Run(name+": "+x.what, func(t *testing.T) { pasteExample(t, name, x.line, server) })
+			t.Run(name+": "+x.What, func(t *testing.T) { pasteExample(t, name, x.Line, server) })
 		}
 	})
-	for _, x := range e.root.examples {
-		if !strings.Contains(x.line, "--watch") && !strings.Contains(x.line, "submit") {
-			t.Run("gm: "+x.what, func(t *testing.T) { pasteExample(t, "serve", x.line, server) })
+	for _, x := range e.Root.Examples {
+		if !strings.Contains(x.Line, "--watch") && !strings.Contains(x.Line, "submit") {
+			t.Run("gm: "+x.What, func(t *testing.T) { pasteExample(t, "serve", x.Line, server) })
 		}
 	}
 	if tried < 30 {

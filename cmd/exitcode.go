@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 	"gm/pkg/store"
 	"gm/pkg/wire"
@@ -17,9 +18,9 @@ import (
 // exitCode returns the exit code of err.
 func exitCode(err error) int {
 	var (
-		exit  *exitError
-		sig   *signalError
-		out   *outputError
+		exit  *cli.ExitError
+		sig   *cli.SignalError
+		out   *cli.OutputError
 		srv   *gearman.ServerError
 		proto *gearman.ProtocolError
 		reply wire.ErrReply
@@ -28,57 +29,57 @@ func exitCode(err error) int {
 	)
 	switch {
 	case err == nil:
-		return exitOK
-	case errors.As(err, &exit) && exit.code == codeOfErr:
-		return exitCode(exit.err)
+		return cli.ExitOK
+	case errors.As(err, &exit) && exit.Code == cli.CodeOfErr:
+		return exitCode(exit.Err)
 	case errors.As(err, &exit):
-		return exit.code
+		return exit.Code
 	case errors.As(err, &sig):
-		return exitSignal + int(sig.sig)
+		return cli.ExitSignal + int(sig.Sig)
 	case errors.As(err, &out):
 		if errors.Is(out, syscall.EPIPE) {
-			return exitSignal + int(syscall.SIGPIPE)
+			return cli.ExitSignal + int(syscall.SIGPIPE)
 		}
-		return exitIO
-	case resultsCode(err) != exitOK:
+		return cli.ExitIO
+	case resultsCode(err) != cli.ExitOK:
 		return resultsCode(err)
 	case errors.As(err, &proto):
-		return exitProtocol
+		return cli.ExitProtocol
 	case errors.Is(err, gearman.ErrNoServer): // also when each took too long to answer
-		return exitNoServer
+		return cli.ExitNoServer
 	case errors.Is(err, gearman.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		return exitTimeout
+		return cli.ExitTimeout
 	case errors.Is(err, gearman.ErrLost):
-		return exitAgain
+		return cli.ExitAgain
 	case errors.Is(err, gearman.ErrTooLarge):
-		return exitRefused
+		return cli.ExitRefused
 	case errors.Is(err, gearman.ErrUnknownJob):
-		return exitUnknown
+		return cli.ExitUnknown
 	case errors.Is(err, gearman.ErrUnsupported):
-		return exitUsage
+		return cli.ExitUsage
 	case errors.As(err, &srv):
 		return serverErrorCode(srv)
 	case errors.As(err, &reply):
 		return replyCode(reply)
 	case errors.Is(err, wire.ErrMalformed):
-		return exitProtocol
+		return cli.ExitProtocol
 	case errors.As(err, &path), errors.As(err, &link):
-		return exitIO
+		return cli.ExitIO
 	}
-	return exitFailed
+	return cli.ExitFailed
 }
 
 // serverErrorCode returns the exit code of an ERROR packet.
 func serverErrorCode(err *gearman.ServerError) int {
 	switch err.Code {
 	case wire.CodeQueueError, wire.CodeShutdown:
-		return exitAgain
+		return cli.ExitAgain
 	case wire.CodeJobNotFound:
-		return exitUnknown
+		return cli.ExitUnknown
 	case wire.CodeDataTooLarge, wire.CodeTooLarge, wire.CodeInvalidArgument, wire.CodeInvalidFunction:
-		return exitRefused
+		return cli.ExitRefused
 	}
-	return exitProtocol
+	return cli.ExitProtocol
 }
 
 // replyCode returns the exit code of an ERR line of the text protocol.
@@ -86,28 +87,28 @@ func replyCode(reply wire.ErrReply) int {
 	line := "ERR " + string(reply) + "\r\n"
 	switch {
 	case line == wire.ReplyUnknownJob, line == wire.ReplyNoFunction:
-		return exitUnknown
+		return cli.ExitUnknown
 	case line == wire.ReplyFunctionInUse, reply == "job queue is full":
-		return exitAgain
+		return cli.ExitAgain
 	}
 	switch word, _, _ := strings.Cut(string(reply), " "); word {
 	case "LOADING", "NOT_STORED", "BUSY", "NOT_WAITING": // gm serve needs time
-		return exitAgain
+		return cli.ExitAgain
 	}
-	return exitRefused
+	return cli.ExitRefused
 }
 
 // hintFor returns the hint of err: its own, or one for its kind.
 func hintFor(err error) string {
 	for next := err; next != nil; {
-		var exit *exitError
+		var exit *cli.ExitError
 		if !errors.As(next, &exit) {
 			break
 		}
-		if exit.hint != "" {
-			return exit.hint
+		if exit.Hint != "" {
+			return exit.Hint
 		}
-		next = exit.err
+		next = exit.Err
 	}
 	var (
 		proto   *gearman.ProtocolError

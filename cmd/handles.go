@@ -11,8 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
@@ -47,14 +46,14 @@ func (e *env) selection(c *cli.Context, careful bool) (*jobSelection, error) {
 	}
 	switch all := c.Bool("all"); {
 	case c.NArg() > 0 && (all || s.match != "" || s.function != ""):
-		return nil, usageErrorf("%s: handles cannot be used with -f, --match or --all", verb)
+		return nil, cli.UsageErrorf("%s: handles cannot be used with -f, --match or --all", verb)
 	case (all || s.match != "") && s.function == "":
-		return nil, withHint(usageErrorf("%s: no function", verb), "-f FUNC names it")
+		return nil, cli.WithHint(cli.UsageErrorf("%s: no function", verb), "-f FUNC names it")
 	case s.function != "" && s.match == "" && careful && !all:
-		return nil, withHint(usageErrorf("%s: -f needs --all or --match", verb),
+		return nil, cli.WithHint(cli.UsageErrorf("%s: -f needs --all or --match", verb),
 			"--all -f "+s.function+" selects all its jobs")
 	case s.function == "" && c.NArg() == 0:
-		return nil, withHint(usageErrorf("%s: no handle", verb), "gm jobs lists handles; - reads them from stdin; -f FUNC selects jobs of a function")
+		return nil, cli.WithHint(cli.UsageErrorf("%s: no handle", verb), "gm jobs lists handles; - reads them from stdin; -f FUNC selects jobs of a function")
 	case s.function != "":
 		return s, nil
 	}
@@ -71,14 +70,14 @@ func (e *env) givenHandles(c *cli.Context) ([]string, error) {
 			handles = append(handles, arg)
 			continue
 		}
-		lines := bufio.NewScanner(e.stdin)
+		lines := bufio.NewScanner(e.Stdin)
 		for lines.Scan() {
 			if h := handleOfLine(lines.Text()); h != "" {
 				handles = append(handles, h)
 			}
 		}
 		if err := lines.Err(); err != nil {
-			return nil, exitWith(exitIO, fmt.Errorf("%s: read handles: %w", c.Command.Name, err))
+			return nil, cli.ExitWith(cli.ExitIO, fmt.Errorf("%s: read handles: %w", c.Command.Name, err))
 		}
 	}
 	return handles, nil
@@ -217,7 +216,7 @@ func expandFunctions(ctx context.Context, admin *gearman.Admin, patterns []strin
 		if !isPattern(p) {
 			names = append(names, p)
 		} else if len(names) == before && !slices.ContainsFunc(known, func(f gearman.FunctionStatus) bool { return matchesName(p, f.Function) }) {
-			return nil, withHint(exitWith(exitUnknown, fmt.Errorf("%s: no function matches", p)), hintUnknownFunction)
+			return nil, cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("%s: no function matches", p)), hintUnknownFunction)
 		}
 	}
 	return names, nil
@@ -234,11 +233,11 @@ func (e *env) eachSelected(c *cli.Context, s *jobSelection, do func(*gearman.Adm
 	if err != nil {
 		return err
 	}
-	w, err := e.newRows(c, column{"server", false}, column{"function", false}, column{"jobs", true})
+	w, err := e.NewRows(c, cli.Column{Name: "server", Right: false}, cli.Column{Name: "function", Right: false}, cli.Column{Name: "jobs", Right: true})
 	if err != nil {
 		return err
 	}
-	s.timeout = durationOf(c, "timeout")
+	s.timeout = cli.DurationOf(c, "timeout")
 	answers, absent, err := present(e, askAll(c.Context, o, manyJobsTime,
 		func(ctx context.Context, admin *gearman.Admin) (int, error) {
 			handles, err := s.selectJobs(ctx, admin, states...)
@@ -248,20 +247,20 @@ func (e *env) eachSelected(c *cli.Context, s *jobSelection, do func(*gearman.Adm
 				switch {
 				case doErr == nil:
 					n++
-				case exitCode(doErr) != exitUnknown: // else it has ended meanwhile
+				case exitCode(doErr) != cli.ExitUnknown: // else it has ended meanwhile
 					return n, fmt.Errorf("%s: %w", h, doErr)
 				}
 			}
 			return n, err
-		}), w.format == formatTable)
+		}), w.Format == cli.FormatTable)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", verb, s.function, err)
 	}
-	w.notes = absentLines(absent)
+	w.Notes = absentLines(absent)
 	for _, a := range answers {
-		if err := w.add(&countRow{a.server.String(), s.function, a.value}); err != nil {
+		if err := w.Add(&countRow{a.server.String(), s.function, a.value}); err != nil {
 			return err
 		}
 	}
-	return w.close()
+	return w.Close()
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"gm/cmd/cli"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 	"gm/pkg/results"
@@ -27,38 +28,38 @@ func TestErrorsHaveHints(t *testing.T) {
 		code int
 		hint string
 	}{
-		{gearman.ErrNoServer, exitNoServer, "start one with gm serve"},
-		{gearman.ErrUnknownJob, exitUnknown, "gm jobs"},
-		{gearman.ErrUnsupported, exitUsage, "only gm serve"},
-		{gearman.ErrTimeout, exitTimeout, "-t"},
-		{context.DeadlineExceeded, exitTimeout, "-t"},
-		{gearman.ErrLost, exitAgain, "--retries"},
-		{gearman.ErrTooLarge, exitRefused, "--max-payload"},
-		{&gearman.ProtocolError{Err: wire.ErrMalformed}, exitProtocol, "-s HOST"},
-		{&gearman.ServerError{Code: wire.CodeQueueError}, exitAgain, "gm admin maxqueue"},
-		{&gearman.ServerError{Code: wire.CodeQueueError, Text: "commit to x: " + store.ErrFull.Error()}, exitAgain, "make room on the disk of the server's store"},
-		{&gearman.ServerError{Code: wire.CodeShutdown}, exitAgain, "try again"},
-		{reply(wire.ReplyUnknownJob), exitUnknown, "gm jobs"},
-		{reply(wire.ReplyNoFunction), exitUnknown, "gm status"},
-		{reply(wire.ReplyFunctionInUse), exitAgain, "gm workers"},
-		{reply("ERR job queue is full\r\n"), exitAgain, "gm admin maxqueue"},
-		{reply("ERR LOADING the store is being read\r\n"), exitAgain, "try again"},
-		{reply("ERR NOT_STORED no room\r\n"), exitAgain, "log"},
-		{reply("ERR BUSY the last wait has not ended\r\n"), exitAgain, "try again"},
-		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, exitIO, "permissions"},
-		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, exitIO, "path"},
-		{results.ErrOutputGone, exitUsage, "append to the output"},
-		{results.ErrInputChanged, exitUsage, "--resume needs the input"},
-		{results.ErrJoblogIsOutput, exitUsage, "a file each"},
-		{results.ErrJoblogIrregular, exitUsage, "a joblog is read too"},
-		{results.ErrJoblogHeld, exitAgain, "wait until that run has ended"},
-		{batch.ErrLogged, exitUsage, "--resume goes on with it"},
-		{batch.ErrNotLog, exitUsage, "name another file"},
-		{results.ErrIrregular, exitFailed, "--out-anywhere writes"},
-		{results.ErrLinkOutside, exitFailed, "--out-anywhere follows"},
-		{results.ErrOutside, exitFailed, "--out-anywhere allows"},
-		{&outputError{syscall.ENOSPC}, exitIO, "make room"},
-		{&fs.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, exitIO, "make room"},
+		{gearman.ErrNoServer, cli.ExitNoServer, "start one with gm serve"},
+		{gearman.ErrUnknownJob, cli.ExitUnknown, "gm jobs"},
+		{gearman.ErrUnsupported, cli.ExitUsage, "only gm serve"},
+		{gearman.ErrTimeout, cli.ExitTimeout, "-t"},
+		{context.DeadlineExceeded, cli.ExitTimeout, "-t"},
+		{gearman.ErrLost, cli.ExitAgain, "--retries"},
+		{gearman.ErrTooLarge, cli.ExitRefused, "--max-payload"},
+		{&gearman.ProtocolError{Err: wire.ErrMalformed}, cli.ExitProtocol, "-s HOST"},
+		{&gearman.ServerError{Code: wire.CodeQueueError}, cli.ExitAgain, "gm admin maxqueue"},
+		{&gearman.ServerError{Code: wire.CodeQueueError, Text: "commit to x: " + store.ErrFull.Error()}, cli.ExitAgain, "make room on the disk of the server's store"},
+		{&gearman.ServerError{Code: wire.CodeShutdown}, cli.ExitAgain, "try again"},
+		{reply(wire.ReplyUnknownJob), cli.ExitUnknown, "gm jobs"},
+		{reply(wire.ReplyNoFunction), cli.ExitUnknown, "gm status"},
+		{reply(wire.ReplyFunctionInUse), cli.ExitAgain, "gm workers"},
+		{reply("ERR job queue is full\r\n"), cli.ExitAgain, "gm admin maxqueue"},
+		{reply("ERR LOADING the store is being read\r\n"), cli.ExitAgain, "try again"},
+		{reply("ERR NOT_STORED no room\r\n"), cli.ExitAgain, "log"},
+		{reply("ERR BUSY the last wait has not ended\r\n"), cli.ExitAgain, "try again"},
+		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, cli.ExitIO, "permissions"},
+		{&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}, cli.ExitIO, "path"},
+		{results.ErrOutputGone, cli.ExitUsage, "append to the output"},
+		{results.ErrInputChanged, cli.ExitUsage, "--resume needs the input"},
+		{results.ErrJoblogIsOutput, cli.ExitUsage, "a file each"},
+		{results.ErrJoblogIrregular, cli.ExitUsage, "a joblog is read too"},
+		{results.ErrJoblogHeld, cli.ExitAgain, "wait until that run has ended"},
+		{batch.ErrLogged, cli.ExitUsage, "--resume goes on with it"},
+		{batch.ErrNotLog, cli.ExitUsage, "name another file"},
+		{results.ErrIrregular, cli.ExitFailed, "--out-anywhere writes"},
+		{results.ErrLinkOutside, cli.ExitFailed, "--out-anywhere follows"},
+		{results.ErrOutside, cli.ExitFailed, "--out-anywhere allows"},
+		{&cli.OutputError{Err: syscall.ENOSPC}, cli.ExitIO, "make room"},
+		{&fs.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, cli.ExitIO, "make room"},
 	} {
 		err := fmt.Errorf("verb: %w", test.err)
 		if code := exitCode(err); code != test.code {
@@ -86,7 +87,7 @@ func TestWrongUsageHasAHint(t *testing.T) {
 		return ""
 	}
 	e, _ := testEnv(getenv)
-	eachVerb(e.root, nil, func(words []string, v *verb) {
+	eachVerb(e.Root, nil, func(words []string, v *cli.Verb) {
 		for _, args := range [][]string{{"--nosuch"}, {"-~"}, {"--color", "mauve"}, {"a", "b", "c", "d", "e"}, {}} {
 			name := strings.Join(append(words[:len(words):len(words)], args...), " ")
 			runs := len(args) == 0 || args[0] == "a" || args[0] == "--color"

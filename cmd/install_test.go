@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"gm/cmd/cli"
 )
 
 func TestNameOf(t *testing.T) {
@@ -24,7 +26,7 @@ func TestNameOf(t *testing.T) {
 		{"a;b", "gm"},
 		{"größe", "gm"},
 	} {
-		if got := nameOf(test.arg0); got != test.want {
+		if got := cli.NameOf(test.arg0); got != test.want {
 			t.Errorf("%q: got %q, want %q", test.arg0, got, test.want)
 		}
 	}
@@ -32,9 +34,9 @@ func TestNameOf(t *testing.T) {
 
 // nameProgram gives the program another name for one test.
 func nameProgram(t *testing.T, name string) {
-	old := programName
-	programName = name
-	t.Cleanup(func() { programName = old })
+	old := cli.ProgramName
+	cli.ProgramName = name
+	t.Cleanup(func() { cli.ProgramName = old })
 }
 
 func TestRenameProgram(t *testing.T) {
@@ -57,7 +59,7 @@ func TestRenameProgram(t *testing.T) {
 		{"nothing", "nothing"},
 		{"", ""},
 	} {
-		if got := renameProgram(test.text); got != test.want {
+		if got := cli.RenameProgram(test.text); got != test.want {
 			t.Errorf("%q: got %q, want %q", test.text, got, test.want)
 		}
 	}
@@ -68,20 +70,20 @@ func TestRenameProgram(t *testing.T) {
 func TestOtherNameEverywhere(t *testing.T) {
 	nameProgram(t, "jobber")
 	e, stderr := testEnv(os.Getenv)
-	e.root = newRoot(e)
+	e.Root = newRoot(e)
 	texts := map[string]string{}
-	eachVerb(e.root, nil, func(_ []string, v *verb) {
-		path := []*verb{e.root, v}
-		texts["help of "+v.Name] = string(fullHelp(path))
-		texts["short help of "+v.Name] = string(shortHelp(path))
-		texts["page of "+v.Name] = string(manPage(path, ""))
+	eachVerb(e.Root, nil, func(_ []string, v *cli.Verb) {
+		path := []*cli.Verb{e.Root, v}
+		texts["help of "+v.Name] = string(cli.FullHelp(path))
+		texts["short help of "+v.Name] = string(cli.ShortHelp(path))
+		texts["page of "+v.Name] = string(cli.ManPage(path, ""))
 	})
-	texts["help"] = string(fullHelp([]*verb{e.root}))
-	texts["page"] = string(manPage([]*verb{e.root}, ""))
-	for _, shell := range shells {
-		texts["completion of "+shell.name] = renameCompletion(shell.write(compVerbs(e.root)))
+	texts["help"] = string(cli.FullHelp([]*cli.Verb{e.Root}))
+	texts["page"] = string(cli.ManPage([]*cli.Verb{e.Root}, ""))
+	for _, shell := range cli.Shells {
+		texts["completion of "+shell.Name] = cli.RenameCompletion(shell.Write(cli.CompVerbs(e.Root)))
 	}
-	e.report(usageErrorf("no"), exitUsage, "gm help tells more")
+	e.Report(cli.UsageErrorf("no"), cli.ExitUsage, "gm help tells more")
 	texts["message"] = stderr.String()
 	if len(texts) < 60 {
 		t.Errorf("%d texts, want more", len(texts))

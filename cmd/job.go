@@ -11,15 +11,14 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
 const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running, dead), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker, when it died in Unix milliseconds, last error. A value that a server does not report is empty, and missing in JSON.`
 
-func jobVerb(e *env) *verb {
-	return &verb{
+func jobVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "job",
 			Usage:     "show one job",
@@ -34,20 +33,20 @@ func jobVerb(e *env) *verb {
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "payload", Usage: "print only the payload, byte for byte (gm serve)"},
 				&cli.BoolFlag{Name: "follow", Usage: "print the result as it arrives, until the job ends (gm serve)"},
-			}, e.rowFlags(), e.queryFlags()),
+			}, e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.job(c) },
 		},
-		examples: []example{
-			{"the payload of a job", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" --payload`},
-			{"the state of a job", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h"`},
-			{"the progress of a job, for a program", `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
+		Examples: []cli.Example{
+			{What: "the payload of a job", Line: `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" --payload`},
+			{What: "the state of a job", Line: `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h"`},
+			{What: "the progress of a job, for a program", Line: `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" -o jsonl | grep -o '"numerator":[0-9]*'`},
 		},
-		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitFailed, cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitProtocol, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
-func jobsVerb(e *env) *verb {
-	return &verb{
+func jobsVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "jobs",
 			Usage:     "list waiting, delayed, running and dead jobs",
@@ -60,15 +59,15 @@ func jobsVerb(e *env) *verb {
 				&cli.StringFlag{Name: "state", Usage: "list only jobs in `STATE`: waiting, delayed, running or dead"},
 				&cli.BoolFlag{Name: "dead", Usage: "list the dead jobs, like --state dead"},
 				&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "list at most `N` jobs of each server; 0 lists all"},
-			}, e.rowFlags(), e.queryFlags()),
+			}, e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.jobs(c) },
 		},
-		examples: []example{
-			{"the oldest waiting jobs", "gm jobs --state waiting"},
-			{"the dead jobs of a function and their errors", "gm jobs --dead -f resize -o tsv | cut -f2,13"},
-			{"cancel the waiting jobs of one function", "gm jobs resize --state waiting --limit 0 -o tsv | gm cancel -"},
+		Examples: []cli.Example{
+			{What: "the oldest waiting jobs", Line: "gm jobs --state waiting"},
+			{What: "the dead jobs of a function and their errors", Line: "gm jobs --dead -f resize -o tsv | cut -f2,13"},
+			{What: "cancel the waiting jobs of one function", Line: "gm jobs resize --state waiting --limit 0 -o tsv | gm cancel -"},
 		},
-		exits: []int{exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitNoServer, cli.ExitIO, cli.ExitProtocol, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
@@ -82,23 +81,23 @@ type jobRow struct {
 	partial bool // of a server that reports only handle, state and progress
 }
 
-var jobColumns = []column{
-	{"server", false},
-	{"handle", false},
-	{"function", false},
-	{"state", false},
-	{"priority", false},
-	{"age", true},
-	{"attempts", true},
-	{"size", true},
-	{"progress", true},
-	{"unique", false},
-	{"worker", false},
-	{"died", true},
-	{"error", false},
+var jobColumns = []cli.Column{
+	{Name: "server", Right: false},
+	{Name: "handle", Right: false},
+	{Name: "function", Right: false},
+	{Name: "state", Right: false},
+	{Name: "priority", Right: false},
+	{Name: "age", Right: true},
+	{Name: "attempts", Right: true},
+	{Name: "size", Right: true},
+	{Name: "progress", Right: true},
+	{Name: "unique", Right: false},
+	{Name: "worker", Right: false},
+	{Name: "died", Right: true},
+	{Name: "error", Right: false},
 }
 
-func (r *jobRow) cells(human bool) []string {
+func (r *jobRow) Cells(human bool) []string {
 	progress := ""
 	if r.Denominator != 0 || r.Numerator != 0 {
 		progress = fmt.Sprintf("%d/%d", r.Numerator, r.Denominator)
@@ -138,7 +137,7 @@ func moment(ms int64, human bool) string {
 // job is the action of gm job.
 func (e *env) job(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return usageErrorf("job: %d arguments, want one handle", c.NArg())
+		return cli.UsageErrorf("job: %d arguments, want one handle", c.NArg())
 	}
 	if err := checkHandles(c); err != nil {
 		return err
@@ -147,26 +146,26 @@ func (e *env) job(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.newRows(c, jobColumns...)
+	w, err := e.NewRows(c, jobColumns...)
 	if err != nil {
 		return err
 	}
-	w.fields = true
+	w.Fields = true
 	handle := gearman.Handle(c.Args().First())
 	if c.Bool("follow") {
 		if c.Bool("payload") {
-			return usageErrorf("job: --follow cannot be used with --payload")
+			return cli.UsageErrorf("job: --follow cannot be used with --payload")
 		}
 		return e.follow(c, o, w, handle)
 	}
 	if c.Bool("payload") && !c.IsSet("output") {
 		return e.printPayload(c, o, handle)
 	}
-	withPayload := w.format == formatJSON || w.format == formatJSONL
+	withPayload := w.Format == cli.FormatJSON || w.Format == cli.FormatJSONL
 	if c.Bool("payload") && !withPayload {
-		return usageErrorf("job: --payload needs -o json, -o jsonl, or no -o")
+		return cli.UsageErrorf("job: --payload needs -o json, -o jsonl, or no -o")
 	}
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (*jobRow, error) {
 			if withPayload {
 				r, err := findPayload(ctx, admin, handle)
@@ -184,20 +183,20 @@ func (e *env) job(c *cli.Context) error {
 			continue
 		}
 		a.value.Server = a.server.String()
-		if err := w.add(a.value); err != nil {
+		if err := w.Add(a.value); err != nil {
 			return err
 		}
-		return w.close()
+		return w.Close()
 	}
-	return withHint(exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", handle)), hintUnknownJob)
+	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("job %s: unknown, or done", handle)), hintUnknownJob)
 }
 
 // printPayload copies the payload of a job from its server to stdout.
 func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) error {
-	defer e.endLastLine()()
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+	defer e.EndLastLine()()
+	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (bool, error) {
-			_, err := admin.JobPayload(ctx, h, e.stdout)
+			_, err := admin.JobPayload(ctx, h, e.Stdout)
 			if errors.Is(err, gearman.ErrUnknownJob) {
 				return false, nil
 			}
@@ -207,7 +206,7 @@ func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) 
 		return fmt.Errorf("job %s: %w", h, err)
 	}
 	if !slices.ContainsFunc(answers, func(a answer[bool]) bool { return a.value }) {
-		return withHint(exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", h)), hintUnknownJob)
+		return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("job %s: unknown, or done", h)), hintUnknownJob)
 	}
 	return nil
 }
@@ -239,7 +238,7 @@ func findJob(ctx context.Context, o gearman.Options, admin *gearman.Admin, h gea
 	switch {
 	case err == nil:
 		return &jobRow{JobDetails: job}, nil
-	case exitCode(err) == exitUnknown:
+	case exitCode(err) == cli.ExitUnknown:
 		return nil, nil
 	case !errors.Is(err, gearman.ErrUnsupported):
 		return nil, err
@@ -266,7 +265,7 @@ func findJob(ctx context.Context, o gearman.Options, admin *gearman.Admin, h gea
 // jobs is the action of gm jobs.
 func (e *env) jobs(c *cli.Context) error {
 	if c.NArg() > 1 {
-		return usageErrorf("jobs: %d arguments, want one function or none", c.NArg())
+		return cli.UsageErrorf("jobs: %d arguments, want one function or none", c.NArg())
 	}
 	state, function, err := jobsWanted(c)
 	if err != nil {
@@ -279,28 +278,28 @@ func (e *env) jobs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.newRows(c, jobColumns...)
+	w, err := e.NewRows(c, jobColumns...)
 	if err != nil {
 		return err
 	}
 	limit := c.Int("limit")
-	answers, absent, err := present(e, askAll(c.Context, o, durationOf(c, "timeout"),
+	answers, absent, err := present(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) ([]*jobRow, error) {
 			return listJobs(ctx, admin, function, state, limit)
-		}), w.format == formatTable)
+		}), w.Format == cli.FormatTable)
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
-	w.notes = absentLines(absent)
+	w.Notes = absentLines(absent)
 	for _, a := range answers {
 		for _, r := range a.value {
 			r.Server = a.server.String()
-			if err := w.add(r); err != nil {
+			if err := w.Add(r); err != nil {
 				return err
 			}
 		}
 	}
-	return w.close()
+	return w.Close()
 }
 
 // jobsWanted returns the state and the function that flags and arguments select. Empty
@@ -310,13 +309,13 @@ func jobsWanted(c *cli.Context) (state gearman.JobState, function string, err er
 	switch state {
 	case "", gearman.StateWaiting, gearman.StateDelayed, gearman.StateRunning, gearman.StateDead:
 	default:
-		return "", "", usageErrorf("--state %q: want waiting, delayed, running or dead", string(state))
+		return "", "", cli.UsageErrorf("--state %q: want waiting, delayed, running or dead", string(state))
 	}
 	switch arg := c.Args().First(); {
 	case c.Bool("dead") && state != "" && state != gearman.StateDead:
-		return "", "", usageErrorf("--dead cannot be used with --state %s", state)
+		return "", "", cli.UsageErrorf("--dead cannot be used with --state %s", state)
 	case function != "" && arg != "" && arg != function:
-		return "", "", usageErrorf("functions %q and %q: want one", function, arg)
+		return "", "", cli.UsageErrorf("functions %q and %q: want one", function, arg)
 	case arg != "":
 		function = arg
 	}

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
@@ -21,16 +20,16 @@ type followRow struct {
 	*gearman.Outcome
 }
 
-func (r *followRow) cells(bool) []string { return nil } // it is JSON only
+func (r *followRow) Cells(bool) []string { return nil } // it is JSON only
 
 // follow prints the data that the worker of a job sends. Its error is the outcome.
-func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.Handle) error {
+func (e *env) follow(c *cli.Context, o gearman.Options, w *cli.RowWriter, h gearman.Handle) error {
 	asJSON := c.IsSet("output")
-	if asJSON && w.format != formatJSONL {
-		return usageErrorf("job: --follow needs -o jsonl, or no -o")
+	if asJSON && w.Format != cli.FormatJSONL {
+		return cli.UsageErrorf("job: --follow needs -o jsonl, or no -o")
 	}
 	if !asJSON {
-		defer e.endLastLine()()
+		defer e.EndLastLine()()
 	}
 	ctx, done := context.WithCancelCause(c.Context)
 	defer done(nil)
@@ -58,7 +57,7 @@ func (e *env) follow(c *cli.Context, o gearman.Options, w *rowWriter, h gearman.
 	if _, err := succeeded(e, answers); err != nil {
 		return fmt.Errorf("job %s: %w", h, err)
 	}
-	return exitWith(exitUnknown, fmt.Errorf("job %s: unknown, or done", h))
+	return cli.ExitWith(cli.ExitUnknown, fmt.Errorf("job %s: unknown, or done", h))
 }
 
 // errFollowed ends the requests to servers that do not have the job.
@@ -67,7 +66,7 @@ var errFollowed = errors.New("the job was on another server")
 // following is a run of job --follow.
 type following struct {
 	e      *env
-	rows   *rowWriter
+	rows   *cli.RowWriter
 	asJSON bool
 
 	mu sync.Mutex
@@ -79,12 +78,12 @@ func (f *following) event(s gearman.Server, event *gearman.FollowEvent) error {
 	defer f.mu.Unlock()
 	switch {
 	case f.asJSON:
-		if err := f.rows.add(&followRow{Server: s.String(), FollowEvent: event}); err != nil {
+		if err := f.rows.Add(&followRow{Server: s.String(), FollowEvent: event}); err != nil {
 			return err
 		}
-		return f.rows.flush()
+		return f.rows.Flush()
 	case event.Event == gearman.FollowData:
-		_, err := f.e.stdout.Write(event.Data)
+		_, err := f.e.Stdout.Write(event.Data)
 		return err
 	case event.Event == gearman.FollowStatus:
 		f.e.note("progress %d/%d", event.Numerator, event.Denominator)
@@ -99,10 +98,10 @@ func (f *following) event(s gearman.Server, event *gearman.FollowEvent) error {
 // end prints the outcome as JSON, and returns it as an error unless the job completed.
 func (f *following) end(s gearman.Server, h gearman.Handle, outcome *gearman.Outcome) error {
 	if f.asJSON {
-		if err := f.rows.add(&followRow{Server: s.String(), Outcome: outcome}); err != nil {
+		if err := f.rows.Add(&followRow{Server: s.String(), Outcome: outcome}); err != nil {
 			return err
 		}
-		if err := f.rows.close(); err != nil {
+		if err := f.rows.Close(); err != nil {
 			return err
 		}
 	}
@@ -113,5 +112,5 @@ func (f *following) end(s gearman.Server, h gearman.Handle, outcome *gearman.Out
 	if outcome.Error != "" {
 		text += ": " + errorText(outcome.Error, true)
 	}
-	return exitWith(exitFailed, fmt.Errorf("job %s: %s", h, text))
+	return cli.ExitWith(cli.ExitFailed, fmt.Errorf("job %s: %s", h, text))
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 
+	"gm/cmd/cli"
 	"gm/pkg/batch"
 	"gm/pkg/results"
 )
@@ -36,9 +37,9 @@ func (s *recordRun) joblogConfig(sink results.Sink) results.JoblogConfig {
 func joblogError(err error) error {
 	switch {
 	case errors.Is(err, results.ErrJoblogIsOutput), errors.Is(err, results.ErrJoblogIrregular):
-		return usageErrorf("--joblog %w", err)
-	case exitCode(err) == exitFailed:
-		return exitWith(exitIO, err)
+		return cli.UsageErrorf("--joblog %w", err)
+	case exitCode(err) == cli.ExitFailed:
+		return cli.ExitWith(cli.ExitIO, err)
 	}
 	return err
 }
@@ -70,7 +71,7 @@ func resultsHint(err error) string {
 	return ""
 }
 
-// resultsCode returns the exit code of an error of writing results; exitOK if it
+// resultsCode returns the exit code of an error of writing results; cli.ExitOK if it
 // is none of these.
 func resultsCode(err error) int {
 	for _, kind := range []error{
@@ -78,13 +79,13 @@ func resultsCode(err error) int {
 		batch.ErrLogged, batch.ErrNotLog,
 	} {
 		if errors.Is(err, kind) {
-			return exitUsage
+			return cli.ExitUsage
 		}
 	}
 	if errors.Is(err, results.ErrJoblogHeld) {
-		return exitAgain
+		return cli.ExitAgain
 	}
-	return exitOK
+	return cli.ExitOK
 }
 
 // printDryRun prints the records that would be sent.
@@ -93,9 +94,9 @@ func (s *recordRun) printDryRun() error {
 	if err != nil {
 		return err
 	}
-	rows := newRowWriter(s.stdout, formatTSV, nil, nil)
+	rows := cli.NewRowWriter(s.Stdout, cli.FormatTSV, nil, nil)
 	if s.format != "" {
-		rows.format = s.format
+		rows.Format = s.format
 	}
 	functions := stageNames(s.tasks)
 	for seq := 1; ; seq++ {
@@ -121,11 +122,11 @@ func (s *recordRun) printDryRun() error {
 		if in.Err != nil {
 			row.Error = in.Err.Error()
 		}
-		if err := rows.add(row); err != nil {
+		if err := rows.Add(row); err != nil {
 			return err
 		}
 	}
-	return rows.close()
+	return rows.Close()
 }
 
 // dryRunSkip returns a function that reports whether the joblog has a record.
@@ -158,6 +159,6 @@ type dryRow struct {
 	Error    string `json:"error,omitempty"`
 }
 
-func (r *dryRow) cells(bool) []string {
+func (r *dryRow) Cells(bool) []string {
 	return []string{strconv.Itoa(r.Seq), r.Function, strconv.Itoa(r.Bytes), r.Name, r.Out, r.Error}
 }

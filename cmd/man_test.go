@@ -4,14 +4,16 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"gm/cmd/cli"
 )
 
 // TestManPages has mandoc and groff, where they are, look for mistakes.
 func TestManPages(t *testing.T) {
 	root := testRoot()
-	paths := [][]*verb{{root}}
-	for _, v := range root.subs() {
-		paths = append(paths, []*verb{root, v})
+	paths := [][]*cli.Verb{{root}}
+	for _, v := range root.Subs() {
+		paths = append(paths, []*cli.Verb{root, v})
 	}
 	linters := [][]string{
 		{"mandoc", "-Tlint", "-Wstyle"},
@@ -24,19 +26,19 @@ func TestManPages(t *testing.T) {
 		}
 		for _, path := range paths {
 			cmd := exec.CommandContext(t.Context(), linter[0], linter[1:]...)
-			cmd.Stdin = strings.NewReader(string(manPage(path, "2000-01-01")))
+			cmd.Stdin = strings.NewReader(string(cli.ManPage(path, "2000-01-01")))
 			out, err := cmd.CombinedOutput()
 			if err != nil || len(out) > 0 {
-				t.Errorf("%s %s: %v\n%s", linter[0], manName(path), err, out)
+				t.Errorf("%s %s: %v\n%s", linter[0], cli.ManName(path), err, out)
 			}
 		}
 	}
 }
 
 func TestRoff(t *testing.T) {
-	var m manWriter
-	m.macro("SH", `a "b"`, "", "-1")
-	m.text(roff(".begins with a dot\n'and a quote \\ back-slash"))
+	var m cli.ManWriter
+	m.Macro("SH", `a "b"`, "", "-1")
+	m.Text(cli.Roff(".begins with a dot\n'and a quote \\ back-slash"))
 	want := `.SH "a \(dqb\(dq" "" "\-1"
 \&.begins with a dot
 \(aqand a quote \e back\-slash

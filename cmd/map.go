@@ -1,14 +1,13 @@
 package cmd
 
 import (
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/batch"
 	"gm/pkg/work"
 )
 
-func mapVerb(e *env) *verb {
-	return &verb{
+func mapVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:        "map",
 			Usage:       "scatter records over workers, gather or reduce the results",
@@ -17,14 +16,14 @@ func mapVerb(e *env) *verb {
 			Flags:       e.recordVerbFlags(append(mapFlags(), orderFlags()...)),
 			Action:      e.mapReduce,
 		},
-		examples: []example{
-			{"each line through a worker, in order", "seq 1000 | gm map -f rev"},
-			{"blocks of lines instead of lines", "gm map -f rev --block 64K < /etc/services"},
-			{"one result of all blocks, combined eight at a time", "gm map -f count --reduce add --arity 8 --block 4K < /etc/services"},
-			{"the same by the workers alone; gm wait and gm result take the handle", "gm map -b -f count --reduce add --arity 8 --block 4K < /etc/services"},
+		Examples: []cli.Example{
+			{What: "each line through a worker, in order", Line: "seq 1000 | gm map -f rev"},
+			{What: "blocks of lines instead of lines", Line: "gm map -f rev --block 64K < /etc/services"},
+			{What: "one result of all blocks, combined eight at a time", Line: "gm map -f count --reduce add --arity 8 --block 4K < /etc/services"},
+			{What: "the same by the workers alone; gm wait and gm result take the handle", Line: "gm map -b -f count --reduce add --arity 8 --block 4K < /etc/services"},
 		},
-		exits:      recordExits,
-		ownSignals: true,
+		Exits:      recordExits,
+		OwnSignals: true,
 	}
 }
 
@@ -55,7 +54,7 @@ func mapFlags() []cli.Flag {
 		&cli.IntFlag{Name: "arity", Value: batch.DefaultArity, Usage: "combine `N` results at a time, at least 2"},
 		&cli.BoolFlag{Name: "background", Aliases: []string{"b"}, Category: background, Usage: "print the handle and leave all to the workers, which must be gm work"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Category: background, Usage: "do not print the handle"},
-		sizeFlag(0, cli.GenericFlag{Name: "tier", Category: background, Usage: "with -b: first cut the input into parts of `SIZE`, whose workers cut them into blocks"}),
+		cli.SizeFlag(0, cli.GenericFlag{Name: "tier", Category: background, Usage: "with -b: first cut the input into parts of `SIZE`, whose workers cut them into blocks"}),
 	}
 }
 
@@ -70,7 +69,7 @@ func (e *env) mapReduce(c *cli.Context) error {
 	case background:
 		return s.mapInBackground(c)
 	case s.quiet || c.IsSet("tier"):
-		return usageErrorf("--quiet and --tier need --background")
+		return cli.UsageErrorf("--quiet and --tier need --background")
 	}
 	if err := s.setReduction(c); err != nil {
 		return err
@@ -90,7 +89,7 @@ func (e *env) mapReduce(c *cli.Context) error {
 func (s *recordRun) setReduction(c *cli.Context) error {
 	if !c.IsSet("reduce") {
 		if c.IsSet("arity") {
-			return usageErrorf("--arity needs --reduce")
+			return cli.UsageErrorf("--arity needs --reduce")
 		}
 		return nil
 	}
@@ -107,9 +106,9 @@ func (s *recordRun) setReduction(c *cli.Context) error {
 func checkReduction(c *cli.Context) error {
 	switch arity := c.Int("arity"); {
 	case c.IsSet("reduce") && c.String("reduce") == "":
-		return usageErrorf("--reduce: no function")
+		return cli.UsageErrorf("--reduce: no function")
 	case arity < 2 || arity > batch.MaxArity:
-		return usageErrorf("--arity %d: must be from 2 to %d", arity, batch.MaxArity)
+		return cli.UsageErrorf("--arity %d: must be from 2 to %d", arity, batch.MaxArity)
 	}
 	return nil
 }
@@ -118,7 +117,7 @@ func checkReduction(c *cli.Context) error {
 func refuse(c *cli.Context, why string, flags ...string) error {
 	for _, name := range flags {
 		if c.IsSet(name) {
-			return usageErrorf("--%s %s", name, why)
+			return cli.UsageErrorf("--%s %s", name, why)
 		}
 	}
 	return nil
@@ -146,22 +145,22 @@ func (s *recordRun) mapInBackground(c *cli.Context) error {
 	if how.size > 0 {
 		m.Blocks = []int{how.size}
 	}
-	if tier := int(sizeOf(c, "tier")); tier > 0 {
+	if tier := int(cli.SizeOf(c, "tier")); tier > 0 {
 		m.Blocks = append([]int{tier}, m.Blocks...)
 	}
 	t := &s.tasks[0]
 	if t.Priority != 0 {
-		return usageErrorf("--background: a job with a reducer has normal priority: the protocol has no packet for others")
+		return cli.UsageErrorf("--background: a job with a reducer has normal priority: the protocol has no packet for others")
 	}
 	t.Background, t.Reducer = true, m.String()
 	switch c.NArg() {
 	case 0:
 		s.announceStdin("the records")
-		s.source = batch.NewWhole(s.stdin, "stdin", s.opts.MaxPayload)
+		s.source = batch.NewWhole(s.Stdin, "stdin", s.opts.MaxPayload)
 	case 1:
 		s.source = arguments(c.Args().Slice())
 	default:
-		return usageErrorf("--background: %d arguments: the input is one payload", c.NArg())
+		return cli.UsageErrorf("--background: %d arguments: the input is one payload", c.NArg())
 	}
 	return s.run(c)
 }

@@ -4,8 +4,7 @@ import (
 	"math"
 	"os"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
@@ -89,7 +88,7 @@ const leastPeers = 16 << 20
 func planned(c *cli.Context) memoryPlan {
 	asked := int64(-1)
 	if c.IsSet("memory") {
-		asked = sizeOf(c, "memory")
+		asked = cli.SizeOf(c, "memory")
 	}
 	return planMemory(min(totalMemory(), math.MaxInt), asked) // an address may have 32 bits
 }

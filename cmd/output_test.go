@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"testing"
+
+	"gm/cmd/cli"
 )
 
 type testRow struct {
@@ -12,7 +14,7 @@ type testRow struct {
 	text string
 }
 
-func (r *testRow) cells(human bool) []string {
+func (r *testRow) Cells(human bool) []string {
 	if human {
 		return []string{r.Name, r.text + "!"}
 	}
@@ -20,40 +22,40 @@ func (r *testRow) cells(human bool) []string {
 }
 
 func TestRows(t *testing.T) {
-	rows := []row{
+	rows := []cli.Row{
 		&testRow{"a", 1, "1"},
 		&testRow{"tab\there", 22, "22"},
 		&testRow{`App\Jobs\Send 日本`, 333, "\x1b[2J"},
 	}
 	tests := []struct {
-		format rowFormat
-		rows   []row
+		format cli.RowFormat
+		rows   []cli.Row
 		want   string
 	}{
-		{formatTSV, rows, "a\t1\ntab\\there\t22\nApp\\Jobs\\Send 日本\t\x1b[2J\n"},
-		{formatJSONL, rows[:2], "{\"name\":\"a\",\"n\":1}\n{\"name\":\"tab\\there\",\"n\":22}\n"},
-		{formatJSON, rows[:2], "[\n{\"name\":\"a\",\"n\":1},\n{\"name\":\"tab\\there\",\"n\":22}\n]\n"},
-		{formatTable, rows, "" +
+		{cli.FormatTSV, rows, "a\t1\ntab\\there\t22\nApp\\Jobs\\Send 日本\t\x1b[2J\n"},
+		{cli.FormatJSONL, rows[:2], "{\"name\":\"a\",\"n\":1}\n{\"name\":\"tab\\there\",\"n\":22}\n"},
+		{cli.FormatJSON, rows[:2], "[\n{\"name\":\"a\",\"n\":1},\n{\"name\":\"tab\\there\",\"n\":22}\n]\n"},
+		{cli.FormatTable, rows, "" +
 			"NAME                       N\n" +
 			"a                         1!\n" +
 			"tab\\x09here              22!\n" +
 			"App\\Jobs\\Send 日本  \\x1b[2J!\n"},
-		{formatTSV, nil, ""},
-		{formatTable, nil, ""},
-		{formatJSON, nil, "[]\n"},
-		{formatJSONL, nil, ""},
+		{cli.FormatTSV, nil, ""},
+		{cli.FormatTable, nil, ""},
+		{cli.FormatJSON, nil, "[]\n"},
+		{cli.FormatJSONL, nil, ""},
 	}
 	for _, test := range tests {
 		var out bytes.Buffer
-		s := &style{}
-		s.set(false)
-		w := newRowWriter(&out, test.format, s, []column{{"name", false}, {"n", true}})
+		s := &cli.Style{}
+		s.Set(false)
+		w := cli.NewRowWriter(&out, test.format, s, []cli.Column{{Name: "name", Right: false}, {Name: "n", Right: true}})
 		for _, r := range test.rows {
-			if err := w.add(r); err != nil {
+			if err := w.Add(r); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := w.close(); err != nil {
+		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if got := out.String(); got != test.want {
@@ -65,22 +67,22 @@ func TestRows(t *testing.T) {
 // paintedRow colours its last cell.
 type paintedRow struct{ testRow }
 
-func (r *paintedRow) paint(s *style, cells []string) { cells[1] = s.bad.Sprint(cells[1]) }
+func (r *paintedRow) Paint(s *cli.Style, cells []string) { cells[1] = s.Bad.Sprint(cells[1]) }
 
 func TestTableColours(t *testing.T) {
 	var out bytes.Buffer
-	s := &style{}
-	s.set(true)
-	w := newRowWriter(&out, formatTable, s, []column{{"n", true}, {"text", false}, {"empty", false}})
-	for _, r := range []row{
+	s := &cli.Style{}
+	s.Set(true)
+	w := cli.NewRowWriter(&out, cli.FormatTable, s, []cli.Column{{Name: "n", Right: true}, {Name: "text", Right: false}, {Name: "empty", Right: false}})
+	for _, r := range []cli.Row{
 		&paintedRow{testRow{"1", 1, "long text"}},
 		&paintedRow{testRow{"100", 100, ""}},
 	} {
-		if err := w.add(&emptyCell{r.(*paintedRow)}); err != nil {
+		if err := w.Add(&emptyCell{r.(*paintedRow)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.close(); err != nil {
+	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	const want = "" +
@@ -95,7 +97,7 @@ func TestTableColours(t *testing.T) {
 // emptyCell has a third cell with nothing in it.
 type emptyCell struct{ *paintedRow }
 
-func (r *emptyCell) cells(human bool) []string { return append(r.paintedRow.cells(human), "") }
+func (r *emptyCell) Cells(human bool) []string { return append(r.paintedRow.Cells(human), "") }
 
 func TestAge(t *testing.T) {
 	tests := []struct {
@@ -119,12 +121,12 @@ func TestAge(t *testing.T) {
 }
 
 func TestRenderTableFits(t *testing.T) {
-	columns := []column{{"server", false}, {"handle", false}, {"state", false}, {"attempts", true}, {"unique", false}, {"error", false}}
-	rows := func(lines ...[]string) (rows [][]cell) {
+	columns := []cli.Column{{Name: "server", Right: false}, {Name: "handle", Right: false}, {Name: "state", Right: false}, {Name: "attempts", Right: true}, {Name: "unique", Right: false}, {Name: "error", Right: false}}
+	rows := func(lines ...[]string) (rows [][]cli.Cell) {
 		for _, line := range lines {
-			var r []cell
+			var r []cli.Cell
 			for _, text := range line {
-				r = append(r, cell{text: text})
+				r = append(r, cli.Cell{Text: text})
 			}
 			rows = append(rows, r)
 		}
@@ -164,10 +166,10 @@ func TestRenderTableFits(t *testing.T) {
 			"H:h…22\n"},
 	} {
 		var out bytes.Buffer
-		s := &style{}
-		s.set(false)
+		s := &cli.Style{}
+		s.Set(false)
 		w := bufio.NewWriter(&out)
-		renderTable(w, columns, two, s, test.width)
+		cli.RenderTable(w, columns, two, s, test.width)
 		w.Flush()
 		if got := out.String(); got != test.want {
 			t.Errorf("width %d:\ngot\n%s\nwant\n%s", test.width, got, test.want)
@@ -189,10 +191,10 @@ func TestShorten(t *testing.T) {
 		{"日本語", 4, "日…", "日…"},
 		{"日本語", 6, "日本語", "日本語"},
 	} {
-		if got := shorten(test.text, test.width); got != test.want {
+		if got := cli.Shorten(test.text, test.width); got != test.want {
 			t.Errorf("shorten(%q, %d) = %q, want %q", test.text, test.width, got, test.want)
 		}
-		if got := shortenName(test.text, test.width); got != test.name {
+		if got := cli.ShortenName(test.text, test.width); got != test.name {
 			t.Errorf("shortenName(%q, %d) = %q, want %q", test.text, test.width, got, test.name)
 		}
 	}

@@ -9,13 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
-func pingVerb(e *env) *verb {
-	return &verb{
+func pingVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "ping",
 			Usage:     "measure the response times of servers",
@@ -25,18 +24,18 @@ func pingVerb(e *env) *verb {
 Columns of tsv: server, number of the ping, round trip in ms.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Value: 1, Usage: "ping each server `N` times"},
-				durationFlag(time.Second, cli.GenericFlag{
+				cli.DurationFlag(time.Second, cli.GenericFlag{
 					Name: "interval", Aliases: []string{"i"},
 					Usage: "wait `DURATION` from one ping to the next",
 				}),
-			}, e.rowFlags(), e.queryFlags()),
+			}, e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.ping(c) },
 		},
-		examples: []example{
-			{"wait until the server is up", "until gm ping 2>/dev/null; do sleep 1; done"},
-			{"the slowest of 100", "gm ping -c 100 -i 10ms -o tsv | cut -f3 | sort -n | tail -1"},
+		Examples: []cli.Example{
+			{What: "wait until the server is up", Line: "until gm ping 2>/dev/null; do sleep 1; done"},
+			{What: "the slowest of 100", Line: "gm ping -c 100 -i 10ms -o tsv | cut -f3 | sort -n | tail -1"},
 		},
-		exits: []int{exitNoServer, exitIO, exitProtocol, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitNoServer, cli.ExitIO, cli.ExitProtocol, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
@@ -47,7 +46,7 @@ type pingRow struct {
 	RTTMS  float64 `json:"rtt_ms"`
 }
 
-func (r *pingRow) cells(human bool) []string {
+func (r *pingRow) Cells(human bool) []string {
 	rtt := strconv.FormatFloat(r.RTTMS, 'f', 3, 64)
 	if human {
 		rtt += " ms"
@@ -59,7 +58,7 @@ func (r *pingRow) cells(human bool) []string {
 func (e *env) ping(c *cli.Context) error {
 	if c.NArg() > 0 {
 		if err := c.Set("server", strings.Join(c.Args().Slice(), ",")); err != nil {
-			return usageErrorf("ping: %w", err)
+			return cli.UsageErrorf("ping: %w", err)
 		}
 	}
 	o, err := e.options(c)
@@ -67,22 +66,22 @@ func (e *env) ping(c *cli.Context) error {
 		return err
 	}
 	if c.Int("count") < 1 {
-		return usageErrorf("--count %d: must be 1 or more", c.Int("count"))
+		return cli.UsageErrorf("--count %d: must be 1 or more", c.Int("count"))
 	}
 	client, err := gearman.NewClient(o)
 	if err != nil {
 		return fmt.Errorf("ping: %w", err)
 	}
 	defer client.Close()
-	w, err := e.newRows(c, column{"server", false}, column{"seq", true}, column{"rtt", true})
+	w, err := e.NewRows(c, cli.Column{Name: "server", Right: false}, cli.Column{Name: "seq", Right: true}, cli.Column{Name: "rtt", Right: true})
 	if err != nil {
 		return err
 	}
-	p := &pinger{client: client, rows: w, timeout: durationOf(c, "timeout"), failed: map[gearman.Server]error{}}
+	p := &pinger{client: client, rows: w, timeout: cli.DurationOf(c, "timeout"), failed: map[gearman.Server]error{}}
 	if err := p.run(c, o.Servers); err != nil {
 		return err
 	}
-	if err := w.close(); err != nil {
+	if err := w.Close(); err != nil {
 		return err
 	}
 	var errs []error
@@ -94,13 +93,13 @@ func (e *env) ping(c *cli.Context) error {
 
 type pinger struct {
 	client  *gearman.Client
-	rows    *rowWriter
+	rows    *cli.RowWriter
 	timeout time.Duration
 	failed  map[gearman.Server]error // the last failure of each
 }
 
 func (p *pinger) run(c *cli.Context, servers []gearman.Server) error {
-	tick := time.NewTicker(max(durationOf(c, "interval"), time.Millisecond))
+	tick := time.NewTicker(max(cli.DurationOf(c, "interval"), time.Millisecond))
 	defer tick.Stop()
 	for seq := 1; seq <= c.Int("count"); seq++ {
 		if seq > 1 {
@@ -115,7 +114,7 @@ func (p *pinger) run(c *cli.Context, servers []gearman.Server) error {
 				return err
 			}
 		}
-		if err := p.rows.flush(); err != nil {
+		if err := p.rows.Flush(); err != nil {
 			return err
 		}
 	}
@@ -132,5 +131,5 @@ func (p *pinger) once(ctx context.Context, s gearman.Server, seq int) error {
 		p.failed[s] = err
 		return nil
 	}
-	return p.rows.add(&pingRow{s.String(), seq, float64(rtt.Nanoseconds()) / 1e6})
+	return p.rows.Add(&pingRow{s.String(), seq, float64(rtt.Nanoseconds()) / 1e6})
 }

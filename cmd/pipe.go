@@ -1,11 +1,11 @@
 package cmd
 
 import (
-	"github.com/urfave/cli/v2"
+	"gm/cmd/cli"
 )
 
-func pipeVerb(e *env) *verb {
-	return &verb{
+func pipeVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:        "pipe",
 			Usage:       "send each record through several functions",
@@ -14,13 +14,13 @@ func pipeVerb(e *env) *verb {
 			Flags:       e.recordVerbFlags(orderFlags()),
 			Action:      e.pipe,
 		},
-		examples: []example{
-			{"each line reversed, then counted", "head -3 /etc/passwd | gm pipe rev wc"},
-			{"files in, files out", "ls /etc/passwd /etc/group | gm pipe rev wc --files --out '{/}.count'"},
-			{"a log, with which finished stages are not run again", "seq 100 | gm pipe rev rev --joblog pipe.log --resume >> pipe.out"},
+		Examples: []cli.Example{
+			{What: "each line reversed, then counted", Line: "head -3 /etc/passwd | gm pipe rev wc"},
+			{What: "files in, files out", Line: "ls /etc/passwd /etc/group | gm pipe rev wc --files --out '{/}.count'"},
+			{What: "a log, with which finished stages are not run again", Line: "seq 100 | gm pipe rev rev --joblog pipe.log --resume >> pipe.out"},
 		},
-		exits:      recordExits,
-		ownSignals: true,
+		Exits:      recordExits,
+		OwnSignals: true,
 	}
 }
 
@@ -45,7 +45,7 @@ func orderFlags() []cli.Flag {
 // pipe is the action of gm pipe.
 func (e *env) pipe(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return withHint(usageErrorf("pipe: no function"), "name the functions in their order: gm pipe F G H")
+		return cli.WithHint(cli.UsageErrorf("pipe: no function"), "name the functions in their order: gm pipe F G H")
 	}
 	s, err := e.newRecordRun(c, c.Args().Slice()...)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"gm/cmd/cli"
 )
 
 // terminal is a pseudo-terminal with a program, and the text that the program has drawn.
@@ -173,7 +175,7 @@ func (m *terminal) put(r rune) {
 		}
 		return
 	}
-	width := textWidth(string(r))
+	width := cli.TextWidth(string(r))
 	if m.column+width > m.columns {
 		m.wrapped++
 		m.row, m.column = m.row+1, 0
@@ -284,8 +286,8 @@ func TestOneJobIsLinesOfNameAndValue(t *testing.T) {
 func TestMessagesAreFoldedAtBlanks(t *testing.T) {
 	for _, width := range []int{80, 60} {
 		term := runInTerminal(t, width, 24, "gm", "ping", "-s", "127.0.0.1:1")
-		if code := term.wait(t); code != exitNoServer {
-			t.Errorf("exit code %d, want %d", code, exitNoServer)
+		if code := term.wait(t); code != cli.ExitNoServer {
+			t.Errorf("exit code %d, want %d", code, cli.ExitNoServer)
 		}
 		term.check(t)
 		text := term.text()
@@ -363,7 +365,7 @@ func TestWatchFitsTheTerminal(t *testing.T) {
 				}
 				term.check(t)
 				term.cmd.Process.Signal(os.Interrupt)
-				if code := term.wait(t); code != exitSignal+int(syscall.SIGINT) {
+				if code := term.wait(t); code != cli.ExitSignal+int(syscall.SIGINT) {
 					t.Errorf("exit code %d", code)
 				}
 				if term.alternate {

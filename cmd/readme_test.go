@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"gm/cmd/cli"
 	"gm/pkg/store/storetest"
 )
 
@@ -48,7 +49,7 @@ func TestReadmeCommandsParse(t *testing.T) {
 					continue // a line of the picture
 				}
 				parsed++
-				if _, err := parseArgs(testRoot(), words); err != nil {
+				if _, err := cli.ParseArgs(testRoot(), words); err != nil {
 					t.Errorf("%s: %v", line, err)
 				}
 			}

@@ -12,8 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/tune"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
@@ -54,7 +53,7 @@ type recordRun struct {
 	quiet      bool            // no handles
 	status     bool
 	propagate  bool
-	format     rowFormat // formatJSON, formatJSONL or none
+	format     cli.RowFormat // cli.FormatJSON, cli.FormatJSONL or none
 	tag        bool
 	lineBuffer bool             // each line is printed when it is complete
 	functions  bool             // the function is printed before each line
@@ -96,11 +95,11 @@ func (s *recordRun) name(r *batch.Record) string {
 
 // openOutput prepares stdout for the results.
 func (s *recordRun) openOutput() (err error) {
-	stdout := s.stdout
+	stdout := s.Stdout
 	if s.bar != nil && s.toTerminal {
 		stdout = s.bar.Stdout(stdout)
 	}
-	s.output, err = results.NewOutput(stdout, fileOf(s.stdout))
+	s.output, err = results.NewOutput(stdout, cli.FileOf(s.Stdout))
 	return err
 }
 
@@ -119,7 +118,7 @@ func (s *recordRun) newSink() (results.Sink, error) {
 		}
 		return results.NewFolders(s.results, s.label), nil
 	case s.format != "":
-		return results.NewJSON(s.output, s.format == formatJSON && s.many), nil
+		return results.NewJSON(s.output, s.format == cli.FormatJSON && s.many), nil
 	case s.lineBuffer:
 		return results.NewLines(s.output, text), nil
 	case background && s.quiet:
@@ -151,7 +150,7 @@ func (s *recordRun) linePrefix() func(r *batch.Record) string {
 	}
 	switch {
 	case s.tag:
-		return func(r *batch.Record) string { return escapeTSV(s.label(r)) + "\t" + function }
+		return func(r *batch.Record) string { return cli.EscapeTSV(s.label(r)) + "\t" + function }
 	case s.functions:
 		return func(*batch.Record) string { return function }
 	}
@@ -202,7 +201,7 @@ func (s *recordRun) run(c *cli.Context) error {
 	}
 	client, err := gearman.NewClient(s.opts)
 	if err != nil {
-		return usageErrorf("%w", err)
+		return cli.UsageErrorf("%w", err)
 	}
 	if !s.leavesNothing() { // else its goroutines end with the process
 		defer client.Close()
@@ -261,9 +260,9 @@ func (s *recordRun) recorderConfig(sink results.Sink) results.Config {
 // cannot control a terminal.
 func (s *recordRun) printWorkerText(text []byte) {
 	if s.terminal {
-		text = []byte(printable(string(text), true))
+		text = []byte(cli.Printable(string(text), true))
 	}
-	s.stderr.Write(text)
+	s.Stderr.Write(text)
 }
 
 func (s *recordRun) runBatch(ctx context.Context, b *batch.Batch, sink results.Sink, joblog *results.Joblog) error {
@@ -283,7 +282,7 @@ func (s *recordRun) runBatch(ctx context.Context, b *batch.Batch, sink results.S
 	case errors.As(err, &part):
 		said := *part
 		said.Err = cmp.Or(report.First, part.Err)
-		return exitWith(cmp.Or(report.Code, exitCode(part.Err)), &said)
+		return cli.ExitWith(cmp.Or(report.Code, exitCode(part.Err)), &said)
 	case errors.Is(err, batch.ErrHalted):
 		s.note("%v", err)
 		return s.verdict(report)
@@ -298,7 +297,7 @@ func (s *recordRun) earlyEnd(report results.Report, err error) error {
 	if report.Complete {
 		return err
 	}
-	sig := (*signalError)(nil)
+	sig := (*cli.SignalError)(nil)
 	if s.joblog != "" && errors.As(err, &sig) {
 		s.note("%d records have ended; --resume goes on after them", report.Records+report.Skipped)
 	}
@@ -310,7 +309,7 @@ func (s *recordRun) earlyEnd(report results.Report, err error) error {
 		err = fmt.Errorf("after %d records: %w", report.Records, err)
 	}
 	if s.joblog != "" && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
-		err = withHint(err, "make room; --resume goes on with the records that have no line in "+s.joblog)
+		err = cli.WithHint(err, "make room; --resume goes on with the records that have no line in "+s.joblog)
 	}
 	return err
 }
@@ -320,12 +319,12 @@ func (s *recordRun) verdict(report results.Report) error {
 	if report.Code == 0 {
 		return nil
 	}
-	err := exitWith(report.Code, report.Err())
+	err := cli.ExitWith(report.Code, report.Err())
 	switch {
 	case s.many && report.Before > 0:
-		return withHint(err, "--retry-failed does them again")
+		return cli.WithHint(err, "--retry-failed does them again")
 	case s.many:
-		return withHint(err, hintFor(report.First))
+		return cli.WithHint(err, hintFor(report.First))
 	}
 	return err
 }

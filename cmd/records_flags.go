@@ -4,8 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 	"gm/pkg/results"
@@ -65,7 +64,7 @@ held_bytes, per_s (in the last ten seconds), part (0 to 1), eta_s.
 `
 
 // recordExits are the exit codes of the verbs.
-var recordExits = []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal}
+var recordExits = []int{cli.ExitFailed, cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitAgain, cli.ExitProtocol, cli.ExitRefused, cli.ExitTimeout, cli.ExitSignal}
 
 // recordVerbFlags returns all flags of a verb, of which own are its own.
 func (e *env) recordVerbFlags(own []cli.Flag) []cli.Flag {
@@ -110,10 +109,10 @@ func taskFlags() []cli.Flag {
 		&cli.StringFlag{Name: "unique", Aliases: []string{"u"}, Usage: "jobs of the same function and `KEY` are one job while it is queued or running; - means the payload, # a hash of it"},
 		&cli.BoolFlag{Name: "high", Aliases: []string{"I"}, Usage: "high priority"},
 		&cli.BoolFlag{Name: "low", Aliases: []string{"L"}, Usage: "low priority"},
-		durationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "give up a job that has not ended after `TIME`; the exit code is 124. A bare number is in milliseconds"}),
+		cli.DurationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Usage: "give up a job that has not ended after `TIME`; the exit code is 124. A bare number is in milliseconds"}),
 		&cli.BoolFlag{Name: "require-worker", Usage: "exit with 3 if no worker can do the function, instead of waiting for one"},
 		&cli.BoolFlag{Name: "status", Usage: "print the progress of the jobs on stderr"},
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Category: catOutput, Usage: "print the outcome of each job in `FORMAT` json or jsonl, instead of its result"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Category: cli.CatOutput, Usage: "print the outcome of each job in `FORMAT` json or jsonl, instead of its result"},
 	}
 }
 
@@ -125,14 +124,14 @@ func recordFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "stripped", Aliases: []string{"N"}, Category: catRecords, Usage: "a job for each line, without its newline"},
 		&cli.BoolFlag{Name: "null", Aliases: []string{"0"}, Category: catRecords, Usage: "a job for each record that ends with NUL"},
 		&cli.StringFlag{Name: "delimiter", Aliases: []string{"d"}, Category: catRecords, Usage: "a job for each record that ends with `DELIM`, which may have \\n, \\t, \\0, \\xHH, \\\\ in it"},
-		sizeFlag(0, cli.GenericFlag{Name: "block", Category: catRecords, Usage: "a job for each block of whole records with about `SIZE` bytes: 64K, 1M. A longer record is a block of its own"}),
+		cli.SizeFlag(0, cli.GenericFlag{Name: "block", Category: catRecords, Usage: "a job for each block of whole records with about `SIZE` bytes: 64K, 1M. A longer record is a block of its own"}),
 		&cli.BoolFlag{Name: "csv", Category: catRecords, Usage: "records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job"},
 		&cli.BoolFlag{Name: "tsv", Category: catRecords, Usage: "the same with tabs instead of commas"},
 		&cli.IntFlag{Name: "header", Category: catRecords, Usage: "the first `N` records are a header, put before the records of each job"},
 		&cli.BoolFlag{Name: "files", Category: catRecords, Usage: "a job for each file; the arguments are their names, or the lines of stdin, or its records with -0"},
 		&cli.StringFlag{Name: "end", Value: `\n`, Category: catRecords, Usage: "with -N, -0 and -d: text appended to each result that does not end with it; empty appends nothing"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: batch.DefaultWindow, Category: catRecords, Usage: "at most `N` jobs in flight"},
-		sizeFlag(batch.DefaultMemory, cli.GenericFlag{Name: "max-buffer", Category: catRecords, Usage: "read no more records while those in flight and the waiting results have `SIZE` bytes"}),
+		cli.SizeFlag(batch.DefaultMemory, cli.GenericFlag{Name: "max-buffer", Category: catRecords, Usage: "read no more records while those in flight and the waiting results have `SIZE` bytes"}),
 
 		&cli.BoolFlag{Name: "tag", Category: catResults, Usage: "print the record, or the name of its file, and a tab before each line of its result"},
 		&cli.BoolFlag{Name: "line-buffer", Category: catResults, Usage: "print each line of a result when it is complete, even if its job goes on; the text of --tag and -P stands before it"},
@@ -149,7 +148,7 @@ func recordFlags() []cli.Flag {
 
 		&cli.IntFlag{Name: "retries", Category: catFailures, Usage: "submit a job that failed or was lost again, up to `N` times; only for jobs that may run twice"},
 		&cli.StringFlag{Name: "halt", Value: batch.Halt{}.String(), Category: catFailures, Usage: "`WHEN` failed records end the run: now,fail=1, or soon,fail=3 to wait for running jobs, or soon,fail=10%"},
-		durationFlag(reconnectPatience, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "wait up to `TIME` for a server that has gone away or is shutting down; if given, also with one job and for the first server"}),
+		cli.DurationFlag(reconnectPatience, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "wait up to `TIME` for a server that has gone away or is shutting down; if given, also with one job and for the first server"}),
 		&cli.BoolFlag{Name: "propagate", Category: catFailures, Usage: "exit with the exit code of the worker's command"},
 
 		&cli.BoolFlag{Name: "bar", Category: catProgress, Usage: "draw a bar of the progress on stderr, if it is a terminal"},
@@ -170,15 +169,15 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 	}
 	s := &recordRun{
 		env:         e,
-		terminal:    isTerminal(e.stderr),
-		toTerminal:  isTerminal(e.stdout),
+		terminal:    cli.IsTerminal(e.Stderr),
+		toTerminal:  cli.IsTerminal(e.Stdout),
 		opts:        opts,
 		window:      c.Int("jobs"),
-		memory:      int(sizeOf(c, "max-buffer")),
+		memory:      int(cli.SizeOf(c, "max-buffer")),
 		retries:     c.Int("retries"),
 		status:      c.Bool("status"),
 		propagate:   c.Bool("propagate"),
-		format:      rowFormat(c.String("output")),
+		format:      cli.RowFormat(c.String("output")),
 		tag:         c.Bool("tag"),
 		functions:   c.Bool("prefix"),
 		lineBuffer:  c.Bool("line-buffer"),
@@ -191,7 +190,7 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 		dryRun:      c.Bool("dry-run"),
 	}
 	if s.halt, err = batch.ParseHalt(c.String("halt")); err != nil {
-		return nil, usageErrorf("--%w", err)
+		return nil, cli.UsageErrorf("--%w", err)
 	}
 	if s.progress, err = newProgressOptions(c); err != nil {
 		return nil, err
@@ -207,10 +206,10 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 
 // setTasks reads the settings that all jobs share.
 func (s *recordRun) setTasks(c *cli.Context, functions []string) error {
-	t := gearman.Task{Unique: c.String("unique"), Timeout: durationOf(c, "timeout")}
+	t := gearman.Task{Unique: c.String("unique"), Timeout: cli.DurationOf(c, "timeout")}
 	switch high, low := c.Bool("high"), c.Bool("low"); {
 	case high && low:
-		return usageErrorf("--high cannot be used with --low")
+		return cli.UsageErrorf("--high cannot be used with --low")
 	case high:
 		t.Priority = gearman.High
 	case low:
@@ -218,7 +217,7 @@ func (s *recordRun) setTasks(c *cli.Context, functions []string) error {
 	}
 	for _, f := range functions {
 		if f == "" {
-			return withHint(usageErrorf("%s: no function", c.Command.Name), "name it with -f FUNC")
+			return cli.WithHint(cli.UsageErrorf("%s: no function", c.Command.Name), "name it with -f FUNC")
 		}
 		t.Function = f
 		s.tasks = append(s.tasks, t)
@@ -236,39 +235,39 @@ func (s *recordRun) checkFlags(c *cli.Context) error {
 	}
 	switch {
 	case s.window < 1:
-		return usageErrorf("--jobs %d: must be greater than 0", s.window)
+		return cli.UsageErrorf("--jobs %d: must be greater than 0", s.window)
 	case s.memory < 1:
-		return usageErrorf("--max-buffer %d: must be greater than 0", s.memory)
+		return cli.UsageErrorf("--max-buffer %d: must be greater than 0", s.memory)
 	case s.retries < 0:
-		return usageErrorf("--retries %d: must not be negative", s.retries)
-	case s.format != "" && s.format != formatJSON && s.format != formatJSONL:
-		return usageErrorf("output format %q: not json or jsonl", s.format)
+		return cli.UsageErrorf("--retries %d: must not be negative", s.retries)
+	case s.format != "" && s.format != cli.FormatJSON && s.format != cli.FormatJSONL:
+		return cli.UsageErrorf("output format %q: not json or jsonl", s.format)
 	case places > 1 && !s.dryRun:
-		return usageErrorf("-o, --out, --results, and --tag or -P cannot be used together")
+		return cli.UsageErrorf("-o, --out, --results, and --tag or -P cannot be used together")
 	case c.IsSet("results") && s.results == "":
-		return usageErrorf("--results needs a name")
+		return cli.UsageErrorf("--results needs a name")
 	case c.IsSet("joblog") && s.joblog == "":
-		return usageErrorf("--joblog needs a name")
+		return cli.UsageErrorf("--joblog needs a name")
 	case s.resume && s.joblog == "":
-		return usageErrorf("--resume and --retry-failed need --joblog")
+		return cli.UsageErrorf("--resume and --retry-failed need --joblog")
 	case s.lineBuffer && (s.format != "" || c.IsSet("out") || c.IsSet("results")):
-		return usageErrorf("--line-buffer cannot be used with -o, --out and --results")
+		return cli.UsageErrorf("--line-buffer cannot be used with -o, --out and --results")
 	case s.lineBuffer && s.joblog != "":
-		return usageErrorf("--line-buffer cannot be used with --joblog, which needs each result in one piece")
+		return cli.UsageErrorf("--line-buffer cannot be used with --joblog, which needs each result in one piece")
 	case s.lineBuffer && (c.Bool("keep-order") || s.retries > 0):
-		return usageErrorf("--line-buffer cannot be used with -k and --retries")
+		return cli.UsageErrorf("--line-buffer cannot be used with -k and --retries")
 	case s.newOutput && !s.resume:
-		return usageErrorf("--new-output needs --resume")
+		return cli.UsageErrorf("--new-output needs --resume")
 	case s.anywhere && !c.IsSet("out"):
-		return usageErrorf("--out-anywhere needs --out")
-	case s.resume && s.format == formatJSON && !s.dryRun:
-		return withHint(usageErrorf("--resume cannot be used with -o json, whose array has one end"), "use -o jsonl")
+		return cli.UsageErrorf("--out-anywhere needs --out")
+	case s.resume && s.format == cli.FormatJSON && !s.dryRun:
+		return cli.WithHint(cli.UsageErrorf("--resume cannot be used with -o json, whose array has one end"), "use -o jsonl")
 	}
 	s.unordered = s.lineBuffer
 	if c.IsSet("out") {
 		var err error
 		if s.out, err = results.ParseTemplate(c.String("out")); err != nil {
-			return withHint(usageErrorf("--out %w", err), "it needs {}, {.}, {/}, {/.} or {#} in it, as in {.}.png")
+			return cli.WithHint(cli.UsageErrorf("--out %w", err), "it needs {}, {.}, {/}, {/.} or {#} in it, as in {.}.png")
 		}
 	}
 	return nil
@@ -279,14 +278,14 @@ func (s *recordRun) checkFlags(c *cli.Context) error {
 func (s *recordRun) setMany(c *cli.Context) error {
 	s.awaits = c.IsSet("reconnect")
 	if s.many || s.awaits {
-		s.patience = durationOf(c, "reconnect")
+		s.patience = cli.DurationOf(c, "reconnect")
 	}
 	if !s.many {
 		return nil
 	}
 	s.opts.Spread = true
 	if u := s.tasks[0].Unique; u != "" && u != "-" && u != "#" {
-		return withHint(usageErrorf("--unique %q: all records would be one job", u), "-u - makes records of the same payload one job")
+		return cli.WithHint(cli.UsageErrorf("--unique %q: all records would be one job", u), "-u - makes records of the same payload one job")
 	}
 	return nil
 }

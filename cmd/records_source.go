@@ -6,8 +6,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/escape"
 	"gm/pkg/batch"
 	"gm/pkg/results"
@@ -36,21 +35,21 @@ func (s *recordRun) setSource(c *cli.Context, args []string, byLine bool) error 
 	s.files = c.Bool("files")
 	switch {
 	case how.size > s.opts.MaxPayload:
-		return usageErrorf("--block %d: exceeds --max-payload, %d bytes", how.size, s.opts.MaxPayload)
+		return cli.UsageErrorf("--block %d: exceeds --max-payload, %d bytes", how.size, s.opts.MaxPayload)
 	case s.files && how.blocks:
-		return usageErrorf("--files cannot be used with flags that cut stdin into blocks")
+		return cli.UsageErrorf("--files cannot be used with flags that cut stdin into blocks")
 	case len(args) > 0 && how.asked:
-		return withHint(usageErrorf("argument %q: records are read from stdin", args[0]),
+		return cli.WithHint(cli.UsageErrorf("argument %q: records are read from stdin", args[0]),
 			"several arguments without -n, -N, -0 or -d are a job each")
 	}
 	s.endGiven = c.IsSet("end")
 	strips := !s.files && !how.blocks && !how.keep && (how.delim != "" || byLine)
 	switch {
 	case c.IsSet("end") && !strips:
-		return usageErrorf("--end needs -N, -0 or -d")
+		return cli.UsageErrorf("--end needs -N, -0 or -d")
 	case strips:
 		if s.ending, err = escape.Decode(c.String("end")); err != nil {
-			return usageErrorf("--end: %w", err)
+			return cli.UsageErrorf("--end: %w", err)
 		}
 	}
 	s.total = len(args)
@@ -64,7 +63,7 @@ func (s *recordRun) setSource(c *cli.Context, args []string, byLine bool) error 
 		s.fromStdin(how)
 	default:
 		s.announceStdin("the payload")
-		s.source = batch.NewWhole(s.stdin, "stdin", s.opts.MaxPayload)
+		s.source = batch.NewWhole(s.Stdin, "stdin", s.opts.MaxPayload)
 	}
 	return s.setMany(c)
 }
@@ -91,21 +90,21 @@ func (s *recordRun) fromFiles(args []string, how cut) {
 		return
 	}
 	s.announceStdin("the names of the files")
-	s.source = batch.NewFiles(batch.NewSplitter(s.stdin, how.delimiter(), false, maxFileName), s.opts.MaxPayload)
+	s.source = batch.NewFiles(batch.NewSplitter(s.Stdin, how.delimiter(), false, maxFileName), s.opts.MaxPayload)
 }
 
 // fromStdin cuts stdin into records or blocks.
 func (s *recordRun) fromStdin(how cut) {
 	s.many = true
 	s.announceStdin("the records")
-	size := sizeLeft(s.stdin)
+	size := sizeLeft(s.Stdin)
 	s.blocks = how.blocks
 	if how.blocks {
-		s.source = batch.NewBlocks(s.stdin, batch.BlockOptions{
+		s.source = batch.NewBlocks(s.Stdin, batch.BlockOptions{
 			Size: how.size, Records: how.lines, Delim: how.delimiter(), Comma: how.comma, Header: how.header, Limit: s.opts.MaxPayload,
 		})
 	} else {
-		s.source = batch.NewSplitter(s.stdin, how.delimiter(), how.keep, s.opts.MaxPayload)
+		s.source = batch.NewSplitter(s.Stdin, how.delimiter(), how.keep, s.opts.MaxPayload)
 	}
 	if size > 0 {
 		separator := 0
@@ -127,8 +126,8 @@ func (how *cut) delimiter() []byte {
 
 // announceStdin prints why nothing happens, if stdin is a terminal.
 func (e *env) announceStdin(what string) {
-	if isTerminal(e.stdin) {
-		fmt.Fprintf(e.stderr, "gm: reading %s from the terminal; Ctrl-D ends it\n", what)
+	if cli.IsTerminal(e.Stdin) {
+		fmt.Fprintf(e.Stderr, "gm: reading %s from the terminal; Ctrl-D ends it\n", what)
 	}
 }
 
@@ -144,7 +143,7 @@ func cutFlags(c *cli.Context) (cut, error) {
 	}
 	switch {
 	case n > 1:
-		return how, usageErrorf("-n, -N, -0 and -d cannot be used together")
+		return how, cli.UsageErrorf("-n, -N, -0 and -d cannot be used together")
 	case c.Bool("each-line"):
 		how.delim, how.keep = "\n", true
 	case c.Bool("stripped"):
@@ -156,7 +155,7 @@ func cutFlags(c *cli.Context) (cut, error) {
 			err = errors.New("it is empty")
 		}
 		if err != nil {
-			return how, usageErrorf("--delimiter: %w", err)
+			return how, cli.UsageErrorf("--delimiter: %w", err)
 		}
 	}
 	how.asked = n > 0
@@ -167,14 +166,14 @@ func cutFlags(c *cli.Context) (cut, error) {
 // blockFlags reads the flags that describe how records are put together.
 func (how *cut) blockFlags(c *cli.Context) error {
 	csv, tsv := c.Bool("csv"), c.Bool("tsv")
-	how.size = int(sizeOf(c, "block"))
+	how.size = int(cli.SizeOf(c, "block"))
 	how.lines = c.Int("lines")
 	how.header = c.Int("header")
 	how.blocks = csv || tsv || c.IsSet("block") || c.IsSet("lines") || c.IsSet("header")
 	how.asked = how.asked || how.blocks
 	switch {
 	case csv && tsv:
-		return usageErrorf("--csv cannot be used with --tsv")
+		return cli.UsageErrorf("--csv cannot be used with --tsv")
 	case csv:
 		how.comma = ','
 	case tsv:
@@ -185,15 +184,15 @@ func (how *cut) blockFlags(c *cli.Context) error {
 	}
 	switch {
 	case c.IsSet("block") && how.size < 1:
-		return usageErrorf("--block 0: must be greater than 0")
+		return cli.UsageErrorf("--block 0: must be greater than 0")
 	case c.IsSet("lines") && how.lines < 1:
-		return withHint(usageErrorf("--lines %d: must be greater than 0", how.lines), "-n makes each line a job")
+		return cli.WithHint(cli.UsageErrorf("--lines %d: must be greater than 0", how.lines), "-n makes each line a job")
 	case how.header < 0:
-		return usageErrorf("--header %d: must not be negative", how.header)
+		return cli.UsageErrorf("--header %d: must not be negative", how.header)
 	case how.blocks && c.Bool("stripped"):
-		return withHint(usageErrorf("-N cannot be used with --block, --lines, --header, --csv and --tsv, whose lines keep their newlines"), "use -n, or neither")
+		return cli.WithHint(cli.UsageErrorf("-N cannot be used with --block, --lines, --header, --csv and --tsv, whose lines keep their newlines"), "use -n, or neither")
 	case how.comma != 0 && how.delim != "" && how.delim != "\n":
-		return usageErrorf("--csv and --tsv cannot be used with -0 and -d: newlines separate the rows")
+		return cli.UsageErrorf("--csv and --tsv cannot be used with -0 and -d: newlines separate the rows")
 	}
 	return nil
 }

@@ -10,8 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
 	"gm/pkg/results"
@@ -27,10 +26,10 @@ func newProgressOptions(c *cli.Context) (progressOptions, error) {
 	case "json":
 		o.json = true
 	default:
-		return o, usageErrorf("--progress %q: must be json", format)
+		return o, cli.UsageErrorf("--progress %q: must be json", format)
 	}
 	if o.json && (o.bar || o.eta) {
-		return o, usageErrorf("--progress cannot be used with --bar and --eta")
+		return o, cli.UsageErrorf("--progress cannot be used with --bar and --eta")
 	}
 	return o, nil
 }
@@ -43,13 +42,13 @@ const (
 
 // openBar makes stderr a Bar if it is a terminal and the flags ask for one.
 func (s *recordRun) openBar() {
-	if s.progress.json || !s.progress.bar && !s.progress.eta || terminalOf(s.stderr) == nil {
+	if s.progress.json || !s.progress.bar && !s.progress.eta || cli.TerminalOf(s.Stderr) == nil {
 		return
 	}
-	s.bar = results.NewBar(s.stderr)
+	s.bar = results.NewBar(s.Stderr)
 	outside := *s.env
 	s.env = &outside
-	s.stderr = s.bar
+	s.Stderr = s.bar
 }
 
 // showProgress shows the progress of b until stop is called, which shows it once
@@ -60,14 +59,14 @@ func (s *recordRun) showProgress(b *batch.Batch) (stop func()) {
 	case s.progress.json:
 		return results.Repeat(jsonInterval, func(bool) {
 			if line, err := json.Marshal(meter.Read(time.Now())); err == nil {
-				s.stderr.Write(append(line, '\n'))
+				s.Stderr.Write(append(line, '\n'))
 			}
 		})
 	case s.bar != nil:
-		terminal := terminalOf(s.bar.Terminal())
+		terminal := cli.TerminalOf(s.bar.Terminal())
 		return results.Repeat(barInterval, func(last bool) {
 			line := meter.Read(time.Now()).Line(results.LineOptions{
-				Width:    terminalWidth(terminal),
+				Width:    cli.TerminalWidth(terminal),
 				Bar:      s.progress.bar,
 				Duration: func(d time.Duration) string { return age(d.Milliseconds()) },
 			})
@@ -81,7 +80,7 @@ func (s *recordRun) showProgress(b *batch.Batch) (stop func()) {
 	return func() {}
 }
 
-// heedSignals returns a context that SIGINT or SIGTERM cancels. If jobs are running,
+// cli.HeedSignals returns a context that SIGINT or SIGTERM cancels. If jobs are running,
 // the first Ctrl-C at a terminal only stops the sending of records, and gm waits for
 // their results until the second one. A signal after the cancellation ends the
 // process.
@@ -90,7 +89,7 @@ func (s *recordRun) heedSignals(ctx context.Context, b *batch.Batch) (context.Co
 		return ctx, func() {} // a signal may end the process as it comes
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	signals, stop := notifySignals(os.Interrupt, syscall.SIGTERM)
+	signals, stop := cli.NotifySignals(os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	var heeding sync.WaitGroup
 	heeding.Go(func() {
@@ -98,11 +97,11 @@ func (s *recordRun) heedSignals(ctx context.Context, b *batch.Batch) (context.Co
 		for {
 			select {
 			case got := <-signals:
-				sig := &signalError{got.(syscall.Signal)}
+				sig := &cli.SignalError{Sig: got.(syscall.Signal)}
 				running := b.Progress().Running
 				switch {
 				case ctx.Err() != nil:
-					dieBySignal(sig.sig)
+					cli.DieBySignal(sig.Sig)
 				case patient && got == os.Interrupt && running > 0:
 					patient = false
 					s.note("no further records are sent; %d jobs are running, and their results are waited for; a second Ctrl-C ends it now", running)
@@ -166,7 +165,7 @@ func (s *recordRun) noteMissingWorkers(ctx context.Context) {
 			continue
 		}
 		question := ""
-		if near := nearest(f, known); near != "" {
+		if near := cli.Nearest(f, known); near != "" {
 			question = ", did you mean " + near + "?"
 		}
 		s.note("no worker can do %s yet%s (gm waits for one; Ctrl-C ends it)", f, question)

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
-func resultVerb(e *env) *verb {
-	return &verb{
+func resultVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "result",
 			Usage:     "print the result of a background job",
@@ -23,17 +22,17 @@ The exit code is 0 if the job completed, 1 (with the error) if it failed, 75 if 
 			Flags:  e.queryFlags(),
 			Action: func(c *cli.Context) error { return e.result(c) },
 		},
-		examples: []example{
-			{"submit now, fetch later", `h=$(gm submit -b -f resize a.jpg); gm wait "$h" && gm result "$h" >small.jpg`},
+		Examples: []cli.Example{
+			{What: "submit now, fetch later", Line: `h=$(gm submit -b -f resize a.jpg); gm wait "$h" && gm result "$h" >small.jpg`},
 		},
-		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitFailed, cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitAgain, cli.ExitProtocol, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
 // result is the verb's action.
 func (e *env) result(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return usageErrorf("result: %d arguments, want one handle", c.NArg())
+		return cli.UsageErrorf("result: %d arguments, want one handle", c.NArg())
 	}
 	if err := checkHandles(c); err != nil {
 		return err
@@ -42,9 +41,9 @@ func (e *env) result(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer e.endLastLine()()
+	defer e.EndLastLine()()
 	handle := gearman.Handle(c.Args().First())
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (*gearman.Outcome, error) {
 			return e.fetchResult(ctx, admin, handle)
 		}))
@@ -56,7 +55,7 @@ func (e *env) result(c *cli.Context) error {
 			return resultError(a.value)
 		}
 	}
-	return withHint(exitWith(exitUnknown, fmt.Errorf("result %s: unknown job", handle)),
+	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("result %s: unknown job", handle)),
 		"gm serve keeps results for the time of --keep-results")
 }
 
@@ -66,7 +65,7 @@ const stateUnended = "unended"
 // fetchResult asks one server for the outcome of the job, and copies the result to stdout
 // as it arrives. It returns nil if the server does not know the job.
 func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*gearman.Outcome, error) {
-	outcome, err := admin.Result(ctx, h, e.stdout)
+	outcome, err := admin.Result(ctx, h, e.Stdout)
 	if err == nil || !errors.Is(err, gearman.ErrUnknownJob) {
 		return &outcome, err
 	}
@@ -87,17 +86,17 @@ func resultError(o *gearman.Outcome) error {
 	switch o.State {
 	case gearman.OutcomeCompleted:
 		if !o.Kept {
-			return exitWith(exitIO, fmt.Errorf("result %s: the job completed, but its result was too large to be kept", o.Handle))
+			return cli.ExitWith(cli.ExitIO, fmt.Errorf("result %s: the job completed, but its result was too large to be kept", o.Handle))
 		}
 		return nil
 	case stateUnended:
-		return withHint(exitWith(exitAgain, fmt.Errorf("result %s: the job has not ended", o.Handle)), "gm wait waits for its end")
+		return cli.WithHint(cli.ExitWith(cli.ExitAgain, fmt.Errorf("result %s: the job has not ended", o.Handle)), "gm wait waits for its end")
 	case gearman.OutcomeUnknown:
-		return exitWith(exitUnknown, fmt.Errorf("result %s: unknown job", o.Handle))
+		return cli.ExitWith(cli.ExitUnknown, fmt.Errorf("result %s: unknown job", o.Handle))
 	}
 	err := fmt.Errorf("result %s: %s", o.Handle, o.State)
 	if text := strings.TrimSpace(o.Error); text != "" {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
-	return exitWith(exitFailed, err)
+	return cli.ExitWith(cli.ExitFailed, err)
 }

@@ -7,13 +7,12 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
-func retryVerb(e *env) *verb {
-	return &verb{
+func retryVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "retry",
 			Usage:     "retry dead jobs",
@@ -21,14 +20,14 @@ func retryVerb(e *env) *verb {
 			Description: `Moves dead jobs of gm serve, on any of the servers, back to their queues. They keep their handles, and their attempts start from zero. Jobs that are not dead are reported; the others are retried all the same.
 
 ` + handlesText + ` Columns of tsv with -f: server, function, number of jobs.`,
-			Flags:  slices.Concat(selectFlags("retry all dead jobs of -f"), e.rowFlags(), e.queryFlags()),
+			Flags:  slices.Concat(selectFlags("retry all dead jobs of -f"), e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.retry(c) },
 		},
-		examples: []example{
-			{"the oldest dead job", "gm jobs --dead -n 1 -o tsv | gm retry -"},
-			{"all jobs of a function, after its worker is repaired", "gm retry --all -f resize"},
+		Examples: []cli.Example{
+			{What: "the oldest dead job", Line: "gm jobs --dead -n 1 -o tsv | gm retry -"},
+			{What: "all jobs of a function, after its worker is repaired", Line: "gm retry --all -f resize"},
 		},
-		exits: []int{exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitRefused, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitAgain, cli.ExitProtocol, cli.ExitRefused, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
@@ -53,7 +52,7 @@ type countRow struct {
 	Jobs     int    `json:"jobs"`
 }
 
-func (r *countRow) cells(bool) []string { return []string{r.Server, r.Function, strconv.Itoa(r.Jobs)} }
+func (r *countRow) Cells(bool) []string { return []string{r.Server, r.Function, strconv.Itoa(r.Jobs)} }
 
 // retryAll retries all dead jobs of a function, on all servers that answer.
 func (e *env) retryAll(c *cli.Context, function string) error {
@@ -61,21 +60,21 @@ func (e *env) retryAll(c *cli.Context, function string) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.newRows(c, column{"server", false}, column{"function", false}, column{"jobs", true})
+	w, err := e.NewRows(c, cli.Column{Name: "server", Right: false}, cli.Column{Name: "function", Right: false}, cli.Column{Name: "jobs", Right: true})
 	if err != nil {
 		return err
 	}
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (int, error) { return admin.RetryAll(ctx, function) }))
 	if err != nil {
 		return fmt.Errorf("retry %s: %w", function, err)
 	}
 	for _, a := range answers {
-		if err := w.add(&countRow{a.server.String(), function, a.value}); err != nil {
+		if err := w.Add(&countRow{a.server.String(), function, a.value}); err != nil {
 			return err
 		}
 	}
-	return w.close()
+	return w.Close()
 }
 
 // eachHandle calls do for each handle on every server. A handle that no server knows is
@@ -87,12 +86,12 @@ func (e *env) eachHandle(c *cli.Context, handles []string, unknown string, do fu
 		return err
 	}
 	// For each handle, whether the server has its job.
-	answers, err := succeeded(e, askAll(c.Context, o, durationOf(c, "timeout"),
+	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) ([]bool, error) {
 			found := make([]bool, len(handles))
 			for i, h := range handles {
 				err := do(admin, ctx, gearman.Handle(h))
-				if err != nil && exitCode(err) != exitUnknown {
+				if err != nil && exitCode(err) != cli.ExitUnknown {
 					return nil, fmt.Errorf("%s: %w", h, err)
 				}
 				found[i] = err == nil
@@ -111,5 +110,5 @@ func (e *env) eachHandle(c *cli.Context, handles []string, unknown string, do fu
 	if len(missing) == 0 {
 		return nil
 	}
-	return withHint(exitWith(exitUnknown, errors.Join(missing...)), "gm jobs lists jobs, gm jobs --dead the dead ones")
+	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, errors.Join(missing...)), "gm jobs lists jobs, gm jobs --dead the dead ones")
 }

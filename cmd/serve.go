@@ -11,8 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/tune"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
@@ -30,8 +29,8 @@ const (
 	catGearmand = "gearmand's options"
 )
 
-func serveVerb(e *env) *verb {
-	return &verb{
+func serveVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:  "serve",
 			Usage: "run a job server",
@@ -63,11 +62,11 @@ The port also speaks the text admin protocol; with nc, "help" lists its commands
 					Name: "print-port", Category: catListen,
 					Usage: "print the port on stdout when the server listens",
 				},
-				optionalFlag(&keepaliveValue{server.DefaultKeepAlive}, cli.GenericFlag{
+				cli.OptionalFlag(&keepaliveValue{server.DefaultKeepAlive}, cli.GenericFlag{
 					Name: "keepalive", Category: catListen,
 					Usage: "probe a silent TCP peer after `TIME`; 0 never",
 				}),
-				durationFlag(server.DefaultUserTimeout, cli.GenericFlag{
+				cli.DurationFlag(server.DefaultUserTimeout, cli.GenericFlag{
 					Name: "user-timeout", Category: catListen,
 					Usage: "drop a TCP peer that acknowledges nothing for `TIME` (Linux); 0 leaves it to the system",
 				}),
@@ -88,51 +87,51 @@ The port also speaks the text admin protocol; with nc, "help" lists its commands
 					Name: "worker-wakeup", Aliases: []string{"w"}, Value: server.DefaultWakeups, Category: catQueue,
 					Usage: "wake `N` sleeping workers for each job; 0 wakes all",
 				},
-				durationFlag(server.DefaultForgetAfter, cli.GenericFlag{
+				cli.DurationFlag(server.DefaultForgetAfter, cli.GenericFlag{
 					Name: "forget-functions", Category: catQueue,
 					Usage: "forget functions that were not used for `TIME`; 0 never",
 				}),
 				&cli.StringFlag{Name: "host", Category: catQueue, Usage: "use `NAME` as the host in job handles (default the host's name)"},
-				durationFlag(server.DefaultDrainTimeout, cli.GenericFlag{
+				cli.DurationFlag(server.DefaultDrainTimeout, cli.GenericFlag{
 					Name: "drain-timeout", Category: catQueue,
 					Usage: "when stopping, wait at most `TIME` for running jobs",
 				}),
-				linesFlag(cli.GenericFlag{
+				cli.LinesFlag(cli.GenericFlag{
 					Name: "work", Category: catQueue,
 					Usage: "also be a worker: `FUNCTION=COMMAND` runs the command by the shell for each job, without the variables of the store's passwords; repeatable",
 				}),
 				&cli.IntFlag{Name: "work-jobs", Value: 2, Category: catQueue, Usage: "run at most `N` jobs of each --work at a time"},
 
-				sizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
+				cli.SizeFlag(wire.DefaultMaxPayload, cli.GenericFlag{
 					Name: "max-payload", Category: catLimits,
 					Usage: "refuse payloads larger than `SIZE`; the default is at most an eighth of the memory",
 				}),
-				sizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{
+				cli.SizeFlag(server.DefaultMaxOutbox, cli.GenericFlag{
 					Name: "max-outbox", Category: catLimits,
 					Usage: "drop a peer that leaves more than `SIZE` unread; at least twice --max-payload",
 				}),
-				durationFlag(server.DefaultPeerTimeout, cli.GenericFlag{
+				cli.DurationFlag(server.DefaultPeerTimeout, cli.GenericFlag{
 					Name: "peer-timeout", Category: catLimits,
 					Usage: "drop a peer that for `TIME` reads nothing of a large backlog, or sends nothing of a packet that it has begun; 0 never",
 				}),
 			}, logFlags(), daemonFlags(), gearmandFlags()),
 			Action: func(c *cli.Context) error { return e.serve(c) },
 		},
-		examples: []example{
-			{"a server for this machine", "gm serve"},
-			{"a server that keeps jobs, retries them and stores results", "gm serve --data /var/lib/gm --retry 'resize=3,1s..5m' --keep-results 10m"},
-			{"a server on a database; a second one is on standby", "GM_STORE='postgres://gm:secret@db/jobs' gm serve --listen :4730"},
-			{"a server and a worker in one, on a free port", "gm serve -p 0 --print-port --work reverse=rev"},
-			{"for the network and for local programs", "gm serve --listen :4730 --listen 'unix:/run/gm.sock?mode=0660'"},
+		Examples: []cli.Example{
+			{What: "a server for this machine", Line: "gm serve"},
+			{What: "a server that keeps jobs, retries them and stores results", Line: "gm serve --data /var/lib/gm --retry 'resize=3,1s..5m' --keep-results 10m"},
+			{What: "a server on a database; a second one is on standby", Line: "GM_STORE='postgres://gm:secret@db/jobs' gm serve --listen :4730"},
+			{What: "a server and a worker in one, on a free port", Line: "gm serve -p 0 --print-port --work reverse=rev"},
+			{What: "for the network and for local programs", Line: "gm serve --listen :4730 --listen 'unix:/run/gm.sock?mode=0660'"},
 		},
-		exits:      []int{exitIO, exitAgain, exitRefused, exitSignal},
-		ownSignals: true,
+		Exits:      []int{cli.ExitIO, cli.ExitAgain, cli.ExitRefused, cli.ExitSignal},
+		OwnSignals: true,
 	}
 }
 
 // serve is the verb's action.
 func (e *env) serve(c *cli.Context) error {
-	if err := noArgs(c); err != nil {
+	if err := cli.NoArgs(c); err != nil {
 		return err
 	}
 	if err := e.readConfigFile(c); err != nil {
@@ -140,7 +139,7 @@ func (e *env) serve(c *cli.Context) error {
 	}
 	switch {
 	case c.Bool("version"):
-		return e.printVersion()
+		return e.PrintVersion()
 	case c.Bool("check-args"):
 		return e.checkServeArgs(c)
 	}
@@ -154,7 +153,7 @@ func (e *env) serve(c *cli.Context) error {
 	if err := e.becomeProcess(c); err != nil {
 		return err
 	}
-	surviveBrokenPipes()
+	cli.SurviveBrokenPipes()
 	log, err := e.newServeLog(c)
 	if err != nil {
 		return err
@@ -168,7 +167,7 @@ func (e *env) serve(c *cli.Context) error {
 	tune.LeastProcs()
 	tune.Garbage(plan.limit, plan.garbage)
 	err = s.run()
-	if text := message(err); text != "" && (log.path != "" || c.Bool("syslog")) {
+	if text := cli.Message(err); text != "" && (log.path != "" || c.Bool("syslog")) {
 		log.logger.Error("the server has ended", "err", text)
 	}
 	return err
@@ -230,14 +229,14 @@ func (e *env) serverConfig(c *cli.Context) (server.Config, error) {
 // flagsConfig returns the configuration that the flags give. It opens no file.
 func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	if n := c.Int("worker-wakeup"); n < 0 {
-		return server.Config{}, usageErrorf("--worker-wakeup %d: must be 0 or more", n)
+		return server.Config{}, cli.UsageErrorf("--worker-wakeup %d: must be 0 or more", n)
 	}
 	plan := planned(c)
 	if c.IsSet("max-payload") {
-		plan.payload = sizeOf(c, "max-payload")
+		plan.payload = cli.SizeOf(c, "max-payload")
 	}
 	if n := plan.payload; n < 1 || n > maxPayloadLimit {
-		return server.Config{}, usageErrorf("--max-payload %d: must be from 1 to %d", n, maxPayloadLimit)
+		return server.Config{}, cli.UsageErrorf("--max-payload %d: must be from 1 to %d", n, maxPayloadLimit)
 	}
 	retries, wakeups := c.Int("job-retries"), c.Int("worker-wakeup")
 	cfg := server.Config{
@@ -249,10 +248,10 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 		Exceptions:   c.Bool("exceptions"),
 		Wakeups:      &wakeups,
 		MaxPayload:   int(plan.payload),
-		MaxOutbox:    int(sizeOf(c, "max-outbox")),
-		UserTimeout:  offIfZero(durationOf(c, "user-timeout")),
-		PeerTimeout:  offIfZero(durationOf(c, "peer-timeout")),
-		ForgetAfter:  offIfZero(durationOf(c, "forget-functions")),
+		MaxOutbox:    int(cli.SizeOf(c, "max-outbox")),
+		UserTimeout:  offIfZero(cli.DurationOf(c, "user-timeout")),
+		PeerTimeout:  offIfZero(cli.DurationOf(c, "peer-timeout")),
+		ForgetAfter:  offIfZero(cli.DurationOf(c, "forget-functions")),
 		Memory:       plan.payloads,
 		JobMemory:    plan.jobs,
 		PeerMemory:   plan.peers,
@@ -267,7 +266,7 @@ func (e *env) flagsConfig(c *cli.Context) (server.Config, error) {
 	}
 	for _, name := range []string{"host", "job-handle-prefix"} {
 		if strings.ContainsAny(c.String(name), " \t\r\n\x00") {
-			return cfg, usageErrorf("--%s %q: a handle cannot have white space", name, c.String(name))
+			return cfg, cli.UsageErrorf("--%s %q: a handle cannot have white space", name, c.String(name))
 		}
 	}
 	return cfg, nil
@@ -284,15 +283,15 @@ func offIfZero(d time.Duration) time.Duration {
 // servePort returns the port of addresses without one.
 func (e *env) servePort(c *cli.Context) (int, error) {
 	port := c.Int("port")
-	if text := e.getenv("GEARMAND_PORT"); text != "" && !c.IsSet("port") {
+	if text := e.Getenv("GEARMAND_PORT"); text != "" && !c.IsSet("port") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			return 0, usageErrorf("GEARMAND_PORT %q: want a number", text)
+			return 0, cli.UsageErrorf("GEARMAND_PORT %q: want a number", text)
 		}
 		port = n
 	}
 	if port < 0 || port > 65535 {
-		return 0, usageErrorf("port %d: must be from 0 to 65535", port)
+		return 0, cli.UsageErrorf("port %d: must be from 0 to 65535", port)
 	}
 	return port, nil
 }
@@ -403,11 +402,11 @@ func splitListen(addr string, port int) (string, int, error) {
 	}
 	host, p, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", 0, usageErrorf("--listen %q: %w", addr, err)
+		return "", 0, cli.UsageErrorf("--listen %q: %w", addr, err)
 	}
 	n, err := strconv.ParseUint(p, 10, 16)
 	if err != nil {
-		return "", 0, usageErrorf("--listen %q: port %q: must be a number up to 65535", addr, p)
+		return "", 0, cli.UsageErrorf("--listen %q: port %q: must be a number up to 65535", addr, p)
 	}
 	return host, int(n), nil
 }
@@ -415,17 +414,17 @@ func splitListen(addr string, port int) (string, int, error) {
 func listenError(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return withHint(exitWith(exitAgain, err), "gm ping shows whether another server runs; -p PORT uses another port")
+		return cli.WithHint(cli.ExitWith(cli.ExitAgain, err), "gm ping shows whether another server runs; -p PORT uses another port")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return exitWith(exitRefused, err)
+		return cli.ExitWith(cli.ExitRefused, err)
 	case errors.Is(err, server.ErrAddress):
-		return usageErrorf("--listen: %w", err)
+		return cli.UsageErrorf("--listen: %w", err)
 	case isFamilyMissing(err):
-		return withHint(exitWith(exitIO, err), "this machine does not have that address; ip addr lists its addresses")
-	case errors.As(err, new(*exitError)):
+		return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "this machine does not have that address; ip addr lists its addresses")
+	case errors.As(err, new(*cli.ExitError)):
 		return err
 	}
-	return exitWith(exitIO, err)
+	return cli.ExitWith(cli.ExitIO, err)
 }
 
 func closeAll(ls []net.Listener) {

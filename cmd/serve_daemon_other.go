@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime/debug"
 	"syscall"
+
+	"gm/cmd/cli"
 )
 
 // stopSignals stop a server gracefully.
@@ -15,7 +17,7 @@ var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
 
 // daemonize is refused: there are no sessions to detach from.
 func daemonize() error {
-	return exitWith(exitRefused, fmt.Errorf("--daemon: %w", errors.ErrUnsupported))
+	return cli.ExitWith(cli.ExitRefused, fmt.Errorf("--daemon: %w", errors.ErrUnsupported))
 }
 
 // daemonReady returns nil: this is no daemon.
@@ -23,7 +25,7 @@ func daemonReady() func() error { return nil }
 
 // switchUser is refused.
 func switchUser(name string) error {
-	return exitWith(exitRefused, fmt.Errorf("--user %q: %w", name, errors.ErrUnsupported))
+	return cli.ExitWith(cli.ExitRefused, fmt.Errorf("--user %q: %w", name, errors.ErrUnsupported))
 }
 
 // limitFiles does nothing: the system has no such limit.

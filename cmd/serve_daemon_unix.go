@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"gm/cmd/cli"
 )
 
 // stopSignals stop a server gracefully. gearmand uses SIGUSR1.
@@ -28,11 +30,11 @@ const daemonVariable = "GM_DAEMON_READY_FD"
 func daemonize() error {
 	path, err := os.Executable()
 	if err != nil {
-		return exitWith(exitIO, fmt.Errorf("daemon: %w", err))
+		return cli.ExitWith(cli.ExitIO, fmt.Errorf("daemon: %w", err))
 	}
 	ready, there, err := os.Pipe()
 	if err != nil {
-		return exitWith(exitIO, fmt.Errorf("daemon: %w", err))
+		return cli.ExitWith(cli.ExitIO, fmt.Errorf("daemon: %w", err))
 	}
 	defer ready.Close()
 	child := &exec.Cmd{
@@ -42,12 +44,12 @@ func daemonize() error {
 		ExtraFiles:  []*os.File{there},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	signals, stop := notifySignals(os.Interrupt, syscall.SIGTERM)
+	signals, stop := cli.NotifySignals(os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err = child.Start()
 	there.Close()
 	if err != nil {
-		return exitWith(exitIO, fmt.Errorf("daemon: %w", err))
+		return cli.ExitWith(cli.ExitIO, fmt.Errorf("daemon: %w", err))
 	}
 	serves := make(chan bool, 1)
 	go func() {
@@ -65,9 +67,9 @@ func daemonize() error {
 			var exit *exec.ExitError
 			switch err := child.Wait(); {
 			case errors.As(err, &exit) && exit.ExitCode() > 0:
-				return exitWith(exit.ExitCode(), nil)
+				return cli.ExitWith(exit.ExitCode(), nil)
 			case err != nil:
-				return exitWith(exitFailed, fmt.Errorf("daemon: %w", err))
+				return cli.ExitWith(cli.ExitFailed, fmt.Errorf("daemon: %w", err))
 			}
 			return nil
 		}
@@ -90,12 +92,12 @@ func daemonReady() func() error {
 		}
 		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 		if err != nil {
-			return exitWith(exitIO, fmt.Errorf("daemon: %w", err))
+			return cli.ExitWith(cli.ExitIO, fmt.Errorf("daemon: %w", err))
 		}
 		defer null.Close()
 		for _, std := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
 			if err := dup2(int(null.Fd()), int(std.Fd())); err != nil {
-				return exitWith(exitIO, fmt.Errorf("daemon: %w", err))
+				return cli.ExitWith(cli.ExitIO, fmt.Errorf("daemon: %w", err))
 			}
 		}
 		pipe.Write([]byte{1}) //nolint:errcheck // the starter may have ended
@@ -109,18 +111,18 @@ func daemonReady() func() error {
 func switchUser(name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {
-		return withHint(usageErrorf("--user %q: %w", name, err), "useradd --system creates a user")
+		return cli.WithHint(cli.UsageErrorf("--user %q: %w", name, err), "useradd --system creates a user")
 	}
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)
 	if err := errors.Join(err1, err2); err != nil {
-		return usageErrorf("--user %q: %w", name, err)
+		return cli.UsageErrorf("--user %q: %w", name, err)
 	}
 	if uid == os.Geteuid() {
 		return nil
 	}
 	if os.Geteuid() != 0 {
-		return withHint(exitWith(exitRefused, fmt.Errorf("--user %q: only root may switch users", name)),
+		return cli.WithHint(cli.ExitWith(cli.ExitRefused, fmt.Errorf("--user %q: only root may switch users", name)),
 			"leave out --user, or start gm serve as root")
 	}
 	groups := []int{gid}
@@ -138,7 +140,7 @@ func switchUser(name string) error {
 		func() error { return syscall.Setuid(uid) },
 	} {
 		if err := step(); err != nil {
-			return exitWith(exitRefused, fmt.Errorf("--user %q: %w", name, err))
+			return cli.ExitWith(cli.ExitRefused, fmt.Errorf("--user %q: %w", name, err))
 		}
 	}
 	return nil
@@ -148,11 +150,11 @@ func switchUser(name string) error {
 func limitFiles(n int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return exitWith(exitRefused, fmt.Errorf("--file-descriptors %d: %w", n, err))
+		return cli.ExitWith(cli.ExitRefused, fmt.Errorf("--file-descriptors %d: %w", n, err))
 	}
 	setRlimit(&limit, n)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return withHint(exitWith(exitRefused, fmt.Errorf("--file-descriptors %d: %w", n, err)),
+		return cli.WithHint(cli.ExitWith(cli.ExitRefused, fmt.Errorf("--file-descriptors %d: %w", n, err)),
 			"ulimit -Hn prints the maximum; root may raise it")
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"gm/cmd/cli"
 	"gm/pkg/store/storetest"
 )
 
@@ -106,8 +107,8 @@ func TestDaemonThatFailsReportsIt(t *testing.T) {
 	defer busy.Close()
 	cmd := exec.Command("gm", "serve", "-d", "-L", "127.0.0.1", "-p", strconv.Itoa(busy.Addr().(*net.TCPAddr).Port), "-l", filepath.Join(dir, "log"))
 	out, err := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != exitAgain || !strings.Contains(string(out), "address already in use") {
-		t.Errorf("exit code %d, %v, want %d\n%s", code, err, exitAgain, out)
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitAgain || !strings.Contains(string(out), "address already in use") {
+		t.Errorf("exit code %d, %v, want %d\n%s", code, err, cli.ExitAgain, out)
 	}
 }
 

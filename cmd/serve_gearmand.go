@@ -3,8 +3,7 @@ package cmd
 import (
 	"fmt"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/store/open"
 )
 
@@ -65,10 +64,10 @@ func gearmandFlags() []cli.Flag {
 
 // gearmandPlace returns the store that gearmand's options name, or nil for memory.
 func (e *env) gearmandPlace(c *cli.Context) (*open.Place, error) {
-	g := open.Gearmand{Options: map[string]string{}, Getenv: e.getenv}
+	g := open.Gearmand{Options: map[string]string{}, Getenv: e.Getenv}
 	g.Unsafe = func(file string) { e.note("%s is not read: everybody may write to it", file) }
 	for _, f := range gearmandFlags() {
-		if name := flagNames(f)[0]; open.IsGearmandOption(name) && c.IsSet(name) {
+		if name := cli.FlagNames(f)[0]; open.IsGearmandOption(name) && c.IsSet(name) {
 			g.Options[name] = fmt.Sprint(c.Value(name))
 		}
 	}

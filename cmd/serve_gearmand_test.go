@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	"gm/cmd/cli"
 )
 
 // writeMyCnf writes a .my.cnf into a new directory, and returns the directory.
@@ -40,7 +40,7 @@ func TestMyCnf(t *testing.T) {
 		{"x", "", "error: an option before the first group"},
 	} {
 		dir := writeMyCnf(t, tc.cnf, 0o600)
-		e := &env{cliEnv: cliEnv{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}}
+		e := &env{Env: cli.Env{Getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}}
 		args := []string{"--queue-type", "MySQL"}
 		if tc.args != "" {
 			args = append(args, strings.Split(tc.args, ",")...)
@@ -56,16 +56,16 @@ func TestMyCnf(t *testing.T) {
 			if wrong, ok := strings.CutPrefix(tc.want, "error: "); got != tc.want && !(ok && strings.HasPrefix(got, "error: ") && strings.Contains(got, wrong)) {
 				t.Errorf("%q: got %s, want %s", tc.args, got, tc.want)
 			}
-			if err != nil && exitCode(err) != exitUsage {
-				t.Errorf("%q: got exit code %d, want %d", tc.args, exitCode(err), exitUsage)
+			if err != nil && exitCode(err) != cli.ExitUsage {
+				t.Errorf("%q: got exit code %d, want %d", tc.args, exitCode(err), cli.ExitUsage)
 			}
 		})
 	}
 	dir := writeMyCnf(t, cnf, 0o666)
 	var stderr bytes.Buffer
-	e := &env{cliEnv: cliEnv{getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}}
+	e := &env{Env: cli.Env{Getenv: func(name string) string { return map[string]string{"HOME": dir}[name] }}}
 	withFlags(t, e, serveVerb(e), []string{"--queue-type", "MySQL"}, func(c *cli.Context) {
-		e.stderr = &stderr
+		e.Stderr = &stderr
 		if got, err := e.servePlace(c); err != nil || got.URL.Net.Path != "/" {
 			t.Errorf("open to all: got %q, %v, want no database", placeText(got), err)
 		}

@@ -12,8 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/logsink"
 )
 
@@ -24,7 +23,7 @@ func logFlags() []cli.Flag {
 			Name: "log-level", Value: "info", Category: catLog,
 			Usage: "log lines of `LEVEL` and above: debug (every job), info, warn, error",
 		},
-		optionalFlag(&levelValue{}, cli.GenericFlag{
+		cli.OptionalFlag(&levelValue{}, cli.GenericFlag{
 			Name: "verbose", Aliases: []string{"v"}, Category: catLog,
 			Usage: "log like --log-level debug, or from `LEVEL` in gearmand's words: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG",
 		}),
@@ -79,8 +78,8 @@ func (v *levelValue) Set(s string) error {
 // String returns nothing: without the flag there is no level.
 func (v *levelValue) String() string { return "" }
 
-// acceptsWord reports whether a word after the flag is its value.
-func (v *levelValue) acceptsWord(word string) bool {
+// AcceptsWord reports whether a word after the flag is its value.
+func (v *levelValue) AcceptsWord(word string) bool {
 	_, known := parseLevel(word)
 	return known
 }
@@ -107,9 +106,9 @@ func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	stderr := logsink.New(e.stderr, lostLine(handler))
-	e.stderr = stderr
-	e.closers = append(e.closers, stderr)
+	stderr := logsink.New(e.Stderr, lostLine(handler))
+	e.Stderr = stderr
+	e.Closers = append(e.Closers, stderr)
 
 	var handlers []slog.Handler
 	switch file := c.String("log-file"); {
@@ -121,20 +120,20 @@ func (e *env) newServeLog(c *cli.Context) (*serveLog, error) {
 	default:
 		l.path = file
 		if l.opened, err = openLogFile(file); err != nil {
-			return nil, withHint(exitWith(exitIO, fmt.Errorf("open log: %w", err)), "--log-file FILE names another file; --log-file stderr needs no file")
+			return nil, cli.WithHint(cli.ExitWith(cli.ExitIO, fmt.Errorf("open log: %w", err)), "--log-file FILE names another file; --log-file stderr needs no file")
 		}
 		l.file = logsink.New(l.opened, lostLine(handler))
-		e.closers = append(e.closers, l.file, closeFunc(func() error { return l.opened.Close() }))
+		e.Closers = append(e.Closers, l.file, closeFunc(func() error { return l.opened.Close() }))
 		handlers = append(handlers, handler(l.file))
 	}
 	if c.Bool("syslog") {
 		to := &syslogWriter{}
 		if err := to.dial(); err != nil {
-			return nil, withHint(exitWith(exitIO, fmt.Errorf("open syslog: %w", err)), "--log-file FILE logs to a file")
+			return nil, cli.WithHint(cli.ExitWith(cli.ExitIO, fmt.Errorf("open syslog: %w", err)), "--log-file FILE logs to a file")
 		}
 		frame := func(w io.Writer) slog.Handler { return newSyslogHandler(w, handler) }
 		sink := logsink.New(to, lostLine(frame))
-		e.closers = append(e.closers, sink)
+		e.Closers = append(e.Closers, sink)
 		handlers = append(handlers, frame(sink))
 	}
 	l.logger = slog.New(slog.NewMultiHandler(handlers...))
@@ -148,7 +147,7 @@ func logLevel(c *cli.Context) (slog.Level, error) {
 	}
 	level, known := parseLevel(c.String("log-level"))
 	if !known {
-		return 0, usageErrorf("--log-level %q: want debug, info, warn or error", c.String("log-level"))
+		return 0, cli.UsageErrorf("--log-level %q: want debug, info, warn or error", c.String("log-level"))
 	}
 	return level, nil
 }
@@ -162,7 +161,7 @@ func (l *serveLog) handlerOf(format string) (func(io.Writer) slog.Handler, error
 	case "json":
 		return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opts) }, nil
 	}
-	return nil, usageErrorf("--log-format %q: want text or json", format)
+	return nil, cli.UsageErrorf("--log-format %q: want text or json", format)
 }
 
 // lostLine returns a function that writes the line about dropped lines.

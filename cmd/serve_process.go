@@ -12,8 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/server"
 )
 
@@ -39,7 +38,7 @@ func daemonFlags() []cli.Flag {
 func (e *env) becomeProcess(c *cli.Context) error {
 	if n := c.Int("file-descriptors"); c.IsSet("file-descriptors") {
 		if n < 1 {
-			return usageErrorf("--file-descriptors %d: must be 1 or more", n)
+			return cli.UsageErrorf("--file-descriptors %d: must be 1 or more", n)
 		}
 		if err := limitFiles(n); err != nil {
 			return err
@@ -64,11 +63,11 @@ func checkProtocol(c *cli.Context) error {
 	switch p := strings.ToLower(c.String("protocol")); p {
 	case "", "gear", "http":
 	default:
-		return usageErrorf("--protocol %q: want gear or http", p)
+		return cli.UsageErrorf("--protocol %q: want gear or http", p)
 	}
 	for _, name := range []string{"ssl", "ssl-ca-file", "ssl-certificate", "ssl-key"} {
 		if c.IsSet(name) {
-			return withHint(usageErrorf("--%s: gm serve does not speak TLS", name),
+			return cli.WithHint(cli.UsageErrorf("--%s: gm serve does not speak TLS", name),
 				"leave the option out, and put stunnel or another TLS proxy in front of the server")
 		}
 	}
@@ -89,7 +88,7 @@ var unneeded = map[string]string{
 func logUnneeded(c *cli.Context, log *slog.Logger) {
 	for _, name := range slices.Sorted(maps.Keys(unneeded)) {
 		if c.IsSet(name) {
-			log.Info("option without effect", "option", dashed(name), "why", unneeded[name])
+			log.Info("option without effect", "option", cli.Dashed(name), "why", unneeded[name])
 		}
 	}
 	if strings.EqualFold(c.String("protocol"), "http") {
@@ -113,7 +112,7 @@ func (v *keepaliveValue) Set(s string) error {
 		v.d = 0
 		return nil
 	}
-	d, err := parseDuration(s)
+	d, err := cli.ParseDuration(s)
 	if err == nil {
 		v.d = d
 	}
@@ -123,9 +122,9 @@ func (v *keepaliveValue) Set(s string) error {
 // String returns the duration for help texts.
 func (v *keepaliveValue) String() string { return v.d.String() }
 
-// acceptsWord reports whether a word after the flag is its value.
-func (v *keepaliveValue) acceptsWord(word string) bool {
-	_, err := parseDuration(word)
+// AcceptsWord reports whether a word after the flag is its value.
+func (v *keepaliveValue) AcceptsWord(word string) bool {
+	_, err := cli.ParseDuration(word)
 	return err == nil
 }
 
@@ -141,7 +140,7 @@ func setKeepalive(c *cli.Context, cfg *server.Config) error {
 		n := c.Int(name)
 		switch {
 		case n < -1 || n > 32767:
-			return usageErrorf("--%s %d: must be from 1 to 32767, or -1", name, n)
+			return cli.UsageErrorf("--%s %d: must be from 1 to 32767, or -1", name, n)
 		case c.IsSet(name) && n > 0:
 			set(n)
 		}
@@ -157,29 +156,29 @@ func (e *env) readConfigFile(c *cli.Context) error {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return usageErrorf("read --config-file: %w", err)
+		return cli.UsageErrorf("read --config-file: %w", err)
 	}
 	words, err := splitWords(string(text))
 	if err != nil {
-		return usageErrorf("%s: %w", path, err)
+		return cli.UsageErrorf("%s: %w", path, err)
 	}
-	call, err := parseArgs(e.root, append([]string{"serve"}, words...))
+	call, err := cli.ParseArgs(e.Root, append([]string{"serve"}, words...))
 	switch {
 	case err != nil:
-		return withHintOf(usageErrorf("%s: %w", path, err), err)
-	case call.help || call.version || len(call.args) > 0:
-		return usageErrorf("%s: want only options", path)
+		return withHintOf(cli.UsageErrorf("%s: %w", path, err), err)
+	case call.Help || call.Version || len(call.Args) > 0:
+		return cli.UsageErrorf("%s: want only options", path)
 	}
 	given := map[string]bool{}
-	for _, f := range call.flags {
-		given[f.name] = c.IsSet(f.name)
+	for _, f := range call.Flags {
+		given[f.Name] = c.IsSet(f.Name)
 	}
-	for _, f := range call.flags {
-		if given[f.name] {
+	for _, f := range call.Flags {
+		if given[f.Name] {
 			continue
 		}
-		if err := c.Set(f.name, f.value); err != nil {
-			return usageErrorf("%s: invalid value %q for flag %s: %w", path, f.value, dashed(f.name), err)
+		if err := c.Set(f.Name, f.Value); err != nil {
+			return cli.UsageErrorf("%s: invalid value %q for flag %s: %w", path, f.Value, cli.Dashed(f.Name), err)
 		}
 	}
 	return nil
@@ -188,7 +187,7 @@ func (e *env) readConfigFile(c *cli.Context) error {
 // withHintOf returns err with the hint of another error, if it has one.
 func withHintOf(err, other error) error {
 	if hint := hintFor(other); hint != "" {
-		return withHint(err, hint)
+		return cli.WithHint(err, hint)
 	}
 	return err
 }
@@ -250,7 +249,7 @@ func namesOther(path string) bool {
 // writePIDFile writes the process id to a file that everybody may read.
 func writePIDFile(path string) error {
 	if err := os.WriteFile(path, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
-		return withHint(exitWith(exitIO, fmt.Errorf("write pid file: %w", err)), "--pid-file FILE names another file")
+		return cli.WithHint(cli.ExitWith(cli.ExitIO, fmt.Errorf("write pid file: %w", err)), "--pid-file FILE names another file")
 	}
 	return nil
 }

@@ -11,8 +11,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/deferred"
 	"gm/pkg/server"
 	"gm/pkg/store"
@@ -42,7 +41,7 @@ type serving struct {
 
 // run serves until a signal, the admin command shutdown, or a failure.
 func (s *serving) run() error {
-	signals, stop := notifySignals(stopSignals...)
+	signals, stop := cli.NotifySignals(stopSignals...)
 	defer stop()
 	s.signals = signals
 	defer s.reloadOnHangup()()
@@ -87,7 +86,7 @@ func (s *serving) serveStore(taken store.Store) error {
 	s.log.logger.Info("the queue is stored", "store", s.cfg.StoreName, "jobs", jobs)
 	if flushErr != nil {
 		s.log.logger.Error("a part of the queue is not stored", "store", s.cfg.StoreName, "err", flushErr)
-		flushErr = exitWith(exitIO, flushErr)
+		flushErr = cli.ExitWith(cli.ExitIO, flushErr)
 	}
 	return errors.Join(err, flushErr)
 }
@@ -138,7 +137,7 @@ func (s *serving) setServer(srv *server.Server) {
 
 // reloadOnHangup reloads at each SIGHUP until the returned function is called.
 func (s *serving) reloadOnHangup() (stop func()) {
-	hangups, stopSignals := notifySignals(syscall.SIGHUP)
+	hangups, stopSignals := cli.NotifySignals(syscall.SIGHUP)
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
@@ -191,13 +190,13 @@ func (s *serving) reload() {
 
 // freshContext parses the command line again, into new values.
 func (s *serving) freshContext() (*cli.Context, error) {
-	root := *s.root
-	root.made = map[string]*verb{}
-	call, err := parseArgs(&root, s.argv)
+	root := *s.Root
+	root.Made = map[string]*cli.Verb{}
+	call, err := cli.ParseArgs(&root, s.Argv)
 	if err != nil {
 		return nil, err
 	}
-	return call.context()
+	return call.Context()
 }
 
 // announce reports that the server listens, when it does so for the first time: it
@@ -223,9 +222,9 @@ func (s *serving) announce(ls []net.Listener) error {
 	}
 	if s.c.Bool("print-port") {
 		if port == 0 {
-			return usageErrorf("--print-port: the server listens on no TCP port")
+			return cli.UsageErrorf("--print-port: the server listens on no TCP port")
 		}
-		if err := s.printLine(strconv.Itoa(port)); err != nil {
+		if err := s.PrintLine(strconv.Itoa(port)); err != nil {
 			return err
 		}
 	}
@@ -271,14 +270,14 @@ func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
 		return errStoreLost
 	case err := <-failed:
 		srv.Close()
-		return exitWith(exitIO, err)
+		return cli.ExitWith(cli.ExitIO, err)
 	}
 	return s.drain(srv, log)
 }
 
 // drain stops the server gracefully, until a second signal or the loss of the store.
 func (s *serving) drain(srv *server.Server, log *slog.Logger) error {
-	patience := durationOf(s.c, "drain-timeout")
+	patience := cli.DurationOf(s.c, "drain-timeout")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	go func() {
@@ -295,7 +294,7 @@ func (s *serving) drain(srv *server.Server, log *slog.Logger) error {
 	err := srv.Shutdown(ctx)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return exitWith(exitAgain, fmt.Errorf("drain: jobs were still running after %v", patience))
+		return cli.ExitWith(cli.ExitAgain, fmt.Errorf("drain: jobs were still running after %v", patience))
 	case errors.Is(err, context.Canceled):
 		return lostJobsError(srv)
 	}
@@ -313,6 +312,6 @@ func lostJobsError(srv *server.Server) error {
 	case 1:
 		text = "1 job is lost"
 	}
-	return withHint(exitWith(exitAgain, errors.New("stop at once: "+text)),
+	return cli.WithHint(cli.ExitWith(cli.ExitAgain, errors.New("stop at once: "+text)),
 		"a single signal lets the running jobs end; --data DIR keeps background jobs")
 }

@@ -6,8 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/store"
@@ -26,15 +25,15 @@ func storeFlags() []cli.Flag {
 			Name: "sync", Category: catStore,
 			Usage: "`WHEN` a disk or sqlite store syncs: always (before a job is acknowledged), interval (every second) or never (left to the system). Acknowledged jobs survive a crash of the server in each case, a crash of the machine with always (default always)",
 		},
-		durationFlag(0, cli.GenericFlag{
+		cli.DurationFlag(0, cli.GenericFlag{
 			Name: "store-wait", Category: catStore,
 			Usage: "at the start, wait up to `TIME` for a store that cannot be reached, such as a database that starts later; 0 does not wait",
 		}),
-		durationFlag(server.DefaultStoreTimeout, cli.GenericFlag{
+		cli.DurationFlag(server.DefaultStoreTimeout, cli.GenericFlag{
 			Name: "store-timeout", Category: catStore,
 			Usage: "refuse a job that the store has not stored after `TIME`",
 		}),
-		sizeFlag(0, cli.GenericFlag{
+		cli.SizeFlag(0, cli.GenericFlag{
 			Name: "memory", Category: catStore,
 			Usage: "keep up to `SIZE` of waiting payloads in memory; further ones stay in the store, or are refused if there is no store that can list them. 0 is no limit (default half of the memory of the machine or container, less if that is small)",
 		}),
@@ -47,15 +46,15 @@ func storeFlags() []cli.Flag {
 			Name: "dead-max", Value: server.DefaultDeadMax, Category: catRetry,
 			Usage: "keep the last `N` dead jobs of each function: background jobs that have failed for good; 0 keeps none",
 		},
-		durationFlag(0, cli.GenericFlag{
+		cli.DurationFlag(0, cli.GenericFlag{
 			Name: "dead-age", Category: catRetry,
 			Usage: "keep each dead job for `TIME`, such as 30d; 0 for ever",
 		}),
-		durationFlag(0, cli.GenericFlag{
+		cli.DurationFlag(0, cli.GenericFlag{
 			Name: "keep-results", Category: catRetry,
 			Usage: "keep outcomes and results of background jobs for `TIME`, for gm wait and gm result; 0 does not keep them",
 		}),
-		sizeFlag(server.DefaultResultsMemory, cli.GenericFlag{
+		cli.SizeFlag(server.DefaultResultsMemory, cli.GenericFlag{
 			Name: "results-memory", Category: catRetry,
 			Usage: "keep up to `SIZE` of results; the oldest are dropped first",
 		}),
@@ -66,18 +65,18 @@ func storeFlags() []cli.Flag {
 func setStoreConfig(c *cli.Context, cfg *server.Config) error {
 	deadMax := c.Int("dead-max")
 	if deadMax < 0 {
-		return usageErrorf("--dead-max %d: must be 0 or more", deadMax)
+		return cli.UsageErrorf("--dead-max %d: must be 0 or more", deadMax)
 	}
-	if d := durationOf(c, "store-timeout"); d == 0 {
-		return usageErrorf("--store-timeout must be greater than 0")
+	if d := cli.DurationOf(c, "store-timeout"); d == 0 {
+		return cli.UsageErrorf("--store-timeout must be greater than 0")
 	}
 	cfg.DeadMax = &deadMax
-	cfg.DeadAge = durationOf(c, "dead-age")
-	cfg.StoreTimeout = durationOf(c, "store-timeout")
-	cfg.KeepResults = durationOf(c, "keep-results")
+	cfg.DeadAge = cli.DurationOf(c, "dead-age")
+	cfg.StoreTimeout = cli.DurationOf(c, "store-timeout")
+	cfg.KeepResults = cli.DurationOf(c, "keep-results")
 	cfg.ResultsMemory = int(planned(c).results)
 	if c.IsSet("results-memory") {
-		cfg.ResultsMemory = int(sizeOf(c, "results-memory"))
+		cfg.ResultsMemory = int(cli.SizeOf(c, "results-memory"))
 	}
 	policies, err := retryPolicies(c)
 	cfg.Policies = policies
@@ -90,11 +89,11 @@ func retryPolicies(c *cli.Context) (map[string]queue.Policy, error) {
 	for _, flag := range retryFlags(c) {
 		function, text, ok := strings.Cut(flag, "=")
 		if !ok || function == "" {
-			return nil, usageErrorf("--retry %q: want FUNCTION=N or FUNCTION=N,MIN..MAX", flag)
+			return nil, cli.UsageErrorf("--retry %q: want FUNCTION=N or FUNCTION=N,MIN..MAX", flag)
 		}
 		policy, err := server.ParsePolicy(text)
 		if err != nil {
-			return nil, usageErrorf("--retry %s: %w", function, err)
+			return nil, cli.UsageErrorf("--retry %s: %w", function, err)
 		}
 		policies[function] = policy
 	}
@@ -125,7 +124,7 @@ func (e *env) servePlace(c *cli.Context) (*open.Place, error) {
 		case err != nil:
 			return openError(err)
 		case from != "":
-			return usageErrorf("%s cannot be used with %s", from, flag)
+			return cli.UsageErrorf("%s cannot be used with %s", from, flag)
 		}
 		place, from = p, flag
 		return nil
@@ -147,7 +146,7 @@ func (e *env) servePlace(c *cli.Context) (*open.Place, error) {
 			return nil, err
 		}
 	}
-	if url := e.getenv("GM_STORE"); url != "" && from == "" && c.String("queue-type") == "" {
+	if url := e.Getenv("GM_STORE"); url != "" && from == "" && c.String("queue-type") == "" {
 		p, err := open.Parse(url)
 		if err := set("GM_STORE", p, err); err != nil {
 			return nil, err
@@ -156,17 +155,17 @@ func (e *env) servePlace(c *cli.Context) (*open.Place, error) {
 	sync := c.String("sync")
 	switch {
 	case place == nil && c.Bool("store-queue-on-shutdown"):
-		return nil, withHint(usageErrorf("--store-queue-on-shutdown needs a store"), "--store URL, --data DIR or --queue-type name one")
-	case place == nil && durationOf(c, "store-wait") > 0:
-		return nil, withHint(usageErrorf("--store-wait needs a store"), "--store URL, --data DIR or --queue-type name one")
+		return nil, cli.WithHint(cli.UsageErrorf("--store-queue-on-shutdown needs a store"), "--store URL, --data DIR or --queue-type name one")
+	case place == nil && cli.DurationOf(c, "store-wait") > 0:
+		return nil, cli.WithHint(cli.UsageErrorf("--store-wait needs a store"), "--store URL, --data DIR or --queue-type name one")
 	case place == nil && sync != "":
-		return nil, withHint(usageErrorf("--sync needs a store"), "--data DIR keeps jobs on disk")
+		return nil, cli.WithHint(cli.UsageErrorf("--sync needs a store"), "--data DIR keeps jobs on disk")
 	case sync != "" && sync != "always" && sync != "interval" && sync != "never":
-		return nil, usageErrorf("--sync %q: want always, interval or never", sync)
+		return nil, cli.UsageErrorf("--sync %q: want always, interval or never", sync)
 	case sync != "" && !place.TakesSync():
-		return nil, usageErrorf("--sync needs a disk or sqlite store: the settings of %s decide when it syncs", place.URL.Scheme)
+		return nil, cli.UsageErrorf("--sync needs a disk or sqlite store: the settings of %s decide when it syncs", place.URL.Scheme)
 	case place != nil:
-		place.Sync, place.Wait = sync, durationOf(c, "store-wait")
+		place.Sync, place.Wait = sync, cli.DurationOf(c, "store-wait")
 	}
 	return place, nil
 }
@@ -205,16 +204,16 @@ func acquireStore(p *open.Place, signals <-chan os.Signal, patient bool) (store.
 func openError(err error) error {
 	wrong := new(open.UsageError)
 	switch {
-	case errors.As(err, new(*exitError)):
+	case errors.As(err, new(*cli.ExitError)):
 		return err
 	case errors.As(err, &wrong):
-		return withHint(exitWith(exitUsage, err), wrong.Hint)
+		return cli.WithHint(cli.ExitWith(cli.ExitUsage, err), wrong.Hint)
 	case errors.Is(err, store.ErrAbsent):
-		return withHint(exitWith(exitIO, err), "gm serve, gm store load and gearmand create the store that they need")
+		return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "gm serve, gm store load and gearmand create the store that they need")
 	case errors.As(err, new(*store.AwayError)):
-		return withHint(exitWith(exitIO, err), "gm serve --store-wait 5m waits for a store that starts later")
+		return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "gm serve --store-wait 5m waits for a store that starts later")
 	}
-	return exitWith(exitIO, err)
+	return cli.ExitWith(cli.ExitIO, err)
 }
 
 // warnOfLimit logs a warning if the store takes only smaller payloads than the server:

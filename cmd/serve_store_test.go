@@ -6,21 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/store/open"
 )
 
 // withFlags calls f with the flags of a verb as a command line has them.
-func withFlags(t *testing.T, e *env, v *verb, args []string, f func(*cli.Context)) {
+func withFlags(t *testing.T, e *env, v *cli.Verb, args []string, f func(*cli.Context)) {
 	t.Helper()
-	e.stdout, e.stderr = io.Discard, io.Discard
-	root := &verb{Command: &cli.Command{Name: "gm"}, verbs: []*verb{v}}
-	call, err := parseArgs(root, append([]string{v.Name}, args...))
+	e.Stdout, e.Stderr = io.Discard, io.Discard
+	root := &cli.Verb{Command: &cli.Command{Name: "gm"}, Verbs: []*cli.Verb{v}}
+	call, err := cli.ParseArgs(root, append([]string{v.Name}, args...))
 	if err != nil {
 		t.Fatalf("%q: %v", args, err)
 	}
-	c, err := call.context()
+	c, err := call.Context()
 	if err != nil {
 		t.Fatalf("%q: %v", args, err)
 	}
@@ -70,7 +69,7 @@ func TestServePlace(t *testing.T) {
 		if test.args != "" {
 			args = strings.Split(test.args, ",")
 		}
-		e := &env{cliEnv: cliEnv{getenv: func(name string) string {
+		e := &env{Env: cli.Env{Getenv: func(name string) string {
 			if name == "GM_STORE" {
 				return test.env
 			}
@@ -79,7 +78,7 @@ func TestServePlace(t *testing.T) {
 		withFlags(t, e, serveVerb(e), args, func(c *cli.Context) {
 			place, err := e.servePlace(c)
 			if err != nil || test.err != "" {
-				if err == nil || !strings.Contains(err.Error(), test.err) || exitCode(err) != exitUsage {
+				if err == nil || !strings.Contains(err.Error(), test.err) || exitCode(err) != cli.ExitUsage {
 					t.Errorf("%s: got error %v, want one of usage with %q", test.args, err, test.err)
 				}
 				return
@@ -110,7 +109,7 @@ func placeText(p *open.Place) string {
 }
 
 func TestRetryFlags(t *testing.T) {
-	e := &env{cliEnv: cliEnv{getenv: func(string) string { return "" }}}
+	e := &env{Env: cli.Env{Getenv: func(string) string { return "" }}}
 	args := []string{"--retry", "a=3,1s..5m", "--retry", "b=1", "--retry=c=-1,0s"}
 	withFlags(t, e, serveVerb(e), args, func(c *cli.Context) {
 		want := []string{"a=3,1s..5m", "b=1", "c=-1,0s"}

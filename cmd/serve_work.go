@@ -6,8 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/tune"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
@@ -21,15 +20,15 @@ type workCommand struct{ function, command string }
 // parseWorkCommands reads the --work flags.
 func parseWorkCommands(c *cli.Context) ([]workCommand, error) {
 	var commands []workCommand
-	for _, w := range linesOf(c, "work") {
+	for _, w := range cli.LinesOf(c, "work") {
 		function, command, ok := strings.Cut(w, "=")
 		if !ok || function == "" || strings.TrimSpace(command) == "" {
-			return nil, usageErrorf("--work %q: not FUNCTION=COMMAND", w)
+			return nil, cli.UsageErrorf("--work %q: not FUNCTION=COMMAND", w)
 		}
 		commands = append(commands, workCommand{function, command})
 	}
 	if len(commands) > 0 && c.Int("work-jobs") < 1 {
-		return nil, usageErrorf("--work-jobs %d: not 1 or more", c.Int("work-jobs"))
+		return nil, cli.UsageErrorf("--work-jobs %d: not 1 or more", c.Int("work-jobs"))
 	}
 	return commands, nil
 }
@@ -60,7 +59,7 @@ func (s *serving) startWorker(srv *server.Server, ls []net.Listener) (stop func(
 		// may need a database.
 		Secrets: open.PasswordVars(),
 		Address: reachableAddress(ls),
-		Stderr:  s.stderr,
+		Stderr:  s.Stderr,
 		OnStart: func(*gearman.Job) { busy.Note() },
 	}
 	for _, w := range s.workCommands {
@@ -69,7 +68,7 @@ func (s *serving) startWorker(srv *server.Server, ls []net.Listener) (stop func(
 	}
 	w, err := work.New(cfg)
 	if err != nil {
-		return nil, usageErrorf("--work: %w", err)
+		return nil, cli.UsageErrorf("--work: %w", err)
 	}
 	guardProcesses()
 	for _, w := range s.workCommands {

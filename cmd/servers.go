@@ -9,8 +9,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
@@ -18,19 +17,19 @@ import (
 func (e *env) connFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{
-			Name: "server", Aliases: []string{"s"}, Category: catServers,
+			Name: "server", Aliases: []string{"s"}, Category: cli.CatServers,
 			Usage: "connect to `HOST[:PORT]`, [::1]:4730 or unix:/path; repeatable, or separated by commas; else GEARMAN_SERVERS, GEARMAN_SERVER or the configuration (default localhost)",
 		},
 		&cli.IntFlag{
-			Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: catServers,
+			Name: "port", Aliases: []string{"p"}, Value: gearman.DefaultPort, Category: cli.CatServers,
 			Usage: "use `PORT` for servers without one",
 		},
 		&cli.StringFlag{
-			Name: "context", Category: catServers,
+			Name: "context", Category: cli.CatServers,
 			Usage: "use the context `NAME` of the configuration; else GM_CONTEXT",
 		},
 		&cli.StringFlag{
-			Name: "trace", Category: catServers,
+			Name: "trace", Category: cli.CatServers,
 			Usage: "write every packet as text to `FILE`; - is stderr",
 		},
 	}
@@ -73,11 +72,11 @@ func (e *env) servers(c *cli.Context) ([]gearman.Server, error) {
 		port = cfg.Port
 	}
 	if port < 1 || port > 65535 {
-		return nil, usageErrorf("port %d: must be from 1 to 65535", port)
+		return nil, cli.UsageErrorf("port %d: must be from 1 to 65535", port)
 	}
 	servers, err := gearman.ParseServers(list, port)
 	if err != nil {
-		return nil, usageErrorf("%s: %w", from, err)
+		return nil, cli.UsageErrorf("%s: %w", from, err)
 	}
 	return servers, nil
 }
@@ -93,11 +92,11 @@ func (e *env) serverList(c *cli.Context, cfg *config) (list, from string, err er
 		return cfg.contextServers(name)
 	}
 	for _, name := range []string{"GEARMAN_SERVERS", "GEARMAN_SERVER"} {
-		if list := e.getenv(name); list != "" {
+		if list := e.Getenv(name); list != "" {
 			return list, name, nil
 		}
 	}
-	if name := e.getenv("GM_CONTEXT"); name != "" {
+	if name := e.Getenv("GM_CONTEXT"); name != "" {
 		return cfg.contextServers(name)
 	}
 	if cfg.Context != "" {
@@ -112,8 +111,8 @@ func (e *env) serverList(c *cli.Context, cfg *config) (list, from string, err er
 // queryFlags returns connFlags and --timeout, for verbs that request answers from
 // servers.
 func (e *env) queryFlags() []cli.Flag {
-	return append(e.connFlags(), durationFlag(5*time.Second, cli.GenericFlag{
-		Name: "timeout", Aliases: []string{"t"}, Category: catServers,
+	return append(e.connFlags(), cli.DurationFlag(5*time.Second, cli.GenericFlag{
+		Name: "timeout", Aliases: []string{"t"}, Category: cli.CatServers,
 		Usage: "wait at most `DURATION` for the answer of a server: 500ms, 10s, 1m",
 	}))
 }
@@ -247,7 +246,7 @@ func present[T any](e *env, answers []answer[T], inTable bool) (good []answer[T]
 func checkWords(c *cli.Context) error {
 	for _, arg := range c.Args().Slice() {
 		if arg == "" {
-			return usageErrorf("%s: an argument is empty", c.Command.Name)
+			return cli.UsageErrorf("%s: an argument is empty", c.Command.Name)
 		}
 	}
 	return nil
@@ -257,7 +256,7 @@ func checkWords(c *cli.Context) error {
 func checkHandles(c *cli.Context) error {
 	for _, arg := range c.Args().Slice() {
 		if strings.ContainsFunc(arg, unicode.IsSpace) {
-			return usageErrorf("%s: %q: a handle has no white space", c.Command.Name, arg)
+			return cli.UsageErrorf("%s: %q: a handle has no white space", c.Command.Name, arg)
 		}
 	}
 	return checkWords(c)
@@ -265,5 +264,5 @@ func checkHandles(c *cli.Context) error {
 
 // note prints a line on stderr that is not the error of the verb.
 func (e *env) note(format string, args ...any) {
-	e.printMessage(programName+": ", printable(fmt.Sprintf(format, args...), false))
+	e.PrintMessage(cli.ProgramName+": ", cli.Printable(fmt.Sprintf(format, args...), false))
 }

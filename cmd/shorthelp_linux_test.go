@@ -33,7 +33,7 @@ func TestPager(t *testing.T) {
 	}
 	e, _ := testEnv(os.Getenv)
 	var out bytes.Buffer
-	e.stdout = &out
+	e.Stdout = &out
 	if code := e.run(context.Background(), []string{"gm", "help", "serve"}); code != 0 || !strings.Contains(out.String(), "Exit codes:") {
 		t.Errorf("gm help serve into a pipe: %d, %q", code, out.String())
 	}

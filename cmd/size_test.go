@@ -5,8 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/bytesize"
 )
 
@@ -18,15 +17,15 @@ func TestSizesOfMemoryFitInAnInt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		memory, child := sizeFlag(0, cli.GenericFlag{Name: "memory"}), childSizeFlag(0, cli.GenericFlag{Name: "child"})
+		memory, child := cli.SizeFlag(0, cli.GenericFlag{Name: "memory"}), cli.ChildSizeFlag(0, cli.GenericFlag{Name: "child"})
 		switch err := memory.Value.Set(size); {
 		case math.MaxInt == math.MaxInt32 && (err == nil || !strings.Contains(err.Error(), "exceeds the limit of 2147483647 bytes")):
 			t.Errorf("%s: got %v, want an error with the limit", size, err)
-		case math.MaxInt > math.MaxInt32 && (err != nil || memory.Value.(*sizeValue).n != bytes):
-			t.Errorf("%s: got %d, %v, want %d", size, memory.Value.(*sizeValue).n, err, bytes)
+		case math.MaxInt > math.MaxInt32 && (err != nil || memory.Value.(*cli.SizeValue).N != bytes):
+			t.Errorf("%s: got %d, %v, want %d", size, memory.Value.(*cli.SizeValue).N, err, bytes)
 		}
-		if err := child.Value.Set(size); err != nil || child.Value.(*sizeValue).n != bytes {
-			t.Errorf("%s of a child: got %d, %v, want %d", size, child.Value.(*sizeValue).n, err, bytes)
+		if err := child.Value.Set(size); err != nil || child.Value.(*cli.SizeValue).N != bytes {
+			t.Errorf("%s of a child: got %d, %v, want %d", size, child.Value.(*cli.SizeValue).N, err, bytes)
 		}
 	}
 	if most := 2*maxPayloadLimit + 1<<20; most > math.MaxInt {

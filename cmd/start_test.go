@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gm/cmd/cli"
 )
 
 // The limits of allocations by the packages of gm before main, for any verb. Allocations
@@ -70,19 +72,19 @@ func TestStart(t *testing.T) {
 // TestOneVerbIsMade counts the cost of a command line before its action.
 func TestOneVerbIsMade(t *testing.T) {
 	line := strings.Fields("submit -s host:1 -f func hello")
-	var root *verb
+	var root *cli.Verb
 	allocs := testing.AllocsPerRun(10, func() {
 		root = newRoot(&env{})
-		call, err := parseArgs(root, line)
+		call, err := cli.ParseArgs(root, line)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := call.context(); err != nil {
+		if _, err := call.Context(); err != nil {
 			t.Fatal(err)
 		}
 	})
-	if len(root.made) != 1 || root.made["submit"] == nil {
-		t.Errorf("got %d verbs made, want submit alone", len(root.made))
+	if len(root.Made) != 1 || root.Made["submit"] == nil {
+		t.Errorf("got %d verbs made, want submit alone", len(root.Made))
 	}
 	if allocs > 500 {
 		t.Errorf("got %v allocations, want at most 500", allocs)

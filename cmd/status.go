@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
-func statusVerb(e *env) *verb {
-	return &verb{
+func statusVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "status",
 			Usage:     "show the queues: jobs and workers of each function",
@@ -24,18 +23,18 @@ func statusVerb(e *env) *verb {
 Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers, or loading while the server reads its store and the counts are incomplete), dead. With --by-server the server comes first. A value that a server does not report is empty, and null in JSON.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "by-server", Usage: "show a row for each function of each server, not the sums"},
-			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),
+			}, e.watchFlags(), e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.status(c) },
 		},
-		examples: []example{
-			{"all queues of two servers, summed", "gm status -s localhost,127.0.0.1:4731"},
-			{"functions that have jobs and no workers", `gm status | awk -F'\t' '$2 > 0 && $4 == 0 { print $1 }'`},
-			{"the longest queue", "gm status -o tsv | sort -t \"$(printf '\\t')\" -k2,2nr | head -1"},
-			{"one line every ten seconds, into a log", "gm status resize --watch --interval 10s >>resize.log"},
-			{"some functions", "gm status 'res*' || true"},
-			{"one function as JSON, for a program", `gm status -o jsonl | grep '"function":"resize"'`},
+		Examples: []cli.Example{
+			{What: "all queues of two servers, summed", Line: "gm status -s localhost,127.0.0.1:4731"},
+			{What: "functions that have jobs and no workers", Line: `gm status | awk -F'\t' '$2 > 0 && $4 == 0 { print $1 }'`},
+			{What: "the longest queue", Line: "gm status -o tsv | sort -t \"$(printf '\\t')\" -k2,2nr | head -1"},
+			{What: "one line every ten seconds, into a log", Line: "gm status resize --watch --interval 10s >>resize.log"},
+			{What: "some functions", Line: "gm status 'res*' || true"},
+			{What: "one function as JSON, for a program", Line: `gm status -o jsonl | grep '"function":"resize"'`},
 		},
-		exits: []int{exitUnknown, exitNoServer, exitIO, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
@@ -48,22 +47,22 @@ func (e *env) status(c *cli.Context) error {
 	if c.Bool("watch") {
 		return e.watchStatus(c, o)
 	}
-	w, err := e.newRows(c, statusColumns(c.Bool("by-server"))...)
+	w, err := e.NewRows(c, statusColumns(c.Bool("by-server"))...)
 	if err != nil {
 		return err
 	}
-	answers, absent, err := e.askStatus(c, o, w.format == formatTable)
+	answers, absent, err := e.askStatus(c, o, w.Format == cli.FormatTable)
 	if err != nil {
 		return err
 	}
-	w.notes = append(absentLines(absent), storeLines(answers)...)
+	w.Notes = append(absentLines(absent), storeLines(answers)...)
 	rows := mergeStatus(answers, c.Bool("by-server"), c.Args().Slice())
 	for _, r := range rows {
-		if err := w.add(r); err != nil {
+		if err := w.Add(r); err != nil {
 			return err
 		}
 	}
-	if err := w.close(); err != nil {
+	if err := w.Close(); err != nil {
 		return err
 	}
 	return missingFunctions(c, rows)
@@ -72,7 +71,7 @@ func (e *env) status(c *cli.Context) error {
 // askStatus returns the functions of each server that answers, and the servers that do
 // not. It notes the latter on stderr, unless inTable says that the table names them.
 func (e *env) askStatus(c *cli.Context, o gearman.Options, inTable bool) ([]answer[[]*statusRow], []absentServer, error) {
-	answers, absent, err := present(e, askAll(c.Context, o, durationOf(c, "timeout"), functionsOf), inTable)
+	answers, absent, err := present(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"), functionsOf), inTable)
 	if err != nil {
 		return nil, nil, fmt.Errorf("status: %w", err)
 	}
@@ -140,7 +139,7 @@ func storeLines(answers []answer[[]*statusRow]) []string {
 func missingFunctions(c *cli.Context, rows []*statusRow) error {
 	for _, name := range c.Args().Slice() {
 		if !slices.ContainsFunc(rows, func(r *statusRow) bool { return matchesName(name, r.Function) }) {
-			return withHint(exitWith(exitUnknown, fmt.Errorf("status: no server has the function %q", name)), hintUnknownFunction)
+			return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("status: no server has the function %q", name)), hintUnknownFunction)
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func TestMergeStatus(t *testing.T) {
 				t.Fatalf("%d rows, want %d", len(rows), len(test.want))
 			}
 			for i, r := range rows {
-				if got, _ := json.Marshal(r.cells(false)); string(got) != test.want[i] {
+				if got, _ := json.Marshal(r.Cells(false)); string(got) != test.want[i] {
 					t.Errorf("got  %s\nwant %s", got, test.want[i])
 				}
 			}
@@ -71,7 +71,7 @@ func TestRates(t *testing.T) {
 			answers = answers[:1]
 		}
 		w.setRates(start.Add(time.Duration(second)*time.Second), answers)
-		return newStatusTick(start, mergeStatus(answers, false, nil), nil).rates.cells(true)[0]
+		return newStatusTick(start, mergeStatus(answers, false, nil), nil).rates.Cells(true)[0]
 	}
 	steps := []struct {
 		second int

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
@@ -57,24 +58,24 @@ const (
 )
 
 // statusColumns returns the headings of the cells of a statusRow.
-func statusColumns(byServer bool) []column {
-	columns := []column{
-		{"function", false},
-		{"waiting", true},
-		{"running", true},
-		{"workers", true},
-		{"delayed", true},
-		{"oldest", true},
-		{"state", false},
-		{"dead", true},
+func statusColumns(byServer bool) []cli.Column {
+	columns := []cli.Column{
+		{Name: "function", Right: false},
+		{Name: "waiting", Right: true},
+		{Name: "running", Right: true},
+		{Name: "workers", Right: true},
+		{Name: "delayed", Right: true},
+		{Name: "oldest", Right: true},
+		{Name: "state", Right: false},
+		{Name: "dead", Right: true},
 	}
 	if byServer {
-		columns = slices.Insert(columns, 0, column{"server", false})
+		columns = slices.Insert(columns, 0, cli.Column{Name: "server", Right: false})
 	}
 	return columns
 }
 
-func (r *statusRow) cells(human bool) []string {
+func (r *statusRow) Cells(human bool) []string {
 	cells := []string{
 		r.Function, strconv.Itoa(r.Waiting), strconv.Itoa(r.Running), strconv.Itoa(r.Workers),
 		optional(r.Delayed, human), optionalAge(r.OldestMS, human), r.State,
@@ -84,19 +85,19 @@ func (r *statusRow) cells(human bool) []string {
 		cells = slices.Insert(cells, 0, r.Server)
 	}
 	if r.rates != nil {
-		cells = append(cells, r.rates.cells(human)...)
+		cells = append(cells, r.rates.Cells(human)...)
 	}
 	return cells
 }
 
-// paint colours states that need attention.
-func (r *statusRow) paint(s *style, cells []string) {
+// Paint colours states that need attention.
+func (r *statusRow) Paint(s *cli.Style, cells []string) {
 	i := slices.Index(cells[1:], r.State) + 1
 	switch r.State {
 	case stateNoWorkers:
-		cells[i] = s.bad.Sprint(r.State)
+		cells[i] = s.Bad.Sprint(r.State)
 	case statePaused:
-		cells[i] = s.warn.Sprint(r.State)
+		cells[i] = s.Warn.Sprint(r.State)
 	}
 }
 

@@ -4,8 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
@@ -21,7 +20,7 @@ func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
 	}
 	s := &statusWatch{e: e, c: c, screen: screen}
 	if screen == nil {
-		if s.lines, err = e.newRows(c); err != nil {
+		if s.lines, err = e.NewRows(c); err != nil {
 			return err
 		}
 	}
@@ -38,8 +37,8 @@ func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
 type statusWatch struct {
 	e      *env
 	c      *cli.Context
-	screen *watchScreen // nil: lines
-	lines  *rowWriter   // unless there is a screen
+	screen *watchScreen   // nil: lines
+	lines  *cli.RowWriter // unless there is a screen
 	before map[statusKey]statusRow
 	at     time.Time // of before
 }
@@ -55,10 +54,10 @@ func (s *statusWatch) show(now time.Time, answers []answer[[]*statusRow], absent
 	if s.screen != nil {
 		return s.redraw(now, rows, append(absentLines(absent), storeLines(answers)...))
 	}
-	if err := s.lines.add(newStatusTick(now, rows, absent)); err != nil {
+	if err := s.lines.Add(newStatusTick(now, rows, absent)); err != nil {
 		return err
 	}
-	return s.lines.flush()
+	return s.lines.Flush()
 }
 
 // setRates compares each function of each server with the previous rows. It does not
@@ -80,8 +79,8 @@ func (s *statusWatch) setRates(now time.Time, answers []answer[[]*statusRow]) {
 
 func (s *statusWatch) redraw(now time.Time, rows []*statusRow, notes []string) error {
 	columns := append(statusColumns(s.c.Bool("by-server")),
-		column{"in/s", true}, column{"done/s", true}, column{"failed/s", true})
-	list := make([]row, len(rows))
+		cli.Column{Name: "in/s", Right: true}, cli.Column{Name: "done/s", Right: true}, cli.Column{Name: "failed/s", Right: true})
+	list := make([]cli.Row, len(rows))
 	for i, r := range rows {
 		list[i] = r
 	}
@@ -119,7 +118,7 @@ func (r *rates) add(other *rates) {
 	sum(&r.Failed, other.Failed)
 }
 
-func (r *rates) cells(human bool) []string {
+func (r *rates) Cells(human bool) []string {
 	var cells []string
 	for _, rate := range []*float64{r.In, r.Done, r.Failed} {
 		switch {
@@ -159,10 +158,10 @@ func newStatusTick(now time.Time, rows []*statusRow, absent []absentServer) *sta
 	}
 }
 
-func (t *statusTick) cells(human bool) []string {
+func (t *statusTick) Cells(human bool) []string {
 	cells := append([]string{
 		t.Time.Format(time.RFC3339), strconv.Itoa(t.Waiting), strconv.Itoa(t.Running), strconv.Itoa(t.Workers),
 		optional(t.Delayed, human), optionalAge(t.OldestMS, human),
-	}, t.rates.cells(human)...)
+	}, t.rates.Cells(human)...)
 	return append(cells, absentNames(t.LeftOut))
 }

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/store"
 	"gm/pkg/store/open"
 )
 
-func storeVerb(e *env) *verb {
-	return &verb{
+func storeVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:  "store",
 			Usage: "verify, shrink or move the store of a job server",
@@ -20,27 +19,27 @@ func storeVerb(e *env) *verb {
 
 ` + open.Forms,
 		},
-		verbs: []*verb{e.storeCheck(), e.storeCompact(), e.storeDump(), e.storeLoad()},
-		examples: []example{
-			{"look for damage", "gm store check disk:/var/lib/gm"},
-			{"move the queue from a file to a database", "gm store dump sqlite:/var/lib/gearmand.db | gm store load postgres://gm@db/jobs"},
+		Verbs: []*cli.Verb{e.storeCheck(), e.storeCompact(), e.storeDump(), e.storeLoad()},
+		Examples: []cli.Example{
+			{What: "look for damage", Line: "gm store check disk:/var/lib/gm"},
+			{What: "move the queue from a file to a database", Line: "gm store dump sqlite:/var/lib/gearmand.db | gm store load postgres://gm@db/jobs"},
 		},
-		exits: storeExits,
+		Exits: storeExits,
 	}
 }
 
-var storeExits = []int{exitFailed, exitIO, exitAgain, exitRefused, exitSignal}
+var storeExits = []int{cli.ExitFailed, cli.ExitIO, cli.ExitAgain, cli.ExitRefused, cli.ExitSignal}
 
 // storeCommand returns a subcommand that calls do with an open store, which this process
 // has locked.
-func (e *env) storeCommand(name, usage, description string, examples []example, do func(*storeCall) error, flags ...cli.Flag) *verb {
-	return &verb{
+func (e *env) storeCommand(name, usage, description string, examples []cli.Example, do func(*storeCall) error, flags ...cli.Flag) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "URL", Description: description, Flags: flags,
 			Action: func(c *cli.Context) error { return e.withStore(c, do) },
 		},
-		examples: examples,
-		exits:    storeExits,
+		Examples: examples,
+		Exits:    storeExits,
 	}
 }
 
@@ -60,7 +59,7 @@ func (s *storeCall) fail(err error) error {
 
 // cannot returns the error of a store that does not support a command.
 func (s *storeCall) cannot(what string) error {
-	return usageErrorf("store %s: %s %s", s.Command.Name, s.place.Name(), what)
+	return cli.UsageErrorf("store %s: %s %s", s.Command.Name, s.place.Name(), what)
 }
 
 // withStore opens the store that the argument names, locks it, and closes it
@@ -69,7 +68,7 @@ func (s *storeCall) cannot(what string) error {
 func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	verb := c.Command.Name
 	if c.NArg() != 1 {
-		return withHint(usageErrorf("store %s: %d arguments, want the URL of one store", verb, c.NArg()), "gm help store lists the forms of a URL")
+		return cli.WithHint(cli.UsageErrorf("store %s: %d arguments, want the URL of one store", verb, c.NArg()), "gm help store lists the forms of a URL")
 	}
 	place, err := open.Parse(c.Args().First())
 	if err != nil {
@@ -77,7 +76,7 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	}
 	if verb != "load" {
 		if place.Missing() {
-			return exitWith(exitIO, fmt.Errorf("store %s: store %s: no such file", verb, strings.TrimSuffix(place.Name(), "/")))
+			return cli.ExitWith(cli.ExitIO, fmt.Errorf("store %s: store %s: no such file", verb, strings.TrimSuffix(place.Name(), "/")))
 		}
 		place.AsIs = true
 	}
@@ -93,12 +92,12 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 	}
 	err = errors.Join(err, open.Close(s.Store))
 	if held := new(store.HeldError); errors.As(err, &held) {
-		return withHint(exitWith(exitAgain, s.fail(held)), "stop that server, then try again")
+		return cli.WithHint(cli.ExitWith(cli.ExitAgain, s.fail(held)), "stop that server, then try again")
 	}
-	if err == nil || errors.As(err, new(*exitError)) || errors.As(err, new(*outputError)) || c.Context.Err() != nil {
+	if err == nil || errors.As(err, new(*cli.ExitError)) || errors.As(err, new(*cli.OutputError)) || c.Context.Err() != nil {
 		return err
 	}
-	return exitWith(exitIO, s.fail(err))
+	return cli.ExitWith(cli.ExitIO, s.fail(err))
 }
 
 // wrong counts a fault and prints it, on stdout for store check, whose answer it is, and
@@ -106,16 +105,16 @@ func (e *env) withStore(c *cli.Context, do func(*storeCall) error) error {
 func (s *storeCall) wrong(what string) {
 	s.bad++
 	if s.Command.Name == "check" {
-		s.printLine(printable(what, false)) //nolint:errcheck // the exit code reports it too
+		s.PrintLine(cli.Printable(what, false)) //nolint:errcheck // the exit code reports it too
 		return
 	}
 	s.note("%s", what)
 }
 
-func (e *env) storeCheck() *verb {
+func (e *env) storeCheck() *cli.Verb {
 	return e.storeCommand("check", "verify a store",
 		`Reads the whole store and prints a line for each fault. Without faults it prints nothing and exits with 0. It changes nothing, with one exception: it repairs a broken file as a server does at its start, and moves unreadable records to a file next to it. A database without the table is an error; the table is not created.`,
-		[]example{{"from cron", "gm store check disk:/var/lib/gm || echo 'the queue is damaged'"}},
+		[]cli.Example{{What: "from cron", Line: "gm store check disk:/var/lib/gm || echo 'the queue is damaged'"}},
 		func(s *storeCall) error {
 			checker, ok := s.Store.(store.Checker)
 			if !ok {
@@ -125,16 +124,16 @@ func (e *env) storeCheck() *verb {
 				return err
 			}
 			if s.bad > 0 {
-				return exitWith(exitFailed, nil)
+				return cli.ExitWith(cli.ExitFailed, nil)
 			}
 			return nil
 		})
 }
 
-func (e *env) storeCompact() *verb {
+func (e *env) storeCompact() *cli.Verb {
 	return e.storeCommand("compact", "free the space of deleted jobs",
 		`Shrinks the store to the size that its jobs need. A server with a disk store does this on its own after a large backlog.`,
-		[]example{{"after a large backlog", "gm store compact sqlite:/var/lib/gm/queue.db"}},
+		[]cli.Example{{What: "after a large backlog", Line: "gm store compact sqlite:/var/lib/gm/queue.db"}},
 		func(s *storeCall) error {
 			compacter, ok := s.Store.(store.Compacter)
 			if !ok {

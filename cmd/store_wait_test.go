@@ -10,8 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/testgm"
 	"gm/pkg/store"
 	"gm/pkg/store/open"
@@ -54,7 +53,7 @@ func TestStoreWait(t *testing.T) {
 			away := strings.Replace(url, host, proxy.Addr(), 1)
 
 			_, _, done := takes(t, away, 0)
-			if err := <-done; !errors.As(err, new(*store.AwayError)) || exitCode(err) != exitIO || !strings.Contains(hintFor(err), "--store-wait") {
+			if err := <-done; !errors.As(err, new(*store.AwayError)) || exitCode(err) != cli.ExitIO || !strings.Contains(hintFor(err), "--store-wait") {
 				t.Errorf("without --store-wait: got %v, hint %q, want that it is away and a hint", err, hintFor(err))
 			}
 
@@ -145,7 +144,7 @@ func TestStoreWaitPermanent(t *testing.T) {
 }
 
 func TestStoreWaitFlag(t *testing.T) {
-	e := &env{cliEnv: cliEnv{getenv: func(string) string { return "" }}}
+	e := &env{Env: cli.Env{Getenv: func(string) string { return "" }}}
 	for args, want := range map[string]string{
 		"--store-wait,5m,--data,x": "", "--store-wait,5m": "--store-wait needs a store",
 	} {
@@ -154,7 +153,7 @@ func TestStoreWaitFlag(t *testing.T) {
 			switch {
 			case want == "" && (err != nil || p.Wait != 5*time.Minute):
 				t.Errorf("%s: got %+v, %v, want a wait of 5m", args, p, err)
-			case want != "" && (err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != exitUsage):
+			case want != "" && (err == nil || !strings.Contains(err.Error(), want) || exitCode(err) != cli.ExitUsage):
 				t.Errorf("%s: got %v, want an error of usage with %q", args, err, want)
 			}
 		})
@@ -201,9 +200,9 @@ func TestStorePasswords(t *testing.T) {
 func gmAll(t *testing.T, environment map[string]string, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	e := &env{cliEnv: cliEnv{
-		stdin: strings.NewReader(""), stdout: &out, stderr: &out,
-		getenv: func(name string) string { return environment[name] },
+	e := &env{Env: cli.Env{
+		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out,
+		Getenv: func(name string) string { return environment[name] },
 	}}
 	if code := e.run(t.Context(), append([]string{"gm"}, args...)); code == 0 {
 		t.Errorf("gm %q: exit code 0, want an error", args)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"gm/cmd/cli"
 	"gm/internal/testgm"
 	"gm/pkg/store"
 	"gm/pkg/store/dump"
@@ -125,9 +126,9 @@ func (listed) Extras(_ context.Context, _ string, f func(string, []byte) error) 
 func gm(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	e := &env{cliEnv: cliEnv{
-		stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
-		getenv: func(string) string { return "" },
+	e := &env{Env: cli.Env{
+		Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
+		Getenv: func(string) string { return "" },
 	}}
 	if code := e.run(context.Background(), append([]string{"gm"}, args...)); code != 0 {
 		t.Fatalf("gm %q: exit code %d\n%s", args, code, stderr.String())

@@ -3,8 +3,7 @@ package cmd
 import (
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 	"gm/pkg/results"
 )
@@ -12,8 +11,8 @@ import (
 // reconnectPatience is the default time that many records wait for a lost server.
 const reconnectPatience = time.Minute
 
-func submitVerb(e *env) *verb {
-	return &verb{
+func submitVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:        "submit",
 			Usage:       "submit jobs and print their results",
@@ -22,23 +21,23 @@ func submitVerb(e *env) *verb {
 			Flags:       e.recordVerbFlags(submitFlags()),
 			Action:      e.submit,
 		},
-		examples: []example{
-			{"one job; its payload is the argument", "gm submit -f rev hello"},
-			{"one job; its payload is all of stdin", "gm submit -f wc < /etc/passwd"},
-			{"one job for each line, results in the order of the lines", "head -3 /etc/passwd | gm submit -N -k -f rev"},
-			{"one job for each file name, NULs between them", "find /etc -maxdepth 1 -print0 | gm submit -0 -f rev"},
-			{"one job for each file, results next to the files", "gm submit --files -f wc --out '{/}.count' /etc/passwd /etc/group"},
-			{"a log, with which an interrupted run is resumed", "seq 100 | gm submit -N -f rev --joblog rev.log --resume >> rev.out"},
-			{"in the background: print the handle and do not wait", "gm submit -b -f rev hello"},
-			{"in ten minutes", "gm submit --in 10m -f rev hello"},
-			{"for cron: at most one at a time, no output", "gm submit -b -q -u nightly -f backup now"},
-			{"wait for the result for at most two seconds", "gm submit -t 2s -f rev hello || echo \"exit code $?\""},
-			{"the first of two functions to answer", "gm submit --first -f rev -f wc hello"},
-			{"the result and the details of the job", "gm submit -o json -f rev hello"},
+		Examples: []cli.Example{
+			{What: "one job; its payload is the argument", Line: "gm submit -f rev hello"},
+			{What: "one job; its payload is all of stdin", Line: "gm submit -f wc < /etc/passwd"},
+			{What: "one job for each line, results in the order of the lines", Line: "head -3 /etc/passwd | gm submit -N -k -f rev"},
+			{What: "one job for each file name, NULs between them", Line: "find /etc -maxdepth 1 -print0 | gm submit -0 -f rev"},
+			{What: "one job for each file, results next to the files", Line: "gm submit --files -f wc --out '{/}.count' /etc/passwd /etc/group"},
+			{What: "a log, with which an interrupted run is resumed", Line: "seq 100 | gm submit -N -f rev --joblog rev.log --resume >> rev.out"},
+			{What: "in the background: print the handle and do not wait", Line: "gm submit -b -f rev hello"},
+			{What: "in ten minutes", Line: "gm submit --in 10m -f rev hello"},
+			{What: "for cron: at most one at a time, no output", Line: "gm submit -b -q -u nightly -f backup now"},
+			{What: "wait for the result for at most two seconds", Line: "gm submit -t 2s -f rev hello || echo \"exit code $?\""},
+			{What: "the first of two functions to answer", Line: "gm submit --first -f rev -f wc hello"},
+			{What: "the result and the details of the job", Line: "gm submit -o json -f rev hello"},
 		},
-		exits:      recordExits,
-		dataArgs:   true,
-		ownSignals: true,
+		Exits:      recordExits,
+		DataArgs:   true,
+		OwnSignals: true,
 	}
 }
 
@@ -89,7 +88,7 @@ func (e *env) submit(c *cli.Context) error {
 	functions := wordsOf(c, "function")
 	first := c.Bool("first")
 	if len(functions) > 1 && !first {
-		return withHint(usageErrorf("submit: several functions"), "--first submits to all of them; gm pipe sends each result to the next function")
+		return cli.WithHint(cli.UsageErrorf("submit: several functions"), "--first submits to all of them; gm pipe sends each result to the next function")
 	}
 	s, err := e.newRecordRun(c, append(functions, make([]string, max(0, 1-len(functions)))...)...)
 	if err != nil {
@@ -103,7 +102,7 @@ func (e *env) submit(c *cli.Context) error {
 	}
 	s.unordered = s.many && !c.Bool("keep-order")
 	if first {
-		return heedSignals(c, s.runFirst)
+		return cli.HeedSignals(c, s.runFirst)
 	}
 	return s.run(c)
 }
@@ -121,17 +120,17 @@ func (s *recordRun) submitTask(c *cli.Context) error {
 	t.Background = c.Bool("background") || !at.IsZero()
 	switch {
 	case !t.At.IsZero() && (t.Priority != gearman.Normal || t.Reducer != ""):
-		return usageErrorf("a delayed job has normal priority and no reducer: the protocol has no packet for others")
+		return cli.UsageErrorf("a delayed job has normal priority and no reducer: the protocol has no packet for others")
 	case t.Reducer != "" && t.Priority != gearman.Normal:
-		return usageErrorf("a job with a reducer has normal priority: the protocol has no packet for others")
+		return cli.UsageErrorf("a job with a reducer has normal priority: the protocol has no packet for others")
 	case s.quiet && !t.Background:
-		return usageErrorf("--quiet needs --background")
+		return cli.UsageErrorf("--quiet needs --background")
 	case s.propagate && t.Background:
-		return usageErrorf("--propagate cannot be used with a background job: submit does not wait for its end")
+		return cli.UsageErrorf("--propagate cannot be used with a background job: submit does not wait for its end")
 	case t.Background && (s.out != "" || s.results != ""):
-		return usageErrorf("--out and --results cannot be used with a background job: submit does not wait for its result")
+		return cli.UsageErrorf("--out and --results cannot be used with a background job: submit does not wait for its result")
 	case t.Background && c.Bool("first"):
-		return usageErrorf("--first cannot be used with a background job: submit does not wait for its end")
+		return cli.UsageErrorf("--first cannot be used with a background job: submit does not wait for its end")
 	}
 	return nil
 }
@@ -142,9 +141,9 @@ func (s *recordRun) submitTask(c *cli.Context) error {
 func (s *recordRun) runFirst(c *cli.Context) error {
 	switch {
 	case s.many:
-		return usageErrorf("--first cannot be used with several records")
+		return cli.UsageErrorf("--first cannot be used with several records")
 	case s.joblog != "" || s.dryRun:
-		return usageErrorf("--first cannot be used with --joblog or --dry-run")
+		return cli.UsageErrorf("--first cannot be used with --joblog or --dry-run")
 	}
 	in, err := s.source.Next()
 	if err != nil {
@@ -158,7 +157,7 @@ func (s *recordRun) runFirst(c *cli.Context) error {
 			opts.Servers = []gearman.Server{server}
 			client, err := gearman.NewClient(opts)
 			if err != nil {
-				return usageErrorf("%w", err)
+				return cli.UsageErrorf("%w", err)
 			}
 			defer client.Close()
 			tries = append(tries, results.Try{Client: client, Task: task, Server: server})

@@ -6,8 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
@@ -30,7 +29,7 @@ func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function 
 			}
 		}
 	}
-	return withHint(exitWith(exitUnknown, fmt.Errorf("no worker can do %s", function)),
+	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("no worker can do %s", function)),
 		"start one with gm work -f "+function+" -- COMMAND; without --require-worker the job waits for one")
 }
 
@@ -41,16 +40,16 @@ const maxPayloadLimit int64 = min(4095<<20, (math.MaxInt-1<<20)/2&^(1<<20-1))
 
 // payloadFlag returns the flag that limits payloads and results; payloadLimit reads it.
 func payloadFlag() cli.Flag {
-	return sizeFlag(gearman.DefaultMaxPayload, cli.GenericFlag{
-		Name: "max-payload", Category: catServers,
+	return cli.SizeFlag(gearman.DefaultMaxPayload, cli.GenericFlag{
+		Name: "max-payload", Category: cli.CatServers,
 		Usage: "accept payloads and parts of results up to `SIZE` bytes: 1000, 64K, 64M, 1G",
 	})
 }
 
 func payloadLimit(c *cli.Context) (int, error) {
-	n := sizeOf(c, "max-payload")
+	n := cli.SizeOf(c, "max-payload")
 	if n < 1 || n > maxPayloadLimit {
-		return 0, usageErrorf("--max-payload %d: must be from 1 to %d", n, maxPayloadLimit)
+		return 0, cli.UsageErrorf("--max-payload %d: must be from 1 to %d", n, maxPayloadLimit)
 	}
 	return int(n), nil
 }

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/server"
 )
 
@@ -18,21 +17,21 @@ func (e *env) submitTime(c *cli.Context) (time.Time, error) {
 	in, at := c.String("in"), c.String("at")
 	switch {
 	case c.IsSet("in") && c.IsSet("at"):
-		return time.Time{}, usageErrorf("--in cannot be used with --at")
+		return time.Time{}, cli.UsageErrorf("--in cannot be used with --at")
 	case c.IsSet("in"):
 		d, err := server.ParseDuration(in)
 		if err != nil || d < 0 {
-			return time.Time{}, usageErrorf("--in %q: want a time such as 90s, 10m or 2d", in)
+			return time.Time{}, cli.UsageErrorf("--in %q: want a time such as 90s, 10m or 2d", in)
 		}
 		return time.Now().Add(d), nil
 	case c.IsSet("at"):
 		now := time.Now()
 		t, local, err := parseTime(at, now)
 		if err == nil && local {
-			err = checkZone(e.getenv("TZ"))
+			err = checkZone(e.Getenv("TZ"))
 		}
 		if err != nil {
-			return time.Time{}, usageErrorf("--at: %w", err)
+			return time.Time{}, cli.UsageErrorf("--at: %w", err)
 		}
 		if !t.After(now) {
 			e.note("--at %s is in the past: the job runs at once", at)
@@ -53,7 +52,7 @@ func checkZone(tz string) error {
 	}
 	if err != nil {
 		err = fmt.Errorf("time zone of TZ: %w", err)
-		return withHint(err, "write the offset from UTC, as in 2006-01-02T15:04:05+01:00, or @ and Unix seconds")
+		return cli.WithHint(err, "write the offset from UTC, as in 2006-01-02T15:04:05+01:00, or @ and Unix seconds")
 	}
 	return nil
 }

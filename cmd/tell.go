@@ -10,8 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/work"
 )
 
@@ -19,8 +18,8 @@ import (
 // much in one piece, so that lines of several processes do not mix.
 const tellLine = 4096
 
-func tellVerb(e *env) *verb {
-	return &verb{
+func tellVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:  "tell",
 			Usage: "report from within a job of gm work",
@@ -28,7 +27,7 @@ func tellVerb(e *env) *verb {
 Reports to the client of a job. The command of gm work calls it, or a program that
 the command runs. The report goes through the file descriptor GM_CONTROL_FD.`,
 		},
-		verbs: []*verb{
+		Verbs: []*cli.Verb{
 			{
 				Command: &cli.Command{
 					Name:        "status",
@@ -37,8 +36,8 @@ the command runs. The report goes through the file descriptor GM_CONTROL_FD.`,
 					Description: "The server sends each report to the client, and keeps the last one for status requests.",
 					Action:      e.tellStatus,
 				},
-				examples: []example{{"3 of 10 are done", "gm work -f slow -c 1 --shell 'gm tell status 3 10; cat'"}},
-				exits:    []int{exitIO},
+				Examples: []cli.Example{{What: "3 of 10 are done", Line: "gm work -f slow -c 1 --shell 'gm tell status 3 10; cat'"}},
+				Exits:    []int{cli.ExitIO},
 			},
 			{
 				Command: &cli.Command{
@@ -48,9 +47,9 @@ the command runs. The report goes through the file descriptor GM_CONTROL_FD.`,
 					Description: "Joins the words with blanks. Each line is a warning.",
 					Action:      e.tellWarn,
 				},
-				examples: []example{{"a warning for the client", "gm work -f slow -c 1 --shell 'gm tell warn the disk is nearly full; cat'"}},
-				exits:    []int{exitIO},
-				dataArgs: true,
+				Examples: []cli.Example{{What: "a warning for the client", Line: "gm work -f slow -c 1 --shell 'gm tell warn the disk is nearly full; cat'"}},
+				Exits:    []int{cli.ExitIO},
+				DataArgs: true,
 			},
 			{
 				Command: &cli.Command{
@@ -60,9 +59,9 @@ the command runs. The report goes through the file descriptor GM_CONTROL_FD.`,
 					Description: "Sends the words, joined by blanks, with a newline; without words, all of stdin unchanged. The data reaches the client at once, before the output that the command has written to stdout.",
 					Action:      e.tellData,
 				},
-				examples: []example{{"the first line of a result, before the rest", "gm work -f slow -c 1 --shell 'date | gm tell data; cat'"}},
-				exits:    []int{exitIO},
-				dataArgs: true,
+				Examples: []cli.Example{{What: "the first line of a result, before the rest", Line: "gm work -f slow -c 1 --shell 'date | gm tell data; cat'"}},
+				Exits:    []int{cli.ExitIO},
+				DataArgs: true,
 			},
 		},
 	}
@@ -71,14 +70,14 @@ the command runs. The report goes through the file descriptor GM_CONTROL_FD.`,
 func (e *env) tellStatus(c *cli.Context) error {
 	num, den, err := work.ParseProgress(c.Args().Slice())
 	if err != nil {
-		return usageErrorf("tell status: %w", err)
+		return cli.UsageErrorf("tell status: %w", err)
 	}
 	return e.tell(func(line func(string) error) error { return line(fmt.Sprintf("status %d %d", num, den)) })
 }
 
 func (e *env) tellWarn(c *cli.Context) error {
 	if c.NArg() == 0 {
-		return usageErrorf("tell warn: no text")
+		return cli.UsageErrorf("tell warn: no text")
 	}
 	text := strings.TrimRight(strings.Join(c.Args().Slice(), " "), "\n")
 	return e.tell(func(line func(string) error) error {
@@ -95,7 +94,7 @@ func (e *env) tellData(c *cli.Context) error {
 	var from io.Reader = strings.NewReader(strings.Join(c.Args().Slice(), " ") + "\n")
 	if c.NArg() == 0 {
 		e.announceStdin("the data")
-		from = e.stdin
+		from = e.Stdin
 	}
 	return e.tell(func(line func(string) error) error {
 		const word = "data64 "
@@ -112,7 +111,7 @@ func (e *env) tellData(c *cli.Context) error {
 			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 				return nil
 			case err != nil:
-				return exitWith(exitIO, fmt.Errorf("read data: %w", err))
+				return cli.ExitWith(cli.ExitIO, fmt.Errorf("read data: %w", err))
 			}
 		}
 	})
@@ -120,16 +119,16 @@ func (e *env) tellData(c *cli.Context) error {
 
 // tell calls say with a function that writes a line to the control pipe of the job.
 func (e *env) tell(say func(line func(string) error) error) error {
-	value := e.getenv("GM_CONTROL_FD")
+	value := e.Getenv("GM_CONTROL_FD")
 	fd, err := strconv.ParseUint(value, 10, 31)
 	if err != nil {
-		return withHint(usageErrorf("tell: GM_CONTROL_FD is %q: not in a job", value), "gm tell works in commands that gm work runs")
+		return cli.WithHint(cli.UsageErrorf("tell: GM_CONTROL_FD is %q: not in a job", value), "gm tell works in commands that gm work runs")
 	}
 	f := os.NewFile(uintptr(fd), "control pipe")
 	defer f.Close()
 	return say(func(line string) error {
 		if _, err := f.WriteString(line + "\n"); err != nil {
-			return exitWith(exitIO, fmt.Errorf("tell: %w", err))
+			return cli.ExitWith(cli.ExitIO, fmt.Errorf("tell: %w", err))
 		}
 		return nil
 	})

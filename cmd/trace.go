@@ -14,13 +14,13 @@ import (
 // the verb wait.
 func (e *env) tracer(file string) (*gearman.Tracer, error) {
 	if file == "-" {
-		return gearman.NewTracer(e.stderr), nil
+		return gearman.NewTracer(e.Stderr), nil
 	}
 	f, err := os.OpenFile(file, traceFlags, tracePerm)
 	if err != nil {
 		return nil, fmt.Errorf("open trace: %w", err)
 	}
-	e.closers = append(e.closers, f)
+	e.Closers = append(e.Closers, f)
 	return gearman.NewTracer(f), nil
 }
 
@@ -30,10 +30,10 @@ func (e *env) tracer(file string) (*gearman.Tracer, error) {
 // through such a buffer already.
 func (e *env) tracerWithoutWaiting(file string) (*gearman.Tracer, error) {
 	if file == "-" {
-		if w, ok := e.stderr.(*logsink.PatientWriter); ok {
+		if w, ok := e.Stderr.(*logsink.PatientWriter); ok {
 			return gearman.NewTracer(w.Sink), nil
 		}
-		return gearman.NewTracer(e.stderr), nil
+		return gearman.NewTracer(e.Stderr), nil
 	}
 	f, err := openWithoutReader(file, traceFlags, tracePerm)
 	if err != nil {
@@ -42,10 +42,10 @@ func (e *env) tracerWithoutWaiting(file string) (*gearman.Tracer, error) {
 	var to io.Writer = f
 	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
 		sink := logsink.New(f, lostTraceLine)
-		e.closers = append(e.closers, sink)
+		e.Closers = append(e.Closers, sink)
 		to = sink
 	}
-	e.closers = append(e.closers, f)
+	e.Closers = append(e.Closers, f)
 	return gearman.NewTracer(to), nil
 }
 

@@ -26,7 +26,7 @@ func TestTraceCountsLinesThatASlowReaderLoses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		for _, c := range e.closers {
+		for _, c := range e.Closers {
 			c.Close()
 		}
 	}()

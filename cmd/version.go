@@ -3,7 +3,7 @@ package cmd
 import (
 	"runtime/debug"
 
-	"github.com/urfave/cli/v2"
+	"gm/cmd/cli"
 )
 
 // version is set by the linker: -ldflags "-X gm/cmd.version=1.2.3".
@@ -30,19 +30,19 @@ func Version() string {
 	return "devel"
 }
 
-func versionVerb(e *env) *verb {
-	return &verb{
+func versionVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:        "version",
 			Usage:       "print the version",
 			Description: "Prints the version of this binary. gm admin version prints the version of a server.",
 			Action: func(c *cli.Context) error {
-				if err := noArgs(c); err != nil {
+				if err := cli.NoArgs(c); err != nil {
 					return err
 				}
-				return e.printVersion()
+				return e.PrintVersion()
 			},
 		},
-		examples: []example{{"the version of gm", "gm version"}},
+		Examples: []cli.Example{{What: "the version of gm", Line: "gm version"}},
 	}
 }

@@ -9,13 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
-func waitVerb(e *env) *verb {
-	return &verb{
+func waitVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "wait",
 			Usage:     "wait until jobs have ended",
@@ -28,18 +27,18 @@ After the end of a job only a server with --keep-results knows the outcome, or i
 
 Columns of tsv: server, handle, function, state (completed, failed, exception, cancelled, dead, unknown), failed attempts, size of the result in bytes, time of the end in Unix milliseconds, error. An unknown value is empty, and missing in JSON.`,
 			Flags: slices.Concat(selectFlags("wait for all jobs of -f that have not ended"), []cli.Flag{
-				durationFlag(0, cli.GenericFlag{
-					Name: "timeout", Aliases: []string{"t"}, Category: catServers,
+				cli.DurationFlag(0, cli.GenericFlag{
+					Name: "timeout", Aliases: []string{"t"}, Category: cli.CatServers,
 					Usage: "give up after `DURATION`, such as 500ms, 10s or 1m (default never)",
 				}),
-			}, e.rowFlags(), e.connFlags()),
+			}, e.RowFlags(), e.connFlags()),
 			Action: func(c *cli.Context) error { return e.wait(c) },
 		},
-		examples: []example{
-			{"go on when a job is done, for at most a minute", `h=$(gm submit -b -f resize photo.jpg); gm wait -t 1m "$h" && echo done`},
-			{"all jobs of a function", "gm wait -f resize"},
+		Examples: []cli.Example{
+			{What: "go on when a job is done, for at most a minute", Line: `h=$(gm submit -b -f resize photo.jpg); gm wait -t 1m "$h" && echo done`},
+			{What: "all jobs of a function", Line: "gm wait -f resize"},
 		},
-		exits: []int{exitFailed, exitUnknown, exitNoServer, exitIO, exitAgain, exitProtocol, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitFailed, cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitAgain, cli.ExitProtocol, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
@@ -49,18 +48,18 @@ type outcomeRow struct {
 	gearman.Outcome
 }
 
-var outcomeColumns = []column{
-	{"server", false},
-	{"handle", false},
-	{"function", false},
-	{"state", false},
-	{"attempts", true},
-	{"size", true},
-	{"ended", true},
-	{"error", false},
+var outcomeColumns = []cli.Column{
+	{Name: "server", Right: false},
+	{Name: "handle", Right: false},
+	{Name: "function", Right: false},
+	{Name: "state", Right: false},
+	{Name: "attempts", Right: true},
+	{Name: "size", Right: true},
+	{Name: "ended", Right: true},
+	{Name: "error", Right: false},
 }
 
-func (r *outcomeRow) cells(human bool) []string {
+func (r *outcomeRow) Cells(human bool) []string {
 	if r.State == gearman.OutcomeUnknown {
 		return []string{r.Server, string(r.Handle), "", string(r.State), "", "", "", ""}
 	}
@@ -70,14 +69,14 @@ func (r *outcomeRow) cells(human bool) []string {
 	}
 }
 
-// paint colours every state except completed.
-func (r *outcomeRow) paint(s *style, cells []string) {
+// Paint colours every state except completed.
+func (r *outcomeRow) Paint(s *cli.Style, cells []string) {
 	switch r.State {
 	case gearman.OutcomeCompleted:
 	case gearman.OutcomeUnknown:
-		cells[3] = s.warn.Sprint(r.State)
+		cells[3] = s.Warn.Sprint(r.State)
 	default:
-		cells[3] = s.bad.Sprint(r.State)
+		cells[3] = s.Bad.Sprint(r.State)
 	}
 }
 
@@ -91,12 +90,12 @@ func (e *env) wait(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := e.newRows(c, outcomeColumns...)
+	rows, err := e.NewRows(c, outcomeColumns...)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := c.Context, context.CancelFunc(func() {})
-	if d := durationOf(c, "timeout"); d > 0 {
+	if d := cli.DurationOf(c, "timeout"); d > 0 {
 		ctx, cancel = context.WithTimeout(ctx, d)
 	}
 	defer cancel()
@@ -109,7 +108,7 @@ func (e *env) wait(c *cli.Context) error {
 	slices.Sort(handles)
 	w := &waiting{rows: rows, asked: len(o.Servers), unknown: map[gearman.Handle]int{}, states: map[gearman.Handle]gearman.OutcomeState{}}
 	err = w.run(ctx, e, o, slices.Compact(handles))
-	if closeErr := rows.close(); err == nil {
+	if closeErr := rows.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
@@ -144,7 +143,7 @@ const unendedTimeout = 10 * time.Second
 // others it is unknown.
 type waiting struct {
 	mu      sync.Mutex
-	rows    *rowWriter
+	rows    *cli.RowWriter
 	asked   int                                     // servers
 	unknown map[gearman.Handle]int                  // number of servers that do not know the job
 	states  map[gearman.Handle]gearman.OutcomeState // of the jobs whose end is printed
@@ -220,10 +219,10 @@ func (w *waiting) tell(s gearman.Server, o gearman.Outcome) error {
 // add prints the outcome of a job.
 func (w *waiting) add(r *outcomeRow) error {
 	w.states[r.Handle] = r.State
-	if err := w.rows.add(r); err != nil {
+	if err := w.rows.Add(r); err != nil {
 		return err
 	}
-	return w.rows.flush()
+	return w.rows.Flush()
 }
 
 // told returns the number of jobs whose outcome has been printed.
@@ -236,17 +235,17 @@ func (w *waiting) told() int {
 // verdict returns an error with the exit code of all jobs together, without a text: the
 // rows have it.
 func (w *waiting) verdict() error {
-	code := exitOK
+	code := cli.ExitOK
 	for _, state := range w.states {
 		switch {
-		case state == gearman.OutcomeUnknown && code == exitOK:
-			code = exitUnknown
+		case state == gearman.OutcomeUnknown && code == cli.ExitOK:
+			code = cli.ExitUnknown
 		case state != gearman.OutcomeCompleted && state != gearman.OutcomeUnknown:
-			code = exitFailed
+			code = cli.ExitFailed
 		}
 	}
-	if code == exitOK {
+	if code == cli.ExitOK {
 		return nil
 	}
-	return exitWith(code, nil)
+	return cli.ExitWith(code, nil)
 }

@@ -11,8 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
@@ -20,7 +19,7 @@ import (
 func (e *env) watchFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "repeat the output until interrupted"},
-		durationFlag(2*time.Second, cli.GenericFlag{
+		cli.DurationFlag(2*time.Second, cli.GenericFlag{
 			Name: "interval", Aliases: []string{"i"},
 			Usage: "with --watch: wait `DURATION` from one output to the next",
 		}),
@@ -32,9 +31,9 @@ func (e *env) watchFlags() []cli.Flag {
 // context is done. On a screen each output replaces the one before, also when the terminal
 // changes its size. If no server answers, watch notes the error once and goes on.
 func (e *env) watch(c *cli.Context, screen *watchScreen, look func(now time.Time) error) error {
-	interval := durationOf(c, "interval")
+	interval := cli.DurationOf(c, "interval")
 	if interval <= 0 {
-		return usageErrorf("--interval must be greater than 0")
+		return cli.UsageErrorf("--interval must be greater than 0")
 	}
 	resized, stopResized := notifyResize()
 	defer stopResized()
@@ -53,7 +52,7 @@ func (e *env) watch(c *cli.Context, screen *watchScreen, look func(now time.Time
 		case err == nil:
 		case c.Context.Err() != nil:
 			return context.Cause(c.Context)
-		case exitCode(err) != exitNoServer && exitCode(err) != exitTimeout && !errors.Is(err, gearman.ErrLost):
+		case exitCode(err) != cli.ExitNoServer && exitCode(err) != cli.ExitTimeout && !errors.Is(err, gearman.ErrLost):
 			return err
 		case screen != nil:
 			if err := screen.drawError(now, err); err != nil {
@@ -85,18 +84,18 @@ func (e *env) watch(c *cli.Context, screen *watchScreen, look func(now time.Time
 // size.
 func notifyResize() (<-chan os.Signal, func()) {
 	resized := make(chan os.Signal, 1)
-	if len(resizeSignals) == 0 {
+	if len(cli.ResizeSignals) == 0 {
 		return resized, func() {}
 	}
-	signal.Notify(resized, resizeSignals...)
+	signal.Notify(resized, cli.ResizeSignals...)
 	return resized, func() { signal.Stop(resized) }
 }
 
 // watchFormat returns the format of a watch, which cannot be one document.
-func (e *env) watchFormat(c *cli.Context) (rowFormat, error) {
-	format, err := e.rowFormat(c)
-	if format == formatJSON {
-		return "", withHint(usageErrorf("--watch cannot be used with -o json, which is one document"),
+func (e *env) watchFormat(c *cli.Context) (cli.RowFormat, error) {
+	format, err := e.RowFormat(c)
+	if format == cli.FormatJSON {
+		return "", cli.WithHint(cli.UsageErrorf("--watch cannot be used with -o json, which is one document"),
 			"-o jsonl prints one object each time")
 	}
 	return format, err
@@ -107,7 +106,7 @@ func (e *env) watchFormat(c *cli.Context) (rowFormat, error) {
 // the last table when it leaves.
 type watchScreen struct {
 	out      io.Writer
-	style    *style
+	style    *cli.Style
 	interval time.Duration
 	size     func() (columns, lines int) // 0 for no terminal
 
@@ -119,8 +118,8 @@ type watchScreen struct {
 // watchFrame is the content of a screen.
 type watchFrame struct {
 	at      time.Time
-	columns []column
-	rows    []row
+	columns []cli.Column
+	rows    []cli.Row
 	notes   []string // lines above the table that name missing servers
 }
 
@@ -133,17 +132,17 @@ const (
 )
 
 // newWatchScreen returns the screen of a verb that draws; nil in any other format.
-func (e *env) newWatchScreen(c *cli.Context, format rowFormat) (*watchScreen, error) {
-	if format != formatTable {
+func (e *env) newWatchScreen(c *cli.Context, format cli.RowFormat) (*watchScreen, error) {
+	if format != cli.FormatTable {
 		return nil, nil
 	}
-	s, err := e.style(c)
+	s, err := e.Style(c)
 	if err != nil {
 		return nil, err
 	}
 	return &watchScreen{
-		out: e.stdout, style: s, interval: durationOf(c, "interval"),
-		size: func() (int, int) { return terminalSize(e.stdout) },
+		out: e.Stdout, style: s, interval: cli.DurationOf(c, "interval"),
+		size: func() (int, int) { return cli.TerminalSize(e.Stdout) },
 	}, nil
 }
 
@@ -213,13 +212,13 @@ func (s *watchScreen) lines(width, height int) ([]string, error) {
 	f := s.last
 	fit := func(text string) string {
 		if width > 0 {
-			return shorten(text, width)
+			return cli.Shorten(text, width)
 		}
 		return text
 	}
 	lines := []string{fit(f.at.Format(time.TimeOnly) + "  every " + s.interval.String())}
 	for _, note := range f.notes {
-		lines = append(lines, s.style.warn.Sprint(fit(printable(note, false))))
+		lines = append(lines, s.style.Warn.Sprint(fit(cli.Printable(note, false))))
 	}
 	if height == 0 || len(lines)+1 < height {
 		lines = append(lines, "")
@@ -229,21 +228,21 @@ func (s *watchScreen) lines(width, height int) ([]string, error) {
 		rows = rows[:max(0, room-1)]
 	}
 	var text bytes.Buffer
-	w := newRowWriter(&text, formatTable, s.style, f.columns)
-	w.width = width
+	w := cli.NewRowWriter(&text, cli.FormatTable, s.style, f.columns)
+	w.Width = width
 	for _, r := range rows {
-		if err := w.add(r); err != nil {
+		if err := w.Add(r); err != nil {
 			return nil, err
 		}
 	}
-	if err := w.close(); err != nil {
+	if err := w.Close(); err != nil {
 		return nil, err
 	}
 	if text.Len() > 0 {
 		lines = append(lines, strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")...)
 	}
 	if more := len(f.rows) - len(rows); more > 0 {
-		lines = append(lines, fit(fmt.Sprintf("%s and %d more rows", ellipsis, more)))
+		lines = append(lines, fit(fmt.Sprintf("%s and %d more rows", cli.Ellipsis, more)))
 	}
 	if height > 0 && len(lines) > height {
 		lines = lines[:height]

@@ -13,8 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/internal/logsink"
 	"gm/internal/tune"
 	"gm/pkg/gearman"
@@ -22,8 +21,8 @@ import (
 	"gm/pkg/work"
 )
 
-func workVerb(e *env) *verb {
-	return &verb{
+func workVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:        "work",
 			Usage:       "do jobs: run a command for each one",
@@ -32,23 +31,23 @@ func workVerb(e *env) *verb {
 			Flags:       slices.Concat(workFlags(), keepFlags(), chainFlags(), e.connFlags(), []cli.Flag{payloadFlag()}),
 			Action:      e.work,
 		},
-		examples: []example{
-			{"a worker that reverses lines", "gm work -f rev -- rev"},
-			{"four jobs at a time, a minute for each", "gm work -f squeeze -j 4 -t 1m -- gzip -9"},
-			{"a small script", "gm work -f count --shell 'wc -c | tr -d \" \"'"},
-			{"each line of the result is sent when it is written", "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
-			{"a function for each program in a directory", "gm work --dir ~/jobs -j 4"},
-			{"a chain: results go to one function, failed payloads to another", "gm work -f double --next store --on-fail double-failed -- awk '{print 2*$1}'"},
-			{"one awk for many jobs", "gm work -f square --keep -- awk '{ print $1 * $1; fflush() }'"},
-			{"one jq for many jobs, with any bytes", "gm work -f upper --keep=json -- jq --unbuffered -c '{payload: (.payload | @base64d | ascii_upcase | @base64)}'"},
-			{"progress from within a script", "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
-			{"from cron: do the waiting jobs, then end", "gm work -f squeeze --until-empty --idle 10s -j 4 -- gzip -9"},
-			{"print the payload of one job", "gm work -f rev -c 1"},
+		Examples: []cli.Example{
+			{What: "a worker that reverses lines", Line: "gm work -f rev -- rev"},
+			{What: "four jobs at a time, a minute for each", Line: "gm work -f squeeze -j 4 -t 1m -- gzip -9"},
+			{What: "a small script", Line: "gm work -f count --shell 'wc -c | tr -d \" \"'"},
+			{What: "each line of the result is sent when it is written", Line: "gm work -f clock -n --shell 'for i in 1 2 3; do date; sleep 1; done'"},
+			{What: "a function for each program in a directory", Line: "gm work --dir ~/jobs -j 4"},
+			{What: "a chain: results go to one function, failed payloads to another", Line: "gm work -f double --next store --on-fail double-failed -- awk '{print 2*$1}'"},
+			{What: "one awk for many jobs", Line: "gm work -f square --keep -- awk '{ print $1 * $1; fflush() }'"},
+			{What: "one jq for many jobs, with any bytes", Line: "gm work -f upper --keep=json -- jq --unbuffered -c '{payload: (.payload | @base64d | ascii_upcase | @base64)}'"},
+			{What: "progress from within a script", Line: "gm work -f slow --shell 'for i in 1 2 3; do gm tell status $i 3; sleep 1; done'"},
+			{What: "from cron: do the waiting jobs, then end", Line: "gm work -f squeeze --until-empty --idle 10s -j 4 -- gzip -9"},
+			{What: "print the payload of one job", Line: "gm work -f rev -c 1"},
 		},
-		exits:        []int{exitIO, exitNotExecutable, exitNotFound, exitSignal},
-		argsEndFlags: true,
-		dataArgs:     true,
-		ownSignals:   true,
+		Exits:        []int{cli.ExitIO, cli.ExitNotExecutable, cli.ExitNotFound, cli.ExitSignal},
+		ArgsEndFlags: true,
+		DataArgs:     true,
+		OwnSignals:   true,
 	}
 }
 
@@ -156,13 +155,13 @@ func workFlags() []cli.Flag {
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: 1, Usage: "do at most `N` jobs at a time"},
 		&cli.IntFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` jobs"},
 		&cli.BoolFlag{Name: "until-empty", Usage: "end when no server has a job for this worker"},
-		durationFlag(0, cli.GenericFlag{Name: "idle", Usage: "with --until-empty: first wait `TIME` for more jobs"}),
+		cli.DurationFlag(0, cli.GenericFlag{Name: "idle", Usage: "with --until-empty: first wait `TIME` for more jobs"}),
 		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "set the `ID` that the server shows for this worker"},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "log each job on stderr"},
 
 		&cli.BoolFlag{Name: "shell", Category: jobs, Usage: "run CMD as a script with /bin/sh -c"},
-		durationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Category: jobs, Usage: "stop and fail a job after `TIME`; a bare number is in milliseconds"}),
-		durationFlag(5*time.Second, cli.GenericFlag{Name: "kill-after", Category: jobs, Usage: "wait `TIME` from SIGTERM to SIGKILL"}),
+		cli.DurationFlag(0, cli.GenericFlag{Name: "timeout", Aliases: []string{"t"}, Category: jobs, Usage: "stop and fail a job after `TIME`; a bare number is in milliseconds"}),
+		cli.DurationFlag(5*time.Second, cli.GenericFlag{Name: "kill-after", Category: jobs, Usage: "wait `TIME` from SIGTERM to SIGKILL"}),
 		&cli.BoolFlag{Name: "stream", Category: jobs, Usage: "send stdout while it is written, in pieces"},
 		&cli.BoolFlag{Name: "lines", Aliases: []string{"n"}, Category: jobs, Usage: "send stdout while it is written, a line at a time"},
 		&cli.BoolFlag{Name: "exception", Category: jobs, Usage: "report a failure as an exception, with the end of stderr as its text"},
@@ -212,8 +211,8 @@ func keepFlags() []cli.Flag {
 			Usage: "one child serves many jobs, a line in and a line out; or --keep=netstring, or --keep=json",
 		}},
 		&cli.IntFlag{Name: "max-jobs", Category: category, Usage: "replace the child after `N` jobs"},
-		durationFlag(0, cli.GenericFlag{Name: "max-age", Category: category, Usage: "replace the child after `TIME`, between two jobs"}),
-		childSizeFlag(0, cli.GenericFlag{Name: "max-rss", Category: category, Usage: "replace the child when it occupies more than `SIZE` of memory, between two jobs; Linux only"}),
+		cli.DurationFlag(0, cli.GenericFlag{Name: "max-age", Category: category, Usage: "replace the child after `TIME`, between two jobs"}),
+		cli.ChildSizeFlag(0, cli.GenericFlag{Name: "max-rss", Category: category, Usage: "replace the child when it occupies more than `SIZE` of memory, between two jobs; Linux only"}),
 	}
 }
 
@@ -232,8 +231,8 @@ func (e *env) work(c *cli.Context) error {
 		guardProcesses()
 	}
 	tune.LeastProcs() // for tune.Awake
-	surviveBrokenPipes()
-	signals, stop := notifySignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	cli.SurviveBrokenPipes()
+	signals, stop := cli.NotifySignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	return runWorker(c.Context, w, log, signals)
 }
@@ -243,13 +242,13 @@ func workError(err error) error {
 	var path *fs.PathError
 	switch {
 	case errors.Is(err, runner.ErrNotFound):
-		return withHint(exitWith(exitNotFound, err), hintCommand)
+		return cli.WithHint(cli.ExitWith(cli.ExitNotFound, err), hintCommand)
 	case errors.Is(err, runner.ErrNotExecutable):
-		return withHint(exitWith(exitNotExecutable, err), hintCommand)
+		return cli.WithHint(cli.ExitWith(cli.ExitNotExecutable, err), hintCommand)
 	case errors.As(err, &path):
 		return err
 	}
-	return usageErrorf("%w", err)
+	return cli.UsageErrorf("%w", err)
 }
 
 const hintCommand = "CMD is a program and its arguments; --shell runs a script"
@@ -261,9 +260,9 @@ func runWorker(ctx context.Context, w *work.Worker, log *slog.Logger, signals <-
 	go func() { aborted <- stopBySignals(w, log, signals, ended) }()
 	err := w.Run(ctx)
 	close(ended)
-	var out *outputError
+	var out *cli.OutputError
 	if s := <-aborted; s != 0 && !errors.As(err, &out) {
-		return &signalError{s}
+		return &cli.SignalError{Sig: s}
 	}
 	return err
 }
@@ -317,23 +316,23 @@ func (e *env) workConfig(c *cli.Context, log *slog.Logger) (work.Config, error) 
 		Jobs:       c.Int("jobs"),
 		MaxJobs:    c.Int("count"),
 		UntilEmpty: c.Bool("until-empty"),
-		Idle:       durationOf(c, "idle"),
+		Idle:       cli.DurationOf(c, "idle"),
 		Functions:  workFunctions(c),
 		Command:    c.Args().Slice(),
 		Shell:      c.Bool("shell"),
 		Dir:        c.String("dir"),
-		Timeout:    durationOf(c, "timeout"),
-		KillAfter:  durationOf(c, "kill-after"),
+		Timeout:    cli.DurationOf(c, "timeout"),
+		KillAfter:  cli.DurationOf(c, "kill-after"),
 		Stream:     c.Bool("stream"),
 		Lines:      c.Bool("lines"),
 		Exception:  c.Bool("exception"),
 		Attempts:   c.Bool("attempts"),
-		Stderr:     e.stderr,
+		Stderr:     e.Stderr,
 		Keep: work.Keep{
 			Protocol: work.Protocol(*c.Generic("keep").(*keepValue)),
 			MaxJobs:  c.Int("max-jobs"),
-			MaxAge:   durationOf(c, "max-age"),
-			MaxRSS:   sizeOf(c, "max-rss"),
+			MaxAge:   cli.DurationOf(c, "max-age"),
+			MaxRSS:   cli.SizeOf(c, "max-rss"),
 		},
 		Reload: func() ([]gearman.Server, error) { return e.servers(c) },
 	}
@@ -358,7 +357,7 @@ func (e *env) workConfig(c *cli.Context, log *slog.Logger) (work.Config, error) 
 	case cfg.Dir != "":
 		return cfg, refuseWithDir(c)
 	case c.NArg() == 0:
-		cfg.Output = e.stdout
+		cfg.Output = e.Stdout
 		return cfg, refuseWithoutCommand(c)
 	}
 	return cfg, checkKeepFlags(c, &cfg)
@@ -366,20 +365,20 @@ func (e *env) workConfig(c *cli.Context, log *slog.Logger) (work.Config, error) 
 
 // checkWorkFlags returns the first mistake in the flags of the worker itself.
 func checkWorkFlags(c *cli.Context, cfg *work.Config) error {
-	if err := refuseBareSeconds(c, "timeout", "kill-after", "max-age", "idle"); err != nil {
+	if err := cli.RefuseBareSeconds(c, "timeout", "kill-after", "max-age", "idle"); err != nil {
 		return err
 	}
 	switch {
 	case len(cfg.Functions) == 0 && cfg.Dir == "":
-		return withHint(usageErrorf("work: no function"), "-f FUNC names it")
+		return cli.WithHint(cli.UsageErrorf("work: no function"), "-f FUNC names it")
 	case cfg.Jobs < 1:
-		return usageErrorf("--jobs %d: not a positive number", cfg.Jobs)
+		return cli.UsageErrorf("--jobs %d: not a positive number", cfg.Jobs)
 	case c.IsSet("count") && cfg.MaxJobs < 1:
-		return usageErrorf("--count %d: not a positive number", cfg.MaxJobs)
+		return cli.UsageErrorf("--count %d: not a positive number", cfg.MaxJobs)
 	case c.IsSet("idle") && !cfg.UntilEmpty:
-		return usageErrorf("--idle needs --until-empty")
+		return cli.UsageErrorf("--idle needs --until-empty")
 	case strings.ContainsAny(cfg.ID, " \t\r\n"):
-		return usageErrorf("--id %q: servers take no blanks in it", cfg.ID)
+		return cli.UsageErrorf("--id %q: servers take no blanks in it", cfg.ID)
 	}
 	return nil
 }
@@ -388,11 +387,11 @@ func checkWorkFlags(c *cli.Context, cfg *work.Config) error {
 func refuseWithDir(c *cli.Context) error {
 	switch {
 	case c.NArg() > 0:
-		return usageErrorf("--dir and a command: the files of the directory are the commands")
+		return cli.UsageErrorf("--dir and a command: the files of the directory are the commands")
 	case c.Bool("shell"):
-		return usageErrorf("--shell is for a command, and --dir has its own")
+		return cli.UsageErrorf("--shell is for a command, and --dir has its own")
 	case *c.Generic("keep").(*keepValue) != "":
-		return usageErrorf("--keep is for a command, and --dir has its own")
+		return cli.UsageErrorf("--keep is for a command, and --dir has its own")
 	}
 	return refuse(c, "is for a kept command, and --dir has none", "max-jobs", "max-age", "max-rss")
 }
@@ -410,16 +409,16 @@ func checkKeepFlags(c *cli.Context, cfg *work.Config) error {
 	}
 	for _, name := range []string{"stream", "lines"} {
 		if c.Bool(name) {
-			return withHint(usageErrorf("--%s does not go with --keep", name), `with --keep=json the command sends {"data": ...}`)
+			return cli.WithHint(cli.UsageErrorf("--%s does not go with --keep", name), `with --keep=json the command sends {"data": ...}`)
 		}
 	}
 	switch {
 	case cfg.Attempts && cfg.Keep.Protocol != work.KeepJSON:
-		return usageErrorf("--attempts goes with --keep=json only: a kept command has one environment for all jobs")
+		return cli.UsageErrorf("--attempts goes with --keep=json only: a kept command has one environment for all jobs")
 	case c.IsSet("max-jobs") && cfg.Keep.MaxJobs < 1:
-		return usageErrorf("--max-jobs %d: not a positive number", cfg.Keep.MaxJobs)
+		return cli.UsageErrorf("--max-jobs %d: not a positive number", cfg.Keep.MaxJobs)
 	case c.IsSet("max-rss") && !runner.MaxRSSSupported():
-		return usageErrorf("--max-rss is not supported on this system: it takes Linux")
+		return cli.UsageErrorf("--max-rss is not supported on this system: it takes Linux")
 	}
 	return nil
 }
@@ -431,19 +430,19 @@ func chainOfFlags(c *cli.Context, functions []string) (work.Chain, error) {
 		switch {
 		case !c.IsSet(name):
 		case c.String(name) == "":
-			return h, usageErrorf("--%s: the function has no name", name)
+			return h, cli.UsageErrorf("--%s: the function has no name", name)
 		case len(functions) == 1 && c.String(name) == functions[0] && c.String("dir") == "":
-			return h, usageErrorf("--%s %s: its jobs would go round for ever", name, functions[0])
+			return h, cli.UsageErrorf("--%s %s: its jobs would go round for ever", name, functions[0])
 		}
 	}
 	if !h.InheritPriority {
 		var err error
 		if h.Priority, err = gearman.ParsePriority(c.String("next-priority")); err != nil {
-			return h, usageErrorf("--next-priority: %w, or same", err)
+			return h, cli.UsageErrorf("--next-priority: %w, or same", err)
 		}
 	}
 	if h.Next == "" && h.OnFail == "" && c.IsSet("next-priority") {
-		return h, usageErrorf("--next-priority is for --next and --on-fail")
+		return h, cli.UsageErrorf("--next-priority is for --next and --on-fail")
 	}
 	return h, nil
 }
@@ -469,9 +468,9 @@ func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 	handler := func(w io.Writer) slog.Handler {
 		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 	}
-	sink := logsink.New(e.stderr, lostLine(handler))
-	e.stderr = &logsink.PatientWriter{Sink: sink}
-	e.closers = append(e.closers, sink)
+	sink := logsink.New(e.Stderr, lostLine(handler))
+	e.Stderr = &logsink.PatientWriter{Sink: sink}
+	e.Closers = append(e.Closers, sink)
 	return slog.New(handler(sink))
 }
 

@@ -9,13 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"gm/cmd/cli"
 	"gm/pkg/gearman"
 )
 
-func workersVerb(e *env) *verb {
-	return &verb{
+func workersVerb(e *env) *cli.Verb {
+	return &cli.Verb{
 		Command: &cli.Command{
 			Name:      "workers",
 			Usage:     "show connections and the functions that they serve",
@@ -27,15 +26,15 @@ func workersVerb(e *env) *verb {
 Columns of tsv: server, address, id, functions (separated by commas), state (working, sleeping, idle, client), handles of its jobs, age in ms.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "show connections without a function too"},
-			}, e.watchFlags(), e.rowFlags(), e.queryFlags()),
+			}, e.watchFlags(), e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.workers(c) },
 		},
-		examples: []example{
-			{"all workers of two servers", "gm workers -s localhost,127.0.0.1:4731"},
-			{"workers of one function, by machine", "gm workers resize | cut -f2 | cut -d: -f1 | sort | uniq -c"},
-			{"the jobs that each worker runs", "gm workers -o tsv | awk -F'\\t' '$6 != \"\" { print $2, $6 }'"},
+		Examples: []cli.Example{
+			{What: "all workers of two servers", Line: "gm workers -s localhost,127.0.0.1:4731"},
+			{What: "workers of one function, by machine", Line: "gm workers resize | cut -f2 | cut -d: -f1 | sort | uniq -c"},
+			{What: "the jobs that each worker runs", Line: "gm workers -o tsv | awk -F'\\t' '$6 != \"\" { print $2, $6 }'"},
 		},
-		exits: []int{exitNoServer, exitIO, exitTimeout, exitSignal},
+		Exits: []int{cli.ExitNoServer, cli.ExitIO, cli.ExitTimeout, cli.ExitSignal},
 	}
 }
 
@@ -53,17 +52,17 @@ type workerRow struct {
 	Waits     *int             `json:"waits"` // results that it waits for, as a client
 }
 
-var workerColumns = []column{
-	{"server", false},
-	{"address", false},
-	{"id", false},
-	{"functions", false},
-	{"state", false},
-	{"jobs", false},
-	{"age", true},
+var workerColumns = []cli.Column{
+	{Name: "server", Right: false},
+	{Name: "address", Right: false},
+	{Name: "id", Right: false},
+	{Name: "functions", Right: false},
+	{Name: "state", Right: false},
+	{Name: "jobs", Right: false},
+	{Name: "age", Right: true},
 }
 
-func (r *workerRow) cells(human bool) []string {
+func (r *workerRow) Cells(human bool) []string {
 	state := ""
 	if r.State != nil {
 		state = *r.State
@@ -85,21 +84,21 @@ func (e *env) workers(c *cli.Context) error {
 	if c.Bool("watch") {
 		return e.watchWorkers(c, o)
 	}
-	w, err := e.newRows(c, workerColumns...)
+	w, err := e.NewRows(c, workerColumns...)
 	if err != nil {
 		return err
 	}
-	rows, absent, err := e.askWorkers(c, o, w.format == formatTable)
+	rows, absent, err := e.askWorkers(c, o, w.Format == cli.FormatTable)
 	if err != nil {
 		return err
 	}
-	w.notes = absentLines(absent)
+	w.Notes = absentLines(absent)
 	for _, r := range shownWorkers(c, rows) {
-		if err := w.add(r); err != nil {
+		if err := w.Add(r); err != nil {
 			return err
 		}
 	}
-	return w.close()
+	return w.Close()
 }
 
 // watchWorkers is the action of workers --watch.
@@ -112,7 +111,7 @@ func (e *env) watchWorkers(c *cli.Context, o gearman.Options) error {
 	if err != nil {
 		return err
 	}
-	lines, err := e.newRows(c)
+	lines, err := e.NewRows(c)
 	if err != nil {
 		return err
 	}
@@ -124,10 +123,10 @@ func (e *env) watchWorkers(c *cli.Context, o gearman.Options) error {
 		if screen != nil {
 			return screen.draw(watchFrame{now, workerColumns, shownWorkers(c, rows), absentLines(absent)})
 		}
-		if err := lines.add(newWorkersTick(now, rows, absent)); err != nil {
+		if err := lines.Add(newWorkersTick(now, rows, absent)); err != nil {
 			return err
 		}
-		return lines.flush()
+		return lines.Flush()
 	})
 }
 
@@ -164,7 +163,7 @@ func newWorkersTick(now time.Time, rows []*workerRow, absent []absentServer) *wo
 	return t
 }
 
-func (t *workersTick) cells(human bool) []string {
+func (t *workersTick) Cells(human bool) []string {
 	return []string{
 		t.Time.Format(time.RFC3339), strconv.Itoa(t.Connections), strconv.Itoa(t.Workers),
 		optional(t.Working, human), optional(t.Sleeping, human), absentNames(t.LeftOut),
@@ -174,7 +173,7 @@ func (t *workersTick) cells(human bool) []string {
 // askWorkers returns the connections of all servers that answer, and those servers
 // that do not.
 func (e *env) askWorkers(c *cli.Context, o gearman.Options, inTable bool) ([]*workerRow, []absentServer, error) {
-	answers, absent, err := present(e, askAll(c.Context, o, durationOf(c, "timeout"), connectionsOf), inTable)
+	answers, absent, err := present(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"), connectionsOf), inTable)
 	if err != nil {
 		return nil, nil, fmt.Errorf("workers: %w", err)
 	}
@@ -189,8 +188,8 @@ func (e *env) askWorkers(c *cli.Context, o gearman.Options, inTable bool) ([]*wo
 }
 
 // shownWorkers returns the rows that --all and the arguments select.
-func shownWorkers(c *cli.Context, rows []*workerRow) []row {
-	var shown []row
+func shownWorkers(c *cli.Context, rows []*workerRow) []cli.Row {
+	var shown []cli.Row
 	functions := c.Args().Slice()
 	for _, r := range rows {
 		able := len(functions) == 0 || slices.ContainsFunc(r.Functions, func(f string) bool { return matchesAny(functions, f) })

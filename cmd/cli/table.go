@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"bufio"
@@ -14,19 +14,19 @@ import (
 // table that was printed for people.
 const columnGap = "  "
 
-// ellipsis ends a cell that was shortened.
-const ellipsis = "…"
+// Ellipsis ends a cell that was shortened.
+const Ellipsis = "…"
 
 // runeWidths knows the width of a rune in columns of a terminal. Ambiguous ones have width
 // one in every locale.
 var runeWidths = &runewidth.Condition{ZeroWidthJoiner: true}
 
-// textWidth returns the width of text in columns of a terminal.
-func textWidth(text string) int { return runeWidths.StringWidth(text) }
+// TextWidth returns the width of text in columns of a terminal.
+func TextWidth(text string) int { return runeWidths.StringWidth(text) }
 
-// shorten cuts text to at most width columns, with an ellipsis for the missing part.
-func shorten(text string, width int) string {
-	if textWidth(text) <= width {
+// Shorten cuts text to at most width columns, with an ellipsis for the missing part.
+func Shorten(text string, width int) string {
+	if TextWidth(text) <= width {
 		return text
 	}
 	if width < 1 {
@@ -35,17 +35,17 @@ func shorten(text string, width int) string {
 	used := 0
 	for i, r := range text {
 		if used += runeWidths.RuneWidth(r); used > width-1 {
-			return text[:i] + ellipsis
+			return text[:i] + Ellipsis
 		}
 	}
 	return text
 }
 
-// shortenName cuts a name to at most width columns, with the ellipsis in the middle: names
+// ShortenName cuts a name to at most width columns, with the ellipsis in the middle: names
 // often differ at their end.
-func shortenName(name string, width int) string {
-	if textWidth(name) <= width || width < 3 {
-		return shorten(name, width)
+func ShortenName(name string, width int) string {
+	if TextWidth(name) <= width || width < 3 {
+		return Shorten(name, width)
 	}
 	tail, used := len(name), 0
 	for tail > 0 {
@@ -55,31 +55,31 @@ func shortenName(name string, width int) string {
 		}
 		tail -= n
 	}
-	head := shorten(name, width-textWidth(name[tail:]))
+	head := Shorten(name, width-TextWidth(name[tail:]))
 	return head + name[tail:]
 }
 
-// A cell is text of a table between the escapes that colour it.
-type cell struct{ before, text, after string }
+// A Cell is text of a table between the escapes that colour it.
+type Cell struct{ before, Text, after string }
 
 // paintedCell finds the plain text in painted text.
-func paintedCell(plain, painted string) cell {
+func paintedCell(plain, painted string) Cell {
 	if before, after, ok := strings.Cut(painted, plain); ok && plain != "" {
-		return cell{before, plain, after}
+		return Cell{before, plain, after}
 	}
-	return cell{text: plain}
+	return Cell{Text: plain}
 }
 
 // table is a table during its layout. Its columns are never reordered.
 type table struct {
-	columns []column
-	rows    [][]cell
+	columns []Column
+	rows    [][]Cell
 }
 
-// renderTable prints a line of headings, and a line for each row. It makes the table fit a
+// RenderTable prints a line of headings, and a line for each row. It makes the table fit a
 // terminal of width columns: it leaves out empty columns, then, if necessary, columns with
 // the usual value in each row, and shortens texts. A width of 0 prints everything.
-func renderTable(w *bufio.Writer, columns []column, rows [][]cell, s *style, width int) {
+func RenderTable(w *bufio.Writer, columns []Column, rows [][]Cell, s *Style, width int) {
 	t := &table{columns: columns, rows: rows}
 	widths := t.widths()
 	if width > 0 {
@@ -92,15 +92,15 @@ func renderTable(w *bufio.Writer, columns []column, rows [][]cell, s *style, wid
 	lines := make([][]string, 0, len(t.rows)+1)
 	headings := make([]string, len(t.columns))
 	for i, c := range t.columns {
-		headings[i] = s.bold.Sprint(shorten(strings.ToUpper(c.name), widths[i]))
+		headings[i] = s.bold.Sprint(Shorten(strings.ToUpper(c.Name), widths[i]))
 	}
 	lines = append(lines, headings) // tablewriter's own headings are centred or left
 	for _, r := range t.rows {
 		line := make([]string, len(t.columns))
 		for i, c := range t.columns {
-			text := shorten(r[i].text, widths[i])
-			if nameColumns[c.name] {
-				text = shortenName(r[i].text, widths[i])
+			text := Shorten(r[i].Text, widths[i])
+			if nameColumns[c.Name] {
+				text = ShortenName(r[i].Text, widths[i])
 			}
 			line[i] = r[i].before + text + r[i].after
 		}
@@ -111,11 +111,11 @@ func renderTable(w *bufio.Writer, columns []column, rows [][]cell, s *style, wid
 
 // writeTable prints lines of cells as columns. Only this function uses tablewriter. Its
 // version is 0.0, because 1.x fills caches at the start of a program.
-func writeTable(w *bufio.Writer, columns []column, lines [][]string) {
+func writeTable(w *bufio.Writer, columns []Column, lines [][]string) {
 	aligns := make([]int, len(columns))
 	for i, c := range columns {
 		aligns[i] = tablewriter.ALIGN_LEFT
-		if c.right {
+		if c.Right {
 			aligns[i] = tablewriter.ALIGN_RIGHT
 		}
 	}
@@ -143,9 +143,9 @@ func writeTable(w *bufio.Writer, columns []column, lines [][]string) {
 func (t *table) widths() []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
-		widths[i] = textWidth(c.name)
+		widths[i] = TextWidth(c.Name)
 		for _, r := range t.rows {
-			widths[i] = max(widths[i], textWidth(r[i].text))
+			widths[i] = max(widths[i], TextWidth(r[i].Text))
 		}
 	}
 	return widths
@@ -175,13 +175,13 @@ func (t *table) leaveOut(f func(i int) bool) {
 
 // keep removes all columns except those of the indexes.
 func (t *table) keep(kept []int) {
-	columns := make([]column, len(kept))
+	columns := make([]Column, len(kept))
 	for k, i := range kept {
 		columns[k] = t.columns[i]
 	}
-	rows := make([][]cell, len(t.rows))
+	rows := make([][]Cell, len(t.rows))
 	for n, r := range t.rows {
-		rows[n] = make([]cell, len(kept))
+		rows[n] = make([]Cell, len(kept))
 		for k, i := range kept {
 			rows[n][k] = r[i]
 		}
@@ -192,7 +192,7 @@ func (t *table) keep(kept []int) {
 // isEmpty reports whether no row has a value in the column.
 func (t *table) isEmpty(i int) bool {
 	for _, r := range t.rows {
-		if r[i].text != "" && r[i].text != "-" {
+		if r[i].Text != "" && r[i].Text != "-" {
 			return false
 		}
 	}
@@ -205,12 +205,12 @@ func (t *table) isUsual(i int) bool {
 	if t.isEmpty(i) {
 		return true
 	}
-	name := t.columns[i].name
+	name := t.columns[i].Name
 	usual := map[string]string{"priority": "normal", "attempts": "0", "delayed": "0", "dead": "0"}[name]
 	for _, r := range t.rows {
 		switch {
-		case name == "server" && r[i].text == t.rows[0][i].text:
-		case usual != "" && r[i].text == usual:
+		case name == "server" && r[i].Text == t.rows[0][i].Text:
+		case usual != "" && r[i].Text == usual:
 		default:
 			return false
 		}
@@ -233,14 +233,14 @@ var nameColumns = map[string]bool{"handle": true, "function": true}
 func (t *table) fit(width int) []int {
 	for {
 		widths := t.widths()
-		t.shrink(widths, width, func(c column) int {
-			if c.right || nameColumns[c.name] {
+		t.shrink(widths, width, func(c Column) int {
+			if c.Right || nameColumns[c.Name] {
 				return -1
 			}
 			return leastText
 		})
-		t.shrink(widths, width, func(c column) int {
-			if !nameColumns[c.name] {
+		t.shrink(widths, width, func(c Column) int {
+			if !nameColumns[c.Name] {
 				return -1
 			}
 			return leastName
@@ -252,10 +252,10 @@ func (t *table) fit(width int) []int {
 			return []int{width}
 		}
 		least := len(t.columns) - 1 // the least important column
-		for least > 0 && nameColumns[t.columns[least].name] {
+		for least > 0 && nameColumns[t.columns[least].Name] {
 			least--
 		}
-		if nameColumns[t.columns[least].name] {
+		if nameColumns[t.columns[least].Name] {
 			least = len(t.columns) - 1
 		}
 		t.leaveOut(func(i int) bool { return i == least })
@@ -264,7 +264,7 @@ func (t *table) fit(width int) []int {
 
 // shrink narrows the widest columns step by step until a line fits into width. It does
 // not make a column narrower than least, and skips columns whose least is negative.
-func (t *table) shrink(widths []int, width int, least func(column) int) {
+func (t *table) shrink(widths []int, width int, least func(Column) int) {
 	for over := lineWidth(widths) - width; over > 0; over-- {
 		widest := -1
 		for i, c := range t.columns {
@@ -281,20 +281,20 @@ func (t *table) shrink(widths []int, width int, least func(column) int) {
 
 // renderFields prints one row as lines of name and value, without empty values. A value
 // that does not fit into width columns continues in the next line.
-func renderFields(w *bufio.Writer, columns []column, cells []cell, s *style, width int) {
+func renderFields(w *bufio.Writer, columns []Column, cells []Cell, s *Style, width int) {
 	longest := 0
 	for i, c := range columns {
-		if cells[i].text != "" {
-			longest = max(longest, textWidth(c.name)+1)
+		if cells[i].Text != "" {
+			longest = max(longest, TextWidth(c.Name)+1)
 		}
 	}
 	for i, c := range columns {
-		if cells[i].text == "" {
+		if cells[i].Text == "" {
 			continue
 		}
-		name := c.name + ":"
-		w.WriteString(s.bold.Sprint(name) + strings.Repeat(" ", longest-textWidth(name)+1))
-		for n, line := range foldText(cells[i].text, width-longest-1) {
+		name := c.Name + ":"
+		w.WriteString(s.bold.Sprint(name) + strings.Repeat(" ", longest-TextWidth(name)+1))
+		for n, line := range foldText(cells[i].Text, width-longest-1) {
 			if n > 0 {
 				w.WriteString(strings.Repeat(" ", longest+1))
 			}
@@ -305,7 +305,7 @@ func renderFields(w *bufio.Writer, columns []column, cells []cell, s *style, wid
 
 // foldText cuts text into lines of at most width columns. A width below 1 is no limit.
 func foldText(text string, width int) []string {
-	if width < 1 || textWidth(text) <= width {
+	if width < 1 || TextWidth(text) <= width {
 		return []string{text}
 	}
 	var lines []string
@@ -327,7 +327,7 @@ func foldText(text string, width int) []string {
 func foldHelpLine(line string, width int) string {
 	name, text, _ := strings.Cut(line, "  ")
 	text = strings.TrimSpace(text)
-	if textWidth(line) <= width || text == "" {
+	if TextWidth(line) <= width || text == "" {
 		return line + "\n"
 	}
 	indent := len(line) - len(text)

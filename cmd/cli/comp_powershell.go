@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func powershellCompletion(verbs []compVerb) string {
 		if slices.Equal(choices, manVerbs) {
 			choices = verbs[0].names()
 		}
-		fmt.Fprintf(&b, "    %s = @{\n        Args = %s\n        Subs = @(", powershellQuote(v.path), powershellValue(args, choices))
+		fmt.Fprintf(&b, "    %s = @{\n        Args = %s\n        Subs = @(", powershellQuote(v.Path), powershellValue(args, choices))
 		for i, name := range v.names() {
 			if i > 0 {
 				b.WriteString(",")
@@ -23,13 +23,13 @@ func powershellCompletion(verbs []compVerb) string {
 			fmt.Fprintf(&b, "\n            @(%s, %s)", powershellQuote(name), powershellQuote(v.subs[i].usage))
 		}
 		b.WriteString(")\n        Flags = @(")
-		for i, f := range v.flags {
+		for i, f := range v.Flags {
 			if i > 0 {
 				b.WriteString(",")
 			}
 			value := "$null"
-			if f.value != "" {
-				value = powershellValue(f.kind, f.choices)
+			if f.Value != "" {
+				value = powershellValue(f.Kind, f.choices)
 			}
 			var words []string
 			for _, word := range f.words() {
@@ -49,7 +49,7 @@ func powershellCompletion(verbs []compVerb) string {
 }
 
 // powershellValue returns a kind and its choices as a list.
-func powershellValue(kind compKind, choices []string) string {
+func powershellValue(kind CompKind, choices []string) string {
 	list := []string{powershellQuote(string(kind))}
 	for _, c := range choices {
 		list = append(list, powershellQuote(c))

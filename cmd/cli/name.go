@@ -1,17 +1,17 @@
-package cmd
+package cli
 
 import (
 	"path/filepath"
 	"strings"
 )
 
-// programName is the name of the program in help texts, manual pages, completions
+// ProgramName is the name of the program in help texts, manual pages, completions
 // and messages. Main sets it before any verb runs.
-var programName = "gm"
+var ProgramName = "gm"
 
-// nameOf returns the name of the program that was started as arg0: its last element,
+// NameOf returns the name of the program that was started as arg0: its last element,
 // without .exe. A name that cannot stand in a shell line as it is counts as gm.
-func nameOf(arg0 string) string {
+func NameOf(arg0 string) string {
 	name := strings.TrimSuffix(filepath.Base(arg0), ".exe")
 	for i := range len(name) {
 		if c := name[i]; !isWordByte(c) && (i == 0 || c != '-' && c != '.') {
@@ -24,10 +24,10 @@ func nameOf(arg0 string) string {
 	return name
 }
 
-// renameProgram returns a text about gm with the name of the program in place of the
+// RenameProgram returns a text about gm with the name of the program in place of the
 // word gm. It leaves paths, URLs and longer words as they are: ~/.config/gm, gm-exit.
-func renameProgram(text string) string {
-	if programName == "gm" {
+func RenameProgram(text string) string {
+	if ProgramName == "gm" {
 		return text
 	}
 	var b strings.Builder
@@ -40,7 +40,7 @@ func renameProgram(text string) string {
 		rest := text[i+len("gm"):]
 		b.WriteString(text[:i])
 		if endsBeforeWord(b.String()) && startsAfterWord(rest) {
-			b.WriteString(programName)
+			b.WriteString(ProgramName)
 		} else {
 			b.WriteString("gm")
 		}
@@ -74,10 +74,10 @@ func isWordByte(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// renameCompletion returns a completion of gm as one of the program. The identifiers
+// RenameCompletion returns a completion of gm as one of the program. The identifiers
 // in it change too, so that a shell can load the completions of both.
-func renameCompletion(script string) string {
-	if programName == "gm" {
+func RenameCompletion(script string) string {
+	if ProgramName == "gm" {
 		return script
 	}
 	identifier := strings.Map(func(r rune) rune {
@@ -85,8 +85,8 @@ func renameCompletion(script string) string {
 			return '_'
 		}
 		return r
-	}, programName)
-	script = renameProgram(script)
+	}, ProgramName)
+	script = RenameProgram(script)
 	return strings.NewReplacer(
 		"__gm_", "__"+identifier+"_",
 		"_gm_", "_"+identifier+"_",

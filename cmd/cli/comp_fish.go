@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ func fishCompletion(verbs []compVerb) string {
 	var b strings.Builder
 	valued := map[string]bool{}
 	for _, v := range verbs {
-		for _, f := range v.flags {
+		for _, f := range v.Flags {
 			for _, word := range f.words() {
-				if f.value != "" {
+				if f.Value != "" {
 					valued[word] = true
 				}
 			}
@@ -22,9 +22,9 @@ func fishCompletion(verbs []compVerb) string {
 	head := strings.Replace(fishHead, "VALUED", strings.Join(sortedKeys(valued), " "), 1)
 	b.WriteString(strings.Replace(head, "STORES", strings.Join(storeSchemes, " "), 1))
 	for _, v := range verbs {
-		at := fmt.Sprintf("complete -c gm -n '__gm_at %s'", v.path)
-		if v.path == "" || len(v.subs) > 0 {
-			at = fmt.Sprintf("complete -c gm -n '__gm_at_only %s'", v.path)
+		at := fmt.Sprintf("complete -c gm -n '__gm_at %s'", v.Path)
+		if v.Path == "" || len(v.subs) > 0 {
+			at = fmt.Sprintf("complete -c gm -n '__gm_at_only %s'", v.Path)
 		}
 		b.WriteString("\n")
 		for i, name := range v.names() {
@@ -33,9 +33,9 @@ func fishCompletion(verbs []compVerb) string {
 		if action := fishAction(v.args, fishChoices(v, verbs[0])); action != "" {
 			fmt.Fprintf(&b, "%s%s\n", at, action)
 		}
-		for _, f := range v.flags {
+		for _, f := range v.Flags {
 			b.WriteString(at)
-			for _, name := range f.names {
+			for _, name := range f.Names {
 				if len(name) == 1 {
 					b.WriteString(" -s " + name)
 				} else {
@@ -43,8 +43,8 @@ func fishCompletion(verbs []compVerb) string {
 				}
 			}
 			fmt.Fprintf(&b, " -d %s", fishQuote(f.summary()))
-			if f.value != "" {
-				action := fishAction(f.kind, f.choices)
+			if f.Value != "" {
+				action := fishAction(f.Kind, f.choices)
 				if !strings.HasPrefix(action, " -F") {
 					b.WriteString(" -x")
 				} else {
@@ -66,11 +66,11 @@ func fishChoices(v, root compVerb) []string {
 }
 
 // fishAction returns the options of complete that propose words of the kind.
-func fishAction(kind compKind, choices []string) string {
+func fishAction(kind CompKind, choices []string) string {
 	switch kind {
 	case compChoices:
 		return " -a " + fishQuote(strings.Join(choices, " "))
-	case compFunctions:
+	case CompFunctions:
 		return " -a '(__gm_functions)'"
 	case compHandles:
 		return " -a '(__gm_handles)'"
@@ -78,11 +78,11 @@ func fishAction(kind compKind, choices []string) string {
 		return " -a '(__gm_dead)'"
 	case compContexts:
 		return " -a '(__gm_contexts)'"
-	case compStores:
+	case CompStores:
 		return " -a '(__gm_stores)'"
-	case compFiles:
+	case CompFiles:
 		return " -F"
-	case compDirs:
+	case CompDirs:
 		return " -a '(__fish_complete_directories)'"
 	case compCommand:
 		return " -a '(__fish_complete_subcommand)'"

@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 
 	"gm/internal/duration"
 )
@@ -20,7 +20,7 @@ type durationValue struct {
 
 // Set parses s.
 func (v *durationValue) Set(s string) error {
-	d, err := parseDuration(s)
+	d, err := ParseDuration(s)
 	if err != nil {
 		return err
 	}
@@ -39,33 +39,33 @@ func (v *durationValue) String() string {
 	return v.d.String()
 }
 
-// durationFlag returns a flag whose value durationOf reads.
-func durationFlag(def time.Duration, f cli.GenericFlag) *cli.GenericFlag {
+// DurationFlag returns a flag whose value DurationOf reads.
+func DurationFlag(def time.Duration, f urfave.GenericFlag) *urfave.GenericFlag {
 	f.Value = &durationValue{d: def}
 	return &f
 }
 
-// durationOf returns the value of a flag made by durationFlag.
-func durationOf(c *cli.Context, name string) time.Duration {
+// DurationOf returns the value of a flag made by DurationFlag.
+func DurationOf(c *urfave.Context, name string) time.Duration {
 	return c.Generic(name).(*durationValue).d
 }
 
-// refuseBareSeconds returns a usage error for a flag with a bare number below 1,000.
+// RefuseBareSeconds returns a usage error for a flag with a bare number below 1,000.
 // Where commands run for seconds, its author hardly meant milliseconds. 0 is accepted.
-func refuseBareSeconds(c *cli.Context, names ...string) error {
+func RefuseBareSeconds(c *urfave.Context, names ...string) error {
 	for _, name := range names {
 		v := c.Generic(name).(*durationValue)
 		if v.bare != "" && v.d > 0 && v.d < time.Second {
-			return withHint(usageErrorf("--%s %s: a number without a unit is in milliseconds", name, v.bare),
+			return WithHint(UsageErrorf("--%s %s: a number without a unit is in milliseconds", name, v.bare),
 				fmt.Sprintf("write %ss for seconds, or %sms", v.bare, v.bare))
 		}
 	}
 	return nil
 }
 
-// parseDuration parses a duration that is not negative. A bare number is in
+// ParseDuration parses a duration that is not negative. A bare number is in
 // milliseconds.
-func parseDuration(s string) (time.Duration, error) {
+func ParseDuration(s string) (time.Duration, error) {
 	d, err := duration.Parse(s)
 	if ms, numErr := strconv.ParseFloat(s, 64); numErr == nil {
 		d, err = time.Duration(ms*float64(time.Millisecond)), nil

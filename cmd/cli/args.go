@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"errors"
@@ -7,51 +7,51 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-// A call is a parsed command line: the verb, its flags and its arguments. Go's flag
+// A Call is a parsed command line: the verb, its flags and its arguments. Go's flag
 // package stops at the first positional argument; here flags may stand anywhere. Flags
 // before the verb belong to it as well.
-type call struct {
-	path  []*verb     // from the root to the verb
-	flags []givenFlag // in the order of the command line
-	args  []string    // positional
+type Call struct {
+	Path  []*Verb     // from the root to the verb
+	Flags []givenFlag // in the order of the command line
+	Args  []string    // positional
 
-	help    bool // -h or --help, or the verb help
+	Help    bool // -h or --help, or the verb help
 	brief   bool // -h or --help
-	version bool // --version, before any verb
+	Version bool // --version, before any verb
 }
 
 // givenFlag is a flag of the command line.
 type givenFlag struct {
-	name  string // the flag's first name, without dashes
-	value string
+	Name  string // the flag's first name, without dashes
+	Value string
 }
 
-func (c *call) verb() *verb { return c.path[len(c.path)-1] }
+func (c *Call) Verb() *Verb { return c.Path[len(c.Path)-1] }
 
-// context returns the context from which the verb's action reads its flags and arguments.
+// Context returns the context from which the verb's action reads its flags and arguments.
 // The way of urfave/cli itself prepares a second parse, which takes a millisecond.
-func (c *call) context() (*cli.Context, error) {
-	v := c.verb()
+func (c *Call) Context() (*urfave.Context, error) {
+	v := c.Verb()
 	set := flag.NewFlagSet(v.Name, flag.ContinueOnError)
 	for _, f := range v.Flags {
 		if err := define(set, f); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.pathNames(), err)
 		}
 	}
-	for _, f := range c.flags {
-		if err := set.Set(f.name, f.value); err != nil {
-			err = usageErrorf("invalid value %q for flag %s: %w", f.value, dashed(f.name), valueError(set.Lookup(f.name), err))
-			return nil, withHint(err, "gm help "+c.pathNames()+" describes it")
+	for _, f := range c.Flags {
+		if err := set.Set(f.Name, f.Value); err != nil {
+			err = UsageErrorf("invalid value %q for flag %s: %w", f.Value, Dashed(f.Name), valueError(set.Lookup(f.Name), err))
+			return nil, WithHint(err, "gm help "+c.pathNames()+" describes it")
 		}
 	}
-	if err := set.Parse(append([]string{"--"}, c.args...)); err != nil {
+	if err := set.Parse(append([]string{"--"}, c.Args...)); err != nil {
 		return nil, err
 	}
-	ctx := cli.NewContext(nil, set, nil)
-	ctx.Command = &cli.Command{Name: v.Name}
+	ctx := urfave.NewContext(nil, set, nil)
+	ctx.Command = &urfave.Command{Name: v.Name}
 	return ctx, nil
 }
 
@@ -67,17 +67,17 @@ func valueError(f *flag.Flag, err error) error {
 	return errors.New("want a number")
 }
 
-// define adds a flag to a set under its first name, the name that parseArgs uses. The
+// define adds a flag to a set under its first name, the name that ParseArgs uses. The
 // flag's own method adds it under every name, which is slower.
-func define(set *flag.FlagSet, f cli.Flag) error {
+func define(set *flag.FlagSet, f urfave.Flag) error {
 	switch f := f.(type) {
-	case *cli.BoolFlag:
+	case *urfave.BoolFlag:
 		set.Bool(f.Name, f.Value, "")
-	case *cli.StringFlag:
+	case *urfave.StringFlag:
 		set.String(f.Name, f.Value, "")
-	case *cli.IntFlag:
+	case *urfave.IntFlag:
 		set.Int(f.Name, f.Value, "")
-	case *cli.GenericFlag:
+	case *urfave.GenericFlag:
 		set.Var(f.Value, f.Name, "")
 	default:
 		return f.Apply(set)
@@ -85,10 +85,10 @@ func define(set *flag.FlagSet, f cli.Flag) error {
 	return nil
 }
 
-// parseArgs parses args, which do not include the program's name. Its errors are usage
+// ParseArgs parses args, which do not include the program's name. Its errors are usage
 // errors: an unknown verb or flag, a flag without its value.
-func parseArgs(root *verb, args []string) (*call, error) {
-	p := &argParser{call: call{path: []*verb{root}}}
+func ParseArgs(root *Verb, args []string) (*Call, error) {
+	p := &argParser{Call: Call{Path: []*Verb{root}}}
 	for i := 0; i < len(args); {
 		used, err := p.next(args[i:])
 		if err != nil {
@@ -102,13 +102,13 @@ func parseArgs(root *verb, args []string) (*call, error) {
 	if err := p.checkEmpty(); err != nil {
 		return nil, err
 	}
-	return &p.call, nil
+	return &p.Call, nil
 }
 
 type argParser struct {
-	call
-	seen      []cli.Flag // for each of call.flags, its definition
-	words     []string   // for each of call.flags, as it was written
+	Call
+	seen      []urfave.Flag // for each of call.flags, its definition
+	words     []string      // for each of call.flags, as it was written
 	flagsDone bool
 }
 
@@ -134,58 +134,58 @@ func (p *argParser) isFlag(arg string) bool {
 		return false
 	}
 	digit := arg[1] >= '0' && arg[1] <= '9' || arg[1] == '.' && len(arg) > 2
-	return !digit || p.verb().flag(arg[1:2]) != nil
+	return !digit || p.Verb().Flag(arg[1:2]) != nil
 }
 
 // positional handles a word that is no flag: the name of a verb if the current one has
 // subcommands, else an argument.
 func (p *argParser) positional(arg string) error {
-	v := p.verb()
-	if !v.hasVerbs() {
-		p.args = append(p.args, arg)
-		p.flagsDone = p.flagsDone || v.argsEndFlags
+	v := p.Verb()
+	if !v.HasVerbs() {
+		p.Args = append(p.Args, arg)
+		p.flagsDone = p.flagsDone || v.ArgsEndFlags
 		return nil
 	}
-	if sub := v.sub(arg); sub != nil {
-		p.path = append(p.path, sub)
+	if sub := v.Sub(arg); sub != nil {
+		p.Path = append(p.Path, sub)
 		return nil
 	}
-	if arg == "help" && len(p.path) == 1 && !p.help {
-		p.help = true
+	if arg == "help" && len(p.Path) == 1 && !p.Help {
+		p.Help = true
 		return nil
 	}
 	what := "verb"
-	if len(p.path) > 1 {
+	if len(p.Path) > 1 {
 		what = v.Name + " command"
 	}
-	err := usageErrorf("unknown %s %q", what, arg)
-	if near := nearest(arg, v.subNames()); near != "" {
-		return withHint(err, "did you mean "+near+"?")
+	err := UsageErrorf("unknown %s %q", what, arg)
+	if near := Nearest(arg, v.subNames()); near != "" {
+		return WithHint(err, "did you mean "+near+"?")
 	}
-	return withHint(err, strings.TrimSpace("gm help "+p.pathNames())+" lists them")
+	return WithHint(err, strings.TrimSpace("gm help "+p.pathNames())+" lists them")
 }
 
 // long handles --name, --name=value or --name value.
 func (p *argParser) long(arg string, rest []string) (int, error) {
 	name, value, hasValue := strings.Cut(arg[2:], "=")
-	f := p.verb().flag(name)
+	f := p.Verb().Flag(name)
 	switch {
 	case name == "help":
-		p.help, p.brief = true, true
+		p.Help, p.brief = true, true
 		return 1, nil
-	case f == nil && name == "version" && len(p.path) == 1:
-		p.version = true
+	case f == nil && name == "version" && len(p.Path) == 1:
+		p.Version = true
 		return 1, nil
 	case f == nil || len(name) < 2:
 		return 0, p.unknownFlag("--" + name)
 	case hasValue:
 		p.add(f, "--"+name, value)
 		return 1, nil
-	case !takesValue(f):
+	case !TakesValue(f):
 		p.add(f, "--"+name, "true")
 		return 1, nil
 	}
-	if v := optionalOf(f); v != nil && (len(rest) == 0 || !v.acceptsWord(rest[0])) {
+	if v := OptionalOf(f); v != nil && (len(rest) == 0 || !v.AcceptsWord(rest[0])) {
 		p.add(f, "--"+name, "true")
 		return 1, nil
 	}
@@ -196,17 +196,17 @@ func (p *argParser) long(arg string, rest []string) (int, error) {
 func (p *argParser) short(arg string, rest []string) (int, error) {
 	for i, letter := range arg[1:] {
 		name := string(letter)
-		f := p.verb().flag(name)
+		f := p.Verb().Flag(name)
 		switch {
 		case f == nil && name == "h":
-			p.help, p.brief = true, true
+			p.Help, p.brief = true, true
 			continue
 		case f == nil:
-			if long := arg[1:]; i == 0 && p.verb().flag(long) != nil {
-				return 0, withHint(usageErrorf("unknown flag %s", arg), "did you mean --"+long+"?")
+			if long := arg[1:]; i == 0 && p.Verb().Flag(long) != nil {
+				return 0, WithHint(UsageErrorf("unknown flag %s", arg), "did you mean --"+long+"?")
 			}
 			return 0, p.unknownFlag("-" + name)
-		case !takesValue(f) || optionalOf(f) != nil:
+		case !TakesValue(f) || OptionalOf(f) != nil:
 			p.add(f, "-"+name, "true")
 			continue
 		}
@@ -220,36 +220,36 @@ func (p *argParser) short(arg string, rest []string) (int, error) {
 }
 
 // valueOf uses the next word as the value of f, even if it looks like a flag.
-func (p *argParser) valueOf(f cli.Flag, word string, rest []string) (int, error) {
+func (p *argParser) valueOf(f urfave.Flag, word string, rest []string) (int, error) {
 	if len(rest) == 0 {
-		return 0, usageErrorf("flag %s needs a value", word)
+		return 0, UsageErrorf("flag %s needs a value", word)
 	}
 	p.add(f, word, rest[0])
 	return 2, nil
 }
 
-func (p *argParser) add(f cli.Flag, word, value string) {
-	p.flags = append(p.flags, givenFlag{flagNames(f)[0], value})
+func (p *argParser) add(f urfave.Flag, word, value string) {
+	p.Flags = append(p.Flags, givenFlag{FlagNames(f)[0], value})
 	p.seen = append(p.seen, f)
 	p.words = append(p.words, word)
 }
 
 // checkFlags returns an error if a flag before the verb is not one of its flags.
 func (p *argParser) checkFlags() error {
-	if p.verb().hasVerbs() {
+	if p.Verb().HasVerbs() {
 		return nil // there will be help only
 	}
 	for i, f := range p.seen {
-		own := p.verb().flag(flagNames(f)[0])
-		if own == nil || takesValue(own) != takesValue(f) {
+		own := p.Verb().Flag(FlagNames(f)[0])
+		if own == nil || TakesValue(own) != TakesValue(f) {
 			return p.unknownFlag(p.words[i])
 		}
 	}
 	return nil
 }
 
-// emptyMeans has the meaning of an empty value, for the flags that accept one.
-var emptyMeans = map[string]string{
+// EmptyMeans has the meaning of an empty value, for the flags that accept one.
+var EmptyMeans = map[string]string{
 	"end":            "nothing is added to a result",
 	"mysql-password": "no password, as with gearmand",
 	"redis-password": "no password, as with gearmand",
@@ -259,59 +259,59 @@ var emptyMeans = map[string]string{
 // data. In a script they come from a variable that is not set, and the verb would do
 // something else than its author meant.
 func (p *argParser) checkEmpty() error {
-	if p.help || p.verb().hasVerbs() {
+	if p.Help || p.Verb().HasVerbs() {
 		return nil
 	}
 	for i, f := range p.seen {
-		if p.flags[i].value == "" && emptyMeans[p.flags[i].name] == "" && takesValue(f) {
-			return withHint(usageErrorf("%s: the value of %s is empty", p.pathNames(), p.words[i]),
+		if p.Flags[i].Value == "" && EmptyMeans[p.Flags[i].Name] == "" && TakesValue(f) {
+			return WithHint(UsageErrorf("%s: the value of %s is empty", p.pathNames(), p.words[i]),
 				"a variable may be unset; without the flag its default applies")
 		}
 	}
-	if !p.verb().dataArgs && slices.Contains(p.args, "") {
-		return withHint(usageErrorf("%s: an argument is empty", p.pathNames()), "a variable may be unset")
+	if !p.Verb().DataArgs && slices.Contains(p.Args, "") {
+		return WithHint(UsageErrorf("%s: an argument is empty", p.pathNames()), "a variable may be unset")
 	}
 	return nil
 }
 
 func (p *argParser) unknownFlag(word string) error {
-	v := p.verb()
-	err := usageErrorf("unknown flag %s", word)
-	if len(p.path) > 1 {
-		err = usageErrorf("%s: unknown flag %s", p.pathNames(), word)
+	v := p.Verb()
+	err := UsageErrorf("unknown flag %s", word)
+	if len(p.Path) > 1 {
+		err = UsageErrorf("%s: unknown flag %s", p.pathNames(), word)
 	}
-	if near := nearest(word, v.flagWords()); near != "" {
-		return withHint(err, "did you mean "+near+"?")
+	if near := Nearest(word, v.flagWords()); near != "" {
+		return WithHint(err, "did you mean "+near+"?")
 	}
 	hint := strings.TrimSpace("gm help "+p.pathNames()) + " lists the flags"
-	if !v.hasVerbs() {
+	if !v.HasVerbs() {
 		hint += "; -- ends the flags before data that begins with -"
 	}
-	return withHint(err, hint)
+	return WithHint(err, hint)
 }
 
 // pathNames returns the verb's names below the root.
-func (c *call) pathNames() string {
+func (c *Call) pathNames() string {
 	var names []string
-	for _, v := range c.path[1:] {
+	for _, v := range c.Path[1:] {
 		names = append(names, v.Name)
 	}
 	return strings.Join(names, " ")
 }
 
-// flag returns the flag with the name, without dashes, or nil.
-func (v *verb) flag(name string) cli.Flag {
+// Flag returns the flag with the name, without dashes, or nil.
+func (v *Verb) Flag(name string) urfave.Flag {
 	for _, f := range v.Flags {
-		if slices.Contains(flagNames(f), name) {
+		if slices.Contains(FlagNames(f), name) {
 			return f
 		}
 	}
 	return nil
 }
 
-func (v *verb) subNames() []string {
+func (v *Verb) subNames() []string {
 	var names []string
-	for _, sub := range v.subs() {
+	for _, sub := range v.Subs() {
 		if !sub.Hidden {
 			names = append(names, sub.Name)
 		}
@@ -319,20 +319,20 @@ func (v *verb) subNames() []string {
 	return names
 }
 
-// flagNames returns a flag's names, without dashes. It avoids the regular expression of
+// FlagNames returns a flag's names, without dashes. It avoids the regular expression of
 // the flag's own method.
-func flagNames(f cli.Flag) []string {
+func FlagNames(f urfave.Flag) []string {
 	name, others := "", []string(nil)
 	switch f := f.(type) {
-	case *cli.BoolFlag:
+	case *urfave.BoolFlag:
 		name, others = f.Name, f.Aliases
-	case *cli.StringFlag:
+	case *urfave.StringFlag:
 		name, others = f.Name, f.Aliases
-	case *cli.StringSliceFlag:
+	case *urfave.StringSliceFlag:
 		name, others = f.Name, f.Aliases
-	case *cli.IntFlag:
+	case *urfave.IntFlag:
 		name, others = f.Name, f.Aliases
-	case *cli.GenericFlag:
+	case *urfave.GenericFlag:
 		name, others = f.Name, f.Aliases
 	default:
 		return f.Names()
@@ -341,31 +341,31 @@ func flagNames(f cli.Flag) []string {
 }
 
 // flagWords returns the names of the flags with their dashes.
-func (v *verb) flagWords() []string {
+func (v *Verb) flagWords() []string {
 	words := []string{"--help"}
 	for _, f := range v.Flags {
-		for _, name := range flagNames(f) {
-			words = append(words, dashed(name))
+		for _, name := range FlagNames(f) {
+			words = append(words, Dashed(name))
 		}
 	}
 	return words
 }
 
-// dashed returns a flag's name with its dashes.
-func dashed(name string) string {
+// Dashed returns a flag's name with its dashes.
+func Dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
 	}
 	return "--" + name
 }
 
-func takesValue(f cli.Flag) bool {
-	doc, ok := f.(cli.DocGenerationFlag)
+func TakesValue(f urfave.Flag) bool {
+	doc, ok := f.(urfave.DocGenerationFlag)
 	return ok && doc.TakesValue()
 }
 
-// nearest returns the candidate of which word is probably a misspelling, or "".
-func nearest(word string, candidates []string) string {
+// Nearest returns the candidate of which word is probably a misspelling, or "".
+func Nearest(word string, candidates []string) string {
 	best, limit := "", 1+len(strings.TrimLeft(word, "-"))/4
 	for _, c := range candidates {
 		if len(strings.TrimLeft(c, "-")) < 2 {
@@ -402,10 +402,10 @@ func editDistance(a, b string) int {
 	return prev[len(b)]
 }
 
-// noArgs refuses positional arguments.
-func noArgs(c *cli.Context) error {
+// NoArgs refuses positional arguments.
+func NoArgs(c *urfave.Context) error {
 	if c.NArg() > 0 {
-		return usageErrorf("%s: unexpected argument %q", c.Command.Name, c.Args().First())
+		return UsageErrorf("%s: unexpected argument %q", c.Command.Name, c.Args().First())
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"bytes"
@@ -6,31 +6,31 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
 // helpWidth is the width that help texts are wrapped to.
 const helpWidth = 80
 
-// fullHelp returns everything about the last verb of path.
-func fullHelp(path []*verb) []byte {
+// FullHelp returns everything about the last verb of path.
+func FullHelp(path []*Verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
-	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n", fullName(path), renameProgram(v.Usage), usageLine(path))
-	for _, p := range paragraphs(renameProgram(v.Description)) {
+	fmt.Fprintf(&b, "%s - %s\n\nUsage: %s\n", FullName(path), RenameProgram(v.Usage), usageLine(path))
+	for _, p := range paragraphs(RenameProgram(v.Description)) {
 		fmt.Fprintf(&b, "\n%s", wrap(p, "", "", helpWidth))
 	}
 	helpVerbs(&b, v)
-	for _, group := range flagGroups(v) {
+	for _, group := range FlagGroups(v) {
 		fmt.Fprintf(&b, "\n%s:\n", group.title)
-		for _, f := range group.flags {
+		for _, f := range group.Flags {
 			helpFlag(&b, f)
 		}
 	}
-	if len(v.examples) > 0 {
+	if len(v.Examples) > 0 {
 		b.WriteString("\nExamples:\n")
-		for _, x := range v.examples {
-			fmt.Fprintf(&b, "  # %s\n  %s\n", renameProgram(x.what), strings.ReplaceAll(renameProgram(x.line), "\n", "\n  "))
+		for _, x := range v.Examples {
+			fmt.Fprintf(&b, "  # %s\n  %s\n", RenameProgram(x.What), strings.ReplaceAll(RenameProgram(x.Line), "\n", "\n  "))
 		}
 	}
 	b.WriteString("\nExit codes:\n")
@@ -47,29 +47,29 @@ const (
 	shortHelpBody     = shortHelpLines - shortHelpExamples - 5 // title, usage, last line, two empty ones
 )
 
-// shortHelp returns help that fits a screen: usage, a line for each flag or for the most
+// ShortHelp returns help that fits a screen: usage, a line for each flag or for the most
 // used ones, and three examples.
-func shortHelp(path []*verb) []byte {
+func ShortHelp(path []*Verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
-	line := func(text string) { b.WriteString(shorten(text, helpWidth) + "\n") }
-	line(fullName(path) + " - " + renameProgram(v.Usage))
+	line := func(text string) { b.WriteString(Shorten(text, helpWidth) + "\n") }
+	line(FullName(path) + " - " + RenameProgram(v.Usage))
 	line("Usage: " + usageLine(path))
 	b.WriteByte('\n')
 	body, left := shortVerbs(v)
 	what := "commands"
 	if body == nil {
-		body, left = shortFlags(v)
+		body, left = ShortFlags(v)
 		what = "flags"
 	}
 	for _, text := range body {
 		line(text)
 	}
 	b.WriteByte('\n')
-	for _, x := range shortExamples(v) {
+	for _, x := range ShortExamples(v) {
 		line("  " + x)
 	}
-	tail := programName + " help " + strings.TrimPrefix(fullName(path)+" ", programName+" ")
+	tail := ProgramName + " help " + strings.TrimPrefix(FullName(path)+" ", ProgramName+" ")
 	if left > 0 {
 		line(fmt.Sprintf("%sshows all: %d more %s, examples and exit codes", tail, left, what))
 	} else {
@@ -79,9 +79,9 @@ func shortHelp(path []*verb) []byte {
 }
 
 // shortVerbs returns a line for each subcommand, and the number of those left out.
-func shortVerbs(v *verb) (lines []string, left int) {
+func shortVerbs(v *Verb) (lines []string, left int) {
 	var names []string
-	for _, sub := range v.subs() {
+	for _, sub := range v.Subs() {
 		if !sub.Hidden {
 			names = append(names, sub.Name)
 		}
@@ -94,22 +94,22 @@ func shortVerbs(v *verb) (lines []string, left int) {
 		if len(lines) == shortHelpBody-1 && i < len(names)-1 {
 			return append(lines, fmt.Sprintf("  and %s", strings.Join(names[i:], ", "))), 0
 		}
-		lines = append(lines, fmt.Sprintf("  %-*s  %s", width, name, renameProgram(v.sub(name).Usage)))
+		lines = append(lines, fmt.Sprintf("  %-*s  %s", width, name, RenameProgram(v.Sub(name).Usage)))
 	}
 	return lines, 0
 }
 
-// shortFlags returns a line for each flag, and the number of those left out.
-func shortFlags(v *verb) (lines []string, left int) {
+// ShortFlags returns a line for each flag, and the number of those left out.
+func ShortFlags(v *Verb) (lines []string, left int) {
 	var all []flagDoc
-	for _, group := range flagGroups(v) {
-		all = append(all, group.flags...)
+	for _, group := range FlagGroups(v) {
+		all = append(all, group.Flags...)
 	}
 	shown := all
 	if len(all) > shortHelpBody {
 		shown = nil
-		for _, name := range v.mostUsed {
-			if i := slices.IndexFunc(all, func(f flagDoc) bool { return slices.Contains(f.names, name) }); i >= 0 {
+		for _, name := range v.MostUsed {
+			if i := slices.IndexFunc(all, func(f flagDoc) bool { return slices.Contains(f.Names, name) }); i >= 0 {
 				shown = append(shown, all[i])
 			}
 		}
@@ -120,10 +120,10 @@ func shortFlags(v *verb) (lines []string, left int) {
 	}
 	width := 0
 	for _, f := range shown {
-		width = max(width, min(len(f.spelling()), 26))
+		width = max(width, min(len(f.Spelling()), 26))
 	}
 	for _, f := range shown {
-		spelling := fmt.Sprintf("  %-*s  ", width, f.spelling())
+		spelling := fmt.Sprintf("  %-*s  ", width, f.Spelling())
 		lines = append(lines, spelling+firstClause(f.summary(), helpWidth-len(spelling)))
 	}
 	return lines, len(all) - len(shown)
@@ -132,7 +132,7 @@ func shortFlags(v *verb) (lines []string, left int) {
 // firstClause returns the beginning of text that fits into width columns, up to the end
 // of a clause if possible.
 func firstClause(text string, width int) string {
-	if textWidth(text) <= width {
+	if TextWidth(text) <= width {
 		return text
 	}
 	end := 0
@@ -140,15 +140,15 @@ func firstClause(text string, width int) string {
 		end = max(end, strings.LastIndex(text[:min(len(text), width)], mark))
 	}
 	if end < width/3 {
-		return shorten(text, width)
+		return Shorten(text, width)
 	}
 	return text[:end]
 }
 
-// shortExamples returns the first examples of one line.
-func shortExamples(v *verb) (lines []string) {
-	for _, x := range v.examples {
-		line := renameProgram(x.line)
+// ShortExamples returns the first examples of one line.
+func ShortExamples(v *Verb) (lines []string) {
+	for _, x := range v.Examples {
+		line := RenameProgram(x.Line)
 		if len(lines) < shortHelpExamples && !strings.Contains(line, "\n") && len(line) <= helpWidth-2 {
 			lines = append(lines, line)
 		}
@@ -156,33 +156,33 @@ func shortExamples(v *verb) (lines []string) {
 	return lines
 }
 
-func helpVerbs(b *bytes.Buffer, v *verb) {
-	if !v.hasVerbs() {
+func helpVerbs(b *bytes.Buffer, v *Verb) {
+	if !v.HasVerbs() {
 		return
 	}
 	b.WriteString("\nCommands:\n")
 	width := 0
-	for _, sub := range v.subs() {
+	for _, sub := range v.Subs() {
 		width = max(width, len(sub.Name))
 	}
-	for _, sub := range v.subs() {
+	for _, sub := range v.Subs() {
 		if !sub.Hidden {
-			fmt.Fprintf(b, "  %-*s  %s\n", width, sub.Name, renameProgram(sub.Usage))
+			fmt.Fprintf(b, "  %-*s  %s\n", width, sub.Name, RenameProgram(sub.Usage))
 		}
 	}
 }
 
 func helpFlag(b *bytes.Buffer, f flagDoc) {
 	const indent = "      "
-	fmt.Fprintf(b, "  %s\n", f.spelling())
-	b.WriteString(wrap(f.text, indent, indent, helpWidth))
+	fmt.Fprintf(b, "  %s\n", f.Spelling())
+	b.WriteString(wrap(f.Text, indent, indent, helpWidth))
 }
 
 // usageLine returns the form of a call of the verb.
-func usageLine(path []*verb) string {
+func usageLine(path []*Verb) string {
 	v := path[len(path)-1]
-	line := fullName(path)
-	if v.hasVerbs() {
+	line := FullName(path)
+	if v.HasVerbs() {
 		return line + " COMMAND [FLAG..] [ARG..]"
 	}
 	line += " [FLAG..]"
@@ -192,8 +192,8 @@ func usageLine(path []*verb) string {
 	return line
 }
 
-// fullName returns the verb's name after the names of its parents: gm admin create.
-func fullName(path []*verb) string {
+// FullName returns the verb's name after the names of its parents: gm admin create.
+func FullName(path []*Verb) string {
 	var names []string
 	for _, v := range path {
 		names = append(names, v.Name)
@@ -203,53 +203,53 @@ func fullName(path []*verb) string {
 
 // flagDoc is a flag as help, manual pages and completions show it.
 type flagDoc struct {
-	names    []string // without dashes, the short ones first
-	value    string   // the name of its value; empty if it takes none
+	Names    []string // without dashes, the short ones first
+	Value    string   // the name of its value; empty if it takes none
 	optional string   // the name of its value, if the flag may stand without it
-	text     string
+	Text     string
 	category string
 }
 
-// spelling returns the flag with its names and its value: -o, --output FORMAT.
-func (f flagDoc) spelling() string {
+// Spelling returns the flag with its names and its value: -o, --output FORMAT.
+func (f flagDoc) Spelling() string {
 	var words []string
-	for _, name := range f.names {
-		words = append(words, dashed(name))
+	for _, name := range f.Names {
+		words = append(words, Dashed(name))
 	}
 	s := strings.Join(words, ", ")
 	switch {
-	case f.value != "":
-		s += " " + f.value
+	case f.Value != "":
+		s += " " + f.Value
 	case f.optional != "":
 		s += "[=" + f.optional + "]"
 	}
 	return s
 }
 
-// newFlagDoc reads a flag's definition. The word in backquotes in its Usage is the name of
+// NewFlagDoc reads a flag's definition. The word in backquotes in its Usage is the name of
 // its value.
-func newFlagDoc(f cli.Flag) flagDoc {
-	d := flagDoc{names: slices.Clone(flagNames(f))}
-	slices.SortStableFunc(d.names, func(a, b string) int { return min(len(a), 2) - min(len(b), 2) })
-	doc := f.(cli.DocGenerationFlag)
-	d.text = renameProgram(doc.GetUsage())
-	if before, rest, ok := strings.Cut(d.text, "`"); ok {
+func NewFlagDoc(f urfave.Flag) flagDoc {
+	d := flagDoc{Names: slices.Clone(FlagNames(f))}
+	slices.SortStableFunc(d.Names, func(a, b string) int { return min(len(a), 2) - min(len(b), 2) })
+	doc := f.(urfave.DocGenerationFlag)
+	d.Text = RenameProgram(doc.GetUsage())
+	if before, rest, ok := strings.Cut(d.Text, "`"); ok {
 		name, after, _ := strings.Cut(rest, "`")
-		d.value = name
-		d.text = before + name + after
+		d.Value = name
+		d.Text = before + name + after
 	}
 	if doc.TakesValue() {
-		if d.value == "" {
-			d.value = "VALUE"
+		if d.Value == "" {
+			d.Value = "VALUE"
 		}
-		if def := defaultOf(doc); def != "" && !strings.Contains(d.text, "(default ") {
-			d.text += " (default " + def + ")"
+		if def := defaultOf(doc); def != "" && !strings.Contains(d.Text, "(default ") {
+			d.Text += " (default " + def + ")"
 		}
 	}
-	if optionalOf(f) != nil {
-		d.optional, d.value = d.value, ""
+	if OptionalOf(f) != nil {
+		d.optional, d.Value = d.Value, ""
 	}
-	if c, ok := f.(cli.CategorizableFlag); ok {
+	if c, ok := f.(urfave.CategorizableFlag); ok {
 		d.category = c.GetCategory()
 	}
 	return d
@@ -257,7 +257,7 @@ func newFlagDoc(f cli.Flag) flagDoc {
 
 // defaultOf returns the default of a flag, empty if it has none. A default of 0 counts only
 // if the flag's text explains it.
-func defaultOf(doc cli.DocGenerationFlag) string {
+func defaultOf(doc urfave.DocGenerationFlag) string {
 	switch def := strings.Trim(doc.GetValue(), `"`); def {
 	case "", "0":
 		if strings.Contains(doc.GetUsage(), "; 0 ") {
@@ -273,27 +273,27 @@ func defaultOf(doc cli.DocGenerationFlag) string {
 
 type flagGroup struct {
 	title string
-	flags []flagDoc
+	Flags []flagDoc
 }
 
-// flagGroups returns the verb's visible flags by category, its own first.
-func flagGroups(v *verb) []flagGroup { return groupFlags(v, false) }
+// FlagGroups returns the verb's visible flags by category, its own first.
+func FlagGroups(v *Verb) []flagGroup { return groupFlags(v, false) }
 
-// groupFlags is flagGroups, with hidden flags if all is set.
-func groupFlags(v *verb, all bool) []flagGroup {
-	titles := []string{"", catOutput, catServers, catCommon}
+// groupFlags is FlagGroups, with hidden flags if all is set.
+func groupFlags(v *Verb, all bool) []flagGroup {
+	titles := []string{"", CatOutput, CatServers, catCommon}
 	byTitle := map[string][]flagDoc{}
 	for _, f := range v.Flags {
-		if visible, ok := f.(cli.VisibleFlag); ok && !visible.IsVisible() && !all {
+		if visible, ok := f.(urfave.VisibleFlag); ok && !visible.IsVisible() && !all {
 			continue
 		}
-		d := newFlagDoc(f)
+		d := NewFlagDoc(f)
 		if !slices.Contains(titles, d.category) {
-			titles = slices.Insert(titles, slices.Index(titles, catOutput), d.category)
+			titles = slices.Insert(titles, slices.Index(titles, CatOutput), d.category)
 		}
 		byTitle[d.category] = append(byTitle[d.category], d)
 	}
-	help := flagDoc{names: []string{"h", "help"}, text: "print this help"}
+	help := flagDoc{Names: []string{"h", "help"}, Text: "print this help"}
 	byTitle[catCommon] = append(byTitle[catCommon], help)
 	var groups []flagGroup
 	for _, title := range titles {
@@ -311,16 +311,16 @@ func groupFlags(v *verb, all bool) []flagGroup {
 type exitDoc struct{ name, text string }
 
 // exitCodes returns the exit codes of a verb.
-func exitCodes(v *verb) []exitDoc {
-	codes := append([]int{exitOK, exitUsage}, v.exits...)
+func exitCodes(v *Verb) []exitDoc {
+	codes := append([]int{ExitOK, ExitUsage}, v.Exits...)
 	slices.Sort(codes)
 	var docs []exitDoc
 	for _, code := range slices.Compact(codes) {
 		name := fmt.Sprint(code)
-		if code == exitSignal {
+		if code == ExitSignal {
 			name = "128+n"
 		}
-		docs = append(docs, exitDoc{name, strings.TrimPrefix(exitTexts[code], "128+n: ")})
+		docs = append(docs, exitDoc{name, strings.TrimPrefix(ExitTexts[code], "128+n: ")})
 	}
 	return docs
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cmd
+package cli
 
 import (
 	"os"
@@ -18,11 +18,11 @@ func terminalDimensions(f *os.File) (columns, lines int) {
 	return int(size.Col), int(size.Row)
 }
 
-// terminalWidth returns the columns of a terminal, 0 if they are unknown.
-func terminalWidth(f *os.File) int {
+// TerminalWidth returns the columns of a terminal, 0 if they are unknown.
+func TerminalWidth(f *os.File) int {
 	columns, _ := terminalDimensions(f)
 	return columns
 }
 
-// resizeSignals are sent when the terminal changes its size.
-var resizeSignals = []os.Signal{unix.SIGWINCH}
+// ResizeSignals are sent when the terminal changes its size.
+var ResizeSignals = []os.Signal{unix.SIGWINCH}

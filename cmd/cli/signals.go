@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
 // Signals of all verbs. Every verb that handles signals gets them from
-// notifySignals, which keeps two rules:
+// NotifySignals, which keeps two rules:
 //
 //   - A signal that was ignored when gm started stays ignored: SIGHUP under
 //     nohup(1), SIGINT and SIGQUIT in a background job of a shell without job
@@ -29,10 +29,10 @@ import (
 // that closes sends SIGHUP from the kernel and from the shell.
 const repeatSpan = 500 * time.Millisecond
 
-// notifySignals returns a channel of the signals that were not ignored when gm started,
+// NotifySignals returns a channel of the signals that were not ignored when gm started,
 // without repetitions. stop ends the notification; the channel
 // is never closed.
-func notifySignals(signals ...os.Signal) (heeded <-chan os.Signal, stop func()) {
+func NotifySignals(signals ...os.Signal) (heeded <-chan os.Signal, stop func()) {
 	var wanted []os.Signal
 	for _, s := range signals {
 		if !signal.Ignored(s) {
@@ -82,21 +82,21 @@ func (f *repeatFilter) isRepeat(s os.Signal, now time.Time) bool {
 }
 
 // withSignals returns a context that the first SIGINT or SIGTERM cancels with
-// a *signalError as its cause. The second one ends the process at once.
+// a *SignalError as its cause. The second one ends the process at once.
 func withSignals(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	signals, stop := notifySignals(os.Interrupt, syscall.SIGTERM)
+	signals, stop := NotifySignals(os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
 		select {
 		case s := <-signals:
-			cancel(&signalError{s.(syscall.Signal)})
+			cancel(&SignalError{s.(syscall.Signal)})
 		case <-done:
 			return
 		}
 		select {
 		case s := <-signals:
-			dieBySignal(s.(syscall.Signal))
+			DieBySignal(s.(syscall.Signal))
 		case <-done:
 		}
 	}()
@@ -107,40 +107,40 @@ func withSignals(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// heedSignals runs an action with a context that the first SIGINT or SIGTERM
+// HeedSignals runs an action with a context that the first SIGINT or SIGTERM
 // cancels: then its error is that signal. The second one ends the process at once.
-func heedSignals(c *cli.Context, action cli.ActionFunc) error {
+func HeedSignals(c *urfave.Context, action urfave.ActionFunc) error {
 	ctx, stop := withSignals(c.Context)
 	defer stop()
 	c.Context = ctx
 	err := action(c)
-	if sig := (*signalError)(nil); err != nil && errors.As(context.Cause(ctx), &sig) {
+	if sig := (*SignalError)(nil); err != nil && errors.As(context.Cause(ctx), &sig) {
 		return sig
 	}
 	return err
 }
 
-// dieBySignal ends the process by the signal's default action, so that the parent sees the
+// DieBySignal ends the process by the signal's default action, so that the parent sees the
 // signal and not an exit code.
-func dieBySignal(s syscall.Signal) {
+func DieBySignal(s syscall.Signal) {
 	signal.Reset(s)
 	if p, err := os.FindProcess(os.Getpid()); err == nil && p.Signal(s) == nil {
 		time.Sleep(time.Second) // the signal arrives meanwhile
 	}
-	os.Exit(exitSignal + int(s))
+	os.Exit(ExitSignal + int(s))
 }
 
-// inheritIgnored ignores SIGQUIT if gm was started with SIGINT ignored, because Go's
+// InheritIgnored ignores SIGQUIT if gm was started with SIGINT ignored, because Go's
 // runtime handles SIGQUIT even if it was ignored.
-func inheritIgnored() {
+func InheritIgnored() {
 	if signal.Ignored(os.Interrupt) {
 		signal.Ignore(syscall.SIGQUIT)
 	}
 }
 
-// surviveBrokenPipes makes a write to a pipe without a reader return an error on stdout
+// SurviveBrokenPipes makes a write to a pipe without a reader return an error on stdout
 // and stderr too, where SIGPIPE ends a Go program by default. It is for verbs that
 // continue without a reader of their log. Children have the default action.
-func surviveBrokenPipes() {
+func SurviveBrokenPipes() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }

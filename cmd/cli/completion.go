@@ -1,64 +1,64 @@
-package cmd
+package cli
 
 import (
 	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
-// shells are the shells with completions: the name, and the name of the file that the
+// Shells are the shells with completions: the name, and the name of the file that the
 // shell looks for.
-var shells = []struct {
-	name, file string
-	write      func(verbs []compVerb) string
+var Shells = []struct {
+	Name, File string
+	Write      func(verbs []compVerb) string
 }{
-	{"bash", "gm.bash", bashCompletion},
+	{"bash", "gm.bash", BashCompletion},
 	{"zsh", "_gm", zshCompletion},
 	{"fish", "gm.fish", fishCompletion},
 	{"powershell", "gm.ps1", powershellCompletion},
 }
 
-func completionVerb(e *cliEnv) *verb {
-	return &verb{
-		Command: &cli.Command{
+func CompletionVerb(e *Env) *Verb {
+	return &Verb{
+		Command: &urfave.Command{
 			Name:        "completion",
 			Usage:       "print completions for a shell",
 			ArgsUsage:   "bash|zsh|fish|powershell",
 			Description: `Prints code for the shell that completes verbs, flags and their values. It gets the names of functions and handles from the server that the command line names, in at most 0.3 s.`,
-			Action:      func(c *cli.Context) error { return e.completion(c) },
+			Action:      func(c *urfave.Context) error { return e.completion(c) },
 		},
-		examples: []example{
+		Examples: []Example{
 			{"in ~/.bashrc", "source <(gm completion bash)"},
 			{"for zsh, in ~/.zshrc after compinit", "source <(gm completion zsh)"},
 			{"for fish", "mkdir -p ~/.config/fish/completions && gm completion fish >~/.config/fish/completions/gm.fish"},
 			{"in PowerShell's $PROFILE", "gm completion powershell | Out-String | Invoke-Expression"},
 		},
-		exits: []int{exitIO},
+		Exits: []int{ExitIO},
 	}
 }
 
 // completion is the verb's action.
-func (e *cliEnv) completion(c *cli.Context) error {
+func (e *Env) completion(c *urfave.Context) error {
 	if c.NArg() != 1 {
-		return usageErrorf("completion: %d arguments, want one shell", c.NArg())
+		return UsageErrorf("completion: %d arguments, want one shell", c.NArg())
 	}
-	for _, shell := range shells {
-		if shell.name == c.Args().First() {
-			_, err := e.stdout.Write([]byte(renameCompletion(shell.write(compVerbs(e.root)))))
+	for _, shell := range Shells {
+		if shell.Name == c.Args().First() {
+			_, err := e.Stdout.Write([]byte(RenameCompletion(shell.Write(CompVerbs(e.Root)))))
 			return err
 		}
 	}
-	return usageErrorf("completion: unknown shell %q: want bash, zsh, fish or powershell", c.Args().First())
+	return UsageErrorf("completion: unknown shell %q: want bash, zsh, fish or powershell", c.Args().First())
 }
 
 // compVerb is a verb as completions see it.
 type compVerb struct {
-	path  string // the words after gm: "", "admin", "admin create"
+	Path  string // the words after gm: "", "admin", "admin create"
 	usage string
-	flags []compFlag
+	Flags []compFlag
 	subs  []compVerb
-	args  compKind
+	args  CompKind
 	// choices are the words for args of kind compChoices.
 	choices []string
 	endArgs bool // flags end at the first argument
@@ -67,29 +67,29 @@ type compVerb struct {
 // compFlag is a flag with the kind of its value.
 type compFlag struct {
 	flagDoc
-	kind    compKind
+	Kind    CompKind
 	choices []string
 }
 
-// compKind is the kind of a value.
-type compKind string
+// CompKind is the kind of a value.
+type CompKind string
 
 const (
-	compNone      compKind = ""          // nothing to propose
-	compChoices   compKind = "choices"   // one of a few words
-	compFunctions compKind = "functions" // of the server
-	compHandles   compKind = "handles"   // of the server's jobs
-	compDead      compKind = "dead"      // handles of its dead jobs
-	compContexts  compKind = "contexts"  // of the configuration
-	compStores    compKind = "stores"    // URLs of stores, with file names after disk: and similar schemes
-	compFiles     compKind = "files"
-	compDirs      compKind = "dirs"
-	compCommand   compKind = "command" // a command line of its own
+	compNone      CompKind = ""          // nothing to propose
+	compChoices   CompKind = "choices"   // one of a few words
+	CompFunctions CompKind = "functions" // of the server
+	compHandles   CompKind = "handles"   // of the server's jobs
+	compDead      CompKind = "dead"      // handles of its dead jobs
+	compContexts  CompKind = "contexts"  // of the configuration
+	CompStores    CompKind = "stores"    // URLs of stores, with file names after disk: and similar schemes
+	CompFiles     CompKind = "files"
+	CompDirs      CompKind = "dirs"
+	compCommand   CompKind = "command" // a command line of its own
 )
 
-// flagChoices are the possible values of a flag, by its name, or by the names of the verb
+// FlagChoices are the possible values of a flag, by its name, or by the names of the verb
 // and the flag.
-var flagChoices = map[string][]string{
+var FlagChoices = map[string][]string{
 	"color":         {"auto", "always", "never"},
 	"output":        {"table", "tsv", "json", "jsonl"},
 	"submit output": {"json", "jsonl"}, // results are no rows
@@ -108,15 +108,15 @@ var flagChoices = map[string][]string{
 // ones.
 var storeSchemes = []string{"disk:", "sqlite:", "tokyocabinet:", "postgres://", "mysql://", "redis://", "memcached://"}
 
-// compVerbs returns the root and every visible verb below it, parents first.
-func compVerbs(root *verb) []compVerb {
+// CompVerbs returns the root and every visible verb below it, parents first.
+func CompVerbs(root *Verb) []compVerb {
 	var all []compVerb
-	var walk func(v *verb, path []string) compVerb
-	walk = func(v *verb, path []string) compVerb {
+	var walk func(v *Verb, path []string) compVerb
+	walk = func(v *Verb, path []string) compVerb {
 		cv := newCompVerb(v, strings.Join(path, " "))
 		i := len(all)
 		all = append(all, cv)
-		for _, sub := range v.subs() {
+		for _, sub := range v.Subs() {
 			if !sub.Hidden {
 				cv.subs = append(cv.subs, walk(sub, append(slices.Clone(path), sub.Name)))
 			}
@@ -128,25 +128,25 @@ func compVerbs(root *verb) []compVerb {
 	return all
 }
 
-func newCompVerb(v *verb, path string) compVerb {
-	cv := compVerb{path: path, usage: v.Usage, endArgs: v.argsEndFlags}
-	for _, group := range flagGroups(v) {
-		for _, f := range group.flags {
-			cv.flags = append(cv.flags, newCompFlag(path, f))
+func newCompVerb(v *Verb, path string) compVerb {
+	cv := compVerb{Path: path, usage: v.Usage, endArgs: v.ArgsEndFlags}
+	for _, group := range FlagGroups(v) {
+		for _, f := range group.Flags {
+			cv.Flags = append(cv.Flags, newCompFlag(path, f))
 		}
 	}
 	if path == "" {
-		cv.flags = append(cv.flags, compFlag{flagDoc: flagDoc{names: []string{"version"}, text: "print the version"}})
+		cv.Flags = append(cv.Flags, compFlag{flagDoc: flagDoc{Names: []string{"version"}, Text: "print the version"}})
 	}
 	switch args := v.ArgsUsage; {
 	case strings.Contains(args, "FUNC"):
-		cv.args = compFunctions
+		cv.args = CompFunctions
 	case strings.Contains(args, "HANDLE") && path == "retry":
 		cv.args = compDead
 	case strings.Contains(args, "HANDLE"):
 		cv.args = compHandles
 	case strings.Contains(args, "URL"):
-		cv.args = compStores
+		cv.args = CompStores
 	case strings.Contains(args, "CMD"):
 		cv.args = compCommand
 	case strings.Contains(args, "VERB"):
@@ -154,7 +154,7 @@ func newCompVerb(v *verb, path string) compVerb {
 	case args != "" && !strings.ContainsAny(args, "[. ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
 		cv.args, cv.choices = compChoices, strings.Split(args, "|")
 	case strings.Contains(args, "DATA"), strings.Contains(args, "FILE"):
-		cv.args = compFiles
+		cv.args = CompFiles
 	}
 	return cv
 }
@@ -164,23 +164,23 @@ var manVerbs = []string{"*"}
 
 func newCompFlag(path string, f flagDoc) compFlag {
 	cf := compFlag{flagDoc: f}
-	long := f.names[len(f.names)-1]
+	long := f.Names[len(f.Names)-1]
 	switch {
-	case f.value == "":
-	case flagChoices[path+" "+long] != nil:
-		cf.kind, cf.choices = compChoices, flagChoices[path+" "+long]
-	case flagChoices[long] != nil:
-		cf.kind, cf.choices = compChoices, flagChoices[long]
-	case f.value == "FUNC":
-		cf.kind = compFunctions
+	case f.Value == "":
+	case FlagChoices[path+" "+long] != nil:
+		cf.Kind, cf.choices = compChoices, FlagChoices[path+" "+long]
+	case FlagChoices[long] != nil:
+		cf.Kind, cf.choices = compChoices, FlagChoices[long]
+	case f.Value == "FUNC":
+		cf.Kind = CompFunctions
 	case long == "context":
-		cf.kind = compContexts
-	case f.value == "URL":
-		cf.kind = compStores
-	case strings.Contains(f.value, "FILE"), strings.Contains(f.value, "PATH"):
-		cf.kind = compFiles
-	case strings.Contains(f.value, "DIR"):
-		cf.kind = compDirs
+		cf.Kind = compContexts
+	case f.Value == "URL":
+		cf.Kind = CompStores
+	case strings.Contains(f.Value, "FILE"), strings.Contains(f.Value, "PATH"):
+		cf.Kind = CompFiles
+	case strings.Contains(f.Value, "DIR"):
+		cf.Kind = CompDirs
 	}
 	return cf
 }
@@ -188,15 +188,15 @@ func newCompFlag(path string, f flagDoc) compFlag {
 // words returns the names of the flag with their dashes.
 func (f compFlag) words() []string {
 	var words []string
-	for _, name := range f.names {
-		words = append(words, dashed(name))
+	for _, name := range f.Names {
+		words = append(words, Dashed(name))
 	}
 	return words
 }
 
 // summary returns the first clause of the flag's text, for menus.
 func (f flagDoc) summary() string {
-	text, _, _ := strings.Cut(f.text, ";")
+	text, _, _ := strings.Cut(f.Text, ";")
 	text, _, _ = strings.Cut(text, " (default")
 	return text
 }
@@ -205,7 +205,7 @@ func (f flagDoc) summary() string {
 func (v compVerb) names() []string {
 	var names []string
 	for _, sub := range v.subs {
-		words := strings.Fields(sub.path)
+		words := strings.Fields(sub.Path)
 		names = append(names, words[len(words)-1])
 	}
 	return names

@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ func zshCompletion(verbs []compVerb) string {
 }
 
 func zshVerb(b *strings.Builder, v, root compVerb) {
-	fmt.Fprintf(b, "%s() {\n", zshFunction(v.path))
+	fmt.Fprintf(b, "%s() {\n", zshFunction(v.Path))
 	options := "-s -S"
 	if v.endArgs {
 		options = "-s -S -A '-*'"
@@ -28,7 +28,7 @@ func zshVerb(b *strings.Builder, v, root compVerb) {
 		options += " -C"
 	}
 	fmt.Fprintf(b, "    _arguments %s", options)
-	for _, f := range v.flags {
+	for _, f := range v.Flags {
 		fmt.Fprintf(b, " \\\n        %s", zshFlag(f))
 	}
 	if len(v.subs) == 0 {
@@ -41,7 +41,7 @@ func zshVerb(b *strings.Builder, v, root compVerb) {
 	}
 	b.WriteString("        )\n        _describe -t verbs verb verbs\n        ;;\n    args)\n        case $line[1] in\n")
 	for i, name := range v.names() {
-		fmt.Fprintf(b, "        %s) %s ;;\n", name, zshFunction(v.subs[i].path))
+		fmt.Fprintf(b, "        %s) %s ;;\n", name, zshFunction(v.subs[i].Path))
 	}
 	b.WriteString("        esac\n        ;;\n    esac\n}\n\n")
 }
@@ -60,15 +60,15 @@ func zshFlag(f compFlag) string {
 	var specs []string
 	for _, word := range f.words() {
 		switch {
-		case f.value == "":
+		case f.Value == "":
 		case strings.HasPrefix(word, "--"):
 			word += "="
 		default:
 			word += "+"
 		}
 		spec := "*" + word + "[" + text + "]"
-		if f.value != "" {
-			spec += ":" + strings.ReplaceAll(strings.ToLower(f.value), ":", `\:`) + ":" + zshAction(f.kind, f.choices)
+		if f.Value != "" {
+			spec += ":" + strings.ReplaceAll(strings.ToLower(f.Value), ":", `\:`) + ":" + zshAction(f.Kind, f.choices)
 		}
 		specs = append(specs, zshQuote(spec))
 	}
@@ -89,11 +89,11 @@ func zshArgs(v, root compVerb) string {
 	return " \\\n        " + zshQuote("*:"+string(v.args)+":"+zshAction(v.args, choices))
 }
 
-func zshAction(kind compKind, choices []string) string {
+func zshAction(kind CompKind, choices []string) string {
 	switch kind {
 	case compChoices:
 		return "(" + strings.Join(choices, " ") + ")"
-	case compFunctions:
+	case CompFunctions:
 		return "_gm__functions"
 	case compHandles:
 		return "_gm__handles"
@@ -101,11 +101,11 @@ func zshAction(kind compKind, choices []string) string {
 		return "_gm__dead"
 	case compContexts:
 		return "_gm__contexts"
-	case compStores:
+	case CompStores:
 		return "_gm__stores"
-	case compFiles:
+	case CompFiles:
 		return "_files"
-	case compDirs:
+	case CompDirs:
 		return "_files -/"
 	}
 	return " "

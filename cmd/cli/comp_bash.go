@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// bashCompletion returns the completion for bash 3.2 and later; it needs
+// BashCompletion returns the completion for bash 3.2 and later; it needs
 // nothing of the package bash-completion.
-func bashCompletion(verbs []compVerb) string {
+func BashCompletion(verbs []compVerb) string {
 	var b strings.Builder
 	b.WriteString(strings.Replace(bashHead, "STORES", strings.Join(storeSchemes, " "), 1))
 	b.WriteString("# _gm_verb VERB: sets its flags, the flags with a value, its subcommands, its arguments.\n_gm_verb() {\n    case $1 in\n")
@@ -18,15 +18,15 @@ func bashCompletion(verbs []compVerb) string {
 	b.WriteString("    esac\n}\n\n")
 	b.WriteString("# _gm_value VERB FLAG: proposes values of the flag.\n_gm_value() {\n    case $1:$2 in\n")
 	for _, v := range verbs {
-		for _, f := range v.flags {
-			if f.kind == compNone {
+		for _, f := range v.Flags {
+			if f.Kind == compNone {
 				continue
 			}
 			var patterns []string
 			for _, word := range f.words() {
-				patterns = append(patterns, bashQuote(v.path+":"+word))
+				patterns = append(patterns, bashQuote(v.Path+":"+word))
 			}
-			fmt.Fprintf(&b, "    %s) %s ;;\n", strings.Join(patterns, "|"), bashPropose(f.kind, f.choices))
+			fmt.Fprintf(&b, "    %s) %s ;;\n", strings.Join(patterns, "|"), bashPropose(f.Kind, f.choices))
 		}
 	}
 	b.WriteString("    esac\n}\n\n")
@@ -36,9 +36,9 @@ func bashCompletion(verbs []compVerb) string {
 
 func bashVerb(b *strings.Builder, v, root compVerb) {
 	var flags, valued []string
-	for _, f := range v.flags {
+	for _, f := range v.Flags {
 		flags = append(flags, f.words()...)
-		if f.value != "" {
+		if f.Value != "" {
 			valued = append(valued, f.words()...)
 		}
 	}
@@ -55,11 +55,11 @@ func bashVerb(b *strings.Builder, v, root compVerb) {
 		end = "1"
 	}
 	fmt.Fprintf(b, "    %s)\n        flags='%s'\n        valued='%s'\n        subs='%s' args=%s ends=%s\n        ;;\n",
-		bashQuote(v.path), strings.Join(flags, " "), strings.Join(valued, " "), strings.Join(v.names(), " "), args, end)
+		bashQuote(v.Path), strings.Join(flags, " "), strings.Join(valued, " "), strings.Join(v.names(), " "), args, end)
 }
 
 // bashPropose returns the command that proposes words of the kind.
-func bashPropose(kind compKind, choices []string) string {
+func bashPropose(kind CompKind, choices []string) string {
 	switch kind {
 	case compChoices:
 		return "_gm_words " + strings.Join(choices, " ")

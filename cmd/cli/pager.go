@@ -1,4 +1,4 @@
-package cmd
+package cli
 
 import (
 	"errors"
@@ -11,19 +11,19 @@ import (
 
 // page prints a long text. On a terminal that is too small for it, it uses $PAGER, or else
 // less or more if one is installed.
-func (e *cliEnv) page(text []byte) error {
-	_, lines := terminalSize(e.stdout)
+func (e *Env) page(text []byte) error {
+	_, lines := TerminalSize(e.Stdout)
 	pager := e.pager()
 	if lines == 0 || strings.Count(string(text), "\n") < lines || pager == "" {
-		_, err := e.stdout.Write(text)
+		_, err := e.Stdout.Write(text)
 		return err
 	}
 	return e.runFilter(text, "sh", "-c", pager)
 }
 
 // pager returns the command of the pager, empty for none.
-func (e *cliEnv) pager() string {
-	switch pager := strings.TrimSpace(e.getenv("PAGER")); pager {
+func (e *Env) pager() string {
+	switch pager := strings.TrimSpace(e.Getenv("PAGER")); pager {
 	case "":
 	case "cat":
 		return ""
@@ -40,12 +40,12 @@ func (e *cliEnv) pager() string {
 
 // runFilter runs a command with text as its stdin and the terminal as its output. A pager
 // may end before it has read everything.
-func (e *cliEnv) runFilter(text []byte, name string, args ...string) error {
+func (e *Env) runFilter(text []byte, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(string(text))
-	cmd.Stdout, cmd.Stderr = plainStream(e.stdout), e.stderr
+	cmd.Stdout, cmd.Stderr = plainStream(e.Stdout), e.Stderr
 	cmd.Env = os.Environ()
-	if e.getenv("LESS") == "" {
+	if e.Getenv("LESS") == "" {
 		cmd.Env = append(cmd.Env, "LESS=FRX") // stay on the screen if it fits, show colours
 	}
 	err := cmd.Run()
@@ -58,7 +58,7 @@ func (e *cliEnv) runFilter(text []byte, name string, args ...string) error {
 
 // plainStream returns the stream that e.stdout wraps, so that a command gets the file.
 func plainStream(w io.Writer) io.Writer {
-	if o, ok := w.(*output); ok {
+	if o, ok := w.(*Output); ok {
 		return o.Writer
 	}
 	return w
@@ -66,7 +66,7 @@ func plainStream(w io.Writer) io.Writer {
 
 // showManPage shows roff on a terminal as a page: by man, mandoc or groff,
 // whichever is there. Without any of them it pages the plain help.
-func (e *cliEnv) showManPage(page []byte, path []*verb) error {
+func (e *Env) showManPage(page []byte, path []*Verb) error {
 	for _, way := range [][]string{
 		{"man", "-l", "-"}, {"mandoc", "-a"}, {"sh", "-c", "groff -man -Tutf8 -rLL=80n | ${PAGER:-less}"},
 	} {
@@ -78,5 +78,5 @@ func (e *cliEnv) showManPage(page []byte, path []*verb) error {
 			return e.runFilter(page, way[0], way[1:]...)
 		}
 	}
-	return e.page(fullHelp(path))
+	return e.page(FullHelp(path))
 }

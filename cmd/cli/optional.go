@@ -1,9 +1,9 @@
-package cmd
+package cli
 
 import (
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	urfave "github.com/urfave/cli/v2"
 )
 
 // linesValue is the value of a repeatable flag. It keeps commas in values, at which a
@@ -19,32 +19,32 @@ func (v *linesValue) Set(s string) error {
 // String returns the values.
 func (v *linesValue) String() string { return strings.Join(v.lines, "; ") }
 
-// linesFlag returns a flag whose values linesOf returns.
-func linesFlag(f cli.GenericFlag) *cli.GenericFlag {
+// LinesFlag returns a flag whose values LinesOf returns.
+func LinesFlag(f urfave.GenericFlag) *urfave.GenericFlag {
 	f.Value = &linesValue{}
 	return &f
 }
 
-// linesOf returns the values of a flag made by linesFlag.
-func linesOf(c *cli.Context, name string) []string { return c.Generic(name).(*linesValue).lines }
+// LinesOf returns the values of a flag made by LinesFlag.
+func LinesOf(c *urfave.Context, name string) []string { return c.Generic(name).(*linesValue).lines }
 
 // An optionalValue is the value of a flag that may stand alone; then it is set to "true".
 // --flag=VALUE sets any value. A word after the flag is its value only if acceptsWord
 // accepts it.
 type optionalValue interface {
-	cli.Generic
-	acceptsWord(word string) bool
+	urfave.Generic
+	AcceptsWord(word string) bool
 }
 
-// optionalFlag returns a flag with such a value.
-func optionalFlag(v optionalValue, f cli.GenericFlag) *cli.GenericFlag {
+// OptionalFlag returns a flag with such a value.
+func OptionalFlag(v optionalValue, f urfave.GenericFlag) *urfave.GenericFlag {
 	f.Value = v
 	return &f
 }
 
-// optionalOf returns the value of a flag that may stand alone, nil for other flags.
-func optionalOf(f cli.Flag) optionalValue {
-	if g, ok := f.(*cli.GenericFlag); ok {
+// OptionalOf returns the value of a flag that may stand alone, nil for other flags.
+func OptionalOf(f urfave.Flag) optionalValue {
+	if g, ok := f.(*urfave.GenericFlag); ok {
 		if v, ok := g.Value.(optionalValue); ok {
 			return v
 		}

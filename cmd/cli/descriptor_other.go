@@ -1,0 +1,12 @@
+//go:build !unix
+
+package cli
+
+import "os"
+
+func TerminalWidth(*os.File) int { return 0 }
+
+func terminalDimensions(*os.File) (columns, lines int) { return 0, 0 }
+
+// ResizeSignals is empty: the next output uses the new size.
+var ResizeSignals []os.Signal

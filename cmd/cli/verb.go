@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
+)
+
+// A Verb is one command of the program, or one subcommand of such a command.
+type Verb struct {
+	// Command has the name, Usage (a line for lists), ArgsUsage, Description
+	// (paragraphs separated by empty lines), Flags and Action. A flag's Usage names its
+	// value in backquotes. No flag may be Required: the action reports a missing flag
+	// better, with UsageErrorf.
+	*urfave.Command
+
+	Examples []Example
+	Exits    []int   // the exit codes besides 0 and 2
+	Verbs    []*Verb // subcommands; a verb with subcommands has no action
+
+	// Table has the subcommands that are made when they are needed, made those that
+	// have been made.
+	Table []NewVerb
+	Made  map[string]*Verb
+
+	// MostUsed names the flags that -h shows if not all fit; without it -h shows
+	// the first ones.
+	MostUsed []string
+	// Environment and Files are sections of the manual page.
+	Environment, Files []ManItem
+	// Version returns the version of the program. The root has it.
+	Version func() string
+
+	// ArgsEndFlags ends the flags at the first positional argument, so that the words
+	// after it can have flags of their own.
+	ArgsEndFlags bool
+	// DataArgs means that arguments are data, which may be empty.
+	DataArgs bool
+	// OwnSignals leaves SIGINT and SIGTERM to the action. Otherwise the first one cancels
+	// its context and gm exits with 128+n.
+	OwnSignals bool
+}
+
+// An Example is a command line that works when pasted into a shell.
+type Example struct{ What, Line string }
+
+// A NewVerb names a verb and makes it.
+type NewVerb struct {
+	Name string
+	Make func() *Verb
+}
+
+// HasVerbs reports whether there are subcommands.
+func (v *Verb) HasVerbs() bool { return len(v.Verbs)+len(v.Table) > 0 }
+
+// Subs returns the subcommands, in the order of the help.
+func (v *Verb) Subs() []*Verb {
+	subs := slices.Clone(v.Verbs)
+	for _, n := range v.Table {
+		subs = append(subs, v.Sub(n.Name))
+	}
+	return subs
+}
+
+// Sub returns the subcommand of that name, or nil.
+func (v *Verb) Sub(name string) *Verb {
+	for _, sub := range v.Verbs {
+		if sub.HasName(name) {
+			return sub
+		}
+	}
+	for _, n := range v.Table {
+		if n.Name == name && v.Made[name] == nil {
+			sub := n.Make()
+			sub.finish()
+			if v.Made == nil {
+				v.Made = map[string]*Verb{}
+			}
+			v.Made[name] = sub
+		}
+	}
+	return v.Made[name]
+}
+
+// finish adds the common flags to a verb and its subcommands.
+func (v *Verb) finish() {
+	v.Flags = append(v.Flags, CommonFlags()...)
+	for _, sub := range v.Verbs {
+		sub.finish()
+	}
+}
+
+// CommonFlags returns the flags of every verb.
+func CommonFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "color", Value: "auto", Usage: "use colours on a terminal: `WHEN` is auto, always or never", Category: catCommon},
+	}
+}
+
+// Categories of flags, as headings of the help.
+const (
+	CatServers = "Servers"
+	CatOutput  = "Output"
+	catCommon  = "Common"
+)
