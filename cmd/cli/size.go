@@ -23,7 +23,7 @@ func (v *SizeValue) Set(s string) error {
 	case err != nil:
 		return err
 	case n > v.most:
-		return fmt.Errorf("size %q: exceeds the limit of a 32-bit gm, %d bytes", s, v.most)
+		return fmt.Errorf("size %q: exceeds the limit of %d bytes of a 32-bit gm", s, v.most)
 	}
 	v.N = n
 	return nil
