@@ -97,7 +97,9 @@ func (m *mortals) run(t *testing.T, random *rand.Rand) {
 		if m.now == nil {
 			m.startClient(t)
 		}
-		target := m.client.logSize(t) + int64(random.IntN(killRecords/killRounds*2*100))
+		// A line of the log has some 100 bytes, so killRounds kills come before
+		// the last record even if each of them waits as long as it can.
+		target := m.client.logSize(t) + int64(random.IntN(killRecords/killRounds*80))
 		waitFor(t, "the log to grow", func() bool { return m.hasEnded() || m.client.logSize(t) >= target })
 		pause(t, time.Duration(random.IntN(10_000))*time.Microsecond)
 		if m.hasEnded() {
