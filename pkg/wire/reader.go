@@ -143,7 +143,7 @@ func (r *Reader) ReturnLent() {
 		n := copy(small[:], have)
 		r.buf, r.r, r.w, r.lent, r.small = small[:], 0, n, false, small
 	default:
-		own := newBuffer(max(len(have), min(r.need(), multiplied(len(have), 4))))
+		own := newBuffer(max(len(have), quarters(r.need(), multiplied(len(have), 4))))
 		r.buf, r.r, r.w, r.lent = own, 0, copy(own, have), false
 	}
 }
@@ -181,14 +181,26 @@ func (r *Reader) dropBuffer() {
 // incomplete packet fits after it is moved to the front.
 func (r *Reader) grown() int {
 	size := len(r.buf)
-	larger := multiplied(size, 2)
-	if size >= keepBuffer {
-		larger = multiplied(size, 4)
-	}
-	if whole := r.need(); whole > r.Buffered() {
+	larger, whole := multiplied(size, 2), r.need()
+	switch {
+	case size >= keepBuffer && whole > r.Buffered():
+		return max(size, quarters(whole, multiplied(size, 4)))
+	case size >= keepBuffer:
+		return multiplied(size, 4)
+	case whole > r.Buffered():
 		return max(size, min(larger, whole))
 	}
 	return larger
+}
+
+// quarters returns the largest of whole, a quarter of it, a quarter of that and
+// so on that is at most most. Buffers that grow through these sizes have a third
+// of the whole together; other sizes could add up to as much as the whole.
+func quarters(whole, most int) int {
+	for whole > most {
+		whole = whole/4 + 1
+	}
+	return whole
 }
 
 // multiplied returns size*by, at most the longest buffer: where an int has 32 bits
