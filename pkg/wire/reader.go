@@ -181,16 +181,18 @@ func (r *Reader) dropBuffer() {
 // incomplete packet fits after it is moved to the front.
 func (r *Reader) grown() int {
 	size := len(r.buf)
-	larger, whole := multiplied(size, 2), r.need()
+	by := 2
+	if size >= keepBuffer {
+		by = 4
+	}
+	larger, whole := multiplied(size, by), r.need()
 	switch {
-	case size >= keepBuffer && whole > r.Buffered():
-		return max(size, quarters(whole, multiplied(size, 4)))
-	case size >= keepBuffer:
-		return multiplied(size, 4)
-	case whole > r.Buffered():
+	case whole <= r.Buffered(): // not known yet, or whole already
+		return larger
+	case size < keepBuffer:
 		return max(size, min(larger, whole))
 	}
-	return larger
+	return max(size, quarters(whole, larger))
 }
 
 // quarters returns the largest of whole, a quarter of it, a quarter of that and
