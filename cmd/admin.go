@@ -367,7 +367,7 @@ func (e *env) adminPolicy() *cli.Verb {
 		cli.Example{What: "three retries, after at most 1 s, 2 s and 4 s", Line: "gm admin policy resize 3,1s..5m"}, e.RowFlags()...)
 	v.Description = `Sets the policy for background and foreground jobs of a function that fail from now on. RETRIES is the number of retries, -1 for no limit. MIN..MAX (1s..5m by default) is the time before a retry: MIN at first, twice as long each time up to MAX, and by chance up to half of that less. A policy of - allows no retries. The policy overrides --retry of gm serve, and its store keeps it.
 
-Without a policy it prints the current one; - is none.`
+Without a policy it prints the current one, or - if the function has no policy.`
 	v.Action = func(c *cli.Context) error {
 		args := c.Args().Slice()
 		switch {

@@ -71,8 +71,8 @@ func resultsHint(err error) string {
 	return ""
 }
 
-// resultsCode returns the exit code of an error of writing results; cli.ExitOK if it
-// is none of these.
+// resultsCode returns the exit code of an error of writing results; cli.ExitOK if err
+// is of another kind.
 func resultsCode(err error) int {
 	for _, kind := range []error{
 		results.ErrOutputGone, results.ErrInputChanged, results.ErrJoblogIsOutput, results.ErrJoblogIrregular,

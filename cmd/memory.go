@@ -93,8 +93,8 @@ func planned(c *cli.Context) memoryPlan {
 	return planMemory(min(totalMemory(), math.MaxInt), asked) // an address may have 32 bits
 }
 
-// readNumber returns the number at the beginning of a file, or 0 if there is none, as in
-// a limit of "max".
+// readNumber returns the number at the beginning of a file, or 0 if the file begins
+// with something else, as a limit of "max" does.
 func readNumber(path string) int64 {
 	text, err := os.ReadFile(path)
 	if err != nil {

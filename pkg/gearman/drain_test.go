@@ -122,7 +122,7 @@ func TestProxyOfAServerThatIsAway(t *testing.T) {
 	}
 }
 
-// A task goes to a Gearman server if another server is none. Without a Gearman server,
+// A task goes to a Gearman server if the other address has no Gearman server. Without a Gearman server,
 // the error has the first bytes of the other one.
 func TestTaskOfNoGearmanServer(t *testing.T) {
 	for _, greeting := range []string{"HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-x\r\n", ""} {

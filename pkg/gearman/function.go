@@ -15,8 +15,8 @@ type FunctionOption func(*function)
 // function is a function that a worker can do.
 type function struct {
 	handler Handler
-	timeout time.Duration // of the handler; 0 is none
-	server  time.Duration // timeout that is announced to the server; 0 is none
+	timeout time.Duration // of the handler; 0 means no timeout
+	server  time.Duration // timeout that is announced to the server; 0 means no timeout
 	removed bool          // no longer announced; jobs that were already assigned are still done
 }
 

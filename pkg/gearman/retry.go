@@ -25,8 +25,8 @@ func (r *Running) submitWithRetries(first bool, err error) {
 	}
 }
 
-// goesOn reports whether there is another attempt after err, with which the task was
-// sent to no server. If there is none, it ends the task.
+// goesOn reports whether another attempt follows err, the error of an attempt that
+// sent the task to no server. It ends the task if no attempt follows.
 func (r *Running) goesOn(err error) bool {
 	if r.ctx.Err() != nil {
 		r.endTask(r.ctxError())

@@ -106,7 +106,7 @@ type ServerStats struct {
 	Connections int    `json:"connections"`
 	Jobs        int    `json:"jobs"`
 	HeldBytes   int64  `json:"held_bytes"`            // payloads in memory
-	MemoryBytes int64  `json:"memory_bytes"`          // their limit; 0 is none
+	MemoryBytes int64  `json:"memory_bytes"`          // their limit; 0 means no limit
 	Spilled     int    `json:"spilled"`               // jobs with their payload only in the store
 	Loading     bool   `json:"loading"`               // the server is still reading the store's jobs
 	StoreError  string `json:"store_error,omitempty"` // the error, while the store fails

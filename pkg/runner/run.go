@@ -69,7 +69,7 @@ type run struct {
 	cmd     *Command
 	child   *child
 	pipes   *pipes
-	timeout time.Duration // of the whole run; 0 is none
+	timeout time.Duration // of the whole run; 0 means no limit
 
 	exited  chan struct{} // closed when the child has ended
 	refused chan struct{} // closed when Stdout has returned an error

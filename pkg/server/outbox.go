@@ -461,7 +461,7 @@ func writeJoined(head, body []byte, write func([]byte) (int, error)) (int, error
 
 // settle flushes and waits until all is written or a write has failed. If
 // nothing could be written for as long as patience, or deadline has come, it
-// gives up and closes the connection. A zero patience or deadline is none.
+// gives up and closes the connection. A zero patience or deadline sets no limit.
 func (o *outbox) settle(patience time.Duration, deadline time.Time) {
 	o.flush()
 	o.mu.Lock()

@@ -199,7 +199,7 @@ func (c Caps) RefuseBatch(batch []Op) error {
 	return nil
 }
 
-// exceeds returns an error if size is over limit, which is none if it is 0.
+// exceeds returns an error if size exceeds the limit. A limit of 0 is ignored.
 func exceeds(what string, size, limit int) error {
 	if limit > 0 && size > limit {
 		return fmt.Errorf("%s of %d bytes exceeds the store's limit of %d", what, size, limit)

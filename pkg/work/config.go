@@ -145,7 +145,7 @@ const (
 // server. The zero value submits none. Jobs of a function of the chain's end hand
 // nothing on, so that no job goes round for ever.
 type Chain struct {
-	// Next is the function that gets the results; empty is none.
+	// Next is the function that gets the results. If it is empty, no function gets them.
 	Next string
 	// OnFail is the function that gets the payloads of jobs that fail; empty is
 	// none.

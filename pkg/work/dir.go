@@ -45,7 +45,7 @@ type directory struct {
 type programFile struct {
 	info    fs.FileInfo
 	command *runner.Command // nil: it is no function
-	unfit   string          // why it is none
+	unfit   string          // why the file is not a task
 }
 
 // newDirectory returns the directory, which must exist.
