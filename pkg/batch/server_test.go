@@ -97,6 +97,7 @@ func TestServers(t *testing.T) {
 	servers := map[gearman.Server]int{}
 	var out strings.Builder
 	var stopping sync.WaitGroup
+	stopped := make(chan struct{})
 	run := &batch.Batch{
 		Client: c, Task: gearman.Task{Function: "f"}, Stages: []gearman.Task{{Function: "g"}},
 		Retries: 1, Repeatable: true, Patience: time.Minute,
@@ -108,12 +109,20 @@ func TestServers(t *testing.T) {
 			servers[r.Server]++
 			out.WriteByte('\n')
 			if r.Seq == records/2 {
-				stopping.Go(stopB)
+				stopping.Go(func() {
+					stopB()
+					close(stopped)
+				})
 			}
 			return r.Err
 		},
 	}
-	sum, err := run.Run(t.Context(), &in)
+	sum, err := run.Run(t.Context(), sourceFunc(func() (batch.Input, error) {
+		if len(in) == records/3 {
+			<-stopped // the last records are read when b has ended
+		}
+		return in.Next()
+	}))
 	stopping.Wait()
 	if err != nil || sum != (batch.Summary{Records: records}) {
 		t.Fatalf("got %+v, %v, want %d records", sum, err, records)
@@ -141,3 +150,7 @@ func BenchmarkServer(b *testing.B) {
 	}
 	report(b)
 }
+
+type sourceFunc func() (batch.Input, error)
+
+func (f sourceFunc) Next() (batch.Input, error) { return f() }

@@ -458,7 +458,9 @@ func TestJournalFreesRoomInFullStore(t *testing.T) {
 		})
 		b.want("add 7: store full")
 		b.wantStored("done 6")
-		time.Sleep(2 * roomPatience) // then the result is a note
+		// Then the result is a note. There is room between two tries, so that the
+		// first try with room is the one of the oldest operations.
+		time.Sleep(2*roomPatience + retryCommit/2)
 		room.Store(true)
 		time.Sleep(2 * retryCommit)
 		synctest.Wait()
