@@ -29,6 +29,8 @@
 //	pkg/results             the results of a batch: one output, files, the joblog;
 //	                        imports pkg/gearman, pkg/batch, internal/exitline, internal/filelock, internal/gather,
 //	                        golang.org/x/sys
+//	pkg/fleet               several servers asked at the same time: functions, connections, jobs, rates;
+//	                        imports pkg/gearman
 //	pkg/runner              child processes, one for each job: pipes, limits, signals;
 //	                        imports internal/tune, golang.org/x/sys
 //	pkg/work                a worker out of any program: commands, kept children, chains, directories;

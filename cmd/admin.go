@@ -1,17 +1,16 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
 	"gm/pkg/wire"
@@ -45,10 +44,10 @@ func adminVerb(e *env) *cli.Verb {
 			e.adminPolicy(),
 			e.adminShutdown(),
 			e.adminList("show-jobs", "list handles, attempts, ignored and queued of all jobs", showJobs,
-				cli.Column{Name: "handle", Right: false}, cli.Column{Name: "attempts", Right: true}, cli.Column{Name: "ignored", Right: true}, cli.Column{Name: "queued", Right: true}),
+				handleColumn, cli.Column{Name: "attempts", Right: true, Usual: "0"}, cli.Column{Name: "ignored", Right: true}, cli.Column{Name: "queued", Right: true}),
 			e.adminList("show-unique-jobs", "list the uniques of all jobs",
-				(*gearman.Admin).ShowUniqueJobs, cli.Column{Name: "unique", Right: false}),
-			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, cli.Column{Name: commandColumn, Right: false}),
+				(*gearman.Admin).ShowUniqueJobs, cli.Column{Name: "unique"}),
+			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, cli.Column{Name: commandColumn}),
 		},
 		Examples: []cli.Example{
 			{What: "the version of the server", Line: "gm admin version"},
@@ -76,7 +75,7 @@ func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.
 		if err := cli.NoArgs(c); err != nil {
 			return err
 		}
-		return adminRows(e, c, []cli.Column{{Name: name, Right: false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+		return adminRows(e, c, []cli.Column{{Name: name}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
 			line, err := ask(ctx, a)
 			return [][]string{{line}}, err
 		})
@@ -129,20 +128,20 @@ func adminRows(e *env, c *cli.Context, columns []cli.Column, ask func(context.Co
 	many := len(o.Servers) > 1
 	shown := columns
 	if many {
-		shown = slices.Insert(slices.Clone(columns), 0, cli.Column{Name: "server", Right: false})
+		shown = slices.Insert(slices.Clone(columns), 0, serverColumn)
 	}
 	w, err := e.NewRows(c, shown...)
 	if err != nil {
 		return err
 	}
 	w.Texts = !many && columns[0].Name == commandColumn
-	answers := askAll(c.Context, o, cli.DurationOf(c, "timeout"), ask)
+	answers := fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"), ask)
 	for _, a := range answers {
-		if a.err != nil {
+		if a.Err != nil {
 			continue
 		}
-		for _, line := range a.value {
-			if err := w.Add(&adminRow{a.server.String(), line, columns, many}); err != nil {
+		for _, line := range a.Value {
+			if err := w.Add(&adminRow{a.Server.String(), line, columns, many}); err != nil {
 				return err
 			}
 		}
@@ -150,7 +149,7 @@ func adminRows(e *env, c *cli.Context, columns []cli.Column, ask func(context.Co
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return adminError(c, allErrors(answers))
+	return adminError(c, fleet.JoinErrors(answers))
 }
 
 // adminRow is a line of a server's answer.
@@ -202,8 +201,17 @@ func (e *env) adminChange(name, usage string, change func(*gearman.Admin, contex
 func (e *env) adminChangeMatching(name, usage string, change func(*gearman.Admin, context.Context, string) error) *cli.Verb {
 	v := e.adminCommand(name, usage, "FUNC..", cli.Example{What: "all functions that match", Line: "gm admin " + name + " 'res*'"})
 	v.Description = "FUNC may be a pattern such as 'img*' for all functions that it matches."
-	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, expandFunctions) }
+	v.Action = func(c *cli.Context) error { return e.changeFunctions(c, change, expandPatterns) }
 	return v
+}
+
+// expandPatterns replaces patterns by the functions of a server that they match.
+func expandPatterns(ctx context.Context, admin *gearman.Admin, patterns []string) ([]string, error) {
+	names, err := fleet.ExpandNames(ctx, admin, patterns)
+	if errors.Is(err, fleet.ErrNoMatch) {
+		err = cli.WithHint(cli.ExitWith(cli.ExitUnknown, err), hintUnknownFunction)
+	}
+	return names, err
 }
 
 // asNamed returns the names of functions unchanged.
@@ -219,30 +227,22 @@ func (e *env) changeFunctions(c *cli.Context, change func(*gearman.Admin, contex
 	if c.NArg() == 0 {
 		return cli.UsageErrorf("admin %s: no function", c.Command.Name)
 	}
-	if err := checkWords(c); err != nil {
-		return err
-	}
-	o, err := e.options(c)
-	if err != nil {
-		return err
-	}
-	return adminError(c, allErrors(askAll(c.Context, o, cli.DurationOf(c, "timeout"),
-		func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
-			functions, err := expand(ctx, a, c.Args().Slice())
-			if err != nil {
-				return struct{}{}, err
+	return e.changeServers(c, func(ctx context.Context, a *gearman.Admin) error {
+		functions, err := expand(ctx, a, c.Args().Slice())
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, f := range functions {
+			if err := change(a, ctx, f); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", f, err))
 			}
-			var errs []error
-			for _, f := range functions {
-				if err := change(a, ctx, f); err != nil {
-					errs = append(errs, fmt.Errorf("%s: %w", f, err))
-				}
-			}
-			if len(errs) == 1 {
-				return struct{}{}, errs[0]
-			}
-			return struct{}{}, errors.Join(errs...)
-		})))
+		}
+		if len(errs) == 1 {
+			return errs[0]
+		}
+		return errors.Join(errs...)
+	})
 }
 
 // adminFront returns the subcommand that moves jobs to the head of their queue.
@@ -257,7 +257,11 @@ func (e *env) adminFront() *cli.Verb {
 		if err := checkHandles(c); err != nil {
 			return err
 		}
-		return e.eachHandle(c, c.Args().Slice(), "unknown, or done", (*gearman.Admin).Front)
+		var handles []gearman.Handle
+		for _, arg := range c.Args().Slice() {
+			handles = append(handles, gearman.Handle(arg))
+		}
+		return e.changeHandles(c, handles, "unknown, or done", (*gearman.Admin).Front)
 	}
 	return v
 }
@@ -293,24 +297,19 @@ func (e *env) changeServers(c *cli.Context, change func(context.Context, *gearma
 	if err != nil {
 		return err
 	}
-	return adminError(c, allErrors(askAll(c.Context, o, cli.DurationOf(c, "timeout"),
+	return adminError(c, fleet.JoinErrors(fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, a *gearman.Admin) (struct{}, error) { return struct{}{}, change(ctx, a) })))
-}
-
-// yesFlag returns the flag that confirms a change that cannot be undone.
-func yesFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask for confirmation"}
 }
 
 func (e *env) adminDrop() *cli.Verb {
 	v := e.adminCommand("drop", "forget functions that have no workers", "FUNC..",
-		cli.Example{What: "a function that is not used any more", Line: "gm admin create old; gm admin drop --yes old"}, yesFlag())
+		cli.Example{What: "a function that is not used any more", Line: "gm admin create old; gm admin drop --yes old"}, cli.YesFlag())
 	v.Description = `Drops a function with its waiting jobs, whose clients get a failure; gm serve reports the number of jobs. A function with workers, running jobs or dead jobs is refused with exit code 75.`
 	v.Action = func(c *cli.Context) error {
 		if c.NArg() == 0 {
 			return cli.UsageErrorf("admin drop: no function")
 		}
-		if err := e.confirm(c, "forget "+strings.Join(c.Args().Slice(), ", ")); err != nil {
+		if err := e.Confirm(c.Bool("yes"), "forget "+strings.Join(c.Args().Slice(), ", ")); err != nil {
 			return err
 		}
 		return e.changeFunctions(c, func(a *gearman.Admin, ctx context.Context, f string) error {
@@ -327,7 +326,7 @@ func (e *env) adminDrop() *cli.Verb {
 func (e *env) adminPurge() *cli.Verb {
 	v := e.adminCommand("purge", "drop the waiting and delayed jobs of functions (gm serve)", "FUNC..",
 		cli.Example{What: "an empty queue", Line: "gm admin purge --yes resize"},
-		append(e.RowFlags(), yesFlag(),
+		append(e.RowFlags(), cli.YesFlag(),
 			&cli.BoolFlag{Name: "dead", Usage: "forget the dead jobs, not the waiting ones"})...)
 	v.Description = `Drops all jobs of the functions that are not running; their clients get a failure. With --dead it forgets the dead jobs, which have failed for good. Prints each function and the number of its dropped jobs. FUNC may be a pattern such as 'img*' for all functions that it matches.`
 	v.Action = func(c *cli.Context) error {
@@ -339,12 +338,12 @@ func (e *env) adminPurge() *cli.Verb {
 		if c.Bool("dead") {
 			what, purge = "forget all dead jobs of ", (*gearman.Admin).PurgeDead
 		}
-		if err := e.confirm(c, what+strings.Join(functions, ", ")); err != nil {
+		if err := e.Confirm(c.Bool("yes"), what+strings.Join(functions, ", ")); err != nil {
 			return err
 		}
-		return adminRows(e, c, []cli.Column{{Name: "function", Right: false}, {Name: "dropped", Right: true}},
+		return adminRows(e, c, []cli.Column{functionColumn, {Name: "dropped", Right: true}},
 			func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
-				functions, err := expandFunctions(ctx, a, functions)
+				functions, err := expandPatterns(ctx, a, functions)
 				if err != nil {
 					return nil, err
 				}
@@ -376,7 +375,7 @@ Without a policy it prints the current one, or - if the function has no policy.`
 		case len(args) > 2:
 			return cli.UsageErrorf("admin policy: %d arguments, want a function and one policy or none", len(args))
 		case len(args) == 1:
-			return adminRows(e, c, []cli.Column{{Name: "policy", Right: false}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+			return adminRows(e, c, []cli.Column{{Name: "policy"}}, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
 				policy, err := a.Policy(ctx, args[0])
 				return [][]string{{policy}}, err
 			})
@@ -393,48 +392,26 @@ Without a policy it prints the current one, or - if the function has no policy.`
 func (e *env) adminShutdown() *cli.Verb {
 	v := e.adminCommand("shutdown", "stop the server", "",
 		cli.Example{What: "let running jobs end first", Line: "gm admin shutdown --graceful --yes"},
-		&cli.BoolFlag{Name: "graceful", Aliases: []string{"g"}, Usage: "wait until running jobs have ended"}, yesFlag())
+		&cli.BoolFlag{Name: "graceful", Aliases: []string{"g"}, Usage: "wait until running jobs have ended"}, cli.YesFlag())
 	v.Description = `Stops the server. gearmand refuses this command since 1.1: send SIGTERM to its process (gm admin pid).`
 	v.Action = func(c *cli.Context) error {
 		if err := cli.NoArgs(c); err != nil {
 			return err
 		}
-		o, err := e.options(c)
+		servers, err := e.servers(c)
 		if err != nil {
 			return err
 		}
 		var names []string
-		for _, s := range o.Servers {
+		for _, s := range servers {
 			names = append(names, s.String())
 		}
-		if err := e.confirm(c, "stop "+strings.Join(names, ", ")); err != nil {
+		if err := e.Confirm(c.Bool("yes"), "stop "+strings.Join(names, ", ")); err != nil {
 			return err
 		}
-		return adminError(c, allErrors(askAll(c.Context, o, cli.DurationOf(c, "timeout"),
-			func(ctx context.Context, a *gearman.Admin) (struct{}, error) {
-				return struct{}{}, a.Shutdown(ctx, c.Bool("graceful"))
-			})))
+		return e.changeServers(c, func(ctx context.Context, a *gearman.Admin) error {
+			return a.Shutdown(ctx, c.Bool("graceful"))
+		})
 	}
 	return v
-}
-
-// confirm returns nil if --yes is set or the user at the terminal answers yes.
-func (e *env) confirm(c *cli.Context, what string) error {
-	if c.Bool("yes") {
-		return nil
-	}
-	if !cli.IsTerminal(e.Stdin) || !cli.IsTerminal(e.Stderr) {
-		return cli.WithHint(cli.UsageErrorf("admin %s: would %s, but cannot ask without a terminal", c.Command.Name, what),
-			"--yes does not ask")
-	}
-	fmt.Fprintf(e.Stderr, "%s? [y/N] ", cli.Printable(what, false))
-	line, err := bufio.NewReader(e.Stdin).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return cli.ExitWith(cli.ExitIO, fmt.Errorf("read the answer: %w", err))
-	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
-		return nil
-	}
-	return cli.UsageErrorf("admin %s: not confirmed: nothing was done", c.Command.Name)
 }

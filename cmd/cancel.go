@@ -20,7 +20,7 @@ func cancelVerb(e *env) *cli.Verb {
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "running", Usage: "also stop running jobs, if their workers are gm work"},
 			}, selectFlags("cancel all jobs of -f that have not ended"), e.RowFlags(), e.queryFlags()),
-			Action: func(c *cli.Context) error { return e.cancel(c) },
+			Action: func(c *cli.Context) error { return e.cancelJobs(c) },
 		},
 		Examples: []cli.Example{
 			{What: "one job", Line: `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm cancel "$h"`},
@@ -33,9 +33,9 @@ func cancelVerb(e *env) *cli.Verb {
 	}
 }
 
-// cancel is the verb's action.
-func (e *env) cancel(c *cli.Context) error {
-	s, err := e.selection(c, true)
+// cancelJobs is the action of gm cancel.
+func (e *env) cancelJobs(c *cli.Context) error {
+	s, handles, err := e.selectedJobs(c, true)
 	if err != nil {
 		return err
 	}
@@ -45,10 +45,10 @@ func (e *env) cancel(c *cli.Context) error {
 		cancelJob = e.cancelRunning
 		states = append(states, gearman.StateRunning)
 	}
-	if s.function != "" {
-		return e.eachSelected(c, s, cancelJob, states...)
+	if s != nil {
+		return e.changeSelected(c, s, cancelJob, states...)
 	}
-	return e.eachHandle(c, s.handles, "unknown, or done", cancelJob)
+	return e.changeHandles(c, handles, "unknown, or done", cancelJob)
 }
 
 // cancelRunning cancels a job, also a running one. It reports on stderr that a worker

@@ -1,21 +1,20 @@
 package cmd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
-	"unicode/utf8"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
 const jobColumnsText = `Columns of tsv: server, handle, function, state (waiting, delayed, running, dead), priority, age in ms, attempts, size of the payload in bytes, progress (numerator/denominator), unique, worker, when it died in Unix milliseconds, last error. A value that a server does not report is empty, and missing in JSON.`
+
+const followText = `--follow prints the data of the result as the worker sends it, until the job ends; progress and warnings go to stderr. The exit code is 0 if the job has completed, 1 if it has failed. The output begins with the earlier data that the server has kept (gm serve --keep-results). -o jsonl prints objects: event (data, warning, status, or again, after which the job starts over), data in base64, numerator, denominator; the last one is the outcome, as in gm wait. Only gm serve supports it.`
 
 func jobVerb(e *env) *cli.Verb {
 	return &cli.Verb{
@@ -34,7 +33,7 @@ func jobVerb(e *env) *cli.Verb {
 				&cli.BoolFlag{Name: "payload", Usage: "print only the payload, byte for byte (gm serve)"},
 				&cli.BoolFlag{Name: "follow", Usage: "print the result as it arrives, until the job ends (gm serve)"},
 			}, e.RowFlags(), e.queryFlags()),
-			Action: func(c *cli.Context) error { return e.job(c) },
+			Action: func(c *cli.Context) error { return e.showJob(c) },
 		},
 		Examples: []cli.Example{
 			{What: "the payload of a job", Line: `h=$(gm submit -b --in 1h -f thumbnail photo.jpg); gm job "$h" --payload`},
@@ -60,7 +59,7 @@ func jobsVerb(e *env) *cli.Verb {
 				&cli.BoolFlag{Name: "dead", Usage: "list the dead jobs, like --state dead"},
 				&cli.IntFlag{Name: "limit", Aliases: []string{"n"}, Value: 100, Usage: "list at most `N` jobs of each server; 0 lists all"},
 			}, e.RowFlags(), e.queryFlags()),
-			Action: func(c *cli.Context) error { return e.jobs(c) },
+			Action: func(c *cli.Context) error { return e.listJobs(c) },
 		},
 		Examples: []cli.Example{
 			{What: "the oldest waiting jobs", Line: "gm jobs --state waiting"},
@@ -72,70 +71,40 @@ func jobsVerb(e *env) *cli.Verb {
 }
 
 // jobRow is a job on a server.
-type jobRow struct {
-	Server string `json:"server"`
-	gearman.JobDetails
-	Payload       *string `json:"payload,omitempty"`
-	PayloadBase64 []byte  `json:"payload_base64,omitempty"` // of one that is not UTF-8
-
-	partial bool // of a server that reports only handle, state and progress
-}
+type jobRow struct{ *fleet.Job }
 
 var jobColumns = []cli.Column{
-	{Name: "server", Right: false},
-	{Name: "handle", Right: false},
-	{Name: "function", Right: false},
-	{Name: "state", Right: false},
-	{Name: "priority", Right: false},
+	serverColumn,
+	handleColumn,
+	functionColumn,
+	{Name: "state"},
+	{Name: "priority", Usual: "normal"},
 	{Name: "age", Right: true},
-	{Name: "attempts", Right: true},
+	{Name: "attempts", Right: true, Usual: "0"},
 	{Name: "size", Right: true},
 	{Name: "progress", Right: true},
-	{Name: "unique", Right: false},
-	{Name: "worker", Right: false},
+	{Name: "unique"},
+	{Name: "worker"},
 	{Name: "died", Right: true},
-	{Name: "error", Right: false},
+	{Name: "error"},
 }
 
-func (r *jobRow) Cells(human bool) []string {
+func (r jobRow) Cells(human bool) []string {
 	progress := ""
 	if r.Denominator != 0 || r.Numerator != 0 {
 		progress = fmt.Sprintf("%d/%d", r.Numerator, r.Denominator)
 	}
-	if r.partial {
+	if r.Partial {
 		return []string{r.Server, string(r.Handle), "", string(r.State), "", "", strconv.Itoa(r.Attempts), "", progress, "", "", "", ""}
 	}
-	ageText := strconv.FormatInt(r.AgeMS, 10)
-	if human {
-		ageText = age(r.AgeMS)
-	}
 	return []string{
-		r.Server, string(r.Handle), r.Function, string(r.State), r.Priority, ageText,
-		strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), progress, r.Unique, r.Worker, moment(r.DiedMS, human), errorText(r.Error, human),
+		r.Server, string(r.Handle), r.Function, string(r.State), r.Priority, cli.AgeCell(&r.AgeMS, human),
+		strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), progress, r.Unique, r.Worker, cli.DateCell(r.DiedMS, human), cli.TextCell(r.Error, human),
 	}
 }
 
-// errorText returns the text of a failure, in one line for a person.
-func errorText(text string, human bool) string {
-	if !human {
-		return text
-	}
-	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
-}
-
-// moment returns a Unix time in milliseconds as text, empty for 0.
-func moment(ms int64, human bool) string {
-	switch {
-	case ms == 0:
-		return ""
-	case human:
-		return time.UnixMilli(ms).Format(time.DateTime)
-	}
-	return strconv.FormatInt(ms, 10)
-}
-
-// job is the action of gm job.
-func (e *env) job(c *cli.Context) error {
+// showJob is the action of gm job.
+func (e *env) showJob(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return cli.UsageErrorf("job: %d arguments, want one handle", c.NArg())
 	}
@@ -156,7 +125,7 @@ func (e *env) job(c *cli.Context) error {
 		if c.Bool("payload") {
 			return cli.UsageErrorf("job: --follow cannot be used with --payload")
 		}
-		return e.follow(c, o, w, handle)
+		return e.followJob(c, o, w, handle)
 	}
 	if c.Bool("payload") && !c.IsSet("output") {
 		return e.printPayload(c, o, handle)
@@ -165,38 +134,42 @@ func (e *env) job(c *cli.Context) error {
 	if c.Bool("payload") && !withPayload {
 		return cli.UsageErrorf("job: --payload needs -o json, -o jsonl, or no -o")
 	}
-	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
-		func(ctx context.Context, admin *gearman.Admin) (*jobRow, error) {
+	answers, err := succeeded(e, fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) (*fleet.Job, error) {
 			if withPayload {
-				r, err := findPayload(ctx, admin, handle)
+				job, err := fleet.FindPayload(ctx, admin, handle)
 				if !errors.Is(err, gearman.ErrUnsupported) {
-					return r, err
+					return job, err
 				}
 			}
-			return findJob(ctx, o, admin, handle)
+			return fleet.FindJob(ctx, o, admin, handle)
 		}))
 	if err != nil {
 		return fmt.Errorf("job %s: %w", handle, err)
 	}
 	for _, a := range answers {
-		if a.value == nil {
+		if a.Value == nil {
 			continue
 		}
-		a.value.Server = a.server.String()
-		if err := w.Add(a.value); err != nil {
+		if err := w.Add(jobRow{a.Value}); err != nil {
 			return err
 		}
 		return w.Close()
 	}
-	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("job %s: unknown, or done", handle)), hintUnknownJob)
+	return unknownJobError(handle)
+}
+
+// unknownJobError returns the error for a job that no server knows.
+func unknownJobError(h gearman.Handle) error {
+	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("job %s: unknown, or done", h)), hintUnknownJob)
 }
 
 // printPayload copies the payload of a job from its server to stdout.
 func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) error {
 	defer e.EndLastLine()()
-	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
-		func(ctx context.Context, admin *gearman.Admin) (bool, error) {
-			_, err := admin.JobPayload(ctx, h, e.Stdout)
+	answers, err := succeeded(e, fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) (found bool, err error) {
+			_, err = admin.JobPayload(ctx, h, e.Stdout)
 			if errors.Is(err, gearman.ErrUnknownJob) {
 				return false, nil
 			}
@@ -205,69 +178,86 @@ func (e *env) printPayload(c *cli.Context, o gearman.Options, h gearman.Handle) 
 	if err != nil {
 		return fmt.Errorf("job %s: %w", h, err)
 	}
-	if !slices.ContainsFunc(answers, func(a answer[bool]) bool { return a.value }) {
-		return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("job %s: unknown, or done", h)), hintUnknownJob)
+	if !slices.ContainsFunc(answers, func(a fleet.Answer[bool]) bool { return a.Value }) {
+		return unknownJobError(h)
 	}
 	return nil
 }
 
-// findPayload asks one server for a job with its payload. It returns nil if the
-// server does not know it.
-func findPayload(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*jobRow, error) {
-	var payload bytes.Buffer
-	job, err := admin.JobPayload(ctx, h, &payload)
+// followRow is a line of job --follow -o jsonl.
+type followRow struct {
+	Server string `json:"server"`
+	*gearman.FollowEvent
+	*gearman.Outcome
+}
+
+func (r *followRow) Cells(bool) []string { return nil } // it is JSON only
+
+// followJob prints the data that the worker of a job sends. Its error is the outcome.
+func (e *env) followJob(c *cli.Context, o gearman.Options, w *cli.RowWriter, h gearman.Handle) error {
+	asJSON := c.IsSet("output")
+	if asJSON && w.Format != cli.FormatJSONL {
+		return cli.UsageErrorf("job: --follow needs -o jsonl, or no -o")
+	}
+	if !asJSON {
+		defer e.EndLastLine()()
+	}
+	ended, absent, err := fleet.Follow(c.Context, o, h, func(s gearman.Server, event gearman.FollowEvent) error {
+		if !asJSON {
+			return e.printEvent(&event)
+		}
+		if err := w.Add(&followRow{Server: s.String(), FollowEvent: &event}); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
 	switch {
-	case errors.Is(err, gearman.ErrUnknownJob):
-		return nil, nil
 	case err != nil:
-		return nil, err
+		return fmt.Errorf("job %s: %w", h, err)
+	case ended.Value.State == gearman.OutcomeUnknown:
+		e.noteAbsent(absent)
+		return cli.ExitWith(cli.ExitUnknown, fmt.Errorf("job %s: unknown, or done", h))
 	}
-	r := &jobRow{JobDetails: job}
-	if text := payload.String(); utf8.ValidString(text) {
-		r.Payload = &text
-	} else {
-		r.PayloadBase64 = payload.Bytes()
+	if asJSON {
+		if err := w.Add(&followRow{Server: ended.Server.String(), Outcome: &ended.Value}); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
 	}
-	return r, nil
+	if ended.Value.State == gearman.OutcomeCompleted {
+		return nil
+	}
+	text := string(ended.Value.State)
+	if ended.Value.Error != "" {
+		text += ": " + cli.TextCell(ended.Value.Error, true)
+	}
+	return cli.ExitWith(cli.ExitFailed, fmt.Errorf("job %s: %s", h, text))
 }
 
-// findJob asks one server for a job. It returns nil if the server does not
-// know it.
-func findJob(ctx context.Context, o gearman.Options, admin *gearman.Admin, h gearman.Handle) (*jobRow, error) {
-	job, err := admin.Job(ctx, h)
-	switch {
-	case err == nil:
-		return &jobRow{JobDetails: job}, nil
-	case exitCode(err) == cli.ExitUnknown:
-		return nil, nil
-	case !errors.Is(err, gearman.ErrUnsupported):
-		return nil, err
+// printEvent prints the data of an event on stdout, and other events on stderr.
+func (e *env) printEvent(event *gearman.FollowEvent) error {
+	switch event.Event {
+	case gearman.FollowData:
+		_, err := e.Stdout.Write(event.Data)
+		return err
+	case gearman.FollowStatus:
+		e.note("progress %d/%d", event.Numerator, event.Denominator)
+	case gearman.FollowWarning:
+		e.note("warning: %s", event.Data)
+	case gearman.FollowAgain:
+		e.note("the job starts over: the data before this is void")
 	}
-	o.Servers = []gearman.Server{admin.Server()}
-	client, err := gearman.NewClient(o)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	status, err := client.Status(ctx, h)
-	if err != nil || !status.Known {
-		return nil, err
-	}
-	r := &jobRow{partial: true, JobDetails: gearman.JobDetails{
-		Handle: h, State: gearman.StateWaiting, Numerator: status.Numerator, Denominator: status.Denominator,
-	}}
-	if status.Running {
-		r.State = gearman.StateRunning
-	}
-	return r, nil
+	return nil
 }
 
-// jobs is the action of gm jobs.
-func (e *env) jobs(c *cli.Context) error {
+// listJobs is the action of gm jobs.
+func (e *env) listJobs(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return cli.UsageErrorf("jobs: %d arguments, want one function or none", c.NArg())
 	}
-	state, function, err := jobsWanted(c)
+	state, function, err := jobFilter(c)
 	if err != nil {
 		return err
 	}
@@ -282,19 +272,17 @@ func (e *env) jobs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	limit := c.Int("limit")
-	answers, absent, err := present(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
-		func(ctx context.Context, admin *gearman.Admin) ([]*jobRow, error) {
-			return listJobs(ctx, admin, function, state, limit)
+	answers, absent, err := splitAnswers(e, fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"),
+		func(ctx context.Context, admin *gearman.Admin) ([]*fleet.Job, error) {
+			return fleet.ListJobs(ctx, admin, function, state, c.Int("limit"))
 		}), w.Format == cli.FormatTable)
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
 	w.Notes = absentLines(absent)
 	for _, a := range answers {
-		for _, r := range a.value {
-			r.Server = a.server.String()
-			if err := w.Add(r); err != nil {
+		for _, job := range a.Value {
+			if err := w.Add(jobRow{job}); err != nil {
 				return err
 			}
 		}
@@ -302,9 +290,9 @@ func (e *env) jobs(c *cli.Context) error {
 	return w.Close()
 }
 
-// jobsWanted returns the state and the function that flags and arguments select. Empty
+// jobFilter returns the state and the function that flags and arguments select. Empty
 // values select all.
-func jobsWanted(c *cli.Context) (state gearman.JobState, function string, err error) {
+func jobFilter(c *cli.Context) (state gearman.JobState, function string, err error) {
 	state, function = gearman.JobState(c.String("state")), c.String("function")
 	switch state {
 	case "", gearman.StateWaiting, gearman.StateDelayed, gearman.StateRunning, gearman.StateDead:
@@ -323,60 +311,4 @@ func jobsWanted(c *cli.Context) (state gearman.JobState, function string, err er
 		state = gearman.StateDead
 	}
 	return state, function, nil
-}
-
-// matchingJobs returns the first jobs of the function, or of those that a pattern
-// matches.
-func matchingJobs(ctx context.Context, admin *gearman.Admin, function string, state gearman.JobState, limit int) ([]gearman.JobDetails, error) {
-	if !isPattern(function) {
-		return admin.Jobs(ctx, function, state, limit)
-	}
-	var jobs []gearman.JobDetails
-	err := admin.EachJob(ctx, "", state, 0, "", func(j gearman.JobDetails) error {
-		if matchesName(function, j.Function) {
-			jobs = append(jobs, j)
-		}
-		if limit > 0 && len(jobs) == limit {
-			return errEnough
-		}
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return jobs, err
-}
-
-// errEnough ends a listing that has all it needs.
-var errEnough = errors.New("enough")
-
-// listJobs asks one server: gm serve for jobs, others for show jobs, which
-// does not tell functions. No state stands for all of them, limit 0 for none.
-func listJobs(ctx context.Context, admin *gearman.Admin, function string, state gearman.JobState, limit int) ([]*jobRow, error) {
-	jobs, err := matchingJobs(ctx, admin, function, state, limit)
-	if err == nil {
-		rows := make([]*jobRow, len(jobs))
-		for i, j := range jobs {
-			rows[i] = &jobRow{JobDetails: j}
-		}
-		return rows, nil
-	}
-	if !errors.Is(err, gearman.ErrUnsupported) || function != "" || state == gearman.StateDead {
-		return nil, err
-	}
-	shown, err := admin.ShowJobs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var rows []*jobRow
-	for _, j := range shown {
-		r := &jobRow{partial: true, JobDetails: gearman.JobDetails{Handle: j.Handle, State: gearman.StateRunning, Attempts: j.Attempts}}
-		if j.Queued {
-			r.State = gearman.StateWaiting
-		}
-		if (state == "" || state == r.State) && (limit == 0 || len(rows) < limit) {
-			rows = append(rows, r)
-		}
-	}
-	return rows, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"testing"
+	"time"
 
 	"gm/cmd/cli"
 )
@@ -49,7 +50,7 @@ func TestRows(t *testing.T) {
 		var out bytes.Buffer
 		s := &cli.Style{}
 		s.Set(false)
-		w := cli.NewRowWriter(&out, test.format, s, []cli.Column{{Name: "name", Right: false}, {Name: "n", Right: true}})
+		w := cli.NewRowWriter(&out, test.format, s, []cli.Column{{Name: "name"}, {Name: "n", Right: true}})
 		for _, r := range test.rows {
 			if err := w.Add(r); err != nil {
 				t.Fatal(err)
@@ -73,7 +74,7 @@ func TestTableColours(t *testing.T) {
 	var out bytes.Buffer
 	s := &cli.Style{}
 	s.Set(true)
-	w := cli.NewRowWriter(&out, cli.FormatTable, s, []cli.Column{{Name: "n", Right: true}, {Name: "text", Right: false}, {Name: "empty", Right: false}})
+	w := cli.NewRowWriter(&out, cli.FormatTable, s, []cli.Column{{Name: "n", Right: true}, {Name: "text"}, {Name: "empty"}})
 	for _, r := range []cli.Row{
 		&paintedRow{testRow{"1", 1, "long text"}},
 		&paintedRow{testRow{"100", 100, ""}},
@@ -114,14 +115,21 @@ func TestAge(t *testing.T) {
 		{90 * 86_400_000, "90d0h"},
 	}
 	for _, test := range tests {
-		if got := age(test.ms); got != test.want {
-			t.Errorf("age(%d) = %s, want %s", test.ms, got, test.want)
+		if got := cli.FormatAge(time.Duration(test.ms) * time.Millisecond); got != test.want {
+			t.Errorf("FormatAge of %d ms = %s, want %s", test.ms, got, test.want)
 		}
 	}
 }
 
 func TestRenderTableFits(t *testing.T) {
-	columns := []cli.Column{{Name: "server", Right: false}, {Name: "handle", Right: false}, {Name: "state", Right: false}, {Name: "attempts", Right: true}, {Name: "unique", Right: false}, {Name: "error", Right: false}}
+	columns := []cli.Column{
+		{Name: "server", Usual: cli.SameValue},
+		{Name: "handle", Key: true},
+		{Name: "state"},
+		{Name: "attempts", Right: true, Usual: "0"},
+		{Name: "unique"},
+		{Name: "error"},
+	}
 	rows := func(lines ...[]string) (rows [][]cli.Cell) {
 		for _, line := range lines {
 			var r []cli.Cell

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -29,7 +29,7 @@ Columns of tsv: server, number of the ping, round trip in ms.`,
 					Usage: "wait `DURATION` from one ping to the next",
 				}),
 			}, e.RowFlags(), e.queryFlags()),
-			Action: func(c *cli.Context) error { return e.ping(c) },
+			Action: func(c *cli.Context) error { return e.pingServers(c) },
 		},
 		Examples: []cli.Example{
 			{What: "wait until the server is up", Line: "until gm ping 2>/dev/null; do sleep 1; done"},
@@ -54,8 +54,8 @@ func (r *pingRow) Cells(human bool) []string {
 	return []string{r.Server, strconv.Itoa(r.Seq), rtt}
 }
 
-// ping is the verb's action.
-func (e *env) ping(c *cli.Context) error {
+// pingServers is the action of gm ping.
+func (e *env) pingServers(c *cli.Context) error {
 	if c.NArg() > 0 {
 		if err := c.Set("server", strings.Join(c.Args().Slice(), ",")); err != nil {
 			return cli.UsageErrorf("ping: %w", err)
@@ -73,12 +73,23 @@ func (e *env) ping(c *cli.Context) error {
 		return fmt.Errorf("ping: %w", err)
 	}
 	defer client.Close()
-	w, err := e.NewRows(c, cli.Column{Name: "server", Right: false}, cli.Column{Name: "seq", Right: true}, cli.Column{Name: "rtt", Right: true})
+	w, err := e.NewRows(c, serverColumn, cli.Column{Name: "seq", Right: true}, cli.Column{Name: "rtt", Right: true})
 	if err != nil {
 		return err
 	}
-	p := &pinger{client: client, rows: w, timeout: cli.DurationOf(c, "timeout"), failed: map[gearman.Server]error{}}
-	if err := p.run(c, o.Servers); err != nil {
+	failed := map[gearman.Server]error{} // the last failure of each
+	err = fleet.Ping(c.Context, client, o.Servers, c.Int("count"), cli.DurationOf(c, "interval"), cli.DurationOf(c, "timeout"),
+		func(s gearman.Server, round int, took time.Duration, err error) error {
+			if err != nil {
+				failed[s] = err
+				return nil
+			}
+			if err := w.Add(&pingRow{s.String(), round, float64(took.Nanoseconds()) / 1e6}); err != nil {
+				return err
+			}
+			return w.Flush()
+		})
+	if err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {
@@ -86,50 +97,7 @@ func (e *env) ping(c *cli.Context) error {
 	}
 	var errs []error
 	for _, s := range o.Servers {
-		errs = append(errs, p.failed[s])
+		errs = append(errs, failed[s])
 	}
 	return errors.Join(errs...)
-}
-
-type pinger struct {
-	client  *gearman.Client
-	rows    *cli.RowWriter
-	timeout time.Duration
-	failed  map[gearman.Server]error // the last failure of each
-}
-
-func (p *pinger) run(c *cli.Context, servers []gearman.Server) error {
-	tick := time.NewTicker(max(cli.DurationOf(c, "interval"), time.Millisecond))
-	defer tick.Stop()
-	for seq := 1; seq <= c.Int("count"); seq++ {
-		if seq > 1 {
-			select {
-			case <-tick.C:
-			case <-c.Context.Done():
-				return context.Cause(c.Context)
-			}
-		}
-		for _, s := range servers {
-			if err := p.once(c.Context, s, seq); err != nil {
-				return err
-			}
-		}
-		if err := p.rows.Flush(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// once pings one server. It returns only errors of printing; the error of a server that
-// does not answer is kept for the end.
-func (p *pinger) once(ctx context.Context, s gearman.Server, seq int) error {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
-	rtt, err := p.client.Ping(ctx, s)
-	if err != nil {
-		p.failed[s] = err
-		return nil
-	}
-	return p.rows.Add(&pingRow{s.String(), seq, float64(rtt.Nanoseconds()) / 1e6})
 }

@@ -12,6 +12,7 @@ import (
 
 	"gm/cmd/cli"
 	"gm/pkg/batch"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 	"gm/pkg/results"
 )
@@ -68,7 +69,7 @@ func (s *recordRun) showProgress(b *batch.Batch) (stop func()) {
 			line := meter.Read(time.Now()).Line(results.LineOptions{
 				Width:    cli.TerminalWidth(terminal),
 				Bar:      s.progress.bar,
-				Duration: func(d time.Duration) string { return age(d.Milliseconds()) },
+				Duration: func(d time.Duration) string { return cli.FormatAge(d) },
 			})
 			if last {
 				s.bar.Finish(line)
@@ -137,16 +138,16 @@ func (s *recordRun) watchForWorkers(ctx context.Context, b *batch.Batch) (stop f
 
 // noteMissingWorkers prints the functions that no worker of any server can do.
 func (s *recordRun) noteMissingWorkers(ctx context.Context) {
-	answers := askAll(ctx, s.opts, requireTimeout,
+	answers := fleet.Ask(ctx, s.opts, requireTimeout,
 		func(ctx context.Context, admin *gearman.Admin) ([]gearman.FunctionStatus, error) {
 			return admin.Status(ctx)
 		})
 	var known []string // functions with workers
 	for _, a := range answers {
-		if a.err != nil {
+		if a.Err != nil {
 			return // its functions are unknown
 		}
-		for _, f := range a.value {
+		for _, f := range a.Value {
 			if f.Workers > 0 {
 				known = append(known, f.Function)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -43,7 +44,7 @@ func (e *env) result(c *cli.Context) error {
 	}
 	defer e.EndLastLine()()
 	handle := gearman.Handle(c.Args().First())
-	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
+	answers, err := succeeded(e, fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"),
 		func(ctx context.Context, admin *gearman.Admin) (*gearman.Outcome, error) {
 			return e.fetchResult(ctx, admin, handle)
 		}))
@@ -51,8 +52,8 @@ func (e *env) result(c *cli.Context) error {
 		return fmt.Errorf("result %s: %w", handle, err)
 	}
 	for _, a := range answers {
-		if a.value != nil {
-			return resultError(a.value)
+		if a.Value != nil {
+			return resultError(a.Value)
 		}
 	}
 	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("result %s: unknown job", handle)),

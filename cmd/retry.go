@@ -2,12 +2,10 @@ package cmd
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -21,7 +19,7 @@ func retryVerb(e *env) *cli.Verb {
 
 ` + handlesText + ` Columns of tsv with -f: server, function, number of jobs.`,
 			Flags:  slices.Concat(selectFlags("retry all dead jobs of -f"), e.RowFlags(), e.queryFlags()),
-			Action: func(c *cli.Context) error { return e.retry(c) },
+			Action: func(c *cli.Context) error { return e.retryJobs(c) },
 		},
 		Examples: []cli.Example{
 			{What: "the oldest dead job", Line: "gm jobs --dead -n 1 -o tsv | gm retry -"},
@@ -31,84 +29,18 @@ func retryVerb(e *env) *cli.Verb {
 	}
 }
 
-// retry is the verb's action.
-func (e *env) retry(c *cli.Context) error {
-	s, err := e.selection(c, true)
+// retryJobs is the action of gm retry.
+func (e *env) retryJobs(c *cli.Context) error {
+	s, handles, err := e.selectedJobs(c, true)
 	switch {
 	case err != nil:
 		return err
-	case s.function != "" && s.match == "" && !isPattern(s.function):
-		return e.retryAll(c, s.function)
-	case s.function != "":
-		return e.eachSelected(c, s, (*gearman.Admin).RetryJob, gearman.StateDead)
+	case s == nil:
+		return e.changeHandles(c, handles, "not a dead job", (*gearman.Admin).RetryJob)
+	case s.Match == "" && !fleet.IsPattern(s.Function):
+		return e.countChanges(c, s.Function, cli.DurationOf(c, "timeout"), func(ctx context.Context, admin *gearman.Admin) (int, error) {
+			return admin.RetryAll(ctx, s.Function)
+		})
 	}
-	return e.eachHandle(c, s.handles, "not a dead job", (*gearman.Admin).RetryJob)
-}
-
-// countRow is the number of jobs of a function that a server has changed.
-type countRow struct {
-	Server   string `json:"server"`
-	Function string `json:"function"`
-	Jobs     int    `json:"jobs"`
-}
-
-func (r *countRow) Cells(bool) []string { return []string{r.Server, r.Function, strconv.Itoa(r.Jobs)} }
-
-// retryAll retries all dead jobs of a function, on all servers that answer.
-func (e *env) retryAll(c *cli.Context, function string) error {
-	o, err := e.options(c)
-	if err != nil {
-		return err
-	}
-	w, err := e.NewRows(c, cli.Column{Name: "server", Right: false}, cli.Column{Name: "function", Right: false}, cli.Column{Name: "jobs", Right: true})
-	if err != nil {
-		return err
-	}
-	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
-		func(ctx context.Context, admin *gearman.Admin) (int, error) { return admin.RetryAll(ctx, function) }))
-	if err != nil {
-		return fmt.Errorf("retry %s: %w", function, err)
-	}
-	for _, a := range answers {
-		if err := w.Add(&countRow{a.server.String(), function, a.value}); err != nil {
-			return err
-		}
-	}
-	return w.Close()
-}
-
-// eachHandle calls do for each handle on every server. A handle that no server knows is
-// an error with the text unknown.
-func (e *env) eachHandle(c *cli.Context, handles []string, unknown string, do func(*gearman.Admin, context.Context, gearman.Handle) error) error {
-	verb := c.Command.Name
-	o, err := e.options(c)
-	if err != nil {
-		return err
-	}
-	// For each handle, whether the server has its job.
-	answers, err := succeeded(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"),
-		func(ctx context.Context, admin *gearman.Admin) ([]bool, error) {
-			found := make([]bool, len(handles))
-			for i, h := range handles {
-				err := do(admin, ctx, gearman.Handle(h))
-				if err != nil && exitCode(err) != cli.ExitUnknown {
-					return nil, fmt.Errorf("%s: %w", h, err)
-				}
-				found[i] = err == nil
-			}
-			return found, nil
-		}))
-	if err != nil {
-		return fmt.Errorf("%s: %w", verb, err)
-	}
-	var missing []error
-	for i, h := range handles {
-		if !slices.ContainsFunc(answers, func(a answer[[]bool]) bool { return a.value[i] }) {
-			missing = append(missing, fmt.Errorf("%s %s: %s", verb, h, unknown))
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, errors.Join(missing...)), "gm jobs lists jobs, gm jobs --dead the dead ones")
+	return e.changeSelected(c, s, (*gearman.Admin).RetryJob, gearman.StateDead)
 }

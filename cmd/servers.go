@@ -1,15 +1,14 @@
 package cmd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -117,77 +116,52 @@ func (e *env) queryFlags() []cli.Flag {
 	}))
 }
 
-// An answer is the reply of one server, or its error.
-type answer[T any] struct {
-	server gearman.Server
-	value  T
-	err    error
-}
+// The columns that several verbs have.
+var (
+	serverColumn   = cli.Column{Name: "server", Usual: cli.SameValue}
+	handleColumn   = cli.Column{Name: "handle", Key: true}
+	functionColumn = cli.Column{Name: "function", Key: true}
+)
 
-// askAll asks all of o.Servers at once, each within timeout, and returns their
-// answers in the servers' order.
-func askAll[T any](ctx context.Context, o gearman.Options, timeout time.Duration,
-	ask func(context.Context, *gearman.Admin) (T, error),
-) []answer[T] {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	answers := make([]answer[T], len(o.Servers))
-	var wg sync.WaitGroup
-	for i, s := range o.Servers {
-		wg.Go(func() {
-			admin := gearman.NewAdmin(s, o)
-			defer admin.Close()
-			value, err := ask(ctx, admin)
-			if err != nil && !strings.Contains(err.Error(), s.String()) {
-				err = fmt.Errorf("server %v: %w", s, err)
-			}
-			answers[i] = answer[T]{s, value, err}
-		})
+// splitAnswers returns the answers without an error, and the servers that failed. If all
+// servers failed, it returns an error. It notes a server that fails on stderr once, and
+// again when it answers. With inTable it does not note them, because the table names
+// them.
+func splitAnswers[T any](e *env, answers []fleet.Answer[T], inTable bool) (good []fleet.Answer[T], absent []fleet.Absent, err error) {
+	good, absent, err = fleet.Split(answers)
+	if err != nil || inTable {
+		return good, absent, err
 	}
-	wg.Wait()
-	return answers
-}
-
-// allErrors returns the errors of the servers that failed, or nil. It is for verbs that
-// must succeed on every server.
-func allErrors[T any](answers []answer[T]) error {
-	var errs []error
-	unreached := gearman.ServerErrors{}
 	for _, a := range answers {
-		if a.err == nil {
-			continue
+		switch {
+		case a.Err != nil && !e.leftOut[a.Server]:
+			e.note("server %v is left out: %v", a.Server, a.Reason())
+		case a.Err == nil && e.leftOut[a.Server]:
+			e.note("server %v answers again", a.Server)
 		}
-		errs = append(errs, a.err)
-		if errors.Is(a.err, gearman.ErrNoServer) {
-			unreached[a.server] = reason(a)
+		if e.leftOut == nil {
+			e.leftOut = map[gearman.Server]bool{}
 		}
+		e.leftOut[a.Server] = a.Err != nil
 	}
-	switch {
-	case len(errs) == 1:
-		return errs[0]
-	case len(errs) > 0 && len(unreached) == len(errs):
-		return fmt.Errorf("%w: %w", gearman.ErrNoServer, unreached)
-	}
-	return errors.Join(errs...)
+	return good, absent, nil
 }
 
-// reason returns the reason why a server could not be reached, without its name.
-func reason[T any](a answer[T]) error {
-	var each gearman.ServerErrors
-	if errors.As(a.err, &each) && each[a.server] != nil {
-		return each[a.server]
-	}
-	return a.err
+// succeeded returns the answers without an error, like splitAnswers without a table.
+func succeeded[T any](e *env, answers []fleet.Answer[T]) ([]fleet.Answer[T], error) {
+	good, _, err := splitAnswers(e, answers, false)
+	return good, err
 }
 
-// absentServer is a server that does not answer; listings leave it out.
-type absentServer struct {
-	Server string `json:"server"`
-	Error  string `json:"error"`
+// noteAbsent notes servers that failed on stderr.
+func (e *env) noteAbsent(absent []fleet.Absent) {
+	for _, line := range absentLines(absent) {
+		e.note("%s", line)
+	}
 }
 
 // absentLines returns the lines above a table about the servers that it leaves out.
-func absentLines(absent []absentServer) []string {
+func absentLines(absent []fleet.Absent) []string {
 	var lines []string
 	for _, a := range absent {
 		lines = append(lines, fmt.Sprintf("server %s is left out: %s", a.Server, a.Error))
@@ -196,7 +170,7 @@ func absentLines(absent []absentServer) []string {
 }
 
 // absentNames returns the servers, separated by commas.
-func absentNames(absent []absentServer) string {
+func absentNames(absent []fleet.Absent) string {
 	var names []string
 	for _, a := range absent {
 		names = append(names, a.Server)
@@ -204,42 +178,20 @@ func absentNames(absent []absentServer) string {
 	return strings.Join(names, ",")
 }
 
-// succeeded returns the answers without error. If there is one, servers that failed are
-// only noted on stderr: once, and again when they answer.
-func succeeded[T any](e *env, answers []answer[T]) ([]answer[T], error) {
-	good, _, err := present(e, answers, false)
-	return good, err
-}
-
-// present returns the answers without error, like succeeded, and the servers that
-// failed. With inTable it does not note the latter: the table names them.
-func present[T any](e *env, answers []answer[T], inTable bool) (good []answer[T], absent []absentServer, err error) {
-	for _, a := range answers {
-		if a.err == nil {
-			good = append(good, a)
-		} else {
-			absent = append(absent, absentServer{a.server.String(), reason(a).Error()})
-		}
+// watchServers shows the answers of servers again and again, until the verb is
+// interrupted. If no server answers, it goes on.
+func (e *env) watchServers(c *cli.Context, show func(w *cli.Watch, now time.Time) error) error {
+	w, err := e.NewWatch(c)
+	if err != nil {
+		return err
 	}
-	if len(good) == 0 {
-		return nil, nil, allErrors(answers)
+	w.Show = func(now time.Time) error { return show(w, now) }
+	w.Passing = func(err error) bool {
+		code := exitCode(err)
+		return code == cli.ExitNoServer || code == cli.ExitTimeout || errors.Is(err, gearman.ErrLost)
 	}
-	if inTable {
-		return good, absent, nil
-	}
-	for _, a := range answers {
-		switch {
-		case a.err != nil && !e.leftOut[a.server]:
-			e.note("server %v is left out: %v", a.server, reason(a))
-		case a.err == nil && e.leftOut[a.server]:
-			e.note("server %v answers again", a.server)
-		}
-		if e.leftOut == nil {
-			e.leftOut = map[gearman.Server]bool{}
-		}
-		e.leftOut[a.server] = a.err != nil
-	}
-	return good, absent, nil
+	w.Recovered = c.Command.Name + ": servers answer again"
+	return e.RunWatch(c, w)
 }
 
 // checkWords refuses empty arguments.
@@ -264,5 +216,5 @@ func checkHandles(c *cli.Context) error {
 
 // note prints a line on stderr that is not the error of the verb.
 func (e *env) note(format string, args ...any) {
-	e.PrintMessage(cli.ProgramName+": ", cli.Printable(fmt.Sprintf(format, args...), false))
+	e.Notef(format, args...)
 }

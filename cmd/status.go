@@ -1,12 +1,13 @@
 package cmd
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"time"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -23,8 +24,8 @@ func statusVerb(e *env) *cli.Verb {
 Columns of tsv: function, waiting, running, workers, delayed, age of the oldest in ms, state (ok, paused, no-workers, or loading while the server reads its store and the counts are incomplete), dead. With --by-server the server comes first. A value that a server does not report is empty, and null in JSON.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "by-server", Usage: "show a row for each function of each server, not the sums"},
-			}, e.watchFlags(), e.RowFlags(), e.queryFlags()),
-			Action: func(c *cli.Context) error { return e.status(c) },
+			}, cli.WatchFlags(), e.RowFlags(), e.queryFlags()),
+			Action: func(c *cli.Context) error { return e.showStatus(c) },
 		},
 		Examples: []cli.Example{
 			{What: "all queues of two servers, summed", Line: "gm status -s localhost,127.0.0.1:4731"},
@@ -38,8 +39,72 @@ Columns of tsv: function, waiting, running, workers, delayed, age of the oldest 
 	}
 }
 
-// status is the verb's action.
-func (e *env) status(c *cli.Context) error {
+// statusRow is a function on one server, or its sums over all servers.
+type statusRow struct{ *fleet.Function }
+
+// statusColumns returns the columns of a statusRow.
+func statusColumns(byServer bool) []cli.Column {
+	columns := []cli.Column{
+		functionColumn,
+		{Name: "waiting", Right: true},
+		{Name: "running", Right: true},
+		{Name: "workers", Right: true},
+		{Name: "delayed", Right: true, Usual: "0"},
+		{Name: "oldest", Right: true},
+		{Name: "state"},
+		{Name: "dead", Right: true, Usual: "0"},
+	}
+	if byServer {
+		columns = slices.Insert(columns, 0, serverColumn)
+	}
+	return columns
+}
+
+// rateColumns are the further columns of a statusRow with --watch.
+var rateColumns = []cli.Column{{Name: "in/s", Right: true}, {Name: "done/s", Right: true}, {Name: "failed/s", Right: true}}
+
+func (r statusRow) Cells(human bool) []string {
+	cells := []string{
+		r.Function.Function, strconv.Itoa(r.Waiting), strconv.Itoa(r.Running), strconv.Itoa(r.Workers),
+		cli.NumberCell(r.Delayed, human), cli.AgeCell(r.OldestMS, human), string(r.State),
+		cli.NumberCell(r.Dead, human),
+	}
+	if r.Server != "" {
+		cells = slices.Insert(cells, 0, r.Server)
+	}
+	if r.Rates != nil {
+		cells = append(cells, rateCells(r.Rates, human)...)
+	}
+	return cells
+}
+
+// Paint colours states that need attention.
+func (r statusRow) Paint(s *cli.Style, cells []string) {
+	state := string(r.State)
+	i := slices.Index(cells[1:], state) + 1
+	switch r.State {
+	case fleet.FunctionNoWorkers:
+		cells[i] = s.Bad.Sprint(state)
+	case fleet.FunctionPaused:
+		cells[i] = s.Warn.Sprint(state)
+	}
+}
+
+// rateCells returns the cells of rateColumns.
+func rateCells(r *fleet.Rates, human bool) []string {
+	var cells []string
+	for _, rate := range []*float64{r.In, r.Done, r.Failed} {
+		if rate != nil {
+			cells = append(cells, strconv.FormatFloat(*rate, 'f', 1, 64))
+		} else {
+			cells = append(cells, cli.UnknownCell(human))
+		}
+	}
+	return cells
+}
+
+// showStatus is the action of gm status.
+func (e *env) showStatus(c *cli.Context) error {
 	o, err := e.options(c)
 	if err != nil {
 		return err
@@ -56,9 +121,9 @@ func (e *env) status(c *cli.Context) error {
 		return err
 	}
 	w.Notes = append(absentLines(absent), storeLines(answers)...)
-	rows := mergeStatus(answers, c.Bool("by-server"), c.Args().Slice())
-	for _, r := range rows {
-		if err := w.Add(r); err != nil {
+	rows := fleet.MergeFunctions(answers, c.Bool("by-server"), c.Args().Slice())
+	for _, f := range rows {
+		if err := w.Add(statusRow{f}); err != nil {
 			return err
 		}
 	}
@@ -70,65 +135,24 @@ func (e *env) status(c *cli.Context) error {
 
 // askStatus returns the functions of each server that answers, and the servers that do
 // not. It notes the latter on stderr, unless inTable says that the table names them.
-func (e *env) askStatus(c *cli.Context, o gearman.Options, inTable bool) ([]answer[[]*statusRow], []absentServer, error) {
-	answers, absent, err := present(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"), functionsOf), inTable)
+func (e *env) askStatus(c *cli.Context, o gearman.Options, inTable bool) ([]fleet.Answer[fleet.ServerFunctions], []fleet.Absent, error) {
+	answers, absent, err := splitAnswers(e, fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"), fleet.FunctionsOf), inTable)
 	if err != nil {
 		return nil, nil, fmt.Errorf("status: %w", err)
 	}
 	return answers, absent, nil
 }
 
-// functionsOf asks one server for its functions: gm serve for its stats,
-// others for status and, where they have it, prioritystatus.
-func functionsOf(ctx context.Context, admin *gearman.Admin) ([]*statusRow, error) {
-	server, stats, err := admin.Stats(ctx)
-	if err == nil {
-		rows := make([]*statusRow, len(stats))
-		for i := range stats {
-			rows[i] = statsRow(&stats[i])
-			rows[i].Loading = server.Loading
-		}
-		if server.Loading || server.StoreError != "" {
-			rows = append(rows, &statusRow{Loading: server.Loading, storeError: server.StoreError})
-		}
-		return rows, nil
-	}
-	if !errors.Is(err, gearman.ErrUnsupported) {
-		return nil, err
-	}
-	functions, err := admin.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	priorities, err := admin.PriorityStatus(ctx)
-	if err != nil && !errors.Is(err, gearman.ErrUnsupported) {
-		return nil, err
-	}
-	rows := make([]*statusRow, len(functions))
-	for i, f := range functions {
-		r := &statusRow{Function: f.Function, Waiting: max(0, f.Total-f.Running), Running: f.Running, Workers: f.Workers}
-		for _, p := range priorities {
-			if p.Function == f.Function {
-				r.High, r.Normal, r.Low = &p.High, &p.Normal, &p.Low
-			}
-		}
-		rows[i] = r
-	}
-	return rows, nil
-}
-
-// storeLines returns the lines above a table about the servers' stores: those that are
-// still being read, and those that fail.
-func storeLines(answers []answer[[]*statusRow]) []string {
+// storeLines returns the lines above a table about stores that servers are still
+// reading, and about stores that fail.
+func storeLines(answers []fleet.Answer[fleet.ServerFunctions]) []string {
 	var lines []string
 	for _, a := range answers {
-		for _, r := range a.value {
-			if r.isServer() && r.Loading {
-				lines = append(lines, fmt.Sprintf("server %s reads its store: its counts are not complete", a.server))
-			}
-			if r.isServer() && r.storeError != "" {
-				lines = append(lines, fmt.Sprintf("server %s: its store fails: %s", a.server, r.storeError))
-			}
+		if a.Value.Loading {
+			lines = append(lines, fmt.Sprintf("server %s reads its store: its counts are not complete", a.Server))
+		}
+		if a.Value.StoreError != "" {
+			lines = append(lines, fmt.Sprintf("server %s: its store fails: %s", a.Server, a.Value.StoreError))
 		}
 	}
 	return lines
@@ -136,11 +160,66 @@ func storeLines(answers []answer[[]*statusRow]) []string {
 
 // missingFunctions returns an error for arguments that match no function of any
 // server.
-func missingFunctions(c *cli.Context, rows []*statusRow) error {
+func missingFunctions(c *cli.Context, rows []*fleet.Function) error {
 	for _, name := range c.Args().Slice() {
-		if !slices.ContainsFunc(rows, func(r *statusRow) bool { return matchesName(name, r.Function) }) {
+		if !slices.ContainsFunc(rows, func(f *fleet.Function) bool { return fleet.MatchesName(name, f.Function) }) {
 			return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("status: no server has the function %q", name)), hintUnknownFunction)
 		}
 	}
 	return nil
+}
+
+// watchStatus is the action of gm status --watch.
+func (e *env) watchStatus(c *cli.Context, o gearman.Options) error {
+	byServer := c.Bool("by-server")
+	meter := fleet.RateMeter{}
+	return e.watchServers(c, func(w *cli.Watch, now time.Time) error {
+		answers, absent, err := e.askStatus(c, o, w.Screen != nil)
+		if err != nil {
+			return err
+		}
+		meter.SetRates(now, answers)
+		functions := fleet.MergeFunctions(answers, byServer, c.Args().Slice())
+		if w.Screen == nil {
+			return w.Print(newStatusTick(now, functions, absent))
+		}
+		rows := make([]cli.Row, len(functions))
+		for i, f := range functions {
+			rows[i] = statusRow{f}
+		}
+		return w.Screen.Draw(cli.Frame{
+			At: now, Columns: append(statusColumns(byServer), rateColumns...), Rows: rows,
+			Notes: append(absentLines(absent), storeLines(answers)...),
+		})
+	})
+}
+
+// statusTick is one reading as a line of output, summed over the functions.
+type statusTick struct {
+	Time     time.Time `json:"time"`
+	Waiting  int       `json:"waiting"`
+	Running  int       `json:"running"`
+	Workers  int       `json:"workers"`
+	Delayed  *int      `json:"delayed"`
+	OldestMS *int64    `json:"oldest_ms"`
+	*fleet.Rates
+	Functions []*fleet.Function `json:"functions"`
+	LeftOut   []fleet.Absent    `json:"left_out,omitempty"` // servers that are not in the sums
+}
+
+func newStatusTick(now time.Time, rows []*fleet.Function, absent []fleet.Absent) *statusTick {
+	total := fleet.SumFunctions(rows)
+	return &statusTick{
+		Time: now.Truncate(time.Millisecond), Waiting: total.Waiting, Running: total.Running, Workers: total.Workers,
+		Delayed: total.Delayed, OldestMS: total.OldestMS, Rates: total.Rates,
+		Functions: append([]*fleet.Function{}, rows...), LeftOut: absent,
+	}
+}
+
+func (t *statusTick) Cells(human bool) []string {
+	cells := append([]string{
+		t.Time.Format(time.RFC3339), strconv.Itoa(t.Waiting), strconv.Itoa(t.Running), strconv.Itoa(t.Workers),
+		cli.NumberCell(t.Delayed, human), cli.AgeCell(t.OldestMS, human),
+	}, rateCells(t.Rates, human)...)
+	return append(cells, absentNames(t.LeftOut))
 }

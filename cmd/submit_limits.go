@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -15,7 +16,7 @@ const requireTimeout = 10 * time.Second
 
 // requireWorker returns an error unless some server has a worker for function.
 func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function string) error {
-	answers, err := succeeded(e, askAll(ctx, opts, requireTimeout,
+	answers, err := succeeded(e, fleet.Ask(ctx, opts, requireTimeout,
 		func(ctx context.Context, admin *gearman.Admin) ([]gearman.FunctionStatus, error) {
 			return admin.Status(ctx)
 		}))
@@ -23,7 +24,7 @@ func (e *env) requireWorker(ctx context.Context, opts gearman.Options, function 
 		return fmt.Errorf("ask for workers: %w", err)
 	}
 	for _, a := range answers {
-		for _, f := range a.value {
+		for _, f := range a.Value {
 			if f.Function == function && f.Workers > 0 {
 				return nil
 			}

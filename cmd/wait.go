@@ -2,14 +2,13 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -32,7 +31,7 @@ Columns of tsv: server, handle, function, state (completed, failed, exception, c
 					Usage: "give up after `DURATION`, such as 500ms, 10s or 1m (default never)",
 				}),
 			}, e.RowFlags(), e.connFlags()),
-			Action: func(c *cli.Context) error { return e.wait(c) },
+			Action: func(c *cli.Context) error { return e.waitForJobs(c) },
 		},
 		Examples: []cli.Example{
 			{What: "go on when a job is done, for at most a minute", Line: `h=$(gm submit -b -f resize photo.jpg); gm wait -t 1m "$h" && echo done`},
@@ -49,28 +48,28 @@ type outcomeRow struct {
 }
 
 var outcomeColumns = []cli.Column{
-	{Name: "server", Right: false},
-	{Name: "handle", Right: false},
-	{Name: "function", Right: false},
-	{Name: "state", Right: false},
-	{Name: "attempts", Right: true},
+	serverColumn,
+	handleColumn,
+	functionColumn,
+	{Name: "state"},
+	{Name: "attempts", Right: true, Usual: "0"},
 	{Name: "size", Right: true},
 	{Name: "ended", Right: true},
-	{Name: "error", Right: false},
+	{Name: "error"},
 }
 
-func (r *outcomeRow) Cells(human bool) []string {
+func (r outcomeRow) Cells(human bool) []string {
 	if r.State == gearman.OutcomeUnknown {
 		return []string{r.Server, string(r.Handle), "", string(r.State), "", "", "", ""}
 	}
 	return []string{
-		r.Server, string(r.Handle), r.Function, string(r.State), strconv.Itoa(r.Attempts), strconv.Itoa(r.Size), moment(r.EndedMS, human),
-		errorText(r.Error, human),
+		r.Server, string(r.Handle), r.Function, string(r.State), strconv.Itoa(r.Attempts), strconv.Itoa(r.Size),
+		cli.DateCell(r.EndedMS, human), cli.TextCell(r.Error, human),
 	}
 }
 
 // Paint colours every state except completed.
-func (r *outcomeRow) Paint(s *cli.Style, cells []string) {
+func (r outcomeRow) Paint(s *cli.Style, cells []string) {
 	switch r.State {
 	case gearman.OutcomeCompleted:
 	case gearman.OutcomeUnknown:
@@ -80,9 +79,9 @@ func (r *outcomeRow) Paint(s *cli.Style, cells []string) {
 	}
 }
 
-// wait is the verb's action.
-func (e *env) wait(c *cli.Context) error {
-	selected, err := e.selection(c, false)
+// waitForJobs is the action of gm wait.
+func (e *env) waitForJobs(c *cli.Context) error {
+	selected, handles, err := e.selectedJobs(c, false)
 	if err != nil {
 		return err
 	}
@@ -99,153 +98,65 @@ func (e *env) wait(c *cli.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, d)
 	}
 	defer cancel()
-	handles := slices.Clone(selected.handles)
-	if selected.function != "" {
+	if selected != nil {
 		if handles, err = e.unendedHandles(ctx, o, selected); err != nil {
 			return fmt.Errorf("wait: %w", err)
 		}
 	}
-	slices.Sort(handles)
-	w := &waiting{rows: rows, asked: len(o.Servers), unknown: map[gearman.Handle]int{}, states: map[gearman.Handle]gearman.OutcomeState{}}
-	err = w.run(ctx, e, o, slices.Compact(handles))
+	code := cli.ExitOK
+	absent, err := fleet.Wait(ctx, o, handles, func(s gearman.Server, outcome gearman.Outcome) error {
+		row := outcomeRow{Outcome: outcome}
+		if outcome.State != gearman.OutcomeUnknown {
+			row.Server = s.String()
+		}
+		code = worseCode(code, outcome.State)
+		if err := rows.Add(row); err != nil {
+			return err
+		}
+		return rows.Flush()
+	})
+	e.noteAbsent(absent)
 	if closeErr := rows.Close(); err == nil {
 		err = closeErr
 	}
 	if err != nil {
 		return fmt.Errorf("wait: %w", err)
 	}
-	return w.verdict()
+	if code == cli.ExitOK {
+		return nil
+	}
+	return cli.ExitWith(code, nil) // without a text: the rows have it
+}
+
+// worseCode returns the exit code of several jobs after one more outcome.
+func worseCode(code int, state gearman.OutcomeState) int {
+	switch {
+	case state == gearman.OutcomeCompleted:
+		return code
+	case state != gearman.OutcomeUnknown:
+		return cli.ExitFailed
+	case code == cli.ExitOK:
+		return cli.ExitUnknown
+	}
+	return code
 }
 
 // unendedHandles returns the handles of the selected jobs that have not ended, on all
 // servers that answer.
-func (e *env) unendedHandles(ctx context.Context, o gearman.Options, s *jobSelection) ([]string, error) {
-	s.timeout = unendedTimeout
-	answers, err := succeeded(e, askAll(ctx, o, manyJobsTime, func(ctx context.Context, admin *gearman.Admin) ([]gearman.Handle, error) {
-		return s.selectJobs(ctx, admin, gearman.StateWaiting, gearman.StateDelayed, gearman.StateRunning)
+func (e *env) unendedHandles(ctx context.Context, o gearman.Options, s *fleet.Selection) ([]gearman.Handle, error) {
+	s.Timeout = unendedTimeout
+	answers, err := succeeded(e, fleet.Ask(ctx, o, manyJobsTimeout, func(ctx context.Context, admin *gearman.Admin) ([]gearman.Handle, error) {
+		return s.Jobs(ctx, admin, gearman.StateWaiting, gearman.StateDelayed, gearman.StateRunning)
 	}))
 	if err != nil {
 		return nil, err
 	}
-	var handles []string
+	var handles []gearman.Handle
 	for _, a := range answers {
-		for _, h := range a.value {
-			handles = append(handles, string(h))
-		}
+		handles = append(handles, a.Value...)
 	}
 	return handles, nil
 }
 
 // unendedTimeout is the maximum time that a server may take to list a page of jobs.
 const unendedTimeout = 10 * time.Second
-
-// waiting collects the outcomes that the servers report. A job is on one of them; for the
-// others it is unknown.
-type waiting struct {
-	mu      sync.Mutex
-	rows    *cli.RowWriter
-	asked   int                                     // servers
-	unknown map[gearman.Handle]int                  // number of servers that do not know the job
-	states  map[gearman.Handle]gearman.OutcomeState // of the jobs whose end is printed
-}
-
-// run asks all servers and returns when it has the outcome of every job, or when no
-// server can report more.
-func (w *waiting) run(ctx context.Context, e *env, o gearman.Options, handles []string) error {
-	ctx, done := context.WithCancelCause(ctx)
-	defer done(nil)
-	asked := make([]gearman.Handle, len(handles))
-	for i, h := range handles {
-		asked[i] = gearman.Handle(h)
-	}
-	var asking sync.WaitGroup
-	answers := make([]answer[struct{}], len(o.Servers))
-	for i, s := range o.Servers {
-		asking.Go(func() {
-			admin := gearman.NewAdmin(s, o)
-			defer admin.Close()
-			err := admin.Wait(ctx, asked, func(outcome gearman.Outcome) error {
-				return w.tell(s, outcome)
-			})
-			if w.told() == len(handles) {
-				done(errAllTold)
-			}
-			answers[i] = answer[struct{}]{server: s, err: err}
-		})
-	}
-	asking.Wait()
-	if w.told() == len(handles) {
-		return nil
-	}
-	for _, a := range answers {
-		// A server that never answered counts as one without the jobs.
-		if a.err != nil && !errors.Is(a.err, gearman.ErrNoServer) {
-			return a.err
-		}
-	}
-	if _, err := succeeded(e, answers); err != nil {
-		return err
-	}
-	for _, h := range handles {
-		if w.states[gearman.Handle(h)] != "" {
-			continue
-		}
-		if err := w.add(&outcomeRow{Outcome: gearman.Outcome{Handle: gearman.Handle(h), State: gearman.OutcomeUnknown}}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-var errAllTold = errors.New("all jobs have ended")
-
-// tell records the outcome of a job that a server reports.
-func (w *waiting) tell(s gearman.Server, o gearman.Outcome) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r := &outcomeRow{Server: s.String(), Outcome: o}
-	if o.State == gearman.OutcomeUnknown {
-		if w.unknown[o.Handle]++; w.unknown[o.Handle] < w.asked {
-			return nil
-		}
-		r.Server = ""
-	}
-	if w.states[o.Handle] != "" {
-		return nil
-	}
-	return w.add(r)
-}
-
-// add prints the outcome of a job.
-func (w *waiting) add(r *outcomeRow) error {
-	w.states[r.Handle] = r.State
-	if err := w.rows.Add(r); err != nil {
-		return err
-	}
-	return w.rows.Flush()
-}
-
-// told returns the number of jobs whose outcome has been printed.
-func (w *waiting) told() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.states)
-}
-
-// verdict returns an error with the exit code of all jobs together, without a text: the
-// rows have it.
-func (w *waiting) verdict() error {
-	code := cli.ExitOK
-	for _, state := range w.states {
-		switch {
-		case state == gearman.OutcomeUnknown && code == cli.ExitOK:
-			code = cli.ExitUnknown
-		case state != gearman.OutcomeCompleted && state != gearman.OutcomeUnknown:
-			code = cli.ExitFailed
-		}
-	}
-	if code == cli.ExitOK {
-		return nil
-	}
-	return cli.ExitWith(code, nil)
-}

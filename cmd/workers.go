@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,6 +8,7 @@ import (
 	"time"
 
 	"gm/cmd/cli"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
 
@@ -26,8 +25,8 @@ func workersVerb(e *env) *cli.Verb {
 Columns of tsv: server, address, id, functions (separated by commas), state (working, sleeping, idle, client), handles of its jobs, age in ms.`,
 			Flags: slices.Concat([]cli.Flag{
 				&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "show connections without a function too"},
-			}, e.watchFlags(), e.RowFlags(), e.queryFlags()),
-			Action: func(c *cli.Context) error { return e.workers(c) },
+			}, cli.WatchFlags(), e.RowFlags(), e.queryFlags()),
+			Action: func(c *cli.Context) error { return e.showWorkers(c) },
 		},
 		Examples: []cli.Example{
 			{What: "all workers of two servers", Line: "gm workers -s localhost,127.0.0.1:4731"},
@@ -38,45 +37,36 @@ Columns of tsv: server, address, id, functions (separated by commas), state (wor
 	}
 }
 
-// workerRow is one connection to a server. Fields that only gm serve reports are null for
-// other servers.
-type workerRow struct {
-	Server    string           `json:"server"`
-	FD        int              `json:"fd"`
-	Addr      string           `json:"addr"`
-	ID        string           `json:"id"`
-	Functions []string         `json:"functions"`
-	State     *string          `json:"state"`
-	Jobs      []gearman.Handle `json:"jobs"`
-	AgeMS     *int64           `json:"age_ms"`
-	Waits     *int             `json:"waits"` // results that it waits for, as a client
-}
+// workerRow is one connection to a server.
+type workerRow struct{ *fleet.Connection }
 
 var workerColumns = []cli.Column{
-	{Name: "server", Right: false},
-	{Name: "address", Right: false},
-	{Name: "id", Right: false},
-	{Name: "functions", Right: false},
-	{Name: "state", Right: false},
-	{Name: "jobs", Right: false},
+	serverColumn,
+	{Name: "address"},
+	{Name: "id"},
+	{Name: "functions"},
+	{Name: "state"},
+	{Name: "jobs"},
 	{Name: "age", Right: true},
 }
 
-func (r *workerRow) Cells(human bool) []string {
-	state := ""
+func (r workerRow) Cells(human bool) []string {
+	state := cli.UnknownCell(human)
 	if r.State != nil {
-		state = *r.State
-	} else if human {
-		state = "-"
+		state = string(*r.State)
+	}
+	jobs := make([]string, len(r.Jobs))
+	for i, h := range r.Jobs {
+		jobs[i] = string(h)
 	}
 	return []string{
 		r.Server, r.Addr, r.ID, strings.Join(r.Functions, ","),
-		state, joinHandles(r.Jobs), optionalAge(r.AgeMS, human),
+		state, strings.Join(jobs, ","), cli.AgeCell(r.AgeMS, human),
 	}
 }
 
-// workers is the verb's action.
-func (e *env) workers(c *cli.Context) error {
+// showWorkers is the action of gm workers.
+func (e *env) showWorkers(c *cli.Context) error {
 	o, err := e.options(c)
 	if err != nil {
 		return err
@@ -88,12 +78,12 @@ func (e *env) workers(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, absent, err := e.askWorkers(c, o, w.Format == cli.FormatTable)
+	connections, absent, err := e.askWorkers(c, o, w.Format == cli.FormatTable)
 	if err != nil {
 		return err
 	}
 	w.Notes = absentLines(absent)
-	for _, r := range shownWorkers(c, rows) {
+	for _, r := range selectWorkers(c, connections) {
 		if err := w.Add(r); err != nil {
 			return err
 		}
@@ -101,159 +91,59 @@ func (e *env) workers(c *cli.Context) error {
 	return w.Close()
 }
 
-// watchWorkers is the action of workers --watch.
+// watchWorkers is the action of gm workers --watch.
 func (e *env) watchWorkers(c *cli.Context, o gearman.Options) error {
-	format, err := e.watchFormat(c)
-	if err != nil {
-		return err
-	}
-	screen, err := e.newWatchScreen(c, format)
-	if err != nil {
-		return err
-	}
-	lines, err := e.NewRows(c)
-	if err != nil {
-		return err
-	}
-	return e.watch(c, screen, func(now time.Time) error {
-		rows, absent, err := e.askWorkers(c, o, screen != nil)
+	return e.watchServers(c, func(w *cli.Watch, now time.Time) error {
+		connections, absent, err := e.askWorkers(c, o, w.Screen != nil)
 		if err != nil {
 			return err
 		}
-		if screen != nil {
-			return screen.draw(watchFrame{now, workerColumns, shownWorkers(c, rows), absentLines(absent)})
+		if w.Screen == nil {
+			return w.Print(&workersTick{now.Truncate(time.Millisecond), fleet.CountConnections(connections), absent})
 		}
-		if err := lines.Add(newWorkersTick(now, rows, absent)); err != nil {
-			return err
-		}
-		return lines.Flush()
+		return w.Screen.Draw(cli.Frame{
+			At: now, Columns: workerColumns, Rows: selectWorkers(c, connections), Notes: absentLines(absent),
+		})
 	})
 }
 
 // workersTick is one reading of workers --watch as a line of output.
 type workersTick struct {
-	Time        time.Time `json:"time"`
-	Connections int       `json:"connections"`
-	Workers     int       `json:"workers"`
-	Working     *int      `json:"working"`
-	Sleeping    *int      `json:"sleeping"`
-
-	LeftOut []absentServer `json:"left_out,omitempty"` // servers that are not in the sums
-}
-
-func newWorkersTick(now time.Time, rows []*workerRow, absent []absentServer) *workersTick {
-	t := &workersTick{Time: now.Truncate(time.Millisecond), Connections: len(rows), LeftOut: absent}
-	one, none := 1, 0
-	for _, r := range rows {
-		if len(r.Functions) > 0 {
-			t.Workers++
-		}
-		if r.State == nil {
-			continue
-		}
-		sum(&t.Working, &none)
-		sum(&t.Sleeping, &none)
-		switch *r.State {
-		case workerWorking:
-			sum(&t.Working, &one)
-		case workerSleeping:
-			sum(&t.Sleeping, &one)
-		}
-	}
-	return t
+	Time time.Time `json:"time"`
+	fleet.ConnectionCounts
+	LeftOut []fleet.Absent `json:"left_out,omitempty"` // servers that are not in the counts
 }
 
 func (t *workersTick) Cells(human bool) []string {
 	return []string{
 		t.Time.Format(time.RFC3339), strconv.Itoa(t.Connections), strconv.Itoa(t.Workers),
-		optional(t.Working, human), optional(t.Sleeping, human), absentNames(t.LeftOut),
+		cli.NumberCell(t.Working, human), cli.NumberCell(t.Sleeping, human), absentNames(t.LeftOut),
 	}
 }
 
-// askWorkers returns the connections of all servers that answer, and those servers
-// that do not.
-func (e *env) askWorkers(c *cli.Context, o gearman.Options, inTable bool) ([]*workerRow, []absentServer, error) {
-	answers, absent, err := present(e, askAll(c.Context, o, cli.DurationOf(c, "timeout"), connectionsOf), inTable)
+// askWorkers returns the connections of all servers that answer, and the servers that do
+// not. It notes the latter on stderr, unless inTable says that the table names them.
+func (e *env) askWorkers(c *cli.Context, o gearman.Options, inTable bool) ([]*fleet.Connection, []fleet.Absent, error) {
+	answers, absent, err := splitAnswers(e, fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"), fleet.ConnectionsOf), inTable)
 	if err != nil {
 		return nil, nil, fmt.Errorf("workers: %w", err)
 	}
-	var rows []*workerRow
+	var connections []*fleet.Connection
 	for _, a := range answers {
-		for _, r := range a.value {
-			r.Server = a.server.String()
-			rows = append(rows, r)
-		}
+		connections = append(connections, a.Value...)
 	}
-	return rows, absent, nil
+	return connections, absent, nil
 }
 
-// shownWorkers returns the rows that --all and the arguments select.
-func shownWorkers(c *cli.Context, rows []*workerRow) []cli.Row {
-	var shown []cli.Row
+// selectWorkers returns the rows that --all and the arguments select.
+func selectWorkers(c *cli.Context, connections []*fleet.Connection) []cli.Row {
+	var rows []cli.Row
 	functions := c.Args().Slice()
-	for _, r := range rows {
-		able := len(functions) == 0 || slices.ContainsFunc(r.Functions, func(f string) bool { return matchesAny(functions, f) })
-		if able && (len(r.Functions) > 0 || c.Bool("all")) {
-			shown = append(shown, r)
+	for _, r := range connections {
+		serves := len(functions) == 0 || slices.ContainsFunc(r.Functions, func(f string) bool { return fleet.MatchesAny(functions, f) })
+		if serves && (len(r.Functions) > 0 || c.Bool("all")) {
+			rows = append(rows, workerRow{r})
 		}
 	}
-	return shown
-}
-
-// connectionsOf asks one server for its connections: gm serve for sessions, others for
-// workers.
-func connectionsOf(ctx context.Context, admin *gearman.Admin) ([]*workerRow, error) {
-	sessions, err := admin.Sessions(ctx)
-	if err == nil {
-		rows := make([]*workerRow, len(sessions))
-		for i := range sessions {
-			rows[i] = sessionRow(&sessions[i])
-		}
-		return rows, nil
-	}
-	if !errors.Is(err, gearman.ErrUnsupported) {
-		return nil, err
-	}
-	workers, err := admin.Workers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]*workerRow, len(workers))
-	for i, w := range workers {
-		rows[i] = &workerRow{FD: w.FD, Addr: w.Addr, ID: w.ID, Functions: w.Functions}
-	}
-	return rows, nil
-}
-
-// The states of a connection.
-const (
-	workerWorking  = "working"
-	workerSleeping = "sleeping"
-	workerIdle     = "idle" // a worker without a job that does not sleep
-	workerClient   = "client"
-)
-
-func sessionRow(s *gearman.Session) *workerRow {
-	state := workerIdle
-	switch {
-	case len(s.Jobs) > 0:
-		state = workerWorking
-	case s.Sleeping:
-		state = workerSleeping
-	case len(s.Functions) == 0:
-		state = workerClient
-	}
-	return &workerRow{
-		FD: s.FD, Addr: s.Addr, ID: s.ID, Functions: s.Functions,
-		State: &state, Jobs: s.Jobs, AgeMS: &s.AgeMS, Waits: &s.Waits,
-	}
-}
-
-// joinHandles returns the handles with commas between them.
-func joinHandles(handles []gearman.Handle) string {
-	words := make([]string, len(handles))
-	for i, h := range handles {
-		words[i] = string(h)
-	}
-	return strings.Join(words, ",")
+	return rows
 }

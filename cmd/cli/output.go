@@ -29,11 +29,21 @@ type painter interface {
 	Paint(s *Style, cells []string)
 }
 
-// A Column is a heading and the alignment of its cells in a table.
+// A Column describes the cells of a table below one heading.
 type Column struct {
 	Name  string
-	Right bool // numbers
+	Right bool // align the cells at the right, as numbers
+	// Key means that the cells are arguments of other commands. A table that is too wide
+	// shortens them last, and in the middle.
+	Key bool
+	// Usual is a cell that says little. A table that is too wide leaves out the column if
+	// every cell is Usual or empty. [SameValue] means any value that all cells share.
+	Usual string
 }
+
+// SameValue is the value of Column.Usual for a column that can be left out if all its
+// cells are equal.
+const SameValue = "*"
 
 // RowFormat is the value of -o.
 type RowFormat string
@@ -333,4 +343,9 @@ func EscapeTSV(cell string) string { return tsvEscapes.Replace(cell) }
 func (e *Env) PrintLine(line string) error {
 	_, err := io.WriteString(e.Stdout, line+"\n")
 	return err
+}
+
+// Notef prints a line on stderr that is not the error of the verb.
+func (e *Env) Notef(format string, args ...any) {
+	e.PrintMessage(ProgramName+": ", Printable(fmt.Sprintf(format, args...), false))
 }

@@ -99,7 +99,7 @@ func RenderTable(w *bufio.Writer, columns []Column, rows [][]Cell, s *Style, wid
 		line := make([]string, len(t.columns))
 		for i, c := range t.columns {
 			text := Shorten(r[i].Text, widths[i])
-			if nameColumns[c.Name] {
+			if c.Key {
 				text = ShortenName(r[i].Text, widths[i])
 			}
 			line[i] = r[i].before + text + r[i].after
@@ -199,23 +199,24 @@ func (t *table) isEmpty(i int) bool {
 	return len(t.rows) > 0
 }
 
-// isUsual reports whether each row has the usual value in the column: the same server,
-// normal priority, no attempts.
+// isUsual reports whether each row has the usual value in the column.
 func (t *table) isUsual(i int) bool {
 	if t.isEmpty(i) {
 		return true
 	}
-	name := t.columns[i].Name
-	usual := map[string]string{"priority": "normal", "attempts": "0", "delayed": "0", "dead": "0"}[name]
+	usual := t.columns[i].Usual
+	if usual == "" || len(t.rows) == 0 || len(t.columns) == 1 {
+		return false
+	}
+	if usual == SameValue {
+		usual = t.rows[0][i].Text
+	}
 	for _, r := range t.rows {
-		switch {
-		case name == "server" && r[i].Text == t.rows[0][i].Text:
-		case usual != "" && r[i].Text == usual:
-		default:
+		if r[i].Text != usual {
 			return false
 		}
 	}
-	return len(t.rows) > 0 && len(t.columns) > 1
+	return true
 }
 
 // The minimum widths of shortened texts, before columns are left out. Names that the next
@@ -225,22 +226,19 @@ const (
 	leastName = 12
 )
 
-// nameColumns are the columns whose values are arguments of other commands.
-var nameColumns = map[string]bool{"handle": true, "function": true}
-
 // fit shortens texts, and then leaves out columns from the right, until a line fits into
 // width columns. It returns the widths.
 func (t *table) fit(width int) []int {
 	for {
 		widths := t.widths()
 		t.shrink(widths, width, func(c Column) int {
-			if c.Right || nameColumns[c.Name] {
+			if c.Right || c.Key {
 				return -1
 			}
 			return leastText
 		})
 		t.shrink(widths, width, func(c Column) int {
-			if !nameColumns[c.Name] {
+			if !c.Key {
 				return -1
 			}
 			return leastName
@@ -252,10 +250,10 @@ func (t *table) fit(width int) []int {
 			return []int{width}
 		}
 		least := len(t.columns) - 1 // the least important column
-		for least > 0 && nameColumns[t.columns[least].Name] {
+		for least > 0 && t.columns[least].Key {
 			least--
 		}
-		if nameColumns[t.columns[least].Name] {
+		if t.columns[least].Key {
 			least = len(t.columns) - 1
 		}
 		t.leaveOut(func(i int) bool { return i == least })

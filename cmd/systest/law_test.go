@@ -37,6 +37,7 @@ const (
 	gearmanRoom  = "gm/pkg/gearman"
 	batchRoom    = "gm/pkg/batch"
 	resultsRoom  = "gm/pkg/results"
+	fleetRoom    = "gm/pkg/fleet"
 
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
@@ -85,6 +86,8 @@ var law = []room{
 	{path: batchRoom, rooms: []string{gearmanRoom}},
 	// where the results of a batch go: outputs, files and the joblog
 	{path: resultsRoom, rooms: []string{gearmanRoom, batchRoom, exitlineRoom, filelockRoom, gatherRoom}, other: []string{xsys}},
+	// several servers asked at once: rows of functions, connections and jobs, and rates
+	{path: fleetRoom, rooms: []string{gearmanRoom}, not: []string{"net", "os"}},
 	// bytes that arrive in pieces
 	{path: gatherRoom, not: []string{"net", "os"}},
 	// the line by which gm work reports the end of its command

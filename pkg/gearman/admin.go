@@ -178,9 +178,10 @@ func (a *Admin) MaxQueue(ctx context.Context, function string, limits ...int) er
 	return a.change(ctx, wire.CmdMaxQueue, args...)
 }
 
-// CancelJob drops a waiting job. A running one goes on.
+// CancelJob drops a waiting job. A running one goes on. The error is ErrUnknownJob if
+// the server does not have the job.
 func (a *Admin) CancelJob(ctx context.Context, h Handle) error {
-	return a.change(ctx, wire.CmdCancelJob, string(h))
+	return unknownJob(a.change(ctx, wire.CmdCancelJob, string(h)), wire.CmdCancelJob, h)
 }
 
 // CancelRunning drops a waiting job, and makes the worker of a running job stop it.
