@@ -137,6 +137,8 @@ func (w *writer) removeFault(x *fault) error {
 			return w.apply(&entry{kind: store.Delete, key: x.key})
 		}
 		return nil
+	case string(x.name) == bodiesBucket:
+		return w.forgetOrphan(x.key)
 	case len(x.key) == packKeySize:
 		return w.forgetStretch(x.key, x.value)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,6 +127,77 @@ func TestSetAside(t *testing.T) {
 	// it is left.
 	if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestChangedKeysLeaveNoOrphans checks that nothing of a job is left in the
+// queue if a key has changed, so that the job's record and the pieces of its
+// payload no longer find each other.
+func TestChangedKeysLeaveNoOrphans(t *testing.T) {
+	move := func(b *bolt.Bucket, from, to []byte) error {
+		value := slices.Clone(b.Get(from))
+		return errors.Join(b.Delete(from), b.Put(to, value))
+	}
+	movePiece := func(_, bodies *bolt.Bucket) error { return move(bodies, pieceKey(2, 1), pieceKey(2+1<<21, 1)) }
+	moveRecord := func(jobs, _ *bolt.Bucket) error { return move(jobs, jobKey(2), jobKey(2+1<<21)) }
+	replay := func(s *Store) error {
+		return s.Replay(t.Context(), func(*store.Record) error { return nil })
+	}
+	replayHeads := func(s *Store) error {
+		return s.ReplayHeads(t.Context(), func(*store.Record, int) error { return nil })
+	}
+	readPayload := func(s *Store) error {
+		if _, err := s.ReadPayload(t.Context(), &store.Record{Seq: 2}); !errors.As(err, new(*store.CorruptError)) {
+			return fmt.Errorf("payload of job 2: got error %w, want a *CorruptError", err)
+		}
+		return nil
+	}
+	for name, test := range map[string]struct {
+		spoil func(jobs, bodies *bolt.Bucket) error
+		read  func(*Store) error
+		want  []string
+	}{
+		"piece, replay":       {movePiece, replay, []string{"job 2", "piece of the payload of job 2097154"}},
+		"piece, read payload": {movePiece, readPayload, []string{"job 2", "piece of the payload of job 2097154"}},
+		"record, replay":      {moveRecord, replay, []string{"job 2097154", "piece of the payload of job 2", "piece of the payload of job 2"}},
+		"record, heads":       {moveRecord, replayHeads, []string{"job 2097154", "piece of the payload of job 2", "piece of the payload of job 2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openDir(t, dir)
+			for seq := range 3 {
+				addJobs(t, s, seq+1, 1, pieceSize+1)
+				if err := s.flushLog(); err != nil { // so that it is not packed
+					t.Fatal(err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			spoil(t, filepath.Join(dir, "queue.db"), func(jobs, bodies, _ *bolt.Bucket) {
+				if err := test.spoil(jobs, bodies); err != nil {
+					t.Error(err)
+				}
+			})
+			var said []string
+			s = openWith(t, Config{Dir: dir, Skipped: func(what string, _ error) { said = append(said, what) }})
+			defer s.Close()
+			if err := test.read(s); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(said, test.want) {
+				t.Errorf("set aside: got %q, want %q", said, test.want)
+			}
+			if got := asideLines(t, dir); !slices.Equal(got, test.want) {
+				t.Errorf("in the file: got %q, want %q", got, test.want)
+			}
+			if got := count(t, s); got != 2 {
+				t.Errorf("got %d jobs, want 2", got)
+			}
+			if err := s.Check(t.Context(), func(what string) { t.Errorf("check: %s", what) }); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

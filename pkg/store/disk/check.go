@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,16 +48,25 @@ func (snap *snapshot) check(ctx context.Context, report func(string)) error {
 
 // checkPieces reports the pieces of payloads that belong to no job.
 func (snap *snapshot) checkPieces(ctx context.Context, report func(string)) error {
+	return snap.orphans(ctx, func(x fault) { report(fmt.Sprintf("%v, which is not there", &x)) })
+}
+
+// errOrphan is the fault of a piece of a payload that belongs to no job.
+var errOrphan = errors.New("its job is not in the store")
+
+// orphans calls found for each piece of a payload that belongs to no job. It
+// skips the pages that cannot be read.
+func (snap *snapshot) orphans(ctx context.Context, found func(fault)) error {
 	w := boltfile.Walk{Tree: snap.Tree, Whole: true, Only: bodiesBucket}
-	w.Bad = func(boltfile.Place, error) error { return nil } // check has reported it
-	w.Leaf = func(_ boltfile.Place, p *boltfile.Page) error {
+	w.Bad = func(boltfile.Place, error) error { return nil }
+	w.Leaf = func(at boltfile.Place, p *boltfile.Page) error {
 		for i := range p.Len() {
-			key, _, ok := p.Entry(i)
-			if !ok || len(key) != 12 {
+			key, value, ok := p.Entry(i)
+			if !ok || len(key) != pieceKeySize {
 				continue
 			}
 			if _, _, err := snap.find(seqOf(key)); errors.Is(err, store.ErrNotFound) {
-				report(fmt.Sprintf("piece of the payload of job %d, which is not there", seqOf(key)))
+				found(fault{name: bodiesName, page: at.Page, key: bytes.Clone(key), value: bytes.Clone(value), err: errOrphan})
 			}
 		}
 		return ctx.Err()

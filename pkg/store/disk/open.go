@@ -120,7 +120,7 @@ func checkShapes(at boltfile.Place, p *boltfile.Page) error {
 		case jobsBucket:
 			fits = size == 8 || size == packKeySize
 		case bodiesBucket:
-			fits = size == 12
+			fits = size == pieceKeySize
 		}
 		if !plain || !fits {
 			return boltfile.Corrupt(at.Page, fmt.Errorf("element %d does not have the form of %s", i, at.Bucket))

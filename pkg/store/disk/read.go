@@ -32,7 +32,10 @@ func (s *Store) replay(ctx context.Context, payloads bool, f func(*store.Record,
 	}
 	err := s.use(func(e *engine) error {
 		return e.view(func(snap *snapshot) error {
-			return snap.jobs(ctx, payloads, f, found.add)
+			if err := snap.jobs(ctx, payloads, f, found.add); err != nil || found.n == 0 {
+				return err
+			}
+			return snap.orphans(ctx, found.add) // a changed key leaves them
 		})
 	})
 	s.setAside(found)
@@ -145,10 +148,27 @@ func (s *Store) ReadPayload(_ context.Context, r *store.Record) ([]byte, error) 
 		payload, bad, err = s.readPayload(r.Seq)
 	}
 	if bad != nil {
-		s.setAside(faults{list: []fault{*bad}, n: 1})
+		s.setAside(s.withOrphans(bad))
 		return nil, &store.CorruptError{Where: fmt.Sprint("job ", r.Seq), Why: bad.err.Error()}
 	}
 	return payload, err
+}
+
+// withOrphans returns a job's fault. If a piece of the payload was not found, its
+// key may have changed: then the pieces that belong to no job are among the
+// faults too.
+func (s *Store) withOrphans(bad *fault) faults {
+	found := faults{list: []fault{*bad}, n: 1}
+	if !errors.Is(bad.err, store.ErrNotFound) {
+		return found
+	}
+	err := s.use(func(e *engine) error {
+		return e.view(func(snap *snapshot) error { return snap.orphans(s.ctx, found.add) })
+	})
+	if err != nil {
+		s.cfg.Logger.Warn("pieces of payloads that belong to no job were not looked for", "store", "disk:"+s.cfg.Dir, "err", err)
+	}
+	return found
 }
 
 // readPayload returns a job's payload from the file, or the fault that it has.

@@ -306,7 +306,7 @@ func (v *salvager) dropOrphans() error {
 		if err != nil {
 			return err
 		}
-		if len(key) != 12 || job == nil {
+		if len(key) != pieceKeySize || job == nil {
 			orphans = append(orphans, bytes.Clone(key))
 		}
 	}

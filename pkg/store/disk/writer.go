@@ -25,6 +25,9 @@ const (
 
 // The keys and values of the file.
 
+// pieceKeySize is the size of the key of a piece of a payload.
+const pieceKeySize = 12
+
 func jobKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
 func pieceKey(seq uint64, i int) []byte {
@@ -353,4 +356,14 @@ func (w *writer) forgetPieces(from []byte) error {
 		}
 	}
 	return nil
+}
+
+// forgetOrphan removes a piece of a payload if its job is not in the file.
+func (w *writer) forgetOrphan(key []byte) error {
+	record, err := w.get(seqOf(key))
+	if err != nil || record != nil {
+		return err
+	}
+	w.noteChange(bodiesName, key)
+	return w.bodies.Delete(key)
 }
