@@ -124,12 +124,24 @@ func (l *Link[S]) Settle(ctx context.Context) error {
 	return err
 }
 
-// TryLock implements [store.Locker].
+// TryLock implements [store.Locker]. If the session has ended since the last
+// call, as idle ones do, TryLock tries again with a new one.
 func (l *Link[S]) TryLock(ctx context.Context, name string) error {
 	if err := l.take(ctx); err != nil {
 		return err
 	}
 	defer l.give()
+	idle := l.up
+	err := l.lock(ctx, name)
+	if err != nil && idle && !l.up && l.holder == "" && ctx.Err() == nil {
+		err = l.lock(ctx, name)
+	}
+	return err
+}
+
+// lock takes the store's lock and starts to check the session, unless this link
+// has the lock. It drops a session that an error has ended.
+func (l *Link[S]) lock(ctx context.Context, name string) error {
 	s, err := l.ready(ctx)
 	if err != nil {
 		return err

@@ -194,6 +194,56 @@ func TestLinkLock(t *testing.T) {
 	})
 }
 
+// TestLinkLocksAfterIdleSessionEnded checks that the end of an idle session does
+// not keep a store that stands by from its next try.
+func TestLinkLocksAfterIdleSessionEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(server)
+		first, second := newLink(t, s), newLink(t, s)
+		if err := first.TryLock(t.Context(), "first"); err != nil {
+			t.Fatal(err)
+		}
+		endIdle := func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			second.session.dead = true
+		}
+		var held *store.HeldError
+		for range 2 {
+			if err := second.TryLock(t.Context(), "second"); !errors.As(err, &held) {
+				t.Fatalf("while the first has the lock: got %v, want a *HeldError", err)
+			}
+			endIdle()
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.TryLock(t.Context(), "second"); err != nil {
+			t.Errorf("after the first has freed the lock: got %v, want nil", err)
+		}
+		if _, dials := s.locked(); dials != 4 {
+			t.Errorf("got %d sessions, want 4: the first's, and three of the second", dials)
+		}
+
+		// A server that is away is an error, not a second dial after the first.
+		third := newLink(t, s)
+		if err := third.TryLock(t.Context(), "third"); !errors.As(err, &held) {
+			t.Fatalf("while the second has the lock: got %v, want a *HeldError", err)
+		}
+		s.mu.Lock()
+		s.down = true
+		s.mu.Unlock()
+		for range 2 {
+			if err := third.TryLock(t.Context(), "third"); !errors.Is(err, errDown) {
+				t.Errorf("while the server is down: got %v, want %v", err, errDown)
+			}
+		}
+		s.mu.Lock()
+		s.down = false
+		s.mu.Unlock()
+	})
+}
+
 func TestLinkWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLink(t, new(server))
