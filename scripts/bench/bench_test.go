@@ -60,6 +60,25 @@ func TestMeasureTakesTurns(t *testing.T) {
 	}
 }
 
+// TestFactorIsOfRounds checks that a machine that becomes twice as fast between
+// two rounds, or within one, does not change a factor.
+func TestFactorIsOfRounds(t *testing.T) {
+	r := make(results)
+	for _, v := range [][2]float64{{100, 50}, {100, 50}, {100, 100}, {200, 100}, {200, 100}} {
+		r.add(gm, figures{rate: v[0], cpu: v[1]})
+		r.add(gearmand, figures{rate: v[1]})
+	}
+	if got := r.factor(gm, gearmand, rate); got != 2 {
+		t.Errorf("got %v, want 2", got)
+	}
+	if got := r.factor(gearmand, gm, rate); got != 0.5 {
+		t.Errorf("got %v, want 0.5", got)
+	}
+	if got := r.factor(gearmand, gm, cpu); got != 0 {
+		t.Errorf("of a contender without the figure: got %v, want 0", got)
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for v, want := range map[float64]string{
 		0.4567: "0.457", 1: "1", 12.34: "12.3", 123.4: "123", 98765.4: "98765", 1.5e6: "1.50 M",

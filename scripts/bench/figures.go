@@ -49,6 +49,26 @@ func (r results) add(who string, f figures) {
 // median returns a contender's figure, 0 if it has none.
 func (r results) median(who string, u unit) float64 { return load.Quantile(r[who][u], 0.5) }
 
+// factor returns a contender's figure as a multiple of another's, 0 if one of them
+// has none. It is the median of the rounds' factors: the contenders take turns
+// within a round, so a machine that becomes faster between two rounds changes
+// both figures of a round alike. Without a figure of each in every round it is
+// the factor of the medians.
+func (r results) factor(who, of string, u unit) float64 {
+	a, b := r[who][u], r[of][u]
+	switch {
+	case len(a) == 0 || len(b) == 0:
+		return 0
+	case len(a) != len(b):
+		return r.median(who, u) / r.median(of, u)
+	}
+	factors := make([]float64, len(a))
+	for i := range a {
+		factors[i] = a[i] / b[i]
+	}
+	return load.Quantile(factors, 0.5)
+}
+
 // medians returns all figures of a contender.
 func (r results) medians(who string) figures {
 	f := make(figures)

@@ -8,10 +8,10 @@
 //
 // It is a list of benches. A bench is one load and those that are put under it,
 // the contenders; they take turns, round by round, so that all share the
-// machine's good and bad minutes, and the table shows the medians. Each turn is
-// a server of its own, which ends after it. The load comes from this process
-// (package load), which shares the machine with the server: the server's
-// processor time for a job is the steadiest figure.
+// machine's good and bad minutes. The table shows the medians, also of the
+// rounds' factors. Each turn is a server of its own, which ends after it. The
+// load comes from this process (package load), which shares the machine with the
+// server: the server's processor time for a job is the steadiest figure.
 package main
 
 import (

@@ -43,9 +43,9 @@ func advantage(r results, who string, u unit) (float64, bool) {
 		return 0, false
 	}
 	if slices.Contains([]unit{rate, records, speed}, u) {
-		return mine / theirs, true
+		return r.factor(gm, who, u), true
 	}
-	return theirs / mine, true
+	return r.factor(who, gm, u), true
 }
 
 // factor returns v with two digits: 390 x, 2.4 x.

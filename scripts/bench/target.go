@@ -34,7 +34,7 @@ func (t target) check(r results) (got string, met bool) {
 	v := r.median(gm, t.what)
 	got = show(t.what, v)
 	if t.of != "" {
-		v /= r.median(t.of, t.what)
+		v = r.factor(gm, t.of, t.what)
 		got = number(v) + " x"
 	}
 	if t.sign == atLeast {
