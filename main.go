@@ -126,7 +126,7 @@
 //	NOOP           the packet that wakes a sleeping worker
 //	attempt        one try to do a job; it ends with a result, a failure or a lost worker
 //	retry          another attempt after a failure, after a wait (the back-off)
-//	dead           a background job without attempts left, kept with its error
+//	dead letter    a background job without attempts left, retained with its error and listed by "gm jobs --dead"
 //	record         one of many inputs: a line, a block, a row or a file
 //	batch          in pkg/batch the records of one run, in pkg/server the changes in one write
 //	reducer        a function that combines several results into one

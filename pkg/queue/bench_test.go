@@ -60,7 +60,7 @@ func TestAllocations(t *testing.T) {
 
 	q, w, c := setup()
 	check("Grab and Complete", 0, func() { q.Complete(0, q.Grab(0, w)) })
-	check("Grab and Retry", 0, func() { q.Retry(0, q.Grab(0, w)) })
+	check("Grab and GiveBack", 0, func() { q.GiveBack(0, q.Grab(0, w)) })
 	check("Grab, SetStatus and Fail", 0, func() {
 		j := q.Grab(0, w)
 		q.SetStatus(j, 1, 2)

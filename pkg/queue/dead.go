@@ -8,10 +8,10 @@ import (
 	"gm/pkg/wire"
 )
 
-// Dead is a background job that ended Failed or Exhausted and was not
-// cancelled. The queue keeps it for inspection and for another try. A Dead that
-// the queue has received or returned must not be changed.
-type Dead struct {
+// DeadLetter is a background job that ended Failed or Exhausted and was not
+// cancelled. The queue retains it for inspection and for a retry by hand. The
+// caller must not change a DeadLetter that the queue has received or returned.
+type DeadLetter struct {
 	// Record is the last state of the job in the journal, with all its
 	// attempts. The payload is nil if the job is Spilled.
 	Record  store.Record
@@ -23,92 +23,93 @@ type Dead struct {
 	Died    int64  // time of its end, in Unix milliseconds
 
 	function *Function
-	kept     bool // the journal has it
-	links    [2]struct{ next, prev *Dead }
+	stored   bool // the journal has it
+	links    [2]struct{ next, prev *DeadLetter }
 }
 
 // Attempts returns the number of attempts that did not complete.
-func (d *Dead) Attempts() int {
+func (d *DeadLetter) Attempts() int {
 	failures, losses := d.Record.Tried()
 	return failures + losses
 }
 
 // Priority returns the priority of the job.
-func (d *Dead) Priority() wire.Priority { return rank(d.Record.Priority).priority() }
+func (d *DeadLetter) Priority() wire.Priority { return rank(d.Record.Priority).priority() }
 
 // Function returns the job's function.
-func (d *Dead) Function() *Function { return d.function }
+func (d *DeadLetter) Function() *Function { return d.function }
 
-// Handle returns the job's handle, H:<host>:<seq>, which a revived job keeps.
-func (d *Dead) Handle() string { return string(d.AppendHandle(nil)) }
+// Handle returns the job's handle, H:<host>:<seq>, which the job keeps in a retry.
+func (d *DeadLetter) Handle() string { return string(d.AppendHandle(nil)) }
 
 // AppendHandle appends the handle.
-func (d *Dead) AppendHandle(dst []byte) []byte {
+func (d *DeadLetter) AppendHandle(dst []byte) []byte {
 	return d.function.queue.appendHandle(dst, d.Record.Seq)
 }
 
 // cost returns the bytes that d counts against Config.Memory.
-func (d *Dead) cost() int64 {
+func (d *DeadLetter) cost() int64 {
 	if d.Spilled {
 		return 0
 	}
 	return int64(len(d.Record.Payload) + len(d.Record.Unique) + len(d.Record.Reducer) + len(d.Error))
 }
 
-// bury adds j, which is about to be forgotten, to the dead list if it belongs
-// there.
-func (q *Queue) bury(j *Job, why Reason) *Dead {
+// retainDead makes j, which is about to leave the queue, a dead letter. It
+// returns nil if the end of j leaves none.
+func (q *Queue) retainDead(j *Job, why Reason) *DeadLetter {
 	if q.cfg.DeadMax <= 0 || why != Failed && why != Exhausted || !j.is(background) || j.is(cancelled) {
 		return nil
 	}
-	d := &Dead{
+	d := &DeadLetter{
 		Record: q.Record(j), Spilled: j.is(spilled), Size: j.Size(), Reason: why, Error: j.Note(),
 		Started: j.Started() + q.wall, Died: q.Wall(), function: j.function,
 	}
-	q.inter(d, q.dead.tail, d.function.dead.tail)
-	if q.dig != nil {
-		q.dig.Buried(d, j)
+	q.insertDead(d, q.dead.tail, d.function.dead.tail)
+	if q.deadSink != nil {
+		q.deadSink.DeadRetained(d, j)
 	}
 	return d
 }
 
-// inter inserts d into the list of all dead jobs and into its function's list,
-// behind the given ones; nil is the head.
-func (q *Queue) inter(d, before, ofSame *Dead) {
-	q.graves[d.Record.Seq] = d
+// insertDead inserts d into the list of all dead letters behind before, and into
+// its function's list behind ofSame; nil means the head.
+func (q *Queue) insertDead(d, before, ofSame *DeadLetter) {
+	q.deadBySeq[d.Record.Seq] = d
 	q.dead.insert(d, before, ofAll)
 	d.function.dead.insert(d, ofSame, ofFunction)
 	q.memory.bytes += d.cost()
 	q.memory.dead += d.cost()
 }
 
-// interByDate inserts d into the lists, behind the jobs that died before it.
-func (q *Queue) interByDate(d *Dead) {
-	q.inter(d, q.dead.lastBefore(d.Died, ofAll), d.function.dead.lastBefore(d.Died, ofFunction))
+// insertDeadByDate inserts d into the lists behind those that died before it.
+func (q *Queue) insertDeadByDate(d *DeadLetter) {
+	q.insertDead(d, q.dead.lastBefore(d.Died, ofAll), d.function.dead.lastBefore(d.Died, ofFunction))
 }
 
-// exhume removes d from the lists.
-func (q *Queue) exhume(d *Dead) {
-	delete(q.graves, d.Record.Seq)
+// removeDead removes d from the lists.
+func (q *Queue) removeDead(d *DeadLetter) {
+	delete(q.deadBySeq, d.Record.Seq)
 	q.dead.remove(d, ofAll)
 	d.function.dead.remove(d, ofFunction)
 	q.memory.bytes -= d.cost()
 	q.memory.dead -= d.cost()
 }
 
-// thinOut forgets the oldest dead jobs of f beyond DeadMax, and, of all
-// functions, the oldest that take too much memory and cannot be spilled.
-func (q *Queue) thinOut(f *Function) {
+// dropExcessDead drops the oldest dead letters of f beyond DeadMax. If payloads
+// cannot be spilled, it also drops the oldest of all functions beyond a quarter
+// of the memory.
+func (q *Queue) dropExcessDead(f *Function) {
 	for f.dead.n > max(q.cfg.DeadMax, 0) {
-		q.Forget(f.dead.head)
+		q.DropDeadLetter(f.dead.head)
 	}
 	for !q.cfg.Spill && q.memory.dead > q.memory.maxDead {
-		q.Forget(q.dead.head)
+		q.DropDeadLetter(q.dead.head)
 	}
 }
 
-// forgetOld forgets the dead jobs that are too old.
-func (q *Queue) forgetOld() {
+// dropExpiredDead drops the dead letters that are older than DeadAge.
+func (q *Queue) dropExpiredDead() {
 	if q.cfg.DeadAge <= 0 {
 		return
 	}
@@ -117,47 +118,47 @@ func (q *Queue) forgetOld() {
 		if d == nil || d.Died+q.cfg.DeadAge > q.Wall() {
 			return
 		}
-		q.Forget(d)
+		q.DropDeadLetter(d)
 	}
 }
 
-// Forget removes d from the dead list. It does nothing if d is not in the list.
-func (q *Queue) Forget(d *Dead) {
-	if q.graves[d.Record.Seq] != d {
+// DropDeadLetter forgets d. It does nothing if d is no dead letter any more.
+func (q *Queue) DropDeadLetter(d *DeadLetter) {
+	if q.deadBySeq[d.Record.Seq] != d {
 		return
 	}
-	q.exhume(d)
-	if q.dig != nil {
-		q.dig.Forgotten(d)
+	q.removeDead(d)
+	if q.deadSink != nil {
+		q.deadSink.DeadDropped(d)
 	}
 }
 
-// LookupDead returns the dead job with that handle, or nil.
-func (q *Queue) LookupDead(handle []byte) *Dead {
+// LookupDeadLetter returns the dead letter with that handle, or nil.
+func (q *Queue) LookupDeadLetter(handle []byte) *DeadLetter {
 	seq, ok := q.Number(handle)
 	if !ok {
 		return nil
 	}
-	return q.graves[seq]
+	return q.deadBySeq[seq]
 }
 
-// DeadNumber returns the dead job with that number, or nil.
-func (q *Queue) DeadNumber(seq uint64) *Dead { return q.graves[seq] }
+// DeadLetterBySeq returns the dead letter with that number, or nil.
+func (q *Queue) DeadLetterBySeq(seq uint64) *DeadLetter { return q.deadBySeq[seq] }
 
-// Dead calls yield for each dead job of a function, or of all if function is
-// empty, in the order of their deaths, until it returns false. yield must not
-// change the queue.
-func (q *Queue) Dead(function string, yield func(*Dead) bool) {
-	q.DeadAfter(function, nil, math.MaxInt, yield)
+// DeadLetters calls yield for each dead letter of a function, or of all functions
+// if function is empty, in the order of their deaths, until it returns false.
+// yield must not change the queue.
+func (q *Queue) DeadLetters(function string, yield func(*DeadLetter) bool) {
+	q.DeadLettersAfter(function, nil, math.MaxInt, yield)
 }
 
-// DeadAfter calls yield for up to most dead jobs of a function, or of all
-// functions if function is empty, until yield returns false. It begins after
-// the dead job after, or with the oldest if after is nil. It returns the dead
-// job to go on from, and whether there may be more. yield must not change the
-// queue. Between two calls the queue may change, and after may have left the
-// list.
-func (q *Queue) DeadAfter(function string, after *Dead, most int, yield func(*Dead) bool) (last *Dead, more bool) {
+// DeadLettersAfter calls yield for up to most dead letters of a function, or of
+// all functions if function is empty, until yield returns false. It begins after
+// the dead letter after, or with the oldest if after is nil. It returns the one
+// to continue from, and whether there may be more. yield must not change the
+// queue. Between two calls the queue may change, and after may have been
+// dropped.
+func (q *Queue) DeadLettersAfter(function string, after *DeadLetter, most int, yield func(*DeadLetter) bool) (last *DeadLetter, more bool) {
 	list, which := &q.dead, ofAll
 	if function != "" {
 		f := q.functions.byName[function]
@@ -176,25 +177,27 @@ func (q *Queue) DeadAfter(function string, after *Dead, most int, yield func(*De
 		}
 		most--
 		after = d
-		if q.graves[d.Record.Seq] == d && !yield(d) {
+		if q.deadBySeq[d.Record.Seq] == d && !yield(d) {
 			return after, true
 		}
 	}
 	return after, false
 }
 
-// ReleaseDead reports to the queue that the journal has d. If memory is short,
-// the queue drops the payload.
-func (q *Queue) ReleaseDead(d *Dead) {
-	d.kept = true
-	if q.graves[d.Record.Seq] == d {
-		q.relieveDead(d)
+// ReleaseDeadLetter reports to the queue that the journal has d. If memory is
+// short, the queue drops the payload.
+func (q *Queue) ReleaseDeadLetter(d *DeadLetter) {
+	d.stored = true
+	if q.deadBySeq[d.Record.Seq] == d {
+		q.spillDeadIfNeeded(d)
 	}
 }
 
-func (q *Queue) relieveDead(d *Dead) {
-	short := q.memory.dead > q.memory.maxDead || q.memory.bytes > q.memory.wait
-	if !short || !q.cfg.Spill || !d.kept || d.Spilled || d.Size == 0 {
+// spillDeadIfNeeded drops the payload of d if memory is short and the journal
+// has it.
+func (q *Queue) spillDeadIfNeeded(d *DeadLetter) {
+	needed := q.memory.dead > q.memory.maxDead || q.memory.bytes > q.memory.wait
+	if !needed || !q.cfg.Spill || !d.stored || d.Spilled || d.Size == 0 {
 		return
 	}
 	q.memory.bytes -= d.cost()
@@ -202,11 +205,11 @@ func (q *Queue) relieveDead(d *Dead) {
 	d.Record.Payload, d.Spilled = nil, true
 }
 
-// RestoreDead adds a dead job from the journal, given by the exported fields of
-// d, and takes over d. The queue may forget it at once if it has enough younger
-// ones. A job that follows in the order of deaths takes one step; any other
-// takes a step for each younger one.
-func (q *Queue) RestoreDead(now int64, d *Dead) error {
+// RestoreDeadLetter adds a dead letter from the journal, given by the exported
+// fields of d, and takes over d. The queue may drop it at once if it has enough
+// younger ones. It takes one step if d is the youngest, otherwise a step for
+// each younger one.
+func (q *Queue) RestoreDeadLetter(now int64, d *DeadLetter) error {
 	q.now = now
 	if err := q.admit(&d.Record); err != nil {
 		return fmt.Errorf("restore dead job %d: %w", d.Record.Seq, err)
@@ -214,38 +217,37 @@ func (q *Queue) RestoreDead(now int64, d *Dead) error {
 	if !d.Spilled {
 		d.Size = len(d.Record.Payload)
 	}
-	d.function, d.kept = q.functionOrNew([]byte(d.Record.Function)), true
-	q.interByDate(d)
-	q.relieveDead(d)
-	q.thinOut(d.function)
+	d.function, d.stored = q.functionOrNew([]byte(d.Record.Function)), true
+	q.insertDeadByDate(d)
+	q.spillDeadIfNeeded(d)
+	q.dropExcessDead(d.function)
 	return nil
 }
 
-// Revive makes d a background job again, with its number and handle, without
-// its attempts and its time, and removes it from the dead list. hold means the
-// same as Hold in a Submission; Abort puts a held job back into the list. If d
-// is Spilled, so is the job, and it must be Loaded before the journal can have
-// it.
+// RetryDeadLetter makes d a background job again, with its number and handle, but
+// without its attempts and its time. hold means the same as Hold in a Submission;
+// Abort makes a held job a dead letter again. If d is Spilled, so is the job, and
+// it must be Loaded before the journal can have it.
 //
-// If another job has the same unique and was not cancelled, Revive forgets d
-// and returns the other job, as Submit does. It returns ErrFull if the
-// function's limit is reached, and ErrNotDead if d is not in the list.
-func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
+// If another job has the same unique and was not cancelled, RetryDeadLetter drops
+// d and returns the other job, as Submit does. It returns ErrFull if the
+// function's limit is reached, and ErrNotDead if d is no dead letter any more.
+func (q *Queue) RetryDeadLetter(now int64, d *DeadLetter, hold bool) (Submitted, error) {
 	q.now = now
-	if q.graves[d.Record.Seq] != d {
+	if q.deadBySeq[d.Record.Seq] != d {
 		return Submitted{}, ErrNotDead
 	}
 	f := d.function
 	if j := q.findUnique(f, []byte(d.Record.Unique), d.Record.Payload); j != nil {
 		f.counters.coalesced++
 		promoted := q.join(j, &Submission{Background: true, Hold: hold})
-		q.Forget(d)
+		q.DropDeadLetter(d)
 		return Submitted{Job: j, Promoted: promoted}, nil
 	}
 	if f.full(rank(d.Record.Priority)) {
 		return Submitted{}, ErrFull
 	}
-	q.exhume(d)
+	q.removeDead(d)
 	size := 0
 	if d.Spilled {
 		size = d.Size
@@ -256,8 +258,8 @@ func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
 	j.mark(apart, twin)
 	q.enter(j, p)
 	if hold {
-		j.mark(reviving, true)
-		q.reviving[j] = d
+		j.mark(retrying, true)
+		q.retrying[j] = d
 	} else {
 		f.counters.submitted++
 		q.start(j)
@@ -265,33 +267,33 @@ func (q *Queue) Revive(now int64, d *Dead, hold bool) (Submitted, error) {
 	return Submitted{Job: j, Fresh: true}, nil
 }
 
-// revived ends the revival of a held job. It returns the former dead job, or
-// nil if there is none.
-func (q *Queue) revived(j *Job) *Dead {
-	if !j.is(reviving) {
+// endDeadRetry ends the retry of a dead letter that has become the held j. It
+// returns the dead letter, or nil if j was none.
+func (q *Queue) endDeadRetry(j *Job) *DeadLetter {
+	if !j.is(retrying) {
 		return nil
 	}
-	d := q.reviving[j]
-	delete(q.reviving, j)
-	j.mark(reviving, false)
+	d := q.retrying[j]
+	delete(q.retrying, j)
+	j.mark(retrying, false)
 	return d
 }
 
-// deadList is a list through one of the links of dead jobs.
+// deadList is a list through one of the links of dead letters.
 type deadList struct {
-	head, tail *Dead
+	head, tail *DeadLetter
 	n          int
 }
 
-// The lists that a dead job is in.
+// The lists that a dead letter is in.
 const (
 	ofFunction = iota
 	ofAll
 )
 
-// lastBefore returns the last job that died at or before a date, or nil. It
-// takes a step for each job that died later.
-func (l *deadList) lastBefore(died int64, which int) *Dead {
+// lastBefore returns the last one that died at or before a date, or nil. It
+// takes a step for each one that died later.
+func (l *deadList) lastBefore(died int64, which int) *DeadLetter {
 	before := l.tail
 	for before != nil && before.Died > died {
 		before = before.links[which].prev
@@ -300,7 +302,7 @@ func (l *deadList) lastBefore(died int64, which int) *Dead {
 }
 
 // insert inserts d behind before, or at the head if before is nil.
-func (l *deadList) insert(d, before *Dead, which int) {
+func (l *deadList) insert(d, before *DeadLetter, which int) {
 	at := &d.links[which]
 	at.prev = before
 	if before == nil {
@@ -316,7 +318,7 @@ func (l *deadList) insert(d, before *Dead, which int) {
 	l.n++
 }
 
-func (l *deadList) remove(d *Dead, which int) {
+func (l *deadList) remove(d *DeadLetter, which int) {
 	at := &d.links[which]
 	if at.prev == nil {
 		l.head = at.next
@@ -328,6 +330,6 @@ func (l *deadList) remove(d *Dead, which int) {
 	} else {
 		at.next.links[which].prev = at.prev
 	}
-	at.prev = nil // d.next stays set for callers that walk the list
+	at.prev = nil // next stays set for callers that walk the list
 	l.n--
 }

@@ -7,7 +7,7 @@
 // take, is monotonic: it measures time limits, the waits of failed jobs and
 // [Config].WakeAfter, and nobody can set it. [Queue.SetClocks] passes in the
 // wall clock as well, in Unix time. Dates are the wall clock's:
-// [Submission].RunAt, [Job.Accepted], [Dead].Started and Died. When somebody
+// [Submission].RunAt, [Job.Accepted], [DeadLetter].Started and Died. When somebody
 // sets the wall clock, dates come sooner or later; nothing else changes.
 //
 // Its types:
@@ -17,9 +17,9 @@
 //   - [Job] is one job, [Function] is a name that jobs ask for;
 //   - [Peer] is one connection, as worker and as client;
 //   - [Sink] receives the NOOPs and the ends of jobs that calls of the queue
-//     cause; an [Undertaker] also receives the changes of the dead list;
-//   - [Policy] limits how often a failing job is retried, [Dead] is a job that
-//     has used all its tries;
+//     cause; a [DeadLetterSink] also receives new and dropped dead letters;
+//   - [Policy] limits how often a failing job is retried, [DeadLetter] is a job
+//     that has used all its tries;
 //   - [Submission] is the input, [Snapshot] is the state that every interface
 //     shows.
 //
@@ -38,15 +38,15 @@
 //	             Grab │  │ └─ Cancel, Purge, last client left ───┤
 //	                  │  │                                       │
 //	                  │  │ to the head: worker gone, time over,  │
-//	                  ▼  │ Retry; DELAYED: Fail with a policy    │
+//	                  ▼  │ GiveBack; DELAYED: Fail with a policy │
 //	                 RUNNING ─ Complete, Fail, lost too often ───┴► ENDED
 //	                                        │
-//	                            Revive ◄─ DEAD ─► forgotten
+//	               RetryDeadLetter ◄─ DEAD LETTER ─► DropDeadLetter
 //
 // The queue reports the end of a job to [Sink.Ended] exactly once, and after a
-// Revive once again; only a job that Abort removes is not reported. A running
-// job whose last client leaves, or that is cancelled, runs on, and ends instead
-// of going back.
+// RetryDeadLetter once again; only a job that Abort removes is not reported. A
+// running job whose last client leaves, or that is cancelled, runs on, and ends
+// instead of going back.
 //
 // # The rules
 //
@@ -77,7 +77,7 @@
 // Loss of a worker:
 //
 //   - its jobs return to their queues at once, and each counts one attempt. The
-//     time limit of an ability and Retry have the same effect. A spilled job
+//     time limit of an ability and GiveBack have the same effect. A spilled job
 //     counts no attempt: its worker never had it;
 //   - a job that was lost Config.JobRetries times ends Exhausted.
 //
@@ -89,9 +89,10 @@
 //   - it is delayed first, and then goes to the tail of its queue: at the head, a
 //     job that always fails would keep its function from the others;
 //   - its clients go on waiting;
-//   - a background job that ends Failed or Exhausted, and was not cancelled, goes
-//     to the dead list, which Config.DeadMax and DeadAge bound. Revive makes it a
-//     job again, with its number and handle and without its attempts.
+//   - a background job that ends Failed or Exhausted, and was not cancelled,
+//     becomes a dead letter. Config.DeadMax and DeadAge bound these.
+//     RetryDeadLetter makes one a job again, with its number and handle and
+//     without its attempts.
 //
 // Memory:
 //
@@ -144,10 +145,11 @@
 // text of a job's last error takes its length and some 50 bytes more.
 //
 // These take one step, however many functions, workers and jobs there are:
-// Submit, Release, Abort, Grab, GrabAgain, Held, Complete, Fail, Bury, Note,
-// Retry, SetStatus, Lookup, Cancel, CanDo, CantDo, PreSleep, Loaded, Totals,
-// Revive, Forget, LookupDead, ReleaseDead, and Restore, RestoreHead and
-// RestoreDead in their order. In addition they take
+// Submit, Release, Abort, Grab, GrabAgain, Held, Complete, Fail, FailForGood, Note,
+// GiveBack, SetStatus, Lookup, Cancel, CanDo, CantDo, PreSleep, Loaded, Totals,
+// RetryDeadLetter, DropDeadLetter, LookupDeadLetter, ReleaseDeadLetter, and
+// Restore, RestoreHead and RestoreDeadLetter in their order. In addition they
+// take
 //
 //   - a step for each different ability list that has the function, when it
 //     gets its first or loses its last ready job of a priority, and when it
@@ -159,13 +161,13 @@
 //     jobs;
 //   - the hash of the unique, or of the payload if the unique is "-";
 //   - a copy of the unique and reducer when a payload is dropped, and of the
-//     payload when a Loaded or revived job has a unique or a reducer; a digest
+//     payload when a Loaded or retried job has a unique or a reducer; a digest
 //     of the payload when it is dropped and the unique is "-".
 //
 // These take at most as many steps as their caller allows, and must be called
 // again if there is more to do, so that no call takes long: Remove (for each
 // job, wait and ability of the peer), Purge, EndLoading, ByUnique (for each
-// function), JobsAfter, DeadAfter, FunctionsAfter and SnapshotAfter. Tick sets
-// its own bound. Jobs, Dead, Functions and Snapshot take a step for each item
+// function), JobsAfter, DeadLettersAfter, FunctionsAfter and SnapshotAfter. Tick sets
+// its own bound. Jobs, DeadLetters, Functions and Snapshot take a step for each item
 // that they show; the comment of Wanted states its own cost.
 package queue

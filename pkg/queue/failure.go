@@ -159,7 +159,7 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 		return false
 	}
 	if q.Final(j) {
-		q.Bury(now, j)
+		q.FailForGood(now, j)
 		return true
 	}
 	d, p, f := j.detail, j.detail.worker, j.function
@@ -171,7 +171,7 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 	d.runAt = q.Wall() + wait
 	q.retryAfter(j, wait)
 	q.sink.Requeued(j, p, Failed)
-	q.relieve(j)
+	q.spillIfNeeded(j)
 	return false
 }
 
@@ -185,9 +185,9 @@ func (q *Queue) retryAfter(j *Job, wait int64) {
 	q.waitAtTail(j)
 }
 
-// Bury ends a running job as Failed and ignores its function's policy. It is
+// FailForGood ends a running job as Failed and ignores its function's policy. It is
 // for jobs that another try cannot help.
-func (q *Queue) Bury(now int64, j *Job) {
+func (q *Queue) FailForGood(now int64, j *Job) {
 	q.now = now
 	if j.state != Running {
 		return

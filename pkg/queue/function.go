@@ -61,8 +61,8 @@ func (f *Function) Limits() [3]int { return f.limits }
 // caller must not change it.
 func (f *Function) Policy() *Policy { return f.policy }
 
-// NumDead returns the number of its dead jobs.
-func (f *Function) NumDead() int { return f.dead.n }
+// NumDeadLetters returns the number of its dead letters.
+func (f *Function) NumDeadLetters() int { return f.dead.n }
 
 // Workers returns the number of workers that can do it.
 func (f *Function) Workers() int { return f.workers }
@@ -132,7 +132,7 @@ func (q *Queue) functionOrNew(name []byte) *Function {
 func (q *Queue) Create(function []byte) { q.functionOrNew(function).created = true }
 
 // Idle returns an ErrInUse with the name if the function has workers, running
-// jobs, jobs on their way to the journal, or dead jobs, and an ErrNoFunction if
+// jobs, jobs on their way to the journal, or dead letters, and an ErrNoFunction if
 // it is unknown. An idle function can be dropped after a purge.
 func (q *Queue) Idle(function []byte) error {
 	f, err := q.function(function)
@@ -146,8 +146,8 @@ func (q *Queue) Idle(function []byte) error {
 	return nil
 }
 
-// Drop forgets a function that has neither workers nor jobs, dead ones
-// included. It returns an ErrNoFunction or ErrInUse with the name.
+// Drop forgets a function that has no workers, no jobs and no dead letters. It
+// returns an ErrNoFunction or ErrInUse with the name.
 func (q *Queue) Drop(function []byte) error {
 	f, err := q.function(function)
 	if err != nil {

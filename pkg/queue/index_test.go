@@ -77,15 +77,15 @@ func TestLookupOfWhatIsNoHandle(t *testing.T) {
 func TestLookupWithAnyHost(t *testing.T) {
 	q := New(Config{Host: "box", DeadMax: 1}, silent{})
 	j := submitted(q, inBackground("f", ""))
-	if err := q.RestoreDead(1, &Dead{Died: 1, Record: store.Record{Seq: 7, Function: "f"}}); err != nil {
+	if err := q.RestoreDeadLetter(1, &DeadLetter{Died: 1, Record: store.Record{Seq: 7, Function: "f"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, prefix := range []string{"H:box:", "H:other.example.org:", "H::1:", "H::", "jobs:", ":"} {
 		if q.Lookup([]byte(prefix+"1")) != j {
 			t.Errorf("Lookup(%q) finds nothing", prefix+"1")
 		}
-		if q.LookupDead([]byte(prefix+"7")) == nil {
-			t.Errorf("LookupDead(%q) finds nothing", prefix+"7")
+		if q.LookupDeadLetter([]byte(prefix+"7")) == nil {
+			t.Errorf("LookupDeadLetter(%q) finds nothing", prefix+"7")
 		}
 	}
 	w := q.NewPeer(nil)

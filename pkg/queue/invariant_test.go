@@ -328,8 +328,8 @@ func (r *rig) checkEmpty() {
 		r.fail("timers, classes or sleepers are left: %d, %d, %d, %d, %d",
 			len(q.timers)+len(q.dates), len(q.classes), q.sleeping, q.restless.n, q.woken.n)
 	}
-	if len(q.notes) != 0 || len(q.graves) != 0 || len(q.reviving) != 0 || q.Totals() != (Totals{}) || q.memory.dead != 0 {
-		r.fail("notes, dead jobs or memory are left: %d, %d, %d, %+v", len(q.notes), len(q.graves), len(q.reviving), q.memory)
+	if len(q.notes) != 0 || len(q.deadBySeq) != 0 || len(q.retrying) != 0 || q.Totals() != (Totals{}) || q.memory.dead != 0 {
+		r.fail("notes, dead jobs or memory are left: %d, %d, %d, %+v", len(q.notes), len(q.deadBySeq), len(q.retrying), q.memory)
 	}
 	for f := q.functions.first; f != nil; f = f.next {
 		if f.dead.n != 0 || f.spilled != 0 || f.total != 0 || f.running != 0 || f.workers != 0 || f.tokens != 0 || len(f.classes) != 0 {

@@ -112,11 +112,11 @@ const (
 	promoting                    // became a background job, and the journal does not have it yet
 	cancelled                    // cancelled while it ran
 	journaled                    // for the server
-	kept                         // the journal has it
+	stored                       // the journal has it
 	spilled                      // data begins with a stub in place of the payload
 	noted                        // has an entry in Queue.notes
 	behind                       // waits until the loading ends
-	reviving                     // has an entry in Queue.reviving
+	retrying                     // has an entry in Queue.retrying
 	apart                        // was submitted while a cancelled job had its unique
 	dated                        // its timer is in Queue.dates
 	tagLow                       // for the server, as is the next field

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// Config.Memory limits the bytes of jobs that do not run, dead ones included:
+// Config.Memory limits the bytes of jobs that do not run, and of dead letters:
 //
 //	   ⅛             ¾     ⅞         all of it
 //	├──┼─────────────┼─────┼─────────┤
@@ -22,14 +22,14 @@ import (
 // (Config.Spill). The rest of a spilled job is not counted. The queue does not
 // refuse held jobs that will be spilled: their owner limits the bytes on their
 // way to the journal. Nor does it refuse restored jobs, and jobs that return
-// when their worker is lost. Dead jobs hold a quarter at most: beyond it their
-// payloads are dropped, or, without Spill, the oldest are forgotten.
+// when their worker is lost. Dead letters hold a quarter at most: beyond it their
+// payloads are dropped, or, without Spill, the oldest of them.
 type memory struct {
 	bytes            int64
 	running          int64 // bytes of running jobs, which are not in bytes
 	spilled          int   // jobs
 	far, wait, ahead int64 // the marks above
-	dead             int64 // the bytes of dead jobs
+	dead             int64 // the bytes of dead letters
 	maxDead          int64
 	next             *Function // the place where Wanted goes on
 }
@@ -85,10 +85,10 @@ func (j *Job) Size() int {
 	return len(j.front())
 }
 
-// relieve drops the payload of j, which has just begun to wait or to be
+// spillIfNeeded drops the payload of j, which has just begun to wait or to be
 // delayed, if memory is short and j does not need it soon. It does nothing for
 // other jobs.
-func (q *Queue) relieve(j *Job) {
+func (q *Queue) spillIfNeeded(j *Job) {
 	switch {
 	case j.state != Waiting && j.state != Delayed || q.memory.bytes <= q.memory.far:
 		return
@@ -97,7 +97,7 @@ func (q *Queue) relieve(j *Job) {
 	case !j.isFar():
 		return
 	}
-	if q.cfg.Spill && j.is(kept) && !j.is(spilled) && j.Size() > 0 {
+	if q.cfg.Spill && j.is(stored) && !j.is(spilled) && j.Size() > 0 {
 		q.spill(j)
 	}
 }
@@ -134,7 +134,7 @@ func (q *Queue) spill(j *Job) {
 // Loaded gives a spilled job its payload back and takes over the slice. A
 // running or held job always gets it, a waiting one only if there is room to
 // read ahead. It does nothing for other jobs. A running job whose payload is
-// lost must end: call Note with the reason, then Bury.
+// lost must end: call Note with the reason, then FailForGood.
 func (q *Queue) Loaded(j *Job, payload []byte) {
 	if !j.is(spilled) || j.state == Ended {
 		return

@@ -16,7 +16,7 @@ type model struct {
 	seq    uint64
 	jobs   []*modelJob             // all, in the order in which they came in
 	dead   []*modelDead            // in the order of their deaths
-	graves map[string][]*modelDead // the same by function
+	deadOf map[string][]*modelDead // the same by function
 	peers  []*modelPeer
 	funcs  []*modelFunction
 
@@ -43,11 +43,11 @@ type modelJob struct {
 	worker                            *modelPeer
 	waiters                           []*modelPeer
 
-	indexed       int // among those with a unique, 0 if nothing finds it
-	kept, spilled bool
-	note          string
-	noteAt        int // attempts when it came
-	was           *modelDead
+	indexed         int // among those with a unique, 0 if nothing finds it
+	stored, spilled bool
+	note            string
+	noteAt          int // attempts when it came
+	was             *modelDead
 }
 
 func (j *modelJob) attempts() int { return j.failures + j.losses }
@@ -232,9 +232,9 @@ func (m *model) startNow(j *modelJob) {
 
 func (m *model) release(j *modelJob) {
 	j.promoting = false
-	j.kept = j.background
+	j.stored = j.background
 	if j.state != Held {
-		m.relieve(j)
+		m.spillIfNeeded(j)
 		return
 	}
 	j.was = nil
@@ -246,7 +246,7 @@ func (m *model) release(j *modelJob) {
 		m.end(j, Abandoned)
 	default:
 		m.start(j)
-		m.relieve(j)
+		m.spillIfNeeded(j)
 	}
 }
 
@@ -255,8 +255,8 @@ func (m *model) abort(j *modelJob) {
 	case j.state == Held:
 		m.drop(j)
 		if j.was != nil {
-			m.inter(j.was)
-			m.thinOut(j.fn)
+			m.insertDead(j.was)
+			m.dropExcessDead(j.fn)
 		}
 	case j.promoting && j.state != Ended:
 		j.promoting, j.background = false, false
@@ -274,10 +274,10 @@ func (m *model) end(j *modelJob, why Reason) {
 	case Failed, Exhausted:
 		m.get(j.fn).counters.failed++
 	}
-	buried := m.bury(j, why)
+	retained := m.retainDead(j, why)
 	m.drop(j)
-	if buried {
-		m.thinOut(j.fn)
+	if retained {
+		m.dropExcessDead(j.fn)
 	}
 }
 
@@ -360,7 +360,7 @@ func (m *model) lose(j *modelJob, why Reason) {
 		j.state = Waiting
 		f := m.get(j.fn)
 		f.waiting[j.priority] = slices.Insert(f.waiting[j.priority], 0, j)
-		m.relieve(j)
+		m.spillIfNeeded(j)
 	}
 }
 
@@ -435,7 +435,7 @@ func (m *model) tick() {
 		}
 		switch {
 		case first == nil:
-			m.forgetOld()
+			m.dropExpiredDead()
 			return
 		case first.state == Delayed:
 			m.startNow(first)

@@ -15,7 +15,7 @@ type modelDead struct {
 	attempts                     int
 	reason                       Reason
 	error                        string
-	spilled, kept                bool
+	spilled, stored              bool
 }
 
 func (j *modelJob) blame(text string) {
@@ -31,7 +31,7 @@ func (m *model) final(j *modelJob) bool {
 
 func (m *model) fail(j *modelJob) (ended bool) {
 	if m.final(j) {
-		m.buryNow(j)
+		m.failForGood(j)
 		return true
 	}
 	j.blame("failed")
@@ -44,7 +44,7 @@ func (m *model) fail(j *modelJob) (ended bool) {
 	m.unrun(j, Failed)
 	j.runAt = m.wall + wait
 	m.retryAfter(j, wait)
-	m.relieve(j)
+	m.spillIfNeeded(j)
 	return false
 }
 
@@ -56,7 +56,7 @@ func (m *model) retryAfter(j *modelJob, wait int64) {
 	j.state, j.retryAt = Delayed, m.now+wait
 }
 
-func (m *model) buryNow(j *modelJob) {
+func (m *model) failForGood(j *modelJob) {
 	j.blame("failed")
 	j.failures++
 	m.end(j, Failed)
@@ -103,8 +103,8 @@ func (m *model) overEighth(bytes int) bool {
 	return bound > 0 && bytes > bound/8
 }
 
-// relieve knows no jobs that wait behind many.
-func (m *model) relieve(j *modelJob) {
+// spillIfNeeded knows no jobs that wait behind many.
+func (m *model) spillIfNeeded(j *modelJob) {
 	if j.state != Waiting && j.state != Delayed {
 		return
 	}
@@ -113,7 +113,7 @@ func (m *model) relieve(j *modelJob) {
 		j.note = ""
 	}
 	if short || j.state == Delayed && m.overEighth(m.bytes()) {
-		j.spilled = j.spilled || m.cfg.Spill && j.kept && j.payload != ""
+		j.spilled = j.spilled || m.cfg.Spill && j.stored && j.payload != ""
 	}
 }
 
@@ -166,7 +166,7 @@ func (m *model) wanted(most int) (seqs []uint64) {
 	return seqs
 }
 
-func (m *model) bury(j *modelJob, why Reason) bool {
+func (m *model) retainDead(j *modelJob, why Reason) bool {
 	if m.cfg.DeadMax == 0 || why != Failed && why != Exhausted || !j.background || j.cancelled_ {
 		return false
 	}
@@ -174,13 +174,13 @@ func (m *model) bury(j *modelJob, why Reason) bool {
 		seq: j.seq, fn: j.fn, unique: j.unique, payload: j.payload, reducer: j.reducer, priority: j.priority,
 		accepted: j.accepted, started: j.started + m.wall - m.now, died: m.wall, attempts: j.attempts(), reason: why, error: j.note, spilled: j.spilled,
 	}
-	m.dead, m.graves[d.fn] = append(m.dead, d), append(m.graves[d.fn], d)
-	m.expect("%d buried", j.seq)
+	m.dead, m.deadOf[d.fn] = append(m.dead, d), append(m.deadOf[d.fn], d)
+	m.expect("%d retained", j.seq)
 	return true
 }
 
-func (m *model) inter(d *modelDead) {
-	m.dead, m.graves[d.fn] = d.insert(m.dead), d.insert(m.graves[d.fn])
+func (m *model) insertDead(d *modelDead) {
+	m.dead, m.deadOf[d.fn] = d.insert(m.dead), d.insert(m.deadOf[d.fn])
 }
 
 // insert puts d behind the last one that did not die later.
@@ -192,52 +192,52 @@ func (d *modelDead) insert(l []*modelDead) []*modelDead {
 	return slices.Insert(l, at, d)
 }
 
-func (m *model) thinOut(fn string) {
-	for len(m.graves[fn]) > m.cfg.DeadMax {
-		m.forget(m.graves[fn][0])
+func (m *model) dropExcessDead(fn string) {
+	for len(m.deadOf[fn]) > m.cfg.DeadMax {
+		m.dropDead(m.deadOf[fn][0])
 	}
 	for !m.cfg.Spill && m.deadOver() {
-		m.forget(m.dead[0])
+		m.dropDead(m.dead[0])
 	}
 }
 
 // deadOver reports whether dead jobs hold more than their quarter.
 func (m *model) deadOver() bool { return m.cfg.Memory > 0 && m.deadBytes() > int(m.cfg.Memory)/4 }
 
-func (m *model) forgetOld() {
+func (m *model) dropExpiredDead() {
 	for m.cfg.DeadAge > 0 && len(m.dead) > 0 && m.dead[0].died+m.cfg.DeadAge <= m.wall {
-		m.forget(m.dead[0])
+		m.dropDead(m.dead[0])
 	}
 }
 
-func (m *model) exhume(d *modelDead) {
+func (m *model) removeDead(d *modelDead) {
 	is := func(o *modelDead) bool { return o == d }
-	m.dead, m.graves[d.fn] = slices.DeleteFunc(m.dead, is), slices.DeleteFunc(m.graves[d.fn], is)
+	m.dead, m.deadOf[d.fn] = slices.DeleteFunc(m.dead, is), slices.DeleteFunc(m.deadOf[d.fn], is)
 }
 
-func (m *model) forget(d *modelDead) {
+func (m *model) dropDead(d *modelDead) {
 	if slices.Contains(m.dead, d) {
-		m.exhume(d)
-		m.expect("%d forgotten", d.seq)
+		m.removeDead(d)
+		m.expect("%d dropped", d.seq)
 	}
 }
 
-func (m *model) keepDead(d *modelDead) {
-	d.kept = true
+func (m *model) releaseDead(d *modelDead) {
+	d.stored = true
 	if slices.Contains(m.dead, d) {
-		m.relieveDead(d)
+		m.spillDeadIfNeeded(d)
 	}
 }
 
-func (m *model) relieveDead(d *modelDead) {
-	if m.cfg.Spill && d.kept && d.payload != "" && (m.deadOver() || m.over(m.bytes(), 3)) {
+func (m *model) spillDeadIfNeeded(d *modelDead) {
+	if m.cfg.Spill && d.stored && d.payload != "" && (m.deadOver() || m.over(m.bytes(), 3)) {
 		d.spilled = true
 	}
 }
 
-// revive returns the result of d's revival, and the job if it is one of its
+// retryDead returns the result of the retry of d, and the job if it is one of its
 // own.
-func (m *model) revive(d *modelDead, hold bool) (string, *modelJob) {
+func (m *model) retryDead(d *modelDead, hold bool) (string, *modelJob) {
 	if !slices.Contains(m.dead, d) {
 		return ErrNotDead.Error(), nil
 	}
@@ -249,13 +249,13 @@ func (m *model) revive(d *modelDead, hold bool) (string, *modelJob) {
 	if j := m.same(d.fn, d.unique, payload); j != nil {
 		f.counters.coalesced++
 		text := j.joinBackground(hold)
-		m.forget(d)
+		m.dropDead(d)
 		return text, nil
 	}
 	if l := f.limits[d.priority]; l > 0 && m.count(d.fn, Held, Delayed, Waiting, Running) >= l {
 		return ErrFull.Error(), nil
 	}
-	m.exhume(d)
+	m.removeDead(d)
 	j := &modelJob{
 		seq: d.seq, fn: d.fn, unique: d.unique, payload: d.payload, reducer: d.reducer, priority: d.priority,
 		accepted: d.accepted, background: true, state: Held, spilled: d.spilled,

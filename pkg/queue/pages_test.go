@@ -11,13 +11,13 @@ import (
 )
 
 // counting counts the calls of the queue.
-type counting struct{ ended, requeued, forgotten int }
+type counting struct{ ended, requeued, dropped int }
 
 func (*counting) Wake(*Peer)                     {}
 func (c *counting) Requeued(*Job, *Peer, Reason) { c.requeued++ }
 func (c *counting) Ended(*Job, Reason)           { c.ended++ }
-func (*counting) Buried(*Dead, *Job)             {}
-func (c *counting) Forgotten(*Dead)              { c.forgotten++ }
+func (*counting) DeadRetained(*DeadLetter, *Job) {}
+func (c *counting) DeadDropped(*DeadLetter)      { c.dropped++ }
 
 func TestJobsAfterGoesOnWhenItsPlaceIsGone(t *testing.T) {
 	q := New(Config{}, silent{})
@@ -83,29 +83,29 @@ func TestFunctionsAfterADroppedOne(t *testing.T) {
 	}
 }
 
-func TestDeadAfterAForgottenOne(t *testing.T) {
+func TestDeadLettersAfterADroppedOne(t *testing.T) {
 	for _, function := range []string{"", "f"} {
 		sink := new(counting)
 		q := New(Config{DeadMax: 100}, sink)
 		for seq := range uint64(30) {
-			if err := q.RestoreDead(1, &Dead{Died: int64(seq), Record: store.Record{Seq: seq + 1, Function: "f"}}); err != nil {
+			if err := q.RestoreDeadLetter(1, &DeadLetter{Died: int64(seq), Record: store.Record{Seq: seq + 1, Function: "f"}}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		n := 0
-		for at, more := (*Dead)(nil), true; more; {
-			var page []*Dead
-			at, more = q.DeadAfter(function, at, 7, func(d *Dead) bool {
+		for at, more := (*DeadLetter)(nil), true; more; {
+			var page []*DeadLetter
+			at, more = q.DeadLettersAfter(function, at, 7, func(d *DeadLetter) bool {
 				page = append(page, d)
 				return true
 			})
 			n += len(page)
 			for _, d := range page {
-				q.Forget(d)
+				q.DropDeadLetter(d)
 			}
 		}
-		if n != 30 || sink.forgotten != 30 || q.Totals().Dead != 0 {
-			t.Errorf("function %q: %d shown, %d forgotten, %d left", function, n, sink.forgotten, q.Totals().Dead)
+		if n != 30 || sink.dropped != 30 || q.Totals().Dead != 0 {
+			t.Errorf("function %q: %d shown, %d dropped, %d left", function, n, sink.dropped, q.Totals().Dead)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func TestACrowdIsLookedAfterInPieces(t *testing.T) {
 
 	q.CanDo(400, w, []byte("f"), 0)
 	for j := q.Grab(400, w); j != nil; j = q.Grab(400, w) {
-		q.Bury(400, j)
+		q.FailForGood(400, j)
 	}
 	ticks(450, "dead jobs", func() int { return f.dead.n })
 
@@ -235,8 +235,8 @@ func TestPurgeLeavesWhatComesMeanwhile(t *testing.T) {
 	}
 }
 
-// A job that comes while those that were kept back are given free stands behind
-// them, and is not forgotten.
+// A job that comes while older ones are released stands behind
+// them, and is not lost.
 func TestEndLoadingInPieces(t *testing.T) {
 	q := New(Config{}, silent{})
 	w := q.NewPeer(nil)

@@ -32,7 +32,7 @@ var (
 	ErrNoFunction = errors.New("function not found")
 	// ErrInUse is returned for a function that has workers or jobs.
 	ErrInUse = errors.New("function has workers or jobs")
-	// ErrNotDead is returned for a job that is not in the dead list any more.
+	// ErrNotDead is returned for a dead letter that was dropped or retried.
 	ErrNotDead = errors.New("job is not in the dead list")
 
 	errNumberTaken = errors.New("there is one with that number")
@@ -67,11 +67,11 @@ type Config struct {
 	// Rand spreads the waits of failed jobs, see Policy; nil is no spread.
 	Rand func() uint64
 
-	// DeadMax is the maximum number of dead jobs of a function; 0 is no dead
-	// list.
+	// DeadMax is the maximum number of dead letters of a function; 0 means that
+	// the queue retains none.
 	DeadMax int
-	// DeadAge is the time in milliseconds after which dead jobs are forgotten;
-	// 0 is no limit.
+	// DeadAge is the time in milliseconds after which dead letters are dropped;
+	// 0 means no limit.
 	DeadAge int64
 
 	// ForgetAfter is the time in milliseconds after which unused functions are
@@ -107,26 +107,27 @@ type Sink interface {
 	Ended(j *Job, why Reason)
 }
 
-// Undertaker is a Sink that keeps dead jobs as well. The rules of Sink hold.
-type Undertaker interface {
-	// Buried reports that j, whose end Ended has just reported, is in the dead
-	// list as d.
-	Buried(d *Dead, j *Job)
-	// Forgotten reports that d has left the dead list, except when Revive makes
-	// it a job of its own.
-	Forgotten(d *Dead)
+// DeadLetterSink is a Sink that receives dead letters as well. The rules of Sink
+// hold.
+type DeadLetterSink interface {
+	// DeadRetained reports that the queue retains j, whose end Ended has just
+	// reported, as d.
+	DeadRetained(d *DeadLetter, j *Job)
+	// DeadDropped reports that d is no dead letter any more. It is not called when
+	// RetryDeadLetter makes d a job of its own.
+	DeadDropped(d *DeadLetter)
 }
 
 // Queue is the whole state of a job server. It is not safe for concurrent use:
 // its owner must lock it.
 type Queue struct {
-	cfg     Config
-	handles handles
-	sink    Sink
-	dig     Undertaker // sink, or nil
-	seed    maphash.Seed
-	now     int64 // the latest time that a caller has passed in
-	wall    int64 // the wall clock minus now
+	cfg      Config
+	handles  handles
+	sink     Sink
+	deadSink DeadLetterSink // sink, or nil
+	seed     maphash.Seed
+	now      int64 // the latest time that a caller has passed in
+	wall     int64 // the wall clock minus now
 
 	functions       functions
 	running         int // jobs
@@ -150,9 +151,9 @@ type Queue struct {
 	notes  map[*Job]note
 	memory memory
 
-	dead     deadList // dead jobs in the order of their deaths
-	graves   map[uint64]*Dead
-	reviving map[*Job]*Dead // held jobs that were dead
+	dead      deadList // dead letters in the order of their deaths
+	deadBySeq map[uint64]*DeadLetter
+	retrying  map[*Job]*DeadLetter // held jobs that were dead letters
 
 	loading bool
 	before  uint64    // the last number given or seen before the loading
@@ -185,9 +186,9 @@ func New(cfg Config, sink Sink) *Queue {
 	q.jobs.init(cfg.FirstSeq)
 	q.uniques = make(uniqueIndex)
 	q.notes = make(map[*Job]note)
-	q.graves = make(map[uint64]*Dead)
-	q.reviving = make(map[*Job]*Dead)
-	q.dig, _ = sink.(Undertaker)
+	q.deadBySeq = make(map[uint64]*DeadLetter)
+	q.retrying = make(map[*Job]*DeadLetter)
+	q.deadSink, _ = sink.(DeadLetterSink)
 	q.memory.init(cfg.Memory)
 	return q
 }

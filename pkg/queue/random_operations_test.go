@@ -174,12 +174,12 @@ func (r *rig) finish(why Reason) {
 		if runs {
 			r.model.lose(j, why)
 		}
-		r.q.Retry(r.model.now, real)
+		r.q.GiveBack(r.model.now, real)
 	case why == Exhausted:
 		if runs {
-			r.model.buryNow(j)
+			r.model.failForGood(j)
 		}
-		r.q.Bury(r.model.now, real)
+		r.q.FailForGood(r.model.now, real)
 	default:
 		final := runs && r.q.Final(real)
 		want := runs && r.model.fail(j)
@@ -300,7 +300,7 @@ func (r *rig) restore() {
 	j := &modelJob{
 		seq: r.model.seq + 1 + uint64(r.n(100)), fn: r.function(), unique: []string{"", "u", "-"}[r.n(3)],
 		payload: []string{"", "restored"}[r.n(2)], priority: rank(r.n(priorities + 1)), background: true,
-		accepted: r.model.wall - 50, failures: r.n(2), losses: r.n(2), kept: true,
+		accepted: r.model.wall - 50, failures: r.n(2), losses: r.n(2), stored: true,
 	}
 	if r.n(2) > 0 {
 		j.runAt = r.model.wall + int64(r.n(100)) - 50
@@ -339,7 +339,7 @@ func (r *rig) restore() {
 		r.model.index(j)
 	}
 	r.model.restart(j)
-	r.model.relieve(j)
+	r.model.spillIfNeeded(j)
 	r.real[j] = got
 }
 

@@ -49,20 +49,20 @@ func FuzzQueue(f *testing.F) {
 
 // rig runs a script of bytes on a queue and its model.
 type rig struct {
-	t      *testing.T
-	script []byte
-	q      *Queue
-	model  *model
-	peers  []*Peer
-	real   map[*modelJob]*Job
-	past   []*modelJob // some that have ended
-	graves map[*modelDead]*Dead
-	buried []*Dead // of the current step
-	ticked int64   // the time of the last Tick
-	steps  int
-	full   int // jobs over which no more are submitted
-	events []string
-	wakes  int
+	t        *testing.T
+	script   []byte
+	q        *Queue
+	model    *model
+	peers    []*Peer
+	real     map[*modelJob]*Job
+	past     []*modelJob // some that have ended
+	realDead map[*modelDead]*DeadLetter
+	retained []*DeadLetter // of the current step
+	ticked   int64         // the time of the last Tick
+	steps    int
+	full     int // jobs over which no more are submitted
+	events   []string
+	wakes    int
 
 	gathers bool     // Rouse is called after every second step, not after each
 	log     []string // of the last steps
@@ -75,7 +75,7 @@ const (
 )
 
 func newRig(t *testing.T, script []byte) *rig {
-	r := &rig{t: t, script: script, real: make(map[*modelJob]*Job), graves: make(map[*modelDead]*Dead), kinds: make(map[string]int)}
+	r := &rig{t: t, script: script, real: make(map[*modelJob]*Job), realDead: make(map[*modelDead]*DeadLetter), kinds: make(map[string]int)}
 	cfg := Config{
 		Host:       "test",
 		FirstSeq:   uint64(60 * r.n(2)), // the second page begins soon
@@ -90,7 +90,7 @@ func newRig(t *testing.T, script []byte) *rig {
 	}
 	r.gathers = r.n(2) == 1
 	r.full = []int{2, 5, 30}[r.n(3)] // workers sleep for the most part, or hardly ever
-	r.model = &model{cfg: cfg, graves: make(map[string][]*modelDead), now: 1000, wall: 5000, seq: cfg.FirstSeq}
+	r.model = &model{cfg: cfg, deadOf: make(map[string][]*modelDead), now: 1000, wall: 5000, seq: cfg.FirstSeq}
 	if r.n(2) == 1 {
 		r.model.rand, cfg.Rand = counter(), counter()
 	}
@@ -138,7 +138,7 @@ func (r *rig) run() int {
 	}
 	r.step("load all", func() { r.setLoading(false) })
 	for _, d := range slices.Clone(r.model.dead) {
-		r.step("forget the last", func() { r.forget(d) })
+		r.step("drop the last dead", func() { r.dropDead(d) })
 	}
 	for _, f := range slices.Clone(r.model.funcs) {
 		r.step("purge the last", func() { r.purge(f.name) })
@@ -150,7 +150,7 @@ func (r *rig) run() int {
 
 // step runs one operation on both and compares the events.
 func (r *rig) step(name string, do func()) {
-	r.events, r.model.events, r.wakes, r.buried = nil, nil, 0, nil
+	r.events, r.model.events, r.wakes, r.retained = nil, nil, 0, nil
 	r.steps++
 	r.log = append(r.log[max(0, len(r.log)-30):], fmt.Sprintf("%d: %s", r.model.now, name))
 	do()
@@ -229,7 +229,7 @@ var operations = []struct {
 	{"abort", 2, func(r *rig) { r.abort(r.held()) }},
 	{"complete", 5, func(r *rig) { r.finish(Completed) }},
 	{"fail", 1, func(r *rig) { r.finish(Failed) }},
-	{"retry", 2, func(r *rig) { r.finish(GivenBack) }},
+	{"give back", 2, func(r *rig) { r.finish(GivenBack) }},
 	{"status", 1, func(r *rig) { r.status() }},
 	{"cancel", 2, func(r *rig) { r.cancel(r.any()) }},
 	{"tick", 8, func(r *rig) { r.tick() }},
@@ -243,10 +243,10 @@ var operations = []struct {
 	{"lookup", 1, func(r *rig) { r.lookup() }},
 	{"policy", 1, func(r *rig) { r.policy() }},
 	{"note", 1, func(r *rig) { r.comment() }},
-	{"bury", 1, func(r *rig) { r.finish(Exhausted) }},
-	{"revive", 2, func(r *rig) { r.revive() }},
-	{"forget", 1, func(r *rig) { r.forget(r.anyDead()) }},
-	{"keep dead", 2, func(r *rig) { r.keepDead() }},
+	{"fail for good", 1, func(r *rig) { r.finish(Exhausted) }},
+	{"retry dead", 2, func(r *rig) { r.retryDead() }},
+	{"drop dead", 1, func(r *rig) { r.dropDead(r.anyDead()) }},
+	{"release dead", 2, func(r *rig) { r.releaseDead() }},
 	{"restore dead", 1, func(r *rig) { r.restoreDead() }},
 	{"loaded", 5, func(r *rig) { r.loaded() }},
 	{"wanted", 3, func(r *rig) { r.wanted() }},

@@ -17,17 +17,17 @@ func counter() func() uint64 {
 	}
 }
 
-// Buried and Forgotten make the rig an Undertaker.
+// DeadRetained and DeadDropped make the rig a DeadLetterSink.
 
-func (r *rig) Buried(d *Dead, j *Job) {
+func (r *rig) DeadRetained(d *DeadLetter, j *Job) {
 	if j.state == Ended || d.Record.Seq != j.seq {
-		r.fail("job %d, %v, is buried as %d", j.seq, j.state, d.Record.Seq)
+		r.fail("job %d, %v, is retained as %d", j.seq, j.state, d.Record.Seq)
 	}
-	r.happened("%d buried", d.Record.Seq)
-	r.buried = append(r.buried, d)
+	r.happened("%d retained", d.Record.Seq)
+	r.retained = append(r.retained, d)
 }
 
-func (r *rig) Forgotten(d *Dead) { r.happened("%d forgotten", d.Record.Seq) }
+func (r *rig) DeadDropped(d *DeadLetter) { r.happened("%d dropped", d.Record.Seq) }
 
 func (r *rig) happened(format string, args ...any) {
 	event := fmt.Sprintf(format, args...)
@@ -38,14 +38,14 @@ func (r *rig) happened(format string, args ...any) {
 // meetDead brings the model's new dead jobs together with the queue's.
 func (r *rig) meetDead() {
 	for _, d := range r.model.dead {
-		if r.graves[d] != nil {
+		if r.realDead[d] != nil {
 			continue
 		}
-		at := slices.IndexFunc(r.buried, func(b *Dead) bool { return b.Record.Seq == d.seq })
+		at := slices.IndexFunc(r.retained, func(b *DeadLetter) bool { return b.Record.Seq == d.seq })
 		if at < 0 {
-			r.fail("%d was not buried", d.seq)
+			r.fail("%d was not retained", d.seq)
 		}
-		r.graves[d] = r.buried[at]
+		r.realDead[d] = r.retained[at]
 	}
 }
 
@@ -85,12 +85,12 @@ func (r *rig) comment() {
 // anyDead returns some dead job, now and then a former one, nil if there is
 // none.
 func (r *rig) anyDead() *modelDead {
-	if len(r.graves) == 0 {
+	if len(r.realDead) == 0 {
 		return nil
 	}
 	all := slices.Clone(r.model.dead)
 	if len(all) == 0 || r.n(5) == 0 {
-		for d := range r.graves {
+		for d := range r.realDead {
 			all = append(all, d)
 		}
 		slices.SortFunc(all, func(a, b *modelDead) int { return int(a.died-b.died)<<20 + int(a.seq) - int(b.seq) })
@@ -98,14 +98,14 @@ func (r *rig) anyDead() *modelDead {
 	return all[r.n(len(all))]
 }
 
-func (r *rig) revive() {
+func (r *rig) retryDead() {
 	d := r.anyDead()
 	if d == nil {
 		return
 	}
 	hold := r.n(2) == 0
-	want, j := r.model.revive(d, hold)
-	got, err := r.q.Revive(r.model.now, r.graves[d], hold)
+	want, j := r.model.retryDead(d, hold)
+	got, err := r.q.RetryDeadLetter(r.model.now, r.realDead[d], hold)
 	text := ""
 	switch {
 	case err != nil:
@@ -120,37 +120,37 @@ func (r *rig) revive() {
 	}
 	r.note(text)
 	if text != want {
-		r.fail("Revive(%d): %s, want %s", d.seq, text, want)
+		r.fail("RetryDeadLetter(%d): %s, want %s", d.seq, text, want)
 	}
 }
 
-func (r *rig) forget(d *modelDead) {
+func (r *rig) dropDead(d *modelDead) {
 	if d == nil {
 		return
 	}
-	r.model.forget(d)
-	r.q.Forget(r.graves[d])
+	r.model.dropDead(d)
+	r.q.DropDeadLetter(r.realDead[d])
 }
 
-func (r *rig) keepDead() {
+func (r *rig) releaseDead() {
 	d := r.anyDead()
 	if d == nil {
 		return
 	}
-	r.model.keepDead(d)
-	r.q.ReleaseDead(r.graves[d])
+	r.model.releaseDead(d)
+	r.q.ReleaseDeadLetter(r.realDead[d])
 }
 
 func (r *rig) restoreDead() {
 	d := &modelDead{
 		seq: r.model.seq + 1 + uint64(r.n(20)), fn: r.function(), unique: []string{"", "u", "-"}[r.n(3)],
 		payload: []string{"", "restored"}[r.n(2)], priority: rank(r.n(priorities + 1)), accepted: r.model.wall - 100,
-		died: r.model.wall - int64(r.n(80)), reason: Failed, error: "then", kept: true,
+		died: r.model.wall - int64(r.n(80)), reason: Failed, error: "then", stored: true,
 	}
 	if r.n(4) == 0 && len(r.model.jobs) > 0 {
 		d.seq = r.model.jobs[0].seq
 	}
-	real := &Dead{
+	real := &DeadLetter{
 		Record: store.Record{
 			Seq: d.seq, Function: d.fn, Unique: d.unique, Payload: []byte(d.payload), Priority: uint8(d.priority), Accepted: d.accepted,
 		},
@@ -164,13 +164,13 @@ func (r *rig) restoreDead() {
 	if !bad {
 		r.model.seq = max(r.model.seq, d.seq)
 		r.model.get(d.fn)
-		r.model.inter(d)
-		r.model.relieveDead(d)
-		r.model.thinOut(d.fn)
-		r.graves[d] = real
+		r.model.insertDead(d)
+		r.model.spillDeadIfNeeded(d)
+		r.model.dropExcessDead(d.fn)
+		r.realDead[d] = real
 	}
-	if err := r.q.RestoreDead(r.model.now, real); bad != (err != nil) {
-		r.fail("RestoreDead(%d): %v", d.seq, err)
+	if err := r.q.RestoreDeadLetter(r.model.now, real); bad != (err != nil) {
+		r.fail("RestoreDeadLetter(%d): %v", d.seq, err)
 	}
 }
 
@@ -223,12 +223,12 @@ func (r *rig) checkDead() {
 		return fmt.Sprintln(seq, fn, unique, payload, reducer, priority, rest)
 	}
 	var got, want []string
-	q.Dead("", func(d *Dead) bool {
-		if q.LookupDead([]byte(d.Handle())) != d {
-			r.fail("LookupDead(%s) finds another one", d.Handle())
+	q.DeadLetters("", func(d *DeadLetter) bool {
+		if q.LookupDeadLetter([]byte(d.Handle())) != d {
+			r.fail("LookupDeadLetter(%s) finds another one", d.Handle())
 		}
 		got = append(got, show(d.Record.Seq, d.function.name, d.Record.Unique, string(d.Record.Payload), d.Record.Reducer,
-			rank(d.Record.Priority), d.Record.Accepted, d.Started, d.Died, d.Attempts(), d.Reason, d.Error, d.Spilled, d.Size, d.kept))
+			rank(d.Record.Priority), d.Record.Accepted, d.Started, d.Died, d.Attempts(), d.Reason, d.Error, d.Spilled, d.Size, d.stored))
 		return true
 	})
 	for _, d := range m.dead {
@@ -237,9 +237,9 @@ func (r *rig) checkDead() {
 			payload = ""
 		}
 		want = append(want, show(d.seq, d.fn, d.unique, payload, d.reducer, d.priority,
-			d.accepted, d.started, d.died, d.attempts, d.reason, d.error, d.spilled, len(d.payload), d.kept))
+			d.accepted, d.started, d.died, d.attempts, d.reason, d.error, d.spilled, len(d.payload), d.stored))
 	}
-	if !slices.Equal(got, want) || len(q.graves) != len(want) || q.dead.n != len(want) {
+	if !slices.Equal(got, want) || len(q.deadBySeq) != len(want) || q.dead.n != len(want) {
 		r.fail("dead are\n%v\nwant\n%v", got, want)
 	}
 	for _, f := range m.funcs {
@@ -248,7 +248,7 @@ func (r *rig) checkDead() {
 			seqs = append(seqs, d.Record.Seq)
 		}
 		slices.Reverse(seqs)
-		of := m.graves[f.name]
+		of := m.deadOf[f.name]
 		if !slices.EqualFunc(seqs, of, func(seq uint64, d *modelDead) bool { return seq == d.seq }) {
 			r.fail("%s: dead are %v, want %d of them", f.name, seqs, len(of))
 		}
@@ -279,8 +279,8 @@ func (r *rig) checkMemory() {
 			held++
 		}
 	}
-	if len(r.q.notes) != notes || len(r.q.reviving) != held {
-		r.fail("%d notes and %d revivals, want %d and %d", len(r.q.notes), len(r.q.reviving), notes, held)
+	if len(r.q.notes) != notes || len(r.q.retrying) != held {
+		r.fail("%d notes and %d retries of dead letters, want %d and %d", len(r.q.notes), len(r.q.retrying), notes, held)
 	}
 	r.q.Functions(func(f *Function) bool {
 		n := 0

@@ -29,14 +29,14 @@ func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
 	}
 	q.before = max(q.before, r.Seq)
 	j := newJob(q.functionOrNew([]byte(r.Function)), r, size)
-	j.marks |= journaled | kept
+	j.marks |= journaled | stored
 	if failures, losses := r.Tried(); r.RunAt > 0 || failures+losses > 0 {
 		d := q.detailOf(j)
 		d.runAt, d.failures, d.losses = r.RunAt, int32(failures), int32(losses)
 	}
 	q.enter(j, q.place(q.hashOf(j)))
 	q.restart(j)
-	q.relieve(j)
+	q.spillIfNeeded(j)
 	return j, nil
 }
 
@@ -59,7 +59,7 @@ func (q *Queue) admit(r *store.Record) error {
 		return fmt.Errorf("no such priority: %d", r.Priority)
 	case len(r.Unique) > maxName || len(r.Reducer) > maxName:
 		return ErrTooLong
-	case q.jobs.get(r.Seq) != nil || q.graves[r.Seq] != nil:
+	case q.jobs.get(r.Seq) != nil || q.deadBySeq[r.Seq] != nil:
 		return errNumberTaken
 	}
 	q.jobs.seq = max(q.jobs.seq, r.Seq)

@@ -175,7 +175,7 @@ func TestAdmin(t *testing.T) {
 			show 1 => ended, attempts 0, 0/0, payload "",
 			complete 1
 			fail 1
-			retry 1`},
+			giveback 1`},
 	})
 }
 

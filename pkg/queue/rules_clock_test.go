@@ -86,27 +86,27 @@ func TestClocks(t *testing.T) {
 			at 1010
 			W grab => 1
 			at 1020
-			fail 1 => 1 failed; 1 buried
+			fail 1 => 1 failed; 1 retained
 			dead => 1 failed, attempts 1, 5010-5020, "failed" "" of 0
 			next => 1120 true
 			wall 5000
 			next => 1140 true
 			at 1139
-			at 1140 => 1 forgotten`},
+			at 1140 => 1 dropped`},
 		{"those that die after the wall clock was set back come behind", Config{DeadMax: 2}, `
 			wall 9000
 			W can f
 			C submit f bg => 1
 			W grab => 1
-			fail 1 => 1 failed; 1 buried
+			fail 1 => 1 failed; 1 retained
 			wall 10
 			C submit f bg => 2
 			W grab => 2
-			fail 2 => 2 failed; 2 buried
+			fail 2 => 2 failed; 2 retained
 			C submit f bg => 3
 			W grab => 3
-			fail 3 => 3 failed; 3 buried; 1 forgotten
-			buried => 2; 3`},
+			fail 3 => 3 failed; 3 retained; 1 dropped
+			deadnumbers => 2; 3`},
 		{"after a restart a job waits for its retry no longer than the policy says", Config{}, `
 			policy f -1 100 300
 			wall 1000

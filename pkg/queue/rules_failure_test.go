@@ -79,7 +79,7 @@ func TestFailures(t *testing.T) {
 			W grab => 1
 			fail 1 => 1 requeued from W: failed
 			W grab => 1
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			W grab => 1
 			fail 1 => 1 requeued from W: failed
 			show 1 => waiting, attempts 3, 0/0, payload "", C
@@ -91,9 +91,9 @@ func TestFailures(t *testing.T) {
 			W grab => 2
 			fail 2 => 2 requeued from W: failed
 			W grab => 2
-			retry 2 => 2 requeued from W: given back
+			giveback 2 => 2 requeued from W: given back
 			W grab => 2
-			retry 2 => 2 retries exhausted C`},
+			giveback 2 => 2 retries exhausted C`},
 		{"failures without end leave a job all its losses", Config{JobRetries: 2}, `
 			policy f -1 0 0
 			C submit f => 1
@@ -114,9 +114,9 @@ func TestFailures(t *testing.T) {
 			C submit f => 1
 			W can f
 			W grab => 1
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			W grab => 1
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			W grab => 1
 			fail 1 => 1 requeued from W: failed
 			next => 1100 true
@@ -170,14 +170,14 @@ func TestFailures(t *testing.T) {
 			fail 1 => 1 requeued from W: failed
 			C gone => 1 abandoned
 			next => 0 false`},
-		{"a job is buried whatever the policy", Config{}, `
+		{"a job fails for good whatever the policy", Config{}, `
 			policy f 5 0 0
 			C submit f => 1
-			bury 1
+			failforgood 1
 			W can f
 			W grab => 1
-			bury 1 => 1 failed C
-			bury 1`},
+			failforgood 1 => 1 failed C
+			failforgood 1`},
 	})
 }
 
@@ -193,11 +193,11 @@ func TestNotes(t *testing.T) {
 			note 1 no space
 			note 1
 			note 1 no space left
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			trouble 1 => waiting, attempts 1, at 0, "no space left"
 			W grab => 1
 			trouble 1 => running, attempts 1, at 0, "no space left"
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			trouble 1 => waiting, attempts 2, at 0, "given back"
 			cancel 1 => 1 cancelled C; true
 			trouble 1 => ended, attempts 0, at 0, ""`},

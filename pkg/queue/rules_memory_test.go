@@ -33,17 +33,17 @@ func TestMemoryWithoutSpill(t *testing.T) {
 			totals => 1 jobs, 0 dead, 0 spilled, 0 bytes
 			note 1 oops
 			totals => 1 jobs, 0 dead, 0 spilled, 4 bytes
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			trouble 1 => waiting, attempts 1, at 0, "oops"
 			W grab => 1
 			C submit f payload=123456 => 2
-			retry 1 => 1 retries exhausted C
+			giveback 1 => 1 retries exhausted C
 			totals => 1 jobs, 0 dead, 0 spilled, 6 bytes
 			C submit f payload=123456 => 3
 			W grab => 2
 			note 2 oops
 			C submit f payload=123456 => 4
-			retry 2 => 2 requeued from W: given back
+			giveback 2 => 2 requeued from W: given back
 			trouble 2 => waiting, attempts 1, at 0, ""`},
 		{"restored jobs are not refused", Config{Memory: 4}, `
 			restore 1 f payload=12345
@@ -52,9 +52,9 @@ func TestMemoryWithoutSpill(t *testing.T) {
 		{"the dead take a quarter, and the oldest go", Config{Memory: 40, DeadMax: 10}, `
 			restoredead 1 f 900 payload=12345
 			restoredead 2 g 800 payload=12345
-			restoredead 3 h 950 payload=1 => 2 forgotten
+			restoredead 3 h 950 payload=1 => 2 dropped
 			totals => 0 jobs, 2 dead, 0 spilled, 6 bytes
-			restoredead 4 h 960 payload=12345678901 => 1 forgotten; 3 forgotten; 4 forgotten`},
+			restoredead 4 h 960 payload=12345678901 => 1 dropped; 3 dropped; 4 dropped`},
 	})
 }
 
@@ -133,11 +133,11 @@ func TestSpill(t *testing.T) {
 			W gone => 1 requeued from W: worker lost
 			V can f
 			V grab => 1
-			retry 1 => 1 requeued from V: given back
+			giveback 1 => 1 requeued from V: given back
 			trouble 1 => waiting, attempts 0, at 0, ""
 			V grab => 1
 			load 1 1234567890123456789012345678901
-			retry 1 => 1 retries exhausted; 1 buried`},
+			giveback 1 => 1 retries exhausted; 1 retained`},
 		{"a job that fails is spilled as a delayed one", cfg, `
 			policy f 5 100 100
 			C submit f bg hold payload=123456789012345678901 => 1
@@ -257,27 +257,27 @@ func TestWanted(t *testing.T) {
 	})
 }
 
-func TestSpilledDead(t *testing.T) {
+func TestSpilledDeadLetters(t *testing.T) {
 	cfg := Config{Memory: 40, Spill: true, DeadMax: 10}
 	runRules(t, []rule{
 		{"a dead job does without its payload once the journal has it", cfg, `
 			C submit f bg payload=12345678901 => 1
 			W can f
 			W grab => 1
-			fail 1 => 1 failed; 1 buried
+			fail 1 => 1 failed; 1 retained
 			totals => 0 jobs, 1 dead, 0 spilled, 17 bytes
-			keepdead 1
-			keepdead 1
+			releasedead 1
+			releasedead 1
 			dead => 1 failed, attempts 1, 1000-1000, "failed" "" of 11
 			totals => 0 jobs, 1 dead, 0 spilled, 0 bytes
-			revive 1 hold => 1 again
+			retrydead 1 hold => 1 again
 			payload 1 => "" of 11, spilled true
 			load 1 12345678901
 			totals => 1 jobs, 0 dead, 0 spilled, 11 bytes
 			abort 1
 			dead => 1 failed, attempts 1, 1000-1000, "failed" "" of 11
-			forget 1 => 1 forgotten
-			keepdead 1
+			dropdead 1 => 1 dropped
+			releasedead 1
 			totals => 0 jobs, 0 dead, 0 spilled, 0 bytes`},
 		{"not while there is room", cfg, `
 			restoredead 1 f 900 payload=1234567890
@@ -285,14 +285,14 @@ func TestSpilledDead(t *testing.T) {
 			restoredead 2 f 900 size=99
 			totals => 0 jobs, 2 dead, 0 spilled, 10 bytes
 			restoredead 3 f 900 payload=1
-			forget 1 => 1 forgotten
+			dropdead 1 => 1 dropped
 			dead f => 2 failed, attempts 0, 0-900, "" "" of 99; 3 failed, attempts 0, 0-900, "" "" of 1`},
-		{"a job that lost its payload is buried without it", cfg, `
+		{"a job that lost its payload is retained without it", cfg, `
 			restore 1 f size=5
 			W can f
 			W grab => 1
 			note 1 payload is lost
-			bury 1 => 1 failed; 1 buried
+			failforgood 1 => 1 failed; 1 retained
 			dead => 1 failed, attempts 1, 1000-1000, "payload is lost" "" of 5
 			totals => 0 jobs, 1 dead, 0 spilled, 0 bytes`},
 	})
@@ -324,13 +324,13 @@ func TestLoading(t *testing.T) {
 			W grab => 2
 			W grab => 4
 			W grab => none`},
-		{"what is due or revived is old, if it was there before", Config{DeadMax: 9}, `
+		{"a job that is due or retried is old, if it was there before", Config{DeadMax: 9}, `
 			restoredead 1 f 900
 			loading
 			restore 2 f at=2000
 			C submit f bg at=2000 => 3
 			C submit f at=2000 => 4
-			revive 1 => 1 again
+			retrydead 1 => 1 again
 			at 2000
 			functions => f 0/4/0 0 0 0 0
 			W can f
@@ -340,7 +340,7 @@ func TestLoading(t *testing.T) {
 			W grab => none
 			loaded
 			W grab => 3`},
-		{"what is kept back can be joined, cancelled and purged", one, `
+		{"a job that waits for the loading can be joined, cancelled and purged", one, `
 			loading
 			C submit f bg unique=u => 1
 			C submit f bg => 2

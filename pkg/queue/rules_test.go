@@ -200,11 +200,11 @@ func TestUnique(t *testing.T) {
 			W can f
 			W grab => 6
 			cancel 6 => false
-			revive 5 => 5 again
+			retrydead 5 => 5 again
 			C submit f unique=u => joins 5`},
-		{"one that is cancelled while it is revived is not joined", Config{DeadMax: 9}, `
+		{"one that is cancelled during its retry is not joined", Config{DeadMax: 9}, `
 			restoredead 5 f 900 unique=u
-			revive 5 hold => 5 again
+			retrydead 5 hold => 5 again
 			cancel 5 => false
 			C submit f bg unique=u => 6
 			release 5 => 5 cancelled
@@ -295,11 +295,11 @@ func TestLostWorkers(t *testing.T) {
 			C submit f bg => 1
 			W can f
 			W grab => 1
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			W grab => 1
-			retry 1 => 1 requeued from W: given back
+			giveback 1 => 1 requeued from W: given back
 			W grab => 1
-			retry 1 => 1 retries exhausted`},
+			giveback 1 => 1 retries exhausted`},
 		{"retries for ever", Config{JobRetries: -1}, `
 			C submit f => 1
 			W can f 10

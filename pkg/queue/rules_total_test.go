@@ -35,7 +35,7 @@ func TestTotalBoundsRunningJobsToo(t *testing.T) {
 	if err := submit("u3", 10_000); err != nil {
 		t.Errorf("who joins a running job: %v", err)
 	}
-	q.Retry(1, running[0]) // waits again
+	q.GiveBack(1, running[0]) // waits again
 	if err := submit("more", 10_000); !errors.Is(err, ErrMemory) {
 		t.Errorf("when one waits again: %v, want %v", err, ErrMemory)
 	}

@@ -23,19 +23,20 @@ import (
 //	P submit F [high|low] [bg] [hold] [unique=U] [payload=X] [reduce=R] [at=T]
 //	restore N F [size=S] [failures=A] [losses=A] ...
 //	                         Restore, or RestoreHead
-//	release N, abort N, complete N, fail N, retry N, cancel N
-//	note N TEXT..., bury N   Note, Bury
+//	release N, abort N, complete N, fail N, giveback N, cancel N
+//	note N TEXT..., failforgood N
+//	                         Note, FailForGood
 //	status N NUM DEN         SetStatus
 //	show N                   state, attempts, status, waiters
 //	policy F [R MIN MAX]     SetPolicy
 //	trouble N                state, attempts, RunAt, Note
 //	dead [F]                 Dead: N reason, attempts, times, error, payload
-//	buried [F]               Dead: N
-//	grave N                  whether LookupDead finds it
+//	deadnumbers [F]          Dead: N
+//	isdead N                 whether LookupDeadLetter finds it
 //	restoredead N F DIED [...]
-//	                         RestoreDead
-//	revive N [hold]          Revive
-//	forget N, keepdead N     Forget, ReleaseDead
+//	                         RestoreDeadLetter
+//	retrydead N [hold]       RetryDeadLetter
+//	dropdead N, releasedead N DropDeadLetter, ReleaseDeadLetter
 //	load N PAYLOAD           Loaded
 //	wanted MAX, totals       Wanted, Totals
 //	payload N                payload, size, spilled
@@ -50,7 +51,7 @@ type script struct {
 	now   int64
 	peers map[string]*Peer
 	jobs  map[string]*Job
-	dead  map[string]*Dead
+	dead  map[string]*DeadLetter
 	size  int    // of the head that is restored
 	tried [2]int // failures and losses of the record that is restored
 	out   []string
@@ -60,7 +61,7 @@ type script struct {
 
 // runScript runs a script. It calls endTurn after each call.
 func runScript(t *testing.T, cfg Config, text string, endTurn func(*Queue)) {
-	s := &script{t: t, now: 1000, peers: make(map[string]*Peer), jobs: make(map[string]*Job), dead: make(map[string]*Dead)}
+	s := &script{t: t, now: 1000, peers: make(map[string]*Peer), jobs: make(map[string]*Job), dead: make(map[string]*DeadLetter)}
 	cfg.Host = "h"
 	s.q = New(cfg, s)
 	for i, line := range strings.Split(text, "\n") {
@@ -94,15 +95,15 @@ func (s *script) Ended(j *Job, why Reason) {
 	s.event("%d %v%s", j.Seq(), why, s.waiters(j))
 }
 
-func (s *script) Buried(d *Dead, j *Job) {
+func (s *script) DeadRetained(d *DeadLetter, j *Job) {
 	if d.Record.Seq != j.Seq() || d.Handle() != j.Handle() || d.Function() != j.Function() {
-		s.t.Fatalf("job %d is buried as %d", j.Seq(), d.Record.Seq)
+		s.t.Fatalf("job %d is retained as %d", j.Seq(), d.Record.Seq)
 	}
 	s.dead[fmt.Sprint(j.Seq())] = d
-	s.event("%d buried", j.Seq())
+	s.event("%d retained", j.Seq())
 }
 
-func (s *script) Forgotten(d *Dead) { s.event("%d forgotten", d.Record.Seq) }
+func (s *script) DeadDropped(d *DeadLetter) { s.event("%d dropped", d.Record.Seq) }
 
 func (s *script) waiters(j *Job) (to string) {
 	for p := range j.Waiters {
@@ -274,8 +275,8 @@ func (s *script) jobCall(verb string, j *Job, args []string) {
 		if ended := s.q.Fail(s.now, j); ended != want || ended && j.State() != Ended {
 			s.t.Fatalf("Fail: ended is %v, Final said %v", ended, want)
 		}
-	case "bury":
-		s.q.Bury(s.now, j)
+	case "failforgood":
+		s.q.FailForGood(s.now, j)
 	case "note":
 		s.q.Note(j, []byte(strings.Join(args, " ")))
 	case "trouble":
@@ -284,8 +285,8 @@ func (s *script) jobCall(verb string, j *Job, args []string) {
 		s.q.Loaded(j, []byte(args[0]))
 	case "payload":
 		s.say("%q of %d, spilled %v", j.Payload(), j.Size(), j.Spilled())
-	case "retry":
-		s.q.Retry(s.now, j)
+	case "giveback":
+		s.q.GiveBack(s.now, j)
 	case "cancel":
 		done := s.q.Cancel(s.now, j)
 		s.say("%v", done)

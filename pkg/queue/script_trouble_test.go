@@ -23,13 +23,13 @@ func (s *script) troubleCall(verb string, args []string) bool {
 	case "totals":
 		t := s.q.Totals()
 		s.say("%d jobs, %d dead, %d spilled, %d bytes", t.Jobs, t.Dead, t.Spilled, t.Bytes)
-	case "dead", "buried":
+	case "dead", "deadnumbers":
 		function := ""
 		if len(args) > 0 {
 			function = args[0]
 		}
-		s.q.Dead(function, func(d *Dead) bool {
-			if verb == "buried" {
+		s.q.DeadLetters(function, func(d *DeadLetter) bool {
+			if verb == "deadnumbers" {
 				s.say("%d", d.Record.Seq)
 				return true
 			}
@@ -38,12 +38,12 @@ func (s *script) troubleCall(verb string, args []string) bool {
 			return true
 		})
 	case "restoredead":
-		d := &Dead{Record: *s.record(args[0], s.submission(append(args[1:2:2], args[3:]...))), Died: s.int(args[2]), Reason: Failed}
+		d := &DeadLetter{Record: *s.record(args[0], s.submission(append(args[1:2:2], args[3:]...))), Died: s.int(args[2]), Reason: Failed}
 		d.Size, s.size = s.size, 0
 		d.Spilled = d.Size > 0
 		s.dead[args[0]] = d
-		s.sayError(s.q.RestoreDead(s.now, d))
-	case "grave", "revive", "forget", "keepdead":
+		s.sayError(s.q.RestoreDeadLetter(s.now, d))
+	case "isdead", "retrydead", "dropdead", "releasedead":
 		s.deadCall(verb, s.dead[args[0]], args)
 	default:
 		return false
@@ -51,19 +51,19 @@ func (s *script) troubleCall(verb string, args []string) bool {
 	return true
 }
 
-func (s *script) deadCall(verb string, d *Dead, args []string) {
+func (s *script) deadCall(verb string, d *DeadLetter, args []string) {
 	if d == nil {
 		s.t.Fatalf("no dead job %s", args[0])
 	}
 	switch verb {
-	case "grave":
-		s.say("%v", s.q.LookupDead([]byte("H:h:"+args[0])) == d)
-	case "forget":
-		s.q.Forget(d)
-	case "keepdead":
-		s.q.ReleaseDead(d)
-	case "revive":
-		got, err := s.q.Revive(s.now, d, len(args) > 1)
+	case "isdead":
+		s.say("%v", s.q.LookupDeadLetter([]byte("H:h:"+args[0])) == d)
+	case "dropdead":
+		s.q.DropDeadLetter(d)
+	case "releasedead":
+		s.q.ReleaseDeadLetter(d)
+	case "retrydead":
+		got, err := s.q.RetryDeadLetter(s.now, d, len(args) > 1)
 		switch {
 		case err != nil:
 			s.sayError(err)

@@ -90,7 +90,7 @@ func (f *Function) snapshot(wall int64) FunctionSnapshot {
 type Totals struct {
 	Jobs    int   // in all states
 	Running int   // of Jobs
-	Dead    int   // in the dead list
+	Dead    int   // dead letters
 	Spilled int   // of Jobs, without their payload
 	Bytes   int64 // bytes held, as Config.Memory counts them
 }

@@ -156,29 +156,29 @@ func (q *Queue) wait(j *Job, push func(*jobList, *Job)) {
 func (q *Queue) Release(now int64, j *Job) {
 	q.now = now
 	j.mark(promoting, false)
-	j.mark(kept, j.is(background))
+	j.mark(stored, j.is(background))
 	if j.state != Held {
-		q.relieve(j)
+		q.spillIfNeeded(j)
 		return
 	}
-	q.revived(j)
+	q.endDeadRetry(j)
 	q.letGo(j)
 }
 
 // Abort reports to the queue that the journal does not have j. The queue
-// forgets a held job and its waiters without a call of Ended; a revived one
-// becomes a dead job again. A promoted job becomes a foreground job again, and
+// forgets a held job and its waiters without a call of Ended; a retried
+// dead letter becomes a dead letter again. A promoted job becomes a foreground job again, and
 // ends if it waits and its clients left meanwhile. Abort does nothing for an
 // ended job.
 func (q *Queue) Abort(now int64, j *Job) {
 	q.now = now
 	switch {
 	case j.state == Held:
-		d := q.revived(j)
+		d := q.endDeadRetry(j)
 		q.forget(j)
 		if d != nil {
-			q.interByDate(d)
-			q.thinOut(d.function)
+			q.insertDeadByDate(d)
+			q.dropExcessDead(d.function)
 		}
 	case j.state != Ended && j.is(promoting):
 		j.mark(promoting|background, false)
@@ -208,10 +208,10 @@ func (q *Queue) Record(j *Job) store.Record {
 	return r
 }
 
-// ReleaseUnkept releases a held foreground job that its owner has held for
+// ReleaseForeground releases a held foreground job that its owner has held for
 // another reason than a write to the journal. It does nothing for a job that is
 // not held.
-func (q *Queue) ReleaseUnkept(now int64, j *Job) {
+func (q *Queue) ReleaseForeground(now int64, j *Job) {
 	q.now = now
 	if j.state == Held {
 		q.letGo(j)
@@ -229,6 +229,6 @@ func (q *Queue) letGo(j *Job) {
 		q.end(j, Abandoned)
 	default:
 		q.start(j)
-		q.relieve(j)
+		q.spillIfNeeded(j)
 	}
 }

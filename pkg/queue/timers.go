@@ -2,7 +2,7 @@ package queue
 
 // Tick does everything that is due at now: delayed jobs become ready, workers
 // lose jobs over their time limit, unanswered wake-ups pass on to the next
-// worker, and old dead jobs and unused functions are forgotten. It does at most
+// worker, and old dead letters and unused functions are forgotten. It does at most
 // some thousand of these; if there are more, Next returns a time that has
 // passed.
 func (q *Queue) Tick(now int64) {
@@ -22,11 +22,11 @@ func (q *Queue) Tick(now int64) {
 		q.waitAtTail(j)
 	}
 	q.passTokens()
-	q.forgetOld()
+	q.dropExpiredDead()
 	q.forgetUnused()
 }
 
-// maxDue is the maximum number of jobs, wake-ups and dead jobs that one Tick
+// maxDue is the maximum number of jobs, wake-ups and dead letters that one Tick
 // handles.
 const maxDue = 1000
 

@@ -1,8 +1,8 @@
 package queue
 
 // The queue creates a function when any peer first names it. So it forgets
-// unused functions after Config.ForgetAfter. An unused function has no workers
-// and no jobs, dead ones included, and an administrator has neither created nor
+// unused functions after Config.ForgetAfter. An unused function has no workers,
+// no jobs and no dead letters, and an administrator has neither created nor
 // paused it, nor given it limits or a policy.
 //
 // To store the time of each use would cost time in every job. Instead, sweeps

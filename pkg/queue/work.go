@@ -118,9 +118,9 @@ func (q *Queue) Complete(now int64, j *Job) {
 	}
 }
 
-// Retry takes back a running job that its worker returns. It counts as an
+// GiveBack takes back a running job that its worker returns. It counts as an
 // attempt, unless the job is spilled.
-func (q *Queue) Retry(now int64, j *Job) {
+func (q *Queue) GiveBack(now int64, j *Job) {
 	q.now = now
 	if j.state == Running {
 		q.lose(j, GivenBack)
@@ -168,7 +168,7 @@ func (q *Queue) lose(j *Job, why Reason) {
 	f.counters.retried++
 	q.wait(j, (*jobList).pushFront)
 	q.sink.Requeued(j, p, why)
-	q.relieve(j)
+	q.spillIfNeeded(j)
 }
 
 // unrun takes j from its worker.
@@ -193,10 +193,10 @@ func (q *Queue) end(j *Job, why Reason) {
 		c.failed++
 	}
 	q.sink.Ended(j, why)
-	d := q.bury(j, why)
+	d := q.retainDead(j, why)
 	q.forget(j)
 	if d != nil {
-		q.thinOut(d.function)
+		q.dropExcessDead(d.function)
 	}
 }
 

@@ -323,7 +323,7 @@ func (c *conn) adminRetryAll(now int64, args [][]byte) []byte {
 	t, err := c.s.retryTask(args[0])
 	return c.answerTask(now, t, err, func(n int, err error) []byte {
 		if err != nil && n > 0 {
-			return fmt.Appendf(nil, "ERR %s (%d are revived)\r\n", errorWords(err), n)
+			return fmt.Appendf(nil, "ERR %s (%d are retried)\r\n", errorWords(err), n)
 		}
 		return countOrErr(n, err)
 	})

@@ -33,7 +33,7 @@ type completion struct {
 	job  *queue.Job         // that is submitted, joined or held; or nil
 	sub  reply              // to the submission, if sub.c is not nil
 	f    func(out *outcome) // or nil
-	dead *queue.Dead        // of a lasting completion
+	dead *queue.DeadLetter  // of a lasting completion
 }
 
 // completionKind is the effect of a settled batch on the job of a completion. 0 is
@@ -100,7 +100,7 @@ func (m *committer) endJob(j *queue.Job) {
 
 // putDead stores a dead job. The queue keeps its payload until the store has it. The
 // lock is held.
-func (m *committer) putDead(d *queue.Dead) {
+func (m *committer) putDead(d *queue.DeadLetter) {
 	m.put(deadKeyOf(d), encodeDead(d))
 	m.attachLasting(completion{dead: d})
 }
@@ -189,7 +189,7 @@ func (m *committer) complete(done []completion, out *outcome) {
 	for i := range done {
 		switch d := &done[i]; d.kind {
 		case releasesHeld:
-			m.s.q.ReleaseUnkept(out.now, d.job)
+			m.s.q.ReleaseForeground(out.now, d.job)
 		case releasesJob:
 			m.endAdd(out, d.job)
 		}
@@ -232,7 +232,7 @@ func (m *committer) endAdd(out *outcome, j *queue.Job) {
 // completeLasting reports to the queue which dead jobs the store has.
 func (m *committer) completeLasting(done []completion) {
 	for i := range done {
-		m.s.q.ReleaseDead(done[i].dead)
+		m.s.q.ReleaseDeadLetter(done[i].dead)
 	}
 }
 

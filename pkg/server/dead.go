@@ -32,13 +32,13 @@ type deadHead struct {
 	Size int `json:"size"`
 }
 
-func deadKeyOf(d *queue.Dead) string { return deadKeyOfSeq(d.Record.Seq) }
+func deadKeyOf(d *queue.DeadLetter) string { return deadKeyOfSeq(d.Record.Seq) }
 
 // deadKeyOfSeq returns the key of the dead job with that number.
 func deadKeyOfSeq(seq uint64) string { return deadKey + strconv.FormatUint(seq, 16) }
 
 // encodeDead returns a JSON line, and the record behind it.
-func encodeDead(d *queue.Dead) []byte {
+func encodeDead(d *queue.DeadLetter) []byte {
 	line, err := json.Marshal(deadHead{
 		Reason: d.Reason, Error: strings.ToValidUTF8(d.Error, "?"), Started: d.Started, Died: d.Died, Size: d.Size,
 	})
@@ -48,7 +48,7 @@ func encodeDead(d *queue.Dead) []byte {
 	return codec.AppendRecord(append(line, '\n'), &d.Record)
 }
 
-func decodeDead(key string, value []byte) (*queue.Dead, error) {
+func decodeDead(key string, value []byte) (*queue.DeadLetter, error) {
 	line, rest, ok := bytes.Cut(value, []byte{'\n'})
 	if !ok {
 		return nil, fmt.Errorf("dead job %q: no line end", key)
@@ -61,14 +61,14 @@ func decodeDead(key string, value []byte) (*queue.Dead, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dead job %q: %w", key, err)
 	}
-	return &queue.Dead{
+	return &queue.DeadLetter{
 		Record: *r, Reason: head.Reason, Error: head.Error, Started: head.Started, Died: head.Died,
 		Size: head.Size, Spilled: len(r.Payload) != head.Size,
 	}, nil
 }
 
-// Buried stores a dead job. The end of the job itself is in the same batch.
-func (k *sink) Buried(d *queue.Dead, j *queue.Job) {
+// DeadRetained stores a dead job. The end of the job itself is in the same batch.
+func (k *sink) DeadRetained(d *queue.DeadLetter, j *queue.Job) {
 	s := (*Server)(k)
 	if s.commit != nil {
 		s.commit.putDead(d)
@@ -77,29 +77,29 @@ func (k *sink) Buried(d *queue.Dead, j *queue.Job) {
 		slog.String("why", d.Reason.String()), slog.String("error", d.Error), slog.Int("attempts", d.Attempts()))...)
 }
 
-// Forgotten removes a dead job from the store. A dead job that is being revived stays
+// DeadDropped removes a dead job from the store. A dead job that is being retried stays
 // there until its job is stored.
-func (k *sink) Forgotten(d *queue.Dead) {
+func (k *sink) DeadDropped(d *queue.DeadLetter) {
 	s := (*Server)(k)
-	if s.commit != nil && d != s.reviving {
+	if s.commit != nil && d != s.retrying {
 		s.commit.delete(deadKeyOf(d))
 	}
 }
 
-// revive makes a dead job wait again, whose payload has been read if it was
+// retryDead makes a dead job wait again, whose payload has been read if it was
 // Spilled. It calls settled when the job waits, and is durable if there is a store,
 // or with the reason why it stays dead. The lock is held.
 //
 // The store forgets the dead job only when it has the job. If the server is
 // killed between the two, the next one finds both; see loader.restore.
-func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(err error)) {
+func (s *Server) retryDead(now int64, d *queue.DeadLetter, payload []byte, settled func(err error)) {
 	if s.commit != nil && s.commit.stuck != nil {
 		settled(notStoredError{s.commit.stuck})
 		return
 	}
-	s.reviving = d
-	got, err := s.q.Revive(now, d, s.commit != nil)
-	s.reviving = nil
+	s.retrying = d
+	got, err := s.q.RetryDeadLetter(now, d, s.commit != nil)
+	s.retrying = nil
 	if err != nil {
 		settled(err)
 		return
@@ -115,7 +115,7 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 				s.commit.delete(deadKeyOf(d))
 			}
 		case !got.Fresh: // the job that it has joined is gone
-			if rerr := s.q.RestoreDead(now, d); rerr != nil {
+			if rerr := s.q.RestoreDeadLetter(now, d); rerr != nil {
 				s.leftOut(rerr)
 			}
 			fallthrough
@@ -136,22 +136,22 @@ func (s *Server) revive(now int64, d *queue.Dead, payload []byte, settled func(e
 	}
 }
 
-// revival is a retry command that waits for the store.
-type revival struct {
+// deadRetry is a retry command that waits for the store.
+type deadRetry struct {
 	s       *Server
 	left    int // dead jobs that it waits for, and one more until all are known
-	n       int // revived jobs
+	n       int // retried jobs
 	err     error
-	spilled []*queue.Dead
+	spilled []*queue.DeadLetter
 	answer  func(n int, err error)
 }
 
 // settled counts a dead job that waits again or, with an error, stays dead. The lock
 // is held.
-func (r *revival) settled(err error) { r.count(err, 1) }
+func (r *deadRetry) settled(err error) { r.count(err, 1) }
 
 // count counts one down and n up, if there is no error. The lock is held.
-func (r *revival) count(err error, n int) {
+func (r *deadRetry) count(err error, n int) {
 	if err == nil {
 		r.n += n
 	} else if r.err == nil {
@@ -170,13 +170,13 @@ func (s *Server) retryJob(now int64, handle []byte, done func(err error)) {
 		done(ErrLoading)
 		return
 	}
-	d := s.q.LookupDead(handle)
+	d := s.q.LookupDeadLetter(handle)
 	if d == nil {
 		done(ErrUnknownJob)
 		return
 	}
-	r := &revival{s: s, left: 1, answer: func(_ int, err error) { done(err) }}
-	r.revive(now, d)
+	r := &deadRetry{s: s, left: 1, answer: func(_ int, err error) { done(err) }}
+	r.retry(now, d)
 	r.all()
 }
 
@@ -185,9 +185,9 @@ func (s *Server) retryTask(function []byte) (*task, error) {
 	if s.loading {
 		return nil, ErrLoading
 	}
-	r := &revival{s: s, left: 1}
+	r := &deadRetry{s: s, left: 1}
 	return &task{
-		step: s.changeDead(function, r.revive),
+		step: s.changeDead(function, r.retry),
 		finish: func(answer func(n int, err error)) {
 			r.answer = answer
 			r.all()
@@ -202,8 +202,8 @@ func (s *Server) purgeDeadTask(function []byte) (*task, error) {
 	}
 	n := 0
 	return &task{
-		step: s.changeDead(function, func(_ int64, d *queue.Dead) {
-			s.q.Forget(d)
+		step: s.changeDead(function, func(_ int64, d *queue.DeadLetter) {
+			s.q.DropDeadLetter(d)
 			n++
 		}),
 		end: func() (int, error) { return n, nil },
@@ -213,14 +213,14 @@ func (s *Server) purgeDeadTask(function []byte) (*task, error) {
 // changeDead returns the step of a task that calls change for the dead jobs of a
 // function that have died by now. change may remove them from the list. The lock
 // is held.
-func (s *Server) changeDead(function []byte, change func(now int64, d *queue.Dead)) func(now int64, most int) bool {
+func (s *Server) changeDead(function []byte, change func(now int64, d *queue.DeadLetter)) func(now int64, most int) bool {
 	q, name, until := s.q, string(function), s.q.Wall()
-	var last *queue.Dead
-	var page []*queue.Dead
+	var last *queue.DeadLetter
+	var page []*queue.DeadLetter
 	return func(now int64, most int) (more bool) {
 		for b := newBudget(most); ; {
 			page = page[:0]
-			last, more = q.DeadAfter(name, last, lookEvery, func(d *queue.Dead) bool {
+			last, more = q.DeadLettersAfter(name, last, lookEvery, func(d *queue.DeadLetter) bool {
 				if d.Died > until {
 					return false
 				}
@@ -240,23 +240,23 @@ func (s *Server) changeDead(function []byte, change func(now int64, d *queue.Dea
 	}
 }
 
-// revive revives a dead job. A dead job whose payload is only in the store waits
+// retry retries a dead job. A dead job whose payload is only in the store waits
 // until all dead jobs are known. The lock is held.
-func (r *revival) revive(now int64, d *queue.Dead) {
+func (r *deadRetry) retry(now int64, d *queue.DeadLetter) {
 	r.left++
 	if d.Spilled {
 		r.spilled = append(r.spilled, d)
 	} else {
-		r.s.revive(now, d, nil, r.settled)
+		r.s.retryDead(now, d, nil, r.settled)
 	}
 }
 
-// all ends the list of dead jobs to revive. Payloads that are only
+// all ends the list of dead jobs to retry. Payloads that are only
 // in the store are read from there now. The lock is held.
-func (r *revival) all() {
+func (r *deadRetry) all() {
 	if s := r.s; len(r.spilled) > 0 {
 		s.commit.whenSettled(func(int64, error) { // a job that has just died may still be on its way to the store
-			s.loads.Go(r.reviveSpilled)
+			s.loads.Go(r.retrySpilled)
 		})
 	}
 	r.count(nil, 0)
@@ -266,29 +266,29 @@ const (
 	// fewSpilled is the largest number of dead jobs that are looked up one by one. For
 	// more, all dead jobs of the store are read once: one look-up may take as long.
 	fewSpilled = 4
-	// maxRevived is the number of bytes of their payloads that are read together.
-	maxRevived = 64 << 20
+	// maxRetryBytes is the size of the payloads that are read together.
+	maxRetryBytes = 64 << 20
 )
 
-// reviveSpilled reads the payloads of spilled dead jobs and revives these, in
+// retrySpilled reads the payloads of spilled dead jobs and retries these, in
 // the order of their deaths.
-func (r *revival) reviveSpilled() {
+func (r *deadRetry) retrySpilled() {
 	left := r.spilled
 	for len(left) > fewSpilled {
 		payloads, err := r.s.readDeadOf(left)
 		if len(payloads) == 0 && err == nil {
 			break // each of them is looked up, and says why it is not there
 		}
-		var later []*queue.Dead
+		var later []*queue.DeadLetter
 		for chunk := range slices.Chunk(left, pageSteps) {
 			r.s.mu.Lock()
 			for _, d := range chunk {
 				payload, ok := payloads[d.Record.Seq]
 				switch {
 				case ok:
-					r.reviveWith(d, payload, nil)
+					r.retryWith(d, payload, nil)
 				case err != nil:
-					r.reviveWith(d, nil, err)
+					r.retryWith(d, nil, err)
 				default:
 					later = append(later, d)
 				}
@@ -302,21 +302,21 @@ func (r *revival) reviveSpilled() {
 	for _, d := range left {
 		payload, err := r.s.readDead(d)
 		r.s.mu.Lock()
-		r.reviveWith(d, payload, err)
+		r.retryWith(d, payload, err)
 		r.s.endTurn(nil)
 	}
 }
 
-// reviveWith revives a dead job with the payload that was read, or ends its
+// retryWith retries a dead job with the payload that was read, or ends its
 // retry with the error. The lock is held.
-func (r *revival) reviveWith(d *queue.Dead, payload []byte, err error) {
+func (r *deadRetry) retryWith(d *queue.DeadLetter, payload []byte, err error) {
 	switch {
 	case err != nil:
 		r.settled(err)
 	case r.s.closed:
 		r.settled(ErrClosed)
 	default:
-		r.s.revive(r.s.readTime(), d, payload, r.settled)
+		r.s.retryDead(r.s.readTime(), d, payload, r.settled)
 	}
 }
 
@@ -337,8 +337,8 @@ func (s *Server) awaitCommit() {
 var errEnough = errors.New("enough payloads for now")
 
 // readDeadOf reads the payloads of dead jobs in one pass over all of the
-// store's, by number: maxRevived bytes at most, and those that can be read.
-func (s *Server) readDeadOf(dead []*queue.Dead) (map[uint64][]byte, error) {
+// store's, by number: those that can be read, up to maxRetryBytes.
+func (s *Server) readDeadOf(dead []*queue.DeadLetter) (map[uint64][]byte, error) {
 	wanted := make(map[string]bool, len(dead))
 	for _, d := range dead {
 		wanted[deadKeyOf(d)] = true
@@ -353,7 +353,7 @@ func (s *Server) readDeadOf(dead []*queue.Dead) (map[uint64][]byte, error) {
 			return nil // readDead says so
 		}
 		payloads[d.Record.Seq] = d.Record.Payload
-		if size += len(d.Record.Payload); size >= maxRevived || len(payloads) == len(wanted) {
+		if size += len(d.Record.Payload); size >= maxRetryBytes || len(payloads) == len(wanted) {
 			return errEnough
 		}
 		return nil
@@ -365,26 +365,26 @@ func (s *Server) readDeadOf(dead []*queue.Dead) (map[uint64][]byte, error) {
 }
 
 // readDead reads the payload of a dead job.
-func (s *Server) readDead(d *queue.Dead) ([]byte, error) {
+func (s *Server) readDead(d *queue.DeadLetter) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.StoreTimeout)
 	defer cancel()
 	value, err := s.store.Extra(ctx, deadKeyOf(d))
-	var kept *queue.Dead
+	var stored *queue.DeadLetter
 	if err == nil {
-		kept, err = decodeDead(deadKeyOf(d), value)
+		stored, err = decodeDead(deadKeyOf(d), value)
 	}
 	switch {
 	case err != nil:
-	case kept.Spilled:
+	case stored.Spilled:
 		err = errors.New("its payload was lost")
 	default:
-		return kept.Record.Payload, nil
+		return stored.Record.Payload, nil
 	}
 	return nil, fmt.Errorf("read dead job %s: %w", d.Handle(), err)
 }
 
 // deadRow describes a dead job.
-func deadRow(wall int64, d *queue.Dead) wire.Job {
+func deadRow(wall int64, d *queue.DeadLetter) wire.Job {
 	return wire.Job{
 		Handle:     d.Handle(),
 		Function:   d.Function().Name(),
@@ -406,51 +406,51 @@ func deadRow(wall int64, d *queue.Dead) wire.Job {
 
 // deadOutcome returns the outcome of a dead job. It is equal to the one that
 // results.ended sent to the connections that waited when the job died.
-func deadOutcome(d *queue.Dead) *wire.Outcome {
+func deadOutcome(d *queue.DeadLetter) *wire.Outcome {
 	return &wire.Outcome{
 		Handle: d.Handle(), Function: d.Function().Name(), State: wire.OutcomeDead,
 		Error: strings.ToValidUTF8(d.Error, "?"), Attempts: d.Attempts(), EndedMS: d.Died, Size: len(d.Error),
 	}
 }
 
-// graves collects the dead jobs of a store, which come in no order.
-type graves struct {
+// deadLoader collects the dead jobs of a store, which come in no order.
+type deadLoader struct {
 	s    *Server
-	all  []*queue.Dead
+	all  []*queue.DeadLetter
 	size int64 // of payloads
 }
 
 // add adds one extra. It does not keep a payload that would be dropped at once.
-func (g *graves) add(key string, value []byte) error {
+func (l *deadLoader) add(key string, value []byte) error {
 	d, err := decodeDead(key, value)
 	if err != nil {
 		return err
 	}
-	g.size += int64(len(d.Record.Payload))
-	if bound := g.s.cfg.Memory / 4; bound > 0 && g.size > bound && g.s.reader != nil && !d.Spilled {
-		g.size -= int64(len(d.Record.Payload))
+	l.size += int64(len(d.Record.Payload))
+	if bound := l.s.cfg.Memory / 4; bound > 0 && l.size > bound && l.s.reader != nil && !d.Spilled {
+		l.size -= int64(len(d.Record.Payload))
 		d.Record.Payload, d.Spilled = nil, d.Size > 0
 	}
-	g.all = append(g.all, d)
+	l.all = append(l.all, d)
 	return nil
 }
 
 // restore puts them into the queue, in the order of their deaths.
-func (g *graves) restore() {
-	slices.SortFunc(g.all, func(a, b *queue.Dead) int {
+func (l *deadLoader) restore() {
+	slices.SortFunc(l.all, func(a, b *queue.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.Died, b.Died), cmp.Compare(a.Record.Seq, b.Record.Seq))
 	})
-	for chunk := range slices.Chunk(g.all, loadChunk) {
-		g.s.mu.Lock()
+	for chunk := range slices.Chunk(l.all, loadChunk) {
+		l.s.mu.Lock()
 		for _, d := range chunk {
-			if g.s.own.has(d.Record.Seq) {
+			if l.s.own.has(d.Record.Seq) {
 				continue // it died after the start, and is in the list
 			}
-			if err := g.s.q.RestoreDead(g.s.readTime(), d); err != nil {
-				g.s.leftOut(err)
+			if err := l.s.q.RestoreDeadLetter(l.s.readTime(), d); err != nil {
+				l.s.leftOut(err)
 			}
 		}
-		g.s.endTurn(nil)
+		l.s.endTurn(nil)
 	}
 }
 

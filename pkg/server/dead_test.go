@@ -132,7 +132,7 @@ func TestRetryInMemory(t *testing.T) {
 }
 
 // Death is one batch, a retry is answered when its job is in the store.
-func TestDeathAndRevivalInTheStore(t *testing.T) {
+func TestDeadLetterAndItsRetryInTheStore(t *testing.T) {
 	st := gated()
 	_, addr := start(t, server.Config{Store: st})
 	w, c, admin := worker(t, addr, "f"), dial(t, addr), dial(t, addr)

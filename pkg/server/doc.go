@@ -131,7 +131,7 @@
 // first number is given out, so that a clock that was set back does not lead to
 // handles that were used before.
 //
-// A dead job that is revived is added as a job first, and deleted as a dead one
+// A dead job that is retried is added as a job first, and deleted as a dead one
 // with a later batch. A server that finds both keeps the job.
 //
 // # Loading

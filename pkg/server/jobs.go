@@ -48,13 +48,13 @@ func (s *Server) jobsListing(filter JobFilter, after []byte, limit int) (*listin
 		return limit != 0
 	}
 	if filter.State == wire.StateDead {
-		var last *queue.Dead
+		var last *queue.DeadLetter
 		if len(after) > 0 {
-			if last = s.q.LookupDead(after); last == nil {
+			if last = s.q.LookupDeadLetter(after); last == nil {
 				return nil, s.errUnknownJob()
 			}
 		}
-		l.step = s.eachDead(filter.Function, last, func(d *queue.Dead) bool {
+		l.step = s.eachDead(filter.Function, last, func(d *queue.DeadLetter) bool {
 			page.addRow(deadRow(s.q.Wall(), d))
 			return count()
 		})
@@ -79,10 +79,10 @@ func (s *Server) jobsListing(filter JobFilter, after []byte, limit int) (*listin
 
 // eachDead returns the step of a listing that calls collect for each dead job of a
 // function after last, until collect returns false.
-func (s *Server) eachDead(function string, last *queue.Dead, collect func(d *queue.Dead) (goOn bool)) func(now int64, most int) bool {
+func (s *Server) eachDead(function string, last *queue.DeadLetter, collect func(d *queue.DeadLetter) (goOn bool)) func(now int64, most int) bool {
 	return func(_ int64, most int) (more bool) {
 		b, ended := newBudget(most), false
-		last, more = s.q.DeadAfter(function, last, most, func(d *queue.Dead) bool {
+		last, more = s.q.DeadLettersAfter(function, last, most, func(d *queue.DeadLetter) bool {
 			ended = !collect(d)
 			return !ended && b.spend(1)
 		})
@@ -143,13 +143,13 @@ func (s *Server) errUnknownJob() error {
 }
 
 // findJob returns the row of a job, dead or not, and the job itself.
-func (s *Server) findJob(now int64, handle []byte) (row wire.Job, j *queue.Job, d *queue.Dead, err error) {
+func (s *Server) findJob(now int64, handle []byte) (row wire.Job, j *queue.Job, d *queue.DeadLetter, err error) {
 	if j = s.q.Lookup(handle); j != nil {
 		row = jobRow(now, s.q.Wall(), j)
 		row.Handle, row.Unique, row.Reducer = j.Handle(), string(j.Unique()), string(j.Reducer())
 		return row, j, nil, nil
 	}
-	if d = s.q.LookupDead(handle); d != nil {
+	if d = s.q.LookupDeadLetter(handle); d != nil {
 		return deadRow(s.q.Wall(), d), nil, d, nil
 	}
 	return row, nil, nil, s.errUnknownJob()
@@ -159,13 +159,13 @@ func (s *Server) findJob(now int64, handle []byte) (row wire.Job, j *queue.Job, 
 // worker finishes and which does not run again. It calls done when the job is
 // dropped, at once unless the job is on its way to the store.
 func (s *Server) cancelJob(now int64, handle []byte, done func(err error)) {
-	j, d := s.q.Lookup(handle), s.q.LookupDead(handle)
+	j, d := s.q.Lookup(handle), s.q.LookupDeadLetter(handle)
 	switch {
 	case j == nil && d == nil:
 		done(s.errUnknownJob())
 		return
 	case j == nil:
-		s.q.Forget(d)
+		s.q.DropDeadLetter(d)
 	case j.State() == queue.Held:
 		s.q.Cancel(now, j)
 		s.cancelHeld(j, done)
@@ -238,7 +238,7 @@ var ErrNotWaiting = errors.New("the job does not wait")
 func (s *Server) moveToFront(handle []byte) error {
 	j := s.q.Lookup(handle)
 	switch {
-	case j == nil && s.q.LookupDead(handle) == nil:
+	case j == nil && s.q.LookupDeadLetter(handle) == nil:
 		return s.errUnknownJob()
 	case j == nil:
 		return notWaitingError{string(wire.StateDead)}

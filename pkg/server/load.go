@@ -29,7 +29,7 @@ const (
 // It runs in a goroutine of its own, until all is read or the server is closed.
 func (s *Server) load() {
 	began := time.Now()
-	l := &loader{s: s, graves: graves{s: s}, seen: make(map[string]struct{}), report: began.Add(loadReport)}
+	l := &loader{s: s, dead: deadLoader{s: s}, seen: make(map[string]struct{}), report: began.Add(loadReport)}
 	stall := s.cfg.StoreTimeout + hangGrace
 	l.stall = time.AfterFunc(stall, l.stalled)
 	defer l.stall.Stop()
@@ -168,7 +168,7 @@ func (l *loader) readExtras() error {
 		}
 		l.goesOn()
 		l.seen[key] = struct{}{}
-		if err := s.restoreExtra(&l.graves, key, value); err != nil {
+		if err := s.restoreExtra(&l.dead, key, value); err != nil {
 			s.leftOut(err)
 		}
 		return nil
@@ -177,7 +177,7 @@ func (l *loader) readExtras() error {
 		return err
 	}
 	l.extrasRead, l.seen = true, nil
-	l.graves.restore()
+	l.dead.restore()
 	s.mu.Lock()
 	defer s.endTurn(nil)
 	s.readTime()
@@ -188,10 +188,10 @@ func (l *loader) readExtras() error {
 }
 
 // restoreExtra takes one extra. The lock is held.
-func (s *Server) restoreExtra(g *graves, key string, value []byte) error {
+func (s *Server) restoreExtra(dead *deadLoader, key string, value []byte) error {
 	switch {
 	case strings.HasPrefix(key, deadKey):
-		return g.add(key, value)
+		return dead.add(key, value)
 	case strings.HasPrefix(key, resultKey):
 		return s.results.restore(key, value)
 	case strings.HasPrefix(key, policyKey):
@@ -223,7 +223,7 @@ type loader struct {
 	report     time.Time
 	extrasRead bool
 	seen       map[string]struct{} // keys of extras that were taken in
-	graves     graves
+	dead       deadLoader
 	unprinted  []*queue.Job // see readPrints
 
 	complain time.Time   // when the log has the next error
@@ -310,17 +310,17 @@ func (s *Server) isTaken(seq uint64) bool {
 	return gone || s.own.has(seq) || s.q.Has(seq)
 }
 
-// restore takes one record in. One that is in the dead list too was revived
+// restore takes one record in. One that is a dead letter too was retried
 // just before the last server's end, which was acknowledged: it is a job.
 func (l *loader) restore(now int64, r loaded) error {
 	q := l.s.q
 	j, err := q.RestoreHead(now, r.Record, r.size)
 	if err != nil {
-		dead := q.DeadNumber(r.Seq)
+		dead := q.DeadLetterBySeq(r.Seq)
 		if dead == nil || dead.Record.Function != r.Function {
 			return err
 		}
-		q.Forget(dead)
+		q.DropDeadLetter(dead)
 		j, err = q.RestoreHead(now, r.Record, r.size)
 	}
 	if err == nil {

@@ -52,7 +52,7 @@ func (s *Server) endReadJob(row wire.Job, payload []byte, err error, done func(r
 	switch {
 	case err == nil:
 		payloadRead(row, payload, done)
-	case isLost(err) && s.q.Lookup(handle) == nil && s.q.LookupDead(handle) == nil:
+	case isLost(err) && s.q.Lookup(handle) == nil && s.q.LookupDeadLetter(handle) == nil:
 		done(row, nil, ErrUnknownJob)
 	default:
 		done(row, nil, notStoredError{fmt.Errorf("the payload cannot be read: %w", err)})

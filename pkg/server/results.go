@@ -160,7 +160,7 @@ func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
 func (r *results) aborted(j *queue.Job) {
 	r.forgetParts(j)
 	outcome := &wire.Outcome{Handle: j.Handle(), State: wire.OutcomeUnknown}
-	if d := r.s.q.LookupDead([]byte(outcome.Handle)); d != nil {
+	if d := r.s.q.LookupDeadLetter([]byte(outcome.Handle)); d != nil {
 		outcome = deadOutcome(d)
 	}
 	for _, w := range r.waits[j] {
@@ -181,7 +181,7 @@ func (r *results) add(one *result) {
 }
 
 // enter puts a result behind the others. It replaces an earlier result of the same
-// job, which has been revived since.
+// job, which was retried since.
 func (r *results) enter(one *result) {
 	if old := r.bySeq[one.seq]; old != nil {
 		r.drop(old)
@@ -198,7 +198,7 @@ func (r *results) drop(one *result) {
 	one.data = nil
 }
 
-// forget removes the result of a job that has been revived.
+// forget removes the result of a job that was retried.
 func (r *results) forget(seq uint64) {
 	one := r.bySeq[seq]
 	if one == nil {
@@ -303,7 +303,7 @@ func (r *results) awaitOutcomes(w *outcomeWait, handles [][]byte) error {
 	}
 	w.pending = len(handles)
 	for _, handle := range handles {
-		j, d := r.s.q.Lookup(handle), r.s.q.LookupDead(handle)
+		j, d := r.s.q.Lookup(handle), r.s.q.LookupDeadLetter(handle)
 		switch one := r.find(handle); {
 		case j != nil:
 			r.waits[j] = append(r.waits[j], wait{w, string(handle)})

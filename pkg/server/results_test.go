@@ -169,7 +169,7 @@ func TestResultsExpire(t *testing.T) {
 			t.Fatal(got)
 		}
 		if got := c.line("result " + h); got != "ERR UNKNOWN_JOB" {
-			t.Errorf("of a job that is revived: %q", got)
+			t.Errorf("of a job that is retried: %q", got)
 		}
 		w.finish(h, "good")
 		time.Sleep(40 * time.Minute)

@@ -58,7 +58,7 @@ type Server struct {
 	loading   bool                  // the store's jobs are being taken in
 	late      map[uint64]*conn      // workers that wait for jobs of the store, by number
 	own       numbers               // of jobs accepted while loading
-	reviving  *queue.Dead           // is becoming a job
+	retrying  *queue.DeadLetter     // is becoming a job
 	raising   bool                  // a job is failing by an exception
 	fetches   map[*queue.Job]*fetch // the grabs that wait for payloads
 	aheadRuns bool                  // a goroutine reads payloads ahead

@@ -103,7 +103,7 @@ func (s *Server) replaceSlowFetches() {
 			continue
 		}
 		s.endFetch(f)
-		s.q.Retry(now, j)
+		s.q.GiveBack(now, j)
 		if s.debug {
 			s.note(slog.LevelDebug, "assigned", append(jobAttrs(instead), slog.String("worker", f.reply.c.addr))...)
 		}
@@ -170,7 +170,7 @@ func (f *fetch) sendAssigned() {
 // away, the job goes back into the queue.
 func (s *Server) payloadLost(now int64, j *queue.Job, err error) {
 	if !isLost(err) {
-		s.q.Retry(now, j)
+		s.q.GiveBack(now, j)
 		return
 	}
 	var buf [wire.MaxHandle]byte
@@ -179,7 +179,7 @@ func (s *Server) payloadLost(now int64, j *queue.Job, err error) {
 		p.Owner.(*conn).reply().sendPacket(wire.WorkFail, handle)
 	}
 	s.q.Note(j, []byte("read payload: "+err.Error()))
-	s.q.Bury(now, j)
+	s.q.FailForGood(now, j)
 }
 
 // isLost reports whether a payload that could not be read is lost for good.

@@ -77,7 +77,7 @@ func (c *conn) awaitUnique(sub *queue.Submission) bool {
 // awaitHandle is awaitUnique for a request about one job.
 func (c *conn) awaitHandle(handle []byte) bool {
 	s := c.s
-	if !s.loading || s.q.Lookup(handle) != nil || s.q.LookupDead(handle) != nil {
+	if !s.loading || s.q.Lookup(handle) != nil || s.q.LookupDeadLetter(handle) != nil {
 		return false
 	}
 	seq, ok := s.q.Number(handle)

@@ -130,7 +130,7 @@ func (c *conn) failOversized(now int64, why error) {
 		client.reply().sendPacket(wire.WorkFail, handle)
 	}
 	c.s.q.Note(j, reason)
-	c.s.q.Bury(now, j)
+	c.s.q.FailForGood(now, j)
 	c.s.note(slog.LevelWarn, "failed a job whose worker sent too much",
 		slog.String("job", string(handle)), slog.String("worker", c.addr), slog.String("why", why.Error()))
 }

@@ -42,7 +42,7 @@ const (
 	StateWaiting JobState = "waiting" // for a worker
 	StateDelayed JobState = "delayed" // waits for its time
 	StateRunning JobState = "running" // a worker holds it
-	StateDead    JobState = "dead"    // it has failed for good; the retry command revives it
+	StateDead    JobState = "dead"    // it has failed for good; the retry command runs it again
 )
 
 // Job describes one job. Times are in milliseconds. Later versions only add
