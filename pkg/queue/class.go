@@ -45,7 +45,7 @@ func (q *Queue) classOf(p *Peer) *class {
 	if c == nil {
 		c = newClass(len(p.abilities))
 		for a := p.firstAbility; a != nil; a = a.next {
-			c.add(a.function)
+			c.addFunction(a.function)
 		}
 		c.hash = hash
 		c.sameHash = q.classes[hash]
@@ -68,8 +68,8 @@ func newClass(n int) *class {
 	return c
 }
 
-// add puts a function behind those that the class has.
-func (c *class) add(f *Function) {
+// addFunction puts a function behind those that the class has.
+func (c *class) addFunction(f *Function) {
 	position := len(c.functions)
 	c.functions = append(c.functions, f)
 	c.places = append(c.places, len(f.classes))
@@ -105,11 +105,11 @@ func (q *Queue) leaveClass(p *Peer) {
 	if c == nil {
 		return
 	}
-	if p.rest == asleep {
-		c.sleepers.remove(p)
+	if p.sleep == asleep {
+		c.sleepers.removePeer(p)
 		q.restless.pushBack(p)
 	}
-	p.class, p.turn = nil, 0
+	p.class, p.nextPosition = nil, 0
 	c.peers--
 	switch {
 	case c.private:
@@ -172,7 +172,7 @@ func (q *Queue) PrepareClass(p *Peer, steps int) (more bool) {
 		w.made.private = true
 	}
 	for ; steps > 0 && w.next != nil; steps-- {
-		w.made.add(w.next.function)
+		w.made.addFunction(w.next.function)
 		w.next = w.next.next
 	}
 	if w.next != nil {
@@ -229,12 +229,12 @@ func (c *class) fits(p *Peer) bool {
 	return true
 }
 
-// firstReady returns the first function from position turn on that has a ready
+// firstReady returns the first function from a position on that has a ready
 // job of the highest priority, or nil if no function has a ready job.
-func (c *class) firstReady(turn int) (f *Function, r rank, position int) {
+func (c *class) firstReady(from int) (f *Function, r rank, position int) {
 	for i := range c.ready {
-		position := c.ready[i].next(turn)
-		if position < 0 && turn > 0 {
+		position := c.ready[i].next(from)
+		if position < 0 && from > 0 {
 			position = c.ready[i].next(0)
 		}
 		if position >= 0 {

@@ -76,8 +76,8 @@ func (q *Queue) retainDead(j *Job, why Reason) *DeadLetter {
 // its function's list behind ofSame; nil means the head.
 func (q *Queue) insertDead(d, before, ofSame *DeadLetter) {
 	q.deadBySeq[d.Record.Seq] = d
-	q.dead.insert(d, before, ofAll)
-	d.function.dead.insert(d, ofSame, ofFunction)
+	q.dead.insertLetter(d, before, ofAll)
+	d.function.dead.insertLetter(d, ofSame, ofFunction)
 	q.memory.bytes += d.cost()
 	q.memory.dead += d.cost()
 }
@@ -90,8 +90,8 @@ func (q *Queue) insertDeadByDate(d *DeadLetter) {
 // removeDead removes d from the lists.
 func (q *Queue) removeDead(d *DeadLetter) {
 	delete(q.deadBySeq, d.Record.Seq)
-	q.dead.remove(d, ofAll)
-	d.function.dead.remove(d, ofFunction)
+	q.dead.removeLetter(d, ofAll)
+	d.function.dead.removeLetter(d, ofFunction)
 	q.memory.bytes -= d.cost()
 	q.memory.dead -= d.cost()
 }
@@ -196,7 +196,7 @@ func (q *Queue) ReleaseDeadLetter(d *DeadLetter) {
 // spillDeadIfNeeded drops the payload of d if memory is short and the journal
 // has it.
 func (q *Queue) spillDeadIfNeeded(d *DeadLetter) {
-	needed := q.memory.dead > q.memory.maxDead || q.memory.bytes > q.memory.wait
+	needed := q.memory.dead > q.memory.maxDead || q.memory.bytes > q.memory.waitMark
 	if !needed || !q.cfg.Spill || !d.stored || d.Spilled || d.Size == 0 {
 		return
 	}
@@ -211,7 +211,7 @@ func (q *Queue) spillDeadIfNeeded(d *DeadLetter) {
 // each younger one.
 func (q *Queue) RestoreDeadLetter(now int64, d *DeadLetter) error {
 	q.now = now
-	if err := q.admit(&d.Record); err != nil {
+	if err := q.checkRestored(&d.Record); err != nil {
 		return fmt.Errorf("restore dead job %d: %w", d.Record.Seq, err)
 	}
 	if !d.Spilled {
@@ -240,7 +240,7 @@ func (q *Queue) RetryDeadLetter(now int64, d *DeadLetter, hold bool) (Submitted,
 	f := d.function
 	if j := q.findUnique(f, []byte(d.Record.Unique), d.Record.Payload); j != nil {
 		f.counters.coalesced++
-		promoted := q.join(j, &Submission{Background: true, Hold: hold})
+		promoted := q.joinJob(j, &Submission{Background: true, Hold: hold})
 		q.DropDeadLetter(d)
 		return Submitted{Job: j, Promoted: promoted}, nil
 	}
@@ -256,13 +256,13 @@ func (q *Queue) RetryDeadLetter(now int64, d *DeadLetter, hold bool) (Submitted,
 	p := q.place(q.hashOf(j))
 	_, twin := p.find(f, j.Unique(), d.Record.Payload)
 	j.mark(apart, twin)
-	q.enter(j, p)
+	q.indexJob(j, p)
 	if hold {
 		j.mark(retrying, true)
 		q.retrying[j] = d
 	} else {
 		f.counters.submitted++
-		q.start(j)
+		q.startJob(j)
 	}
 	return Submitted{Job: j, Fresh: true}, nil
 }
@@ -301,8 +301,8 @@ func (l *deadList) lastBefore(died int64, which int) *DeadLetter {
 	return before
 }
 
-// insert inserts d behind before, or at the head if before is nil.
-func (l *deadList) insert(d, before *DeadLetter, which int) {
+// insertLetter inserts d behind before, or at the head if before is nil.
+func (l *deadList) insertLetter(d, before *DeadLetter, which int) {
 	at := &d.links[which]
 	at.prev = before
 	if before == nil {
@@ -318,7 +318,7 @@ func (l *deadList) insert(d, before *DeadLetter, which int) {
 	l.n++
 }
 
-func (l *deadList) remove(d *DeadLetter, which int) {
+func (l *deadList) removeLetter(d *DeadLetter, which int) {
 	at := &d.links[which]
 	if at.prev == nil {
 		l.head = at.next

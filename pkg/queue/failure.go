@@ -46,9 +46,9 @@ func (j *Job) Note() string {
 	return j.function.queue.notes[j].text
 }
 
-// blame stores the reason why an attempt of a running job fails, unless its
+// noteFailure stores the reason why an attempt of a running job fails, unless its
 // worker has given one.
-func (q *Queue) blame(j *Job, why Reason) {
+func (q *Queue) noteFailure(j *Job, why Reason) {
 	if j.is(noted) && q.notes[j].attempt == j.Attempts() {
 		return
 	}
@@ -123,9 +123,9 @@ func (q *Queue) SetPolicy(function []byte, p *Policy) {
 	f.policy = &Policy{Retries: p.Retries, Min: least, Max: min(max(p.Max, least), maxWait)}
 }
 
-// wait returns the wait before the next try of a job that has failed again,
+// backOff returns the wait before the next try of a job that has failed again,
 // after so many earlier failures.
-func (p *Policy) wait(failures int, random func() uint64) int64 {
+func (p *Policy) backOff(failures int, random func() uint64) int64 {
 	wait := p.Min
 	for range failures {
 		if wait == 0 || wait >= p.Max {
@@ -163,10 +163,10 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 		return true
 	}
 	d, p, f := j.detail, j.detail.worker, j.function
-	q.blame(j, Failed)
-	wait := f.policy.wait(j.Failures(), q.cfg.Rand)
+	q.noteFailure(j, Failed)
+	wait := f.policy.backOff(j.Failures(), q.cfg.Rand)
 	d.failures++
-	q.unrun(j)
+	q.unassignJob(j)
 	f.counters.retried++
 	d.runAt = q.Wall() + wait
 	q.retryAfter(j, wait)
@@ -179,7 +179,7 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 // the wall clock is set meanwhile.
 func (q *Queue) retryAfter(j *Job, wait int64) {
 	if wait > 0 {
-		q.delay(j, &q.timers, q.now+wait)
+		q.delayJob(j, &q.timers, q.now+wait)
 		return
 	}
 	q.waitAtTail(j)
@@ -192,7 +192,7 @@ func (q *Queue) FailForGood(now int64, j *Job) {
 	if j.state != Running {
 		return
 	}
-	q.blame(j, Failed)
+	q.noteFailure(j, Failed)
 	j.detail.failures++
-	q.end(j, Failed)
+	q.endJob(j, Failed)
 }

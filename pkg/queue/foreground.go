@@ -12,14 +12,14 @@ const maxPassedOver = 4096
 // waits behind more than some thousand background jobs.
 func (q *Queue) GrabForeground(now int64, p *Peer) *Job {
 	q.now = now
-	token := q.wakeUp(p)
+	token := q.markAwake(p)
 	j := p.firstForeground()
 	if j != nil {
-		q.unwait(j)
-		q.run(j, p)
+		q.dequeueJob(j)
+		q.assignJob(j, p)
 	}
 	if token != nil {
-		q.cover(token)
+		q.scheduleRouse(token)
 	}
 	return j
 }

@@ -11,7 +11,7 @@ func (q *Queue) MoveToFront(j *Job) bool {
 	if j.is(behind) {
 		l = &j.function.behind[j.priority]
 	}
-	l.remove(j)
+	l.removeJob(j)
 	l.pushFront(j)
 	return true
 }

@@ -94,7 +94,7 @@ type functions struct {
 	id          uint64
 }
 
-func (q *Queue) function(name []byte) (*Function, error) {
+func (q *Queue) findFunction(name []byte) (*Function, error) {
 	if f := q.functions.byName[string(name)]; f != nil {
 		return f, nil
 	}
@@ -135,7 +135,7 @@ func (q *Queue) Create(function []byte) { q.functionOrNew(function).created = tr
 // jobs, jobs on their way to the journal, or dead letters, and an ErrNoFunction if
 // it is unknown. An idle function can be dropped after a purge.
 func (q *Queue) Idle(function []byte) error {
-	f, err := q.function(function)
+	f, err := q.findFunction(function)
 	if err != nil {
 		return err
 	}
@@ -149,19 +149,19 @@ func (q *Queue) Idle(function []byte) error {
 // Drop forgets a function that has no workers, no jobs and no dead letters. It
 // returns an ErrNoFunction or ErrInUse with the name.
 func (q *Queue) Drop(function []byte) error {
-	f, err := q.function(function)
+	f, err := q.findFunction(function)
 	if err != nil {
 		return err
 	}
 	if f.workers > 0 || f.total > 0 || f.dead.n > 0 {
 		return fmt.Errorf("%w: %q", ErrInUse, function)
 	}
-	q.unlink(f)
+	q.unlinkFunction(f)
 	return nil
 }
 
-// unlink forgets a function that nobody uses.
-func (q *Queue) unlink(f *Function) {
+// unlinkFunction forgets a function that nobody uses.
+func (q *Queue) unlinkFunction(f *Function) {
 	x := &q.functions
 	if f.prev == nil {
 		x.first = f.next
@@ -195,7 +195,7 @@ func (q *Queue) SetLimits(function []byte, limits [3]int) {
 // again. Running jobs go on.
 func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 	q.now = now
-	f, err := q.function(function)
+	f, err := q.findFunction(function)
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 			f.setReady(rank(p), !paused)
 		}
 	}
-	q.cover(f)
+	q.scheduleRouse(f)
 	return nil
 }
 
@@ -218,13 +218,13 @@ func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 // LastSeq, call it until it returns less than most.
 func (q *Queue) Purge(now int64, function []byte, last uint64, most int) (n int, err error) {
 	q.now = now
-	f, err := q.function(function)
+	f, err := q.findFunction(function)
 	if err != nil {
 		return 0, err
 	}
 	purge := func(l *jobList) {
 		for ; l.head != nil && l.head.seq <= last && n < most; n++ {
-			q.end(l.head, Purged)
+			q.endJob(l.head, Purged)
 		}
 	}
 	for p := range priorities {

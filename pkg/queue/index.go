@@ -13,13 +13,13 @@ const pageSize = 64
 // jobIndex finds jobs by number and walks them in the order of their numbers.
 // Because numbers only grow, a table of pages costs less than a map of jobs.
 type jobIndex struct {
-	seq     uint64 // the last number given
-	n       int
-	pages   map[uint64]*page
-	numbers numberSet // numbers of the pages
-	recent  *page     // the page that got the last job; it may be empty
-	newest  *page     // the newest page
-	spare   *page     // the page dropped last, or nil
+	seq      uint64 // the last number given
+	n        int
+	pages    map[uint64]*page
+	numbers  numberSet // numbers of the pages
+	recent   *page     // the page that got the last job; it may be empty
+	newest   *page     // the newest page
+	freePage *page     // the page dropped last, or nil
 }
 
 // page holds the jobs of pageSize numbers. The pages form a list in the order
@@ -33,13 +33,13 @@ type page struct {
 	jobs         [pageSize]*Job
 }
 
-func (x *jobIndex) init(seq uint64) {
+func (x *jobIndex) initPages(seq uint64) {
 	x.seq = seq
 	x.pages = make(map[uint64]*page)
 	x.numbers.init()
 }
 
-func (x *jobIndex) get(seq uint64) *Job {
+func (x *jobIndex) job(seq uint64) *Job {
 	p := x.pages[seq/pageSize]
 	if p == nil {
 		return nil
@@ -47,8 +47,8 @@ func (x *jobIndex) get(seq uint64) *Job {
 	return p.jobs[seq%pageSize]
 }
 
-// put adds a job whose number is not in use.
-func (x *jobIndex) put(j *Job) {
+// addJob adds a job whose number is not in use.
+func (x *jobIndex) addJob(j *Job) {
 	p := x.page(j.seq / pageSize)
 	p.jobs[j.seq%pageSize] = j
 	p.n++
@@ -62,10 +62,10 @@ func (x *jobIndex) page(number uint64) *page {
 	}
 	p := x.pages[number]
 	if p == nil {
-		if p = x.spare; p == nil {
+		if p = x.freePage; p == nil {
 			p = new(page)
 		}
-		x.spare = nil
+		x.freePage = nil
 		p.number = number
 		x.pages[number] = p
 		x.numbers.add(number)
@@ -75,24 +75,24 @@ func (x *jobIndex) page(number uint64) *page {
 		x.newest = p
 	}
 	if x.recent != nil && x.recent.n == 0 {
-		x.drop(x.recent)
+		x.dropPage(x.recent)
 	}
 	x.recent = p
 	return p
 }
 
-func (x *jobIndex) remove(j *Job) {
+func (x *jobIndex) removeJob(j *Job) {
 	p := x.pages[j.seq/pageSize]
 	p.jobs[j.seq%pageSize] = nil
 	p.n--
 	x.n--
 	if p.n == 0 && p != x.recent {
-		x.drop(p)
+		x.dropPage(p)
 	}
 }
 
-// drop forgets an empty page.
-func (x *jobIndex) drop(p *page) {
+// dropPage forgets an empty page.
+func (x *jobIndex) dropPage(p *page) {
 	delete(x.pages, p.number)
 	x.numbers.remove(p.number)
 	if p.older != nil {
@@ -103,7 +103,7 @@ func (x *jobIndex) drop(p *page) {
 	} else {
 		x.newest = p.older
 	}
-	p.older, p.newer, x.spare = nil, nil, p
+	p.older, p.newer, x.freePage = nil, nil, p
 }
 
 // after calls yield for up to most jobs with higher numbers than seq, until
@@ -173,16 +173,16 @@ func (q *Queue) hashOf(j *Job) (hash uint64, ok bool) {
 // place is the place in the index of a submission or a job, and the first job
 // in it. It is valid until the index changes.
 type place struct {
-	hash  uint64
-	some  bool // false if it belongs nowhere
-	first *Job
+	hash   uint64
+	exists bool // false if it belongs nowhere
+	first  *Job
 }
 
 func (q *Queue) place(hash uint64, ok bool) place {
 	if !ok {
 		return place{}
 	}
-	return place{hash: hash, some: true, first: q.uniques[hash]}
+	return place{hash: hash, exists: true, first: q.uniques[hash]}
 }
 
 // placeOf returns a submission's place.
@@ -218,7 +218,7 @@ func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
 // addUnique adds j to its place, behind the others, so that a search finds the
 // first of several jobs with one unique. Only a journal can bring several.
 func (q *Queue) addUnique(j *Job, p place) {
-	if !p.some {
+	if !p.exists {
 		return
 	}
 	last := p.first

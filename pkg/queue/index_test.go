@@ -115,7 +115,7 @@ func TestJobsInOrderOfSeqHoweverTheyCome(t *testing.T) {
 			t.Fatalf("Jobs shows %v, want %v", got, seqs)
 		}
 		at := len(seqs) / 2
-		q.Cancel(1, q.jobs.get(seqs[at]))
+		q.Cancel(1, q.jobs.job(seqs[at]))
 		seqs = slices.Delete(seqs, at, at+1)
 	}
 	if len(q.jobs.pages) > 1 { // the last one that was used may stay
@@ -126,10 +126,10 @@ func TestJobsInOrderOfSeqHoweverTheyCome(t *testing.T) {
 // While a journal is read, two runs of numbers grow at once.
 func TestPagesOfTwoRuns(t *testing.T) {
 	var x jobIndex
-	x.init(0)
+	x.initPages(0)
 	var want []uint64
 	put := func(seq uint64) {
-		x.put(&Job{seq: seq})
+		x.addJob(&Job{seq: seq})
 		want = append(want, seq)
 	}
 	for i := range uint64(20) {
@@ -140,7 +140,7 @@ func TestPagesOfTwoRuns(t *testing.T) {
 	put(1000 + 7*pageSize + 1)                 // on a page that is there
 	put(500_000)                               // far above the last, and below others
 	for _, seq := range []uint64{500_000, 5} { // a near page that goes, with and without one before it
-		x.remove(x.get(seq))
+		x.removeJob(x.job(seq))
 		want = slices.DeleteFunc(want, func(s uint64) bool { return s == seq })
 		put(seq - 1)
 	}

@@ -157,8 +157,8 @@ func (r *rig) checkPeers() {
 		if got := p.Functions(); !slices.Equal(got, can) {
 			r.fail("%s can do %v, want %v", want.name, got, can)
 		}
-		if p.rest != want.rest || p.Sleeping() != (want.rest == asleep) {
-			r.fail("%s rests as %d, want %d", want.name, p.rest, want.rest)
+		if p.sleep != want.sleep || p.Sleeping() != (want.sleep == asleep) {
+			r.fail("%s sleeps as %d, want %d", want.name, p.sleep, want.sleep)
 		}
 		var holds []uint64
 		p.Jobs(func(j *Job) bool {
@@ -179,12 +179,12 @@ func (r *rig) checkPeers() {
 		if p.NumWaits() != waits {
 			r.fail("%s waits for %d, want %d", want.name, p.NumWaits(), waits)
 		}
-		if p.rest == asleep {
+		if p.sleep == asleep {
 			sleeping++
 		}
 		if p.token != nil {
 			withToken++
-			if p.rest != woken || p.abilities[p.token] == nil {
+			if p.sleep != woken || p.abilities[p.token] == nil {
 				r.fail("%s has a token of %s", want.name, p.token.name)
 			}
 		}
@@ -205,7 +205,7 @@ func (r *rig) checkClasses() {
 			r.fail("%s is in the wrong class", p.Owner.(*modelPeer).name)
 		}
 		peers[p.class]++
-		if p.rest == asleep {
+		if p.sleep == asleep {
 			asleepIn[p.class]++
 		}
 	}
@@ -309,7 +309,7 @@ func (r *rig) checkPromise() {
 			r.fail("%s: %d jobs ready, %d workers asleep, %d tokens", f.name, ready, sleepers, f.tokens)
 		}
 		for _, p := range r.model.peers {
-			if p.rest == woken && p.ability(f.name) != nil && r.ticked < p.since+r.q.cfg.WakeAfter {
+			if p.sleep == woken && p.ability(f.name) != nil && r.ticked < p.since+r.q.cfg.WakeAfter {
 				return true
 			}
 		}

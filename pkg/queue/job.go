@@ -172,11 +172,11 @@ func (j *Job) Payload() []byte {
 	if j.is(spilled) {
 		return nil
 	}
-	return j.front()
+	return j.payloadOrStub()
 }
 
-// front returns the bytes before the unique.
-func (j *Job) front() []byte {
+// payloadOrStub returns the bytes before the unique.
+func (j *Job) payloadOrStub() []byte {
 	n := len(j.data) - int(j.uniqueLen) - int(j.reducerLen)
 	return j.data[:n:n]
 }
@@ -341,7 +341,7 @@ func (l *jobList) pushFront(j *Job) {
 	l.n++
 }
 
-func (l *jobList) remove(j *Job) {
+func (l *jobList) removeJob(j *Job) {
 	if j.prev == nil {
 		l.head = j.next
 	} else {

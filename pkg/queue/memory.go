@@ -25,25 +25,25 @@ import (
 // when their worker is lost. Dead letters hold a quarter at most: beyond it their
 // payloads are dropped, or, without Spill, the oldest of them.
 type memory struct {
-	bytes            int64
-	running          int64 // bytes of running jobs, which are not in bytes
-	spilled          int   // jobs
-	far, wait, ahead int64 // the marks above
-	dead             int64 // the bytes of dead letters
-	maxDead          int64
-	next             *Function // the place where Wanted goes on
+	bytes                        int64
+	running                      int64 // bytes of running jobs, which are not in bytes
+	spilled                      int   // jobs
+	farMark, waitMark, aheadMark int64 // of the picture above
+	dead                         int64 // the bytes of dead letters
+	maxDead                      int64
+	next                         *Function // the place where Wanted goes on
 }
 
 // farBehind is the number of jobs of its function and priority before a job
 // from which its payload is not needed soon.
 const farBehind = 4096
 
-func (m *memory) init(bound int64) {
+func (m *memory) setMarks(bound int64) {
 	if bound <= 0 {
-		m.far, m.wait, m.ahead, m.maxDead = math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64
+		m.farMark, m.waitMark, m.aheadMark, m.maxDead = math.MaxInt64, math.MaxInt64, math.MaxInt64, math.MaxInt64
 		return
 	}
-	m.far, m.wait, m.ahead, m.maxDead = bound/8, bound-bound/4, bound-bound/8, bound/4
+	m.farMark, m.waitMark, m.aheadMark, m.maxDead = bound/8, bound-bound/4, bound-bound/8, bound/4
 }
 
 // noRoom reports whether size more bytes exceed the limit.
@@ -82,7 +82,7 @@ func (j *Job) Size() int {
 	if j.is(spilled) {
 		return j.stub().size()
 	}
-	return len(j.front())
+	return len(j.payloadOrStub())
 }
 
 // spillIfNeeded drops the payload of j, which has just begun to wait or to be
@@ -90,15 +90,15 @@ func (j *Job) Size() int {
 // other jobs.
 func (q *Queue) spillIfNeeded(j *Job) {
 	switch {
-	case j.state != Waiting && j.state != Delayed || q.memory.bytes <= q.memory.far:
+	case j.state != Waiting && j.state != Delayed || q.memory.bytes <= q.memory.farMark:
 		return
-	case q.memory.bytes > q.memory.wait:
+	case q.memory.bytes > q.memory.waitMark:
 		q.forgetNote(j)
 	case !j.isFar():
 		return
 	}
 	if q.cfg.Spill && j.is(stored) && !j.is(spilled) && j.Size() > 0 {
-		q.spill(j)
+		q.spillJob(j)
 	}
 }
 
@@ -114,8 +114,8 @@ func (j *Job) isFar() bool {
 	return l.n > farBehind && l.tail == j
 }
 
-// spill drops the payload of the waiting or delayed j.
-func (q *Queue) spill(j *Job) {
+// spillJob drops the payload of the waiting or delayed j.
+func (q *Queue) spillJob(j *Job) {
 	rest := j.data[j.Size():]
 	s := newStub(j.Size(), len(rest))
 	if string(j.Unique()) == byPayload {
@@ -139,9 +139,9 @@ func (q *Queue) Loaded(j *Job, payload []byte) {
 	if !j.is(spilled) || j.state == Ended {
 		return
 	}
-	rest := j.data[len(j.front()):]
+	rest := j.data[len(j.payloadOrStub()):]
 	size := int64(len(payload) + len(rest))
-	if (j.state == Waiting || j.state == Delayed) && q.memory.bytes+size > q.memory.ahead {
+	if (j.state == Waiting || j.state == Delayed) && q.memory.bytes+size > q.memory.aheadMark {
 		return
 	}
 	again := string(j.Unique()) == byPayload && !j.hasPayload(payload)
@@ -181,7 +181,7 @@ func (q *Queue) SetPrint(j *Job, payload []byte) {
 	if j.state == Ended || !j.LacksPrint() {
 		return
 	}
-	rest := j.data[len(j.front()):]
+	rest := j.data[len(j.payloadOrStub()):]
 	p := q.placeOf(j.function, j.Unique(), payload)
 	j.data = append(newPrint(payload, p.hash, len(rest)), rest...)
 	q.addUnique(j, p)
@@ -202,14 +202,14 @@ func (q *Queue) Wanted(most int, yield func(*Job) bool) {
 	if from == nil {
 		from = q.functions.first
 	}
-	w := wanted{most: most, left: most, room: q.memory.ahead - q.memory.bytes, yield: yield}
+	w := wanted{most: most, left: most, room: q.memory.aheadMark - q.memory.bytes, yield: yield}
 	f := from
 	for range wantedFunctions {
 		next := f.next
 		if next == nil {
 			next = q.functions.first
 		}
-		if f.spilled > 0 && f.workers > 0 && !f.paused && !w.of(f) {
+		if f.spilled > 0 && f.workers > 0 && !f.paused && !w.showJobs(f) {
 			q.memory.next = next
 			return
 		}
@@ -231,8 +231,8 @@ type wanted struct {
 	yield      func(*Job) bool
 }
 
-// of shows f's jobs and reports whether to go on.
-func (w *wanted) of(f *Function) bool {
+// showJobs shows f's jobs and reports whether to go on.
+func (w *wanted) showJobs(f *Function) bool {
 	for p := range f.waiting {
 		j := f.waiting[p].head
 		for n := 0; n < w.most && j != nil; n++ {
@@ -273,7 +273,7 @@ func newPrint(payload []byte, hash uint64, more int) stub {
 	return append(s, digest[:]...)
 }
 
-func (j *Job) stub() stub { return j.front() }
+func (j *Job) stub() stub { return j.payloadOrStub() }
 
 func (s stub) size() int { return int(binary.LittleEndian.Uint64(s)) }
 

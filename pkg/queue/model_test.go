@@ -53,12 +53,12 @@ type modelJob struct {
 func (j *modelJob) attempts() int { return j.failures + j.losses }
 
 type modelPeer struct {
-	name  string
-	can   []modelAbility
-	rest  rest
-	turn  int
-	since int64 // woken
-	holds []*modelJob
+	name         string
+	can          []modelAbility
+	sleep        sleepState
+	nextPosition int
+	since        int64 // woken
+	holds        []*modelJob
 }
 
 type modelAbility struct {
@@ -129,7 +129,7 @@ func (p *modelPeer) ability(fn string) *modelAbility {
 // sleepers counts the workers that sleep and can do fn.
 func (m *model) sleepers(fn string) (n int) {
 	for _, p := range m.peers {
-		if p.rest == asleep && p.ability(fn) != nil {
+		if p.sleep == asleep && p.ability(fn) != nil {
 			n++
 		}
 	}
@@ -200,7 +200,7 @@ func (m *model) submit(s *Submission, client *modelPeer) string {
 	m.index(j)
 	if !s.Hold {
 		f.counters.submitted++
-		m.start(j)
+		m.startJob(j)
 	}
 	return fmt.Sprintf("%d fresh", j.seq)
 }
@@ -213,7 +213,7 @@ func (j *modelJob) joinBackground(hold bool) string {
 	return fmt.Sprintf("%d promoted", j.seq)
 }
 
-func (m *model) start(j *modelJob) {
+func (m *model) startJob(j *modelJob) {
 	if j.runAt > m.wall {
 		j.state, j.retryAt = Delayed, 0
 		return
@@ -241,11 +241,11 @@ func (m *model) release(j *modelJob) {
 	m.get(j.fn).counters.submitted++
 	switch {
 	case j.cancelled_:
-		m.end(j, Cancelled)
+		m.endJob(j, Cancelled)
 	case !j.background && len(j.waiters) == 0:
-		m.end(j, Abandoned)
+		m.endJob(j, Abandoned)
 	default:
-		m.start(j)
+		m.startJob(j)
 		m.spillIfNeeded(j)
 	}
 }
@@ -253,7 +253,7 @@ func (m *model) release(j *modelJob) {
 func (m *model) abort(j *modelJob) {
 	switch {
 	case j.state == Held:
-		m.drop(j)
+		m.forgetJob(j)
 		if j.was != nil {
 			m.insertDead(j.was)
 			m.dropExcessDead(j.fn)
@@ -261,12 +261,12 @@ func (m *model) abort(j *modelJob) {
 	case j.promoting && j.state != Ended:
 		j.promoting, j.background = false, false
 		if len(j.waiters) == 0 && j.state != Running {
-			m.end(j, Abandoned)
+			m.endJob(j, Abandoned)
 		}
 	}
 }
 
-func (m *model) end(j *modelJob, why Reason) {
+func (m *model) endJob(j *modelJob, why Reason) {
 	m.expect("%d ended %v to %s", j.seq, why, names(j.waiters))
 	switch why {
 	case Completed:
@@ -275,13 +275,13 @@ func (m *model) end(j *modelJob, why Reason) {
 		m.get(j.fn).counters.failed++
 	}
 	retained := m.retainDead(j, why)
-	m.drop(j)
+	m.forgetJob(j)
 	if retained {
 		m.dropExcessDead(j.fn)
 	}
 }
 
-func (m *model) drop(j *modelJob) {
+func (m *model) forgetJob(j *modelJob) {
 	is := func(o *modelJob) bool { return o == j }
 	m.jobs = slices.DeleteFunc(m.jobs, is)
 	f := m.get(j.fn)
@@ -296,12 +296,12 @@ func (m *model) drop(j *modelJob) {
 }
 
 func (m *model) grab(p *modelPeer) *modelJob {
-	p.rest = awake
+	p.sleep = awake
 	for prio := range priorities {
 		for i := range p.can {
 			at := i
 			if m.cfg.RoundRobin {
-				at = (p.turn + i) % len(p.can)
+				at = (p.nextPosition + i) % len(p.can)
 			}
 			f := m.find(p.can[at].fn)
 			if f.paused || len(f.waiting[prio]) == 0 {
@@ -310,7 +310,7 @@ func (m *model) grab(p *modelPeer) *modelJob {
 			j := f.waiting[prio][0]
 			f.waiting[prio] = f.waiting[prio][1:]
 			m.runs(p, j, p.can[at].timeout)
-			p.turn = at + 1
+			p.nextPosition = at + 1
 			return j
 		}
 	}
@@ -339,24 +339,24 @@ func (m *model) runs(p *modelPeer, j *modelJob, timeout int64) {
 	p.holds = append(p.holds, j)
 }
 
-func (m *model) lose(j *modelJob, why Reason) {
+func (m *model) loseJob(j *modelJob, why Reason) {
 	text := why.String()
 	if why == TimedOut {
 		text = fmt.Sprintf("timed out after %dms", j.deadline-j.started)
 	}
 	if !j.spilled {
-		j.blame(text)
+		j.noteFailure(text)
 		j.losses++
 	}
 	switch {
 	case j.cancelled_:
-		m.end(j, Cancelled)
+		m.endJob(j, Cancelled)
 	case !j.background && len(j.waiters) == 0:
-		m.end(j, Abandoned)
+		m.endJob(j, Abandoned)
 	case m.cfg.JobRetries >= 0 && j.losses >= max(m.cfg.JobRetries, 1) && !j.spilled:
-		m.end(j, Exhausted)
+		m.endJob(j, Exhausted)
 	default:
-		m.unrun(j, why)
+		m.unassignJob(j, why)
 		j.state = Waiting
 		f := m.get(j.fn)
 		f.waiting[j.priority] = slices.Insert(f.waiting[j.priority], 0, j)
@@ -364,25 +364,25 @@ func (m *model) lose(j *modelJob, why Reason) {
 	}
 }
 
-// unrun takes j from its worker, to go back.
-func (m *model) unrun(j *modelJob, why Reason) {
+// unassignJob takes j from its worker, to go back.
+func (m *model) unassignJob(j *modelJob, why Reason) {
 	m.expect("%d requeued from %s: %v", j.seq, j.worker.name, why)
 	j.worker.holds = slices.DeleteFunc(j.worker.holds, func(o *modelJob) bool { return o == j })
 	j.worker, j.num, j.den, j.deadline, j.started = nil, 0, 0, 0, 0
 	m.get(j.fn).counters.retried++
 }
 
-func (m *model) remove(p *modelPeer) {
+func (m *model) removePeer(p *modelPeer) {
 	for _, j := range slices.Clone(m.jobs) {
 		waited := len(j.waiters)
 		j.waiters = slices.DeleteFunc(j.waiters, func(o *modelPeer) bool { return o == p })
 		if waited > 0 && len(j.waiters) == 0 && !j.background && (j.state == Waiting || j.state == Delayed) {
-			m.end(j, Abandoned)
+			m.endJob(j, Abandoned)
 		}
 	}
-	p.can, p.rest, p.turn = nil, awake, 0
+	p.can, p.sleep, p.nextPosition = nil, awake, 0
 	for len(p.holds) > 0 {
-		m.lose(p.holds[len(p.holds)-1], WorkerLost)
+		m.loseJob(p.holds[len(p.holds)-1], WorkerLost)
 	}
 }
 
@@ -393,20 +393,20 @@ func (m *model) canDo(p *modelPeer, fn string, timeout int64) {
 		return
 	}
 	p.can = slices.Insert(p.can, 0, modelAbility{fn, timeout})
-	p.turn = 0
+	p.nextPosition = 0
 }
 
 func (m *model) cantDo(p *modelPeer, fn string) {
 	if p.ability(fn) != nil {
 		p.can = slices.DeleteFunc(p.can, func(a modelAbility) bool { return a.fn == fn })
-		p.turn = 0
+		p.nextPosition = 0
 	}
 }
 
 func (m *model) cancel(j *modelJob) bool {
 	switch j.state {
 	case Waiting, Delayed:
-		m.end(j, Cancelled)
+		m.endJob(j, Cancelled)
 		return true
 	case Running, Held:
 		j.cancelled_ = true
@@ -417,7 +417,7 @@ func (m *model) cancel(j *modelJob) bool {
 func (m *model) purge(fn string) (n int) {
 	for _, j := range slices.Clone(m.jobs) {
 		if j.fn == fn && (j.state == Waiting || j.state == Delayed) {
-			m.end(j, Purged)
+			m.endJob(j, Purged)
 			n++
 		}
 	}
@@ -440,7 +440,7 @@ func (m *model) tick() {
 		case first.state == Delayed:
 			m.startNow(first)
 		default:
-			m.lose(first, TimedOut)
+			m.loseJob(first, TimedOut)
 		}
 	}
 }

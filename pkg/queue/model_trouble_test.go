@@ -18,7 +18,7 @@ type modelDead struct {
 	spilled, stored              bool
 }
 
-func (j *modelJob) blame(text string) {
+func (j *modelJob) noteFailure(text string) {
 	if j.note == "" || j.noteAt != j.attempts() {
 		j.note, j.noteAt = text, j.attempts()
 	}
@@ -34,14 +34,14 @@ func (m *model) fail(j *modelJob) (ended bool) {
 		m.failForGood(j)
 		return true
 	}
-	j.blame("failed")
+	j.noteFailure("failed")
 	p := m.get(j.fn).policy
 	wait := min(p.Min<<min(j.failures, 20), p.Max)
 	if m.rand != nil && wait > 0 {
 		wait = wait/2 + int64(m.rand()%uint64(wait-wait/2+1))
 	}
 	j.failures++
-	m.unrun(j, Failed)
+	m.unassignJob(j, Failed)
 	j.runAt = m.wall + wait
 	m.retryAfter(j, wait)
 	m.spillIfNeeded(j)
@@ -57,9 +57,9 @@ func (m *model) retryAfter(j *modelJob, wait int64) {
 }
 
 func (m *model) failForGood(j *modelJob) {
-	j.blame("failed")
+	j.noteFailure("failed")
 	j.failures++
-	m.end(j, Failed)
+	m.endJob(j, Failed)
 }
 
 // bytes returns the number of bytes held.
@@ -268,7 +268,7 @@ func (m *model) retryDead(d *modelDead, hold bool) (string, *modelJob) {
 		j.was = d
 	} else {
 		f.counters.submitted++
-		m.start(j)
+		m.startJob(j)
 	}
 	return fmt.Sprintf("%d fresh", j.seq), j
 }

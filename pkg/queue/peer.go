@@ -15,10 +15,10 @@ type Peer struct {
 	timeouts                  bool       // some ability has one
 	class                     *class     // nil after a change
 	classWork                 *classWork // nil if there is none
-	turn                      int        // the place where a round-robin grab goes on
+	nextPosition              int        // the place where a round-robin grab goes on
 
-	rest       rest
-	next, prev *Peer     // links of the list for its rest
+	sleep      sleepState
+	next, prev *Peer     // links of the list for its sleep state
 	token      *Function // the function that it was woken for, until it asks
 	wokenAt    int64
 
@@ -27,13 +27,13 @@ type Peer struct {
 	nwaits int
 }
 
-// rest is the sleep state of a worker.
-type rest uint8
+// sleepState is the sleep state of a worker.
+type sleepState uint8
 
 const (
-	awake  rest = iota
-	asleep      // in its class's sleepers, or among the restless
-	woken       // was sent a NOOP and has not asked; with a token in Queue.woken
+	awake  sleepState = iota
+	asleep            // in its class's sleepers, or among the restless
+	woken             // was sent a NOOP and has not asked; with a token in Queue.woken
 )
 
 // ability is one function that a worker can do.
@@ -57,7 +57,7 @@ func (p *Peer) Functions() []string {
 func (p *Peer) NumFunctions() int { return len(p.abilities) }
 
 // Sleeping reports whether the worker sleeps and no NOOP is on its way.
-func (p *Peer) Sleeping() bool { return p.rest == asleep }
+func (p *Peer) Sleeping() bool { return p.sleep == asleep }
 
 // Jobs calls yield for each job that the worker holds, in the order in which
 // it got them, until it returns false. yield must not change the queue.
@@ -86,24 +86,24 @@ func (q *Queue) NewPeer(owner any) *Peer { return &Peer{Owner: owner} }
 // function, wait and job, and reports whether it must be called again.
 func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 	q.now = now
-	token := q.wakeUp(p)
+	token := q.markAwake(p)
 	q.leaveClass(p)
 	if token != nil {
-		q.cover(token)
+		q.scheduleRouse(token)
 	}
 	most = q.emptyOldClass(p, most)
 	for ; most > 0 && p.waits != nil; most-- {
 		j := p.waits.job
 		q.forgetWaiter(p.waits)
 		if j.unwanted() && (j.state == Waiting || j.state == Delayed) {
-			q.end(j, Abandoned)
+			q.endJob(j, Abandoned)
 		}
 	}
 	for ; most > 0 && p.lastAbility != nil; most-- {
 		q.dropAbility(p, p.lastAbility)
 	}
 	for ; most > 0 && p.jobs.tail != nil; most-- {
-		q.lose(p.jobs.tail, WorkerLost)
+		q.loseJob(p.jobs.tail, WorkerLost)
 	}
 	return p.classWork != nil || p.waits != nil || p.lastAbility != nil || p.jobs.tail != nil
 }
@@ -133,8 +133,8 @@ func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
 	p.firstAbility = a
 	p.abilities[f] = a
 	f.addWorkers(1)
-	if p.rest == asleep && f.ready() > 0 {
-		q.wake(p, f)
+	if p.sleep == asleep && f.ready() > 0 {
+		q.wakePeer(p, f)
 	}
 }
 
@@ -151,8 +151,8 @@ func (q *Queue) CantDo(p *Peer, function []byte) {
 	q.leaveClass(p)
 	q.dropAbility(p, a)
 	if p.token == f {
-		q.takeToken(p)
-		q.cover(f)
+		q.removeToken(p)
+		q.scheduleRouse(f)
 	}
 }
 
@@ -190,8 +190,8 @@ func (q *Queue) DropAbilities(p *Peer, steps int) (more bool) {
 		return true
 	}
 	p.abilities, p.timeouts = nil, false
-	if f := q.takeToken(p); f != nil {
-		q.cover(f)
+	if f := q.removeToken(p); f != nil {
+		q.scheduleRouse(f)
 	}
 	return false
 }
@@ -213,7 +213,7 @@ func (l *peerList) pushBack(p *Peer) {
 	l.n++
 }
 
-func (l *peerList) remove(p *Peer) {
+func (l *peerList) removePeer(p *Peer) {
 	if p.prev == nil {
 		l.head = p.next
 	} else {

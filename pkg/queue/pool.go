@@ -2,11 +2,11 @@ package queue
 
 const (
 	poolSlab = 64      // values that are allocated together
-	poolKeep = 1 << 14 // values that are kept for the next use
+	maxFree  = 1 << 14 // values that are kept for the next use
 )
 
 // pool hands out small values and takes them back. It leaves returned values
-// beyond poolKeep to the garbage collector, so that it does not keep the memory
+// beyond maxFree to the garbage collector, so that it does not keep the memory
 // of a burst.
 type pool[T any] struct {
 	free []*T
@@ -32,7 +32,7 @@ func (p *pool[T]) get() *T {
 func (p *pool[T]) put(v *T) {
 	var zero T
 	*v = zero
-	if len(p.free) < poolKeep {
+	if len(p.free) < maxFree {
 		p.free = append(p.free, v)
 	}
 }

@@ -183,13 +183,13 @@ func New(cfg Config, sink Sink) *Queue {
 		sharedFunctions: sharedFunctions,
 	}
 	q.functions.byName = make(map[string]*Function)
-	q.jobs.init(cfg.FirstSeq)
+	q.jobs.initPages(cfg.FirstSeq)
 	q.uniques = make(uniqueIndex)
 	q.notes = make(map[*Job]note)
 	q.deadBySeq = make(map[uint64]*DeadLetter)
 	q.retrying = make(map[*Job]*DeadLetter)
 	q.deadSink, _ = sink.(DeadLetterSink)
-	q.memory.init(cfg.Memory)
+	q.memory.setMarks(cfg.Memory)
 	return q
 }
 
@@ -216,7 +216,7 @@ func (q *Queue) Lookup(handle []byte) *Job {
 	if !ok {
 		return nil
 	}
-	return q.jobs.get(seq)
+	return q.jobs.job(seq)
 }
 
 func (q *Queue) appendHandle(dst []byte, seq uint64) []byte {
@@ -269,7 +269,7 @@ func (q *Queue) ByUnique(unique []byte, after *Function, most int) (oldest *Job,
 func (q *Queue) LastSeq() uint64 { return q.jobs.seq }
 
 // Has reports whether there is a job with that number.
-func (q *Queue) Has(seq uint64) bool { return q.jobs.get(seq) != nil }
+func (q *Queue) Has(seq uint64) bool { return q.jobs.job(seq) != nil }
 
 // JobsAfter calls yield for up to most jobs with higher numbers than seq, in
 // the order of Seq, until yield returns false. It returns the number to go on

@@ -103,11 +103,11 @@ func (r *rig) grabAgain(i int) {
 
 func (r *rig) sleep(i int) {
 	p := r.model.peers[i]
-	p.rest = asleep
+	p.sleep = asleep
 	wake := slices.ContainsFunc(p.can, func(a modelAbility) bool { return r.model.ready(a.fn) > 0 })
 	r.q.PreSleep(r.model.now, r.peers[i])
-	if wake != (p.rest == woken) {
-		r.fail("PreSleep: NOOP at once is %v, want %v", p.rest == woken, wake)
+	if wake != (p.sleep == woken) {
+		r.fail("PreSleep: NOOP at once is %v, want %v", p.sleep == woken, wake)
 	}
 }
 
@@ -124,12 +124,12 @@ func (r *rig) cantDo() {
 }
 
 func (r *rig) reset(i int) {
-	r.model.peers[i].can, r.model.peers[i].turn = nil, 0
+	r.model.peers[i].can, r.model.peers[i].nextPosition = nil, 0
 	r.q.ResetAbilities(r.peers[i])
 }
 
-func (r *rig) remove(i int) {
-	r.model.remove(r.model.peers[i])
+func (r *rig) removePeer(i int) {
+	r.model.removePeer(r.model.peers[i])
 	for most := r.n(3); r.q.Remove(r.model.now, r.peers[i], most); {
 		most = 1 + r.n(3)
 	}
@@ -167,12 +167,12 @@ func (r *rig) finish(why Reason) {
 	switch {
 	case why == Completed:
 		if runs {
-			r.model.end(j, why)
+			r.model.endJob(j, why)
 		}
 		r.q.Complete(r.model.now, real)
 	case why == GivenBack:
 		if runs {
-			r.model.lose(j, why)
+			r.model.loseJob(j, why)
 		}
 		r.q.GiveBack(r.model.now, real)
 	case why == Exhausted:
@@ -258,7 +258,7 @@ func (r *rig) purge(fn string) {
 	}
 }
 
-func (r *rig) drop(fn string) {
+func (r *rig) dropFunction(fn string) {
 	var want error
 	switch {
 	case r.model.find(fn) == nil:
@@ -293,7 +293,7 @@ func (r *rig) limits() {
 	r.q.SetLimits([]byte(fn), limits)
 }
 
-func (r *rig) restore() {
+func (r *rig) restoreJob() {
 	if len(r.model.jobs) >= r.full {
 		return
 	}
@@ -338,19 +338,19 @@ func (r *rig) restore() {
 	if !j.spilled || j.unique != "-" {
 		r.model.index(j)
 	}
-	r.model.restart(j)
+	r.model.startRestored(j)
 	r.model.spillIfNeeded(j)
 	r.real[j] = got
 }
 
-func (m *model) restart(j *modelJob) {
+func (m *model) startRestored(j *modelJob) {
 	p := m.get(j.fn).policy
 	if p != nil && j.failures > 0 && j.runAt > m.wall+p.Max {
 		j.runAt = m.wall + p.Max
 		m.retryAfter(j, p.Max)
 		return
 	}
-	m.start(j)
+	m.startJob(j)
 }
 
 func (r *rig) lookup() {

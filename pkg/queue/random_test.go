@@ -131,7 +131,7 @@ func (r *rig) run() int {
 		r.step(r.pick())
 	}
 	for i := range r.peers {
-		r.step("gone", func() { r.remove(i) })
+		r.step("gone", func() { r.removePeer(i) })
 	}
 	for _, j := range slices.Clone(r.model.jobs) {
 		r.step("release the last", func() { r.release(j) })
@@ -142,7 +142,7 @@ func (r *rig) run() int {
 	}
 	for _, f := range slices.Clone(r.model.funcs) {
 		r.step("purge the last", func() { r.purge(f.name) })
-		r.step("drop the last", func() { r.drop(f.name) })
+		r.step("drop the last", func() { r.dropFunction(f.name) })
 	}
 	r.checkEmpty()
 	return n
@@ -182,14 +182,14 @@ func (r *rig) Wake(p *Peer) {
 	m := p.Owner.(*modelPeer)
 	r.note("wake " + m.name)
 	r.wakes++
-	if m.rest != asleep {
+	if m.sleep != asleep {
 		r.fail("NOOP for %s, who does not sleep", m.name)
 	}
 	private := len(m.can) > r.q.sharedFunctions // it is woken to ask, and its class is made then
 	if !private && !slices.ContainsFunc(m.can, func(a modelAbility) bool { return r.q.functions.byName[a.fn].ready() > 0 }) {
 		r.fail("NOOP for %s, who has nothing to do", m.name)
 	}
-	m.rest, m.since = woken, r.model.now
+	m.sleep, m.since = woken, r.model.now
 }
 
 func (r *rig) Requeued(j *Job, p *Peer, why Reason) {
@@ -224,7 +224,7 @@ var operations = []struct {
 	{"cando", 6, func(r *rig) { r.canDo() }},
 	{"cantdo", 2, func(r *rig) { r.cantDo() }},
 	{"reset", 1, func(r *rig) { r.reset(r.n(rigPeers)) }},
-	{"gone", 1, func(r *rig) { r.remove(r.n(rigPeers)) }},
+	{"gone", 1, func(r *rig) { r.removePeer(r.n(rigPeers)) }},
 	{"release", 5, func(r *rig) { r.release(r.held()) }},
 	{"abort", 2, func(r *rig) { r.abort(r.held()) }},
 	{"complete", 5, func(r *rig) { r.finish(Completed) }},
@@ -236,10 +236,10 @@ var operations = []struct {
 	{"set the wall clock", 1, func(r *rig) { r.setWall() }},
 	{"pause", 2, func(r *rig) { r.pause() }},
 	{"purge", 1, func(r *rig) { r.purge(r.function()) }},
-	{"drop", 1, func(r *rig) { r.drop(r.function()) }},
+	{"drop", 1, func(r *rig) { r.dropFunction(r.function()) }},
 	{"create", 1, func(r *rig) { r.create() }},
 	{"limits", 1, func(r *rig) { r.limits() }},
-	{"restore", 1, func(r *rig) { r.restore() }},
+	{"restore", 1, func(r *rig) { r.restoreJob() }},
 	{"lookup", 1, func(r *rig) { r.lookup() }},
 	{"policy", 1, func(r *rig) { r.policy() }},
 	{"note", 1, func(r *rig) { r.comment() }},

@@ -12,19 +12,19 @@ import (
 // and it does not coalesce: of several jobs with one unique all run, and
 // submissions join the first. If memory is short, the queue drops the payload.
 func (q *Queue) Restore(now int64, r *store.Record) (*Job, error) {
-	return q.restore(now, r, 0)
+	return q.restoreJob(now, r, 0)
 }
 
 // RestoreHead is Restore for a record without its payload of size bytes, which
 // stays in the journal. If the unique is "-", nothing joins the job until
 // Loaded or SetPrint is called.
 func (q *Queue) RestoreHead(now int64, r *store.Record, size int) (*Job, error) {
-	return q.restore(now, r, size)
+	return q.restoreJob(now, r, size)
 }
 
-func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
+func (q *Queue) restoreJob(now int64, r *store.Record, size int) (*Job, error) {
 	q.now = now
-	if err := q.admit(r); err != nil {
+	if err := q.checkRestored(r); err != nil {
 		return nil, fmt.Errorf("restore job %d: %w", r.Seq, err)
 	}
 	q.before = max(q.before, r.Seq)
@@ -34,32 +34,32 @@ func (q *Queue) restore(now int64, r *store.Record, size int) (*Job, error) {
 		d := q.detailOf(j)
 		d.runAt, d.failures, d.losses = r.RunAt, int32(failures), int32(losses)
 	}
-	q.enter(j, q.place(q.hashOf(j)))
-	q.restart(j)
+	q.indexJob(j, q.place(q.hashOf(j)))
+	q.startRestored(j)
 	q.spillIfNeeded(j)
 	return j, nil
 }
 
-// restart is start for a restored job. One that waits for a retry does not wait
+// startRestored is start for a restored job. One that waits for a retry does not wait
 // longer than its function's policy says, if the wall clock was set back.
-func (q *Queue) restart(j *Job) {
+func (q *Queue) startRestored(j *Job) {
 	p := j.function.policy
 	if p != nil && j.Failures() > 0 && j.RunAt()-q.Wall() > p.Max {
 		j.detail.runAt = q.Wall() + p.Max
 		q.retryAfter(j, p.Max)
 		return
 	}
-	q.start(j)
+	q.startJob(j)
 }
 
-// admit checks whether r can be a job, and raises the last number to r's.
-func (q *Queue) admit(r *store.Record) error {
+// checkRestored checks whether r can be a job, and raises the last number to r's.
+func (q *Queue) checkRestored(r *store.Record) error {
 	switch {
 	case r.Priority >= priorities:
 		return fmt.Errorf("no such priority: %d", r.Priority)
 	case len(r.Unique) > maxName || len(r.Reducer) > maxName:
 		return ErrTooLong
-	case q.jobs.get(r.Seq) != nil || q.deadBySeq[r.Seq] != nil:
+	case q.jobs.job(r.Seq) != nil || q.deadBySeq[r.Seq] != nil:
 		return errNumberTaken
 	}
 	q.jobs.seq = max(q.jobs.seq, r.Seq)
@@ -132,7 +132,7 @@ func (q *Queue) moveUp(f *Function, most int) (moved int, all bool) {
 		was := to.n
 		for ; from.head != nil && moved < most; moved++ {
 			j := from.head
-			from.remove(j)
+			from.removeJob(j)
 			j.mark(behind, false)
 			to.pushBack(j)
 		}
@@ -141,20 +141,20 @@ func (q *Queue) moveUp(f *Function, most int) (moved int, all bool) {
 		}
 		all = all && from.n == 0
 	}
-	q.cover(f)
+	q.scheduleRouse(f)
 	return moved, all
 }
 
-// keepsBack reports whether j must wait for jobs that are not restored yet.
-func (q *Queue) keepsBack(j *Job) bool {
+// waitsForLoading reports whether j must wait for jobs that are not restored yet.
+func (q *Queue) waitsForLoading(j *Job) bool {
 	return q.loading && j.is(background) && j.seq > q.before && (q.movedUp == nil || j.function.id > q.movedUp.id)
 }
 
 // waitAtTail puts j at the tail of its queue and wakes workers for it, or holds
 // it back if older jobs are not restored yet.
 func (q *Queue) waitAtTail(j *Job) {
-	if !q.keepsBack(j) {
-		q.wait(j, (*jobList).pushBack)
+	if !q.waitsForLoading(j) {
+		q.enqueueJob(j, (*jobList).pushBack)
 		return
 	}
 	f := j.function

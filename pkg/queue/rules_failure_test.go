@@ -260,21 +260,21 @@ func TestPolicy(t *testing.T) {
 func TestWaits(t *testing.T) {
 	p := Policy{Min: 3, Max: 1000}
 	for attempts, want := range []int64{3, 6, 12, 24, 48, 96, 192, 384, 768, 1000, 1000} {
-		if got := p.wait(attempts, nil); got != want {
+		if got := p.backOff(attempts, nil); got != want {
 			t.Errorf("wait after %d attempts is %d, want %d", attempts, got, want)
 		}
 		for random := range uint64(2000) {
-			if got := p.wait(attempts, func() uint64 { return random }); got < want/2 || got > want {
+			if got := p.backOff(attempts, func() uint64 { return random }); got < want/2 || got > want {
 				t.Fatalf("wait after %d attempts is %d, want %d to %d", attempts, got, want/2, want)
 			}
 		}
 	}
 	for _, c := range []struct{ p Policy }{{Policy{}}, {Policy{Max: 50}}} {
-		if got := c.p.wait(1<<30, func() uint64 { panic("no need") }); got != 0 {
+		if got := c.p.backOff(1<<30, func() uint64 { panic("no need") }); got != 0 {
 			t.Errorf("wait of %v is %d, want 0", c.p, got)
 		}
 	}
-	if got := (&Policy{Min: maxWait - 1, Max: maxWait}).wait(1<<30, nil); got != maxWait {
+	if got := (&Policy{Min: maxWait - 1, Max: maxWait}).backOff(1<<30, nil); got != maxWait {
 		t.Errorf("wait is %d, want %d", got, int64(maxWait))
 	}
 }

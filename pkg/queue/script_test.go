@@ -132,7 +132,7 @@ func (s *script) call(words []string) {
 	case "wall":
 		s.q.SetClocks(s.now, s.int(args[0]))
 	case "restore":
-		s.restore(args)
+		s.restoreJob(args)
 	case "functions":
 		for _, f := range s.q.Snapshot(s.now) {
 			s.say("%s %d/%d/%d %d %d %d %d", f.Function, f.High, f.Normal, f.Low, f.Delayed, f.Running, f.Workers, f.Sleeping)
@@ -242,7 +242,7 @@ func (s *script) submission(args []string) *Submission {
 	return sub
 }
 
-func (s *script) restore(args []string) {
+func (s *script) restoreJob(args []string) {
 	s.size, s.tried = 0, [2]int{}
 	r := s.record(args[0], s.submission(args[1:]))
 	j, err := s.q.RestoreHead(s.now, r, s.size)

@@ -44,7 +44,7 @@ func (q *Queue) Snapshot(now int64) Snapshot {
 // whether there may be more.
 func (q *Queue) SnapshotAfter(now int64, after *Function, most int, s Snapshot) (_ Snapshot, last *Function, more bool) {
 	q.now = now
-	q.settle()
+	q.classifyRestless()
 	last, more = q.FunctionsAfter(after, most, func(f *Function) bool {
 		s = append(s, f.snapshot(q.Wall()))
 		return true

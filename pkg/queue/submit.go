@@ -47,7 +47,7 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	same, twin := p.find(f, s.Unique, s.Payload)
 	if same != nil {
 		f.counters.coalesced++
-		return Submitted{Job: same, Promoted: q.join(same, s)}, nil
+		return Submitted{Job: same, Promoted: q.joinJob(same, s)}, nil
 	}
 	if f.full(rankOf(s.Priority)) {
 		return Submitted{}, ErrFull
@@ -73,12 +73,12 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 		q.detailOf(j).runAt = s.RunAt
 	}
 	j.mark(apart, twin)
-	q.enter(j, p)
-	q.join(j, s)
+	q.indexJob(j, p)
+	q.joinJob(j, s)
 	j.mark(promoting, false)
 	if !s.Hold {
 		f.counters.submitted++
-		q.start(j)
+		q.startJob(j)
 	}
 	return Submitted{Job: j, Fresh: true}, nil
 }
@@ -89,9 +89,9 @@ func (q *Queue) Joins(s *Submission) bool {
 	return f != nil && q.findUnique(f, s.Unique, s.Payload) != nil
 }
 
-// join adds a submission's client to j, or makes j a background job if the
+// joinJob adds a submission's client to j, or makes j a background job if the
 // submission is one. It reports whether j was a foreground job until now.
-func (q *Queue) join(j *Job, s *Submission) (promoted bool) {
+func (q *Queue) joinJob(j *Job, s *Submission) (promoted bool) {
 	if !s.Background {
 		if s.Client != nil {
 			q.addWaiter(j, s.Client)
@@ -106,9 +106,9 @@ func (q *Queue) join(j *Job, s *Submission) (promoted bool) {
 	return true
 }
 
-// enter adds j to the indexes; p is its place among the uniques.
-func (q *Queue) enter(j *Job, p place) {
-	q.jobs.put(j)
+// indexJob adds j to the indexes; p is its place among the uniques.
+func (q *Queue) indexJob(j *Job, p place) {
+	q.jobs.addJob(j)
 	q.addUnique(j, p)
 	j.function.total++
 	q.memory.bytes += j.cost()
@@ -117,25 +117,25 @@ func (q *Queue) enter(j *Job, p place) {
 	}
 }
 
-// start makes a held job wait for its time or for a worker.
-func (q *Queue) start(j *Job) {
+// startJob makes a held job wait for its time or for a worker.
+func (q *Queue) startJob(j *Job) {
 	if j.RunAt() > q.Wall() {
 		j.mark(dated, true)
-		q.delay(j, &q.dates, j.RunAt())
+		q.delayJob(j, &q.dates, j.RunAt())
 		return
 	}
 	q.waitAtTail(j)
 }
 
-// delay makes j wait for a time of one of the clocks.
-func (q *Queue) delay(j *Job, clock *timers, at int64) {
+// delayJob makes j wait for a time of one of the clocks.
+func (q *Queue) delayJob(j *Job, clock *timers, at int64) {
 	j.state = Delayed
 	j.function.delayed.pushBack(j)
-	clock.add(j, at)
+	clock.addTimer(j, at)
 }
 
-// wait puts j at one end of its queue and wakes workers for it.
-func (q *Queue) wait(j *Job, push func(*jobList, *Job)) {
+// enqueueJob puts j at one end of its queue and wakes workers for it.
+func (q *Queue) enqueueJob(j *Job, push func(*jobList, *Job)) {
 	f := j.function
 	l := &f.waiting[j.priority]
 	j.state = Waiting
@@ -162,7 +162,7 @@ func (q *Queue) Release(now int64, j *Job) {
 		return
 	}
 	q.endDeadRetry(j)
-	q.letGo(j)
+	q.endHold(j)
 }
 
 // Abort reports to the queue that the journal does not have j. The queue
@@ -175,7 +175,7 @@ func (q *Queue) Abort(now int64, j *Job) {
 	switch {
 	case j.state == Held:
 		d := q.endDeadRetry(j)
-		q.forget(j)
+		q.forgetJob(j)
 		if d != nil {
 			q.insertDeadByDate(d)
 			q.dropExcessDead(d.function)
@@ -183,7 +183,7 @@ func (q *Queue) Abort(now int64, j *Job) {
 	case j.state != Ended && j.is(promoting):
 		j.mark(promoting|background, false)
 		if j.unwanted() && j.state != Running {
-			q.end(j, Abandoned)
+			q.endJob(j, Abandoned)
 		}
 	}
 }
@@ -214,21 +214,21 @@ func (q *Queue) Record(j *Job) store.Record {
 func (q *Queue) ReleaseForeground(now int64, j *Job) {
 	q.now = now
 	if j.state == Held {
-		q.letGo(j)
+		q.endHold(j)
 	}
 }
 
-// letGo releases the held j: j ends if it was cancelled or its clients left
+// endHold releases the held j: j ends if it was cancelled or its clients left
 // meanwhile; otherwise it waits for its time or for a worker.
-func (q *Queue) letGo(j *Job) {
+func (q *Queue) endHold(j *Job) {
 	j.function.counters.submitted++
 	switch {
 	case j.is(cancelled):
-		q.end(j, Cancelled)
+		q.endJob(j, Cancelled)
 	case j.unwanted():
-		q.end(j, Abandoned)
+		q.endJob(j, Abandoned)
 	default:
-		q.start(j)
+		q.startJob(j)
 		q.spillIfNeeded(j)
 	}
 }

@@ -14,11 +14,11 @@ func (q *Queue) Tick(now int64) {
 		}
 		j := t.job
 		if j.state == Running {
-			q.lose(j, TimedOut)
+			q.loseJob(j, TimedOut)
 			continue
 		}
-		q.unschedule(j)
-		j.function.delayed.remove(j)
+		q.removeTimerOf(j)
+		j.function.delayed.removeJob(j)
 		q.waitAtTail(j)
 	}
 	q.passTokens()
@@ -45,14 +45,14 @@ func (q *Queue) nextTimer() (t timer, ok bool) {
 	return t, ok
 }
 
-// unschedule removes the timer of a running or delayed job, if it has one.
-func (q *Queue) unschedule(j *Job) {
+// removeTimerOf removes the timer of a running or delayed job, if it has one.
+func (q *Queue) removeTimerOf(j *Job) {
 	if j.is(dated) {
 		j.mark(dated, false)
-		q.dates.remove(j)
+		q.dates.removeTimer(j)
 		return
 	}
-	q.timers.remove(j)
+	q.timers.removeTimer(j)
 }
 
 // Next returns the time, in the same clock as now, at which Tick has something
@@ -95,13 +95,13 @@ func (t timer) before(o timer) bool {
 	return t.at < o.at || t.at == o.at && t.job.seq < o.job.seq
 }
 
-func (h *timers) add(j *Job, at int64) {
+func (h *timers) addTimer(j *Job, at int64) {
 	*h = append(*h, timer{at, j})
 	h.up(len(*h) - 1)
 }
 
-// remove removes j if it is in the heap.
-func (h *timers) remove(j *Job) {
+// removeTimer removes the timer of j if it is in the heap.
+func (h *timers) removeTimer(j *Job) {
 	i := int(j.detail.timer) - 1
 	if i < 0 {
 		return
@@ -112,12 +112,12 @@ func (h *timers) remove(j *Job) {
 	(*h)[last] = timer{}
 	*h = (*h)[:last]
 	if i < last {
-		h.put(i, moved)
+		h.setTimer(i, moved)
 		h.up(h.down(i))
 	}
 }
 
-func (h timers) put(i int, t timer) {
+func (h timers) setTimer(i int, t timer) {
 	h[i] = t
 	t.job.detail.timer = int32(i) + 1
 }
@@ -129,10 +129,10 @@ func (h timers) up(i int) {
 		if !t.before(h[parent]) {
 			break
 		}
-		h.put(i, h[parent])
+		h.setTimer(i, h[parent])
 		i = parent
 	}
-	h.put(i, t)
+	h.setTimer(i, t)
 }
 
 func (h timers) down(i int) int {
@@ -148,9 +148,9 @@ func (h timers) down(i int) int {
 		if !h[child].before(t) {
 			break
 		}
-		h.put(i, h[child])
+		h.setTimer(i, h[child])
 		i = child
 	}
-	h.put(i, t)
+	h.setTimer(i, t)
 	return i
 }

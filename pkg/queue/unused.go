@@ -40,7 +40,7 @@ func (q *Queue) forgetUnused() {
 		case !f.unused() || f.use.n != f.use.seen:
 			f.use.seen, f.use.since = f.use.n, q.now
 		case q.now-f.use.since >= q.cfg.ForgetAfter+q.cfg.ForgetAfter/sweepsInTime:
-			q.unlink(f)
+			q.unlinkFunction(f)
 		}
 		return true
 	})

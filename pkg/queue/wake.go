@@ -21,15 +21,15 @@ import "math"
 // is ready now, the worker is woken at once.
 func (q *Queue) PreSleep(now int64, p *Peer) {
 	q.now = now
-	if f := q.wakeUp(p); f != nil {
-		q.cover(f)
+	if f := q.markAwake(p); f != nil {
+		q.scheduleRouse(f)
 	}
 	c := q.classOf(p)
-	p.rest = asleep
+	p.sleep = asleep
 	c.sleepers.pushBack(p)
 	q.sleeping++
 	if f, _, _ := c.firstReady(0); f != nil {
-		q.wake(p, f)
+		q.wakePeer(p, f)
 	}
 }
 
@@ -54,9 +54,9 @@ func (q *Queue) Rouse() {
 	q.gathered = q.gathered[:0]
 }
 
-// cover has Rouse wake sleeping workers until f has a token for each of its ready
+// scheduleRouse has Rouse wake sleeping workers until f has a token for each of its ready
 // jobs. Rouse takes no more steps for that than there were calls of PreSleep.
-func (q *Queue) cover(f *Function) {
+func (q *Queue) scheduleRouse(f *Function) {
 	if !f.gathered {
 		f.gathered = true
 		q.gathered = append(q.gathered, f)
@@ -67,7 +67,7 @@ func (q *Queue) cover(f *Function) {
 func (q *Queue) wakeReady(f *Function) {
 	if !f.paused {
 		f.fresh++
-		q.cover(f)
+		q.scheduleRouse(f)
 	}
 }
 
@@ -86,7 +86,7 @@ func (q *Queue) wakeOne(f *Function) bool {
 	if q.sleeping == 0 {
 		return false
 	}
-	q.settle()
+	q.classifyRestless()
 	for range f.classes {
 		if f.cursor >= len(f.classes) {
 			f.cursor = 0
@@ -94,55 +94,55 @@ func (q *Queue) wakeOne(f *Function) bool {
 		c := f.classes[f.cursor].class
 		f.cursor++
 		if p := c.sleepers.head; p != nil {
-			q.wake(p, f)
+			q.wakePeer(p, f)
 			return true
 		}
 	}
 	return false
 }
 
-// settle moves the sleepers whose abilities have changed into their classes. It
+// classifyRestless moves the sleepers whose abilities have changed into their classes. It
 // wakes those with very many functions: their classes are made when they ask.
-func (q *Queue) settle() {
+func (q *Queue) classifyRestless() {
 	for p := q.restless.head; p != nil; p = q.restless.head {
 		if q.needsPrivate(p) {
-			q.wake(p, p.firstAbility.function)
+			q.wakePeer(p, p.firstAbility.function)
 			continue
 		}
-		q.restless.remove(p)
+		q.restless.removePeer(p)
 		q.classOf(p).sleepers.pushBack(p)
 	}
 }
 
-// wake wakes the sleeping p for f.
-func (q *Queue) wake(p *Peer, f *Function) {
-	q.wakeUp(p)
-	p.rest, p.token, p.wokenAt = woken, f, q.now
+// wakePeer wakes the sleeping p for f.
+func (q *Queue) wakePeer(p *Peer, f *Function) {
+	q.markAwake(p)
+	p.sleep, p.token, p.wokenAt = woken, f, q.now
 	q.woken.pushBack(p)
 	f.tokens++
 	q.sink.Wake(p)
 }
 
-// wakeUp makes p awake, without a NOOP, and returns the function whose token
+// markAwake makes p awake, without a NOOP, and returns the function whose token
 // it had.
-func (q *Queue) wakeUp(p *Peer) *Function {
-	if p.rest == asleep {
+func (q *Queue) markAwake(p *Peer) *Function {
+	if p.sleep == asleep {
 		if p.class == nil {
-			q.restless.remove(p)
+			q.restless.removePeer(p)
 		} else {
-			p.class.sleepers.remove(p)
+			p.class.sleepers.removePeer(p)
 		}
 		q.sleeping--
 	}
-	p.rest = awake
-	return q.takeToken(p)
+	p.sleep = awake
+	return q.removeToken(p)
 }
 
-// takeToken removes p's token, if it has one, and returns the token's function.
-func (q *Queue) takeToken(p *Peer) *Function {
+// removeToken removes p's token, if it has one, and returns the token's function.
+func (q *Queue) removeToken(p *Peer) *Function {
 	f := p.token
 	if f != nil {
-		q.woken.remove(p)
+		q.woken.removePeer(p)
 		p.token = nil
 		f.tokens--
 	}
@@ -156,6 +156,6 @@ func (q *Queue) passTokens() {
 		if p == nil || p.wokenAt+q.cfg.WakeAfter > q.now {
 			return
 		}
-		q.cover(q.takeToken(p))
+		q.scheduleRouse(q.removeToken(p))
 	}
 }

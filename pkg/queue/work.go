@@ -6,19 +6,19 @@ package queue
 // awake from now on.
 func (q *Queue) Grab(now int64, p *Peer) *Job {
 	q.now = now
-	token := q.wakeUp(p)
-	f, priority, position := q.classOf(p).firstReady(p.turn)
+	token := q.markAwake(p)
+	f, priority, position := q.classOf(p).firstReady(p.nextPosition)
 	var j *Job
 	if f != nil {
 		j = f.waiting[priority].head
-		q.unwait(j)
-		q.run(j, p)
+		q.dequeueJob(j)
+		q.assignJob(j, p)
 		if q.cfg.RoundRobin {
-			p.turn = position + 1
+			p.nextPosition = position + 1
 		}
 	}
 	if token != nil {
-		q.cover(token)
+		q.scheduleRouse(token)
 	}
 	return j
 }
@@ -34,37 +34,37 @@ func (q *Queue) GrabAgain(now int64, p *Peer, j *Job) bool {
 	}
 	switch {
 	case j.state == Waiting:
-		q.unwait(j)
+		q.dequeueJob(j)
 	case j.state == Delayed && j.Attempts() > 0:
-		q.unschedule(j)
-		j.function.delayed.remove(j)
+		q.removeTimerOf(j)
+		j.function.delayed.removeJob(j)
 	default:
 		return false
 	}
-	q.run(j, p)
+	q.assignJob(j, p)
 	return true
 }
 
-// unwait removes j from its queue.
-func (q *Queue) unwait(j *Job) {
+// dequeueJob removes j from its queue.
+func (q *Queue) dequeueJob(j *Job) {
 	f := j.function
 	if j.is(spilled) {
 		f.spilled--
 	}
 	if j.is(behind) {
 		j.mark(behind, false)
-		f.behind[j.priority].remove(j)
+		f.behind[j.priority].removeJob(j)
 		return
 	}
 	l := &f.waiting[j.priority]
-	l.remove(j)
+	l.removeJob(j)
 	if l.n == 0 && !f.paused {
 		f.setReady(j.priority, false)
 	}
 }
 
-// run gives j, which is in no list, to p.
-func (q *Queue) run(j *Job, p *Peer) {
+// assignJob gives j, which is in no list, to p.
+func (q *Queue) assignJob(j *Job, p *Peer) {
 	d := q.detailOf(j)
 	d.worker, d.started = p, q.now
 	j.state = Running
@@ -75,7 +75,7 @@ func (q *Queue) run(j *Job, p *Peer) {
 	p.jobs.pushBack(j)
 	if p.timeouts {
 		if timeout := p.abilities[j.function].timeout; timeout > 0 {
-			q.timers.add(j, q.now+timeout)
+			q.timers.addTimer(j, q.now+timeout)
 		}
 	}
 }
@@ -89,8 +89,8 @@ func (q *Queue) RestartLimit(now int64, j *Job) {
 	}
 	j.detail.started = now
 	if a := j.detail.worker.abilities[j.function]; a != nil && a.timeout > 0 {
-		q.timers.remove(j)
-		q.timers.add(j, now+a.timeout)
+		q.timers.removeTimer(j)
+		q.timers.addTimer(j, now+a.timeout)
 	}
 }
 
@@ -114,7 +114,7 @@ func (q *Queue) SetStatus(j *Job, num, den int64) {
 func (q *Queue) Complete(now int64, j *Job) {
 	q.now = now
 	if j.state == Running {
-		q.end(j, Completed)
+		q.endJob(j, Completed)
 	}
 }
 
@@ -123,7 +123,7 @@ func (q *Queue) Complete(now int64, j *Job) {
 func (q *Queue) GiveBack(now int64, j *Job) {
 	q.now = now
 	if j.state == Running {
-		q.lose(j, GivenBack)
+		q.loseJob(j, GivenBack)
 	}
 }
 
@@ -135,7 +135,7 @@ func (q *Queue) Cancel(now int64, j *Job) bool {
 	q.now = now
 	switch j.state {
 	case Waiting, Delayed:
-		q.end(j, Cancelled)
+		q.endJob(j, Cancelled)
 		return true
 	case Running, Held:
 		j.mark(cancelled, true)
@@ -143,39 +143,39 @@ func (q *Queue) Cancel(now int64, j *Job) bool {
 	return false
 }
 
-// lose takes a running job from its worker. The job goes to the head of its
+// loseJob takes a running job from its worker. The job goes to the head of its
 // queue, or ends if it was lost too often or nobody wants it. A spilled job was
 // not tried, because its worker never had the payload: it returns unchanged.
-func (q *Queue) lose(j *Job, why Reason) {
+func (q *Queue) loseJob(j *Job, why Reason) {
 	f := j.function
 	if !j.is(spilled) {
-		q.blame(j, why)
+		q.noteFailure(j, why)
 		j.detail.losses++
 	}
 	switch {
 	case j.is(cancelled):
-		q.end(j, Cancelled)
+		q.endJob(j, Cancelled)
 		return
 	case j.unwanted():
-		q.end(j, Abandoned)
+		q.endJob(j, Abandoned)
 		return
 	case q.cfg.JobRetries >= 0 && j.Losses() >= max(q.cfg.JobRetries, 1) && !j.is(spilled):
-		q.end(j, Exhausted)
+		q.endJob(j, Exhausted)
 		return
 	}
 	p := j.detail.worker
-	q.unrun(j)
+	q.unassignJob(j)
 	f.counters.retried++
-	q.wait(j, (*jobList).pushFront)
+	q.enqueueJob(j, (*jobList).pushFront)
 	q.sink.Requeued(j, p, why)
 	q.spillIfNeeded(j)
 }
 
-// unrun takes j from its worker.
-func (q *Queue) unrun(j *Job) {
+// unassignJob takes j from its worker.
+func (q *Queue) unassignJob(j *Job) {
 	d := j.detail
-	q.unschedule(j)
-	d.worker.jobs.remove(j)
+	q.removeTimerOf(j)
+	d.worker.jobs.removeJob(j)
 	d.worker, d.started, d.num, d.den = nil, 0, 0, 0
 	j.function.running--
 	q.running--
@@ -183,8 +183,8 @@ func (q *Queue) unrun(j *Job) {
 	q.memory.running -= j.cost()
 }
 
-// end reports the end of j to the sink, and forgets j.
-func (q *Queue) end(j *Job, why Reason) {
+// endJob reports the end of j to the sink, and forgets j.
+func (q *Queue) endJob(j *Job, why Reason) {
 	c := &j.function.counters
 	switch why {
 	case Completed:
@@ -194,22 +194,22 @@ func (q *Queue) end(j *Job, why Reason) {
 	}
 	q.sink.Ended(j, why)
 	d := q.retainDead(j, why)
-	q.forget(j)
+	q.forgetJob(j)
 	if d != nil {
 		q.dropExcessDead(d.function)
 	}
 }
 
-// forget removes j from all lists and indexes.
-func (q *Queue) forget(j *Job) {
+// forgetJob removes j from all lists and indexes.
+func (q *Queue) forgetJob(j *Job) {
 	switch j.state {
 	case Delayed:
-		q.unschedule(j)
-		j.function.delayed.remove(j)
+		q.removeTimerOf(j)
+		j.function.delayed.removeJob(j)
 	case Waiting:
-		q.unwait(j)
+		q.dequeueJob(j)
 	case Running:
-		q.unrun(j)
+		q.unassignJob(j)
 	}
 	j.state = Ended
 	q.memory.bytes -= j.cost()
@@ -218,7 +218,7 @@ func (q *Queue) forget(j *Job) {
 	}
 	q.forgetNote(j)
 	q.removeUnique(j)
-	q.jobs.remove(j)
+	q.jobs.removeJob(j)
 	j.function.total--
 	if d := j.detail; d != nil {
 		for d.waiters != nil {
