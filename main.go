@@ -44,21 +44,21 @@
 //	                        pkg/store/postgres, pkg/store/redis, pkg/store/sqlite, pkg/store/tokyocabinet
 //	pkg/store/dump          a store as JSON lines, both ways;
 //	                        imports pkg/store
-//	pkg/store/internal/lockfile the lock of a store that is a file or a directory;
+//	pkg/store/internal/filestore the code that stores in files share: lock, watch, log;
 //	                        imports pkg/store, internal/filelock
 //	pkg/store/internal/sqlstore the code that stores in SQL databases share;
 //	                        imports pkg/store
 //	pkg/store/storetest     the tests that every store passes;
 //	                        imports pkg/store
 //	pkg/store/disk          the store in a directory: a log and a bbolt file;
-//	                        imports pkg/store, pkg/store/internal/lockfile, pkg/store/disk/boltfile,
+//	                        imports pkg/store, pkg/store/internal/filestore, pkg/store/disk/boltfile,
 //	                        pkg/store/disk/fsys, internal/codec, go.etcd.io/bbolt
 //	pkg/store/disk/boltfile the pages of a bbolt file: read with checks, salvaged, shrunk;
-//	                        imports pkg/store, pkg/store/disk/fsys, go.etcd.io/bbolt
+//	                        imports pkg/store, pkg/store/internal/filestore, pkg/store/disk/fsys, go.etcd.io/bbolt
 //	pkg/store/disk/fsys     changes of files that a test can watch;
-//	                        imports pkg/store/internal/lockfile
+//	                        imports pkg/store/internal/filestore
 //	pkg/store/*             one kind of store each, for example pkg/store/redis;
-//	                        imports pkg/store, pkg/store/internal/lockfile, pkg/store/internal/sqlstore, internal/codec,
+//	                        imports pkg/store, pkg/store/internal/filestore, pkg/store/internal/sqlstore, internal/codec,
 //	                        any module
 //	pkg/server              the job server: connections, commands, durable batches, shutdown;
 //	                        imports pkg/wire, pkg/queue, pkg/store, internal/codec, internal/duration, internal/tune,

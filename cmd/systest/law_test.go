@@ -26,18 +26,18 @@ type room struct {
 }
 
 const (
-	cliRoom      = "gm/cmd/cli"
-	wireRoom     = "gm/pkg/wire"
-	queueRoom    = "gm/pkg/queue"
-	storeRoom    = "gm/pkg/store"
-	sqlstoreRoom = "gm/pkg/store/internal/sqlstore"
-	dumpRoom     = "gm/pkg/store/dump"
-	openRoom     = "gm/pkg/store/open"
-	lockfileRoom = "gm/pkg/store/internal/lockfile"
-	gearmanRoom  = "gm/pkg/gearman"
-	batchRoom    = "gm/pkg/batch"
-	resultsRoom  = "gm/pkg/results"
-	fleetRoom    = "gm/pkg/fleet"
+	cliRoom       = "gm/cmd/cli"
+	wireRoom      = "gm/pkg/wire"
+	queueRoom     = "gm/pkg/queue"
+	storeRoom     = "gm/pkg/store"
+	sqlstoreRoom  = "gm/pkg/store/internal/sqlstore"
+	dumpRoom      = "gm/pkg/store/dump"
+	openRoom      = "gm/pkg/store/open"
+	filestoreRoom = "gm/pkg/store/internal/filestore"
+	gearmanRoom   = "gm/pkg/gearman"
+	batchRoom     = "gm/pkg/batch"
+	resultsRoom   = "gm/pkg/results"
+	fleetRoom     = "gm/pkg/fleet"
 
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
@@ -115,19 +115,19 @@ var law = []room{
 	// the bytes in which stores keep jobs: records, checksums, salts
 	{path: codecRoom, rooms: []string{storeRoom}, not: []string{"net", "os"}},
 	// changes of files that a test can watch
-	{path: fsysRoom, rooms: []string{lockfileRoom}},
+	{path: fsysRoom, rooms: []string{filestoreRoom}},
 	// bbolt's pages: read with checks, salvaged, shrunk; knows no jobs
-	{path: boltfileRoom, rooms: []string{storeRoom, fsysRoom}, other: []string{bboltModule}},
+	{path: boltfileRoom, rooms: []string{storeRoom, filestoreRoom, fsysRoom}, other: []string{bboltModule}},
 	// jobs in a bbolt file and a log
-	{path: diskRoom, rooms: []string{storeRoom, lockfileRoom, codecRoom, fsysRoom, boltfileRoom}, other: []string{bboltModule}},
+	{path: diskRoom, rooms: []string{storeRoom, filestoreRoom, codecRoom, fsysRoom, boltfileRoom}, other: []string{bboltModule}},
 	// one conformance suite for every engine
 	{path: "gm/pkg/store/storetest", rooms: []string{storeRoom}},
 	// the code that SQL drivers share: jobs as rows, and the one session that commits
 	{path: sqlstoreRoom, rooms: []string{storeRoom}},
 	// a store as JSON lines, both ways
 	{path: dumpRoom, rooms: []string{storeRoom}},
-	// the lock of a store that consists of files
-	{path: lockfileRoom, rooms: []string{storeRoom, filelockRoom}},
+	// the code that stores in files share: lock, watch, log, modes of files
+	{path: filestoreRoom, rooms: []string{storeRoom, filelockRoom}},
 	// from a URL to an open, locked store; standing by
 	{path: openRoom, rooms: []string{
 		storeRoom, "gm/pkg/store/disk", "gm/pkg/store/memcached", "gm/pkg/store/mysql", "gm/pkg/store/postgres",
@@ -136,7 +136,7 @@ var law = []room{
 	// the commits of a server in memory, written to a store at its end
 	{path: deferredRoom, rooms: []string{storeRoom}},
 	// one engine each
-	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, lockfileRoom, codecRoom}, other: []string{anything}},
+	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, filestoreRoom, codecRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
 	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom, tuneRoom, durationRoom}, other: []string{xsys}},
 	// several servers, one queue

@@ -570,7 +570,7 @@ func (numberless) LastSeq(context.Context) (uint64, error) { return 0, errAway }
 // The same with a store on disk: jobs come while it is read.
 func TestServingWhileADiskIsRead(t *testing.T) {
 	open := func() store.Store {
-		st, err := disk.Open(t.Context(), disk.Config{Dir: t.TempDir(), Sync: disk.SyncNever})
+		st, err := disk.Open(t.Context(), disk.Config{Dir: t.TempDir(), Sync: store.SyncNever})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -93,6 +93,28 @@ func (u *URL) String() string {
 	return Redact(u.raw)
 }
 
+// File returns the path of a store in files, from SCHEME:FILE or SCHEME:///FILE.
+// It is empty if the URL names a host.
+func (u *URL) File() string {
+	if u.Net != nil && u.Net.Host == "" {
+		return u.Net.Path
+	}
+	return u.Path
+}
+
+// Options returns the query. Of several values for a key, only the last is there.
+// A key that is not among the known ones is an error.
+func (u *URL) Options(known ...string) (url.Values, error) {
+	options := make(url.Values, len(u.Query))
+	for key, values := range u.Query {
+		if !slices.Contains(known, key) {
+			return nil, u.UnknownKey(key)
+		}
+		options.Set(key, values[len(values)-1])
+	}
+	return options, nil
+}
+
 // UnknownKey returns the error of a key in the query that the driver does not
 // know. It names the key unless that may be a part of a password.
 func (u *URL) UnknownKey(key string) error {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -88,6 +89,38 @@ func TestRedact(t *testing.T) {
 	} {
 		if got := Redact(in); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestURLOptions(t *testing.T) {
+	for _, tc := range []struct{ url, want string }{
+		{"x:file", "map[] <nil>"},
+		{"x:file?a=1&b=&a=2", "map[a:[2] b:[]] <nil>"},
+		{"x://host/?a=1", "map[a:[1]] <nil>"},
+		{"x:file?c=1", `map[] store x:file?c=1: unknown option "c"`},
+	} {
+		u, err := ParseURL(tc.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		options, err := u.Options("a", "b")
+		if got := fmt.Sprint(options, " ", err); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.url, got, tc.want)
+		}
+	}
+}
+
+func TestURLFile(t *testing.T) {
+	for in, want := range map[string]string{
+		"x:queue.db": "queue.db", "x:/dir/queue.db?table=t": "/dir/queue.db", "x:///dir/queue.db": "/dir/queue.db", "x://host/queue.db": "",
+	} {
+		u, err := ParseURL(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := u.File(); got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
 	}
 }

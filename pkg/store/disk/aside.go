@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 )
 
 // fault is an entry, or a page if key is nil, that cannot be read.
@@ -58,20 +58,11 @@ func (f *faults) add(x fault) {
 // reportTo reports the faults to the store's log and Skipped.
 func (f *faults) reportTo(s *Store) {
 	for i := range f.list {
-		s.skip(f.list[i].String(), f.list[i].err)
+		s.base.Skip(f.list[i].String(), f.list[i].err)
 	}
 	if more := f.n - len(f.list); more > 0 {
-		s.skip(fmt.Sprintf("%d more", more), errors.New("too many at once"))
+		s.base.Skip(fmt.Sprintf("%d more", more), errors.New("too many at once"))
 	}
-}
-
-// asideLine is a line of the file of records that were set aside.
-type asideLine struct {
-	Time  time.Time `json:"time"`
-	What  string    `json:"what"`
-	Why   string    `json:"why"`
-	Key   []byte    `json:"key,omitempty"`   // in base64
-	Value []byte    `json:"value,omitempty"` // as it was read, in base64
 }
 
 // asideFile returns the name of the file of records that were set aside.
@@ -83,13 +74,13 @@ func (s *Store) writeAside(faults []fault) error {
 	if err != nil {
 		return err
 	}
-	out := json.NewEncoder(f)
 	now := time.Now()
+	lines := make([]filestore.AsideLine, len(faults))
 	for i := range faults {
 		x := &faults[i]
-		err = errors.Join(err, out.Encode(asideLine{Time: now, What: x.String(), Why: x.err.Error(), Key: x.key, Value: x.value}))
+		lines[i] = filestore.AsideLine{Time: now, What: x.String(), Why: x.err.Error(), Key: x.key, Value: x.value}
 	}
-	return errors.Join(err, f.Sync(), f.Close())
+	return filestore.AppendAside(f, lines)
 }
 
 // setAside reports faults, and moves entries that have a key out of the queue. If
@@ -105,7 +96,7 @@ func (s *Store) setAside(f faults) {
 		err = s.removeFaults(f.list)
 	}
 	if err != nil {
-		s.cfg.Logger.Error("broken entries stay in the queue", "store", "disk:"+s.cfg.Dir, "err", err)
+		s.base.Log.Error("broken entries stay in the queue", "err", err)
 	}
 }
 

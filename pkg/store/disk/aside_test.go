@@ -14,6 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 )
 
 // spoil changes values of a file that nobody has open.
@@ -211,7 +212,7 @@ func asideLines(t *testing.T, dir string) []string {
 	defer f.Close()
 	var what []string
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var line asideLine
+		var line filestore.AsideLine
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			t.Fatal(err)
 		}

@@ -126,7 +126,7 @@ func (s *Store) checkpoint() error {
 		s.wal.release(g)
 	case time.Since(s.stuck) >= reportStuck:
 		s.stuck = time.Now()
-		s.cfg.Logger.Warn("the last batches stay in the log", "store", "disk:"+s.cfg.Dir, "err", err)
+		s.base.Log.Warn("the last batches stay in the log", "err", err)
 	}
 	return err
 }
@@ -166,7 +166,7 @@ func withoutEnded(entries []entry) []entry {
 // recoverLog opens the log, and writes the batches of a process that did not
 // close the store into e. mu is held.
 func (s *Store) recoverLog(e *engine) (*wal, error) {
-	w, err := openWAL(&s.files, s.walFile, s.cfg.Sync != SyncAlways)
+	w, err := openWAL(&s.files, s.walFile, s.cfg.Sync != store.SyncAlways)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (s *Store) recoverLog(e *engine) (*wal, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	if !w.files {
-		s.cfg.Logger.Warn("no room for a log: commits take longer", "store", "disk:"+s.cfg.Dir)
+		s.base.Log.Warn("no room for a log: commits take longer")
 		_, err0 := s.files.Remove(s.walFile(0))
 		_, err1 := s.files.Remove(s.walFile(1))
 		if err := errors.Join(w.close(), err0, err1); err != nil {
@@ -200,7 +200,7 @@ func (s *Store) recoverBatches(e *engine, w *wal, mark uint64) error {
 	if err != nil {
 		return err
 	}
-	frames := w.readFrames(mark, s.skip)
+	frames := w.readFrames(mark, s.base.Skip)
 	w.number = mark
 	for _, f := range frames {
 		entries = append(entries, f.entries...)
@@ -212,7 +212,7 @@ func (s *Store) recoverBatches(e *engine, w *wal, mark uint64) error {
 		if err := s.writeTransaction(e, &transaction{entries: withoutEnded(entries), highest: highest, mark: w.number, parts: true}); err != nil {
 			return err
 		}
-		s.cfg.Logger.Info("log read", "store", "disk:"+s.cfg.Dir, "batches", len(frames), "entries", len(entries))
+		s.base.Log.Info("log read", "batches", len(frames), "entries", len(entries))
 	}
 	if err := s.syncFile(e); err != nil {
 		return err
@@ -222,7 +222,7 @@ func (s *Store) recoverBatches(e *engine, w *wal, mark uint64) error {
 
 // syncFile writes e to the disk, before the log forgets its batches.
 func (s *Store) syncFile(e *engine) error {
-	if s.cfg.Sync != SyncNever {
+	if s.cfg.Sync != store.SyncNever {
 		return nil // each transaction did
 	}
 	return e.Sync()

@@ -9,7 +9,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
-	"gm/pkg/store/disk/fsys"
+	"gm/pkg/store/internal/filestore"
 )
 
 // Commit implements store.Store. It writes the batch to the end of the log, over
@@ -37,7 +37,7 @@ func (s *Store) commitBatch(batch []store.Op) error {
 		return nil
 	})
 	if err == nil {
-		err = s.watch.Check()
+		err = s.base.Watch.Check()
 	}
 	if err == nil && s.wal.suspect {
 		if err = s.flushLogLocked(); err == nil {
@@ -64,7 +64,7 @@ func (s *Store) commitBatch(batch []store.Op) error {
 		return err
 	}
 	if err := s.wal.appendBatch(entries, n); err != nil {
-		return &store.UncertainError{Err: fullError(err)}
+		return &store.UncertainError{Err: filestore.MarkFull(err)}
 	}
 	select {
 	case s.appended <- struct{}{}:
@@ -146,7 +146,7 @@ type transaction struct {
 func (s *Store) writeTransaction(e *engine, t *transaction) error {
 	err := s.transact(e, t)
 	switch {
-	case err == nil || !fsys.IsFull(err):
+	case err == nil || !filestore.IsFull(err):
 		return err
 	case t.parts && len(t.entries) > 1 && !errors.As(err, new(*store.UncertainError)):
 		first, second := *t, *t
@@ -158,15 +158,7 @@ func (s *Store) writeTransaction(e *engine, t *transaction) error {
 		}
 		return s.writeTransaction(e, &second)
 	}
-	return fullError(err)
-}
-
-// fullError wraps store.ErrFull too if err is that of a full disk.
-func fullError(err error) error {
-	if fsys.IsFull(err) {
-		return fmt.Errorf("%w: %w", store.ErrFull, err)
-	}
-	return err
+	return filestore.MarkFull(err)
 }
 
 // transact writes t in one transaction of bbolt. bbolt syncs twice: new pages

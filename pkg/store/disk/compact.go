@@ -10,7 +10,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
-	"gm/pkg/store/internal/lockfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 const (
@@ -49,7 +49,7 @@ func (s *Store) compactSoon(e *engine) {
 		s.compacting = false
 		if err != nil && s.ctx.Err() == nil {
 			s.failed = time.Now()
-			s.cfg.Logger.Warn("file stays large", "store", "disk:"+s.cfg.Dir, "err", err)
+			s.base.Log.Warn("file stays large", "err", err)
 		}
 	})
 }
@@ -63,7 +63,7 @@ func (s *Store) shrinkIdle() {
 	defer s.fileMu.Unlock()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.engine != nil && !s.engine.Broken() && s.watch.Check() == nil {
+	if s.engine != nil && !s.engine.Broken() && s.base.Watch.Check() == nil {
 		s.compactSoon(s.engine)
 	}
 }
@@ -214,20 +214,20 @@ func (s *Store) replaceFile(ctx context.Context, out *filler) (old *engine, err 
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := lockfile.KeepMode(out.path, s.file()); err != nil {
+	if err := filestore.KeepMode(out.path, s.file()); err != nil {
 		return nil, err
 	}
-	if err := s.watch.Change(s.file(), func() error { return s.files.Rename(out.path, s.file()) }); err != nil {
+	if err := s.base.Watch.Change(s.file(), func() error { return s.files.Rename(out.path, s.file()) }); err != nil {
 		return nil, err
 	}
 	// From here on the new file is the queue's, also after an error.
 	if err := s.files.SyncDir(s.cfg.Dir); err != nil {
-		s.cfg.Logger.Error("sync failed", "store", "disk:"+s.cfg.Dir, "err", err)
+		s.base.Log.Error("sync failed", "err", err)
 	}
 	old, e := s.engine, out.engine
 	e.MeasureReserved()
-	e.SetNoSync(s.cfg.Sync == SyncNever)
+	e.SetNoSync(s.cfg.Sync == store.SyncNever)
 	s.engine, s.sealing = e, e.sealing
-	s.cfg.Logger.Info("file compacted", "store", "disk:"+s.cfg.Dir, "before", old.Reserved(), "after", e.Reserved())
+	s.base.Log.Info("file compacted", "before", old.Reserved(), "after", e.Reserved())
 	return old, nil
 }

@@ -47,7 +47,7 @@ func growFile(t testing.TB) *grown {
 func makeGrown(t testing.TB) *grown {
 	t.Helper()
 	dir := t.TempDir()
-	s := openWith(t, Config{Dir: dir, Sync: SyncNever, Skipped: func(what string, err error) { t.Errorf("set aside: %s: %v", what, err) }})
+	s := openWith(t, Config{Dir: dir, Sync: store.SyncNever, Skipped: func(what string, err error) { t.Errorf("set aside: %s: %v", what, err) }})
 	g := &grown{ever: make(map[uint64]*store.Record), jobs: make(map[uint64]bool), extras: make(map[string]string)}
 	random := rand.New(rand.NewPCG(1, 2))
 	sizes := []int{0, 10, 100, 150, 700, 1024, 2048, 2049, 5000, 40_000, 200_000}
@@ -111,7 +111,7 @@ func (g *grown) open(t *testing.T, damaged []byte) outcome {
 		t.Fatal(err)
 	}
 	var o outcome
-	config := Config{Dir: dir, Sync: SyncNever, Skipped: func(what string, err error) { o.skipped = append(o.skipped, fmt.Sprint(what, ": ", err)) }}
+	config := Config{Dir: dir, Sync: store.SyncNever, Skipped: func(what string, err error) { o.skipped = append(o.skipped, fmt.Sprint(what, ": ", err)) }}
 	s := openWith(t, config)
 	found := g.replay(t, s)
 	for seq := range g.jobs {
@@ -285,7 +285,7 @@ func TestCutWhileOpen(t *testing.T) {
 		if err := os.WriteFile(path, g.file, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := openWith(t, Config{Dir: dir, Sync: SyncNever})
+		s := openWith(t, Config{Dir: dir, Sync: store.SyncNever})
 		g.replay(t, s)
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)

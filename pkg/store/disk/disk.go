@@ -43,10 +43,11 @@
 // of a checkpoint depends on the number of keys.
 //
 // Goroutines: two write the log into the file, one watches the files, one at a
-// time compacts, and one syncs with SyncInterval. Close ends them.
+// time compacts, and one syncs with store.SyncInterval. Close ends them.
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,26 +62,14 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/fsys"
-	"gm/pkg/store/internal/lockfile"
-)
-
-// Sync is the time at which committed batches are written to the disk. A crash of
-// the process never loses any. A loss of power loses the batches since the last
-// sync with SyncInterval, and may break the file with SyncNever.
-type Sync string
-
-// The values of Sync.
-const (
-	SyncAlways   Sync = "always"   // before Commit returns
-	SyncInterval Sync = "interval" // every Config.Interval
-	SyncNever    Sync = "never"    // whenever the system does
+	"gm/pkg/store/internal/filestore"
 )
 
 // Config has the options of a Store.
 type Config struct {
 	Dir      string        // created if it does not exist
-	Sync     Sync          // empty is SyncAlways
-	Interval time.Duration // of SyncInterval; 0 is one second
+	Sync     store.Sync    // empty is store.SyncAlways
+	Interval time.Duration // of store.SyncInterval; 0 is one second
 	Logger   *slog.Logger  // nil logs nothing
 	// Skipped is called for each record, or other part of the file, that cannot
 	// be read and is set aside. It must not call the store.
@@ -89,24 +78,23 @@ type Config struct {
 
 // ParseURL returns the Config for disk:DIR[?sync=always|interval|never].
 func ParseURL(u *store.URL) (Config, error) {
-	c := Config{Dir: u.Path, Sync: SyncAlways}
+	c := Config{Dir: u.Path, Sync: store.SyncAlways}
 	if u.Net != nil || u.Path == "" {
 		return c, fmt.Errorf("store %v: want disk:DIR", u)
 	}
-	for key, values := range u.Query {
-		if key != "sync" {
-			return c, u.UnknownKey(key)
-		}
-		c.Sync = Sync(values[0])
+	options, err := u.Options("sync")
+	if err != nil {
+		return c, err
+	}
+	if options.Has("sync") {
+		c.Sync = store.Sync(options.Get("sync"))
 	}
 	return c, c.check()
 }
 
 func (c *Config) check() error {
-	switch c.Sync {
-	case SyncAlways, SyncInterval, SyncNever:
-	default:
-		return fmt.Errorf("store disk:%s: sync is %q, want always, interval or never", c.Dir, c.Sync)
+	if err := c.Sync.Check(); err != nil {
+		return fmt.Errorf("store disk:%s: %w", c.Dir, err)
 	}
 	if c.Dir == "" {
 		return errors.New("store disk: no directory")
@@ -118,11 +106,11 @@ func (c *Config) check() error {
 // opens the file. It implements store.Store, store.Reader, store.Locker,
 // store.Compacter, store.Checker and store.Numbered.
 type Store struct {
+	base   *filestore.Base
 	cfg    Config
 	ctx    context.Context // ends the goroutines of the store
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	lost   chan struct{} // never closed: a file's lock is not lost
 
 	// The mutexes, in the order in which they are locked.
 
@@ -152,11 +140,9 @@ type Store struct {
 	engine  *engine // nil before the first use
 	sealing sealing // of the file, set with the first engine
 	wal     *wal    // set with the first engine; it stays
-	lock    *lockfile.File
 	closed  bool
 
 	files fsys.FS
-	watch lockfile.Watch
 	// reserve is fsys.Reserve, except in tests.
 	reserve func(f *os.File, from, size int64) error
 	// renewBelow is the maximum size in bytes of a file of the first form that
@@ -166,31 +152,22 @@ type Store struct {
 
 // Open returns the store in a directory. It does not read the file yet.
 func Open(_ context.Context, c Config) (*Store, error) {
-	if c.Sync == "" {
-		c.Sync = SyncAlways
-	}
+	c.Sync = cmp.Or(c.Sync, store.SyncAlways)
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	if c.Interval <= 0 {
-		c.Interval = time.Second
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Skipped == nil {
-		c.Skipped = func(string, error) {}
-	}
-	if err := lockfile.MakeDirs(c.Dir); err != nil {
+	if err := filestore.MakeDirs(c.Dir); err != nil {
 		return nil, fmt.Errorf("open store disk:%s: %w", c.Dir, err)
 	}
-	s := &Store{cfg: c, lost: make(chan struct{}), appended: make(chan struct{}, 1), reserve: fsys.Reserve, renewBelow: compactAbove}
-	s.watch.Logger, s.watch.Store = c.Logger, "disk:"+c.Dir
+	s := &Store{
+		base: filestore.NewBase("disk:"+c.Dir, c.Logger, c.Skipped),
+		cfg:  c, appended: make(chan struct{}, 1), reserve: fsys.Reserve, renewBelow: compactAbove,
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wg.Go(s.flushLate)
-	s.wg.Go(s.watchFiles)
-	if c.Sync == SyncInterval {
-		s.wg.Go(s.syncEvery)
+	s.wg.Go(func() { s.base.WatchFiles(s.ctx, s.shrinkIdle) }) // compacts a file that is mostly free
+	if c.Sync == store.SyncInterval {
+		s.wg.Go(func() { s.base.SyncEvery(s.ctx, c.Interval, s.syncLog) })
 	}
 	return s, nil
 }
@@ -199,12 +176,6 @@ func (s *Store) file() string { return filepath.Join(s.cfg.Dir, "queue.db") }
 
 func (s *Store) walFile(i int) string {
 	return filepath.Join(s.cfg.Dir, fmt.Sprintf("queue.log.%d", i))
-}
-
-// skip reports a part of the file that is set aside.
-func (s *Store) skip(what string, err error) {
-	s.cfg.Logger.Warn("set aside", "store", "disk:"+s.cfg.Dir, "what", what, "err", err)
-	s.cfg.Skipped(what, err)
 }
 
 // The limits of bbolt: values below 2 GiB, which are written in one piece, and keys
@@ -216,12 +187,12 @@ const (
 
 // Caps implements store.Store.
 func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true, MaxPayload: maxValue, MaxValue: maxValue, MaxKey: maxKey}
+	return store.Caps{Durable: true, Synced: s.cfg.Sync == store.SyncAlways, Atomic: true, Lists: true, MaxPayload: maxValue, MaxValue: maxValue, MaxKey: maxKey}
 }
 
 // Lost implements store.Locker. The channel is never closed: a file's lock lasts
 // as long as the process.
-func (s *Store) Lost() <-chan struct{} { return s.lost }
+func (s *Store) Lost() <-chan struct{} { return s.base.Lost() }
 
 // use calls f with the engine, and opens it first if necessary. f must not call
 // use.
@@ -257,11 +228,10 @@ func (s *Store) openEngine() error {
 	if s.engine != nil {
 		return nil
 	}
-	if err := s.watch.Check(); err != nil { // or another directory would be opened
+	if err := s.base.Watch.Check(); err != nil { // or another directory would be opened
 		return err
 	}
-	s.watch.Clear()
-	s.watch.SetLock(s.lock)
+	s.base.Watch.Clear()
 	e, err := s.openFile()
 	if err != nil {
 		return fmt.Errorf("open %s: %w", s.file(), err)
@@ -272,46 +242,13 @@ func (s *Store) openEngine() error {
 		}
 	}
 	s.engine, s.sealing = e, e.sealing
-	s.watch.Set(s.file())
+	s.base.Watch.Set(s.file())
 	for i := range s.wal.segments {
 		if s.wal.files {
-			s.watch.Set(s.walFile(i))
+			s.base.Watch.Set(s.walFile(i))
 		}
 	}
 	return nil
-}
-
-// watchFiles checks every half second that the files are in their place, and
-// compacts the file if it is mostly free, until the store is closed.
-func (s *Store) watchFiles() {
-	tick := time.NewTicker(time.Second / 2)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			_ = s.watch.Check() // which logs it
-			s.shrinkIdle()
-		case <-s.ctx.Done():
-			return
-		}
-	}
-}
-
-// syncEvery writes the log to the disk at each interval, until the store is
-// closed.
-func (s *Store) syncEvery() {
-	tick := time.NewTicker(s.cfg.Interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-s.ctx.Done():
-			return
-		}
-		if err := s.syncLog(); err != nil {
-			s.cfg.Logger.Error("sync failed", "store", "disk:"+s.cfg.Dir, "err", err)
-		}
-	}
 }
 
 // syncLog writes the log to the disk, if it is open.
@@ -342,7 +279,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.watch.Clear()
+	s.base.Watch.Clear()
 	var errs []error
 	if e := s.engine; e != nil {
 		if !logged && !e.Broken() {
@@ -354,12 +291,9 @@ func (s *Store) Close() error {
 	if s.wal != nil { // it stays, empty, for readers
 		errs = append(errs, s.wal.close())
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Release())
-		s.lock = nil
-	}
+	errs = append(errs, s.base.ReleaseLock())
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("close store disk:%s: %w", s.cfg.Dir, err)
+		return s.base.Fail("close", err)
 	}
 	return nil
 }

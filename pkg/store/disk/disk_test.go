@@ -53,9 +53,7 @@ func abandon(s *Store) {
 	if s.wal != nil {
 		_ = s.wal.close()
 	}
-	if s.lock != nil {
-		_ = s.lock.Abandon()
-	}
+	_ = s.base.AbandonLock()
 }
 
 // closeSound checks a store, closes it, and verifies its file.
@@ -99,9 +97,9 @@ func verifyFile(t testing.TB, path string) {
 }
 
 func TestSuite(t *testing.T) {
-	for _, sync := range []Sync{SyncAlways, SyncInterval} {
+	for _, sync := range []store.Sync{store.SyncAlways, store.SyncInterval} {
 		t.Run(string(sync), func(t *testing.T) {
-			if sync != SyncAlways && testing.Short() {
+			if sync != store.SyncAlways && testing.Short() {
 				t.Skip("the same but for the sync, and -short")
 			}
 			t.Parallel()
@@ -113,7 +111,7 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-func suitePlace(t *testing.T, sync Sync) storetest.Place {
+func suitePlace(t *testing.T, sync store.Sync) storetest.Place {
 	dir := t.TempDir()
 	return storetest.Place{
 		Open: func(t testing.TB) store.Store {

@@ -3,11 +3,9 @@ package disk
 import (
 	"errors"
 	"os"
-	"path/filepath"
-	"strings"
-	"time"
 
 	"gm/pkg/store/disk/boltfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // clearLeftovers logs the files that a killed process, or a person, left in the
@@ -29,7 +27,7 @@ func (s *Store) clearLeftovers() error {
 			_, err = s.files.Remove(name)
 		} else if !missing {
 			_, err = s.files.Remove(name)
-			s.cfg.Logger.Warn("unfinished file removed", "store", "disk:"+s.cfg.Dir, "file", name)
+			s.base.Log.Warn("unfinished file removed", "file", name)
 		} else if missing, err = s.adoptFile(purpose); err == nil && missing {
 			_, err = s.setFileAside(name)
 		}
@@ -75,17 +73,17 @@ func (s *Store) adoptFile(purpose string) (missing bool, err error) {
 	if err := errors.Join(s.files.Rename(name, s.file()), s.files.SyncDir(s.cfg.Dir)); err != nil {
 		return true, err
 	}
-	s.cfg.Logger.Warn("queue.db was missing: the salvaged file takes its place", "store", "disk:"+s.cfg.Dir, "file", name)
+	s.base.Log.Warn("queue.db was missing: the salvaged file takes its place", "file", name)
 	return false, nil
 }
 
 // setFileAside renames a file that is not used, so that it is kept.
 func (s *Store) setFileAside(name string) (kept string, err error) {
-	kept = s.brokenName()
+	kept = filestore.BrokenName(s.file())
 	if err := errors.Join(s.files.Rename(name, kept), s.files.SyncDir(s.cfg.Dir)); err != nil {
 		return "", err
 	}
-	s.cfg.Logger.Warn("file set aside", "store", "disk:"+s.cfg.Dir, "file", name, "kept", kept)
+	s.base.Log.Warn("file set aside", "file", name, "kept", kept)
 	return kept, nil
 }
 
@@ -96,40 +94,18 @@ func (s *Store) keepBroken(name string) (kept string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for _, kept := range s.broken() {
+	for _, kept := range filestore.BrokenFiles(s.file()) {
 		if other, err := os.Stat(kept); err == nil && os.SameFile(info, other) {
 			return kept, nil
 		}
 	}
-	kept = s.brokenName()
+	kept = filestore.BrokenName(s.file())
 	return kept, errors.Join(s.files.KeepCopy(name, kept), s.files.SyncDir(s.cfg.Dir))
-}
-
-// brokenName returns a new name for a file that is set aside.
-func (s *Store) brokenName() string {
-	return s.temporary("broken-" + time.Now().UTC().Format("20060102T150405.000000"))
-}
-
-// broken returns the names of the files that were set aside.
-func (s *Store) broken() []string {
-	entries, _ := os.ReadDir(s.cfg.Dir)
-	var names []string
-	for _, x := range entries {
-		if strings.HasPrefix(x.Name(), "queue.db.broken-") {
-			names = append(names, filepath.Join(s.cfg.Dir, x.Name()))
-		}
-	}
-	return names
 }
 
 // logKept logs the files that are kept for a person, and those that are missing.
 func (s *Store) logKept(missing bool) {
-	if kept := s.broken(); len(kept) > 0 {
-		s.cfg.Logger.Warn("broken files are kept: remove them when nobody needs them", "store", "disk:"+s.cfg.Dir, "files", kept)
-	}
-	if info, err := os.Stat(s.asideFile()); err == nil {
-		s.cfg.Logger.Warn("records that were set aside are kept: remove the file when nobody needs it", "store", "disk:"+s.cfg.Dir, "file", s.asideFile(), "bytes", info.Size())
-	}
+	kept := s.base.LogKept(s.file(), s.asideFile())
 	var logs, lost []string
 	for i := range 2 {
 		if gone, err := isMissing(s.walFile(i)); err == nil && gone {
@@ -139,9 +115,9 @@ func (s *Store) logKept(missing bool) {
 		}
 	}
 	switch {
-	case missing && len(logs)+len(s.broken()) > 0:
-		s.cfg.Logger.Error("queue.db is missing: only the last batches are left, if the log has them", "store", "disk:"+s.cfg.Dir, "log", logs)
+	case missing && (len(logs) > 0 || kept):
+		s.base.Log.Error("queue.db is missing: only the last batches are left, if the log has them", "log", logs)
 	case !missing && len(lost) > 0:
-		s.cfg.Logger.Warn("a file of the log is missing: if the store was not closed, its last batches are lost", "store", "disk:"+s.cfg.Dir, "missing", lost)
+		s.base.Log.Warn("a file of the log is missing: if the store was not closed, its last batches are lost", "missing", lost)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gm/pkg/store/internal/filestore"
 )
 
 // TestLeftovers opens directories as kills, older servers and people leave
@@ -59,7 +61,7 @@ func TestLeftovers(t *testing.T) {
 			if !strings.Contains(log.String(), tc.log) {
 				t.Errorf("the log has no %q: %s", tc.log, log)
 			}
-			if kept := s.broken(); len(kept) != tc.kept {
+			if kept := filestore.BrokenFiles(s.file()); len(kept) != tc.kept {
 				t.Errorf("kept %v, want %d files", kept, tc.kept)
 			}
 			if err := s.Close(); err != nil {

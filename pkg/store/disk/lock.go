@@ -18,10 +18,6 @@ func (s *Store) TryLock(_ context.Context, name string) error {
 }
 
 // lockDir locks the directory, unless this store has the lock already. mu is held.
-func (s *Store) lockDir(name string) (err error) {
-	if s.lock == nil {
-		s.lock, err = s.watch.TakeLock(filepath.Join(s.cfg.Dir, "lock"), name)
-		s.watch.SetLock(s.lock)
-	}
-	return err
+func (s *Store) lockDir(name string) error {
+	return s.base.TakeLock(filepath.Join(s.cfg.Dir, "lock"), name)
 }

@@ -36,7 +36,7 @@ func (s *Store) openFile() (*engine, error) {
 	if err := s.files.SyncDir(s.cfg.Dir); err != nil {
 		return nil, err
 	}
-	e, err := openEngine(&s.files, s.file(), boltfile.Options{NoSync: s.cfg.Sync == SyncNever, Reserve: s.reserveBlocks})
+	e, err := openEngine(&s.files, s.file(), boltfile.Options{NoSync: s.cfg.Sync == store.SyncNever, Reserve: s.reserveBlocks})
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func checkShapes(at boltfile.Place, p *boltfile.Page) error {
 // admit makes f, which has been verified, ready for bbolt.
 func (s *Store) admit(f *os.File, m boltfile.Meta, used *boltfile.PageSet) error {
 	if m.WasDamaged {
-		s.skip("a byte of one of the first pages, which has been put right", &store.CorruptError{Where: s.file(), Why: codec.ErrChecksum.Error()})
+		s.base.Skip("a byte of one of the first pages, which has been put right", &store.CorruptError{Where: s.file(), Why: codec.ErrChecksum.Error()})
 	}
 	if m.Tag == 0 && s.wal == nil { // a file of the first form
 		c, err := newSealing()

@@ -186,7 +186,7 @@ func TestPacksRandomly(t *testing.T) {
 
 func packRandomly(t *testing.T, random *rand.Rand, batches int) {
 	dir := t.TempDir()
-	s := openWith(t, Config{Dir: dir, Sync: SyncNever})
+	s := openWith(t, Config{Dir: dir, Sync: store.SyncNever})
 	want := make(map[uint64]string) // payloads
 	tries := make(map[uint64]int)
 	next := uint64(1)

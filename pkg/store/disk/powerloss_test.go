@@ -15,6 +15,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 var (
@@ -50,7 +51,7 @@ type extraLived struct {
 }
 
 // record runs a store for a while, with a recorder.
-func record(t *testing.T, mode Sync, random *rand.Rand) *history {
+func record(t *testing.T, mode store.Sync, random *rand.Rand) *history {
 	t.Helper()
 	h := &history{r: newRecorder(), jobs: make(map[uint64]*lived), extras: make(map[string][]extraLived)}
 	dir := t.TempDir()
@@ -128,7 +129,7 @@ func record(t *testing.T, mode Sync, random *rand.Rand) *history {
 		case k == 5:
 			abandon(s) // a kill
 			s = open()
-		case k < 15 && mode == SyncInterval:
+		case k < 15 && mode == store.SyncInterval:
 			w := when{asked: h.r.mark()}
 			if err = s.syncLog(); err == nil {
 				w.acked = h.r.mark()
@@ -147,8 +148,8 @@ func record(t *testing.T, mode Sync, random *rand.Rand) *history {
 
 // durableTo returns up to which change an acknowledgement must survive the end
 // of the machine at a change.
-func (h *history) durableTo(mode Sync, at int) int {
-	if mode == SyncAlways {
+func (h *history) durableTo(mode store.Sync, at int) int {
+	if mode == store.SyncAlways {
 		return at
 	}
 	to := 0
@@ -162,12 +163,12 @@ func (h *history) durableTo(mode Sync, at int) int {
 
 // check opens an image of the moment after the first changes, and returns its
 // faults.
-func (h *history) check(t *testing.T, dir string, mode Sync, at int) error {
+func (h *history) check(t *testing.T, dir string, mode store.Sync, at int) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	to := h.durableTo(mode, at)
 	s := openWith(t, Config{Dir: dir, Sync: mode, Skipped: func(what string, err error) {
-		if mode == SyncAlways {
+		if mode == store.SyncAlways {
 			bad("set aside: %s: %v", what, err)
 		}
 	}})
@@ -216,7 +217,7 @@ func (h *history) check(t *testing.T, dir string, mode Sync, at int) error {
 				n++
 			}
 		}
-		if n > 0 && n < len(batch) && h.jobs[batch[0]].added.acked >= at && mode == SyncAlways {
+		if n > 0 && n < len(batch) && h.jobs[batch[0]].added.acked >= at && mode == store.SyncAlways {
 			bad("%d of %d jobs of a batch are there", n, len(batch))
 		}
 	}
@@ -241,7 +242,7 @@ func (h *history) check(t *testing.T, dir string, mode Sync, at int) error {
 	if err := s.Close(); err != nil {
 		bad("close: %w", err)
 	}
-	if kept := s.broken(); len(kept) > 0 {
+	if kept := filestore.BrokenFiles(s.file()); len(kept) > 0 {
 		bad("the file was broken: %v", kept)
 	}
 	if len(errs) > 20 {
@@ -252,7 +253,7 @@ func (h *history) check(t *testing.T, dir string, mode Sync, at int) error {
 
 // TestPowerLoss records the changes of a store's files and replays them up to
 // random moments. Random sectors are missing of all changes that were not
-// synced then. Everything that was acknowledged, with SyncInterval before the
+// synced then. Everything that was acknowledged, with store.SyncInterval before the
 // last sync, is there, and no finished job comes back.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
@@ -264,7 +265,7 @@ func TestPowerLoss(t *testing.T) {
 	if testing.Short() {
 		runs, images = 1, 5
 	}
-	for _, mode := range []Sync{SyncAlways, SyncInterval} {
+	for _, mode := range []store.Sync{store.SyncAlways, store.SyncInterval} {
 		for run := range runs {
 			t.Run(fmt.Sprint(mode, "/", seed+run), func(t *testing.T) {
 				t.Parallel()
@@ -320,8 +321,8 @@ func TestSalvageKilled(t *testing.T) {
 	s.files.Watch = r
 	want := count(t, s)
 	abandon(s)
-	if want == 0 || len(s.broken()) != 1 {
-		t.Fatalf("got %d jobs, set aside: %v", want, s.broken())
+	if want == 0 || len(filestore.BrokenFiles(s.file())) != 1 {
+		t.Fatalf("got %d jobs, set aside: %v", want, filestore.BrokenFiles(s.file()))
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	for at := first; at <= len(r.changes); at++ {
@@ -349,7 +350,7 @@ func TestSalvageKilled(t *testing.T) {
 			if !strings.Contains(log.String(), "broken") {
 				t.Errorf("after change %d: the log says nothing of it: %s", at, log)
 			}
-			if len(s.broken()) == 0 {
+			if len(filestore.BrokenFiles(s.file())) == 0 {
 				t.Errorf("after change %d: the broken file is not kept", at)
 			}
 		}

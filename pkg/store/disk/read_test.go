@@ -9,6 +9,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // failingReader reads from a file, or fails as a disk does.
@@ -73,7 +74,7 @@ func TestReadError(t *testing.T) {
 		t.Errorf("open: got %v, want an error of the system", err)
 	}
 	_ = f.Close()
-	if kept := s.broken(); len(kept) > 0 {
+	if kept := filestore.BrokenFiles(s.file()); len(kept) > 0 {
 		t.Errorf("set aside: %v", kept)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"gm/internal/codec"
 	"gm/pkg/store/disk/boltfile"
-	"gm/pkg/store/internal/lockfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // salvage replaces f, which is broken, with a new file that has everything that
@@ -20,7 +20,7 @@ import (
 // job in an old page may have been done since, so that it counts only if it
 // belongs where something is missing.
 func (s *Store) salvage(f *os.File, m boltfile.Meta, why error) error {
-	s.cfg.Logger.Error("file is broken: its readable part goes into a new file", "store", "disk:"+s.cfg.Dir, "file", f.Name(), "err", why)
+	s.base.Log.Error("file is broken: its readable part goes into a new file", "file", f.Name(), "err", why)
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -55,14 +55,14 @@ func (s *Store) salvage(f *os.File, m boltfile.Meta, why error) error {
 	if err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
-	if err := lockfile.KeepMode(out.path, s.file()); err != nil {
+	if err := filestore.KeepMode(out.path, s.file()); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
 	// The one step that replaces the broken file.
 	if err := errors.Join(s.files.Rename(out.path, s.file()), s.files.SyncDir(s.cfg.Dir)); err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
-	s.cfg.Logger.Warn("broken file replaced", "store", "disk:"+s.cfg.Dir, "kept", kept,
+	s.base.Log.Warn("broken file replaced", "kept", kept,
 		"jobs", v.jobs, "astray", len(v.late), "places", v.faults.n)
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"gm/internal/codec"
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
-	"gm/pkg/store/disk/fsys"
+	"gm/pkg/store/internal/filestore"
 )
 
 // The checksums of a file. Each record, piece of a payload and extra has a
@@ -111,7 +111,7 @@ func (e *engine) loadSealing(small int64) error {
 		if int64(m.High)*e.PageSize() <= small {
 			names, done = [][]byte{jobsName, bodiesName, extrasName}, allRenewed
 		}
-		if err := e.renewBuckets(names, done); fsys.IsFull(err) {
+		if err := e.renewBuckets(names, done); filestore.IsFull(err) {
 			return nil
 		} else if err != nil {
 			return err
@@ -278,7 +278,7 @@ func (v *salvager) findSealing(m boltfile.Meta) (c sealing, err error) {
 	case logged.salt != 0:
 		return logged, nil
 	default:
-		v.cfg.Logger.Warn("salt of the broken file is lost: the salt of most of its records is used", "store", "disk:"+v.cfg.Dir)
+		v.base.Log.Warn("salt of the broken file is lost: the salt of most of its records is used")
 		if c, err = v.commonSealing(); err != nil {
 			return c, err
 		}

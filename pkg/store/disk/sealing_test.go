@@ -19,6 +19,7 @@ import (
 	"gm/internal/codec"
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // earlierForms are the directories in testdata that earlier versions of gm have
@@ -374,7 +375,7 @@ func TestSalvageForged(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			if len(s.broken()) == 0 {
+			if len(filestore.BrokenFiles(s.file())) == 0 {
 				t.Error("there was no salvage")
 			}
 			closeSound(t, s, dir)

@@ -16,6 +16,7 @@ import (
 	"gm/pkg/store"
 	"gm/pkg/store/disk/boltfile"
 	"gm/pkg/store/disk/fsys"
+	"gm/pkg/store/internal/filestore"
 )
 
 // The log is two files of a fixed size. Their blocks are written before they are
@@ -82,7 +83,7 @@ func openWAL(files *fsys.FS, name func(int) string, noSync bool) (w *wal, err er
 		w.used = w.used || hasFrames(g.data)
 	}
 	for _, g := range w.segments {
-		if err = w.fill(g); fsys.IsFull(err) {
+		if err = w.fill(g); filestore.IsFull(err) {
 			w.files = false
 			return w, nil
 		}

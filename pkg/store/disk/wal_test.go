@@ -116,7 +116,7 @@ func loggedJobs(batches int) []uint64 {
 func (g *logged) replayed(t testing.TB, first []byte) (jobs []uint64, extra string, skipped []string) {
 	t.Helper()
 	dir := g.write(t, first)
-	s := openWith(t, Config{Dir: dir, Sync: SyncNever, Skipped: func(what string, _ error) { skipped = append(skipped, what) }})
+	s := openWith(t, Config{Dir: dir, Sync: store.SyncNever, Skipped: func(what string, _ error) { skipped = append(skipped, what) }})
 	err := s.Replay(t.Context(), func(r *store.Record) error {
 		if string(r.Payload) != loggedPayload(r.Seq) {
 			t.Errorf("job %d has payload %.20q", r.Seq, r.Payload)

@@ -389,7 +389,7 @@ func FuzzLoad(f *testing.F) {
 
 func openDisk(t *testing.T) store.Store {
 	t.Helper()
-	s, err := disk.Open(t.Context(), disk.Config{Dir: t.TempDir(), Sync: disk.SyncNever})
+	s, err := disk.Open(t.Context(), disk.Config{Dir: t.TempDir(), Sync: store.SyncNever})
 	if err != nil {
 		t.Fatal(err)
 	}

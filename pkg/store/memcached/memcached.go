@@ -72,13 +72,11 @@ type Config struct {
 // ParseURL makes a Config of memcached://HOST:PORT,HOST:PORT?prefix=NAME. The
 // two slashes may be missing.
 func ParseURL(u *store.URL) (Config, error) {
-	var c Config
-	for key, values := range u.Query {
-		if key != "prefix" {
-			return Config{}, u.UnknownKey(key)
-		}
-		c.Prefix = values[len(values)-1]
+	options, err := u.Options("prefix")
+	if err != nil {
+		return Config{}, err
 	}
+	c := Config{Prefix: options.Get("prefix")}
 	list := u.Path
 	if u.Net != nil {
 		if u.Net.User != nil {

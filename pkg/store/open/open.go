@@ -119,14 +119,11 @@ func (p *Place) TakesSync() bool { return p.URL.Scheme == "disk" || p.URL.Scheme
 // Missing reports whether the store is a file on this machine that does not
 // exist.
 func (p *Place) Missing() bool {
-	file := p.URL.Path
+	file := p.URL.File()
 	switch p.URL.Scheme {
 	case "disk":
 		file = filepath.Join(file, "queue.db")
 	case "sqlite", "tokyocabinet":
-		if file == "" && p.URL.Net != nil {
-			file = p.URL.Net.Path
-		}
 	default:
 		return false
 	}
@@ -143,14 +140,14 @@ func (p *Place) Open(ctx context.Context) (store.Store, error) {
 	case "disk":
 		c, err := disk.ParseURL(p.URL)
 		if p.Sync != "" {
-			c.Sync = disk.Sync(p.Sync)
+			c.Sync = store.Sync(p.Sync)
 		}
 		c.Logger, c.Skipped = p.logger(), p.Skipped
 		return openDriver(ctx, disk.Open, c, err)
 	case "sqlite":
 		c, err := sqlite.ParseURL(p.URL)
 		if p.Sync != "" {
-			c.Sync = sqlite.Sync(p.Sync)
+			c.Sync = store.Sync(p.Sync)
 		}
 		c.Logger, c.Skipped = p.logger(), p.Skipped
 		return openDriver(ctx, sqlite.Open, c, err)

@@ -32,9 +32,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"gm/pkg/store"
@@ -79,20 +77,14 @@ func ParseURL(u *store.URL) (Config, error) {
 	if u.Net == nil {
 		return Config{}, fmt.Errorf("store %s: not like postgres://host/db", u)
 	}
-	var c Config
-	query := url.Values{}
-	for key, values := range u.Query {
-		if key == "table" {
-			c.Table = values[len(values)-1]
-			continue
-		}
-		if !slices.Contains(keys, key) {
-			return Config{}, u.UnknownKey(key)
-		}
-		query[key] = values
+	options, err := u.Options(append([]string{"table"}, keys...)...)
+	if err != nil {
+		return Config{}, err
 	}
+	c := Config{Table: options.Get("table")}
+	options.Del("table")
 	plain := *u.Net
-	plain.RawQuery = query.Encode()
+	plain.RawQuery = options.Encode()
 	c.Conninfo = plain.String()
 	if _, err := parseConninfo(c.Conninfo); err != nil {
 		return Config{}, fmt.Errorf("store %s: %w", u, err)

@@ -97,18 +97,11 @@ func ParseURL(u *store.URL) (Config, error) {
 	if u.Net == nil {
 		return Config{}, fmt.Errorf("store %s: not like redis://host:port", u)
 	}
-	c := Config{TLS: u.Scheme == "rediss"}
-	for key, values := range u.Query {
-		value := values[len(values)-1]
-		switch key {
-		case "prefix":
-			c.Prefix = value
-		case "socket":
-			c.Socket = value
-		default:
-			return Config{}, u.UnknownKey(key)
-		}
+	options, err := u.Options("prefix", "socket")
+	if err != nil {
+		return Config{}, err
 	}
+	c := Config{TLS: u.Scheme == "rediss", Prefix: options.Get("prefix"), Socket: options.Get("socket")}
 	if user := u.Net.User; user != nil {
 		c.User = user.Username()
 		c.Password, _ = user.Password()

@@ -2,13 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 )
 
 // fault is a row that is damaged or missing.
@@ -49,29 +47,32 @@ type asideLine struct {
 	Data     []byte    `json:"data,omitempty"`
 }
 
+// asideFile returns the name of the file of records that were set aside.
+func (s *Store) asideFile() string { return s.path + ".corrupt" }
+
 // writeAside appends faults to the file of records that were set aside.
 func (s *Store) writeAside(faults []fault) error {
-	f, err := os.OpenFile(s.path+".corrupt", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := filestore.OpenAside(s.asideFile())
 	if err != nil {
 		return err
 	}
-	out := json.NewEncoder(f)
 	now := time.Now()
+	lines := make([]asideLine, len(faults))
 	for i := range faults {
 		x := &faults[i]
-		err = errors.Join(err, out.Encode(asideLine{
+		lines[i] = asideLine{
 			Time: now, What: x.String(), Why: x.why.Error(),
 			Function: []byte(x.name), Unique: []byte(x.unique), Data: x.data,
-		}))
+		}
 	}
-	return errors.Join(err, f.Sync(), f.Close())
+	return filestore.AppendAside(f, lines)
 }
 
 // reportFaults reports faults to the log and to Skipped.
 func (s *Store) reportFaults(faults []fault) {
 	for i := range faults {
 		x := &faults[i]
-		s.skip(x.String(), &store.CorruptError{Where: fmt.Sprintf("row %d", x.id), Why: x.why.Error()})
+		s.base.Skip(x.String(), &store.CorruptError{Where: fmt.Sprintf("row %d", x.id), Why: x.why.Error()})
 	}
 }
 
@@ -94,7 +95,7 @@ func (s *Store) setAside(ctx context.Context, faults []fault) {
 		})
 	}
 	if err != nil {
-		s.cfg.Logger.Error("damaged rows stay in the queue", "store", "sqlite:"+s.cfg.File, "err", err)
+		s.base.Log.Error("damaged rows stay in the queue", "err", err)
 	}
 }
 

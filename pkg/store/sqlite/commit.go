@@ -14,7 +14,7 @@ import (
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	if err := s.Caps().RefuseBatch(batch); err != nil {
-		return s.fail("commit to", err)
+		return s.base.Fail("commit to", err)
 	}
 	adds := slices.ContainsFunc(batch, func(op store.Op) bool { return op.Kind == store.Add || op.Kind == store.Put })
 	err := s.write(ctx, "commit to", adds, func(w *writer) error {
@@ -79,7 +79,7 @@ func (s *Store) closeApart(w *writer) {
 		return err
 	})
 	if err := errors.Join(err, w.conn.close()); err != nil {
-		s.cfg.Logger.Warn("close connection", "store", "sqlite:"+s.cfg.File, "err", err)
+		s.base.Log.Warn("close connection", "err", err)
 	}
 }
 
@@ -98,13 +98,13 @@ func (s *Store) write(ctx context.Context, operation string, adds bool, f func(*
 		if err != nil {
 			return err
 		}
-		if err := s.watch.Check(); err != nil {
-			return s.fail(operation, err)
+		if err := s.base.Watch.Check(); err != nil {
+			return s.base.Fail(operation, err)
 		}
 		cramped := w.cramped
 		err = w.transact(ctx, adds, func() error { return f(w) })
 		if cramped && !w.cramped {
-			s.watch.Set(s.path + "-wal")
+			s.base.Watch.Set(s.path + "-wal")
 		}
 		if err == nil {
 			s.last.Store(max(s.last.Load(), w.last))
@@ -115,17 +115,17 @@ func (s *Store) write(ctx context.Context, operation string, adds bool, f func(*
 		}
 		if isPanic(err) {
 			s.giveUp(w)
-			return s.fail(operation, err)
+			return s.base.Fail(operation, err)
 		}
 		if errors.Is(err, store.ErrFull) && !over && w.startOver() {
 			over = true
 			continue
 		}
 		if !broken(err) || i == len(mend) {
-			return s.fail(operation, err)
+			return s.base.Fail(operation, err)
 		}
 		if err := mend[i](err); err != nil && !broken(err) {
-			return s.fail("mend", err)
+			return s.base.Fail("mend", err)
 		}
 		i++
 	}
@@ -133,6 +133,6 @@ func (s *Store) write(ctx context.Context, operation string, adds bool, f func(*
 
 // reindex makes the indexes from the tables. mu is held.
 func (s *Store) reindex(why error) error {
-	s.skip("indexes", fmt.Errorf("made anew: %w", why))
+	s.base.Skip("indexes", fmt.Errorf("made anew: %w", why))
 	return s.writer.Exec("REINDEX")
 }

@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 )
 
 // busyTimeout is the maximum time to wait for other programs that write the
@@ -210,12 +209,7 @@ func outOfRoom(err error, path string) error {
 	if !errors.Is(err, sqlite3.IOERR) {
 		return err
 	}
-	f, why := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".room-*")
-	if why == nil {
-		_, why = f.Write(make([]byte, 64<<10))
-		_ = f.Close()
-		_ = os.Remove(f.Name())
-	}
+	why := filestore.ProbeRoom(path, 64<<10)
 	if isRoomError(why) {
 		return fmt.Errorf("%w: %w: %w", store.ErrFull, err, why)
 	}
@@ -223,13 +217,4 @@ func outOfRoom(err error, path string) error {
 }
 
 // isRoomError reports whether err is that of a full disk, quota or limit.
-func isRoomError(err error) bool {
-	for _, reason := range roomErrors {
-		if errors.Is(err, reason) {
-			return true
-		}
-	}
-	return false
-}
-
-var roomErrors = []error{sqlite3.FULL, syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}
+func isRoomError(err error) bool { return errors.Is(err, sqlite3.FULL) || filestore.IsFull(err) }

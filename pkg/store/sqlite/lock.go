@@ -11,19 +11,14 @@ func (s *Store) TryLock(_ context.Context, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return s.fail("lock", os.ErrClosed)
+		return s.base.Fail("lock", os.ErrClosed)
 	}
 	return s.lockFile(name)
 }
 
 // Lost implements store.Locker. The channel is never closed: a file's lock
 // lasts as long as the process.
-func (s *Store) Lost() <-chan struct{} { return s.lost }
+func (s *Store) Lost() <-chan struct{} { return s.base.Lost() }
 
 // lockFile locks the file, unless this store has the lock already. mu is held.
-func (s *Store) lockFile(name string) (err error) {
-	if s.lock == nil {
-		s.lock, err = s.watch.TakeLock(s.path+".lock", name)
-	}
-	return err
-}
+func (s *Store) lockFile(name string) error { return s.base.TakeLock(s.path+".lock", name) }

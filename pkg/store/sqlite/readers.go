@@ -33,7 +33,7 @@ func (s *Store) openReader() (r *reader, err error) {
 }
 
 func (s *Store) openEngineReader() (*reader, error) {
-	if err := s.watch.Check(); err != nil { // or another database would be opened
+	if err := s.base.Watch.Check(); err != nil { // or another database would be opened
 		return nil, err
 	}
 	c, err := dial(s.path, false)
@@ -78,7 +78,7 @@ func (s *Store) read(ctx context.Context, f func(*reader) error) error {
 	}
 	r, err := s.readers.get(ctx)
 	if errors.Is(err, os.ErrClosed) {
-		return s.fail("read", err)
+		return s.base.Fail("read", err)
 	}
 	if err != nil {
 		return err

@@ -162,7 +162,7 @@ func (p *replay) rescheduleAll(ctx context.Context, jobs []*store.Record) error 
 	}
 	return p.write(ctx, "reschedule jobs in", false, func(w *writer) error {
 		for _, j := range jobs {
-			p.cfg.Logger.Warn("run time changed by another hand", "store", "sqlite:"+p.cfg.File, "job", j.Seq, "run_at_ms", j.RunAt)
+			p.base.Log.Warn("run time changed by another hand", "job", j.Seq, "run_at_ms", j.RunAt)
 			if err := w.reschedule(j); err != nil {
 				return err
 			}
@@ -383,7 +383,7 @@ func (s *Store) mend(why error) error {
 		return err
 	}
 	if err := s.rebuild(why); err != nil {
-		return s.fail("mend", err)
+		return s.base.Fail("mend", err)
 	}
 	_, err := s.open()
 	return err

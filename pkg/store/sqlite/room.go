@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 )
 
 // Only a transaction that adds something meets a full disk, and it does so
@@ -44,13 +43,13 @@ type room struct {
 
 	// cramped: the disk had no room for FILE-wal when the file was opened.
 	cramped bool
-	tried   time.Time // time of the last look for room
-	sync    Sync      // of the store, used as soon as there is room
+	tried   time.Time  // time of the last look for room
+	sync    store.Sync // of the store, used as soon as there is room
 }
 
 // loggedPages returns the maximum number of pages in FILE-wal.
 func (w *writer) loggedPages() (int, error) {
-	size, err := fileSize(w.path + "-wal")
+	size, err := filestore.FileSize(w.path + "-wal")
 	return int(max(0, size-walHeader) / (frameHeader + w.pageSize)), err
 }
 
@@ -64,7 +63,7 @@ func (s *Store) openCramped(why error) (*writer, error) {
 		return nil, errors.Join(why, err)
 	}
 	w.cramped, w.sync = true, s.cfg.Sync
-	s.cfg.Logger.Warn("the disk is full: jobs are assigned and finished, but no new job is accepted", "store", "sqlite:"+s.cfg.File, "err", why)
+	s.base.Log.Warn("the disk is full: jobs are assigned and finished, but no new job is accepted", "err", why)
 	return w, nil
 }
 
@@ -89,7 +88,8 @@ func (w *writer) beginLog() error {
 		return store.ErrFull
 	}
 	w.tried = time.Now()
-	if err := w.probeRoom(); err != nil {
+	// FILE-wal and its file for shared memory need that much.
+	if err := filestore.ProbeRoom(w.path, walRoom+256<<10); err != nil {
 		return refusal(err)
 	}
 	if err := makeFiles(w.path); err != nil {
@@ -102,17 +102,6 @@ func (w *writer) beginLog() error {
 	}
 	w.cramped = false
 	return nil
-}
-
-// probeRoom returns an error unless the disk has room for FILE-wal and its file
-// for shared memory.
-func (w *writer) probeRoom() error {
-	f, err := os.CreateTemp(filepath.Dir(w.path), filepath.Base(w.path)+".room-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(make([]byte, walRoom+256<<10))
-	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 // errNoReserve is returned by reserve if a system or a file system cannot

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"gm/internal/codec"
 	"gm/pkg/store"
-	"gm/pkg/store/internal/lockfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // openFile opens the database. It replaces a broken one with its readable part.
@@ -52,7 +51,7 @@ func (s *Store) openFile() (*writer, error) {
 // the next use opens. mu is held.
 func (s *Store) rebuild(why error) error {
 	s.ready.Store(false)
-	s.watch.Clear()
+	s.base.Watch.Clear()
 	_ = s.readers.pause()
 	defer s.readers.resume()
 	// The content of FILE-wal stays there.
@@ -70,7 +69,7 @@ func (s *Store) rebuild(why error) error {
 // or if the file does not begin as a database, the file may be another
 // program's: then salvage replaces it only if it has jobs of gm.
 func (s *Store) salvage(why string, certain bool) error {
-	s.cfg.Logger.Warn("the database is damaged: its readable part goes into a new one", "store", "sqlite:"+s.cfg.File, "err", why)
+	s.base.Log.Warn("the database is damaged: its readable part goes into a new one", "err", why)
 	m, err := openImage(s.path)
 	if err != nil {
 		return err
@@ -78,7 +77,7 @@ func (s *Store) salvage(why string, certain bool) error {
 	defer m.closeFiles()
 	making := s.path + salvaging
 	removeDatabase(making)
-	w, err := newWriter(making, s.cfg.Table, SyncNever)
+	w, err := newWriter(making, s.cfg.Table, store.SyncNever)
 	if err != nil {
 		return err
 	}
@@ -93,18 +92,18 @@ func (s *Store) salvage(why string, certain bool) error {
 		return errors.New(why)
 	}
 	if err == nil {
-		err = syncFile(making)
+		err = filestore.SyncFile(making)
 	}
 	if err != nil {
 		removeDatabase(making)
 		return fmt.Errorf("%s; salvage: %w", why, err)
 	}
-	s.skip("database", fmt.Errorf("%s; kept of it: %d jobs and extras", why, c.kept))
+	s.base.Skip("database", fmt.Errorf("%s; kept of it: %d jobs and extras", why, c.kept))
 	c.reportLost()
-	if err := lockfile.KeepMode(making, s.path); err != nil {
+	if err := filestore.KeepMode(making, s.path); err != nil {
 		return err
 	}
-	if err := errors.Join(os.Rename(making, s.path+salvaged), lockfile.SyncDir(filepath.Dir(s.path))); err != nil {
+	if err := errors.Join(os.Rename(making, s.path+salvaged), filestore.SyncDir(filepath.Dir(s.path))); err != nil {
 		return err
 	}
 	return s.finishSwap()
@@ -123,7 +122,7 @@ func (s *Store) finishSwap() error {
 	if _, err := os.Stat(s.path + salvaged); err != nil {
 		return nil
 	}
-	name := s.path + ".broken-" + time.Now().UTC().Format("20060102T150405.000000")
+	name := filestore.BrokenName(s.path)
 	for _, suffix := range []string{"-wal", "-journal", ""} {
 		if err := os.Rename(s.path+suffix, name+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -133,8 +132,8 @@ func (s *Store) finishSwap() error {
 	if err := os.Rename(s.path+salvaged, s.path); err != nil {
 		return err
 	}
-	s.cfg.Logger.Warn("the damaged database is kept", "store", "sqlite:"+s.cfg.File, "as", name)
-	return lockfile.SyncDir(filepath.Dir(s.path))
+	s.base.Log.Warn("the damaged database is kept", "as", name)
+	return filestore.SyncDir(filepath.Dir(s.path))
 }
 
 func removeDatabase(path string) {
@@ -362,10 +361,10 @@ func (c *salvager) indexed(_ int64, record []byte) {
 // that an orphan replaced.
 func (c *salvager) reportLost() {
 	for _, x := range c.errs {
-		c.skip(fmt.Sprintf("page %d", x.page), &store.CorruptError{Where: fmt.Sprintf("page %d", x.page), Why: x.err.Error()})
+		c.base.Skip(fmt.Sprintf("page %d", x.page), &store.CorruptError{Where: fmt.Sprintf("page %d", x.page), Why: x.err.Error()})
 	}
 	if c.more > 0 {
-		c.skip("pages", fmt.Errorf("%d more can't be read", c.more))
+		c.base.Skip("pages", fmt.Errorf("%d more can't be read", c.more))
 	}
 	var faults []fault
 	for _, x := range c.faults {
@@ -375,6 +374,6 @@ func (c *salvager) reportLost() {
 	}
 	c.reportFaults(faults)
 	if err := c.writeAside(faults); err != nil {
-		c.cfg.Logger.Error("damaged rows are only in the database that is kept", "store", "sqlite:"+c.cfg.File, "err", err)
+		c.base.Log.Error("damaged rows are only in the database that is kept", "err", err)
 	}
 }

@@ -82,7 +82,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 	case errors.Is(err, store.ErrNotFound):
 		return nil, store.ErrNotFound
 	}
-	return nil, s.fail("read", err)
+	return nil, s.base.Fail("read", err)
 }
 
 // LastSeq implements store.Numbered. Finished jobs count too.
@@ -228,5 +228,5 @@ func (s *Store) failReading(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return s.fail("read", err)
+	return s.base.Fail("read", err)
 }

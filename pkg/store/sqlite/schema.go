@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"gm/pkg/store"
 )
 
 // extrasTable returns the name of the table for extras.
@@ -28,7 +30,7 @@ func extrasDDL(table string) string {
 
 // prepareFile makes the tables and columns that are missing. It changes no
 // others.
-func prepareFile(c *conn, table string, sync Sync) error {
+func prepareFile(c *conn, table string, sync store.Sync) error {
 	encoding, err := c.text("PRAGMA encoding")
 	if err != nil {
 		return err
@@ -40,7 +42,7 @@ func prepareFile(c *conn, table string, sync Sync) error {
 	if _, err := c.text("PRAGMA journal_mode = WAL"); err != nil {
 		return err
 	}
-	level := map[Sync]string{SyncAlways: "FULL", SyncInterval: "NORMAL", SyncNever: "OFF"}[sync]
+	level := map[store.Sync]string{store.SyncAlways: "FULL", store.SyncInterval: "NORMAL", store.SyncNever: "OFF"}[sync]
 	for _, pragma := range []string{
 		"synchronous = " + level,
 		"wal_autocheckpoint = 0", // the writer does it

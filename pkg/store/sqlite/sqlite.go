@@ -23,10 +23,11 @@
 //     others.
 //
 // Goroutines: one watches whether the files are in their place, and one syncs
-// with SyncInterval. Close ends them.
+// with store.SyncInterval. Close ends them.
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,17 +40,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
-	"gm/pkg/store/internal/lockfile"
-)
-
-// Sync is the time at which committed batches are written to the disk. A crash
-// of the process never loses any; a loss of power may.
-type Sync string
-
-const (
-	SyncAlways   Sync = "always"   // before Commit returns
-	SyncInterval Sync = "interval" // every Config.Interval
-	SyncNever    Sync = "never"    // whenever the system does
+	"gm/pkg/store/internal/filestore"
 )
 
 // DefaultTable is the table of gearmand's --libsqlite3-table.
@@ -59,8 +50,8 @@ const DefaultTable = "gearman_queue"
 type Config struct {
 	File     string        // its directory must exist
 	Table    string        // empty is DefaultTable
-	Sync     Sync          // empty is SyncAlways
-	Interval time.Duration // of SyncInterval; 0 is one second
+	Sync     store.Sync    // empty is store.SyncAlways
+	Interval time.Duration // of store.SyncInterval; 0 is one second
 	Logger   *slog.Logger  // nil logs nothing
 	// Skipped is called for each record, or other part of the file, that cannot
 	// be read and is set aside. It must not call the store.
@@ -70,31 +61,26 @@ type Config struct {
 // ParseURL returns the Config for
 // sqlite:FILE[?table=NAME][&sync=always|interval|never].
 func ParseURL(u *store.URL) (Config, error) {
-	c := Config{File: u.Path, Table: DefaultTable, Sync: SyncAlways}
-	if u.Net != nil && u.Net.Host == "" { // sqlite:///FILE
-		c.File = u.Net.Path
-	}
+	c := Config{File: u.File(), Table: DefaultTable, Sync: store.SyncAlways}
 	if c.File == "" {
 		return c, fmt.Errorf("store %v: want sqlite:FILE", u)
 	}
-	for key, values := range u.Query {
-		switch key {
-		case "table":
-			c.Table = values[0]
-		case "sync":
-			c.Sync = Sync(values[0])
-		default:
-			return c, u.UnknownKey(key)
-		}
+	options, err := u.Options("table", "sync")
+	if err != nil {
+		return c, err
+	}
+	if options.Has("table") {
+		c.Table = options.Get("table")
+	}
+	if options.Has("sync") {
+		c.Sync = store.Sync(options.Get("sync"))
 	}
 	return c, c.check()
 }
 
 func (c *Config) check() error {
-	switch c.Sync {
-	case SyncAlways, SyncInterval, SyncNever:
-	default:
-		return fmt.Errorf("store sqlite:%s: sync is %q, want always, interval or never", c.File, c.Sync)
+	if err := c.Sync.Check(); err != nil {
+		return fmt.Errorf("store sqlite:%s: %w", c.File, err)
 	}
 	switch {
 	case c.File == "":
@@ -110,20 +96,17 @@ func (c *Config) check() error {
 // store.Checker.
 type Store struct {
 	store.Floor
+	base   *filestore.Base
 	cfg    Config
 	path   string // of the file, without symbolic links
 	ctx    context.Context
 	cancel context.CancelFunc // ends the goroutines of the store
 	wg     sync.WaitGroup
-	lost   chan struct{} // never closed: a file's lock is not lost
-
-	watch lockfile.Watch
 
 	// mu is locked to write, open or close.
 	mu     sync.Mutex
 	writer *writer // nil before the first use, and after a panic
 	undo   []int64 // jobs that a batch whose commit panicked may have added
-	lock   *lockfile.File
 	closed bool
 
 	ready   atomic.Bool   // writer is not nil
@@ -133,71 +116,34 @@ type Store struct {
 
 // Open returns the store in a file. It does not read the file yet.
 func Open(_ context.Context, c Config) (*Store, error) {
-	if c.Sync == "" {
-		c.Sync = SyncAlways
-	}
-	if c.Table == "" {
-		c.Table = DefaultTable
-	}
+	c.Sync = cmp.Or(c.Sync, store.SyncAlways)
+	c.Table = cmp.Or(c.Table, DefaultTable)
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	if c.Interval <= 0 {
-		c.Interval = time.Second
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Skipped == nil {
-		c.Skipped = func(string, error) {}
-	}
-	path, err := resolve(c.File)
+	path, err := filestore.ResolvePath(c.File)
 	if err != nil {
 		return nil, fmt.Errorf("open store sqlite:%s: %w", c.File, err)
 	}
-	s := &Store{cfg: c, path: path, lost: make(chan struct{})}
-	s.watch.Logger, s.watch.Store = c.Logger, "sqlite:"+c.File
+	s := &Store{base: filestore.NewBase("sqlite:"+c.File, c.Logger, c.Skipped), cfg: c, path: path}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.wg.Go(s.watchFiles)
+	s.wg.Go(func() { s.base.WatchFiles(s.ctx, nil) })
 	s.readers.init(s.openReader)
-	if c.Sync == SyncInterval {
-		s.wg.Go(s.syncEvery)
+	if c.Sync == store.SyncInterval {
+		s.wg.Go(func() { s.base.SyncEvery(s.ctx, c.Interval, s.syncWAL) })
 	}
 	return s, nil
 }
 
-// resolve returns the absolute path of a file that may not exist yet, without
-// symbolic links: SQLite's other files are next to the file itself.
-func resolve(file string) (string, error) {
-	path, err := filepath.Abs(file)
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, filepath.Base(path)), nil
-}
-
 // Caps implements store.Store.
 func (s *Store) Caps() store.Caps {
-	return store.Caps{Durable: true, Synced: s.cfg.Sync == SyncAlways, Atomic: true, Lists: true, MaxPayload: maxPayload, MaxValue: maxPayload}
-}
-
-// skip reports a part of the file that is set aside.
-func (s *Store) skip(what string, err error) {
-	s.cfg.Logger.Warn("set aside", "store", "sqlite:"+s.cfg.File, "what", what, "err", err)
-	s.cfg.Skipped(what, err)
+	return store.Caps{Durable: true, Synced: s.cfg.Sync == store.SyncAlways, Atomic: true, Lists: true, MaxPayload: maxPayload, MaxValue: maxPayload}
 }
 
 // open locks and opens the file, unless that has been done. mu is held.
 func (s *Store) open() (*writer, error) {
 	if s.closed {
-		return nil, s.fail("use", os.ErrClosed)
+		return nil, s.base.Fail("use", os.ErrClosed)
 	}
 	if s.writer != nil {
 		return s.writer, nil
@@ -205,69 +151,32 @@ func (s *Store) open() (*writer, error) {
 	if err := s.lockFile(""); err != nil {
 		return nil, err
 	}
-	if err := s.watch.Check(); err != nil { // or another database would be opened
-		return nil, s.fail("open", err)
+	if err := s.base.Watch.Check(); err != nil { // or another database would be opened
+		return nil, s.base.Fail("open", err)
 	}
-	s.watch.Clear()
-	s.watch.SetLock(s.lock)
+	s.base.Watch.Clear()
 	w, err := s.openFile()
 	if err != nil {
-		return nil, s.fail("open", err)
+		return nil, s.base.Fail("open", err)
 	}
-	if err := lockfile.SyncDir(filepath.Dir(s.path)); err != nil { // FILE-wal may be new
-		return nil, s.fail("open", errors.Join(err, w.conn.close()))
+	if err := filestore.SyncDir(filepath.Dir(s.path)); err != nil { // FILE-wal may be new
+		return nil, s.base.Fail("open", errors.Join(err, w.conn.close()))
 	}
 	s.last.Store(max(s.last.Load(), w.reserved))
-	s.watch.Set(s.path)
-	s.watch.Set(s.path + "-wal")
+	s.base.Watch.Set(s.path)
+	s.base.Watch.Set(s.path + "-wal")
 	s.writer = w
 	s.ready.Store(true)
 	return w, nil
 }
 
-// fail wraps err with the operation that failed and the store.
-func (s *Store) fail(operation string, err error) error {
-	return fmt.Errorf("%s store sqlite:%s: %w", operation, s.cfg.File, err)
-}
-
-// watchFiles checks every half second that the files are in their place, until
-// the store is closed.
-func (s *Store) watchFiles() {
-	tick := time.NewTicker(time.Second / 2)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			_ = s.watch.Check() // which logs it
-		case <-s.ctx.Done():
-			return
-		}
+// syncWAL writes FILE-wal to the disk, if it exists.
+func (s *Store) syncWAL() error {
+	err := filestore.SyncFile(s.path + "-wal")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-}
-
-// syncEvery writes FILE-wal to the disk at each interval, until the store is
-// closed.
-func (s *Store) syncEvery() {
-	tick := time.NewTicker(s.cfg.Interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-s.ctx.Done():
-			return
-		}
-		if err := syncFile(s.path + "-wal"); err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.cfg.Logger.Error("sync failed", "store", "sqlite:"+s.cfg.File, "err", err)
-		}
-	}
-}
-
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return err
 }
 
 // Close implements store.Store. It leaves one file, unless another program
@@ -278,19 +187,16 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.watch.Clear()
+	s.base.Watch.Clear()
 	s.ready.Store(false)
 	errs := []error{s.readers.closeAll()}
 	if s.writer != nil {
 		errs = append(errs, s.writer.closeDatabase())
 		s.writer = nil
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Release())
-		s.lock = nil
-	}
+	errs = append(errs, s.base.ReleaseLock())
 	if err := errors.Join(errs...); err != nil {
-		return s.fail("close", err)
+		return s.base.Fail("close", err)
 	}
 	return nil
 }

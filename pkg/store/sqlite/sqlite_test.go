@@ -60,10 +60,7 @@ func crash(t testing.TB, s *Store) {
 		}
 		s.writer = nil
 	}
-	if s.lock != nil {
-		_ = s.lock.Abandon()
-		s.lock = nil
-	}
+	_ = s.base.AbandonLock()
 }
 
 // fill prevents the database from growing.
@@ -124,9 +121,9 @@ func TestParseURL(t *testing.T) {
 		want Config
 		err  string
 	}{
-		{"sqlite:queue.db", Config{File: "queue.db", Table: DefaultTable, Sync: SyncAlways}, ""},
-		{"sqlite:/var/lib/q.db?table=jobs&sync=never", Config{File: "/var/lib/q.db", Table: "jobs", Sync: SyncNever}, ""},
-		{"sqlite:///var/lib/q.db", Config{File: "/var/lib/q.db", Table: DefaultTable, Sync: SyncAlways}, ""},
+		{"sqlite:queue.db", Config{File: "queue.db", Table: DefaultTable, Sync: store.SyncAlways}, ""},
+		{"sqlite:/var/lib/q.db?table=jobs&sync=never", Config{File: "/var/lib/q.db", Table: "jobs", Sync: store.SyncNever}, ""},
+		{"sqlite:///var/lib/q.db", Config{File: "/var/lib/q.db", Table: DefaultTable, Sync: store.SyncAlways}, ""},
 		{"sqlite://host/q.db", Config{}, "want sqlite:FILE"},
 		{"sqlite:?table=x", Config{}, "want sqlite:FILE"},
 		{"sqlite:q?table=", Config{}, `"" can't be a table`},

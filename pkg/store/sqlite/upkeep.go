@@ -20,12 +20,12 @@ func (s *Store) Compact(ctx context.Context) error {
 		return err
 	}
 	if err := s.readers.pause(); err != nil {
-		s.cfg.Logger.Warn("close reader", "store", "sqlite:"+s.cfg.File, "err", err)
+		s.base.Log.Warn("close reader", "err", err)
 	}
 	defer s.readers.resume()
 	err = w.during(ctx, func() error { return w.compact() })
 	if err != nil {
-		return s.fail("compact", outOfRoom(err, s.path))
+		return s.base.Fail("compact", outOfRoom(err, s.path))
 	}
 	return nil
 }
@@ -62,18 +62,18 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 		return nil
 	}
 	if damage, err := walDamage(s.path); err != nil {
-		return s.fail("check", err)
+		return s.base.Fail("check", err)
 	} else if damage != "" {
 		report(damage)
 	}
 	c, err := dial(s.path, false)
 	if err != nil {
-		return s.fail("check", err)
+		return s.base.Fail("check", err)
 	}
 	defer c.close()
 	// A checkpoint would change the file.
 	if _, err := c.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true); err != nil {
-		return s.fail("check", err)
+		return s.base.Fail("check", err)
 	}
 	err = c.during(ctx, func() error { return c.check(s.cfg.Table, report) })
 	switch {
@@ -82,7 +82,7 @@ func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	case broken(err):
 		report(err.Error())
 	case err != nil:
-		return s.fail("check", err)
+		return s.base.Fail("check", err)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"gm/pkg/store"
-	"gm/pkg/store/internal/lockfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // writer is the only connection that writes.
@@ -36,7 +36,7 @@ type writer struct {
 }
 
 // newWriter opens the file, and makes the missing tables.
-func newWriter(path, table string, sync Sync) (w *writer, err error) {
+func newWriter(path, table string, sync store.Sync) (w *writer, err error) {
 	if err := makeFiles(path); err != nil {
 		return nil, err
 	}
@@ -88,13 +88,13 @@ func newEngineWriter(path, table string, prepare func(*conn) error) (*writer, er
 // makeFiles makes the database, if it does not exist, and its file for shared
 // memory, both for this user only: the engine would make them for everybody.
 func makeFiles(path string) error {
-	if _, err := lockfile.MakeFile(path); err != nil {
+	if _, err := filestore.MakeFile(path); err != nil {
 		return err
 	}
-	if made, err := lockfile.MakeFile(path + "-shm"); err != nil || !made {
+	if made, err := filestore.MakeFile(path + "-shm"); err != nil || !made {
 		return err
 	}
-	return lockfile.KeepMode(path+"-shm", path)
+	return filestore.KeepMode(path+"-shm", path)
 }
 
 func (w *writer) prepareAll() error {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 )
 
 // journalLimit is the size in bytes after which the database is written to the
@@ -18,7 +19,7 @@ const journalLimit = 32 << 20
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 	if err := s.Caps().RefuseBatch(batch); err != nil {
-		return s.fail("commit to", err)
+		return s.base.Fail("commit to", err)
 	}
 	return s.write(ctx, "commit to", func(n *net) error {
 		for i := range batch {
@@ -41,8 +42,8 @@ func (s *Store) write(ctx context.Context, operation string, f func(*net) error)
 	if err := s.open(); err != nil {
 		return err
 	}
-	if err := s.watch.Check(); err != nil {
-		return s.fail(operation, err)
+	if err := s.base.Watch.Check(); err != nil {
+		return s.base.Fail(operation, err)
 	}
 	n := net{store: s, at: make(map[string]int)}
 	err := f(&n)
@@ -50,7 +51,7 @@ func (s *Store) write(ctx context.Context, operation string, f func(*net) error)
 		err = s.commit(&n)
 	}
 	if err != nil {
-		return s.fail(operation, full(err))
+		return s.base.Fail(operation, filestore.MarkFull(err))
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func (s *Store) commit(n *net) error {
 	}
 	before := s.journal.size
 	if err := s.journal.append(n.changes); err != nil {
-		if !puts && errors.Is(full(err), store.ErrFull) && !errors.As(err, new(*store.UncertainError)) {
+		if !puts && errors.Is(filestore.MarkFull(err), store.ErrFull) && !errors.As(err, new(*store.UncertainError)) {
 			return s.removeDirectly(n)
 		}
 		return err
@@ -89,7 +90,7 @@ func (s *Store) commit(n *net) error {
 	s.reserved = max(s.reserved, n.reserving)
 	if s.journal.size > journalLimit {
 		if err := s.checkpoint(); err != nil {
-			s.cfg.Logger.Error("the journal cannot start again and grows", "store", "tokyocabinet:"+s.cfg.File, "err", err)
+			s.base.Log.Error("the journal cannot start again and grows", "err", err)
 		}
 	}
 	return nil
@@ -101,7 +102,7 @@ func (s *Store) commitTree(d *tree, n *net, room int64, puts bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := d.reserve(len(n.changes), room, puts); err != nil {
-		if !puts && errors.Is(full(err), store.ErrFull) {
+		if !puts && errors.Is(filestore.MarkFull(err), store.ErrFull) {
 			return s.removeFromTree(n)
 		}
 		return err

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 	"gm/pkg/store/storetest"
 )
 
@@ -44,7 +45,7 @@ func logSuffix(name string) string {
 }
 
 func sizeOrNone(file string) int64 {
-	size, err := fileSize(file)
+	size, err := filestore.FileSize(file)
 	if err != nil {
 		return -1
 	}

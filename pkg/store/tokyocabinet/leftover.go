@@ -6,10 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
-	"gm/pkg/store/internal/lockfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // salvaging is the suffix of a new database while it is made.
@@ -18,28 +16,21 @@ const salvaging = ".salvaging"
 // clearLeftovers logs the files that a killed process, or a person, left next
 // to the database, and removes the one that only a salvage needs.
 func (s *Store) clearLeftovers() error {
-	store := "tokyocabinet:" + s.cfg.File
 	err := os.Remove(s.path + salvaging)
 	switch {
 	case err == nil:
-		s.cfg.Logger.Warn("unfinished file removed", "store", store, "file", s.path+salvaging)
+		s.base.Log.Warn("unfinished file removed", "file", s.path+salvaging)
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	kept := s.broken()
-	if len(kept) > 0 {
-		s.cfg.Logger.Warn("broken files are kept: remove them when nobody needs them", "store", store, "files", kept)
-	}
-	if size, err := fileSize(s.path + ".corrupt"); err == nil && size >= 0 {
-		s.cfg.Logger.Warn("records that were set aside are kept: remove the file when nobody needs it", "store", store, "file", s.path+".corrupt", "bytes", size)
-	}
-	size, err := fileSize(s.path)
+	kept := s.base.LogKept(s.path, s.asideFile())
+	size, err := filestore.FileSize(s.path)
 	if err != nil {
 		return err
 	}
-	logged, err := fileSize(s.path + ".journal")
-	if size <= 0 && (logged > journalHead || len(kept) > 0) {
-		s.cfg.Logger.Error("the database is missing: only the last batches are left, if the journal has them", "store", store, "journal", max(logged, 0))
+	logged, err := filestore.FileSize(s.path + ".journal")
+	if size <= 0 && (logged > journalHead || kept) {
+		s.base.Log.Error("the database is missing: only the last batches are left, if the journal has them", "journal", max(logged, 0))
 	}
 	return err
 }
@@ -61,54 +52,14 @@ func (s *Store) makeEmpty() (*table, error) {
 // program has closed the database since, and may have changed it.
 func (s *Store) keepJournal() error {
 	name := s.path + ".journal"
-	size, err := fileSize(name)
+	size, err := filestore.FileSize(name)
 	if err != nil || size <= journalHead {
 		return err
 	}
-	kept := s.brokenName() + ".journal"
-	if err := errors.Join(os.Rename(name, kept), lockfile.SyncDir(filepath.Dir(s.path))); err != nil {
+	kept := filestore.BrokenName(s.path) + ".journal"
+	if err := errors.Join(os.Rename(name, kept), filestore.SyncDir(filepath.Dir(s.path))); err != nil {
 		return err
 	}
-	s.cfg.Logger.Warn("the journal is older than the database, which another program has closed: it is not read", "store", "tokyocabinet:"+s.cfg.File, "kept", kept)
+	s.base.Log.Warn("the journal is older than the database, which another program has closed: it is not read", "kept", kept)
 	return nil
-}
-
-// brokenName returns a new name for a file that is set aside.
-func (s *Store) brokenName() string {
-	return s.path + ".broken-" + time.Now().UTC().Format("20060102T150405.000000")
-}
-
-// broken returns the names of the files that were set aside.
-func (s *Store) broken() []string {
-	entries, _ := os.ReadDir(filepath.Dir(s.path))
-	var names []string
-	for _, x := range entries {
-		if strings.HasPrefix(x.Name(), filepath.Base(s.path)+".broken-") {
-			names = append(names, filepath.Join(filepath.Dir(s.path), x.Name()))
-		}
-	}
-	return names
-}
-
-// fileSize returns the size of a file, or -1 if it does not exist.
-func fileSize(name string) (int64, error) {
-	info, err := os.Stat(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return -1, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
-}
-
-// probeRoom returns an error if the disk has no room for size bytes: the
-// library does not tell why it could not write.
-func (s *Store) probeRoom(size int64) error {
-	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".room-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(make([]byte, size))
-	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }

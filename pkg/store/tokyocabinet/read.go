@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/filestore"
 )
 
 // ReadPayload implements store.Reader.
@@ -38,7 +39,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) ([]byte, error
 func (s *Store) readRecord(ctx context.Context, key string) (v []byte, err error) {
 	err = s.use(ctx, func(d database) error {
 		if v, err = d.get(key); err != nil {
-			return s.fail("read", err)
+			return s.base.Fail("read", err)
 		}
 		return nil
 	})
@@ -129,7 +130,7 @@ func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) er
 			for len(keys) < chunk {
 				key, err := d.next()
 				if err != nil {
-					return s.fail("read", err)
+					return s.base.Fail("read", err)
 				}
 				if key == "" {
 					more = false
@@ -137,7 +138,7 @@ func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) er
 				}
 				v, err := d.get(key)
 				if err != nil {
-					return s.fail("read", err)
+					return s.base.Fail("read", err)
 				}
 				keys, values = append(keys, key), append(values, v)
 			}
@@ -261,18 +262,18 @@ func (s *Store) Compact(ctx context.Context) error {
 		return s.compactTree()
 	}
 	if err := s.checkpoint(); err != nil {
-		return s.fail("compact", err)
+		return s.base.Fail("compact", err)
 	}
 	info, err := d.file.Stat()
 	if err != nil {
-		return s.fail("compact", err)
+		return s.base.Fail("compact", err)
 	}
-	err = s.watch.Change(s.path, func() error { return d.compact(s.path) })
+	err = s.base.Watch.Change(s.path, func() error { return d.compact(s.path) })
 	if err == nil {
 		err = d.file.Chmod(info.Mode().Perm()) // the library made a new file
 	}
 	if err := errors.Join(err, d.sync()); err != nil {
-		return s.fail("compact", full(err))
+		return s.base.Fail("compact", filestore.MarkFull(err))
 	}
 	return nil
 }
@@ -284,15 +285,15 @@ func (s *Store) compactTree() error {
 	err := s.hash.close()
 	s.hash = nil // the next use opens it, if this fails
 	if err != nil {
-		return s.fail("compact", err)
+		return s.base.Fail("compact", err)
 	}
-	s.watch.Clear()
+	s.base.Watch.Clear()
 	t, err := openTable(s.path)
 	if err != nil {
-		return s.fail("compact", err)
+		return s.base.Fail("compact", err)
 	}
 	if err := errors.Join(s.salvage(t, t.damage), t.closeFile()); err != nil {
-		return s.fail("compact", full(err))
+		return s.base.Fail("compact", filestore.MarkFull(err))
 	}
 	return s.openAndWatch()
 }

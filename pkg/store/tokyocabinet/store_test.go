@@ -49,7 +49,7 @@ func open(t testing.TB, file string) *Store {
 // crash leaves s as the end of its process would.
 func crash(t testing.TB, s *Store) {
 	t.Helper()
-	s.end()
+	s.endWatching()
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	s.mu.Lock()
@@ -65,10 +65,7 @@ func crash(t testing.TB, s *Store) {
 		}
 		s.hash, s.journal = nil, nil
 	}
-	if s.lock != nil {
-		_ = s.lock.Abandon()
-		s.lock = nil
-	}
+	_ = s.base.AbandonLock()
 }
 
 // failPuts makes the database fail in the middle of a batch.

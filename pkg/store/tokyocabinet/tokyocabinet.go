@@ -63,15 +63,12 @@ type Config struct {
 
 // ParseURL returns the Config for tokyocabinet:FILE.
 func ParseURL(u *store.URL) (Config, error) {
-	c := Config{File: u.Path}
-	if u.Net != nil && u.Net.Host == "" { // tokyocabinet:///FILE
-		c.File = u.Net.Path
-	}
+	c := Config{File: u.File()}
 	if c.File == "" {
 		return c, fmt.Errorf("store %v: want tokyocabinet:FILE.tch or tokyocabinet:FILE.tcb", u)
 	}
-	for key := range u.Query {
-		return c, u.UnknownKey(key)
+	if _, err := u.Options(); err != nil {
+		return c, err
 	}
 	return c, c.check()
 }

@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"gm/pkg/store/internal/lockfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // The library's log of a transaction has the size of the file before, 8 bytes,
@@ -115,11 +115,11 @@ func (s *Store) undoLast() error {
 		return nil
 	}
 	name := s.path + walSuffix
-	size, err := fileSize(name)
+	size, err := filestore.FileSize(name)
 	if err != nil || size < 0 {
 		return err
 	}
-	there, err := fileSize(s.path)
+	there, err := filestore.FileSize(s.path)
 	if err != nil {
 		return err
 	}
@@ -132,13 +132,13 @@ func (s *Store) undoLast() error {
 	if size == 0 {
 		return os.Remove(name)
 	}
-	kept := s.brokenName() + walSuffix
-	if failed := errors.Join(os.Rename(name, kept), lockfile.SyncDir(filepath.Dir(s.path))); failed != nil {
+	kept := filestore.BrokenName(s.path) + walSuffix
+	if failed := errors.Join(os.Rename(name, kept), filestore.SyncDir(filepath.Dir(s.path))); failed != nil {
 		return failed
 	}
 	if err == nil {
 		err = fmt.Errorf("%w: the database is missing", errLog)
 	}
-	s.skip(kept, err)
+	s.base.Skip(kept, err)
 	return nil
 }

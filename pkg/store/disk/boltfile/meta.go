@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"gm/pkg/store/disk/fsys"
+	"gm/pkg/store/internal/filestore"
 )
 
 // A bbolt file begins with two pages that are written in turn: a transaction
@@ -177,7 +178,7 @@ func Prepare(files *fsys.FS, f *os.File, m Meta, used *PageSet) error {
 		}
 	}
 	err = writeFreelist(files, f, m, used)
-	if fsys.IsFull(err) && !m.WasDamaged {
+	if filestore.IsFull(err) && !m.WasDamaged {
 		return nil // bbolt finds the free pages itself
 	}
 	return err

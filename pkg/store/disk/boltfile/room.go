@@ -8,6 +8,7 @@ import (
 
 	"gm/pkg/store"
 	"gm/pkg/store/disk/fsys"
+	"gm/pkg/store/internal/filestore"
 )
 
 const (
@@ -56,13 +57,13 @@ func (e *File) MakeRoom(n Need) error {
 	size := e.reserved + missing
 	chunk := min(max(e.reserved/8, minChunk), maxChunk)
 	err = e.reserveTo(max(size, e.reserved+chunk))
-	if fsys.IsFull(err) {
+	if filestore.IsFull(err) {
 		err = e.reserveTo(size)
 	}
 	switch {
 	case err == nil || errors.Is(err, fsys.ErrNoReserve) || !n.Adds:
 		return nil
-	case fsys.IsFull(err):
+	case filestore.IsFull(err):
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return fmt.Errorf("reserve %d bytes of disk: %w", missing, err)

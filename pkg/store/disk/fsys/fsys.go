@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"gm/pkg/store/internal/lockfile"
+	"gm/pkg/store/internal/filestore"
 )
 
 // FS changes the files of a store. The zero value changes them without a
@@ -147,7 +147,7 @@ func (y *FS) SyncDir(dir string) error {
 	if y.Watch != nil {
 		synced = y.Watch.SyncingDir(dir)
 	}
-	if err := lockfile.SyncDir(dir); err != nil {
+	if err := filestore.SyncDir(dir); err != nil {
 		return err
 	}
 	synced()

@@ -1,6 +1,4 @@
-//go:build unix
-
-package fsys
+package filestore
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package lockfile
+package filestore
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"gm/pkg/store"
 )
 
-func TestTake(t *testing.T) {
+func TestTakeLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	for _, tc := range []struct {
 		name string
@@ -23,11 +23,11 @@ func TestTake(t *testing.T) {
 		{"short", `^short, since 20[0-9-]+T[0-9:]+Z$`}, // nothing is left of the longer one
 		{"", fmt.Sprintf(`^gm, pid %d, since 20[0-9-]+T[0-9:]+Z$`, os.Getpid())},
 	} {
-		f, err := Take(path, tc.name)
+		f, err := TakeLock(path, tc.name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Take(path, "other")
+		_, err = TakeLock(path, "other")
 		held := new(store.HeldError)
 		if !errors.As(err, &held) || !regexp.MustCompile(tc.want).MatchString(held.By) {
 			t.Errorf("taken by %q: got %v, want a holder like %s", tc.name, err, tc.want)
@@ -39,7 +39,7 @@ func TestTake(t *testing.T) {
 			t.Errorf("after Abandon: %v", err)
 		}
 	}
-	f, err := Take(path, "last")
+	f, err := TakeLock(path, "last")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestTake(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after Release: got %v, want no file", err)
 	}
-	if f, err := Take(filepath.Join(path, "below", "no", "directory"), ""); err == nil {
+	if f, err := TakeLock(filepath.Join(path, "below", "no", "directory"), ""); err == nil {
 		t.Errorf("without a directory: got %v, nil", f)
 	}
 }
@@ -63,7 +63,7 @@ func TestOneHolder(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for taken.Load() < 500 {
-				f, err := Take(path, "")
+				f, err := TakeLock(path, "")
 				if held := new(store.HeldError); errors.As(err, &held) {
 					continue
 				}

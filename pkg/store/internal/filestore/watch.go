@@ -1,4 +1,4 @@
-package lockfile
+package filestore
 
 import (
 	"errors"
@@ -7,8 +7,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"gm/pkg/store"
 )
 
 // watchEvery is the minimum interval between two checks of a Watch. A check
@@ -19,12 +17,11 @@ const watchEvery = 100 * time.Millisecond
 // later writes to them are lost. The zero Watch has no files. Its methods may
 // be called by several goroutines.
 type Watch struct {
-	Logger *slog.Logger // logs that the files are missing, and that they are back; may be nil
-	Store  string       // the store's name in the log
+	log *slog.Logger // logs that the files are missing, and that they are back; may be nil
 
 	mu    sync.Mutex
 	files map[string]os.FileInfo
-	lock  *File
+	lock  *Lock
 	last  time.Time // time of the last check
 	err   error     // result of the last check
 }
@@ -45,29 +42,12 @@ func (w *Watch) Set(path string) {
 	w.files[path] = info
 }
 
-// TakeLock takes the lock of the store at path, as [Take], and logs the name of a
-// last holder that did not give it up. If another has it, the error is the
-// *store.HeldError itself. It does not watch the lock: see SetLock.
-func (w *Watch) TakeLock(path, name string) (*File, error) {
-	f, err := Take(path, name)
-	if held := new(store.HeldError); errors.As(err, &held) {
-		return nil, held
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock store %s: %w", w.Store, err)
-	}
-	if f.Left != "" && w.Logger != nil {
-		w.Logger.Info("the store was not closed by its last holder", "store", w.Store, "holder", f.Left)
-	}
-	return f, nil
-}
-
-// SetLock makes w watch a lock too. If only the lock's file is missing, w takes
-// the lock again.
-func (w *Watch) SetLock(f *File) {
+// setLock makes w watch a lock too, or none. If only the lock's file is missing,
+// w takes the lock again.
+func (w *Watch) setLock(l *Lock) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lock = f
+	w.lock = l
 }
 
 // Change calls change, which replaces the file at path, and makes w watch the
@@ -84,12 +64,12 @@ func (w *Watch) Change(path string, change func() error) error {
 	return nil
 }
 
-// Clear forgets all files and the lock.
+// Clear forgets all files. A lock stays watched.
 func (w *Watch) Clear() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.files)
-	w.lock, w.err, w.last = nil, nil, time.Time{}
+	w.err, w.last = nil, time.Time{}
 }
 
 // Check returns an error that wraps [ErrGone] unless every path still names the
@@ -104,12 +84,12 @@ func (w *Watch) Check() error {
 	}
 	w.last = now
 	before := w.err
-	w.err = w.look()
-	if w.Logger != nil && (before == nil) != (w.err == nil) {
+	w.err = w.checkFiles()
+	if w.log != nil && (before == nil) != (w.err == nil) {
 		if w.err != nil {
-			w.Logger.Error("store is gone: nothing is kept", "store", w.Store, "err", w.err)
+			w.log.Error("store is gone: nothing is kept", "err", w.err)
 		} else {
-			w.Logger.Warn("store is back", "store", w.Store)
+			w.log.Warn("store is back")
 		}
 	}
 	return w.err
@@ -117,9 +97,11 @@ func (w *Watch) Check() error {
 
 // ErrGone is wrapped by the error of a store whose files were removed, moved or
 // replaced.
-var ErrGone = errors.New("removed, moved or replaced while it is in use: move it back, or restart the server to go on with what is there")
+var ErrGone = errors.New("removed, moved or replaced while it is in use: move it back, or restart the server to use the files that are there")
 
-func (w *Watch) look() error {
+// checkFiles returns the error of the first file that is not in its place. It
+// restores the lock.
+func (w *Watch) checkFiles() error {
 	for path, info := range w.files {
 		there, err := os.Stat(path)
 		if err == nil && os.SameFile(info, there) {
@@ -131,7 +113,7 @@ func (w *Watch) look() error {
 		return &goneError{path}
 	}
 	if w.lock != nil {
-		return w.lock.keep()
+		return w.lock.restore()
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package lockfile
+package filestore
 
 import (
 	"errors"
@@ -55,4 +55,42 @@ func KeepMode(path, replaced string) error {
 	}
 	keepOwner(path, info)
 	return os.Chmod(path, info.Mode().Perm())
+}
+
+// SyncFile writes the content of a file to the disk.
+func SyncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// FileSize returns the size of a file, or -1 if it does not exist.
+func FileSize(path string) (int64, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return -1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// ResolvePath returns the absolute path of a file that may not exist yet, without
+// symbolic links: an engine creates its other files next to the file itself.
+func ResolvePath(file string) (string, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(path)), nil
 }
