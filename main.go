@@ -61,8 +61,10 @@
 //	                        imports pkg/store, pkg/store/internal/filestore, pkg/store/internal/sqlstore, internal/codec,
 //	                        any module
 //	pkg/server              the job server: connections, commands, durable batches, shutdown;
-//	                        imports pkg/wire, pkg/queue, pkg/store, internal/codec, internal/duration, internal/tune,
-//	                        golang.org/x/sys
+//	                        imports pkg/server/transport, pkg/wire, pkg/queue, pkg/store, internal/codec,
+//	                        internal/duration
+//	pkg/server/transport    the bytes of the server's connections: pollers, sockets, outboxes, back-pressure;
+//	                        imports internal/tune, golang.org/x/sys
 //	internal/bytesize       sizes such as 64K as text, both ways
 //	internal/codec          the bytes of a record in a store: layout, checksums, salts;
 //	                        imports pkg/store
@@ -88,18 +90,18 @@
 //
 //	gm submit    cmd        reads flags and payload
 //	             gearman    Client.Start writes SUBMIT_JOB to the server's socket
-//	gm serve     server     a poller reads the socket into a buffer
+//	gm serve     transport  a poller reads the socket into a buffer
 //	             wire       cuts the buffer into packets
 //	             queue      Submit adds the job to its function and wakes one worker
 //	             store      a background job is stored, before its client gets JOB_CREATED
-//	             server     the outbox of the sleeping worker gets NOOP
+//	             transport  the outbox of the sleeping worker gets NOOP
 //	gm work      gearman    the worker sends GRAB_JOB and receives JOB_ASSIGN
 //	             work       makes a command out of the job
 //	             runner     starts tr, writes the payload to its stdin, reads its stdout
 //	             gearman    sends the output as WORK_COMPLETE
 //	gm serve     queue      Complete ends the job
 //	             store      forgets the job, in the next batch
-//	             server     the client's outbox gets WORK_COMPLETE
+//	             transport  the client's outbox gets WORK_COMPLETE
 //	gm submit    gearman    Client receives the result
 //	             results    writes it to stdout
 //	             cmd        exits with 0

@@ -51,6 +51,8 @@ const (
 	testgmRoom   = "gm/internal/testgm"
 	tuneRoom     = "gm/internal/tune"
 
+	transportRoom = "gm/pkg/server/transport"
+
 	diskRoom     = "gm/pkg/store/disk"
 	fsysRoom     = "gm/pkg/store/disk/fsys"
 	boltfileRoom = "gm/pkg/store/disk/boltfile"
@@ -138,7 +140,9 @@ var law = []room{
 	// one engine each
 	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, filestoreRoom, codecRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
-	{path: "gm/pkg/server", rooms: []string{wireRoom, queueRoom, storeRoom, codecRoom, tuneRoom, durationRoom}, other: []string{xsys}},
+	{path: "gm/pkg/server", rooms: []string{transportRoom, wireRoom, queueRoom, storeRoom, codecRoom, durationRoom}},
+	// sockets, outboxes and back-pressure: bytes only
+	{path: transportRoom, rooms: []string{tuneRoom}, other: []string{xsys}},
 	// several servers, one queue
 	{path: "gm/pkg/cluster", rooms: []string{storeRoom}, other: []string{anything}},
 	// dashboard, HTTP submission, metrics: handlers only
@@ -279,8 +283,12 @@ func TestLawFindsBreaches(t *testing.T) {
 		{queueRoom, "sync/atomic", "gm/pkg/queue may not import sync/atomic"},
 		{queueRoom, wireRoom, ""},
 		{queueRoom, gearmanRoom, "gm/pkg/queue may not import gm/pkg/gearman"},
-		{"gm/pkg/server", "golang.org/x/sys/unix", ""},
-		{"gm/pkg/server", "golang.org/x/system", "gm/pkg/server may not import golang.org/x/system"},
+		{"gm/pkg/server", transportRoom, ""},
+		{"gm/pkg/server", "golang.org/x/sys/unix", "gm/pkg/server may not import golang.org/x/sys/unix"},
+		{transportRoom, "golang.org/x/sys/unix", ""},
+		{transportRoom, "golang.org/x/system", transportRoom + " may not import golang.org/x/system"},
+		{transportRoom, wireRoom, transportRoom + " may not import " + wireRoom},
+		{transportRoom, queueRoom, transportRoom + " may not import " + queueRoom},
 		{"gm/pkg/server", gearmanRoom, "gm/pkg/server may not import gm/pkg/gearman"},
 		{"gm/pkg/runner", gearmanRoom, "gm/pkg/runner may not import gm/pkg/gearman"},
 		{resultsRoom, batchRoom, ""},

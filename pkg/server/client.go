@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"gm/pkg/queue"
+	"gm/pkg/server/transport"
 	"gm/pkg/wire"
 )
 
@@ -88,7 +89,7 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 			return nil
 		}
 	}
-	sub.Given = len(sub.Payload) >= shareFrom && c.in.Detach(sub.Payload)
+	sub.Given = len(sub.Payload) >= transport.ShareFrom && c.in.Detach(sub.Payload)
 	got, err := s.q.Submit(now, sub)
 	if err != nil {
 		text := err.Error()

@@ -205,4 +205,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// leastPeerMemory is the least bound, in bytes, that follows from Config.Memory for the
+// memory of all connections.
+const leastPeerMemory = 16 << 20
+
 func ptr[T any](v T) *T { return &v }

@@ -2,25 +2,20 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"runtime"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"gm/pkg/queue"
+	"gm/pkg/server/transport"
 	"gm/pkg/wire"
 )
 
 const (
-	// settleFor is the time in which a connection that ends may read its last
-	// replies.
-	settleFor = 5 * time.Second
-	// lingerFor is the time in which it may notice that it was refused.
+	// lingerFor is the time in which a connection may notice that it was refused.
 	lingerFor = time.Second
 	// lingerForLarge is that time while it sends a packet that is too large: it
 	// reads nothing before it has sent all of that.
@@ -31,13 +26,13 @@ const (
 // server may have tens of thousands of idle workers: TestIdleConnectionIsSmall
 // bounds its size.
 type conn struct {
+	transport.Conn // its bytes
+
 	// Set when it is made.
 	s     *Server
-	sock  transport
 	peer  *queue.Peer
 	addr  string // of the other end, for people
 	since int64  // when it was made, in milliseconds of the monotonic clock
-	out   outbox
 
 	// Guarded by Server.mu.
 	next, prev *conn         // in Server.conns
@@ -47,37 +42,20 @@ type conn struct {
 	raised     uint64        // the number of the job it ended with an exception last, or 0
 	outcomes   *outcomeWait  // the wait command that is being answered, or nil
 	lastBatch  uint64        // the number of the last batch that has a submission of it, if committing is not 0
-	why        error         // the reason of doomed
+	why        error         // the reason why it was dropped
 	parked     parkedReplies // the requests whose replies come later
-	hold       hold          // has a lock of its own
 	committing int32         // submissions that wait for the store
-	doomed     atomic.Bool   // to be closed after the turn; read without the lock too
 	listed     bool          // it is in Server.conns
 	exceptions bool          // it wants WORK_EXCEPTION
 	cancels    bool          // as a worker, it stops a running job that is cancelled
 	dirty      bool          // it is in Server.dirty
-	expects    bool          // this turn has added to hold
+	expects    bool          // this turn has added to Hold
 	blocked    bool          // the packet that is being applied must be applied again: it waits or takes long
 	again      bool          // the next packet was traced already
 	slow       bool          // the last turn had an admin command
 	ended      bool          // this turn's packets have ended a job
 
-	// For peerMemory and its sweeps.
-	starved atomic.Bool  // it is not read because memory is short
-	only    bool         // it is read all the same; the read loop's
-	whole   bool         // a packet was applied since only was set; the read loop's
-	kept    atomic.Int64 // bytes of a packet that has not arrived completely
-	begun   atomic.Int64 // when some of it arrived last, by the monotonic clock; 0 if there is none
-
-	// The read loop's.
-	in  *wire.Reader
-	own *ownLoop // nil if a poller reads the connection
-}
-
-// ownLoop belongs to the goroutine of a connection that is not polled.
-type ownLoop struct {
-	resumed chan struct{} // has a value when the connection's hold has ended
-	spare   []*conn       // for endTurn
+	in *wire.Reader // for the goroutine that reads
 }
 
 // removeChunk is the number of jobs, waits and functions of a connection that are
@@ -87,32 +65,12 @@ const removeChunk = 1000
 // errGone ends a connection that the peer has closed.
 var errGone = errors.New("gone")
 
-// newConn returns a connection without hold.resume, which its caller sets.
-func newConn(s *Server, t transport, addr string) *conn {
-	c := &conn{s: s, sock: t, since: s.clocks.read().now, id: "-", addr: addr, exceptions: s.cfg.Exceptions}
-	c.in = wire.NewReader(c.sock, s.limits)
-	c.out.init(c.sock, &s.outbox, c.stalled)
-	return c
-}
-
-// newServedConn returns a connection that a goroutine of its own will serve.
-func newServedConn(s *Server, t transport, addr string) *conn {
-	c := newConn(s, t, addr)
-	own := &ownLoop{resumed: make(chan struct{}, 1)}
-	c.own = own
-	c.hold.resume = func() { own.resumed <- struct{}{} }
-	return c
-}
-
-// peerName returns the other end's address, "unix" where it has none.
-func peerName(nc net.Conn) string {
-	if a := nc.RemoteAddr(); a != nil {
-		if s := a.String(); s != "" && s != "@" {
-			return s
-		}
-		return a.Network()
+// newConn returns a connection without a handler.
+func newConn(s *Server, socket transport.Socket, addr string) *conn {
+	return &conn{
+		s: s, since: s.clocks.read().now, id: "-", addr: addr, exceptions: s.cfg.Exceptions,
+		in: wire.NewReader(socket, s.limits),
 	}
-	return "local"
 }
 
 // host returns the other end's address without its port, as workers prints it.
@@ -125,37 +83,8 @@ func (c *conn) host() string {
 
 // serve reads and answers until the connection ends.
 func (c *conn) serve() {
-	defer c.s.wg.Done()
 	c.logStart()
-	c.end(c.loop())
-}
-
-func (c *conn) loop() error {
-	for {
-		for !c.s.peers.mayRead(c) {
-			<-c.own.resumed
-		}
-		if err := c.in.Fill(); err != nil {
-			if err == io.EOF {
-				return errGone
-			}
-			return err
-		}
-		for more := true; more; {
-			var held bool
-			var err error
-			more, held, err = c.turn()
-			switch {
-			case err != nil:
-				return err
-			case held:
-				<-c.own.resumed
-			case more:
-				runtime.Gosched() // to goroutines that wait for the lock
-			}
-		}
-		c.noteRead(c.s.clocks.read().now)
-	}
+	c.ServeAlone()
 }
 
 // maxTurn is the maximum number of packets that are applied in one turn; an admin
@@ -163,46 +92,34 @@ func (c *conn) loop() error {
 // whose jobs do not wait long then.
 const maxTurn = 16
 
-// turn is one turn of a connection that has a goroutine; see apply.
-func (c *conn) turn() (more, held bool, err error) {
-	c.s.mu.Lock()
-	more, held, ack, err := c.apply(c.s.clocks.read())
-	c.own.spare = c.s.endTurn(c.own.spare)
-	if ack {
-		c.sock.ackNow()
-	}
-	return more, held, err
-}
-
-// apply applies the packets that have arrived, maxTurn at most. It reports
-// whether there may be more, whether the connection is held, and whether to
-// acknowledge the bytes that were read. The lock is held.
-func (c *conn) apply(at moment) (more, held, ack bool, err error) {
+// apply applies the packets that have arrived, maxTurn at most. The lock is held.
+func (c *conn) apply(at moment) (applied transport.Applied, err error) {
 	if c.s.closed {
-		return false, false, false, errGone
+		return applied, errGone
 	}
-	if more, err = c.applySome(c.s.setTime(at)); err != nil {
+	if applied.More, err = c.applySome(c.s.setTime(at)); err != nil {
 		c.refuse(err)
 	}
 	// If a worker sends the end of a job and its next grab in two small writes,
 	// Nagle's algorithm delays the second until the first is acknowledged: now, or
 	// with the next reply, or after the 40 ms of a delayed acknowledgment.
-	ack = c.ended && !c.dirty
+	applied.Ack = c.ended && !c.dirty
 	c.ended = false
 	if c.parked.crowded() || c.parked.waiting() && c.s.commit != nil && c.s.commit.behind() {
 		c.parked.whenSent(c.expect())
 	}
 	if c.expects {
 		c.expects = false
-		held = err == nil && !c.doomed.Load() && c.hold.begin()
+		applied.Held = err == nil && !c.IsDropped() && c.Hold.Begin()
 	}
-	return more, held, ack, err
+	applied.Slow = c.slow
+	return applied, err
 }
 
 func (c *conn) applySome(now int64) (more bool, err error) {
 	c.slow = false
 	for range maxTurn {
-		if c.doomed.Load() {
+		if c.IsDropped() {
 			return false, c.why
 		}
 		switch c.in.Form() {
@@ -219,8 +136,8 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 				c.s.cfg.Trace.Packet(c.addr, true, pkt)
 			}
 			c.again = false
-			c.whole = true
-			if c.out.over.Load() && isAsking(pkt.Type) {
+			c.NoteApplied()
+			if c.Out.IsAboveMark() && isAsking(pkt.Type) {
 				c.awaitRoom()
 			} else if err := c.dispatch(now, pkt); err != nil {
 				return false, err
@@ -231,7 +148,7 @@ func (c *conn) applySome(now int64) (more bool, err error) {
 				return true, nil
 			}
 		case wire.Text:
-			if c.out.over.Load() {
+			if c.Out.IsAboveMark() {
 				c.awaitRoom()
 				c.blocked = false
 				return true, nil
@@ -262,22 +179,6 @@ func isAsking(t wire.Type) bool {
 	return t == wire.EchoReq || t == wire.GrabJob || t == wire.GrabJobUniq || t == wire.GrabJobAll
 }
 
-// awaitRoom makes the packet that is being applied wait for room in the
-// connection's own outbox.
-func (c *conn) awaitRoom() {
-	c.out.whenBelow(c.expect())
-	c.blocked = true
-}
-
-// stalled drops a peer that has taken no bytes of a full outbox for
-// Config.PeerTimeout.
-func (c *conn) stalled() {
-	s := c.s
-	s.mu.Lock()
-	defer s.endTurn(nil)
-	c.drop(fmt.Errorf("does not read: %d bytes wait for it, and it took none for %v", c.out.owed(), s.cfg.PeerTimeout))
-}
-
 // refuse answers bytes that break the protocol, before the connection is closed.
 func (c *conn) refuse(err error) {
 	code := wire.CodeInvalidPacket
@@ -295,7 +196,8 @@ func (c *conn) refuse(err error) {
 }
 
 // end ends the connection. Its earlier requests are answered; then the connection
-// counts as gone, and has settleFor to read its last replies.
+// counts as gone, and has some seconds to read its last replies. io.EOF and errGone
+// mean that the peer has closed the connection.
 func (c *conn) end(why error) {
 	s := c.s
 	if !isReset(why) {
@@ -305,6 +207,9 @@ func (c *conn) end(why error) {
 	if c.why != nil {
 		why = c.why
 	}
+	if why == io.EOF {
+		why = errGone
+	}
 	if !s.closed { // else the jobs are left to the next start
 		for s.q.Remove(s.readTime(), c.peer, removeChunk) && !s.closed {
 			s.endTurn(nil)
@@ -313,38 +218,34 @@ func (c *conn) end(why error) {
 		s.results.unwait(c)
 		c.logEnd(why)
 	}
-	c.out.letGo()
-	c.begun.Store(0)
+	c.StopReading()
 	c.in.Drop() // its buffers: the connection may be referred to for longer
 	s.endTurn(nil)
-	s.peers.forget(c)
 
-	if !c.doomed.Load() {
-		c.out.settle(settleFor, time.Time{})
-		if why != errGone {
-			c.sock.closeWrite()
-			if errors.Is(why, wire.ErrTooLarge) {
-				c.sock.linger(lingerForLarge)
-			} else {
-				c.sock.linger(lingerFor)
-			}
-		}
-	}
-	c.out.close()
-	c.sock.free()
+	c.Finish(lingerTime(why))
 	s.mu.Lock()
 	s.conns.remove(c)
-	delete(s.swept, c)
+	s.peers.Forget(&c.Conn)
 	s.watchBacklog()
 	s.mu.Unlock()
+}
+
+// lingerTime returns for how long a connection that ends for a reason may still send.
+func lingerTime(why error) time.Duration {
+	switch {
+	case why == errGone:
+		return 0
+	case errors.Is(why, wire.ErrTooLarge):
+		return lingerForLarge
+	}
+	return lingerFor
 }
 
 // hangUp ends the connection because the server ends: it gets its pending replies,
 // if it reads them, and then its read loop ends.
 func (c *conn) hangUp() {
 	c.awaitParked()
-	c.out.settle(0, time.Now().Add(settleFor))
-	c.sock.Close()
+	c.HangUp()
 }
 
 func (c *conn) logStart() {
@@ -372,12 +273,10 @@ func isReset(err error) bool {
 
 // drop closes a connection after this turn. The lock is held.
 func (c *conn) drop(why error) {
-	if !c.doomed.Load() {
+	if !c.IsDropped() {
 		c.why = why
-		c.doomed.Store(true)
+		c.MarkDropped()
 		c.parked.callSent()
-		c.hold.cancel()
-		c.s.peers.letGo(c)
 		if c.pages != nil {
 			close(c.pages.quit)
 			c.pages = nil

@@ -2,10 +2,10 @@ package server
 
 import (
 	"io"
-	"net"
 	"testing"
 	"time"
 
+	"gm/pkg/server/transport"
 	"gm/pkg/wire"
 )
 
@@ -18,14 +18,18 @@ func TestEveryRequestHasAHandler(t *testing.T) {
 	}
 }
 
-// nowhere is a connection that has nobody at its other end.
-type nowhere struct{ net.Conn }
+// nowhere is a socket without another end. It takes all bytes.
+type nowhere struct{}
 
 func (nowhere) Read([]byte) (int, error)         { return 0, io.EOF }
-func (nowhere) Write(b []byte) (int, error)      { return len(b), nil }
+func (nowhere) TryWrite(b []byte) (int, error)   { return len(b), nil }
+func (nowhere) NotifyWritable(*transport.Outbox) {}
 func (nowhere) Close() error                     { return nil }
-func (nowhere) RemoteAddr() net.Addr             { return &net.UnixAddr{} }
-func (nowhere) SetWriteDeadline(time.Time) error { return nil }
+func (nowhere) Free()                            {}
+func (nowhere) CloseWrite()                      {}
+func (nowhere) Linger(time.Duration)             {}
+func (nowhere) AckNow()                          {}
+func (nowhere) FD() int                          { return -1 }
 
 // bench is a connection whose packets are handed to dispatch directly.
 type bench struct{ *conn }
@@ -35,7 +39,7 @@ func newBench(t testing.TB) bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newServedConn(s, newSocket(nowhere{}), "nowhere")
+	c := newAloneConn(s, nowhere{}, "nowhere")
 	s.admit(c)
 	t.Cleanup(func() {
 		c.serve() // which finds the end
@@ -63,10 +67,7 @@ func (b bench) do(t testing.TB, packets ...*wire.Packet) {
 	}
 	for _, c := range b.s.dirty {
 		c.dirty = false
-		c.out.mu.Lock()
-		*c.out.tail = (*c.out.tail)[:0]
-		c.out.size = 0
-		c.out.mu.Unlock()
+		c.Flush()
 	}
 	b.s.dirty = b.s.dirty[:0]
 	b.s.mu.Unlock()

@@ -39,16 +39,13 @@
 //
 //	socket -> wire.Reader -> [lock] some whole packets -> queue [unlock] -> flush
 //
-// There are two kinds of transport. On Linux a poller serves the TCP and unix
-// connections that [Server.Serve] accepts. It sleeps until some of them can be
-// read, reads each into one shared buffer, takes the one lock, applies the whole
-// packets and releases the lock. After all these turns it writes the outboxes that
-// the turns have filled. Any other connection, and every connection on other
-// systems, has a goroutine that does the same for this connection alone.
-//
-// A write never waits. Bytes that a socket does not take at once are written when
-// the poller finds that it takes more, or by a goroutine that lives as long as the
-// socket is full.
+// Package transport, a room below this one, moves the bytes. On Linux it has a poller,
+// which serves the TCP and unix connections that [Server.Serve] accepts. It sleeps
+// until some of them can be read and gives each of these a turn: the connection reads
+// into a buffer that all share, takes the one lock, applies its whole packets and
+// releases the lock. After all these turns the poller has the outboxes written that
+// the turns have filled. Any other connection, and every connection on other systems,
+// has a goroutine that does the same for this connection alone. A write never waits.
 //
 // # Back-pressure
 //
@@ -61,8 +58,8 @@
 // the connections that wait for it go on. A peer that is client and worker of one
 // job, and writes without reading, is dropped in this way.
 //
-// The memory of all connections together is bounded too (Config.PeerMemory):
-// peermemory.go has the rules.
+// The memory of all connections together is bounded too (Config.PeerMemory). The doc
+// of package transport has the rules.
 //
 // # Replies
 //
@@ -166,17 +163,13 @@
 //	                     that it can serve
 //	connection, if not   accept loop,        the peer leaves or is dropped,
 //	polled               ServeConn's caller  or the server is closed
-//	end of a connection, poller              it has been written to, or is given up
-//	if polled
-//	outbox drain, if     flush               its outbox is empty or its connection closed
-//	not polled
+//	others of package    see there           no later than their connection, or
+//	transport                                with the sweep that runs at Close
 //	scribe               the end of a turn   no log line is left to be written
 //	journal              New                 Close, after its last batch
 //	load                 New                 all is read, or Close
 //	pages                a long admin         all rows are written, its peer is
 //	                     command              dropped, or Close
-//	sweeper              a packet begun, or   it has run once; Close stops it
-//	                     memory short
 //	payload of a grab    grab                it is read or given up, or Close
 //	read-ahead           a turn, one at a    no more is wanted, or Close
 //	                     time

@@ -81,8 +81,7 @@ func (s *Server) close() error {
 	close(s.ended)
 	s.cancel()
 	s.stopSamples()
-	s.peers.close()
-	s.sweeper.Stop()
+	s.peers.Close()
 	s.endTurn(nil)
 
 	for _, c := range conns {
@@ -92,7 +91,7 @@ func (s *Server) close() error {
 	s.wg.Wait()
 	s.timer.Stop()
 	if s.poller != nil {
-		s.poller.stop()
+		s.poller.Stop()
 	}
 	if jobs > 0 && s.commit == nil {
 		s.say(slog.LevelWarn, "stopped; what was waiting in memory is lost", slog.Int("jobs", jobs))
@@ -143,13 +142,6 @@ func (s *Server) closeStore(conns []*conn) error {
 	}
 	s.endTurn(nil)
 	return err
-}
-
-func (s *Server) closeListeners() {
-	for l := range s.ls {
-		l.Close()
-		delete(s.ls, l)
-	}
 }
 
 // verbosity returns the log level in gearmand's words.

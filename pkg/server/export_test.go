@@ -1,8 +1,11 @@
 package server
 
-import "net"
+import (
+	"net"
+	"time"
 
-import "time"
+	"gm/pkg/server/transport"
+)
 
 // SetMaxPending sets how many bytes of payloads may be on their way to the
 // store.
@@ -39,7 +42,7 @@ func (s *Server) OnPage(f func()) {
 // Turn reads once from nc and gives it one turn. It reports whether there was
 // more to apply.
 func (s *Server) Turn(nc net.Conn) (more bool, err error) {
-	c := newServedConn(s, newSocket(nc), "test")
+	c := newAloneConn(s, transport.NewSocket(nc), "test")
 	if !s.admit(c) {
 		return false, ErrClosed
 	}
@@ -47,13 +50,13 @@ func (s *Server) Turn(nc net.Conn) (more bool, err error) {
 	if err := c.in.Fill(); err != nil {
 		return false, err
 	}
-	more, _, err = c.turn()
+	applied, err := (&aloneConn{conn: c}).Apply()
 	c.end(errGone)
-	return more, err
+	return applied.More, err
 }
 
 // PeerBytes returns the bytes that are counted for all peers.
-func (s *Server) PeerBytes() int64 { return s.peers.used.Load() }
+func (s *Server) PeerBytes() int64 { return s.peers.Used() }
 
 // NumWaits returns the number of outcomes that are waited for.
 func (s *Server) NumWaits() (n int) {

@@ -115,20 +115,20 @@ func connsListing[T any](s *Server, describe func(*conn) T) *listing[T] {
 
 // workerInfo describes a connection as a row of workers. The lock is held.
 func (c *conn) workerInfo() wire.WorkerInfo {
-	return wire.WorkerInfo{FD: c.sock.fd(), Addr: c.host(), ID: c.id, Functions: c.peer.Functions()}
+	return wire.WorkerInfo{FD: c.Socket().FD(), Addr: c.host(), ID: c.id, Functions: c.peer.Functions()}
 }
 
 // session describes a connection. The lock is held.
 func (c *conn) session() wire.Session {
 	row := wire.Session{
-		FD:         c.sock.fd(),
+		FD:         c.Socket().FD(),
 		Addr:       c.addr,
 		ID:         c.id,
 		AgeMS:      c.s.q.Now() - c.since,
 		Functions:  c.peer.Functions(),
 		Sleeping:   c.peer.Sleeping(),
 		Waits:      c.peer.NumWaits(),
-		OwedBytes:  c.out.owed() + c.parked.size,
+		OwedBytes:  c.Out.Size() + c.parked.size,
 		Exceptions: c.exceptions,
 	}
 	for j := range c.peer.Jobs {

@@ -152,7 +152,7 @@ func (p *pages) awaitRoom() bool {
 	if p.rows == nil {
 		close(room)
 	} else {
-		p.c.out.whenBelow(func() { close(room) })
+		p.c.Out.WhenBelowMark(func() { close(room) })
 	}
 	for _, ready := range []chan struct{}{p.first, room} {
 		if ready == nil {
@@ -172,7 +172,7 @@ func (p *pages) awaitRoom() bool {
 	case <-p.c.s.ended:
 		return false
 	default:
-		return !p.c.out.failed()
+		return !p.c.Out.HasFailed()
 	}
 }
 
@@ -182,8 +182,8 @@ func (c *conn) writeRows(rows []byte) {
 	if c.s.cfg.Trace != nil {
 		c.traceBytes(rows)
 	}
-	c.out.appendReply(nil, rows)
-	c.out.flush()
+	c.Out.Append(nil, rows)
+	c.Out.Flush()
 }
 
 // paging shares the lock between long operations and everything else: only one page

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"gm/pkg/server/transport"
 	"gm/pkg/wire"
 )
 
@@ -31,14 +32,15 @@ func (c *conn) laterReply() reply { return reply{c: c, slot: c.parked.addRequest
 
 // sendPacket sends a packet. It copies the arguments.
 func (r reply) sendPacket(t wire.Type, args ...[]byte) {
-	if n := len(args) - 1; n >= 0 && len(args[n]) >= shareFrom {
+	if n := len(args) - 1; n >= 0 && len(args[n]) >= transport.ShareFrom {
 		r.sendShared(t, bytes.Clone(args[n]), args[:n]...)
 		return
 	}
 	c, s := r.c, r.c.s
 	if r.slot == 0 && !c.parked.waiting() && s.cfg.Trace == nil { // nearly always: encode into the outbox
 		c.touch()
-		if !c.out.appendPacket(t, args...) {
+		encode := func(dst []byte) []byte { return wire.Append(dst, wire.Response, t, args...) }
+		if !c.Out.AppendFunc(encode) {
 			c.overflow()
 		}
 		return
@@ -47,12 +49,24 @@ func (r reply) sendPacket(t wire.Type, args ...[]byte) {
 	r.send(s.head, nil)
 }
 
-// sendShared sends a packet. It does not copy a last argument of shareFrom bytes or
+// sendShared sends a packet. It does not copy a last argument of transport.ShareFrom bytes or
 // more, which must never change.
 func (r reply) sendShared(t wire.Type, last []byte, args ...[]byte) {
 	s := r.c.s
 	s.head = appendHead(s.head[:0], t, len(last), args)
 	r.send(s.head, last)
+}
+
+// appendHead appends a packet without its last argument, which has n bytes.
+func appendHead(dst []byte, t wire.Type, n int, args [][]byte) []byte {
+	for _, a := range args {
+		n += len(a) + 1
+	}
+	dst = wire.AppendHeader(dst, wire.Response, t, n)
+	for _, a := range args {
+		dst = append(append(dst, a...), 0)
+	}
+	return dst
 }
 
 // sendText sends a reply of the admin protocol, which must not change any more.
@@ -95,14 +109,14 @@ func (c *conn) writeOut(head, last []byte) {
 		c.traceBytes(slices.Concat(head, last))
 	}
 	c.touch()
-	if !c.out.appendReply(head, last) {
+	if !c.Out.Append(head, last) {
 		c.overflow()
 	}
 }
 
 // overflow drops the connection because too much waits for it.
 func (c *conn) overflow() {
-	c.drop(fmt.Errorf("does not read: over %d bytes wait for it", c.out.limits.most))
+	c.drop(fmt.Errorf("does not read: over %d bytes wait for it", c.s.peers.Limit()))
 }
 
 // traceBytes traces whole packets and lines.
@@ -201,7 +215,7 @@ func (p *parkedReplies) callSent() {
 // results of its jobs can exceed the limit of its outbox.
 func (c *conn) parkedGrew(n int) {
 	c.parked.size += n
-	if c.parked.size > c.out.limits.most {
+	if c.parked.size > c.s.peers.Limit() {
 		c.overflow()
 	}
 }
@@ -233,7 +247,7 @@ func (c *conn) sendParked() {
 // is dropped.
 func (c *conn) awaitParked() {
 	c.s.mu.Lock()
-	if !c.parked.waiting() || c.doomed.Load() {
+	if !c.parked.waiting() || c.IsDropped() {
 		c.s.mu.Unlock()
 		return
 	}

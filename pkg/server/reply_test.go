@@ -4,30 +4,26 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
+	"gm/pkg/server/transport"
 	"gm/pkg/wire"
 )
 
-// keptTransport is a transport of which nothing can be read. It keeps what is
+// keptSocket is a socket of which nothing can be read. It keeps the bytes that are
 // written.
-type keptTransport struct{ written []byte }
+type keptSocket struct {
+	nowhere
+	written []byte
+}
 
-func (k *keptTransport) Read([]byte) (int, error) { return 0, errWouldBlock }
-func (k *keptTransport) TryWrite(b []byte) (int, error) {
+func (k *keptSocket) TryWrite(b []byte) (int, error) {
 	k.written = append(k.written, b...)
 	return len(b), nil
 }
-func (k *keptTransport) whenFree(*outbox)     {}
-func (k *keptTransport) Close() error         { return nil }
-func (k *keptTransport) free()                {}
-func (k *keptTransport) closeWrite()          {}
-func (k *keptTransport) linger(time.Duration) {}
-func (k *keptTransport) ackNow()              {}
-func (k *keptTransport) fd() int              { return -1 }
 
-// newKeptConn returns a connection of a server in memory, and its transport.
-func newKeptConn(t *testing.T) (*conn, *keptTransport) {
+// newKeptConn returns a connection of a server in memory, and its socket. A limit
+// above 0 is the limit of its outbox.
+func newKeptConn(t *testing.T, limit int) (*conn, *keptSocket) {
 	s, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -37,14 +33,17 @@ func newKeptConn(t *testing.T) (*conn, *keptTransport) {
 			t.Error(err)
 		}
 	})
-	k := new(keptTransport)
-	return newServedConn(s, k, "kept"), k
+	if limit > 0 {
+		s.peers = transport.NewPeers(transport.Config{Outbox: limit, Sweep: s.sweep})
+	}
+	k := new(keptSocket)
+	return newAloneConn(s, k, "kept"), k
 }
 
 // Replies go out in the order of their requests, in whatever order the later ones
 // are sent, and whether they are packets, large ones or text.
 func TestReplyKeepsItsPlace(t *testing.T) {
-	large := []byte(strings.Repeat("x", shareFrom))
+	large := []byte(strings.Repeat("x", transport.ShareFrom))
 	packet := func(t wire.Type, args ...[]byte) []byte { return wire.Append(nil, wire.Response, t, args...) }
 	send := []func(r reply){
 		func(r reply) { r.sendPacket(wire.Noop) },
@@ -77,7 +76,7 @@ func TestReplyKeepsItsPlace(t *testing.T) {
 		{"one later, the others behind it", func(i int) bool { return i == 0 }, func(i int) int { return i }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, k := newKeptConn(t)
+			c, k := newKeptConn(t, 0)
 			for round := range 3 { // numbers go on when the list is empty
 				c.s.mu.Lock()
 				later := make(map[int]reply)
@@ -124,13 +123,12 @@ func TestReplyOverLimitDropsConnection(t *testing.T) {
 		"later reply, behind": {[]int{1100}, func(r reply, b []byte) { r.c.laterReply(); r.c.reply().sendText(b) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := newKeptConn(t)
-			c.out.limits.most = 1000
+			c, _ := newKeptConn(t, 1000)
 			c.s.mu.Lock()
 			for _, n := range tc.sizes {
 				tc.send(c.reply(), make([]byte, n))
 			}
-			if got := c.doomed.Load(); got != tc.dropped {
+			if got := c.IsDropped(); got != tc.dropped {
 				t.Errorf("dropped: %v, want %v", got, tc.dropped)
 			}
 			c.s.endTurn(nil)

@@ -8,10 +8,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gm/pkg/queue"
+	"gm/pkg/server/transport"
 	"gm/pkg/store"
 	"gm/pkg/wire"
 )
@@ -28,11 +28,11 @@ type Server struct {
 	debug  bool
 	clocks clocks // clocks.start is the server's
 	limits wire.Limits
-	outbox outboxLimits    // of each connection
-	commit *committer      // nil if there is nothing to commit to
-	store  guarded         // cfg.Store
-	reader store.Reader    // the store, if it gives payloads back
-	ctx    context.Context // of reading the store; done when the server is closed
+	peers  *transport.Peers // the limits of all connections together
+	commit *committer       // nil if there is nothing to commit to
+	store  guarded          // cfg.Store
+	reader store.Reader     // the store, if it gives payloads back
+	ctx    context.Context  // of reading the store; done when the server is closed
 	cancel context.CancelFunc
 
 	restored    chan struct{} // closed when the store's jobs are all there
@@ -66,7 +66,8 @@ type Server struct {
 	// slowReadsRun reports whether the timer of checkSlowReads runs.
 	slowReadsRun bool
 	closed       bool
-	poller       *poller             // of most connections; made for the first
+	poller       *transport.Poller   // of most connections; made for the first
+	rounds       rounds              // of poller
 	unpolled     bool                // there is none
 	shutdown     func(graceful bool) // see OnShutdown
 
@@ -80,11 +81,6 @@ type Server struct {
 	// reading holds the jobs whose payloads are being read for fetches, with the
 	// time when that began.
 	reading map[*queue.Job]time.Time
-
-	peers    peerMemory
-	swept    map[*conn]swept // connections that held something at the last sweep; guarded by mu
-	sweeper  *time.Timer     // calls sweep
-	sweeping atomic.Bool     // sweeper runs
 
 	scribe    scribe
 	closeOnce func() error
@@ -114,7 +110,6 @@ func New(cfg Config) (*Server, error) {
 		fetches:  make(map[*queue.Job]*fetch),
 		reading:  make(map[*queue.Job]time.Time),
 		settings: make(map[string]settings),
-		swept:    make(map[*conn]swept),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.store = guarded{cfg.Store}
@@ -152,10 +147,10 @@ func New(cfg Config) (*Server, error) {
 	s.readTime()
 	s.timer = time.AfterFunc(time.Hour, s.tick)
 	s.timer.Stop()
-	s.sweeper = time.AfterFunc(time.Hour, s.sweep)
-	s.sweeper.Stop()
-	s.peers.bound, s.peers.crossed = cfg.PeerMemory, s.wantSweep
-	s.outbox = newOutboxLimits(&s.peers, cfg.MaxOutbox, cfg.PeerTimeout)
+	s.rounds.s = s
+	s.peers = transport.NewPeers(transport.Config{
+		Outbox: cfg.MaxOutbox, Memory: cfg.PeerMemory, Patience: cfg.PeerTimeout, Sweep: s.sweep,
+	})
 	for function, p := range cfg.Policies {
 		s.q.SetPolicy([]byte(function), &p)
 	}
@@ -180,125 +175,6 @@ func (s *Server) OnShutdown(f func(graceful bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shutdown = f
-}
-
-// Serve accepts connections from l until l fails or the server is shut down, in which
-// case it returns ErrClosed. It closes l.
-func (s *Server) Serve(l net.Listener) error {
-	defer l.Close()
-	s.mu.Lock()
-	if s.closed || s.draining {
-		s.mu.Unlock()
-		return ErrClosed
-	}
-	s.ls[l] = struct{}{}
-	s.mu.Unlock()
-	defer s.forgetListener(l)
-	s.say(slog.LevelInfo, "listening", slog.String("addr", l.Addr().String()))
-
-	return s.acceptAll(l)
-}
-
-func (s *Server) forgetListener(l net.Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.ls, l)
-}
-
-// start serves a connection that was accepted: by the poller, or in a goroutine
-// of its own.
-func (s *Server) start(nc net.Conn) {
-	s.tune(nc)
-	if p := s.pollerFor(nc); p != nil && p.serve(nc) {
-		return
-	}
-	c := newServedConn(s, newSocket(nc), peerName(nc))
-	if !s.admit(c) {
-		nc.Close()
-		return
-	}
-	go c.serve()
-}
-
-// pollerFor returns the poller that can serve a connection, nil if there is none.
-func (s *Server) pollerFor(nc net.Conn) *poller {
-	if !polls(nc) {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.poller == nil && !s.unpolled && !s.closed {
-		p, err := newPoller(s)
-		if err != nil {
-			s.say(slog.LevelDebug, "poll", slog.Any("err", err)) // it works without
-		}
-		s.poller, s.unpolled = p, err != nil
-	}
-	return s.poller
-}
-
-// ServeConn serves one connection and returns when it has ended. It closes nc.
-func (s *Server) ServeConn(nc net.Conn) error {
-	s.tune(nc)
-	c := newServedConn(s, newSocket(nc), peerName(nc))
-	if !s.admit(c) {
-		nc.Close()
-		return ErrClosed
-	}
-	c.serve()
-	return nil
-}
-
-// admit registers a connection, which its caller must serve. It returns false if the
-// server takes no more connections.
-func (s *Server) admit(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.draining {
-		return false
-	}
-	c.peer = s.q.NewPeer(c)
-	s.conns.push(c)
-	s.wg.Add(1)
-	return true
-}
-
-// tune sets the options of a socket that detect a dead peer.
-func (s *Server) tune(nc net.Conn) {
-	if n := s.cfg.SocketBuffer; n > 0 {
-		if b, ok := nc.(interface {
-			SetReadBuffer(int) error
-			SetWriteBuffer(int) error
-		}); ok {
-			b.SetReadBuffer(n)  //nolint:errcheck // the system's own size does too
-			b.SetWriteBuffer(n) //nolint:errcheck // likewise
-		}
-	}
-	t, ok := nc.(*net.TCPConn)
-	if !ok {
-		return
-	}
-	if s.cfg.KeepAlive > 0 {
-		err := t.SetKeepAliveConfig(net.KeepAliveConfig{
-			Enable: true, Idle: s.cfg.KeepAlive, Interval: s.cfg.KeepAliveInterval, Count: s.cfg.KeepAliveCount,
-		})
-		if err != nil {
-			s.say(slog.LevelDebug, "set keepalive", slog.String("peer", nc.RemoteAddr().String()), slog.Any("err", err))
-		}
-	} else {
-		t.SetKeepAlive(false) //nolint:errcheck // the connection shows it soon enough
-	}
-	if s.cfg.UserTimeout > 0 {
-		if err := setUserTimeout(t, s.cfg.UserTimeout); err != nil {
-			s.say(slog.LevelDebug, "set user timeout", slog.String("peer", nc.RemoteAddr().String()), slog.Any("err", err))
-		}
-	}
-}
-
-func (s *Server) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed || s.draining
 }
 
 // Snapshot returns the state of the queue. If there are many functions it takes
@@ -359,10 +235,7 @@ func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
 // pay writes the outboxes and log lines of a turn.
 func (s *Server) pay(dirty []*conn, notes []note) {
 	for i, c := range dirty {
-		c.out.flush()
-		if c.doomed.Load() {
-			c.sock.Close()
-		}
+		c.Flush()
 		dirty[i] = nil
 	}
 	s.scribe.take(notes)

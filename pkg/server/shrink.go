@@ -24,7 +24,7 @@ type backlog struct {
 // at least twice as much as they do now. The lock is held.
 func (s *Server) watchBacklog() {
 	t := s.q.Totals()
-	held := t.Bytes + int64(t.Jobs)*jobCost + s.peers.used.Load() + int64(s.conns.n)*connCost
+	held := t.Bytes + int64(t.Jobs)*jobCost + s.peers.Used() + int64(s.conns.n)*connCost
 	b := &s.backlog
 	b.most = max(b.most, held)
 	b.recent = max(b.recent, held)

@@ -136,7 +136,7 @@ func (c *conn) awaitList(cmd *command, args [][]byte) bool {
 	s.unread.others = append(s.unread.others, func() {
 		defer come()
 		switch {
-		case c.doomed.Load():
+		case c.IsDropped():
 		case s.loading:
 			c.reply().sendText(okOrErr(ErrLoading))
 		default:

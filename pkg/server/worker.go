@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"gm/pkg/queue"
+	"gm/pkg/server/transport"
 	"gm/pkg/wire"
 )
 
@@ -239,7 +240,7 @@ func (c *conn) forward(j *queue.Job, p *wire.Packet) {
 	}
 	n := p.Type.NumArgs() - 1
 	last := p.Args[n]
-	if len(last) >= shareFrom && j.NumWaiters() > 0 && !c.in.Detach(last) {
+	if len(last) >= transport.ShareFrom && j.NumWaiters() > 0 && !c.in.Detach(last) {
 		last = bytes.Clone(last)
 	}
 	for w := range j.Waiters {

@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"net"
@@ -8,8 +8,8 @@ import (
 )
 
 // setUserTimeout sets how long sent bytes may stay unacknowledged before the
-// connection is given up (TCP_USER_TIMEOUT, RFC 5482). Keepalive alone does
-// not notice a dead peer while bytes are under way to it.
+// connection is closed (TCP_USER_TIMEOUT, RFC 5482). Keepalive alone does not detect
+// a dead peer while bytes are on their way to it.
 func setUserTimeout(c *net.TCPConn, d time.Duration) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -25,8 +25,8 @@ func setUserTimeout(c *net.TCPConn, d time.Duration) error {
 	return serr
 }
 
-// quickAck sends the acknowledgment that TCP delays at the moment, if it does
-// (TCP_QUICKACK). The system goes back to delaying them by itself.
+// quickAck sends the acknowledgment that TCP delays at the moment, if there is one
+// (TCP_QUICKACK). Afterwards the system delays acknowledgments again.
 var quickAck = func(fd uintptr) {
 	unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) //nolint:errcheck // the acknowledgment comes anyway
 }

@@ -1,11 +1,11 @@
 //go:build unix
 
-package server
+package transport
 
 import "syscall"
 
-// rawWrite writes to a non-blocking descriptor. A full socket is not an
-// error: it takes fewer bytes.
+// rawWrite writes to a non-blocking descriptor. A full socket is not an error: it
+// takes fewer bytes.
 func rawWrite(fd int, b []byte) (int, error) {
 	for {
 		n, err := syscall.Write(fd, b)

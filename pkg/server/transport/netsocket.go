@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"net"
@@ -6,22 +6,23 @@ import (
 	"time"
 )
 
-// socket is the transport of any connection: what waits for it are goroutines.
-type socket struct {
+// netSocket is the socket of a connection that a goroutine reads.
+type netSocket struct {
 	net.Conn
 	raw syscall.RawConn // nil if the connection is not a file of the system
 
-	// TryWrite's own.
+	// For TryWrite.
 	try     func(fd uintptr) bool
 	pending []byte
 	n       int
 	err     error
 
-	ack func(fd uintptr) // nil if the system can't be told to
+	ack func(fd uintptr) // nil if the system has no such call
 }
 
-func newSocket(c net.Conn) *socket {
-	s := &socket{Conn: c}
+// NewSocket returns the socket of a connection that a goroutine reads.
+func NewSocket(c net.Conn) Socket {
+	s := &netSocket{Conn: c}
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			s.raw = raw
@@ -37,16 +38,18 @@ func newSocket(c net.Conn) *socket {
 	return s
 }
 
-func (s *socket) ackNow() {
+// AckNow implements [Socket].
+func (s *netSocket) AckNow() {
 	if s.raw != nil && s.ack != nil {
 		s.raw.Control(s.ack) //nolint:errcheck // fails only on a closed connection
 	}
 }
 
-// TryWrite takes nothing if the connection only knows how to wait.
-func (s *socket) TryWrite(b []byte) (int, error) {
+// TryWrite implements [Writer]. It writes nothing to a connection whose writes can only
+// wait.
+func (s *netSocket) TryWrite(b []byte) (int, error) {
 	if s.raw == nil {
-		return 0, errWouldBlock
+		return 0, ErrWouldBlock
 	}
 	s.pending = b
 	err := s.raw.Write(s.try)
@@ -58,16 +61,19 @@ func (s *socket) TryWrite(b []byte) (int, error) {
 		return 0, err
 	}
 	if s.n < len(b) {
-		return s.n, errWouldBlock
+		return s.n, ErrWouldBlock
 	}
 	return s.n, nil
 }
 
-func (s *socket) whenFree(o *outbox) { go o.drain(s.Write) }
+// NotifyWritable implements [Writer]: a goroutine writes, and waits for the other end.
+func (s *netSocket) NotifyWritable(o *Outbox) { go o.writeWaiting(s.Write) }
 
-func (s *socket) free() { s.Close() }
+// Free implements [Socket].
+func (s *netSocket) Free() { s.Close() }
 
-func (s *socket) fd() int {
+// FD implements [Socket].
+func (s *netSocket) FD() int {
 	fd := -1
 	if s.raw != nil {
 		s.raw.Control(func(f uintptr) { fd = int(f) }) //nolint:errcheck // fails only on a closed connection
@@ -75,13 +81,15 @@ func (s *socket) fd() int {
 	return fd
 }
 
-func (s *socket) closeWrite() {
+// CloseWrite implements [Socket].
+func (s *netSocket) CloseWrite() {
 	if cw, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		cw.CloseWrite() //nolint:errcheck // the connection is about to be closed
 	}
 }
 
-func (s *socket) linger(d time.Duration) {
+// Linger implements [Socket].
+func (s *netSocket) Linger(d time.Duration) {
 	s.SetReadDeadline(time.Now().Add(d)) //nolint:errcheck // fails only on a closed connection
 	var sink [32 << 10]byte
 	for {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package server
+package transport
 
 import (
 	"fmt"
@@ -31,9 +31,8 @@ const (
 	lockPause    = 5 * time.Millisecond
 )
 
-// lockDir locks a directory until unlock is called. If it cannot, because
-// somebody else has it for long or the file system has no locks, it goes on
-// without.
+// lockDir locks a directory until unlock is called. It goes on without the lock if
+// another process holds it for long, or the file system has no locks.
 func lockDir(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -52,8 +51,7 @@ func lockDir(dir string) (unlock func(), err error) {
 // umask guards the process's file mode creation mask.
 var umask sync.Mutex
 
-// withUmask calls f, while only the owner can use files that are made if tight
-// is true.
+// withUmask calls f. If tight is true, only the owner can use the files that f makes.
 func withUmask(tight bool, f func() error) error {
 	if !tight {
 		return f()

@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// ErrAddress is returned by Listen for an address that it cannot read.
+// ErrAddress is returned by Listen for an address that it cannot parse.
 var ErrAddress = errors.New("bad address")
 
 // unixSocket is the address of a unix socket, with the attributes of its file.
 type unixSocket struct {
 	path  string
-	mode  os.FileMode // 0 leaves it to the umask
-	group int         // -1 leaves it to the system
+	mode  os.FileMode // 0 stands for the mode that the umask gives
+	group int         // -1 stands for the group that the system gives
 }
 
 // cutUnix returns the rest of addr after "unix:".
@@ -59,15 +59,15 @@ func parseUnixSocket(s string) (unixSocket, error) {
 	return sock, nil
 }
 
-// listen makes the socket. One server at a time looks whether a socket file is
-// stale, so that no two of them remove each other's.
+// listen makes the socket. The lock of the directory keeps two servers from removing
+// each other's socket file as stale.
 func (sock *unixSocket) listen(ctx context.Context) (net.Listener, error) {
 	unlock, err := lockDir(filepath.Dir(sock.path))
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if err := clearStale(sock.path); err != nil {
+	if err := removeStaleSocket(sock.path); err != nil {
 		return nil, err
 	}
 	var l net.Listener
@@ -86,7 +86,7 @@ func (sock *unixSocket) listen(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
-// setAttributes sets the group first: nobody is let in by the wrong one.
+// setAttributes sets the group before the mode: the wrong group never has access.
 func (sock *unixSocket) setAttributes() error {
 	if sock.group >= 0 {
 		if err := os.Lchown(sock.path, -1, sock.group); err != nil {

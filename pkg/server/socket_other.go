@@ -1,6 +1,0 @@
-//go:build !unix
-
-package server
-
-// rawWrite takes nothing: every write is left to a goroutine that waits.
-func rawWrite(int, []byte) (int, error) { return 0, nil }
