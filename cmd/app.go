@@ -42,7 +42,7 @@ var verbs = []struct {
 	{"store", storeVerb},
 	{"admin", adminVerb},
 	{"ping", pingVerb},
-	{"completion", func(e *env) *cli.Verb { return cli.CompletionVerb(&e.Env) }},
+	{"completion", func(e *env) *cli.Verb { return cli.CompletionVerb(&e.Env, completionQueries) }},
 	{"man", func(e *env) *cli.Verb { return cli.ManVerb(&e.Env) }},
 	{"version", versionVerb},
 }
@@ -95,7 +95,7 @@ func newRoot(e *env) *cli.Verb {
 
 gm VERB -h shows the most used flags of a verb on one screen, gm help VERB everything, and gm man VERB the manual page.`,
 		Flags: append(e.connFlags(), cli.CommonFlags()...),
-	}, Version: Version, Environment: rootEnvironment, Files: rootFiles}
+	}, Program: program, Environment: rootEnvironment, Files: rootFiles}
 	root.Table = make([]cli.NewVerb, len(verbs))
 	mostUsed := usedMost()
 	for i, v := range verbs {
@@ -110,7 +110,7 @@ gm VERB -h shows the most used flags of a verb on one screen, gm help VERB every
 		{What: "a job for it", Line: "echo hello | gm submit -f reverse"},
 		{What: "the queues, updated every two seconds", Line: "gm status --watch"},
 	}
-	root.Exits = slices.Collect(maps.Keys(cli.ExitTexts))
+	root.Exits = slices.Collect(maps.Keys(exitTexts))
 	return root
 }
 
@@ -123,6 +123,53 @@ func usedMost() map[string][]string {
 		"pipe":   {"each-line", "delimiter", "block", "files", "jobs", "out", "tag", "joblog", "resume", "retries", "timeout", "server"},
 		"work":   {"function", "jobs", "count", "timeout", "shell", "stream", "keep", "dir", "next", "on-fail", "exception", "verbose", "server"},
 		"serve":  {"listen", "port", "data", "store", "retry", "keep-results", "memory", "work", "daemon", "log-file", "log-level", "verbose", "pid-file", "user"},
+	}
+}
+
+// program describes gm to package cli.
+var program = cli.Program{
+	Version: Version, Manual: "Gearman", ExitTexts: exitTexts, Completion: completion,
+	EmptyMeans: map[string]string{
+		"end":            "nothing is added to a result",
+		"mysql-password": "no password, as with gearmand",
+		"redis-password": "no password, as with gearmand",
+	},
+}
+
+// completionQueries is a sentence in the help of gm completion.
+const completionQueries = "It gets the names of functions and handles from the server that the command line names, in at most 0.3 s."
+
+// kindDead are the handles of dead jobs, for completions.
+const kindDead = "dead"
+
+// completion returns the values that completions propose.
+func completion() *cli.Completion {
+	return &cli.Completion{
+		Choices: map[string][]string{
+			"color":         {"auto", "always", "never"},
+			"output":        {"table", "tsv", "json", "jsonl"},
+			"submit output": {"json", "jsonl"}, // results are no rows
+			"map output":    {"json", "jsonl"},
+			"pipe output":   {"json", "jsonl"},
+			"progress":      {"json"},
+			"state":         {"waiting", "delayed", "running", "dead"},
+			"sync":          {"always", "interval", "never"},
+			"next-priority": {"high", "normal", "low", "same"},
+			"halt":          {"never", "now,fail=1", "soon,fail=1", "soon,fail=10%"},
+			"log-level":     {"debug", "info", "warn", "error"},
+			"log-format":    {"text", "json"},
+		},
+		Queries: []cli.CompQuery{
+			{Kind: "functions", Value: "FUNC", Args: "status -o tsv -t 300", Column: 1},
+			{Kind: "handles", Value: "HANDLE", Args: "jobs -o tsv -t 300", Column: 2},
+			{Kind: kindDead, Args: "jobs --dead -o tsv -t 300", Column: 2},
+		},
+		QueryFlags: []string{"server", "port", "context"},
+		Sections:   cli.CompSections{Kind: "contexts", Flag: "context", Table: "contexts", Env: "GM_CONFIG", Default: "gm/config.toml"},
+		URLs: cli.CompURLs{
+			Kind: "stores", Value: "URL", Dirs: []string{"disk:"}, Files: []string{"sqlite:", "tokyocabinet:"},
+			Other: []string{"postgres://", "mysql://", "redis://", "memcached://"},
+		},
 	}
 }
 

@@ -159,7 +159,7 @@ esac
 // every value with a telling name has its kind.
 func TestChoicesAreOfFlags(t *testing.T) {
 	unused := map[string]bool{}
-	for key := range cli.FlagChoices {
+	for key := range completion().Choices {
 		unused[key] = true
 	}
 	for _, v := range cli.CompVerbs(testRoot()) {
@@ -167,7 +167,7 @@ func TestChoicesAreOfFlags(t *testing.T) {
 			long := f.Names[len(f.Names)-1]
 			delete(unused, long)
 			delete(unused, v.Path+" "+long)
-			want := map[string]cli.CompKind{"FUNC": cli.CompFunctions, "DIR": cli.CompDirs, "FILE": cli.CompFiles, "URL": cli.CompStores}[f.Value]
+			want := map[string]cli.CompKind{"FUNC": "functions", "DIR": cli.CompDirs, "FILE": cli.CompFiles, "URL": "stores"}[f.Value]
 			if want != "" && f.Kind != want {
 				t.Errorf("%s --%s %s: kind %q, want %q", v.Path, long, f.Value, f.Kind, want)
 			}
@@ -220,7 +220,7 @@ func checkVerb(t *testing.T, path []*cli.Verb) {
 		}
 	}
 	for _, code := range v.Exits {
-		if cli.ExitTexts[code] == "" {
+		if exitTexts[code] == "" {
 			t.Errorf("exit code %d has no text", code)
 		}
 	}

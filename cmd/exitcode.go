@@ -15,6 +15,23 @@ import (
 	"gm/pkg/wire"
 )
 
+// exitTexts are the texts of the codes in help and manual pages.
+var exitTexts = map[int]string{
+	cli.ExitOK:            "done",
+	cli.ExitFailed:        "a job failed, or a store is damaged",
+	cli.ExitUsage:         "wrong usage or configuration",
+	cli.ExitUnknown:       "unknown job or function, or no worker where one was required",
+	cli.ExitNoServer:      "no server could be reached",
+	cli.ExitIO:            "reading or writing failed",
+	cli.ExitAgain:         "try again: connection lost during a job, queue full, or in use",
+	cli.ExitProtocol:      "the other end violates the protocol",
+	cli.ExitRefused:       "refused",
+	cli.ExitTimeout:       "time limit exceeded",
+	cli.ExitNotExecutable: "the worker's command is not executable",
+	cli.ExitNotFound:      "the worker's command was not found",
+	cli.ExitSignal:        "128+n: ended by signal n",
+}
+
 // exitCode returns the exit code of err.
 func exitCode(err error) int {
 	var (

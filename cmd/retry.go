@@ -21,6 +21,7 @@ func retryVerb(e *env) *cli.Verb {
 			Flags:  slices.Concat(selectFlags("retry all dead jobs of -f"), e.RowFlags(), e.queryFlags()),
 			Action: func(c *cli.Context) error { return e.retryJobs(c) },
 		},
+		ArgsKind: kindDead,
 		Examples: []cli.Example{
 			{What: "the oldest dead job", Line: "gm jobs --dead -n 1 -o tsv | gm retry -"},
 			{What: "all jobs of a function, after its worker is repaired", Line: "gm retry --all -f resize"},

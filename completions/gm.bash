@@ -12,6 +12,7 @@ _gm_lines() {
     done
 }
 _gm_functions() { _gm_lines < <("${words[0]}" status -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f1); }
+_gm_handles() { _gm_lines < <("${words[0]}" jobs -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
 _gm_dead() { _gm_lines < <("${words[0]}" jobs --dead -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
 _gm_contexts() {
     _gm_lines < <(sed -n 's/^\[contexts\.\([^]]*\)\].*/\1/p' \
@@ -19,12 +20,11 @@ _gm_contexts() {
 }
 _gm_stores() {
     case $cur in
-    disk:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -d -P disk: -- "${cur#*:}")) ;;
+    disk:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -d -P "${cur%%:*}:" -- "${cur#*:}")) ;;
     sqlite:* | tokyocabinet:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -f -P "${cur%%:*}:" -- "${cur#*:}")) ;;
     *) compopt -o nospace 2>/dev/null; _gm_words disk: sqlite: tokyocabinet: postgres:// mysql:// redis:// memcached:// ;;
     esac
 }
-_gm_handles() { _gm_lines < <("${words[0]}" jobs -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
 
 # A command line of its own: a command, then files.
 _gm_command() {

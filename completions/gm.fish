@@ -28,7 +28,7 @@ function __gm_at_only
     test "$words" = "$argv"
 end
 
-# The flags of the command line that name servers.
+# The flags of the command line that gm needs to list values.
 function __gm_conn
     set -l next 0
     for t in (commandline -opc)
@@ -67,7 +67,7 @@ function __gm_contexts
     string replace -rf '^\[contexts\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
 end
 
-# URLs of stores, with file names after disk: and similar schemes.
+# URLs, with file names after some schemes.
 function __gm_stores
     set -l token (string replace -r '^--[a-z-]+=' '' -- (commandline -ct))
     set -l scheme (string match -r '^(?:disk|sqlite|tokyocabinet):' -- $token)

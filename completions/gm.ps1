@@ -742,6 +742,7 @@ function script:Get-GmValue($Value, $Connection, $Word) {
     switch ($Value[0]) {
         'choices' { $Value | Select-Object -Skip 1 }
         'functions' { & gm status -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[0] } }
+        'handles' { & gm jobs -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[1] } }
         'dead' { & gm jobs --dead -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[1] } }
         'contexts' {
             $file = if ($env:GM_CONFIG) { $env:GM_CONFIG } else { Join-Path $HOME '.config/gm/config.toml' }
@@ -756,7 +757,6 @@ function script:Get-GmValue($Value, $Connection, $Word) {
                 'disk:', 'sqlite:', 'tokyocabinet:', 'postgres://', 'mysql://', 'redis://', 'memcached://'
             }
         }
-        'handles' { & gm jobs -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "`t")[1] } }
     }
 }
 

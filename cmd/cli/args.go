@@ -248,13 +248,6 @@ func (p *argParser) checkFlags() error {
 	return nil
 }
 
-// EmptyMeans has the meaning of an empty value, for the flags that accept one.
-var EmptyMeans = map[string]string{
-	"end":            "nothing is added to a result",
-	"mysql-password": "no password, as with gearmand",
-	"redis-password": "no password, as with gearmand",
-}
-
 // checkEmpty refuses empty values of flags, and empty arguments of verbs that take no
 // data. In a script they come from a variable that is not set, and the verb would do
 // something else than its author meant.
@@ -263,7 +256,7 @@ func (p *argParser) checkEmpty() error {
 		return nil
 	}
 	for i, f := range p.seen {
-		if p.Flags[i].Value == "" && EmptyMeans[p.Flags[i].Name] == "" && TakesValue(f) {
+		if p.Flags[i].Value == "" && p.Path[0].Program.EmptyMeans[p.Flags[i].Name] == "" && TakesValue(f) {
 			return WithHint(UsageErrorf("%s: the value of %s is empty", p.pathNames(), p.words[i]),
 				"a variable may be unset; without the flag its default applies")
 		}

@@ -10,10 +10,13 @@ import (
 // nothing of the package bash-completion.
 func BashCompletion(verbs []compVerb) string {
 	var b strings.Builder
-	b.WriteString(strings.Replace(bashHead, "STORES", strings.Join(storeSchemes, " "), 1))
+	root := verbs[0]
+	b.WriteString(bashHead)
+	bashSources(&b, root.completion)
+	b.WriteString(bashCommand)
 	b.WriteString("# _gm_verb VERB: sets its flags, the flags with a value, its subcommands, its arguments.\n_gm_verb() {\n    case $1 in\n")
 	for _, v := range verbs {
-		bashVerb(&b, v, verbs[0])
+		bashVerb(&b, v, root)
 	}
 	b.WriteString("    esac\n}\n\n")
 	b.WriteString("# _gm_value VERB FLAG: proposes values of the flag.\n_gm_value() {\n    case $1:$2 in\n")
@@ -30,8 +33,37 @@ func BashCompletion(verbs []compVerb) string {
 		}
 	}
 	b.WriteString("    esac\n}\n\n")
-	b.WriteString(bashTail)
+	words, withValue := root.queryFlagWords()
+	b.WriteString(strings.NewReplacer("QUERY_FLAGS_WITH_VALUE", joinPatterns(withValue, " | "),
+		"QUERY_FLAGS", joinPatterns(words, " | ")).Replace(bashTail))
 	return b.String()
+}
+
+// bashSources writes the functions that propose values of a completion.
+func bashSources(b *strings.Builder, c *Completion) {
+	for _, q := range c.Queries {
+		fmt.Fprintf(b, "_gm_%s() { _gm_lines < <(\"${words[0]}\" %s \"${conn[@]}\" 2>/dev/null | cut -f%d); }\n", q.Kind, q.Args, q.Column)
+	}
+	if s := c.Sections; s.Kind != "" {
+		fmt.Fprintf(b, `_gm_%s() {
+    _gm_lines < <(sed -n 's/^\[%s\.\([^]]*\)\].*/\1/p' \
+        "${%s:-${XDG_CONFIG_HOME:-$HOME/.config}/%s}" 2>/dev/null | tr -d '"')
+}
+`, s.Kind, s.Table, s.Env, s.Default)
+	}
+	if u := c.URLs; u.Kind != "" {
+		fmt.Fprintf(b, "_gm_%s() {\n    case $cur in\n", u.Kind)
+		for _, paths := range []struct {
+			schemes []string
+			compgen string
+		}{{u.Dirs, "-d"}, {u.Files, "-f"}} {
+			if len(paths.schemes) > 0 {
+				fmt.Fprintf(b, "    %s*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen %s -P \"${cur%%%%:*}:\" -- \"${cur#*:}\")) ;;\n",
+					strings.Join(paths.schemes, "* | "), paths.compgen)
+			}
+		}
+		fmt.Fprintf(b, "    *) compopt -o nospace 2>/dev/null; _gm_words %s ;;\n    esac\n}\n", strings.Join(u.schemes(), " "))
+	}
 }
 
 func bashVerb(b *strings.Builder, v, root compVerb) {
@@ -84,21 +116,9 @@ _gm_lines() {
         [[ $line == "$cur"* && $line =~ ^[[:alnum:]_.:/@%+,=-]+$ ]] && COMPREPLY+=("$line")
     done
 }
-_gm_functions() { _gm_lines < <("${words[0]}" status -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f1); }
-_gm_dead() { _gm_lines < <("${words[0]}" jobs --dead -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
-_gm_contexts() {
-    _gm_lines < <(sed -n 's/^\[contexts\.\([^]]*\)\].*/\1/p' \
-        "${GM_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/gm/config.toml}" 2>/dev/null | tr -d '"')
-}
-_gm_stores() {
-    case $cur in
-    disk:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -d -P disk: -- "${cur#*:}")) ;;
-    sqlite:* | tokyocabinet:*) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -f -P "${cur%%:*}:" -- "${cur#*:}")) ;;
-    *) compopt -o nospace 2>/dev/null; _gm_words STORES ;;
-    esac
-}
-_gm_handles() { _gm_lines < <("${words[0]}" jobs -o tsv -t 300 "${conn[@]}" 2>/dev/null | cut -f2); }
+`
 
+const bashCommand = `
 # A command line of its own: a command, then files.
 _gm_command() {
     if [[ $nargs == 0 ]]; then COMPREPLY=($(compgen -c -- "$cur")); else _gm_files; fi
@@ -123,12 +143,12 @@ const bashTail = `_gm() {
         elif [[ $w == -- ]]; then
             rest=1
         elif [[ $w == -* ]]; then
-            case $w in --server=* | --port=* | --context=*) conn+=("$w") ;; esac
+            case $w in QUERY_FLAGS_WITH_VALUE) conn+=("$w") ;; esac
             if [[ " $valued " == *" $w "* ]]; then
                 flag=$w
                 i=$((i + 1))
                 if ((i < n)); then
-                    case $flag in -s | --server | -p | --port | --context) conn+=("$flag" "${words[i]}") ;; esac
+                    case $flag in QUERY_FLAGS) conn+=("$flag" "${words[i]}") ;; esac
                     flag=''
                 fi
             fi

@@ -19,8 +19,16 @@ func fishCompletion(verbs []compVerb) string {
 			}
 		}
 	}
-	head := strings.Replace(fishHead, "VALUED", strings.Join(sortedKeys(valued), " "), 1)
-	b.WriteString(strings.Replace(head, "STORES", strings.Join(storeSchemes, " "), 1))
+	root := verbs[0]
+	words, withValue := root.queryFlagWords()
+	for i := range withValue {
+		withValue[i] = fishQuote(withValue[i])
+	}
+	b.WriteString(strings.NewReplacer("VALUED", strings.Join(sortedKeys(valued), " "),
+		"QUERY_FLAGS_WITH_VALUE", joinPatterns(withValue, " "),
+		"QUERY_FLAGS", joinPatterns(words, " ")).Replace(fishHead))
+	fishSources(&b, root.completion)
+	b.WriteString("complete -c gm -f\n")
 	for _, v := range verbs {
 		at := fmt.Sprintf("complete -c gm -n '__gm_at %s'", v.Path)
 		if v.Path == "" || len(v.subs) > 0 {
@@ -30,7 +38,7 @@ func fishCompletion(verbs []compVerb) string {
 		for i, name := range v.names() {
 			fmt.Fprintf(&b, "%s -a %s -d %s\n", at, name, fishQuote(v.subs[i].usage))
 		}
-		if action := fishAction(v.args, fishChoices(v, verbs[0])); action != "" {
+		if action := fishAction(v.args, fishChoices(v, root)); action != "" {
 			fmt.Fprintf(&b, "%s%s\n", at, action)
 		}
 		for _, f := range v.Flags {
@@ -58,6 +66,46 @@ func fishCompletion(verbs []compVerb) string {
 	return b.String()
 }
 
+// fishSources writes the functions that propose values of a completion.
+func fishSources(b *strings.Builder, c *Completion) {
+	for _, q := range c.Queries {
+		replace := `'\t.*' ''`
+		if q.Column > 1 {
+			replace = fmt.Sprintf(`'^%s([^\t]*).*' '$1'`, strings.Repeat(`[^\t]*\t`, q.Column-1))
+		}
+		fmt.Fprintf(b, "function __gm_%s\n    gm %s (__gm_conn) 2>/dev/null | string replace -r %s\nend\n\n", q.Kind, q.Args, replace)
+	}
+	if s := c.Sections; s.Kind != "" {
+		fmt.Fprintf(b, `function __gm_%[1]s
+    set -l file ~/.config/%[4]s
+    set -q XDG_CONFIG_HOME; and set file $XDG_CONFIG_HOME/%[4]s
+    set -q %[3]s; and set file $%[3]s
+    test -r $file; or return
+    string replace -rf '^\[%[2]s\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
+end
+
+`, s.Kind, s.Table, s.Env, s.Default)
+	}
+	if u := c.URLs; u.Kind != "" {
+		fmt.Fprintf(b, `# URLs, with file names after some schemes.
+function __gm_%s
+    set -l token (string replace -r '^--[a-z-]+=' '' -- (commandline -ct))
+    set -l scheme (string match -r '^(?:%s):' -- $token)
+    if test -z "$scheme"
+        printf '%%s\n' %s
+        return
+    end
+    set -l rest (string replace -- $scheme '' $token)
+    for path in $rest*
+        test -d $path; and set path $path/
+        echo $scheme$path
+    end
+end
+
+`, u.Kind, strings.Join(schemeNames(slices.Concat(u.Dirs, u.Files)), "|"), strings.Join(u.schemes(), " "))
+	}
+}
+
 func fishChoices(v, root compVerb) []string {
 	if slices.Equal(v.choices, manVerbs) {
 		return root.names()
@@ -70,24 +118,16 @@ func fishAction(kind CompKind, choices []string) string {
 	switch kind {
 	case compChoices:
 		return " -a " + fishQuote(strings.Join(choices, " "))
-	case CompFunctions:
-		return " -a '(__gm_functions)'"
-	case compHandles:
-		return " -a '(__gm_handles)'"
-	case compDead:
-		return " -a '(__gm_dead)'"
-	case compContexts:
-		return " -a '(__gm_contexts)'"
-	case CompStores:
-		return " -a '(__gm_stores)'"
 	case CompFiles:
 		return " -F"
 	case CompDirs:
 		return " -a '(__fish_complete_directories)'"
 	case compCommand:
 		return " -a '(__fish_complete_subcommand)'"
+	case compNone:
+		return ""
 	}
-	return ""
+	return " -a '(__gm_" + string(kind) + ")'"
 }
 
 func fishQuote(s string) string {
@@ -133,7 +173,7 @@ function __gm_at_only
     test "$words" = "$argv"
 end
 
-# The flags of the command line that name servers.
+# The flags of the command line that gm needs to list values.
 function __gm_conn
     set -l next 0
     for t in (commandline -opc)
@@ -142,9 +182,9 @@ function __gm_conn
             set next 0
         else
             switch $t
-                case '--server=*' '--port=*' '--context=*'
+                case QUERY_FLAGS_WITH_VALUE
                     printf '%s\n' $t
-                case -s --server -p --port --context
+                case QUERY_FLAGS
                     printf '%s\n' $t
                     set next 1
             end
@@ -152,40 +192,4 @@ function __gm_conn
     end
 end
 
-function __gm_functions
-    gm status -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '\t.*' ''
-end
-
-function __gm_handles
-    gm jobs -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
-end
-
-function __gm_dead
-    gm jobs --dead -o tsv -t 300 (__gm_conn) 2>/dev/null | string replace -r '^[^\t]*\t([^\t]*).*' '$1'
-end
-
-function __gm_contexts
-    set -l file ~/.config/gm/config.toml
-    set -q XDG_CONFIG_HOME; and set file $XDG_CONFIG_HOME/gm/config.toml
-    set -q GM_CONFIG; and set file $GM_CONFIG
-    test -r $file; or return
-    string replace -rf '^\[contexts\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
-end
-
-# URLs of stores, with file names after disk: and similar schemes.
-function __gm_stores
-    set -l token (string replace -r '^--[a-z-]+=' '' -- (commandline -ct))
-    set -l scheme (string match -r '^(?:disk|sqlite|tokyocabinet):' -- $token)
-    if test -z "$scheme"
-        printf '%s\n' STORES
-        return
-    end
-    set -l rest (string replace -- $scheme '' $token)
-    for path in $rest*
-        test -d $path; and set path $path/
-        echo $scheme$path
-    end
-end
-
-complete -c gm -f
 `

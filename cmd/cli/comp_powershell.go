@@ -40,12 +40,53 @@ func powershellCompletion(verbs []compVerb) string {
 		}
 		b.WriteString(")\n    }\n")
 	}
-	var schemes []string
-	for _, s := range storeSchemes {
-		schemes = append(schemes, powershellQuote(s))
+	b.WriteString(powershellValues)
+	powershellSources(&b, verbs[0].completion)
+	words, _ := verbs[0].queryFlagWords()
+	words = slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, "--") })
+	isQueryFlag := "$pending.Names -contains '" + strings.Join(words, "' -or $pending.Names -contains '") + "'"
+	isPath := "$false"
+	if u := verbs[0].completion.URLs; u.Kind != "" {
+		isPath = "$wordToComplete -match " + powershellQuote(pathSchemes(&u))
 	}
-	b.WriteString(strings.Replace(powershellTail, "STORES", strings.Join(schemes, ", "), 1))
+	b.WriteString(strings.NewReplacer("IS_QUERY_FLAG", isQueryFlag, "IS_PATH", isPath).Replace(powershellTail))
 	return b.String()
+}
+
+// pathSchemes returns a pattern of the schemes before a path.
+func pathSchemes(u *CompURLs) string {
+	return "^(" + strings.Join(schemeNames(slices.Concat(u.Dirs, u.Files)), "|") + "):"
+}
+
+// powershellSources writes the cases that propose values of a completion.
+func powershellSources(b *strings.Builder, c *Completion) {
+	for _, q := range c.Queries {
+		fmt.Fprintf(b, "        %s { & gm %s @Connection 2>$null | ForEach-Object { ($_ -split \"`t\")[%d] } }\n",
+			powershellQuote(string(q.Kind)), q.Args, q.Column-1)
+	}
+	if s := c.Sections; s.Kind != "" {
+		fmt.Fprintf(b, `        '%[1]s' {
+            $file = if ($env:%[3]s) { $env:%[3]s } else { Join-Path $HOME '.config/%[4]s' }
+            Select-String -Path $file -Pattern '^\[%[2]s\.([^\]]*)\]' -ErrorAction SilentlyContinue |
+                ForEach-Object { $_.Matches[0].Groups[1].Value.Trim('"') }
+        }
+`, s.Kind, s.Table, s.Env, s.Default)
+	}
+	if u := c.URLs; u.Kind != "" {
+		var schemes []string
+		for _, s := range u.schemes() {
+			schemes = append(schemes, powershellQuote(s))
+		}
+		fmt.Fprintf(b, `        '%s' {
+            if ($Word -match '%s(.*)$') {
+                $scheme = $Matches[1]
+                Get-ChildItem -Path ($Matches[2] + '*') -ErrorAction SilentlyContinue | ForEach-Object { $scheme + ':' + $_.FullName }
+            } else {
+                %s
+            }
+        }
+`, u.Kind, pathSchemes(&u), strings.Join(schemes, ", "))
+	}
 }
 
 // powershellValue returns a kind and its choices as a list.
@@ -64,29 +105,15 @@ const powershellHead = `# PowerShell completion for gm; written by "gm completio
 $script:GmVerbs = @{
 `
 
-const powershellTail = `}
+const powershellValues = `}
 
 # Proposals for a value: a list of its kind and, for some, the words.
 function script:Get-GmValue($Value, $Connection, $Word) {
     switch ($Value[0]) {
         'choices' { $Value | Select-Object -Skip 1 }
-        'functions' { & gm status -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "` + "`" + `t")[0] } }
-        'dead' { & gm jobs --dead -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "` + "`" + `t")[1] } }
-        'contexts' {
-            $file = if ($env:GM_CONFIG) { $env:GM_CONFIG } else { Join-Path $HOME '.config/gm/config.toml' }
-            Select-String -Path $file -Pattern '^\[contexts\.([^\]]*)\]' -ErrorAction SilentlyContinue |
-                ForEach-Object { $_.Matches[0].Groups[1].Value.Trim('"') }
-        }
-        'stores' {
-            if ($Word -match '^(disk|sqlite|tokyocabinet):(.*)$') {
-                $scheme = $Matches[1]
-                Get-ChildItem -Path ($Matches[2] + '*') -ErrorAction SilentlyContinue | ForEach-Object { $scheme + ':' + $_.FullName }
-            } else {
-                STORES
-            }
-        }
-        'handles' { & gm jobs -o tsv -t 300 @Connection 2>$null | ForEach-Object { ($_ -split "` + "`" + `t")[1] } }
-    }
+`
+
+const powershellTail = `    }
 }
 
 Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
@@ -101,7 +128,7 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
     $connection = @()
     foreach ($word in $words) {
         if ($pending) {
-            if ($pending.Names -contains '--server' -or $pending.Names -contains '--port' -or $pending.Names -contains '--context') {
+            if (IS_QUERY_FLAG) {
                 $connection += @($pending.Names[-1], $word)
             }
             $pending = $null
@@ -124,7 +151,7 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
         Get-GmValue $verb.Args $connection $wordToComplete | ForEach-Object { , @($_, $_) }
     }
     foreach ($p in $proposals) {
-        if ($p[0].StartsWith($wordToComplete) -or $wordToComplete -match '^(disk|sqlite|tokyocabinet):') {
+        if ($p[0].StartsWith($wordToComplete) -or IS_PATH) {
             [System.Management.Automation.CompletionResult]::new($p[0], $p[0], 'ParameterValue', $p[1])
         }
     }

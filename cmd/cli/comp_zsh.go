@@ -9,12 +9,50 @@ import (
 // zshCompletion returns the completion for zsh, with a function for each verb.
 func zshCompletion(verbs []compVerb) string {
 	var b strings.Builder
-	b.WriteString(strings.Replace(zshHead, "STORES", strings.Join(storeSchemes, " "), 1))
+	root := verbs[0]
+	words, withValue := root.queryFlagWords()
+	b.WriteString(strings.NewReplacer("QUERY_FLAGS_WITH_VALUE", joinPatterns(withValue, "|"),
+		"QUERY_FLAGS", joinPatterns(words, "|")).Replace(zshHead))
+	zshSources(&b, root.completion)
 	for _, v := range verbs {
-		zshVerb(&b, v, verbs[0])
+		zshVerb(&b, v, root)
 	}
 	b.WriteString(zshTail)
 	return b.String()
+}
+
+// zshSources writes the functions that propose values of a completion.
+func zshSources(b *strings.Builder, c *Completion) {
+	for _, q := range c.Queries {
+		cut := fmt.Sprintf("$(_call_program %s gm %s ${(q)reply} 2>/dev/null)", q.Kind, q.Args)
+		cut = `${(f)"` + cut + `"}`
+		for range q.Column - 1 {
+			cut = "${" + cut + `#*$'\t'}`
+		}
+		fmt.Fprintf(b, "_gm__%s() {\n    local -a reply names\n    _gm__conn\n    names=(${%s%%%%$'\\t'*})\n    compadd -a names\n}\n\n", q.Kind, cut)
+	}
+	if s := c.Sections; s.Kind != "" {
+		fmt.Fprintf(b, `_gm__%s() {
+    local -a names
+    names=(${(f)"$(sed -n 's/^\[%s\.\([^]]*\)\].*/\1/p' ${%s:-${XDG_CONFIG_HOME:-$HOME/.config}/%s} 2>/dev/null | tr -d '"')"})
+    compadd -a names
+}
+
+`, s.Kind, s.Table, s.Env, s.Default)
+	}
+	if u := c.URLs; u.Kind != "" {
+		fmt.Fprintf(b, `_gm__%s() {
+    if compset -P '(%s):'; then
+        _files -/
+    elif compset -P '(%s):'; then
+        _files
+    else
+        compadd -S '' -- %s
+    fi
+}
+
+`, u.Kind, strings.Join(schemeNames(u.Dirs), "|"), strings.Join(schemeNames(u.Files), "|"), strings.Join(u.schemes(), " "))
+	}
 }
 
 func zshVerb(b *strings.Builder, v, root compVerb) {
@@ -93,22 +131,14 @@ func zshAction(kind CompKind, choices []string) string {
 	switch kind {
 	case compChoices:
 		return "(" + strings.Join(choices, " ") + ")"
-	case CompFunctions:
-		return "_gm__functions"
-	case compHandles:
-		return "_gm__handles"
-	case compDead:
-		return "_gm__dead"
-	case compContexts:
-		return "_gm__contexts"
-	case CompStores:
-		return "_gm__stores"
 	case CompFiles:
 		return "_files"
 	case CompDirs:
 		return "_files -/"
+	case compNone, compCommand:
+		return " "
 	}
-	return " "
+	return "_gm__" + string(kind)
 }
 
 func zshQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
@@ -116,7 +146,7 @@ func zshQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`)
 const zshHead = `#compdef gm
 # zsh completion for gm; written by "gm completion zsh"
 
-# The flags of the command line that name servers.
+# The flags of the command line that gm needs to list values.
 _gm__conn() {
     reply=()
     local i
@@ -124,47 +154,10 @@ _gm__conn() {
     all=(${(Q)${(z)BUFFER}})
     for ((i = 1; i < $#all; i++)); do
         case $all[i] in
-        --server=*|--port=*|--context=*) reply+=($all[i]) ;;
-        -s|--server|-p|--port|--context) reply+=($all[i] $all[i+1]) ;;
+        QUERY_FLAGS_WITH_VALUE) reply+=($all[i]) ;;
+        QUERY_FLAGS) reply+=($all[i] $all[i+1]) ;;
         esac
     done
-}
-
-_gm__functions() {
-    local -a reply names
-    _gm__conn
-    names=(${${(f)"$(_call_program functions gm status -o tsv -t 300 ${(q)reply} 2>/dev/null)"}%%$'\t'*})
-    compadd -a names
-}
-
-_gm__handles() {
-    local -a reply names
-    _gm__conn
-    names=(${${${(f)"$(_call_program handles gm jobs -o tsv -t 300 ${(q)reply} 2>/dev/null)"}#*$'\t'}%%$'\t'*})
-    compadd -a names
-}
-
-_gm__dead() {
-    local -a reply names
-    _gm__conn
-    names=(${${${(f)"$(_call_program dead gm jobs --dead -o tsv -t 300 ${(q)reply} 2>/dev/null)"}#*$'\t'}%%$'\t'*})
-    compadd -a names
-}
-
-_gm__contexts() {
-    local -a names
-    names=(${(f)"$(sed -n 's/^\[contexts\.\([^]]*\)\].*/\1/p' ${GM_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/gm/config.toml} 2>/dev/null | tr -d '"')"})
-    compadd -a names
-}
-
-_gm__stores() {
-    if compset -P 'disk:'; then
-        _files -/
-    elif compset -P '(sqlite|tokyocabinet):'; then
-        _files
-    else
-        compadd -S '' -- STORES
-    fi
 }
 
 `

@@ -54,4 +54,4 @@ func (e *Env) Dispatch(ctx context.Context, args []string) error {
 }
 
 // PrintVersion prints the name and the version of the program.
-func (e *Env) PrintVersion() error { return e.PrintLine(e.Root.Name + " " + e.Root.Version()) }
+func (e *Env) PrintVersion() error { return e.PrintLine(e.Root.Name + " " + e.Root.Program.Version()) }

@@ -25,23 +25,6 @@ const (
 	ExitSignal        = 128 // plus the signal's number
 )
 
-// ExitTexts are the texts of the codes in help and manual pages.
-var ExitTexts = map[int]string{
-	ExitOK:            "done",
-	ExitFailed:        "a job failed, or a store is damaged",
-	ExitUsage:         "wrong usage or configuration",
-	ExitUnknown:       "unknown job or function, or no worker where one was required",
-	ExitNoServer:      "no server could be reached",
-	ExitIO:            "reading or writing failed",
-	ExitAgain:         "try again: connection lost during a job, queue full, or in use",
-	ExitProtocol:      "the other end violates the protocol",
-	ExitRefused:       "refused",
-	ExitTimeout:       "time limit exceeded",
-	ExitNotExecutable: "the worker's command is not executable",
-	ExitNotFound:      "the worker's command was not found",
-	ExitSignal:        "128+n: ended by signal n",
-}
-
 // CodeOfErr is the code of an ExitError that has the exit code of the error in it.
 const CodeOfErr = -1
 

@@ -34,7 +34,7 @@ func FullHelp(path []*Verb) []byte {
 		}
 	}
 	b.WriteString("\nExit codes:\n")
-	for _, code := range exitCodes(v) {
+	for _, code := range exitCodes(path) {
 		fmt.Fprintf(&b, "  %-5s %s\n", code.name, code.text)
 	}
 	return b.Bytes()
@@ -310,9 +310,10 @@ func groupFlags(v *Verb, all bool) []flagGroup {
 // exitDoc is an exit code as help and manual pages show it.
 type exitDoc struct{ name, text string }
 
-// exitCodes returns the exit codes of a verb.
-func exitCodes(v *Verb) []exitDoc {
-	codes := append([]int{ExitOK, ExitUsage}, v.Exits...)
+// exitCodes returns the exit codes of the last verb of path.
+func exitCodes(path []*Verb) []exitDoc {
+	texts := path[0].Program.ExitTexts
+	codes := append([]int{ExitOK, ExitUsage}, path[len(path)-1].Exits...)
 	slices.Sort(codes)
 	var docs []exitDoc
 	for _, code := range slices.Compact(codes) {
@@ -320,7 +321,7 @@ func exitCodes(v *Verb) []exitDoc {
 		if code == ExitSignal {
 			name = "128+n"
 		}
-		docs = append(docs, exitDoc{name, strings.TrimPrefix(ExitTexts[code], "128+n: ")})
+		docs = append(docs, exitDoc{name, strings.TrimPrefix(texts[code], "128+n: ")})
 	}
 	return docs
 }

@@ -12,6 +12,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
+// ManVerb returns the verb that shows or writes the manual pages.
 func ManVerb(e *Env) *Verb {
 	return &Verb{
 		Command: &urfave.Command{
@@ -60,6 +61,7 @@ func (e *Env) man(c *urfave.Context) error {
 	return err
 }
 
+// writeManPages writes the pages of all visible verbs into a directory.
 func (e *Env) writeManPages(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return ExitWith(ExitIO, err)
@@ -94,6 +96,7 @@ func buildDate() string {
 	return ""
 }
 
+// ManName returns the name of the page of the last verb of path: gm-admin.
 func ManName(path []*Verb) string {
 	return strings.ReplaceAll(FullName(path), " ", "-")
 }
@@ -103,7 +106,7 @@ func ManName(path []*Verb) string {
 func ManPage(path []*Verb, date string) []byte {
 	m := &ManWriter{}
 	v := path[len(path)-1]
-	m.title(strings.ToUpper(ManName(path)), date, path[0].Version())
+	m.title(strings.ToUpper(ManName(path)), date, &path[0].Program)
 	m.Macro("SH", "NAME")
 	m.Text(ManName(path) + " \\- " + Roff(RenameProgram(v.Usage)))
 	m.Macro("SH", "SYNOPSIS")
@@ -130,7 +133,7 @@ func ManPage(path []*Verb, date string) []byte {
 	}
 	m.list("ENVIRONMENT", v.Environment)
 	m.list("FILES", v.Files)
-	m.exitStatus(v)
+	m.exitStatus(path)
 	m.examples(v)
 	m.seeAlso(path)
 	return m.Bytes()
@@ -143,8 +146,8 @@ type ManItem struct{ Name, Text string }
 type ManWriter struct{ bytes.Buffer }
 
 // title writes the head of a page. The date is not escaped: mandoc reads it.
-func (m *ManWriter) title(name, date, version string) {
-	fmt.Fprintf(m, ".TH \"%s\" \"1\" \"%s\" \"gm %s\" \"Gearman\"\n", Roff(name), date, Roff(version))
+func (m *ManWriter) title(name, date string, p *Program) {
+	fmt.Fprintf(m, ".TH \"%s\" \"1\" \"%s\" \"gm %s\" \"%s\"\n", Roff(name), date, Roff(p.Version()), Roff(p.Manual))
 }
 
 // Macro writes a request; its arguments are plain text.
@@ -268,9 +271,9 @@ func (m *ManWriter) list(title string, items []ManItem) {
 	}
 }
 
-func (m *ManWriter) exitStatus(v *Verb) {
+func (m *ManWriter) exitStatus(path []*Verb) {
 	var items []ManItem
-	for _, code := range exitCodes(v) {
+	for _, code := range exitCodes(path) {
 		items = append(items, ManItem{code.name, code.text})
 	}
 	m.list("EXIT STATUS", items)

@@ -76,7 +76,7 @@ type RowWriter struct {
 	Width   int      // of the terminal; 0 cuts nothing
 	Fields  bool     // print a table of one row as lines of name and value
 	Texts   bool     // a row is a line of text, which is wrapped and not shortened
-	Notes   []string // lines above a table that name missing servers
+	Notes   []string // lines above a table, in a warning colour
 	count   int
 }
 

@@ -28,8 +28,10 @@ type Verb struct {
 	MostUsed []string
 	// Environment and Files are sections of the manual page.
 	Environment, Files []ManItem
-	// Version returns the version of the program. The root has it.
-	Version func() string
+	// Program describes the program. Only the root has it.
+	Program Program
+	// ArgsKind is the kind of the arguments for completions, if ArgsUsage does not name it.
+	ArgsKind CompKind
 
 	// ArgsEndFlags ends the flags at the first positional argument, so that the words
 	// after it can have flags of their own.
@@ -39,6 +41,16 @@ type Verb struct {
 	// OwnSignals leaves SIGINT and SIGTERM to the action. Otherwise the first one cancels
 	// its context and gm exits with 128+n.
 	OwnSignals bool
+}
+
+// Program describes a program to help texts, manual pages and completions.
+type Program struct {
+	Version   func() string
+	Manual    string         // the title of the manual
+	ExitTexts map[int]string // the meaning of each exit code
+	// EmptyMeans has the meaning of an empty value, for the flags that accept one.
+	EmptyMeans map[string]string
+	Completion func() *Completion
 }
 
 // An Example is a command line that works when pasted into a shell.
