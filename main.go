@@ -15,7 +15,7 @@
 //	cmd                     the command line: flags, help, one call for each verb, output;
 //	                        imports cmd/cli, pkg/*, pkg/store/dump, pkg/store/open, internal/bytesize, internal/deferred,
 //	                        internal/duration, internal/escape, internal/exitline, internal/filelock, internal/gather,
-//	                        internal/logsink, internal/tune, any module
+//	                        internal/logsink, internal/tune, internal/walltime, any module
 //	cmd/cli                 the kit for it: verbs, flags, help, completions, tables; knows nothing of Gearman;
 //	                        imports internal/bytesize, internal/duration, github.com/urfave/cli,
 //	                        github.com/olekukonko/tablewriter, github.com/mattn/go-runewidth,
@@ -29,6 +29,8 @@
 //	pkg/results             the results of a batch: one output, files, the joblog;
 //	                        imports pkg/gearman, pkg/batch, internal/exitline, internal/filelock, internal/gather,
 //	                        golang.org/x/sys
+//	pkg/records             a run of many records, from their source to their results;
+//	                        imports pkg/gearman, pkg/batch, pkg/results
 //	pkg/fleet               several servers asked at the same time: functions, connections, jobs, rates;
 //	                        imports pkg/gearman
 //	pkg/runner              child processes, one for each job: pipes, limits, signals;
@@ -80,6 +82,7 @@
 //	                        imports github.com/rogpeppe/go-internal
 //	internal/tune           tricks that depend on the inside of the Go runtime, with one switch;
 //	                        imports golang.org/x/sys
+//	internal/walltime       points in time such as 15:04 as text
 //	scripts/*               benchmarks, a load generator, and the lint of the prose;
 //	                        imports pkg/wire, pkg/store, pkg/store/*, scripts/*, golang.org/x/sys
 //

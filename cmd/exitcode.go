@@ -10,7 +10,9 @@ import (
 	"syscall"
 
 	"gm/cmd/cli"
+	"gm/pkg/batch"
 	"gm/pkg/gearman"
+	"gm/pkg/results"
 	"gm/pkg/store"
 	"gm/pkg/wire"
 )
@@ -212,4 +214,48 @@ func systemHint(err error) string {
 		return "check the spelling of the path"
 	}
 	return ""
+}
+
+// resultsHint returns the hint for an error of writing results.
+func resultsHint(err error) string {
+	switch {
+	case errors.Is(err, results.ErrOutputGone):
+		return "append to the output of the first run with >>, or put it back; --new-output goes on without it; to do all again, remove the joblog"
+	case errors.Is(err, results.ErrInputChanged):
+		return "--resume needs the input and the functions of the first run"
+	case errors.Is(err, batch.ErrLogged):
+		return "--resume goes on with it; for a new run, remove it or name another file"
+	case errors.Is(err, batch.ErrNotLog):
+		return "it was left as it is; name another file for the joblog"
+	case errors.Is(err, results.ErrJoblogIsOutput):
+		return "results and the joblog need a file each"
+	case errors.Is(err, results.ErrJoblogIrregular):
+		return "a joblog is read too: name a file that can be"
+	case errors.Is(err, results.ErrJoblogHeld):
+		return "wait until that run has ended, or name another file for the joblog"
+	case errors.Is(err, results.ErrIrregular):
+		return "--out-anywhere writes to such files"
+	case errors.Is(err, results.ErrLinkOutside):
+		return "--out-anywhere follows it"
+	case errors.Is(err, results.ErrOutside):
+		return "--out-anywhere allows it"
+	}
+	return ""
+}
+
+// resultsCode returns the exit code of an error of writing results; cli.ExitOK for other
+// errors.
+func resultsCode(err error) int {
+	for _, kind := range []error{
+		results.ErrOutputGone, results.ErrInputChanged, results.ErrJoblogIsOutput, results.ErrJoblogIrregular,
+		batch.ErrLogged, batch.ErrNotLog,
+	} {
+		if errors.Is(err, kind) {
+			return cli.ExitUsage
+		}
+	}
+	if errors.Is(err, results.ErrJoblogHeld) {
+		return cli.ExitAgain
+	}
+	return cli.ExitOK
 }

@@ -3,6 +3,8 @@ package cmd
 import (
 	"gm/cmd/cli"
 	"gm/pkg/batch"
+	"gm/pkg/gearman"
+	"gm/pkg/records"
 	"gm/pkg/work"
 )
 
@@ -64,45 +66,44 @@ func (e *env) mapReduce(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s.quiet = c.Bool("quiet")
+	s.cfg.NoHandles = c.Bool("quiet")
 	switch background := c.Bool("background"); {
 	case background:
 		return s.mapInBackground(c)
-	case s.quiet || c.IsSet("tier"):
+	case s.cfg.NoHandles || c.IsSet("tier"):
 		return cli.UsageErrorf("--quiet and --tier need --background")
 	}
 	if err := s.setReduction(c); err != nil {
 		return err
 	}
-	if err := s.setSource(c, c.Args().Slice(), true); err != nil {
+	if err := s.setInput(c, c.Args().Slice(), true); err != nil {
 		return err
 	}
-	if s.reduction != nil {
-		s.reduction.End = []byte(s.ending)
-		s.ending = ""
+	b := s.cfg.Batch
+	if b.Reduce != nil {
+		b.Reduce.End = []byte(s.cfg.End)
+		s.cfg.End = ""
 	}
-	s.unordered = c.Bool("unordered") || s.lineBuffer
+	b.Unordered = b.Unordered || c.Bool("unordered")
 	return s.run(c)
 }
 
 // setReduction reads the flags of the reduction.
 func (s *recordRun) setReduction(c *cli.Context) error {
 	if !c.IsSet("reduce") {
-		if c.IsSet("arity") {
-			return cli.UsageErrorf("--arity needs --reduce")
-		}
-		return nil
+		return cli.RefuseFlags(c, "needs --reduce", "arity")
 	}
 	t := s.tasks[0]
 	t.Function = c.String("reduce")
-	s.reduction = &batch.Reduction{Task: t, Arity: c.Int("arity"), MaxPayload: s.opts.MaxPayload}
+	s.cfg.Batch.Reduce = &batch.Reduction{Task: t, Arity: c.Int("arity"), MaxPayload: s.opts.MaxPayload}
 	if err := checkReduction(c); err != nil {
 		return err
 	}
-	return refuse(c, "cannot be used with --reduce, which leaves one result",
+	return cli.RefuseFlags(c, "cannot be used with --reduce, which leaves one result",
 		"joblog", "resume", "new-output", "retry-failed", "halt", "out", "out-anywhere", "results", "tag", "prefix", "line-buffer", "unordered")
 }
 
+// checkReduction refuses wrong values of the flags of the reduction.
 func checkReduction(c *cli.Context) error {
 	switch arity := c.Int("arity"); {
 	case c.IsSet("reduce") && c.String("reduce") == "":
@@ -113,20 +114,10 @@ func checkReduction(c *cli.Context) error {
 	return nil
 }
 
-// refuse returns an error if one of the flags is set.
-func refuse(c *cli.Context, why string, flags ...string) error {
-	for _, name := range flags {
-		if c.IsSet(name) {
-			return cli.UsageErrorf("--%s %s", name, why)
-		}
-	}
-	return nil
-}
-
-// mapInBackground submits all of the input as one job. Its reducer tells the worker how
-// to cut it up.
+// mapInBackground submits all of the input as one job. The reducer of the job says how
+// the worker cuts it up.
 func (s *recordRun) mapInBackground(c *cli.Context) error {
-	err := refuse(c, "cannot be used with --background",
+	err := cli.RefuseFlags(c, "cannot be used with --background",
 		"stripped", "end", "files", "lines", "max-buffer", "tag", "prefix", "line-buffer", "out", "out-anywhere", "results", "unordered",
 		"joblog", "resume", "new-output", "retry-failed", "dry-run", "halt", "reconnect", "propagate", "bar", "eta", "progress")
 	if err != nil {
@@ -135,30 +126,30 @@ func (s *recordRun) mapInBackground(c *cli.Context) error {
 	if err := checkReduction(c); err != nil {
 		return err
 	}
-	how, err := cutFlags(c)
+	how, _, err := cutOf(c)
 	if err != nil {
 		return err
 	}
 	m := work.NewMapSpec(c.String("reduce"))
-	m.Arity, m.Jobs, m.Retries = c.Int("arity"), s.window, s.retries
-	m.Delim, m.Comma, m.Header = how.delimiter(), how.comma, how.header
-	if how.size > 0 {
-		m.Blocks = []int{how.size}
+	m.Arity, m.Jobs, m.Retries = c.Int("arity"), s.cfg.Batch.Window, s.cfg.Batch.Retries
+	m.Delim, m.Comma, m.Header = how.Delim, how.Comma, how.Header
+	if how.Size > 0 {
+		m.Blocks = []int{how.Size}
 	}
 	if tier := int(cli.SizeOf(c, "tier")); tier > 0 {
 		m.Blocks = append([]int{tier}, m.Blocks...)
 	}
 	t := &s.tasks[0]
-	if t.Priority != 0 {
+	if t.Priority != gearman.Normal {
 		return cli.UsageErrorf("--background: a job with a reducer has normal priority: the protocol has no packet for others")
 	}
 	t.Background, t.Reducer = true, m.String()
 	switch c.NArg() {
 	case 0:
 		s.announceStdin("the records")
-		s.source = batch.NewWhole(s.Stdin, "stdin", s.opts.MaxPayload)
+		s.cfg.Input = records.Whole(s.Stdin, "stdin", s.opts.MaxPayload)
 	case 1:
-		s.source = arguments(c.Args().Slice())
+		s.cfg.Input = records.Arguments(c.Args().Slice())
 	default:
 		return cli.UsageErrorf("--background: %d arguments: the input is one payload", c.NArg())
 	}

@@ -1,8 +1,6 @@
 package cmd
 
-import (
-	"gm/cmd/cli"
-)
+import "gm/cmd/cli"
 
 func pipeVerb(e *env) *cli.Verb {
 	return &cli.Verb{
@@ -51,9 +49,10 @@ func (e *env) pipe(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.setSource(c, nil, true); err != nil {
+	if err := s.setInput(c, nil, true); err != nil {
 		return err
 	}
-	s.unordered = c.Bool("unordered") || s.lineBuffer
+	b := s.cfg.Batch
+	b.Unordered = b.Unordered || c.Bool("unordered")
 	return s.run(c)
 }

@@ -5,259 +5,124 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
+	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"gm/cmd/cli"
 	"gm/internal/tune"
 	"gm/pkg/batch"
+	"gm/pkg/fleet"
 	"gm/pkg/gearman"
+	"gm/pkg/records"
 	"gm/pkg/results"
 )
 
-// recordRun is a run of submit, map or pipe: records from a source go through
-// functions, and the results go to a sink. records_flags.go reads it from the
+// recordRun is a run of submit, map or pipe. records_flags.go reads it from the
 // command line.
 type recordRun struct {
 	*env
+	cfg   records.Config
 	opts  gearman.Options
 	tasks []gearman.Task // one for each stage
 
-	reduction *batch.Reduction // of all results to one; nil: none
-
-	// Records.
-	source   batch.Source
-	input    *results.SizedSource // source, if it is a file of known size; else nil
-	total    int                  // number of records; 0: unknown
-	many     bool                 // there may be several records
-	files    bool                 // a record is the content of a file
-	blocks   bool                 // a record is a block of records of the input
-	ending   string               // appended to results that do not end with it; empty: nothing
-	endGiven bool                 // --end was given
-	window   int
-	memory   int
-	retries  int
-	patience time.Duration
-	awaits   bool // patience is also for the first server
-	halt     batch.Halt
-
-	// Results.
-	unordered  bool
-	terminal   bool            // stderr is one
-	toTerminal bool            // stdout is one
-	output     *results.Output // stdout; nil before the run
-	quiet      bool            // no handles
-	status     bool
-	propagate  bool
-	format     cli.RowFormat // cli.FormatJSON, cli.FormatJSONL or none
-	tag        bool
-	lineBuffer bool             // each line is printed when it is complete
-	functions  bool             // the function is printed before each line
-	out        results.Template // empty: none
-	anywhere   bool             // out may lead out of its folder
-	results    string           // folder; empty: none
-
-	joblog      string // file; empty: none
-	resume      bool
-	newOutput   bool // results of earlier runs may be elsewhere
-	retryFailed bool
-	dryRun      bool
-	progress    progressOptions
-	bar         *results.Bar // stderr, if the progress is drawn there; else nil
-	awake       tune.Awake
-}
-
-// label returns the name of a record for --tag and for the names of its files.
-func (s *recordRun) label(r *batch.Record) string {
-	switch {
-	case r.Name != "":
-		return r.Name
-	case s.blocks:
-		return strconv.Itoa(r.Seq)
-	}
-	return strings.TrimSuffix(string(r.Payload), "\n")
-}
-
-// name returns the name of a record in messages.
-func (s *recordRun) name(r *batch.Record) string {
-	switch {
-	case !s.many:
-		return "job " + string(r.Handle)
-	case s.files:
-		return fmt.Sprintf("record %d, %s", r.Seq, r.Name)
-	}
-	return fmt.Sprintf("record %d", r.Seq)
-}
-
-// openOutput prepares stdout for the results.
-func (s *recordRun) openOutput() (err error) {
-	stdout := s.Stdout
-	if s.bar != nil && s.toTerminal {
-		stdout = s.bar.Stdout(stdout)
-	}
-	s.output, err = results.NewOutput(stdout, cli.FileOf(s.Stdout))
-	return err
-}
-
-// newSink returns the sink that the flags choose.
-func (s *recordRun) newSink() (results.Sink, error) {
-	text := results.TextOptions{End: s.ending, Prefix: s.linePrefix(), EndLine: s.toTerminal && !s.endGiven}
-	background := s.tasks[0].Background
-	switch {
-	case s.out != "":
-		return results.NewFiles(results.FilesOptions{Template: s.out, Anywhere: s.anywhere, Label: s.label}), nil
-	case s.results != "" && s.dryRun:
-		return results.NewFolders(s.results, s.label), nil
-	case s.results != "":
-		if err := os.MkdirAll(s.results, 0o777); err != nil {
-			return nil, fmt.Errorf("write results: %w", err)
-		}
-		return results.NewFolders(s.results, s.label), nil
-	case s.format != "":
-		return results.NewJSON(s.output, s.format == cli.FormatJSON && s.many), nil
-	case s.lineBuffer:
-		return results.NewLines(s.output, text), nil
-	case background && s.quiet:
-		return results.Discard, nil
-	case background:
-		return results.NewHandles(s.output, text), nil
-	}
-	return results.NewText(s.output, text), nil
-}
-
-// filesName returns the name of the records' files for the joblog; empty: they
-// have none.
-func (s *recordRun) filesName() string {
-	switch {
-	case s.out != "":
-		return "--out " + string(s.out)
-	case s.results != "":
-		return "--results " + s.results
-	}
-	return ""
-}
-
-// linePrefix returns a function that returns the text before each line of a
-// record's result; nil: none.
-func (s *recordRun) linePrefix() func(r *batch.Record) string {
-	function := ""
-	if s.functions {
-		function = s.tasks[len(s.tasks)-1].Function + ": "
-	}
-	switch {
-	case s.tag:
-		return func(r *batch.Record) string { return cli.EscapeTSV(s.label(r)) + "\t" + function }
-	case s.functions:
-		return func(*batch.Record) string { return function }
-	}
-	return nil
-}
-
-// leavesNothing reports whether a signal may end the process at once: there are
-// no other results, and no files.
-func (s *recordRun) leavesNothing() bool {
-	return !s.many && s.out == "" && s.results == "" && s.joblog == ""
+	terminal bool          // stderr is a terminal
+	format   cli.RowFormat // cli.FormatJSON, cli.FormatJSONL or empty
+	bar, eta bool          // forms of the progress on a terminal
+	dryRun   bool
+	awake    tune.Awake
 }
 
 // run sends the records and returns when all have ended.
 func (s *recordRun) run(c *cli.Context) error {
-	if s.out != "" {
-		s.source = results.NewNamedSource(s.source, s.out, s.anywhere, s.label)
+	b := s.cfg.Batch
+	b.Task, b.Stages, b.Done = s.tasks[0], s.tasks[1:], s.noteEnd
+	if b.Reduce != nil {
+		b.Reduce.Part = s.noteEnd
 	}
 	if s.dryRun {
-		return s.printDryRun()
+		return s.printPlan()
 	}
-	s.openBar()
-	if err := s.openOutput(); err != nil {
-		return err
-	}
-	sink, err := s.newSink()
+	s.showProgress()
+	stop := func() {}
+	s.cfg.Ended = func() { stop() }
+	run, err := s.openRun()
 	if err != nil {
 		return err
 	}
-	joblog, err := s.openJoblog(sink)
-	if err != nil {
-		return err
-	}
-	if joblog != nil {
-		defer joblog.Close()
-	}
+	defer run.Close()
 	if c.Bool("require-worker") {
-		for _, t := range s.tasks {
-			if err := s.requireWorker(c.Context, s.opts, t.Function); err != nil {
-				return err
-			}
+		if err := s.requireWorkers(c.Context); err != nil {
+			return err
 		}
 	}
-	if s.many {
+	if s.cfg.Input.Many {
 		tune.LeastProcs() // for tune.Awake
-	}
-	if s.many && len(s.opts.Servers) > 1 {
-		s.opts.Logger = slog.New(serverNotes{s})
+		if len(s.opts.Servers) > 1 {
+			s.opts.Logger = records.ServerNotes(s.cfg.Note)
+		}
 	}
 	client, err := gearman.NewClient(s.opts)
 	if err != nil {
 		return cli.UsageErrorf("%w", err)
 	}
-	if !s.leavesNothing() { // else its goroutines end with the process
+	b.Client = client
+	ctx := c.Context
+	if !s.leavesNothing() { // else a signal, or the end of the process, ends all
 		defer client.Close()
+		ctx, stop = s.heedSignals(ctx)
 	}
-	return s.runBatch(c.Context, s.newBatch(client), sink, joblog)
+	report, err := run.Run(ctx)
+	if err != nil {
+		return s.endError(run, report, err)
+	}
+	return s.verdict(report)
 }
 
-func (s *recordRun) newBatch(client batch.Submitter) *batch.Batch {
-	b := &batch.Batch{
-		Client:      client,
-		Task:        s.tasks[0],
-		Stages:      s.tasks[1:],
-		Window:      s.window,
-		Memory:      s.memory,
-		Retries:     s.retries,
-		Patience:    s.patience,
-		WaitFirst:   s.awaits,
-		Unordered:   s.unordered,
-		Interleaved: s.lineBuffer,
-		Halt:        s.halt,
-		Reduce:      s.reduction,
-		Done:        s.stayAwake,
-		Away:        func(err error) { s.note("waiting for a server that takes jobs: %v", err) },
-		Back:        func(away time.Duration) { s.note("a server takes jobs again after %v", away.Round(time.Millisecond)) },
+// openRun opens the outputs and the joblog of the run.
+func (s *recordRun) openRun() (*records.Run, error) {
+	run, err := records.Open(s.cfg)
+	switch {
+	case err == nil:
+		return run, nil
+	case errors.Is(err, results.ErrJoblogIsOutput), errors.Is(err, results.ErrJoblogIrregular):
+		return nil, cli.UsageErrorf("--joblog %w", err)
+	case exitCode(err) == cli.ExitFailed:
+		return nil, cli.ExitWith(cli.ExitIO, err)
 	}
-	if s.reduction != nil {
-		s.reduction.Part = s.stayAwake
-	}
-	return b
+	return nil, err
 }
 
-// stayAwake is called at the end of each job.
-func (s *recordRun) stayAwake(*batch.Record) error {
+// showProgress draws the progress on stderr if that is a terminal and a flag wants it.
+func (s *recordRun) showProgress() {
+	terminal := cli.TerminalOf(s.Stderr)
+	if !s.bar && !s.eta || terminal == nil {
+		return
+	}
+	bar := results.NewBar(s.Stderr)
+	withBar := *s.env
+	s.env = &withBar
+	s.Stderr = bar
+	s.cfg.Progress.Bar = bar
+	s.cfg.Progress.Line = func() results.LineOptions {
+		return results.LineOptions{
+			Width:    cli.TerminalWidth(terminal),
+			Bar:      s.bar,
+			Duration: cli.FormatAge,
+		}
+	}
+}
+
+// noteEnd is called at the end of each job.
+func (s *recordRun) noteEnd(*batch.Record) error {
 	s.awake.Note()
 	return nil
 }
 
-// recorderConfig returns the configuration that all runs share.
-func (s *recordRun) recorderConfig(sink results.Sink) results.Config {
-	return results.Config{
-		Sink:         sink,
-		Output:       s.output,
-		Many:         s.many,
-		KeepWarnings: s.format != "" || s.results != "",
-		FlushEach:    s.toTerminal,
-		Status:       s.status,
-		Propagate:    s.propagate,
-		Name:         s.name,
-		ExitCode:     exitCode,
-		Note:         func(text string) { s.note("%s", text) },
-		WorkerText:   s.printWorkerText,
-	}
-}
-
-// printWorkerText prints a worker's text on stderr as it is, except that it
-// cannot control a terminal.
+// printWorkerText prints a worker's text on stderr unchanged, except that it cannot
+// control a terminal.
 func (s *recordRun) printWorkerText(text []byte) {
 	if s.terminal {
 		text = []byte(cli.Printable(string(text), true))
@@ -265,51 +130,67 @@ func (s *recordRun) printWorkerText(text []byte) {
 	s.Stderr.Write(text)
 }
 
-func (s *recordRun) runBatch(ctx context.Context, b *batch.Batch, sink results.Sink, joblog *results.Joblog) error {
-	stopProgress := s.showProgress(b)
-	ctx, unheed := s.heedSignals(ctx, b)
-	unwatch := s.watchForWorkers(ctx, b)
-	config := s.recorderConfig(sink)
-	config.Joblog = joblog
-	config.Ended = func() {
-		unwatch()
-		unheed()
-		stopProgress()
+// leavesNothing reports whether a signal may end the process at once: there are no
+// other results, and no files.
+func (s *recordRun) leavesNothing() bool {
+	return !s.cfg.Input.Many && s.cfg.Out == "" && s.cfg.Folder == "" && s.cfg.Joblog.Path == ""
+}
+
+// heedSignals returns a context that SIGINT or SIGTERM cancels. If jobs are running,
+// the first Ctrl-C at a terminal only stops the sending of records, and gm waits for
+// their results until the second one. A signal after the cancellation ends the
+// process.
+func (s *recordRun) heedSignals(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	b := s.cfg.Batch
+	drains := s.terminal && b.Reduce == nil
+	stop := cli.OnSignals(func(signal syscall.Signal) {
+		cause := &cli.SignalError{Sig: signal}
+		running := b.Progress().Running
+		switch {
+		case ctx.Err() != nil:
+			cli.DieBySignal(signal)
+		case drains && signal == syscall.SIGINT && running > 0:
+			drains = false
+			s.note("no further records are sent; %d jobs are running, and their results are waited for; a second Ctrl-C ends it now", running)
+			b.Drain(cause)
+		default:
+			cancel(cause)
+		}
+	}, os.Interrupt, syscall.SIGTERM)
+	return ctx, func() {
+		stop()
+		cancel(nil)
 	}
-	report, err := results.New(config).Run(ctx, b, s.source)
-	var part *batch.PartError
-	switch {
+}
+
+// endError returns the error of a run that ended with err.
+func (s *recordRun) endError(run *records.Run, report results.Report, err error) error {
+	var (
+		part   *batch.PartError
+		signal *cli.SignalError
+	)
+	switch logged := s.cfg.Joblog.Path != ""; {
 	case errors.As(err, &part):
-		said := *part
-		said.Err = cmp.Or(report.First, part.Err)
-		return cli.ExitWith(cmp.Or(report.Code, exitCode(part.Err)), &said)
+		failed := *part
+		failed.Err = cmp.Or(report.First, part.Err)
+		return cli.ExitWith(cmp.Or(report.Code, exitCode(part.Err)), &failed)
 	case errors.Is(err, batch.ErrHalted):
 		s.note("%v", err)
 		return s.verdict(report)
-	case err != nil:
-		return s.earlyEnd(report, err)
-	}
-	return s.verdict(report)
-}
-
-// earlyEnd returns the error of a run that err has ended.
-func (s *recordRun) earlyEnd(report results.Report, err error) error {
-	if report.Complete {
+	case report.Complete:
 		return err
+	case errors.As(err, &signal):
+		if logged {
+			s.note("%d records have ended; --resume goes on after them", report.Records+report.Skipped)
+		}
+		return signal
+	case logged && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)):
+		err = cli.WithHint(err, "make room; --resume goes on with the records that have no line in "+s.cfg.Joblog.Path)
 	}
-	sig := (*cli.SignalError)(nil)
-	if s.joblog != "" && errors.As(err, &sig) {
-		s.note("%d records have ended; --resume goes on after them", report.Records+report.Skipped)
-	}
-	if errors.As(err, &sig) {
-		return sig
-	}
-	ofOutput := s.output.Err() != nil && errors.Is(err, s.output.Err())
-	if s.many && report.Records > 0 && !ofOutput {
+	ofOutput := run.OutputErr() != nil && errors.Is(err, run.OutputErr())
+	if s.cfg.Input.Many && report.Records > 0 && !ofOutput {
 		err = fmt.Errorf("after %d records: %w", report.Records, err)
-	}
-	if s.joblog != "" && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
-		err = cli.WithHint(err, "make room; --resume goes on with the records that have no line in "+s.joblog)
 	}
 	return err
 }
@@ -321,10 +202,89 @@ func (s *recordRun) verdict(report results.Report) error {
 	}
 	err := cli.ExitWith(report.Code, report.Err())
 	switch {
-	case s.many && report.Before > 0:
+	case s.cfg.Input.Many && report.Before > 0:
 		return cli.WithHint(err, "--retry-failed does them again")
-	case s.many:
+	case s.cfg.Input.Many:
 		return cli.WithHint(err, hintFor(report.First))
 	}
 	return err
+}
+
+// planRow is a record that would be sent.
+type planRow struct{ *records.Planned }
+
+func (r *planRow) Cells(bool) []string {
+	return []string{strconv.Itoa(r.Seq), r.Function, strconv.Itoa(r.Bytes), r.Name, r.Out, r.Error}
+}
+
+// printPlan prints the records that would be sent.
+func (s *recordRun) printPlan() error {
+	rows := cli.NewRowWriter(s.Stdout, cmp.Or(s.format, cli.FormatTSV), nil, nil)
+	err := records.Plan(s.cfg, func(p *records.Planned) error { return rows.Add(&planRow{p}) })
+	if err != nil {
+		return err
+	}
+	return rows.Close()
+}
+
+// askTime is the maximum time that a server may take to list its workers.
+const askTime = 10 * time.Second
+
+// servedFunctions returns the functions of all servers for which there are workers.
+// The errors are those of servers that did not answer.
+func (s *recordRun) servedFunctions(ctx context.Context) []fleet.Answer[[]string] {
+	return fleet.Ask(ctx, s.opts, askTime, func(ctx context.Context, admin *gearman.Admin) ([]string, error) {
+		functions, err := admin.Status(ctx)
+		var served []string
+		for _, f := range functions {
+			if f.Workers > 0 {
+				served = append(served, f.Function)
+			}
+		}
+		return served, err
+	})
+}
+
+// requireWorkers returns an error unless each function has a worker on some server.
+func (s *recordRun) requireWorkers(ctx context.Context) error {
+	answers, err := succeeded(s.env, s.servedFunctions(ctx))
+	if err != nil {
+		return fmt.Errorf("ask for workers: %w", err)
+	}
+	for _, t := range s.tasks {
+		if !slices.ContainsFunc(answers, func(a fleet.Answer[[]string]) bool { return slices.Contains(a.Value, t.Function) }) {
+			return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("no worker can do %s", t.Function)),
+				"start one with gm work -f "+t.Function+" -- COMMAND; without --require-worker the job waits for one")
+		}
+	}
+	return nil
+}
+
+// noteMissingWorkers notes the functions for which no server has a worker.
+func (s *recordRun) noteMissingWorkers(ctx context.Context) {
+	var served []string
+	for _, a := range s.servedFunctions(ctx) {
+		if a.Err != nil {
+			return // its functions are unknown
+		}
+		served = append(served, a.Value...)
+	}
+	var functions []string
+	for _, t := range s.tasks {
+		functions = append(functions, t.Function)
+	}
+	if reduction := s.cfg.Batch.Reduce; reduction != nil {
+		functions = append(functions, reduction.Task.Function)
+	}
+	slices.Sort(functions)
+	for _, f := range slices.Compact(functions) {
+		if slices.Contains(served, f) {
+			continue
+		}
+		question := ""
+		if near := cli.Nearest(f, served); near != "" {
+			question = ", did you mean " + near + "?"
+		}
+		s.note("no worker can do %s yet%s (gm waits for one; Ctrl-C ends it)", f, question)
+	}
 }

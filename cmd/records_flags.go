@@ -1,12 +1,16 @@
 package cmd
 
 import (
+	"errors"
+	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"gm/cmd/cli"
+	"gm/internal/escape"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
+	"gm/pkg/records"
 	"gm/pkg/results"
 )
 
@@ -71,38 +75,6 @@ func (e *env) recordVerbFlags(own []cli.Flag) []cli.Flag {
 	return slices.Concat(own, taskFlags(), recordFlags(), e.connFlags(), []cli.Flag{payloadFlag()})
 }
 
-// functionsFlag returns a repeatable flag -f, which wordsOf reads.
-func functionsFlag(usage string) cli.Flag {
-	return &cli.GenericFlag{Name: "function", Aliases: []string{"f"}, Value: &wordsValue{}, Usage: usage}
-}
-
-// wordsValue is the value of a flag that may be repeated. A comma is a part of a
-// word.
-type wordsValue []string
-
-// Set adds a word. It ignores an empty one, because urfave/cli sets the other names
-// of a flag to the result of String.
-func (v *wordsValue) Set(s string) error {
-	if s != "" {
-		*v = append(*v, s)
-	}
-	return nil
-}
-
-// String returns nothing: there is no default.
-func (v *wordsValue) String() string { return "" }
-
-// wordsOf returns the values of a flag, each once.
-func wordsOf(c *cli.Context, name string) []string {
-	var words []string
-	for _, w := range *c.Generic(name).(*wordsValue) {
-		if !slices.Contains(words, w) {
-			words = append(words, w)
-		}
-	}
-	return words
-}
-
 // taskFlags returns the flags of each job.
 func taskFlags() []cli.Flag {
 	return []cli.Flag{
@@ -148,7 +120,7 @@ func recordFlags() []cli.Flag {
 
 		&cli.IntFlag{Name: "retries", Category: catFailures, Usage: "submit a job that failed or was lost again, up to `N` times; only for jobs that may run twice"},
 		&cli.StringFlag{Name: "halt", Value: batch.Halt{}.String(), Category: catFailures, Usage: "`WHEN` failed records end the run: now,fail=1, or soon,fail=3 to wait for running jobs, or soon,fail=10%"},
-		cli.DurationFlag(reconnectPatience, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "wait up to `TIME` for a server that has gone away or is shutting down; if given, also with one job and for the first server"}),
+		cli.DurationFlag(time.Minute, cli.GenericFlag{Name: "reconnect", Category: catFailures, Usage: "wait up to `TIME` for a server that has gone away or is shutting down; if given, also with one job and for the first server"}),
 		&cli.BoolFlag{Name: "propagate", Category: catFailures, Usage: "exit with the exit code of the worker's command"},
 
 		&cli.BoolFlag{Name: "bar", Category: catProgress, Usage: "draw a bar of the progress on stderr, if it is a terminal"},
@@ -157,8 +129,8 @@ func recordFlags() []cli.Flag {
 	}
 }
 
-// newRecordRun reads taskFlags, recordFlags and connFlags. Each record goes through
-// the functions in their order.
+// newRecordRun reads taskFlags, recordFlags and connFlags. Each record goes through the
+// functions in their order.
 func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, error) {
 	opts, err := e.options(c)
 	if err != nil {
@@ -168,40 +140,25 @@ func (e *env) newRecordRun(c *cli.Context, functions ...string) (*recordRun, err
 		return nil, err
 	}
 	s := &recordRun{
-		env:         e,
-		terminal:    cli.IsTerminal(e.Stderr),
-		toTerminal:  cli.IsTerminal(e.Stdout),
-		opts:        opts,
-		window:      c.Int("jobs"),
-		memory:      int(cli.SizeOf(c, "max-buffer")),
-		retries:     c.Int("retries"),
-		status:      c.Bool("status"),
-		propagate:   c.Bool("propagate"),
-		format:      cli.RowFormat(c.String("output")),
-		tag:         c.Bool("tag"),
-		functions:   c.Bool("prefix"),
-		lineBuffer:  c.Bool("line-buffer"),
-		results:     c.String("results"),
-		anywhere:    c.Bool("out-anywhere"),
-		joblog:      c.String("joblog"),
-		newOutput:   c.Bool("new-output"),
-		resume:      c.Bool("resume") || c.Bool("retry-failed"),
-		retryFailed: c.Bool("retry-failed"),
-		dryRun:      c.Bool("dry-run"),
-	}
-	if s.halt, err = batch.ParseHalt(c.String("halt")); err != nil {
-		return nil, cli.UsageErrorf("--%w", err)
-	}
-	if s.progress, err = newProgressOptions(c); err != nil {
-		return nil, err
+		env:      e,
+		opts:     opts,
+		terminal: cli.IsTerminal(e.Stderr),
+		format:   cli.RowFormat(c.String("output")),
+		bar:      c.Bool("bar"),
+		eta:      c.Bool("eta"),
+		dryRun:   c.Bool("dry-run"),
 	}
 	if err := s.setTasks(c, functions); err != nil {
 		return nil, err
 	}
-	if err := s.checkFlags(c); err != nil {
+	s.setConfig(c)
+	if s.cfg.Batch.Halt, err = batch.ParseHalt(c.String("halt")); err != nil {
+		return nil, cli.UsageErrorf("--%w", err)
+	}
+	if err := s.setResults(c); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, s.checkFlags(c)
 }
 
 // setTasks reads the settings that all jobs share.
@@ -225,62 +182,169 @@ func (s *recordRun) setTasks(c *cli.Context, functions []string) error {
 	return nil
 }
 
-// checkFlags refuses wrong values, and flags that exclude each other.
-func (s *recordRun) checkFlags(c *cli.Context) error {
-	places := 0
-	for _, set := range []bool{s.format != "", c.IsSet("out"), c.IsSet("results"), s.tag || s.functions} {
-		if set {
-			places++
-		}
+// setConfig reads the flags that need no check alone.
+func (s *recordRun) setConfig(c *cli.Context) {
+	s.cfg = records.Config{
+		Batch: &batch.Batch{
+			Window:      c.Int("jobs"),
+			Memory:      int(cli.SizeOf(c, "max-buffer")),
+			Retries:     c.Int("retries"),
+			Unordered:   c.Bool("line-buffer"),
+			Interleaved: c.Bool("line-buffer"),
+		},
+		Stdout:      s.Stdout,
+		StdoutFile:  cli.FileOf(s.Stdout),
+		Terminal:    cli.IsTerminal(s.Stdout),
+		NoEnd:       c.IsSet("end"),
+		OutAnywhere: c.Bool("out-anywhere"),
+		Folder:      c.String("results"),
+		Joblog: results.JoblogConfig{
+			Path:        c.String("joblog"),
+			Resume:      c.Bool("resume") || c.Bool("retry-failed"),
+			RetryFailed: c.Bool("retry-failed"),
+			NewOutput:   c.Bool("new-output"),
+		},
+		Status:     c.Bool("status"),
+		Propagate:  c.Bool("propagate"),
+		ExitCode:   exitCode,
+		Note:       func(text string) { s.note("%s", text) },
+		WorkerText: s.printWorkerText,
+	}
+}
+
+// setResults reads the flags of the form of the results and of the progress.
+func (s *recordRun) setResults(c *cli.Context) error {
+	switch progress := c.String("progress"); {
+	case progress != "" && progress != "json":
+		return cli.UsageErrorf("--progress %q: must be json", progress)
+	case progress != "" && (s.bar || s.eta):
+		return cli.UsageErrorf("--progress cannot be used with --bar and --eta")
+	case progress != "":
+		s.cfg.Progress.JSON = s.Stderr
 	}
 	switch {
-	case s.window < 1:
-		return cli.UsageErrorf("--jobs %d: must be greater than 0", s.window)
-	case s.memory < 1:
-		return cli.UsageErrorf("--max-buffer %d: must be greater than 0", s.memory)
-	case s.retries < 0:
-		return cli.UsageErrorf("--retries %d: must not be negative", s.retries)
-	case s.format != "" && s.format != cli.FormatJSON && s.format != cli.FormatJSONL:
-		return cli.UsageErrorf("output format %q: not json or jsonl", s.format)
-	case places > 1 && !s.dryRun:
-		return cli.UsageErrorf("-o, --out, --results, and --tag or -P cannot be used together")
-	case c.IsSet("results") && s.results == "":
-		return cli.UsageErrorf("--results needs a name")
-	case c.IsSet("joblog") && s.joblog == "":
-		return cli.UsageErrorf("--joblog needs a name")
-	case s.resume && s.joblog == "":
-		return cli.UsageErrorf("--resume and --retry-failed need --joblog")
-	case s.lineBuffer && (s.format != "" || c.IsSet("out") || c.IsSet("results")):
-		return cli.UsageErrorf("--line-buffer cannot be used with -o, --out and --results")
-	case s.lineBuffer && s.joblog != "":
-		return cli.UsageErrorf("--line-buffer cannot be used with --joblog, which needs each result in one piece")
-	case s.lineBuffer && (c.Bool("keep-order") || s.retries > 0):
-		return cli.UsageErrorf("--line-buffer cannot be used with -k and --retries")
-	case s.newOutput && !s.resume:
-		return cli.UsageErrorf("--new-output needs --resume")
-	case s.anywhere && !c.IsSet("out"):
-		return cli.UsageErrorf("--out-anywhere needs --out")
-	case s.resume && s.format == cli.FormatJSON && !s.dryRun:
-		return cli.WithHint(cli.UsageErrorf("--resume cannot be used with -o json, whose array has one end"), "use -o jsonl")
+	case s.format == cli.FormatJSON:
+		s.cfg.Form = records.JSON
+	case s.format == cli.FormatJSONL:
+		s.cfg.Form = records.JSONLines
+	case s.format != "":
+		return cli.UsageErrorf("output format %q: must be json or jsonl", s.format)
+	case c.Bool("line-buffer"):
+		s.cfg.Form = records.Lines
 	}
-	s.unordered = s.lineBuffer
 	if c.IsSet("out") {
 		var err error
-		if s.out, err = results.ParseTemplate(c.String("out")); err != nil {
+		if s.cfg.Out, err = results.ParseTemplate(c.String("out")); err != nil {
 			return cli.WithHint(cli.UsageErrorf("--out %w", err), "it needs {}, {.}, {/}, {/.} or {#} in it, as in {.}.png")
 		}
+	}
+	function := ""
+	if c.Bool("prefix") {
+		function = s.tasks[len(s.tasks)-1].Function + ": "
+	}
+	switch {
+	case c.Bool("tag"):
+		s.cfg.LinePrefix = func(label string) string { return cli.EscapeTSV(label) + "\t" + function }
+	case function != "":
+		s.cfg.LinePrefix = func(string) string { return function }
 	}
 	return nil
 }
 
-// setMany reads the flags of many records, once it is known whether there may be
-// many.
-func (s *recordRun) setMany(c *cli.Context) error {
-	s.awaits = c.IsSet("reconnect")
-	if s.many || s.awaits {
-		s.patience = cli.DurationOf(c, "reconnect")
+// checkFlags refuses wrong values, and flags that exclude each other.
+func (s *recordRun) checkFlags(c *cli.Context) error {
+	forms := 0
+	for _, set := range []bool{s.format != "", c.IsSet("out"), c.IsSet("results"), s.cfg.LinePrefix != nil} {
+		if set {
+			forms++
+		}
 	}
-	if !s.many {
+	lines := c.Bool("line-buffer")
+	switch b, log := s.cfg.Batch, &s.cfg.Joblog; {
+	case b.Window < 1:
+		return cli.UsageErrorf("--jobs %d: must be greater than 0", b.Window)
+	case b.Memory < 1:
+		return cli.UsageErrorf("--max-buffer %d: must be greater than 0", b.Memory)
+	case b.Retries < 0:
+		return cli.UsageErrorf("--retries %d: must not be negative", b.Retries)
+	case forms > 1 && !s.dryRun:
+		return cli.UsageErrorf("-o, --out, --results, and --tag or -P cannot be used together")
+	case c.IsSet("results") && s.cfg.Folder == "":
+		return cli.UsageErrorf("--results needs a name")
+	case c.IsSet("joblog") && log.Path == "":
+		return cli.UsageErrorf("--joblog needs a name")
+	case log.Resume && log.Path == "":
+		return cli.UsageErrorf("--resume and --retry-failed need --joblog")
+	case lines && (s.format != "" || c.IsSet("out") || c.IsSet("results")):
+		return cli.UsageErrorf("--line-buffer cannot be used with -o, --out and --results")
+	case lines && log.Path != "":
+		return cli.UsageErrorf("--line-buffer cannot be used with --joblog, which needs each result in one piece")
+	case lines && (c.Bool("keep-order") || b.Retries > 0):
+		return cli.UsageErrorf("--line-buffer cannot be used with -k and --retries")
+	case log.NewOutput && !log.Resume:
+		return cli.UsageErrorf("--new-output needs --resume")
+	case s.cfg.OutAnywhere && !c.IsSet("out"):
+		return cli.UsageErrorf("--out-anywhere needs --out")
+	case log.Resume && s.format == cli.FormatJSON && !s.dryRun:
+		return cli.WithHint(cli.UsageErrorf("--resume cannot be used with -o json, whose array has one end"), "use -o jsonl")
+	}
+	return nil
+}
+
+// setInput sets the records: args, one record each, or stdin. Stdin is one record,
+// unless flags describe how to cut it, or byLine is set and each line is a record.
+func (s *recordRun) setInput(c *cli.Context, args []string, byLine bool) error {
+	how, cuts, err := cutOf(c)
+	if err != nil {
+		return err
+	}
+	files, limit := c.Bool("files"), s.opts.MaxPayload
+	strips := !files && !how.Blocks && !how.Keep && (cuts || byLine)
+	switch {
+	case how.Size > limit:
+		return cli.UsageErrorf("--block %d: exceeds --max-payload, %d bytes", how.Size, limit)
+	case files && how.Blocks:
+		return cli.UsageErrorf("--files cannot be used with flags that cut stdin into blocks")
+	case len(args) > 0 && cuts:
+		return cli.WithHint(cli.UsageErrorf("argument %q: records are read from stdin", args[0]),
+			"several arguments without -n, -N, -0 or -d are a job each")
+	case c.IsSet("end") && !strips:
+		return cli.UsageErrorf("--end needs -N, -0 or -d")
+	case strips:
+		if s.cfg.End, err = escape.Decode(c.String("end")); err != nil {
+			return cli.UsageErrorf("--end: %w", err)
+		}
+	}
+	switch {
+	case files && len(args) > 0:
+		s.cfg.OutAnywhere = true // the user has named the folders
+		s.cfg.Input = records.Files(args, limit)
+	case files:
+		s.announceStdin("the names of the files")
+		s.cfg.Input = records.FilesNamedBy(s.Stdin, how.Delim, limit)
+	case len(args) > 0:
+		s.cfg.Input = records.Arguments(args)
+	case cuts || byLine:
+		s.announceStdin("the records")
+		s.cfg.Input = records.Stream(s.Stdin, how, limit)
+	default:
+		s.announceStdin("the payload")
+		s.cfg.Input = records.Whole(s.Stdin, "stdin", limit)
+	}
+	return s.setPatience(c)
+}
+
+// setPatience reads the flags whose meaning depends on the number of records.
+func (s *recordRun) setPatience(c *cli.Context) error {
+	b := s.cfg.Batch
+	b.WaitFirst = c.IsSet("reconnect")
+	if s.cfg.Input.Many || b.WaitFirst {
+		b.Patience = cli.DurationOf(c, "reconnect")
+	}
+	if s.terminal && !s.tasks[0].Background {
+		s.cfg.OnSilence = s.noteMissingWorkers
+	}
+	if !s.cfg.Input.Many {
 		return nil
 	}
 	s.opts.Spread = true
@@ -290,11 +354,71 @@ func (s *recordRun) setMany(c *cli.Context) error {
 	return nil
 }
 
-// stageNames returns the names of the functions of all stages.
-func stageNames(tasks []gearman.Task) string {
-	var names []string
-	for _, t := range tasks {
-		names = append(names, t.Function)
+// announceStdin prints why nothing happens, if stdin is a terminal.
+func (e *env) announceStdin(what string) {
+	if cli.IsTerminal(e.Stdin) {
+		fmt.Fprintf(e.Stderr, "gm: reading %s from the terminal; Ctrl-D ends it\n", what)
 	}
-	return strings.Join(names, "|")
+}
+
+// cutOf reads the flags that describe how stdin is cut into records. cuts reports
+// whether there is one.
+func cutOf(c *cli.Context) (how records.Cut, cuts bool, err error) {
+	n := 0
+	for _, set := range []bool{c.Bool("each-line"), c.Bool("stripped"), c.Bool("null"), c.IsSet("delimiter")} {
+		if set {
+			n++
+		}
+	}
+	how.Delim, how.Keep = []byte("\n"), c.Bool("each-line")
+	switch {
+	case n > 1:
+		return how, false, cli.UsageErrorf("-n, -N, -0 and -d cannot be used together")
+	case c.Bool("null"):
+		how.Delim = []byte{0}
+	case c.IsSet("delimiter"):
+		delim, err := escape.Decode(c.String("delimiter"))
+		if err == nil && delim == "" {
+			err = errors.New("it is empty")
+		}
+		if err != nil {
+			return how, false, cli.UsageErrorf("--delimiter: %w", err)
+		}
+		how.Delim = []byte(delim)
+	}
+	err = setBlocks(&how, c)
+	return how, n > 0 || how.Blocks, err
+}
+
+// setBlocks reads the flags that describe how records are put together.
+func setBlocks(how *records.Cut, c *cli.Context) error {
+	csv, tsv := c.Bool("csv"), c.Bool("tsv")
+	how.Size = int(cli.SizeOf(c, "block"))
+	how.Records = c.Int("lines")
+	how.Header = c.Int("header")
+	how.Blocks = csv || tsv || c.IsSet("block") || c.IsSet("lines") || c.IsSet("header")
+	switch {
+	case csv && tsv:
+		return cli.UsageErrorf("--csv cannot be used with --tsv")
+	case csv:
+		how.Comma = ','
+	case tsv:
+		how.Comma = '\t'
+	}
+	if how.Comma != 0 && !c.IsSet("header") {
+		how.Header = 1
+	}
+	switch {
+	case c.IsSet("block") && how.Size < 1:
+		return cli.UsageErrorf("--block 0: must be greater than 0")
+	case c.IsSet("lines") && how.Records < 1:
+		return cli.WithHint(cli.UsageErrorf("--lines %d: must be greater than 0", how.Records), "-n makes each line a job")
+	case how.Header < 0:
+		return cli.UsageErrorf("--header %d: must not be negative", how.Header)
+	case how.Blocks && c.Bool("stripped"):
+		return cli.WithHint(cli.UsageErrorf("-N cannot be used with --block, --lines, --header, --csv and --tsv, whose lines keep their newlines"), "use -n, or neither")
+	case how.Comma != 0 && string(how.Delim) != "\n":
+		return cli.UsageErrorf("--csv and --tsv cannot be used with -0 and -d: newlines separate the rows")
+	}
+	return nil
 }

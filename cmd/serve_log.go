@@ -178,7 +178,7 @@ func lostLine(handler func(io.Writer) slog.Handler) func(uint64) []byte {
 // openLogFile opens a log file for appending. Only its owner may read a new one:
 // the log names functions, clients and errors.
 func openLogFile(path string) (*os.File, error) {
-	return openWithoutReader(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	return logsink.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
 // reopen opens the log file again after logrotate has moved it away.

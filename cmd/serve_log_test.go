@@ -3,6 +3,7 @@ package cmd
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -131,7 +132,7 @@ func TestSyslog(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := &syslogWriter{}
-	sink := logsink.New(to, lostTraceLine)
+	sink := logsink.New(to, func(n uint64) []byte { return fmt.Appendf(nil, "lost %d\n", n) })
 	log := slog.New(newSyslogHandler(sink, handler)).With("a", 1)
 	log.Warn("two\nlines", "b", 2)
 	log.Error("bad")

@@ -3,11 +3,14 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"math"
+	"os"
 	"strings"
 	"time"
 	"unicode"
 
 	"gm/cmd/cli"
+	"gm/internal/logsink"
 	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 )
@@ -54,6 +57,68 @@ func (e *env) optionsWithTracer(c *cli.Context, openTrace func(file string) (*ge
 		}
 	}
 	return o, nil
+}
+
+// traceFlags and tracePerm are for the file of a trace, which has payloads.
+const (
+	traceFlags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	tracePerm  = 0o600
+)
+
+// tracer returns a tracer to file, or to stderr for "-". A slow reader of the trace makes
+// the verb wait.
+func (e *env) tracer(file string) (*gearman.Tracer, error) {
+	if file == "-" {
+		return gearman.NewTracer(e.Stderr), nil
+	}
+	f, err := os.OpenFile(file, traceFlags, tracePerm)
+	if err != nil {
+		return nil, fmt.Errorf("open trace: %w", err)
+	}
+	e.Closers = append(e.Closers, f)
+	return gearman.NewTracer(f), nil
+}
+
+// tracerWithoutWaiting returns the tracer of a verb that must not wait for the reader of
+// its trace. A slow reader loses lines, and the trace has their number. stderr must
+// write through a sink already.
+func (e *env) tracerWithoutWaiting(file string) (*gearman.Tracer, error) {
+	if file == "-" {
+		if w, ok := e.Stderr.(*logsink.PatientWriter); ok {
+			return gearman.NewTracer(w.Sink), nil
+		}
+		return gearman.NewTracer(e.Stderr), nil
+	}
+	w, err := logsink.OpenWriter(file, traceFlags, tracePerm, func(n uint64) []byte {
+		return fmt.Appendf(nil, "# %d lines of the trace are lost: its reader is too slow\n", n)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open trace: %w", err)
+	}
+	e.Closers = append(e.Closers, w)
+	return gearman.NewTracer(w), nil
+}
+
+// maxPayloadLimit is the largest --max-payload: 4095 MiB, which leaves room in a
+// packet's 32-bit size for the other arguments. Where an int has 32 bits it is 1023
+// MiB, as two payloads must fit in an outbox.
+const maxPayloadLimit int64 = min(4095<<20, (math.MaxInt-1<<20)/2&^(1<<20-1))
+
+// payloadFlag returns the flag that limits payloads and results; payloadLimit reads it.
+func payloadFlag() cli.Flag {
+	return cli.SizeFlag(gearman.DefaultMaxPayload, cli.GenericFlag{
+		Name: "max-payload", Category: cli.CatServers,
+		Usage: "accept payloads and parts of results up to `SIZE` bytes: 1000, 64K, 64M, 1G",
+	})
+}
+
+// payloadLimit returns the value of payloadFlag.
+func payloadLimit(c *cli.Context) (int, error) {
+	n := cli.SizeOf(c, "max-payload")
+	if n < 1 || n > maxPayloadLimit {
+		return 0, cli.UsageErrorf("--max-payload %d: must be from 1 to %d", n, maxPayloadLimit)
+	}
+	return int(n), nil
 }
 
 // servers returns the servers of a verb.

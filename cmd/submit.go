@@ -4,12 +4,10 @@ import (
 	"time"
 
 	"gm/cmd/cli"
+	"gm/internal/duration"
+	"gm/internal/walltime"
 	"gm/pkg/gearman"
-	"gm/pkg/results"
 )
-
-// reconnectPatience is the default time that many records wait for a lost server.
-const reconnectPatience = time.Minute
 
 func submitVerb(e *env) *cli.Verb {
 	return &cli.Verb{
@@ -71,7 +69,7 @@ complete result and abandons the other jobs.
 func submitFlags() []cli.Flag {
 	const background = "Background"
 	return []cli.Flag{
-		functionsFlag("submit to the function `FUNC`; repeatable with --first"),
+		cli.WordsFlag(cli.GenericFlag{Name: "function", Aliases: []string{"f"}, Usage: "submit to the function `FUNC`; repeatable with --first"}),
 		&cli.BoolFlag{Name: "first", Usage: "submit the job to each function on each server; the first result counts"},
 		&cli.StringFlag{Name: "reducer", Usage: "let the worker reduce with the function `FUNC`"},
 		&cli.BoolFlag{Name: "keep-order", Aliases: []string{"k"}, Category: catResults, Usage: "print results in the order of the records"},
@@ -85,7 +83,7 @@ func submitFlags() []cli.Flag {
 
 // submit is the action of gm submit.
 func (e *env) submit(c *cli.Context) error {
-	functions := wordsOf(c, "function")
+	functions := cli.WordsOf(c, "function")
 	first := c.Bool("first")
 	if len(functions) > 1 && !first {
 		return cli.WithHint(cli.UsageErrorf("submit: several functions"), "--first submits to all of them; gm pipe sends each result to the next function")
@@ -97,10 +95,10 @@ func (e *env) submit(c *cli.Context) error {
 	if err := s.submitTask(c); err != nil {
 		return err
 	}
-	if err := s.setSource(c, c.Args().Slice(), false); err != nil {
+	if err := s.setInput(c, c.Args().Slice(), false); err != nil {
 		return err
 	}
-	s.unordered = s.many && !c.Bool("keep-order")
+	s.cfg.Batch.Unordered = s.cfg.Input.Many && !c.Bool("keep-order")
 	if first {
 		return cli.HeedSignals(c, s.runFirst)
 	}
@@ -109,7 +107,7 @@ func (e *env) submit(c *cli.Context) error {
 
 // submitTask reads the flags of a job that only gm submit has.
 func (s *recordRun) submitTask(c *cli.Context) error {
-	s.quiet = c.Bool("quiet")
+	s.cfg.NoHandles = c.Bool("quiet")
 	at, err := s.submitTime(c)
 	if err != nil {
 		return err
@@ -123,11 +121,11 @@ func (s *recordRun) submitTask(c *cli.Context) error {
 		return cli.UsageErrorf("a delayed job has normal priority and no reducer: the protocol has no packet for others")
 	case t.Reducer != "" && t.Priority != gearman.Normal:
 		return cli.UsageErrorf("a job with a reducer has normal priority: the protocol has no packet for others")
-	case s.quiet && !t.Background:
+	case s.cfg.NoHandles && !t.Background:
 		return cli.UsageErrorf("--quiet needs --background")
-	case s.propagate && t.Background:
+	case s.cfg.Propagate && t.Background:
 		return cli.UsageErrorf("--propagate cannot be used with a background job: submit does not wait for its end")
-	case t.Background && (s.out != "" || s.results != ""):
+	case t.Background && (s.cfg.Out != "" || s.cfg.Folder != ""):
 		return cli.UsageErrorf("--out and --results cannot be used with a background job: submit does not wait for its result")
 	case t.Background && c.Bool("first"):
 		return cli.UsageErrorf("--first cannot be used with a background job: submit does not wait for its end")
@@ -135,42 +133,53 @@ func (s *recordRun) submitTask(c *cli.Context) error {
 	return nil
 }
 
-// runFirst submits one job to each function on each server and prints the first
-// result that is complete. It abandons the other jobs: a server forgets those
-// that no worker has begun.
-func (s *recordRun) runFirst(c *cli.Context) error {
+// submitTime returns the time at which the job should run, or zero for now. It reports a
+// time in the past on stderr; the job runs at once.
+func (e *env) submitTime(c *cli.Context) (time.Time, error) {
+	in, at := c.String("in"), c.String("at")
 	switch {
-	case s.many:
-		return cli.UsageErrorf("--first cannot be used with several records")
-	case s.joblog != "" || s.dryRun:
-		return cli.UsageErrorf("--first cannot be used with --joblog or --dry-run")
+	case c.IsSet("in") && c.IsSet("at"):
+		return time.Time{}, cli.UsageErrorf("--in cannot be used with --at")
+	case c.IsSet("in"):
+		d, err := duration.Parse(in)
+		if err != nil || d < 0 {
+			return time.Time{}, cli.UsageErrorf("--in %q: want a time such as 90s, 10m or 2d", in)
+		}
+		return time.Now().Add(d), nil
+	case !c.IsSet("at"):
+		return time.Time{}, nil
 	}
-	in, err := s.source.Next()
+	now := time.Now()
+	t, local, err := walltime.Parse(at, now)
 	if err != nil {
-		return err
+		return time.Time{}, cli.UsageErrorf("--at: %w", err)
 	}
-	var tries []results.Try
-	for _, task := range s.tasks {
-		task.Retries = s.retries
-		for _, server := range s.opts.Servers {
-			opts := s.opts
-			opts.Servers = []gearman.Server{server}
-			client, err := gearman.NewClient(opts)
-			if err != nil {
-				return cli.UsageErrorf("%w", err)
-			}
-			defer client.Close()
-			tries = append(tries, results.Try{Client: client, Task: task, Server: server})
+	if local {
+		if err := walltime.CheckZone(e.Getenv("TZ")); err != nil {
+			return time.Time{}, cli.WithHint(cli.UsageErrorf("--at: %w", err),
+				"write the offset from UTC, as in 2006-01-02T15:04:05+01:00, or @ and Unix seconds")
 		}
 	}
-	if err := s.openOutput(); err != nil {
-		return err
+	if !t.After(now) {
+		e.note("--at %s is in the past: the job runs at once", at)
 	}
-	sink, err := s.newSink()
+	return t, nil
+}
+
+// runFirst submits one job to each function on each server and prints the first result
+// that is complete.
+func (s *recordRun) runFirst(c *cli.Context) error {
+	switch {
+	case s.cfg.Input.Many:
+		return cli.UsageErrorf("--first cannot be used with several records")
+	case s.cfg.Joblog.Path != "" || s.dryRun:
+		return cli.UsageErrorf("--first cannot be used with --joblog or --dry-run")
+	}
+	run, err := s.openRun()
 	if err != nil {
 		return err
 	}
-	report, err := results.New(s.recorderConfig(sink)).RunFirst(c.Context, in, tries)
+	report, err := run.First(c.Context, s.opts, s.tasks)
 	if err != nil {
 		return err
 	}

@@ -1,22 +1,13 @@
 package cmd
 
 import (
-	"bufio"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
 	"strings"
 
 	"gm/cmd/cli"
 	"gm/pkg/work"
 )
-
-// tellLine is the maximum length in bytes of a line that tell writes. A pipe takes this
-// much in one piece, so that lines of several processes do not mix.
-const tellLine = 4096
 
 func tellVerb(e *env) *cli.Verb {
 	return &cli.Verb{
@@ -67,69 +58,43 @@ the command runs. The report goes through the file descriptor GM_CONTROL_FD.`,
 	}
 }
 
+// tellStatus is the action of gm tell status.
 func (e *env) tellStatus(c *cli.Context) error {
 	num, den, err := work.ParseProgress(c.Args().Slice())
 	if err != nil {
 		return cli.UsageErrorf("tell status: %w", err)
 	}
-	return e.tell(func(line func(string) error) error { return line(fmt.Sprintf("status %d %d", num, den)) })
+	return e.report(func(r *work.Reporter) error { return r.Status(num, den) })
 }
 
+// tellWarn is the action of gm tell warn.
 func (e *env) tellWarn(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return cli.UsageErrorf("tell warn: no text")
 	}
 	text := strings.TrimRight(strings.Join(c.Args().Slice(), " "), "\n")
-	return e.tell(func(line func(string) error) error {
-		for l := range strings.SplitSeq(text, "\n") {
-			if err := line("warn " + l); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return e.report(func(r *work.Reporter) error { return r.Warn(text) })
 }
 
+// tellData is the action of gm tell data.
 func (e *env) tellData(c *cli.Context) error {
 	var from io.Reader = strings.NewReader(strings.Join(c.Args().Slice(), " ") + "\n")
 	if c.NArg() == 0 {
 		e.announceStdin("the data")
 		from = e.Stdin
 	}
-	return e.tell(func(line func(string) error) error {
-		const word = "data64 "
-		in := bufio.NewReader(from)
-		buf := make([]byte, base64.StdEncoding.DecodedLen(tellLine-len(word)-1))
-		for {
-			n, err := io.ReadFull(in, buf)
-			if n > 0 {
-				if err := line(word + base64.StdEncoding.EncodeToString(buf[:n])); err != nil {
-					return err
-				}
-			}
-			switch {
-			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-				return nil
-			case err != nil:
-				return cli.ExitWith(cli.ExitIO, fmt.Errorf("read data: %w", err))
-			}
-		}
-	})
+	return e.report(func(r *work.Reporter) error { return r.Data(from) })
 }
 
-// tell calls say with a function that writes a line to the control pipe of the job.
-func (e *env) tell(say func(line func(string) error) error) error {
-	value := e.Getenv("GM_CONTROL_FD")
-	fd, err := strconv.ParseUint(value, 10, 31)
+// report calls f with a Reporter to the client of the job.
+func (e *env) report(f func(r *work.Reporter) error) error {
+	r, err := work.OpenReporter(e.Getenv("GM_CONTROL_FD"))
 	if err != nil {
-		return cli.WithHint(cli.UsageErrorf("tell: GM_CONTROL_FD is %q: not in a job", value), "gm tell works in commands that gm work runs")
+		return cli.WithHint(cli.UsageErrorf("tell: %w", err), "gm tell works in commands that gm work runs")
 	}
-	f := os.NewFile(uintptr(fd), "control pipe")
-	defer f.Close()
-	return say(func(line string) error {
-		if _, err := f.WriteString(line + "\n"); err != nil {
-			return cli.ExitWith(cli.ExitIO, fmt.Errorf("tell: %w", err))
-		}
-		return nil
-	})
+	defer r.Close()
+	if err := f(r); err != nil {
+		return cli.ExitWith(cli.ExitIO, fmt.Errorf("tell: %w", err))
+	}
+	return nil
 }

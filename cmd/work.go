@@ -1,13 +1,11 @@
 package cmd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -232,9 +230,15 @@ func (e *env) work(c *cli.Context) error {
 	}
 	tune.LeastProcs() // for tune.Awake
 	cli.SurviveBrokenPipes()
-	signals, stop := cli.NotifySignals(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	return runWorker(c.Context, w, log, signals)
+	signals := &workSignals{worker: w, log: log, onTerminal: cli.HasControllingTerminal()}
+	stop := cli.OnSignals(signals.heed, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	err = w.Run(c.Context)
+	stop()
+	var out *cli.OutputError
+	if signals.aborted != 0 && !errors.As(err, &out) {
+		return &cli.SignalError{Sig: signals.aborted}
+	}
+	return err
 }
 
 // workError returns an error of work.New with its exit code and hint.
@@ -253,60 +257,44 @@ func workError(err error) error {
 
 const hintCommand = "CMD is a program and its arguments; --shell runs a script"
 
-// runWorker runs w until it ends. Signals stop it or start it afresh.
-func runWorker(ctx context.Context, w *work.Worker, log *slog.Logger, signals <-chan os.Signal) error {
-	ended := make(chan struct{})
-	aborted := make(chan syscall.Signal, 1)
-	go func() { aborted <- stopBySignals(w, log, signals, ended) }()
-	err := w.Run(ctx)
-	close(ended)
-	var out *cli.OutputError
-	if s := <-aborted; s != 0 && !errors.As(err, &out) {
-		return &cli.SignalError{Sig: s}
-	}
-	return err
+// workSignals stops a worker at signals.
+type workSignals struct {
+	worker     *work.Worker
+	log        *slog.Logger
+	onTerminal bool // the process belongs to a terminal, whose end is SIGHUP
+
+	stops   int            // signals that stop the worker
+	aborted syscall.Signal // the last one that stopped jobs
 }
 
-// stopBySignals stops w at the first signal, its jobs at the second, and kills them
-// at the third, until ended is closed. SIGHUP without a terminal starts w afresh. It
-// returns the last signal if that stopped jobs, and 0 otherwise.
-func stopBySignals(w *work.Worker, log *slog.Logger, signals <-chan os.Signal, ended <-chan struct{}) (aborted syscall.Signal) {
-	onTerminal := hasControllingTerminal()
-	stops := 0
-	for {
-		var s syscall.Signal
-		select {
-		case <-ended:
-			return aborted
-		case next := <-signals:
-			s = next.(syscall.Signal)
+// heed stops the worker at the first signal, its jobs at the second, and kills them at
+// the third. SIGHUP without a terminal starts the worker over.
+func (h *workSignals) heed(s syscall.Signal) {
+	jobs := h.worker.Running()
+	if s == syscall.SIGHUP && !h.onTerminal {
+		if h.stops == 0 {
+			h.log.Info("finishing, then starting afresh", "signal", s.String(), "jobs", jobs)
+			h.worker.Restart()
 		}
-		jobs := w.Running()
-		if s == syscall.SIGHUP && !onTerminal {
-			if stops == 0 {
-				log.Info("finishing, then starting afresh", "signal", s.String(), "jobs", jobs)
-				w.Restart()
-			}
-			continue
-		}
-		switch stops++; stops {
-		case 1:
-			text := "finishing"
-			if jobs > 0 {
-				text = "finishing the running jobs; the next signal stops them"
-			}
-			log.Info(text, "signal", s.String(), "jobs", jobs)
-			w.Stop()
-			continue
-		case 2:
-			log.Warn("stopping the running jobs; the next signal kills them", "signal", s.String(), "jobs", jobs)
-			w.Abort()
-		case 3:
-			log.Warn("killing the running jobs", "signal", s.String(), "jobs", jobs)
-			w.Kill()
-		}
-		aborted = s
+		return
 	}
+	switch h.stops++; h.stops {
+	case 1:
+		text := "finishing"
+		if jobs > 0 {
+			text = "finishing the running jobs; the next signal stops them"
+		}
+		h.log.Info(text, "signal", s.String(), "jobs", jobs)
+		h.worker.Stop()
+		return
+	case 2:
+		h.log.Warn("stopping the running jobs; the next signal kills them", "signal", s.String(), "jobs", jobs)
+		h.worker.Abort()
+	case 3:
+		h.log.Warn("killing the running jobs", "signal", s.String(), "jobs", jobs)
+		h.worker.Kill()
+	}
+	h.aborted = s
 }
 
 // workConfig returns the worker that the flags of gm work describe.
@@ -393,19 +381,19 @@ func refuseWithDir(c *cli.Context) error {
 	case *c.Generic("keep").(*keepValue) != "":
 		return cli.UsageErrorf("--keep is for a command, and --dir has its own")
 	}
-	return refuse(c, "is for a kept command, and --dir has none", "max-jobs", "max-age", "max-rss")
+	return cli.RefuseFlags(c, "is for a kept command, and --dir has none", "max-jobs", "max-age", "max-rss")
 }
 
 // refuseWithoutCommand returns an error for a flag that needs a command.
 func refuseWithoutCommand(c *cli.Context) error {
-	return refuse(c, "is for a command, and there is none",
+	return cli.RefuseFlags(c, "is for a command, and there is none",
 		"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts", "next", "on-fail", "keep", "max-jobs", "max-age", "max-rss")
 }
 
 // checkKeepFlags returns the first mistake in the flags of kept commands.
 func checkKeepFlags(c *cli.Context, cfg *work.Config) error {
 	if cfg.Keep.Protocol == work.NotKept {
-		return refuse(c, "is for a kept command: --keep", "max-jobs", "max-age", "max-rss")
+		return cli.RefuseFlags(c, "is for a kept command: --keep", "max-jobs", "max-age", "max-rss")
 	}
 	for _, name := range []string{"stream", "lines"} {
 		if c.Bool(name) {
@@ -472,17 +460,6 @@ func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 	e.Stderr = &logsink.PatientWriter{Sink: sink}
 	e.Closers = append(e.Closers, sink)
 	return slog.New(handler(sink))
-}
-
-// hasControllingTerminal reports whether the process belongs to a terminal that
-// can hang up.
-func hasControllingTerminal() bool {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return false
-	}
-	tty.Close()
-	return true
 }
 
 // guardJobs is the argument with which gm runs itself as the guard of its jobs.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -51,3 +52,29 @@ func OptionalOf(f urfave.Flag) optionalValue {
 	}
 	return nil
 }
+
+// wordsValue is the value of a repeatable flag with other names. A comma is a part of a
+// word.
+type wordsValue struct{ words []string }
+
+// Set adds a word. It ignores an empty one, because urfave/cli sets the other names of a
+// flag to the result of String.
+func (v *wordsValue) Set(s string) error {
+	if s != "" && !slices.Contains(v.words, s) {
+		v.words = append(v.words, s)
+	}
+	return nil
+}
+
+// String returns nothing: there is no default.
+func (v *wordsValue) String() string { return "" }
+
+// WordsFlag returns a flag whose values WordsOf returns. Unlike LinesFlag it may have
+// other names, and drops empty values.
+func WordsFlag(f urfave.GenericFlag) *urfave.GenericFlag {
+	f.Value = &wordsValue{}
+	return &f
+}
+
+// WordsOf returns the values of a flag made by WordsFlag, each once.
+func WordsOf(c *urfave.Context, name string) []string { return c.Generic(name).(*wordsValue).words }

@@ -309,6 +309,17 @@ func IsTerminal(stream any) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
+// HasControllingTerminal reports whether the process belongs to a terminal that can hang
+// up.
+func HasControllingTerminal() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	tty.Close()
+	return true
+}
+
 // Printable returns s with control characters and invalid bytes as escapes, so that they
 // cannot control a terminal. With lines it keeps newlines.
 func Printable(s string, lines bool) string {

@@ -63,6 +63,29 @@ func NotifySignals(signals ...os.Signal) (heeded <-chan os.Signal, stop func()) 
 	})
 }
 
+// OnSignals calls f with each of the signals, one at a time, as NotifySignals reports
+// them. stop ends that and returns when the last call of f has ended.
+func OnSignals(f func(syscall.Signal), signals ...os.Signal) (stop func()) {
+	heeded, unnotify := NotifySignals(signals...)
+	ending := make(chan struct{})
+	var calls sync.WaitGroup
+	calls.Go(func() {
+		for {
+			select {
+			case s := <-heeded:
+				f(s.(syscall.Signal))
+			case <-ending:
+				return
+			}
+		}
+	})
+	return sync.OnceFunc(func() {
+		unnotify()
+		close(ending)
+		calls.Wait()
+	})
+}
+
 // repeatFilter finds signals that repeat an earlier one.
 type repeatFilter struct {
 	counted map[os.Signal]time.Time // when each signal counted last

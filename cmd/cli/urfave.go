@@ -21,3 +21,13 @@ type (
 	// GenericFlag is a flag with a value of any type that has Set and String.
 	GenericFlag = urfave.GenericFlag
 )
+
+// RefuseFlags returns a usage error with the reason if one of the flags is set.
+func RefuseFlags(c *Context, reason string, flags ...string) error {
+	for _, name := range flags {
+		if c.IsSet(name) {
+			return UsageErrorf("--%s %s", name, reason)
+		}
+	}
+	return nil
+}

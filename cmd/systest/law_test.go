@@ -38,6 +38,7 @@ const (
 	batchRoom     = "gm/pkg/batch"
 	resultsRoom   = "gm/pkg/results"
 	fleetRoom     = "gm/pkg/fleet"
+	recordsRoom   = "gm/pkg/records"
 
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
@@ -50,6 +51,7 @@ const (
 	codecRoom    = "gm/internal/codec"
 	testgmRoom   = "gm/internal/testgm"
 	tuneRoom     = "gm/internal/tune"
+	walltimeRoom = "gm/internal/walltime"
 
 	transportRoom = "gm/pkg/server/transport"
 
@@ -70,7 +72,7 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{cliRoom, "gm/pkg/*", bytesizeRoom, durationRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, openRoom, dumpRoom, deferredRoom}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{cliRoom, "gm/pkg/*", bytesizeRoom, durationRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, walltimeRoom, openRoom, dumpRoom, deferredRoom}, other: []string{anything}},
 	// verbs, flags, help, completions, tables and exit codes; knows nothing of Gearman
 	{path: cliRoom, rooms: []string{bytesizeRoom, durationRoom}, other: []string{
 		"github.com/urfave/cli", "github.com/olekukonko/tablewriter", "github.com/mattn/go-runewidth",
@@ -88,6 +90,8 @@ var law = []room{
 	{path: batchRoom, rooms: []string{gearmanRoom}},
 	// where the results of a batch go: outputs, files and the joblog
 	{path: resultsRoom, rooms: []string{gearmanRoom, batchRoom, exitlineRoom, filelockRoom, gatherRoom}, other: []string{xsys}},
+	// a run of many records: input, outputs, joblog, progress
+	{path: recordsRoom, rooms: []string{gearmanRoom, batchRoom, resultsRoom}},
 	// several servers asked at once: rows of functions, connections and jobs, and rates
 	{path: fleetRoom, rooms: []string{gearmanRoom}, not: []string{"net", "os"}},
 	// bytes that arrive in pieces
@@ -95,9 +99,11 @@ var law = []room{
 	// the line by which gm work reports the end of its command
 	{path: exitlineRoom, not: []string{"net", "os"}},
 	// lines to writers that may be slow or stuck
-	{path: logsinkRoom, not: []string{"net", "os"}},
+	{path: logsinkRoom, not: []string{"net"}},
 	// durations such as 1d12h as text
 	{path: durationRoom, not: []string{"net", "os"}},
+	// points in time such as 15:04 as text
+	{path: walltimeRoom, not: []string{"net"}},
 	// sizes such as 64K as text, both ways
 	{path: bytesizeRoom},
 	// any bytes as printable text, both ways

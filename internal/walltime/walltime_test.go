@@ -1,4 +1,4 @@
-package cmd
+package walltime
 
 import (
 	"testing"
@@ -34,9 +34,9 @@ func TestParseTime(t *testing.T) {
 		{"10m", time.Time{}},
 	}
 	for _, tt := range tests {
-		got, _, err := parseTime(tt.in, now)
+		got, _, err := Parse(tt.in, now)
 		if (err != nil) != tt.want.IsZero() || !got.Equal(tt.want) {
-			t.Errorf("parseTime(%q): got %v, %v, want %v", tt.in, got, err, tt.want)
+			t.Errorf("Parse(%q): got %v, %v, want %v", tt.in, got, err, tt.want)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func TestTimeAtAChangeOfClocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, local, err := parseTime(tt.at, time.Unix(0, 0).In(zone))
+		got, local, err := Parse(tt.at, time.Unix(0, 0).In(zone))
 		if got := got.UTC().Format(time.RFC3339Nano); err != nil || !local || got != tt.want {
 			t.Errorf("%s in %s: got %s, %t, %v, want %s", tt.at, tt.zone, got, local, err, tt.want)
 		}
@@ -117,7 +117,7 @@ func TestCheckZone(t *testing.T) {
 		"": true, "UTC": true, "Europe/Berlin": true, ":Europe/Berlin": true,
 		"Nowhere/Land": false, "<+03>-3": false, "CET-1CEST,M3.5.0,M10.5.0/3": false, "/no/such/file": false,
 	} {
-		if err := checkZone(tz); (err == nil) != known {
+		if err := CheckZone(tz); (err == nil) != known {
 			t.Errorf("TZ=%s: got %v, want known %t", tz, err, known)
 		}
 	}

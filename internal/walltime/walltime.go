@@ -1,4 +1,7 @@
-package cmd
+// Package walltime parses points in time as people write them, such as 15:04 and
+// "2006-01-02 15:04". The result is never before the time that was asked for, also when
+// clocks change.
+package walltime
 
 import (
 	"fmt"
@@ -6,43 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"gm/cmd/cli"
-	"gm/pkg/server"
 )
 
-// submitTime returns the time at which the job should run, or zero for now. It reports
-// a time in the past on stderr; the job runs at once.
-func (e *env) submitTime(c *cli.Context) (time.Time, error) {
-	in, at := c.String("in"), c.String("at")
-	switch {
-	case c.IsSet("in") && c.IsSet("at"):
-		return time.Time{}, cli.UsageErrorf("--in cannot be used with --at")
-	case c.IsSet("in"):
-		d, err := server.ParseDuration(in)
-		if err != nil || d < 0 {
-			return time.Time{}, cli.UsageErrorf("--in %q: want a time such as 90s, 10m or 2d", in)
-		}
-		return time.Now().Add(d), nil
-	case c.IsSet("at"):
-		now := time.Now()
-		t, local, err := parseTime(at, now)
-		if err == nil && local {
-			err = checkZone(e.Getenv("TZ"))
-		}
-		if err != nil {
-			return time.Time{}, cli.UsageErrorf("--at: %w", err)
-		}
-		if !t.After(now) {
-			e.note("--at %s is in the past: the job runs at once", at)
-		}
-		return t, nil
-	}
-	return time.Time{}, nil
-}
-
-// checkZone refuses a TZ that Go does not know. Go would use UTC instead.
-func checkZone(tz string) error {
+// CheckZone returns an error for a value of TZ that Go does not know. Go would use UTC
+// instead.
+func CheckZone(tz string) error {
 	tz = strings.TrimPrefix(tz, ":")
 	var err error
 	if strings.HasPrefix(tz, "/") {
@@ -51,8 +22,7 @@ func checkZone(tz string) error {
 		_, err = time.LoadLocation(tz)
 	}
 	if err != nil {
-		err = fmt.Errorf("time zone of TZ: %w", err)
-		return cli.WithHint(err, "write the offset from UTC, as in 2006-01-02T15:04:05+01:00, or @ and Unix seconds")
+		return fmt.Errorf("time zone of TZ: %w", err)
 	}
 	return nil
 }
@@ -64,9 +34,11 @@ var (
 	clockLayouts = []string{"15:04", time.TimeOnly}
 )
 
-// parseTime reads a point in time. A time of day without a date is the next one after
-// now. local reports that the text has no zone and is local time.
-func parseTime(s string, now time.Time) (t time.Time, local bool, err error) {
+// Parse parses a point in time: RFC 3339, a date and a time of day with or without the
+// offset of its zone, a date, a time of day, or @ and Unix seconds. A time of day without
+// a date is the next one after now. local reports that the text has no zone; it is in
+// the zone of now.
+func Parse(s string, now time.Time) (t time.Time, local bool, err error) {
 	if secs, ok := strings.CutPrefix(s, "@"); ok {
 		n, err := strconv.ParseInt(secs, 10, 64)
 		if err != nil || n < 0 {

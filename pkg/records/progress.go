@@ -1,0 +1,49 @@
+package records
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"gm/pkg/batch"
+	"gm/pkg/results"
+)
+
+// Progress is how a run shows its progress. The zero value does not show it.
+type Progress struct {
+	// JSON gets an object in a line each second, and one at the end.
+	JSON io.Writer
+	// Bar is the terminal on whose last line the progress is drawn five times a
+	// second; Line returns the options for each drawing. JSON must be nil then.
+	Bar  *results.Bar
+	Line func() results.LineOptions
+}
+
+// Intervals between two reports of the progress.
+const (
+	jsonInterval = time.Second
+	barInterval  = 200 * time.Millisecond
+)
+
+// show shows the progress of b until stop is called, which shows it once more.
+func (p *Progress) show(b *batch.Batch, in *Input) (stop func()) {
+	meter := results.NewMeter(b, in.Total, in.sized)
+	switch {
+	case p.JSON != nil:
+		return results.Repeat(jsonInterval, func(bool) {
+			if line, err := json.Marshal(meter.Read(time.Now())); err == nil {
+				p.JSON.Write(append(line, '\n')) //nolint:errcheck // the run goes on without its progress
+			}
+		})
+	case p.Bar != nil:
+		return results.Repeat(barInterval, func(last bool) {
+			line := meter.Read(time.Now()).Line(p.Line())
+			if last {
+				p.Bar.Finish(line)
+			} else {
+				p.Bar.Draw(line)
+			}
+		})
+	}
+	return func() {}
+}
