@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"gm/cmd/cli"
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/store"
 	"gm/pkg/store/open"
@@ -84,8 +83,8 @@ func setStoreConfig(c *cli.Context, cfg *server.Config) error {
 }
 
 // retryPolicies returns the policies that --retry gives, by function.
-func retryPolicies(c *cli.Context) (map[string]queue.Policy, error) {
-	policies := map[string]queue.Policy{}
+func retryPolicies(c *cli.Context) (map[string]server.Policy, error) {
+	policies := map[string]server.Policy{}
 	for _, flag := range retryFlags(c) {
 		function, text, ok := strings.Cut(flag, "=")
 		if !ok || function == "" {

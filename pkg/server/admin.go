@@ -402,7 +402,7 @@ func (c *conn) adminPolicy(_ int64, args [][]byte) []byte {
 		if err != nil {
 			return okOrErr(err)
 		}
-		policy = &p
+		policy = p.toQueue()
 	}
 	return okOrErr(c.s.setPolicy(args[0], policy))
 }

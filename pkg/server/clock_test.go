@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
@@ -70,8 +69,8 @@ func TestWakeAfter(t *testing.T) {
 		c.submit(wire.SubmitJobBG, "f", "", "")
 		first.want(`NOOP`)
 		second.want(`NOOP`)
-		if took := time.Since(began); took != server.DefaultWakeAfter {
-			t.Errorf("the next was woken after %v, want %v", took, server.DefaultWakeAfter)
+		if took := time.Since(began); took != server.WakeAfter {
+			t.Errorf("the next was woken after %v, want %v", took, server.WakeAfter)
 		}
 	})
 }
@@ -181,8 +180,8 @@ func TestWakeAfterWhenTheWallClockIsSetBack(t *testing.T) {
 		first.want(`NOOP`)
 		set(-time.Hour)
 		second.want(`NOOP`)
-		if took := time.Since(began); took != server.DefaultWakeAfter {
-			t.Errorf("the next was woken after %v, want %v", took, server.DefaultWakeAfter)
+		if took := time.Since(began); took != server.WakeAfter {
+			t.Errorf("the next was woken after %v, want %v", took, server.WakeAfter)
 		}
 	})
 }
@@ -192,7 +191,7 @@ func TestRetryWaitWhenTheWallClockIsSet(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			s, dial := startPiped(t, server.Config{
-				Policies: map[string]queue.Policy{"f": {Retries: -1, Min: 60_000, Max: 60_000}},
+				Policies: map[string]server.Policy{"f": {Retries: -1, MinWait: time.Minute, MaxWait: time.Minute}},
 			})
 			set := settable(s)
 			w, c := dial(), dial()

@@ -487,7 +487,7 @@ func TestReplayLeavesOut(t *testing.T) {
 	var log logs
 	s, _ := start(t, server.Config{Store: bad, StoreName: "fake", Logger: log.logger(0)})
 	log.wait(t, "left out", "restore job 1")
-	if got := s.Snapshot()[0].High; got != 1 {
+	if got := server.Snapshot(s)[0].High; got != 1 {
 		t.Errorf("%d jobs wait, want the other one", got)
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"os"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/store"
 	"gm/pkg/wire"
 )
 
-// Defaults of Config's fields.
+// Defaults of Config's fields. DefaultMaxOutbox is twice the default of MaxPayload, and
+// 1 MiB. DefaultDrainTimeout is for callers of [Server.Shutdown], which takes a context.
 const (
-	DefaultMaxOutbox    = 2*wire.DefaultMaxPayload + 1<<20
+	DefaultMaxOutbox    = 129 << 20
 	DefaultKeepAlive    = 30 * time.Second
 	DefaultUserTimeout  = 60 * time.Second
 	DefaultDrainTimeout = 30 * time.Second
@@ -24,26 +24,25 @@ const (
 	DefaultDeadMax       = 10_000
 	DefaultResultsMemory = 64 << 20
 	DefaultWakeups       = 1
-	DefaultWakeAfter     = 50 * time.Millisecond
 	DefaultForgetAfter   = time.Hour
 )
 
 // Config has the settings of a Server. The zero value is a server in memory with the
-// defaults. If 0 has another meaning than the default, the comment of the field says
-// so.
+// defaults. The comment of a field says what 0 means if it does not mean the default.
+// Sizes are in bytes.
 type Config struct {
 	// Version is the answer to the admin command version.
 	Version string
-	// Host is the middle part of handles (H:<host>:<n>); empty is the name of the
+	// Host is the middle part of handles (H:<host>:<n>). The default is the name of the
 	// system.
 	Host string
 	// HandlePrefix, if not empty, replaces "H:" and Host in handles.
 	HandlePrefix string
 
 	// JobRetries is the number of attempts after which a job fails if each attempt
-	// lost its worker or exceeded its timeout. 0 is one attempt, a negative number is
-	// no limit, nil is DefaultJobRetries. Failures of jobs are counted separately; see
-	// Policies.
+	// lost its worker or exceeded its time limit. 0 allows one attempt, a negative
+	// number any number of them, and nil means DefaultJobRetries. Attempts that the
+	// worker reports as failed are counted separately; see Policies.
 	JobRetries *int
 	// RoundRobin serves a worker's functions of one priority in turn. Otherwise the
 	// function that the worker named last is served first.
@@ -51,91 +50,97 @@ type Config struct {
 	// Exceptions sends WORK_EXCEPTION to all clients. Otherwise clients without the
 	// option "exceptions" get WORK_FAIL instead.
 	Exceptions bool
-	// Wakeups is the number of sleeping workers that a ready job wakes: nil is
-	// DefaultWakeups, 0 is all of them.
+	// Wakeups is the number of sleeping workers that a ready job wakes. 0 wakes all of
+	// them, nil means DefaultWakeups.
 	Wakeups *int
 
-	// Store keeps background jobs; nil keeps them in memory only.
+	// Store keeps background jobs, so that they survive the server. Package store/open
+	// opens one from a URL. nil keeps jobs in memory only.
 	Store store.Store
 	// StoreName is the name of the store in logs and statistics.
 	StoreName string
-	// StoreTimeout is the maximum time for a batch before its submissions are refused;
-	// 0 is DefaultStoreTimeout.
+	// StoreTimeout is the time after which a write to the store counts as failed: then
+	// the submissions that wait for it are refused. The default is
+	// DefaultStoreTimeout.
 	StoreTimeout time.Duration
 
-	// Memory is the maximum size in bytes of the payloads of jobs that do not run; 0
-	// is no limit. Further payloads are kept only in the store if it can read them
-	// ([store.Reader]). With other stores, further submissions are refused.
+	// Memory is the maximum size of the payloads of jobs that do not run. Further
+	// payloads are kept only in the store if it can read them ([store.Reader]). With
+	// other stores, further submissions are refused. 0 means no limit.
 	Memory int64
-
-	// JobMemory is the maximum size in bytes of all jobs, including running ones and
-	// the memory of a job besides its payload; 0 is no limit. Further submissions are
-	// refused.
+	// JobMemory is the maximum size of all jobs: their payloads, also of running jobs,
+	// and the memory that a job needs besides. Further submissions are refused. 0 means
+	// no limit.
 	JobMemory int64
-	// PeerMemory is the maximum size in bytes of the incomplete packets and the pending
-	// replies of all connections. Beyond it, large packets arrive one at a time, and
-	// connections that make no progress are closed. 0 is a half of Memory, but at least
-	// 16 MiB, or no limit if Memory has none. A negative number is no limit.
+	// PeerMemory is the maximum size of the incomplete packets and the pending replies
+	// of all connections. Above it, large packets are read one at a time, and
+	// connections that make no progress are closed. The default is half of Memory, but
+	// at least 16 MiB, or no limit if Memory is 0. A negative number means no limit.
 	PeerMemory int64
 
-	// Policies are the retry policies for jobs that fail, by function. A policy that
-	// the admin command policy has set, and that the store has kept, replaces them.
-	Policies map[string]queue.Policy
-	// DeadMax is the maximum number of dead jobs of a function: background jobs that
-	// have failed for good. nil is DefaultDeadMax, 0 is none.
+	// Policies has the retry policies for jobs that fail, by function. A failed job of
+	// another function is not retried. [Server.SetPolicy] and the admin command policy
+	// replace a policy; the store keeps the new one for the next server.
+	Policies map[string]Policy
+	// DeadMax is the maximum number of dead jobs of a function. A background job that
+	// has failed for good is kept as a dead job. 0 keeps none, nil means
+	// DefaultDeadMax.
 	DeadMax *int
-	// DeadAge is the time for which dead jobs are kept; 0 is no limit.
+	// DeadAge is the time for which a dead job is kept. 0 means no limit.
 	DeadAge time.Duration
 
-	// KeepResults is the time for which the outcomes of background jobs are kept for
-	// the admin command result; 0 keeps none. ResultsMemory is their maximum size in
-	// bytes; 0 is DefaultResultsMemory. The oldest ones are dropped first.
-	KeepResults   time.Duration
+	// KeepResults is the time for which results of background jobs are kept for
+	// [Server.Result] and the admin command result. 0 keeps none.
+	KeepResults time.Duration
+	// ResultsMemory is the maximum size of these results. The oldest ones are dropped
+	// first. The default is DefaultResultsMemory.
 	ResultsMemory int
 
-	// ForgetAfter is the time for which a function is kept without workers and jobs,
-	// unless an administrator has created, paused or limited it, or has given it a
-	// policy. 0 is DefaultForgetAfter, a negative number is no limit.
+	// ForgetAfter is the time after which a function without workers and jobs is
+	// forgotten, unless an administrator has created, paused or limited it, or has set
+	// its policy. The default is DefaultForgetAfter. A negative number means never.
 	ForgetAfter time.Duration
 
-	// MaxPayload is the maximum size of a payload in bytes; 0 is 64 MiB.
+	// MaxPayload is the maximum size of a payload. The default is 64 MiB.
 	MaxPayload int
-	// MaxOutbox is the maximum number of bytes that wait for a peer before its
-	// connection is closed. It is at least twice MaxPayload, so that one result always
-	// fits.
+	// MaxOutbox is the maximum size of the pending replies of a connection. A connection
+	// that exceeds it is closed. It is at least twice MaxPayload, so that one result
+	// always fits. The default is DefaultMaxOutbox.
 	MaxOutbox int
 
 	// PeerTimeout is the time without progress after which a connection is closed: the
-	// peer does not read more than a few MiB of pending replies, or sends no more bytes
-	// of an incomplete packet. 0 is DefaultPeerTimeout, a negative number is no limit.
+	// peer reads nothing of more than a few MiB of pending replies, or sends nothing
+	// more of an incomplete packet. The default is DefaultPeerTimeout. A negative number
+	// means no limit.
 	PeerTimeout time.Duration
 
-	// SocketBuffer is the size in bytes of each of the two system buffers of a
-	// connection; 0 leaves it to the system, which lets them grow to some MiB.
+	// SocketBuffer is the size of each of the two system buffers of a connection. 0
+	// leaves it to the system, which lets them grow to some MiB.
 	SocketBuffer int
 
-	// KeepAlive is the idle time after which TCP probes whether a peer still exists; 0
-	// is DefaultKeepAlive, a negative number disables the probes.
+	// KeepAlive is the idle time after which TCP probes whether a peer still exists. The
+	// default is DefaultKeepAlive. A negative number disables the probes.
 	KeepAlive time.Duration
-	// KeepAliveInterval is the time between two probes; 0 is a third of KeepAlive.
-	// KeepAliveCount is the number of probes without an answer after which the peer is
-	// lost; 0 is 3.
+	// KeepAliveInterval is the time between two probes. The default is a third of
+	// KeepAlive.
 	KeepAliveInterval time.Duration
-	KeepAliveCount    int
-	// UserTimeout is the maximum time for the acknowledgement of sent bytes (Linux
-	// only); 0 is DefaultUserTimeout, a negative number leaves it to the system.
+	// KeepAliveCount is the number of probes without an answer after which the
+	// connection is closed. The default is 3.
+	KeepAliveCount int
+	// UserTimeout is the maximum time until the peer's system acknowledges sent bytes;
+	// then the connection is closed (Linux only). The default is DefaultUserTimeout. A
+	// negative number leaves it to the system.
 	UserTimeout time.Duration
 
-	// Shrunk is called in its own goroutine some seconds after the memory of jobs has
-	// become much smaller, by at least 32 MiB. It may return memory to the system. nil
-	// does nothing.
+	// Shrunk, if not nil, is called in its own goroutine some seconds after the memory
+	// of jobs has become smaller by at least 32 MiB. It may return memory to the system.
 	Shrunk func()
 
 	// Logger gets a record for each change of state, and at level debug a record for
 	// each step of a job. nil discards them.
 	Logger *slog.Logger
-	// Trace gets a line for each packet; nil is no trace.
-	Trace *wire.Tracer
+	// Trace writes a line for each packet. nil writes none.
+	Trace *Tracer
 }
 
 // withDefaults returns c with its defaults set.

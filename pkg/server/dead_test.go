@@ -368,7 +368,7 @@ func TestOutcomeOfADeadJob(t *testing.T) {
 // the end: a server that is killed now has the job again.
 func TestOutcomeIsToldWhenItIsStored(t *testing.T) {
 	for _, keep := range []time.Duration{0, time.Hour} {
-		for name, end := range map[string]func(h string) []byte{
+		for name, end := range map[wire.OutcomeState]func(h string) []byte{
 			wire.OutcomeDead:      failure,
 			wire.OutcomeCompleted: func(h string) []byte { return req(wire.WorkComplete, h, "") },
 		} {

@@ -189,7 +189,7 @@ func (s *Server) mayDie(j *queue.Job, why queue.Reason) bool {
 }
 
 // outcomes are the outcomes of jobs that did not complete, by reason.
-var outcomes = map[queue.Reason]string{
+var outcomes = map[queue.Reason]wire.OutcomeState{
 	queue.Failed:    wire.OutcomeFailed,
 	queue.Exhausted: wire.OutcomeFailed,
 	queue.Cancelled: wire.OutcomeCancelled,

@@ -4,8 +4,25 @@ import (
 	"net"
 	"time"
 
+	"gm/pkg/queue"
 	"gm/pkg/server/transport"
 )
+
+// WakeAfter is the time after which a woken worker counts as busy.
+const WakeAfter = wakeAfter
+
+// Snapshot returns the state of the queue, a page at a time.
+func Snapshot(s *Server) queue.Snapshot {
+	var all queue.Snapshot
+	functions := s.functionsListing()
+	for more := true; more; {
+		s.mu.Lock()
+		more = functions.step(s.readTime(), pageSteps)
+		s.mu.Unlock()
+		all = append(all, functions.take()...)
+	}
+	return all
+}
 
 // SetMaxPending sets how many bytes of payloads may be on their way to the
 // store.

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/store"
 	"gm/pkg/wire"
@@ -30,7 +29,7 @@ func failure(handle string) []byte         { return req(wire.WorkFail, handle) }
 // wait for it hear of it once, at its end.
 func TestPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, dial := startPiped(t, server.Config{Policies: map[string]queue.Policy{"f": {Retries: 2, Min: 1000, Max: 1500}}})
+		s, dial := startPiped(t, server.Config{Policies: map[string]server.Policy{"f": {Retries: 2, MinWait: time.Second, MaxWait: 1500 * time.Millisecond}}})
 		w, c, plain := dial(), dial(), dial()
 		c.send(req(wire.OptionReq, "exceptions"))
 		c.want(`OPTION_RES *`)
@@ -55,7 +54,7 @@ func TestPolicy(t *testing.T) {
 		for _, p := range []*peer{w, c, plain} {
 			p.sync()
 		}
-		if f := s.Snapshot()[0]; f.Retried != 2 || f.Failed != 1 || f.Policy != "2,1s..1.5s" {
+		if f := server.Snapshot(s)[0]; f.Retried != 2 || f.Failed != 1 || f.Policy != "2,1s..1.5s" {
 			t.Errorf("got %+v", f)
 		}
 	})
@@ -64,7 +63,7 @@ func TestPolicy(t *testing.T) {
 // An exception is followed by a WORK_FAIL of the same worker, or not; then the
 // worker may get the same job again.
 func TestSameJobAgainAfterAnException(t *testing.T) {
-	_, addr := start(t, server.Config{Policies: map[string]queue.Policy{"f": {Retries: -1}}})
+	_, addr := start(t, server.Config{Policies: map[string]server.Policy{"f": {Retries: -1}}})
 	w, c := worker(t, addr, "f"), dial(t, addr)
 	h := c.submit(wire.SubmitJob, "f", "", "")
 	w.fails(h, exception(h, "first"))
@@ -75,7 +74,7 @@ func TestSameJobAgainAfterAnException(t *testing.T) {
 
 func TestPolicyCommand(t *testing.T) {
 	st := newJournal()
-	s, addr := start(t, server.Config{Store: st, Policies: map[string]queue.Policy{"configured": {Retries: 1}, "both": {Retries: 1}}})
+	s, addr := start(t, server.Config{Store: st, Policies: map[string]server.Policy{"configured": {Retries: 1}, "both": {Retries: 1}}})
 	c := dial(t, addr)
 	for _, step := range []struct{ cmd, want string }{
 		{"policy function f", "ERR function not found"},
@@ -105,7 +104,7 @@ func TestPolicyCommand(t *testing.T) {
 
 	var log logs
 	s, addr = start(t, server.Config{
-		Store: st, Policies: map[string]queue.Policy{"both": {Retries: 1}, "f": {Retries: 1}}, Logger: log.logger(0),
+		Store: st, Policies: map[string]server.Policy{"both": {Retries: 1}, "f": {Retries: 1}}, Logger: log.logger(0),
 	})
 	if err := s.Restored(t.Context()); err != nil {
 		t.Fatal(err)
@@ -128,7 +127,7 @@ func TestPolicyCommand(t *testing.T) {
 func TestAttemptsAreStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newJournal()
-		cfg := server.Config{Store: st, Policies: map[string]queue.Policy{"f": {Retries: 2, Min: 3_600_000, Max: 3_600_000}}}
+		cfg := server.Config{Store: st, Policies: map[string]server.Policy{"f": {Retries: 2, MinWait: time.Hour, MaxWait: time.Hour}}}
 		s, dial := startPiped(t, cfg)
 		if err := s.Restored(t.Context()); err != nil { // before that, no worker gets the job
 			t.Fatal(err)
@@ -214,7 +213,7 @@ func TestUpdatesForAStoreThatIsAway(t *testing.T) {
 	t.Parallel()
 	st := newJournal(&store.Record{Seq: 7, Function: "f", Payload: []byte("x")})
 	st.entered, st.gate, st.opened = make(chan int), make(chan error), make(chan struct{})
-	_, addr := start(t, server.Config{Store: st, Policies: map[string]queue.Policy{"f": {Retries: -1}}})
+	_, addr := start(t, server.Config{Store: st, Policies: map[string]server.Policy{"f": {Retries: -1}}})
 	w := worker(t, addr, "f")
 	var one []byte
 	for range 1000 {
@@ -250,7 +249,7 @@ func tried(r *store.Record) string {
 // over a restart.
 func TestFailuresAndLossesAreCountedApart(t *testing.T) {
 	st := newJournal()
-	cfg := server.Config{Store: st, JobRetries: ptr(3), Policies: map[string]queue.Policy{"f": {Retries: -1}}}
+	cfg := server.Config{Store: st, JobRetries: ptr(3), Policies: map[string]server.Policy{"f": {Retries: -1}}}
 	s, addr := start(t, cfg)
 	c := dial(t, addr)
 	h := c.submit(wire.SubmitJobBG, "f", "", "")

@@ -24,10 +24,10 @@ func (p *peer) wantEvent(want string) {
 	if err := json.Unmarshal([]byte(line), &row); err != nil {
 		p.t.Fatalf("%s: %v", line, err)
 	}
-	got := row.Event
+	got := string(row.Event)
 	switch row.Event {
 	case "":
-		got = row.State
+		got = string(row.State)
 	case wire.FollowStatus:
 		got = fmt.Sprintf("%s %d/%d", row.Event, row.Numerator, row.Denominator)
 	case wire.FollowData, wire.FollowWarning:
@@ -80,7 +80,7 @@ func TestFollow(t *testing.T) {
 			w2.send(req(wire.WorkComplete, h, "end"))
 			for _, one := range []*peer{p, late} {
 				one.wantEvent(`data "end"`)
-				one.wantEvent(wire.OutcomeCompleted)
+				one.wantEvent(string(wire.OutcomeCompleted))
 				if got := one.readLine(); got != "." {
 					t.Errorf("got %s behind the end", got)
 				}
@@ -88,9 +88,9 @@ func TestFollow(t *testing.T) {
 			}
 			p.send([]byte("follow " + h + "\n"))
 			if kept {
-				p.wantEvent(wire.OutcomeCompleted)
+				p.wantEvent(string(wire.OutcomeCompleted))
 			} else {
-				p.wantEvent(wire.OutcomeUnknown)
+				p.wantEvent(string(wire.OutcomeUnknown))
 			}
 			p.readLine()
 		})
@@ -100,14 +100,14 @@ func TestFollow(t *testing.T) {
 func TestFollowToOtherEnds(t *testing.T) {
 	_, addr := start(t, server.Config{})
 	w, c, p := worker(t, addr, "f"), dial(t, addr), dial(t, addr)
-	for name, end := range map[string]func(h string){
+	for name, end := range map[wire.OutcomeState]func(h string){
 		wire.OutcomeDead:      func(h string) { w.grab(); w.send(req(wire.WorkFail, h)) },
 		wire.OutcomeCancelled: func(h string) { c.line("cancel job " + h) },
 	} {
 		h := c.submit(wire.SubmitJobBG, "f", "", "")
 		p.follow(h)
 		end(h)
-		p.wantEvent(name)
+		p.wantEvent(string(name))
 		p.readLine()
 		p.sync()
 	}
@@ -145,7 +145,7 @@ func TestFollowHasBackPressure(t *testing.T) {
 			t.Fatalf("piece %d: %d bytes, %v", n, len(e.Data), err)
 		}
 	}
-	p.wantEvent(wire.OutcomeCompleted)
+	p.wantEvent(string(wire.OutcomeCompleted))
 	wg.Wait()
 }
 

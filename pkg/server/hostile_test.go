@@ -433,7 +433,7 @@ func TestManyConnectionsLeakNothing(t *testing.T) {
 	}
 	eventually(t, "only one connection is left", func() bool { return len(c.list("workers")) == 1 })
 	eventually(t, "the goroutines are gone", func() bool { return runtime.NumGoroutine() <= goroutines })
-	for _, f := range s.Snapshot() {
+	for _, f := range server.Snapshot(s) {
 		if f.Total() != 0 || f.Workers != 0 || f.Sleeping != 0 {
 			t.Errorf("left behind: %+v", f)
 		}

@@ -55,7 +55,7 @@ func TestHTTPIsRefused(t *testing.T) {
 			if !strings.Contains(got.String(), "ERR HTTP ") || !strings.HasSuffix(got.String(), "\r\n") {
 				t.Errorf("got %q", got.String())
 			}
-			if functions := s.Snapshot(); len(functions) != 0 {
+			if functions := server.Snapshot(s); len(functions) != 0 {
 				t.Errorf("executed: %+v", functions)
 			}
 		})

@@ -18,8 +18,8 @@ const defaultJobs = 1000
 
 // JobFilter selects jobs for [Server.Jobs].
 type JobFilter struct {
-	Function string        // of this function; "" for all functions
-	State    wire.JobState // in this state; "" for all except wire.StateDead
+	Function string   // of this function; "" for all functions
+	State    JobState // in this state; "" for all except StateDead
 }
 
 // check returns an error for a state that jobs do not have.

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
@@ -23,7 +22,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	st := newLibrary()
 	cfg := server.Config{
 		Store: st, Memory: memory, JobRetries: ptr(1), KeepResults: time.Hour,
-		Policies: map[string]queue.Policy{"f": {Retries: 2, Min: 0, Max: 1}},
+		Policies: map[string]server.Policy{"f": {Retries: 2, MinWait: 0, MaxWait: time.Millisecond}},
 	}
 	_, addr := start(t, cfg)
 

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/store"
 	"gm/pkg/wire"
@@ -80,7 +79,7 @@ func (p *peer) rows(cmd string) (all []wire.Job) {
 // a retry; but not one that can't do the function, and not of a job that another
 // worker has.
 func TestEndOfAJobWhoseConnectionWasLost(t *testing.T) {
-	_, addr := start(t, server.Config{Policies: map[string]queue.Policy{"f": {Retries: -1, Min: 3_600_000, Max: 3_600_000}}})
+	_, addr := start(t, server.Config{Policies: map[string]server.Policy{"f": {Retries: -1, MinWait: time.Hour, MaxWait: time.Hour}}})
 	c := dial(t, addr)
 	first, later := worker(t, addr, "f"), worker(t, addr, "f")
 	h := c.submit(wire.SubmitJob, "f", "", "x")

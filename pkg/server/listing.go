@@ -50,8 +50,9 @@ func answerRows[T any](c *conn, now int64, head []byte, l *listing[T], appendRow
 	return p.run(c, now)
 }
 
-// collectRows returns all rows of a listing. begin makes it under the lock.
-func collectRows[T any](ctx context.Context, s *Server, begin func() (*listing[T], error)) ([]T, error) {
+// collectRows returns all rows of a listing, each converted. begin makes the listing
+// under the lock.
+func collectRows[T, R any](ctx context.Context, s *Server, begin func() (*listing[T], error), convert func(row *T) R) ([]R, error) {
 	l, err := underLock(s, begin)
 	if err != nil {
 		return nil, err
@@ -63,14 +64,17 @@ func collectRows[T any](ctx context.Context, s *Server, begin func() (*listing[T
 			s.mu.Unlock()
 		}()
 	}
-	var all []T
+	var all []R
 	for more := true; more; {
 		if err := s.errEnded(ctx); err != nil {
 			return nil, err
 		}
 		more = s.paging.take(s, func(now int64) bool { return l.step(now, pageSteps) })
 		rows := l.take()
-		all = append(all, rows...)
+		all = slices.Grow(all, len(rows))
+		for i := range rows {
+			all = append(all, convert(&rows[i]))
+		}
 		clear(rows)
 	}
 	return slices.Clip(all), nil

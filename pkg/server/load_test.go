@@ -245,7 +245,7 @@ func TestExtrasFail(t *testing.T) {
 	if got := c.line("policy function f"); got != "OK 3,1s..5m" {
 		t.Errorf("policy: %q", got)
 	}
-	for _, f := range s.Snapshot() {
+	for _, f := range server.Snapshot(s) {
 		if f.Paused != (f.Function == "g") {
 			t.Errorf("got %+v", f)
 		}

@@ -32,18 +32,14 @@ import (
 // Stats returns the counters of the server and of its functions, in the order in
 // which the functions were created. It does not wait while the server reads its
 // store: then the counters are those of the jobs read so far, and Loading is set.
-func (s *Server) Stats(ctx context.Context) (wire.ServerStats, []wire.FunctionStats, error) {
-	var stats wire.ServerStats
-	rows, err := collectRows(ctx, s, func() (*listing[queue.FunctionSnapshot], error) {
-		stats = s.serverStats()
+func (s *Server) Stats(ctx context.Context) (ServerStats, []FunctionStats, error) {
+	var stats ServerStats
+	functions, err := collectRows(ctx, s, func() (*listing[queue.FunctionSnapshot], error) {
+		stats = ServerStats(s.serverStats())
 		return s.functionsListing(), nil
-	})
+	}, toFunctionStats)
 	if err != nil {
-		return wire.ServerStats{}, nil, fmt.Errorf("%s: %w", wire.CmdStats, err)
-	}
-	functions := make([]wire.FunctionStats, len(rows))
-	for i := range rows {
-		functions[i] = wire.FunctionStats(rows[i])
+		return ServerStats{}, nil, fmt.Errorf("%s: %w", wire.CmdStats, err)
 	}
 	return stats, functions, nil
 }
@@ -84,19 +80,19 @@ func (s *Server) storeError() string {
 }
 
 // Workers returns a row for each connection, of a worker or not, the oldest first.
-func (s *Server) Workers(ctx context.Context) ([]wire.WorkerInfo, error) {
+func (s *Server) Workers(ctx context.Context) ([]WorkerInfo, error) {
 	rows, err := collectRows(ctx, s, func() (*listing[wire.WorkerInfo], error) {
 		return connsListing(s, (*conn).workerInfo), nil
-	})
+	}, toWorkerInfo)
 	return rows, commandError([]string{wire.CmdWorkers}, err)
 }
 
 // Sessions returns a row for each connection, the oldest first, with more about it
 // than Workers. OwedBytes is in bytes, AgeMS in milliseconds.
-func (s *Server) Sessions(ctx context.Context) ([]wire.Session, error) {
+func (s *Server) Sessions(ctx context.Context) ([]Session, error) {
 	rows, err := collectRows(ctx, s, func() (*listing[wire.Session], error) {
 		return connsListing(s, (*conn).session), nil
-	})
+	}, toSession)
 	return rows, commandError([]string{wire.CmdSessions}, err)
 }
 
@@ -108,7 +104,7 @@ func (s *Server) Sessions(ctx context.Context) ([]wire.Session, error) {
 // While the server reads its store Jobs waits until all jobs are there. The error
 // is ErrLoading if the store cannot be read, and ErrUnknownJob if the cursor is
 // none, or is that of a dead job that is no longer dead: begin again then.
-func (s *Server) Jobs(ctx context.Context, filter JobFilter, cursor string, n int) (jobs []wire.Job, next string, err error) {
+func (s *Server) Jobs(ctx context.Context, filter JobFilter, cursor string, n int) (jobs []Job, next string, err error) {
 	if n <= 0 {
 		n = defaultJobs
 	}
@@ -118,7 +114,7 @@ func (s *Server) Jobs(ctx context.Context, filter JobFilter, cursor string, n in
 	if err == nil {
 		jobs, err = collectRows(ctx, s, func() (*listing[wire.Job], error) {
 			return s.jobsListing(filter, []byte(cursor), n)
-		})
+		}, toJob)
 	}
 	if len(jobs) == n {
 		next = jobs[n-1].Handle
@@ -128,18 +124,18 @@ func (s *Server) Jobs(ctx context.Context, filter JobFilter, cursor string, n in
 
 // Job returns one job, dead or not. The error is ErrUnknownJob if the server does
 // not have it, and ErrLoading if the job may not be read from the store yet.
-func (s *Server) Job(handle string) (wire.Job, error) {
+func (s *Server) Job(handle string) (Job, error) {
 	row, err := underLock(s, func() (wire.Job, error) {
 		row, _, _, err := s.findJob(s.q.Now(), []byte(handle))
 		return row, err
 	})
-	return row, commandError([]string{wire.CmdJob, handle}, err)
+	return Job(row), commandError([]string{wire.CmdJob, handle}, err)
 }
 
 // Payload returns one job and its payload, which may have to be read from the
 // store. The errors are those of Job; one that matches ErrNotStored says that the
 // payload cannot be read.
-func (s *Server) Payload(ctx context.Context, handle string) (wire.Job, []byte, error) {
+func (s *Server) Payload(ctx context.Context, handle string) (Job, []byte, error) {
 	type jobPayload struct {
 		row     wire.Job
 		payload []byte
@@ -159,28 +155,27 @@ func (s *Server) Payload(ctx context.Context, handle string) (wire.Job, []byte, 
 		err = got.err
 	}
 	if err != nil {
-		return wire.Job{}, nil, commandError([]string{wire.CmdJob, handle, payloadWord}, err)
+		return Job{}, nil, commandError([]string{wire.CmdJob, handle, payloadWord}, err)
 	}
-	return got.value.row, bytes.Clone(got.value.payload), nil
+	return Job(got.value.row), bytes.Clone(got.value.payload), nil
 }
 
 // Result returns the outcome of a job that has ended and, if Kept is set, its
 // result. The error is ErrUnknownJob if the server keeps nothing of the job: it has
 // not ended, Config.KeepResults is 0, or the time to keep it is over.
-func (s *Server) Result(handle string) (outcome wire.Outcome, data []byte, err error) {
-	_, err = underLock(s, func() (struct{}, error) {
-		var err error
-		outcome, data, err = s.results.kept([]byte(handle))
-		return struct{}{}, err
+func (s *Server) Result(handle string) (outcome Outcome, data []byte, err error) {
+	kept, err := underLock(s, func() (kept wire.Outcome, err error) {
+		kept, data, err = s.results.kept([]byte(handle))
+		return kept, err
 	})
-	return outcome, bytes.Clone(data), commandError([]string{wire.CmdResult, handle}, err)
+	return Outcome(kept), bytes.Clone(data), commandError([]string{wire.CmdResult, handle}, err)
 }
 
 // Wait calls f with the outcome of each job when it ends, at once for a job that
-// has ended; State is wire.OutcomeUnknown for a job that the server does not have
+// has ended; State is OutcomeUnknown for a job that the server does not have
 // and does not remember. It returns when f has all outcomes. The error is
 // ErrLoading if a job may not be read from the store yet.
-func (s *Server) Wait(ctx context.Context, handles []string, f func(wire.Outcome)) error {
+func (s *Server) Wait(ctx context.Context, handles []string, f func(Outcome)) error {
 	err := s.follow(ctx, handles, nil, f)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", wire.CmdWait, err)
@@ -190,19 +185,19 @@ func (s *Server) Wait(ctx context.Context, handles []string, f func(wire.Outcome
 
 // Follow calls f with each event of a job as it arrives from its worker, and returns
 // the outcome of the job. The first events are the data that the server has kept so
-// far (see Config.KeepResults) and the last status. After wire.FollowAgain all
+// far (see Config.KeepResults) and the last status. After FollowAgain all
 // earlier events are void: the job runs anew.
 //
 // The server reads no more from the worker while 1 MiB waits for f. The outcome of
-// a job that the server does not have is wire.OutcomeUnknown.
-func (s *Server) Follow(ctx context.Context, handle string, f func(wire.FollowEvent)) (outcome wire.Outcome, err error) {
-	err = s.follow(ctx, []string{handle}, f, func(o wire.Outcome) { outcome = o })
+// a job that the server does not have is OutcomeUnknown.
+func (s *Server) Follow(ctx context.Context, handle string, f func(FollowEvent)) (outcome Outcome, err error) {
+	err = s.follow(ctx, []string{handle}, f, func(o Outcome) { outcome = o })
 	return outcome, commandError([]string{wire.CmdFollow, handle}, err)
 }
 
 // follow waits for the outcomes of jobs, and passes on the events of the first job
 // if events is not nil.
-func (s *Server) follow(ctx context.Context, handles []string, events func(wire.FollowEvent), outcome func(wire.Outcome)) error {
+func (s *Server) follow(ctx context.Context, handles []string, events func(FollowEvent), outcome func(Outcome)) error {
 	if len(handles) == 0 {
 		return s.errEnded(ctx)
 	}
@@ -225,7 +220,7 @@ func (s *Server) follow(ctx context.Context, handles []string, events func(wire.
 	defer s.endFollow(w, follower, followed)
 	passOn := func() {
 		for _, e := range s.takeEvents(follower) {
-			events(e)
+			events(FollowEvent(e))
 		}
 	}
 	for range handles {
@@ -235,7 +230,7 @@ func (s *Server) follow(ctx context.Context, handles []string, events func(wire.
 				passOn()
 			case o := <-outcomes:
 				passOn() // the events before it
-				outcome(o)
+				outcome(Outcome(o))
 				got = true
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -282,8 +277,8 @@ func (s *Server) Create(ctx context.Context, function string) error {
 }
 
 // Drop forgets a function, with its settings and waiting jobs, and returns the
-// number of these. The error matches queue.ErrInUse if the function has workers,
-// running jobs or dead jobs, and queue.ErrNoFunction if the server does not know
+// number of these. The error matches ErrInUse if the function has workers,
+// running jobs or dead jobs, and ErrNoFunction if the server does not know
 // it.
 func (s *Server) Drop(ctx context.Context, function string) (dropped int, err error) {
 	return s.runTask(ctx, []string{wire.CmdDropFunction, function}, func() (*task, error) {
@@ -292,7 +287,7 @@ func (s *Server) Drop(ctx context.Context, function string) (dropped int, err er
 }
 
 // Pause has the server hand out no more jobs of a function; it still accepts them.
-// The error matches queue.ErrNoFunction if the server does not know the function.
+// The error matches ErrNoFunction if the server does not know the function.
 func (s *Server) Pause(ctx context.Context, function string) error {
 	return s.changeFunction(ctx, []string{wire.CmdPause, function}, func(now int64) error {
 		return s.pause(now, []byte(function), true)
@@ -322,17 +317,16 @@ func (s *Server) Limit(ctx context.Context, function string, limits [3]int) erro
 	})
 }
 
-// Policy returns the policy for the jobs of a function that fail, nil if they end.
-// Its times are in milliseconds. The error matches queue.ErrNoFunction if the
-// server does not know the function.
-func (s *Server) Policy(function string) (*queue.Policy, error) {
-	p, err := underLock(s, func() (*queue.Policy, error) {
+// Policy returns the policy for the jobs of a function that fail, or nil if such a
+// job is not retried. The error matches ErrNoFunction if the server does not know the
+// function.
+func (s *Server) Policy(function string) (*Policy, error) {
+	p, err := underLock(s, func() (*Policy, error) {
 		p, err := s.policyOf([]byte(function))
-		if p != nil {
-			kept := *p
-			p = &kept
+		if p == nil {
+			return nil, err
 		}
-		return p, err
+		return ptr(policyOfQueue(p)), nil
 	})
 	return p, commandError([]string{wire.CmdPolicy, function}, err)
 }
@@ -340,13 +334,17 @@ func (s *Server) Policy(function string) (*queue.Policy, error) {
 // SetPolicy sets the policy for the jobs of a function that fail from now on, or
 // removes it if p is nil. It creates the function if needed. The error is
 // ErrLoading while the server reads its store.
-func (s *Server) SetPolicy(ctx context.Context, function string, p *queue.Policy) error {
-	command := []string{wire.CmdPolicy, function, policyText(p)}
+func (s *Server) SetPolicy(ctx context.Context, function string, p *Policy) error {
+	var set *queue.Policy
+	if p != nil {
+		set = p.toQueue()
+	}
+	command := []string{wire.CmdPolicy, function, policyText(set)}
 	if err := checkPolicy(p); err != nil {
 		return commandError(command, err)
 	}
 	return s.changeFunction(ctx, command, func(int64) error {
-		return s.setPolicy([]byte(function), p)
+		return s.setPolicy([]byte(function), set)
 	})
 }
 
@@ -361,7 +359,8 @@ func (s *Server) Cancel(ctx context.Context, handle string) error {
 
 // CancelRunning is Cancel, and asks the worker of a running job to stop it.
 // runsOn reports whether the job runs and its worker cannot be asked: only workers
-// with the option wire.OptionCancel can.
+// with the option
+// "gm-cancel" can, such as those of gm and package gearman (WorkerOptions.Cancelable).
 func (s *Server) CancelRunning(ctx context.Context, handle string) (runsOn bool, err error) {
 	state, err := runChange(ctx, s, []string{wire.CmdCancelRunning, handle}, func(now int64, done func(string, error)) {
 		s.stopJob(now, []byte(handle), done)
@@ -399,7 +398,7 @@ func (s *Server) RetryAll(ctx context.Context, function string) (retried int, er
 
 // Purge drops the waiting and delayed jobs of a function and returns their number.
 // Their clients get WORK_FAIL. The error matches
-// queue.ErrNoFunction if the server does not know the function.
+// ErrNoFunction if the server does not know the function.
 func (s *Server) Purge(ctx context.Context, function string) (dropped int, err error) {
 	return s.runTask(ctx, []string{wire.CmdPurge, function}, func() (*task, error) {
 		return s.purgeTask([]byte(function))

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
@@ -57,14 +56,14 @@ func TestMethodsReturnTheRowsOfTheCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counters := rowsOf[wire.ServerStats](p, "stats")[0]
+	counters := rowsOf[server.ServerStats](p, "stats")[0]
 	stats.UptimeMS, counters.UptimeMS = 0, 0
 	mustEqual(t, "server", stats, counters)
-	for i, want := range rowsOf[wire.FunctionStats](p, "stats")[1:] {
+	for i, want := range rowsOf[server.FunctionStats](p, "stats")[1:] {
 		functions[i].OldestMS, want.OldestMS = 0, 0
 		mustEqual(t, "function", functions[i], want)
 	}
-	steady := func(rows []wire.Job) []wire.Job {
+	steady := func(rows []server.Job) []server.Job {
 		for i := range rows {
 			rows[i].AgeMS, rows[i].RunningMS = 0, 0
 		}
@@ -74,18 +73,18 @@ func TestMethodsReturnTheRowsOfTheCommands(t *testing.T) {
 	if err != nil || next != "" {
 		t.Fatalf("got cursor %q, %v", next, err)
 	}
-	mustEqual(t, "jobs", steady(jobs), steady(rowsOf[wire.Job](p, "jobs")))
-	deadJobs, _, err := s.Jobs(ctx, server.JobFilter{Function: "f", State: wire.StateDead}, "", 0)
+	mustEqual(t, "jobs", steady(jobs), steady(rowsOf[server.Job](p, "jobs")))
+	deadJobs, _, err := s.Jobs(ctx, server.JobFilter{Function: "f", State: server.StateDead}, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustEqual(t, "dead jobs", steady(deadJobs), steady(rowsOf[wire.Job](p, "jobs f dead")))
+	mustEqual(t, "dead jobs", steady(deadJobs), steady(rowsOf[server.Job](p, "jobs f dead")))
 	for _, handle := range []string{dead, running, waiting, delayed} {
 		job, err := s.Job(handle)
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustEqual(t, "job", steady([]wire.Job{job}), steady([]wire.Job{p.job(handle)}))
+		mustEqual(t, "job", steady([]server.Job{job}), steady([]server.Job{server.Job(p.job(handle))}))
 	}
 	workers, err := s.Workers(ctx)
 	if err != nil {
@@ -93,14 +92,14 @@ func TestMethodsReturnTheRowsOfTheCommands(t *testing.T) {
 	}
 	var lines []string
 	for _, row := range workers {
-		lines = append(lines, strings.TrimSuffix(string(row.Append(nil)), "\n"))
+		lines = append(lines, strings.TrimSuffix(string(wire.WorkerInfo(row).Append(nil)), "\n"))
 	}
 	mustEqual(t, "workers", lines, p.list("workers"))
 	sessions, err := s.Sessions(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := rowsOf[wire.Session](p, "sessions")
+	want := rowsOf[server.Session](p, "sessions")
 	for i := range want {
 		sessions[i].AgeMS, want[i].AgeMS = 0, 0
 	}
@@ -114,7 +113,7 @@ func TestMethodsReturnTheRowsOfTheCommands(t *testing.T) {
 	w.send(req(wire.WorkComplete, running, "its result"))
 	w.sync()
 	outcome, data, err := s.Result(running)
-	if err != nil || outcome.State != wire.OutcomeCompleted || string(data) != "its result" {
+	if err != nil || outcome.State != server.OutcomeCompleted || string(data) != "its result" {
 		t.Errorf("result: got %+v %q, %v", outcome, data, err)
 	}
 }
@@ -143,11 +142,11 @@ func TestJobsGoesOnFromACursor(t *testing.T) {
 	}{
 		{server.JobFilter{}, both},
 		{server.JobFilter{Function: "g"}, ofG},
-		{server.JobFilter{Function: "f", State: wire.StateWaiting}, ofF},
-		{server.JobFilter{State: wire.StateRunning}, nil},
-		{server.JobFilter{State: wire.StateDead}, dead},
-		{server.JobFilter{Function: "f", State: wire.StateDead}, dead},
-		{server.JobFilter{Function: "g", State: wire.StateDead}, nil},
+		{server.JobFilter{Function: "f", State: server.StateWaiting}, ofF},
+		{server.JobFilter{State: server.StateRunning}, nil},
+		{server.JobFilter{State: server.StateDead}, dead},
+		{server.JobFilter{Function: "f", State: server.StateDead}, dead},
+		{server.JobFilter{Function: "g", State: server.StateDead}, nil},
 	} {
 		for _, n := range []int{1, 2, 3, 5, 100} {
 			var got []string
@@ -196,7 +195,7 @@ func testMethodsChange(t *testing.T, cfg server.Config) {
 			t.Fatal(err)
 		}
 	}
-	function := func(name string) *wire.FunctionStats {
+	function := func(name string) *server.FunctionStats {
 		t.Helper()
 		_, functions, err := s.Stats(ctx)
 		must(err)
@@ -220,11 +219,11 @@ func testMethodsChange(t *testing.T, cfg server.Config) {
 	}
 	must(s.Limit(ctx, "new", [3]int{1, 2, 3}))
 	must(s.Pause(ctx, "new"))
-	must(s.SetPolicy(ctx, "new", &queue.Policy{Retries: 3, Min: 500, Max: 1000}))
+	must(s.SetPolicy(ctx, "new", &server.Policy{Retries: 3, MinWait: 500 * time.Millisecond, MaxWait: time.Second}))
 	if f := function("new"); f.MaxQueue != [3]int{1, 2, 3} || !f.Paused || f.Policy != "3,500ms..1s" {
 		t.Errorf("got %+v", f)
 	}
-	if p, err := s.Policy("new"); err != nil || *p != (queue.Policy{Retries: 3, Min: 500, Max: 1000}) {
+	if p, err := s.Policy("new"); err != nil || *p != (server.Policy{Retries: 3, MinWait: 500 * time.Millisecond, MaxWait: time.Second}) {
 		t.Errorf("got policy %+v, %v", p, err)
 	}
 	must(s.Resume(ctx, "new"))
@@ -310,18 +309,18 @@ func TestMethodsReturnErrors(t *testing.T) {
 		"retry":             {s.Retry(ctx, h), server.ErrUnknownJob, ""},
 		"job":               {ignore(s.Job("H:x:1")), server.ErrUnknownJob, "job H:x:1: "},
 		"cursor":            {jobs(ctx, server.JobFilter{}, "what"), server.ErrUnknownJob, "jobs: "},
-		"cursor of dead":    {jobs(ctx, server.JobFilter{State: wire.StateDead}, h), server.ErrUnknownJob, "jobs: "},
+		"cursor of dead":    {jobs(ctx, server.JobFilter{State: server.StateDead}, h), server.ErrUnknownJob, "jobs: "},
 		"state":             {jobs(ctx, server.JobFilter{State: "ill"}, ""), nil, `state "ill" is none of waiting, `},
-		"pause":             {s.Pause(ctx, "g h"), queue.ErrNoFunction, `pause function "g\x20h": function not found`},
-		"resume":            {s.Resume(ctx, "g"), queue.ErrNoFunction, ""},
-		"policy":            {ignore(s.Policy("g")), queue.ErrNoFunction, ""},
-		"purge":             {ignore(s.Purge(ctx, "g")), queue.ErrNoFunction, "purge function g: "},
-		"drop of none":      {ignore(s.Drop(ctx, "g")), queue.ErrNoFunction, ""},
-		"drop of busy":      {ignore(s.Drop(ctx, "f")), queue.ErrInUse, ""},
+		"pause":             {s.Pause(ctx, "g h"), server.ErrNoFunction, `pause function "g\x20h": function not found`},
+		"resume":            {s.Resume(ctx, "g"), server.ErrNoFunction, ""},
+		"policy":            {ignore(s.Policy("g")), server.ErrNoFunction, ""},
+		"purge":             {ignore(s.Purge(ctx, "g")), server.ErrNoFunction, "purge function g: "},
+		"drop of none":      {ignore(s.Drop(ctx, "g")), server.ErrNoFunction, ""},
+		"drop of busy":      {ignore(s.Drop(ctx, "f")), server.ErrInUse, ""},
 		"create":            {s.Create(ctx, ""), nil, "empty function name"},
 		"limit":             {s.Limit(ctx, "f", [3]int{0, -1, 0}), nil, "maxqueue f 0 -1 0: a limit must not be negative"},
-		"retries":           {s.SetPolicy(ctx, "f", &queue.Policy{Retries: -2}), nil, "retries -2"},
-		"waits":             {s.SetPolicy(ctx, "f", &queue.Policy{Min: 2, Max: 1}), nil, "from 2 ms to 1 ms"},
+		"retries":           {s.SetPolicy(ctx, "f", &server.Policy{Retries: -2}), nil, "retries -2"},
+		"waits":             {s.SetPolicy(ctx, "f", &server.Policy{MinWait: 2 * time.Millisecond, MaxWait: time.Millisecond}), nil, "from 2ms to 1ms"},
 		"ended stats":       {ignore2(s.Stats(over)), reason, "stats: enough"},
 		"ended purge":       {ignore(s.Purge(over, "f")), reason, ""},
 		"ended wait":        {s.Wait(over, []string{h}, nil), reason, ""},
@@ -369,7 +368,7 @@ func TestMethodsReturnWhenTheChangeIsStored(t *testing.T) {
 			return s.Limit(ctx, "f", [3]int{100, 100, 100})
 		},
 		"policy": func(ctx context.Context, s *server.Server, _, _ string) error {
-			return s.SetPolicy(ctx, "f", &queue.Policy{Retries: 1})
+			return s.SetPolicy(ctx, "f", &server.Policy{Retries: 1})
 		},
 	} {
 		for _, refused := range []bool{false, true} {
@@ -455,7 +454,7 @@ func TestAPolicyWithoutWaitsStaysSo(t *testing.T) {
 	t.Parallel()
 	st := newJournal()
 	s, addr := start(t, server.Config{Store: st})
-	if err := s.SetPolicy(t.Context(), "method", &queue.Policy{Retries: 3}); err != nil {
+	if err := s.SetPolicy(t.Context(), "method", &server.Policy{Retries: 3}); err != nil {
 		t.Fatal(err)
 	}
 	if got := dial(t, addr).line("policy function command 2,0s"); got != "OK" {
@@ -463,7 +462,7 @@ func TestAPolicyWithoutWaitsStaysSo(t *testing.T) {
 	}
 	s.Close()
 	s, _ = start(t, server.Config{Store: st})
-	for function, want := range map[string]queue.Policy{"method": {Retries: 3}, "command": {Retries: 2}} {
+	for function, want := range map[string]server.Policy{"method": {Retries: 3}, "command": {Retries: 2}} {
 		if got, err := s.Policy(function); err != nil || *got != want {
 			t.Errorf("%s: got %+v, %v, want %+v", function, got, err, want)
 		}
@@ -483,11 +482,11 @@ func TestWaitCallsWithEachOutcome(t *testing.T) {
 	w.sync()
 	running := c.submit(wire.SubmitJob, "f", "", "")
 	w.grab()
-	told, result := make(chan wire.Outcome), make(chan error, 1)
+	told, result := make(chan server.Outcome), make(chan error, 1)
 	go func() {
-		result <- s.Wait(t.Context(), []string{running, dead, ended, "H:test:1"}, func(o wire.Outcome) { told <- o })
+		result <- s.Wait(t.Context(), []string{running, dead, ended, "H:test:1"}, func(o server.Outcome) { told <- o })
 	}()
-	got := map[string]string{}
+	got := map[string]server.OutcomeState{}
 	for range 3 {
 		o := <-told
 		got[o.Handle] = o.State
@@ -498,8 +497,8 @@ func TestWaitCallsWithEachOutcome(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Fatal(err)
 	}
-	mustEqual(t, "outcomes", got, map[string]string{
-		dead: wire.OutcomeDead, ended: wire.OutcomeCompleted, "H:test:1": wire.OutcomeUnknown, running: wire.OutcomeFailed,
+	mustEqual(t, "outcomes", got, map[string]server.OutcomeState{
+		dead: server.OutcomeDead, ended: server.OutcomeCompleted, "H:test:1": server.OutcomeUnknown, running: server.OutcomeFailed,
 	})
 }
 
@@ -513,12 +512,12 @@ func TestFollowCallsWithEachEvent(t *testing.T) {
 	w.send(req(wire.WorkData, h, "early "))
 	w.sync()
 	type followed struct {
-		outcome wire.Outcome
+		outcome server.Outcome
 		err     error
 	}
 	events, result := make(chan string), make(chan followed, 1)
 	go func() {
-		outcome, err := s.Follow(t.Context(), h, func(e wire.FollowEvent) {
+		outcome, err := s.Follow(t.Context(), h, func(e server.FollowEvent) {
 			events <- fmt.Sprintf("%s %s %d/%d", e.Event, e.Data, e.Numerator, e.Denominator)
 		})
 		result <- followed{outcome, err}
@@ -540,7 +539,7 @@ func TestFollowCallsWithEachEvent(t *testing.T) {
 	w.grab()
 	w.send(req(wire.WorkComplete, h, "late"))
 	want("data late 0/0")
-	if got := <-result; got.err != nil || got.outcome.State != wire.OutcomeCompleted {
+	if got := <-result; got.err != nil || got.outcome.State != server.OutcomeCompleted {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -558,7 +557,7 @@ func TestASlowFollowHoldsItsWorker(t *testing.T) {
 	got := 0
 	ended := make(chan error, 1)
 	go func() {
-		_, err := s.Follow(t.Context(), h, func(e wire.FollowEvent) {
+		_, err := s.Follow(t.Context(), h, func(e server.FollowEvent) {
 			select {
 			case begun <- struct{}{}:
 			default:
@@ -596,9 +595,9 @@ func TestAnEndedWaitLeavesNothing(t *testing.T) {
 	h := dial(t, addr).submit(wire.SubmitJobBG, "f", "", "")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 2)
-	go func() { ended <- s.Wait(ctx, []string{h, h}, func(wire.Outcome) {}) }()
+	go func() { ended <- s.Wait(ctx, []string{h, h}, func(server.Outcome) {}) }()
 	go func() {
-		_, err := s.Follow(ctx, h, func(wire.FollowEvent) {})
+		_, err := s.Follow(ctx, h, func(server.FollowEvent) {})
 		ended <- err
 	}()
 	eventually(t, "the job is waited for", func() bool { return s.NumWaits() == 3 && s.NumFollowers() == 1 })

@@ -268,7 +268,7 @@ func TestSettingsSurviveACrash(t *testing.T) {
 				}
 				next, _ := start(t, server.Config{Store: st.copied()})
 				var got string
-				for _, row := range next.Snapshot() {
+				for _, row := range server.Snapshot(next) {
 					if row.Function == f {
 						got = "known"
 						if row.Paused != step.paused || row.MaxQueue != step.limits {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gm/internal/duration"
 	"gm/pkg/queue"
 )
 
@@ -16,12 +17,43 @@ const (
 	defaultMaxWait = 5 * time.Minute
 )
 
-// ParsePolicy parses a policy for jobs that fail: RETRIES,
-// RETRIES,WAIT or RETRIES,MIN..MAX, as in 3,1s..5m. RETRIES is -1 for no end.
-// The wait doubles from MIN to MAX; without one it is 1s..5m.
-func ParsePolicy(s string) (queue.Policy, error) {
-	bad := func(what string) (queue.Policy, error) {
-		return queue.Policy{}, fmt.Errorf("policy %q: %s; it is RETRIES or RETRIES,MIN..MAX, as in 3,1s..5m", s, what)
+// Policy says how often and when the failed jobs of a function are retried. A job
+// without retries left has failed for good.
+type Policy struct {
+	// Retries is the maximum number of retries of a job that its worker has failed.
+	// 0 means no retry, -1 no limit. Attempts that lost their worker do not count; see
+	// Config.JobRetries.
+	Retries int
+	// MinWait is the wait before the first retry. It doubles with each failure up to
+	// MaxWait. The server picks a random time between half of the wait and all of it.
+	// Parts of a millisecond do not count.
+	MinWait, MaxWait time.Duration
+}
+
+// String returns the policy as ParsePolicy reads it: RETRIES,MIN..MAX, as in
+// 3,1s..5m.
+func (p Policy) String() string { return policyText(p.toQueue()) }
+
+// toQueue returns the policy as the queue has it.
+func (p Policy) toQueue() *queue.Policy {
+	return &queue.Policy{Retries: p.Retries, Min: p.MinWait.Milliseconds(), Max: p.MaxWait.Milliseconds()}
+}
+
+// policyOfQueue returns the Policy of toQueue.
+func policyOfQueue(p *queue.Policy) Policy {
+	return Policy{
+		Retries: p.Retries,
+		MinWait: time.Duration(p.Min) * time.Millisecond,
+		MaxWait: time.Duration(p.Max) * time.Millisecond,
+	}
+}
+
+// ParsePolicy parses a policy for jobs that fail: RETRIES, RETRIES,WAIT or
+// RETRIES,MIN..MAX, as in 3,1s..5m. RETRIES is -1 for no limit. The wait doubles from
+// MIN to MAX; the default is 1s..5m.
+func ParsePolicy(s string) (Policy, error) {
+	bad := func(what string) (Policy, error) {
+		return Policy{}, fmt.Errorf("policy %q: %s; it is RETRIES or RETRIES,MIN..MAX, as in 3,1s..5m", s, what)
 	}
 	count, waits, hasWaits := strings.Cut(s, ",")
 	retries, err := strconv.Atoi(strings.TrimSpace(count))
@@ -35,13 +67,13 @@ func ParsePolicy(s string) (queue.Policy, error) {
 			to = from
 		}
 		var err1, err2 error
-		least, err1 = ParseDuration(from)
-		most, err2 = ParseDuration(to)
+		least, err1 = duration.Parse(from)
+		most, err2 = duration.Parse(to)
 		if err1 != nil || err2 != nil || least < 0 || most < least {
 			return bad("no range of waits")
 		}
 	}
-	return queue.Policy{Retries: retries, Min: least.Milliseconds(), Max: most.Milliseconds()}, nil
+	return Policy{Retries: retries, MinWait: least.Truncate(time.Millisecond), MaxWait: most.Truncate(time.Millisecond)}, nil
 }
 
 // policyKey is the prefix of the keys of policies in a store; the function's name in
@@ -96,14 +128,14 @@ func policyText(p *queue.Policy) string {
 }
 
 // checkPolicy returns an error for a policy that ParsePolicy would not return.
-func checkPolicy(p *queue.Policy) error {
+func checkPolicy(p *Policy) error {
 	switch {
 	case p == nil:
 		return nil
 	case p.Retries < -1:
-		return fmt.Errorf("retries %d: the least is -1, for no limit", p.Retries)
-	case p.Min < 0 || p.Max < p.Min:
-		return fmt.Errorf("waits from %d ms to %d ms are no range", p.Min, p.Max)
+		return fmt.Errorf("retries %d: must be at least -1, which means no limit", p.Retries)
+	case p.MinWait < 0 || p.MaxWait < p.MinWait:
+		return fmt.Errorf("waits from %v to %v: the first must be from 0 to the second", p.MinWait, p.MaxWait)
 	}
 	return nil
 }
@@ -122,7 +154,7 @@ func (s *Server) restorePolicy(key string, value []byte) error {
 	if err != nil {
 		return err
 	}
-	s.q.SetPolicy(function, &p)
+	s.q.SetPolicy(function, p.toQueue())
 	s.note(slog.LevelInfo, "policy", slog.String("function", string(function)), slog.String("policy", p.String()))
 	return nil
 }
@@ -131,7 +163,7 @@ func (s *Server) restorePolicy(key string, value []byte) error {
 // function, as a changed Config.Policies would. A policy that the admin command
 // policy or SetPolicy has set has precedence: the policy of a function stays unless
 // it is the one in before.
-func (s *Server) ReplacePolicies(before, now map[string]queue.Policy) {
+func (s *Server) ReplacePolicies(before, now map[string]Policy) {
 	s.mu.Lock()
 	defer func() { s.endTurn(nil) }()
 	current := map[string]*queue.Policy{}
@@ -142,7 +174,7 @@ func (s *Server) ReplacePolicies(before, now map[string]queue.Policy) {
 		old, had := before[function]
 		cur := current[function]
 		switch {
-		case had && (cur == nil || *cur != old), !had && cur != nil:
+		case had && (cur == nil || *cur != *old.toQueue()), !had && cur != nil:
 			return
 		case cur == nil && p == nil:
 			return
@@ -155,6 +187,6 @@ func (s *Server) ReplacePolicies(before, now map[string]queue.Policy) {
 		}
 	}
 	for function, p := range now {
-		replace(function, &p)
+		replace(function, p.toQueue())
 	}
 }

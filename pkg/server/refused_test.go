@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/store"
 	"gm/pkg/wire"
@@ -210,7 +209,7 @@ func TestLimitsOfTheStore(t *testing.T) {
 		}
 		return nil
 	}
-	cfg := server.Config{Store: st, StoreName: "fake", KeepResults: time.Hour, Policies: map[string]queue.Policy{}}
+	cfg := server.Config{Store: st, StoreName: "fake", KeepResults: time.Hour, Policies: map[string]server.Policy{}}
 	s, addr := start(t, cfg)
 	w, c := worker(t, addr, "f"), dial(t, addr)
 	for _, args := range [][]string{

@@ -119,7 +119,7 @@ func (r *results) forgetParts(j *queue.Job) (p parts) {
 
 // ended keeps the outcome of j and passes it on to its waits. last is the rest of its
 // result, or the text of its failure.
-func (r *results) ended(now int64, j *queue.Job, state string, last []byte) {
+func (r *results) ended(now int64, j *queue.Job, state wire.OutcomeState, last []byte) {
 	p := r.forgetParts(j)
 	waits, waited := r.waits[j]
 	if !waited && !r.wanted(j) {

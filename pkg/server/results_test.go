@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
@@ -90,7 +89,7 @@ func TestResult(t *testing.T) {
 // What a worker had sent when it was lost, or failed, is no part of the
 // result.
 func TestResultOfTheLastAttempt(t *testing.T) {
-	_, addr := start(t, server.Config{KeepResults: time.Hour, Policies: map[string]queue.Policy{"f": {Retries: 5}}})
+	_, addr := start(t, server.Config{KeepResults: time.Hour, Policies: map[string]server.Policy{"f": {Retries: 5}}})
 	c := dial(t, addr)
 	h := c.submit(wire.SubmitJobBG, "f", "", "")
 	w := worker(t, addr, "f")
@@ -247,7 +246,7 @@ func TestWait(t *testing.T) {
 			a, gone := dial(t, addr), dial(t, addr)
 			gone.send([]byte("wait " + runs + " " + waits + "\n"))
 			a.send([]byte(strings.Join([]string{"wait", runs, "nonsense", waits, dead, later, foreground, abandoned, runs}, " ") + "\n"))
-			tell := func(handle, state, text string) {
+			tell := func(handle string, state wire.OutcomeState, text string) {
 				t.Helper()
 				row := fields[wire.Outcome](t, a.readLine())
 				if row.Handle != handle || row.State != state || row.Error != text {

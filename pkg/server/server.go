@@ -90,6 +90,10 @@ type Server struct {
 	loads     group // goroutines that use the store; begun under mu, and not once closed
 }
 
+// wakeAfter is the time after which a worker that was sent a NOOP and does not ask
+// for a job counts as busy: then another worker is woken.
+const wakeAfter = 50 * time.Millisecond
+
 // New returns a server that owns the store of cfg. The server already works while it
 // reads the jobs of the store; see Restored. If New fails, the caller still owns the
 // store.
@@ -132,7 +136,7 @@ func New(cfg Config) (*Server, error) {
 		JobRetries:  *cfg.JobRetries,
 		RoundRobin:  cfg.RoundRobin,
 		Wakeups:     *cfg.Wakeups,
-		WakeAfter:   DefaultWakeAfter.Milliseconds(),
+		WakeAfter:   wakeAfter.Milliseconds(),
 		Rand:        rand.Uint64,
 		DeadMax:     *cfg.DeadMax,
 		DeadAge:     cfg.DeadAge.Milliseconds(),
@@ -152,7 +156,7 @@ func New(cfg Config) (*Server, error) {
 		Outbox: cfg.MaxOutbox, Memory: cfg.PeerMemory, Patience: cfg.PeerTimeout, Sweep: s.sweep,
 	})
 	for function, p := range cfg.Policies {
-		s.q.SetPolicy([]byte(function), &p)
+		s.q.SetPolicy([]byte(function), p.toQueue())
 	}
 	if _, memory := cfg.Store.(store.Memory); memory {
 		close(s.restored)
@@ -175,20 +179,6 @@ func (s *Server) OnShutdown(f func(graceful bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shutdown = f
-}
-
-// Snapshot returns the state of the queue. If there are many functions it takes
-// them a page at a time.
-func (s *Server) Snapshot() queue.Snapshot {
-	var all queue.Snapshot
-	functions := s.functionsListing()
-	for more := true; more; {
-		s.mu.Lock()
-		more = functions.step(s.readTime(), pageSteps)
-		s.mu.Unlock()
-		all = append(all, functions.take()...)
-	}
-	return all
 }
 
 // endTurn ends a turn that began with mu.Lock: it unlocks, and then writes the replies

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gm/pkg/queue"
 	"gm/pkg/server"
 	"gm/pkg/wire"
 )
@@ -103,7 +102,7 @@ func TestChangesAreStoredWhenTheyAreAnswered(t *testing.T) {
 // A cancelled job that runs is never heard of again, whatever its end.
 func TestCancelledRunningJobIsNotStoredAgain(t *testing.T) {
 	st := newJournal()
-	_, addr := start(t, server.Config{Store: st, KeepResults: time.Hour, Policies: map[string]queue.Policy{"f": {Retries: -1}}})
+	_, addr := start(t, server.Config{Store: st, KeepResults: time.Hour, Policies: map[string]server.Policy{"f": {Retries: -1}}})
 	c := dial(t, addr)
 	for name, end := range map[string]func(w *peer, h string){
 		"completes": func(w *peer, h string) { w.send(req(wire.WorkComplete, h, "")); w.sync() },

@@ -135,7 +135,7 @@ func TestOneNoopAJob(t *testing.T) {
 	for i := range jobs {
 		c.submit(wire.SubmitJobBG, "f", "", "")
 		<-done
-		slow := int64(time.Since(began) / server.DefaultWakeAfter)
+		slow := int64(time.Since(began) / server.WakeAfter)
 		if got, want := noops.Load(), int64(i+1); got < want || got > want+slow {
 			t.Fatalf("%d NOOPs after %d jobs", got, want)
 		}

@@ -147,43 +147,43 @@ const (
 
 // Outcome describes how a job ended.
 type Outcome struct {
-	Handle   string `json:"handle"`
-	Function string `json:"function,omitempty"`
-	// State is completed, failed, exception, cancelled, dead, or unknown: the
-	// server does not have the job and does not remember its end.
-	State    string `json:"state"`
-	Error    string `json:"error,omitempty"`    // the error text of its worker
-	Attempts int    `json:"attempts,omitempty"` // attempts that failed or lost their worker
-	EndedMS  int64  `json:"ended_ms,omitempty"` // Unix time
-	Size     int    `json:"size"`               // of the stored result, or of the exception's text
-	Kept     bool   `json:"kept"`               // the result command can return it
+	Handle   string       `json:"handle"`
+	Function string       `json:"function,omitempty"`
+	State    OutcomeState `json:"state"`
+	Error    string       `json:"error,omitempty"`    // the error text of its worker
+	Attempts int          `json:"attempts,omitempty"` // attempts that failed or lost their worker
+	EndedMS  int64        `json:"ended_ms,omitempty"` // Unix time
+	Size     int          `json:"size"`               // of the stored result, or of the exception's text
+	Kept     bool         `json:"kept"`               // the result command can return it
 }
+
+// OutcomeState is the way in which a job ended.
+type OutcomeState string
+
+const (
+	OutcomeCompleted OutcomeState = "completed"
+	OutcomeFailed    OutcomeState = "failed"
+	OutcomeException OutcomeState = "exception"
+	OutcomeCancelled OutcomeState = "cancelled"
+	OutcomeDead      OutcomeState = "dead"    // it failed for good and is kept as a dead job
+	OutcomeUnknown   OutcomeState = "unknown" // the server does not have the job and does not remember its end
+)
 
 // FollowEvent is one message of the worker of a followed job. The Outcome that
 // ends the list has no event.
 type FollowEvent struct {
-	// Event is data, warning, status, or again: the job waits again, and its
-	// earlier events are void.
-	Event       string `json:"event"`
-	Data        []byte `json:"data,omitempty"` // of data and warning, in base64
-	Numerator   int64  `json:"numerator"`      // of status
-	Denominator int64  `json:"denominator"`
+	Event       FollowKind `json:"event"`
+	Data        []byte     `json:"data,omitempty"` // of data and warning, in base64
+	Numerator   int64      `json:"numerator"`      // of status
+	Denominator int64      `json:"denominator"`
 }
 
-// The events of a FollowEvent.
-const (
-	FollowData    = "data"
-	FollowWarning = "warning"
-	FollowStatus  = "status"
-	FollowAgain   = "again"
-)
+// FollowKind is the kind of a FollowEvent.
+type FollowKind string
 
-// The states of an Outcome.
 const (
-	OutcomeCompleted = "completed"
-	OutcomeFailed    = "failed"
-	OutcomeException = "exception"
-	OutcomeCancelled = "cancelled"
-	OutcomeDead      = "dead"
-	OutcomeUnknown   = "unknown"
+	FollowData    FollowKind = "data"
+	FollowWarning FollowKind = "warning"
+	FollowStatus  FollowKind = "status"
+	FollowAgain   FollowKind = "again" // the job waits again: the events before are void
 )
