@@ -128,5 +128,5 @@ func TestConstraint(t *testing.T) {
 	table := newTable()
 	s := open(t, server.URL(server.Addr()), table)
 	server.Query(t, "ALTER TABLE "+table+" ADD CHECK (function_name <> 'forbidden')")
-	storetest.SeeRefused(t, s, "forbidden")
+	storetest.CheckRefused(t, s, "forbidden")
 }

@@ -11,7 +11,7 @@ import (
 
 // testOwnership checks that a store does not keep the memory of a batch, and
 // that the caller owns the data that the store returns.
-func testOwnership(r *rig) {
+func testOwnership(r *fixture) {
 	var batch []store.Op
 	for i := range 20 {
 		batch = append(batch, r.job("f", fmt.Sprint("u", i), fmt.Appendf(nil, "payload %d", i)))
@@ -58,7 +58,7 @@ func testOwnership(r *rig) {
 	r.compare()
 }
 
-func testReplayStopped(r *rig) {
+func testReplayStopped(r *fixture) {
 	var batch []store.Op
 	for i := range 3000 {
 		batch = append(batch, r.job("f", fmt.Sprint("u", i), []byte("p")))
@@ -100,7 +100,7 @@ func testReplayStopped(r *rig) {
 // testCancelled checks that a batch whose context is cancelled is stored
 // completely or not at all, as Commit reported, and that the next batch is not
 // affected.
-func testCancelled(r *rig) {
+func testCancelled(r *fixture) {
 	before := r.job("f", "before", []byte("p"))
 	r.commit(before)
 	for i := range 10 {
@@ -123,7 +123,7 @@ func testCancelled(r *rig) {
 }
 
 // testFailing checks that nothing is left of a failed batch.
-func testFailing(r *rig) {
+func testFailing(r *fixture) {
 	if r.place.Fail == nil {
 		return
 	}

@@ -30,7 +30,7 @@ type DamagedFile struct {
 	// file itself, else that of a log, so that the store may be older than its last
 	// Commit.
 	Suffix string
-	// Logs are the suffixes of the files that belong to it, if they are there.
+	// Logs are the suffixes of the other files that belong to it. They may be missing.
 	Logs []string
 }
 
@@ -76,7 +76,7 @@ func RunDamage(t *testing.T, d Damage) {
 				content[at] ^= flip
 				damaged(fmt.Sprintf("byte %d by %#x", at, flip), content, false)
 			}
-			// A log that ends early is one that has not got further yet.
+			// A log that ends early looks like one whose last batches were not written yet.
 			for i := range 10 {
 				damaged(fmt.Sprintf("cut to %d of 10", i), whole[:len(whole)*i/10+random.IntN(500)], want.killed)
 			}
@@ -177,11 +177,11 @@ func (want *sample) survives(t *testing.T, file string, older bool) (missing int
 	var told []string
 	skipped := func(what string, err error) { told = append(told, fmt.Sprintf("%s: %v", what, err)) }
 	s := want.open(t, file, skipped)
-	jobs, extras := want.read(t, s)
+	jobs, extras := want.readStore(t, s)
 	if missing = len(want.jobs) - jobs; missing+len(want.extras)-extras > 0 && len(told) == 0 && !older {
-		t.Errorf("got %d jobs of %d, %d extras of %d, and not a word", jobs, len(want.jobs), extras, len(want.extras))
+		t.Errorf("got %d jobs of %d, %d extras of %d, and no report", jobs, len(want.jobs), extras, len(want.extras))
 	}
-	// It goes on as any store.
+	// The store works as any other store.
 	const later = 1_000_000
 	var ends, again []store.Op
 	for _, j := range want.jobs {
@@ -200,7 +200,7 @@ func (want *sample) survives(t *testing.T, file string, older bool) (missing int
 	if err := s.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	// And has lost nothing the next time.
+	// It has lost nothing when it is opened again.
 	told = nil
 	s = want.open(t, file, skipped)
 	defer s.Close()
@@ -217,8 +217,8 @@ func (want *sample) survives(t *testing.T, file string, older bool) (missing int
 	return missing
 }
 
-// read reads all and returns how much is there.
-func (want *sample) read(t *testing.T, s store.Store) (jobs, extras int) {
+// readStore reads all jobs and extras, and returns how many there are.
+func (want *sample) readStore(t *testing.T, s store.Store) (jobs, extras int) {
 	t.Helper()
 	last := uint64(0)
 	err := s.Replay(t.Context(), func(got *store.Record) error {

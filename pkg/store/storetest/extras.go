@@ -14,7 +14,7 @@ func put(key string, value []byte) store.Op {
 
 func forget(key string) store.Op { return store.Op{Kind: store.Delete, Key: key} }
 
-func testExtras(r *rig) {
+func testExtras(r *fixture) {
 	r.commit(put("dead/1", []byte("first")), r.job("f", "u", nil), put("dead/2", []byte{}), put("set/retry", nil))
 	r.check()
 	r.commit(put("dead/1", []byte("second")), put("dead/1", []byte("third")), forget("dead/2"), forget("never/there"))
@@ -41,7 +41,7 @@ func testExtras(r *rig) {
 	}
 }
 
-func testExtrasPrefix(r *rig) {
+func testExtrasPrefix(r *fixture) {
 	var all strings.Builder // every character that a key may have
 	for c := byte(' '); c <= '~'; c++ {
 		all.WriteByte(c)

@@ -43,13 +43,13 @@ type Faulty struct {
 	fails  map[Call]Failure
 	after  int           // records or extras that pass before a reading fails
 	healed chan struct{} // closed by Heal
-	struck map[Call]int
+	failed map[Call]int
 }
 
 // NewFaulty wraps a store. The result is a [store.Reader] if inner is one, and
 // it is [store.Numbered].
 func NewFaulty(inner store.Store) (*Faulty, store.Store) {
-	f := &Faulty{inner: inner, fails: make(map[Call]Failure), healed: make(chan struct{}), struck: make(map[Call]int)}
+	f := &Faulty{inner: inner, fails: make(map[Call]Failure), healed: make(chan struct{}), failed: make(map[Call]int)}
 	if r, ok := inner.(store.Reader); ok {
 		return f, &faultyReader{f, r}
 	}
@@ -77,15 +77,15 @@ func (f *Faulty) Heal() {
 func (f *Faulty) Struck(c Call) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.struck[c]
+	return f.failed[c]
 }
 
-// strike returns an error if the call must fail now.
-func (f *Faulty) strike(ctx context.Context, c Call) error {
+// applyFailure returns an error if the call must fail now.
+func (f *Faulty) applyFailure(ctx context.Context, c Call) error {
 	f.mu.Lock()
 	how, healed := f.fails[c], f.healed
 	if how != Works {
-		f.struck[c]++
+		f.failed[c]++
 	}
 	f.mu.Unlock()
 	switch how {
@@ -106,8 +106,8 @@ func (f *Faulty) strike(ctx context.Context, c Call) error {
 	return nil
 }
 
-// passes returns how many records or extras pass before a reading fails.
-func (f *Faulty) passes() int {
+// passedBefore returns how many records or extras pass before a reading fails.
+func (f *Faulty) passedBefore() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.after
@@ -115,7 +115,7 @@ func (f *Faulty) passes() int {
 
 // Commit implements [store.Store].
 func (f *Faulty) Commit(ctx context.Context, batch []store.Op) error {
-	if err := f.strike(ctx, CallCommit); err != nil {
+	if err := f.applyFailure(ctx, CallCommit); err != nil {
 		return err
 	}
 	return f.inner.Commit(ctx, batch)
@@ -125,8 +125,8 @@ func (f *Faulty) Commit(ctx context.Context, batch []store.Op) error {
 func (f *Faulty) Replay(ctx context.Context, do func(*store.Record) error) error {
 	n := 0
 	return f.inner.Replay(ctx, func(r *store.Record) error {
-		if n++; n > f.passes() {
-			if err := f.strike(ctx, CallReplay); err != nil {
+		if n++; n > f.passedBefore() {
+			if err := f.applyFailure(ctx, CallReplay); err != nil {
 				return err
 			}
 		}
@@ -136,7 +136,7 @@ func (f *Faulty) Replay(ctx context.Context, do func(*store.Record) error) error
 
 // Extras implements [store.Store].
 func (f *Faulty) Extras(ctx context.Context, prefix string, do func(string, []byte) error) error {
-	if err := f.strike(ctx, CallExtras); err != nil {
+	if err := f.applyFailure(ctx, CallExtras); err != nil {
 		return err
 	}
 	return f.inner.Extras(ctx, prefix, do)
@@ -144,7 +144,7 @@ func (f *Faulty) Extras(ctx context.Context, prefix string, do func(string, []by
 
 // Extra implements [store.Store].
 func (f *Faulty) Extra(ctx context.Context, key string) ([]byte, error) {
-	if err := f.strike(ctx, CallExtras); err != nil {
+	if err := f.applyFailure(ctx, CallExtras); err != nil {
 		return nil, err
 	}
 	return f.inner.Extra(ctx, key)
@@ -169,7 +169,7 @@ type faultyReader struct {
 
 // ReadPayload implements [store.Reader].
 func (f *faultyReader) ReadPayload(ctx context.Context, r *store.Record) ([]byte, error) {
-	if err := f.strike(ctx, CallReadPayload); err != nil {
+	if err := f.applyFailure(ctx, CallReadPayload); err != nil {
 		return nil, err
 	}
 	return f.reader.ReadPayload(ctx, r)
@@ -179,8 +179,8 @@ func (f *faultyReader) ReadPayload(ctx context.Context, r *store.Record) ([]byte
 func (f *faultyReader) ReplayHeads(ctx context.Context, do func(*store.Record, int) error) error {
 	n := 0
 	return f.reader.ReplayHeads(ctx, func(r *store.Record, size int) error {
-		if n++; n > f.passes() {
-			if err := f.strike(ctx, CallReplay); err != nil {
+		if n++; n > f.passedBefore() {
+			if err := f.applyFailure(ctx, CallReplay); err != nil {
 				return err
 			}
 		}

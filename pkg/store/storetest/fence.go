@@ -15,7 +15,7 @@ import (
 // that locks the place and frees it.
 func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 	first, second := open(), open()
-	r := &rig{t: t, ctx: t.Context(), s: first, caps: first.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
+	r := &fixture{t: t, ctx: t.Context(), s: first, caps: first.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
 	if err := first.(store.Locker).TryLock(r.ctx, "first"); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 		}
 	}()
 	overtake()
-	r.locks(second, "second")
+	r.lockFree(second, "second")
 	if err := <-lost; errors.As(err, new(*store.UncertainError)) {
 		t.Errorf("commit that was overtaken: got %v, want that it is not done", err)
 	}
@@ -65,14 +65,14 @@ func SeeFence(t *testing.T, open func() store.Store, overtake func()) {
 		t.Errorf("close of the first: %v", err)
 	}
 	third := open()
-	r.locks(third, "third")
+	r.lockFree(third, "third")
 	r.s = third
 	r.compare()
 	r.close()
 }
 
-// locks locks a store that is free. Another node may see that a moment later.
-func (r *rig) locks(s store.Store, name string) {
+// lockFree locks a store that is free. Another node may learn that a moment later.
+func (r *fixture) lockFree(s store.Store, name string) {
 	r.t.Helper()
 	eventually(r.t, "lock by the "+name, func() bool {
 		err := s.(store.Locker).TryLock(r.ctx, name)
@@ -81,33 +81,4 @@ func (r *rig) locks(s store.Store, name string) {
 		}
 		return err == nil
 	})
-}
-
-// testLastSeqKept checks that the store still knows the highest number after
-// its job is done, and that a server with a late clock gets it.
-func testLastSeqKept(l *line) {
-	numbered, ok := l.s.(store.Numbered)
-	if !ok {
-		l.t.Fatal("the store does not know its highest number")
-	}
-	jobs := l.batch(3, []byte("p"))
-	l.commit(jobs...)
-	for _, op := range jobs {
-		l.commit(done(op))
-	}
-	want := jobs[2].Record.Seq
-	for i := range 3 {
-		if got, err := numbered.LastSeq(l.ctx); got < want || err != nil {
-			l.t.Errorf("last number after the end of all jobs and %d restarts: got %d, %v, want %d", i, got, err, want)
-		}
-		l.close()
-		l.open()
-		numbered = l.s.(store.Numbered)
-		if i == 1 { // a number that another server's clock has made lower
-			low := l.job("f", fmt.Sprint("low", i), nil)
-			low.Record.Seq = 5
-			l.commit(low, done(low))
-		}
-	}
-	l.close()
 }

@@ -8,13 +8,13 @@ import (
 	"gm/pkg/store"
 )
 
-func testEmpty(r *rig) {
+func testEmpty(r *fixture) {
 	r.compare()
 	r.commit()
 	r.check()
 }
 
-func testOrder(r *rig) {
+func testOrder(r *fixture) {
 	// Within a batch and across batches, jobs are added in their order; but the
 	// jobs of one connection may reach a later batch than those of another.
 	for range 5 {
@@ -31,7 +31,7 @@ func testOrder(r *rig) {
 	r.check()
 }
 
-func testFields(r *rig) {
+func testFields(r *fixture) {
 	var batch []store.Op
 	for priority := range uint8(3) {
 		for _, runAt := range []int64{0, 1, 999, 1000, 1_795_000_000_001, 1_795_000_000_999, 4_102_444_800_000} {
@@ -59,7 +59,7 @@ func testFields(r *rig) {
 	r.check()
 }
 
-func testDone(r *rig) {
+func testDone(r *fixture) {
 	var adds []store.Op
 	for i := range 100 {
 		adds = append(adds, r.job(fmt.Sprint("f", i%7), fmt.Sprint("u", i), []byte{byte(i)}))
@@ -86,7 +86,7 @@ func testDone(r *rig) {
 	r.check()
 }
 
-func testUpdate(r *rig) {
+func testUpdate(r *fixture) {
 	large := bytes.Repeat([]byte("large"), 20_000)
 	a, b, c := r.job("f", "a", []byte("a")), r.job("f", "b", large), r.job("f", "c", nil)
 	b.Record.Reducer = "kept"
@@ -101,7 +101,7 @@ func testUpdate(r *rig) {
 	r.check()
 }
 
-func testAddDone(r *rig) {
+func testAddDone(r *fixture) {
 	var batch []store.Op
 	for i := range 50 {
 		op := r.job("f", fmt.Sprint("u", i), []byte("short-lived"))
@@ -114,7 +114,7 @@ func testAddDone(r *rig) {
 	r.check()
 }
 
-func testSameUnique(r *rig) {
+func testSameUnique(r *fixture) {
 	// Job after job of one unique, each after the one before is done.
 	for range 5 {
 		op := r.job("f", "u", []byte(fmt.Sprint("payload of ", r.seq)))
@@ -153,7 +153,7 @@ func testSameUnique(r *rig) {
 
 // testApart checks that jobs that are apart do not replace other jobs with
 // their unique, nor one another.
-func testApart(r *rig) {
+func testApart(r *fixture) {
 	apart := func(function, unique, payload string) store.Op {
 		op := r.job(function, unique, []byte(payload))
 		op.Record.Apart = true
@@ -189,7 +189,7 @@ func testApart(r *rig) {
 	r.check()
 }
 
-func testNoUnique(r *rig) {
+func testNoUnique(r *fixture) {
 	var adds []store.Op
 	for i := range 300 {
 		unique := ""
@@ -225,7 +225,7 @@ func testNoUnique(r *rig) {
 	r.check()
 }
 
-func testNameLengths(r *rig) {
+func testNameLengths(r *fixture) {
 	// All have the same beginning.
 	var adds []store.Op
 	for n := 1; n <= 255; n++ {
@@ -255,7 +255,7 @@ var awkward = []string{
 	"NULL", "null", "nil", "0", "00", "1", "true", "\\x00", "\\000", "gm", "gm-", "gm-1", "sha256:00", "\ufeff", "\u202e",
 }
 
-func testAwkwardNames(r *rig) {
+func testAwkwardNames(r *fixture) {
 	var adds []store.Op
 	for i, name := range awkward {
 		adds = append(adds, r.job(name, "unique", fmt.Appendf(nil, "function %d", i)))
@@ -306,7 +306,7 @@ func payload(n int) []byte {
 	return b
 }
 
-func testPayloads(r *rig) {
+func testPayloads(r *fixture) {
 	var batch []store.Op
 	for _, n := range []int{0, 1, 2, 100, 255, 256, 257, 2000, 3999, 4000, 4095, 4096, 4097, 8190, 8191, 8192, 8193, 65535, 65536, 1 << 20} {
 		batch = append(batch, r.job("payload", fmt.Sprint("of ", n), payload(n)))
@@ -329,7 +329,7 @@ func testPayloads(r *rig) {
 	r.check()
 }
 
-func testLargeBatch(r *rig) {
+func testLargeBatch(r *fixture) {
 	const n = 6000
 	var adds, ends []store.Op
 	for i := range n {

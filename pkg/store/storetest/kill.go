@@ -15,12 +15,12 @@ import (
 	"gm/pkg/store"
 )
 
-// killFile is the variable that makes of a test's program one that commits to a
+// killFile is the environment variable that makes a test's program commit to a
 // file until it is killed.
 const killFile = "GM_TEST_KILL_FILE"
 
-// KillMain is the TestMain of a package that calls RunKill. It ends the process,
-// with the tests' exit code or after commits until it is killed.
+// KillMain is the TestMain of a package that calls RunKill. It runs the tests and
+// exits or, in the child of RunKill, commits until the process is killed.
 func KillMain(m *testing.M, open func(ctx context.Context, file string) (store.Store, error)) {
 	if file := os.Getenv(killFile); file != "" {
 		ctx := context.Background()
@@ -34,8 +34,8 @@ func KillMain(m *testing.M, open func(ctx context.Context, file string) (store.S
 	os.Exit(m.Run())
 }
 
-// jobsPerBatch is how many jobs a batch of the child adds. It ends half of
-// those of the batch before.
+// jobsPerBatch is the number of jobs that a batch of the child adds. A batch ends
+// half of the jobs of the batch before.
 const jobsPerBatch = 20
 
 // commitForEver commits batches and prints the number of the first job of each.
@@ -68,7 +68,7 @@ func childJob(seq uint64) *store.Record {
 }
 
 // RunKill kills a program that commits to a file of that name, again and again:
-// every batch is there whole or not at all, and every one that was committed is.
+// the store has each batch completely or not at all, and all committed ones.
 // crash leaves a store as the end of its process would. The package's TestMain is
 // KillMain.
 func RunKill(t *testing.T, name string, open func(t testing.TB, file string) store.Store, crash func(t testing.TB, s store.Store)) {
@@ -83,10 +83,10 @@ func RunKill(t *testing.T, name string, open func(t testing.TB, file string) sto
 			acknowledged[first] = true
 		}
 		s := open(t, file)
-		seeBatches(t, s, acknowledged)
+		checkBatches(t, s, acknowledged)
 		if round%3 > 0 {
 			crash(t, s)
-		} else if err := s.Close(); err != nil { // and go on from one file
+		} else if err := s.Close(); err != nil { // the next round begins with one file
 			t.Fatal(err)
 		}
 		if t.Failed() {
@@ -96,9 +96,9 @@ func RunKill(t *testing.T, name string, open func(t testing.TB, file string) sto
 	t.Logf("%d batches were committed in %d rounds", len(acknowledged), rounds)
 }
 
-// seeBatches sees that each batch is there whole or not at all, and that those that
-// were acknowledged are.
-func seeBatches(t *testing.T, s store.Store, acknowledged map[uint64]bool) {
+// checkBatches checks that the store has each batch completely or not at all, and
+// all acknowledged ones.
+func checkBatches(t *testing.T, s store.Store, acknowledged map[uint64]bool) {
 	t.Helper()
 	there := make(map[uint64]int) // jobs of a batch
 	err := s.Replay(t.Context(), func(j *store.Record) error {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 
 	"gm/pkg/store"
@@ -65,5 +66,33 @@ func RunLastNumber(t *testing.T, open func(t *testing.T) store.Store, end func(s
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// testLastSeqKept checks that the store still knows the highest number after
+// its job is done, and that a server with a late clock gets it.
+func testLastSeqKept(l *line) {
+	numbered, ok := l.s.(store.Numbered)
+	if !ok {
+		l.t.Fatal("the store does not know its highest number")
+	}
+	jobs := l.batch(3, []byte("p"))
+	l.commit(jobs...)
+	for _, op := range jobs {
+		l.commit(done(op))
+	}
+	want := jobs[2].Record.Seq
+	for i := range 3 {
+		if got, err := numbered.LastSeq(l.ctx); got < want || err != nil {
+			l.t.Errorf("last number after the end of all jobs and %d restarts: got %d, %v, want %d", i, got, err, want)
+		}
+		l.close()
+		l.open()
+		numbered = l.s.(store.Numbered)
+		if i == 1 { // a number that another server's clock has made lower
+			low := l.job("f", fmt.Sprint("low", i), nil)
+			low.Record.Seq = 5
+			l.commit(low, done(low))
+		}
 	}
 }

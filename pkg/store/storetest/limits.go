@@ -22,7 +22,7 @@ const (
 
 // testLimits checks that the store takes operations of exactly the size of its
 // Caps.
-func testLimits(r *rig) {
+func testLimits(r *fixture) {
 	if r.caps.MaxKey != 0 && r.caps.MaxKey < 200 {
 		r.t.Errorf("largest key: got %d bytes, want at least 200", r.caps.MaxKey)
 	}
@@ -70,7 +70,7 @@ func noise(n int) string {
 // testRefused checks that a store refuses an operation over a limit every time,
 // names its index in the batch, accepts the rest of the batch without it, and
 // takes the next batch.
-func testRefused(r *rig) {
+func testRefused(r *fixture) {
 	type refusal struct {
 		limit int
 		op    func(size int) store.Op
@@ -112,7 +112,7 @@ func testRefused(r *rig) {
 // testSizes commits random batches with sizes near those at which engines and
 // drivers change their behaviour: powers of two, halves of them for data sent
 // in hexadecimal, and the store's own limits.
-func testSizes(r *rig) {
+func testSizes(r *fixture) {
 	const seed, rounds, most = 4730, 40, 20 << 20
 	r.t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(2026, seed))
@@ -178,12 +178,12 @@ func sizesOf(batch []store.Op) string {
 	return strings.TrimSuffix(b.String(), ", ")
 }
 
-// SeeRefused checks a batch with a job that an engine refuses for a reason of
+// CheckRefused checks a batch with a job that an engine refuses for a reason of
 // its own, such as a constraint: nothing of the batch is stored, the error is
 // permanent, and the next batch succeeds.
-func SeeRefused(t *testing.T, s store.Store, function string) {
+func CheckRefused(t *testing.T, s store.Store, function string) {
 	t.Helper()
-	r := &rig{t: t, ctx: t.Context(), s: s, caps: s.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
+	r := &fixture{t: t, ctx: t.Context(), s: s, caps: s.Caps(), seq: 7_000_000_000_000_000, jobs: map[uint64]store.Record{}, extras: map[string][]byte{}}
 	for i := range 3 {
 		good := r.job("f", fmt.Sprint("u", i), []byte("p"))
 		// The job is alone, among others, and among so many that they need

@@ -104,7 +104,7 @@ func (m *moved) must(err error) {
 	}
 }
 
-func (m *moved) commit() error {
+func (m *moved) commitJob() error {
 	m.seq++
 	return m.store.Commit(m.Context(), []store.Op{{Kind: store.Add, Record: &store.Record{Seq: m.seq, Function: "f"}}})
 }
@@ -126,7 +126,7 @@ func (m *moved) refused() {
 func (m *moved) until(what string, holds func(error) bool) {
 	m.Helper()
 	for end := time.Now().Add(5 * time.Second); ; {
-		err := m.commit()
+		err := m.commitJob()
 		if holds(err) {
 			return
 		}

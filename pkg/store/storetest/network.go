@@ -10,33 +10,11 @@ import (
 	"gm/pkg/store"
 )
 
-// Network is a server with a store's data, and the means of RunNetwork to
-// disturb it and its connections.
-type Network struct {
-	// Addr is the server's address as host:port.
-	Addr string
-	// Open opens the store whose server is at addr: Addr, or a Proxy's.
-	Open func(t testing.TB, addr string) store.Store
-	// TryOpen is Open with a context, for a server that does not answer. Only
-	// RunReading needs it.
-	TryOpen func(ctx context.Context, addr string) (store.Store, error)
-	// Mark returns the form on the wire of s, a few letters of a payload. If
-	// Mark is nil, the form is s itself.
-	Mark func(s string) []byte
-	// Kill kills the server as a crash would, and Start starts it again with
-	// its data. They are nil if a crash needs no test.
-	Kill  func()
-	Start func(t testing.TB)
-}
-
 // RunNetwork is the suite for stores whose engine is across a network. It tests
 // batches, the lock and time limits when the connection is lost. Each test has
 // a place of its own.
 func RunNetwork(t *testing.T, f func(t *testing.T) Network) {
-	for _, test := range []struct {
-		name string
-		run  func(*line)
-	}{
+	runLineTests(t, f, []lineTest{
 		{"idle connection lost", testIdleLost},
 		{"connection lost in mid-batch", testBatchLost},
 		{"answer lost", testAnswerLost},
@@ -44,55 +22,7 @@ func RunNetwork(t *testing.T, f func(t *testing.T) Network) {
 		{"lock passes", testLockPasses},
 		{"server restarted", testRestarted},
 		{"server killed under load", testKilled},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			n := f(t)
-			l := &line{Network: n, proxy: StartProxy(t, n.Addr)}
-			l.rig = newRig(t, Place{Open: func(t testing.TB) store.Store { return n.Open(t, l.proxy.Addr()) }})
-			test.run(l)
-			l.close()
-		})
-	}
-}
-
-// line is a rig whose connections go through a proxy.
-type line struct {
-	*rig
-	Network
-	proxy *Proxy
-}
-
-// batch returns the Adds of n new jobs.
-func (l *line) batch(n int, payload []byte) (batch []store.Op) {
-	for i := range n {
-		unique := ""
-		if i%2 == 0 {
-			unique = fmt.Sprint("unique", l.seq)
-		}
-		batch = append(batch, l.job("f", unique, payload))
-	}
-	return batch
-}
-
-// recover commits one job as soon as the store works.
-func (l *line) recover() {
-	l.t.Helper()
-	eventually(l.t, "commit after the loss", func() bool {
-		batch := l.batch(1, []byte("after"))
-		err := l.s.Commit(l.ctx, batch)
-		if err == nil {
-			l.expect(batch)
-		}
-		return err == nil
 	})
-}
-
-// reopen checks the contents of the store without the proxy.
-func (l *line) reopen() {
-	l.t.Helper()
-	l.close()
-	l.s = l.Open(l.t, l.Addr)
-	l.compare()
 }
 
 func testIdleLost(l *line) {
@@ -274,14 +204,4 @@ func testKilled(l *line) {
 		l.close()
 		l.open()
 	}
-}
-
-// again commits batch as soon as the store works.
-func (l *line) again(batch []store.Op) {
-	l.t.Helper()
-	if len(batch) == 0 {
-		return
-	}
-	eventually(l.t, "commit again", func() bool { return l.s.Commit(l.ctx, batch) == nil })
-	l.expect(batch)
 }

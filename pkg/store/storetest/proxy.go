@@ -36,9 +36,9 @@ type Proxy struct {
 	tail    []byte // the last bytes sent to the server, while mark is set
 	cuts    int    // made by CutAfter and LoseAnswerTo
 
-	hits   [2]hit // by Direction: the fault for the next bytes with a mark
-	hung   bool   // bytes that a hit holds back stay held
-	struck int    // number of hits so far
+	hits     [2]hit // by Direction: the fault for the next bytes with a mark
+	hung     bool   // bytes that a hit holds back do not pass yet
+	hitCount int    // number of hits so far
 }
 
 // StartProxy starts a proxy on a free loopback port for the server at target.
@@ -92,11 +92,11 @@ func (p *Proxy) Hit(d Direction, mark []byte, fault Fault) {
 func (p *Proxy) Hits() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.struck
+	return p.hitCount
 }
 
-// strike waits while a hit holds b back, and returns false if b must not pass.
-func (p *Proxy) strike(d Direction, b []byte) bool {
+// applyHit waits while a hit holds b back, and returns false if b must not pass.
+func (p *Proxy) applyHit(d Direction, b []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := &p.hits[d]
@@ -112,7 +112,7 @@ func (p *Proxy) strike(d Direction, b []byte) bool {
 	}
 	fault := h.fault
 	*h = hit{}
-	p.struck++
+	p.hitCount++
 	switch fault {
 	case CutOff:
 		return false
@@ -132,7 +132,7 @@ func (p *Proxy) strike(d Direction, b []byte) bool {
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut()
+	p.resetConns()
 }
 
 // Refuse makes the proxy reset new connections at once, or accept them again.
@@ -182,15 +182,15 @@ func (p *Proxy) setStalled(stalled bool) {
 func (p *Proxy) close() {
 	p.mu.Lock()
 	p.closed = true
-	p.cut()
+	p.resetConns()
 	p.change.Broadcast()
 	p.mu.Unlock()
 	_ = p.listener.Close()
 	p.wg.Wait()
 }
 
-// cut resets all connections. The lock is held.
-func (p *Proxy) cut() {
+// resetConns resets all connections. The lock is held.
+func (p *Proxy) resetConns() {
 	for c := range p.conns {
 		if tcp, ok := c.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0)
@@ -206,29 +206,29 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		p.wg.Go(func() { p.join(client) })
+		p.wg.Go(func() { p.connect(client) })
 	}
 }
 
-// join connects client with the server until one of them disconnects.
-func (p *Proxy) join(client net.Conn) {
-	if !p.keep(client) {
+// connect connects client with the server until one of them disconnects.
+func (p *Proxy) connect(client net.Conn) {
+	if !p.addConn(client) {
 		return
 	}
-	defer p.drop(client)
+	defer p.removeConn(client)
 	server, err := net.Dial("tcp", p.target)
-	if err != nil || !p.keep(server) {
+	if err != nil || !p.addConn(server) {
 		return
 	}
-	defer p.drop(server)
+	defer p.removeConn(server)
 	var wg sync.WaitGroup
-	wg.Go(func() { p.pass(server, client, ToServer) })
-	wg.Go(func() { p.pass(client, server, ToClient) })
+	wg.Go(func() { p.copyBytes(server, client, ToServer) })
+	wg.Go(func() { p.copyBytes(client, server, ToClient) })
 	wg.Wait()
 }
 
-// keep adds c to the open connections, or closes it.
-func (p *Proxy) keep(c net.Conn) bool {
+// addConn adds c to the open connections, or closes it.
+func (p *Proxy) addConn(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.refuse || p.closed {
@@ -240,44 +240,44 @@ func (p *Proxy) keep(c net.Conn) bool {
 	return true
 }
 
-func (p *Proxy) drop(c net.Conn) {
+func (p *Proxy) removeConn(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
 	_ = c.Close()
 }
 
-// lose resets all connections except the one to server, so that the server
+// loseAnswer resets all connections except the one to server, so that the server
 // still gets the bytes sent to it, which a reset would discard.
-func (p *Proxy) lose(server net.Conn) {
+func (p *Proxy) loseAnswer(server net.Conn) {
 	p.mu.Lock()
 	delete(p.conns, server)
-	p.cut()
+	p.resetConns()
 	p.conns[server] = true
 	p.mu.Unlock()
 	_ = server.(*net.TCPConn).CloseWrite()
 	_, _ = io.Copy(io.Discard, server)
 }
 
-// pass copies from src to dst. When the server closes, pass closes the client;
-// when the client closes, pass shuts down that direction, and the server may
+// copyBytes copies from src to dst. When the server closes, it closes the client;
+// when the client closes, it shuts down that direction, and the server may
 // still answer.
-func (p *Proxy) pass(dst, src net.Conn, d Direction) {
+func (p *Proxy) copyBytes(dst, src net.Conn, d Direction) {
 	if d == ToServer {
 		defer func() { _ = dst.(*net.TCPConn).CloseWrite() }()
 	} else {
-		defer p.drop(dst)
+		defer p.removeConn(dst)
 	}
-	defer p.drop(src)
+	defer p.removeConn(src)
 	b := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(b)
-		if !p.strike(d, b[:n]) {
+		if !p.applyHit(d, b[:n]) {
 			p.Cut()
 			return
 		}
 		for rest := b[:n]; len(rest) > 0; {
-			n, ok := p.allow(d, rest)
+			n, ok := p.allowBytes(d, rest)
 			if n > 0 {
 				if _, err := dst.Write(rest[:n]); err != nil {
 					_, _ = io.Copy(io.Discard, src) // otherwise the last bytes from dst are discarded
@@ -287,7 +287,7 @@ func (p *Proxy) pass(dst, src net.Conn, d Direction) {
 			switch {
 			case ok:
 			case d == ToClient:
-				p.lose(src)
+				p.loseAnswer(src)
 				return
 			default:
 				p.Cut()
@@ -301,9 +301,9 @@ func (p *Proxy) pass(dst, src net.Conn, d Direction) {
 	}
 }
 
-// allow returns how many bytes of b may pass, and whether the connections go on
+// allowBytes returns how many bytes of b may pass, and whether the connections go on
 // after that.
-func (p *Proxy) allow(d Direction, b []byte) (n int, ok bool) {
+func (p *Proxy) allowBytes(d Direction, b []byte) (n int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.stalled && !p.closed {

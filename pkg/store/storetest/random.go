@@ -10,16 +10,16 @@ import (
 
 // testRandom commits random batches, and sometimes compares the store with the
 // expected contents. The seed is fixed, so that a failure can be repeated.
-func testRandom(r *rig) {
+func testRandom(r *fixture) {
 	steps := 3000
 	if testing.Short() {
 		steps = 400
 	}
-	m := mixer{rig: r, random: rand.New(rand.NewPCG(2026, 4730))}
+	m := mixer{fixture: r, random: rand.New(rand.NewPCG(2026, 4730))}
 	for range steps {
 		switch n := m.random.IntN(1000); {
 		case n < 990:
-			m.commit()
+			m.commitRandom()
 		case n < 993:
 			r.close()
 			r.open()
@@ -48,14 +48,14 @@ func testRandom(r *rig) {
 
 // mixer makes random batches.
 type mixer struct {
-	*rig
+	*fixture
 	random *rand.Rand
 	waits  []store.Op // the Adds of jobs that are not done
 }
 
-// commit commits a random batch. For a while it adds more jobs than it ends,
+// commitRandom commits a random batch. For a while it adds more jobs than it ends,
 // and then ends more than it adds.
-func (m *mixer) commit() {
+func (m *mixer) commitRandom() {
 	n := 1 + m.random.IntN(4)
 	if m.random.IntN(20) == 0 {
 		n = m.random.IntN(300)
@@ -66,28 +66,28 @@ func (m *mixer) commit() {
 		what := m.random.IntN(100)
 		switch {
 		case what < 5:
-			batch = append(batch, put(m.key(), payload(m.random.IntN(300))))
+			batch = append(batch, put(m.randomKey(), payload(m.random.IntN(300))))
 		case what < 10:
-			batch = append(batch, forget(m.key()))
+			batch = append(batch, forget(m.randomKey()))
 		case what < 15:
 			if len(m.waits) > 0 {
 				op := m.waits[m.random.IntN(len(m.waits))]
 				batch = append(batch, update(op, m.random.IntN(50), m.random.Int64N(1_000_000)))
 			}
 		case what < 65 == growing || len(m.waits) == 0:
-			batch = append(batch, m.add())
+			batch = append(batch, m.addJob())
 		default:
-			batch = append(batch, m.end())
+			batch = append(batch, m.endJob())
 		}
 	}
-	m.rig.commit(batch...)
+	m.commit(batch...)
 }
 
-func (m *mixer) key() string { return fmt.Sprint("key/", m.random.IntN(40)) }
+func (m *mixer) randomKey() string { return fmt.Sprint("key/", m.random.IntN(40)) }
 
-// add returns the Add of a new job whose function and unique no other waiting
+// addJob returns the Add of a new job whose function and unique no other waiting
 // job has.
-func (m *mixer) add() store.Op {
+func (m *mixer) addJob() store.Op {
 	unique := awkward[m.random.IntN(len(awkward))]
 	if m.random.IntN(3) > 0 {
 		unique = ""
@@ -108,8 +108,8 @@ func (m *mixer) add() store.Op {
 	return op
 }
 
-// end returns the Done of a job, mostly one of the oldest.
-func (m *mixer) end() store.Op {
+// endJob returns the Done of a job, mostly one of the oldest.
+func (m *mixer) endJob() store.Op {
 	i := m.random.IntN(min(len(m.waits), 10))
 	if m.random.IntN(5) == 0 {
 		i = m.random.IntN(len(m.waits))

@@ -11,12 +11,12 @@ import (
 )
 
 // readPayload returns the payload of the job that add adds.
-func readPayload(r *rig, reader store.Reader, add store.Op) ([]byte, error) {
+func readPayload(r *fixture, reader store.Reader, add store.Op) ([]byte, error) {
 	j := add.Record
 	return reader.ReadPayload(r.ctx, &store.Record{Seq: j.Seq, Function: j.Function, Unique: j.Unique})
 }
 
-func testReadPayload(r *rig) {
+func testReadPayload(r *fixture) {
 	reader, ok := r.s.(store.Reader)
 	if !ok {
 		return
@@ -60,7 +60,7 @@ func testReadPayload(r *rig) {
 }
 
 // testReadConcurrently reads payloads while jobs come and go.
-func testReadConcurrently(r *rig) {
+func testReadConcurrently(r *fixture) {
 	reader, ok := r.s.(store.Reader)
 	if !ok {
 		return
@@ -71,14 +71,14 @@ func testReadConcurrently(r *rig) {
 		all = append(all, r.job("f", fmt.Sprint("u", i), payload(i*37%9000)))
 	}
 	r.commit(all[:step]...)
-	crowd := crowd{rig: r, reader: reader, adds: all[:step], gone: make(map[uint64]bool)}
+	crowd := crowd{fixture: r, reader: reader, adds: all[:step], gone: make(map[uint64]bool)}
 	func() {
 		end := make(chan struct{})
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer close(end)
 		for i := range 4 {
-			wg.Go(func() { crowd.read(rand.New(rand.NewPCG(1, uint64(i))), end) })
+			wg.Go(func() { crowd.readPayloads(rand.New(rand.NewPCG(1, uint64(i))), end) })
 		}
 		for i := step; i < jobs; i += step {
 			r.commit(all[i : i+step]...)
@@ -94,7 +94,7 @@ func testReadConcurrently(r *rig) {
 
 // crowd is several readers and the jobs they may find.
 type crowd struct {
-	*rig
+	*fixture
 	reader store.Reader
 
 	mu   sync.Mutex
@@ -114,8 +114,8 @@ func (c *crowd) going(add store.Op) {
 	c.gone[add.Record.Seq] = true
 }
 
-// read reads payloads of random jobs until end is closed.
-func (c *crowd) read(random *rand.Rand, end <-chan struct{}) {
+// readPayloads reads payloads of random jobs until end is closed.
+func (c *crowd) readPayloads(random *rand.Rand, end <-chan struct{}) {
 	for {
 		select {
 		case <-end:
@@ -125,7 +125,7 @@ func (c *crowd) read(random *rand.Rand, end <-chan struct{}) {
 		c.mu.Lock()
 		op := c.adds[random.IntN(len(c.adds))]
 		c.mu.Unlock()
-		got, err := readPayload(c.rig, c.reader, op)
+		got, err := readPayload(c.fixture, c.reader, op)
 		c.mu.Lock()
 		gone := c.gone[op.Record.Seq]
 		c.mu.Unlock()
@@ -139,7 +139,7 @@ func (c *crowd) read(random *rand.Rand, end <-chan struct{}) {
 
 // testLastSeq checks the highest number of a store. For an empty store it may
 // be 0 or an earlier number.
-func testLastSeq(r *rig) {
+func testLastSeq(r *fixture) {
 	numbered, ok := r.s.(store.Numbered)
 	if !ok {
 		return
@@ -158,7 +158,7 @@ func testLastSeq(r *rig) {
 
 // testReplayWhileCommitting adds and ends jobs while the store is read, as a
 // server does during its start.
-func testReplayWhileCommitting(r *rig) {
+func testReplayWhileCommitting(r *fixture) {
 	if !r.lists() {
 		return
 	}

@@ -61,7 +61,7 @@ const patience = time.Minute
 // suiteTest is a test of the suite.
 type suiteTest struct {
 	name string
-	run  func(*rig)
+	run  func(*fixture)
 }
 
 // limitTests are the size tests of the suite.
@@ -113,7 +113,7 @@ func runTests(t *testing.T, f Factory, tests []suiteTest) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			place := f(t)
-			r := newRig(t, place)
+			r := newFixture(t, place)
 			test.run(r)
 			r.close()
 			if place.Verify != nil {

@@ -8,7 +8,7 @@ import (
 	"gm/pkg/store"
 )
 
-func testLock(r *rig) {
+func testLock(r *fixture) {
 	if _, ok := r.s.(store.Locker); !ok {
 		return
 	}
@@ -54,7 +54,7 @@ func testLock(r *rig) {
 }
 
 // testLockCrash checks that the crash of a holder frees the store.
-func testLockCrash(r *rig) {
+func testLockCrash(r *fixture) {
 	if _, ok := r.s.(store.Locker); !ok || r.place.Crash == nil {
 		return
 	}
@@ -78,7 +78,7 @@ func testLockCrash(r *rig) {
 	r.check()
 }
 
-func testCompact(r *rig) {
+func testCompact(r *fixture) {
 	c, ok := r.s.(store.Compacter)
 	if !ok {
 		return
@@ -123,7 +123,7 @@ func testCompact(r *rig) {
 }
 
 // testCheck checks that Check reports no fault of a healthy store.
-func testCheck(r *rig) {
+func testCheck(r *fixture) {
 	c, ok := r.s.(store.Checker)
 	if !ok {
 		return

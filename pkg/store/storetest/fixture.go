@@ -13,8 +13,8 @@ import (
 	"gm/pkg/store"
 )
 
-// rig is one test's store and its expected contents.
-type rig struct {
+// fixture is a test's store and its expected contents.
+type fixture struct {
 	t     *testing.T
 	ctx   context.Context
 	place Place
@@ -27,8 +27,8 @@ type rig struct {
 	extras map[string][]byte
 }
 
-func newRig(t *testing.T, place Place) *rig {
-	r := &rig{
+func newFixture(t *testing.T, place Place) *fixture {
+	r := &fixture{
 		t: t, ctx: t.Context(), place: place,
 		seq:    7_000_000_000_000_000, // close to the result of FirstSeq
 		jobs:   make(map[uint64]store.Record),
@@ -44,7 +44,7 @@ func newRig(t *testing.T, place Place) *rig {
 }
 
 // open opens the store and takes its lock if it has one.
-func (r *rig) open() {
+func (r *fixture) open() {
 	r.t.Helper()
 	r.s = r.place.Open(r.t)
 	r.caps = r.s.Caps()
@@ -59,7 +59,7 @@ func (r *rig) open() {
 	}
 }
 
-func (r *rig) close() {
+func (r *fixture) close() {
 	r.t.Helper()
 	if err := r.s.Close(); err != nil {
 		r.t.Fatalf("close: %v", err)
@@ -68,7 +68,7 @@ func (r *rig) close() {
 }
 
 // crash abandons the store without closing it, where that is possible.
-func (r *rig) crash() {
+func (r *fixture) crash() {
 	r.t.Helper()
 	if r.place.Crash == nil {
 		r.close()
@@ -79,10 +79,10 @@ func (r *rig) crash() {
 }
 
 // lists reports whether a new store finds the contents of the old one.
-func (r *rig) lists() bool { return r.caps.Durable && r.caps.Lists }
+func (r *fixture) lists() bool { return r.caps.Durable && r.caps.Lists }
 
 // commit commits one batch.
-func (r *rig) commit(batch ...store.Op) {
+func (r *fixture) commit(batch ...store.Op) {
 	r.t.Helper()
 	if err := r.s.Commit(r.ctx, batch); err != nil {
 		r.t.Fatalf("commit %d operations: %v", len(batch), err)
@@ -91,7 +91,7 @@ func (r *rig) commit(batch ...store.Op) {
 }
 
 // expect applies batch to the expected contents.
-func (r *rig) expect(batch []store.Op) {
+func (r *fixture) expect(batch []store.Op) {
 	for _, op := range batch {
 		switch op.Kind {
 		case store.Add:
@@ -114,7 +114,7 @@ func (r *rig) expect(batch []store.Op) {
 }
 
 // job returns the Add of a new job. Its other fields have the usual values.
-func (r *rig) job(function, unique string, payload []byte) store.Op {
+func (r *fixture) job(function, unique string, payload []byte) store.Op {
 	r.seq++
 	return store.Op{Kind: store.Add, Record: &store.Record{
 		Seq: r.seq, Function: function, Unique: unique, Payload: payload, Priority: 1, Accepted: 1_795_000_000_123,
@@ -137,7 +137,7 @@ func update(add store.Op, attempts int, runAt int64) store.Op {
 
 // check crashes the store and checks that a new one finds the expected
 // contents.
-func (r *rig) check() {
+func (r *fixture) check() {
 	r.t.Helper()
 	r.crash()
 	r.open()
@@ -146,7 +146,7 @@ func (r *rig) check() {
 
 // compare checks that the newly opened store has the expected contents, in
 // order.
-func (r *rig) compare() {
+func (r *fixture) compare() {
 	r.t.Helper()
 	got := r.replay()
 	want := slices.SortedFunc(maps.Values(r.jobs), func(a, b store.Record) int {
@@ -183,7 +183,7 @@ func (r *rig) compare() {
 }
 
 // replay returns all jobs of Replay.
-func (r *rig) replay() []store.Record {
+func (r *fixture) replay() []store.Record {
 	r.t.Helper()
 	var got []store.Record
 	err := r.s.Replay(r.ctx, func(j *store.Record) error {
@@ -198,7 +198,7 @@ func (r *rig) replay() []store.Record {
 
 // compareJobs checks that got equals want, or is a part of it if the store does
 // not promise to find everything.
-func (r *rig) compareJobs(what string, got, want []store.Record) {
+func (r *fixture) compareJobs(what string, got, want []store.Record) {
 	r.t.Helper()
 	if !r.lists() {
 		found := make(map[uint64]bool)
@@ -213,7 +213,7 @@ func (r *rig) compareJobs(what string, got, want []store.Record) {
 }
 
 // compareExtras is compareJobs for the extras under prefix.
-func (r *rig) compareExtras(prefix string) {
+func (r *fixture) compareExtras(prefix string) {
 	r.t.Helper()
 	got := make(map[string][]byte)
 	err := r.s.Extras(r.ctx, prefix, func(key string, value []byte) error {
@@ -248,7 +248,7 @@ func (r *rig) compareExtras(prefix string) {
 
 // compareExtra checks that Extra finds the value under key, and nothing if
 // there is none.
-func (r *rig) compareExtra(key string) {
+func (r *fixture) compareExtra(key string) {
 	r.t.Helper()
 	got, err := r.s.Extra(r.ctx, key)
 	want, there := r.extras[key]

@@ -1,10 +1,8 @@
 package storetest
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -15,76 +13,13 @@ import (
 // reported, the next call works, and every call ends with its context. Each
 // test has a place of its own.
 func RunReading(t *testing.T, f func(t *testing.T) Network) {
-	for _, test := range []struct {
-		name string
-		run  func(*line)
-	}{
+	runLineTests(t, f, []lineTest{
 		{"connection lost while reading", testReadingLost},
 		{"silence in every call", testSilentCalls},
 		{"silence at the close", testSilentClose},
 		{"silence at the start", testSilentOpen},
 		{"highest number kept", testLastSeqKept},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			n := f(t)
-			l := &line{Network: n, proxy: StartProxy(t, n.Addr)}
-			l.rig = newRig(t, Place{Open: func(t testing.TB) store.Store { return n.Open(t, l.proxy.Addr()) }})
-			test.run(l)
-		})
-	}
-}
-
-// fill commits jobs and extras of several hundred kilobytes in all.
-func (l *line) fill() {
-	for i := range 8 {
-		var batch []store.Op
-		for n := range 50 {
-			batch = append(batch, l.job("f", fmt.Sprint("u", i, n), payload(1000)), put(fmt.Sprint("key/", i, n), payload(200)))
-		}
-		l.commit(batch...)
-	}
-}
-
-// read calls every method that reads the whole store, and returns the first
-// error.
-func (l *line) read() error {
-	jobs, extras := 0, 0
-	err := l.s.Replay(l.ctx, func(j *store.Record) error {
-		jobs++
-		if want, ok := l.jobs[j.Seq]; !ok || !bytes.Equal(want.Payload, j.Payload) {
-			l.t.Errorf("replay: job %d: got %s, want %s", j.Seq, brief(j.Payload), brief(want.Payload))
-		}
-		return nil
 	})
-	if err == nil && jobs != len(l.jobs) {
-		l.t.Errorf("replay without an error: got %d jobs, want %d", jobs, len(l.jobs))
-	}
-	if err != nil {
-		return err
-	}
-	err = l.s.Extras(l.ctx, "", func(key string, value []byte) error {
-		extras++
-		if want := l.extras[key]; !bytes.Equal(value, want) {
-			l.t.Errorf("extras: %q: got %s, want %s", key, brief(value), brief(want))
-		}
-		return nil
-	})
-	if err == nil && extras != len(l.extras) {
-		l.t.Errorf("extras without an error: got %d, want %d", extras, len(l.extras))
-	}
-	if err != nil {
-		return err
-	}
-	reader, ok := l.s.(store.Reader)
-	if !ok {
-		return nil
-	}
-	heads := 0
-	err = reader.ReplayHeads(l.ctx, func(*store.Record, int) error { heads++; return nil })
-	if err == nil && heads != len(l.jobs) {
-		l.t.Errorf("replay of heads without an error: got %d jobs, want %d", heads, len(l.jobs))
-	}
-	return err
 }
 
 // testReadingLost cuts the connection at later and later places of the data. A
@@ -93,16 +28,15 @@ func testReadingLost(l *line) {
 	l.fill()
 	for n := 0; n < 1<<20; n += n/2 + 100 {
 		l.proxy.CutAfter(ToClient, n)
-		if err := l.read(); err != nil {
+		if err := l.readAll(); err != nil {
 			l.t.Logf("cut after %d bytes: %v", n, err)
 		}
-		eventually(l.t, "reading after the loss", func() bool { return l.read() == nil })
+		eventually(l.t, "reading after the loss", func() bool { return l.readAll() == nil })
 	}
 	if l.proxy.Cuts() < 10 {
 		l.t.Errorf("%d connections were cut, want more", l.proxy.Cuts())
 	}
 	l.reopen()
-	l.close()
 }
 
 // testSilentCalls calls each method while no bytes pass.
@@ -171,29 +105,6 @@ func testSilentCalls(l *line) {
 		l.proxy.Resume()
 	}
 	l.reopen()
-	l.close()
-}
-
-// within checks that f returns in time for any context.
-func (l *line) within(what string, limit time.Duration, f func(context.Context)) {
-	l.t.Helper()
-	done := make(chan struct{})
-	ctx, cancel := context.WithCancel(l.ctx)
-	defer cancel()
-	go func() {
-		defer close(done)
-		f(ctx)
-	}()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-		l.t.Errorf("%s: not back after %v", what, limit)
-		l.proxy.Resume()
-		cancel()
-		<-done
-	}
 }
 
 // closeLimit is the maximum duration of a Close whose server no longer answers.
@@ -212,7 +123,6 @@ func testSilentClose(l *line) {
 	l.proxy.Cut()
 	l.proxy.Resume()
 	l.open()
-	l.close()
 }
 
 // testSilentOpen opens a store whose server accepts connections and never
@@ -235,5 +145,4 @@ func testSilentOpen(l *line) {
 	l.proxy.Resume()
 	l.open()
 	l.compare()
-	l.close()
 }
