@@ -11,60 +11,68 @@ import (
 )
 
 const (
-	// maxScript is how many bytes of statements are sent at a time, if it is
-	// more than one row, and the server's packets are not smaller.
+	// maxScript is the maximum number of bytes of statements that are sent at a
+	// time. A single row may have more, and the server's packets may be smaller.
 	maxScript = 2 << 20
-	// maxRows is how many rows a statement has.
+	// maxRows is the maximum number of rows of a statement.
 	maxRows = 1000
-	// maxList is how many numbers a list has. MariaDB makes a table of one with
-	// a thousand.
+	// maxList is the maximum number of elements of a list. MariaDB makes a
+	// temporary table of a list of a thousand.
 	maxList = 500
-	// large is the size of a row that is sent as it is, by a prepared
-	// statement, instead of in hexadecimal.
-	large = 64 << 10
-	// statementRest is how much of a script is left to the words around rows,
-	// and to the numbers of a row.
+	// largeRow is the size of a row that is sent as bytes, in a prepared
+	// statement, instead of in hexadecimal digits.
+	largeRow = 64 << 10
+	// statementRest is the part of a script that is reserved for the words around
+	// rows and for the numbers of a row.
 	statementRest = 1 << 10
 )
 
-// Commit is that of [store.Store].
-func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
-	if len(batch) == 0 {
-		return nil
+// Commit implements [sqlstore.Writer].
+func (s *session) Commit(ctx context.Context, net *sqlstore.Net) error {
+	t := transaction{ctx: ctx, s: s}
+	t.begin()
+	if err := t.addNet(net); err != nil {
+		return err
 	}
-	net := sqlstore.NewNet(batch)
-	seqs := func() []uint64 { return sqlstore.Seqs(net.Adds) }
-	err := s.link.Do(ctx, seqs, func(session *session) error {
-		if err := s.Caps().RefuseBatch(batch); err != nil { // as the newest session has found
-			return err
-		}
-		t := transaction{ctx: ctx, s: session}
-		s.db.fence.NoteLast(net.Highest())
-		t.begin()
-		if err := t.all(net); err != nil {
-			return err
-		}
-		return t.commit()
-	})
-	if err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
+	return t.commit()
 }
 
-// transaction is a batch on its way. Statements are collected and sent many at
-// a time; one that is alone needs no transaction around it. When a method
-// returns an error, nothing is left of the transaction.
+// Adopt implements [sqlstore.Writer]. Rows without a primary key are in the order
+// in which they were written, and so are the index entries of rows without a
+// number.
+func (s *session) Adopt(ctx context.Context, first func(last uint64) uint64) error {
+	jobs := s.db.table.jobs()
+	found, err := s.query(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM "+jobs+" WHERE seq IS NULL LIMIT 1) n")
+	if err != nil || string(found[0][0]) == "0" {
+		return err
+	}
+	highest, err := s.db.LastSeq(ctx)
+	if err != nil {
+		return fmt.Errorf("highest number: %w", err)
+	}
+	t := transaction{ctx: ctx, s: s}
+	t.begin()
+	t.text(fmt.Sprintf("SET @gm_seq := %d; UPDATE %s SET seq = (@gm_seq := @gm_seq + 1) WHERE seq IS NULL", first(highest), jobs))
+	if err := t.endStatement(); err != nil {
+		return err
+	}
+	t.count++ // it is two statements
+	return t.commit()
+}
+
+// transaction is a batch that is being sent. Statements are collected and sent
+// many at a time. A single statement needs no transaction around it. When a
+// method returns an error, the transaction is rolled back.
 type transaction struct {
 	ctx    context.Context
 	s      *session
 	script []byte
 	count  int  // of statements in script
-	begun  bool // the server has the beginning
+	begun  bool // the server has the first statements
 }
 
-// begin has the transaction fail unless the session holds the store, if it
-// should. One that does nothing else has nothing to fail.
+// begin adds the statement that fails unless the session still holds the store.
+// A store that nobody has locked has no such statement.
 func (t *transaction) begin() {
 	if t.s.db.extras && t.s.db.fence.Held() {
 		t.script = append(append(t.script, t.s.fenceText()...), ';')
@@ -72,7 +80,8 @@ func (t *transaction) begin() {
 	}
 }
 
-func (t *transaction) all(net *sqlstore.Net) error {
+// addNet adds the statements of a batch.
+func (t *transaction) addNet(net *sqlstore.Net) error {
 	if err := t.dones(net.Dones); err != nil {
 		return err
 	}
@@ -88,7 +97,7 @@ func (t *transaction) all(net *sqlstore.Net) error {
 	return t.puts(net.Puts)
 }
 
-// commit sends the remaining statements and the end.
+// commit sends the remaining statements and the end of the transaction.
 func (t *transaction) commit() error {
 	switch {
 	case !t.begun && t.count == 0:
@@ -105,7 +114,7 @@ func (t *transaction) commit() error {
 	return err
 }
 
-// flush sends the collected statements. More follows.
+// flush sends the collected statements. More statements follow.
 func (t *transaction) flush() error {
 	if t.begun && t.count == 0 {
 		return nil
@@ -116,23 +125,23 @@ func (t *transaction) flush() error {
 	}
 	err := t.s.exec(t.ctx, string(t.script))
 	t.script, t.count = t.script[:0], 0
-	return t.failed(err)
+	return t.endFailed(err)
 }
 
-// failed ends the transaction if err is one.
-func (t *transaction) failed(err error) error {
+// endFailed rolls the transaction back if err is not nil, and marks err.
+func (t *transaction) endFailed(err error) error {
 	if err != nil && t.s.Alive() {
 		t.s.rollback()
 	}
-	return t.s.answered(err)
+	return t.s.mark(err)
 }
 
-// scriptRoom is how many bytes of statements are sent at a time, if it is more
-// than one row.
+// scriptRoom returns the maximum number of bytes of statements that are sent at a
+// time. A single row may have more.
 func (t *transaction) scriptRoom() int { return min(maxScript, t.s.db.limits().packet/4) }
 
-// ended is called after each statement in script.
-func (t *transaction) ended() error {
+// endStatement ends a statement in script.
+func (t *transaction) endStatement() error {
 	t.script = append(t.script, ';')
 	t.count++
 	if len(t.script) >= t.scriptRoom() {
@@ -141,10 +150,12 @@ func (t *transaction) ended() error {
 	return nil
 }
 
-func (t *transaction) text(s string)     { t.script = append(t.script, s...) }
-func (t *transaction) number(n int64)    { t.script = strconv.AppendInt(t.script, n, 10) }
-func (t *transaction) string(s string)   { t.bytes([]byte(s)) }
-func (t *transaction) next(i int) string { return [...]string{"", ","}[min(i, 1)] }
+func (t *transaction) text(s string)   { t.script = append(t.script, s...) }
+func (t *transaction) number(n int64)  { t.script = strconv.AppendInt(t.script, n, 10) }
+func (t *transaction) string(s string) { t.bytes([]byte(s)) }
+
+// comma returns the separator before element i of a list.
+func (t *transaction) comma(i int) string { return [...]string{"", ","}[min(i, 1)] }
 
 func (t *transaction) bytes(b []byte) {
 	t.script = append(t.script, "x'"...)
@@ -160,17 +171,15 @@ func (t *transaction) bytesOrNull(b []byte) {
 	t.bytes(b)
 }
 
-func sizeless[T any](T) int { return 0 }
-
 func (t *transaction) dones(seqs []uint64) error {
-	for seqs := range sqlstore.Chunks(seqs, maxList, maxScript, sizeless) {
+	for seqs := range sqlstore.Chunks(seqs, maxList, maxScript, sqlstore.NoSize) {
 		t.text("DELETE FROM " + t.s.db.table.jobs() + " WHERE seq IN (")
 		for i, seq := range seqs {
-			t.text(t.next(i))
+			t.text(t.comma(i))
 			t.number(int64(seq))
 		}
 		t.text(")")
-		if err := t.ended(); err != nil {
+		if err := t.endStatement(); err != nil {
 			return err
 		}
 	}
@@ -178,7 +187,7 @@ func (t *transaction) dones(seqs []uint64) error {
 }
 
 func (t *transaction) updates(records []*store.Record) error {
-	for records := range sqlstore.Chunks(records, maxRows/4, maxScript, sizeless) {
+	for records := range sqlstore.Chunks(records, maxRows/4, maxScript, sqlstore.NoSize) {
 		t.text("UPDATE " + t.s.db.table.jobs() + " t JOIN (")
 		for i, r := range records {
 			row := sqlstore.NewRow(r, anyText)
@@ -196,22 +205,19 @@ func (t *transaction) updates(records []*store.Record) error {
 			t.text(" AS w")
 		}
 		t.text(") u ON t.seq = u.s SET t.attempts = u.a, t.run_at_ms = u.r, t.when_to_run = u.w")
-		if err := t.ended(); err != nil {
+		if err := t.endStatement(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// anyText is true: a VARBINARY holds all there is.
+// anyText reports true: a VARBINARY holds any text.
 func anyText(string) bool { return true }
 
-const addColumns = " (unique_key, function_name, priority, data, when_to_run, seq, run_at_ms, accepted_ms, attempts, " +
-	"reducer, gm_unique, gm_function) VALUES "
-
 func (t *transaction) adds(records []*store.Record) error {
-	// A row that has the key already, or the number, goes.
-	insert := "REPLACE INTO " + t.s.db.table.jobs() + addColumns
+	// REPLACE removes a row that has the same key or number.
+	insert := "REPLACE INTO " + t.s.db.table.jobs() + " (" + sqlstore.InsertColumns + ") VALUES "
 	for records := range sqlstore.Chunks(records, maxRows, t.scriptRoom(), hexRow) {
 		if len(records) == 1 && hexRow(records[0]) > t.hexRoom() {
 			if err := t.addLarge(insert, records[0]); err != nil {
@@ -222,23 +228,23 @@ func (t *transaction) adds(records []*store.Record) error {
 		t.text(insert)
 		for i, r := range records {
 			row := sqlstore.NewRow(r, anyText)
-			t.text(t.next(i))
+			t.text(t.comma(i))
 			t.row(&row)
 		}
-		if err := t.ended(); err != nil {
+		if err := t.endStatement(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// hexRow returns about how many bytes a row has in a script.
+// hexRow returns the approximate number of bytes of a row in a script.
 func hexRow(r *store.Record) int {
 	return 2*(len(r.Payload)+2*len(r.Function)+2*len(r.Unique)+len(r.Reducer)) + 256
 }
 
-// hexRoom is the size in a script of the largest row that is sent with it.
-func (t *transaction) hexRoom() int { return min(2*large, t.scriptRoom()-statementRest) }
+// hexRoom returns the maximum size of a row that is sent in a script.
+func (t *transaction) hexRoom() int { return min(2*largeRow, t.scriptRoom()-statementRest) }
 
 func (t *transaction) row(row *sqlstore.Row) {
 	t.text("(")
@@ -265,14 +271,14 @@ func (t *transaction) addLarge(insert string, r *store.Record) error {
 		return err
 	}
 	row := sqlstore.NewRow(r, anyText)
-	return t.failed(t.s.execLarge(t.ctx, insert+"(?,?,?,?,?,?,?,?,?,?,?,?)",
+	return t.endFailed(t.s.execLarge(t.ctx, insert+"(?,?,?,?,?,?,?,?,?,?,?,?)",
 		row.Key, row.Name, int64(row.Priority), row.Data, int64(row.When), row.Seq, row.RunAt, row.Accepted, int64(row.Attempts),
-		null(row.Reducer), null(row.Unique), null(row.Function)))
+		orNull(row.Reducer), orNull(row.Unique), orNull(row.Function)))
 }
 
-// null returns nil for a nil slice, which the driver would take for an empty
-// one.
-func null(b []byte) any {
+// orNull returns nil for a nil slice, which the driver would send as an empty
+// value.
+func orNull(b []byte) any {
 	if b == nil {
 		return nil
 	}
@@ -284,11 +290,11 @@ func (t *transaction) deletes(keys []string) error {
 	for keys := range sqlstore.Chunks(keys, maxRows, t.scriptRoom(), size) {
 		t.text("DELETE FROM " + t.s.db.table.extras() + " WHERE name IN (")
 		for i, key := range keys {
-			t.text(t.next(i))
+			t.text(t.comma(i))
 			t.string(key)
 		}
 		t.text(")")
-		if err := t.ended(); err != nil {
+		if err := t.endStatement(); err != nil {
 			return err
 		}
 	}
@@ -303,20 +309,20 @@ func (t *transaction) puts(puts []store.Op) error {
 			if err := t.flush(); err != nil {
 				return err
 			}
-			if err := t.failed(t.s.execLarge(t.ctx, insert+"(?,?)", []byte(puts[0].Key), puts[0].Value)); err != nil {
+			if err := t.endFailed(t.s.execLarge(t.ctx, insert+"(?,?)", []byte(puts[0].Key), puts[0].Value)); err != nil {
 				return err
 			}
 			continue
 		}
 		t.text(insert)
 		for i, op := range puts {
-			t.text(t.next(i) + "(")
+			t.text(t.comma(i) + "(")
 			t.string(op.Key)
 			t.text(",")
 			t.bytes(op.Value)
 			t.text(")")
 		}
-		if err := t.ended(); err != nil {
+		if err := t.endStatement(); err != nil {
 			return err
 		}
 	}

@@ -26,8 +26,11 @@ const (
 	packetRest = 64 << 10
 )
 
-// caps returns the Caps of a store with these limits.
-func (l *limits) caps() store.Caps {
+// Caps implements [sqlstore.Database]. The store promises everything, with limits
+// for values that do not fit into one of the server's packets
+// (max_allowed_packet) or into the tables' columns.
+func (db *database) Caps() store.Caps {
+	l := db.limits()
 	value := l.packet - packetRest
 	return store.Caps{
 		Durable: true, Atomic: true, Lists: true,
@@ -35,7 +38,7 @@ func (l *limits) caps() store.Caps {
 	}
 }
 
-// limits returns those of the newest session.
+// limits returns the limits of the newest session.
 func (db *database) limits() *limits { return db.current.Load() }
 
 // readLimits asks for the limits, which an administrator may have changed since

@@ -33,7 +33,6 @@ package mysql
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -85,18 +84,13 @@ func ParseURL(u *store.URL) (Config, error) {
 		DB:   strings.TrimPrefix(u.Net.Path, "/"),
 	}
 	c.Password, _ = u.Net.User.Password()
-	for key, values := range u.Query {
-		value := values[len(values)-1]
-		switch key {
-		case "table":
-			c.Table = value
-		case "tls":
-			c.TLS = value
-		case "socket":
-			c.Addr = value
-		default:
-			return Config{}, u.UnknownKey(key)
-		}
+	options, err := u.Options("table", "tls", "socket")
+	if err != nil {
+		return Config{}, err
+	}
+	c.Table, c.TLS = options.Get("table"), options.Get("tls")
+	if options.Has("socket") {
+		c.Addr = options.Get("socket")
 	}
 	if _, err := newDatabase(c); err != nil {
 		return fail(err)
@@ -104,70 +98,55 @@ func ParseURL(u *store.URL) (Config, error) {
 	return c, nil
 }
 
+// sqlStore has the methods of a Store that do not depend on MySQL.
+type sqlStore = *sqlstore.Store[*session]
+
 // Store is a journal in MySQL. It implements [store.Store], [store.Reader],
-// [store.Locker], [store.Compacter] and [store.Checker].
+// [store.Numbered], [store.Locker], [store.Compacter] and [store.Checker].
 type Store struct {
-	store.Floor
-	db      *database
-	link    *sqlstore.Link[*session]
-	readers *sql.DB
-	log     *slog.Logger
-	skipped func(string, error)
+	sqlStore
+	db   *database
+	link *sqlstore.Link[*session]
 }
 
 var (
 	_ store.Store     = (*Store)(nil)
 	_ store.Reader    = (*Store)(nil)
+	_ store.Numbered  = (*Store)(nil)
 	_ store.Locker    = (*Store)(nil)
 	_ store.Compacter = (*Store)(nil)
 	_ store.Checker   = (*Store)(nil)
 )
 
-// maxReaders is how many connections read at a time.
+// maxReaders is the maximum number of connections that read at a time.
 const maxReaders = 4
 
 // Open connects, and creates the tables or changes them as the package says,
 // unless Config.AsIs is set.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	log := c.Logger
-	if log == nil {
-		log = slog.Default()
+	s, err := openStore(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open MySQL store: %w", err)
 	}
-	skipped := sqlstore.ReportSkipped(log, c.Skipped)
+	return s, nil
+}
+
+func openStore(ctx context.Context, c Config) (*Store, error) {
+	log := cmp.Or(c.Logger, slog.Default())
 	db, err := newDatabase(c)
 	if err != nil {
-		return nil, fmt.Errorf("open MySQL store: %w", err)
+		return nil, err
 	}
-	if err := db.look(ctx, log); err != nil {
-		return nil, fmt.Errorf("open MySQL store: %w", store.MarkAway(err, notYet(err)))
+	if err := db.prepare(ctx, log); err != nil {
+		return nil, store.MarkAway(err, isUnavailable(err))
 	}
-	readers, err := db.pool()
-	if err != nil {
-		return nil, fmt.Errorf("open MySQL store: %w", err)
+	if err := db.openReaders(); err != nil {
+		return nil, err
 	}
-	return &Store{db: db, link: sqlstore.NewLink(db.dial, log), readers: readers, log: log, skipped: skipped}, nil
-}
-
-// Caps promises everything, with limits for values that do not fit into one of
-// the server's packets (max_allowed_packet) or into the tables' columns.
-func (s *Store) Caps() store.Caps { return s.db.limits().caps() }
-
-// TryLock takes the store's lock. See [store.Locker].
-func (s *Store) TryLock(ctx context.Context, name string) error {
-	if err := s.link.TryLock(ctx, name); err != nil {
-		return fmt.Errorf("lock MySQL store: %w", err)
-	}
-	return nil
-}
-
-// Lost is that of [store.Locker].
-func (s *Store) Lost() <-chan struct{} { return s.link.Lost() }
-
-// Close ends all connections.
-func (s *Store) Close() error {
-	err := s.link.Close()
-	_ = s.readers.Close() // it says that a connection was lost already
-	return err
+	link := sqlstore.NewLink(db.dial, log)
+	return &Store{db: db, link: link, sqlStore: sqlstore.NewStore(sqlstore.Config[*session]{
+		Database: db, Link: link, Fence: db.fence, AsIs: c.AsIs, Logger: log, Skipped: c.Skipped,
+	})}, nil
 }
 
 // table is a table's name.

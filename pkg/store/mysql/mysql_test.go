@@ -44,7 +44,7 @@ func config(t testing.TB, url, table string) Config {
 func crash(_ testing.TB, s store.Store) {
 	p := s.(*Store)
 	p.link.Abandon(func(s *session) { s.Close() })
-	_ = p.readers.Close()
+	_ = p.db.readers.Close()
 }
 
 func TestSuite(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -16,26 +15,24 @@ import (
 	"gm/pkg/store/internal/sqlstore"
 )
 
-// database is the database of the connections, and the findings about it.
+// database is the database that the store uses, and the findings about it. It
+// implements [sqlstore.Database].
 type database struct {
 	config *mysql.Config
 	table  table
-	token  string // names this store among the sessions of the server
+	token  string // the name of a lock that only sessions of this store take
 	fence  *sqlstore.Fence
 
-	asIs bool
+	asIs bool   // nothing may be changed
 	node string // set by tests: the node of a cluster, which has locks of its own
 
 	current atomic.Pointer[limits] // of the newest session
 
-	kinds  map[string]string // of the jobs' columns that stay as they are; of others not asked for
-	extras bool              // the table for them is there
+	kinds  map[string]string // types of the jobs' columns by their names; only if asIs is set
+	extras bool              // the table of extras exists
+
+	readers *sql.DB // set by openReaders
 }
-
-// lacks reports whether a column of the jobs' table stays missing.
-func (db *database) lacks(column string) bool { return db.asIs && db.kinds[column] == "" }
-
-const connectTimeout = 3 * time.Second
 
 func newDatabase(c Config) (*database, error) {
 	t, err := parseTable(c.Table)
@@ -57,7 +54,7 @@ func newDatabase(c Config) (*database, error) {
 	default:
 		return nil, fmt.Errorf("tls %q: not true, skip-verify or preferred", c.TLS)
 	}
-	config.Timeout = connectTimeout
+	config.Timeout = sqlstore.ConnectTimeout
 	config.MaxAllowedPacket = 0        // the server's
 	config.Logger = &mysql.NopLogger{} // its messages are in the errors
 	// Of the values in statements, all are numbers or in hexadecimal.
@@ -74,18 +71,30 @@ func newDatabase(c Config) (*database, error) {
 	return &database{config: config, table: t, token: token, fence: sqlstore.NewFence(token), asIs: c.AsIs}, nil
 }
 
-// pool returns the connections that read, so that reading does not wait for
-// commits.
-func (db *database) pool() (*sql.DB, error) {
+// openReaders opens the pool of connections that read, so that reading does not
+// wait for commits.
+func (db *database) openReaders() error {
 	connector, err := mysql.NewConnector(db.config)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(maxReaders)
-	pool.SetMaxIdleConns(maxReaders)
-	return pool, nil
+	db.readers = sql.OpenDB(connector)
+	db.readers.SetMaxOpenConns(maxReaders)
+	db.readers.SetMaxIdleConns(maxReaders)
+	return nil
 }
+
+// Close implements [sqlstore.Database].
+func (db *database) Close() { _ = db.readers.Close() } // its error is that a connection was lost already
+
+// Name implements [sqlstore.Database].
+func (db *database) Name() string { return "MySQL" }
+
+// HasNumbers implements [sqlstore.Database].
+func (db *database) HasNumbers() bool { return !db.asIs || db.kinds["seq"] != "" }
+
+// HasExtras implements [sqlstore.Database].
+func (db *database) HasExtras() bool { return db.extras }
 
 // lockName returns a name for GET_LOCK, which takes 64 characters and is for
 // the whole server.
@@ -97,21 +106,12 @@ func (db *database) lockName(what string) string {
 	return name
 }
 
-// columns are gm's own, in the jobs' table.
-var columns = []struct{ name, kind string }{
-	{"seq", "BIGINT"},
-	{"run_at_ms", "BIGINT"},
-	{"accepted_ms", "BIGINT"},
-	{"attempts", "INT"},
-	{"reducer", "BLOB"},
-	{"gm_unique", "BLOB"},
-	{"gm_function", "BLOB"},
-}
+// ownColumns are gm's own columns in the jobs' table.
+var ownColumns = sqlstore.OwnColumns("INT", "BLOB")
 
-// look inspects the database, and creates missing tables and columns unless it
-// must not change anything. Servers that start at the same time do it one after
-// the other.
-func (db *database) look(ctx context.Context, log *slog.Logger) error {
+// prepare inspects the database, and creates missing tables and columns unless it
+// must not change anything.
+func (db *database) prepare(ctx context.Context, log *slog.Logger) error {
 	s, err := db.connect(ctx)
 	if err != nil {
 		return err
@@ -126,10 +126,10 @@ func (db *database) look(ctx context.Context, log *slog.Logger) error {
 	}
 
 	if db.asIs {
-		err = db.find(ctx, s)
+		err = db.findTables(ctx, s)
 	} else {
 		db.extras = true
-		err = db.create(ctx, s)
+		err = db.createTables(ctx, s)
 	}
 	if err != nil {
 		return err
@@ -137,9 +137,10 @@ func (db *database) look(ctx context.Context, log *slog.Logger) error {
 	return db.readLimits(ctx, s)
 }
 
-// create makes the tables and columns that are missing.
-func (db *database) create(ctx context.Context, s *session) error {
-	ddl, err := db.missing(ctx, s)
+// createTables creates the missing tables and columns. Servers that start at the
+// same time do it one after the other.
+func (db *database) createTables(ctx context.Context, s *session) error {
+	ddl, err := db.missingDDL(ctx, s)
 	if err != nil || len(ddl) == 0 {
 		return err
 	}
@@ -147,20 +148,21 @@ func (db *database) create(ctx context.Context, s *session) error {
 	if err != nil || string(got[0][0]) != "1" {
 		return fmt.Errorf("wait for others that create tables: %w", err)
 	}
-	// The lock is one node's of a cluster: a server on another may make the same.
+	// On a cluster the lock is local to a node: a server on another node may create
+	// the same tables.
 	for range 10 {
-		var made bool
-		if made, err = db.createMissing(ctx, s); made || err != nil && !isThere(err) {
+		var complete bool
+		if complete, err = db.createMissing(ctx, s); complete || err != nil && !alreadyExists(err) {
 			break
 		}
 	}
-	return err // the lock goes with the connection
+	return err // the end of the connection frees the lock
 }
 
-// createMissing creates the tables and columns that are missing now. It returns
-// true once nothing was.
+// createMissing creates the tables and columns that are missing now. It reports
+// whether none was missing.
 func (db *database) createMissing(ctx context.Context, s *session) (bool, error) {
-	ddl, err := db.missing(ctx, s)
+	ddl, err := db.missingDDL(ctx, s)
 	if err != nil {
 		return false, err
 	}
@@ -172,15 +174,15 @@ func (db *database) createMissing(ctx context.Context, s *session) (bool, error)
 	return len(ddl) == 0, nil
 }
 
-// isThere reports whether a table, column or key exists that a statement tried
-// to create.
-func isThere(err error) bool {
+// alreadyExists reports whether err is that of a statement whose table, column or
+// key exists already.
+func alreadyExists(err error) bool {
 	var answer *mysql.MySQLError
 	return errors.As(err, &answer) && (answer.Number == 1050 || answer.Number == 1060 || answer.Number == 1061)
 }
 
-// find records the existing tables and columns.
-func (db *database) find(ctx context.Context, s *session) (err error) {
+// findTables records the existing tables and columns.
+func (db *database) findTables(ctx context.Context, s *session) (err error) {
 	if db.kinds, err = db.kindsOf(ctx, s); err != nil {
 		return err
 	}
@@ -191,8 +193,8 @@ func (db *database) find(ctx context.Context, s *session) (err error) {
 	return err
 }
 
-// kindsOf returns the types of the jobs' columns by their names, none if there
-// is no table.
+// kindsOf returns the types of the jobs' columns by their names. It is empty if
+// there is no table.
 func (db *database) kindsOf(ctx context.Context, s *session) (map[string]string, error) {
 	there, err := s.query(ctx, "SELECT column_name, data_type FROM information_schema.columns "+
 		"WHERE table_schema = DATABASE() AND table_name = '"+string(db.table)+"'")
@@ -215,8 +217,8 @@ func (db *database) hasExtras(ctx context.Context, s *session) (bool, error) {
 	return len(found) > 0, nil
 }
 
-// missing returns the statements that create the missing tables and columns.
-func (db *database) missing(ctx context.Context, s *session) (ddl []string, err error) {
+// missingDDL returns the statements that create the missing tables and columns.
+func (db *database) missingDDL(ctx context.Context, s *session) (ddl []string, err error) {
 	jobs := db.table.jobs()
 	kinds, err := db.kindsOf(ctx, s)
 	if err != nil {
@@ -249,10 +251,10 @@ func (db *database) missing(ctx context.Context, s *session) (ddl []string, err 
 			change = append(change, "ENGINE=InnoDB") // the others have no transactions
 		}
 	}
-	for _, c := range columns {
-		if kinds[c.name] == "" {
-			change = append(change, "ADD COLUMN "+c.name+" "+c.kind)
-			if c.name == "seq" {
+	for _, c := range ownColumns {
+		if kinds[c.Name] == "" {
+			change = append(change, "ADD COLUMN "+c.Name+" "+c.Kind)
+			if c.Name == "seq" {
 				change = append(change, "ADD UNIQUE KEY gm_seq (seq)")
 			}
 		}

@@ -12,15 +12,10 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"gm/pkg/store"
 	"gm/pkg/store/internal/sqlstore"
 )
 
-// holderKey is that of the holder's note among the extras. Theirs are
-// printable.
-const holderKey = "\x01holder"
-
-// newToken returns a name by which the sessions of one store are known.
+// newToken returns the name of the lock that only sessions of one store take.
 func newToken() string { return "gm.session." + rand.Text() }
 
 // session is the connection that commits. It implements [sqlstore.Session].
@@ -28,9 +23,9 @@ func newToken() string { return "gm.session." + rand.Text() }
 // It is the driver's own, not one of database/sql's: it has locks and must not
 // return to any pool.
 type session struct {
-	conn   driver.Conn
-	db     *database
-	passed bool // the fence is another session's
+	conn      driver.Conn
+	db        *database
+	overtaken bool // the fence belongs to another session
 }
 
 func (db *database) connect(ctx context.Context) (*session, error) {
@@ -52,7 +47,7 @@ func (db *database) dial(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fence(ctx); err != nil {
+	if err := s.endLostSession(ctx); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("end the lost session: %w", err)
 	}
@@ -63,8 +58,9 @@ func (db *database) dial(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// fence takes the lock that every session of this store has.
-func (s *session) fence(ctx context.Context) error {
+// endLostSession takes the lock that only sessions of this store take. If an
+// earlier session still has it, that session is ended first.
+func (s *session) endLostSession(ctx context.Context) error {
 	got, err := s.getLock(ctx, s.db.token, 0)
 	if err != nil || got {
 		return err
@@ -142,7 +138,7 @@ func (s *session) query(ctx context.Context, sql string) ([][][]byte, error) {
 	}
 }
 
-// Lock is that of [sqlstore.Session].
+// Lock implements [sqlstore.Session].
 func (s *session) Lock(ctx context.Context, again bool) (bool, error) {
 	lock := s.db.lockName("store")
 	got, err := s.getLock(ctx, lock, 0)
@@ -175,23 +171,24 @@ func (s *session) takeFence(ctx context.Context, again bool) (bool, error) {
 		return false, err
 	}
 	where := string(found[0][1])
-	taken := s.db.fence.Take(sqlstore.Claim{
+	claim := sqlstore.Claim{
 		Value: string(found[0][2]), Now: now, Where: where, Again: again,
-		// The lock that we have here was free, so that its session has ended.
+		// The lock of this node was free: its last holder has ended.
 		Gone: func(other string) bool { return other == where },
+	}
+	taken, err := s.db.fence.Acquire(claim, func(value string) error {
+		return s.exec(ctx, s.replaceExtra(sqlstore.FenceKey, value)+"; COMMIT")
 	})
-	if !taken {
-		return false, nil
-	}
-	err = s.exec(ctx, fmt.Sprintf("REPLACE INTO %s (name, value) VALUES (x'%x', x'%x'); COMMIT", s.db.table.extras(), sqlstore.FenceKey, s.db.fence.Value()))
-	if err != nil {
-		s.db.fence.Undo()
-	}
 	var answer *mysql.MySQLError
 	if errors.As(err, &answer) && answer.Number == errDeadlock { // the holder has written it meanwhile, on another node
 		return false, nil
 	}
-	return err == nil, err
+	return taken, err
+}
+
+// replaceExtra returns the statement that sets an extra.
+func (s *session) replaceExtra(key, value string) string {
+	return fmt.Sprintf("REPLACE INTO %s (name, value) VALUES (x'%x', x'%x')", s.db.table.extras(), key, value)
 }
 
 // fenceText returns the statement that fails unless the session still holds the
@@ -202,7 +199,7 @@ func (s *session) fenceText() string {
 		s.db.table.extras(), sqlstore.FenceKey, f.Value(), len(f.Mine()), f.Mine())
 }
 
-// freeFence says in the fence that the store is free, if it is still ours.
+// freeFence writes the fence of a free store, if the session still holds it.
 func (s *session) freeFence(ctx context.Context) {
 	f := s.db.fence
 	if s.db.extras && f.Held() {
@@ -211,27 +208,27 @@ func (s *session) freeFence(ctx context.Context) {
 	}
 }
 
-// Note is that of [sqlstore.Session].
+// Note implements [sqlstore.Session].
 func (s *session) Note(ctx context.Context, holder string) error {
 	if !s.db.extras {
-		return nil // nobody looks for it
+		return nil // there is no table for it
 	}
-	return s.exec(ctx, fmt.Sprintf("REPLACE INTO %s (name, value) VALUES (x'%x', x'%x')", s.db.table.extras(), holderKey, holder))
+	return s.exec(ctx, s.replaceExtra(sqlstore.HolderKey, holder))
 }
 
-// Holder is that of [sqlstore.Session].
+// Holder implements [sqlstore.Session].
 func (s *session) Holder(ctx context.Context) (string, error) {
 	if !s.db.extras {
 		return "", nil
 	}
-	found, err := s.query(ctx, fmt.Sprintf("SELECT value FROM %s WHERE name = x'%x'", s.db.table.extras(), holderKey))
+	found, err := s.query(ctx, fmt.Sprintf("SELECT value FROM %s WHERE name = x'%x'", s.db.table.extras(), sqlstore.HolderKey))
 	if err != nil || len(found) == 0 {
 		return "", err
 	}
 	return string(found[0][0]), nil
 }
 
-// Undo is that of [sqlstore.Session].
+// Undo implements [sqlstore.Session].
 func (s *session) Undo(ctx context.Context, seqs []uint64) error {
 	t := transaction{ctx: ctx, s: s}
 	t.begin()
@@ -241,18 +238,18 @@ func (s *session) Undo(ctx context.Context, seqs []uint64) error {
 	return t.commit()
 }
 
-// Ping is that of [sqlstore.Session].
+// Ping implements [sqlstore.Session].
 func (s *session) Ping(ctx context.Context) error {
 	if s.db.extras && s.db.fence.Due() {
-		return s.answered(s.exec(ctx, s.fenceText()))
+		return s.mark(s.exec(ctx, s.fenceText()))
 	}
 	return s.conn.(driver.Pinger).Ping(ctx)
 }
 
-// Alive is that of [sqlstore.Session].
-func (s *session) Alive() bool { return !s.passed && s.conn.(driver.Validator).IsValid() }
+// Alive implements [sqlstore.Session].
+func (s *session) Alive() bool { return !s.overtaken && s.conn.(driver.Validator).IsValid() }
 
-// Close is that of [sqlstore.Session]. The server would free the session's
+// Close implements [sqlstore.Session]. The server would free the session's
 // locks a moment after its end, and the next session would find them taken.
 func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -294,8 +291,8 @@ const (
 	errSessionKilled   = 3169
 )
 
-// notYet reports whether the server takes no connections for now.
-func notYet(err error) bool {
+// isUnavailable reports whether the server takes no connections for now.
+func isUnavailable(err error) bool {
 	var answer *mysql.MySQLError
 	if !errors.As(err, &answer) {
 		return errors.Is(err, mysql.ErrInvalidConn)
@@ -307,48 +304,53 @@ func notYet(err error) bool {
 	return false
 }
 
-// outcome interprets an error that came after the end of a transaction was
-// sent.
-func (s *session) outcome(err error) error {
+// meaningAtEnd returns the meaning of an error that came after the end of a
+// transaction was sent.
+func (s *session) meaningAtEnd(err error) sqlstore.Meaning {
 	var answer *mysql.MySQLError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &answer):
 		switch answer.Number {
 		case errShutdown, errInterrupted, errKilled, errSessionKilled:
-		default:
-			return s.answered(err)
+			return sqlstore.Unknown
 		}
+		return s.meaning(err)
 	case errors.Is(err, driver.ErrBadConn): // nothing was sent
-		return err
+		return sqlstore.Temporary
 	}
-	return &store.UncertainError{Err: err}
+	return sqlstore.Unknown
 }
 
-// answered wraps the errors of a full server, of a server that refuses a
-// statement, and of the fence.
-func (s *session) answered(err error) error {
+// meaning returns the meaning of an error of a statement that is not the end of a
+// transaction.
+func (s *session) meaning(err error) sqlstore.Meaning {
 	if errors.Is(err, mysql.ErrPktTooLarge) {
-		return &store.RefusedError{Index: -1, Err: err}
+		return sqlstore.Refused
 	}
 	var answer *mysql.MySQLError
-	if errors.As(err, &answer) {
-		switch answer.Number {
-		case errDiskFull, errTableFull, errErrorOnWrite:
-			return fmt.Errorf("%w: %w", store.ErrFull, err)
-		case errNull:
-			if s.db.fence.Held() { // no other column that is written takes no NULL
-				s.passed = true
-				return fmt.Errorf("%w: %w", sqlstore.ErrLost, err)
-			}
-		case errUnknown, errTooBigRow, errPacketSize, errConstraint:
-			return &store.RefusedError{Index: -1, Err: err}
-		}
-		switch string(answer.SQLState[:2]) {
-		case "22", "23": // wrong data, and violations of constraints
-			return &store.RefusedError{Index: -1, Err: err}
-		}
+	if !errors.As(err, &answer) {
+		return sqlstore.Temporary
 	}
-	return err
+	switch answer.Number {
+	case errDiskFull, errTableFull, errErrorOnWrite:
+		return sqlstore.Full
+	case errNull:
+		if s.db.fence.Held() { // only the fence's value can be NULL where no NULL is allowed
+			s.overtaken = true
+			return sqlstore.Overtaken
+		}
+	case errUnknown, errTooBigRow, errPacketSize, errConstraint:
+		return sqlstore.Refused
+	}
+	switch string(answer.SQLState[:2]) {
+	case "22", "23": // wrong data, and violations of constraints
+		return sqlstore.Refused
+	}
+	return sqlstore.Temporary
 }
+
+// outcome marks an error that came after the end of a transaction was sent.
+func (s *session) outcome(err error) error { return s.meaningAtEnd(err).Mark(err) }
+
+// mark marks an error of another statement.
+func (s *session) mark(err error) error { return s.meaning(err).Mark(err) }

@@ -3,14 +3,12 @@ package mysql
 import (
 	"context"
 	"fmt"
-
-	"gm/pkg/store"
 )
 
-// Compact returns the space of deleted rows to the file system. Commits wait
-// meanwhile, as the server rewrites the tables.
+// Compact implements [store.Compacter]. It returns the space of deleted rows to the
+// file system. Commits wait meanwhile, because the server rewrites the tables.
 func (s *Store) Compact(ctx context.Context) error {
-	return s.maintain(ctx, "OPTIMIZE", func(table, kind, text string) error {
+	return s.maintainTables(ctx, "OPTIMIZE", func(table, kind, text string) error {
 		if kind == "error" {
 			return fmt.Errorf("compact: %s: %s", table, text)
 		}
@@ -18,10 +16,10 @@ func (s *Store) Compact(ctx context.Context) error {
 	})
 }
 
-// Check has the server check the tables, and reads all jobs and extras. It
-// numbers gearmand's jobs, unless Config.AsIs is set.
+// Check implements [store.Checker]. The server checks its tables, and then Check
+// reads all jobs and extras. It numbers gearmand's jobs, unless Config.AsIs is set.
 func (s *Store) Check(ctx context.Context, report func(string)) error {
-	err := s.maintain(ctx, "CHECK", func(table, kind, text string) error {
+	err := s.maintainTables(ctx, "CHECK", func(table, kind, text string) error {
 		if kind != "note" && (kind != "status" || text != "OK") {
 			report(fmt.Sprintf("%s: %s", table, text))
 		}
@@ -30,22 +28,13 @@ func (s *Store) Check(ctx context.Context, report func(string)) error {
 	if err != nil {
 		return err
 	}
-	f := func(*store.Record) error { return nil }
-	err = s.replay(ctx, "data", f, func(what string, err error) { report(fmt.Sprintf("%s: %v", what, err)) })
-	if err != nil {
-		return fmt.Errorf("check: %w", err)
-	}
-	if err := s.Extras(ctx, "", func(string, []byte) error { return nil }); err != nil {
-		return fmt.Errorf("check: %w", err)
-	}
-	return nil
+	return s.sqlStore.Check(ctx, report)
 }
 
-// maintain runs a statement on the tables whose answer is rows with the
-// table, the operation, the kind of message and its text.
-func (s *Store) maintain(ctx context.Context, verb string, f func(table, kind, text string) error) error {
-	none := func() []uint64 { return nil }
-	return s.link.Do(ctx, none, func(session *session) error {
+// maintainTables runs a statement on the tables, and calls f for each row of the
+// answer: it names a table, the kind of a message, and its text.
+func (s *Store) maintainTables(ctx context.Context, verb string, f func(table, kind, text string) error) error {
+	return s.link.Do(ctx, nil, func(session *session) error {
 		tables := s.db.table.jobs()
 		if s.db.extras {
 			tables += ", " + s.db.table.extras()

@@ -69,9 +69,9 @@ func numbered(sql string) string {
 func (db *database) changes(net *sqlstore.Net, replace bool) iter.Seq[change] {
 	t := db.table
 	return func(yield func(change) bool) {
-		_ = chunks(yield, net.Dones, sizeless, t.dones) &&
-			chunks(yield, net.Updates, sizeless, func(r []*store.Record) change { return t.updates(db.rowsOf(r)) }) &&
-			chunks(yield, net.Deletes, sizeless, t.deletes) &&
+		_ = chunks(yield, net.Dones, sqlstore.NoSize, t.dones) &&
+			chunks(yield, net.Updates, sqlstore.NoSize, func(r []*store.Record) change { return t.updates(db.rowsOf(r)) }) &&
+			chunks(yield, net.Deletes, sqlstore.NoSize, t.deletes) &&
 			chunks(yield, net.Puts, func(op store.Op) int { return len(op.Key) + len(op.Value) }, t.puts) &&
 			chunks(yield, net.Adds, sizeOf, func(r []*store.Record) change { return t.adds(db.rowsOf(r), replace) })
 	}
@@ -91,8 +91,6 @@ func chunks[T any](yield func(change) bool, s []T, size func(T) int, f func([]T)
 	}
 	return true
 }
-
-func sizeless[T any](T) int { return 0 }
 
 func sizeOf(r *store.Record) int {
 	return len(r.Payload) + len(r.Function) + len(r.Unique) + len(r.Reducer)
@@ -138,8 +136,7 @@ func (t table) updates(rows []sqlstore.Row) change {
 // a row that has the key of one gives way.
 func (t table) adds(rows []sqlstore.Row, replace bool) change {
 	c := change{
-		sql: "INSERT INTO " + t.jobs() + " (unique_key, function_name, priority, data, when_to_run, " +
-			"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_function) " +
+		sql: "INSERT INTO " + t.jobs() + " (" + sqlstore.InsertColumns + ") " +
 			"SELECT * FROM unnest(?::text[], ?::text[], ?::integer[], ?::bytea[], ?::integer[], " +
 			"?::bigint[], ?::bigint[], ?::bigint[], ?::integer[], ?::bytea[], ?::bytea[], ?::bytea[])",
 		args:  addColumns(rows),

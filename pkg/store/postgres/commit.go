@@ -3,63 +3,58 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 
 	"github.com/lib/pq"
 
-	"gm/pkg/store"
 	"gm/pkg/store/internal/sqlstore"
 )
 
 const (
-	// A statement has at most so many rows or so many bytes of payloads of one
-	// kind, if it has more than one row: the server holds a statement in
-	// memory, and the driver too.
+	// maxRows and maxBytes are the maximum numbers of rows, and of bytes of their
+	// payloads, in a change. A single row may have more. The server and the driver
+	// hold a statement in memory.
 	maxRows  = 4096
 	maxBytes = 4 << 20
 )
 
-// Commit is that of [store.Store].
-func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
-	if len(batch) == 0 {
-		return nil
-	}
-	if err := s.Caps().RefuseBatch(batch); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	net := sqlstore.NewNet(batch)
-	seqs := func() []uint64 { return sqlstore.Seqs(net.Adds) }
-	err := s.link.Do(ctx, seqs, func(session *session) error {
-		s.db.fence.NoteLast(net.Highest())
-		return session.commit(ctx, net)
-	})
-	if err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
-
-// commit sends a batch. Rows that have the key of an Add, which are there only
-// if someone else wrote them or an end was lost, give way in a second attempt:
-// to look for them in the first takes half as long again.
-func (s *session) commit(ctx context.Context, net *sqlstore.Net) error {
-	err := s.try(ctx, net)
+// Commit implements [sqlstore.Writer]. Rows that have the key of an Add exist only
+// if another program wrote them or if the end of their jobs was lost. Only a
+// second attempt replaces them: to search for them in the first attempt makes a
+// commit take half as long again.
+func (s *session) Commit(ctx context.Context, net *sqlstore.Net) error {
+	err := s.sendNet(ctx, net)
 	var answer *pq.Error
 	if errors.As(err, &answer) && answer.Code == "23505" { // unique_violation
-		err = s.transaction(ctx, net, true)
+		err = s.transact(ctx, net, true)
 	}
 	return s.outcome(err)
 }
 
-// try sends a batch as one statement, if it is not too large for one.
-func (s *session) try(ctx context.Context, net *sqlstore.Net) error {
+// Adopt implements [sqlstore.Writer].
+func (s *session) Adopt(ctx context.Context, first func(last uint64) uint64) error {
+	last, err := s.db.readLastSeq(ctx, s.conn)
+	if err != nil {
+		return err
+	}
+	if err := s.outcome(s.send(ctx, s.withFence()...)); err != nil {
+		return err
+	}
+	jobs := s.db.table.jobs()
+	return s.exec(ctx, "UPDATE "+jobs+" t SET seq = r.n + $1::bigint "+
+		"FROM (SELECT ctid, row_number() OVER (ORDER BY ctid) AS n FROM "+jobs+" WHERE seq IS NULL) r "+
+		"WHERE t.ctid = r.ctid AND t.seq IS NULL", strconv.FormatUint(first(last), 10))
+}
+
+// sendNet sends a batch as one statement, unless it is too large for one.
+func (s *session) sendNet(ctx context.Context, net *sqlstore.Net) error {
 	if whole := s.db.whole(net); whole != nil {
 		return s.send(ctx, s.withFence(whole...)...)
 	}
-	return s.transaction(ctx, net, false)
+	return s.transact(ctx, net, false)
 }
 
-// whole returns the changes of a batch that may be one statement, else nil.
+// whole returns the changes of a batch if it fits into one statement, else nil.
 func (db *database) whole(net *sqlstore.Net) (whole []change) {
 	size := 0
 	for c := range db.changes(net, false) {
@@ -71,8 +66,9 @@ func (db *database) whole(net *sqlstore.Net) (whole []change) {
 	return whole
 }
 
-// transaction sends a batch as a statement for each change.
-func (s *session) transaction(ctx context.Context, net *sqlstore.Net, replace bool) error {
+// transact sends a batch as a transaction with a statement for each change. If
+// replace is set, Adds replace rows that have their keys.
+func (s *session) transact(ctx context.Context, net *sqlstore.Net, replace bool) error {
 	if err := s.do(ctx, "BEGIN"); err != nil {
 		return err
 	}

@@ -6,15 +6,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/sqlstore"
 )
-
-// connectTimeout bounds all that stands between an address and a session.
-const connectTimeout = 3 * time.Second
 
 // parseConninfo parses libpq's connection string, a URL or words. It has libpq's
 // defaults where the driver has others.
@@ -45,8 +42,8 @@ func parseConninfo(s string) (pq.Config, error) {
 	if err != nil {
 		return pq.Config{}, withoutURL(err)
 	}
-	if c.ConnectTimeout <= 0 || c.ConnectTimeout > connectTimeout {
-		c.ConnectTimeout = connectTimeout
+	if c.ConnectTimeout <= 0 || c.ConnectTimeout > sqlstore.ConnectTimeout {
+		c.ConnectTimeout = sqlstore.ConnectTimeout
 	}
 	if c.ApplicationName == "" {
 		c.ApplicationName = "gm"

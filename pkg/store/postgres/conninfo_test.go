@@ -8,6 +8,7 @@ import (
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
+	"gm/pkg/store/internal/sqlstore"
 	"gm/pkg/store/storetest"
 )
 
@@ -54,8 +55,8 @@ func TestParseConninfo(t *testing.T) {
 			if err != nil || c.Host != tc.host || c.SSLMode != tc.sslmode {
 				t.Errorf("got %q, %q, %v, want %q, %q", c.Host, c.SSLMode, err, tc.host, tc.sslmode)
 			}
-			if c.ApplicationName != "gm" || c.ConnectTimeout != connectTimeout {
-				t.Errorf("got %q, %v, want gm, %v", c.ApplicationName, c.ConnectTimeout, connectTimeout)
+			if c.ApplicationName != "gm" || c.ConnectTimeout != sqlstore.ConnectTimeout {
+				t.Errorf("got %q, %v, want gm, %v", c.ApplicationName, c.ConnectTimeout, sqlstore.ConnectTimeout)
 			}
 		})
 	}

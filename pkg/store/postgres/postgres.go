@@ -95,77 +95,59 @@ func ParseURL(u *store.URL) (Config, error) {
 	return c, nil
 }
 
+// sqlStore has the methods of a Store that do not depend on PostgreSQL.
+type sqlStore = *sqlstore.Store[*session]
+
 // Store is a journal in PostgreSQL. It implements [store.Store],
-// [store.Reader], [store.Locker], [store.Compacter] and [store.Checker].
+// [store.Reader], [store.Numbered], [store.Locker], [store.Compacter] and
+// [store.Checker].
 type Store struct {
-	store.Floor
-	db      *database
-	link    *sqlstore.Link[*session]
-	readers readers
-	log     *slog.Logger
-	skipped func(string, error)
+	sqlStore
+	db   *database
+	link *sqlstore.Link[*session]
 }
 
 var (
 	_ store.Store     = (*Store)(nil)
 	_ store.Reader    = (*Store)(nil)
+	_ store.Numbered  = (*Store)(nil)
 	_ store.Locker    = (*Store)(nil)
 	_ store.Compacter = (*Store)(nil)
 	_ store.Checker   = (*Store)(nil)
 )
 
-// Open connects, and creates the tables or adds the columns that they lack,
-// unless Config.AsIs is set.
+// Open connects, and creates the tables or adds the missing columns, unless
+// Config.AsIs is set.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	db, err := newDatabase(c)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL store: %w", err)
 	}
-	if err := db.look(ctx); err != nil {
-		return nil, fmt.Errorf("open PostgreSQL store: %w", store.MarkAway(err, notYet(err)))
+	if err := db.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("open PostgreSQL store: %w", store.MarkAway(err, isUnavailable(err)))
 	}
-	s := &Store{db: db, log: c.Logger}
-	if s.log == nil {
-		s.log = slog.Default()
-	}
-	s.skipped = sqlstore.ReportSkipped(s.log, c.Skipped)
-	s.link = sqlstore.NewLink(db.session, s.log)
-	s.readers.init(db)
-	return s, nil
+	log := cmp.Or(c.Logger, slog.Default())
+	link := sqlstore.NewLink(db.session, log)
+	return &Store{db: db, link: link, sqlStore: sqlstore.NewStore(sqlstore.Config[*session]{
+		Database: db, Link: link, Fence: db.fence, AsIs: c.AsIs, Logger: log, Skipped: c.Skipped,
+	})}, nil
 }
 
-// Caps promises everything, up to PostgreSQL's limits.
-func (s *Store) Caps() store.Caps {
-	return store.Caps{
-		Durable: true, Atomic: true, Lists: true,
-		MaxPayload: maxValue, MaxValue: maxValue, MaxKey: maxKey, MaxName: maxName,
-	}
-}
-
-// A value of PostgreSQL's is at most 1 GB, and so is the message that has it,
-// with all others of its statement. A row of an index is at most 2,704 bytes.
+// A value in PostgreSQL has at most 1 GB, and so has the message with all values
+// of a statement. A row of an index has at most 2,704 bytes.
 const (
 	maxValue = 1<<30 - 1<<20
 	maxKey   = 2600
 	maxName  = 64 << 10
 )
 
-// TryLock takes the store's advisory lock. See [store.Locker].
-func (s *Store) TryLock(ctx context.Context, name string) error {
-	if err := s.link.TryLock(ctx, name); err != nil {
-		return fmt.Errorf("lock PostgreSQL store: %w", err)
+// Caps implements [sqlstore.Database]. The store promises everything, up to
+// PostgreSQL's limits.
+func (db *database) Caps() store.Caps {
+	return store.Caps{
+		Durable: true, Atomic: true, Lists: true,
+		MaxPayload: maxValue, MaxValue: maxValue, MaxKey: maxKey, MaxName: maxName,
 	}
-	return nil
-}
-
-// Lost is that of [store.Locker].
-func (s *Store) Lost() <-chan struct{} { return s.link.Lost() }
-
-// Close ends all connections.
-func (s *Store) Close() error {
-	err := s.link.Close()
-	s.readers.close()
-	return err
 }
 
 // table is a table's name in SQL, and the base of the names of its other

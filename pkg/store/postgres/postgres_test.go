@@ -45,7 +45,7 @@ func config(t testing.TB, url, table string) Config {
 func crash(_ testing.TB, s store.Store) {
 	p := s.(*Store)
 	p.link.Abandon(func(s *session) { _ = s.net.Close() })
-	p.readers.close()
+	p.db.readers.close()
 }
 
 func TestSuite(t *testing.T) {

@@ -14,19 +14,22 @@ import (
 	"gm/pkg/store/internal/sqlstore"
 )
 
-// database is the database of the connections, and the findings about it.
+// database is the database that the store uses, and the findings about it. It
+// implements [sqlstore.Database].
 type database struct {
 	config pq.Config
 	table  table
-	token  int64 // names this store among the sessions of the server
+	token  int64 // the number of a lock that only sessions of this store take
 	fence  *sqlstore.Fence
-	pooled bool // set by tests: the advisory lock keeps nobody out, as behind a pooler
-	asIs   bool
+	pooled bool // set by tests: the advisory lock excludes nobody, as behind a pooler
+	asIs   bool // nothing may be changed
 
-	oid      uint32          // the table's
-	encoding string          // the database's
-	lacks    map[string]bool // columns of the jobs' table that stay away
-	extras   bool            // the table for them is there
+	oid      uint32          // number of the jobs' table
+	encoding string          // of the database
+	lacks    map[string]bool // missing columns of the jobs' table; only if asIs is set
+	extras   bool            // the table of extras exists
+
+	readers *readers
 }
 
 func newDatabase(c Config) (*database, error) {
@@ -40,12 +43,15 @@ func newDatabase(c Config) (*database, error) {
 	}
 	token := newToken()
 	fence := sqlstore.NewFence("gm" + strconv.FormatInt(token, 10))
-	return &database{config: config, table: t, token: token, fence: fence, asIs: c.AsIs}, nil
+	db := &database{config: config, table: t, token: token, fence: fence, asIs: c.AsIs}
+	db.readers = newReaders(db.connect)
+	return db, nil
 }
 
-// connect returns a connection that waits for no one for hours, plans as for a
-// large table, which a queue may be by the time a plan is used, and takes and
-// gives text in the bytes of the database, as gearmand's does.
+// connect returns a connection that is not ended when it is idle, that plans for a
+// large table, because a queue may be large by the time a plan is used, and that
+// sends and receives text in the encoding of the database, as gearmand's
+// connection does.
 func (db *database) connect(ctx context.Context) (*conn, error) {
 	c, err := dial(ctx, db.config)
 	if err != nil {
@@ -66,21 +72,24 @@ func (db *database) connect(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// columns are gm's own, in the jobs' table.
-var columns = []struct{ name, kind string }{
-	{"seq", "BIGINT"},
-	{"run_at_ms", "BIGINT"},
-	{"accepted_ms", "BIGINT"},
-	{"attempts", "INTEGER"},
-	{"reducer", "BYTEA"},
-	{"gm_unique", "BYTEA"},
-	{"gm_function", "BYTEA"},
-}
+// ownColumns are gm's own columns in the jobs' table.
+var ownColumns = sqlstore.OwnColumns("INTEGER", "BYTEA")
 
-// look inspects the database, and creates missing tables and columns unless it
-// must not change anything. Servers that start at the same time do it one after
-// the other.
-func (db *database) look(ctx context.Context) error {
+// Close implements [sqlstore.Database].
+func (db *database) Close() { db.readers.close() }
+
+// Name implements [sqlstore.Database].
+func (db *database) Name() string { return "PostgreSQL" }
+
+// HasNumbers implements [sqlstore.Database].
+func (db *database) HasNumbers() bool { return !db.lacks["seq"] }
+
+// HasExtras implements [sqlstore.Database].
+func (db *database) HasExtras() bool { return db.extras }
+
+// prepare inspects the database, and creates missing tables and columns unless it
+// must not change anything.
+func (db *database) prepare(ctx context.Context) error {
 	c, err := db.connect(ctx)
 	if err != nil {
 		return err
@@ -92,17 +101,17 @@ func (db *database) look(ctx context.Context) error {
 	}
 	db.encoding = found[0][0].(string)
 	if db.asIs {
-		if err := db.find(ctx, c); err != nil {
+		if err := db.findTables(ctx, c); err != nil {
 			return err
 		}
 		return db.identify(ctx, c)
 	}
-	missing, err := db.missing(ctx, c)
+	missing, err := db.missingDDL(ctx, c)
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 {
-		if err := db.create(ctx, c); err != nil {
+		if err := db.createTables(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -110,9 +119,9 @@ func (db *database) look(ctx context.Context) error {
 	return db.identify(ctx, c)
 }
 
-// find records the missing tables and columns.
-func (db *database) find(ctx context.Context, c *conn) error {
-	has, err := db.has(ctx, c, db.table.jobs())
+// findTables records the missing tables and columns.
+func (db *database) findTables(ctx context.Context, c *conn) error {
+	has, err := db.columnsOf(ctx, c, db.table.jobs())
 	if err != nil {
 		return err
 	}
@@ -120,16 +129,17 @@ func (db *database) find(ctx context.Context, c *conn) error {
 		return fmt.Errorf("table %s: %w", db.table.jobs(), store.ErrAbsent)
 	}
 	db.lacks = make(map[string]bool)
-	for _, own := range columns {
-		db.lacks[own.name] = !has[own.name]
+	for _, own := range ownColumns {
+		db.lacks[own.Name] = !has[own.Name]
 	}
-	extras, err := db.has(ctx, c, db.table.extras())
+	extras, err := db.columnsOf(ctx, c, db.table.extras())
 	db.extras = len(extras) > 0
 	return err
 }
 
-// has returns the columns of a table, none if it is not there.
-func (db *database) has(ctx context.Context, c *conn, table string) (map[string]bool, error) {
+// columnsOf returns the columns of a table. It is empty if the table does not
+// exist.
+func (db *database) columnsOf(ctx context.Context, c *conn, table string) (map[string]bool, error) {
 	there, err := c.queryRows(ctx, `SELECT attname::text FROM pg_attribute
 		WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, table)
 	if err != nil {
@@ -142,21 +152,21 @@ func (db *database) has(ctx context.Context, c *conn, table string) (map[string]
 	return has, nil
 }
 
-// missing returns the statements that create the missing tables and columns.
-func (db *database) missing(ctx context.Context, c *conn) (ddl []string, err error) {
-	has, err := db.has(ctx, c, db.table.jobs())
+// missingDDL returns the statements that create the missing tables and columns.
+func (db *database) missingDDL(ctx context.Context, c *conn) (ddl []string, err error) {
+	has, err := db.columnsOf(ctx, c, db.table.jobs())
 	if err != nil {
 		return nil, err
 	}
 	if len(has) == 0 {
-		// In gearmand's words, for gearmand.
+		// gearmand creates the table with the same words.
 		ddl = append(ddl, "CREATE TABLE "+db.table.jobs()+" (unique_key VARCHAR(64), function_name VARCHAR(255), "+
 			"priority INTEGER, data BYTEA, when_to_run INTEGER, UNIQUE (unique_key, function_name))")
 	}
 	var add []string
-	for _, own := range columns {
-		if !has[own.name] {
-			add = append(add, "ADD COLUMN "+own.name+" "+own.kind)
+	for _, own := range ownColumns {
+		if !has[own.Name] {
+			add = append(add, "ADD COLUMN "+own.Name+" "+own.Kind)
 		}
 	}
 	if len(add) > 0 {
@@ -177,13 +187,13 @@ func (db *database) missing(ctx context.Context, c *conn) (ddl []string, err err
 	return ddl, nil
 }
 
-// create creates the tables and columns that are still missing when no other
-// server is creating any.
-func (db *database) create(ctx context.Context, c *conn) error {
+// createTables creates the missing tables and columns. Servers that start at the
+// same time do it one after the other.
+func (db *database) createTables(ctx context.Context, c *conn) error {
 	if err := c.exec(ctx, "SELECT pg_advisory_lock($1, 0)", lockClass); err != nil {
 		return fmt.Errorf("wait for others that create tables: %w", err)
 	}
-	ddl, err := db.missing(ctx, c)
+	ddl, err := db.missingDDL(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -192,9 +202,10 @@ func (db *database) create(ctx context.Context, c *conn) error {
 			return fmt.Errorf("%s: %w", statement, err)
 		}
 	}
-	return nil // the lock goes with the connection
+	return nil // the end of the connection frees the lock
 }
 
+// identify looks up the number of the jobs' table.
 func (db *database) identify(ctx context.Context, c *conn) error {
 	found, err := c.queryRows(ctx, "SELECT to_regclass($1)::oid::bigint", db.table.jobs())
 	if err != nil {

@@ -12,19 +12,15 @@ import (
 
 	"github.com/lib/pq"
 
-	"gm/pkg/store"
 	"gm/pkg/store/internal/sqlstore"
 )
 
 const (
 	// lockClass and the table's number are the store's advisory lock.
 	lockClass = "1735225453" // "gm" and, by chance, free
-	// holderKey is that of the holder's note among the extras. Theirs are
-	// printable.
-	holderKey = "\x01holder"
 )
 
-// newToken returns a number by which the sessions of one store are known.
+// newToken returns the number of the lock that only sessions of one store take.
 func newToken() int64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -34,8 +30,8 @@ func newToken() int64 {
 // session is the connection that commits. It implements [sqlstore.Session].
 type session struct {
 	*conn
-	db     *database
-	passed bool // the fence is another session's
+	db        *database
+	overtaken bool // the fence belongs to another session
 }
 
 // session returns a session after an earlier one of this store has ended: the
@@ -46,17 +42,18 @@ func (db *database) session(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	s := &session{conn: c, db: db}
-	if err := s.fence(ctx); err != nil {
+	if err := s.endLostSession(ctx); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("end the lost session: %w", err)
 	}
 	return s, nil
 }
 
-// fence takes the lock that every session of this store has.
-func (s *session) fence(ctx context.Context) error {
+// endLostSession takes the lock that only sessions of this store take. If an
+// earlier session still has it, that session is ended first.
+func (s *session) endLostSession(ctx context.Context) error {
 	token := strconv.FormatInt(s.db.token, 10)
-	got, err := s.yes(ctx, "SELECT pg_try_advisory_lock($1)", token)
+	got, err := s.queryBool(ctx, "SELECT pg_try_advisory_lock($1)", token)
 	if err != nil || got {
 		return err
 	}
@@ -70,18 +67,18 @@ func (s *session) fence(ctx context.Context) error {
 	return s.exec(ctx, "SELECT pg_advisory_lock($1)", token)
 }
 
-// yes runs a statement that answers with one truth value.
-func (s *session) yes(ctx context.Context, sql string, args ...any) (bool, error) {
+// queryBool runs a statement that answers with one truth value.
+func (s *session) queryBool(ctx context.Context, sql string, args ...any) (bool, error) {
 	found, err := s.queryRows(ctx, sql, args...)
 	return len(found) == 1 && found[0][0] == true, err
 }
 
-// Lock is that of [sqlstore.Session].
+// Lock implements [sqlstore.Session].
 func (s *session) Lock(ctx context.Context, again bool) (bool, error) {
 	table := strconv.Itoa(int(int32(s.db.oid)))
 	got, err := true, error(nil)
 	if !s.db.pooled {
-		got, err = s.yes(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, table)
+		got, err = s.queryBool(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, table)
 	}
 	if err != nil || !got || !s.db.extras {
 		return got, err
@@ -109,7 +106,7 @@ func (s *session) takeFence(ctx context.Context, again bool) (taken bool, err er
 }
 
 func (s *session) writeFence(ctx context.Context, again bool) (bool, error) {
-	// One at a time. The next statement sees the commit of the one before.
+	// This excludes other sessions. The next statement sees the commit of the one before.
 	if err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", strconv.FormatInt(sqlstore.LockNumber("gm.fence."+s.db.table.extras()), 10)); err != nil {
 		return false, err
 	}
@@ -126,34 +123,36 @@ func (s *session) writeFence(ctx context.Context, again bool) (bool, error) {
 	c.Value, _ = found[0][2].(string)
 	var failed error
 	c.Gone = func(where string) bool {
-		gone, err := s.isGone(ctx, where)
+		ended, err := s.hasEnded(ctx, where)
 		failed = err
-		return err == nil && gone
+		return err == nil && ended
 	}
-	if !s.db.fence.Take(c) {
-		return false, failed
+	taken, err := s.db.fence.Acquire(c, func(value string) error { return s.putExtra(ctx, sqlstore.FenceKey, value) })
+	if !taken {
+		err = errors.Join(failed, err)
 	}
-	err = s.exec(ctx, "INSERT INTO "+s.db.table.extras()+" (key, value) VALUES ($1, convert_to($2, 'UTF8')) "+
-		"ON CONFLICT (key) DO UPDATE SET value = excluded.value", sqlstore.FenceKey, s.db.fence.Value())
-	if err != nil {
-		s.db.fence.Undo()
-	}
-	return err == nil, err
+	return taken, err
 }
 
-// isGone reports whether the session with a process, known by its number and
-// its start, has ended. When it began is not told to everybody.
-func (s *session) isGone(ctx context.Context, where string) (bool, error) {
+// putExtra sets an extra.
+func (s *session) putExtra(ctx context.Context, key, value string) error {
+	return s.exec(ctx, "INSERT INTO "+s.db.table.extras()+" (key, value) VALUES ($1, convert_to($2, 'UTF8')) "+
+		"ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value)
+}
+
+// hasEnded reports whether the session of a process, known by its number and its
+// start, has ended. Not every user may see when it began.
+func (s *session) hasEnded(ctx context.Context, where string) (bool, error) {
 	pid, start, ok := strings.Cut(where, "/")
 	if !ok || strings.Trim(pid, "0123456789") != "" {
 		return false, nil
 	}
-	return s.yes(ctx, "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1::integer "+
+	return s.queryBool(ctx, "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1::integer "+
 		"AND (backend_start IS NULL OR extract(epoch FROM backend_start)::text = $2))", pid, start)
 }
 
-// withFence returns changes behind the one that fails unless the session still
-// holds the store, if it should.
+// withFence returns changes after one that fails unless the session still holds
+// the store. A store that nobody has locked has no such change.
 func (s *session) withFence(changes ...change) []change {
 	if f := s.db.fence; s.db.extras && f.Held() {
 		return append([]change{s.db.table.fence(f.Mine(), f.Value())}, changes...)
@@ -161,7 +160,7 @@ func (s *session) withFence(changes ...change) []change {
 	return changes
 }
 
-// freeFence says in the fence that the store is free, if it is still ours.
+// freeFence writes the fence of a free store, if the session still holds it.
 func (s *session) freeFence(ctx context.Context) {
 	f := s.db.fence
 	if s.db.extras && f.Held() {
@@ -170,33 +169,32 @@ func (s *session) freeFence(ctx context.Context) {
 	}
 }
 
-// Note is that of [sqlstore.Session].
+// Note implements [sqlstore.Session].
 func (s *session) Note(ctx context.Context, holder string) error {
 	if !s.db.extras {
-		return nil // nobody looks for it
+		return nil // there is no table for it
 	}
-	return s.exec(ctx, "INSERT INTO "+s.db.table.extras()+" (key, value) VALUES ($1, convert_to($2, 'UTF8')) "+
-		"ON CONFLICT (key) DO UPDATE SET value = excluded.value", holderKey, holder)
+	return s.putExtra(ctx, sqlstore.HolderKey, holder)
 }
 
-// Holder is that of [sqlstore.Session].
+// Holder implements [sqlstore.Session].
 func (s *session) Holder(ctx context.Context) (string, error) {
 	if !s.db.extras {
 		return "", nil
 	}
-	found, err := s.queryRows(ctx, "SELECT convert_from(value, 'UTF8') FROM "+s.db.table.extras()+" WHERE key = $1", holderKey)
+	found, err := s.queryRows(ctx, "SELECT convert_from(value, 'UTF8') FROM "+s.db.table.extras()+" WHERE key = $1", sqlstore.HolderKey)
 	if err != nil || len(found) == 0 {
 		return "", err
 	}
 	return found[0][0].(string), nil
 }
 
-// Undo is that of [sqlstore.Session].
+// Undo implements [sqlstore.Session].
 func (s *session) Undo(ctx context.Context, seqs []uint64) error {
 	return s.outcome(s.send(ctx, s.withFence(s.db.table.dones(seqs))...))
 }
 
-// Ping is that of [sqlstore.Session].
+// Ping implements [sqlstore.Session].
 func (s *session) Ping(ctx context.Context) error {
 	if s.db.extras && s.db.fence.Due() {
 		return s.outcome(s.send(ctx, s.withFence()...))
@@ -204,10 +202,10 @@ func (s *session) Ping(ctx context.Context) error {
 	return s.ping(ctx)
 }
 
-// Alive is that of [sqlstore.Session].
-func (s *session) Alive() bool { return !s.passed && s.alive() }
+// Alive implements [sqlstore.Session].
+func (s *session) Alive() bool { return !s.overtaken && s.alive() }
 
-// Close is that of [sqlstore.Session]. The server would free the session's
+// Close implements [sqlstore.Session]. The server would free the session's
 // locks a moment after its end, and the next session would find them taken.
 func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -219,40 +217,38 @@ func (s *session) Close() {
 	s.close()
 }
 
-// notYet reports whether the server takes no connections for now: it starts, or
+// isUnavailable reports whether the server takes no connections for now: it starts, or
 // ends, or has too many.
-func notYet(err error) bool {
+func isUnavailable(err error) bool {
 	var answer *pq.Error
 	return errors.As(err, &answer) && (answer.Code.Class() == "57" || answer.Code.Class() == "08" || answer.Code == "53300")
 }
 
-// outcome interprets an error that may have come after the end of a transaction
-// was sent. An error answer to a statement or to its end means that the
-// transaction is rolled back; the driver has no answer if the session ends with
-// it.
-func (s *session) outcome(err error) error {
+// outcome marks an error that may have come after the end of a transaction was
+// sent. An error answer to a statement or to the end means that the transaction is
+// rolled back. If the session ends with the transaction, the driver has no answer.
+func (s *session) outcome(err error) error { return s.meaning(err).Mark(err) }
+
+// meaning returns the meaning of an error.
+func (s *session) meaning(err error) sqlstore.Meaning {
 	var answer *pq.Error
 	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &answer):
-		switch {
-		case answer.Code == "23502" && s.db.fence.Held() && answer.Table == s.db.table.name+"_gm": // not_null_violation
-			s.passed = true
-			return fmt.Errorf("%w: %w", sqlstore.ErrLost, err)
-		case answer.Code == "53100": // disk_full
-			return fmt.Errorf("%w: %w", store.ErrFull, err)
-		case refuses(answer):
-			return &store.RefusedError{Index: -1, Err: err}
-		}
-		return err
+	case !errors.As(err, &answer):
+		return sqlstore.Unknown
+	case answer.Code == "23502" && s.db.fence.Held() && answer.Table == s.db.table.name+"_gm": // not_null_violation
+		s.overtaken = true
+		return sqlstore.Overtaken
+	case answer.Code == "53100": // disk_full
+		return sqlstore.Full
+	case isRefusal(answer):
+		return sqlstore.Refused
 	}
-	return &store.UncertainError{Err: err}
+	return sqlstore.Temporary
 }
 
-// refuses reports whether the server can never take the sent data, because it
+// isRefusal reports whether the server can never take the sent data, because it
 // does not understand them, a constraint forbids them, or they exceed a limit.
-func refuses(answer *pq.Error) bool {
+func isRefusal(answer *pq.Error) bool {
 	switch answer.Code.Class() {
 	case "22", "23", "54":
 		return true

@@ -96,8 +96,8 @@ func refused(err error) (text string, ok bool) {
 	return "", false
 }
 
-// notYet reports whether Redis takes no commands, or no connections, for now.
-func notYet(err error) bool {
+// isUnavailable reports whether Redis takes no commands, or no connections, for now.
+func isUnavailable(err error) bool {
 	text, _ := refused(err)
 	code, rest, _ := strings.Cut(text, " ")
 	return code == "LOADING" || code == "MASTERDOWN" || code == "CLUSTERDOWN" || strings.HasPrefix(rest, "max number of clients reached")

@@ -194,7 +194,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if err := s.examine(ctx); err != nil {
 		_ = s.readers.Close()
-		return nil, fmt.Errorf("open Redis store: %w", store.MarkAway(err, notYet(err)))
+		return nil, fmt.Errorf("open Redis store: %w", store.MarkAway(err, isUnavailable(err)))
 	}
 	return s, nil
 }

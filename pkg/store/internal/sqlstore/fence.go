@@ -8,9 +8,6 @@ import (
 )
 
 const (
-	// FenceKey is the key of the fence among the extras. It differs from their
-	// keys, which are printable.
-	FenceKey = "\x01fence"
 	// fenceLease is the time after the last write of the fence for which a
 	// holder of unknown state keeps the store.
 	fenceLease = 10 * time.Second
@@ -79,6 +76,19 @@ func (f *Fence) Take(c Claim) bool {
 	f.mine = fmt.Sprintf("%s.%d %s ", f.store, f.sessions, c.Where)
 	f.base, f.start = c.Now, time.Now()
 	return true
+}
+
+// Acquire takes the store for a new session, if it may, and writes the fence's
+// value.
+func (f *Fence) Acquire(c Claim, write func(value string) error) (taken bool, err error) {
+	if !f.Take(c) {
+		return false, nil
+	}
+	if err := write(f.Value()); err != nil {
+		f.Undo()
+		return false, err
+	}
+	return true, nil
 }
 
 // Undo reverts the last Take, whose value could not be written.

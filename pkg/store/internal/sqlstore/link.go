@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// connectTimeout limits the time from a lost session to the next: to dial,
+	// ConnectTimeout limits the time from a lost session to the next: to dial,
 	// to end the lost session, to lock and to undo.
-	connectTimeout = 3 * time.Second
+	ConnectTimeout = 3 * time.Second
 	// lockPatience is the maximum wait for the lock of a lost session.
 	lockPatience = time.Second
 	// watchInterval is the interval at which a session with the lock is
@@ -26,9 +26,10 @@ const (
 // Session is a connection to the database that can commit. A Link has one at a
 // time and makes one call of it at a time.
 type Session interface {
-	// Lock takes the store's lock for the life of the session. It is false
-	// if another session has it or, if again is set because an earlier session
-	// of the store had it, if another store had it since.
+	// Lock takes the store's lock for the life of the session, and reports
+	// whether it did. It does not if another session has the lock. again is set
+	// if an earlier session of the store had the lock; then Lock does not take
+	// it either if another store had it since.
 	Lock(ctx context.Context, again bool) (bool, error)
 	// Note stores a description of the holder that others can read.
 	Note(ctx context.Context, holder string) error
@@ -38,7 +39,7 @@ type Session interface {
 	Undo(ctx context.Context, seqs []uint64) error
 	// Ping checks that the server answers, and keeps the lock.
 	Ping(ctx context.Context) error
-	// Alive returns false if the session can no longer be used.
+	// Alive reports whether the session can still be used.
 	Alive() bool
 	// Close ends the session. If it can, it frees its locks first.
 	Close()
@@ -67,82 +68,85 @@ type Link[S Session] struct {
 	stop  chan struct{}
 	watch sync.WaitGroup
 
-	// The turn is in the channel unless a goroutine has it. That goroutine owns
-	// the fields below.
-	turn    chan struct{}
+	// available has a token unless a goroutine uses the session. That goroutine
+	// owns the fields below.
+	available chan struct{}
+
 	session S
 	up      bool     // session is valid
 	holder  string   // the note stored with the lock; empty if the lock was never taken
 	undo    []uint64 // jobs that may have been stored although their Commit failed
 	closed  bool
-	passed  bool // lost is closed
+	isLost  bool // lost is closed
 }
 
 // NewLink returns a link that dials at its first use.
 func NewLink[S Session](dial Dial[S], log *slog.Logger) *Link[S] {
 	l := &Link[S]{
 		dial: dial, log: log,
-		lost: make(chan struct{}), stop: make(chan struct{}), turn: make(chan struct{}, 1),
+		lost: make(chan struct{}), stop: make(chan struct{}), available: make(chan struct{}, 1),
 	}
-	l.turn <- struct{}{}
+	l.available <- struct{}{}
 	return l
 }
 
 // Do calls f with the session, dialling one if there is none. If f's error is a
 // [store.UncertainError], the jobs in seqs are undone before any other use of a
-// session.
+// session. seqs may be nil.
 func (l *Link[S]) Do(ctx context.Context, seqs func() []uint64, f func(S) error) error {
-	if err := l.take(ctx); err != nil {
+	if err := l.acquireSession(ctx); err != nil {
 		return err
 	}
-	defer l.give()
-	s, err := l.ready(ctx)
+	defer l.releaseSession()
+	s, err := l.readySession(ctx)
 	if err != nil {
 		return err
 	}
 	err = f(s)
 	var uncertain *store.UncertainError
 	if errors.As(err, &uncertain) {
-		l.undo = append(l.undo, seqs()...)
-		l.drop()
+		if seqs != nil {
+			l.undo = append(l.undo, seqs()...)
+		}
+		l.dropSession()
 	} else if !s.Alive() {
-		l.drop()
+		l.dropSession()
 	}
 	return err
 }
 
-// Settle undoes the uncertain jobs, so that other sessions may read.
-func (l *Link[S]) Settle(ctx context.Context) error {
-	if err := l.take(ctx); err != nil {
+// UndoUncertain undoes the uncertain jobs. Other sessions may read after that.
+func (l *Link[S]) UndoUncertain(ctx context.Context) error {
+	if err := l.acquireSession(ctx); err != nil {
 		return err
 	}
-	defer l.give()
+	defer l.releaseSession()
 	if len(l.undo) == 0 {
 		return nil
 	}
-	_, err := l.ready(ctx)
+	_, err := l.readySession(ctx)
 	return err
 }
 
 // TryLock implements [store.Locker]. If the session has ended since the last
 // call, as idle ones do, TryLock tries again with a new one.
 func (l *Link[S]) TryLock(ctx context.Context, name string) error {
-	if err := l.take(ctx); err != nil {
+	if err := l.acquireSession(ctx); err != nil {
 		return err
 	}
-	defer l.give()
+	defer l.releaseSession()
 	idle := l.up
-	err := l.lock(ctx, name)
+	err := l.lockStore(ctx, name)
 	if err != nil && idle && !l.up && l.holder == "" && ctx.Err() == nil {
-		err = l.lock(ctx, name)
+		err = l.lockStore(ctx, name)
 	}
 	return err
 }
 
-// lock takes the store's lock and starts to check the session, unless this link
+// lockStore takes the store's lock and starts to check the session, unless this link
 // has the lock. It drops a session that an error has ended.
-func (l *Link[S]) lock(ctx context.Context, name string) error {
-	s, err := l.ready(ctx)
+func (l *Link[S]) lockStore(ctx context.Context, name string) error {
+	s, err := l.readySession(ctx)
 	if err != nil {
 		return err
 	}
@@ -151,23 +155,23 @@ func (l *Link[S]) lock(ctx context.Context, name string) error {
 	}
 	got, err := s.Lock(ctx, false)
 	if err == nil && !got {
-		err = held(ctx, s)
+		err = heldError(ctx, s)
 	}
 	holder := store.Holder(name, time.Now())
 	if err == nil {
 		err = s.Note(ctx, holder)
 		if err != nil {
-			l.drop() // and the lock with it
+			l.dropSession() // and the lock with it
 		}
 	}
 	if err != nil {
 		if l.up && !s.Alive() {
-			l.drop()
+			l.dropSession()
 		}
 		return err
 	}
 	l.holder = holder
-	l.watch.Go(l.lookAfter)
+	l.watch.Go(l.watchSession)
 	return nil
 }
 
@@ -177,68 +181,69 @@ func (l *Link[S]) Lost() <-chan struct{} { return l.lost }
 // Close ends the session and frees the lock. It waits for running calls. It
 // undoes the remaining uncertain jobs if the server can be reached soon.
 func (l *Link[S]) Close() error {
-	<-l.turn
+	<-l.available
 	if l.closed {
-		l.give()
+		l.releaseSession()
 		return nil
 	}
 	if len(l.undo) > 0 {
-		if _, err := l.ready(context.Background()); err != nil {
+		if _, err := l.readySession(context.Background()); err != nil {
 			l.log.Warn("jobs whose submission failed may still be there", "jobs", len(l.undo), "error", err)
 		}
 	}
 	l.closed = true
-	l.drop()
+	l.dropSession()
 	close(l.stop)
-	l.give()
+	l.releaseSession()
 	l.watch.Wait()
 	return nil
 }
 
 // Abandon drops the connection without closing it properly.
 func (l *Link[S]) Abandon(cut func(S)) {
-	<-l.turn
+	<-l.available
 	l.closed = true
 	if l.up {
 		cut(l.session)
 		l.up = false
 	}
 	close(l.stop)
-	l.give()
+	l.releaseSession()
 	l.watch.Wait()
 }
 
-func (l *Link[S]) take(ctx context.Context) error {
+// acquireSession waits until no other goroutine uses the session.
+func (l *Link[S]) acquireSession(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
-	case <-l.turn:
+	case <-l.available:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (l *Link[S]) give() { l.turn <- struct{}{} }
+func (l *Link[S]) releaseSession() { l.available <- struct{}{} }
 
-// ready returns a session that may commit: it has the lock if this store ever
+// readySession returns a session that may commit: it has the lock if this store ever
 // had it, and no uncertain jobs are left.
-func (l *Link[S]) ready(ctx context.Context) (s S, err error) {
+func (l *Link[S]) readySession(ctx context.Context) (s S, err error) {
 	switch {
 	case l.closed:
 		return s, errClosed
-	case l.passed:
+	case l.isLost:
 		return s, ErrLost
 	case l.up:
 		return l.session, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, ConnectTimeout)
 	defer cancel()
 	if s, err = l.dial(ctx); err != nil {
 		return s, fmt.Errorf("connect: %w", err)
 	}
-	if err := l.prepare(ctx, s); err != nil {
+	if err := l.prepareSession(ctx, s); err != nil {
 		s.Close()
 		return s, err
 	}
@@ -246,15 +251,17 @@ func (l *Link[S]) ready(ctx context.Context) (s S, err error) {
 	return s, nil
 }
 
-func (l *Link[S]) prepare(ctx context.Context, s S) error {
+// prepareSession takes the lock again if an earlier session had it, and undoes
+// the uncertain jobs.
+func (l *Link[S]) prepareSession(ctx context.Context, s S) error {
 	if l.holder != "" {
 		got, err := lockAgain(ctx, s)
 		if err != nil {
 			return fmt.Errorf("take the lock again: %w", err)
 		}
 		if !got {
-			l.log.Error("the store has passed to another server while the connection was lost", "error", held(ctx, s))
-			l.passed = true
+			l.log.Error("the store has passed to another server while the connection was lost", "error", heldError(ctx, s))
+			l.isLost = true
 			close(l.lost)
 			return ErrLost
 		}
@@ -293,8 +300,8 @@ func lockAgain(ctx context.Context, s Session) (bool, error) {
 	}
 }
 
-// held returns the error of a lock that another session has.
-func held(ctx context.Context, s Session) error {
+// heldError returns the error of a lock that another session has.
+func heldError(ctx context.Context, s Session) error {
 	by, err := s.Holder(ctx)
 	if err != nil {
 		return fmt.Errorf("read the holder's name: %w", err)
@@ -305,17 +312,18 @@ func held(ctx context.Context, s Session) error {
 	return &store.HeldError{By: by}
 }
 
-func (l *Link[S]) drop() {
+// dropSession closes the session, if there is one.
+func (l *Link[S]) dropSession() {
 	if l.up {
 		l.session.Close()
 		l.up = false
 	}
 }
 
-// lookAfter checks the session while there are no other calls, and dials again
-// if it is lost. So the store detects a lost lock before the next job, and
-// reports to an idle server that it no longer holds the store.
-func (l *Link[S]) lookAfter() {
+// watchSession checks the session while there are no other calls, and dials again
+// if it is lost. So the store detects a lost lock before the next job, and an
+// idle server learns that it no longer holds the store.
+func (l *Link[S]) watchSession() {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
@@ -327,19 +335,20 @@ func (l *Link[S]) lookAfter() {
 		case <-tick.C:
 		}
 		select {
-		case <-l.turn:
-			l.look()
-			l.give()
-		default: // the goroutine with the turn detects it
+		case <-l.available:
+			l.checkSession()
+			l.releaseSession()
+		default: // the goroutine that uses the session detects the loss
 		}
 	}
 }
 
-func (l *Link[S]) look() {
-	if l.closed || l.passed {
+// checkSession pings the session, and dials again if it is lost.
+func (l *Link[S]) checkSession() {
+	if l.closed || l.isLost {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
 	defer cancel()
 	if l.up {
 		err := l.session.Ping(ctx)
@@ -347,9 +356,9 @@ func (l *Link[S]) look() {
 			return
 		}
 		l.log.Warn("connection to the store is lost", "error", err)
-		l.drop()
+		l.dropSession()
 	}
-	if _, err := l.ready(ctx); err == nil {
+	if _, err := l.readySession(ctx); err == nil {
 		l.log.Info("connected to the store again")
 	}
 }

@@ -136,8 +136,8 @@ func TestLinkUndoes(t *testing.T) {
 				t.Errorf("while the server is down: got %v, want %v", err, errDown)
 			}
 			s.down = false
-			if err := l.Settle(t.Context()); err != nil {
-				t.Errorf("settle: %v", err)
+			if err := l.UndoUncertain(t.Context()); err != nil {
+				t.Errorf("undo: %v", err)
 			}
 		}
 		if want := []uint64{0, 1, 2, 3}; !slices.Equal(s.undone, want) {
@@ -254,7 +254,7 @@ func TestLinkWaits(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := l.Do(ctx, noSeqs, nothing); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("while another has the turn: got %v, want %v", err, context.DeadlineExceeded)
+			t.Errorf("while another uses the session: got %v, want %v", err, context.DeadlineExceeded)
 		}
 		close(release)
 		if err := <-done; err != nil {

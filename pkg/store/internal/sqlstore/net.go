@@ -6,9 +6,9 @@ import (
 	"gm/pkg/store"
 )
 
-// Net is the combined effect of a batch, in an order of its own: first Dones,
-// then Updates, Adds, Deletes and Puts. No job and no key is in two of them. It
-// refers to the memory of the batch.
+// Net is the combined effect of a batch. The store makes its changes in this
+// order: Dones, Updates, Adds, Deletes, Puts. No job and no key is in two of them.
+// A Net refers to the memory of the batch.
 type Net struct {
 	Dones   []uint64 // sequences
 	Updates []*store.Record
@@ -21,22 +21,22 @@ type Net struct {
 // leaves only the Done, in case the store had it before.
 func NewNet(batch []store.Op) *Net {
 	if len(batch) == 1 {
-		return single(&batch[0])
+		return netOf(&batch[0])
 	}
-	n := folding{
-		jobs:   make(map[uint64]fold, len(batch)),
-		names:  make(map[name]uint64),
+	n := netBuilder{
+		jobs:   make(map[uint64]jobEffect, len(batch)),
+		names:  make(map[jobName]uint64),
 		extras: make(map[string]int),
 	}
 	for i := range batch {
-		n.take(batch, i)
+		n.addOp(batch, i)
 	}
-	return n.net(batch)
+	return n.build(batch)
 }
 
-// single returns the Net of the most frequent kind of batch, in which no
-// operations need to be combined.
-func single(op *store.Op) *Net {
+// netOf returns the Net of a batch of one operation, the most frequent kind of
+// batch.
+func netOf(op *store.Op) *Net {
 	n := new(Net)
 	switch op.Kind {
 	case store.Add:
@@ -53,24 +53,25 @@ func single(op *store.Op) *Net {
 	return n
 }
 
-// folding is an incomplete Net.
-type folding struct {
+// netBuilder combines the operations of a batch into a Net.
+type netBuilder struct {
 	seqs   []uint64 // of jobs, in the order of their first operations
-	jobs   map[uint64]fold
-	names  map[name]uint64 // of Adds
-	keys   []string        // of extras, likewise
-	extras map[string]int  // to the last operation
+	jobs   map[uint64]jobEffect
+	names  map[jobName]uint64 // numbers of Adds
+	keys   []string           // of extras, in the order of their first operations
+	extras map[string]int     // index of the last operation on an extra
 }
 
-// fold is the combined effect on one job. Kind is Add, Done or Update.
-type fold struct {
+// jobEffect is the combined effect on one job. Its kind is Add, Done or Update.
+type jobEffect struct {
 	kind   store.Kind
 	record *store.Record
 }
 
-type name struct{ function, unique string }
+type jobName struct{ function, unique string }
 
-func (n *folding) take(batch []store.Op, i int) {
+// addOp adds the operation with index i.
+func (n *netBuilder) addOp(batch []store.Op, i int) {
 	op := &batch[i]
 	if op.Kind == store.Put || op.Kind == store.Delete {
 		if _, ok := n.extras[op.Key]; !ok {
@@ -86,32 +87,33 @@ func (n *folding) take(batch []store.Op, i int) {
 	}
 	switch {
 	case op.Kind == store.Add:
-		n.replace(op.Record)
+		n.replaceSame(op.Record)
 	case op.Kind == store.Update && ok && was.kind == store.Add:
 		added := *was.record
 		added.Attempts, added.RunAt = op.Record.Attempts, op.Record.RunAt
-		n.jobs[seq] = fold{store.Add, &added}
+		n.jobs[seq] = jobEffect{store.Add, &added}
 		return
 	case op.Kind == store.Update && ok && was.kind == store.Done:
 		return
 	}
-	n.jobs[seq] = fold{op.Kind, op.Record}
+	n.jobs[seq] = jobEffect{op.Kind, op.Record}
 }
 
-// replace replaces the job with the same function and unique by r, as the table
-// would.
-func (n *folding) replace(r *store.Record) {
+// replaceSame makes r replace the job with the same function and unique, as it
+// would in the table.
+func (n *netBuilder) replaceSame(r *store.Record) {
 	if r.Unique == "" || r.Unique == "-" || r.Apart {
 		return
 	}
-	k := name{r.Function, r.Unique}
+	k := jobName{r.Function, r.Unique}
 	if before, ok := n.names[k]; ok && before != r.Seq && n.jobs[before].kind == store.Add {
-		n.jobs[before] = fold{store.Done, n.jobs[before].record}
+		n.jobs[before] = jobEffect{store.Done, n.jobs[before].record}
 	}
 	n.names[k] = r.Seq
 }
 
-func (n *folding) net(batch []store.Op) *Net {
+// build returns the Net of the operations so far.
+func (n *netBuilder) build(batch []store.Op) *Net {
 	net := new(Net)
 	for _, seq := range n.seqs {
 		switch j := n.jobs[seq]; j.kind {
@@ -172,3 +174,7 @@ func Chunks[T any](s []T, count, room int, size func(T) int) iter.Seq[[]T] {
 		}
 	}
 }
+
+// NoSize is the size of elements for Chunks that are limited by their count
+// alone.
+func NoSize[T any](T) int { return 0 }

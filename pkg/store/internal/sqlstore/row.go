@@ -1,13 +1,16 @@
-// Package sqlstore has the code that the drivers of SQL databases share.
+// Package sqlstore has the code that the drivers of SQL databases share:
 //
+//   - [Store] implements a store on a [Database] and on sessions that write;
 //   - [Row] is a job in the columns of gearmand's tables and in the columns
 //     that gm adds;
+//   - [Reading] is one pass over the jobs of a table;
 //   - [Net] is a batch after its operations on the same job are combined;
 //   - [Link] is the one session on which a store commits: it holds the lock,
 //     reconnects when the session is lost, and undoes commits of unknown
 //     outcome;
 //   - [Fence] is the row by which a transaction checks that its session still
-//     holds the store.
+//     holds the store;
+//   - [Meaning] is the meaning of a database's error.
 package sqlstore
 
 import (
@@ -62,7 +65,7 @@ const (
 func NewRow(r *store.Record, text func(string) bool) Row {
 	row := Row{
 		Key: r.Unique, Name: r.Function,
-		Priority: int32(r.Priority), Data: r.Payload, When: when(r.RunAt),
+		Priority: int32(r.Priority), Data: r.Payload, When: seconds(r.RunAt),
 		Seq: int64(r.Seq), RunAt: r.RunAt, Accepted: r.Accepted, Attempts: int32(min(r.Attempts, math.MaxInt32)),
 	}
 	if r.Reducer != "" {
@@ -71,11 +74,11 @@ func NewRow(r *store.Record, text func(string) bool) Row {
 	switch {
 	case r.Unique == "" || r.Unique == "-" || r.Apart:
 		row.Key, row.Unique = fmt.Sprintf("%s%d", seqPrefix, r.Seq), []byte(r.Unique)
-	case len(r.Unique) > store.MaxGearmandUnique || madeUp(r.Unique) || !text(r.Unique):
-		row.Key, row.Unique = hash(r.Unique), []byte(r.Unique)
+	case len(r.Unique) > store.MaxGearmandUnique || isGenerated(r.Unique) || !text(r.Unique):
+		row.Key, row.Unique = hashName(r.Unique), []byte(r.Unique)
 	}
-	if len(r.Function) > maxName || madeUp(r.Function) || !text(r.Function) {
-		row.Name, row.Function = hash(r.Function), []byte(r.Function)
+	if len(r.Function) > maxName || isGenerated(r.Function) || !text(r.Function) {
+		row.Name, row.Function = hashName(r.Function), []byte(r.Function)
 	}
 	return row
 }
@@ -102,23 +105,25 @@ func (row *Row) Record() (*store.Record, error) {
 		return nil, fmt.Errorf("run time %d, attempts %d", row.RunAt, row.Attempts)
 	}
 	// A program that changed gearmand's column did not know gm's.
-	if r.RunAt = row.RunAt; when(r.RunAt) != row.When {
+	if r.RunAt = row.RunAt; seconds(r.RunAt) != row.When {
 		r.RunAt = max(int64(row.When), 0) * 1000
 	}
 	return r, nil
 }
 
-// When returns a time in milliseconds as seconds, rounded up, so that gearmand
+// seconds returns a time in milliseconds as seconds, rounded up, so that gearmand
 // starts no job early, and limited to the column's range.
-func when(milliseconds int64) int32 {
+func seconds(milliseconds int64) int32 {
 	return int32(min((milliseconds+999)/1000, math.MaxInt32))
 }
 
-func madeUp(s string) bool {
+// isGenerated reports whether a key or name looks like a generated one.
+func isGenerated(s string) bool {
 	return strings.HasPrefix(s, seqPrefix) || strings.HasPrefix(s, hashPrefix)
 }
 
-func hash(s string) string {
+// hashName returns the replacement of a key or name that does not fit.
+func hashName(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hashPrefix + hex.EncodeToString(sum[:24])
 }
@@ -133,7 +138,7 @@ func LockNumber(name string) int64 {
 // unchanged, and calls hook if it is not nil.
 func ReportSkipped(log *slog.Logger, hook func(what string, err error)) func(string, error) {
 	return func(what string, err error) {
-		log.Warn("left out what can't be read in the store", "what", what, "error", err)
+		log.Warn("a row that cannot be read is left out", "what", what, "error", err)
 		if hook != nil {
 			hook(what, err)
 		}
