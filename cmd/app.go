@@ -15,7 +15,6 @@ import (
 	"slices"
 
 	"gm/cmd/cli"
-	"gm/pkg/gearman"
 	"gm/pkg/runner"
 )
 
@@ -45,13 +44,6 @@ var verbs = []struct {
 	{"completion", func(e *env) *cli.Verb { return cli.CompletionVerb(&e.Env, completionQueries) }},
 	{"man", func(e *env) *cli.Verb { return cli.ManVerb(&e.Env) }},
 	{"version", versionVerb},
-}
-
-// env is the environment of one run of gm.
-type env struct {
-	cli.Env
-
-	leftOut map[gearman.Server]bool // servers that were noted as not answering
 }
 
 // Main runs gm with the arguments of a process, the program's name first, and
@@ -97,7 +89,7 @@ gm VERB -h shows the most used flags of a verb on one screen, gm help VERB every
 		Flags: append(e.connFlags(), cli.CommonFlags()...),
 	}, Program: program, Environment: rootEnvironment, Files: rootFiles}
 	root.Table = make([]cli.NewVerb, len(verbs))
-	mostUsed := usedMost()
+	mostUsed := mostUsedFlags()
 	for i, v := range verbs {
 		root.Table[i] = cli.NewVerb{Name: v.name, Make: func() *cli.Verb {
 			made := v.make(e)
@@ -114,9 +106,9 @@ gm VERB -h shows the most used flags of a verb on one screen, gm help VERB every
 	return root
 }
 
-// usedMost names the flags that -h shows of a verb with more than fit. Of other
-// verbs it shows the first ones.
-func usedMost() map[string][]string {
+// mostUsedFlags returns the flags that -h shows of a verb whose flags do not fit on one
+// screen. Of other verbs it shows the first ones.
+func mostUsedFlags() map[string][]string {
 	return map[string][]string{
 		"submit": {"function", "background", "unique", "high", "timeout", "in", "each-line", "files", "jobs", "keep-order", "out", "joblog", "resume", "retries", "server"},
 		"map":    {"function", "reduce", "each-line", "delimiter", "block", "files", "jobs", "unordered", "out", "tag", "joblog", "resume", "retries", "server"},

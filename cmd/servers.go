@@ -278,8 +278,3 @@ func checkHandles(c *cli.Context) error {
 	}
 	return checkWords(c)
 }
-
-// note prints a line on stderr that is not the error of the verb.
-func (e *env) note(format string, args ...any) {
-	e.Notef(format, args...)
-}

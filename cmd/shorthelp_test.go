@@ -49,7 +49,7 @@ func TestShortHelpFitsAScreen(t *testing.T) {
 
 func TestUsedMostAreFlags(t *testing.T) {
 	root := testRoot()
-	for name, flags := range usedMost() {
+	for name, flags := range mostUsedFlags() {
 		for _, f := range flags {
 			if root.Sub(name).Flag(f) == nil {
 				t.Errorf("%s has no flag %s", name, f)
