@@ -13,9 +13,10 @@
 //	.                       calls cmd and exits with its code;
 //	                        imports cmd
 //	cmd                     the command line: flags, help, one call for each verb, output;
-//	                        imports cmd/cli, pkg/*, pkg/store/dump, pkg/store/open, internal/bytesize, internal/deferred,
+//	                        imports cmd/cli, pkg/*, pkg/store/dump, pkg/store/open, internal/bytesize, internal/daemon,
 //	                        internal/duration, internal/escape, internal/exitline, internal/filelock, internal/gather,
-//	                        internal/logsink, internal/tune, internal/walltime, any module
+//	                        internal/logsink, internal/memory, internal/serverlog, internal/serving, internal/tune,
+//	                        internal/walltime, any module
 //	cmd/cli                 the kit for it: verbs, flags, help, completions, tables; knows nothing of Gearman;
 //	                        imports internal/bytesize, internal/duration, github.com/urfave/cli,
 //	                        github.com/olekukonko/tablewriter, github.com/mattn/go-runewidth,
@@ -70,6 +71,8 @@
 //	internal/bytesize       sizes such as 64K as text, both ways
 //	internal/codec          the bytes of a record in a store: layout, checksums, salts;
 //	                        imports pkg/store
+//	internal/daemon         the process of a server: background, user, limits, pid file;
+//	                        imports golang.org/x/sys
 //	internal/deferred       a store in memory, written to another one at the end;
 //	                        imports pkg/store
 //	internal/duration       durations such as 2d and 90s as text
@@ -78,6 +81,12 @@
 //	internal/filelock       the lock of a file
 //	internal/gather         a buffer for bytes that arrive in pieces
 //	internal/logsink        log lines for a writer that may be slow, without waiting for it
+//	internal/memory         the memory of the machine or the container, and its parts for a server;
+//	                        imports golang.org/x/sys
+//	internal/serverlog      the log of a server: level, file, syslog;
+//	                        imports internal/logsink
+//	internal/serving        servers, one after the other on one store, until a signal;
+//	                        imports pkg/server, pkg/store, pkg/store/open, pkg/gearman, internal/deferred
 //	internal/testgm         the commands of test scripts, and servers for tests;
 //	                        imports github.com/rogpeppe/go-internal
 //	internal/tune           tricks that depend on the inside of the Go runtime, with one switch;

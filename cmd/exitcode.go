@@ -119,15 +119,8 @@ func replyCode(reply wire.ErrReply) int {
 
 // hintFor returns the hint of err: its own, or one for its kind.
 func hintFor(err error) string {
-	for next := err; next != nil; {
-		var exit *cli.ExitError
-		if !errors.As(next, &exit) {
-			break
-		}
-		if exit.Hint != "" {
-			return exit.Hint
-		}
-		next = exit.Err
+	if hint := cli.HintOf(err); hint != "" {
+		return hint
 	}
 	var (
 		proto   *gearman.ProtocolError

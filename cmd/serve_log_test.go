@@ -3,19 +3,13 @@ package cmd
 import (
 	"bufio"
 	"context"
-	"fmt"
-	"log/slog"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"gm/internal/logsink"
 	"gm/pkg/gearman"
 )
 
@@ -113,60 +107,5 @@ func waitUntil(t *testing.T, what string, ok func() bool) {
 		case <-late:
 			t.Fatalf("waiting for %s: not within %v", what, scriptPatience)
 		}
-	}
-}
-
-func TestSyslog(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	there, err := net.ListenPacket("unixgram", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer there.Close()
-	defer func(paths []string) { syslogSockets = paths }(syslogSockets)
-	syslogSockets = []string{path}
-
-	l := &serveLog{}
-	handler, err := l.handlerOf("text")
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := &syslogWriter{}
-	sink := logsink.New(to, func(n uint64) []byte { return fmt.Appendf(nil, "lost %d\n", n) })
-	log := slog.New(newSyslogHandler(sink, handler)).With("a", 1)
-	log.Warn("two\nlines", "b", 2)
-	log.Error("bad")
-	sink.Close()
-	for _, want := range []string{
-		`^<28>... .\d ..:..:.. gm\[\d+\]: level=WARN msg="two\\nlines" a=1 b=2$`,
-		`^<27>... .\d ..:..:.. gm\[\d+\]: level=ERROR msg=bad a=1$`,
-	} {
-		buf := make([]byte, 1024)
-		there.SetReadDeadline(time.Now().Add(scriptPatience)) //nolint:errcheck // the read fails then
-		n, _, err := there.ReadFrom(buf)
-		if err != nil || !regexp.MustCompile(want).Match(buf[:n]) {
-			t.Errorf("got %q, %v, want %s", buf[:n], err, want)
-		}
-	}
-}
-
-func TestSplitWords(t *testing.T) {
-	for _, tc := range []struct {
-		text string
-		want []string
-	}{
-		{"", nil},
-		{"--port=1 --daemon\n", []string{"--port=1", "--daemon"}},
-		{"# all\n-v # loud\r\n--a#b", []string{"-v", "--a#b"}},
-		{`--libpq-conninfo='host=a dbname=b' "x y"'z' ''`, []string{"--libpq-conninfo=host=a dbname=b", "x yz", ""}},
-		{"# no end", nil},
-	} {
-		got, err := splitWords(tc.text)
-		if err != nil || strings.Join(got, "|") != strings.Join(tc.want, "|") || len(got) != len(tc.want) {
-			t.Errorf("splitWords(%q) = %q, %v, want %q", tc.text, got, err, tc.want)
-		}
-	}
-	if _, err := splitWords(`a "b`); err == nil {
-		t.Error("an open quote is taken")
 	}
 }

@@ -6,210 +6,193 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
+	"os/exec"
 	"strconv"
-	"sync"
 	"syscall"
 
 	"gm/cmd/cli"
-	"gm/internal/deferred"
+	"gm/internal/daemon"
+	"gm/internal/serverlog"
+	"gm/internal/serving"
+	"gm/internal/tune"
+	"gm/pkg/gearman"
 	"gm/pkg/server"
 	"gm/pkg/store"
 	"gm/pkg/store/open"
+	"gm/pkg/work"
 )
 
-// serving is a run of gm serve: one server, or several in turn if the store passes to
-// another process and back.
-type serving struct {
-	*env
-	c            *cli.Context
-	log          *serveLog
-	ready        func() error // reports to whoever started a daemon; nil if there is none
-	cfg          server.Config
-	place        *open.Place     // nil for memory
-	lost         <-chan struct{} // closed when the store has passed to another server
-	workCommands []workCommand
-
-	mu  sync.Mutex
-	srv *server.Server // the running server, or nil
-
-	port      int // of addresses without one; after the first listen the port that was used
-	announced bool
-	wrotePID  bool // on standby
-	signals   <-chan os.Signal
-}
-
-// run serves until a signal, the admin command shutdown, or a failure.
-func (s *serving) run() error {
-	signals, stop := cli.NotifySignals(stopSignals...)
+// startDaemon starts the server in the background. A server that fails has printed its
+// error: then only its exit code is left to return.
+func startDaemon() error {
+	signals, stop := cli.NotifySignals(syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	s.signals = signals
-	defer s.reloadOnHangup()()
-	if file := s.c.String("pid-file"); file != "" {
-		defer func() {
-			if s.announced || s.wrotePID { // else the file belongs to the other server
-				os.Remove(file)
-			}
-		}()
-	}
-	if s.place == nil {
-		return s.serveOnce()
-	}
-	s.place.Logger = s.cfg.Logger
-	s.place.StandingBy = s.reportStandby
-	s.cfg.StoreName = s.place.Name()
-	for patient := false; ; patient = true {
-		taken, err := acquireStore(s.place, s.signals, patient)
-		if errors.Is(err, errStopped) {
-			return nil
-		}
-		if err != nil {
-			return openError(err)
-		}
-		if err := s.serveStore(taken); !errors.Is(err, errStoreLost) {
-			return err
-		}
-	}
-}
-
-// serveStore runs a server on a store that this process has locked.
-func (s *serving) serveStore(taken store.Store) error {
-	warnOfLimit(taken, &s.cfg)
-	s.cfg.Store, s.lost = taken, open.Lost(taken)
-	if !s.c.Bool("store-queue-on-shutdown") {
-		return s.serveOnce()
-	}
-	queue := deferred.New(taken)
-	s.cfg.Store = queue
-	err := s.serveOnce()
-	jobs, flushErr := queue.Flush(context.Background())
-	s.log.logger.Info("the queue is stored", "store", s.cfg.StoreName, "jobs", jobs)
-	if flushErr != nil {
-		s.log.logger.Error("a part of the queue is not stored", "store", s.cfg.StoreName, "err", flushErr)
-		flushErr = cli.ExitWith(cli.ExitIO, flushErr)
-	}
-	return errors.Join(err, flushErr)
-}
-
-// reportStandby reports to the process that started the daemon that it is on standby.
-// It writes the pid file first, unless the file belongs to another running server.
-func (s *serving) reportStandby() error {
-	if s.ready == nil {
+	err := daemon.Start(signals)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, errors.ErrUnsupported):
+		return cli.ExitWith(cli.ExitRefused, fmt.Errorf("--daemon: %w", err))
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return cli.ExitWith(exit.ExitCode(), nil)
+	case errors.As(err, &exit):
+		return cli.ExitWith(cli.ExitFailed, err)
 	}
-	if file := s.c.String("pid-file"); file != "" && !namesOther(file) {
-		if err := writePIDFile(file); err != nil {
+	return cli.ExitWith(cli.ExitIO, err)
+}
+
+// changeProcess sets the limits and the user of the process, before it opens anything.
+func changeProcess(c *cli.Context) error {
+	if n := c.Int("file-descriptors"); c.IsSet("file-descriptors") {
+		if err := daemon.LimitFiles(n); err != nil {
+			return cli.WithHint(cli.ExitWith(cli.ExitRefused, fmt.Errorf("--file-descriptors %d: %w", n, err)),
+				"ulimit -Hn prints the maximum; root may raise it")
+		}
+	}
+	if name := c.String("user"); name != "" {
+		if err := daemon.SwitchUser(name); err != nil {
+			return userError(fmt.Errorf("--user %q: %w", name, err))
+		}
+	}
+	if c.Bool("coredump") {
+		daemon.DumpCore()
+	}
+	return nil
+}
+
+// userError returns an error of --user with its exit code and hint.
+func userError(err error) error {
+	switch {
+	case errors.As(err, new(*daemon.LookupError)):
+		return cli.WithHint(cli.ExitWith(cli.ExitUsage, err), "useradd --system creates a user")
+	case errors.Is(err, daemon.ErrNotRoot):
+		return cli.WithHint(cli.ExitWith(cli.ExitRefused, err), "leave out --user, or start gm serve as root")
+	}
+	return cli.ExitWith(cli.ExitRefused, err)
+}
+
+// serveRun is a run of gm serve.
+type serveRun struct {
+	*env
+	c   *cli.Context
+	cfg serveConfig
+	log *serverlog.Log
+	pid daemon.PIDFile
+
+	// reportReady reports to the process that started this daemon; nil if there is none.
+	reportReady func() error
+}
+
+// runServe opens the log and the trace, and serves.
+func (e *env) runServe(c *cli.Context, cfg serveConfig, reportReady func() error) error {
+	s := &serveRun{env: e, c: c, cfg: cfg, pid: daemon.PIDFile{Path: c.String("pid-file")}, reportReady: reportReady}
+	if err := s.openLog(); err != nil {
+		return err
+	}
+	if file := c.String("trace"); file != "" {
+		var err error
+		if s.cfg.server.Trace, err = e.tracerWithoutWaiting(file); err != nil {
 			return err
 		}
-		s.wrotePID = true
 	}
-	return s.ready()
+	logUnneeded(c, s.log.Logger)
+	tune.LeastProcs()
+	tune.Garbage(cfg.plan.Limit, cfg.plan.Garbage)
+	err := s.run()
+	if text := cli.Message(err); text != "" && (cfg.log.File != "" || cfg.log.Syslog) {
+		s.log.Logger.Error("the server has ended", "err", text)
+	}
+	return err
 }
 
-// errStoreLost is returned when the store has passed to another server.
-var errStoreLost = errors.New("the store has passed to another server")
+// openLog opens the log. From then on writes to Stderr do not block. The end of the verb
+// closes the log.
+func (s *serveRun) openLog() error {
+	o := s.cfg.log
+	o.Output = s.Stderr
+	log, err := serverlog.Open(o)
+	switch {
+	case err == nil:
+	case errors.As(err, new(*net.OpError)):
+		return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "--log-file FILE logs to a file")
+	default:
+		return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "--log-file FILE names another file; --log-file stderr needs no file")
+	}
+	s.log, s.Stderr = log, log.Stderr
+	s.Closers = append(s.Closers, log)
+	s.cfg.server.Logger = log.Logger
+	return nil
+}
 
-// serveOnce listens and runs a server, which closes the store when it ends.
-func (s *serving) serveOnce() error {
-	listeners, err := listenAll(s.c.Context, s.c.StringSlice("listen"), s.port)
+// run serves until a signal, the admin command shutdown, or a failure. SIGHUP reloads
+// meanwhile.
+func (s *serveRun) run() error {
+	signals, stop := cli.NotifySignals(daemon.StopSignals...)
+	defer stop()
+	cfg := serving.Config{
+		Server: s.cfg.server, Listen: s.listen, Listening: s.reportListening,
+		StoreAtEnd:   s.c.Bool("store-queue-on-shutdown"),
+		DrainTimeout: cli.DurationOf(s.c, "drain-timeout"),
+		Signals:      signals,
+	}
+	if s.cfg.place != nil {
+		s.cfg.place.Logger, s.cfg.place.StandingBy = s.log.Logger, s.reportStandby
+		cfg.Server.StoreName, cfg.Acquire = s.cfg.place.Name(), s.acquire
+	}
+	if len(s.cfg.work) > 0 {
+		cfg.NewWorker = s.newWorker
+	}
+	runner := serving.New(cfg)
+	defer cli.OnSignals(func(syscall.Signal) { s.reload(runner) }, syscall.SIGHUP)()
+	defer s.pid.Remove()
+	return serveError(runner.Run())
+}
+
+// serveError returns an error of [serving.Runner.Run] with its exit code and hint.
+func serveError(err error) error {
+	switch {
+	case errors.As(err, new(*cli.ExitError)):
+		return err
+	case errors.As(err, new(*serving.DrainError)):
+		return cli.ExitWith(cli.ExitAgain, err)
+	case errors.As(err, new(*serving.LostJobsError)):
+		return cli.WithHint(cli.ExitWith(cli.ExitAgain, err), "a single signal lets the running jobs end; --data DIR keeps background jobs")
+	case errors.As(err, new(*serving.IOError)):
+		return cli.ExitWith(cli.ExitIO, err)
+	}
+	return err
+}
+
+// listen listens on the addresses of --listen.
+func (s *serveRun) listen() ([]net.Listener, error) {
+	ls, err := server.ListenAll(s.c.Context, s.c.StringSlice("listen"), s.cfg.port)
 	if err != nil {
-		return errors.Join(err, open.Close(s.cfg.Store))
+		return nil, listenError(err)
 	}
-	srv, err := server.New(s.cfg)
-	if err != nil {
-		closeAll(listeners)
-		return errors.Join(err, open.Close(s.cfg.Store))
-	}
-	if err := s.announce(listeners); err != nil {
-		closeAll(listeners)
-		return errors.Join(err, srv.Close())
-	}
-	s.setServer(srv)
-	defer s.setServer(nil)
-	return s.runServer(srv, listeners)
+	return ls, nil
 }
 
-func (s *serving) setServer(srv *server.Server) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.srv = srv
+// listenError returns an error of [server.ListenAll] with its exit code and hint.
+func listenError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return cli.WithHint(cli.ExitWith(cli.ExitAgain, err), "gm ping shows whether another server runs; -p PORT uses another port")
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return cli.ExitWith(cli.ExitRefused, err)
+	case errors.Is(err, server.ErrAddress):
+		return cli.UsageErrorf("--listen: %w", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
+		return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "this machine does not have that address; ip addr lists its addresses")
+	}
+	return cli.ExitWith(cli.ExitIO, err)
 }
 
-// reloadOnHangup reloads at each SIGHUP until the returned function is called.
-func (s *serving) reloadOnHangup() (stop func()) {
-	hangups, stopSignals := cli.NotifySignals(syscall.SIGHUP)
-	done := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case <-hangups:
-				s.reload()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		stopSignals()
-		close(done)
-		<-ended
-	}
-}
-
-// reload reopens the log and reads --config-file again. Its log level and its --retry
-// policies apply from now on.
-func (s *serving) reload() {
-	log := s.cfg.Logger
-	s.log.reopen()
-	c, err := s.freshContext()
-	if err == nil {
-		err = s.readConfigFile(c)
-	}
-	level, policies := s.log.level.Level(), s.cfg.Policies
-	if err == nil {
-		level, err = logLevel(c)
-	}
-	if err == nil {
-		policies, err = retryPolicies(c)
-	}
-	if err != nil {
-		log.Error("the configuration has an error; the old one stays in force", "err", err)
-		return
-	}
-	s.log.level.Set(level)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.srv != nil {
-		s.srv.ReplacePolicies(s.cfg.Policies, policies)
-	}
-	s.cfg.Policies = policies
-	log.Info("reloaded", "config", s.c.String("config-file"), "level", level.String())
-}
-
-// freshContext parses the command line again, into new values.
-func (s *serving) freshContext() (*cli.Context, error) {
-	root := *s.Root
-	root.Made = map[string]*cli.Verb{}
-	call, err := cli.ParseArgs(&root, s.Argv)
-	if err != nil {
-		return nil, err
-	}
-	return call.Context()
-}
-
-// announce reports that the server listens, when it does so for the first time: it
-// writes the pid file, prints the port, and reports to the starter of a daemon.
-func (s *serving) announce(ls []net.Listener) error {
-	if s.announced {
-		return nil
-	}
-	s.announced = true
-	if file := s.c.String("pid-file"); file != "" {
-		if err := writePIDFile(file); err != nil {
-			return err
-		}
+// reportListening writes the pid file, prints the port, and reports to the process that
+// started this daemon.
+func (s *serveRun) reportListening(ls []net.Listener) error {
+	if err := pidError(s.pid.Write()); err != nil {
+		return err
 	}
 	port := 0
 	for _, l := range ls {
@@ -217,8 +200,8 @@ func (s *serving) announce(ls []net.Listener) error {
 			port = t.Port
 		}
 	}
-	if s.port == 0 {
-		s.port = port // clients come back to the same port
+	if s.cfg.port == 0 {
+		s.cfg.port = port // clients come back to the same port
 	}
 	if s.c.Bool("print-port") {
 		if port == 0 {
@@ -228,90 +211,100 @@ func (s *serving) announce(ls []net.Listener) error {
 			return err
 		}
 	}
-	if s.ready != nil {
-		return s.ready()
+	return s.endStart()
+}
+
+// reportStandby reports to the process that started this daemon that it is on standby. It
+// writes the pid file first, unless the file belongs to another running server.
+func (s *serveRun) reportStandby() error {
+	if s.reportReady == nil {
+		return nil
+	}
+	if err := pidError(s.pid.WriteIfFree()); err != nil {
+		return err
+	}
+	return s.endStart()
+}
+
+// endStart reports that the daemon is ready, if this process is one.
+func (s *serveRun) endStart() error {
+	if s.reportReady == nil {
+		return nil
+	}
+	if err := s.reportReady(); err != nil {
+		return cli.ExitWith(cli.ExitIO, err)
 	}
 	return nil
 }
 
-// runServer serves until a signal, the admin command shutdown, the loss of the
-// store, or a listener that fails. The first signal drains, the second stops
-// at once.
-func (s *serving) runServer(srv *server.Server, ls []net.Listener) error {
-	log := s.cfg.Logger
-	stop := make(chan bool, 1) // true: graceful
-	srv.OnShutdown(func(graceful bool) {
-		select {
-		case stop <- graceful:
-		default:
-		}
-	})
-	failed := make(chan error, len(ls))
-	for _, l := range ls {
-		go func() { failed <- srv.Serve(l) }()
-	}
-	stopWork, err := s.startWorker(srv, ls)
-	if err != nil {
-		srv.Close()
-		return err
-	}
-	defer stopWork()
-
-	select {
-	case sig := <-s.signals:
-		log.Info("stopping", "signal", sig.String(), "next_signal", "stops at once")
-	case graceful := <-stop:
-		if !graceful {
-			return srv.Close() // by an administrator who has confirmed it
-		}
-	case <-s.lost:
-		log.Error("the store has passed to another server: stopping", "store", s.cfg.StoreName)
-		srv.Close() //nolint:errcheck // the store refuses all that is left
-		return errStoreLost
-	case err := <-failed:
-		srv.Close()
-		return cli.ExitWith(cli.ExitIO, err)
-	}
-	return s.drain(srv, log)
-}
-
-// drain stops the server gracefully, until a second signal or the loss of the store.
-func (s *serving) drain(srv *server.Server, log *slog.Logger) error {
-	patience := cli.DurationOf(s.c, "drain-timeout")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	go func() {
-		select {
-		case sig := <-s.signals:
-			log.Warn("stopping at once", "signal", sig.String())
-			cancel()
-		case <-s.lost:
-			log.Error("the store has passed to another server: stopping at once", "store", s.cfg.StoreName)
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	err := srv.Shutdown(ctx)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return cli.ExitWith(cli.ExitAgain, fmt.Errorf("drain: jobs were still running after %v", patience))
-	case errors.Is(err, context.Canceled):
-		return lostJobsError(srv)
-	}
-	return err
-}
-
-// lostJobsError returns the error of a server that a second signal has stopped: nil
-// if a store has all jobs.
-func lostJobsError(srv *server.Server) error {
-	n := srv.LostJobs()
-	text := fmt.Sprintf("%d jobs are lost", n)
-	switch n {
-	case 0:
+// pidError returns an error of the pid file with its exit code and hint.
+func pidError(err error) error {
+	if err == nil {
 		return nil
-	case 1:
-		text = "1 job is lost"
 	}
-	return cli.WithHint(cli.ExitWith(cli.ExitAgain, errors.New("stop at once: "+text)),
-		"a single signal lets the running jobs end; --data DIR keeps background jobs")
+	return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "--pid-file FILE names another file")
+}
+
+// acquire opens and locks the store.
+func (s *serveRun) acquire(ctx context.Context, patient bool) (store.Store, error) {
+	opened, err := s.cfg.place.Acquire(ctx, "gm serve", patient)
+	if err != nil {
+		return nil, openError(err)
+	}
+	return opened, nil
+}
+
+// newWorker returns the worker that runs the commands of --work.
+func (s *serveRun) newWorker(o gearman.Options, address string) (serving.Worker, error) {
+	var busy tune.Awake
+	cfg := work.Config{
+		Options:   o,
+		JobLogger: s.log.Logger,
+		ID:        "gm-serve",
+		Jobs:      s.c.Int("work-jobs"),
+		Commands:  map[string][]string{},
+		Shell:     true,
+		Secrets:   open.PasswordVars(), // the server's; commands of gm work may need a database
+		Address:   address,
+		Stderr:    s.Stderr,
+		OnStart:   func(*gearman.Job) { busy.Note() },
+	}
+	for _, w := range s.cfg.work {
+		cfg.Functions = append(cfg.Functions, w.function)
+		cfg.Commands[w.function] = []string{w.command}
+	}
+	w, err := work.New(cfg)
+	if err != nil {
+		return nil, cli.UsageErrorf("--work: %w", err)
+	}
+	guardProcesses()
+	for _, w := range s.cfg.work {
+		s.log.Logger.Info("working", "function", w.function, "command", w.command, "jobs", cfg.Jobs)
+	}
+	return w, nil
+}
+
+// reload reopens the log and reads --config-file again. Its log level and its --retry
+// policies apply from now on.
+func (s *serveRun) reload(runner *serving.Runner) {
+	s.log.Reopen()
+	c, err := s.Reparse()
+	if err == nil {
+		err = cli.SetFromFile(s.Root, c, "config-file")
+	}
+	var level slog.Level
+	if err == nil {
+		level, err = logLevel(c)
+	}
+	var policies map[string]server.Policy
+	if err == nil {
+		policies, err = retryPolicies(c)
+	}
+	if err != nil {
+		s.log.Logger.Error("the configuration has an error; the old one stays in force", "err", err)
+		return
+	}
+	s.log.Level.Set(level)
+	runner.ReplacePolicies(policies)
+	s.log.Logger.Info("reloaded", "config", s.c.String("config-file"), "level", level.String())
 }

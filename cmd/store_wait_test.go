@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -11,11 +12,17 @@ import (
 	"time"
 
 	"gm/cmd/cli"
+	"gm/internal/serving"
 	"gm/internal/testgm"
 	"gm/pkg/store"
 	"gm/pkg/store/open"
 	"gm/pkg/store/storetest"
 )
+
+// acquireStore acquires the store of a place, as gm serve does.
+func acquireStore(p *open.Place, signals <-chan os.Signal) (store.Store, error) {
+	return serving.Acquire(signals, p.Logger, func(ctx context.Context) (store.Store, error) { return p.Acquire(ctx, "gm serve", false) })
+}
 
 // takes calls acquireStore for a URL, in the background.
 func takes(t *testing.T, url string, wait time.Duration) (log *testgm.Log, signals chan os.Signal, done chan error) {
@@ -27,7 +34,7 @@ func takes(t *testing.T, url string, wait time.Duration) (log *testgm.Log, signa
 	log, signals, done = testgm.NewLog(), make(chan os.Signal, 1), make(chan error, 1)
 	p.Wait, p.Logger = wait, slog.New(slog.NewTextHandler(log, nil))
 	go func() {
-		s, err := acquireStore(p, signals, false)
+		s, err := acquireStore(p, signals)
 		if err == nil {
 			err = s.Close()
 		} else {
@@ -60,8 +67,8 @@ func TestStoreWait(t *testing.T) {
 			log, signals, done := takes(t, away, time.Hour)
 			log.WaitFor(t, "waiting for the store")
 			signals <- syscall.SIGTERM
-			if err := <-done; !errors.Is(err, errStopped) {
-				t.Errorf("after SIGTERM: got %v, want %v", err, errStopped)
+			if err := <-done; !errors.Is(err, serving.ErrStopped) {
+				t.Errorf("after SIGTERM: got %v, want %v", err, serving.ErrStopped)
 			}
 
 			_, _, done = takes(t, away, time.Millisecond)
@@ -74,8 +81,8 @@ func TestStoreWait(t *testing.T) {
 			proxy.Refuse(false)
 			_, signals, done = takes(t, away, time.Hour)
 			signals <- syscall.SIGTERM
-			if err := <-done; !errors.Is(err, errStopped) {
-				t.Errorf("after SIGTERM to one that waits for a silent store: got %v, want %v", err, errStopped)
+			if err := <-done; !errors.Is(err, serving.ErrStopped) {
+				t.Errorf("after SIGTERM to one that waits for a silent store: got %v, want %v", err, serving.ErrStopped)
 			}
 			proxy.Resume()
 			proxy.Refuse(true)
@@ -103,12 +110,12 @@ func TestStoreSignal(t *testing.T) {
 		p.Logger = slog.New(slog.DiscardHandler)
 		signals := make(chan os.Signal, 1)
 		signals <- syscall.SIGTERM
-		s, err := acquireStore(p, signals, false)
+		s, err := acquireStore(p, signals)
 		switch {
 		case err == nil && len(signals) == 0:
 			t.Error("the store is open and the signal is lost")
-		case err != nil && (!errors.Is(err, errStopped) || s != nil || len(signals) != 0):
-			t.Errorf("got %v, %v, signals left: %d, want %v", s, err, len(signals), errStopped)
+		case err != nil && (!errors.Is(err, serving.ErrStopped) || s != nil || len(signals) != 0):
+			t.Errorf("got %v, %v, signals left: %d, want %v", s, err, len(signals), serving.ErrStopped)
 		}
 		if err := open.Close(s); err != nil { // else the next one would wait for it
 			t.Fatal(err)

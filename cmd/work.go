@@ -13,6 +13,7 @@ import (
 
 	"gm/cmd/cli"
 	"gm/internal/logsink"
+	"gm/internal/serverlog"
 	"gm/internal/tune"
 	"gm/pkg/gearman"
 	"gm/pkg/runner"
@@ -456,7 +457,7 @@ func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 	handler := func(w io.Writer) slog.Handler {
 		return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 	}
-	sink := logsink.New(e.Stderr, lostLine(handler))
+	sink := logsink.New(e.Stderr, serverlog.LostLine(handler))
 	e.Stderr = &logsink.PatientWriter{Sink: sink}
 	e.Closers = append(e.Closers, sink)
 	return slog.New(handler(sink))

@@ -326,7 +326,7 @@ complete -c gm -n '__gm_at serve' -l sync -d 'WHEN a disk or sqlite store syncs:
 complete -c gm -n '__gm_at serve' -l store-wait -d 'at the start, wait up to TIME for a store that cannot be reached, such as a database that starts later' -x
 complete -c gm -n '__gm_at serve' -l store-timeout -d 'refuse a job that the store has not stored after TIME' -x
 complete -c gm -n '__gm_at serve' -l memory -d 'keep up to SIZE of waiting payloads in memory' -x
-complete -c gm -n '__gm_at serve' -l retry -d 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 for ever), after MIN at first and twice as long each time, up to MAX' -x
+complete -c gm -n '__gm_at serve' -l retry -d 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 is no limit), after MIN at first and twice as long each time, up to MAX' -x
 complete -c gm -n '__gm_at serve' -l dead-max -d 'keep the last N dead jobs of each function: background jobs that have failed for good' -x
 complete -c gm -n '__gm_at serve' -l dead-age -d 'keep each dead job for TIME, such as 30d' -x
 complete -c gm -n '__gm_at serve' -l keep-results -d 'keep outcomes and results of background jobs for TIME, for gm wait and gm result' -x
@@ -338,7 +338,7 @@ complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping work
 complete -c gm -n '__gm_at serve' -l forget-functions -d 'forget functions that were not used for TIME' -x
 complete -c gm -n '__gm_at serve' -l host -d 'use NAME as the host in job handles' -x
 complete -c gm -n '__gm_at serve' -l drain-timeout -d 'when stopping, wait at most TIME for running jobs' -x
-complete -c gm -n '__gm_at serve' -l work -d 'also be a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store\'s passwords' -x
+complete -c gm -n '__gm_at serve' -l work -d 'also run a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store\'s passwords' -x
 complete -c gm -n '__gm_at serve' -l work-jobs -d 'run at most N jobs of each --work at a time' -x
 complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads larger than SIZE' -x
 complete -c gm -n '__gm_at serve' -l max-outbox -d 'drop a peer that leaves more than SIZE unread' -x
@@ -352,7 +352,7 @@ complete -c gm -n '__gm_at serve' -l trace -d 'write every packet as text to FIL
 complete -c gm -n '__gm_at serve' -s d -l daemon -d 'go to the background when the server listens'
 complete -c gm -n '__gm_at serve' -s u -l user -d 'become the user NAME before opening anything' -x
 complete -c gm -n '__gm_at serve' -s P -l pid-file -d 'write the process id to FILE when the server listens' -r -F
-complete -c gm -n '__gm_at serve' -l config-file -d 'read more options from FILE, in the form of the command line, which wins' -r -F
+complete -c gm -n '__gm_at serve' -l config-file -d 'read more options from FILE, in the form of the command line, which has precedence' -r -F
 complete -c gm -n '__gm_at serve' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at serve' -s h -l help -d 'print this help'
 

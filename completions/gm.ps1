@@ -279,7 +279,7 @@ $script:GmVerbs = @{
             @{ Names = @('--store-wait'); Text = 'at the start, wait up to TIME for a store that cannot be reached, such as a database that starts later'; Value = @('') },
             @{ Names = @('--store-timeout'); Text = 'refuse a job that the store has not stored after TIME'; Value = @('') },
             @{ Names = @('--memory'); Text = 'keep up to SIZE of waiting payloads in memory'; Value = @('') },
-            @{ Names = @('--retry'); Text = 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 for ever), after MIN at first and twice as long each time, up to MAX'; Value = @('') },
+            @{ Names = @('--retry'); Text = 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 is no limit), after MIN at first and twice as long each time, up to MAX'; Value = @('') },
             @{ Names = @('--dead-max'); Text = 'keep the last N dead jobs of each function: background jobs that have failed for good'; Value = @('') },
             @{ Names = @('--dead-age'); Text = 'keep each dead job for TIME, such as 30d'; Value = @('') },
             @{ Names = @('--keep-results'); Text = 'keep outcomes and results of background jobs for TIME, for gm wait and gm result'; Value = @('') },
@@ -291,7 +291,7 @@ $script:GmVerbs = @{
             @{ Names = @('--forget-functions'); Text = 'forget functions that were not used for TIME'; Value = @('') },
             @{ Names = @('--host'); Text = 'use NAME as the host in job handles'; Value = @('') },
             @{ Names = @('--drain-timeout'); Text = 'when stopping, wait at most TIME for running jobs'; Value = @('') },
-            @{ Names = @('--work'); Text = 'also be a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store''s passwords'; Value = @('') },
+            @{ Names = @('--work'); Text = 'also run a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store''s passwords'; Value = @('') },
             @{ Names = @('--work-jobs'); Text = 'run at most N jobs of each --work at a time'; Value = @('') },
             @{ Names = @('--max-payload'); Text = 'refuse payloads larger than SIZE'; Value = @('') },
             @{ Names = @('--max-outbox'); Text = 'drop a peer that leaves more than SIZE unread'; Value = @('') },
@@ -305,7 +305,7 @@ $script:GmVerbs = @{
             @{ Names = @('-d', '--daemon'); Text = 'go to the background when the server listens'; Value = $null },
             @{ Names = @('-u', '--user'); Text = 'become the user NAME before opening anything'; Value = @('') },
             @{ Names = @('-P', '--pid-file'); Text = 'write the process id to FILE when the server listens'; Value = @('files') },
-            @{ Names = @('--config-file'); Text = 'read more options from FILE, in the form of the command line, which wins'; Value = @('files') },
+            @{ Names = @('--config-file'); Text = 'read more options from FILE, in the form of the command line, which has precedence'; Value = @('files') },
             @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }

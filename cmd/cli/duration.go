@@ -45,10 +45,43 @@ func DurationFlag(def time.Duration, f urfave.GenericFlag) *urfave.GenericFlag {
 	return &f
 }
 
-// DurationOf returns the value of a flag made by DurationFlag.
-func DurationOf(c *urfave.Context, name string) time.Duration {
-	return c.Generic(name).(*durationValue).d
+// optionalDuration is the value of a flag that takes a duration or stands alone.
+type optionalDuration struct {
+	durationValue
+	alone time.Duration // the value of the flag without one
 }
+
+// Set parses s, which is a boolean for a flag without a value.
+func (v *optionalDuration) Set(s string) error {
+	switch s {
+	case "true":
+		v.durationValue = durationValue{d: v.alone}
+		return nil
+	case "false":
+		v.durationValue = durationValue{}
+		return nil
+	}
+	return v.durationValue.Set(s)
+}
+
+// AcceptsWord reports whether a word after the flag is its value.
+func (v *optionalDuration) AcceptsWord(word string) bool {
+	_, err := ParseDuration(word)
+	return err == nil
+}
+
+// OptionalDurationFlag returns a flag whose value DurationOf reads. Without the flag, and
+// with the flag but without a value, it is def.
+func OptionalDurationFlag(def time.Duration, f urfave.GenericFlag) *urfave.GenericFlag {
+	return OptionalFlag(&optionalDuration{durationValue{d: def}, def}, f)
+}
+
+// DurationOf returns the value of a flag made by DurationFlag or OptionalDurationFlag.
+func DurationOf(c *urfave.Context, name string) time.Duration {
+	return c.Generic(name).(interface{ duration() time.Duration }).duration()
+}
+
+func (v *durationValue) duration() time.Duration { return v.d }
 
 // RefuseBareSeconds returns a usage error for a flag with a bare number below 1,000.
 // Where commands run for seconds, its author hardly meant milliseconds. 0 is accepted.

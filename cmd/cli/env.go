@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"io"
+
+	urfave "github.com/urfave/cli/v2"
 )
 
 // Env is the environment of one command line: its streams, its variables and its
@@ -51,6 +53,17 @@ func (e *Env) Dispatch(ctx context.Context, args []string) error {
 		return v.Action(c)
 	}
 	return HeedSignals(c, v.Action)
+}
+
+// Reparse returns the context of the same command line with new values of its flags.
+func (e *Env) Reparse() (*urfave.Context, error) {
+	root := *e.Root
+	root.Made = map[string]*Verb{}
+	call, err := ParseArgs(&root, e.Argv)
+	if err != nil {
+		return nil, err
+	}
+	return call.Context()
 }
 
 // PrintVersion prints the name and the version of the program.

@@ -57,6 +57,17 @@ func WithHint(err error, hint string) error {
 	return &ExitError{Code: CodeOfErr, Err: err, Hint: hint}
 }
 
+// HintOf returns the outermost hint in err, empty if there is none.
+func HintOf(err error) string {
+	var exit *ExitError
+	for next := err; errors.As(next, &exit); next = exit.Err {
+		if exit.Hint != "" {
+			return exit.Hint
+		}
+	}
+	return ""
+}
+
 // SignalError is the end of a verb by a signal.
 type SignalError struct{ Sig syscall.Signal }
 

@@ -50,6 +50,10 @@ const (
 	filelockRoom = "gm/internal/filelock"
 	codecRoom    = "gm/internal/codec"
 	testgmRoom   = "gm/internal/testgm"
+	daemonRoom   = "gm/internal/daemon"
+	memoryRoom   = "gm/internal/memory"
+	slogRoom     = "gm/internal/serverlog"
+	servingRoom  = "gm/internal/serving"
 	tuneRoom     = "gm/internal/tune"
 	walltimeRoom = "gm/internal/walltime"
 
@@ -72,7 +76,7 @@ var law = []room{
 	// calls cmd, returns its exit code
 	{path: "gm", rooms: []string{"gm/cmd"}},
 	// a file a verb; the only place that prints, colours and exits
-	{path: "gm/cmd", rooms: []string{cliRoom, "gm/pkg/*", bytesizeRoom, durationRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, walltimeRoom, openRoom, dumpRoom, deferredRoom}, other: []string{anything}},
+	{path: "gm/cmd", rooms: []string{cliRoom, "gm/pkg/*", bytesizeRoom, durationRoom, escapeRoom, filelockRoom, gatherRoom, exitlineRoom, logsinkRoom, tuneRoom, walltimeRoom, openRoom, dumpRoom, daemonRoom, memoryRoom, slogRoom, servingRoom}, other: []string{anything}},
 	// verbs, flags, help, completions, tables and exit codes; knows nothing of Gearman
 	{path: cliRoom, rooms: []string{bytesizeRoom, durationRoom}, other: []string{
 		"github.com/urfave/cli", "github.com/olekukonko/tablewriter", "github.com/mattn/go-runewidth",
@@ -100,6 +104,14 @@ var law = []room{
 	{path: exitlineRoom, not: []string{"net", "os"}},
 	// lines to writers that may be slow or stuck
 	{path: logsinkRoom, not: []string{"net"}},
+	// the log of a server: level, file, syslog
+	{path: slogRoom, rooms: []string{logsinkRoom}},
+	// the process of a server: background, user, limits, pid file
+	{path: daemonRoom, other: []string{xsys}},
+	// the memory of the machine or the container, and its parts
+	{path: memoryRoom, other: []string{xsys}, not: []string{"net"}},
+	// one server after the other on a store, until a signal
+	{path: servingRoom, rooms: []string{"gm/pkg/server", storeRoom, openRoom, gearmanRoom, deferredRoom}},
 	// durations such as 1d12h as text
 	{path: durationRoom, not: []string{"net", "os"}},
 	// points in time such as 15:04 as text

@@ -1,4 +1,4 @@
-package cmd
+package memory
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// totalMemory returns the bytes of memory that the machine has or the control groups of
+// Total returns the bytes of memory that the machine has or the control groups of
 // the process allow, or 0 if that is unknown.
-func totalMemory() int64 {
+func Total() int64 {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {
 		return 0

@@ -1,11 +1,11 @@
 //go:build darwin || freebsd || netbsd || openbsd || dragonfly
 
-package cmd
+package memory
 
 import "golang.org/x/sys/unix"
 
-// totalMemory returns the bytes of memory of the machine, or 0 if it is unknown.
-func totalMemory() int64 {
+// Total returns the bytes of memory of the machine, or 0 if it is unknown.
+func Total() int64 {
 	for _, name := range []string{"hw.memsize", "hw.physmem64", "hw.physmem"} {
 		if n, err := unix.SysctlUint64(name); err == nil && n < 1<<62 {
 			return int64(n)

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package cmd
+package daemon
 
 import (
 	"syscall"
@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// dup2 makes descriptor to a copy of descriptor from.
 func dup2(from, to int) error { return unix.Dup2(from, to) }
 
 // setDumpable does nothing: only Linux needs it.
 func setDumpable() {}
 
-// setRlimit sets the soft limit, and raises the hard one to it if need be.
+// setRlimit sets the soft limit, and raises the hard limit to it if necessary.
 func setRlimit(limit *syscall.Rlimit, n int) { setLimit(&limit.Cur, &limit.Max, n) }
 
 // setLimit is setRlimit for a system whose limits may be signed (FreeBSD).

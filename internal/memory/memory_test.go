@@ -1,4 +1,4 @@
-package cmd
+package memory
 
 import (
 	"os"
@@ -6,26 +6,29 @@ import (
 	"testing"
 )
 
-// For any amount of memory, the parts of the plan fit into Go's limit, and the limit is
-// below the memory of the machine or the container.
-func TestPlanMemory(t *testing.T) {
+// testLargest has the values of gm serve.
+var testLargest = Largest{Payload: 64 << 20, Results: 64 << 20}
+
+// TestDivide checks that for any amount of memory the parts of the plan fit into Go's
+// limit, and that the limit is below the memory of the machine or the container.
+func TestDivide(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
 	for _, total := range []int64{32 * mib, 64 * mib, 128 * mib, 200 * mib, 256 * mib, 512 * mib, gib, 4 * gib, 64 * gib} {
-		p := planMemory(total, -1)
-		if room := total - p.limit; room < total/10 || total >= 64*mib && p.limit < total/2 {
-			t.Errorf("%d MiB: the limit is %d MiB", total/mib, p.limit/mib)
+		p := Divide(total, -1, testLargest)
+		if room := total - p.Limit; room < total/10 || total >= 64*mib && p.Limit < total/2 {
+			t.Errorf("%d MiB: the limit is %d MiB", total/mib, p.Limit/mib)
 		}
-		if p.jobs < total/8 || p.peers < min(total/32, gib) || p.jobs+p.peers > p.limit*3/4 {
-			t.Errorf("%d MiB: of %d MiB jobs may take %d and peers %d MiB", total/mib, p.limit/mib, p.jobs/mib, p.peers/mib)
+		if p.Jobs < total/8 || p.Peers < min(total/32, gib) || p.Jobs+p.Peers > p.Limit*3/4 {
+			t.Errorf("%d MiB: of %d MiB jobs may take %d and peers %d MiB", total/mib, p.Limit/mib, p.Jobs/mib, p.Peers/mib)
 		}
-		if p.payloads > p.jobs || p.payloads < p.jobs/2 {
-			t.Errorf("%d MiB: jobs may take %d MiB, their payloads %d MiB", total/mib, p.jobs/mib, p.payloads/mib)
+		if p.Payloads > p.Jobs || p.Payloads < p.Jobs/2 {
+			t.Errorf("%d MiB: jobs may take %d MiB, their payloads %d MiB", total/mib, p.Jobs/mib, p.Payloads/mib)
 		}
-		if p.payload > 64*mib || p.payload > total/8 || p.payload < total/8 && p.payload != 64*mib {
-			t.Errorf("%d MiB: a payload may have %d MiB", total/mib, p.payload/mib)
+		if p.Payload > 64*mib || p.Payload > total/8 || p.Payload < total/8 && p.Payload != 64*mib {
+			t.Errorf("%d MiB: a payload may have %d MiB", total/mib, p.Payload/mib)
 		}
-		if p.garbage > total/2 || p.garbage < 4*mib {
-			t.Errorf("%d MiB: %d MiB of garbage", total/mib, p.garbage/mib)
+		if p.Garbage > total/2 || p.Garbage < 4*mib {
+			t.Errorf("%d MiB: %d MiB of garbage", total/mib, p.Garbage/mib)
 		}
 	}
 	for _, test := range []struct{ asked, total, limit, payloads int64 }{
@@ -36,9 +39,9 @@ func TestPlanMemory(t *testing.T) {
 		{0, 64 * gib, 0, 0},                                // no bound
 		{-1, 0, 0, 0},
 	} {
-		p := planMemory(test.total, test.asked)
-		if p.limit != test.limit || p.payloads != test.payloads || p.jobs > 0 && p.jobs < p.payloads {
-			t.Errorf("--memory %d of %d: %+v, want the limit %d and %d for payloads", test.asked, test.total, p, test.limit, test.payloads)
+		p := Divide(test.total, test.asked, testLargest)
+		if p.Limit != test.limit || p.Payloads != test.payloads || p.Jobs > 0 && p.Jobs < p.Payloads {
+			t.Errorf("%d for payloads of %d: got %+v, want the limit %d and %d for payloads", test.asked, test.total, p, test.limit, test.payloads)
 		}
 	}
 }
@@ -66,7 +69,7 @@ func TestReadNumber(t *testing.T) {
 	}
 }
 
-func TestSpareMemory(t *testing.T) {
+func TestGarbageFor(t *testing.T) {
 	const mib, gib = 1 << 20, 1 << 30
 	for _, test := range []struct {
 		bound int64
@@ -77,7 +80,7 @@ func TestSpareMemory(t *testing.T) {
 		{4 * gib, gib / 2},
 		{64 * gib, gib},
 	} {
-		if got := spareMemory(test.bound); got != test.want {
+		if got := garbageFor(test.bound); got != test.want {
 			t.Errorf("bound %d: %d, want %d", test.bound, got, test.want)
 		}
 	}

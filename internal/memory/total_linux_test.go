@@ -1,4 +1,4 @@
-package cmd
+package memory
 
 import (
 	"os"
@@ -47,7 +47,7 @@ func TestLeastLimit(t *testing.T) {
 			t.Errorf("%q: got %d, want %d", test.groups, got, test.want)
 		}
 	}
-	if total := totalMemory(); total < 1<<20 {
+	if total := Total(); total < 1<<20 {
 		t.Errorf("this machine has %d bytes", total)
 	}
 }

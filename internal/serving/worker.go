@@ -1,0 +1,54 @@
+package serving
+
+import (
+	"context"
+	"net"
+	"strconv"
+
+	"gm/pkg/gearman"
+	"gm/pkg/server"
+)
+
+// startWorker runs the worker, over connections to the server that need no port. The
+// returned function stops it and returns when its jobs have ended.
+func (r *Runner) startWorker(srv *server.Server, ls []net.Listener) (stop func(), err error) {
+	if r.cfg.NewWorker == nil {
+		return func() {}, nil
+	}
+	w, err := r.cfg.NewWorker(gearman.Options{ // without a logger: the connections end with the server
+		Servers: []gearman.Server{{Network: "pipe", Addr: "pipe"}},
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go srv.ServeConn(there) //nolint:errcheck // the worker notices the end of the connection
+			return here, nil
+		},
+		MaxPayload: r.cfg.Server.MaxPayload,
+	}, reachableAddress(ls))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx) //nolint:errcheck // it ends with the server
+	}()
+	return func() { cancel(); <-done }, nil
+}
+
+// reachableAddress returns the address of the first listener as a program on this
+// machine connects to it; empty if there is none.
+func reachableAddress(ls []net.Listener) string {
+	for _, l := range ls {
+		switch addr := l.Addr().(type) {
+		case *net.TCPAddr:
+			if addr.IP.IsUnspecified() {
+				return net.JoinHostPort("localhost", strconv.Itoa(addr.Port))
+			}
+			return addr.String()
+		case *net.UnixAddr:
+			return "unix:" + addr.Name
+		}
+	}
+	return ""
+}
