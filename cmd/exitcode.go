@@ -221,15 +221,15 @@ func resultsHint(err error) string {
 	case errors.Is(err, batch.ErrNotLog):
 		return "it was left as it is; name another file for the joblog"
 	case errors.Is(err, results.ErrJoblogIsOutput):
-		return "results and the joblog need a file each"
+		return "the results and the joblog need a file each"
 	case errors.Is(err, results.ErrJoblogIrregular):
-		return "a joblog is read too: name a file that can be"
+		return "a joblog is read too: name a regular file"
 	case errors.Is(err, results.ErrJoblogHeld):
 		return "wait until that run has ended, or name another file for the joblog"
 	case errors.Is(err, results.ErrIrregular):
 		return "--out-anywhere writes to such files"
 	case errors.Is(err, results.ErrLinkOutside):
-		return "--out-anywhere follows it"
+		return "--out-anywhere follows such links"
 	case errors.Is(err, results.ErrOutside):
 		return "--out-anywhere allows it"
 	}

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	_ "embed" // for the description
+
 	"gm/cmd/cli"
 	"gm/pkg/batch"
 	"gm/pkg/gearman"
@@ -14,7 +16,7 @@ func mapVerb(e *env) *cli.Verb {
 			Name:        "map",
 			Usage:       "scatter records over workers, gather or reduce the results",
 			ArgsUsage:   "[DATA..]",
-			Description: mapDescription,
+			Description: mapDescription + "\n" + recordDescription,
 			Flags:       e.recordVerbFlags(append(mapFlags(), orderFlags()...)),
 			Action:      e.mapReduce,
 		},
@@ -29,23 +31,10 @@ func mapVerb(e *env) *cli.Verb {
 	}
 }
 
-const mapDescription = `
-Sends each record of stdin, or each DATA, to a worker of the function -f, and
-prints the results in the order of the records. A record is a line, without its
-newline, unless a flag says otherwise.
-
-With --reduce G the results are combined into one. The payload of a job of G is
---arity results, concatenated in their order. Its results are combined in the same
-way until one is left, which is printed. So G must read the results of -f and its
-own: G of "3\n4\n" might be "7\n". Each result goes through G at least once. The
-first failed job ends the run. Results that wait count against --max-buffer.
-
-With -b the input is the payload of one job, whose handle is printed. A gm work
-that serves -f cuts it into blocks of --block (1MiB), submits these to -f for itself
-and other workers, combines their results through G, and returns the last one as
-the result. With --tier 64M --block 1M the worker cuts it into parts of 64 MiB, and
-the workers of the parts cut these into blocks. --max-payload limits the input.
-` + recordDescription
+// mapDescription is the description of gm map.
+//
+//go:embed help/map.txt
+var mapDescription string
 
 // mapFlags returns the flags that only this verb has.
 func mapFlags() []cli.Flag {

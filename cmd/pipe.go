@@ -1,6 +1,10 @@
 package cmd
 
-import "gm/cmd/cli"
+import (
+	_ "embed" // for the description
+
+	"gm/cmd/cli"
+)
 
 func pipeVerb(e *env) *cli.Verb {
 	return &cli.Verb{
@@ -8,7 +12,7 @@ func pipeVerb(e *env) *cli.Verb {
 			Name:        "pipe",
 			Usage:       "send each record through several functions",
 			ArgsUsage:   "FUNC FUNC..",
-			Description: pipeDescription,
+			Description: pipeDescription + "\n" + recordDescription,
 			Flags:       e.recordVerbFlags(orderFlags()),
 			Action:      e.pipe,
 		},
@@ -22,23 +26,10 @@ func pipeVerb(e *env) *cli.Verb {
 	}
 }
 
-const pipeDescription = `
-Sends each record of stdin to the first FUNC, its result to the next FUNC, and so
-on, and prints the last result. A record is a line, without its newline, unless a
-flag says otherwise. Each stage of each record is a job of its own, for any worker:
-while one record is in its last stage, others are in their first. At most -j jobs
-of all stages are in flight. Results are printed in the order of the records.
-
-A record that fails goes no further: stderr names it and its stage. The others go
-on.
-` + recordDescription
-
-// orderFlags returns the flags of verbs that print results in the order of records.
-func orderFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "unordered", Category: catResults, Usage: "print results as they arrive, each as a whole"},
-	}
-}
+// pipeDescription is the description of gm pipe.
+//
+//go:embed help/pipe.txt
+var pipeDescription string
 
 // pipe is the action of gm pipe.
 func (e *env) pipe(c *cli.Context) error {

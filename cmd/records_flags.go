@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	_ "embed" // for the description
 	"errors"
 	"fmt"
 	"slices"
@@ -24,48 +25,9 @@ const (
 )
 
 // recordDescription is the end of the verbs' descriptions.
-const recordDescription = `
-At a terminal, the first Ctrl-C stops the sending of records and waits for the
-running jobs, and a second one ends the run. Elsewhere the first signal ends it. If
-no worker can do a function, gm says so after two seconds.
-
-Only one record fails if it is larger than --max-payload, if its file cannot be
-read or written, or if a part of its result is over --max-payload. The others go on.
-
---joblog has a line of JSON for each record that has ended: seq, name, unique,
-handle, server, function, start, end, in and out (bytes), attempts, exit, error,
-hash (of the record) and, if stdout is a file, offset, the end of the record's
-output in it. A line with seq 0 marks the beginning of a run or, with ended, its
-end. With --resume the run goes on after an interruption of any kind: it leaves out
-the records of the log, unless they were lost with their server. It moves output
-without a line, which a killed run has left, to the log's name and .cut, so that the
-output has each record once. Append to it with >>. Neither file is synced to disk.
---resume is refused if the earlier output is not where it was (emptied by a > for
->>, removed, shorter, a pipe now), unless --new-output allows that. A file that is
-not a joblog is refused and left unchanged, and so is a joblog without --resume. On
-a full disk the run ends with 74, and the joblog has the records whose output is
-complete.
-
-The file of a record (--out) must be in the folder that NAME begins with: ../x, /x
-and links that lead out of it are refused, unless --out-anywhere is given. Files
-that are named as arguments may have their output in their own folders.
-
---propagate exits with the exit code of the worker's command. gm work sends it in
-the last line of the warning or exception before a failure, as in "gm-exit: 3 (exit
-status 3)"; a failed job of other workers exits with 1. A command that signal n
-ended has 128+n, one that exceeded its time limit 124. Of many jobs, the first that
-failed counts.
-
-The fields of -o json: seq, name, handle, function, unique, state (completed,
-queued, failed, exception, lost, timeout or error), exit (the exit code of the
-worker's command, if it was reported), data (or data_base64 if it is not UTF-8),
-warnings, exception, error, attempts, started and ended (RFC 3339), ms. One DATA
-gives one object, many records give an array; -o jsonl gives an object per line.
-
-The fields of --progress json: time, elapsed_s, total (null until it is known), read,
-skipped (by --resume), done, failed, running, waiting (for an older record),
-held_bytes, per_s (in the last ten seconds), part (0 to 1), eta_s.
-`
+//
+//go:embed help/records.txt
+var recordDescription string
 
 // recordExits are the exit codes of the verbs.
 var recordExits = []int{cli.ExitFailed, cli.ExitUnknown, cli.ExitNoServer, cli.ExitIO, cli.ExitAgain, cli.ExitProtocol, cli.ExitRefused, cli.ExitTimeout, cli.ExitSignal}
@@ -98,9 +60,9 @@ func recordFlags() []cli.Flag {
 		&cli.StringFlag{Name: "delimiter", Aliases: []string{"d"}, Category: catRecords, Usage: "a job for each record that ends with `DELIM`, which may have \\n, \\t, \\0, \\xHH, \\\\ in it"},
 		cli.SizeFlag(0, cli.GenericFlag{Name: "block", Category: catRecords, Usage: "a job for each block of whole records with about `SIZE` bytes: 64K, 1M. A longer record is a block of its own"}),
 		&cli.BoolFlag{Name: "csv", Category: catRecords, Usage: "records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job"},
-		&cli.BoolFlag{Name: "tsv", Category: catRecords, Usage: "the same with tabs instead of commas"},
+		&cli.BoolFlag{Name: "tsv", Category: catRecords, Usage: "like --csv, with tabs instead of commas"},
 		&cli.IntFlag{Name: "header", Category: catRecords, Usage: "the first `N` records are a header, put before the records of each job"},
-		&cli.BoolFlag{Name: "files", Category: catRecords, Usage: "a job for each file; the arguments are their names, or the lines of stdin, or its records with -0"},
+		&cli.BoolFlag{Name: "files", Category: catRecords, Usage: "a job for each file; their names are the arguments, or the lines of stdin, or with -0 its records"},
 		&cli.StringFlag{Name: "end", Value: `\n`, Category: catRecords, Usage: "with -N, -0 and -d: text appended to each result that does not end with it; empty appends nothing"},
 		&cli.IntFlag{Name: "jobs", Aliases: []string{"j"}, Value: batch.DefaultWindow, Category: catRecords, Usage: "at most `N` jobs in flight"},
 		cli.SizeFlag(batch.DefaultMemory, cli.GenericFlag{Name: "max-buffer", Category: catRecords, Usage: "read no more records while those in flight and the waiting results have `SIZE` bytes"}),
@@ -126,6 +88,13 @@ func recordFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "bar", Category: catProgress, Usage: "draw a bar of the progress on stderr, if it is a terminal"},
 		&cli.BoolFlag{Name: "eta", Category: catProgress, Usage: "show the number of records, the rate and the time left on stderr, if it is a terminal"},
 		&cli.StringFlag{Name: "progress", Category: catProgress, Usage: "print the progress on stderr in `FORMAT` json, each second and at the end"},
+	}
+}
+
+// orderFlags returns the flags of verbs that print results in the order of records.
+func orderFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "unordered", Category: catResults, Usage: "print results as they arrive, each as a whole"},
 	}
 }
 

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -45,44 +44,22 @@ func (e *env) result(c *cli.Context) error {
 	defer e.EndLastLine()()
 	handle := gearman.Handle(c.Args().First())
 	answers, err := succeeded(e, fleet.Ask(c.Context, o, cli.DurationOf(c, "timeout"),
-		func(ctx context.Context, admin *gearman.Admin) (*gearman.Outcome, error) {
-			return e.fetchResult(ctx, admin, handle)
+		func(ctx context.Context, admin *gearman.Admin) (gearman.Outcome, error) {
+			return fleet.ResultOf(ctx, admin, handle, e.Stdout)
 		}))
 	if err != nil {
 		return fmt.Errorf("result %s: %w", handle, err)
 	}
 	for _, a := range answers {
-		if a.Value != nil {
-			return resultError(a.Value)
+		if a.Value.State != gearman.OutcomeUnknown {
+			return resultError(&a.Value)
 		}
 	}
 	return cli.WithHint(cli.ExitWith(cli.ExitUnknown, fmt.Errorf("result %s: unknown job", handle)),
 		"gm serve keeps results for the time of --keep-results")
 }
 
-// stateUnended is the state of an Outcome of a job that has not ended.
-const stateUnended = "unended"
-
-// fetchResult asks one server for the outcome of the job, and copies the result to stdout
-// as it arrives. It returns nil if the server does not know the job.
-func (e *env) fetchResult(ctx context.Context, admin *gearman.Admin, h gearman.Handle) (*gearman.Outcome, error) {
-	outcome, err := admin.Result(ctx, h, e.Stdout)
-	if err == nil || !errors.Is(err, gearman.ErrUnknownJob) {
-		return &outcome, err
-	}
-	job, err := admin.Job(ctx, h)
-	switch {
-	case errors.Is(err, gearman.ErrUnknownJob):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case job.State == gearman.StateDead:
-		return &gearman.Outcome{Handle: h, State: gearman.OutcomeDead, Error: job.Error}, nil
-	}
-	return &gearman.Outcome{Handle: h, State: stateUnended}, nil
-}
-
-// resultError returns the error of gm result for an outcome; nil for completed.
+// resultError returns the error of gm result for an outcome; nil if the job completed.
 func resultError(o *gearman.Outcome) error {
 	switch o.State {
 	case gearman.OutcomeCompleted:
@@ -90,10 +67,8 @@ func resultError(o *gearman.Outcome) error {
 			return cli.ExitWith(cli.ExitIO, fmt.Errorf("result %s: the job completed, but its result was too large to be kept", o.Handle))
 		}
 		return nil
-	case stateUnended:
+	case fleet.OutcomeUnended:
 		return cli.WithHint(cli.ExitWith(cli.ExitAgain, fmt.Errorf("result %s: the job has not ended", o.Handle)), "gm wait waits for its end")
-	case gearman.OutcomeUnknown:
-		return cli.ExitWith(cli.ExitUnknown, fmt.Errorf("result %s: unknown job", o.Handle))
 	}
 	err := fmt.Errorf("result %s: %s", o.Handle, o.State)
 	if text := strings.TrimSpace(o.Error); text != "" {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	_ "embed" // for the description
 	"time"
 
 	"gm/cmd/cli"
@@ -15,7 +16,7 @@ func submitVerb(e *env) *cli.Verb {
 			Name:        "submit",
 			Usage:       "submit jobs and print their results",
 			ArgsUsage:   "[DATA..]",
-			Description: submitDescription,
+			Description: submitDescription + "\n" + recordDescription,
 			Flags:       e.recordVerbFlags(submitFlags()),
 			Action:      e.submit,
 		},
@@ -39,31 +40,10 @@ func submitVerb(e *env) *cli.Verb {
 	}
 }
 
-const submitDescription = `
-Submits a job to the function -f and prints its result on stdout as it arrives.
-The payload is DATA, or all of stdin if there is no DATA. Several DATA are several
-jobs. With -n, -N, -0, -d, --block, --csv or --tsv each record of stdin is a job,
-with --files each file. At most -j jobs are in flight, spread over the servers.
-Results are printed as they arrive, each as a whole; with -k in the order of the
-records.
-
-Warnings of the worker and the text of an exception go to stderr as they arrive.
-The exit code reports the outcome of the job. For many jobs it is 75 if a job was
-lost, else the exit code that all failed jobs share, such as 124, else 1.
-
-A job whose connection was lost may have run. It is submitted again only if it has
-a unique (-u) and no part of its result has been printed, or if --retries allows
-it. With --retries a result is printed when its job has completed. Of many
-records, those that no server has accepted yet wait until a server is back.
-
---at without a zone is local time. If clocks are set back and show the time twice,
-the second one counts. If they are set forward past it, the time counts that they
-would have shown without the change. A job whose time has passed runs at once, and
-gm reports it.
-
---first submits one job to each function -f on each server, prints the first
-complete result and abandons the other jobs.
-` + recordDescription
+// submitDescription is the description of gm submit.
+//
+//go:embed help/submit.txt
+var submitDescription string
 
 // submitFlags returns the flags that only this verb has.
 func submitFlags() []cli.Flag {

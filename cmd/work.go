@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	_ "embed" // for the description
 	"errors"
 	"fmt"
 	"io"
@@ -50,101 +51,10 @@ func workVerb(e *env) *cli.Verb {
 	}
 }
 
-const workDescription = `
-Gets jobs of the functions -f from all servers, at most -j at a time, and runs CMD
-for each: stdin is the payload, stdout the result. Flags end at CMD, which can have
-flags of its own. Without CMD the payloads are printed on stdout and the results are
-empty; if stdout cannot be written, the job goes back to its queue and gm work exits
-with 74.
-
-A shell runs CMD only with --shell, and never the payload. The environment of CMD has
-GEARMAN_FUNCTION, GEARMAN_HANDLE, GEARMAN_UNIQUE, GEARMAN_SERVER, GM_SLOT (1 to -j),
-GM_CONTROL_FD, with -t also GM_DEADLINE (Unix seconds), and with --attempts
-GM_ATTEMPT (from 1; only from gm serve). It does not have GM_STORE, which may contain
-a password of gm serve.
-
-Exit code 0 completes the job. 75 returns it to the queue, and the server counts an
-attempt; so does a system without room for another process. Any other code, and a
-signal, fails the job. The end of stderr goes to the client as a warning, with
---exception as an exception. Its last line is for programs, for example
-"gm-exit: 3 (exit status 3)"; see gm submit --propagate.
-
---dir serves the executable files of a directory: each file is the function of its
-name, including the suffix. The files run without arguments, and share -j. Hidden
-files and files ending in ~ are left out, with -f also files that it does not name.
-gm work reads the directory once a second, so that new, changed and removed files take
-effect without a restart. A running job continues with its old file if mv replaced it.
-A job whose file was removed goes back to its queue.
-
---next makes chains without a client: the result is the payload of a background job of
-another function, which the server accepts before the job itself is completed.
---on-fail submits the unchanged payload of a failed job, before the job fails for its
-client. If the server does not accept the next job because its queue is full or its
-store fails, the job waits half a minute and then goes back to its queue. A result that
-the server can never accept fails the job. The next job is on the same server. Its
-unique is that of the job up to the last ~, then ~ and a hash of the job: a job that
-ran twice has one follower, as long as that waits. A chain ends at its last function,
-even if -f or --dir serves that as well.
-
-CMD does not run for a job with a reducer G, which gm map -b submits. Its payload is cut
-up, by default into blocks of lines of 1 MiB, which become jobs of the same function for
-all its workers. Jobs of G combine their results as in gm map --reduce, and the last
-result is that of the job. Meanwhile the job lends its slot, so that -j 1 works on the
-parts too, if necessary beyond -c. The parts have high priority. If a part fails, the job
-fails, and a warning names the part. --next also gets the results of parts.
-
-While it runs, a command can report to the client. It writes lines to the file
-descriptor GM_CONTROL_FD, or calls gm tell: "status 3 10" is progress, "warn TEXT" a
-warning, "data TEXT" a line of the result, sent at once.
-
-With --keep one child for each slot serves many jobs. For each payload it gets a line on
-stdin; for each result it writes a line on stdout, with its newline and without
-buffering. gm work sets the necessary options of mawk, jq, sed, grep, perl and python.
-Other awks need fflush(), ruby needs $stdout.sync = true, tr and similar tools need
-stdbuf -oL, and a shell script needs the options of its programs: awk -W interactive for
-mawk, jq --unbuffered, sed -u. A payload may end in a newline; a newline elsewhere fails
-the job. --keep=netstring accepts any payload, as 5:hello in both directions, and
---keep=json one object in each line:
-
-    in   {"handle": "H:...", "function": "...", "unique": "...", "server": "...",
-         "payload": BASE64}; with -t "deadline" (Unix seconds), with --attempts
-         "attempt"
-    out  {"payload": BASE64} completes the job, {"fail": TEXT} fails it, also with
-         "exit": N, {"exception": TEXT} fails it with an exception, {"retry": TEXT}
-         returns it to the queue; before that, in lines of their own or in the
-         same, "data": BASE64 (a piece of the result), "status": [3, 10] and
-         "warning": TEXT. "handle" is optional, and must then be that of the job;
-         any other name is an error
-
-A child that ends without an answer fails its job, like any command. If it has never
-answered, the next child starts after a pause of 100 ms to 10 s. A child that writes
-too much, answers in another form or does not answer within -t is replaced and fails
-its job; a job that it has not received yet goes to the new child. gm work detects
-unexpected output before it writes the next payload, so that no job gets the answer to
-another. It cannot detect output before an answer that is written separately, and logs
-it; with --keep=json "handle" shows it. The environment of a child has GM_SLOT, GM_KEEP
-(line, netstring, json) and, with a single -f, GEARMAN_FUNCTION. gm work ends a child by
-closing its stdin.
-
-A job is stopped if it exceeds -t, if its server is lost, or if gm cancel --running
-cancels it: its process group gets SIGTERM, and SIGKILL after --kill-after. Processes
-that a command leaves behind are stopped in the same way. If gm work itself is killed,
-all of these are killed on Linux; elsewhere commands see closed pipes.
-
---until-empty exits with 0 when every server has reported that it has no job for this
-worker, and no job of it runs; with --idle TIME, when this was so for TIME. Jobs that
-are delayed, wait for a retry, are paused or run elsewhere do not count. gm work waits
-for a server that cannot be reached or still reads its store.
-
-At SIGTERM or SIGINT gm work takes no more jobs, finishes the running ones and exits
-with 0. A second signal also stops the running jobs, which go back to their queues, and
-gm work exits with 128+n. A third one sends SIGKILL. The same signal within half a
-second counts once. SIGHUP does the same on a terminal, which has closed; without a
-terminal it makes the worker finish its running jobs, read the configuration again and
-start over. SIGHUP and SIGINT that were ignored at start, as under nohup, stay ignored,
-and SIGQUIT together with SIGINT; SIGTERM and others do not. Without a server gm work
-waits for one.
-`
+// workDescription is the description of gm work.
+//
+//go:embed help/work.txt
+var workDescription string
 
 func workFlags() []cli.Flag {
 	const jobs = "Jobs"
@@ -173,11 +83,11 @@ func chainFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "next", Category: category, Usage: "submit each result to `FUNC`, in the background, before its job is completed"},
 		&cli.StringFlag{Name: "on-fail", Category: category, Usage: "submit the payload of each job that fails to `FUNC`, in the background, before it is failed"},
-		&cli.StringFlag{Name: "next-priority", Category: category, Value: "normal", Usage: "`PRIORITY` of these jobs: high, normal, low, or same as the job's, which only gm serve tells"},
+		&cli.StringFlag{Name: "next-priority", Category: category, Value: "normal", Usage: "submit these jobs with `PRIORITY` high, normal, low, or same: that of the job, which only gm serve reports"},
 	}
 }
 
-// keepValue is the value of --keep, which may be left out.
+// keepValue is the value of --keep, which is optional.
 type keepValue string
 
 // Set takes the name of a protocol, or true for lines.
@@ -189,7 +99,7 @@ func (v *keepValue) Set(s string) error {
 		s = ""
 	case string(work.KeepLine), string(work.KeepNetstring), string(work.KeepJSON):
 	default:
-		return fmt.Errorf("%q: not line, netstring or json", s)
+		return fmt.Errorf("%q: must be line, netstring or json", s)
 	}
 	*v = keepValue(s)
 	return nil
@@ -207,7 +117,7 @@ func keepFlags() []cli.Flag {
 	return []cli.Flag{
 		keepFlag{&cli.GenericFlag{
 			Name: "keep", Value: new(keepValue), Category: category,
-			Usage: "one child serves many jobs, a line in and a line out; or --keep=netstring, or --keep=json",
+			Usage: "run one child for many jobs, with a line for each payload and each result; or --keep=netstring, or --keep=json",
 		}},
 		&cli.IntFlag{Name: "max-jobs", Category: category, Usage: "replace the child after `N` jobs"},
 		cli.DurationFlag(0, cli.GenericFlag{Name: "max-age", Category: category, Usage: "replace the child after `TIME`, between two jobs"}),
@@ -361,53 +271,53 @@ func checkWorkFlags(c *cli.Context, cfg *work.Config) error {
 	case len(cfg.Functions) == 0 && cfg.Dir == "":
 		return cli.WithHint(cli.UsageErrorf("work: no function"), "-f FUNC names it")
 	case cfg.Jobs < 1:
-		return cli.UsageErrorf("--jobs %d: not a positive number", cfg.Jobs)
+		return cli.UsageErrorf("--jobs %d: must be greater than 0", cfg.Jobs)
 	case c.IsSet("count") && cfg.MaxJobs < 1:
-		return cli.UsageErrorf("--count %d: not a positive number", cfg.MaxJobs)
+		return cli.UsageErrorf("--count %d: must be greater than 0", cfg.MaxJobs)
 	case c.IsSet("idle") && !cfg.UntilEmpty:
 		return cli.UsageErrorf("--idle needs --until-empty")
 	case strings.ContainsAny(cfg.ID, " \t\r\n"):
-		return cli.UsageErrorf("--id %q: servers take no blanks in it", cfg.ID)
+		return cli.UsageErrorf("--id %q: must not contain white space", cfg.ID)
 	}
 	return nil
 }
 
-// refuseWithDir returns an error for a flag that does not go with --dir.
+// refuseWithDir returns an error for a flag that cannot be used with --dir.
 func refuseWithDir(c *cli.Context) error {
 	switch {
 	case c.NArg() > 0:
-		return cli.UsageErrorf("--dir and a command: the files of the directory are the commands")
+		return cli.UsageErrorf("--dir cannot be used with a command: the files of the directory are the commands")
 	case c.Bool("shell"):
-		return cli.UsageErrorf("--shell is for a command, and --dir has its own")
+		return cli.UsageErrorf("--shell cannot be used with --dir")
 	case *c.Generic("keep").(*keepValue) != "":
-		return cli.UsageErrorf("--keep is for a command, and --dir has its own")
+		return cli.UsageErrorf("--keep cannot be used with --dir")
 	}
-	return cli.RefuseFlags(c, "is for a kept command, and --dir has none", "max-jobs", "max-age", "max-rss")
+	return cli.RefuseFlags(c, "cannot be used with --dir, whose commands are not kept", "max-jobs", "max-age", "max-rss")
 }
 
 // refuseWithoutCommand returns an error for a flag that needs a command.
 func refuseWithoutCommand(c *cli.Context) error {
-	return cli.RefuseFlags(c, "is for a command, and there is none",
+	return cli.RefuseFlags(c, "needs a command",
 		"shell", "timeout", "kill-after", "stream", "lines", "exception", "attempts", "next", "on-fail", "keep", "max-jobs", "max-age", "max-rss")
 }
 
 // checkKeepFlags returns the first mistake in the flags of kept commands.
 func checkKeepFlags(c *cli.Context, cfg *work.Config) error {
 	if cfg.Keep.Protocol == work.NotKept {
-		return cli.RefuseFlags(c, "is for a kept command: --keep", "max-jobs", "max-age", "max-rss")
+		return cli.RefuseFlags(c, "needs --keep", "max-jobs", "max-age", "max-rss")
 	}
 	for _, name := range []string{"stream", "lines"} {
 		if c.Bool(name) {
-			return cli.WithHint(cli.UsageErrorf("--%s does not go with --keep", name), `with --keep=json the command sends {"data": ...}`)
+			return cli.WithHint(cli.UsageErrorf("--%s cannot be used with --keep", name), `with --keep=json the command sends {"data": ...}`)
 		}
 	}
 	switch {
 	case cfg.Attempts && cfg.Keep.Protocol != work.KeepJSON:
-		return cli.UsageErrorf("--attempts goes with --keep=json only: a kept command has one environment for all jobs")
+		return cli.UsageErrorf("--attempts needs --keep=json: a kept command has one environment for all jobs")
 	case c.IsSet("max-jobs") && cfg.Keep.MaxJobs < 1:
-		return cli.UsageErrorf("--max-jobs %d: not a positive number", cfg.Keep.MaxJobs)
+		return cli.UsageErrorf("--max-jobs %d: must be greater than 0", cfg.Keep.MaxJobs)
 	case c.IsSet("max-rss") && !runner.MaxRSSSupported():
-		return cli.UsageErrorf("--max-rss is not supported on this system: it takes Linux")
+		return cli.UsageErrorf("--max-rss needs Linux")
 	}
 	return nil
 }
@@ -419,9 +329,9 @@ func chainOfFlags(c *cli.Context, functions []string) (work.Chain, error) {
 		switch {
 		case !c.IsSet(name):
 		case c.String(name) == "":
-			return h, cli.UsageErrorf("--%s: the function has no name", name)
+			return h, cli.UsageErrorf("--%s needs a function", name)
 		case len(functions) == 1 && c.String(name) == functions[0] && c.String("dir") == "":
-			return h, cli.UsageErrorf("--%s %s: its jobs would go round for ever", name, functions[0])
+			return h, cli.UsageErrorf("--%s %s: the chain would never end", name, functions[0])
 		}
 	}
 	if !h.InheritPriority {
@@ -431,7 +341,7 @@ func chainOfFlags(c *cli.Context, functions []string) (work.Chain, error) {
 		}
 	}
 	if h.Next == "" && h.OnFail == "" && c.IsSet("next-priority") {
-		return h, cli.UsageErrorf("--next-priority is for --next and --on-fail")
+		return h, cli.UsageErrorf("--next-priority needs --next or --on-fail")
 	}
 	return h, nil
 }
@@ -447,8 +357,8 @@ func workFunctions(c *cli.Context) []string {
 	return functions
 }
 
-// newWorkLog returns the log of gm work. Writing to e.stderr does not block for
-// ever from then on.
+// newWorkLog returns the log of gm work. From then on a write to e.Stderr never waits
+// for long.
 func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 	level := slog.LevelInfo
 	if c.Bool("verbose") {
@@ -467,7 +377,7 @@ func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 const guardJobs = "--guard-jobs"
 
 // guardProcesses makes sure that no process of a job outlives it, not even if gm is
-// killed. Where the system has no means for that, a process group has to do.
+// killed. Where the system has no means for that, only the process group is killed.
 func guardProcesses() {
 	_ = runner.Subreap()
 	_ = runner.Guard("gm", guardJobs)

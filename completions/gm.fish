@@ -140,7 +140,7 @@ complete -c gm -n '__gm_at submit' -s 0 -l null -d 'a job for each record that e
 complete -c gm -n '__gm_at submit' -s d -l delimiter -d 'a job for each record that ends with DELIM, which may have \\n, \\t, \\0, \\xHH, \\\\ in it' -x
 complete -c gm -n '__gm_at submit' -l block -d 'a job for each block of whole records with about SIZE bytes: 64K, 1M. A longer record is a block of its own' -x
 complete -c gm -n '__gm_at submit' -l csv -d 'records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job'
-complete -c gm -n '__gm_at submit' -l tsv -d 'the same with tabs instead of commas'
+complete -c gm -n '__gm_at submit' -l tsv -d 'like --csv, with tabs instead of commas'
 complete -c gm -n '__gm_at submit' -l header -d 'the first N records are a header, put before the records of each job' -x
 complete -c gm -n '__gm_at submit' -l files -d 'a job for each file'
 complete -c gm -n '__gm_at submit' -l end -d 'with -N, -0 and -d: text appended to each result that does not end with it' -x
@@ -194,7 +194,7 @@ complete -c gm -n '__gm_at map' -s 0 -l null -d 'a job for each record that ends
 complete -c gm -n '__gm_at map' -s d -l delimiter -d 'a job for each record that ends with DELIM, which may have \\n, \\t, \\0, \\xHH, \\\\ in it' -x
 complete -c gm -n '__gm_at map' -l block -d 'a job for each block of whole records with about SIZE bytes: 64K, 1M. A longer record is a block of its own' -x
 complete -c gm -n '__gm_at map' -l csv -d 'records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job'
-complete -c gm -n '__gm_at map' -l tsv -d 'the same with tabs instead of commas'
+complete -c gm -n '__gm_at map' -l tsv -d 'like --csv, with tabs instead of commas'
 complete -c gm -n '__gm_at map' -l header -d 'the first N records are a header, put before the records of each job' -x
 complete -c gm -n '__gm_at map' -l files -d 'a job for each file'
 complete -c gm -n '__gm_at map' -l end -d 'with -N, -0 and -d: text appended to each result that does not end with it' -x
@@ -242,7 +242,7 @@ complete -c gm -n '__gm_at pipe' -s 0 -l null -d 'a job for each record that end
 complete -c gm -n '__gm_at pipe' -s d -l delimiter -d 'a job for each record that ends with DELIM, which may have \\n, \\t, \\0, \\xHH, \\\\ in it' -x
 complete -c gm -n '__gm_at pipe' -l block -d 'a job for each block of whole records with about SIZE bytes: 64K, 1M. A longer record is a block of its own' -x
 complete -c gm -n '__gm_at pipe' -l csv -d 'records are rows of CSV, with newlines allowed in quotes. The first row is a header, put before the rows of each job'
-complete -c gm -n '__gm_at pipe' -l tsv -d 'the same with tabs instead of commas'
+complete -c gm -n '__gm_at pipe' -l tsv -d 'like --csv, with tabs instead of commas'
 complete -c gm -n '__gm_at pipe' -l header -d 'the first N records are a header, put before the records of each job' -x
 complete -c gm -n '__gm_at pipe' -l files -d 'a job for each file'
 complete -c gm -n '__gm_at pipe' -l end -d 'with -N, -0 and -d: text appended to each result that does not end with it' -x
@@ -285,13 +285,13 @@ complete -c gm -n '__gm_at work' -l stream -d 'send stdout while it is written, 
 complete -c gm -n '__gm_at work' -s n -l lines -d 'send stdout while it is written, a line at a time'
 complete -c gm -n '__gm_at work' -l exception -d 'report a failure as an exception, with the end of stderr as its text'
 complete -c gm -n '__gm_at work' -l attempts -d 'get the number of the attempt from the server, for GM_ATTEMPT'
-complete -c gm -n '__gm_at work' -l keep -d 'one child serves many jobs, a line in and a line out'
+complete -c gm -n '__gm_at work' -l keep -d 'run one child for many jobs, with a line for each payload and each result'
 complete -c gm -n '__gm_at work' -l max-jobs -d 'replace the child after N jobs' -x
 complete -c gm -n '__gm_at work' -l max-age -d 'replace the child after TIME, between two jobs' -x
 complete -c gm -n '__gm_at work' -l max-rss -d 'replace the child when it occupies more than SIZE of memory, between two jobs' -x
 complete -c gm -n '__gm_at work' -l next -d 'submit each result to FUNC, in the background, before its job is completed' -x -a '(__gm_functions)'
 complete -c gm -n '__gm_at work' -l on-fail -d 'submit the payload of each job that fails to FUNC, in the background, before it is failed' -x -a '(__gm_functions)'
-complete -c gm -n '__gm_at work' -l next-priority -d 'PRIORITY of these jobs: high, normal, low, or same as the job\'s, which only gm serve tells' -x -a 'high normal low same'
+complete -c gm -n '__gm_at work' -l next-priority -d 'submit these jobs with PRIORITY high, normal, low, or same: that of the job, which only gm serve reports' -x -a 'high normal low same'
 complete -c gm -n '__gm_at work' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
 complete -c gm -n '__gm_at work' -s p -l port -d 'use PORT for servers without one' -x
 complete -c gm -n '__gm_at work' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'

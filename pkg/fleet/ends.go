@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"sync"
 
@@ -134,3 +135,27 @@ func Follow(ctx context.Context, o gearman.Options, h gearman.Handle, f func(gea
 
 // errOtherServer ends the requests to the servers that do not have the job.
 var errOtherServer = errors.New("the job was on another server")
+
+// OutcomeUnended is the state that ResultOf returns for a job that has not ended.
+const OutcomeUnended gearman.OutcomeState = "unended"
+
+// ResultOf asks one server for the outcome of a job, and writes its result to w as it
+// arrives; see gearman.Admin.Result. The outcome of a job that waits or runs has the
+// state OutcomeUnended, and that of a job that the server does not know
+// gearman.OutcomeUnknown.
+func ResultOf(ctx context.Context, admin *gearman.Admin, h gearman.Handle, w io.Writer) (gearman.Outcome, error) {
+	outcome, err := admin.Result(ctx, h, w)
+	if err == nil || !errors.Is(err, gearman.ErrUnknownJob) {
+		return outcome, err
+	}
+	job, err := admin.Job(ctx, h)
+	switch {
+	case errors.Is(err, gearman.ErrUnknownJob):
+		return gearman.Outcome{Handle: h, State: gearman.OutcomeUnknown}, nil
+	case err != nil:
+		return gearman.Outcome{}, err
+	case job.State == gearman.StateDead:
+		return gearman.Outcome{Handle: h, State: gearman.OutcomeDead, Error: job.Error}, nil
+	}
+	return gearman.Outcome{Handle: h, State: OutcomeUnended}, nil
+}

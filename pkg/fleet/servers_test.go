@@ -327,6 +327,33 @@ func TestFollow(t *testing.T) {
 }
 
 // Ping reports each round trip, and goes on after a server that does not answer.
+// ResultOf knows the job that waits, the job that has completed, and no other.
+func TestResultOf(t *testing.T) {
+	s := startServer(t, server.Config{KeepResults: patience})
+	handles := submitJobs(t, s, &gearman.Task{Function: "f", Payload: []byte("done")}, &gearman.Task{Function: "g"})
+	runWorker(t, s, echo)
+	if _, err := fleet.Wait(t.Context(), optionsOf(s), handles[:1], func(gearman.Server, gearman.Outcome) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	admin := gearman.NewAdmin(s, optionsOf(s))
+	defer admin.Close()
+	for _, tc := range []struct {
+		handle gearman.Handle
+		state  gearman.OutcomeState
+		result string
+	}{
+		{handles[0], gearman.OutcomeCompleted, "done"},
+		{handles[1], fleet.OutcomeUnended, ""},
+		{"H:x:999", gearman.OutcomeUnknown, ""},
+	} {
+		var result strings.Builder
+		outcome, err := fleet.ResultOf(t.Context(), admin, tc.handle, &result)
+		if err != nil || outcome.State != tc.state || outcome.Handle != tc.handle || result.String() != tc.result {
+			t.Errorf("%s: got %+v, %q, %v, want state %s and %q", tc.handle, outcome, result.String(), err, tc.state, tc.result)
+		}
+	}
+}
+
 func TestPing(t *testing.T) {
 	a, gone := startServer(t, server.Config{}), closedServer(t)
 	client, err := gearman.NewClient(optionsOf(a))

@@ -154,6 +154,19 @@ func TestReadMarkdown(t *testing.T) {
 	})
 }
 
+// TestReadersOfFiles checks which files have prose: the texts of help are read as
+// Markdown, other texts are not read.
+func TestReadersOfFiles(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a/b.go": true, "a.sh": true, "README.md": true, "Makefile": true, "cmd/help/work.txt": true,
+		"help.txt": false, "cmd/work.txt": false, "a/b.json": false,
+	} {
+		if got := readerOf(name) != nil; got != want {
+			t.Errorf("%s: has a reader is %t, want %t", name, got, want)
+		}
+	}
+}
+
 // comparePlaces compares the paragraphs of a text, each with its line, with want.
 func comparePlaces(t *testing.T, read func(string, []byte) ([]paragraph, error), name, text string, want []string) {
 	t.Helper()

@@ -81,8 +81,11 @@ func readerOf(name string) func(name string, text []byte) ([]paragraph, error) {
 	case ".md":
 		return readMarkdown
 	}
-	if path.Base(name) == "Makefile" {
+	switch {
+	case path.Base(name) == "Makefile":
 		return readHashes
+	case path.Ext(name) == ".txt" && path.Base(path.Dir(name)) == "help":
+		return readMarkdown
 	}
 	return nil
 }
