@@ -1,13 +1,11 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"gm/cmd/cli"
@@ -61,26 +59,13 @@ func (e *env) givenHandles(c *cli.Context) ([]gearman.Handle, error) {
 			handles = append(handles, gearman.Handle(arg))
 			continue
 		}
-		lines := bufio.NewScanner(e.Stdin)
-		for lines.Scan() {
-			if h := handleOfLine(lines.Text()); h != "" {
-				handles = append(handles, gearman.Handle(h))
-			}
-		}
-		if err := lines.Err(); err != nil {
+		read, err := fleet.ReadHandles(e.Stdin)
+		if err != nil {
 			return nil, cli.ExitWith(cli.ExitIO, fmt.Errorf("%s: read handles: %w", c.Command.Name, err))
 		}
+		handles = append(handles, read...)
 	}
 	return handles, nil
-}
-
-// handleOfLine returns the handle in a line: all of it, or the second column of a
-// row of gm jobs.
-func handleOfLine(line string) string {
-	if cells := strings.Split(line, "\t"); len(cells) > 1 {
-		line = cells[1]
-	}
-	return strings.TrimSpace(line)
 }
 
 // changeJob changes one job, as methods of gearman.Admin do.

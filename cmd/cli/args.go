@@ -29,15 +29,16 @@ type givenFlag struct {
 	Value string
 }
 
+// Verb returns the verb that the command line names.
 func (c *Call) Verb() *Verb { return c.Path[len(c.Path)-1] }
 
-// Context returns the context from which the verb's action reads its flags and arguments.
-// The way of urfave/cli itself prepares a second parse, which takes a millisecond.
+// Context returns the context from which the action of the verb reads its flags and
+// arguments. urfave/cli would make it with a second parse, which takes a millisecond.
 func (c *Call) Context() (*urfave.Context, error) {
 	v := c.Verb()
 	set := flag.NewFlagSet(v.Name, flag.ContinueOnError)
 	for _, f := range v.Flags {
-		if err := define(set, f); err != nil {
+		if err := defineFlag(set, f); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.pathNames(), err)
 		}
 	}
@@ -67,9 +68,9 @@ func valueError(f *flag.Flag, err error) error {
 	return errors.New("want a number")
 }
 
-// define adds a flag to a set under its first name, the name that ParseArgs uses. The
+// defineFlag adds a flag to a set under its first name, the name that ParseArgs uses. The
 // flag's own method adds it under every name, which is slower.
-func define(set *flag.FlagSet, f urfave.Flag) error {
+func defineFlag(set *flag.FlagSet, f urfave.Flag) error {
 	switch f := f.(type) {
 	case *urfave.BoolFlag:
 		set.Bool(f.Name, f.Value, "")
@@ -90,7 +91,7 @@ func define(set *flag.FlagSet, f urfave.Flag) error {
 func ParseArgs(root *Verb, args []string) (*Call, error) {
 	p := &argParser{Call: Call{Path: []*Verb{root}}}
 	for i := 0; i < len(args); {
-		used, err := p.next(args[i:])
+		used, err := p.parseNext(args[i:])
 		if err != nil {
 			return nil, err
 		}
@@ -112,19 +113,19 @@ type argParser struct {
 	flagsDone bool
 }
 
-// next handles the first of args and returns how many it has used.
-func (p *argParser) next(args []string) (int, error) {
+// parseNext parses the first of args and returns the number of words that it has used.
+func (p *argParser) parseNext(args []string) (int, error) {
 	arg := args[0]
 	switch {
 	case p.flagsDone || !p.isFlag(arg):
-		return 1, p.positional(arg)
+		return 1, p.parsePositional(arg)
 	case arg == "--":
 		p.flagsDone = true
 		return 1, nil
 	case strings.HasPrefix(arg, "--"):
-		return p.long(arg, args[1:])
+		return p.parseLong(arg, args[1:])
 	}
-	return p.short(arg, args[1:])
+	return p.parseShort(arg, args[1:])
 }
 
 // isFlag reports whether arg looks like a flag. A lone - and a negative number are data,
@@ -137,9 +138,9 @@ func (p *argParser) isFlag(arg string) bool {
 	return !digit || p.Verb().Flag(arg[1:2]) != nil
 }
 
-// positional handles a word that is no flag: the name of a verb if the current one has
+// parsePositional parses a word that is no flag: the name of a verb if the current one has
 // subcommands, else an argument.
-func (p *argParser) positional(arg string) error {
+func (p *argParser) parsePositional(arg string) error {
 	v := p.Verb()
 	if !v.HasVerbs() {
 		p.Args = append(p.Args, arg)
@@ -165,8 +166,8 @@ func (p *argParser) positional(arg string) error {
 	return WithHint(err, strings.TrimSpace("gm help "+p.pathNames())+" lists them")
 }
 
-// long handles --name, --name=value or --name value.
-func (p *argParser) long(arg string, rest []string) (int, error) {
+// parseLong parses --name, --name=value or --name value.
+func (p *argParser) parseLong(arg string, rest []string) (int, error) {
 	name, value, hasValue := strings.Cut(arg[2:], "=")
 	f := p.Verb().Flag(name)
 	switch {
@@ -179,21 +180,21 @@ func (p *argParser) long(arg string, rest []string) (int, error) {
 	case f == nil || len(name) < 2:
 		return 0, p.unknownFlag("--" + name)
 	case hasValue:
-		p.add(f, "--"+name, value)
+		p.addFlag(f, "--"+name, value)
 		return 1, nil
 	case !TakesValue(f):
-		p.add(f, "--"+name, "true")
+		p.addFlag(f, "--"+name, "true")
 		return 1, nil
 	}
 	if v := OptionalOf(f); v != nil && (len(rest) == 0 || !v.AcceptsWord(rest[0])) {
-		p.add(f, "--"+name, "true")
+		p.addFlag(f, "--"+name, "true")
 		return 1, nil
 	}
-	return p.valueOf(f, "--"+name, rest)
+	return p.addNextWord(f, "--"+name, rest)
 }
 
-// short handles -x, -xyz, -xVALUE or -x VALUE.
-func (p *argParser) short(arg string, rest []string) (int, error) {
+// parseShort parses -x, -xyz, -xVALUE or -x VALUE.
+func (p *argParser) parseShort(arg string, rest []string) (int, error) {
 	for i, letter := range arg[1:] {
 		name := string(letter)
 		f := p.Verb().Flag(name)
@@ -207,28 +208,29 @@ func (p *argParser) short(arg string, rest []string) (int, error) {
 			}
 			return 0, p.unknownFlag("-" + name)
 		case !TakesValue(f) || OptionalOf(f) != nil:
-			p.add(f, "-"+name, "true")
+			p.addFlag(f, "-"+name, "true")
 			continue
 		}
 		if value := arg[1+i+len(name):]; value != "" {
-			p.add(f, "-"+name, strings.TrimPrefix(value, "="))
+			p.addFlag(f, "-"+name, strings.TrimPrefix(value, "="))
 			return 1, nil
 		}
-		return p.valueOf(f, "-"+name, rest)
+		return p.addNextWord(f, "-"+name, rest)
 	}
 	return 1, nil
 }
 
-// valueOf uses the next word as the value of f, even if it looks like a flag.
-func (p *argParser) valueOf(f urfave.Flag, word string, rest []string) (int, error) {
+// addNextWord adds f with the next word as its value, even if the word looks like a flag.
+func (p *argParser) addNextWord(f urfave.Flag, word string, rest []string) (int, error) {
 	if len(rest) == 0 {
 		return 0, UsageErrorf("flag %s needs a value", word)
 	}
-	p.add(f, word, rest[0])
+	p.addFlag(f, word, rest[0])
 	return 2, nil
 }
 
-func (p *argParser) add(f urfave.Flag, word, value string) {
+// addFlag adds a flag in the order of the command line.
+func (p *argParser) addFlag(f urfave.Flag, word, value string) {
 	p.Flags = append(p.Flags, givenFlag{FlagNames(f)[0], value})
 	p.seen = append(p.seen, f)
 	p.words = append(p.words, word)
@@ -237,7 +239,7 @@ func (p *argParser) add(f urfave.Flag, word, value string) {
 // checkFlags returns an error if a flag before the verb is not one of its flags.
 func (p *argParser) checkFlags() error {
 	if p.Verb().HasVerbs() {
-		return nil // there will be help only
+		return nil // the program only prints help
 	}
 	for i, f := range p.seen {
 		own := p.Verb().Flag(FlagNames(f)[0])
@@ -248,9 +250,9 @@ func (p *argParser) checkFlags() error {
 	return nil
 }
 
-// checkEmpty refuses empty values of flags, and empty arguments of verbs that take no
-// data. In a script they come from a variable that is not set, and the verb would do
-// something else than its author meant.
+// checkEmpty returns an error for empty values of flags, and for empty arguments of verbs
+// that take no data. In a script they come from a variable that is not set, and the verb
+// would do something that the author of the script did not mean.
 func (p *argParser) checkEmpty() error {
 	if p.Help || p.Verb().HasVerbs() {
 		return nil
@@ -267,6 +269,7 @@ func (p *argParser) checkEmpty() error {
 	return nil
 }
 
+// unknownFlag returns the error for a flag that the verb does not have.
 func (p *argParser) unknownFlag(word string) error {
 	v := p.Verb()
 	err := UsageErrorf("unknown flag %s", word)
@@ -302,6 +305,7 @@ func (v *Verb) Flag(name string) urfave.Flag {
 	return nil
 }
 
+// subNames returns the names of the visible subcommands.
 func (v *Verb) subNames() []string {
 	var names []string
 	for _, sub := range v.Subs() {
@@ -352,12 +356,13 @@ func Dashed(name string) string {
 	return "--" + name
 }
 
+// TakesValue reports whether a flag has a value.
 func TakesValue(f urfave.Flag) bool {
 	doc, ok := f.(urfave.DocGenerationFlag)
 	return ok && doc.TakesValue()
 }
 
-// Nearest returns the candidate of which word is probably a misspelling, or "".
+// Nearest returns the candidate that the misspelled word probably means, or "".
 func Nearest(word string, candidates []string) string {
 	best, limit := "", 1+len(strings.TrimLeft(word, "-"))/4
 	for _, c := range candidates {
@@ -395,7 +400,7 @@ func editDistance(a, b string) int {
 	return prev[len(b)]
 }
 
-// NoArgs refuses positional arguments.
+// NoArgs returns a usage error if there are positional arguments.
 func NoArgs(c *urfave.Context) error {
 	if c.NArg() > 0 {
 		return UsageErrorf("%s: unexpected argument %q", c.Command.Name, c.Args().First())

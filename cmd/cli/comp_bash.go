@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// BashCompletion returns the completion for bash 3.2 and later; it needs
-// nothing of the package bash-completion.
+// BashCompletion returns the completion for bash 3.2 and later. It does not need the
+// package bash-completion.
 func BashCompletion(verbs []compVerb) string {
 	var b strings.Builder
 	root := verbs[0]

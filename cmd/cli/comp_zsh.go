@@ -91,8 +91,8 @@ func zshFunction(path string) string {
 	return "_gm_" + strings.NewReplacer(" ", "_", "-", "_").Replace(path)
 }
 
-// zshFlag returns the specification of a flag for _arguments. Every flag may be repeated:
-// gm uses the last value, or all.
+// zshFlag returns the specification of a flag for _arguments. Every flag can be repeated:
+// a verb uses its last value, or all values.
 func zshFlag(f compFlag) string {
 	text := strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`).Replace(f.summary())
 	var specs []string

@@ -82,7 +82,7 @@ func CompletionVerb(e *Env, queries string) *Verb {
 			Usage:       "print completions for a shell",
 			ArgsUsage:   "bash|zsh|fish|powershell",
 			Description: "Prints code for the shell that completes verbs, flags and their values. " + queries,
-			Action:      func(c *urfave.Context) error { return e.completion(c) },
+			Action:      func(c *urfave.Context) error { return e.printCompletion(c) },
 		},
 		Examples: []Example{
 			{"in ~/.bashrc", "source <(gm completion bash)"},
@@ -94,8 +94,8 @@ func CompletionVerb(e *Env, queries string) *Verb {
 	}
 }
 
-// completion is the verb's action.
-func (e *Env) completion(c *urfave.Context) error {
+// printCompletion is the action of completion.
+func (e *Env) printCompletion(c *urfave.Context) error {
 	if c.NArg() != 1 {
 		return UsageErrorf("completion: %d arguments, want one shell", c.NArg())
 	}
@@ -138,7 +138,7 @@ const (
 	compChoices CompKind = "choices" // one of a few words
 	CompFiles   CompKind = "files"
 	CompDirs    CompKind = "dirs"
-	compCommand CompKind = "command" // a command line of its own
+	compCommand CompKind = "command" // another command line
 )
 
 // CompVerbs returns the root and every visible verb below it, parents first.
@@ -232,7 +232,7 @@ func (f compFlag) words() []string {
 	return words
 }
 
-// summary returns the first clause of the flag's text, for menus.
+// summary returns the first clause of the text of the flag, for menus.
 func (f flagDoc) summary() string {
 	text, _, _ := strings.Cut(f.Text, ";")
 	text, _, _ = strings.Cut(text, " (default")

@@ -8,5 +8,5 @@ func TerminalWidth(*os.File) int { return 0 }
 
 func terminalDimensions(*os.File) (columns, lines int) { return 0, 0 }
 
-// ResizeSignals is empty: the next output uses the new size.
-var ResizeSignals []os.Signal
+// resizeSignals is empty: the next output uses the new size.
+var resizeSignals []os.Signal

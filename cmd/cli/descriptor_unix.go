@@ -24,5 +24,5 @@ func TerminalWidth(f *os.File) int {
 	return columns
 }
 
-// ResizeSignals are sent when the terminal changes its size.
-var ResizeSignals = []os.Signal{unix.SIGWINCH}
+// resizeSignals are sent when the terminal changes its size.
+var resizeSignals = []os.Signal{unix.SIGWINCH}

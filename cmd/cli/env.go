@@ -35,7 +35,7 @@ func (e *Env) Dispatch(ctx context.Context, args []string) error {
 		_, err := e.Stdout.Write(ShortHelp(call.Path))
 		return err
 	case call.Help:
-		return e.page(FullHelp(call.Path))
+		return e.showText(FullHelp(call.Path))
 	case call.Verb().HasVerbs():
 		if _, err := e.Stderr.Write(ShortHelp(call.Path)); err != nil {
 			return err

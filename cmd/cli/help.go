@@ -9,10 +9,10 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
-// helpWidth is the width that help texts are wrapped to.
+// helpWidth is the maximum width of help texts.
 const helpWidth = 80
 
-// FullHelp returns everything about the last verb of path.
+// FullHelp returns the whole help of the last verb of path.
 func FullHelp(path []*Verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
@@ -40,15 +40,15 @@ func FullHelp(path []*Verb) []byte {
 	return b.Bytes()
 }
 
-// The bounds of the help of -h: a terminal of 80 x 24, less a line for the prompt.
+// The size of the help of -h: a terminal of 80 x 24, less one line for the prompt.
 const (
 	shortHelpLines    = 23
 	shortHelpExamples = 3
-	shortHelpBody     = shortHelpLines - shortHelpExamples - 5 // title, usage, last line, two empty ones
+	shortHelpBody     = shortHelpLines - shortHelpExamples - 5 // title, usage, last line, two empty lines
 )
 
-// ShortHelp returns help that fits a screen: usage, a line for each flag or for the most
-// used ones, and three examples.
+// ShortHelp returns help that fits on a screen: usage, a line for each flag or for the most
+// used flags, and three examples.
 func ShortHelp(path []*Verb) []byte {
 	var b bytes.Buffer
 	v := path[len(path)-1]
@@ -78,7 +78,7 @@ func ShortHelp(path []*Verb) []byte {
 	return b.Bytes()
 }
 
-// shortVerbs returns a line for each subcommand, and the number of those left out.
+// shortVerbs returns a line for each subcommand, and the number of omitted subcommands.
 func shortVerbs(v *Verb) (lines []string, left int) {
 	var names []string
 	for _, sub := range v.Subs() {
@@ -99,7 +99,7 @@ func shortVerbs(v *Verb) (lines []string, left int) {
 	return lines, 0
 }
 
-// ShortFlags returns a line for each flag, and the number of those left out.
+// ShortFlags returns a line for each flag, and the number of omitted flags.
 func ShortFlags(v *Verb) (lines []string, left int) {
 	var all []flagDoc
 	for _, group := range FlagGroups(v) {
@@ -145,7 +145,7 @@ func firstClause(text string, width int) string {
 	return text[:end]
 }
 
-// ShortExamples returns the first examples of one line.
+// ShortExamples returns the first examples that fit on one line.
 func ShortExamples(v *Verb) (lines []string) {
 	for _, x := range v.Examples {
 		line := RenameProgram(x.Line)
@@ -156,6 +156,7 @@ func ShortExamples(v *Verb) (lines []string) {
 	return lines
 }
 
+// helpVerbs writes the list of subcommands.
 func helpVerbs(b *bytes.Buffer, v *Verb) {
 	if !v.HasVerbs() {
 		return
@@ -172,13 +173,14 @@ func helpVerbs(b *bytes.Buffer, v *Verb) {
 	}
 }
 
+// helpFlag writes a flag and its text.
 func helpFlag(b *bytes.Buffer, f flagDoc) {
 	const indent = "      "
 	fmt.Fprintf(b, "  %s\n", f.Spelling())
 	b.WriteString(wrap(f.Text, indent, indent, helpWidth))
 }
 
-// usageLine returns the form of a call of the verb.
+// usageLine returns the synopsis of the last verb of path.
 func usageLine(path []*Verb) string {
 	v := path[len(path)-1]
 	line := FullName(path)
@@ -192,7 +194,7 @@ func usageLine(path []*Verb) string {
 	return line
 }
 
-// FullName returns the verb's name after the names of its parents: gm admin create.
+// FullName returns the names of all verbs of path: gm admin create.
 func FullName(path []*Verb) string {
 	var names []string
 	for _, v := range path {
@@ -205,7 +207,7 @@ func FullName(path []*Verb) string {
 type flagDoc struct {
 	Names    []string // without dashes, the short ones first
 	Value    string   // the name of its value; empty if it takes none
-	optional string   // the name of its value, if the flag may stand without it
+	optional string   // the name of its value, if the value can be omitted
 	Text     string
 	category string
 }
@@ -255,8 +257,8 @@ func NewFlagDoc(f urfave.Flag) flagDoc {
 	return d
 }
 
-// defaultOf returns the default of a flag, empty if it has none. A default of 0 counts only
-// if the flag's text explains it.
+// defaultOf returns the default of a flag, empty if it has none. It returns a default of 0
+// only if the text of the flag explains 0.
 func defaultOf(doc urfave.DocGenerationFlag) string {
 	switch def := strings.Trim(doc.GetValue(), `"`); def {
 	case "", "0":
@@ -271,15 +273,16 @@ func defaultOf(doc urfave.DocGenerationFlag) string {
 	}
 }
 
+// flagGroup is the flags of a category.
 type flagGroup struct {
 	title string
 	Flags []flagDoc
 }
 
-// FlagGroups returns the verb's visible flags by category, its own first.
+// FlagGroups returns the visible flags of a verb by category. Its own flags come first.
 func FlagGroups(v *Verb) []flagGroup { return groupFlags(v, false) }
 
-// groupFlags is FlagGroups, with hidden flags if all is set.
+// groupFlags returns the flags of a verb by category, with hidden flags if all is set.
 func groupFlags(v *Verb, all bool) []flagGroup {
 	titles := []string{"", CatOutput, CatServers, catCommon}
 	byTitle := map[string][]flagDoc{}
@@ -335,8 +338,9 @@ func paragraphs(text string) []string {
 	return strings.Split(text, "\n\n")
 }
 
-// wrap breaks a paragraph at blanks into lines of at most width columns. It does not change
-// a paragraph that begins with a blank.
+// wrap breaks a paragraph at blanks into lines of at most width columns. The first line
+// begins with first, the others with rest. A paragraph that begins with a blank stays as
+// it is.
 func wrap(text, first, rest string, width int) string {
 	if strings.HasPrefix(text, " ") {
 		return text + "\n"

@@ -23,7 +23,7 @@ func ManVerb(e *Env) *Verb {
 			Flags: []urfave.Flag{
 				&urfave.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "write all pages into the directory `DIR`, and create it if necessary"},
 			},
-			Action: func(c *urfave.Context) error { return e.man(c) },
+			Action: func(c *urfave.Context) error { return e.showManual(c) },
 		},
 		Examples: []Example{
 			{"read a page", "gm man submit"},
@@ -34,8 +34,8 @@ func ManVerb(e *Env) *Verb {
 	}
 }
 
-// man is the verb's action.
-func (e *Env) man(c *urfave.Context) error {
+// showManual is the action of man.
+func (e *Env) showManual(c *urfave.Context) error {
 	if dir := c.String("dir"); dir != "" {
 		if err := NoArgs(c); err != nil {
 			return err
@@ -101,8 +101,8 @@ func ManName(path []*Verb) string {
 	return strings.ReplaceAll(FullName(path), " ", "-")
 }
 
-// ManPage returns the page of the last verb of path, with its subcommands. The page of the
-// root only lists the verbs, which have pages of their own.
+// ManPage returns the manual page of the last verb of path, with its subcommands. The page
+// of the root only lists the verbs, because they have pages of their own.
 func ManPage(path []*Verb, date string) []byte {
 	m := &ManWriter{}
 	v := path[len(path)-1]
@@ -145,12 +145,12 @@ type ManItem struct{ Name, Text string }
 // ManWriter writes roff with the man macros.
 type ManWriter struct{ bytes.Buffer }
 
-// title writes the head of a page. The date is not escaped: mandoc reads it.
+// title writes the head of a page. It does not escape the date, which mandoc parses.
 func (m *ManWriter) title(name, date string, p *Program) {
 	fmt.Fprintf(m, ".TH \"%s\" \"1\" \"%s\" \"gm %s\" \"%s\"\n", Roff(name), date, Roff(p.Version()), Roff(p.Manual))
 }
 
-// Macro writes a request; its arguments are plain text.
+// Macro writes a request. Its arguments are plain text.
 func (m *ManWriter) Macro(name string, args ...string) {
 	m.WriteString("." + name)
 	for _, arg := range args {
@@ -159,7 +159,7 @@ func (m *ManWriter) Macro(name string, args ...string) {
 	m.WriteByte('\n')
 }
 
-// Text writes lines of roff, none of which can be read as a request.
+// Text writes lines of roff. It escapes the beginning of a line that would be a request.
 func (m *ManWriter) Text(s string) {
 	for line := range strings.SplitSeq(s, "\n") {
 		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
@@ -169,6 +169,7 @@ func (m *ManWriter) Text(s string) {
 	}
 }
 
+// paragraphs writes a text of several paragraphs.
 func (m *ManWriter) paragraphs(text string) {
 	for i, p := range paragraphs(text) {
 		if i > 0 {
@@ -194,18 +195,20 @@ func (m *ManWriter) verbatim(text string) {
 	m.Macro("fi")
 }
 
+// synopsis writes the usage line of a verb.
 func (m *ManWriter) synopsis(path []*Verb) {
 	name, rest := FullName(path), strings.TrimPrefix(usageLine(path), FullName(path))
 	m.Text(`\fB` + Roff(name) + `\fR` + Roff(rest))
 }
 
-// item writes a paragraph with a tag; tag is roff.
+// item writes a paragraph with a tag. The tag is roff, the text is plain.
 func (m *ManWriter) item(tag, text string) {
 	m.Macro("TP")
 	m.Text(tag)
 	m.prose(text)
 }
 
+// commands writes the list of the verbs of the root.
 func (m *ManWriter) commands(path []*Verb) {
 	v := path[len(path)-1]
 	for _, sub := range v.Subs() {
@@ -239,6 +242,7 @@ func (m *ManWriter) command(path []*Verb) {
 	}
 }
 
+// options writes the flags of a category.
 func (m *ManWriter) options(group flagGroup) {
 	m.Macro("SS", group.title)
 	for _, f := range group.Flags {
@@ -246,6 +250,7 @@ func (m *ManWriter) options(group flagGroup) {
 	}
 }
 
+// option writes a flag.
 func (m *ManWriter) option(f flagDoc) {
 	var words []string
 	for _, name := range f.Names {
@@ -261,6 +266,7 @@ func (m *ManWriter) option(f flagDoc) {
 	m.item(tag, f.Text)
 }
 
+// list writes a section of items, if there are any.
 func (m *ManWriter) list(title string, items []ManItem) {
 	if len(items) == 0 {
 		return
@@ -271,6 +277,7 @@ func (m *ManWriter) list(title string, items []ManItem) {
 	}
 }
 
+// exitStatus writes the section of the exit codes.
 func (m *ManWriter) exitStatus(path []*Verb) {
 	var items []ManItem
 	for _, code := range exitCodes(path) {
@@ -279,6 +286,7 @@ func (m *ManWriter) exitStatus(path []*Verb) {
 	m.list("EXIT STATUS", items)
 }
 
+// examples writes the section of the examples.
 func (m *ManWriter) examples(v *Verb) {
 	if len(v.Examples) == 0 {
 		return
@@ -294,6 +302,7 @@ func (m *ManWriter) examples(v *Verb) {
 	}
 }
 
+// seeAlso writes the section that names the other pages.
 func (m *ManWriter) seeAlso(path []*Verb) {
 	root, v := path[0], path[len(path)-1]
 	var pages []string
@@ -316,6 +325,7 @@ var roffEscapes = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\
 // Roff escapes plain text for roff.
 func Roff(text string) string { return roffEscapes.Replace(text) }
 
+// upperFirst returns s with its first letter in upper case.
 func upperFirst(s string) string {
 	if s == "" {
 		return s

@@ -9,8 +9,8 @@ import (
 // and messages. Main sets it before any verb runs.
 var ProgramName = "gm"
 
-// NameOf returns the name of the program that was started as arg0: its last element,
-// without .exe. A name that cannot stand in a shell line as it is counts as gm.
+// NameOf returns the name of the program that was started as arg0: the last element of
+// the path, without .exe. It returns gm for a name that a shell line would have to quote.
 func NameOf(arg0 string) string {
 	name := strings.TrimSuffix(filepath.Base(arg0), ".exe")
 	for i := range len(name) {
@@ -24,8 +24,8 @@ func NameOf(arg0 string) string {
 	return name
 }
 
-// RenameProgram returns a text about gm with the name of the program in place of the
-// word gm. It leaves paths, URLs and longer words as they are: ~/.config/gm, gm-exit.
+// RenameProgram replaces the word gm in a text by the name of the program. It does not
+// change paths, URLs and longer words: ~/.config/gm, gm-exit.
 func RenameProgram(text string) string {
 	if ProgramName == "gm" {
 		return text
@@ -74,8 +74,8 @@ func isWordByte(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// RenameCompletion returns a completion of gm as one of the program. The identifiers
-// in it change too, so that a shell can load the completions of both.
+// RenameCompletion replaces gm in the completion for a shell by the name of the program.
+// It renames the identifiers too, so that a shell can load the completions of both.
 func RenameCompletion(script string) string {
 	if ProgramName == "gm" {
 		return script

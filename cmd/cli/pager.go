@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// page prints a long text. On a terminal that is too small for it, it uses $PAGER, or else
-// less or more if one is installed.
-func (e *Env) page(text []byte) error {
+// showText prints a long text. If the text does not fit on the terminal, showText runs
+// $PAGER, or else less or more if one of them is installed.
+func (e *Env) showText(text []byte) error {
 	_, lines := TerminalSize(e.Stdout)
 	pager := e.pager()
 	if lines == 0 || strings.Count(string(text), "\n") < lines || pager == "" {
@@ -21,7 +21,7 @@ func (e *Env) page(text []byte) error {
 	return e.runFilter(text, "sh", "-c", pager)
 }
 
-// pager returns the command of the pager, empty for none.
+// pager returns the command of the pager, empty if there is none.
 func (e *Env) pager() string {
 	switch pager := strings.TrimSpace(e.Getenv("PAGER")); pager {
 	case "":
@@ -38,8 +38,8 @@ func (e *Env) pager() string {
 	return ""
 }
 
-// runFilter runs a command with text as its stdin and the terminal as its output. A pager
-// may end before it has read everything.
+// runFilter runs a command with text as its stdin and the terminal as its output. It
+// ignores that a pager ends before it has read everything.
 func (e *Env) runFilter(text []byte, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(string(text))
@@ -56,7 +56,7 @@ func (e *Env) runFilter(text []byte, name string, args ...string) error {
 	return err
 }
 
-// plainStream returns the stream that e.stdout wraps, so that a command gets the file.
+// plainStream returns the stream inside an Output, so that a command gets the file itself.
 func plainStream(w io.Writer) io.Writer {
 	if o, ok := w.(*Output); ok {
 		return o.Writer
@@ -64,19 +64,19 @@ func plainStream(w io.Writer) io.Writer {
 	return w
 }
 
-// showManPage shows roff on a terminal as a page: by man, mandoc or groff,
-// whichever is there. Without any of them it pages the plain help.
+// showManPage shows a page of roff on a terminal with the first of man, mandoc and groff
+// that is installed. If none is, it shows the plain help.
 func (e *Env) showManPage(page []byte, path []*Verb) error {
-	for _, way := range [][]string{
+	for _, formatter := range [][]string{
 		{"man", "-l", "-"}, {"mandoc", "-a"}, {"sh", "-c", "groff -man -Tutf8 -rLL=80n | ${PAGER:-less}"},
 	} {
-		command := way[0]
+		command := formatter[0]
 		if command == "sh" {
 			command = "groff"
 		}
 		if _, err := exec.LookPath(command); err == nil {
-			return e.runFilter(page, way[0], way[1:]...)
+			return e.runFilter(page, formatter[0], formatter[1:]...)
 		}
 	}
-	return e.page(FullHelp(path))
+	return e.showText(FullHelp(path))
 }

@@ -55,26 +55,26 @@ func (e *Env) newScreen(c *urfave.Context) (*Screen, error) {
 // Draw shows a frame.
 func (s *Screen) Draw(f Frame) error {
 	s.last, s.drawn = f, true
-	return s.redraw()
+	return s.drawLast()
 }
 
-// enter goes to the alternate screen, if out is a terminal.
-func (s *Screen) enter() {
+// enterAlternate goes to the alternate screen, if out is a terminal.
+func (s *Screen) enterAlternate() {
 	if columns, _ := s.size(); columns > 0 {
 		io.WriteString(s.out, enterScreen) //nolint:errcheck // the next write fails as well
 		s.inside = true
 	}
 }
 
-// leave returns to the normal screen and prints the last frame there.
-func (s *Screen) leave() {
+// leaveAlternate returns to the normal screen and prints the last frame there.
+func (s *Screen) leaveAlternate() {
 	if !s.inside {
 		return
 	}
 	s.inside = false
 	io.WriteString(s.out, leaveScreen) //nolint:errcheck // the verb ends
 	if s.drawn {
-		s.redraw() //nolint:errcheck // as above
+		s.drawLast() //nolint:errcheck // as above
 	}
 }
 
@@ -91,9 +91,9 @@ func (s *Screen) drawError(now time.Time, err error) error {
 	return s.Draw(f)
 }
 
-// redraw shows the last frame again with one write, within the current size of the
+// drawLast shows the last frame again with one write, within the current size of the
 // terminal.
-func (s *Screen) redraw() error {
+func (s *Screen) drawLast() error {
 	width, height := s.size()
 	lines, err := s.frameLines(width, height)
 	if err != nil {

@@ -17,14 +17,14 @@ const columnGap = "  "
 // Ellipsis ends a cell that was shortened.
 const Ellipsis = "…"
 
-// runeWidths knows the width of a rune in columns of a terminal. Ambiguous ones have width
-// one in every locale.
+// runeWidths returns the width of a rune in columns of a terminal. A rune of ambiguous
+// width takes one column in every locale.
 var runeWidths = &runewidth.Condition{ZeroWidthJoiner: true}
 
 // TextWidth returns the width of text in columns of a terminal.
 func TextWidth(text string) int { return runeWidths.StringWidth(text) }
 
-// Shorten cuts text to at most width columns, with an ellipsis for the missing part.
+// Shorten cuts text to at most width columns, with an ellipsis in place of the rest.
 func Shorten(text string, width int) string {
 	if TextWidth(text) <= width {
 		return text
@@ -41,8 +41,8 @@ func Shorten(text string, width int) string {
 	return text
 }
 
-// ShortenName cuts a name to at most width columns, with the ellipsis in the middle: names
-// often differ at their end.
+// ShortenName cuts a name to at most width columns, with the ellipsis in the middle,
+// because names often differ only at their end.
 func ShortenName(name string, width int) string {
 	if TextWidth(name) <= width || width < 3 {
 		return Shorten(name, width)
@@ -59,10 +59,10 @@ func ShortenName(name string, width int) string {
 	return head + name[tail:]
 }
 
-// A Cell is text of a table between the escapes that colour it.
+// A Cell is a text of a table, between the escapes that colour it.
 type Cell struct{ before, Text, after string }
 
-// paintedCell finds the plain text in painted text.
+// paintedCell returns the cell of a plain text that was painted.
 func paintedCell(plain, painted string) Cell {
 	if before, after, ok := strings.Cut(painted, plain); ok && plain != "" {
 		return Cell{before, plain, after}
@@ -70,23 +70,23 @@ func paintedCell(plain, painted string) Cell {
 	return Cell{Text: plain}
 }
 
-// table is a table during its layout. Its columns are never reordered.
+// table is a table during its layout. Its columns keep their order.
 type table struct {
 	columns []Column
 	rows    [][]Cell
 }
 
-// RenderTable prints a line of headings, and a line for each row. It makes the table fit a
-// terminal of width columns: it leaves out empty columns, then, if necessary, columns with
-// the usual value in each row, and shortens texts. A width of 0 prints everything.
+// RenderTable prints a line of headings and a line for each row. If width is not 0, it
+// makes the table fit into width columns of a terminal: it leaves out empty columns, then
+// columns with their usual value in each row, and then shortens texts.
 func RenderTable(w *bufio.Writer, columns []Column, rows [][]Cell, s *Style, width int) {
 	t := &table{columns: columns, rows: rows}
-	widths := t.widths()
+	widths := t.columnWidths()
 	if width > 0 {
-		t.leaveOut(t.isEmpty)
-		if widths = t.widths(); lineWidth(widths) > width {
-			t.leaveOut(t.isUsual)
-			widths = t.fit(width)
+		t.removeColumns(t.isEmpty)
+		if widths = t.columnWidths(); lineWidth(widths) > width {
+			t.removeColumns(t.isUsual)
+			widths = t.fitWidth(width)
 		}
 	}
 	lines := make([][]string, 0, len(t.rows)+1)
@@ -109,8 +109,8 @@ func RenderTable(w *bufio.Writer, columns []Column, rows [][]Cell, s *Style, wid
 	writeTable(w, t.columns, lines)
 }
 
-// writeTable prints lines of cells as columns. Only this function uses tablewriter. Its
-// version is 0.0, because 1.x fills caches at the start of a program.
+// writeTable prints lines of cells as columns. It is the only function that uses
+// tablewriter, whose version is 0.0 because 1.x fills caches at the start of a program.
 func writeTable(w *bufio.Writer, columns []Column, lines [][]string) {
 	aligns := make([]int, len(columns))
 	for i, c := range columns {
@@ -139,8 +139,8 @@ func writeTable(w *bufio.Writer, columns []Column, lines [][]string) {
 	}
 }
 
-// widths returns the width of each column.
-func (t *table) widths() []int {
+// columnWidths returns the width of each column.
+func (t *table) columnWidths() []int {
 	widths := make([]int, len(t.columns))
 	for i, c := range t.columns {
 		widths[i] = TextWidth(c.Name)
@@ -151,7 +151,7 @@ func (t *table) widths() []int {
 	return widths
 }
 
-// lineWidth returns the width of a line.
+// lineWidth returns the width of a line with columns of these widths.
 func lineWidth(widths []int) int {
 	sum := len(columnGap) * (len(widths) - 1)
 	for _, w := range widths {
@@ -160,8 +160,8 @@ func lineWidth(widths []int) int {
 	return sum
 }
 
-// leaveOut removes the columns for which f returns true, but never all columns.
-func (t *table) leaveOut(f func(i int) bool) {
+// removeColumns removes the columns for which f returns true, but never all columns.
+func (t *table) removeColumns(f func(i int) bool) {
 	var kept []int
 	for i := range t.columns {
 		if !f(i) {
@@ -169,12 +169,12 @@ func (t *table) leaveOut(f func(i int) bool) {
 		}
 	}
 	if len(kept) > 0 {
-		t.keep(kept)
+		t.selectColumns(kept)
 	}
 }
 
-// keep removes all columns except those of the indexes.
-func (t *table) keep(kept []int) {
+// selectColumns removes all columns except those of the indexes.
+func (t *table) selectColumns(kept []int) {
 	columns := make([]Column, len(kept))
 	for k, i := range kept {
 		columns[k] = t.columns[i]
@@ -219,25 +219,25 @@ func (t *table) isUsual(i int) bool {
 	return true
 }
 
-// The minimum widths of shortened texts, before columns are left out. Names that the next
-// command needs are shortened last.
+// The minimum widths of shortened texts. A table that is still too wide loses columns.
+// Key columns are shortened last.
 const (
 	leastText = 8
 	leastName = 12
 )
 
-// fit shortens texts, and then leaves out columns from the right, until a line fits into
-// width columns. It returns the widths.
-func (t *table) fit(width int) []int {
+// fitWidth shortens texts and then removes columns from the right, until a line fits into
+// width columns. It returns the widths of the columns.
+func (t *table) fitWidth(width int) []int {
 	for {
-		widths := t.widths()
-		t.shrink(widths, width, func(c Column) int {
+		widths := t.columnWidths()
+		t.shrinkColumns(widths, width, func(c Column) int {
 			if c.Right || c.Key {
 				return -1
 			}
 			return leastText
 		})
-		t.shrink(widths, width, func(c Column) int {
+		t.shrinkColumns(widths, width, func(c Column) int {
 			if !c.Key {
 				return -1
 			}
@@ -256,13 +256,14 @@ func (t *table) fit(width int) []int {
 		if t.columns[least].Key {
 			least = len(t.columns) - 1
 		}
-		t.leaveOut(func(i int) bool { return i == least })
+		t.removeColumns(func(i int) bool { return i == least })
 	}
 }
 
-// shrink narrows the widest columns step by step until a line fits into width. It does
-// not make a column narrower than least, and skips columns whose least is negative.
-func (t *table) shrink(widths []int, width int, least func(Column) int) {
+// shrinkColumns narrows the widest column step by step, until a line fits into width
+// columns. It does not make a column narrower than least, and skips columns whose least is
+// negative.
+func (t *table) shrinkColumns(widths []int, width int, least func(Column) int) {
 	for over := lineWidth(widths) - width; over > 0; over-- {
 		widest := -1
 		for i, c := range t.columns {
@@ -277,8 +278,8 @@ func (t *table) shrink(widths []int, width int, least func(Column) int) {
 	}
 }
 
-// renderFields prints one row as lines of name and value, without empty values. A value
-// that does not fit into width columns continues in the next line.
+// renderFields prints one row as lines of name and value, and omits empty values. A value
+// that does not fit into width columns continues on the next line.
 func renderFields(w *bufio.Writer, columns []Column, cells []Cell, s *Style, width int) {
 	longest := 0
 	for i, c := range columns {
@@ -301,7 +302,7 @@ func renderFields(w *bufio.Writer, columns []Column, cells []Cell, s *Style, wid
 	}
 }
 
-// foldText cuts text into lines of at most width columns. A width below 1 is no limit.
+// foldText cuts text into lines of at most width columns. A width below 1 means no limit.
 func foldText(text string, width int) []string {
 	if width < 1 || TextWidth(text) <= width {
 		return []string{text}
@@ -319,9 +320,8 @@ func foldText(text string, width int) []string {
 	return append(lines, text[start:])
 }
 
-// foldHelpLine folds the text of a line of help at blanks, so that no line has
-// more than width columns. Two blanks or more are between the command
-// and the text.
+// foldHelpLine folds the text in a line of help at blanks, so that no line has more than
+// width columns. The line has a command, two blanks or more, and the text.
 func foldHelpLine(line string, width int) string {
 	name, text, _ := strings.Cut(line, "  ")
 	text = strings.TrimSpace(text)

@@ -18,8 +18,8 @@ type Verb struct {
 	Exits    []int   // the exit codes besides 0 and 2
 	Verbs    []*Verb // subcommands; a verb with subcommands has no action
 
-	// Table has the subcommands that are made when they are needed, made those that
-	// have been made.
+	// Table has further subcommands, each of which is made when it is first needed. Made
+	// has those that have been made.
 	Table []NewVerb
 	Made  map[string]*Verb
 
@@ -36,10 +36,10 @@ type Verb struct {
 	// ArgsEndFlags ends the flags at the first positional argument, so that the words
 	// after it can have flags of their own.
 	ArgsEndFlags bool
-	// DataArgs means that arguments are data, which may be empty.
+	// DataArgs means that arguments are data, which can be empty.
 	DataArgs bool
-	// OwnSignals leaves SIGINT and SIGTERM to the action. Otherwise the first one cancels
-	// its context and gm exits with 128+n.
+	// OwnSignals means that the action handles SIGINT and SIGTERM. Otherwise the first of
+	// them cancels the context of the action, and gm exits with 128+n.
 	OwnSignals bool
 }
 
@@ -84,7 +84,7 @@ func (v *Verb) Sub(name string) *Verb {
 	for _, n := range v.Table {
 		if n.Name == name && v.Made[name] == nil {
 			sub := n.Make()
-			sub.finish()
+			sub.addCommonFlags()
 			if v.Made == nil {
 				v.Made = map[string]*Verb{}
 			}
@@ -94,11 +94,11 @@ func (v *Verb) Sub(name string) *Verb {
 	return v.Made[name]
 }
 
-// finish adds the common flags to a verb and its subcommands.
-func (v *Verb) finish() {
+// addCommonFlags adds the common flags to a verb and its subcommands.
+func (v *Verb) addCommonFlags() {
 	v.Flags = append(v.Flags, CommonFlags()...)
 	for _, sub := range v.Verbs {
-		sub.finish()
+		sub.addCommonFlags()
 	}
 }
 

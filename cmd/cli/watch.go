@@ -73,8 +73,8 @@ func (e *Env) RunWatch(c *urfave.Context, w *Watch) error {
 	resized, stopResized := notifyResize()
 	defer stopResized()
 	if w.Screen != nil {
-		w.Screen.enter()
-		defer w.Screen.leave()
+		w.Screen.enterAlternate()
+		defer w.Screen.leaveAlternate()
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -125,7 +125,7 @@ func (w *Watch) nextTick(ctx context.Context, tick <-chan time.Time, resized <-c
 			if w.Screen == nil {
 				continue
 			}
-			if err := w.Screen.redraw(); err != nil {
+			if err := w.Screen.drawLast(); err != nil {
 				return time.Time{}, err
 			}
 		case <-ctx.Done():
@@ -138,9 +138,9 @@ func (w *Watch) nextTick(ctx context.Context, tick <-chan time.Time, resized <-c
 // size.
 func notifyResize() (resized <-chan os.Signal, stop func()) {
 	signals := make(chan os.Signal, 1)
-	if len(ResizeSignals) == 0 {
+	if len(resizeSignals) == 0 {
 		return signals, func() {}
 	}
-	signal.Notify(signals, ResizeSignals...)
+	signal.Notify(signals, resizeSignals...)
 	return signals, func() { signal.Stop(signals) }
 }

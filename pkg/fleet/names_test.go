@@ -1,6 +1,12 @@
 package fleet
 
-import "testing"
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
 
 func TestMatchesName(t *testing.T) {
 	for _, test := range []struct {
@@ -30,5 +36,21 @@ func TestMatchesName(t *testing.T) {
 		if got := IsPattern(name); got != want {
 			t.Errorf("IsPattern(%q) = %t, want %t", name, got, want)
 		}
+	}
+}
+
+func TestReadHandles(t *testing.T) {
+	for text, want := range map[string]string{
+		"H:a:1": "[H:a:1]", " H:a:1\r\n\nH:a:3\n": "[H:a:1 H:a:3]",
+		"a:4730\tH:a:2\tresize\twaiting\n": "[H:a:2]", "": "[]", "\n\n": "[]",
+	} {
+		got, err := ReadHandles(strings.NewReader(text))
+		if fmt.Sprint(got) != want || err != nil {
+			t.Errorf("%q: got %v, %v, want %s", text, got, err, want)
+		}
+	}
+	broken := errors.New("broken")
+	if _, err := ReadHandles(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
 	}
 }
