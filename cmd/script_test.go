@@ -12,7 +12,7 @@ package cmd
 //	                             GEARMAN_SERVERS to it unless that is set already.
 //	start NAME CMD ARG...        run CMD in the background; its stdout goes to NAME.out,
 //	                             its stderr to NAME.err, its stdin is empty
-//	signal -SIG NAME [REGEX]     send SIG (TERM, INT, HUP, QUIT, KILL, STOP, CONT) to the
+//	signal -SIG NAME [REGEX]     send SIG (TERM, INT, HUP, QUIT, ALRM, KILL, STOP, CONT) to the
 //	                             process that gmserve, gearmand or start named NAME. With
 //	                             REGEX, send it again and again until NAME.err matches:
 //	                             the same signal within half a second counts once
