@@ -75,7 +75,7 @@ func newMortals(t *testing.T, args ...string) *mortals {
 	for i := range m.workers {
 		m.startWorker(t, i)
 	}
-	m.client = newResumed(t, peerServer{host: "127.0.0.1", port: m.port}, killRecords, args...)
+	m.client = newResumed(t, peerServer{host: "127.0.0.1", port: m.port}, killRecords, killRounds, args...)
 	return m
 }
 
@@ -93,13 +93,12 @@ func (m *mortals) startWorker(t *testing.T, i int) {
 // run goes on until all records are done and killRounds are over.
 func (m *mortals) run(t *testing.T, random *rand.Rand) {
 	t.Helper()
+	m.client.in.raise()
+	target := m.client.in.target(m.client.logSize(t), random)
 	for round := 0; ; {
 		if m.now == nil {
 			m.startClient(t)
 		}
-		// A line of the log has some 100 bytes, so killRounds kills come before
-		// the last record even if each of them waits as long as it can.
-		target := m.client.logSize(t) + int64(random.IntN(killRecords/killRounds*80))
 		waitFor(t, "the log to grow", func() bool { return m.hasEnded() || m.client.logSize(t) >= target })
 		pause(t, time.Duration(random.IntN(10_000))*time.Microsecond)
 		if m.hasEnded() {
@@ -118,6 +117,8 @@ func (m *mortals) run(t *testing.T, random *rand.Rand) {
 		if round++; round <= killRounds+5 {
 			m.kill(t, random.IntN(4))
 		}
+		m.client.in.raise()
+		target = m.client.in.target(m.client.logSize(t), random)
 	}
 }
 

@@ -8,12 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -113,8 +115,9 @@ func TestResume(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			srv := serveGM(t)
 			w := startResumeWorker(t, srv)
-			r := newResumed(t, srv, resumeRecords, tt.args...)
+			r := newResumed(t, srv, resumeRecords, resumeKills, tt.args...)
 			for {
+				r.in.raise()
 				ended, code := r.live(t, random)
 				if ended && code != 1 {
 					t.Fatalf("got exit code %d, want 1 for the records that fail", code)
@@ -144,29 +147,85 @@ func TestResume(t *testing.T) {
 
 // resumed is a client through its lives.
 type resumed struct {
-	args         []string
-	in, out, log string
-	kills        int
+	args     []string
+	in       *supply
+	out, log string
+	kills    int
 }
 
 // header is the content of the output before the first life.
 const header = "what was there before\n"
 
-func newResumed(t *testing.T, srv peerServer, records int, args ...string) *resumed {
+// newResumed returns a client for records that is to be killed a number of times.
+func newResumed(t *testing.T, srv peerServer, records, kills int, args ...string) *resumed {
 	t.Helper()
 	dir := t.TempDir()
-	r := &resumed{in: filepath.Join(dir, "in"), out: filepath.Join(dir, "out"), log: filepath.Join(dir, "log")}
+	r := &resumed{in: newSupply(records, kills), out: filepath.Join(dir, "out"), log: filepath.Join(dir, "log")}
 	r.args = append(args, "-s", srv.addr(), "--joblog", r.log, "--resume")
-	var in bytes.Buffer
-	for n := 1; n <= records; n++ {
-		fmt.Fprintln(&in, n)
-	}
-	for path, text := range map[string][]byte{r.in: in.Bytes(), r.out: []byte(header), r.log: nil} {
-		if err := os.WriteFile(path, text, 0o666); err != nil {
+	for path, text := range map[string]string{r.out: header, r.log: ""} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return r
+}
+
+// supply writes records to the lives of a client. It keeps back those after its limit,
+// so that the client cannot end before its last kill, however slow the test is.
+type supply struct {
+	records, portion int
+
+	mu     sync.Mutex
+	limit  int
+	raised chan struct{} // closed at each change of limit
+}
+
+// newSupply returns a supply that gives all records after kills+1 calls of raise.
+func newSupply(records, kills int) *supply {
+	portion := records / (kills + 2)
+	return &supply{records: records, portion: portion, limit: portion, raised: make(chan struct{})}
+}
+
+// raise allows one more portion, or all records if less than two are left.
+func (s *supply) raise() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit += s.portion
+	if s.limit > s.records-s.portion {
+		s.limit = s.records
+	}
+	close(s.raised)
+	s.raised = make(chan struct{})
+}
+
+// target returns a random size of the log, after which the client is killed. The
+// limit lets the log grow by a portion of records, whose lines have more than 100 bytes.
+func (s *supply) target(logSize int64, random *rand.Rand) int64 {
+	return logSize + int64(random.IntN(s.portion*100))
+}
+
+// feed writes the records to w until the client that reads them has ended, or ctx.
+func (s *supply) feed(ctx context.Context, w io.WriteCloser) {
+	defer w.Close()
+	for n := 0; n < s.records; {
+		s.mu.Lock()
+		limit, raised := s.limit, s.raised
+		s.mu.Unlock()
+		var text []byte
+		for ; n < limit; n++ {
+			text = fmt.Appendln(text, n+1)
+		}
+		if _, err := w.Write(text); err != nil {
+			return
+		}
+		if n < s.records {
+			select {
+			case <-raised:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // live has the client go on until its log has grown by some records and a
@@ -179,7 +238,7 @@ func (r *resumed) live(t *testing.T, random *rand.Rand) (ended bool, code int) {
 		defer close(done)
 		_ = cmd.Wait() // ProcessState says it
 	}()
-	target := r.logSize(t) + int64(random.IntN(2*resumeRecords/resumeKills*100))
+	target := r.in.target(r.logSize(t), random)
 	waitFor(t, "the log to grow", func() bool {
 		select {
 		case <-done:
@@ -211,7 +270,7 @@ func (r *resumed) finish(t *testing.T, flags ...string) (code int) {
 
 func (r *resumed) start(t *testing.T, flags ...string) *exec.Cmd {
 	t.Helper()
-	in, err := os.Open(r.in)
+	in, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +285,12 @@ func (r *resumed) start(t *testing.T, flags ...string) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var feeding sync.WaitGroup
+	feeding.Go(func() { r.in.feed(t.Context(), w) })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		feeding.Wait()
+	})
 	return cmd
 }
 
