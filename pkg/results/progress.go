@@ -57,7 +57,7 @@ func (p *Progress) Line(o LineOptions) string {
 		count = fmt.Sprintf("%s/%d", count, *p.Total)
 	}
 	words := []string{count, fmt.Sprintf("%.3g/s", p.Rate)}
-	if p.Rate >= 1000 {
+	if p.Rate >= 999.5 { // %.3g would write 1e+03
 		words[1] = fmt.Sprintf("%.0f/s", p.Rate)
 	}
 	if p.ETA != nil {

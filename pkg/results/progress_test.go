@@ -15,6 +15,7 @@ func TestProgressLine(t *testing.T) {
 	p := &Progress{Done: 40, Skipped: 10, Rate: 3.25, Running: 7}
 	known := *p
 	known.Total, known.Part, known.ETA, known.Failed, known.Rate = &total, &part, &eta, 2, 12345
+	near := Progress{Rate: 999.7}
 	tests := []struct {
 		p    *Progress
 		o    LineOptions
@@ -22,6 +23,7 @@ func TestProgressLine(t *testing.T) {
 	}{
 		{p, LineOptions{}, "50  3.25/s  running 7"},
 		{p, LineOptions{Bar: true}, "50  3.25/s  running 7"},
+		{&near, LineOptions{}, "0  1000/s  running 0"},
 		{&known, LineOptions{}, " 25%  50/200  12345/s  eta 1m30s  running 7  failed 2"},
 		{&known, LineOptions{Bar: true}, "[#####.................]   25%  50/200  12345/s  eta 1m30s  running 7  failed 2"},
 		{&known, LineOptions{Bar: true, Width: 60}, " 25%  50/200  12345/s  eta 1m30s  running 7  failed 2"},
