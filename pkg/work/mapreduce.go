@@ -16,10 +16,7 @@ import (
 )
 
 const (
-	// statusEvery is how often the client of a job with a reducer gets its
-	// progress.
-	statusEvery = 100 * time.Millisecond
-	// mapPatience is how long such a job waits for a server that takes its parts.
+	// mapPatience is how long a job with a reducer waits for a server that takes its parts.
 	mapPatience = time.Minute
 	// cancelPatience is how long a cancelled job waits for each server to stop its
 	// running parts.
@@ -114,12 +111,11 @@ type mapRun struct {
 	job     *job
 	options gearman.Options
 	total   int // parts
+	status  *mapStatus
 	log     *slog.Logger
 
 	// The functions of the Batch, which are called one at a time, own these.
-	done   int                      // parts
 	live   map[partID]serverJob     // parts and reductions that a server has taken and that have not ended
-	told   time.Time                // when the client last got a status
 	lines  map[partID]exitline.Text // exit lines of parts and reductions that have not ended
 	failed exitline.Text            // exit line of the part or reduction that has failed
 	pieces [][]byte                 // results of parts in their order, without a reducer
@@ -140,6 +136,8 @@ func (r *mapRun) run(ctx context.Context, client *gearman.Client) (result []byte
 	if r.total, err = r.countParts(); err != nil {
 		return nil, err
 	}
+	r.status = &mapStatus{total: r.total, send: r.sendStatus}
+	defer r.status.stop()
 	b := r.newBatch(client)
 	if r.spec.Reducer == "" {
 		r.pieces = make([][]byte, r.total)
@@ -280,14 +278,15 @@ func (r *mapRun) endPart(p *batch.Record) error {
 	if p.Stage > 0 {
 		return nil
 	}
-	r.done++
-	if now := time.Now(); r.done == r.total || now.Sub(r.told) >= statusEvery {
-		r.told = now
-		if err := r.job.SendStatus(int64(r.done), int64(r.total)); err != nil {
-			r.log.Debug("status not sent", "error", err)
-		}
-	}
+	r.status.addPart()
 	return nil
+}
+
+// sendStatus sends the number of parts that have ended to the client.
+func (r *mapRun) sendStatus(done, total int64) {
+	if err := r.job.SendStatus(done, total); err != nil {
+		r.log.Debug("status not sent", "error", err)
+	}
 }
 
 // failure returns the error that ends the job, with the part that has failed and
