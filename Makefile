@@ -109,7 +109,7 @@ cross: ## compile the program and the tests for other systems (CROSS=)
 	done
 
 # The tests that are quick, and where an int or an address of 32 bits matters.
-NARROW ?= ./internal/codec ./pkg/wire ./pkg/queue ./pkg/batch ./pkg/store ./pkg/store/internal/filestore ./internal/deferred ./pkg/store/disk/boltfile
+NARROW ?= ./internal/codec ./pkg/wire ./pkg/server/transport ./pkg/queue ./pkg/batch ./pkg/store ./pkg/store/internal/filestore ./internal/deferred ./pkg/store/disk/boltfile
 narrow = CGO_ENABLED=0 GOOS=linux GOARCH=386 go test -count=1 -short -tags '$(tags)' $(TESTFLAGS)
 
 .PHONY: narrow

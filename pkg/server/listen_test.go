@@ -73,24 +73,6 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-func TestUnixSocketOfADeadServerIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "gm.sock")
-	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead.SetUnlinkOnClose(false)
-	dead.Close()
-	l, err := server.Listen(t.Context(), "unix:"+path)
-	if err != nil {
-		t.Fatalf("listen over a stale socket: %v", err)
-	}
-	l.Close()
-	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the socket is left behind: %v", err)
-	}
-}
-
 func TestUnixSocketOfALiveServerIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gm.sock")
 	s, _ := start(t, server.Config{})
@@ -104,20 +86,6 @@ func TestUnixSocketOfALiveServerIsRefused(t *testing.T) {
 		t.Fatalf("the first server has lost its socket: %v", err)
 	}
 	newPeer(t, nc).sync()
-}
-
-func TestUnixSocketIsNotMadeOverAFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notes.txt")
-	if err := os.WriteFile(path, []byte("keep"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if l, err := server.Listen(t.Context(), "unix:"+path); err == nil {
-		l.Close()
-		t.Error("it listens where a file was")
-	}
-	if b, err := os.ReadFile(path); err != nil || string(b) != "keep" {
-		t.Errorf("the file: %q, %v", b, err)
-	}
 }
 
 func TestServeConn(t *testing.T) {

@@ -38,7 +38,7 @@ type Peers struct {
 func NewPeers(cfg Config) *Peers {
 	mark := min(defaultMark, cfg.Outbox/2)
 	if cfg.Memory > 0 {
-		mark = min(mark, max(int(cfg.Memory/16), leastMark))
+		mark = int(min(int64(mark), max(cfg.Memory/16, leastMark)))
 	}
 	p := &Peers{limit: cfg.Outbox, mark: mark, patience: cfg.Patience, start: time.Now()}
 	p.memory.bound = cfg.Memory

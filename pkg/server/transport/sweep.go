@@ -111,11 +111,15 @@ func (w *Sweep) dropIdle() {
 	slices.SortFunc(w.idle, func(a, b idler) int { return cmp.Compare(b.held, a.held) })
 	m := &w.p.memory
 	excess := m.used.Load() - m.bound
+	var drops []*Conn // chosen before the first one is dropped, which makes room
 	for _, one := range w.idle {
 		if excess > 0 || m.isOnly(one.c) {
-			one.c.handler.Drop(errIdle)
+			drops = append(drops, one.c)
 			excess -= int64(one.held)
 		}
+	}
+	for _, c := range drops {
+		c.handler.Drop(errIdle)
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package server_test
+package transport_test
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"gm/pkg/server"
+	"gm/pkg/server/transport"
 )
 
 func TestUnixSocketModeAndGroup(t *testing.T) {
@@ -31,10 +31,10 @@ func TestUnixSocketModeAndGroup(t *testing.T) {
 		"?group=" + group + "&mode=0": 0,
 	} {
 		path := filepath.Join(dir, "s")
-		l, err := server.Listen(t.Context(), "unix:"+path+query)
+		l, err := transport.Listen(t.Context(), "unix:"+path+query)
 		if want == 0 {
-			if !errors.Is(err, server.ErrAddress) {
-				t.Errorf("%s: %v, want %v", query, err, server.ErrAddress)
+			if !errors.Is(err, transport.ErrAddress) {
+				t.Errorf("%s: %v, want %v", query, err, transport.ErrAddress)
 			}
 			continue
 		}
@@ -63,7 +63,7 @@ func TestUnixSocketModeAndGroup(t *testing.T) {
 func TestUnixSocketWithoutModeFollowsTheUmask(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	for _, query := range []string{"?mode=0600", ""} {
-		l, err := server.Listen(t.Context(), "unix:"+path+query)
+		l, err := transport.Listen(t.Context(), "unix:"+path+query)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestStaleUnixSocketGoesToOneServer(t *testing.T) {
 		var wg sync.WaitGroup
 		for range servers {
 			wg.Go(func() {
-				if l, err := server.Listen(t.Context(), "unix:"+path); err == nil {
+				if l, err := transport.Listen(t.Context(), "unix:"+path); err == nil {
 					listeners <- l
 				} else if !errors.Is(err, syscall.EADDRINUSE) {
 					t.Errorf("Listen: %v", err)
