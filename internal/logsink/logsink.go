@@ -22,6 +22,7 @@ type Sink struct {
 	lines   uint64 // in pending
 	dropped uint64 // since the last line about them
 	to      io.Writer
+	changes int // of to
 	closed  bool
 
 	wake    chan struct{} // has one element while pending or closed is new
@@ -72,12 +73,14 @@ func (s *Sink) hasRoom(n int) bool {
 	return s.closed || len(s.pending)+n <= MaxPending
 }
 
-// Redirect makes the sink write to another writer, and returns the one before.
+// Redirect makes the sink write to another writer, and returns the one before. The caller
+// may close that one: if a write to it fails now, the other writer gets the lines.
 func (s *Sink) Redirect(w io.Writer) io.Writer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.to
 	s.to = w
+	s.changes++
 	return old
 }
 
@@ -110,12 +113,18 @@ func (s *Sink) run() {
 	var spare []byte
 	for range s.wake {
 		s.mu.Lock()
-		text, lines, dropped, to, closed := s.pending, s.lines, s.dropped, s.to, s.closed
+		text, lines, dropped, to, changes, closed := s.pending, s.lines, s.dropped, s.to, s.changes, s.closed
 		s.pending, s.lines, s.dropped = spare[:0], 0, 0
 		s.writing.Store(true)
 		s.mu.Unlock()
 		lost := s.writeOut(to, text, lines, dropped)
 		s.mu.Lock()
+		if lost > 0 && s.changes != changes {
+			to = s.to
+			s.mu.Unlock()
+			lost = s.writeOut(to, text, lines, dropped)
+			s.mu.Lock()
+		}
 		s.dropped += lost
 		s.writing.Store(false)
 		more := len(s.pending) > 0

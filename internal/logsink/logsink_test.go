@@ -132,3 +132,24 @@ func TestSinkRedirect(t *testing.T) {
 		}
 	})
 }
+
+// TestSinkRedirectKeepsLinesOnTheirWay redirects a sink while it writes to a writer that
+// fails then, as a closed file does.
+func TestSinkRedirectKeepsLinesOnTheirWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := &gatedWriter{gate: make(chan struct{})}
+		before.setError(errors.New("file already closed"))
+		var after bytes.Buffer
+		s := New(before, testLostLine)
+		io.WriteString(s, "one\n")
+		synctest.Wait()
+		s.Redirect(&after)
+		close(before.gate)
+		synctest.Wait()
+		io.WriteString(s, "two\n")
+		s.Close()
+		if got, want := after.String(), "one\ntwo\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
