@@ -87,7 +87,7 @@ func newRoot(e *env) *cli.Verb {
 
 gm VERB -h shows the most used flags of a verb on one screen, gm help VERB everything, and gm man VERB the manual page.`,
 		Flags: append(e.connFlags(), cli.CommonFlags()...),
-	}, Program: program, Environment: rootEnvironment, Files: rootFiles}
+	}, Program: gmProgram, Environment: rootEnvironment, Files: rootFiles}
 	root.Table = make([]cli.NewVerb, len(verbs))
 	mostUsed := mostUsedFlags()
 	for i, v := range verbs {
@@ -118,8 +118,8 @@ func mostUsedFlags() map[string][]string {
 	}
 }
 
-// program describes gm to package cli.
-var program = cli.Program{
+// gmProgram describes gm to package cli.
+var gmProgram = cli.Program{
 	Version: Version, Manual: "Gearman", ExitTexts: exitTexts, Completion: completion,
 	EmptyMeans: map[string]string{
 		"end":            "nothing is added to a result",
@@ -130,9 +130,6 @@ var program = cli.Program{
 
 // completionQueries is a sentence in the help of gm completion.
 const completionQueries = "It gets the names of functions and handles from the server that the command line names, in at most 0.3 s."
-
-// kindDead are the handles of dead jobs, for completions.
-const kindDead = "dead"
 
 // completion returns the values that completions propose.
 func completion() *cli.Completion {

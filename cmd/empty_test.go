@@ -38,7 +38,7 @@ func TestEmptyValuesAreErrors(t *testing.T) {
 	flags := 0
 	eachVerb(e.Root, nil, func(words []string, v *cli.Verb) {
 		for _, f := range v.Flags {
-			if !cli.TakesValue(f) || cli.OptionalOf(f) != nil || program.EmptyMeans[cli.FlagNames(f)[0]] != "" {
+			if !cli.TakesValue(f) || cli.OptionalOf(f) != nil || gmProgram.EmptyMeans[cli.FlagNames(f)[0]] != "" {
 				continue
 			}
 			flags++

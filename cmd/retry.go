@@ -9,6 +9,9 @@ import (
 	"gm/pkg/gearman"
 )
 
+// kindDead is the kind of arguments that are handles of dead jobs, for completions.
+const kindDead = "dead"
+
 func retryVerb(e *env) *cli.Verb {
 	return &cli.Verb{
 		Command: &cli.Command{
