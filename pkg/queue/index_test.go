@@ -170,7 +170,10 @@ func TestIterationStops(t *testing.T) {
 	n := 0
 	q.Jobs(func(*Job) bool { n++; return false })
 	q.Functions(func(*Function) bool { n++; return false })
-	p.Jobs(func(*Job) bool { n++; return false })
+	var walk PeerWalk
+	p.BeginWalk(&walk)
+	walk.Jobs(1, func(*Job) { n++ })
+	walk.End()
 	j, _ := q.ByUnique([]byte("u"), nil, 9)
 	j.Waiters(func(*Peer) bool { n++; return false })
 	if n != 4 {

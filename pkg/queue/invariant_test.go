@@ -154,17 +154,17 @@ func (r *rig) checkPeers() {
 		for _, a := range want.can {
 			can = append(can, a.fn)
 		}
-		if got := p.Functions(); !slices.Equal(got, can) {
+		var walk PeerWalk
+		p.BeginWalk(&walk)
+		if got, _ := walk.Functions(nil, 1000); !slices.Equal(got, can) {
 			r.fail("%s can do %v, want %v", want.name, got, can)
 		}
 		if p.sleep != want.sleep || p.Sleeping() != (want.sleep == asleep) {
 			r.fail("%s sleeps as %d, want %d", want.name, p.sleep, want.sleep)
 		}
 		var holds []uint64
-		p.Jobs(func(j *Job) bool {
-			holds = append(holds, j.seq)
-			return true
-		})
+		walk.Jobs(1000, func(j *Job) { holds = append(holds, j.seq) })
+		walk.End()
 		if !slices.EqualFunc(holds, want.holds, func(seq uint64, j *modelJob) bool { return seq == j.seq }) || p.NumJobs() != len(holds) {
 			r.fail("%s holds %v, want %s", want.name, holds, seqs(want.holds))
 		}

@@ -1,9 +1,6 @@
 package queue
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // Peer is one connection, as worker and as client.
 type Peer struct {
@@ -22,8 +19,9 @@ type Peer struct {
 	token      *Function // the function that it was woken for, until it asks
 	wokenAt    int64
 
-	jobs   jobList // the jobs that it holds, in the order of its grabs
-	waits  *waiter // the first of its waits as client
+	jobs   jobList   // the jobs that it holds, in the order of its grabs
+	walks  *PeerWalk // the first of the walks that read its functions and jobs
+	waits  *waiter   // the first of its waits as client
 	nwaits int
 }
 
@@ -36,21 +34,12 @@ const (
 	woken             // was sent a NOOP and has not asked; with a token in Queue.woken
 )
 
-// ability is one function that a worker can do.
+// ability is one function that a worker can do. A dropped ability keeps its link to
+// the next one, for walks.
 type ability struct {
-	function   *Function
+	function   *Function // nil if it was dropped
 	timeout    int64
 	next, prev *ability
-}
-
-// Functions returns the names of the worker's functions in the order of Grab:
-// the one that it added last comes first.
-func (p *Peer) Functions() []string {
-	names := make([]string, 0, len(p.abilities))
-	for a := p.firstAbility; a != nil; a = a.next {
-		names = append(names, a.function.name)
-	}
-	return slices.Clip(names)
 }
 
 // NumFunctions returns the number of functions that the worker can do.
@@ -58,16 +47,6 @@ func (p *Peer) NumFunctions() int { return len(p.abilities) }
 
 // Sleeping reports whether the worker sleeps and no NOOP is on its way.
 func (p *Peer) Sleeping() bool { return p.sleep == asleep }
-
-// Jobs calls yield for each job that the worker holds, in the order in which
-// it got them, until it returns false. yield must not change the queue.
-func (p *Peer) Jobs(yield func(*Job) bool) {
-	for j := p.jobs.head; j != nil; j = j.next {
-		if !yield(j) {
-			return
-		}
-	}
-}
 
 // NumJobs returns the number of jobs that the worker holds.
 func (p *Peer) NumJobs() int { return p.jobs.n }
@@ -170,6 +149,7 @@ func (q *Queue) dropAbility(p *Peer, a *ability) {
 	}
 	delete(p.abilities, a.function)
 	a.function.addWorkers(-1)
+	a.function = nil
 }
 
 // ResetAbilities removes all functions from the worker. Running jobs go on.

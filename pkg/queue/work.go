@@ -175,6 +175,7 @@ func (q *Queue) loseJob(j *Job, why Reason) {
 func (q *Queue) unassignJob(j *Job) {
 	d := j.detail
 	q.removeTimerOf(j)
+	d.worker.skipJob(j)
 	d.worker.jobs.removeJob(j)
 	d.worker, d.started, d.num, d.den = nil, 0, 0, 0
 	j.function.running--

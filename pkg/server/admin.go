@@ -275,8 +275,8 @@ func (c *conn) adminPriorityStatus(now int64, _ [][]byte) []byte {
 }
 
 func (c *conn) adminWorkers(now int64, _ [][]byte) []byte {
-	return answerRows(c, now, nil, connsListing(c.s, (*conn).workerInfo),
-		func(dst []byte, w *wire.WorkerInfo) []byte { return w.Append(dst) })
+	return answerRows(c, now, nil, c.s.connsListing(false),
+		func(dst []byte, row *wire.Session) []byte { return workerRow(row).Append(dst) })
 }
 
 func (c *conn) adminShowJobs(now int64, _ [][]byte) []byte {

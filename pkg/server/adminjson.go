@@ -89,6 +89,6 @@ func (c *conn) adminJob(now int64, args [][]byte) []byte {
 }
 
 func (c *conn) adminSessions(now int64, _ [][]byte) []byte {
-	return answerRows(c, now, nil, connsListing(c.s, (*conn).session),
+	return answerRows(c, now, nil, c.s.connsListing(true),
 		func(dst []byte, row *wire.Session) []byte { return appendJSON(dst, row) })
 }

@@ -73,12 +73,12 @@ func newConn(s *Server, socket transport.Socket, addr string) *conn {
 	}
 }
 
-// host returns the other end's address without its port, as workers prints it.
-func (c *conn) host() string {
-	if h, _, err := net.SplitHostPort(c.addr); err == nil {
+// hostOf returns an address without its port, as the rows of workers have it.
+func hostOf(addr string) string {
+	if h, _, err := net.SplitHostPort(addr); err == nil {
 		return h
 	}
-	return strings.Join(strings.Fields(c.addr), "_")
+	return strings.Join(strings.Fields(addr), "_")
 }
 
 // serve reads and answers until the connection ends.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"gm/pkg/queue"
 	"gm/pkg/server/transport"
 	"gm/pkg/wire"
 )
@@ -78,8 +79,10 @@ func (b bench) handle() string {
 	b.s.mu.Lock()
 	defer b.s.mu.Unlock()
 	var h string
-	for j := range b.peer.Jobs {
-		h = j.Handle()
+	var walk queue.PeerWalk
+	b.peer.BeginWalk(&walk)
+	defer walk.End()
+	for walk.Jobs(1, func(j *queue.Job) { h = j.Handle() }) == 1 {
 	}
 	return h
 }

@@ -97,50 +97,6 @@ func (s *Server) functionsListing() *listing[queue.FunctionSnapshot] {
 	}
 }
 
-// connsListing lists all connections: describe returns the row of one. A step is
-// a connection, or one of its functions and jobs. The lock is held.
-func connsListing[T any](s *Server, describe func(*conn) T) *listing[T] {
-	var last *conn
-	var taken []T
-	s.conns.beginWalk()
-	return &listing[T]{
-		step: func(_ int64, most int) (more bool) {
-			b := newBudget(most)
-			last, more = s.conns.after(last, func(c *conn) bool {
-				taken = append(taken, describe(c))
-				return b.spend(1 + c.peer.NumFunctions() + c.peer.NumJobs())
-			})
-			return more
-		},
-		take: takeFrom(&taken),
-		done: s.conns.endWalk,
-	}
-}
-
-// workerInfo describes a connection as a row of workers. The lock is held.
-func (c *conn) workerInfo() wire.WorkerInfo {
-	return wire.WorkerInfo{FD: c.Socket().FD(), Addr: c.host(), ID: c.id, Functions: c.peer.Functions()}
-}
-
-// session describes a connection. The lock is held.
-func (c *conn) session() wire.Session {
-	row := wire.Session{
-		FD:         c.Socket().FD(),
-		Addr:       c.addr,
-		ID:         c.id,
-		AgeMS:      c.s.q.Now() - c.since,
-		Functions:  c.peer.Functions(),
-		Sleeping:   c.peer.Sleeping(),
-		Waits:      c.peer.NumWaits(),
-		OwedBytes:  c.Out.Size() + c.parked.size,
-		Exceptions: c.exceptions,
-	}
-	for j := range c.peer.Jobs {
-		row.Jobs = append(row.Jobs, j.Handle())
-	}
-	return row
-}
-
 // eachJob returns the step of a listing that calls collect for each job after the
 // number last, until collect returns false.
 func (s *Server) eachJob(last uint64, collect func(now int64, j *queue.Job) (goOn bool)) func(now int64, most int) bool {

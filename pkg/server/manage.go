@@ -81,8 +81,8 @@ func (s *Server) storeError() string {
 
 // Workers returns a row for each connection, of a worker or not, the oldest first.
 func (s *Server) Workers(ctx context.Context) ([]WorkerInfo, error) {
-	rows, err := collectRows(ctx, s, func() (*listing[wire.WorkerInfo], error) {
-		return connsListing(s, (*conn).workerInfo), nil
+	rows, err := collectRows(ctx, s, func() (*listing[wire.Session], error) {
+		return s.connsListing(false), nil
 	}, toWorkerInfo)
 	return rows, commandError([]string{wire.CmdWorkers}, err)
 }
@@ -91,7 +91,7 @@ func (s *Server) Workers(ctx context.Context) ([]WorkerInfo, error) {
 // than Workers. OwedBytes is in bytes, AgeMS in milliseconds.
 func (s *Server) Sessions(ctx context.Context) ([]Session, error) {
 	rows, err := collectRows(ctx, s, func() (*listing[wire.Session], error) {
-		return connsListing(s, (*conn).session), nil
+		return s.connsListing(true), nil
 	}, toSession)
 	return rows, commandError([]string{wire.CmdSessions}, err)
 }
