@@ -172,7 +172,8 @@ var (
 
 // Conversions of rows, for collectRows.
 
-func toJob(row *wire.Job) Job                                   { return Job(*row) }
+func toJob(row *wire.Job) Job { return Job(*row) }
+
 func toWorkerInfo(row *wire.Session) WorkerInfo                 { return WorkerInfo(workerRow(row)) }
 func toSession(row *wire.Session) Session                       { return Session(*row) }
 func toFunctionStats(row *queue.FunctionSnapshot) FunctionStats { return FunctionStats(*row) }
