@@ -13,15 +13,15 @@ import (
 	"gm/pkg/store"
 )
 
-// pageForeign is how many of gearmand's keys, or of extras, are read at a time,
-// if they are not too large together.
+// pageForeign is the maximum number of gearmand's keys, or of extras, that are read
+// at a time.
 const pageForeign = 64
 
-// foreign returns the keys that gearmand has written, those that are not in
-// the index.
-func (s *Store) foreign(ctx context.Context) ([]string, error) {
+// foreignKeys returns the keys that gearmand has written: those that are not in the
+// index.
+func (s *Store) foreignKeys(ctx context.Context) ([]string, error) {
 	var foreign []string
-	err := s.scan(ctx, "SCAN", "", pattern(s.layout.prefix), func(page [][]byte) error {
+	err := s.scan(ctx, "SCAN", "", prefixPattern(s.layout.prefix), func(page [][]byte) error {
 		if len(page) == 0 {
 			return nil
 		}
@@ -29,7 +29,7 @@ func (s *Store) foreign(ctx context.Context) ([]string, error) {
 		for _, key := range page {
 			args = append(args, key[len(s.layout.prefix):])
 		}
-		rows, err := redigo.ByteSlices(s.do(ctx, "HMGET", args...))
+		rows, err := redigo.ByteSlices(s.runCommand(ctx, "HMGET", args...))
 		if err != nil {
 			return err
 		}
@@ -40,13 +40,13 @@ func (s *Store) foreign(ctx context.Context) ([]string, error) {
 		}
 		return nil
 	})
-	slices.Sort(foreign) // a key may have come twice
+	slices.Sort(foreign) // a scan may return a key twice
 	return slices.Compact(foreign), err
 }
 
-// adopt gives numbers above last to gearmand's jobs, in the order of their
-// keys, as gearmand keeps none; writes them back as gm's own; and calls f for
-// each. Those of a store that another server holds stay as they are.
+// adopt gives numbers above last to gearmand's jobs, writes them back as jobs of gm,
+// and calls f for each. The jobs have no order in Redis, so adopt uses the order of
+// their keys. In a store that another server holds, it does not write them back.
 func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*store.Record) error) error {
 	if len(keys) == 0 {
 		return nil
@@ -56,8 +56,8 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 		return err
 	}
 	seq := s.AdoptFrom(time.Now(), max(last, known))
-	ours, jobs, ambiguous := !s.config.AsIs, 0, 0
-	err = s.sized(ctx, "", keys, func(page []string) error {
+	writes, jobs, ambiguous := !s.config.AsIs, 0, 0
+	err = s.eachPage(ctx, "", keys, func(page []string) error {
 		records, err := s.readForeign(ctx, page)
 		if err != nil {
 			return err
@@ -73,10 +73,10 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 				ambiguous++
 			}
 		}
-		if ours {
+		if writes {
 			err := s.writeBack(ctx, page, records)
-			if held := new(store.HeldError); errors.As(err, &held) || errors.Is(err, errPassed) {
-				ours = false
+			if held := new(store.HeldError); errors.As(err, &held) || errors.Is(err, errLost) {
+				writes = false
 			} else if err != nil {
 				return err
 			}
@@ -96,35 +96,35 @@ func (s *Store) adopt(ctx context.Context, keys []string, last uint64, f func(*s
 	}
 	s.log.Info("found jobs that gearmand has queued", "jobs", jobs)
 	if ambiguous > 0 {
-		s.log.Warn("keys of gearmand's that can be read in two ways: their functions are taken to end at the first hyphen, as gearmand does", "keys", ambiguous)
+		s.log.Warn("keys of gearmand can be split in two ways: as in gearmand, a function ends at the first hyphen", "keys", ambiguous)
 	}
 	return ctx.Err()
 }
 
 // writeBack writes adopted jobs, each in place of its key.
 func (s *Store) writeBack(ctx context.Context, keys []string, records []*store.Record) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	if s.closed {
 		return errClosed
 	}
 	return s.writeBatch(ctx, func(b *batch) error {
 		for i, r := range records {
 			if r != nil {
-				b.put(0, "drop", keys[i])
-				b.add(r)
+				b.appendOp(0, "drop", keys[i])
+				b.addJob(r)
 			}
 		}
-		b.grows = false // by next to nothing: full or not, the store can start
+		b.grows = false // it grows little: the store can start even if Redis is full
 		return nil
 	}, nil)
 }
 
-// readForeign reads gearmand's jobs, without numbers. An invalid job is
-// skipped, and nil.
+// readForeign reads gearmand's jobs, without numbers. It reports an invalid job, for
+// which it returns nil.
 func (s *Store) readForeign(ctx context.Context, keys []string) ([]*store.Record, error) {
 	args := redigo.Args{len(keys)}.AddFlat(keys)
-	reply, err := redigo.Values(s.read(ctx, foreignScript.get(), args...))
+	reply, err := redigo.Values(s.runScript(ctx, foreignScript.get(), args...))
 	if err != nil {
 		return nil, err
 	}
@@ -143,12 +143,12 @@ func (s *Store) readForeign(ctx context.Context, keys []string) ([]*store.Record
 	return records, nil
 }
 
-// foreignRecord makes a record of a key's type, fields and values. It is nil
-// if the key is gone.
+// foreignRecord makes a record of a key's type, fields and values. It returns nil if
+// the key does not exist any more.
 func (s *Store) foreignRecord(key string, value any) (*store.Record, error) {
 	parts, err := redigo.Values(value, nil)
 	if err != nil || len(parts) != 2 {
-		return nil, &store.CorruptError{Where: key, Why: "no answer"}
+		return nil, &store.CorruptError{Where: key, Why: "answer does not have two parts"}
 	}
 	kind, _ := redigo.String(parts[0], nil)
 	if kind == "none" {
@@ -156,7 +156,7 @@ func (s *Store) foreignRecord(key string, value any) (*store.Record, error) {
 	}
 	fields, err := redigo.ByteSlices(parts[1], nil)
 	if err != nil || len(fields) == 0 {
-		return nil, &store.CorruptError{Where: key, Why: "a " + kind + " is no job"}
+		return nil, &store.CorruptError{Where: key, Why: "a " + kind + " is not a job"}
 	}
 	r := &store.Record{Priority: 1}
 	found := false

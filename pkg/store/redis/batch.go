@@ -7,45 +7,46 @@ import (
 	"gm/pkg/store"
 )
 
-// A batch goes to Redis in parts that it does not take long over.
+// The maximum size of a part of a batch: other clients wait while Redis runs a
+// part.
 const (
 	partOps   = 1000
 	partBytes = 8 << 20
 )
 
-// part is the arguments of one call of commitScript.
+// part has the arguments of one call of commitScript.
 type part struct {
 	args  []any
 	ops   int
 	bytes int
 }
 
-// batch is a batch as arguments.
+// batch is a batch as arguments of scripts.
 type batch struct {
 	layout *layout
 	fence  string
 	grows  bool   // it needs room
-	last   uint64 // the highest number that it adds, 0 if none
+	last   uint64 // the highest number that it adds; 0 without Adds
 	parts  []*part
 }
 
-// encode encodes operations that are within the limits of Redis.
-func (b *batch) encode(ops []store.Op) error {
+// encodeOps appends operations that are within the limits of Redis.
+func (b *batch) encodeOps(ops []store.Op) error {
 	for i := range ops {
 		op := &ops[i]
 		switch op.Kind {
 		case store.Add:
-			b.add(op.Record)
+			b.addJob(op.Record)
 		case store.Done:
-			b.done(op.Record)
+			b.endJob(op.Record)
 		case store.Update:
 			r := op.Record
-			b.put(0, "update", seqBytes(r.Seq), b.layout.name(r), hidden(r.Seq), change(nil, r))
+			b.appendOp(0, "update", seqBytes(r.Seq), b.layout.jobName(r), hiddenName(r.Seq), appendChange(nil, r))
 		case store.Put:
 			b.grows = true
-			b.put(len(op.Value), "put", op.Key, op.Value)
+			b.appendOp(len(op.Value), "put", op.Key, op.Value)
 		case store.Delete:
-			b.put(0, "delete", op.Key)
+			b.appendOp(0, "delete", op.Key)
 		default:
 			return fmt.Errorf("unknown operation %s", op.Kind)
 		}
@@ -53,23 +54,23 @@ func (b *batch) encode(ops []store.Op) error {
 	return nil
 }
 
-func (b *batch) add(r *store.Record) {
+func (b *batch) addJob(r *store.Record) {
 	b.grows = true
 	b.last = max(b.last, r.Seq)
-	name := b.layout.name(r)
+	name := b.layout.jobName(r)
 	if name == "" || bytes.IndexByte(r.Payload, 0) >= 0 {
-		b.put(len(r.Payload), "hide", hidden(r.Seq), encodeRow(r), r.Payload)
+		b.appendOp(len(r.Payload), "hide", hiddenName(r.Seq), encodeRow(r), r.Payload)
 		return
 	}
-	b.put(len(r.Payload), "add", name, encodeRow(r), int(r.Priority), r.Payload)
+	b.appendOp(len(r.Payload), "add", name, encodeRow(r), int(r.Priority), r.Payload)
 }
 
-func (b *batch) done(r *store.Record) {
-	b.put(0, "done", seqBytes(r.Seq), b.layout.name(r), hidden(r.Seq))
+func (b *batch) endJob(r *store.Record) {
+	b.appendOp(0, "done", seqBytes(r.Seq), b.layout.jobName(r), hiddenName(r.Seq))
 }
 
-// put appends an operation, of which size bytes matter.
-func (b *batch) put(size int, args ...any) {
+// appendOp appends an operation with a payload or a value of size bytes.
+func (b *batch) appendOp(size int, args ...any) {
 	if n := len(b.parts); n == 0 || b.parts[n-1].ops >= partOps || b.parts[n-1].bytes+size > partBytes {
 		b.parts = append(b.parts, &part{args: []any{
 			b.layout.fence, b.layout.lock, b.layout.jobs, b.layout.payloads, b.layout.extras, b.layout.last,
@@ -82,14 +83,14 @@ func (b *batch) put(size int, args ...any) {
 	p.bytes += size
 }
 
-// growsAt is the index of the argument of a part that tells Redis that the
-// batch needs room.
+// growsAt is the index of the argument of a part that is set if the batch needs
+// room.
 const growsAt = 8
 
-// seal ends the encoding.
-func (b *batch) seal() {
+// finish appends the highest number, and marks the parts of a batch that needs room.
+func (b *batch) finish() {
 	if b.last > 0 {
-		b.put(0, "last", formatSeq(b.last))
+		b.appendOp(0, "last", formatSeq(b.last))
 	}
 	for _, p := range b.parts {
 		if b.grows {

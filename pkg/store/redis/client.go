@@ -21,7 +21,7 @@ const (
 	answerTimeout = 20 * time.Second
 )
 
-// client is a connection that a context can end while it is in use.
+// client is a connection. The end of a context ends it while it is in use.
 type client struct {
 	redigo.Conn
 	net net.Conn
@@ -61,7 +61,7 @@ func (c *client) within(ctx context.Context, f func() error) error {
 	err := f()
 	if !stop() {
 		if err == nil {
-			_ = c.Close() // it is of no use any more, though its last answer is
+			_ = c.Close() // f has its answer, but the connection is closed
 			return nil
 		}
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
@@ -69,7 +69,7 @@ func (c *client) within(ctx context.Context, f func() error) error {
 	return err
 }
 
-// DoContext is Do, which ends with ctx.
+// DoContext is like Do, but ends with ctx.
 func (c *client) DoContext(ctx context.Context, command string, args ...any) (reply any, err error) {
 	err = c.within(ctx, func() error {
 		reply, err = c.Do(command, args...)
@@ -78,7 +78,7 @@ func (c *client) DoContext(ctx context.Context, command string, args ...any) (re
 	return reply, err
 }
 
-// ReceiveContext is Receive, which ends with ctx.
+// ReceiveContext is like Receive, but ends with ctx.
 func (c *client) ReceiveContext(ctx context.Context) (reply any, err error) {
 	err = c.within(ctx, func() error {
 		reply, err = c.Receive()
@@ -87,8 +87,8 @@ func (c *client) ReceiveContext(ctx context.Context) (reply any, err error) {
 	return reply, err
 }
 
-// refused returns the text of err if it is an answer of Redis.
-func refused(err error) (text string, ok bool) {
+// errorAnswer returns the text of err if it is an answer of Redis.
+func errorAnswer(err error) (text string, ok bool) {
 	var answer redigo.Error
 	if errors.As(err, &answer) {
 		return string(answer), true
@@ -96,17 +96,17 @@ func refused(err error) (text string, ok bool) {
 	return "", false
 }
 
-// isUnavailable reports whether Redis takes no commands, or no connections, for now.
+// isUnavailable reports whether Redis accepts no commands or no connections for now.
 func isUnavailable(err error) bool {
-	text, _ := refused(err)
+	text, _ := errorAnswer(err)
 	code, rest, _ := strings.Cut(text, " ")
 	return code == "LOADING" || code == "MASTERDOWN" || code == "CLUSTERDOWN" || strings.HasPrefix(rest, "max number of clients reached")
 }
 
-// answerError wraps the answers of a Redis that is out of memory, and of one
-// that refuses a command.
-func answerError(err error) error {
-	text, _ := refused(err)
+// markAnswer wraps an answer of Redis that reports that it has no room or that it
+// can never take the data.
+func markAnswer(err error) error {
+	text, _ := errorAnswer(err)
 	switch {
 	case strings.Contains(text, "OOM command not allowed"), strings.Contains(text, "No space left on device"):
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
@@ -118,4 +118,5 @@ func answerError(err error) error {
 
 var _ redigo.ConnWithContext = (*client)(nil)
 
+// newToken returns a name for one Store.
 func newToken() string { return rand.Text() }

@@ -11,45 +11,46 @@ import (
 	"gm/pkg/store"
 )
 
-// Commit writes a batch as a whole.
+// Commit implements [store.Store].
 func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	if s.closed {
 		return errClosed
 	}
-	if err := s.commit(ctx, ops); err != nil {
+	if err := s.commitOps(ctx, ops); err != nil {
 		return fmt.Errorf("commit to Redis: %w", err)
 	}
 	return nil
 }
 
-// commit undoes the uncertain jobs and writes ops. The lock on writing is held.
-func (s *Store) commit(ctx context.Context, ops []store.Op) error {
+// commitOps undoes the uncertain jobs and writes ops. writeMu is held.
+func (s *Store) commitOps(ctx context.Context, ops []store.Op) error {
 	return s.writeBatch(ctx, func(b *batch) error {
 		if err := s.Caps().RefuseBatch(ops); err != nil {
 			return err
 		}
-		return b.encode(ops)
+		return b.encodeOps(ops)
 	}, ops)
 }
 
-// writeBatch is commit for a batch that encode fills. The Adds among ops are
-// undone before the next batch if it can't be known whether they are kept.
+// writeBatch undoes the uncertain jobs and writes a batch that encode fills. If the
+// outcome is unknown, the Adds among ops are undone before the next batch. writeMu is
+// held.
 func (s *Store) writeBatch(ctx context.Context, encode func(*batch) error, ops []store.Op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if s.lease.HasPassed() {
-		return errPassed
+		return errLost
 	}
-	c, err := s.ready(ctx)
+	c, err := s.readyWriter(ctx)
 	if err != nil {
 		return err
 	}
 	b := &batch{layout: &s.layout, fence: s.fenceText()}
 	for _, op := range s.undo {
-		b.done(op.Record)
+		b.endJob(op.Record)
 	}
 	if err := encode(b); err != nil {
 		return err
@@ -57,8 +58,8 @@ func (s *Store) writeBatch(ctx context.Context, encode func(*batch) error, ops [
 	if len(b.parts) == 0 {
 		return nil
 	}
-	b.seal()
-	err = s.send(ctx, c, b)
+	b.finish()
+	err = s.sendBatch(ctx, c, b)
 	if err == nil {
 		s.undo = nil
 		return nil
@@ -74,35 +75,35 @@ func (s *Store) writeBatch(ctx context.Context, encode func(*batch) error, ops [
 			}
 		}
 	}
-	if _, ok := refused(err); !ok || c.Err() != nil || elsewhere(err) {
+	if _, ok := errorAnswer(err); !ok || c.Err() != nil || mayWorkElsewhere(err) {
 		s.dropWriter()
 	}
-	return s.explain(err)
+	return s.markCommit(err)
 }
 
-// elsewhere reports whether another connection may succeed.
-func elsewhere(err error) bool {
-	text, _ := refused(err)
+// mayWorkElsewhere reports whether another connection may succeed.
+func mayWorkElsewhere(err error) bool {
+	text, _ := errorAnswer(err)
 	code, _, _ := strings.Cut(text, " ")
 	return code == "READONLY" || code == "MASTERDOWN" || code == "LOADING"
 }
 
-// explain makes a store's error of Redis's.
-func (s *Store) explain(err error) error {
-	text, _ := refused(err)
+// markCommit wraps the error of a batch as [store.Store] defines it.
+func (s *Store) markCommit(err error) error {
+	text, _ := errorAnswer(err)
 	code, rest, _ := strings.Cut(text, " ")
 	switch code {
 	case "GMPASSED":
-		s.lease.Pass("another server has taken it")
-		return errPassed
+		s.lease.Pass("another server")
+		return errLost
 	case "GMHELD":
 		return &store.HeldError{By: parseHolder(rest).name}
 	}
-	return answerError(err)
+	return markAnswer(err)
 }
 
-// ready returns the connection for writing.
-func (s *Store) ready(ctx context.Context) (*client, error) {
+// readyWriter returns the connection that writes. It dials if there is none.
+func (s *Store) readyWriter(ctx context.Context) (*client, error) {
 	if s.writer != nil && s.writer.Err() == nil {
 		return s.writer, nil
 	}
@@ -126,6 +127,7 @@ func (s *Store) ready(ctx context.Context) (*client, error) {
 	return c, nil
 }
 
+// dropWriter closes the connection that writes, if there is one.
 func (s *Store) dropWriter() {
 	if s.writer != nil {
 		_ = s.writer.Close()
@@ -133,16 +135,16 @@ func (s *Store) dropWriter() {
 	}
 }
 
-// send writes a batch and waits for the answer. A batch that was not sent
+// sendBatch writes a batch and waits for the answer. A batch that was not sent
 // completely, or was refused, has no effect; a batch without an answer is a
 // [store.UncertainError].
-func (s *Store) send(ctx context.Context, c *client, b *batch) error {
+func (s *Store) sendBatch(ctx context.Context, c *client, b *batch) error {
 	for again := false; ; again = true {
 		err := s.sendOnce(ctx, c, b)
-		if text, ok := refused(err); !ok || !strings.HasPrefix(text, "NOSCRIPT") || again {
+		if text, ok := errorAnswer(err); !ok || !strings.HasPrefix(text, "NOSCRIPT") || again {
 			return err
 		}
-		// Someone has emptied Redis's cache of scripts.
+		// The script is no longer in Redis's cache.
 		if err := c.within(ctx, func() error { return commitScript.get().Load(c.Conn) }); err != nil {
 			return err
 		}
@@ -169,7 +171,7 @@ func (s *Store) sendOnce(ctx context.Context, c *client, b *batch) error {
 		sent = true
 		return receiveAll(c.Conn, len(b.parts))
 	})
-	if _, ok := refused(err); err != nil && !ok && sent {
+	if _, ok := errorAnswer(err); err != nil && !ok && sent {
 		return &store.UncertainError{Err: err}
 	}
 	return err
@@ -193,10 +195,10 @@ func sendAll(c redigo.Conn, parts []*part) error {
 
 // receiveAll receives the answer to a transaction of n commands.
 func receiveAll(c redigo.Conn, n int) error {
-	var first error // of the refusals before EXEC
+	var first error // the first refusal
 	for range n + 1 {
 		_, err := c.Receive()
-		if _, ok := refused(err); err != nil && !ok {
+		if _, ok := errorAnswer(err); err != nil && !ok {
 			return err
 		}
 		if first == nil {
@@ -205,21 +207,21 @@ func receiveAll(c redigo.Conn, n int) error {
 	}
 	results, err := redigo.Values(c.Receive())
 	if first != nil && err != nil {
-		return first // EXEC only says that something was refused
+		return first // the error of EXEC does not name the reason
 	}
 	if err != nil {
 		return err
 	}
 	// Redis does not undo the commands before an error.
-	done := false
+	partlyDone := false
 	for _, result := range results {
 		if err, ok := result.(redigo.Error); ok {
 			first = err
 		} else {
-			done = true
+			partlyDone = true
 		}
 	}
-	if first != nil && done {
+	if first != nil && partlyDone {
 		return fmt.Errorf("transaction done in part: %s", first)
 	}
 	return first

@@ -289,10 +289,10 @@ func TestFence(t *testing.T) {
 	lock(t, s, "test")
 	commit(t, s, add(1, "f", "a", "one"))
 	late := &batch{layout: &s.layout, fence: s.fenceText()}
-	late.add(add(2, "f", "b", "late").Record)
-	s.write.Lock()
+	late.addJob(add(2, "f", "b", "late").Record)
+	s.writeMu.Lock()
 	s.dropWriter()
-	s.write.Unlock()
+	s.writeMu.Unlock()
 	commit(t, s, add(3, "f", "c", "three"))
 
 	c, err := s.dial(t.Context())
@@ -300,8 +300,8 @@ func TestFence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	late.seal()
-	if err := s.send(t.Context(), c, late); err == nil || !strings.HasPrefix(err.Error(), "GMPASSED") {
+	late.finish()
+	if err := s.sendBatch(t.Context(), c, late); err == nil || !strings.HasPrefix(err.Error(), "GMPASSED") {
 		t.Errorf("late commit: got %v, want GMPASSED", err)
 	}
 	if got, want := payloads(t, s), "one three"; got != want {
@@ -435,7 +435,7 @@ func TestKill(t *testing.T) {
 		server.Start(t)
 		close(end)
 		wg.Wait()
-		eventually(t, "commit after the kill", func() bool { return s.Commit(t.Context(), nil) == nil && s.settle(t.Context()) == nil })
+		eventually(t, "commit after the kill", func() bool { return s.Commit(t.Context(), nil) == nil && s.undoUncertain(t.Context()) == nil })
 		found := make(map[uint64]bool)
 		for _, r := range replay(t, s) {
 			found[r.Seq] = true

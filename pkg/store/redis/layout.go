@@ -22,7 +22,7 @@ func newLayout(prefix string) (layout, error) {
 		prefix = DefaultPrefix
 	}
 	if strings.ContainsAny(prefix, "*?[\\\x00") {
-		return layout{}, fmt.Errorf("prefix %q has one of * ? [ \\ in it, which gearmand takes for a pattern", prefix)
+		return layout{}, fmt.Errorf("prefix %q contains one of * ? [ \\, which gearmand uses as a pattern", prefix)
 	}
 	own := "gm:" + prefix + ":"
 	if strings.HasPrefix(own, prefix) { // gearmand would list it
@@ -37,28 +37,28 @@ func newLayout(prefix string) (layout, error) {
 // maxFunction is the maximum length of a function in gearmand, without the NUL.
 const maxFunction = 511
 
-// made begins the uniques that are made up for jobs without one.
-const made = "gm-"
+// generated is the prefix of the uniques that gm generates.
+const generated = "gm-"
 
-// name returns the name under which gearmand reads the same job back, or "" if
-// there is none, or if it may be another job's.
-func (l *layout) name(r *store.Record) string {
+// jobName returns the name under which gearmand reads the same job back. It is "" if
+// there is no such name, or if it may be another job's.
+func (l *layout) jobName(r *store.Record) string {
 	if r.Apart || !l.plain || r.Function == "" || len(r.Function) > maxFunction || strings.ContainsAny(r.Function, "-\x00") {
 		return ""
 	}
 	unique := r.Unique
-	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.ContainsAny(unique, "*\x00") || strings.HasPrefix(unique, made) {
-		unique = made + strconv.FormatUint(r.Seq, 10)
+	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.ContainsAny(unique, "*\x00") || strings.HasPrefix(unique, generated) {
+		unique = generated + strconv.FormatUint(r.Seq, 10)
 	}
 	return r.Function + "-" + unique
 }
 
-// hidden returns the name of a job that gearmand does not see. It has no
-// hyphen, which all others have.
-func hidden(seq uint64) string { return strconv.FormatUint(seq, 10) }
+// hiddenName returns the name of a job that gearmand does not find. Unlike all other
+// names, it has no hyphen.
+func hiddenName(seq uint64) string { return strconv.FormatUint(seq, 10) }
 
-// pattern returns the glob for keys that begin with s.
-func pattern(s string) string {
+// prefixPattern returns the pattern for keys that begin with s.
+func prefixPattern(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
 		if strings.IndexByte(`*?[]\^-`, s[i]) >= 0 {

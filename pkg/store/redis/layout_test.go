@@ -36,7 +36,7 @@ func TestName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := l.name(&store.Record{Seq: 7, Function: tc.function, Unique: tc.unique})
+		got := l.jobName(&store.Record{Seq: 7, Function: tc.function, Unique: tc.unique})
 		if got != tc.want {
 			t.Errorf("name of %q %q with prefix %q: got %q, want %q", tc.function, tc.unique, tc.prefix, got, tc.want)
 		}
@@ -381,7 +381,7 @@ func TestLargePages(t *testing.T) {
 		want[key], want[key+"/small"] = len(large), 1
 	}
 	pages := 0
-	err := s.sized(t.Context(), s.layout.extras, slices.Sorted(maps.Keys(want)), func(page []string) error {
+	err := s.eachPage(t.Context(), s.layout.extras, slices.Sorted(maps.Keys(want)), func(page []string) error {
 		size := 0
 		for _, key := range page {
 			size += want[key]

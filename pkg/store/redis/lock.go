@@ -12,17 +12,17 @@ import (
 	"gm/pkg/store"
 )
 
-// defaultLease is how long the lock outlives a holder whose end Redis does not
-// see.
+// defaultLease is the time after which the lock of a holder expires that has ended
+// without a sign to Redis.
 const defaultLease = 10 * time.Second
 
 // holder is the lock's description of its holder:
 //
 //	RUN CLIENT TOKEN NAME
 //
-// RUN is Redis's run_id and CLIENT the number of the holder's connection: when
-// that is gone in the same run, so is the holder. Both are - if Redis does not
-// tell.
+// RUN is Redis's run_id and CLIENT the number of the holder's connection: once that
+// connection has ended in the same run, the holder has ended. Both are - if Redis
+// does not report them.
 type holder struct{ run, client, token, name string }
 
 func (h holder) String() string {
@@ -37,12 +37,12 @@ func parseHolder(text string) holder {
 	return holder{run: f[0], client: f[1], token: f[2], name: f[3]}
 }
 
-// TryLock takes the store. The lock belongs to a connection of its own. Each
-// commit carries the holder's fence, so that a server that has lost the store
+// TryLock implements [store.Locker]. The lock belongs to a connection of its own.
+// Each commit carries the holder's fence, so that a server that has lost the store
 // cannot write.
 func (s *Store) TryLock(ctx context.Context, name string) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	s.mu.Lock()
 	held := s.held
 	s.mu.Unlock()
@@ -50,7 +50,7 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 	case s.closed:
 		return errClosed
 	case s.lease.HasPassed():
-		return errPassed
+		return errLost
 	case held:
 		return nil
 	}
@@ -59,21 +59,21 @@ func (s *Store) TryLock(ctx context.Context, name string) error {
 		return fmt.Errorf("lock Redis store: %w", err)
 	}
 	us := holder{token: s.token, name: store.Holder(name, time.Now())}
-	s.introduce(ctx, c, &us)
-	if err := s.take(ctx, c, us); err != nil {
+	s.identify(ctx, c, &us)
+	if err := s.takeLock(ctx, c, us); err != nil {
 		_ = c.Close()
 		return fmt.Errorf("lock Redis store: %w", err)
 	}
 	s.dropWriter() // the next one raises the fence
-	s.lease.Start(func(ctx context.Context) { c = s.renew(ctx, c, &us) }, func() { s.free(c) })
+	s.lease.Start(func(ctx context.Context) { c = s.renewLock(ctx, c, &us) }, func() { s.freeLock(c) })
 	return nil
 }
 
-// Lost is that of [store.Locker].
+// Lost implements [store.Locker].
 func (s *Store) Lost() <-chan struct{} { return s.lease.Lost() }
 
-// introduce fills in how Redis can see that the holder is gone.
-func (s *Store) introduce(ctx context.Context, c *client, h *holder) {
+// identify fills in the connection of a holder, by which Redis can report its end.
+func (s *Store) identify(ctx context.Context, c *client, h *holder) {
 	h.run, h.client = "-", "-"
 	err := c.within(ctx, func() error {
 		id, err := redigo.Int64(c.Do("CLIENT", "ID"))
@@ -95,15 +95,15 @@ func (s *Store) introduce(ctx context.Context, c *client, h *holder) {
 	}
 }
 
-// take takes the lock for us.
-func (s *Store) take(ctx context.Context, c *client, us holder) error {
-	fence, gone := store.FirstSeq(time.Now()), ""
+// takeLock takes the lock, unless another holder has it.
+func (s *Store) takeLock(ctx context.Context, c *client, us holder) error {
+	fence, ended := store.FirstSeq(time.Now()), "" // ended is the text of a holder that has ended
 	for {
 		s.mu.Lock()
 		fence = max(fence, s.fence+1)
 		s.mu.Unlock()
-		reply, err := takeScript.get().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), gone, s.formatFence(fence), s.config.lease.Milliseconds())
-		if text, ok := refused(err); ok && strings.HasPrefix(text, "GMFENCE ") {
+		reply, err := takeScript.get().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), ended, s.formatFence(fence), s.config.lease.Milliseconds())
+		if text, ok := errorAnswer(err); ok && strings.HasPrefix(text, "GMFENCE ") {
 			last, err := parseFence(strings.TrimPrefix(text, "GMFENCE "))
 			if err != nil {
 				return err
@@ -112,7 +112,7 @@ func (s *Store) take(ctx context.Context, c *client, us holder) error {
 			continue
 		}
 		if err != nil {
-			return answerError(err)
+			return markAnswer(err)
 		}
 		if reply == nil {
 			s.mu.Lock()
@@ -124,77 +124,77 @@ func (s *Store) take(ctx context.Context, c *client, us holder) error {
 		if err != nil {
 			return err
 		}
-		if gone == text || !s.isGone(ctx, c, parseHolder(text), us) {
+		if ended == text || !s.hasEnded(ctx, c, parseHolder(text), us) {
 			return &store.HeldError{By: parseHolder(text).name}
 		}
-		gone = text
+		ended = text
 	}
 }
 
-// isGone reports whether the connection of h has ended.
-func (s *Store) isGone(ctx context.Context, c *client, h, us holder) bool {
+// hasEnded reports whether the connection of h has ended.
+func (s *Store) hasEnded(ctx context.Context, c *client, h, us holder) bool {
 	if h.run != us.run || h.run == "-" {
 		return false
 	}
-	gone := false
+	ended := false
 	err := c.within(ctx, func() error {
 		list, err := redigo.String(c.Do("CLIENT", "LIST", "ID", h.client))
-		gone = err == nil && !strings.Contains(list, "id="+h.client+" ")
+		ended = err == nil && !strings.Contains(list, "id="+h.client+" ")
 		return err
 	})
-	return err == nil && gone
+	return err == nil && ended
 }
 
-// renew renews the lock once, on c or on a new connection, and returns the one
-// that is left.
-func (s *Store) renew(ctx context.Context, c *client, us *holder) *client {
+// renewLock renews the lock once, on c or on a new connection, and returns the
+// connection for the next time.
+func (s *Store) renewLock(ctx context.Context, c *client, us *holder) *client {
 	if c == nil || c.Err() != nil {
 		if c != nil {
 			_ = c.Close()
 		}
 		var err error
 		if c, err = s.dial(ctx); err != nil {
-			s.log.Debug("Redis store's lock is not renewed", "error", err)
+			s.log.Debug("lock of the Redis store is not renewed", "error", err)
 			return nil
 		}
-		s.introduce(ctx, c, us)
+		s.identify(ctx, c, us)
 	}
 	reply, err := renewScript.get().DoContext(ctx, c, s.layout.lock, s.layout.fence, us.String(), s.token, s.fenceText(), s.config.lease.Milliseconds())
 	switch by, _ := redigo.String(reply, err); {
 	case err == nil && reply != nil:
 		s.lease.Pass(parseHolder(by).name)
 	case err != nil && ctx.Err() == nil:
-		s.log.Debug("Redis store's lock is not renewed", "error", err)
+		s.log.Debug("lock of the Redis store is not renewed", "error", err)
 	}
 	return c
 }
 
-// free gives up the lock and closes c.
-func (s *Store) free(c *client) {
+// freeLock frees the lock and closes c.
+func (s *Store) freeLock(c *client) {
 	if c == nil {
 		return
 	}
 	defer c.Close()
 	s.mu.Lock()
-	cut := s.cut
+	keepsLock := s.keepsLock
 	s.mu.Unlock()
-	if cut {
+	if keepsLock {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
 	if _, err := freeScript.get().DoContext(ctx, c, s.layout.lock, s.token); err != nil {
-		s.log.Debug("Redis store's lock is left to expire", "error", err)
+		s.log.Debug("lock of the Redis store will expire", "error", err)
 	}
 }
 
-// raiseFence makes sure that nothing that was sent before on other connections
-// is still done.
+// raiseFence makes sure that commands that were sent earlier on other connections
+// have no effect any more.
 func (s *Store) raiseFence(ctx context.Context, c *client) error {
 	s.mu.Lock()
 	held, old := s.held, s.fence
 	if held {
-		s.fence++ // tried once, it may be there whether it is answered or not
+		s.fence++ // even without an answer, Redis may have the new number
 	}
 	raised := s.fence
 	s.mu.Unlock()
@@ -203,16 +203,17 @@ func (s *Store) raiseFence(ctx context.Context, c *client) error {
 	}
 	reply, err := fenceScript.get().DoContext(ctx, c, s.layout.fence, s.formatFence(old), s.token, s.formatFence(raised))
 	if err != nil {
-		return answerError(err)
+		return markAnswer(err)
 	}
 	if reply != nil {
-		s.lease.Pass("another server has taken it")
-		return errPassed
+		s.lease.Pass("another server")
+		return errLost
 	}
 	return nil
 }
 
-// fenceText is our fence as it is kept, or "" if the store is not ours.
+// fenceText returns the fence of this holder as Redis has it, or "" without the
+// lock.
 func (s *Store) fenceText() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,15 +223,15 @@ func (s *Store) fenceText() string {
 	return s.formatFence(s.fence)
 }
 
-// formatFence returns a fence as it is kept: numbers of a fixed width, which
-// scripts compare as text, and whose they are.
+// formatFence returns a fence as Redis has it: the number with a fixed width,
+// because scripts compare fences as text, and the token of its holder.
 func (s *Store) formatFence(fence uint64) string { return formatSeq(fence) + " " + s.token }
 
 func parseFence(text string) (uint64, error) {
 	number, _, _ := strings.Cut(text, " ")
 	fence, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("fence %q is no number", text)
+		return 0, fmt.Errorf("fence %q is not a number", text)
 	}
 	return fence, nil
 }

@@ -1,7 +1,7 @@
 // Package redis keeps jobs in Redis, in the keys of gearmand's redis plugin: it
-// finds the jobs that gearmand has queued, and the other way round.
+// finds the jobs that gearmand has queued, and gearmand finds the jobs of gm.
 //
-// gearmand has a key for each job, a hash with exactly two fields:
+// gearmand has a key for each job. It is a hash with exactly two fields:
 //
 //	_gear_-FUNCTION-UNIQUE   data, priority
 //
@@ -12,30 +12,30 @@
 //	gm:_gear_:payloads   hash: payloads of jobs that gearmand would not read back
 //	gm:_gear_:extras     hash: dead jobs, results, settings
 //	gm:_gear_:last       the highest number that a job ever had
-//	gm:_gear_:lock       who holds the store, while it does
+//	gm:_gear_:lock       the holder of the store, while there is one
 //	gm:_gear_:fence      the number of the last holder
 //
-// The name of a job in these is FUNCTION-UNIQUE, or FUNCTION-gm-SEQ if it has
-// no unique of its own or one that gearmand would cut, or take for a pattern.
+// A job's name in them is FUNCTION-UNIQUE. It is FUNCTION-gm-SEQ if the job has no
+// unique, or one that gearmand would cut or use as a pattern.
 //
 // # To gearmand and back
 //
-// All that gearmand 1.1.20 has queued comes to gm as it was; only where the key
-// can be read in two ways, because both function and unique have hyphens, the
-// function is taken to end at the first, as gearmand does, unless the unique is
-// a UUID. The other way round gearmand does not find
+// gm finds all jobs that gearmand 1.1.20 has queued. A key can be split in two ways
+// if both function and unique have hyphens: like gearmand, gm ends the function
+// at the first hyphen, unless the unique is a UUID. Of the jobs of gm, gearmand
+// does not find
 //
 //   - jobs whose function has a hyphen or a NUL, or more than 511 bytes;
-//   - jobs whose payload has a NUL, where gearmand would cut it;
+//   - jobs whose payload has a NUL, at which gearmand would cut it;
 //   - jobs that were accepted while the store was read, and have the function
 //     and unique of another.
 //
-// It would take them for others, so these are named by their number alone,
-// have their payload in the hash of payloads, and wait there for gm's return.
-// gearmand knows no times either: it runs a delayed job at once.
+// gearmand would confuse them with other jobs. So their names are only their
+// numbers, their payloads are in the hash of payloads, and they wait until gm uses
+// the store again. gearmand has no run times either: it runs a delayed job at once.
 //
 // A batch is one call of a script, or several in one transaction. The script
-// checks that the store has not passed to another holder before it writes.
+// checks that no other server has taken the store before it writes.
 package redis
 
 import (
@@ -57,18 +57,18 @@ import (
 	"gm/pkg/store"
 )
 
-// DefaultPrefix is gearmand's.
+// DefaultPrefix is the prefix that gearmand uses by default.
 const DefaultPrefix = "_gear_"
 
 const (
-	// maxValue is the longest string in bytes that Redis takes, as its
-	// proto-max-bulk-len is set by default.
+	// maxValue is the maximum size in bytes of a string in Redis, by the default
+	// of its proto-max-bulk-len.
 	maxValue = 512 << 20
-	// maxName keeps rows, which have all names of a job, far below any limit.
+	// maxName keeps rows far below any limit: a row has all names of a job.
 	maxName = 64 << 10
 )
 
-// Config says where the jobs are.
+// Config has the options of a Store.
 type Config struct {
 	Addr     string // HOST:PORT; 127.0.0.1:6379 if it and Socket are empty
 	Socket   string // path of a Unix socket, in place of Addr
@@ -76,23 +76,23 @@ type Config struct {
 	User     string
 	Password string
 	DB       int
-	// Prefix begins gearmand's keys. It is DefaultPrefix if empty.
+	// Prefix is the prefix of gearmand's keys. Empty is DefaultPrefix.
 	Prefix string
-	// AsIs changes nothing in Redis, for programs that only read: Replay still
-	// numbers gearmand's jobs, but the numbers are not stored. It is not for
-	// Commit.
+	// AsIs is for programs that only read: nothing in Redis is changed. Replay
+	// numbers gearmand's jobs, but does not store the numbers. Commit must not be
+	// called.
 	AsIs bool
 
-	// Logger is slog's default if nil.
+	// Logger is the default logger of package slog if it is nil.
 	Logger *slog.Logger
 	// Skipped, if not nil, is called for each key that cannot be read.
 	Skipped func(what string, err error)
 
-	lease time.Duration // how long a lock lasts that is not renewed
+	lease time.Duration // duration of the lock without a renewal; 0 is defaultLease
 }
 
-// ParseURL makes a Config of redis://USER:PASSWORD@HOST:PORT/DB?prefix=NAME,
-// or rediss:// for TLS. ?socket=PATH stands in place of the host.
+// ParseURL returns the Config for redis://USER:PASSWORD@HOST:PORT/DB?prefix=NAME,
+// or rediss:// for TLS. ?socket=PATH replaces the host.
 func ParseURL(u *store.URL) (Config, error) {
 	if u.Net == nil {
 		return Config{}, fmt.Errorf("store %s: not like redis://host:port", u)
@@ -113,7 +113,7 @@ func ParseURL(u *store.URL) (Config, error) {
 	if db := strings.Trim(u.Net.Path, "/"); db != "" {
 		n, err := strconv.Atoi(db)
 		if err != nil || n < 0 {
-			return Config{}, fmt.Errorf("store %s: database %q is no number", u, db)
+			return Config{}, fmt.Errorf("store %s: database %q is not a number", u, db)
 		}
 		c.DB = n
 	}
@@ -141,21 +141,22 @@ type Store struct {
 	config  Config
 	layout  layout
 	log     *slog.Logger
-	token   string       // of this Store among all
-	limit   atomic.Int64 // of a string, in bytes
-	readers *redigo.Pool // for all that does not write
+	token   string       // names this Store among all that use the keys
+	limit   atomic.Int64 // maximum size of a string in bytes
+	readers *redigo.Pool // for everything except writing
 
 	lease *store.Lease
 
-	write  sync.Mutex
-	writer *client    // under write; nil when there is none
-	undo   []store.Op // under write: Dones of jobs that may have been stored although their Commit failed
-	closed bool       // under write
+	// writeMu is locked to write.
+	writeMu sync.Mutex
+	writer  *client    // the connection that writes; may be nil
+	undo    []store.Op // Dones of jobs that may have been stored although their Commit failed
+	closed  bool
 
-	mu    sync.Mutex
-	held  bool   // TryLock has succeeded
-	fence uint64 // our number as the holder
-	cut   bool   // the lock stays behind: the tests' end of the process
+	mu        sync.Mutex
+	held      bool   // TryLock has succeeded
+	fence     uint64 // the number of this holder
+	keepsLock bool   // Close leaves the lock, as the end of the process does; for tests
 }
 
 var (
@@ -199,10 +200,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// examine sees that the keys are free or ours, and how Redis is set.
+// examine checks that the keys are unused or have the right types, and warns of
+// settings that lose jobs.
 func (s *Store) examine(ctx context.Context) error {
 	for _, key := range []string{s.layout.jobs, s.layout.payloads, s.layout.extras} {
-		kind, err := redigo.String(s.do(ctx, "TYPE", key))
+		kind, err := redigo.String(s.runCommand(ctx, "TYPE", key))
 		if err != nil {
 			return err
 		}
@@ -210,34 +212,34 @@ func (s *Store) examine(ctx context.Context) error {
 			return fmt.Errorf("key %s is a %s, not a hash", key, kind)
 		}
 	}
-	_, err := s.ask(ctx, func(c redigo.Conn) (any, error) { return nil, s.readLimit(ctx, c) })
+	_, err := s.withReader(ctx, func(c redigo.Conn) (any, error) { return nil, s.readLimit(ctx, c) })
 	if err != nil {
 		return err
 	}
 	settings := make(map[string]string)
 	for _, name := range []string{"appendonly", "appendfsync", "maxmemory-policy"} {
-		pair, err := redigo.Strings(s.do(ctx, "CONFIG", "GET", name))
+		pair, err := redigo.Strings(s.runCommand(ctx, "CONFIG", "GET", name))
 		if err != nil || len(pair) != 2 {
-			s.log.Warn("Redis does not tell its settings; what is acknowledged is safe only with appendonly yes and appendfsync always")
+			s.log.Warn("Redis does not tell its settings; acknowledged jobs are safe only with appendonly yes and appendfsync always")
 			return ctx.Err()
 		}
 		settings[name] = pair[1]
 	}
 	switch {
 	case settings["appendonly"] != "yes":
-		s.log.Warn("Redis keeps no append-only file: its end loses acknowledged jobs; set appendonly yes and appendfsync always")
+		s.log.Warn("Redis writes no append-only file: when it ends, acknowledged jobs are lost; set appendonly yes and appendfsync always")
 	case settings["appendfsync"] != "always":
 		s.log.Warn("Redis does not sync each write: a crash of its machine loses acknowledged jobs; set appendfsync always",
 			"appendfsync", settings["appendfsync"])
 	}
 	if policy := settings["maxmemory-policy"]; strings.HasPrefix(policy, "allkeys-") {
-		s.log.Warn("Redis may throw jobs away when it is full; set maxmemory-policy noeviction", "maxmemory-policy", policy)
+		s.log.Warn("Redis may evict jobs when it is full; set maxmemory-policy noeviction", "maxmemory-policy", policy)
 	}
 	return nil
 }
 
-// Caps says that the store is durable; how far depends on Redis's appendonly
-// and appendfsync.
+// Caps implements [store.Store]. A batch is as durable as Redis's settings
+// appendonly and appendfsync make it.
 func (s *Store) Caps() store.Caps {
 	limit := int(s.limit.Load())
 	return store.Caps{
@@ -246,12 +248,12 @@ func (s *Store) Caps() store.Caps {
 	}
 }
 
-// readLimit asks how long a string may be, which an administrator may have
-// changed since the last connection.
+// readLimit asks for the maximum size of a string. An administrator may have changed
+// it since the last connection.
 func (s *Store) readLimit(ctx context.Context, c redigo.Conn) error {
 	pair, err := redigo.Strings(redigo.DoContext(c, ctx, "CONFIG", "GET", "proto-max-bulk-len"))
 	limit := int64(maxValue)
-	switch _, ok := refused(err); {
+	switch _, ok := errorAnswer(err); {
 	case err != nil && !ok:
 		return err
 	case len(pair) == 2:
@@ -263,17 +265,17 @@ func (s *Store) readLimit(ctx context.Context, c redigo.Conn) error {
 	return nil
 }
 
-// Close undoes the remaining uncertain jobs, if Redis can be reached soon, and
-// frees the lock.
+// Close implements [store.Store]. It undoes the remaining uncertain jobs, if Redis
+// can be reached soon, and frees the lock.
 func (s *Store) Close() error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	if s.closed {
 		return nil
 	}
 	if len(s.undo) > 0 && !s.lease.HasPassed() {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-		if err := s.commit(ctx, nil); err != nil {
+		if err := s.commitOps(ctx, nil); err != nil {
 			s.log.Warn("jobs whose submission failed may still be in Redis", "jobs", len(s.undo), "error", err)
 		}
 		cancel()
@@ -286,12 +288,12 @@ func (s *Store) Close() error {
 
 var (
 	errClosed = errors.New("store is closed")
-	errPassed = errors.New("store has passed to another server")
+	errLost   = errors.New("another server has taken the store")
 )
 
 // skip reports a key that cannot be read.
 func (s *Store) skip(what string, err error) {
-	s.log.Warn("set aside what can't be read in Redis", "what", what, "error", err)
+	s.log.Warn("a key in Redis that cannot be read is left out", "what", what, "error", err)
 	if s.config.Skipped != nil {
 		s.config.Skipped(what, err)
 	}

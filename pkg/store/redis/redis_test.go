@@ -36,11 +36,11 @@ func open(t testing.TB, addr string, change ...func(*Config)) *Store {
 // abandon leaves s as the end of its process would.
 func abandon(s *Store) {
 	s.mu.Lock()
-	s.cut = true
+	s.keepsLock = true
 	s.mu.Unlock()
-	s.write.Lock()
+	s.writeMu.Lock()
 	s.undo = nil
-	s.write.Unlock()
+	s.writeMu.Unlock()
 	_ = s.Close()
 }
 

@@ -6,32 +6,32 @@ import (
 	redigo "github.com/gomodule/redigo/redis"
 )
 
-// script is one that Redis runs. It is made when it is first needed: a program
-// that has this store linked in may never be told to use it.
+// script is a script that Redis runs. It is created at its first use, because most
+// programs with this package never use it.
 type script struct {
 	keys int
 	text string
 
-	once sync.Once
-	made *redigo.Script
+	once  sync.Once
+	redis *redigo.Script
 }
 
 func (s *script) get() *redigo.Script {
-	s.once.Do(func() { s.made = redigo.NewScript(s.keys, s.text) })
-	return s.made
+	s.once.Do(func() { s.redis = redigo.NewScript(s.keys, s.text) })
+	return s.redis
 }
 
 // commitScript writes a batch, or a part of one.
 //
 //	KEYS  fence, lock, jobs, payloads, extras, last
-//	ARGV  our fence, or '' if we don't hold the store
+//	ARGV  our fence, or '' without the lock
 //	      the prefix of gearmand's keys
 //	      'grows' if the batch needs room
 //	      operations, see below
 //
-// It writes nothing if the store is not ours, and nothing if there is no room:
-// Redis looks at that when a script first writes, so a script that only
-// deletes never lacks it.
+// It writes nothing if another holder has the store, and nothing if there is no
+// room. Redis checks for room when a script first writes, so a script that only
+// deletes always runs.
 var commitScript = script{keys: 6, text: `
 local fence, lock, jobs, payloads, extras, last = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local mine, prefix = ARGV[1], ARGV[2]
@@ -45,10 +45,10 @@ else
 	if now and now > mine then return redis.error_reply('GMPASSED ' .. now) end
 	if now ~= mine then call('SET', fence, mine) end
 end
-if ARGV[3] == 'grows' then call('SETRANGE', fence, 0, '') end -- refused when there is no room
+if ARGV[3] == 'grows' then call('SETRANGE', fence, 0, '') end -- fails without room
 
--- keep writes one of gearmand's hashes, in place of anything else.
-local function keep(key, payload, priority)
+-- writeHash writes one of gearmand's hashes, and replaces any other value.
+local function writeHash(key, payload, priority)
 	local added = redis.pcall('HSET', key, 'data', payload, 'priority', priority)
 	if added ~= 2 then
 		call('DEL', key)
@@ -56,7 +56,7 @@ local function keep(key, payload, priority)
 	end
 end
 
--- find returns which of two names the job has, and its row.
+-- find returns the one of two names that the job has, and its row.
 local function find(seq, name, hidden)
 	if name ~= '' then
 		local row = call('HGET', jobs, name)
@@ -68,7 +68,7 @@ end
 local i = 4
 local ops = {
 	add = function() -- name, row, priority, payload
-		keep(prefix .. ARGV[i], ARGV[i+3], ARGV[i+2])
+		writeHash(prefix .. ARGV[i], ARGV[i+3], ARGV[i+2])
 		call('HSET', jobs, ARGV[i], ARGV[i+1])
 		return 4
 	end,
@@ -85,7 +85,7 @@ local ops = {
 		end
 		return 3
 	end,
-	update = function() -- seq, name or '', hidden name, what changes
+	update = function() -- seq, name or '', hidden name, the new part of the row
 		local name, row = find(ARGV[i], ARGV[i+1], ARGV[i+2])
 		if row then call('HSET', jobs, name, string.sub(row, 1, 8) .. ARGV[i+3] .. string.sub(row, 21)) end
 		return 4
@@ -98,7 +98,7 @@ local ops = {
 		if not now or now < ARGV[i] then call('SET', last, ARGV[i]) end
 		return 1
 	end,
-	forget = function() call('HDEL', jobs, ARGV[i]) return 1 end, -- name whose job is gone
+	forget = function() call('HDEL', jobs, ARGV[i]) return 1 end, -- name without a job
 }
 while i <= #ARGV do
 	local op = ops[ARGV[i]]
@@ -108,8 +108,8 @@ end
 return 'OK'
 `}
 
-// rowsScript reads jobs by name: for each its row, gearmand's value for its
-// priority, and the payload or, for heads, the payload's size. A missing value
+// rowsScript reads jobs by name. For each it returns the row, gearmand's value of
+// the priority, and the payload or, for heads, the payload's size. A missing value
 // is nil.
 //
 //	KEYS  jobs, payloads
@@ -179,7 +179,7 @@ end
 return redis.call('HGET', KEYS[2], ARGV[4])
 `}
 
-// foreignScript reads keys as gearmand has written them: for each its type
+// foreignScript reads keys that gearmand has written. For each it returns its type,
 // and its fields and values. gearmand before 1.1.16 wrote the payload alone.
 var foreignScript = script{keys: -1, text: `
 local out = {}
@@ -195,13 +195,13 @@ end
 return out
 `}
 
-// takeScript takes a lock that is free, or whose holder has disconnected.
+// takeScript takes a lock that is free, or whose holder has ended.
 //
 //	KEYS  lock, fence
-//	ARGV  what to write into it, what may be there or '', our fence, ms
+//	ARGV  the new holder, the holder that has ended or '', our fence, ms
 //
-// It returns the holder if there is one, and GMFENCE if our fence is not above
-// the last.
+// It returns the holder of a lock that is not free, and the error GMFENCE if our
+// fence is not above the last one.
 var takeScript = script{keys: 2, text: `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[2] then return holder end
@@ -212,11 +212,11 @@ redis.call('SET', KEYS[2], ARGV[3])
 return false
 `}
 
-// renewScript keeps the lock. A lock that has expired is taken again if nobody
-// has taken it since.
+// renewScript renews the lock. It takes a lock that has expired again, unless
+// another holder has taken it since.
 //
 //	KEYS  lock, fence
-//	ARGV  what to write into it, our token, our fence, ms
+//	ARGV  the holder, our token, our fence, ms
 //
 // Otherwise it returns the holder.
 var renewScript = script{keys: 2, text: `
@@ -228,8 +228,8 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[4])
 return false
 `}
 
-// fenceScript gives a holder a new fence, so that commands that it sent before,
-// on a lost connection, have no effect any more.
+// fenceScript gives a holder a new fence. Commands that it sent earlier, on a lost
+// connection, have no effect any more.
 //
 //	KEYS  fence
 //	ARGV  our fence, our token, the new one
