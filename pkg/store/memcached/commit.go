@@ -9,44 +9,43 @@ import (
 	"gm/pkg/store"
 )
 
-// Commit writes a batch, item by item. The items of a failed batch are removed
-// before the next batch.
+// Commit implements [store.Store]. It writes a batch item by item. The items of a
+// failed batch are removed before the next batch.
 func (s *Store) Commit(ctx context.Context, ops []store.Op) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	if s.closed {
 		return errClosed
 	}
 	if err := s.Caps().RefuseBatch(ops); err != nil {
 		return fmt.Errorf("commit to memcached: %w", err)
 	}
-	if err := s.commit(ctx, ops); err != nil {
+	if err := s.commitOps(ctx, ops); err != nil {
 		return fmt.Errorf("commit to memcached: %w", err)
 	}
 	return nil
 }
 
-// commit removes the uncertain jobs and writes ops. The lock on writing is
-// held.
-func (s *Store) commit(ctx context.Context, ops []store.Op) error {
-	if err := s.stillOurs(ctx); err != nil {
+// commitOps removes the uncertain jobs and writes ops. writeMu is held.
+func (s *Store) commitOps(ctx context.Context, ops []store.Op) error {
+	if err := s.checkLock(ctx); err != nil {
 		return err
 	}
 	all := ops
 	if len(s.undo) > 0 {
 		all = append(s.undo[:len(s.undo):len(s.undo)], ops...)
 	}
-	known, err := s.pool.fetch(ctx, s.layout.reads(all))
+	known, err := s.pool.fetch(ctx, s.layout.keysOf(all))
 	if err != nil {
 		return err
 	}
-	p := s.layout.plan(s.maxItem, known)
+	p := s.layout.newPlan(s.maxItem, known)
 	for i := range all {
-		if err := p.apply(&all[i]); err != nil {
+		if err := p.addOp(&all[i]); err != nil {
 			return err
 		}
 	}
-	err = s.carryOut(ctx, p)
+	err = s.writePlan(ctx, p)
 	if err == nil {
 		s.undo = nil
 		return nil
@@ -59,17 +58,17 @@ func (s *Store) commit(ctx context.Context, ops []store.Op) error {
 			}})
 		}
 	}
-	switch refused := new(refusedError); {
-	case !errors.As(err, &refused):
+	switch refusal := new(refusedError); {
+	case !errors.As(err, &refusal):
 		return &store.UncertainError{Err: err}
-	case strings.HasPrefix(refused.text, "SERVER_ERROR object too large"), strings.HasPrefix(refused.text, "CLIENT_ERROR "):
+	case strings.HasPrefix(refusal.text, "SERVER_ERROR object too large"), strings.HasPrefix(refusal.text, "CLIENT_ERROR "):
 		return &store.RefusedError{Index: -1, Err: err}
 	}
 	return err
 }
 
-// carryOut makes a plan's changes. The lock on writing is held.
-func (s *Store) carryOut(ctx context.Context, p *plan) error {
+// writePlan makes the changes of a plan. writeMu is held.
+func (s *Store) writePlan(ctx context.Context, p *plan) error {
 	if p.highest > s.last {
 		last := s.last
 		if last == 0 {
@@ -79,14 +78,14 @@ func (s *Store) carryOut(ctx context.Context, p *plan) error {
 			}
 		}
 		if last = max(last, p.highest); last > s.last {
-			p.want(s.layout.last, encodeLast(last), false)
+			p.setItem(s.layout.last, encodeLast(last), false)
 		}
 		p.highest = last
 	}
 	first, second := p.waves()
-	if err := s.pool.change(ctx, first); err != nil {
+	if err := s.pool.changeItems(ctx, first); err != nil {
 		return err
 	}
 	s.last = max(s.last, p.highest)
-	return s.pool.change(ctx, second)
+	return s.pool.changeItems(ctx, second)
 }

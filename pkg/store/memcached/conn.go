@@ -20,13 +20,13 @@ const (
 	// answerTimeout is the maximum wait for an answer of memcached, even with a
 	// longer context.
 	answerTimeout = 20 * time.Second
-	// window is how many commands, or bytes of them, are sent before their
-	// answers are read.
+	// window and windowBytes are the maximum numbers of commands, and of bytes of
+	// their values, that are sent before their answers are read.
 	window      = 512
 	windowBytes = 1 << 20
-	// maxGet is how many items are asked for at a time.
+	// maxGet is the maximum number of items that one command requests.
 	maxGet = 64
-	// maxLine bounds an answer's line.
+	// maxLine is the maximum length of a line of an answer.
 	maxLine = 4096
 )
 
@@ -41,7 +41,7 @@ type change struct {
 	key    string
 	item   *item // nil to delete
 	expire time.Duration
-	verb   string // of an item: set, add or cas
+	verb   string // for an item: set, add or cas; empty is set
 	cas    uint64
 }
 
@@ -54,8 +54,8 @@ func (e *refusedError) Error() string { return e.text }
 // changed one.
 var errNotStored = errors.New("not stored")
 
-// conn is a connection. After any error but errNotStored and a SERVER_ERROR it
-// is of no use.
+// conn is a connection. After an error other than errNotStored and a SERVER_ERROR, it
+// cannot be used any more.
 type conn struct {
 	net net.Conn
 	r   *bufio.Reader
@@ -91,14 +91,14 @@ func (c *conn) within(ctx context.Context, f func() error) error {
 	return err
 }
 
-// change makes changes, in their order. If memcached refuses one, the others
-// are made all the same, and the first refusal is returned.
-func (c *conn) change(changes []change) error {
+// changeItems makes changes, in their order. If memcached refuses some, changeItems
+// makes the others and returns the first refusal.
+func (c *conn) changeItems(changes []change) error {
 	var first error
 	for len(changes) > 0 {
 		n, size := 0, 0
 		for n < len(changes) && n < window && size < windowBytes {
-			size += c.send(&changes[n])
+			size += c.sendChange(&changes[n])
 			n++
 		}
 		if err := c.w.Flush(); err != nil {
@@ -108,11 +108,11 @@ func (c *conn) change(changes []change) error {
 			return err
 		}
 		for range n {
-			line, err := c.line()
+			line, err := c.readLine()
 			if err != nil {
 				return err
 			}
-			if err := answer(line); first == nil {
+			if err := parseAnswer(line); first == nil {
 				first = err
 			}
 		}
@@ -121,9 +121,9 @@ func (c *conn) change(changes []change) error {
 	return first
 }
 
-// send writes a change into the buffer and returns the size of its value. The
+// sendChange writes a change into the buffer and returns the size of its value. The
 // buffer keeps an error for Flush.
-func (c *conn) send(h *change) int {
+func (c *conn) sendChange(h *change) int {
 	if h.item == nil {
 		fmt.Fprintf(c.w, "delete %s\r\n", h.key)
 		return 0
@@ -141,19 +141,19 @@ func (c *conn) send(h *change) int {
 	return len(h.item.value)
 }
 
-// answer parses the answer to a change.
-func answer(line string) error {
+// parseAnswer parses the answer to a change.
+func parseAnswer(line string) error {
 	switch line {
 	case "STORED", "DELETED", "NOT_FOUND":
 		return nil
 	case "NOT_STORED", "EXISTS":
 		return errNotStored
 	}
-	return refusal(line)
+	return refusedAnswer(line)
 }
 
-// refusal makes an error of a line that is not the one expected.
-func refusal(line string) error {
+// refusedAnswer returns the error of an unexpected line.
+func refusedAnswer(line string) error {
 	err := &refusedError{line}
 	if strings.HasPrefix(line, "SERVER_ERROR out of memory") {
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
@@ -161,8 +161,8 @@ func refusal(line string) error {
 	return err
 }
 
-// line reads a line without its end.
-func (c *conn) line() (string, error) {
+// readLine reads a line without its end.
+func (c *conn) readLine() (string, error) {
 	b, err := c.r.ReadSlice('\n')
 	if err != nil {
 		return "", err
@@ -170,8 +170,8 @@ func (c *conn) line() (string, error) {
 	return string(bytes.TrimRight(b, "\r\n")), nil
 }
 
-// get calls f for each of the keys that is there.
-func (c *conn) get(keys []string, f func(key string, it item, cas uint64) error) error {
+// getItems calls f for each item that exists under keys.
+func (c *conn) getItems(keys []string, f func(key string, it item, cas uint64) error) error {
 	for len(keys) > 0 {
 		n := min(len(keys), maxGet)
 		_, _ = c.w.WriteString("gets")
@@ -183,7 +183,7 @@ func (c *conn) get(keys []string, f func(key string, it item, cas uint64) error)
 		if err := c.w.Flush(); err != nil {
 			return err
 		}
-		if err := c.values(f); err != nil {
+		if err := c.readValues(f); err != nil {
 			return err
 		}
 		keys = keys[n:]
@@ -191,13 +191,13 @@ func (c *conn) get(keys []string, f func(key string, it item, cas uint64) error)
 	return nil
 }
 
-// values reads the answer to one get.
-func (c *conn) values(f func(string, item, uint64) error) error {
+// readValues reads the answer to one get.
+func (c *conn) readValues(f func(string, item, uint64) error) error {
 	for {
 		if err := c.net.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 			return err
 		}
-		line, err := c.line()
+		line, err := c.readLine()
 		if err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func (c *conn) values(f func(string, item, uint64) error) error {
 		}
 		words := strings.Fields(line)
 		if len(words) != 5 || words[0] != "VALUE" {
-			return refusal(line)
+			return refusedAnswer(line)
 		}
 		flags, err1 := strconv.ParseUint(words[2], 10, 32)
 		size, err2 := strconv.Atoi(words[3])
@@ -224,15 +224,15 @@ func (c *conn) values(f func(string, item, uint64) error) error {
 	}
 }
 
-// stats returns memcached's statistics under a name.
-func (c *conn) stats(name string) (map[string]string, error) {
+// readStats returns memcached's statistics under a name.
+func (c *conn) readStats(name string) (map[string]string, error) {
 	fmt.Fprintf(c.w, "%s\r\n", strings.TrimSpace("stats "+name))
 	if err := c.w.Flush(); err != nil {
 		return nil, err
 	}
 	stats := make(map[string]string)
 	for {
-		line, err := c.line()
+		line, err := c.readLine()
 		if err != nil {
 			return nil, err
 		}
@@ -241,7 +241,7 @@ func (c *conn) stats(name string) (map[string]string, error) {
 		case line == "END":
 			return stats, nil
 		case words[0] != "STAT" || len(words) < 2:
-			return nil, refusal(line)
+			return nil, refusedAnswer(line)
 		case len(words) == 3:
 			stats[words[1]] = words[2]
 		}
@@ -253,11 +253,11 @@ func number(stats map[string]string, name string) (int, error) {
 	return strconv.Atoi(stats[name])
 }
 
-// errBusy is the answer of a memcached that lists for someone else already.
+// errBusy is the answer of a memcached that lists its keys for another client.
 var errBusy = errors.New("busy with another listing")
 
-// list calls f for each key that is there. It needs a connection of its own.
-func (c *conn) list(f func(key []byte) error) error {
+// listKeys calls f for each key. It needs a connection of its own.
+func (c *conn) listKeys(f func(key []byte) error) error {
 	_, _ = c.w.WriteString("lru_crawler metadump hash\r\n")
 	if err := c.w.Flush(); err != nil {
 		return err
@@ -278,7 +278,7 @@ func (c *conn) list(f func(key []byte) error) error {
 			case strings.HasPrefix(text, "BUSY"):
 				return errBusy
 			default:
-				return refusal(text)
+				return refusedAnswer(text)
 			}
 		}
 		key, _, _ = bytes.Cut(key, []byte(" "))

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// maxKey is the longest key of memcached's.
+	// maxKey is the maximum length of a key in memcached.
 	maxKey = 250
 	// maxPrefix leaves room in a key for the part after the prefix.
 	maxPrefix = 100
 )
 
-// made begins the uniques that are made up for jobs without one.
-const made = "gm-"
+// generated is the prefix of the uniques that gm generates.
+const generated = "gm-"
 
 // layout has the names of keys.
 type layout struct {
@@ -36,10 +36,10 @@ func newLayout(prefix string) (layout, error) {
 		prefix = DefaultPrefix
 	}
 	if len(prefix) > maxPrefix || !fitsKey(prefix) {
-		return layout{}, fmt.Errorf("prefix %q can't begin memcached's keys", prefix)
+		return layout{}, fmt.Errorf("prefix %q cannot be the beginning of a key in memcached", prefix)
 	}
 	own := "gm:" + prefix + ":"
-	if strings.HasPrefix(own, prefix) { // gearmand would take it for its own
+	if strings.HasPrefix(own, prefix) { // gearmand would read it as a job
 		own = "~" + own
 	}
 	return layout{prefix: prefix, own: own, lock: own + "lock", last: own + "last"}, nil
@@ -55,15 +55,15 @@ func fitsKey(s string) bool {
 	return true
 }
 
-// name returns the name under which gearmand reads the same job back, or "" if
-// there is none, or if it may be another job's.
-func (l *layout) name(r *store.Record) string {
+// jobName returns the name under which gearmand reads the same job back. It is "" if
+// there is no such name, or if it may be another job's.
+func (l *layout) jobName(r *store.Record) string {
 	if r.Apart || r.Function == "" || strings.Contains(r.Function, "-") || !fitsKey(r.Function) {
 		return ""
 	}
 	unique := r.Unique
-	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.HasPrefix(unique, made) || !fitsKey(unique) {
-		unique = made + strconv.FormatUint(r.Seq, 10)
+	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.HasPrefix(unique, generated) || !fitsKey(unique) {
+		unique = generated + strconv.FormatUint(r.Seq, 10)
 	}
 	name := r.Function + "-" + unique
 	if len(l.prefix)+len(name) > maxKey {
@@ -72,18 +72,18 @@ func (l *layout) name(r *store.Record) string {
 	return name
 }
 
-// hidden returns the name of a job that gearmand does not see. It has no
-// hyphen, which all others have.
-func hidden(seq uint64) string { return strconv.FormatUint(seq, 10) }
+// hiddenName returns the name of a job that gearmand does not find. Unlike all other
+// names, it has no hyphen.
+func hiddenName(seq uint64) string { return strconv.FormatUint(seq, 10) }
 
-// row returns the key of the row of a job with that name.
-func (l *layout) row(name string) string { return l.own + "j:" + hash(name) }
+// rowKey returns the key of the row of a job with that name.
+func (l *layout) rowKey(name string) string { return l.own + "j:" + hash(name) }
 
-// extra returns the key of an extra.
-func (l *layout) extra(key string) string { return l.own + "x:" + hash(key) }
+// extraKey returns the key of an extra.
+func (l *layout) extraKey(key string) string { return l.own + "x:" + hash(key) }
 
 // payloadPart returns the prefix of the keys of a payload's parts.
-func (l *layout) payloadPart(seq uint64) string { return l.own + "p:" + hidden(seq) + ":" }
+func (l *layout) payloadPart(seq uint64) string { return l.own + "p:" + hiddenName(seq) + ":" }
 
 // extraPart returns the prefix of the keys of an extra's parts.
 func (l *layout) extraPart(key string) string { return l.own + "y:" + hash(key) + ":" }
@@ -116,7 +116,7 @@ func (w *row) encode() *item {
 	return &item{codec.AppendRecord(nil, &r), uint32(w.part)}
 }
 
-// decodeRow decodes a row. Its fault is a *store.CorruptError.
+// decodeRow decodes a row. The error of a damaged row is a *store.CorruptError.
 func decodeRow(it item) (*row, error) {
 	r, err := codec.DecodeRecord(it.value)
 	if err != nil {
@@ -124,7 +124,7 @@ func decodeRow(it item) (*row, error) {
 	}
 	size, n := binary.Uvarint(r.Payload)
 	if n <= 0 {
-		return nil, &store.CorruptError{Why: "no size"}
+		return nil, &store.CorruptError{Why: "no size of the payload"}
 	}
 	r.Payload = nil
 	return &row{r, int(size), int(it.flags)}, nil

@@ -34,7 +34,7 @@ func TestName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := l.name(&store.Record{Seq: 7, Function: tc.function, Unique: tc.unique})
+		got := l.jobName(&store.Record{Seq: 7, Function: tc.function, Unique: tc.unique})
 		if got != tc.want {
 			t.Errorf("name of %q %q: got %q, want %q", tc.function, tc.unique, got, tc.want)
 		}

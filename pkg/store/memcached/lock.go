@@ -10,49 +10,50 @@ import (
 	"gm/pkg/store"
 )
 
-// defaultLease is how long the lock outlives a holder that does not free it.
+// defaultLease is the time after which the lock of a holder expires that has ended
+// without freeing it.
 const defaultLease = 10 * time.Second
 
-// TryLock takes the store. The lock is an item that expires and is renewed; it
+// TryLock implements [store.Locker]. The lock is an item that expires and is renewed; it
 // says "TOKEN NAME".
 func (s *Store) TryLock(ctx context.Context, name string) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	switch {
 	case s.closed:
 		return errClosed
 	case s.lease.HasPassed():
-		return errPassed
-	case s.ours() != "":
+		return errLost
+	case s.lockValue() != "":
 		return nil
 	}
 	us := s.token + " " + store.Holder(name, time.Now())
-	if err := s.take(ctx, us); err != nil {
+	if err := s.takeLock(ctx, us); err != nil {
 		return fmt.Errorf("lock memcached store: %w", err)
 	}
 	s.lease.Start(func(ctx context.Context) {
-		if err := s.renew(ctx); err != nil && ctx.Err() == nil {
-			s.log.Debug("memcached store's lock is not renewed", "error", err)
+		if err := s.renewLock(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("lock of the memcached store is not renewed", "error", err)
 		}
-	}, s.free)
+	}, s.freeLock)
 	return nil
 }
 
-// Lost is that of [store.Locker].
+// Lost implements [store.Locker].
 func (s *Store) Lost() <-chan struct{} { return s.lease.Lost() }
 
-// take sees that the lock is ours for another lease. If it is another's, the
+// takeLock takes or renews the lock for another lease. If another holder has it, the
 // error is a *store.HeldError.
-func (s *Store) take(ctx context.Context, us string) error {
-	s.lock.Lock()
-	defer s.lock.Unlock()
+func (s *Store) takeLock(ctx context.Context, us string) error {
+	s.lockMu.Lock()
+	defer s.lockMu.Unlock()
 	start := time.Now()
 	h := change{key: s.layout.lock, item: &item{value: []byte(us)}, expire: s.config.lease, verb: "add"}
 	server := s.locker.serverOf(h.key)
 	for {
 		by := ""
 		err := s.locker.with(ctx, server, true, func(c *conn) error {
-			return c.get([]string{h.key}, func(_ string, it item, cas uint64) error {
+			return c.getItems([]string{h.key}, func(_ string, it item, cas uint64) error {
 				by, h.verb, h.cas = string(it.value), "cas", cas
 				return nil
 			})
@@ -66,9 +67,9 @@ func (s *Store) take(ctx context.Context, us string) error {
 			_, name, _ := strings.Cut(by, " ")
 			return &store.HeldError{By: name}
 		}
-		err = s.locker.with(ctx, server, false, func(c *conn) error { return c.change([]change{h}) })
+		err = s.locker.with(ctx, server, false, func(c *conn) error { return c.changeItems([]change{h}) })
 		if errors.Is(err, errNotStored) {
-			continue // it has changed meanwhile
+			continue // the lock has changed meanwhile
 		}
 		if err != nil {
 			return err
@@ -80,26 +81,26 @@ func (s *Store) take(ctx context.Context, us string) error {
 	}
 }
 
-// renew sees that the lock is still ours, or notes that it is not.
-func (s *Store) renew(ctx context.Context) error {
-	err := s.take(ctx, s.ours())
+// renewLock renews the lock, or records that another server has the store.
+func (s *Store) renewLock(ctx context.Context) error {
+	err := s.takeLock(ctx, s.lockValue())
 	if held := new(store.HeldError); errors.As(err, &held) {
 		s.lease.Pass(held.By)
-		return errPassed
+		return errLost
 	}
 	return err
 }
 
-// stillOurs returns an error if another server has the store. A write to
+// checkLock returns an error if another server has the store. A write to
 // memcached cannot return the lock's holder, so the store reads the lock before
 // a write, unless it has read it a short time ago.
-func (s *Store) stillOurs(ctx context.Context) error {
+func (s *Store) checkLock(ctx context.Context) error {
 	s.mu.Lock()
 	holder, renewed := s.holder, s.renewed
 	s.mu.Unlock()
 	switch {
 	case s.lease.HasPassed():
-		return errPassed
+		return errLost
 	case holder == "":
 		items, err := s.pool.fetch(ctx, []string{s.layout.lock})
 		if it, ok := items[s.layout.lock]; err == nil && ok {
@@ -108,35 +109,35 @@ func (s *Store) stillOurs(ctx context.Context) error {
 		}
 		return err
 	case time.Since(renewed) > s.config.lease/2:
-		return s.renew(ctx)
+		return s.renewLock(ctx)
 	}
 	return ctx.Err()
 }
 
-// free gives up the lock if it is ours.
-func (s *Store) free() {
-	s.lock.Lock()
-	defer s.lock.Unlock()
+// freeLock frees the lock if it is ours.
+func (s *Store) freeLock() {
+	s.lockMu.Lock()
+	defer s.lockMu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
 	err := s.locker.with(ctx, s.locker.serverOf(s.layout.lock), true, func(c *conn) error {
 		ours := false
-		err := c.get([]string{s.layout.lock}, func(_ string, it item, _ uint64) error {
+		err := c.getItems([]string{s.layout.lock}, func(_ string, it item, _ uint64) error {
 			ours = strings.HasPrefix(string(it.value), s.token+" ")
 			return nil
 		})
 		if err != nil || !ours {
 			return err
 		}
-		return c.change([]change{{key: s.layout.lock}})
+		return c.changeItems([]change{{key: s.layout.lock}})
 	})
 	if err != nil {
-		s.log.Debug("memcached store's lock is left to expire", "error", err)
+		s.log.Debug("lock of the memcached store will expire", "error", err)
 	}
 }
 
-// ours returns the value of our lock, or "" if the store is not ours.
-func (s *Store) ours() string {
+// lockValue returns the value of our lock, or "" without the lock.
+func (s *Store) lockValue() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.holder

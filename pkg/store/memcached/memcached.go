@@ -1,31 +1,29 @@
 // Package memcached keeps jobs in memcached, under the keys of gearmand's
-// libmemcached plugin: it finds the jobs that gearmand has queued, and the
-// other way round, as far as gearmand finds any: gearmand lists keys with stats
-// cachedump, which newer versions of memcached answer incompletely, about 70 of
-// 82 jobs. The others wait for gm, as do those whose function has a hyphen,
-// where gearmand takes it to end. gearmand knows no times: it runs a delayed
-// job at once.
+// libmemcached plugin. It finds the jobs that gearmand has queued. gearmand does
+// not find all jobs of gm: it lists keys with stats cachedump, which newer versions
+// of memcached answer incompletely (about 70 of 82 jobs), and it ends a function at
+// the first hyphen. Jobs that it does not find wait until gm uses the store again.
+// gearmand has no run times: it runs a delayed job at once.
 //
-// gearmand has an item for each job, with its priority as the item's flags:
+// gearmand has an item for each job. The item's flags are the priority:
 //
 //	gear_FUNCTION-UNIQUE    the payload
 //
 // Other data of gm are in items that gearmand ignores, because their keys begin
-// differently. HASH is a hash of the names, because names may be longer than
-// keys:
+// differently. HASH is a hash of the names, which may be longer than keys:
 //
 //	gm:gear_:j:HASH      a job's row: number, names, times, attempts; one for each job
 //	gm:gear_:p:SEQ:N     part N of a payload that does not fit gearmand's key or item
 //	gm:gear_:x:HASH      an extra
 //	gm:gear_:y:HASH:N    part N of an extra that does not fit an item
 //	gm:gear_:last        the highest number that a job ever had
-//	gm:gear_:lock        who holds the store, while it does
+//	gm:gear_:lock        the holder of the store, while there is one
 //
 // A store in memcached is no more durable than memcached itself: the data end
 // with memcached's process, memcached evicts items when it has no room, and
-// batches are written item by item. It carries jobs over a restart of the
-// server. Items of one job are written in such an order that an interruption
-// leaves none that is half there.
+// batches are written item by item. Jobs survive a restart of gm's server. The
+// items of a job are written in an order in which an interruption leaves no
+// incomplete job.
 //
 // The package implements the text protocol itself, in order to send a batch
 // without waiting for each answer, and to list the keys (lru_crawler metadump).
@@ -45,31 +43,30 @@ import (
 	"gm/pkg/store"
 )
 
-// DefaultPrefix is gearmand's.
+// DefaultPrefix is the prefix that gearmand uses by default.
 const DefaultPrefix = "gear_"
 
-// Config says where the jobs are.
+// Config has the options of a Store.
 type Config struct {
-	// Servers are HOST:PORT, or paths of Unix sockets. Which of them has an
-	// item is as libmemcached has it, so their order matters. If there is
-	// none, it is 127.0.0.1:11211.
+	// Servers are HOST:PORT, or paths of Unix sockets. As in libmemcached, the
+	// server of an item depends on their order. Empty is 127.0.0.1:11211.
 	Servers []string
-	// Prefix begins gearmand's keys. It is DefaultPrefix if empty.
+	// Prefix is the prefix of gearmand's keys. Empty is DefaultPrefix.
 	Prefix string
-	// AsIs changes nothing in memcached, for programs that only read: Replay
-	// still numbers gearmand's jobs, but the numbers are not stored. It is not
-	// for Commit.
+	// AsIs is for programs that only read: nothing in memcached is changed.
+	// Replay numbers gearmand's jobs, but does not store the numbers. Commit must
+	// not be called.
 	AsIs bool
 
-	// Logger is slog's default if nil.
+	// Logger is the default logger of package slog if it is nil.
 	Logger *slog.Logger
 	// Skipped, if not nil, is called for each key that cannot be read.
 	Skipped func(what string, err error)
 
-	lease time.Duration // how long a lock lasts that is not renewed: whole seconds
+	lease time.Duration // duration of the lock without a renewal, in whole seconds; 0 is defaultLease
 }
 
-// ParseURL makes a Config of memcached://HOST:PORT,HOST:PORT?prefix=NAME. The
+// ParseURL returns the Config for memcached://HOST:PORT,HOST:PORT?prefix=NAME. The
 // two slashes may be missing.
 func ParseURL(u *store.URL) (Config, error) {
 	options, err := u.Options("prefix")
@@ -94,8 +91,9 @@ func ParseURL(u *store.URL) (Config, error) {
 	return c, nil
 }
 
-// ParseServers splits a list as gearmand's --libmemcached-servers has it:
-// servers with a comma or spaces between them, of which each may lack a port.
+// ParseServers splits a list of servers like that of gearmand's option
+// --libmemcached-servers: with commas or spaces between servers, and with the
+// default port for a server without one.
 func ParseServers(list string) (servers []string) {
 	split := func(r rune) bool { return r == ',' || r == ' ' }
 	for _, server := range strings.FieldsFunc(list, split) {
@@ -116,24 +114,26 @@ type Store struct {
 	config  Config
 	layout  layout
 	log     *slog.Logger
-	token   string // of this Store among all
-	maxItem int    // bytes of a value that fits an item
+	token   string // names this Store among all that use the servers
+	maxItem int    // maximum size in bytes of an item's value
 	lists   bool   // all servers can list their keys
 
 	lease *store.Lease
 
-	write  sync.Mutex
-	pool   *pool      // under write
-	undo   []store.Op // under write: Dones of jobs that may have been stored although their Commit failed
-	last   uint64     // under write: the highest number that memcached was told; 0 if not known
-	closed bool       // under write
+	// writeMu is locked to write.
+	writeMu sync.Mutex
+	pool    *pool
+	undo    []store.Op // Dones of jobs that may have been stored although their Commit failed
+	last    uint64     // the highest number that memcached has; 0 if not known
+	closed  bool
 
-	lock   sync.Mutex // one renewal at a time
-	locker *pool      // under lock
+	// lockMu is locked to take, renew or free the lock.
+	lockMu sync.Mutex
+	locker *pool
 
 	mu      sync.Mutex
-	holder  string    // value of our lock; empty if the store is not ours
-	renewed time.Time // when the lock was last seen to be ours
+	holder  string    // value of our lock; empty without the lock
+	renewed time.Time // when the lock was last ours for certain
 }
 
 var (
@@ -143,7 +143,7 @@ var (
 	_ store.Checker  = (*Store)(nil)
 )
 
-// Open connects to all servers and asks them how they are set.
+// Open connects to all servers and reads their settings.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if len(c.Servers) == 0 {
 		c.Servers = []string{"127.0.0.1:11211"}
@@ -170,8 +170,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	return s, nil
 }
 
-// itemOverhead is an upper limit of the bytes that an item needs besides its
-// value.
+// itemOverhead is above the number of bytes that an item needs besides its value.
 const itemOverhead = 1024
 
 // examine asks the servers for the maximum size of an item, whether they can
@@ -179,7 +178,7 @@ const itemOverhead = 1024
 func (s *Store) examine(ctx context.Context) error {
 	s.lists = true
 	for i, server := range s.config.Servers {
-		settings, err := s.pool.stats(ctx, i, "settings")
+		settings, err := s.pool.serverStats(ctx, i, "settings")
 		if err != nil {
 			return err
 		}
@@ -190,17 +189,17 @@ func (s *Store) examine(ctx context.Context) error {
 		if n := size - itemOverhead; s.maxItem == 0 || n < s.maxItem {
 			s.maxItem = n
 		}
-		counters, err := s.pool.stats(ctx, i, "")
+		counters, err := s.pool.serverStats(ctx, i, "")
 		if err != nil {
 			return err
 		}
 		if n, _ := number(counters, "evictions"); n > 0 {
-			s.log.Warn("memcached has thrown items away for lack of room; jobs may be among them", "server", server, "items", n)
+			s.log.Warn("memcached has evicted items for lack of room; jobs may be among them", "server", server, "items", n)
 		}
-		err = s.pool.list(ctx, i, func(string) bool { return false })
-		if refused := new(refusedError); errors.As(err, &refused) {
+		err = s.pool.listServer(ctx, i, func(string) bool { return false })
+		if refusal := new(refusedError); errors.As(err, &refusal) {
 			s.lists = false
-			s.log.Warn("memcached can't list what it has, so no job is found after a restart", "server", server, "error", err)
+			s.log.Warn("memcached can't list its items: no job is found after a restart", "server", server, "error", err)
 		} else if err != nil {
 			return err
 		}
@@ -208,27 +207,28 @@ func (s *Store) examine(ctx context.Context) error {
 	return nil
 }
 
-// Caps promises only that the store finds its existing items. Payloads and
-// values that do not fit an item are kept in several; rows and keys are not.
+// Caps implements [store.Store]. The store promises only to find the items that
+// memcached still has. A payload or value that does not fit into one item is stored
+// in several; a row or a key must fit into one.
 func (s *Store) Caps() store.Caps {
 	return store.Caps{Lists: s.lists, MaxKey: s.maxItem - rowRest, MaxName: (s.maxItem - rowRest) / 3}
 }
 
-// rowRest is the part of an item that is left to the numbers of a row, which
-// also has three names, or of an extra.
+// rowRest is the part of an item that is reserved for the numbers of a row or of an
+// extra. A row also has three names.
 const rowRest = 128
 
-// Close undoes the remaining uncertain jobs, if memcached can be reached soon,
-// and frees the lock.
+// Close implements [store.Store]. It undoes the remaining uncertain jobs, if memcached
+// can be reached soon, and frees the lock.
 func (s *Store) Close() error {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	if s.closed {
 		return nil
 	}
 	if len(s.undo) > 0 && !s.lease.HasPassed() {
 		ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-		if err := s.commit(ctx, nil); err != nil {
+		if err := s.commitOps(ctx, nil); err != nil {
 			s.log.Warn("jobs whose submission failed may still be in memcached", "jobs", len(s.undo), "error", err)
 		}
 		cancel()
@@ -236,20 +236,20 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.pool.close()
 	s.lease.Stop()
-	s.lock.Lock()
-	defer s.lock.Unlock()
+	s.lockMu.Lock()
+	defer s.lockMu.Unlock()
 	s.locker.close()
 	return nil
 }
 
 var (
 	errClosed = errors.New("store is closed")
-	errPassed = errors.New("store has passed to another server")
+	errLost   = errors.New("another server has taken the store")
 )
 
 // skip reports a key that cannot be read.
 func (s *Store) skip(what string, err error) {
-	s.log.Warn("set aside what can't be read in memcached", "what", what, "error", err)
+	s.log.Warn("an item in memcached that cannot be read is left out", "what", what, "error", err)
 	if s.config.Skipped != nil {
 		s.config.Skipped(what, err)
 	}

@@ -159,7 +159,7 @@ func keys(t testing.TB, server *storetest.Memcached) (all []string) {
 	t.Helper()
 	p := newPool([]string{server.Addr()})
 	defer p.close()
-	if err := p.list(t.Context(), 0, func(key string) bool { all = append(all, key); return true }); err != nil {
+	if err := p.listServer(t.Context(), 0, func(key string) bool { all = append(all, key); return true }); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(all)

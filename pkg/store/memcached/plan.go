@@ -11,29 +11,30 @@ import (
 type plan struct {
 	layout  *layout
 	maxItem int
-	state   map[string]*item // the present or future item; nil for none
-	last    map[string]bool  // the keys to change, and whether in the second wave
+	state   map[string]*item // by key, the item after the operations so far; nil without an item
+	last    map[string]bool  // the keys to change; true for those of the second wave
 	order   []string         // of the keys to change
-	highest uint64           // number that is added
+	highest uint64           // highest number that is added
 }
 
-// reads returns the keys that the plan for ops needs to know.
-func (l *layout) reads(ops []store.Op) (keys []string) {
+// keysOf returns the keys whose items the plan for ops depends on.
+func (l *layout) keysOf(ops []store.Op) (keys []string) {
 	for i := range ops {
 		switch op := &ops[i]; op.Kind {
 		case store.Done, store.Update:
-			if name := l.name(op.Record); name != "" {
-				keys = append(keys, l.row(name))
+			if name := l.jobName(op.Record); name != "" {
+				keys = append(keys, l.rowKey(name))
 			}
-			keys = append(keys, l.row(hidden(op.Record.Seq)))
+			keys = append(keys, l.rowKey(hiddenName(op.Record.Seq)))
 		case store.Put, store.Delete:
-			keys = append(keys, l.extra(op.Key))
+			keys = append(keys, l.extraKey(op.Key))
 		}
 	}
 	return keys
 }
 
-func (l *layout) plan(maxItem int, known map[string]item) *plan {
+// newPlan returns a plan without operations. known are the items under keysOf.
+func (l *layout) newPlan(maxItem int, known map[string]item) *plan {
 	p := &plan{layout: l, maxItem: maxItem, state: make(map[string]*item, len(known)), last: make(map[string]bool)}
 	for key, it := range known {
 		p.state[key] = &it
@@ -41,8 +42,9 @@ func (l *layout) plan(maxItem int, known map[string]item) *plan {
 	return p
 }
 
-// want sets the final item of a key.
-func (p *plan) want(key string, it *item, last bool) {
+// setItem sets the final item of a key, nil to delete it. last puts the change into
+// the second wave.
+func (p *plan) setItem(key string, it *item, last bool) {
 	p.state[key] = it
 	if _, ok := p.last[key]; !ok {
 		p.order = append(p.order, key)
@@ -50,9 +52,9 @@ func (p *plan) want(key string, it *item, last bool) {
 	p.last[key] = last
 }
 
-// waves returns the changes to make, in two waves: rows come before payloads
-// and go after them. A payload without a row would be one of gearmand's, a row
-// without a payload is nothing.
+// waves returns the changes in two waves. Rows are written before their payloads, and
+// deleted after them: a payload without a row would be a job of gearmand, while a row
+// without a payload is ignored.
 func (p *plan) waves() (first, second []change) {
 	for _, key := range p.order {
 		h := change{key: key, item: p.state[key]}
@@ -65,54 +67,55 @@ func (p *plan) waves() (first, second []change) {
 	return first, second
 }
 
-func (p *plan) apply(op *store.Op) error {
+// addOp adds an operation.
+func (p *plan) addOp(op *store.Op) error {
 	switch op.Kind {
 	case store.Add:
-		p.add(op.Record)
+		p.addJob(op.Record)
 	case store.Done:
-		p.done(op.Record)
+		p.endJob(op.Record)
 	case store.Update:
-		p.update(op.Record)
+		p.updateJob(op.Record)
 	case store.Put:
-		p.delete(op.Key)
-		p.put(op.Key, op.Value)
+		p.deleteExtra(op.Key)
+		p.putExtra(op.Key, op.Value)
 	case store.Delete:
-		p.delete(op.Key)
+		p.deleteExtra(op.Key)
 	default:
 		return fmt.Errorf("unknown operation %s", op.Kind)
 	}
 	return nil
 }
 
-func (p *plan) add(r *store.Record) {
+func (p *plan) addJob(r *store.Record) {
 	p.highest = max(p.highest, r.Seq)
 	w := row{Record: r, size: len(r.Payload)}
-	name := p.layout.name(r)
+	name := p.layout.jobName(r)
 	if name == "" || len(r.Payload) > p.maxItem {
 		w.part = p.maxItem
-		p.want(p.layout.row(hidden(r.Seq)), w.encode(), false)
-		p.parts(p.layout.payloadPart(r.Seq), r.Payload)
+		p.setItem(p.layout.rowKey(hiddenName(r.Seq)), w.encode(), false)
+		p.setParts(p.layout.payloadPart(r.Seq), r.Payload)
 		return
 	}
-	p.want(p.layout.row(name), w.encode(), false)
-	p.want(p.layout.prefix+name, &item{r.Payload, uint32(r.Priority)}, true)
+	p.setItem(p.layout.rowKey(name), w.encode(), false)
+	p.setItem(p.layout.prefix+name, &item{r.Payload, uint32(r.Priority)}, true)
 }
 
-// parts stores a value in parts.
-func (p *plan) parts(begin string, value []byte) {
+// setParts sets the items of a value in parts.
+func (p *plan) setParts(begin string, value []byte) {
 	for i, key := range partKeys(begin, len(value), p.maxItem) {
 		part := value[i*p.maxItem:]
-		p.want(key, &item{part[:min(len(part), p.maxItem)], 0}, true)
+		p.setItem(key, &item{part[:min(len(part), p.maxItem)], 0}, true)
 	}
 }
 
-// find returns the row of a job and the name it has, if it is there.
-func (p *plan) find(r *store.Record) (name string, w *row) {
-	for _, name := range []string{p.layout.name(r), hidden(r.Seq)} {
+// findJob returns the name and the row of a job, if it exists.
+func (p *plan) findJob(r *store.Record) (name string, w *row) {
+	for _, name := range []string{p.layout.jobName(r), hiddenName(r.Seq)} {
 		if name == "" {
 			continue
 		}
-		it := p.state[p.layout.row(name)]
+		it := p.state[p.layout.rowKey(name)]
 		if it == nil {
 			continue
 		}
@@ -123,52 +126,52 @@ func (p *plan) find(r *store.Record) (name string, w *row) {
 	return "", nil
 }
 
-func (p *plan) done(r *store.Record) {
-	if name, w := p.find(r); w != nil {
-		p.remove(name, w)
+func (p *plan) endJob(r *store.Record) {
+	if name, w := p.findJob(r); w != nil {
+		p.removeJob(name, w)
 	}
 }
 
-// remove removes a job and its row.
-func (p *plan) remove(name string, w *row) {
+// removeJob removes a job and its row.
+func (p *plan) removeJob(name string, w *row) {
 	if w.part == 0 {
-		p.want(p.layout.prefix+name, nil, false)
+		p.setItem(p.layout.prefix+name, nil, false)
 	} else {
 		for _, key := range partKeys(p.layout.payloadPart(w.Seq), w.size, w.part) {
-			p.want(key, nil, false)
+			p.setItem(key, nil, false)
 		}
 	}
-	p.want(p.layout.row(name), nil, true)
+	p.setItem(p.layout.rowKey(name), nil, true)
 }
 
-func (p *plan) update(r *store.Record) {
-	name, w := p.find(r)
+func (p *plan) updateJob(r *store.Record) {
+	name, w := p.findJob(r)
 	if w == nil {
 		return
 	}
 	w.Attempts, w.RunAt = r.Attempts, r.RunAt
-	p.want(p.layout.row(name), w.encode(), false)
+	p.setItem(p.layout.rowKey(name), w.encode(), false)
 }
 
-func (p *plan) put(key string, value []byte) {
+func (p *plan) putExtra(key string, value []byte) {
 	e := extraHead{key: key, value: value, size: len(value)}
 	if len(key)+len(value) > p.maxItem {
 		e.part = p.maxItem
-		p.parts(p.layout.extraPart(key), value)
+		p.setParts(p.layout.extraPart(key), value)
 	}
-	p.want(p.layout.extra(key), e.encode(), false)
+	p.setItem(p.layout.extraKey(key), e.encode(), false)
 }
 
-// delete deletes an extra, if it is there.
-func (p *plan) delete(key string) {
-	it := p.state[p.layout.extra(key)]
+// deleteExtra deletes an extra, if it exists.
+func (p *plan) deleteExtra(key string) {
+	it := p.state[p.layout.extraKey(key)]
 	if it == nil {
 		return
 	}
 	if e, ok := decodeExtra(*it); ok && e.part > 0 {
 		for _, part := range partKeys(p.layout.extraPart(key), e.size, e.part) {
-			p.want(part, nil, true)
+			p.setItem(part, nil, true)
 		}
 	}
-	p.want(p.layout.extra(key), nil, false)
+	p.setItem(p.layout.extraKey(key), nil, false)
 }

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// pool is a connection to each server, made when it is first needed. Which
-// server has a key is as libmemcached has it by default.
+// pool has a connection to each server, which is dialled when it is first needed.
 type pool struct {
 	servers []string
-	conns   []*conn // nil where there is none
+	conns   []*conn // by server; nil without a connection
 }
 
 func newPool(servers []string) *pool {
@@ -26,6 +25,7 @@ func (p *pool) close() {
 	}
 }
 
+// drop closes the connection to a server, if there is one.
 func (p *pool) drop(i int) {
 	if p.conns[i] != nil {
 		_ = p.conns[i].net.Close()
@@ -33,9 +33,8 @@ func (p *pool) drop(i int) {
 	}
 }
 
-// serverOf returns the index of the server that has a key: libmemcached's
-// hash by default is Jenkins's one-at-a-time, of signed characters, and its
-// distribution the remainder.
+// serverOf returns the index of the server for a key, as libmemcached does by
+// default: the remainder of Jenkins's one-at-a-time hash of signed characters.
 func (p *pool) serverOf(key string) int {
 	if len(p.servers) == 1 {
 		return 0
@@ -54,7 +53,7 @@ func (p *pool) serverOf(key string) int {
 
 // with calls f with the connection to a server. A read is repeated if the
 // connection was lost while it was idle.
-func (p *pool) with(ctx context.Context, i int, asks bool, f func(*conn) error) error {
+func (p *pool) with(ctx context.Context, i int, reads bool, f func(*conn) error) error {
 	for {
 		idle := p.conns[i] != nil
 		if !idle {
@@ -69,10 +68,10 @@ func (p *pool) with(ctx context.Context, i int, asks bool, f func(*conn) error) 
 		if err == nil || errors.Is(err, errNotStored) {
 			return err
 		}
-		refused := new(refusedError)
-		if !errors.As(err, &refused) || !strings.HasPrefix(refused.text, "SERVER_ERROR ") {
+		refusal := new(refusedError)
+		if !errors.As(err, &refusal) || !strings.HasPrefix(refusal.text, "SERVER_ERROR ") {
 			p.drop(i)
-			if asks && idle && ctx.Err() == nil {
+			if reads && idle && ctx.Err() == nil {
 				continue
 			}
 		}
@@ -80,9 +79,9 @@ func (p *pool) with(ctx context.Context, i int, asks bool, f func(*conn) error) 
 	}
 }
 
-// change makes changes, in their order on each server. The error of one server
-// does not keep the others from theirs.
-func (p *pool) change(ctx context.Context, changes []change) error {
+// changeItems makes changes, in their order on each server. After an error of one
+// server, it still makes the changes on the others.
+func (p *pool) changeItems(ctx context.Context, changes []change) error {
 	byServer := make([][]change, len(p.servers))
 	for _, h := range changes {
 		i := p.serverOf(h.key)
@@ -93,7 +92,7 @@ func (p *pool) change(ctx context.Context, changes []change) error {
 		if len(part) == 0 {
 			continue
 		}
-		err := p.with(ctx, i, false, func(c *conn) error { return c.change(part) })
+		err := p.with(ctx, i, false, func(c *conn) error { return c.changeItems(part) })
 		if first == nil {
 			first = err
 		}
@@ -101,7 +100,7 @@ func (p *pool) change(ctx context.Context, changes []change) error {
 	return first
 }
 
-// fetch returns those of the keys that are there.
+// fetch returns the items that exist under keys.
 func (p *pool) fetch(ctx context.Context, keys []string) (map[string]item, error) {
 	items := make(map[string]item, len(keys))
 	byServer := make([][]string, len(p.servers))
@@ -114,7 +113,7 @@ func (p *pool) fetch(ctx context.Context, keys []string) (map[string]item, error
 			continue
 		}
 		err := p.with(ctx, i, true, func(c *conn) error {
-			return c.get(part, func(key string, it item, _ uint64) error {
+			return c.getItems(part, func(key string, it item, _ uint64) error {
 				items[key] = it
 				return nil
 			})
@@ -126,32 +125,33 @@ func (p *pool) fetch(ctx context.Context, keys []string) (map[string]item, error
 	return items, nil
 }
 
-func (p *pool) stats(ctx context.Context, i int, name string) (stats map[string]string, err error) {
+// serverStats returns statistics of a server.
+func (p *pool) serverStats(ctx context.Context, i int, name string) (stats map[string]string, err error) {
 	err = p.with(ctx, i, true, func(c *conn) error {
-		stats, err = c.stats(name)
+		stats, err = c.readStats(name)
 		return err
 	})
 	return stats, err
 }
 
-// list calls keep for the keys of a server, until it returns false.
-func (p *pool) list(ctx context.Context, i int, keep func(key string) bool) error {
+// listServer calls f for the keys of a server, until f returns false.
+func (p *pool) listServer(ctx context.Context, i int, f func(key string) bool) error {
 	enough := errors.New("enough")
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
 	for {
-		// memcached does nothing else with a connection that lists.
+		// memcached accepts no other command on a connection that lists.
 		c, err := dial(ctx, p.servers[i])
 		if err != nil {
 			return err
 		}
 		err = c.within(ctx, func() error {
-			return c.list(func(escaped []byte) error {
+			return c.listKeys(func(escaped []byte) error {
 				key, err := url.PathUnescape(string(escaped))
 				if err != nil {
 					return err
 				}
-				if !keep(key) {
+				if !f(key) {
 					return enough
 				}
 				return nil

@@ -1,7 +1,6 @@
 package memcached
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,20 +8,19 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"gm/pkg/store"
 )
 
-// How much is read at a time: jobs or extras, and bytes of payloads, unless one
-// has more.
+// The maximum sizes of a part that is read at a time. A single payload may have more
+// bytes.
 const (
 	pageJobs  = 256
-	pageItems = 16 // whose sizes are not known before
+	pageItems = 16 // items of unknown sizes
 	pageBytes = 8 << 20
 )
 
-// pagesOf returns rows in parts that are read at a time.
+// pagesOf returns rows in parts, each of which is read at a time.
 func pagesOf(rows []*row) iter.Seq[[]*row] {
 	return func(yield func([]*row) bool) {
 		for len(rows) > 0 {
@@ -39,7 +37,8 @@ func pagesOf(rows []*row) iter.Seq[[]*row] {
 	}
 }
 
-// Replay adopts the jobs that gearmand has queued and calls f for every job.
+// Replay implements [store.Store]. Jobs that gearmand has queued come last, with new
+// numbers.
 func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
 	if err := s.replay(ctx, f); err != nil {
 		return fmt.Errorf("replay from memcached: %w", err)
@@ -48,7 +47,7 @@ func (s *Store) Replay(ctx context.Context, f func(*store.Record) error) error {
 }
 
 func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
-	if err := s.settle(ctx); err != nil {
+	if err := s.undoUncertain(ctx); err != nil {
 		return err
 	}
 	if !s.lists {
@@ -56,7 +55,7 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	}
 	p := newPool(s.config.Servers)
 	defer p.close()
-	rows, foreign, err := s.index(ctx, p, s.skip)
+	rows, foreign, err := s.readIndex(ctx, p, s.skip)
 	if err != nil {
 		return err
 	}
@@ -64,24 +63,24 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	if n := len(rows); n > 0 {
 		last = rows[n-1].Seq
 	}
-	gone := 0
+	missing := 0
 	for page := range pagesOf(rows) {
-		payloads, err := s.payloads(ctx, p, page)
+		payloads, err := s.readPayloads(ctx, p, page)
 		if err != nil {
 			return err
 		}
 		for i, w := range page {
 			if payloads[i] == nil {
-				if lost, err := s.stillThere(ctx, p, w); err != nil {
+				if lost, err := s.stillExists(ctx, p, w); err != nil {
 					return err
 				} else if lost {
-					s.skip(s.layout.row(hidden(w.Seq)), &store.CorruptError{Where: fmt.Sprintf("job %d of %q", w.Seq, w.Function), Why: errPart.Error()})
+					s.skip(s.layout.rowKey(hiddenName(w.Seq)), &store.CorruptError{Where: fmt.Sprintf("job %d of %q", w.Seq, w.Function), Why: errPart.Error()})
 				} else {
-					gone++
+					missing++
 				}
 				continue
 			}
-			if err := f(w.fill(payloads[i])); err != nil {
+			if err := f(w.withPayload(payloads[i])); err != nil {
 				return err
 			}
 			if err := ctx.Err(); err != nil {
@@ -89,44 +88,44 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 			}
 		}
 	}
-	if gone > 0 {
-		s.log.Info("jobs that another server has done, or that memcached has thrown away", "jobs", gone)
+	if missing > 0 {
+		s.log.Info("another server has done jobs, or memcached has evicted them", "jobs", missing)
 	}
 	return s.adopt(ctx, p, foreign, last, f)
 }
 
-// errPart is the fault of a value in parts.
-var errPart = errors.New("memcached has thrown away a part of it")
+// errPart is the error of a value in parts that is not complete.
+var errPart = errors.New("memcached has evicted a part of it")
 
-// stillThere reports whether a job whose payload is not whole is still there. Its
-// payload is in parts, which gearmand does not see.
-func (s *Store) stillThere(ctx context.Context, p *pool, w *row) (bool, error) {
+// stillExists reports whether a job without a complete payload still exists. That can
+// be only a job with a payload in parts, which gearmand does not find.
+func (s *Store) stillExists(ctx context.Context, p *pool, w *row) (bool, error) {
 	if w.part == 0 {
 		return false, nil
 	}
-	key := s.layout.row(hidden(w.Seq))
+	key := s.layout.rowKey(hiddenName(w.Seq))
 	items, err := p.fetch(ctx, []string{key})
 	return len(items) > 0, err
 }
 
-// settle removes the uncertain jobs.
-func (s *Store) settle(ctx context.Context) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+// undoUncertain removes the uncertain jobs.
+func (s *Store) undoUncertain(ctx context.Context) error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	if s.closed {
 		return errClosed
 	}
 	if len(s.undo) == 0 {
 		return ctx.Err()
 	}
-	return s.commit(ctx, nil)
+	return s.commitOps(ctx, nil)
 }
 
-// keys returns all keys that begin so.
-func (s *Store) keys(ctx context.Context, p *pool, prefixes ...string) ([]string, error) {
+// listKeys returns all keys that begin with one of the prefixes.
+func (s *Store) listKeys(ctx context.Context, p *pool, prefixes ...string) ([]string, error) {
 	var keys []string
 	for i := range s.config.Servers {
-		err := p.list(ctx, i, func(key string) bool {
+		err := p.listServer(ctx, i, func(key string) bool {
 			if slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
 				keys = append(keys, key)
 			}
@@ -140,17 +139,17 @@ func (s *Store) keys(ctx context.Context, p *pool, prefixes ...string) ([]string
 	return slices.Compact(keys), nil
 }
 
-// index returns the rows of all jobs in the order of their numbers, and
-// gearmand's keys that have none.
-func (s *Store) index(ctx context.Context, p *pool, skip func(string, error)) (rows []*row, foreign []string, err error) {
-	begin := s.layout.own + "j:"
-	keys, err := s.keys(ctx, p, begin, s.layout.prefix)
+// readIndex returns the rows of all jobs in the order of their numbers, and the keys
+// of gearmand that have no row.
+func (s *Store) readIndex(ctx context.Context, p *pool, skip func(string, error)) (rows []*row, foreign []string, err error) {
+	prefix := s.layout.own + "j:"
+	keys, err := s.listKeys(ctx, p, prefix, s.layout.prefix)
 	if err != nil {
 		return nil, nil, err
 	}
-	known := make(map[string]bool) // gearmand's keys of rows
+	known := make(map[string]bool) // gearmand's keys that have a row
 	for page := range slices.Chunk(keys, 1000) {
-		page = slices.DeleteFunc(slices.Clone(page), func(key string) bool { return !strings.HasPrefix(key, begin) })
+		page = slices.DeleteFunc(slices.Clone(page), func(key string) bool { return !strings.HasPrefix(key, prefix) })
 		items, err := p.fetch(ctx, page)
 		if err != nil {
 			return nil, nil, err
@@ -162,7 +161,7 @@ func (s *Store) index(ctx context.Context, p *pool, skip func(string, error)) (r
 				continue
 			}
 			if w.part == 0 {
-				known[s.layout.prefix+s.layout.name(w.Record)] = true
+				known[s.layout.prefix+s.layout.jobName(w.Record)] = true
 			}
 			rows = append(rows, w)
 		}
@@ -170,19 +169,19 @@ func (s *Store) index(ctx context.Context, p *pool, skip func(string, error)) (r
 	slices.SortFunc(rows, func(a, b *row) int {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.part, b.part))
 	})
-	// A job that was interrupted while it changed its name.
+	// A job has two rows if an interruption came while its name was changed.
 	rows = slices.CompactFunc(rows, func(a, b *row) bool { return a.Seq == b.Seq })
 	foreign = slices.DeleteFunc(keys, func(key string) bool { return known[key] || !strings.HasPrefix(key, s.layout.prefix) })
 	return rows, foreign, nil
 }
 
-// payloads returns an item for each row, with the payload and gearmand's
-// priority, or nil where there is none.
-func (s *Store) payloads(ctx context.Context, p *pool, rows []*row) ([]*item, error) {
+// readPayloads returns an item for each row, with the payload and gearmand's
+// priority. An item is nil if it does not exist or is not complete.
+func (s *Store) readPayloads(ctx context.Context, p *pool, rows []*row) ([]*item, error) {
 	var keys []string
 	for _, w := range rows {
 		if w.part == 0 {
-			keys = append(keys, s.layout.prefix+s.layout.name(w.Record))
+			keys = append(keys, s.layout.prefix+s.layout.jobName(w.Record))
 		}
 	}
 	items, err := p.fetch(ctx, keys)
@@ -192,7 +191,7 @@ func (s *Store) payloads(ctx context.Context, p *pool, rows []*row) ([]*item, er
 	found := make([]*item, len(rows))
 	for i, w := range rows {
 		if w.part == 0 {
-			if it, ok := items[s.layout.prefix+s.layout.name(w.Record)]; ok {
+			if it, ok := items[s.layout.prefix+s.layout.jobName(w.Record)]; ok {
 				found[i] = &it
 			}
 			continue
@@ -208,7 +207,7 @@ func (s *Store) payloads(ctx context.Context, p *pool, rows []*row) ([]*item, er
 	return found, nil
 }
 
-// fetchParts returns a value that is in parts, nil if it is not whole.
+// fetchParts returns a value that is in parts, or nil if it is not complete.
 func fetchParts(ctx context.Context, p *pool, begin string, size, part int) ([]byte, error) {
 	keys := partKeys(begin, size, part)
 	items, err := p.fetch(ctx, keys)
@@ -225,9 +224,10 @@ func fetchParts(ctx context.Context, p *pool, begin string, size, part int) ([]b
 	return value, nil
 }
 
-// fill returns the record of a row and its payload's item. A newer job that
-// gearmand has put in its place has nothing else of it.
-func (w *row) fill(it *item) *store.Record {
+// withPayload returns the record of a row with the payload and the priority of its
+// item. If gearmand has replaced the job by a newer one, the record has only the
+// names of the row.
+func (w *row) withPayload(it *item) *store.Record {
 	r := w.Record
 	r.Payload = it.value
 	if p := parsePriority(it.flags); p != r.Priority || len(it.value) != w.size {
@@ -244,84 +244,7 @@ func parsePriority(flags uint32) uint8 {
 	return uint8(flags)
 }
 
-// adopt gives numbers above last to gearmand's jobs, in the order of their
-// keys, as gearmand keeps none; writes them back as gm's own; and calls f for
-// each. Those of a store that another server holds stay as they are.
-func (s *Store) adopt(ctx context.Context, p *pool, keys []string, last uint64, f func(*store.Record) error) error {
-	known, err := s.readLast(ctx, p)
-	if err != nil {
-		return err
-	}
-	seq, jobs := s.AdoptFrom(time.Now(), max(last, known)), 0
-	for page := range slices.Chunk(keys, pageItems) {
-		items, err := p.fetch(ctx, page)
-		if err != nil {
-			return err
-		}
-		var records []*store.Record
-		var from []string
-		for _, key := range page {
-			it, ok := items[key]
-			if !ok {
-				continue
-			}
-			r := &store.Record{Payload: it.value, Priority: parsePriority(it.flags)}
-			if r.Function, r.Unique, ok = store.SplitName(key[len(s.layout.prefix):]); !ok {
-				s.skip(key, &store.CorruptError{Where: key, Why: "no function and unique in the key"})
-				continue
-			}
-			seq++
-			r.Seq = seq
-			records, from = append(records, r), append(from, key)
-		}
-		if err := s.writeBack(ctx, from, records); err != nil {
-			return err
-		}
-		jobs += len(records)
-		for _, r := range records {
-			if err := f(r); err != nil {
-				return err
-			}
-		}
-	}
-	if jobs > 0 {
-		s.log.Info("found jobs that gearmand has queued", "jobs", jobs)
-	}
-	return ctx.Err()
-}
-
-// writeBack writes adopted jobs, each in place of its key.
-func (s *Store) writeBack(ctx context.Context, keys []string, records []*store.Record) error {
-	if s.config.AsIs {
-		return nil
-	}
-	s.write.Lock()
-	defer s.write.Unlock()
-	if s.closed {
-		return errClosed
-	}
-	err := s.stillOurs(ctx)
-	if held := new(store.HeldError); errors.As(err, &held) || errors.Is(err, errPassed) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	p := s.layout.plan(s.maxItem, nil)
-	var old []change
-	for i, r := range records {
-		p.add(r)
-		if s.layout.prefix+s.layout.name(r) != keys[i] {
-			old = append(old, change{key: keys[i]})
-		}
-	}
-	if err := s.carryOut(ctx, p); err != nil {
-		return err
-	}
-	return s.pool.change(ctx, old)
-}
-
-// LastSeq is that of [store.Numbered].
+// LastSeq implements [store.Numbered].
 func (s *Store) LastSeq(ctx context.Context) (uint64, error) {
 	p := newPool(s.config.Servers)
 	defer p.close()
@@ -345,119 +268,27 @@ func (s *Store) readLast(ctx context.Context, p *pool) (uint64, error) {
 	}
 	last, err := decodeLast(it)
 	if err != nil {
-		s.skip(s.layout.last, &store.CorruptError{Where: s.layout.last, Why: "no number"})
+		s.skip(s.layout.last, &store.CorruptError{Where: s.layout.last, Why: "it is not a number"})
 	}
 	return last, nil
 }
 
-// Extras is that of [store.Store].
-func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
-	if !s.lists {
-		return nil
-	}
-	p := newPool(s.config.Servers)
-	defer p.close()
-	keys, err := s.keys(ctx, p, s.layout.own+"x:")
-	if err == nil {
-		err = s.values(ctx, p, keys, prefix, f)
-	}
-	if err != nil {
-		return fmt.Errorf("read extras from memcached: %w", err)
-	}
-	return nil
-}
-
-// Extra is that of [store.Store].
-func (s *Store) Extra(ctx context.Context, key string) (value []byte, err error) {
-	p := newPool(s.config.Servers)
-	defer p.close()
-	at := s.layout.extra(key)
-	items, err := p.fetch(ctx, []string{at})
-	it, there := items[at]
-	var e *extraHead
-	if err == nil && there {
-		e, err = s.value(ctx, p, at, it)
-	}
-	switch corrupt := new(store.CorruptError); {
-	case errors.As(err, &corrupt):
-		s.skip(at, err)
-		return nil, err
-	case err != nil:
-		return nil, fmt.Errorf("read extra %q from memcached: %w", key, err)
-	case e == nil || e.key != key:
-		return nil, store.ErrNotFound
-	}
-	return e.value, nil
-}
-
-// values calls f for those of the extras whose key begins with prefix.
-func (s *Store) values(ctx context.Context, p *pool, keys []string, prefix string, f func(string, []byte) error) error {
-	for page := range slices.Chunk(keys, pageItems) {
-		items, err := p.fetch(ctx, page)
-		if err != nil {
-			return err
-		}
-		for key, it := range items {
-			if e, ok := decodeExtra(it); ok && !strings.HasPrefix(e.key, prefix) {
-				continue
-			}
-			e, err := s.value(ctx, p, key, it)
-			if corrupt := new(store.CorruptError); errors.As(err, &corrupt) {
-				s.skip(key, err)
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if e == nil {
-				continue
-			}
-			if err := f(e.key, e.value); err != nil {
-				return err
-			}
-		}
-	}
-	return ctx.Err()
-}
-
-// value returns the extra of an item with its value, which may be in parts, or nil
-// if it was changed meanwhile. If it can't be read, the error is a
-// *store.CorruptError.
-func (s *Store) value(ctx context.Context, p *pool, key string, it item) (*extraHead, error) {
-	e, ok := decodeExtra(it)
-	if !ok {
-		return nil, &store.CorruptError{Where: key, Why: "fields do not fit"}
-	}
-	if e.part == 0 {
-		return e, nil
-	}
-	var err error
-	if e.value, err = fetchParts(ctx, p, s.layout.extraPart(e.key), e.size, e.part); err != nil || e.value != nil {
-		return e, err
-	}
-	now, err := p.fetch(ctx, []string{key})
-	if err != nil || !bytes.Equal(now[key].value, it.value) {
-		return nil, err
-	}
-	return nil, &store.CorruptError{Where: fmt.Sprintf("extra %q", e.key), Why: errPart.Error()}
-}
-
-// Check is that of [store.Checker].
+// Check implements [store.Checker].
 func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	p := newPool(s.config.Servers)
 	defer p.close()
-	rows, _, err := s.index(ctx, p, func(what string, err error) { report(fmt.Sprintf("%s: %v", what, err)) })
+	rows, _, err := s.readIndex(ctx, p, func(what string, err error) { report(fmt.Sprintf("%s: %v", what, err)) })
 	if err != nil {
 		return fmt.Errorf("check memcached store: %w", err)
 	}
 	for page := range pagesOf(rows) {
-		payloads, err := s.payloads(ctx, p, page)
+		payloads, err := s.readPayloads(ctx, p, page)
 		if err != nil {
 			return fmt.Errorf("check memcached store: %w", err)
 		}
 		for i, w := range page {
 			if payloads[i] == nil {
-				report(fmt.Sprintf("job %d of %q has no payload: another server has done it, or it was thrown away", w.Seq, w.Function))
+				report(fmt.Sprintf("job %d of %q has no payload: another server has done it, or memcached has evicted it", w.Seq, w.Function))
 			}
 		}
 	}
