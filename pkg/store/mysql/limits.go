@@ -41,8 +41,8 @@ func (db *database) Caps() store.Caps {
 // limits returns the limits of the newest session.
 func (db *database) limits() *limits { return db.current.Load() }
 
-// readLimits asks for the limits, which an administrator may have changed since
-// the last session. It changes how much later connections send at a time.
+// readLimits asks for the limits, which an administrator may have changed since the
+// last session.
 func (db *database) readLimits(ctx context.Context, s *session) error {
 	found, err := s.query(ctx, "SELECT @@max_allowed_packet")
 	if err != nil {
@@ -65,9 +65,8 @@ func (db *database) readLimits(ctx context.Context, s *session) error {
 	return nil
 }
 
-// columnSizes returns how many bytes the columns hold: the jobs' by their
-// names, the extras' with _gm. before theirs. Those that are not there hold
-// everything.
+// columnSizes returns the maximum sizes in bytes of the columns by their names, with
+// _gm. before the names of the columns of extras. A missing column has no limit.
 func (db *database) columnSizes(ctx context.Context, s *session) (map[string]int, error) {
 	found, err := s.query(ctx, fmt.Sprintf("SELECT CONCAT(IF(table_name = '%[1]s', '', '_gm.'), LOWER(column_name)), character_octet_length "+
 		"FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name IN ('%[1]s', '%[1]s_gm')", db.table))

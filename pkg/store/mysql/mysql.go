@@ -1,33 +1,33 @@
 // Package mysql keeps jobs in MySQL or MariaDB, in the table of gearmand's
-// plugin: it finds the jobs that gearmand has queued, and the other way round.
+// plugin: it finds the jobs that gearmand has queued, and gearmand finds the jobs
+// of gm.
 //
-// To gearmand's columns unique_key, function_name, priority, data and
-// when_to_run it adds, as nullable ones that gearmand does not mind:
+// gearmand's columns are unique_key, function_name, priority, data and
+// when_to_run. gm adds these columns, which are NULL in a row of gearmand:
 //
 //	seq          BIGINT   the job's number; unique
 //	run_at_ms    BIGINT   when to run, to the millisecond
 //	accepted_ms  BIGINT
 //	attempts     INT
 //	reducer      BLOB
-//	gm_unique    BLOB     the unique, where unique_key can't have it
-//	gm_function  BLOB     the function, where function_name can't have it
+//	gm_unique    BLOB     the unique, if it is not in unique_key
+//	gm_function  BLOB     the function, if it is not in function_name
 //
-// unique_key is gm-SEQ for a job without a unique, and has a hash for one of
-// more than 63 bytes. Extras are in a table of their own, the name with _gm
-// behind it.
+// unique_key is gm-SEQ for a job without a unique, and a hash of a unique of more
+// than 63 bytes. Extras are in a second table, whose name ends in _gm.
 //
-// gearmand creates its table in the server's character set, in which Resize is
-// resize, and refuses the second of them. Here the two columns of the key are
-// VARBINARY. In an existing table they are changed, and their converted text
-// becomes gearmand's UTF-8 again. gearmand goes on with them.
+// gearmand creates its table in the server's character set. In most of them Resize
+// and resize are equal, and the second job is refused. Therefore the two columns of
+// the key are VARBINARY here. In an existing table their type is changed, and their
+// text becomes gearmand's UTF-8 again. gearmand works with such columns.
 //
-// A batch is one transaction, and mostly one round trip. It is sent by the
-// session that holds the store's lock of GET_LOCK. Such a lock is one node's: on
-// a cluster such as Galera, servers on two nodes can have it at a time. So each
-// transaction also replaces a row among the extras, the fence, on the condition
-// that it is still the session's: see [sqlstore.Fence]. A holder that ends
-// without freeing it keeps servers on other nodes waiting for ten seconds. A
-// batch is as durable as innodb_flush_log_at_trx_commit says.
+// A batch is one transaction, and mostly one round trip. It is sent by the session
+// that has the store's lock, which is a lock of GET_LOCK. Such a lock is local to a
+// node: on a cluster such as Galera, servers on two nodes can have it at the same
+// time. Therefore each transaction also replaces a row among the extras, the fence,
+// on the condition that the row still names the session: see [sqlstore.Fence]. If a
+// holder ends without freeing the fence, servers on other nodes wait for ten
+// seconds. A batch is as durable as innodb_flush_log_at_trx_commit makes it.
 package mysql
 
 import (
@@ -44,35 +44,34 @@ import (
 	"gm/pkg/store/internal/sqlstore"
 )
 
-// DefaultTable is gearmand's.
+// DefaultTable is the table that gearmand uses by default.
 const DefaultTable = "gearman_queue"
 
-// Config says where the jobs are.
+// Config has the options of a Store.
 type Config struct {
-	// Addr is HOST:PORT, or the path of a socket if there is a / in it.
+	// Addr is HOST:PORT, or the path of a socket if it contains a slash.
 	Addr     string
 	User     string
 	Password string
 	DB       string
-	// TLS is empty for none, true, skip-verify for a server whose
-	// certificate is not looked at, or preferred for TLS if the server has it.
+	// TLS is true, skip-verify to accept any certificate, preferred for TLS if
+	// the server has it, or empty for no TLS.
 	TLS string
-	// Table is the table. It is DefaultTable if empty.
+	// Table is the name of the table. Empty is DefaultTable.
 	Table string
-	// AsIs changes nothing in the database, for programs that only read: no
-	// table or column is created, and Replay numbers gearmand's jobs without
-	// storing the numbers. If there is no table, Open returns store.ErrAbsent.
-	// It is not for Commit.
+	// AsIs is for programs that only read: nothing in the database is created or
+	// changed. Replay numbers gearmand's jobs, but does not store the numbers.
+	// Without a table, Open returns store.ErrAbsent. Commit must not be called.
 	AsIs bool
 
-	// Logger is slog's default if nil.
+	// Logger is the default logger of package slog if it is nil.
 	Logger *slog.Logger
-	// Skipped is called for a row that can't be read, if it is not nil.
+	// Skipped, if not nil, is called for each row that cannot be read.
 	Skipped func(what string, err error)
 }
 
-// ParseURL makes a Config of mysql://USER:PASSWORD@HOST:PORT/DB?table=NAME. The
-// other keys are tls and, in place of HOST:PORT, socket.
+// ParseURL returns the Config for mysql://USER:PASSWORD@HOST:PORT/DB?table=NAME. The
+// other keys are tls and socket, which replaces HOST:PORT.
 func ParseURL(u *store.URL) (Config, error) {
 	fail := func(err error) (Config, error) { return Config{}, fmt.Errorf("store %s: %w", u, err) }
 	if u.Net == nil {
@@ -149,7 +148,7 @@ func openStore(ctx context.Context, c Config) (*Store, error) {
 	})}, nil
 }
 
-// table is a table's name.
+// table is the name of the jobs' table.
 type table string
 
 func parseTable(s string) (table, error) {

@@ -52,15 +52,15 @@ func newDatabase(c Config) (*database, error) {
 	case "", "true", "skip-verify", "preferred":
 		config.TLSConfig = c.TLS
 	default:
-		return nil, fmt.Errorf("tls %q: not true, skip-verify or preferred", c.TLS)
+		return nil, fmt.Errorf("tls %q: want true, skip-verify or preferred", c.TLS)
 	}
 	config.Timeout = sqlstore.ConnectTimeout
 	config.MaxAllowedPacket = 0        // the server's
 	config.Logger = &mysql.NopLogger{} // its messages are in the errors
-	// Of the values in statements, all are numbers or in hexadecimal.
+	// All values in statements are numbers or hexadecimal digits.
 	config.MultiStatements = true
-	// Backslashes in strings, quotes and zero dates do not matter. Waits are
-	// short, and idle sessions stay.
+	// Statements have no strings and no dates. Waits for locks are short, and the
+	// server does not end idle sessions.
 	config.Params = map[string]string{
 		"sql_mode":                 "'STRICT_ALL_TABLES'",
 		"autocommit":               "1",
@@ -96,12 +96,12 @@ func (db *database) HasNumbers() bool { return !db.asIs || db.kinds["seq"] != ""
 // HasExtras implements [sqlstore.Database].
 func (db *database) HasExtras() bool { return db.extras }
 
-// lockName returns a name for GET_LOCK, which takes 64 characters and is for
-// the whole server.
-func (db *database) lockName(what string) string {
-	name := fmt.Sprintf("gm.%s.%s.%s%s", what, db.config.DBName, db.table, db.node)
+// lockName returns a name for GET_LOCK. Names have at most 64 characters, and are
+// shared by all databases of a server.
+func (db *database) lockName(purpose string) string {
+	name := fmt.Sprintf("gm.%s.%s.%s%s", purpose, db.config.DBName, db.table, db.node)
 	if len(name) > 64 {
-		name = fmt.Sprintf("gm.%s.%x", what, sqlstore.LockNumber(name))
+		name = fmt.Sprintf("gm.%s.%x", purpose, sqlstore.LockNumber(name))
 	}
 	return name
 }
@@ -234,7 +234,7 @@ func (db *database) missingDDL(ctx context.Context, s *session) (ddl []string, e
 			"priority INT, data LONGBLOB, when_to_run INT, UNIQUE KEY (unique_key, function_name)) ENGINE=InnoDB")
 	} else {
 		if kinds["unique_key"] != "varbinary" || kinds["function_name"] != "varbinary" {
-			// gearmand's connections are in UTF-8, independent of the columns.
+			// gearmand's connections always use UTF-8.
 			ddl = append(ddl, "ALTER TABLE "+jobs+
 				" MODIFY unique_key VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,"+
 				" MODIFY function_name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
@@ -248,7 +248,7 @@ func (db *database) missingDDL(ctx context.Context, s *session) (ddl []string, e
 			return nil, fmt.Errorf("look for the engine of %s: %w", jobs, err)
 		}
 		if len(engine) == 1 && !strings.EqualFold(string(engine[0][0]), "InnoDB") {
-			change = append(change, "ENGINE=InnoDB") // the others have no transactions
+			change = append(change, "ENGINE=InnoDB") // other engines have no transactions
 		}
 	}
 	for _, c := range ownColumns {

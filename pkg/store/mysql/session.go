@@ -18,10 +18,10 @@ import (
 // newToken returns the name of the lock that only sessions of one store take.
 func newToken() string { return "gm.session." + rand.Text() }
 
-// session is the connection that commits. It implements [sqlstore.Session].
+// session is the connection that commits. It implements [sqlstore.Writer].
 //
-// It is the driver's own, not one of database/sql's: it has locks and must not
-// return to any pool.
+// It is a connection of the driver and not of package database/sql, because it has
+// locks and must not return to a pool.
 type session struct {
 	conn      driver.Conn
 	db        *database
@@ -40,8 +40,8 @@ func (db *database) connect(ctx context.Context) (*session, error) {
 	return &session{conn: conn, db: db}, nil
 }
 
-// dial returns a session after an earlier one of this store has ended: the
-// server may still have that one, and go on with its last statements.
+// dial returns a session. It first ends an earlier session of this store, in which
+// the server may still run the last statements.
 func (db *database) dial(ctx context.Context) (*session, error) {
 	s, err := db.connect(ctx)
 	if err != nil {
@@ -72,12 +72,12 @@ func (s *session) endLostSession(ctx context.Context) error {
 	if id := string(found[0][0]); id != "" {
 		var answer *mysql.MySQLError
 		if err := s.exec(ctx, "KILL CONNECTION "+id); err != nil && !errors.As(err, &answer) {
-			return err // if the server says something, it may be that the session is gone
+			return err // an answer of the server may mean that the session has ended
 		}
 	}
 	got, err = s.getLock(ctx, s.db.token, 2)
 	if err == nil && !got {
-		err = errors.New("the server does not end it")
+		err = errors.New("the server does not end the earlier session")
 	}
 	return err
 }
@@ -87,13 +87,13 @@ func (s *session) getLock(ctx context.Context, name string, seconds int) (bool, 
 	return err == nil && string(found[0][0]) == "1", err
 }
 
-// exec runs statements that return nothing, up to the first that fails.
+// exec runs statements that return no rows, up to the first one that fails.
 func (s *session) exec(ctx context.Context, sql string) error {
 	_, err := s.conn.(driver.ExecerContext).ExecContext(ctx, sql, nil)
 	return err
 }
 
-// execLarge runs one statement with arguments, which may be as large as a
+// execLarge runs one statement with arguments, each of which may be as large as a
 // packet.
 func (s *session) execLarge(ctx context.Context, sql string, args ...driver.Value) error {
 	statement, err := s.conn.(driver.ConnPrepareContext).PrepareContext(ctx, sql)
@@ -154,8 +154,8 @@ func (s *session) Lock(ctx context.Context, again bool) (bool, error) {
 	return got, err
 }
 
-// takeFence writes the fence, unless another server holds the store. GET_LOCK
-// is one node's: on a cluster, a server on another node has a lock too.
+// takeFence writes the fence, unless another server holds the store. On a cluster, a
+// server on another node may have a lock of GET_LOCK too.
 func (s *session) takeFence(ctx context.Context, again bool) (bool, error) {
 	if err := s.exec(ctx, "START TRANSACTION"); err != nil {
 		return false, err
@@ -180,7 +180,7 @@ func (s *session) takeFence(ctx context.Context, again bool) (bool, error) {
 		return s.exec(ctx, s.replaceExtra(sqlstore.FenceKey, value)+"; COMMIT")
 	})
 	var answer *mysql.MySQLError
-	if errors.As(err, &answer) && answer.Number == errDeadlock { // the holder has written it meanwhile, on another node
+	if errors.As(err, &answer) && answer.Number == errDeadlock { // on another node, the holder has written it meanwhile
 		return false, nil
 	}
 	return taken, err
@@ -249,8 +249,8 @@ func (s *session) Ping(ctx context.Context) error {
 // Alive implements [sqlstore.Session].
 func (s *session) Alive() bool { return !s.overtaken && s.conn.(driver.Validator).IsValid() }
 
-// Close implements [sqlstore.Session]. The server would free the session's
-// locks a moment after its end, and the next session would find them taken.
+// Close implements [sqlstore.Session]. It frees the locks first: the server would free
+// them a moment after the end of the session, too late for the next session.
 func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -259,8 +259,8 @@ func (s *session) Close() {
 	_ = s.conn.Close()
 }
 
-// rollback ends a transaction of which a statement has failed, or the session
-// if that can't be done.
+// rollback ends a transaction after a statement has failed. If that fails, it ends the
+// session.
 func (s *session) rollback() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -274,7 +274,7 @@ const (
 	errDiskFull     = 1021
 	errTableFull    = 1114
 	errErrorOnWrite = 1026
-	errUnknown      = 1105 // of a parameter over max_allowed_packet
+	errUnknown      = 1105 // a parameter exceeds max_allowed_packet
 	errTooBigRow    = 1118
 	errPacketSize   = 1153
 	errConstraint   = 3819
@@ -282,16 +282,16 @@ const (
 	errDeadlock     = 1213
 
 	errConnections     = 1040
-	errConnection      = 1042 // the server can't say whose
+	errConnection      = 1042 // the server cannot look up the client's host
 	errUserConnections = 1203
-	errNotReady        = 1047 // of a node that has not joined its cluster
+	errNotReady        = 1047 // a node has not joined its cluster
 	errShutdown        = 1053
 	errInterrupted     = 1317
 	errKilled          = 1927
 	errSessionKilled   = 3169
 )
 
-// isUnavailable reports whether the server takes no connections for now.
+// isUnavailable reports whether the server accepts no connections for now.
 func isUnavailable(err error) bool {
 	var answer *mysql.MySQLError
 	if !errors.As(err, &answer) {

@@ -14,9 +14,9 @@ const (
 	oidText  = 25
 )
 
-// array is an array in binary form: its dimensions, whether there are NULLs,
-// the type of its elements, their number, where counting starts, and each with
-// its length before it.
+// array is an array in binary form: the number of dimensions, 1 if it has NULLs, the
+// type of the elements, their number, the index of the first one, and the elements,
+// each after its length.
 type array struct{ b []byte }
 
 func newArray(oid uint32, n, size int, nulls bool) array {
@@ -87,8 +87,8 @@ func blobs(s [][]byte) []byte {
 	return a.b
 }
 
-// column returns an array of the bytes that f appends for each row, on average
-// size of them.
+// column returns an array with an element for each row, which f appends. size is the
+// average size of an element.
 func column(oid uint32, rows []sqlstore.Row, size int, nulls bool, f func(*array, *sqlstore.Row)) []byte {
 	a := newArray(oid, len(rows), size*len(rows), nulls)
 	for i := range rows {

@@ -14,18 +14,18 @@ import (
 // change is the effect of one statement on one table. Its arguments are arrays.
 type change struct {
 	sql  string // with ? for each argument
-	rest string // of sql, after the condition by which a change waits
+	rest string // the end of sql, after the condition that makes the change wait
 	args []any
 
-	waits bool // for the changes before it
-	some  bool // there are more of the same kind
-	size  int  // of the bytes that it adds
+	waits   bool // it must run after the changes before it
+	partial bool // another change has more of the same kind
+	size    int  // number of bytes that it adds
 }
 
-// send makes all changes or none: it sends one statement, in which the last
-// change is the main query and the others are subqueries. PostgreSQL may run
-// those at any time, but a last change that waits does not begin before they
-// have said how many rows they had.
+// send makes all changes or none. It sends one statement, in which the last change is
+// the main query and the others are subqueries. PostgreSQL may run subqueries at any
+// time; but a last change that waits has a condition on their numbers of rows, so that
+// it runs after them.
 func (s *session) send(ctx context.Context, changes ...change) error {
 	if len(changes) == 0 {
 		return nil
@@ -63,9 +63,9 @@ func numbered(sql string) string {
 	}
 }
 
-// changes returns the changes of a batch. Adds are the last: a row may have the
-// key of one whose job is done. If replace is set, so may a row that stays,
-// which they replace.
+// changes returns the changes of a batch. Adds are the last, because a job that is done
+// in the batch may have the key of an Add. If replace is set, Adds replace rows that
+// have their keys.
 func (db *database) changes(net *sqlstore.Net, replace bool) iter.Seq[change] {
 	t := db.table
 	return func(yield func(change) bool) {
@@ -77,11 +77,11 @@ func (db *database) changes(net *sqlstore.Net, replace bool) iter.Seq[change] {
 	}
 }
 
-// chunks yields the changes for all of s, and is false if no more are wanted.
+// chunks yields the changes for all of s. It reports whether the caller wants more.
 func chunks[T any](yield func(change) bool, s []T, size func(T) int, f func([]T) change) bool {
 	for part := range sqlstore.Chunks(s, maxRows, maxBytes, size) {
 		c := f(part)
-		c.some = len(part) < len(s)
+		c.partial = len(part) < len(s)
 		for _, one := range part {
 			c.size += size(one)
 		}
@@ -96,6 +96,7 @@ func sizeOf(r *store.Record) int {
 	return len(r.Payload) + len(r.Function) + len(r.Unique) + len(r.Reducer)
 }
 
+// rowsOf returns records as rows.
 func (db *database) rowsOf(records []*store.Record) []sqlstore.Row {
 	rows := make([]sqlstore.Row, len(records))
 	for i, r := range records {
@@ -104,8 +105,8 @@ func (db *database) rowsOf(records []*store.Record) []sqlstore.Row {
 	return rows
 }
 
-// fence replaces the fence's value, which has to begin with mine: else it would
-// be NULL, which the column does not take.
+// fence replaces the fence's value if it begins with mine. Otherwise the new value is
+// NULL, which the column does not allow.
 func (t table) fence(mine, value string) change {
 	return change{
 		sql: "INSERT INTO " + t.extras() + " AS f (key, value) VALUES (?, convert_to(?, 'UTF8')) ON CONFLICT (key) DO UPDATE " +
@@ -122,7 +123,7 @@ func (t table) dones(seqs []uint64) change {
 	}
 }
 
-// updates changes when jobs run, and their attempts.
+// updates changes the run times and the attempts of jobs.
 func (t table) updates(rows []sqlstore.Row) change {
 	return change{
 		sql: "UPDATE " + t.jobs() + " t SET attempts = u.attempts, run_at_ms = u.run_at, when_to_run = u.run_when " +
@@ -132,8 +133,7 @@ func (t table) updates(rows []sqlstore.Row) change {
 	}
 }
 
-// adds adds jobs, once the jobs that had their keys are gone. If replace is set,
-// a row that has the key of one gives way.
+// adds adds jobs. If replace is set, they replace rows that have their keys.
 func (t table) adds(rows []sqlstore.Row, replace bool) change {
 	c := change{
 		sql: "INSERT INTO " + t.jobs() + " (" + sqlstore.InsertColumns + ") " +

@@ -58,7 +58,7 @@ func (s *session) sendNet(ctx context.Context, net *sqlstore.Net) error {
 func (db *database) whole(net *sqlstore.Net) (whole []change) {
 	size := 0
 	for c := range db.changes(net, false) {
-		if size += c.size; c.some || size > maxBytes && len(whole) > 0 {
+		if size += c.size; c.partial || size > maxBytes && len(whole) > 0 {
 			return nil
 		}
 		whole = append(whole, c)

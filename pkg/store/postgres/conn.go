@@ -12,20 +12,20 @@ import (
 	"github.com/lib/pq"
 )
 
-// conn is a connection to the server. It is the driver's own, not one of
-// database/sql's: it has locks and must not return to any pool. It keeps the
-// statements that were run on it prepared, for as long as it lives.
+// conn is a connection to the server. It is a connection of the driver and not of
+// package database/sql, because it has locks and must not return to a pool. Statements
+// stay prepared until its end.
 //
-// A context that ends during a statement breaks the connection at once: the
-// outcome of the statement is then unknown.
+// The end of a context during a statement breaks the connection at once. The outcome of
+// the statement is unknown then.
 type conn struct {
 	driver.Conn
-	net      net.Conn // below the driver, and below TLS
+	net      net.Conn // the network connection below the driver and TLS
 	prepared map[string]driver.Stmt
 	broken   bool
 }
 
-// dialer gives access to the net connections of the driver.
+// dialer passes the network connections of the driver to a function.
 type dialer struct {
 	net.Dialer
 	dialed func(net.Conn)
@@ -39,7 +39,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	return c, err
 }
 
-// DialTimeout is there for the driver's type of a dialer. It calls DialContext.
+// DialTimeout calls DialContext. The driver's type of a dialer requires it.
 func (d *dialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -53,14 +53,14 @@ func dial(ctx context.Context, config pq.Config) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{prepared: make(map[string]driver.Stmt)}
-	heeded := func() bool { return true }
+	stop := func() bool { return true }
 	connector.Dialer(&dialer{dialed: func(dialed net.Conn) {
-		heeded() // of the address before
+		stop() // watching ctx for the address before
 		c.net = dialed
-		heeded = c.heed(ctx)
+		stop = c.breakAtEnd(ctx)
 	}})
 	c.Conn, err = connector.Connect(ctx)
-	if !heeded() && err == nil {
+	if !stop() && err == nil {
 		c.close()
 		err = context.Cause(ctx)
 	}
@@ -70,10 +70,11 @@ func dial(ctx context.Context, config pq.Config) (*conn, error) {
 	return c, nil
 }
 
-// alive is false once the connection can't be used any more.
+// alive reports whether the connection can still be used.
 func (c *conn) alive() bool { return !c.broken && c.Conn.(driver.Validator).IsValid() }
 
-// close ends the connection. The server is told, if it listens.
+// close ends the connection. It notifies the server, but does not wait for it longer
+// than a second.
 func (c *conn) close() {
 	c.broken = true
 	_ = c.net.SetDeadline(time.Now().Add(time.Second))
@@ -81,9 +82,9 @@ func (c *conn) close() {
 	_ = c.net.Close()
 }
 
-// heed has reading and writing fail once ctx ends, until stop is called, which
-// is false if it is too late for that.
-func (c *conn) heed(ctx context.Context) (stop func() bool) {
+// breakAtEnd makes reading and writing fail when ctx ends, until stop is called. stop
+// reports whether ctx has not ended before.
+func (c *conn) breakAtEnd(ctx context.Context) (stop func() bool) {
 	n := c.net
 	return context.AfterFunc(ctx, func() { _ = n.SetDeadline(time.Unix(1, 0)) })
 }
@@ -93,19 +94,19 @@ func (c *conn) call(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stop := c.heed(ctx)
+	stop := c.breakAtEnd(ctx)
 	err := f()
 	if stop() {
 		return err
 	}
 	c.broken = true
 	if err == nil {
-		return nil // done before it was felt
+		return nil // f was done before the end of ctx had an effect
 	}
 	return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 }
 
-// do runs statements that have no arguments and return nothing.
+// do runs statements without arguments that return no rows.
 func (c *conn) do(ctx context.Context, sql string) error {
 	return c.call(ctx, func() error {
 		_, err := c.Conn.(driver.ExecerContext).ExecContext(context.Background(), sql, nil)
@@ -113,7 +114,7 @@ func (c *conn) do(ctx context.Context, sql string) error {
 	})
 }
 
-// exec runs one statement that returns nothing. An argument is a string, or
+// exec runs one statement that returns no rows. An argument is a string, or
 // bytes in PostgreSQL's binary form.
 func (c *conn) exec(ctx context.Context, sql string, args ...any) error {
 	return c.call(ctx, func() error {
@@ -126,9 +127,9 @@ func (c *conn) exec(ctx context.Context, sql string, args ...any) error {
 	})
 }
 
-// each runs one statement and calls f for each row that it returns. Bytes in it
-// are valid until f returns. Arguments are those of exec. An error of f breaks
-// the connection, as there may be much more to come.
+// each runs one statement and calls f for each row. The bytes of a row are valid until
+// f returns. The arguments are like those of exec. An error of f breaks the connection,
+// because the server may still send many rows.
 func (c *conn) each(ctx context.Context, sql string, args []any, f func([]driver.Value) error) error {
 	return c.call(ctx, func() error {
 		statement, err := c.prepare(sql)
@@ -154,7 +155,8 @@ func (c *conn) each(ctx context.Context, sql string, args []any, f func([]driver
 	})
 }
 
-// queryRows runs one statement and returns its rows. Arguments are those of exec.
+// queryRows runs one statement and returns its rows. The arguments are like those of
+// exec.
 func (c *conn) queryRows(ctx context.Context, sql string, args ...any) (all [][]driver.Value, err error) {
 	err = c.each(ctx, sql, args, func(row []driver.Value) error {
 		row = slices.Clone(row)
@@ -169,9 +171,10 @@ func (c *conn) queryRows(ctx context.Context, sql string, args ...any) (all [][]
 	return all, err
 }
 
-// ping asks the server for a sign of life.
+// ping checks that the server answers.
 func (c *conn) ping(ctx context.Context) error { return c.do(ctx, ";") }
 
+// prepare returns a prepared statement, which is valid as long as the connection.
 func (c *conn) prepare(sql string) (driver.Stmt, error) {
 	if s := c.prepared[sql]; s != nil {
 		return s, nil

@@ -13,8 +13,8 @@ import (
 	"gm/pkg/store/internal/sqlstore"
 )
 
-// parseConninfo parses libpq's connection string, a URL or words. It has libpq's
-// defaults where the driver has others.
+// parseConninfo parses a connection string of libpq, a URL or words. Where the driver
+// has other defaults, it uses those of libpq.
 func parseConninfo(s string) (pq.Config, error) {
 	unsetEmpty()
 	// The driver needs exactly these values, independent of the environment.
@@ -37,7 +37,7 @@ func parseConninfo(s string) (pq.Config, error) {
 	}
 	c, err := pq.NewConfig(s)
 	if err != nil && store.Redact(s) != s && !strings.Contains(s, "://") { // the error may quote a part of the password
-		return pq.Config{}, errors.New("not words like host=db password='...', with \\ before each \\ and ' of a value")
+		return pq.Config{}, errors.New("want words like host=db password='...', with \\ before each \\ and ' of a value")
 	}
 	if err != nil {
 		return pq.Config{}, withoutURL(err)
@@ -58,8 +58,8 @@ func parseConninfo(s string) (pq.Config, error) {
 	return c, nil
 }
 
-// unsetEmpty unsets libpq's variables that are empty. To libpq these are not set,
-// but the driver reads numbers and modes from them.
+// unsetEmpty unsets the empty environment variables of libpq. libpq ignores them, but
+// the driver tries to parse them as numbers and modes.
 func unsetEmpty() {
 	for _, v := range os.Environ() {
 		if name, value, _ := strings.Cut(v, "="); value == "" && strings.HasPrefix(name, "PG") {
@@ -68,8 +68,7 @@ func unsetEmpty() {
 	}
 }
 
-// withoutURL returns an error without the URL that it is about, which may have a
-// password.
+// withoutURL returns an error without its URL, which may contain a password.
 func withoutURL(err error) error {
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		return e.Err
@@ -77,8 +76,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// socketDir returns where a server on this machine has its socket: Debian's
-// place, if there is one, else PostgreSQL's own.
+// socketDir returns the directory of the sockets of servers on this machine: Debian's,
+// if it exists, and otherwise PostgreSQL's default.
 func socketDir() string {
 	const debian = "/var/run/postgresql"
 	if _, err := os.Stat(debian); err == nil {

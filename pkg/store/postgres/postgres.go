@@ -1,30 +1,29 @@
 // Package postgres keeps jobs in PostgreSQL, in the table of gearmand's libpq
-// plugin: it finds the jobs that gearmand has queued, and the other way round.
+// plugin: it finds the jobs that gearmand has queued, and gearmand finds the jobs
+// of gm.
 //
-// To gearmand's columns unique_key, function_name, priority, data and
-// when_to_run it adds, as nullable ones that gearmand does not mind:
+// gearmand's columns are unique_key, function_name, priority, data and
+// when_to_run. gm adds these columns, which are NULL in a row of gearmand:
 //
 //	seq          BIGINT   the job's number; unique
 //	run_at_ms    BIGINT   when to run, to the millisecond
 //	accepted_ms  BIGINT
 //	attempts     INTEGER
 //	reducer      BYTEA
-//	gm_unique    BYTEA    the unique, where unique_key can't have it
-//	gm_function  BYTEA    the function, where function_name can't have it
+//	gm_unique    BYTEA    the unique, if it is not in unique_key
+//	gm_function  BYTEA    the function, if it is not in function_name
 //
-// unique_key is gm-SEQ for a job without a unique, and has a hash for one that
-// does not fit: more than 63 bytes, a NUL, no valid UTF-8, or a quote, which
-// gearmand does not mask. Extras are in a
-// table of their own, the name with _gm behind it.
+// unique_key is gm-SEQ for a job without a unique. It is a hash of a unique that
+// does not fit: one with more than 63 bytes, a NUL, invalid UTF-8, or a quote, which
+// gearmand does not escape. Extras are in a second table, whose name ends in _gm.
 //
-// A batch is one statement and one round trip, unless it is very large. It is
-// sent by the session that holds the store's advisory lock, so that a server
-// that has lost the lock cannot commit. Poolers that give a session's
-// connection to others between transactions can't stand between: prepared
-// statements and locks belong to the session. Should one do so all the same, or
-// a standby take over, each transaction also replaces a row among the extras,
-// the fence, on the condition that it is still the session's: see
-// [sqlstore.Fence].
+// A batch is one statement and one round trip, unless it is very large. It is sent
+// by the session that has the store's advisory lock, so that a server that has lost
+// the lock cannot commit. A pooler that gives the connection of a session to others
+// between transactions cannot be used: prepared statements and locks belong to the
+// session. In case of such a pooler, or of the failover to a standby, each
+// transaction also replaces a row among the extras, the fence, on the condition that
+// the row still names the session: see [sqlstore.Fence].
 package postgres
 
 import (
@@ -39,45 +38,44 @@ import (
 	"gm/pkg/store/internal/sqlstore"
 )
 
-// DefaultTable is gearmand's.
+// DefaultTable is the table that gearmand uses by default.
 const DefaultTable = "queue"
 
-// Config says where the jobs are.
+// Config has the options of a Store.
 type Config struct {
-	// Conninfo is libpq's connection string, as a URL or as words like
-	// host=db dbname=gearman. libpq's environment variables fill in the rest.
-	// There is no channel binding, no Kerberos, and no key with a password.
-	// Variables that are empty are unset, as to libpq they are not set.
+	// Conninfo is a connection string of libpq, as a URL or as words like
+	// host=db dbname=gearman. libpq's environment variables supply the other
+	// options; empty variables are unset, because libpq ignores them. Channel
+	// binding, Kerberos, and keys with a password are not supported.
 	Conninfo string
-	// Table is the table, SCHEMA.TABLE if need be. Capitals become lower case,
-	// as in gearmand. It is DefaultTable if empty.
+	// Table is the name of the table, or SCHEMA.TABLE. As in gearmand, upper case
+	// becomes lower case. Empty is DefaultTable.
 	Table string
-	// AsIs changes nothing in the database, for programs that only read: no
-	// table or column is created, and Replay numbers gearmand's jobs without
-	// storing the numbers. If there is no table, Open returns store.ErrAbsent.
-	// It is not for Commit.
+	// AsIs is for programs that only read: nothing in the database is created or
+	// changed. Replay numbers gearmand's jobs, but does not store the numbers.
+	// Without a table, Open returns store.ErrAbsent. Commit must not be called.
 	AsIs bool
 
-	// Logger is slog's default if nil.
+	// Logger is the default logger of package slog if it is nil.
 	Logger *slog.Logger
-	// Skipped is called for a row that can't be read, if it is not nil.
+	// Skipped, if not nil, is called for each row that cannot be read.
 	Skipped func(what string, err error)
 }
 
-// keys are those of libpq that a URL may have.
-var keys = []string{
+// libpqKeys are the options of libpq that a URL may have.
+var libpqKeys = []string{
 	"host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "connect_timeout", "application_name",
 	"options", "target_session_attrs", "load_balance_hosts", "search_path",
 	"sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslsni", "ssl_min_protocol_version", "ssl_max_protocol_version",
 }
 
-// ParseURL makes a Config of postgres://USER:PASSWORD@HOST:PORT/DB?table=NAME.
-// The other keys are libpq's.
+// ParseURL returns the Config for postgres://USER:PASSWORD@HOST:PORT/DB?table=NAME.
+// The other keys are options of libpq.
 func ParseURL(u *store.URL) (Config, error) {
 	if u.Net == nil {
 		return Config{}, fmt.Errorf("store %s: not like postgres://host/db", u)
 	}
-	options, err := u.Options(append([]string{"table"}, keys...)...)
+	options, err := u.Options(append([]string{"table"}, libpqKeys...)...)
 	if err != nil {
 		return Config{}, err
 	}
@@ -127,7 +125,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("open PostgreSQL store: %w", store.MarkAway(err, isUnavailable(err)))
 	}
 	log := cmp.Or(c.Logger, slog.Default())
-	link := sqlstore.NewLink(db.session, log)
+	link := sqlstore.NewLink(db.dial, log)
 	return &Store{db: db, link: link, sqlStore: sqlstore.NewStore(sqlstore.Config[*session]{
 		Database: db, Link: link, Fence: db.fence, AsIs: c.AsIs, Logger: log, Skipped: c.Skipped,
 	})}, nil
@@ -150,17 +148,17 @@ func (db *database) Caps() store.Caps {
 	}
 }
 
-// table is a table's name in SQL, and the base of the names of its other
-// objects.
+// table is the name of the jobs' table in SQL. The names of other objects are made
+// from it.
 type table struct {
-	schema string // quoted and with its dot, or empty
+	schema string // in quotes and with its dot, or empty
 	name   string // lower case
 }
 
 func parseTable(s string) (table, error) {
 	tableName := regexp.MustCompile(`^(?:([a-z_][a-z0-9_$]*)\.)?([a-z_][a-z0-9_$]*)$`)
 	m := tableName.FindStringSubmatch(strings.ToLower(cmp.Or(s, DefaultTable)))
-	// PostgreSQL cuts names to 63 bytes; the longest has _gm_seq behind it.
+	// PostgreSQL cuts names to 63 bytes, and the longest name ends in _gm_seq.
 	if m == nil || len(m[2]) > 63-len("_gm_seq") {
 		return table{}, fmt.Errorf("table %q: not a name", s)
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// lockClass and the table's number are the store's advisory lock.
-	lockClass = "1735225453" // "gm" and, by chance, free
+	// lockClass and the number of the jobs' table are the store's advisory lock.
+	lockClass = "1735225453" // an arbitrary number that begins with "gm"
 )
 
 // newToken returns the number of the lock that only sessions of one store take.
@@ -27,16 +27,16 @@ func newToken() int64 {
 	return int64(binary.LittleEndian.Uint64(b[:]) >> 1)
 }
 
-// session is the connection that commits. It implements [sqlstore.Session].
+// session is the connection that commits. It implements [sqlstore.Writer].
 type session struct {
 	*conn
 	db        *database
 	overtaken bool // the fence belongs to another session
 }
 
-// session returns a session after an earlier one of this store has ended: the
-// server may still have that one, and go on with its last statement.
-func (db *database) session(ctx context.Context) (*session, error) {
+// dial returns a session. It first ends an earlier session of this store, in which the
+// server may still run the last statement.
+func (db *database) dial(ctx context.Context) (*session, error) {
 	c, err := db.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -92,9 +92,9 @@ func (s *session) Lock(ctx context.Context, again bool) (bool, error) {
 	return got, err
 }
 
-// takeFence writes the fence, unless another server holds the store. The
-// advisory lock is a connection's: behind a pooler that gives it to others
-// between transactions, another server may seem to have it too.
+// takeFence writes the fence, unless another server holds the store. The advisory lock
+// belongs to a connection: behind a pooler that gives the connection to others between
+// transactions, another server may seem to have the lock too.
 func (s *session) takeFence(ctx context.Context, again bool) (taken bool, err error) {
 	if err := s.do(ctx, "BEGIN"); err != nil {
 		return false, err
@@ -105,8 +105,10 @@ func (s *session) takeFence(ctx context.Context, again bool) (taken bool, err er
 	return false, errors.Join(err, s.do(ctx, "ROLLBACK"))
 }
 
+// writeFence is the transaction of takeFence.
 func (s *session) writeFence(ctx context.Context, again bool) (bool, error) {
-	// This excludes other sessions. The next statement sees the commit of the one before.
+	// This excludes other sessions. The next statement sees the commit of the one
+	// before.
 	if err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", strconv.FormatInt(sqlstore.LockNumber("gm.fence."+s.db.table.extras()), 10)); err != nil {
 		return false, err
 	}
@@ -205,8 +207,8 @@ func (s *session) Ping(ctx context.Context) error {
 // Alive implements [sqlstore.Session].
 func (s *session) Alive() bool { return !s.overtaken && s.alive() }
 
-// Close implements [sqlstore.Session]. The server would free the session's
-// locks a moment after its end, and the next session would find them taken.
+// Close implements [sqlstore.Session]. It frees the locks first: the server would free
+// them a moment after the end of the session, too late for the next session.
 func (s *session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -217,8 +219,8 @@ func (s *session) Close() {
 	s.close()
 }
 
-// isUnavailable reports whether the server takes no connections for now: it starts, or
-// ends, or has too many.
+// isUnavailable reports whether the server accepts no connections for now: it starts or
+// stops, or has too many.
 func isUnavailable(err error) bool {
 	var answer *pq.Error
 	return errors.As(err, &answer) && (answer.Code.Class() == "57" || answer.Code.Class() == "08" || answer.Code == "53300")
@@ -246,8 +248,8 @@ func (s *session) meaning(err error) sqlstore.Meaning {
 	return sqlstore.Temporary
 }
 
-// isRefusal reports whether the server can never take the sent data, because it
-// does not understand them, a constraint forbids them, or they exceed a limit.
+// isRefusal reports whether the server can never take the data that was sent: it cannot
+// parse them, a constraint forbids them, or they exceed a limit.
 func isRefusal(answer *pq.Error) bool {
 	switch answer.Code.Class() {
 	case "22", "23", "54":
