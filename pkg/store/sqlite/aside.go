@@ -11,9 +11,9 @@ import (
 
 // fault is a row that is damaged or missing.
 type fault struct {
-	extra bool  // a row of the table for extras
+	extra bool  // it is a row of the table for extras
 	id    int64 // the row's number
-	gone  bool  // there is no row to remove
+	noRow bool  // there is no row to remove
 
 	name   string // the function, or the extra's key
 	unique string
@@ -99,15 +99,15 @@ func (s *Store) setAside(ctx context.Context, faults []fault) {
 	}
 }
 
-// removeFault removes a row, unless another has replaced it.
+// removeFault removes a damaged row, unless a valid one has replaced it.
 func (w *writer) removeFault(x *fault) error {
-	if x.gone {
+	if x.noRow {
 		return nil
 	}
 	if x.extra {
 		return w.Exec(fmt.Sprintf("DELETE FROM %s WHERE rowid = %d", quote(extrasTable(w.table)), x.id))
 	}
-	there, err := w.find(x.id)
+	there, err := w.findRow(x.id)
 	if err != nil || !there {
 		return err
 	}

@@ -23,7 +23,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Op) error {
 				return fmt.Errorf("undo: %w", err)
 			}
 		}
-		return w.apply(batch)
+		return w.applyBatch(batch)
 	})
 	if err == nil || isPanic(err) {
 		s.noteUndo(batch, err)
@@ -54,26 +54,26 @@ func (s *Store) noteUndo(batch []store.Op, err error) {
 	}
 }
 
-// giveUp closes the writer after a panic of the engine. The next use opens the
-// file again. mu is held.
-func (s *Store) giveUp(w *writer) {
+// dropWriter closes the writer after a panic of the engine. The next use opens the file
+// again. mu is held.
+func (s *Store) dropWriter(w *writer) {
 	s.ready.Store(false)
 	s.writer = nil
-	s.closeApart(w)
+	s.closeWithoutCheckpoint(w)
 }
 
-// renew replaces a connection that keeps much memory. mu is held.
-func (s *Store) renew(w *writer) {
+// replaceWriter replaces a connection that has allocated much memory. mu is held.
+func (s *Store) replaceWriter(w *writer) {
 	next, err := newWriter(s.path, s.cfg.Table, s.cfg.Sync)
 	if err != nil {
-		return // the memory stays for now
+		return // the next commit tries again
 	}
 	s.writer = next
-	s.closeApart(w)
+	s.closeWithoutCheckpoint(w)
 }
 
-// closeApart closes a connection and leaves the content of FILE-wal there.
-func (s *Store) closeApart(w *writer) {
+// closeWithoutCheckpoint closes a connection and leaves the content of FILE-wal there.
+func (s *Store) closeWithoutCheckpoint(w *writer) {
 	err := protect(func() error {
 		_, err := w.Config(sqlite3.DBCONFIG_NO_CKPT_ON_CLOSE, true)
 		return err
@@ -83,9 +83,9 @@ func (s *Store) closeApart(w *writer) {
 	}
 }
 
-// write calls f in a transaction. It calls f again if the file is damaged and
-// could be mended, or if the disk is full and FILE-wal has room from its start.
-// The error begins with operation.
+// write calls f in a transaction. It calls f again if the file was damaged and has been
+// mended, or if the disk is full and FILE-wal has room from its start. The error begins
+// with operation.
 func (s *Store) write(ctx context.Context, operation string, adds bool, f func(*writer) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *Store) write(ctx context.Context, operation string, adds bool, f func(*
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	mend := [...]func(error) error{s.reindex, s.rebuild}
-	for i, over := 0, false; ; {
+	for i, rewound := 0, false; ; {
 		w, err := s.open()
 		if err != nil {
 			return err
@@ -109,29 +109,29 @@ func (s *Store) write(ctx context.Context, operation string, adds bool, f func(*
 		if err == nil {
 			s.last.Store(max(s.last.Load(), w.last))
 			if w.heavy {
-				s.renew(w)
+				s.replaceWriter(w)
 			}
 			return nil
 		}
 		if isPanic(err) {
-			s.giveUp(w)
+			s.dropWriter(w)
 			return s.base.Fail(operation, err)
 		}
-		if errors.Is(err, store.ErrFull) && !over && w.startOver() {
-			over = true
+		if errors.Is(err, store.ErrFull) && !rewound && w.rewindWAL() {
+			rewound = true
 			continue
 		}
-		if !broken(err) || i == len(mend) {
+		if !isBroken(err) || i == len(mend) {
 			return s.base.Fail(operation, err)
 		}
-		if err := mend[i](err); err != nil && !broken(err) {
+		if err := mend[i](err); err != nil && !isBroken(err) {
 			return s.base.Fail("mend", err)
 		}
 		i++
 	}
 }
 
-// reindex makes the indexes from the tables. mu is held.
+// reindex makes the indexes again from the tables. mu is held.
 func (s *Store) reindex(why error) error {
 	s.base.Skip("indexes", fmt.Errorf("made anew: %w", why))
 	return s.writer.Exec("REINDEX")

@@ -59,42 +59,42 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-// location returns the name under which the engine opens a file. Make says that
-// it is made if it is not there.
-func location(path string, make bool) string {
+// location returns the name under which the engine opens a file. create lets the
+// engine create a missing file.
+func location(path string, create bool) string {
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
 	if !strings.HasPrefix(u.Path, "/") { // C:/
 		u.Path = "/" + u.Path
 	}
 	query := url.Values{"mode": {"rw"}}
-	if make {
+	if create {
 		query.Set("mode", "rwc")
 	}
 	if runtime.GOOS != "windows" {
 		query.Set("modeof", path) // of FILE-wal and FILE-journal
 	}
-	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite takes + as it is
+	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite does not decode +
 	return u.String()
 }
 
 // dial opens a connection and sets the options of all connections.
-func dial(path string, make bool) (c *conn, err error) {
+func dial(path string, create bool) (c *conn, err error) {
 	err = protect(func() error {
-		c, err = dialEngine(path, make)
+		c, err = dialEngine(path, create)
 		return err
 	})
 	return c, err
 }
 
-func dialEngine(path string, make bool) (*conn, error) {
-	raw, err := sqlite3.OpenContext(sqlite3.WithMaxMemory(context.Background(), maxMemory), location(path, make))
+func dialEngine(path string, create bool) (*conn, error) {
+	raw, err := sqlite3.OpenContext(sqlite3.WithMaxMemory(context.Background(), maxMemory), location(path, create))
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{Conn: raw}
 	err = errors.Join(
 		raw.BusyTimeout(busyTimeout),
-		// A file that is cut short while it is mapped ends the process.
+		// If a mapped file is truncated, reading it ends the process.
 		raw.Exec("PRAGMA mmap_size = 0"),
 		raw.Exec("PRAGMA cell_size_check = ON"),
 	)
@@ -116,8 +116,8 @@ func (c *conn) prepare(format string, args ...any) (*sqlite3.Stmt, error) {
 	return stmt, nil
 }
 
-// text returns the first column of the first row, or "".
-func (c *conn) text(sql string) (string, error) {
+// queryText returns the first column of the first row, or "".
+func (c *conn) queryText(sql string) (string, error) {
 	stmt, _, err := c.Prepare(sql)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", sql, err)
@@ -133,8 +133,8 @@ func (c *conn) text(sql string) (string, error) {
 	return s, nil
 }
 
-// each calls f for every row of a query. f reads the row from the statement.
-func (c *conn) each(sql string, f func(*sqlite3.Stmt) error) error {
+// queryEach calls f for every row of a query. f reads the row from the statement.
+func (c *conn) queryEach(sql string, f func(*sqlite3.Stmt) error) error {
 	stmt, _, err := c.Prepare(sql)
 	if err != nil {
 		return fmt.Errorf("%s: %w", sql, err)
@@ -151,7 +151,7 @@ func (c *conn) each(sql string, f func(*sqlite3.Stmt) error) error {
 	return nil
 }
 
-// during calls f, and interrupts its queries at the end of ctx.
+// during calls f, and interrupts its queries when ctx ends.
 func (c *conn) during(ctx context.Context, f func() error) error {
 	defer c.SetInterrupt(c.SetInterrupt(ctx))
 	err := protect(f)
@@ -173,33 +173,31 @@ func (c *conn) closeEngine() error {
 	return c.Conn.Close()
 }
 
-// quote returns a name in the quotes of SQL.
+// quote returns a name in quotes for SQL.
 func quote(name string) string { return sqlite3.QuoteIdentifier(name) }
 
-// broken reports whether err is that of a file whose parts do not match.
-func broken(err error) bool {
+// isBroken reports whether err is that of a file whose parts do not match.
+func isBroken(err error) bool {
 	return errors.Is(err, sqlite3.CORRUPT) || errors.Is(err, sqlite3.NOTADB) ||
 		errors.Is(err, sqlite3.IOERR_SHORT_READ) || errors.Is(err, errBroken)
 }
 
-// strange reports whether err is that of a file that is no database of this
-// kind, or is a damaged one.
-func strange(err error) bool {
+// isStrange reports whether err is that of a file that is not a database of this kind,
+// or of a damaged one.
+func isStrange(err error) bool {
 	return errors.Is(err, sqlite3.ERROR) || errors.Is(err, errStrange)
 }
 
-// errStrange is wrapped by the errors of a file that is no database of this
-// kind.
+// errStrange is wrapped by the errors of a file that is not a database of this kind.
 var errStrange = errors.New("not a database of this kind")
 
-// errBroken is wrapped by the errors of a file whose damage is found before
-// SQLite finds it.
+// errBroken is wrapped by the errors of a file whose damage this package finds itself.
 var errBroken = errors.New("database is damaged")
 
-// outOfRoom wraps store.ErrFull too if err is that of a store without room. The
-// engine reports that it could not write, but not why: outOfRoom writes a file
-// to find out.
-func outOfRoom(err error, path string) error {
+// markFull wraps store.ErrFull too if err is that of a store without room. The engine
+// reports that it could not write, but no reason: markFull writes a file to detect a
+// full disk.
+func markFull(err error, path string) error {
 	if errors.Is(err, store.ErrFull) {
 		return err
 	}
@@ -209,9 +207,9 @@ func outOfRoom(err error, path string) error {
 	if !errors.Is(err, sqlite3.IOERR) {
 		return err
 	}
-	why := filestore.ProbeRoom(path, 64<<10)
-	if isRoomError(why) {
-		return fmt.Errorf("%w: %w: %w", store.ErrFull, err, why)
+	reason := filestore.ProbeRoom(path, 64<<10)
+	if isRoomError(reason) {
+		return fmt.Errorf("%w: %w: %w", store.ErrFull, err, reason)
 	}
 	return err
 }

@@ -20,7 +20,7 @@ type image struct {
 	usable    int              // of each page, in bytes
 	pages     uint32           // number of pages
 	newer     map[uint32]int64 // offsets of pages in wal
-	isSQLite  bool             // the file begins with magic, or is a part of it
+	isSQLite  bool             // the file begins with magic, or is a beginning of it
 }
 
 func openImage(path string) (*image, error) {
@@ -99,8 +99,8 @@ const (
 // frame is the header of a page in FILE-wal.
 type frame struct {
 	page   uint32
-	commit uint32 // the size of the database in pages, or 0 in mid-transaction
-	salt   uint64 // tells these frames from older ones
+	commit uint32 // the size of the database in pages in the last frame of a transaction, else 0
+	salt   uint64 // distinguishes these frames from older ones
 }
 
 func parseFrame(b []byte) frame {
@@ -142,7 +142,7 @@ func (m *image) readWAL() error {
 		x := parseFrame(head)
 		if x.salt != salt {
 			strange++
-			return strange < 2 // one may be damaged, more are older
+			return strange < 2 // one frame may be damaged, several are older
 		}
 		strange = 0
 		pending[x.page] = offset
@@ -157,8 +157,8 @@ func (m *image) readWAL() error {
 	})
 }
 
-// walSalt returns the salt that at least two of the header and the first two
-// frames have, or 0.
+// walSalt returns the salt that the header and the first two frames have, or at least
+// two of them. Otherwise it returns 0.
 func walSalt(wal *os.File, pageSize int) (uint64, error) {
 	head := make([]byte, walHeader)
 	if n, err := wal.ReadAt(head, 0); err != nil && (!errors.Is(err, io.EOF) || n < walHeader) {
@@ -184,8 +184,8 @@ func walSalt(wal *os.File, pageSize int) (uint64, error) {
 
 // walDamage returns a description of the damage of FILE-wal, or "". SQLite
 // reads the file up to the first frame whose checksum does not match. It
-// ignores the rest without an error, because an interrupted transaction looks
-// the same. But behind an interrupted transaction there is no end of another.
+// ignores the rest without an error, because an interrupted transaction looks the same.
+// But no other transaction ends after an interrupted one.
 func walDamage(path string) (string, error) {
 	wal, err := os.Open(path + "-wal")
 	if errors.Is(err, os.ErrNotExist) {

@@ -59,7 +59,7 @@ func sql(t *testing.T, file string, statements ...string) (rows []string) {
 	defer c.close()
 	for _, s := range statements {
 		rows = nil
-		err := c.each(s, func(stmt *sqlite3.Stmt) error {
+		err := c.queryEach(s, func(stmt *sqlite3.Stmt) error {
 			var row []string
 			for i := range stmt.ColumnCount() {
 				row = append(row, stmt.ColumnText(i))

@@ -7,8 +7,8 @@ import (
 	"gm/pkg/store/internal/filestore"
 )
 
-// clearLeftovers logs the files that a killed process, or a person, left next
-// to the database, and removes those that only a salvage needs. mu is held.
+// clearLeftovers logs the files that a killed process or a person left next to the
+// database, and removes those that only a salvage needs. mu is held.
 func (s *Store) clearLeftovers() error {
 	if size, err := filestore.FileSize(s.path + salvaging); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Store) salvageWithoutFile() error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return s.salvage("the database is missing, and FILE-wal is there", true)
+	return s.salvage("the database is missing, but FILE-wal exists", true)
 }
 
 // isInWAL reports whether the header of the database names a FILE-wal, which it

@@ -12,16 +12,16 @@ import (
 // reader is a connection that reads.
 type reader struct {
 	*conn
-	job    *sqlite3.Stmt // by its number
-	jobs   *sqlite3.Stmt // above a number
-	extra  *sqlite3.Stmt // by its key
-	extras *sqlite3.Stmt // above a number
+	job    *sqlite3.Stmt // selects a job by its number
+	jobs   *sqlite3.Stmt // selects the jobs above a number
+	extra  *sqlite3.Stmt // selects an extra by its key
+	extras *sqlite3.Stmt // selects the extras above a number
 
 	row row
 }
 
-// maxReaders is the number of connections that read. Each has a cache of its
-// own, and seldom more processors are free.
+// maxReaders is the maximum number of connections that read at a time. Each has a
+// cache of its own, and more processors are seldom free.
 const maxReaders = 2
 
 func (s *Store) openReader() (r *reader, err error) {
@@ -33,7 +33,7 @@ func (s *Store) openReader() (r *reader, err error) {
 }
 
 func (s *Store) openEngineReader() (*reader, error) {
-	if err := s.base.Watch.Check(); err != nil { // or another database would be opened
+	if err := s.base.Watch.Check(); err != nil { // without that, another database could be opened
 		return nil, err
 	}
 	c, err := dial(s.path, false)
@@ -88,7 +88,8 @@ func (s *Store) read(ctx context.Context, f func(*reader) error) error {
 	return err
 }
 
-// readers is the pool of connections that read, each nil until it is needed.
+// readers is the pool of connections that read. A slot is nil until its connection is
+// needed.
 type readers struct {
 	open  func() (*reader, error)
 	slots chan *reader
@@ -123,15 +124,15 @@ func (p *readers) get(ctx context.Context) (*reader, error) {
 // put returns a connection to the pool after err. It closes one that may have
 // cached a broken page, and one that keeps the memory of a large payload.
 func (p *readers) put(r *reader, err error) {
-	if broken(err) || isPanic(err) || r.heavy {
+	if isBroken(err) || isPanic(err) || r.heavy {
 		_ = r.close()
 		r = nil
 	}
 	p.slots <- r
 }
 
-// pause waits for the connections in use and closes all. There are none until
-// resume.
+// pause waits for the connections in use and closes all. Until resume, no connection
+// can be used.
 func (p *readers) pause() error {
 	var errs []error
 	for range maxReaders {
@@ -142,6 +143,7 @@ func (p *readers) pause() error {
 	return errors.Join(errs...)
 }
 
+// resume lets connections be used again.
 func (p *readers) resume() {
 	for range maxReaders {
 		p.slots <- nil

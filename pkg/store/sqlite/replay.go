@@ -37,17 +37,18 @@ func (s *Store) ReplayHeads(ctx context.Context, f func(j *store.Record, size in
 	return p.run(ctx)
 }
 
-// replay is one pass over the jobs: first those in their place, then those that
-// somebody has moved, then those of gearmand, which were queued last.
+// replay is one pass over the jobs: first those whose row has the number of their
+// sequence, then those that another program has moved, then those of gearmand, which
+// were queued last.
 type replay struct {
 	*Store
 	payloads bool
 	f        func(*store.Record, int) error
 
-	out    int64 // the highest row that was returned
-	mended int
+	out    int64 // the highest row whose job was returned
+	mended int   // how often the file was mended
 
-	// The findings since the file was mended last.
+	// The state since the file was last mended.
 	limit     int64 // the highest row at that time
 	last      int64 // the highest row that was read
 	rows      int64 // number of rows that were read
@@ -55,17 +56,17 @@ type replay struct {
 	foreign   []int64
 }
 
-// placed is a row that is not in the place of its sequence.
+// placed is a row whose number is not its sequence.
 type placed struct{ id, seq int64 }
 
 func (p *replay) run(ctx context.Context) error {
 	p.out = minRow
 	for {
-		err := p.inPlace(ctx)
+		err := p.readInPlace(ctx)
 		if err == nil {
 			break
 		}
-		if !broken(err) || p.mended == maxMends {
+		if !isBroken(err) || p.mended == maxMends {
 			return p.failReading(err)
 		}
 		p.mended++
@@ -75,7 +76,7 @@ func (p *replay) run(ctx context.Context) error {
 	}
 	slices.SortFunc(p.misplaced, func(a, b placed) int { return cmp.Compare(a.seq, b.seq) })
 	if err := p.inBatches(ctx, len(p.misplaced), func(w *writer, i int) (*store.Record, int, error) {
-		return p.restore(w, p.misplaced[i])
+		return p.moveBack(w, p.misplaced[i])
 	}); err != nil {
 		return err
 	}
@@ -86,40 +87,41 @@ func (p *replay) run(ctx context.Context) error {
 	})
 }
 
-// inPlace returns the jobs in their place, and finds the others.
-func (p *replay) inPlace(ctx context.Context) error {
+// readInPlace returns the jobs whose row has the number of their sequence, and collects
+// the others.
+func (p *replay) readInPlace(ctx context.Context) error {
 	p.last, p.rows, p.misplaced, p.foreign = minRow, 0, nil, nil
-	indexed, err := p.count(ctx)
+	indexed, err := p.readCounts(ctx)
 	if err != nil {
 		return err
 	}
 	for more := true; more; {
-		if more, err = p.next(ctx); err != nil {
+		if more, err = p.readChunk(ctx); err != nil {
 			return err
 		}
 	}
 	if indexed != p.rows {
-		if err := p.compare(ctx); err != nil {
+		if err := p.checkIndex(ctx); err != nil {
 			return err
 		}
 	}
-	return p.lookUp(ctx)
+	return p.checkNumbers(ctx)
 }
 
 // minRow is below every row.
 const minRow = -1 << 63
 
-// count sets the limit and returns the number of rows in the index, which takes
+// readCounts sets the limit and returns the number of rows in the index, which takes
 // little time.
-func (p *replay) count(ctx context.Context) (indexed int64, err error) {
+func (p *replay) readCounts(ctx context.Context) (indexed int64, err error) {
 	jobs := quote(p.cfg.Table)
 	err = p.read(ctx, func(r *reader) error {
 		return errors.Join(
-			r.each("SELECT max(rowid) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
+			r.queryEach("SELECT max(rowid) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
 				p.limit = stmt.ColumnInt64(0)
 				return nil
 			}),
-			r.each("SELECT count(*) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
+			r.queryEach("SELECT count(*) FROM "+jobs, func(stmt *sqlite3.Stmt) error {
 				indexed = stmt.ColumnInt64(0)
 				return nil
 			}))
@@ -127,8 +129,8 @@ func (p *replay) count(ctx context.Context) (indexed int64, err error) {
 	return indexed, err
 }
 
-// next reads a chunk of rows and returns those in their place.
-func (p *replay) next(ctx context.Context) (more bool, err error) {
+// readChunk reads a chunk of rows and returns the jobs in their place.
+func (p *replay) readChunk(ctx context.Context) (more bool, err error) {
 	var c jobChunk
 	err = p.read(ctx, func(r *reader) error {
 		c = jobChunk{last: p.last, limit: p.limit, out: p.out, payloads: p.payloads}
@@ -141,8 +143,8 @@ func (p *replay) next(ctx context.Context) (more bool, err error) {
 	p.misplaced = append(p.misplaced, c.misplaced...)
 	p.foreign = append(p.foreign, c.foreign...)
 	if len(p.misplaced) > 0 && int64(len(p.misplaced)+len(p.foreign)) < p.rows-c.wrong {
-		// A program that numbers rows again does it with all of them.
-		return false, fmt.Errorf("%w: row %d is that of job %d", errBroken, p.misplaced[0].id, p.misplaced[0].seq)
+		// A program that numbers rows again changes all numbers.
+		return false, fmt.Errorf("%w: row %d has job %d", errBroken, p.misplaced[0].id, p.misplaced[0].seq)
 	}
 	p.setAside(ctx, c.faults)
 	if err := p.rescheduleAll(ctx, c.unscheduled); err != nil {
@@ -151,18 +153,18 @@ func (p *replay) next(ctx context.Context) (more bool, err error) {
 	if len(c.jobs) > 0 {
 		p.out = int64(c.jobs[len(c.jobs)-1].Seq)
 	}
-	return c.more, p.handOut(ctx, c.jobs, c.sizes)
+	return c.more, p.returnJobs(ctx, c.jobs, c.sizes)
 }
 
-// rescheduleAll writes the run times of jobs that somebody else has changed or
-// that were damaged, which look the same.
+// rescheduleAll writes the run times of jobs again that another program has changed or
+// that were damaged: the two cannot be distinguished.
 func (p *replay) rescheduleAll(ctx context.Context, jobs []*store.Record) error {
 	if len(jobs) == 0 {
 		return nil
 	}
 	return p.write(ctx, "reschedule jobs in", false, func(w *writer) error {
 		for _, j := range jobs {
-			p.base.Log.Warn("run time changed by another hand", "job", j.Seq, "run_at_ms", j.RunAt)
+			p.base.Log.Warn("the run time was changed by another program", "job", j.Seq, "run_at_ms", j.RunAt)
 			if err := w.reschedule(j); err != nil {
 				return err
 			}
@@ -173,8 +175,8 @@ func (p *replay) rescheduleAll(ctx context.Context, jobs []*store.Record) error 
 
 // jobChunk is a part of the rows that is read at a time.
 type jobChunk struct {
-	last, limit int64 // the rows are above last, and not above limit
-	out         int64 // the jobs are above it
+	last, limit int64 // only rows above last and up to limit are read
+	out         int64 // only jobs above it are returned
 	payloads    bool
 
 	rows        int64
@@ -185,7 +187,7 @@ type jobChunk struct {
 	misplaced   []placed
 	foreign     []int64
 	faults      []fault
-	more        bool // there may be another
+	more        bool // there may be another chunk
 }
 
 func (c *jobChunk) readRows(r *reader) error {
@@ -235,7 +237,8 @@ func (c *jobChunk) addRow(r *reader) {
 	}
 }
 
-func (p *replay) handOut(ctx context.Context, jobs []*store.Record, sizes []int) error {
+// returnJobs passes jobs to f.
+func (p *replay) returnJobs(ctx context.Context, jobs []*store.Record, sizes []int) error {
 	for i, j := range jobs {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -247,8 +250,8 @@ func (p *replay) handOut(ctx context.Context, jobs []*store.Record, sizes []int)
 	return nil
 }
 
-// inBatches calls change for 0 to n-1 in transactions, and returns the jobs of
-// each after its commit. A job whose row is gone is nil.
+// inBatches calls change for 0 to n-1 in transactions, and returns the jobs of each
+// after its commit. change returns nil for a row that does not exist any more.
 func (p *replay) inBatches(ctx context.Context, n int, change func(w *writer, i int) (*store.Record, int, error)) error {
 	for start := 0; start < n; {
 		var jobs []*store.Record
@@ -275,7 +278,7 @@ func (p *replay) inBatches(ctx context.Context, n int, change func(w *writer, i 
 		if err != nil {
 			return err
 		}
-		if err := p.handOut(ctx, jobs, sizes); err != nil {
+		if err := p.returnJobs(ctx, jobs, sizes); err != nil {
 			return err
 		}
 		start = end
@@ -283,10 +286,10 @@ func (p *replay) inBatches(ctx context.Context, n int, change func(w *writer, i 
 	return nil
 }
 
-// restore moves a row to the place of its sequence. If a copy that somebody
-// made is there, the row gets a new sequence.
-func (p *replay) restore(w *writer, x placed) (*store.Record, int, error) {
-	there, err := w.find(x.id)
+// moveBack gives a row the number of its sequence. If another row has that number,
+// because a program has copied the row, it gets a new sequence.
+func (p *replay) moveBack(w *writer, x placed) (*store.Record, int, error) {
+	there, err := w.findRow(x.id)
 	if err != nil || !there || w.row.seq != x.seq {
 		return nil, 0, err
 	}
@@ -299,11 +302,11 @@ func (p *replay) restore(w *writer, x placed) (*store.Record, int, error) {
 	return j, len(j.Payload), err
 }
 
-// adopt replaces a row that gearmand wrote with one that has a sequence and
-// gm's other columns. That also mends empty payloads: gearmand writes them as
-// NULL, and then does not start again.
+// adopt replaces a row that gearmand wrote with one that has a sequence and gm's other
+// columns. That also mends empty payloads: gearmand writes them as NULL, with which it
+// does not start again.
 func (p *replay) adopt(w *writer, id, seq int64) (*store.Record, int, error) {
-	there, err := w.find(id)
+	there, err := w.findRow(id)
 	if err != nil || !there {
 		return nil, 0, err
 	}
@@ -312,16 +315,16 @@ func (p *replay) adopt(w *writer, id, seq int64) (*store.Record, int, error) {
 	if err := w.removeRow(id); err != nil {
 		return nil, 0, err
 	}
-	return j, len(j.Payload), w.add(j)
+	return j, len(j.Payload), w.addJob(j)
 }
 
-// lookUp returns an error unless SQLite finds every row by its number: other
-// rows could never be removed. It goes from the last to the first, because then
-// SQLite need not search for the next.
-func (p *replay) lookUp(ctx context.Context) error {
+// checkNumbers returns an error unless SQLite finds every row by its number: other rows
+// could never be removed. It reads from the last row to the first, because then SQLite
+// need not search for the next one.
+func (p *replay) checkNumbers(ctx context.Context) error {
 	jobs := quote(p.cfg.Table)
 	return p.read(ctx, func(r *reader) error {
-		n, err := r.text("SELECT count(*) FROM (SELECT rowid AS id FROM " + jobs + " NOT INDEXED ORDER BY rowid DESC) AS x " +
+		n, err := r.queryText("SELECT count(*) FROM (SELECT rowid AS id FROM " + jobs + " NOT INDEXED ORDER BY rowid DESC) AS x " +
 			"LEFT JOIN " + jobs + " AS y ON y.rowid = x.id WHERE y.rowid IS NULL")
 		if err == nil && n != "0" {
 			err = fmt.Errorf("%w: %s rows are not found under their numbers", errBroken, n)
@@ -330,16 +333,16 @@ func (p *replay) lookUp(ctx context.Context) error {
 	})
 }
 
-// compare returns an error unless the table and its index have the same rows.
-// It reads both in one transaction: an earlier difference may be due to jobs
-// that came or went.
-func (p *replay) compare(ctx context.Context) error {
+// checkIndex returns an error unless the table and its index have the same rows. It
+// reads both in one transaction: an earlier difference may be due to jobs that were
+// added or removed meanwhile.
+func (p *replay) checkIndex(ctx context.Context) error {
 	return p.read(ctx, func(r *reader) error {
 		if err := r.Exec("BEGIN"); err != nil {
 			return err
 		}
 		defer r.Exec("ROLLBACK")
-		rows, err := r.text("SELECT count(*) FROM " + quote(p.cfg.Table) + " NOT INDEXED")
+		rows, err := r.queryText("SELECT count(*) FROM " + quote(p.cfg.Table) + " NOT INDEXED")
 		if err != nil {
 			return err
 		}
@@ -361,7 +364,7 @@ func (r *reader) compareIndex(table string) (entries, lost int64, err error) {
 	}
 	defer row.Close()
 	index := quote("sqlite_autoindex_" + table + "_1") // of the primary key
-	err = r.each("SELECT rowid FROM "+jobs+" INDEXED BY "+index+" ORDER BY unique_key, function_name",
+	err = r.queryEach("SELECT rowid FROM "+jobs+" INDEXED BY "+index+" ORDER BY unique_key, function_name",
 		func(stmt *sqlite3.Stmt) error {
 			entries++
 			if err := row.BindInt64(1, stmt.ColumnInt64(0)); err != nil {

@@ -15,7 +15,7 @@ import (
 // addresses of 32 bits, a connection can use less memory.
 const (
 	maxPayload = int(has64*999_000_000 + (1-has64)*100_000_000)
-	has64      = ^uint(0) >> 63 // 1 where an int has 64 bits, else 0
+	has64      = ^uint(0) >> 63 // 1 if an int has 64 bits, else 0
 )
 
 // row is a job as a row of the table. A nil field is NULL.
@@ -29,8 +29,8 @@ type row struct {
 	data     []byte
 	when     int64 // Unix time in seconds, 0 for at once
 
-	// gm's columns. gearmand wrote a row without any of them.
-	foreign  bool
+	// gm's columns.
+	foreign  bool // the row has none of gm's columns
 	seq      int64
 	runAt    int64
 	accepted int64
@@ -43,7 +43,7 @@ type row struct {
 	scratch []byte // for checksums
 }
 
-// columns are the table's, in its order: gearmand's five and gm's.
+// columns are the columns of the table, in its order: gearmand's five, and gm's.
 var columns = [...]struct{ name, kind string }{
 	{"unique_key", "TEXT"},
 	{"function_name", "TEXT"},
@@ -59,7 +59,7 @@ var columns = [...]struct{ name, kind string }{
 	{"gm_crc", "INTEGER"},
 }
 
-// columnList is their names for SQL.
+// columnList has the names of the columns for SQL.
 const columnList = "unique_key, function_name, priority, data, when_to_run, " +
 	"seq, run_at_ms, accepted_ms, attempts, reducer, gm_unique, gm_crc"
 
@@ -67,9 +67,9 @@ const columnList = "unique_key, function_name, priority, data, when_to_run, " +
 const gearmandColumns = 5
 
 // appendKey appends the unique_key of a job. It reports whether that is the
-// job's unique. Because the table has one row for each key and function, a job
-// without a unique, or with "-", gets a key of its own. So does a job whose
-// unique gearmand cannot hold, or looks like one of these keys.
+// job's unique. The table has only one row for each key and function. Therefore a job
+// gets a key of its own if it has no unique or "-", if gearmand cannot hold its unique,
+// or if the unique looks like such a key.
 func appendKey(dst []byte, unique string, seq uint64) (key []byte, same bool) {
 	switch {
 	case unique == "", unique == "-", len(unique) > store.MaxGearmandUnique, strings.HasPrefix(unique, "gm-"), strings.IndexByte(unique, 0) >= 0:
@@ -134,8 +134,8 @@ func (r *row) verify() error {
 	return nil
 }
 
-// set makes r the row of a job. The row uses the job's payload.
-func (r *row) set(j *store.Record) {
+// setJob makes r the row of a job. The row uses the job's payload.
+func (r *row) setJob(j *store.Record) {
 	seq := int64(j.Seq)
 	b := r.buf[:0]
 	unique := j.Unique
@@ -165,14 +165,14 @@ func (r *row) set(j *store.Record) {
 	r.sum = int64(uint64(r.contentSum())<<32 | uint64(scheduleSum(seq, r.runAt, r.attempts)))
 }
 
-// isScheduled reports whether the run time is as gm wrote it. Otherwise it is
-// damaged, or was changed by hand.
+// isScheduled reports whether the run time is the one that gm wrote. Otherwise it is
+// damaged, or another program has changed it.
 func (r *row) isScheduled() bool {
 	return r.foreign || seconds(r.runAt) == r.when && scheduleSum(r.seq, r.runAt, r.attempts) == uint32(r.sum)
 }
 
-// record returns the job of a row without an error of verify. Its payload is a
-// copy, or nil if payload is false.
+// record returns the job of a row that verify accepts. Its payload is a copy, or nil if
+// payload is false.
 func (r *row) record(payload bool) *store.Record {
 	j := &store.Record{
 		Seq: uint64(r.seq), Function: string(r.function), Unique: string(r.key), Reducer: string(r.reducer),

@@ -32,13 +32,13 @@ func (s *Store) openFile() (*writer, error) {
 	}
 	if damage == "" {
 		w, err := newWriter(s.path, s.cfg.Table, s.cfg.Sync)
-		if err != nil && errors.Is(outOfRoom(err, s.path), store.ErrFull) {
+		if err != nil && errors.Is(markFull(err, s.path), store.ErrFull) {
 			w, err = s.openCramped(err)
 		}
-		if err == nil || !broken(err) && !strange(err) {
+		if err == nil || !isBroken(err) && !isStrange(err) {
 			return w, err
 		}
-		if err := s.salvage(err.Error(), broken(err)); err != nil {
+		if err := s.salvage(err.Error(), isBroken(err)); err != nil {
 			return nil, err
 		}
 	} else if err := s.salvage(damage, true); err != nil {
@@ -47,8 +47,8 @@ func (s *Store) openFile() (*writer, error) {
 	return newWriter(s.path, s.cfg.Table, s.cfg.Sync)
 }
 
-// rebuild closes the database and makes a new one from its readable part, which
-// the next use opens. mu is held.
+// rebuild closes the database and makes a new one from its readable part. The next use
+// opens it. mu is held.
 func (s *Store) rebuild(why error) error {
 	s.ready.Store(false)
 	s.base.Watch.Clear()
@@ -64,10 +64,10 @@ func (s *Store) rebuild(why error) error {
 	return s.salvage(why.Error(), true)
 }
 
-// salvage makes a new database from the readable part of the old one, which it
-// keeps under another name. The new one has only gm's tables. Without certain,
-// or if the file does not begin as a database, the file may be another
-// program's: then salvage replaces it only if it has jobs of gm.
+// salvage makes a new database from the readable part of the old one, which is kept
+// under another name. The new one has only gm's tables. The file may belong to another
+// program if certain is not set or if it does not begin like a database: then salvage
+// replaces it only if it has jobs of gm.
 func (s *Store) salvage(why string, certain bool) error {
 	s.base.Log.Warn("the database is damaged: its readable part goes into a new one", "err", why)
 	m, err := openImage(s.path)
@@ -86,7 +86,7 @@ func (s *Store) salvage(why string, certain bool) error {
 		ids:   make(map[int64]bool),
 		trees: trees{image: m, seen: make(map[uint32]bool)},
 	}
-	err = errors.Join(outOfRoom(protect(c.run), making), w.closeDatabase())
+	err = errors.Join(markFull(protect(c.run), making), w.closeDatabase())
 	if err == nil && c.ours == 0 && !(certain && m.isSQLite) {
 		removeDatabase(making)
 		return errors.New(why)
@@ -116,8 +116,8 @@ const salvaging = ".salvaging"
 // old one.
 const salvaged = ".salvaged"
 
-// finishSwap replaces the broken database with the salvaged one. After a crash
-// in between, the next open goes on.
+// finishSwap replaces the broken database with the salvaged one. If a crash interrupts
+// it, the next open continues.
 func (s *Store) finishSwap() error {
 	if _, err := os.Stat(s.path + salvaged); err != nil {
 		return nil
@@ -142,8 +142,8 @@ func removeDatabase(path string) {
 	}
 }
 
-// errLost is the fault of a job of which only the key is left.
-var errLost = errors.New("the index has it, the table has not")
+// errLost is the fault of a job that only the index has.
+var errLost = errors.New("it is in the index, but not in the table")
 
 // salvager copies the readable part of an image into a new database.
 type salvager struct {
@@ -153,9 +153,9 @@ type salvager struct {
 
 	ids    map[int64]bool // of rows that are kept
 	kept   int
-	ours   int // of these, those with a checksum
+	ours   int // number of these that have a checksum
 	errs   []pageError
-	more   int // number of errors that are not in errs
+	more   int // number of further errors
 	faults []fault
 	broken int // number of damaged jobs
 	size   int // bytes in the transaction
@@ -184,26 +184,25 @@ func (c *salvager) run() error {
 	if err := c.writer.begin.Exec(); err != nil {
 		return err
 	}
-	c.all()
+	c.copyAll()
 	if c.err != nil {
 		return c.err
 	}
 	return c.writer.commit.Exec()
 }
 
-// all reads the trees that the schema names, and then the pages outside of
-// them.
-func (c *salvager) all() {
-	roots := c.schema()
+// copyAll copies the trees that the schema names, and then the pages outside of them.
+func (c *salvager) copyAll() {
+	roots := c.readSchema()
 	jobs, extras := c.cfg.Table, extrasTable(c.cfg.Table)
 	tables := 0
 	for _, x := range roots {
 		switch {
 		case x.kind == "table" && x.name == jobs:
-			c.walk(x.root, c.job)
+			c.walk(x.root, c.copyJob)
 			tables++
 		case x.kind == "table" && x.name == extras:
-			c.walk(x.root, c.extra)
+			c.walk(x.root, c.copyExtra)
 			tables++
 		}
 	}
@@ -211,7 +210,7 @@ func (c *salvager) all() {
 	for _, x := range roots {
 		switch {
 		case x.kind == "index" && x.table == jobs:
-			c.walk(x.root, c.indexed)
+			c.walk(x.root, c.noteIndexed)
 		case x.kind == "index" && x.table == extras:
 			c.walk(x.root, func(int64, []byte) {})
 		case x.table != jobs && x.table != extras:
@@ -221,9 +220,9 @@ func (c *salvager) all() {
 			}
 		}
 	}
-	c.free()
+	c.markFree()
 	if lost {
-		c.orphans(c.orphan)
+		c.eachOrphan(c.copyOrphan)
 	}
 }
 
@@ -233,7 +232,8 @@ type root struct {
 	root              uint32
 }
 
-func (c *salvager) schema() (roots []root) {
+// readSchema returns the trees that the schema names.
+func (c *salvager) readSchema() (roots []root) {
 	c.walk(1, func(_ int64, record []byte) {
 		v, ok := parseRecord(record)
 		if !ok || len(v) < 5 || v[0].kind != text || v[3].kind != integer {
@@ -247,35 +247,35 @@ func (c *salvager) schema() (roots []root) {
 	return roots
 }
 
-// job copies an entry of the jobs' table.
-func (c *salvager) job(id int64, record []byte) {
+// copyJob copies an entry of the jobs' table.
+func (c *salvager) copyJob(id int64, record []byte) {
 	values, ok := parseRecord(record)
 	var r *row
 	if ok {
 		r, ok = rowOf(id, values)
 	}
 	if !ok {
-		c.fault(fault{id: id, gone: true, data: record, why: errors.New("not a row of the table")})
+		c.noteFault(fault{id: id, noRow: true, data: record, why: errors.New("not a row of the table")})
 		return
 	}
 	if err := r.verify(); err != nil {
-		c.fault(faultOf(r, err))
+		c.noteFault(faultOf(r, err))
 		return
 	}
-	c.keep(r)
+	c.keepRow(r)
 }
 
-// fault notes a damaged entry, which is not copied.
-func (c *salvager) fault(x fault) {
+// noteFault records a damaged entry, which is not copied.
+func (c *salvager) noteFault(x fault) {
 	c.broken++
-	c.ids[x.id] = true // it is reported
+	c.ids[x.id] = true // noteIndexed must not report it too
 	if len(c.faults) < maxFaults {
 		c.faults = append(c.faults, x)
 	}
 }
 
-// keep writes a row into the new database, unless it has that row.
-func (c *salvager) keep(r *row) {
+// keepRow writes a row into the new database, unless it has that row.
+func (c *salvager) keepRow(r *row) {
 	if !r.foreign {
 		r.id = r.seq // the number in the tree may be wrong
 	}
@@ -284,38 +284,39 @@ func (c *salvager) keep(r *row) {
 	}
 	err := c.writer.insertRow(r)
 	if errors.Is(err, sqlite3.CONSTRAINT) {
-		return // an older one with the same key
+		return // it is older than the row with the same key
 	}
 	c.ids[r.id] = true
 	if !r.foreign {
 		c.ours++
 	}
-	c.added(len(r.data), err)
+	c.countKept(len(r.data), err)
 }
 
-// added commits a transaction that is large enough.
-func (c *salvager) added(size int, err error) {
+// countKept counts a row or an extra after its write, which ended with err. It commits a
+// transaction that is large enough.
+func (c *salvager) countKept(size int, err error) {
 	c.kept++
 	if c.size += size + 100; err == nil && c.size > chunkBytes {
 		c.size = 0
-		err = errors.Join(c.writer.commit.Exec(), c.writer.committed(), c.writer.begin.Exec())
+		err = errors.Join(c.writer.commit.Exec(), c.writer.afterCommit(), c.writer.begin.Exec())
 	}
 	c.err = err
 }
 
-// extra copies an entry of the extras' table.
-func (c *salvager) extra(id int64, record []byte) {
+// copyExtra copies an entry of the extras' table.
+func (c *salvager) copyExtra(id int64, record []byte) {
 	if key, value, ok := extraOf(record); ok {
 		c.keepExtra(key, value)
 		return
 	}
-	c.fault(fault{extra: true, gone: true, id: -1, data: record, why: codec.ErrChecksum})
+	c.noteFault(fault{extra: true, noRow: true, id: -1, data: record, why: codec.ErrChecksum})
 }
 
 func (c *salvager) keepExtra(key string, value []byte) {
 	if c.err == nil {
 		c.ours++
-		c.added(len(value), c.writer.putExtra(key, value))
+		c.countKept(len(value), c.writer.putExtra(key, value))
 	}
 }
 
@@ -329,9 +330,9 @@ func extraOf(record []byte) (key string, value []byte, ok bool) {
 	return string(v[0].b), v[1].b, extraSum(string(v[0].b), v[1].b) == v[2].n
 }
 
-// orphan copies an entry of an unknown table, which its checksum tells. An
-// entry without a checksum must have the form of gearmand's.
-func (c *salvager) orphan(id int64, record []byte) {
+// copyOrphan copies an entry of an unknown table. A matching checksum shows that it is
+// one of gm; an entry without a checksum must have the form of gearmand's.
+func (c *salvager) copyOrphan(id int64, record []byte) {
 	if key, value, ok := extraOf(record); ok {
 		c.keepExtra(key, value)
 		return
@@ -341,18 +342,18 @@ func (c *salvager) orphan(id int64, record []byte) {
 		return
 	}
 	if r, ok := rowOf(id, values); ok && r.verify() == nil {
-		c.keep(r)
+		c.keepRow(r)
 	}
 }
 
-// indexed notes a job that the index has and the table has not.
-func (c *salvager) indexed(_ int64, record []byte) {
+// noteIndexed records a fault if the index has a job that the table does not have.
+func (c *salvager) noteIndexed(_ int64, record []byte) {
 	v, ok := parseRecord(record)
 	if !ok || len(v) != 3 || v[0].kind != text || v[1].kind != text || v[2].kind != integer || c.ids[v[2].n] || len(c.faults) >= maxFaults {
 		return
 	}
 	c.faults = append(c.faults, fault{
-		id: v[2].n, gone: true, why: errLost,
+		id: v[2].n, noRow: true, why: errLost,
 		unique: string(bytes.Clone(v[0].b)), name: string(bytes.Clone(v[1].b)),
 	})
 }

@@ -17,7 +17,7 @@ import (
 // copied.
 func (r *row) scan(stmt *sqlite3.Stmt) error {
 	r.buf = r.buf[:0]
-	take := func(column int) []byte {
+	copyColumn := func(column int) []byte {
 		if stmt.ColumnType(column) == sqlite3.NULL {
 			return nil
 		}
@@ -36,10 +36,10 @@ func (r *row) scan(stmt *sqlite3.Stmt) error {
 		return stmt.ColumnInt64(column)
 	}
 	r.id = number(0)
-	r.key, r.function = take(1), take(2)
+	r.key, r.function = copyColumn(1), copyColumn(2)
 	r.priority, r.when = number(3), number(5)
 	r.seq, r.runAt, r.accepted, r.attempts = number(6), number(7), number(8), number(9)
-	r.reducer, r.unique = take(10), take(11)
+	r.reducer, r.unique = copyColumn(10), copyColumn(11)
 	r.sum = number(12)
 	r.foreign = foreign && r.reducer == nil && r.unique == nil
 	r.data = stmt.ColumnRawBlob(4)
@@ -66,7 +66,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 		}
 		err := r.row.verify()
 		if err == nil && r.row.seq != int64(j.Seq) {
-			err = errors.New("another job's row")
+			err = errors.New("the row has another job")
 		}
 		if err != nil {
 			return &store.CorruptError{Where: where, Why: err.Error()}
@@ -77,7 +77,7 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 	switch corrupt := new(store.CorruptError); {
 	case err == nil, errors.As(err, &corrupt), ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return payload, err
-	case broken(err):
+	case isBroken(err):
 		return nil, &store.CorruptError{Where: where, Why: err.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		return nil, store.ErrNotFound
@@ -88,12 +88,12 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) (payload []byt
 // LastSeq implements store.Numbered. Finished jobs count too.
 func (s *Store) LastSeq(ctx context.Context) (last uint64, err error) {
 	err = s.read(ctx, func(r *reader) error {
-		return r.each("SELECT max(rowid) FROM "+quote(s.cfg.Table), func(stmt *sqlite3.Stmt) error {
+		return r.queryEach("SELECT max(rowid) FROM "+quote(s.cfg.Table), func(stmt *sqlite3.Stmt) error {
 			last = uint64(max(stmt.ColumnInt64(0), 0))
 			return nil
 		})
 	})
-	if err != nil && !broken(err) { // else Replay mends it
+	if err != nil && !isBroken(err) { // Replay mends a broken file
 		return 0, s.failReading(err)
 	}
 	return max(last, s.last.Load()), nil
@@ -135,7 +135,7 @@ func (s *Store) Extra(ctx context.Context, key string) ([]byte, error) {
 		if err := r.extra.BindText(1, key); err != nil {
 			return err
 		}
-		return c.step(r, r.extra)
+		return c.readStatement(r, r.extra)
 	})
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func (s *Store) readMending(ctx context.Context, mended *int, f func(*reader) er
 		if err == nil {
 			return nil
 		}
-		if !broken(err) || *mended >= maxMends {
+		if !isBroken(err) || *mended >= maxMends {
 			return s.failReading(err)
 		}
 		*mended++
@@ -172,11 +172,11 @@ func (s *Store) readMending(ctx context.Context, mended *int, f func(*reader) er
 // their rows: the index of their keys may be damaged.
 type extraChunk struct {
 	prefix string
-	last   int64 // the rows are above it; afterwards, the last row
+	last   int64 // only rows above it are read; afterwards, the last row
 
 	found  []extra
 	faults []fault
-	more   bool // there may be another
+	more   bool // there may be another chunk
 }
 
 type extra struct {
@@ -191,11 +191,11 @@ func (c *extraChunk) readRows(r *reader) error {
 	if b.err != nil {
 		return b.err
 	}
-	return c.step(r, r.extras)
+	return c.readStatement(r, r.extras)
 }
 
-// step reads the rows of a statement.
-func (c *extraChunk) step(r *reader, stmt *sqlite3.Stmt) error {
+// readStatement reads the rows of a statement.
+func (c *extraChunk) readStatement(r *reader, stmt *sqlite3.Stmt) error {
 	for size, n := 0, 1; stmt.Step(); n++ {
 		id := stmt.ColumnInt64(0)
 		if id <= c.last {

@@ -12,8 +12,8 @@ import (
 // extrasTable returns the name of the table for extras.
 func extrasTable(table string) string { return table + "_gm" }
 
-// jobsDDL returns the statement that makes the table, whose first columns are
-// declared in gearmand's way.
+// jobsDDL returns the statement that creates the jobs' table. It declares the first
+// columns in the same way as gearmand.
 func jobsDDL(table string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE %s (", quote(table))
@@ -28,18 +28,18 @@ func extrasDDL(table string) string {
 	return fmt.Sprintf("CREATE TABLE %s (key TEXT PRIMARY KEY, value BLOB, crc INTEGER)", quote(extrasTable(table)))
 }
 
-// prepareFile makes the tables and columns that are missing. It changes no
-// others.
+// prepareFile sets the options of the file, and creates the missing tables and
+// columns. It changes no others.
 func prepareFile(c *conn, table string, sync store.Sync) error {
-	encoding, err := c.text("PRAGMA encoding")
+	encoding, err := c.queryText("PRAGMA encoding")
 	if err != nil {
 		return err
 	}
 	if encoding != "UTF-8" {
-		return fmt.Errorf("%w: its encoding is %s, and only UTF-8 keeps names as they are", errStrange, encoding)
+		return fmt.Errorf("%w: its encoding is %s, and only UTF-8 keeps names unchanged", errStrange, encoding)
 	}
 	// Without shared memory, the mode stays as it is.
-	if _, err := c.text("PRAGMA journal_mode = WAL"); err != nil {
+	if _, err := c.queryText("PRAGMA journal_mode = WAL"); err != nil {
 		return err
 	}
 	level := map[store.Sync]string{store.SyncAlways: "FULL", store.SyncInterval: "NORMAL", store.SyncNever: "OFF"}[sync]
@@ -49,19 +49,19 @@ func prepareFile(c *conn, table string, sync store.Sync) error {
 		"journal_size_limit = 67108864",
 		"cache_size = -16000",
 	} {
-		if _, err := c.text("PRAGMA " + pragma); err != nil {
+		if _, err := c.queryText("PRAGMA " + pragma); err != nil {
 			return err
 		}
 	}
 	return migrate(c, table)
 }
 
-// migrate makes the tables, or adds gm's columns to gearmand's.
+// migrate creates the tables, or adds gm's columns to gearmand's table.
 func migrate(c *conn, table string) error {
 	if err := c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	ddl, err := missing(c, table)
+	ddl, err := missingDDL(c, table)
 	for _, statement := range ddl {
 		if err == nil {
 			err = c.Exec(statement)
@@ -79,9 +79,9 @@ func migrate(c *conn, table string) error {
 	return nil
 }
 
-// missing returns the statements that make the missing tables and columns. gm's
-// are all made at once: if only some exist, a name has been damaged.
-func missing(c *conn, table string) (ddl []string, err error) {
+// missingDDL returns the statements that create the missing tables and columns. gm's
+// columns are all created at once: if only some exist, a name has been damaged.
+func missingDDL(c *conn, table string) (ddl []string, err error) {
 	there, err := columnsOf(c, table)
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func missing(c *conn, table string) (ddl []string, err error) {
 			if i >= gearmandColumns {
 				own++
 			}
-		case i < gearmandColumns-1 && len(extras) == 0: // when_to_run came later
+		case i < gearmandColumns-1 && len(extras) == 0: // early versions of gearmand have no when_to_run
 			return nil, fmt.Errorf("%w: table %s has no column %s", errStrange, table, column.name)
 		case i < gearmandColumns-1:
 			return nil, fmt.Errorf("%w: table %s has the columns %v", errBroken, table, there)
@@ -128,7 +128,7 @@ func missing(c *conn, table string) (ddl []string, err error) {
 
 // columnsOf returns the columns of a table, or none if it does not exist.
 func columnsOf(c *conn, table string) (names []string, err error) {
-	err = c.each(fmt.Sprintf("PRAGMA table_info(%s)", quote(table)), func(stmt *sqlite3.Stmt) error {
+	err = c.queryEach(fmt.Sprintf("PRAGMA table_info(%s)", quote(table)), func(stmt *sqlite3.Stmt) error {
 		names = append(names, stmt.ColumnText(1))
 		return nil
 	})

@@ -2,7 +2,7 @@
 // libsqlite3 queue: either server can start on the file of the other.
 //
 //	FILE          the database; the only file after Close
-//	FILE-wal      pages that FILE does not have yet, while the store is open or after a kill
+//	FILE-wal      pages that FILE does not have yet; only while the store is open or after a kill
 //	FILE.lock     the holder of the store, while there is one
 //	FILE.corrupt  records that were set aside, a JSON object a line
 //	FILE.broken-* broken databases, as they were
@@ -43,7 +43,7 @@ import (
 	"gm/pkg/store/internal/filestore"
 )
 
-// DefaultTable is the table of gearmand's --libsqlite3-table.
+// DefaultTable is the default of gearmand's option --libsqlite3-table.
 const DefaultTable = "gearman_queue"
 
 // Config has the options of a Store.
@@ -109,7 +109,7 @@ type Store struct {
 	undo   []int64 // jobs that a batch whose commit panicked may have added
 	closed bool
 
-	ready   atomic.Bool   // writer is not nil
+	ready   atomic.Bool   // true while writer is not nil
 	last    atomic.Uint64 // highest number of a job that was added
 	readers readers
 }
@@ -151,7 +151,7 @@ func (s *Store) open() (*writer, error) {
 	if err := s.lockFile(""); err != nil {
 		return nil, err
 	}
-	if err := s.base.Watch.Check(); err != nil { // or another database would be opened
+	if err := s.base.Watch.Check(); err != nil { // without that, another database could be opened
 		return nil, s.base.Fail("open", err)
 	}
 	s.base.Watch.Clear()

@@ -71,7 +71,7 @@ func fill(t testing.TB, s *Store) (restore func()) {
 		defer s.mu.Unlock()
 		w, err := s.open()
 		if err == nil {
-			_, err = w.text("PRAGMA max_page_count = " + pages)
+			_, err = w.queryText("PRAGMA max_page_count = " + pages)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func verifyFile(t testing.TB, file string) {
 		t.Fatal(err)
 	}
 	defer c.close()
-	if got, err := c.text("PRAGMA integrity_check"); got != "ok" || err != nil {
+	if got, err := c.queryText("PRAGMA integrity_check"); got != "ok" || err != nil {
 		t.Errorf("integrity check: %s, %v", got, err)
 	}
 }

@@ -29,13 +29,13 @@ var errPage = errors.New("does not have the form of its kind")
 // walk calls f for each entry of the tree below a page: id is a row's number,
 // or 0 in an index. The record belongs to f.
 func (t *trees) walk(root uint32, f func(id int64, record []byte)) {
-	t.below(root, 0, 0, f)
+	t.walkBelow(root, 0, 0, f)
 }
 
-// below is walk for pages of one kind; 0 is any kind.
-func (t *trees) below(n uint32, depth int, kind byte, f func(int64, []byte)) {
+// walkBelow walks the tree below a page of one kind; kind 0 allows any kind.
+func (t *trees) walkBelow(n uint32, depth int, kind byte, f func(int64, []byte)) {
 	if t.seen[n] || depth > maxDepth {
-		t.damage(n, errors.New("is in two places"))
+		t.damage(n, errors.New("is in two places of a tree"))
 		return
 	}
 	b, err := t.page(n)
@@ -59,7 +59,7 @@ func (t *trees) below(n uint32, depth int, kind byte, f func(int64, []byte)) {
 			continue
 		}
 		if p.kind == tableInner || p.kind == indexInner {
-			t.below(binary.BigEndian.Uint32(cell), depth+1, p.kind, f)
+			t.walkBelow(binary.BigEndian.Uint32(cell), depth+1, p.kind, f)
 			cell = cell[4:]
 		}
 		if p.kind == tableInner {
@@ -73,7 +73,7 @@ func (t *trees) below(n uint32, depth int, kind byte, f func(int64, []byte)) {
 		f(id, record)
 	}
 	if p.kind == tableInner || p.kind == indexInner {
-		t.below(p.right, depth+1, p.kind, f)
+		t.walkBelow(p.right, depth+1, p.kind, f)
 	}
 }
 
@@ -110,7 +110,7 @@ func parsePage(b []byte, n uint32, usable int) (*page, error) {
 	return p, nil
 }
 
-// cell returns the bytes of a page from a cell on.
+// cell returns the bytes of a page from the start of a cell.
 func (p *page) cell(i int) ([]byte, error) {
 	at := int(binary.BigEndian.Uint16(p.pointers[2*i:]))
 	if at < 8 || at > len(p.b)-4 {
@@ -119,14 +119,14 @@ func (p *page) cell(i int) ([]byte, error) {
 	return p.b[at:], nil
 }
 
-// entry returns the number and the record of a cell, of a leaf or of an index.
+// entry returns the number and the record of a cell of a leaf or of an index.
 func (t *trees) entry(cell []byte, kind byte) (id int64, record []byte, err error) {
 	size, n := varint(cell)
 	if n == 0 || size < 0 || size > int64(t.pages)*int64(t.usable) {
 		return 0, nil, errPage
 	}
 	cell = cell[n:]
-	most := (t.usable-12)*64/255 - 23 // that is kept in the page
+	most := (t.usable-12)*64/255 - 23 // maximum size of a record without overflow pages
 	if kind == tableLeaf {
 		if id, n = varint(cell); n == 0 {
 			return 0, nil, errPage
@@ -147,14 +147,14 @@ func (t *trees) entry(cell []byte, kind byte) (id int64, record []byte, err erro
 	}
 	record = append(make([]byte, 0, size), cell[:local]...)
 	if int(size) > local {
-		record, err = t.overflow(record, binary.BigEndian.Uint32(cell[local:]))
+		record, err = t.readOverflow(record, binary.BigEndian.Uint32(cell[local:]))
 	}
 	return id, record, err
 }
 
-// overflow appends the rest of a record, which is in pages of its own, up to
-// the capacity of record.
-func (t *trees) overflow(record []byte, n uint32) ([]byte, error) {
+// readOverflow appends the rest of a record from its overflow pages, up to the capacity
+// of record.
+func (t *trees) readOverflow(record []byte, n uint32) ([]byte, error) {
 	for len(record) < cap(record) {
 		b, err := t.page(n)
 		if err != nil {
@@ -167,8 +167,8 @@ func (t *trees) overflow(record []byte, n uint32) ([]byte, error) {
 	return record, nil
 }
 
-// free marks the free pages as seen.
-func (t *trees) free() {
+// markFree marks the free pages as seen.
+func (t *trees) markFree() {
 	head, err := t.page(1)
 	if err != nil {
 		t.damage(1, err)
@@ -192,8 +192,8 @@ func (t *trees) free() {
 	}
 }
 
-// orphans calls f for each entry in leaves of tables to which no page leads.
-func (t *trees) orphans(f func(id int64, record []byte)) {
+// eachOrphan calls f for each entry in leaves of tables that no page points to.
+func (t *trees) eachOrphan(f func(id int64, record []byte)) {
 	for n := uint32(2); n <= t.pages; n++ {
 		if t.seen[n] {
 			continue

@@ -20,10 +20,10 @@ type writer struct {
 
 	begin, commit, rollback      *sqlite3.Stmt
 	insert, remove, update, move *sqlite3.Stmt
-	get                          *sqlite3.Stmt // of a row by its number
-	holder                       *sqlite3.Stmt // of the number of the row with a key
-	put, forget                  *sqlite3.Stmt
-	pages, free                  *sqlite3.Stmt // numbers of pages
+	get                          *sqlite3.Stmt // selects a row by its number
+	holder                       *sqlite3.Stmt // selects the number of the row with a key
+	put, forget                  *sqlite3.Stmt // change extras
+	pages, free                  *sqlite3.Stmt // return numbers of pages
 
 	room
 
@@ -35,7 +35,7 @@ type writer struct {
 	row row // the row that get returned
 }
 
-// newWriter opens the file, and makes the missing tables.
+// newWriter opens the file, and creates the missing files and tables.
 func newWriter(path, table string, sync store.Sync) (w *writer, err error) {
 	if err := makeFiles(path); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func newEngineWriter(path, table string, prepare func(*conn) error) (*writer, er
 	if err == nil {
 		var size *sqlite3.Stmt
 		if size, err = w.prepare("PRAGMA page_size"); err == nil {
-			w.pageSize, err = w.number(size)
+			w.pageSize, err = w.queryNumber(size)
 		}
 	}
 	if err == nil {
@@ -85,8 +85,8 @@ func newEngineWriter(path, table string, prepare func(*conn) error) (*writer, er
 	return w, nil
 }
 
-// makeFiles makes the database, if it does not exist, and its file for shared
-// memory, both for this user only: the engine would make them for everybody.
+// makeFiles creates the database, if it does not exist, and its file for shared memory.
+// Both are for this user only: the engine would create them for everybody.
 func makeFiles(path string) error {
 	if _, err := filestore.MakeFile(path); err != nil {
 		return err
@@ -136,7 +136,7 @@ const (
 
 // readReserved reads the value under lastKey.
 func (w *writer) readReserved() error {
-	return w.each("SELECT value, crc FROM "+quote(extrasTable(w.table))+" WHERE key = '"+lastKey+"'", func(stmt *sqlite3.Stmt) error {
+	return w.queryEach("SELECT value, crc FROM "+quote(extrasTable(w.table))+" WHERE key = '"+lastKey+"'", func(stmt *sqlite3.Stmt) error {
 		value := stmt.ColumnBlob(0, nil)
 		if len(value) == 8 && stmt.ColumnInt64(1) == extraSum(lastKey, value) {
 			w.reserved = binary.LittleEndian.Uint64(value)
@@ -163,25 +163,25 @@ func (w *writer) reserveNumber(seq uint64) error {
 // does.
 func (w *writer) closeDatabase() error {
 	_ = w.Exec("PRAGMA busy_timeout = 200")
-	// If others have the database open, it stays in two files: gearmand can
-	// read that too.
+	// If another program has the database open, it stays in two files, which
+	// gearmand can read too.
 	_ = w.Exec("PRAGMA journal_mode = DELETE")
 	return w.conn.close()
 }
 
-// transact calls f in a transaction. Nothing of it is stored unless the error
-// is nil or a *store.UncertainError. If it adds something, it is refused unless
-// the disk has room for its commit and for a checkpoint.
+// transact calls f in a transaction. With an error other than a *store.UncertainError,
+// nothing of it is stored. A transaction that adds something is refused unless the disk
+// has room for its commit and for a checkpoint.
 func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err error) {
 	w.last, w.reserving = 0, 0
 	if w.cramped {
-		if err := w.beginLog(); err != nil && adds {
+		if err := w.beginWAL(); err != nil && adds {
 			return err
 		}
 	}
 	err = w.during(ctx, func() error {
 		if adds {
-			if err := w.committed(); err != nil { // it failed after the last commit
+			if err := w.afterCommit(); err != nil { // it may have failed after the last commit
 				return err
 			}
 		}
@@ -196,30 +196,30 @@ func (w *writer) transact(ctx context.Context, adds bool, f func() error) (err e
 	if err == nil {
 		if err = protect(w.commit.Exec); err == nil {
 			w.reserved = max(w.reserved, w.reserving)
-			_ = w.committed() // the next transaction that adds something tries again
+			_ = w.afterCommit() // the next transaction that adds something tries again
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", err)
 		if errors.Is(err, sqlite3.IOERR) || isPanic(err) {
-			// FILE-wal may have all of it, and SQLite may find it there after a
-			// crash. The next commit overwrites it, or undoes it after a panic.
+			// FILE-wal may have the whole transaction, and SQLite may find it there
+			// after a crash. The next commit overwrites it or, after a panic, undoes it.
 			defer func() { err = &store.UncertainError{Err: err} }()
 		}
 	}
 	if !isPanic(err) && !w.GetAutocommit() {
 		err = errors.Join(err, protect(func() error { _ = w.rollback.Exec(); return nil }))
 	}
-	return outOfRoom(err, w.path)
+	return markFull(err, w.path)
 }
 
-// apply makes the changes of a batch in the current transaction.
-func (w *writer) apply(batch []store.Op) error {
+// applyBatch makes the changes of a batch in the current transaction.
+func (w *writer) applyBatch(batch []store.Op) error {
 	for i := range batch {
 		op := &batch[i]
 		var err error
 		switch op.Kind {
 		case store.Add:
-			err = w.add(op.Record)
+			err = w.addJob(op.Record)
 		case store.Done:
 			err = w.removeRow(int64(op.Record.Seq))
 		case store.Update:
@@ -236,13 +236,13 @@ func (w *writer) apply(batch []store.Op) error {
 	return nil
 }
 
-// add writes a job's row.
-func (w *writer) add(j *store.Record) error {
+// addJob writes a job's row.
+func (w *writer) addJob(j *store.Record) error {
 	if err := w.reserveNumber(j.Seq); err != nil {
 		return err
 	}
-	w.new.set(j)
-	return w.insertOver(&w.new)
+	w.new.setJob(j)
+	return w.replaceRow(&w.new)
 }
 
 // insertRow inserts a row. If another row has its number or key, the error is
@@ -264,30 +264,30 @@ func (w *writer) insertRow(r *row) error {
 		b.number(8, r.runAt)
 		b.number(9, r.accepted)
 		b.number(10, r.attempts)
-		b.maybe(11, r.reducer)
-		b.maybe(12, r.unique)
+		b.blobOrNull(11, r.reducer)
+		b.blobOrNull(12, r.unique)
 		b.number(13, r.sum)
 	}
 	err := b.exec()
 	if len(r.data) >= heavyPayload {
-		// Otherwise the engine would have the next payload in memory too.
+		// Otherwise the engine would hold this payload in memory together with the
+		// next one.
 		err = errors.Join(err, w.insert.ClearBindings())
 		w.heavy = true
 	}
 	return err
 }
 
-// insertOver inserts a row, and removes rows with its number or key before.
-// SQLite's own REPLACE would trust its index, which may be damaged, and remove
-// another job.
-func (w *writer) insertOver(r *row) error {
+// replaceRow inserts a row in place of rows with its number or key. SQLite's own REPLACE
+// would trust its index, which may be damaged, and could remove another job.
+func (w *writer) replaceRow(r *row) error {
 	for range 3 {
 		err := w.insertRow(r)
 		if !errors.Is(err, sqlite3.CONSTRAINT) {
 			return err
 		}
 		id := r.id
-		there, err := w.find(id)
+		there, err := w.findRow(id)
 		if err != nil {
 			return err
 		}
@@ -300,7 +300,7 @@ func (w *writer) insertOver(r *row) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: a key is taken by a row that is not there", errBroken)
+	return fmt.Errorf("%w: a key belongs to a row that does not exist", errBroken)
 }
 
 // holderOf returns the number of the row that has a key.
@@ -313,10 +313,10 @@ func (w *writer) holderOf(key, function []byte) (id int64, err error) {
 		return 0, b.err
 	}
 	if !w.holder.Step() {
-		return 0, errors.Join(w.holder.Err(), fmt.Errorf("%w: a key is taken and not there", errBroken))
+		return 0, errors.Join(w.holder.Err(), fmt.Errorf("%w: a key exists and is not found", errBroken))
 	}
 	id = w.holder.ColumnInt64(0)
-	there, err := w.find(id)
+	there, err := w.findRow(id)
 	if err != nil {
 		return 0, err
 	}
@@ -326,9 +326,9 @@ func (w *writer) holderOf(key, function []byte) (id int64, err error) {
 	return id, nil
 }
 
-// find reads the row with a number into w.row, where it stays until the next
-// call of any method.
-func (w *writer) find(id int64) (bool, error) {
+// findRow reads the row with a number into w.row, where it is valid until the next call
+// of any method. It reports whether the row exists.
+func (w *writer) findRow(id int64) (bool, error) {
 	_ = w.get.Reset()
 	if err := w.get.BindInt64(1, id); err != nil {
 		return false, err
@@ -341,14 +341,15 @@ func (w *writer) find(id int64) (bool, error) {
 	return true, err
 }
 
-// number returns the result of a statement without arguments.
-func (w *writer) number(stmt *sqlite3.Stmt) (n int64, err error) {
+// queryNumber returns the result of a statement without arguments.
+func (w *writer) queryNumber(stmt *sqlite3.Stmt) (n int64, err error) {
 	if stmt.Step() {
 		n = stmt.ColumnInt64(0)
 	}
 	return n, errors.Join(stmt.Err(), stmt.Reset())
 }
 
+// removeRow removes the row with a number, if it exists.
 func (w *writer) removeRow(id int64) error {
 	_ = w.get.Reset()
 	b := binder{stmt: w.remove}
@@ -365,6 +366,7 @@ func (w *writer) moveRow(from, to int64) error {
 	return b.exec()
 }
 
+// reschedule writes the run time and the attempts of a job.
 func (w *writer) reschedule(j *store.Record) error {
 	seq, attempts := int64(j.Seq), int64(j.Attempts)
 	b := binder{stmt: w.update}
@@ -388,53 +390,4 @@ func (w *writer) forgetExtra(key string) error {
 	b := binder{stmt: w.forget}
 	b.text(1, []byte(key))
 	return b.exec()
-}
-
-// binder binds a statement's arguments; the first is 1. After an error it does
-// nothing.
-type binder struct {
-	stmt *sqlite3.Stmt
-	err  error
-}
-
-func (b *binder) number(i int, v int64) {
-	if b.err == nil {
-		b.err = b.stmt.BindInt64(i, v)
-	}
-}
-
-// text binds bytes as text. Nil is empty.
-func (b *binder) text(i int, v []byte) {
-	if b.err == nil {
-		b.err = b.stmt.BindText(i, string(v))
-	}
-}
-
-// blob binds bytes. Nil is empty, not NULL, which gearmand does not accept.
-func (b *binder) blob(i int, v []byte) {
-	if v == nil {
-		v = []byte{}
-	}
-	b.maybe(i, v)
-}
-
-// maybe binds bytes. Nil is NULL.
-func (b *binder) maybe(i int, v []byte) {
-	if b.err == nil {
-		b.err = b.stmt.BindBlob(i, v)
-	}
-}
-
-func (b *binder) null(i int) {
-	if b.err == nil {
-		b.err = b.stmt.BindNull(i)
-	}
-}
-
-// exec runs the statement to its end.
-func (b *binder) exec() error {
-	if b.err == nil {
-		b.err = b.stmt.Exec()
-	}
-	return b.err
 }
