@@ -13,38 +13,39 @@ type Lease struct {
 	name   string
 	log    *slog.Logger
 	length time.Duration
-	most   time.Duration // of one renewal
+	limit  time.Duration // maximum duration of a renewal
 
 	lost chan struct{} // closed by Pass
 
-	mu     sync.Mutex
-	passed bool
-	stop   context.CancelFunc // nil before Start
-	keeper sync.WaitGroup
+	mu      sync.Mutex
+	passed  bool
+	stop    context.CancelFunc // nil before Start
+	renewer sync.WaitGroup
 }
 
 // NewLease returns a Lease for a lock that expires after length without a renewal.
-// A renewal may take half of that, or most if that is less. Name is the store's in
-// the log.
-func NewLease(name string, log *slog.Logger, length, most time.Duration) *Lease {
-	return &Lease{name: name, log: log, length: length, most: min(length/2, most), lost: make(chan struct{})}
+// A renewal may take at most limit, and at most half of length. name is the name of
+// the store in the log.
+func NewLease(name string, log *slog.Logger, length, limit time.Duration) *Lease {
+	return &Lease{name: name, log: log, length: length, limit: min(length/2, limit), lost: make(chan struct{})}
 }
 
-// Start calls renew four times in the length of the lease, unless the store has
-// passed to another server. Stop ends that; then free is called. It is called once.
+// Start starts a goroutine that calls renew four times in the length of the lease,
+// until Stop, unless another server has the store. After Stop it calls free. Start is
+// called at most once.
 func (l *Lease) Start(renew func(ctx context.Context), free func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	l.mu.Lock()
 	l.stop = stop
 	l.mu.Unlock()
-	l.keeper.Go(func() {
-		l.keep(ctx, renew)
+	l.renewer.Go(func() {
+		l.renewUntil(ctx, renew)
 		free()
 	})
 }
 
-// keep renews the lock until ctx ends.
-func (l *Lease) keep(ctx context.Context, renew func(ctx context.Context)) {
+// renewUntil renews the lock until ctx ends.
+func (l *Lease) renewUntil(ctx context.Context, renew func(ctx context.Context)) {
 	tick := time.NewTicker(l.length / 4)
 	defer tick.Stop()
 	for {
@@ -56,7 +57,7 @@ func (l *Lease) keep(ctx context.Context, renew func(ctx context.Context)) {
 		if l.HasPassed() {
 			continue
 		}
-		attempt, cancel := context.WithTimeout(ctx, l.most)
+		attempt, cancel := context.WithTimeout(ctx, l.limit)
 		renew(attempt)
 		cancel()
 	}
@@ -69,11 +70,11 @@ func (l *Lease) Stop() {
 	l.mu.Unlock()
 	if stop != nil {
 		stop()
-		l.keeper.Wait()
+		l.renewer.Wait()
 	}
 }
 
-// Pass notes and logs that another server, of which by is known, has the store.
+// Pass records and logs that another server has the store. by describes that server.
 func (l *Lease) Pass(by string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -76,7 +76,8 @@ func RunDamage(t *testing.T, d Damage) {
 				content[at] ^= flip
 				damaged(fmt.Sprintf("byte %d by %#x", at, flip), content, false)
 			}
-			// A log that ends early looks like one whose last batches were not written yet.
+			// A log that ends early looks like one whose last batches were not written
+			// yet.
 			for i := range 10 {
 				damaged(fmt.Sprintf("cut to %d of 10", i), whole[:len(whole)*i/10+random.IntN(500)], want.killed)
 			}

@@ -16,7 +16,7 @@ const (
 	fenceRenewal = 2500 * time.Millisecond
 )
 
-// Fence is a store's view of its fence: a row among the extras that names the
+// Fence is the state of a store's fence: a row among the extras that names the
 // session that holds the store. A lock of the database is not enough, because
 // it may belong to one node of several, or to a connection of a pooler: two
 // servers could have it at the same time. Each transaction of a session
@@ -26,12 +26,13 @@ const (
 //
 // The value is text, with blanks between its fields:
 //
-//	STORE.SESSION  names the session, and the store that it belongs to
-//	WHERE          how the database knows the session, without blanks
-//	SECONDS        the database's time when it was written, 0 if the store is free
-//	LAST           the highest number of a job, ever
+//	STORE.SESSION  names the store and its session
+//	WHERE          the database's name for the session, without blanks
+//	SECONDS        the database's time of the last write, 0 if the store is free
+//	LAST           the highest number that any job has had
 //
-// Only the store's one session may call its methods, except Last.
+// Only the goroutine that uses the store's session may call its methods, except
+// NoteLast.
 type Fence struct {
 	store    string
 	sessions int
@@ -55,7 +56,7 @@ type Claim struct {
 	Where string // the database's name for the session
 	// Gone reports whether the session of that name has certainly ended.
 	Gone func(where string) bool
-	// Again is true if an earlier session of this store has held it.
+	// Again is true if an earlier session of this store has held the store.
 	Again bool
 }
 
@@ -133,8 +134,8 @@ type fenceRow struct {
 	last           uint64
 }
 
-// parseFence parses the fence's value. It takes an invalid value for that of a
-// store that nobody holds.
+// parseFence parses the fence's value. For an invalid value, it returns that of a store
+// that nobody holds.
 func parseFence(value string) (row fenceRow) {
 	_, err := fmt.Sscanf(value, "%s %s %d %d", &row.session, &row.where, &row.seconds, &row.last)
 	if err != nil {
