@@ -65,7 +65,7 @@ func (s *Store) setAside(ctx context.Context, faults []fault) {
 	if err == nil {
 		err = s.write(ctx, "set aside in", func(n *net) error {
 			for i := range faults {
-				n.set(faults[i].key, nil, faults[i].value)
+				n.setValue(faults[i].key, nil, faults[i].value)
 			}
 			return nil
 		})

@@ -10,14 +10,14 @@ import (
 	"gm/pkg/store/internal/filestore"
 )
 
-// Check implements store.Checker. Without the lock, it reads the file as it is;
-// if a server has it open, the file may be half written.
+// Check implements store.Checker. Without the lock, it reads the file in its present
+// state; if a server has the file open, a change may be incomplete.
 func (s *Store) Check(ctx context.Context, report func(what string)) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hash != nil {
+	if s.db != nil {
 		return s.checkOpen(report)
 	}
 	t, err := openTable(s.path)
@@ -56,10 +56,10 @@ func (s *Store) checkUnclosed(t *table, report func(what string)) error {
 
 // checkOpen is Check for a database that this store has open.
 func (s *Store) checkOpen(report func(what string)) error {
-	if err := s.hash.sync(); err != nil {
+	if err := s.db.sync(); err != nil {
 		return s.base.Fail("check", err)
 	}
-	t, err := readTable(s.hash.handle())
+	t, err := readTable(s.db.handle())
 	if err != nil {
 		return s.base.Fail("check", err)
 	}

@@ -48,7 +48,7 @@ func (s *Store) write(ctx context.Context, operation string, f func(*net) error)
 	n := net{store: s, at: make(map[string]int)}
 	err := f(&n)
 	if err == nil && len(n.changes) > 0 {
-		err = s.commit(&n)
+		err = s.commitNet(&n)
 	}
 	if err != nil {
 		return s.base.Fail(operation, filestore.MarkFull(err))
@@ -56,26 +56,26 @@ func (s *Store) write(ctx context.Context, operation string, f func(*net) error)
 	return nil
 }
 
-// commit makes changes. commitMu is held.
-func (s *Store) commit(n *net) error {
+// commitNet makes the changes of a batch. commitMu is held.
+func (s *Store) commitNet(n *net) error {
 	room, puts := int64(0), false
 	for _, c := range n.changes {
 		room += int64(len(c.key)+len(c.value)) + 64
 		puts = puts || c.value != nil
 	}
-	if d, ok := s.hash.(*tree); ok {
+	if d, ok := s.db.(*tree); ok {
 		return s.commitTree(d, n, room, puts)
 	}
 	if puts {
 		s.mu.Lock()
-		err := reserve(s.hash.handle(), s.hash.size(), room+room/4+64<<10)
+		err := reserve(s.db.handle(), s.db.size(), room+room/4+64<<10)
 		s.mu.Unlock()
 		if err != nil {
 			return err
 		}
 	}
 	before := s.journal.size
-	if err := s.journal.append(n.changes); err != nil {
+	if err := s.journal.appendBatch(n.changes); err != nil {
 		if !puts && errors.Is(filestore.MarkFull(err), store.ErrFull) && !errors.As(err, new(*store.UncertainError)) {
 			return s.removeDirectly(n)
 		}
@@ -83,7 +83,7 @@ func (s *Store) commit(n *net) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.apply(n.changes); err != nil {
+	if err := s.makeChanges(n.changes); err != nil {
 		return s.abandonBatch(n, before, err)
 	}
 	s.last = max(s.last, n.last)
@@ -109,13 +109,13 @@ func (s *Store) commitTree(d *tree, n *net, room int64, puts bool) error {
 	}
 	err := d.begin()
 	if err == nil {
-		err = s.apply(n.changes)
+		err = s.makeChanges(n.changes)
 	}
 	if err == nil {
 		err = d.commit()
 	}
 	if err != nil {
-		s.hash = nil
+		s.db = nil
 		if undo := d.rollBack(); undo != nil {
 			return &store.UncertainError{Err: errors.Join(err, undo)}
 		}
@@ -129,35 +129,35 @@ func (s *Store) commitTree(d *tree, n *net, room int64, puts bool) error {
 	return nil
 }
 
-// removeFromTree removes records when the disk has no room for the log of a
-// transaction. No record moves to another page then, so that a kill may break
-// the tree but leaves every other record in its page.
+// removeFromTree removes records if the disk has no room for the log of a transaction.
+// It moves no record to another page: a kill may break the tree, but leaves all other
+// records in their pages.
 func (s *Store) removeFromTree(n *net) error {
-	if err := errors.Join(s.apply(n.changes), s.hash.sync()); err != nil {
-		err = errors.Join(err, s.hash.abandon())
-		s.hash = nil
+	if err := errors.Join(s.makeChanges(n.changes), s.db.sync()); err != nil {
+		err = errors.Join(err, s.db.abandon())
+		s.db = nil
 		return &store.UncertainError{Err: err}
 	}
 	return nil
 }
 
-// removeDirectly removes records from the database when the disk has no room
-// for the journal. The changes in the journal must be on the disk before, or a
-// kill would bring them back.
+// removeDirectly removes records from the database if the disk has no room for the
+// journal. The changes in the journal must be on the disk before that: otherwise they
+// would be made again after a kill.
 func (s *Store) removeDirectly(n *net) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.checkpoint(); err != nil {
 		return err
 	}
-	if err := s.apply(n.changes); err != nil {
+	if err := s.makeChanges(n.changes); err != nil {
 		return s.abandonBatch(n, 0, err)
 	}
-	return s.hash.sync()
+	return s.db.sync()
 }
 
-// apply makes changes in the database: first those that need room.
-func (s *Store) apply(changes []change) error {
+// makeChanges makes changes in the database, first those that need room.
+func (s *Store) makeChanges(changes []change) error {
 	for _, c := range changes {
 		if c.value == nil {
 			continue
@@ -167,13 +167,13 @@ func (s *Store) apply(changes []change) error {
 				return err
 			}
 		}
-		if err := s.hash.put(c.key, c.value); err != nil {
+		if err := s.db.put(c.key, c.value); err != nil {
 			return err
 		}
 	}
 	for _, c := range changes {
 		if c.value == nil {
-			if err := s.hash.remove(c.key); err != nil {
+			if err := s.db.remove(c.key); err != nil {
 				return err
 			}
 		}
@@ -181,39 +181,40 @@ func (s *Store) apply(changes []change) error {
 	return nil
 }
 
-// abandonBatch closes a database that may have a part of a batch. The next use
-// makes a new one from it and the journal, without the changes of the batch.
+// abandonBatch closes a database that may have a part of a batch. The next use makes a
+// new database from it and the journal, without the changes of the batch.
 func (s *Store) abandonBatch(n *net, journal int64, err error) error {
 	for i, c := range n.changes {
 		s.undo[c.key] = n.old[i]
 	}
-	err = errors.Join(err, s.journal.reset(journal), s.hash.abandon(), s.journal.file.Close())
-	s.hash, s.journal = nil, nil
+	err = errors.Join(err, s.journal.truncate(journal), s.db.abandon(), s.journal.file.Close())
+	s.db, s.journal = nil, nil
 	return &store.UncertainError{Err: err}
 }
 
 // checkpoint writes the database to the disk and starts the journal again. mu
 // is held.
 func (s *Store) checkpoint() error {
-	if err := s.hash.sync(); err != nil || s.journal == nil {
+	if err := s.db.sync(); err != nil || s.journal == nil {
 		return err
 	}
-	return s.journal.reset(0)
+	return s.journal.truncate(0)
 }
 
-// net is the net effect of a batch: one change for each key.
+// net is the combined effect of a batch: one change for each key.
 type net struct {
 	store   *Store
 	changes []change
 	old     [][]byte       // values before the batch, or nil
-	at      map[string]int // of keys, in changes
+	at      map[string]int // index of the change of a key
 	last    uint64         // the highest sequence of Adds
 
 	reserving uint64 // new value of lastKey, or 0 if it does not change
 }
 
-// set sets the change of a key. old is its value before the batch.
-func (n *net) set(key string, value, old []byte) {
+// setValue sets the new value of a key, or nil to remove it. old is the value before the
+// batch.
+func (n *net) setValue(key string, value, old []byte) {
 	if i, ok := n.at[key]; ok {
 		n.changes[i].value = value
 		return
@@ -225,11 +226,11 @@ func (n *net) set(key string, value, old []byte) {
 
 // addJob adds a new record. It replaces only a record of another program.
 func (n *net) addJob(j *store.Record) {
-	n.set(keyOf(j), value(j), nil)
+	n.setValue(keyOf(j), valueOf(j), nil)
 	n.last = max(n.last, j.Seq)
 	if j.Seq > max(n.store.reserved, n.reserving) {
 		n.reserving = j.Seq + numberBlock
-		n.set(extraKey(lastKey), extraValue(lastKey, binary.LittleEndian.AppendUint64(nil, n.reserving)), n.store.reservedValue())
+		n.setValue(extraKey(lastKey), extraValue(lastKey, binary.LittleEndian.AppendUint64(nil, n.reserving)), n.store.reservedValue())
 	}
 }
 
@@ -241,7 +242,7 @@ const (
 	numberBlock = 1 << 16
 )
 
-// reservedValue returns the value of lastKey's record, or nil if there is none.
+// reservedValue returns the value of lastKey's record, or nil if it does not exist.
 func (s *Store) reservedValue() []byte {
 	if s.reserved == 0 {
 		return nil
@@ -249,7 +250,7 @@ func (s *Store) reservedValue() []byte {
 	return extraValue(lastKey, binary.LittleEndian.AppendUint64(nil, s.reserved))
 }
 
-// noteNumber notes the number of a job, or the value of lastKey, in an entry.
+// noteNumber records the number of an entry's job, or the value of lastKey.
 func (s *Store) noteNumber(x *entry) {
 	s.last = max(s.last, x.job.Seq)
 	if x.extra && x.job.Unique == lastKey && len(x.job.Payload) == 8 {
@@ -265,7 +266,7 @@ func (n *net) currentValue(key string) ([]byte, error) {
 	}
 	n.store.mu.Lock()
 	defer n.store.mu.Unlock()
-	return n.store.hash.get(key)
+	return n.store.db.get(key)
 }
 
 func (n *net) addOp(op *store.Op) error {
@@ -282,9 +283,9 @@ func (n *net) addOp(op *store.Op) error {
 		return err
 	}
 	if op.Kind == store.Put {
-		n.set(key, extraValue(op.Key, op.Value), old)
+		n.setValue(key, extraValue(op.Key, op.Value), old)
 	} else {
-		n.set(key, nil, old)
+		n.setValue(key, nil, old)
 	}
 	return nil
 }
@@ -301,11 +302,11 @@ func (n *net) addJobChange(op *store.Op) error {
 			continue
 		}
 		if op.Kind == store.Done {
-			n.set(key, nil, old)
+			n.setValue(key, nil, old)
 			return nil
 		}
 		j.Attempts, j.RunAt, j.Apart = op.Record.Attempts, op.Record.RunAt, i > 0
-		n.set(key, value(j), old)
+		n.setValue(key, valueOf(j), old)
 		return nil
 	}
 	return nil

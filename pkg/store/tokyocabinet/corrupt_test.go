@@ -56,19 +56,19 @@ func sizeOrNone(file string) int64 {
 // hash database has the batch in its journal before anything else is done.
 func crashInCommit(t testing.TB, s *Store) {
 	t.Helper()
-	d, ok := s.hash.(*tree)
+	d, ok := s.db.(*tree)
 	if !ok {
 		crash(t, s)
 		return
 	}
 	var changes []change
-	err := s.list(t.Context(), func(key string, x *entry) error {
+	err := s.eachEntry(t.Context(), func(key string, x *entry) error {
 		if !x.extra && x.job.Seq%3 == 0 {
 			changes = append(changes, change{key: key})
 		}
 		return nil
 	})
-	if err := errors.Join(err, d.begin(), s.apply(changes), d.sync()); err != nil {
+	if err := errors.Join(err, d.begin(), s.makeChanges(changes), d.sync()); err != nil {
 		t.Fatal(err)
 	}
 	crash(t, s)

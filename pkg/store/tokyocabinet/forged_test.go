@@ -17,7 +17,7 @@ import (
 	"gm/internal/codec"
 )
 
-// TestLeadsTo sees that a search through buckets with many records ends at each
+// TestLeadsTo checks that a search through buckets with many records ends at each
 // of them.
 func TestLeadsTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queue.tch")
@@ -27,7 +27,7 @@ func TestLeadsTo(t *testing.T) {
 	}
 	for seq := range uint64(300) {
 		j := add(seq+1, fmt.Sprint("f", seq%3), fmt.Sprint("u", seq*seq), "payload").Record
-		if err := d.put(keyOf(j), value(j)); err != nil {
+		if err := d.put(keyOf(j), valueOf(j)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,7 +40,7 @@ func TestLeadsTo(t *testing.T) {
 	}
 	defer table.closeFile()
 	n := 0
-	err = table.each(func(r *record) error {
+	err = table.eachRecord(func(r *record) error {
 		n++
 		if found, err := table.leadsTo(r); err != nil || !found {
 			t.Errorf("record %q: found %v, %v", r.key, found, err)
@@ -56,7 +56,7 @@ func TestLeadsTo(t *testing.T) {
 // record of gm or of gearmand: that does not count as a record.
 func TestForgedRecord(t *testing.T) {
 	for name, forged := range map[string]string{
-		"gm's":       string(value(add(666, "forged", "x", "").Record)),
+		"gm's":       string(valueOf(add(666, "forged", "x", "").Record)),
 		"gearmand's": "forged\x00x\x001" + "0\x00payload",
 	} {
 		file := filepath.Join(t.TempDir(), "queue.tch")
@@ -110,7 +110,7 @@ func appendVnum(b []byte, n int) []byte {
 	return append(b, byte(n))
 }
 
-// TestForgedBatch sees that a batch in a payload is none when the length of the
+// TestForgedBatch checks that a batch in a payload is none when the length of the
 // batch that it lies in is wrong. A journal without a salt is read still.
 func TestForgedBatch(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
@@ -134,10 +134,10 @@ func TestForgedBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.append([]change{{"first", []byte("v")}, {"second", forged}}); err != nil {
+	if err := j.appendBatch([]change{{"first", []byte("v")}, {"second", forged}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.append([]change{{"third", []byte("v")}}); err != nil {
+	if err := j.appendBatch([]change{{"third", []byte("v")}}); err != nil {
 		t.Fatal(err)
 	}
 	if keys, damaged := read(); !slices.Equal(keys, []string{"first", "second", "third"}) || damaged > 0 {

@@ -218,7 +218,7 @@ func fillDisk(file string, free int) error {
 	return errors.Join(f.Truncate(max(0, size-int64(free))), f.Close())
 }
 
-// TestLibraryLock sees that the library has its lock on the file as long as the
+// TestLibraryLock checks that the library has its lock on the file as long as the
 // store is open: it keeps gearmand out.
 func TestLibraryLock(t *testing.T) {
 	eachKind(t, func(t *testing.T, name string) {

@@ -17,7 +17,7 @@ import (
 // database is an open database of the library. One goroutine at a time uses it.
 type database interface {
 	put(key string, value []byte) error
-	get(key string) ([]byte, error) // nil if there is none
+	get(key string) ([]byte, error) // nil without a value
 	remove(key string) error
 	rewind() error
 	next() (string, error) // "" after the last
@@ -25,15 +25,15 @@ type database interface {
 	size() int64
 	handle() *os.File // of the same file
 	close() error
-	// abandon closes the database, but leaves it marked as open.
+	// abandon closes the database, but leaves the mark that it is open.
 	abandon() error
 }
 
 // hash is an open hash database of the library. One goroutine at a time uses it.
 type hash struct {
 	h *C.TCHDB
-	// file is the same file. It is open as long as the library has it: closing
-	// any file of that name releases the library's lock.
+	// file is the same file. It stays open as long as the library has it open: closing
+	// any descriptor of that file releases the library's lock.
 	file *os.File
 }
 
@@ -45,8 +45,8 @@ const defaultBuckets = 131071
 // number of buckets.
 func openHash(path string, buckets int64) (*hash, error) {
 	h := C.tchdbnew()
-	// If the disk is full, writing to a mapped page that has no block on it
-	// ends the process. Header and buckets have blocks from the start.
+	// On a full disk, writing to a mapped page without a block ends the process.
+	// Header and buckets have blocks from the start.
 	C.tchdbsetxmsiz(h, 0)
 	C.tchdbtune(h, C.int64_t(buckets), -1, -1, 0)
 	name := C.CString(path)
@@ -63,7 +63,7 @@ func openHash(path string, buckets int64) (*hash, error) {
 	return d, nil
 }
 
-// openFile opens file, or closes the database.
+// openFile opens the file too. If that fails, it closes the database.
 func (d *hash) openFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -79,9 +79,9 @@ func (d *hash) openFile(path string) error {
 // err returns the library's last error.
 func (d *hash) err() error { return errors.New(C.GoString(C.tcerrmsg(C.tchdbecode(d.h)))) }
 
-// because adds the system's error to the library's, which does not have the
-// reason: for the library, a full disk is a "write error".
-func because(err, reason error) error {
+// withReason adds the error of the system to that of the library, which has no reason:
+// for the library, a full disk is a "write error".
+func withReason(err, reason error) error {
 	if reason == nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (d *hash) close() error {
 	return err
 }
 
-// abandon closes the database, but leaves it marked as open.
+// abandon closes the database, but leaves the mark that it is open.
 func (d *hash) abandon() error {
 	file, err := os.OpenFile(d.file.Name(), os.O_RDWR, 0)
 	if err != nil {
@@ -115,7 +115,7 @@ func (d *hash) abandon() error {
 func (d *hash) put(key string, value []byte) error {
 	ok, reason := C.tchdbput(d.h, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), unsafe.Pointer(unsafe.SliceData(value)), C.int(len(value)))
 	if !ok {
-		return fmt.Errorf("put: %w", because(d.err(), reason))
+		return fmt.Errorf("put: %w", withReason(d.err(), reason))
 	}
 	return nil
 }

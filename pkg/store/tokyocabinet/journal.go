@@ -20,20 +20,20 @@ type change struct {
 	value []byte // nil if the record is removed
 }
 
-// journal is a file of batches of changes. They must be made again if the
-// database was not closed after them. The file begins with
+// journal is a file of batches of changes. If the database was not closed after a batch,
+// its changes must be made again. The file begins with
 //
 //	"gmTJ", 4 bytes
 //	version, 4 bytes, little-endian
-//	salt, 8 bytes, random: no payload can pass for a batch
+//	salt, 8 bytes, random, so that no payload looks like a batch
 //	crc32c of these, 4 bytes
 //
 // Journals of gm's first versions begin with the first batch. A batch is
 //
-//	length of what follows the checksum, 4 bytes, little-endian
-//	crc32c of the salt and of that, 4 bytes
+//	length of the changes, 4 bytes, little-endian
+//	crc32c of the salt and of the changes, 4 bytes
 //	changes: key and value, each a uvarint length and its bytes; for a value, the
-//	length plus one, or 0 if there is none
+//	length plus one, or 0 if the record is removed
 type journal struct {
 	file *os.File
 	size int64
@@ -61,8 +61,8 @@ func openJournal(path string) (*journal, error) {
 	return j, nil
 }
 
-// makeHead makes the header with a new salt. The first append writes it: on a
-// full disk, there may be no room for it.
+// makeHead makes the header with a new salt. The first append writes it, because on a
+// full disk there may be no room for it.
 func (j *journal) makeHead() error {
 	b := binary.LittleEndian.AppendUint32([]byte(journalMagic), journalVersion)
 	salt, err := codec.NewSalt()
@@ -93,9 +93,9 @@ func cutHeader(b []byte) (sum uint32, batches []byte, err error) {
 	return codec.CRC(0, head[8:16]), b[journalHead:], err
 }
 
-// append makes changes durable, all or none. After a *store.UncertainError, the
+// appendBatch makes changes durable, all or none. After a *store.UncertainError, the
 // journal may have them.
-func (j *journal) append(changes []change) error {
+func (j *journal) appendBatch(changes []change) error {
 	b := j.buf[:0]
 	if j.size == 0 {
 		b = append(b, j.head...)
@@ -121,22 +121,22 @@ func (j *journal) append(changes []change) error {
 		err = datasync(j.file)
 	}
 	if err != nil {
-		return j.rollback(fmt.Errorf("journal: %w", err))
+		return j.removeLast(fmt.Errorf("journal: %w", err))
 	}
 	j.size += int64(len(b))
 	return nil
 }
 
-// rollback removes a batch that was not appended completely because of err.
-func (j *journal) rollback(err error) error {
+// removeLast removes a batch that was not appended completely because of err.
+func (j *journal) removeLast(err error) error {
 	if undo := errors.Join(j.file.Truncate(j.size), datasync(j.file)); undo != nil {
 		return &store.UncertainError{Err: errors.Join(err, undo)}
 	}
 	return err
 }
 
-// reset removes the batches behind a size, or all if it is 0.
-func (j *journal) reset(size int64) error {
+// truncate removes the batches after a size.
+func (j *journal) truncate(size int64) error {
 	j.size = size
 	return errors.Join(j.file.Truncate(size), datasync(j.file))
 }
@@ -146,9 +146,9 @@ func (j *journal) closeAndRemove() error {
 	return errors.Join(j.file.Close(), os.Remove(j.file.Name()))
 }
 
-// readJournal calls f for every change in a journal, if there is one, and
-// damage for every damaged batch, which the database most likely has. A batch
-// that was not written completely does not count.
+// readJournal calls f for every change in a journal, if it exists. It calls damage for
+// every damaged batch: the database most likely has its changes. It ignores an
+// incomplete batch at the end.
 func readJournal(path string, f func(change) error, damage func(error)) error {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -13,8 +13,8 @@ import (
 // salvaging is the suffix of a new database while it is made.
 const salvaging = ".salvaging"
 
-// clearLeftovers logs the files that a killed process, or a person, left next
-// to the database, and removes the one that only a salvage needs.
+// clearLeftovers logs the files that a killed process or a person left next to the
+// database, and removes the one that only a salvage needs.
 func (s *Store) clearLeftovers() error {
 	err := os.Remove(s.path + salvaging)
 	switch {
@@ -35,8 +35,8 @@ func (s *Store) clearLeftovers() error {
 	return err
 }
 
-// makeEmpty makes an empty file for a missing database, so that salvage reads
-// the journal.
+// makeEmpty creates an empty file for a missing database, so that salvage reads the
+// journal.
 func (s *Store) makeEmpty() (*table, error) {
 	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -48,9 +48,9 @@ func (s *Store) makeEmpty() (*table, error) {
 	return openTable(s.path)
 }
 
-// keepJournal sets a journal aside that is older than the database: another
-// program has closed the database since, and may have changed it.
-func (s *Store) keepJournal() error {
+// setJournalAside renames a journal that is older than the database: another program
+// has closed the database since, and may have changed it.
+func (s *Store) setJournalAside() error {
 	name := s.path + ".journal"
 	size, err := filestore.FileSize(name)
 	if err != nil || size <= journalHead {

@@ -8,10 +8,10 @@ import (
 	"os"
 )
 
-// mend closes a hash database that was not closed, without a new file: the disk
-// has no room for one. It must find each record, and room for the changes that
-// only the journal has; otherwise it returns an error, and does not harm the
-// database and the journal.
+// mend closes a hash database that was not closed, without a new file, because the disk
+// has no room for one. Every record must be valid, and there must be room for the
+// changes that only the journal has. Otherwise mend returns an error, and leaves the
+// database and the journal usable.
 func (s *Store) mend(t *table) error {
 	t.recount = true
 	if err := t.verify(func(_ *record, x *entry) { s.noteNumber(x) }); err != nil {
@@ -34,7 +34,7 @@ func (s *Store) mend(t *table) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.remake(d, changes), d.sync()); err != nil {
+	if err := errors.Join(s.makeMissing(d, changes), d.sync()); err != nil {
 		return errors.Join(err, d.abandon())
 	}
 	if err := os.Truncate(s.path+".journal", 0); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -44,10 +44,10 @@ func (s *Store) mend(t *table) error {
 	return d.close()
 }
 
-// remake makes the changes that a database does not have.
-func (s *Store) remake(d *hash, changes []change) error {
+// makeMissing makes the changes that a database does not have yet.
+func (s *Store) makeMissing(d *hash, changes []change) error {
 	for _, c := range changes {
-		there, err := d.get(c.key)
+		current, err := d.get(c.key)
 		switch {
 		case err != nil:
 			return err
@@ -59,7 +59,7 @@ func (s *Store) remake(d *hash, changes []change) error {
 				return wrong
 			}
 			s.noteNumber(x)
-			if !bytes.Equal(there, c.value) {
+			if !bytes.Equal(current, c.value) {
 				err = d.put(c.key, c.value)
 			}
 		}

@@ -27,7 +27,7 @@ func (s *Store) openFile() error {
 	if err := s.prepareTable(); err != nil {
 		return err
 	}
-	if err := s.keepJournal(); err != nil {
+	if err := s.setJournalAside(); err != nil {
 		return err
 	}
 	if _, err := filestore.MakeFile(s.path); err != nil {
@@ -41,7 +41,7 @@ func (s *Store) openFile() error {
 		if err := errors.Join(d.openLog(), filestore.SyncDir(filepath.Dir(s.path))); err != nil {
 			return errors.Join(err, d.abandon())
 		}
-		s.hash = d
+		s.db = d
 		return nil
 	}
 	j, err := openJournal(s.path + ".journal")
@@ -52,13 +52,12 @@ func (s *Store) openFile() error {
 		return errors.Join(err, d.close(), j.file.Close())
 	}
 	clear(s.undo)
-	s.hash, s.journal = d, j
+	s.db, s.journal = d, j
 	return nil
 }
 
-// prepareTable makes sure that the library can open the database, or finds
-// none. It closes the file at the end: closing it later would release the
-// library's lock.
+// prepareTable makes sure that the library can open the database, if it exists. It
+// closes the file at the end: closing it later would release the library's lock.
 func (s *Store) prepareTable() error {
 	logged, err := filestore.FileSize(s.path + ".journal")
 	if err != nil {
@@ -78,11 +77,11 @@ func (s *Store) prepareTable() error {
 	if info, err := t.file.Stat(); err == nil && info.Size() == 0 && logged <= journalHead {
 		return nil
 	}
-	return s.openTable(t)
+	return s.verifyTable(t)
 }
 
-// openDatabase opens a database of the library. If it does not exist,
-// openDatabase makes it, with at least that number of buckets.
+// openDatabase opens a database of the library. It creates a missing one, with at least
+// that number of buckets.
 func (s *Store) openDatabase(path string, buckets int64) (database, error) {
 	if s.isTree {
 		d, err := openTree(path, max(buckets, treeBuckets))
@@ -98,11 +97,11 @@ func (s *Store) openDatabase(path string, buckets int64) (database, error) {
 	return d, nil
 }
 
-// openTable verifies a database, and makes a new one from it if necessary. A B+
-// tree database that was not closed is whole after its last transaction is
-// undone. Its free blocks stay unused until it is compacted.
-func (s *Store) openTable(t *table) error {
-	err, whole := t.damage, t.size
+// verifyTable verifies a database, and makes a new one from it if necessary. A B+ tree
+// database that was not closed is valid once its last transaction is undone. Its free
+// blocks stay unused until it is compacted.
+func (s *Store) verifyTable(t *table) error {
+	err, fileSize := t.damage, t.size
 	switch {
 	case err != nil:
 		t.isTree = s.isTree // the header may be wrong
@@ -117,7 +116,7 @@ func (s *Store) openTable(t *table) error {
 			return nil
 		}
 	}
-	t.size = whole
+	t.size = fileSize
 	damage := err
 	err = s.salvage(t, damage)
 	if damage == nil && errors.Is(filestore.MarkFull(err), store.ErrFull) && s.mend(t) == nil {

@@ -18,8 +18,8 @@ import (
 //	records: size of the key, size of the value, count of further values; the
 //	key, the value, and for each further value its size and it
 //
-// and a node is under "#" and its number. A node's number in another page is
-// nodeBase more, which tells it from that of a leaf.
+// and a node is under "#" and its number. In other pages, nodeBase is added to a node's
+// number, to distinguish it from that of a leaf.
 //
 //	first child
 //	children: number, size of the first key that may be below it, and the key
@@ -42,8 +42,8 @@ const (
 // pair is a key of a leaf and its value.
 type pair struct{ key, value []byte }
 
-// child is a child of a node and the least key that may be below it, nil if that
-// is the node's own.
+// child is a child of a node, and the least key that may be below it. from is nil if
+// that is the least key of the node itself.
 type child struct {
 	id   uint64
 	from []byte
@@ -60,8 +60,8 @@ type page struct {
 
 func (p *page) isNode() bool { return p.id > nodeBase }
 
-// parsePage returns the page that a record of the hash database is. With the
-// error, it returns the records before the fault.
+// parsePage parses a record of the hash database as a page. With an error, it also
+// returns the records before the fault.
 func parsePage(key, value []byte) (*page, error) {
 	digits, isNode := strings.CutPrefix(string(key), "#")
 	id, err := strconv.ParseUint(digits, 16, 48)
@@ -125,14 +125,14 @@ func (r *pageReader) bytes(size uint64) []byte {
 	return b
 }
 
-// treeCheck collects the pages of a tree, and checks that the library finds
-// every record and does not search for ever.
+// treeCheck collects the pages of a tree. It checks that the library finds every record,
+// and that no search is endless.
 type treeCheck struct {
 	t       *table
 	nodes   map[uint64][]child
 	leaves  map[uint64]*leafCheck
 	visited int
-	last    *leafCheck // that the walk came to
+	last    *leafCheck // the last leaf of the walk
 	lastID  uint64
 	records int64
 	high    []byte // the last key of the walk
@@ -149,8 +149,8 @@ func newTreeCheck(t *table) *treeCheck {
 	return &treeCheck{t: t, nodes: make(map[uint64][]child), leaves: make(map[uint64]*leafCheck)}
 }
 
-// add adds a page of which f gets each record.
-func (c *treeCheck) add(r *record, f func(*record, *entry)) error {
+// addPage adds a page, and calls f for each of its records.
+func (c *treeCheck) addPage(r *record, f func(*record, *entry)) error {
 	p, err := parsePage(r.key, r.value)
 	if err != nil {
 		return err
@@ -180,7 +180,7 @@ func (c *treeCheck) add(r *record, f func(*record, *entry)) error {
 	return nil
 }
 
-// maxDepth is more than a tree is deep: the library has room for 64.
+// maxDepth is above the depth of any tree: the library has room for 64 levels.
 const maxDepth = 60
 
 // verify walks through the tree.
@@ -191,7 +191,7 @@ func (c *treeCheck) verify() error {
 	}
 	number := func(at int) uint64 { return c.t.order.Uint64(head[at:]) }
 	if len(c.nodes)+len(c.leaves) == 0 {
-		return nil // the library makes the first page
+		return nil // the library creates the first page
 	}
 	if head[compareAt] != 0 {
 		return fmt.Errorf("order of keys %d is not supported", head[compareAt])
@@ -217,8 +217,8 @@ func (c *treeCheck) verify() error {
 
 var errTree = errors.New("pages do not make a tree")
 
-// walk visits a page and those below it. Their keys must be from low on and
-// below high.
+// walk visits a page and the pages below it. Their keys must be at least low and below
+// high.
 func (c *treeCheck) walk(id uint64, low, high []byte, depth int) error {
 	c.visited++
 	if depth > maxDepth || c.visited > len(c.nodes)+len(c.leaves) {
@@ -252,7 +252,7 @@ func (c *treeCheck) visitLeaf(id uint64, l *leafCheck, low, high []byte) error {
 	}
 	if l.records > 0 {
 		if low != nil && bytes.Compare(l.low, low) < 0 || high != nil && bytes.Compare(l.high, high) >= 0 {
-			return fmt.Errorf("page %x: its keys belong to another", id)
+			return fmt.Errorf("page %x: its keys belong to another page", id)
 		}
 		if c.high != nil && bytes.Compare(l.low, c.high) <= 0 {
 			return fmt.Errorf("page %x: keys are not in order", id)

@@ -28,14 +28,14 @@ func (s *Store) ReadPayload(ctx context.Context, j *store.Record) ([]byte, error
 		if _, err := decode([]byte(key), v); err != nil {
 			return nil, &store.CorruptError{Where: fmt.Sprintf("job %d", j.Seq), Why: err.Error()}
 		}
-		if there := jobOf(key, v, j.Seq); there != nil {
-			return there.Payload, nil
+		if found := jobOf(key, v, j.Seq); found != nil {
+			return found.Payload, nil
 		}
 	}
 	return nil, store.ErrNotFound
 }
 
-// readRecord returns the value under a key, or nil if there is none.
+// readRecord returns the value under a key, or nil if the key does not exist.
 func (s *Store) readRecord(ctx context.Context, key string) (v []byte, err error) {
 	err = s.use(ctx, func(d database) error {
 		if v, err = d.get(key); err != nil {
@@ -63,14 +63,13 @@ func (s *Store) ReplayHeads(ctx context.Context, f func(j *store.Record, size in
 	})
 }
 
-// listed is a job in a list that gives the jobs an order. The database has
-// none.
+// listed is a job in a list that is sorted, because the database has no order of jobs.
 type listed struct {
 	seq uint64 // 0 for a job of gearmand
 	key string
 }
 
-// replay calls f for every job. gearmand's come last, because they were queued
+// replay calls f for every job. gearmand's jobs come last, because they were queued
 // last.
 func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	var jobs, foreign []listed
@@ -78,12 +77,12 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	if err != nil {
 		return err
 	}
-	err = s.list(ctx, func(key string, x *entry) error {
+	err = s.eachEntry(ctx, func(key string, x *entry) error {
 		switch {
 		case x.extra:
 		case x.foreign:
 			foreign = append(foreign, listed{key: key})
-		case x.job.Seq <= limit: // and not new
+		case x.job.Seq <= limit: // it was not added meanwhile
 			jobs = append(jobs, listed{x.job.Seq, key})
 		}
 		return nil
@@ -98,7 +97,7 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 			return err
 		}
 		if v == nil {
-			continue // it is done by now
+			continue // it was done meanwhile
 		}
 		x, err := decode([]byte(l.key), v)
 		if err != nil {
@@ -114,9 +113,9 @@ func (s *Store) replay(ctx context.Context, f func(*store.Record) error) error {
 	return s.adopt(ctx, foreign, s.AdoptFrom(time.Now(), limit)+1, f)
 }
 
-// list calls f for every record, and sets damaged ones aside. The library has
-// one iterator, so that only one caller lists at a time; f must not list.
-func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) error {
+// eachEntry calls f for every record, and sets damaged ones aside. The library has only
+// one iterator: one caller at a time can use it, and f must not call eachEntry.
+func (s *Store) eachEntry(ctx context.Context, f func(key string, x *entry) error) error {
 	s.listMu.Lock()
 	defer s.listMu.Unlock()
 	if err := s.use(ctx, database.rewind); err != nil {
@@ -165,22 +164,22 @@ func (s *Store) list(ctx context.Context, f func(key string, x *entry) error) er
 
 // adopt gives gearmand's jobs sequences from first on, and calls f for them.
 func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f func(*store.Record) error) error {
-	const most, mostBytes = 500, 4 << 20
+	const maxJobs, maxBytes = 500, 4 << 20 // of a batch
 	for len(foreign) > 0 {
 		var jobs []*store.Record
-		taken := 0
+		adopted := 0
 		var faults []fault
 		err := s.write(ctx, "adopt jobs in", func(n *net) error {
-			for size := 0; taken < len(foreign) && taken < most && size < mostBytes; taken++ {
-				key := foreign[taken].key
+			for size := 0; adopted < len(foreign) && adopted < maxJobs && size < maxBytes; adopted++ {
+				key := foreign[adopted].key
 				s.mu.Lock()
-				v, err := s.hash.get(key)
+				v, err := s.db.get(key)
 				s.mu.Unlock()
 				if err != nil {
 					return err
 				}
 				if v == nil {
-					continue // it is done by now
+					continue // it was done meanwhile
 				}
 				x, err := decode([]byte(key), v)
 				if err != nil {
@@ -189,8 +188,8 @@ func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f fun
 				if err != nil || !x.foreign {
 					continue
 				}
-				x.job.Seq = first + uint64(taken)
-				n.set(key, nil, v)
+				x.job.Seq = first + uint64(adopted)
+				n.setValue(key, nil, v)
 				n.addJob(&x.job)
 				jobs = append(jobs, &x.job)
 				size += len(v)
@@ -209,14 +208,14 @@ func (s *Store) adopt(ctx context.Context, foreign []listed, first uint64, f fun
 				return err
 			}
 		}
-		foreign, first = foreign[taken:], first+uint64(taken)
+		foreign, first = foreign[adopted:], first+uint64(adopted)
 	}
 	return nil
 }
 
 // Extras implements store.Store.
 func (s *Store) Extras(ctx context.Context, prefix string, f func(key string, value []byte) error) error {
-	return s.list(ctx, func(_ string, x *entry) error {
+	return s.eachEntry(ctx, func(_ string, x *entry) error {
 		if x.extra && strings.HasPrefix(x.job.Unique, prefix) && x.job.Unique != lastKey {
 			return f(x.job.Unique, slices.Clip(x.job.Payload))
 		}
@@ -257,7 +256,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d, isHash := s.hash.(*hash)
+	d, isHash := s.db.(*hash)
 	if !isHash {
 		return s.compactTree()
 	}
@@ -282,8 +281,8 @@ func (s *Store) Compact(ctx context.Context) error {
 // replaces the database even if it could not write the new one. commitMu and mu
 // are held.
 func (s *Store) compactTree() error {
-	err := s.hash.close()
-	s.hash = nil // the next use opens it, if this fails
+	err := s.db.close()
+	s.db = nil // the next use opens it, if this fails
 	if err != nil {
 		return s.base.Fail("compact", err)
 	}

@@ -27,11 +27,11 @@ func (s *Store) salvage(t *table, damage error) error {
 	}
 	d, err := s.openDatabase(s.path+suffix, buckets)
 	if err != nil {
-		_ = os.Remove(s.path + suffix) // which may have filled the disk
+		_ = os.Remove(s.path + suffix) // it may have filled the disk
 		return errors.Join(filestore.ProbeRoom(s.path, 4*buckets+64<<10), err)
 	}
-	c := salvager{Store: s, hash: d}
-	err = errors.Join(c.run(t), d.sync(), d.close())
+	c := salvager{Store: s, db: d}
+	err = errors.Join(c.copyTable(t), d.sync(), d.close())
 	if err == nil && damage != nil && !t.isTable && c.ours == 0 {
 		err = damage
 	}
@@ -85,33 +85,35 @@ func (s *Store) finishSwap() error {
 // salvager copies records into a new database.
 type salvager struct {
 	*Store
-	hash   database
+	db     database
 	kept   int
-	ours   int // of these, those with a checksum
+	ours   int // number of these that have a checksum
 	faults []fault
 }
 
 // maxFaults is the maximum number of records that are reported one by one.
 const maxFaults = 10_000
 
-func (c *salvager) run(t *table) error {
-	err := t.each(c.putRecord, func(offset int64, err error) {
+// copyTable copies the records of a table, and then makes the changes of the journal
+// and of the batch that was made only in part.
+func (c *salvager) copyTable(t *table) error {
+	err := t.eachRecord(c.putRecord, func(offset int64, err error) {
 		if rest, readErr := t.isZero(offset); readErr == nil && rest {
-			return // the library makes a file larger than it needs
+			return // the library makes files larger than necessary
 		}
-		c.fault(fault{where: fmt.Sprintf("offset %d", offset), why: err})
+		c.noteFault(fault{where: fmt.Sprintf("offset %d", offset), why: err})
 	})
 	if err != nil {
 		return err
 	}
-	err = readJournal(c.path+".journal", c.change, func(err error) {
-		c.fault(fault{where: "journal", why: err})
+	err = readJournal(c.path+".journal", c.makeChange, func(err error) {
+		c.noteFault(fault{where: "journal", why: err})
 	})
 	if err != nil {
 		return err
 	}
 	for key, old := range c.undo {
-		if err := c.change(change{key, old}); err != nil {
+		if err := c.makeChange(change{key, old}); err != nil {
 			return err
 		}
 	}
@@ -125,7 +127,7 @@ func (c *salvager) putRecord(r *record) error {
 	}
 	p, err := parsePage(r.key, r.value)
 	if err != nil {
-		c.fault(fault{key: string(r.key), value: r.value, why: err})
+		c.noteFault(fault{key: string(r.key), value: r.value, why: err})
 	}
 	if p == nil {
 		return nil
@@ -138,17 +140,19 @@ func (c *salvager) putRecord(r *record) error {
 	return nil
 }
 
-func (c *salvager) change(x change) error {
+// makeChange makes a change in the new database.
+func (c *salvager) makeChange(x change) error {
 	if x.value == nil {
-		return c.hash.remove(x.key)
+		return c.db.remove(x.key)
 	}
 	return c.putEntry(x.key, x.value)
 }
 
+// putEntry copies a record, unless it is damaged.
 func (c *salvager) putEntry(key string, v []byte) error {
 	x, err := decode([]byte(key), v)
 	if err != nil {
-		c.fault(fault{key: key, value: v, why: err})
+		c.noteFault(fault{key: key, value: v, why: err})
 		return nil
 	}
 	c.kept++
@@ -156,10 +160,11 @@ func (c *salvager) putEntry(key string, v []byte) error {
 		c.ours++
 	}
 	c.noteNumber(x)
-	return c.hash.put(key, v)
+	return c.db.put(key, v)
 }
 
-func (c *salvager) fault(x fault) {
+// noteFault records a damaged record, which is not copied.
+func (c *salvager) noteFault(x fault) {
 	if len(c.faults) < maxFaults {
 		c.faults = append(c.faults, x)
 	}

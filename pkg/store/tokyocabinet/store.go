@@ -13,12 +13,11 @@ import (
 	"gm/pkg/store/internal/filestore"
 )
 
-// maxPayload keeps a record below the library's limit of two thousand million
-// bytes.
+// maxPayload keeps a record below the library's limit of 2,000,000,000 bytes.
 const maxPayload = 1 << 30
 
-// maxTreePayload keeps a page, which may have three large records for a moment,
-// below the same limit.
+// maxTreePayload keeps a page below the same limit. For a moment, a page may have three
+// large records.
 const maxTreePayload = 512 << 20
 
 // Store is a database of Tokyo Cabinet. The first use locks and opens it. It
@@ -34,7 +33,7 @@ type Store struct {
 	// commitMu is locked to write, open or close.
 	commitMu sync.Mutex
 	journal  *journal          // of a hash database
-	undo     map[string][]byte // values before a batch that failed half-way
+	undo     map[string][]byte // values before a batch that was made only in part
 	closed   bool
 
 	// listMu is locked to list the records, before commitMu.
@@ -42,8 +41,8 @@ type Store struct {
 
 	// mu is locked to call the library, after commitMu.
 	mu   sync.Mutex
-	hash database // nil before the first use, and after a failure
-	last uint64   // the highest sequence so far
+	db   database // nil before the first use, and after a failure
+	last uint64   // the highest sequence of a job so far
 
 	reserved uint64 // value of lastKey, or 0 if there is none. commitMu guards it
 
@@ -86,13 +85,13 @@ func (s *Store) open() error {
 	if s.closed {
 		return s.base.Fail("use", os.ErrClosed)
 	}
-	if s.hash != nil { // which changes only under commitMu
+	if s.db != nil { // db changes only under commitMu
 		return nil
 	}
 	if err := s.lockFile(""); err != nil {
 		return err
 	}
-	if err := s.base.Watch.Check(); err != nil { // or another database would be opened
+	if err := s.base.Watch.Check(); err != nil { // without that, another database could be opened
 		return s.base.Fail("open", err)
 	}
 	s.base.Watch.Clear()
@@ -119,7 +118,7 @@ func (s *Store) use(ctx context.Context, f func(database) error) error {
 		return err
 	}
 	s.mu.Lock()
-	if s.hash == nil {
+	if s.db == nil {
 		s.mu.Unlock()
 		s.commitMu.Lock()
 		defer s.commitMu.Unlock()
@@ -129,7 +128,7 @@ func (s *Store) use(ctx context.Context, f func(database) error) error {
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
-	return f(s.hash)
+	return f(s.db)
 }
 
 // LastSeq implements store.Numbered.
@@ -148,9 +147,9 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.base.Watch.Clear()
 	var errs []error
-	if s.hash != nil {
+	if s.db != nil {
 		// The journal is removed only if the database has all of it.
-		err := errors.Join(s.hash.sync(), s.hash.close(), filestore.SyncFile(s.path))
+		err := errors.Join(s.db.sync(), s.db.close(), filestore.SyncFile(s.path))
 		errs = append(errs, err)
 		switch {
 		case s.journal == nil:
@@ -159,7 +158,7 @@ func (s *Store) Close() error {
 		default:
 			errs = append(errs, s.journal.closeAndRemove())
 		}
-		s.hash, s.journal = nil, nil
+		s.db, s.journal = nil, nil
 	}
 	errs = append(errs, s.base.ReleaseLock())
 	if err := errors.Join(errs...); err != nil {

@@ -55,15 +55,15 @@ func crash(t testing.TB, s *Store) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	if s.hash != nil {
-		err := s.hash.abandon()
+	if s.db != nil {
+		err := s.db.abandon()
 		if s.journal != nil {
 			err = errors.Join(err, s.journal.file.Close())
 		}
 		if err != nil {
 			t.Error(err)
 		}
-		s.hash, s.journal = nil, nil
+		s.db, s.journal = nil, nil
 	}
 	_ = s.base.AbandonLock()
 }
@@ -94,7 +94,7 @@ func sizeOf(t testing.TB, file string) int64 {
 	return info.Size()
 }
 
-// verifyFile sees that the database is whole, and alone.
+// verifyFile checks that the database is valid, and the only file of the store.
 func verifyFile(t testing.TB, file string) {
 	t.Helper()
 	files, err := os.ReadDir(filepath.Dir(file))

@@ -18,8 +18,8 @@ func datasync(f *os.File) error {
 	}
 }
 
-// reserve allocates blocks behind the end of a file, so that the library's
-// writes do not fail half-way through a batch.
+// reserve allocates blocks after the end of a file, so that the library's writes do not
+// fail in the middle of a batch.
 func reserve(f *os.File, size, room int64) error {
 	const keepSize = 1
 	for {

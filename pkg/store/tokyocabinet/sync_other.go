@@ -4,8 +4,8 @@ package tokyocabinet
 
 import "os"
 
-// datasync brings a file to the disk.
+// datasync writes the content of a file to the disk.
 func datasync(f *os.File) error { return f.Sync() }
 
-// reserve can't be done here.
+// reserve does nothing: this system cannot reserve blocks.
 func reserve(*os.File, int64, int64) error { return nil }

@@ -60,10 +60,10 @@ type table struct {
 	size    int64 // of the database; the file may be larger
 	stated  int64 // size in the header
 	open    bool  // it was not closed
-	recount bool  // verify counts records and size: the header is out of date
+	recount bool  // verify counts records and size, because the header is not up to date
 
 	isTree  bool // its records are pages
-	isTable bool // it begins as a database, or is a part of one
+	isTable bool // it begins like a database, or is a beginning of one
 	damage  error
 }
 
@@ -75,8 +75,8 @@ type record struct {
 	left, right int64 // offsets of others in the same bucket, or 0
 }
 
-// openTable reads the header of a database. A wrong header is the table's
-// damage, not an error.
+// openTable reads the header of a database. A wrong header is no error, but the table's
+// damage.
 func openTable(path string) (*table, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -121,7 +121,7 @@ func (t *table) readHeader() error {
 	t.stated = t.size
 	switch {
 	case n < headerSize || !bytes.HasPrefix(head, []byte(magic)):
-		t.damage = errors.New("header: does not begin as a database of Tokyo Cabinet")
+		t.damage = errors.New("header: does not begin like a database of Tokyo Cabinet")
 	case head[typeAt] > typeTree:
 		t.damage = fmt.Errorf("header: type %d, want a hash database or a B+ tree database", head[typeAt])
 	case head[optionsAt]&optionsPacked != 0:
@@ -133,7 +133,7 @@ func (t *table) readHeader() error {
 		t.damage = fmt.Errorf("cut to %d bytes of %d", info.Size(), t.size)
 	}
 	if t.damage != nil || t.open {
-		// The whole file is searched, with the values of most databases.
+		// The whole file is searched, with the settings of most databases.
 		t.size = info.Size()
 		if t.apow > 16 {
 			t.apow = 4
@@ -145,8 +145,8 @@ func (t *table) readHeader() error {
 	return nil
 }
 
-// orderOf returns the byte order in which the numbers of a header are small.
-// The library writes that of the machine, or the other if it was built so.
+// orderOf returns the byte order in which the numbers of a header are small. The library
+// uses the order of the machine, or the other one if it was built for that.
 func orderOf(head []byte) binary.ByteOrder {
 	little := 0
 	for _, at := range [...]int{bucketsAt, sizeAt, firstAt} {
@@ -166,9 +166,9 @@ func (t *table) align() int64 { return 1 << t.apow }
 // maxHeader is the maximum size of a record's header.
 const maxHeader = 2 + 8 + 8 + 2 + 5 + 5
 
-// block returns the block at an offset and its size. The record of a free block
-// is nil.
-func (t *table) block(offset int64) (*record, int64, error) {
+// readBlock returns the block at an offset and its size. The record of a free block is
+// nil.
+func (t *table) readBlock(offset int64) (*record, int64, error) {
 	head := make([]byte, maxHeader)
 	n, err := t.file.ReadAt(head, offset)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -190,7 +190,7 @@ func (t *table) block(offset int64) (*record, int64, error) {
 	default:
 		return nil, 0, errForm
 	}
-	r := &record{offset: offset, hash: head[1], left: t.offset(head[2:]), right: t.offset(head[2+t.wide:])}
+	r := &record{offset: offset, hash: head[1], left: t.parseOffset(head[2:]), right: t.parseOffset(head[2+t.wide:])}
 	padding := int64(t.order.Uint16(head[fixed-2:]))
 	keySize, k := vnum(head[fixed:])
 	valueSize, v := vnum(head[min(fixed+k, len(head)):])
@@ -207,7 +207,8 @@ func (t *table) block(offset int64) (*record, int64, error) {
 	return r, size, nil
 }
 
-func (t *table) offset(b []byte) int64 {
+// parseOffset returns the offset that b begins with.
+func (t *table) parseOffset(b []byte) int64 {
 	if t.wide == 8 {
 		return int64(t.order.Uint64(b)) << t.apow
 	}
@@ -228,14 +229,14 @@ func vnum(b []byte) (v int64, n int) {
 	return 0, 0
 }
 
-// each calls f for the records of the table, in the order of the file. Where
-// something else begins, it calls damage and searches for the next record.
-// Bytes that look like a record there may be part of a payload: they count only
-// if the table leads to them.
-func (t *table) each(f func(*record) error, damage func(offset int64, err error)) error {
+// eachRecord calls f for the records of the table, in the order of the file. At any
+// other content, it calls damage and searches for the next record. Bytes that look like
+// a record there may be part of a payload: they are a record only if the table leads to
+// them.
+func (t *table) eachRecord(f func(*record) error, damage func(offset int64, err error)) error {
 	lost := false
 	for at := t.first; at < t.size; {
-		r, size, err := t.block(at)
+		r, size, err := t.readBlock(at)
 		if err == nil && size%t.align() != 0 && at+size < t.size {
 			err = errForm
 		}
@@ -271,8 +272,9 @@ func (t *table) each(f func(*record) error, damage func(offset int64, err error)
 	return nil
 }
 
-// leadsTo reports whether a search for the key of a record, from its bucket on,
-// ends at the record. If the header is damaged, a checksum of gm must do.
+// leadsTo reports whether a search for the key of a record, which starts at its bucket,
+// ends at the record. If the header is damaged, a checksum of gm that matches is
+// enough.
 func (t *table) leadsTo(r *record) (bool, error) {
 	isRecord, ours := t.judge(r)
 	if !isRecord || t.damage != nil {
@@ -283,13 +285,13 @@ func (t *table) leadsTo(r *record) (bool, error) {
 		return false, err
 	}
 	hash := hashOf(r.key)
-	for at, steps := t.offset(b), 0; at >= t.first && at < t.size && steps < maxSteps; steps++ {
+	for at, steps := t.parseOffset(b), 0; at >= t.first && at < t.size && steps < maxSteps; steps++ {
 		if at == r.offset {
 			return true, nil
 		}
-		there, _, err := t.block(at)
+		there, _, err := t.readBlock(at)
 		if errors.Is(err, errForm) || errors.Is(err, io.EOF) || err == nil && there == nil {
-			return false, nil // the way is broken
+			return false, nil // the links are broken
 		}
 		if err != nil {
 			return false, err

@@ -5,8 +5,8 @@ package tokyocabinet
 // #include <stdlib.h>
 // #include <tcbdb.h>
 //
-// // detach makes a database one that is only read and in no transaction, so that
-// // closing it changes no file.
+// // detach marks a database as read-only and not in a transaction, so that closing it
+// // changes no file.
 // static void detach(TCBDB *b) {
 //   b->wmode = false;
 //   b->tran = false;
@@ -14,7 +14,7 @@ package tokyocabinet
 //   b->rbopaque = NULL;
 //   b->hdb->omode = HDBOREADER;
 //   b->hdb->tran = false;
-//   b->hdb->fatal = true; // or it would remove the log
+//   b->hdb->fatal = true; // otherwise closing removes the log
 // }
 import "C"
 
@@ -29,13 +29,13 @@ import (
 const walSuffix = ".wal"
 
 // tree is an open B+ tree database of the library. One goroutine at a time uses
-// it. The library keeps changed pages in memory and writes them in any order, so
-// that changes are made in transactions: its log has the old content of each
-// part of the file that a transaction overwrites.
+// it. The library holds changed pages in memory and writes them in any order. Therefore
+// changes are made in transactions: the library's log has the old content of each part
+// of the file that a transaction overwrites.
 type tree struct {
 	b    *C.TCBDB
 	cur  *C.BDBCUR
-	last string // the key that next returned last
+	last string // the last key that next returned
 
 	file *os.File // the same file, as in hash
 	wal  *os.File // the log of the transactions, nil in a new database
@@ -43,8 +43,8 @@ type tree struct {
 	head []byte // header and buckets as they were before the transaction
 }
 
-// Numbers of pages that the library keeps in memory. A page has up to 16 KiB of
-// small records, or a large one.
+// Numbers of pages that the library caches. A page has up to 16 KiB of small records, or
+// one large record.
 const (
 	cachedLeaves = 128
 	cachedNodes  = 128
@@ -78,8 +78,8 @@ func openTree(path string, buckets int64) (*tree, error) {
 	return d, nil
 }
 
-// openLog makes the log of the transactions, for its owner only: the library
-// would make it for everybody.
+// openLog creates the log of the transactions for its owner only: the library would
+// create it for everybody.
 func (d *tree) openLog() error {
 	wal, err := os.OpenFile(d.file.Name()+walSuffix, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	d.wal = wal
@@ -112,7 +112,7 @@ func (d *tree) close() error {
 	return err
 }
 
-// abandon leaves the files as the end of the process does.
+// abandon leaves the files in the state in which the end of the process leaves them.
 func (d *tree) abandon() error {
 	C.detach(d.b)
 	C.tcbdbcurdel(d.cur)
@@ -128,7 +128,7 @@ func (d *tree) abandon() error {
 // reserve reserves room for a transaction with that number of changes: for its
 // log and, if it puts records, for pages that move.
 func (d *tree) reserve(changes int, room int64, puts bool) error {
-	const perPage = 40 << 10 // a leaf twice, and a part of a node
+	const perPage = 40 << 10 // two versions of a leaf, and a part of a node
 	pages := min(int64(changes)*perPage, 2*d.size())
 	if err := reserve(d.wal, 0, 64<<10+pages); err != nil {
 		return err
@@ -139,8 +139,8 @@ func (d *tree) reserve(changes int, room int64, puts bool) error {
 	return reserve(d.file, d.size(), 64<<10+room+room/4+pages/2)
 }
 
-// begin begins a transaction. Nothing may be changed outside of one, except when
-// no record moves from a page to another.
+// begin begins a transaction. Without one, only changes are allowed that move no record
+// from one page to another.
 func (d *tree) begin() error {
 	t, err := readTable(d.file)
 	if err != nil {
@@ -158,23 +158,22 @@ func (d *tree) begin() error {
 		return err
 	}
 	if ok, reason := C.tcbdbtranbegin(d.b); !ok {
-		return fmt.Errorf("begin a transaction: %w", because(d.err(), reason))
+		return fmt.Errorf("begin a transaction: %w", withReason(d.err(), reason))
 	}
 	return nil
 }
 
-// commit ends a transaction and writes it to the disk. A transaction ends at
-// the moment at which its log becomes empty.
+// commit ends a transaction and writes it to the disk. A transaction ends when its log
+// becomes empty.
 func (d *tree) commit() error {
 	if ok, reason := C.tcbdbtrancommit(d.b); !ok {
-		return fmt.Errorf("commit: %w", because(d.err(), reason))
+		return fmt.Errorf("commit: %w", withReason(d.err(), reason))
 	}
 	return nil
 }
 
-// rollBack undoes a transaction that failed, and closes the database. The
-// library ignores a failure to write a bucket to its log, so that the buckets
-// come from a copy.
+// rollBack undoes a failed transaction, and closes the database. The library ignores a
+// failure to write a bucket to its log, so rollBack restores the buckets from a copy.
 func (d *tree) rollBack() error {
 	path := d.file.Name()
 	if err := d.abandon(); err != nil {
@@ -195,7 +194,7 @@ func (d *tree) rollBack() error {
 func (d *tree) put(key string, value []byte) error {
 	ok, reason := C.tcbdbput(d.b, unsafe.Pointer(unsafe.StringData(key)), C.int(len(key)), unsafe.Pointer(unsafe.SliceData(value)), C.int(len(value)))
 	if !ok {
-		return fmt.Errorf("put: %w", because(d.err(), reason))
+		return fmt.Errorf("put: %w", withReason(d.err(), reason))
 	}
 	return nil
 }
@@ -248,7 +247,8 @@ func (d *tree) next() (string, error) {
 	return d.last, nil
 }
 
-// endOr returns the library's last error, or nil if there is no further record.
+// endOr returns the library's last error, or nil if it is that there are no more
+// records.
 func (d *tree) endOr(operation string) error {
 	if C.tcbdbecode(d.b) == C.TCENOREC {
 		return nil
@@ -259,7 +259,7 @@ func (d *tree) endOr(operation string) error {
 // sync writes the database to the disk, also within a transaction.
 func (d *tree) sync() error {
 	if ok, reason := C.tcbdbmemsync(d.b, true); !ok {
-		return fmt.Errorf("sync: %w", because(d.err(), reason))
+		return fmt.Errorf("sync: %w", withReason(d.err(), reason))
 	}
 	return nil
 }

@@ -240,7 +240,7 @@ func TestRemovalKilled(t *testing.T) {
 		// Whole pages go in the first half, and some records in each of the others.
 		if key := keyOf(op.Record); key < "f-u3" || i%3 == 0 {
 			removed[key] = true
-			if err := s.hash.remove(key); err != nil {
+			if err := s.db.remove(key); err != nil {
 				t.Fatal(err)
 			}
 		}

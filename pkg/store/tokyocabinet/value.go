@@ -21,29 +21,29 @@ import (
 //	key     FUNCTION-UNIQUE
 //	value   FUNCTION NUL UNIQUE NUL PRIORITY TIME NUL PAYLOAD
 //
-// PRIORITY is a digit, TIME the run time in seconds, or 0. gearmand reads it
-// with strtoul, which skips spaces of all kinds. There gm has its own fields,
-// four spaces a byte, in the form of codec.AppendHead. If the job's Function or
-// Unique is not that of the record, the field is "=" and the job's; otherwise
-// it is empty. The payload's checksum includes the record's Function and
-// Unique.
+// PRIORITY is a digit. TIME is the run time in seconds, or 0. gearmand reads it with
+// strtoul, which skips spaces of all kinds. Before the digits of TIME, gm writes its own
+// fields in the form of codec.AppendHead, each byte as four spaces. If the job's
+// Function or Unique differs from that of the record, the field is "=" and the job's
+// value; otherwise it is empty. The payload's checksum includes the record's Function
+// and Unique.
 
-// spaces are the digits of a number to the base of 4.
+// spaces are the digits 0 to 3 of a byte to the base of 4.
 const spaces = " \t\v\f"
 
-// extrasFunction is the function of the jobs that are extras. They are due at
-// extrasTime, for ever.
+// extrasFunction is the function of the jobs that are extras, and extrasTime their run
+// time in seconds.
 const (
 	extrasFunction = "gm:extras"
 	extrasTime     = 9_999_999_999
 )
 
-// names returns the function and the unique of a job's record. No two jobs have
-// the same key: a job gets a unique of its own if it has none, or "-", if
-// gearmand cannot hold its unique, if the unique looks like one of these, if
-// the job is apart, or if its function has a hyphen, so that the key could be
-// that of another function with another unique.
-func names(j *store.Record) (function, unique string) {
+// recordNames returns the function and the unique of a job's record. No two jobs may
+// have the same key. Therefore a job gets a unique of its own if it has none or "-", if
+// gearmand cannot hold its unique, if the unique looks like a generated one, if the job
+// is apart, or if its function has a hyphen: the same key could then be made of another
+// function and another unique.
+func recordNames(j *store.Record) (function, unique string) {
 	function, unique = j.Function, j.Unique
 	if strings.IndexByte(function, 0) >= 0 || strings.HasPrefix(function, "gm:") {
 		sum := sha256.Sum256([]byte(function))
@@ -58,12 +58,12 @@ func names(j *store.Record) (function, unique string) {
 
 // keyOf returns the key of a job.
 func keyOf(j *store.Record) string {
-	function, unique := names(j)
+	function, unique := recordNames(j)
 	return function + "-" + unique
 }
 
-// keysOf returns the keys that a job may have: the database does not tell which
-// jobs were apart.
+// keysOf returns the keys that a job may have. The store has no record of the jobs that
+// were apart.
 func keysOf(j *store.Record) [2]string {
 	apart := *j
 	apart.Apart = true
@@ -97,14 +97,15 @@ func bodySum(function, unique string, payload []byte) codec.Body {
 	return codec.Body{Size: len(payload), Sum: codec.CRC(codec.CRC(0, names), payload)}
 }
 
-// value returns the value of a job's record.
-func value(j *store.Record) []byte {
-	function, unique := names(j)
+// valueOf returns the value of a job's record.
+func valueOf(j *store.Record) []byte {
+	function, unique := recordNames(j)
 	head := *j
 	head.Function, head.Unique = differing(j.Function, function), differing(j.Unique, unique)
-	return encode(function, unique, &head, seconds(j.RunAt))
+	return encodeValue(function, unique, &head, seconds(j.RunAt))
 }
 
+// differing returns the field for a name that may differ from that of the record.
 func differing(name, inRecord string) string {
 	if name == inRecord {
 		return ""
@@ -114,10 +115,12 @@ func differing(name, inRecord string) string {
 
 // extraValue returns the value of an extra's record.
 func extraValue(key string, v []byte) []byte {
-	return encode(extrasFunction, extraUnique(key), &store.Record{Unique: "=" + key, Priority: 2, Payload: v}, extrasTime)
+	return encodeValue(extrasFunction, extraUnique(key), &store.Record{Unique: "=" + key, Priority: 2, Payload: v}, extrasTime)
 }
 
-func encode(function, unique string, head *store.Record, when int64) []byte {
+// encodeValue returns the value of a record with these names and with the fields of
+// head.
+func encodeValue(function, unique string, head *store.Record, when int64) []byte {
 	fields := codec.AppendHead(nil, head, bodySum(function, unique, head.Payload))
 	b := make([]byte, 0, len(function)+len(unique)+4*len(fields)+len(head.Payload)+32)
 	b = append(append(b, function...), 0)
@@ -132,15 +135,15 @@ func encode(function, unique string, head *store.Record, when int64) []byte {
 
 // entry is a record that was read.
 type entry struct {
-	job     store.Record // its payload is the value's
-	foreign bool         // written by gearmand: job has no Seq
-	extra   bool         // an extra: job has its Payload and, as Unique, its key
+	job     store.Record // its payload shares the memory of the value
+	foreign bool         // gearmand wrote it: job has no Seq
+	extra   bool         // it is an extra: job has its value as Payload and its key as Unique
 }
 
 // The faults of a record.
 var (
 	errForm = errors.New("not the form of a job")
-	errKey  = errors.New("under another's key")
+	errKey  = errors.New("the key belongs to another record")
 )
 
 // decode decodes a record.
@@ -168,11 +171,11 @@ func decode(key, v []byte) (*entry, error) {
 		x.job.RunAt = when * 1000
 		return x, nil
 	}
-	return x, x.own(fields, when)
+	return x, x.decodeFields(fields, when)
 }
 
-// own decodes gm's fields.
-func (x *entry) own(fields []byte, when int64) error {
+// decodeFields decodes gm's fields.
+func (x *entry) decodeFields(fields []byte, when int64) error {
 	b := make([]byte, 0, len(fields)/4)
 	for ; len(fields) >= 4; fields = fields[4:] {
 		c := byte(0)
@@ -196,6 +199,8 @@ func (x *entry) own(fields []byte, when int64) error {
 	return nil
 }
 
+// named returns the name of a job from the field of differing and the name in the
+// record.
 func named(differing, inRecord string) string {
 	if name, ok := strings.CutPrefix(differing, "="); ok {
 		return name

@@ -8,14 +8,14 @@ import (
 	"os"
 )
 
-// verify returns an error unless the library, which trusts the whole file, can
-// open the database: every record must be valid, and the library must find it.
-// It calls f for each of them.
+// verify returns an error unless the library can open the database: every record must be
+// valid, and the library, which trusts the whole file, must find it. It calls f for each
+// record.
 func (t *table) verify(f func(*record, *entry)) error {
 	if t.damage != nil {
 		return t.damage
 	}
-	links := make(map[int64]int) // number of links to an offset, minus 1 for a record there
+	links := make(map[int64]int) // number of links to an offset, minus 1 if a record is there
 	free := make(map[int64]int64)
 	records := int64(0)
 	pages := newTreeCheck(t)
@@ -31,7 +31,7 @@ func (t *table) verify(f func(*record, *entry)) error {
 		}
 	}
 	for at := t.first; at < t.size && fault == nil; {
-		r, size, err := t.block(at)
+		r, size, err := t.readBlock(at)
 		if errors.Is(err, errForm) && t.recount {
 			if rest, readErr := t.isZero(at); readErr == nil && rest {
 				t.size = at
@@ -100,7 +100,7 @@ func (t *table) writeCounts() error {
 // of them. It calls f for each.
 func (t *table) verifyRecord(r *record, pages *treeCheck, f func(*record, *entry)) error {
 	if t.isTree {
-		return pages.add(r, f)
+		return pages.addPage(r, f)
 	}
 	x, err := decode(r.key, r.value)
 	if err == nil {
@@ -116,13 +116,12 @@ func (t *table) eachBucket(f func(offset int64)) error {
 		return err
 	}
 	for ; len(b) > 0; b = b[t.wide:] {
-		f(t.offset(b))
+		f(t.parseOffset(b))
 	}
 	return nil
 }
 
-// verifyPool returns an error unless the blocks that are noted as free are
-// free.
+// verifyPool returns an error unless the blocks in the pool of free blocks are free.
 func (t *table) verifyPool(free map[int64]int64) error {
 	from := headerSize + t.buckets*t.wide
 	b := make([]byte, t.first-from)
@@ -134,7 +133,7 @@ func (t *table) verifyPool(free map[int64]int64) error {
 		step, n := vnum(b)
 		size, m := vnum(b[n:])
 		if n == 0 || m == 0 {
-			return errors.New("pool of free blocks: a number does not fit")
+			return errors.New("pool of free blocks: a number is not complete")
 		}
 		offset += step << t.apow
 		if free[offset] != size<<t.apow {

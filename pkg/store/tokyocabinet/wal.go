@@ -23,9 +23,9 @@ type past struct {
 	content []byte
 }
 
-// parseLog returns the size of the file before the transaction and its parts. A
-// part that was not written to its end was not overwritten either. A log without
-// a header has undone or changed nothing: ok is false.
+// parseLog returns the size of the file before the transaction and the old parts. It
+// ignores an incomplete part, which was not overwritten in the file. If the log has no
+// header, the transaction has changed nothing, and ok is false.
 func parseLog(b []byte, order binary.ByteOrder) (size int64, parts []past, ok bool, err error) {
 	if len(b) < 8+12+headerSize {
 		return 0, nil, false, nil
@@ -45,9 +45,9 @@ func parseLog(b []byte, order binary.ByteOrder) (size int64, parts []past, ok bo
 	return size, parts, true, nil
 }
 
-// undoTransaction undoes the unfinished transaction of a database, if there is
-// one, and empties the log. The library would do it too, but it trusts the log.
-// A damaged log stays in its place, and the error wraps errLog.
+// undoTransaction undoes the unfinished transaction of a database, if there is one, and
+// empties the log. The library would do it too, but it trusts the log. A damaged log
+// stays in its place, and the error wraps errLog.
 func undoTransaction(path string) error {
 	b, err := os.ReadFile(path + walSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +60,7 @@ func undoTransaction(path string) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(undo(file, b), file.Close())
+	err = errors.Join(undoLogged(file, b), file.Close())
 	if err != nil {
 		return err
 	}
@@ -73,9 +73,9 @@ func undoTransaction(path string) error {
 
 var errLog = errors.New("log of the last transaction")
 
-// undo undoes the transaction with the log b. Only a database that is marked as
-// open has an unfinished one: another one was closed since.
-func undo(file *os.File, b []byte) error {
+// undoLogged undoes the transaction with the log b. Only a database with the mark that
+// it is open has an unfinished transaction: without the mark, it was closed since.
+func undoLogged(file *os.File, b []byte) error {
 	t, err := readTable(file)
 	if err != nil || !t.open {
 		return err
@@ -92,12 +92,13 @@ func undo(file *os.File, b []byte) error {
 		return err
 	}
 	if size > info.Size() {
-		return fmt.Errorf("%w: the file had %d bytes, it has %d", errLog, size, info.Size())
+		return fmt.Errorf("%w: the file had %d bytes and has %d now", errLog, size, info.Size())
 	}
 	for i := len(parts) - 1; i >= 0; i-- {
 		content := parts[i].content
 		if i == 0 && parts[i].offset == 0 && len(content) == headerSize {
-			// The mark goes last: the log counts as long as it is there.
+			// The mark stays until the end, because the log is valid as long as it
+			// exists.
 			content = append([]byte(nil), content...)
 			content[flagsAt] |= flagOpen
 		}
@@ -119,11 +120,11 @@ func (s *Store) undoLast() error {
 	if err != nil || size < 0 {
 		return err
 	}
-	there, err := filestore.FileSize(s.path)
+	databaseSize, err := filestore.FileSize(s.path)
 	if err != nil {
 		return err
 	}
-	if there > 0 {
+	if databaseSize > 0 {
 		err = undoTransaction(s.path)
 		if !errors.Is(err, errLog) {
 			return err
