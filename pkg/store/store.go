@@ -60,7 +60,7 @@ const (
 )
 
 // Tried returns how often the job failed, and how often it lost its worker.
-// Attempts stored by versions with a single count are counted as losses.
+// Attempts that versions with a single count have stored count as losses.
 func (r *Record) Tried() (failures, losses int) {
 	n := max(r.Attempts, 0)
 	return n >> lossBits, n & maxLosses

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestAdoptFrom sees that jobs of another server get numbers which the server
+// TestAdoptFrom checks that jobs of another server get numbers which the server
 // that reads them does not give out meanwhile.
 func TestAdoptFrom(t *testing.T) {
 	now := time.UnixMilli(1_795_000_000_123)

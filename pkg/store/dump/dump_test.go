@@ -103,7 +103,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestWriteErrors sees that a dump that fails has no end line.
+// TestWriteErrors checks that a dump that fails has no end line.
 func TestWriteErrors(t *testing.T) {
 	broken := errors.New("broken")
 	j := journalA()
@@ -268,7 +268,7 @@ func TestNewLoaderErrors(t *testing.T) {
 	}
 }
 
-// TestLoadBatches sees that batches are bounded in operations and in bytes, and
+// TestLoadBatches checks that batches are bounded in operations and in bytes, and
 // that an error of the store ends the load.
 func TestLoadBatches(t *testing.T) {
 	const job = `{"function":"f","payload":""}` + "\n"
@@ -298,7 +298,7 @@ func TestLoadBatches(t *testing.T) {
 	}
 }
 
-// TestLoadStops sees that the end of the context ends a load.
+// TestLoadStops checks that the end of the context ends a load.
 func TestLoadStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	l, err := dump.NewLoader(ctx, newJournal(), false)

@@ -143,7 +143,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// TestCannotList sees that a memcached that can't list is told of.
+// TestCannotList checks that a memcached that cannot list its keys is reported.
 func TestCannotList(t *testing.T) {
 	server := storetest.StartMemcached(t, "-o", "no_lru_crawler", "-X")
 	var text bytes.Buffer

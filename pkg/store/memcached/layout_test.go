@@ -302,7 +302,7 @@ func TestAsIs(t *testing.T) {
 	})
 }
 
-// TestPartMissing sees that a payload and an extra of which memcached has thrown
+// TestPartMissing checks that a payload and an extra of which memcached has thrown
 // a part away are reported.
 func TestPartMissing(t *testing.T) {
 	server := storetest.StartMemcached(t)
@@ -323,7 +323,7 @@ func TestPartMissing(t *testing.T) {
 	}
 }
 
-// TestPagesOf sees that jobs are not read together that are large together.
+// TestPagesOf checks that jobs are not read together that are large together.
 func TestPagesOf(t *testing.T) {
 	var rows []*row
 	for i := range 600 {

@@ -194,7 +194,7 @@ func TestAsIs(t *testing.T) {
 	})
 }
 
-// TestForeignRows sees that a row that is no job is left out, with its place,
+// TestForeignRows checks that a row that is no job is left out, with its place,
 // and logged, and that all others are read.
 func TestForeignRows(t *testing.T) {
 	server := storetest.StartMySQL(t)
@@ -227,7 +227,7 @@ func TestForeignRows(t *testing.T) {
 	}
 }
 
-// TestFence has two servers hold a store, each on a node of its own.
+// TestFence checks two servers that use a store, each on a node of its own.
 func TestFence(t *testing.T) {
 	server := storetest.StartMySQL(t)
 	nodes := 0
@@ -242,8 +242,8 @@ func TestFence(t *testing.T) {
 	})
 }
 
-// TestGalera has two servers hold a store, each on a node of a real cluster,
-// where GET_LOCK keeps nobody out.
+// TestGalera checks two servers that use a store, each on a node of a real cluster,
+// where GET_LOCK excludes nobody.
 func TestGalera(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: a cluster takes some seconds to start; TestFence has the same on one server")

@@ -163,7 +163,7 @@ func (m messages) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestAcquireEnds sees that the end of the context ends a wait and an attempt, and
+// TestAcquireEnds checks that the end of the context ends a wait and an attempt, and
 // that the store is closed then.
 func TestAcquireEnds(t *testing.T) {
 	for name, lock := range map[string]func(context.Context) error{
@@ -188,7 +188,7 @@ func TestAcquireEnds(t *testing.T) {
 	}
 }
 
-// TestStandingByOnce sees that StandingBy is called once for a place, not for each
+// TestStandingByOnce checks that StandingBy is called once for a place, not for each
 // wait, and that its error ends the wait.
 func TestStandingByOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

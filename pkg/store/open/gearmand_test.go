@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestGearmand sees which store gearmand's options name. The file is MySQL's
+// TestGearmand checks which store gearmand's options name. The file is MySQL's
 // option file of the user.
 func TestGearmand(t *testing.T) {
 	const file = "[client]\nuser=c\npassword=pa ss\nhost=of clients\n[gearmand]\nhost=db\ndatabase=jobs\n"

@@ -26,7 +26,7 @@ func TestPlaceName(t *testing.T) {
 	}
 }
 
-// TestUsageErrors sees that each mistake in a URL or setting is a UsageError, with
+// TestUsageErrors checks that each mistake in a URL or setting is a UsageError, with
 // no password in it.
 func TestUsageErrors(t *testing.T) {
 	if _, err := Parse("nothing"); !errors.As(err, new(*UsageError)) {
@@ -54,7 +54,7 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// TestSync sees that engines elsewhere refuse the setting, instead of ignoring it.
+// TestSync checks that engines elsewhere refuse the setting, instead of ignoring it.
 func TestSync(t *testing.T) {
 	for url, want := range map[string]bool{
 		"disk:x": true, "sqlite:x": true, "tokyocabinet:x.tch": false,
@@ -111,7 +111,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestOpenFails sees that an error of a driver is neither hidden nor one of usage.
+// TestOpenFails checks that an error of a driver is neither hidden nor one of usage.
 func TestOpenFails(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

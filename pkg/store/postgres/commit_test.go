@@ -9,7 +9,7 @@ import (
 	"gm/pkg/store/storetest"
 )
 
-// TestOneStatement sees that a batch of every mixture of changes is one
+// TestOneStatement checks that a batch of every mixture of changes is one
 // statement, also where a job takes the key of one that is done.
 func TestOneStatement(t *testing.T) {
 	server := storetest.StartPostgres(t)

@@ -51,7 +51,7 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
-// TestStalled sees that a commit ends with its context when nothing answers.
+// TestStalled checks that a commit ends with its context when nothing answers.
 func TestStalled(t *testing.T) {
 	server := storetest.StartRedis(t)
 	proxy := storetest.StartProxy(t, server.Addr())
@@ -159,7 +159,7 @@ func TestCutEverywhere(t *testing.T) {
 	}
 }
 
-// TestParts sees that a batch of several parts is refused as a whole.
+// TestParts checks that a batch of several parts is refused as a whole.
 func TestParts(t *testing.T) {
 	server := storetest.StartRedis(t)
 	s := open(t, server.Addr())
@@ -265,7 +265,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// TestHolderGone sees that a holder whose process has ended is not waited for.
+// TestHolderGone checks that nobody waits for a holder whose process has ended.
 func TestHolderGone(t *testing.T) {
 	server := storetest.StartRedis(t)
 	first := open(t, server.Addr(), func(c *Config) { c.lease = time.Hour })

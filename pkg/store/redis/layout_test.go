@@ -43,7 +43,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-// TestOwnKeys sees that gearmand's listing never has gm's own keys.
+// TestOwnKeys checks that gearmand's listing never has gm's own keys.
 func TestOwnKeys(t *testing.T) {
 	for _, prefix := range []string{"_gear_", "g", "gm", "gm:", "gm:g", "~", "~gm:", "a-b", ":"} {
 		l, err := newLayout(prefix)
@@ -232,7 +232,7 @@ func TestForeign(t *testing.T) {
 	compare("done")
 }
 
-// TestForeignOfAnother sees that a store that another server holds is read
+// TestForeignOfAnother checks that a store that another server holds is read
 // and left as it is.
 func TestForeignOfAnother(t *testing.T) {
 	server := storetest.StartRedis(t)
@@ -348,7 +348,7 @@ func TestAsIs(t *testing.T) {
 	})
 }
 
-// TestPayloadMissing sees that a job that gearmand can't have done is not taken
+// TestPayloadMissing checks that a job that gearmand can't have done is not taken
 // for done when its payload is missing.
 func TestPayloadMissing(t *testing.T) {
 	server := storetest.StartRedis(t)

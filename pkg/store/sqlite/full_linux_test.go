@@ -90,7 +90,7 @@ func (f *filling) done(many int) {
 	}
 }
 
-// check sees that all that was taken is there, and nothing else.
+// check checks that all that was taken is there, and nothing else.
 func (f *filling) check() {
 	f.Helper()
 	i := 0

@@ -24,7 +24,7 @@ func TestSwap(t *testing.T) {
 	})
 }
 
-// TestSwapAfterKill sees that gearmand finds the jobs that are only in
+// TestSwapAfterKill checks that gearmand finds the jobs that are only in
 // FILE-wal.
 func TestSwapAfterKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.db")
@@ -181,7 +181,7 @@ func TestGearmandRows(t *testing.T) {
 	})
 }
 
-// TestForeignKey sees that a job replaces the row of a stranger with its key.
+// TestForeignKey checks that a job replaces the row of a stranger with its key.
 func TestForeignKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.db")
 	s := open(t, file)

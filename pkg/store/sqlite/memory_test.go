@@ -49,7 +49,7 @@ func TestManyLargePayloads(t *testing.T) {
 	}
 }
 
-// TestEngineWithoutMemory sees that a panic of the engine, which has no memory,
+// TestEngineWithoutMemory checks that a panic of the engine, which has no memory,
 // is the error of a batch, of which nothing is kept, and that the store works
 // again at once: when it writes, and when it reads.
 func TestEngineWithoutMemory(t *testing.T) {

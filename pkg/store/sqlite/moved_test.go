@@ -23,7 +23,7 @@ func TestModes(t *testing.T) {
 	storetest.RunModes(t, func(t *testing.T, dir string) store.Store { return open(t, filepath.Join(dir, "queue.db")) }, "queue.db")
 }
 
-// TestOddNames sees that every name that a file can have is that of its
+// TestOddNames checks that every name that a file can have is that of its
 // database.
 func TestOddNames(t *testing.T) {
 	for _, name := range []string{"a b", "a+b", "a?b=c&mode=memory", "a#b", "a%20b", "a'b", "\xff", ":memory:", "file:x"} {

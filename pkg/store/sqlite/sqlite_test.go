@@ -90,7 +90,7 @@ func sizeOf(t testing.TB, file string) int64 {
 	return info.Size()
 }
 
-// verifyFile sees that the database is whole, and alone.
+// verifyFile checks that the database is valid, and the only file of the store.
 func verifyFile(t testing.TB, file string) {
 	t.Helper()
 	files, err := os.ReadDir(filepath.Dir(file))

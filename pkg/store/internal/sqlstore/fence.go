@@ -60,10 +60,10 @@ type Claim struct {
 	Again bool
 }
 
-// Take begins the hold of a new session if it may take the store. It may, if no
-// other store has held it since an earlier session of this one, or, the first
-// time, if the last holder has freed it, has ended or has not written the fence
-// for fenceLease.
+// Take makes a new session the holder, if it may take the store, and reports whether
+// it may. The first session may take the store if its last holder has freed it, has
+// ended, or has not written the fence for fenceLease. A later session may take it if
+// no other store has held it since.
 func (f *Fence) Take(c Claim) bool {
 	row := parseFence(c.Value)
 	f.NoteLast(row.last)

@@ -26,9 +26,9 @@ import (
 	"gm/pkg/store"
 )
 
-// Row is a job as a row. The first five fields are gearmand's columns
-// unique_key, function_name, priority, data and when_to_run, the others gm's:
-// they are NULL in a row that gearmand wrote.
+// Row is a job as a row. The first five fields are gearmand's columns unique_key,
+// function_name, priority, data and when_to_run. The others are gm's columns, which
+// are NULL in a row that gearmand wrote.
 type Row struct {
 	Key      string // at most store.MaxGearmandUnique bytes
 	Name     string // at most 255 bytes
@@ -104,7 +104,7 @@ func (row *Row) Record() (*store.Record, error) {
 	if row.RunAt < 0 || row.Attempts < 0 {
 		return nil, fmt.Errorf("run time %d, attempts %d", row.RunAt, row.Attempts)
 	}
-	// A program that changed gearmand's column did not know gm's.
+	// A program that changed gearmand's column did not change gm's.
 	if r.RunAt = row.RunAt; seconds(r.RunAt) != row.When {
 		r.RunAt = max(int64(row.When), 0) * 1000
 	}
@@ -128,7 +128,7 @@ func hashName(s string) string {
 	return hashPrefix + hex.EncodeToString(sum[:24])
 }
 
-// LockNumber returns a number for a lock's name, positive.
+// LockNumber returns a positive number for the name of a lock.
 func LockNumber(name string) int64 {
 	sum := sha256.Sum256([]byte(name))
 	return int64(binary.LittleEndian.Uint64(sum[:]) >> 1)

@@ -114,7 +114,7 @@ func (s *Store[S]) Commit(ctx context.Context, batch []store.Op) error {
 	net := NewNet(batch)
 	seqs := func() []uint64 { return Seqs(net.Adds) }
 	err := s.link.Do(ctx, seqs, func(session S) error {
-		// Only now the limits are those of this session.
+		// The limits are up to date only after the session is ready.
 		if err := s.Caps().RefuseBatch(batch); err != nil {
 			return err
 		}
