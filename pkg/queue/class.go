@@ -75,7 +75,7 @@ func (c *class) addFunction(f *Function) {
 	c.places = append(c.places, len(f.classes))
 	f.classes = append(f.classes, member{c, position})
 	for i := range c.ready {
-		if !f.paused && f.waiting[i].n > 0 {
+		if !f.paused && f.waiting[i].n > 0 && !f.withheld[i] {
 			c.ready[i].set(position)
 		}
 	}
@@ -274,6 +274,7 @@ func (f *Function) countServed() {
 func (f *Function) addWorkers(n int) {
 	f.workers += n
 	f.countServed()
+	f.listForeground()
 }
 
 const wordBits = 64

@@ -80,6 +80,9 @@ func (q *Queue) insertDead(d, before, ofSame *DeadLetter) {
 	d.function.dead.insertLetter(d, ofSame, ofFunction)
 	q.memory.bytes += d.cost()
 	q.memory.dead += d.cost()
+	if !d.stored {
+		q.countUnstored(d.cost())
+	}
 }
 
 // insertDeadByDate inserts d into the lists behind those that died before it.
@@ -94,6 +97,9 @@ func (q *Queue) removeDead(d *DeadLetter) {
 	d.function.dead.removeLetter(d, ofFunction)
 	q.memory.bytes -= d.cost()
 	q.memory.dead -= d.cost()
+	if !d.stored {
+		q.countUnstored(-d.cost())
+	}
 }
 
 // dropExcessDead drops the oldest dead letters of f beyond DeadMax. If payloads
@@ -187,10 +193,14 @@ func (q *Queue) DeadLettersAfter(function string, after *DeadLetter, most int, y
 // ReleaseDeadLetter reports to the queue that the journal has d. If memory is
 // short, the queue drops the payload.
 func (q *Queue) ReleaseDeadLetter(d *DeadLetter) {
-	d.stored = true
 	if q.deadBySeq[d.Record.Seq] == d {
+		if !d.stored {
+			q.countUnstored(-d.cost())
+		}
+		d.stored = true
 		q.spillDeadIfNeeded(d)
 	}
+	d.stored = true
 }
 
 // spillDeadIfNeeded drops the payload of d if memory is short and the journal

@@ -100,7 +100,10 @@
 //     refuses a new job above the limit, unless the journal can keep the
 //     payload instead (Config.Spill); memory.go lists the thresholds;
 //   - a spilled job is grabbed like any other, and must be Loaded before its
-//     worker can have it. Wanted lists the jobs to read ahead.
+//     worker can have it. Wanted lists the jobs to read ahead;
+//   - while dead letters that the journal does not have hold more than a quarter
+//     of the memory, spilled jobs are withheld from workers, and with them the
+//     background jobs behind them. Foreground jobs overtake them (withhold.go).
 //
 // Loading:
 //
@@ -157,6 +160,8 @@
 //   - a step for each of its functions when a worker asks or sleeps for the
 //     first time after its abilities changed;
 //   - a step for each function that Rouse may have to wake for;
+//   - a step for each list of jobs that a grab finds withheld, and for each
+//     function with such lists when the withholding ends, a thousand at most;
 //   - the logarithm of the number of delayed and time-limited jobs, for such
 //     jobs;
 //   - the hash of the unique, or of the payload if the unique is "-";

@@ -13,5 +13,8 @@ func (q *Queue) MoveToFront(j *Job) bool {
 	}
 	l.removeJob(j)
 	l.pushFront(j)
+	if f := j.function; f.withheld[j.priority] {
+		f.releaseList(j.priority)
+	}
 	return true
 }

@@ -16,19 +16,21 @@ type Function struct {
 	salt       uint64 // seed of its jobs' places in the unique index
 	next, prev *Function
 
-	waiting [priorities]jobList
-	behind  [priorities]jobList // waiting for the end of the loading
-	delayed jobList
-	running int
-	total   int // in any state, held ones too
-	spilled int // waiting jobs, those in behind too
-	limits  [priorities]int
-	paused  bool
-	dropped bool
-	created bool // created by an administrator
-	use     use
-	policy  *Policy
-	dead    deadList
+	waiting    [priorities]jobList
+	behind     [priorities]jobList // waiting for the end of the loading
+	delayed    jobList
+	running    int
+	total      int // in any state, held ones too
+	spilled    int // waiting jobs, those in behind too
+	limits     [priorities]int
+	paused     bool
+	withheld   [priorities]bool // withhold.go explains the mark
+	dropped    bool
+	created    bool // created by an administrator
+	inWithheld bool // it is in Queue.withheld
+	use        use
+	policy     *Policy
+	dead       deadList
 
 	workers int      // peers that can do it
 	served  bool     // it has workers and ready jobs
@@ -38,6 +40,8 @@ type Function struct {
 
 	gathered bool // it is in Queue.gathered
 	fresh    int  // jobs that became ready since Rouse
+
+	foreground foregroundLinks
 
 	counters counters
 }
@@ -72,7 +76,11 @@ func (f *Function) ready() int {
 	if f.paused {
 		return 0
 	}
-	return f.numWaiting()
+	n := f.numWaiting()
+	if f.inWithheld {
+		n -= f.numWithheld()
+	}
+	return n
 }
 
 func (f *Function) numWaiting() int {
@@ -204,10 +212,11 @@ func (q *Queue) Pause(now int64, function []byte, paused bool) error {
 	}
 	f.paused = paused
 	for p := range f.waiting {
-		if f.waiting[p].n > 0 {
+		if f.waiting[p].n > 0 && !f.withheld[p] {
 			f.setReady(rank(p), !paused)
 		}
 	}
+	f.listForeground()
 	q.scheduleRouse(f)
 	return nil
 }

@@ -108,12 +108,16 @@ func (r *rig) checkFunctions() {
 		for p := range priorities {
 			r.checkList(&f.waiting[p], want.waiting[p])
 			r.checkList(&f.behind[p], want.behind[p])
+			if f.withheld[p] && !m.withholds(want.waiting[p]) {
+				r.fail("%s: the jobs of %v are withheld, and should not be", f.name, rank(p).priority())
+			}
 		}
 		if served := m.workers(f.name) > 0 && m.ready(f.name) > 0; f.served != served {
 			r.fail("%s: served is %v, want %v", f.name, f.served, served)
 		} else if served {
 			nserved++
 		}
+		r.checkForeground(f, want)
 		if total := m.count(f.name, Held, Delayed, Waiting, Running); f.total != total {
 			r.fail("%s: total is %d, want %d", f.name, f.total, total)
 		}
@@ -130,6 +134,21 @@ func (r *rig) checkFunctions() {
 	})
 	if q.Ready() != (nserved > 0) || q.served != nserved {
 		r.fail("%d functions are served, want %d", q.served, nserved)
+	}
+}
+
+func (r *rig) checkForeground(f *Function, want *modelFunction) {
+	jobs := 0
+	for _, l := range want.waiting {
+		for _, j := range l {
+			if !j.background {
+				jobs++
+			}
+		}
+	}
+	listed := jobs > 0 && f.workers > 0 && !f.paused
+	if f.foreground.jobs != jobs || listed != (f.foreground.next != nil) {
+		r.fail("%s: %+v, want %d foreground jobs and listed %v", f.name, f.foreground, jobs, listed)
 	}
 }
 
@@ -241,7 +260,7 @@ func (r *rig) checkClasses() {
 			}
 			for p := range priorities {
 				bit := c.ready[p].next(i) == i
-				if want := !f.paused && f.waiting[p].n > 0; bit != want {
+				if want := !f.paused && f.waiting[p].n > 0 && !f.withheld[p]; bit != want {
 					r.fail("%s: bit of %v is %v, want %v", f.name, rank(p).priority(), bit, want)
 				}
 			}
@@ -329,7 +348,11 @@ func (r *rig) checkEmpty() {
 			len(q.timers)+len(q.dates), len(q.classes), q.sleeping, q.restless.n, q.woken.n)
 	}
 	if len(q.notes) != 0 || len(q.deadBySeq) != 0 || len(q.retrying) != 0 || q.Totals() != (Totals{}) || q.memory.dead != 0 {
-		r.fail("notes, dead jobs or memory are left: %d, %d, %d, %+v", len(q.notes), len(q.deadBySeq), len(q.retrying), q.memory)
+		r.fail("notes, dead letters or memory are left: %d, %d, %d, %+v", len(q.notes), len(q.deadBySeq), len(q.retrying), q.memory)
+	}
+	if q.withholding || q.withheld != nil || q.memory.unstored != 0 || q.foreground.n != 0 || q.foreground.first != nil {
+		r.fail("withholding %v of %d functions for %d bytes, and %d functions with foreground jobs are left",
+			q.withholding, len(q.withheld), q.memory.unstored, q.foreground.n)
 	}
 	for f := q.functions.first; f != nil; f = f.next {
 		if f.dead.n != 0 || f.spilled != 0 || f.total != 0 || f.running != 0 || f.workers != 0 || f.tokens != 0 || len(f.classes) != 0 {

@@ -287,6 +287,9 @@ func (j *Job) Waiters(yield func(*Peer) bool) {
 	}
 }
 
+// inQueue reports whether the job waits where workers can get it.
+func (j *Job) inQueue() bool { return j.state == Waiting && !j.is(behind) }
+
 // Ignored reports whether it runs although nobody wants it any more: it was
 // cancelled, or its last client left. If it loses its worker, it ends.
 func (j *Job) Ignored() bool { return j.state == Running && (j.is(cancelled) || j.unwanted()) }

@@ -23,13 +23,16 @@ import (
 // refuse held jobs that will be spilled: their owner limits the bytes on their
 // way to the journal. Nor does it refuse restored jobs, and jobs that return
 // when their worker is lost. Dead letters hold a quarter at most: beyond it their
-// payloads are dropped, or, without Spill, the oldest of them.
+// payloads are dropped, or, without Spill, the oldest of them. Those that the
+// journal does not have yet keep theirs; above a quarter they make the queue
+// withhold spilled jobs (withhold.go).
 type memory struct {
 	bytes                        int64
 	running                      int64 // bytes of running jobs, which are not in bytes
 	spilled                      int   // jobs
 	farMark, waitMark, aheadMark int64 // of the picture above
 	dead                         int64 // the bytes of dead letters
+	unstored                     int64 // of these, without those that the journal has
 	maxDead                      int64
 	next                         *Function // the place where Wanted goes on
 }
@@ -133,7 +136,7 @@ func (q *Queue) spillJob(j *Job) {
 
 // Loaded gives a spilled job its payload back and takes over the slice. A
 // running or held job always gets it, a waiting one only if there is room to
-// read ahead. It does nothing for other jobs. A running job whose payload is
+// read ahead and the queue does not withhold it. It does nothing for other jobs. A running job whose payload is
 // lost must end: call Note with the reason, then FailForGood.
 func (q *Queue) Loaded(j *Job, payload []byte) {
 	if !j.is(spilled) || j.state == Ended {
@@ -141,7 +144,7 @@ func (q *Queue) Loaded(j *Job, payload []byte) {
 	}
 	rest := j.data[len(j.payloadOrStub()):]
 	size := int64(len(payload) + len(rest))
-	if (j.state == Waiting || j.state == Delayed) && q.memory.bytes+size > q.memory.aheadMark {
+	if (j.state == Waiting || j.state == Delayed) && (q.withholding || q.memory.bytes+size > q.memory.aheadMark) {
 		return
 	}
 	again := string(j.Unique()) == byPayload && !j.hasPayload(payload)
@@ -195,7 +198,7 @@ func (q *Queue) SetPrint(j *Job, payload []byte) {
 // function, at most wantedFunctions, and most for each priority of those with
 // workers and spilled jobs.
 func (q *Queue) Wanted(most int, yield func(*Job) bool) {
-	if q.memory.spilled == 0 || most <= 0 {
+	if q.memory.spilled == 0 || most <= 0 || q.withholding {
 		return
 	}
 	from := q.memory.next

@@ -24,7 +24,11 @@ type model struct {
 	next    string // the function that wanted begins with
 	loading bool
 	before  uint64
-	rand    func() uint64
+
+	overtaken   int                          // withheld lists, by foreground jobs
+	withholding bool                         // spilled jobs
+	isMarked    func(fn string, p rank) bool // whether the queue has marked a list as withheld; the rig checks the mark
+	rand        func() uint64
 
 	events []string // of the current step, as expected
 }
@@ -141,7 +145,27 @@ func (m *model) ready(fn string) int {
 	if f == nil || f.paused {
 		return 0
 	}
-	return len(f.waiting[0]) + len(f.waiting[1]) + len(f.waiting[2])
+	n := 0
+	for p, l := range f.waiting {
+		if !m.isMarked(fn, rank(p)) {
+			n += len(l)
+		}
+	}
+	return n
+}
+
+// withholds reports whether a worker gets none of the waiting jobs of l.
+func (m *model) withholds(l []*modelJob) bool { return len(l) > 0 && m.first(l) == nil }
+
+// first returns the job of l that a worker gets first, or nil.
+func (m *model) first(l []*modelJob) *modelJob {
+	if len(l) > 0 && !(m.withholding && l[0].spilled) {
+		return l[0]
+	}
+	if i := slices.IndexFunc(l, func(j *modelJob) bool { return !j.background }); i >= 0 {
+		return l[i]
+	}
+	return nil
 }
 
 // same finds the job that a submission coalesces with.
@@ -304,11 +328,14 @@ func (m *model) grab(p *modelPeer) *modelJob {
 				at = (p.nextPosition + i) % len(p.can)
 			}
 			f := m.find(p.can[at].fn)
-			if f.paused || len(f.waiting[prio]) == 0 {
+			j := m.first(f.waiting[prio])
+			if f.paused || j == nil {
 				continue
 			}
-			j := f.waiting[prio][0]
-			f.waiting[prio] = f.waiting[prio][1:]
+			if j != f.waiting[prio][0] {
+				m.overtaken++
+			}
+			f.waiting[prio] = slices.DeleteFunc(f.waiting[prio], func(o *modelJob) bool { return o == j })
 			m.runs(p, j, p.can[at].timeout)
 			p.nextPosition = at + 1
 			return j

@@ -121,7 +121,7 @@ func (m *model) loaded(j *modelJob, payload string) {
 	if !j.spilled || j.state == Ended {
 		return
 	}
-	if (j.state == Waiting || j.state == Delayed) && m.tooMuchAhead(len(payload)+len(j.unique)+len(j.reducer)) {
+	if (j.state == Waiting || j.state == Delayed) && (m.withholding || m.tooMuchAhead(len(payload)+len(j.unique)+len(j.reducer))) {
 		return
 	}
 	other := j.payload != payload
@@ -138,7 +138,7 @@ func (m *model) tooMuchAhead(more int) bool {
 
 // wanted lists the jobs that Wanted should show.
 func (m *model) wanted(most int) (seqs []uint64) {
-	if most == 0 || m.numSpilled() == 0 {
+	if most == 0 || m.numSpilled() == 0 || m.withholding {
 		return nil
 	}
 	from := slices.IndexFunc(m.funcs, func(f *modelFunction) bool { return f.name == m.next })
@@ -176,11 +176,32 @@ func (m *model) retainDead(j *modelJob, why Reason) bool {
 	}
 	m.dead, m.deadOf[d.fn] = append(m.dead, d), append(m.deadOf[d.fn], d)
 	m.expect("%d retained", j.seq)
+	m.countUnstored()
 	return true
+}
+
+// unstoredBytes returns the bytes of the dead letters that the journal does not have.
+func (m *model) unstoredBytes() (n int) {
+	for _, d := range m.dead {
+		if !d.spilled && !d.stored {
+			n += len(d.payload) + len(d.unique) + len(d.reducer) + len(d.error)
+		}
+	}
+	return n
+}
+
+// countUnstored begins or ends the withholding.
+func (m *model) countUnstored() {
+	on := m.cfg.Spill && m.cfg.Memory > 0 && m.unstoredBytes() > int(m.cfg.Memory)/4
+	if on != m.withholding {
+		m.withholding = on
+		m.expect("withholding %v", on)
+	}
 }
 
 func (m *model) insertDead(d *modelDead) {
 	m.dead, m.deadOf[d.fn] = d.insert(m.dead), d.insert(m.deadOf[d.fn])
+	m.countUnstored()
 }
 
 // insert puts d behind the last one that did not die later.
@@ -213,6 +234,7 @@ func (m *model) dropExpiredDead() {
 func (m *model) removeDead(d *modelDead) {
 	is := func(o *modelDead) bool { return o == d }
 	m.dead, m.deadOf[d.fn] = slices.DeleteFunc(m.dead, is), slices.DeleteFunc(m.deadOf[d.fn], is)
+	m.countUnstored()
 }
 
 func (m *model) dropDead(d *modelDead) {
@@ -224,6 +246,7 @@ func (m *model) dropDead(d *modelDead) {
 
 func (m *model) releaseDead(d *modelDead) {
 	d.stored = true
+	m.countUnstored()
 	if slices.Contains(m.dead, d) {
 		m.spillDeadIfNeeded(d)
 	}

@@ -11,12 +11,13 @@ import (
 )
 
 // counting counts the calls of the queue.
-type counting struct{ ended, requeued, dropped int }
+type counting struct{ ended, requeued, dropped, withholdings int }
 
 func (*counting) Wake(*Peer)                     {}
 func (c *counting) Requeued(*Job, *Peer, Reason) { c.requeued++ }
 func (c *counting) Ended(*Job, Reason)           { c.ended++ }
 func (*counting) DeadRetained(*DeadLetter, *Job) {}
+func (c *counting) Withholding(bool)             { c.withholdings++ }
 func (c *counting) DeadDropped(*DeadLetter)      { c.dropped++ }
 
 func TestJobsAfterGoesOnWhenItsPlaceIsGone(t *testing.T) {

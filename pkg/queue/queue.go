@@ -116,6 +116,10 @@ type DeadLetterSink interface {
 	// DeadDropped reports that d is no dead letter any more. It is not called when
 	// RetryDeadLetter makes d a job of its own.
 	DeadDropped(d *DeadLetter)
+	// Withholding reports that the queue has begun or ceased to withhold spilled
+	// jobs from workers, because dead letters that the journal does not have take
+	// too much memory.
+	Withholding(on bool)
 }
 
 // Queue is the whole state of a job server. It is not safe for concurrent use:
@@ -146,6 +150,12 @@ type Queue struct {
 	restless peerList
 	woken    peerList // workers with a wake token, the oldest token first
 	gathered []*Function
+
+	// Jobs that are withheld, see withhold.go.
+	withholding bool
+	withheld    []*Function // with marked lists, among others
+
+	foreground foregroundRing
 
 	sweep  sweep
 	notes  map[*Job]note

@@ -16,10 +16,7 @@ var steps = flag.Int("steps", 100_000, "random operations of TestRandomOperation
 func TestRandomOperations(t *testing.T) {
 	kinds := make(map[string]int)
 	for done, seed := 0, uint64(1); done < *steps; seed++ {
-		script := make([]byte, 6000)
-		rng := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
-		rng.Read(script)
-		r := newRig(t, script)
+		r := newRig(t, randomScript(seed))
 		if seed%4 == 0 {
 			r.q.sharedFunctions = 2 // so that some workers have private classes
 		}
@@ -37,6 +34,40 @@ func TestRandomOperations(t *testing.T) {
 		}
 	}
 	t.Logf("operations: %v", kinds)
+}
+
+// TestRandomWithholding is TestRandomOperations for a queue whose dead letters
+// often take too much memory, so that it withholds spilled jobs.
+func TestRandomWithholding(t *testing.T) {
+	begun, overtaken := 0, 0
+	for done, seed := 0, uint64(1); done < *steps/5; seed++ {
+		r := newRig(t, randomScript(seed))
+		cfg := r.model.cfg
+		cfg.Spill, cfg.Memory, cfg.DeadMax = true, []int64{24, 80}[seed%2], 3
+		r.open(cfg)
+		r.weights = map[string]int{
+			"restore": 10, "fail for good": 8, "tick": 4, "drop dead": 0, "release dead": 1,
+			"complete": 1, "pause": 1, "purge": 0, "reset": 0, "cantdo": 1, "loaded": 2,
+		}
+		done += r.run()
+		begun += r.begun
+		overtaken += r.model.overtaken
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	if begun == 0 || overtaken == 0 {
+		t.Errorf("jobs were withheld %d times, and %d foreground jobs overtook some", begun, overtaken)
+	}
+	t.Logf("jobs were withheld %d times, and %d foreground jobs overtook some", begun, overtaken)
+}
+
+// randomScript returns the script of a seed.
+func randomScript(seed uint64) []byte {
+	script := make([]byte, 6000)
+	rng := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
+	rng.Read(script)
+	return script
 }
 
 // FuzzQueue runs operations that the fuzzer makes up. It finds more with
@@ -64,6 +95,9 @@ type rig struct {
 	events   []string
 	wakes    int
 
+	weights map[string]int // of some operations, in place of their own
+	begun   int            // how often the queue began to withhold jobs
+
 	gathers bool     // Rouse is called after every second step, not after each
 	log     []string // of the last steps
 	kinds   map[string]int
@@ -90,16 +124,23 @@ func newRig(t *testing.T, script []byte) *rig {
 	}
 	r.gathers = r.n(2) == 1
 	r.full = []int{2, 5, 30}[r.n(3)] // workers sleep for the most part, or hardly ever
+	r.open(cfg)
+	return r
+}
+
+// open makes a queue and its model.
+func (r *rig) open(cfg Config) {
 	r.model = &model{cfg: cfg, deadOf: make(map[string][]*modelDead), now: 1000, wall: 5000, seq: cfg.FirstSeq}
 	if r.n(2) == 1 {
 		r.model.rand, cfg.Rand = counter(), counter()
 	}
 	r.q = New(cfg, r)
+	r.model.isMarked = func(fn string, p rank) bool { return r.q.functions.byName[fn].withheld[p] }
 	r.q.SetClocks(r.model.now, r.model.wall)
+	r.peers = nil
 	for i := range rigPeers {
 		r.addPeer(i)
 	}
-	return r
 }
 
 func (r *rig) addPeer(i int) {
@@ -256,16 +297,23 @@ var operations = []struct {
 func (r *rig) pick() (string, func()) {
 	sum := 0
 	for _, o := range operations {
-		sum += o.weight
+		sum += r.weight(o.name, o.weight)
 	}
 	at := r.n(sum)
 	for _, o := range operations {
-		if at -= o.weight; at < 0 {
+		if at -= r.weight(o.name, o.weight); at < 0 {
 			r.kinds[o.name]++
 			return o.name, func() { o.do(r) }
 		}
 	}
 	panic("not reached")
+}
+
+func (r *rig) weight(operation string, own int) int {
+	if w, ok := r.weights[operation]; ok {
+		return w
+	}
+	return own
 }
 
 func (r *rig) function() string { return string(rune('f' + r.n(rigFunctions))) }

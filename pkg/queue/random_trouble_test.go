@@ -17,7 +17,7 @@ func counter() func() uint64 {
 	}
 }
 
-// DeadRetained and DeadDropped make the rig a DeadLetterSink.
+// DeadRetained, DeadDropped and Withholding make the rig a DeadLetterSink.
 
 func (r *rig) DeadRetained(d *DeadLetter, j *Job) {
 	if j.state == Ended || d.Record.Seq != j.seq {
@@ -33,6 +33,13 @@ func (r *rig) happened(format string, args ...any) {
 	event := fmt.Sprintf(format, args...)
 	r.note(event)
 	r.events = append(r.events, event)
+}
+
+func (r *rig) Withholding(on bool) {
+	r.happened("withholding %v", on)
+	if on {
+		r.begun++
+	}
 }
 
 // meetDead brings the model's new dead jobs together with the queue's.
@@ -267,6 +274,9 @@ func (m *model) numRunning() (n int) {
 func (r *rig) checkMemory() {
 	m := r.model
 	want := Totals{Jobs: len(m.jobs), Running: m.numRunning(), Dead: len(m.dead), Spilled: m.numSpilled(), Bytes: int64(m.bytes())}
+	if got, want := r.q.memory.unstored, int64(m.unstoredBytes()); got != want || r.q.Withholding() != m.withholding {
+		r.fail("%d unstored bytes and withholding is %v, want %d and %v", got, r.q.Withholding(), want, m.withholding)
+	}
 	if got := r.q.Totals(); got != want || r.q.memory.dead != int64(m.deadBytes()) {
 		r.fail("totals are %+v and %d of the dead, want %+v and %d", got, r.q.memory.dead, want, m.deadBytes())
 	}

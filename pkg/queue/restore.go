@@ -135,8 +135,14 @@ func (q *Queue) moveUp(f *Function, most int) (moved int, all bool) {
 			from.removeJob(j)
 			j.mark(behind, false)
 			to.pushBack(j)
+			if !j.is(background) { // its promotion was aborted
+				f.countForeground(1)
+			}
 		}
-		if was == 0 && to.n > 0 && !f.paused {
+		switch {
+		case f.withheld[p]:
+			f.releaseList(rank(p))
+		case was == 0 && to.n > 0 && !f.paused:
 			f.setReady(rank(p), true)
 		}
 		all = all && from.n == 0

@@ -137,7 +137,7 @@ func TestSpill(t *testing.T) {
 			trouble 1 => waiting, attempts 0, at 0, ""
 			V grab => 1
 			load 1 1234567890123456789012345678901
-			giveback 1 => 1 retries exhausted; 1 retained`},
+			giveback 1 => 1 retries exhausted; withholding true; 1 retained`},
 		{"a job that fails is spilled as a delayed one", cfg, `
 			policy f 5 100 100
 			C submit f bg hold payload=123456789012345678901 => 1
@@ -264,9 +264,9 @@ func TestSpilledDeadLetters(t *testing.T) {
 			C submit f bg payload=12345678901 => 1
 			W can f
 			W grab => 1
-			fail 1 => 1 failed; 1 retained
+			fail 1 => 1 failed; withholding true; 1 retained
 			totals => 0 jobs, 1 dead, 0 spilled, 17 bytes
-			releasedead 1
+			releasedead 1 => withholding false
 			releasedead 1
 			dead => 1 failed, attempts 1, 1000-1000, "failed" "" of 11
 			totals => 0 jobs, 1 dead, 0 spilled, 0 bytes

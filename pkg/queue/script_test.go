@@ -105,6 +105,8 @@ func (s *script) DeadRetained(d *DeadLetter, j *Job) {
 
 func (s *script) DeadDropped(d *DeadLetter) { s.event("%d dropped", d.Record.Seq) }
 
+func (s *script) Withholding(on bool) { s.event("withholding %v", on) }
+
 func (s *script) waiters(j *Job) (to string) {
 	for p := range j.Waiters {
 		to += fmt.Sprintf(" %v", p.Owner)

@@ -101,6 +101,9 @@ func (q *Queue) joinJob(j *Job, s *Submission) (promoted bool) {
 	if j.is(background) {
 		return false
 	}
+	if j.inQueue() {
+		j.function.countForeground(-1)
+	}
 	j.mark(background, true)
 	j.mark(promoting, s.Hold)
 	return true
@@ -143,7 +146,15 @@ func (q *Queue) enqueueJob(j *Job, push func(*jobList, *Job)) {
 		f.spilled++
 	}
 	push(l, j)
-	if l.n == 1 && !f.paused {
+	if !j.is(background) {
+		f.countForeground(1)
+	}
+	switch {
+	case f.inWithheld && f.withheld[j.priority]:
+		if l.head == j || !j.is(background) {
+			f.releaseList(j.priority)
+		}
+	case l.n == 1 && !f.paused:
 		f.setReady(j.priority, true)
 	}
 	q.wakeReady(f)
@@ -182,6 +193,12 @@ func (q *Queue) Abort(now int64, j *Job) {
 		}
 	case j.state != Ended && j.is(promoting):
 		j.mark(promoting|background, false)
+		if f := j.function; j.inQueue() {
+			f.countForeground(1)
+			if f.withheld[j.priority] {
+				f.releaseList(j.priority)
+			}
+		}
 		if j.unwanted() && j.state != Running {
 			q.endJob(j, Abandoned)
 		}

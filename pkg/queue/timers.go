@@ -2,7 +2,8 @@ package queue
 
 // Tick does everything that is due at now: delayed jobs become ready, workers
 // lose jobs over their time limit, unanswered wake-ups pass on to the next
-// worker, and old dead letters and unused functions are forgotten. It does at most
+// worker, old dead letters and unused functions are forgotten, and functions that
+// were withheld are released. It does at most
 // some thousand of these; if there are more, Next returns a time that has
 // passed.
 func (q *Queue) Tick(now int64) {
@@ -23,6 +24,7 @@ func (q *Queue) Tick(now int64) {
 	}
 	q.passTokens()
 	q.dropExpiredDead()
+	q.releaseWithheld()
 	q.forgetUnused()
 }
 
@@ -74,6 +76,9 @@ func (q *Queue) Next() (at int64, ok bool) {
 	}
 	if q.cfg.ForgetAfter > 0 && q.functions.first != nil && (!ok || q.sweep.at < at) {
 		at, ok = q.sweep.at, true
+	}
+	if q.releasesWithheld() && (!ok || q.now < at) {
+		at, ok = q.now, true
 	}
 	return at, ok
 }

@@ -7,10 +7,17 @@ package queue
 func (q *Queue) Grab(now int64, p *Peer) *Job {
 	q.now = now
 	token := q.markAwake(p)
-	f, priority, position := q.classOf(p).firstReady(p.nextPosition)
+	c := q.classOf(p)
+	f, r, position := c.firstReady(p.nextPosition)
 	var j *Job
-	if f != nil {
-		j = f.waiting[priority].head
+	switch {
+	case f == nil:
+	case q.withholding:
+		j, position = q.firstNotWithheld(c, p.nextPosition)
+	default:
+		j = f.waiting[r].head
+	}
+	if j != nil {
 		q.dequeueJob(j)
 		q.assignJob(j, p)
 		if q.cfg.RoundRobin {
@@ -58,7 +65,13 @@ func (q *Queue) dequeueJob(j *Job) {
 	}
 	l := &f.waiting[j.priority]
 	l.removeJob(j)
-	if l.n == 0 && !f.paused {
+	if !j.is(background) {
+		f.countForeground(-1)
+	}
+	switch {
+	case f.inWithheld && f.withheld[j.priority]:
+		f.releaseList(j.priority)
+	case l.n == 0 && !f.paused:
 		f.setReady(j.priority, false)
 	}
 }

@@ -194,6 +194,91 @@ func TestFullStoreKeepsJobUntilDeadEntry(t *testing.T) {
 	}
 }
 
+// crammed is a library that has room for nothing new until a test gives it some.
+type crammed struct {
+	*library
+	room atomic.Bool
+}
+
+func (c *crammed) Commit(ctx context.Context, ops []store.Op) error {
+	needsRoom := func(op store.Op) bool { return op.Kind == store.Add || op.Kind == store.Put }
+	if !c.room.Load() && slices.ContainsFunc(ops, needsRoom) {
+		return fmt.Errorf("commit: %w", store.ErrFull)
+	}
+	return c.library.Commit(ctx, ops)
+}
+
+// Dead jobs that a full store does not take stay in memory. When they hold a
+// quarter of it, jobs whose payloads are in the store are withheld, until the
+// store has room.
+func TestFullStoreBoundsDeadJobsInBytes(t *testing.T) {
+	const jobs, size = 100, memory / 10
+	var records []*store.Record
+	for i := range uint64(jobs) {
+		records = append(records, &store.Record{Seq: i + 1, Function: "f", Payload: []byte(strings.Repeat("x", size))})
+	}
+	st := &crammed{library: newLibrary(records...)}
+	var log logs
+	s, addr := start(t, server.Config{Store: st, Memory: memory, Logger: log.logger(0)})
+	w := worker(t, addr, "f")
+	// failAll fails jobs until the worker gets no more.
+	failAll := func() (failed int) {
+		for {
+			w.send(req(wire.GrabJob))
+			p := w.next()
+			if p.Type == wire.NoJob {
+				return failed
+			}
+			w.send(req(wire.WorkFail, string(p.Args[0])))
+			if held := w.stat().HeldBytes; held > memory {
+				t.Fatalf("%d bytes are held after %d failed jobs, more than %d", held, failed, memory)
+			}
+			if failed++; failed > jobs {
+				t.Fatalf("%d jobs failed, want at most %d", failed, jobs)
+			}
+		}
+	}
+	failed := failAll()
+	if failed == 0 || failed > memory/size {
+		t.Errorf("%d jobs failed in a full store, want 1 to %d", failed, memory/size)
+	}
+	if n := len(st.all()); n != jobs {
+		t.Errorf("%d jobs are in the store, want %d: the others are lost", n, jobs)
+	}
+	w.send(req(wire.PreSleep))
+	w.sync()
+	c := dial(t, addr)
+	h := c.submit(wire.SubmitJob, "f", "", "foreground")
+	w.want(`NOOP`)
+	w.grab()
+	w.send(req(wire.WorkComplete, h, "done"))
+	c.want(`WORK_COMPLETE handle="` + h + `" data=4:"done"`)
+	if n := failAll(); n != 0 {
+		t.Errorf("%d more jobs failed in a full store", n)
+	}
+	w.send(req(wire.PreSleep))
+	w.sync()
+
+	st.room.Store(true)
+	for failed < jobs {
+		w.want(`NOOP`)
+		failed += failAll()
+		w.send(req(wire.PreSleep))
+	}
+	eventually(t, "all jobs are dead", func() bool { return len(st.all()) == 0 && c.numDead() == jobs })
+	if n := strings.Count(st.keys(), "dead"); n != jobs {
+		t.Errorf("%d dead jobs are in the store, want %d", n, jobs)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, line := range []string{"spilled jobs are withheld", "spilled jobs are handed out again"} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("%q is not logged", line)
+		}
+	}
+}
+
 // A store that is full takes the ends of jobs and refuses new ones, again and
 // again: the log is told once.
 func TestFullStoreIsLoggedOnce(t *testing.T) {

@@ -86,6 +86,17 @@ func (k *sink) DeadDropped(d *queue.DeadLetter) {
 	}
 }
 
+// Withholding logs that the queue has begun or ceased to withhold spilled jobs.
+func (k *sink) Withholding(on bool) {
+	s := (*Server)(k)
+	if on {
+		s.noteSampled(jobsWithheld, slog.LevelWarn, "spilled jobs are withheld until dead jobs are stored",
+			slog.String("store", s.cfg.StoreName))
+	} else {
+		s.noteSampled(jobsWithheld, slog.LevelInfo, "spilled jobs are handed out again", slog.String("store", s.cfg.StoreName))
+	}
+}
+
 // retryDead makes a dead job wait again, whose payload has been read if it was
 // Spilled. It calls settled when the job waits, and is durable if there is a store,
 // or with the reason why it stays dead. The lock is held.

@@ -110,6 +110,8 @@ func checkFunction(name []byte) error {
 // server's lock, in the middle of a turn.
 type sink Server
 
+var _ queue.DeadLetterSink = (*sink)(nil)
+
 // Wake sends a sleeping worker NOOP.
 func (k *sink) Wake(p *queue.Peer) {
 	p.Owner.(*conn).reply().sendPacket(wire.Noop)

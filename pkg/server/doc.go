@@ -99,6 +99,10 @@
 // refused before they get into a batch. A panic of a driver is the error of its
 // call.
 //
+// Dead jobs that a full store does not take stay in memory. When they hold a
+// quarter of Config.Memory, the queue withholds background jobs whose payloads are
+// only in the store, until dead jobs are stored, retried or forgotten.
+//
 // Jobs of one connection become ready in the order in which it sent them: a
 // foreground job that follows background ones on their way to the store is held
 // until their batch is settled.

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// noteKind is a kind of log line that a peer can cause as often as it likes.
+// noteKind is a kind of log line that peers can cause as often as they like.
 type noteKind uint8
 
 const (
 	peerDropped noteKind = iota
 	acceptFailed
+	jobsWithheld
 	noteKinds
 )
 
