@@ -1,10 +1,16 @@
 // Package cmd is the command line of gm: a table of verbs, with a file for each. It is
 // the only package that prints, colours and chooses exit codes.
 //
-// A verb is a function from the environment to a [cli.Verb]: flags, help and an
-// action. The action returns an error; exitcode.go chooses its exit code and its hint,
-// and nothing else does. servers.go finds the servers. Package cli has the rest:
-// arguments, help, manual pages, completions, tables and messages.
+// A verb is a function from the environment of a run ([cli.Env], in env.go) to a
+// [cli.Verb]: flags, help and an action. An action turns its flags into the configuration
+// of another package, makes one call, and prints the answer. It starts no goroutine and
+// knows no protocol. It returns an error; exitcode.go chooses the exit code and the hint
+// of an error that has none.
+//
+// Some files belong to several verbs: servers.go and config.go find the servers,
+// handles.go reads handles, records.go and records_flags.go run submit, map and pipe.
+// Package cli has the rest: arguments, help, manual pages, completions, tables and
+// messages.
 package cmd
 
 import (

@@ -99,7 +99,7 @@ func (e *env) runServe(c *cli.Context, cfg serveConfig, reportReady func() error
 	logUnneeded(c, s.log.Logger)
 	tune.LeastProcs()
 	tune.Garbage(cfg.plan.Limit, cfg.plan.Garbage)
-	err := s.run()
+	err := s.runServers()
 	if text := cli.Message(err); text != "" && (cfg.log.File != "" || cfg.log.Syslog) {
 		s.log.Logger.Error("the server has ended", "err", text)
 	}
@@ -125,20 +125,20 @@ func (s *serveRun) openLog() error {
 	return nil
 }
 
-// run serves until a signal, the admin command shutdown, or a failure. SIGHUP reloads
+// runServers serves until a signal, the admin command shutdown, or a failure. SIGHUP reloads
 // meanwhile.
-func (s *serveRun) run() error {
+func (s *serveRun) runServers() error {
 	signals, stop := cli.NotifySignals(daemon.StopSignals...)
 	defer stop()
 	cfg := serving.Config{
-		Server: s.cfg.server, Listen: s.listen, Listening: s.reportListening,
+		Server: s.cfg.server, Listen: s.openListeners, Listening: s.reportListening,
 		StoreAtEnd:   s.c.Bool("store-queue-on-shutdown"),
 		DrainTimeout: cli.DurationOf(s.c, "drain-timeout"),
 		Signals:      signals,
 	}
 	if s.cfg.place != nil {
 		s.cfg.place.Logger, s.cfg.place.StandingBy = s.log.Logger, s.reportStandby
-		cfg.Server.StoreName, cfg.Acquire = s.cfg.place.Name(), s.acquire
+		cfg.Server.StoreName, cfg.Acquire = s.cfg.place.Name(), s.acquireStore
 	}
 	if len(s.cfg.work) > 0 {
 		cfg.NewWorker = s.newWorker
@@ -164,8 +164,8 @@ func serveError(err error) error {
 	return err
 }
 
-// listen listens on the addresses of --listen.
-func (s *serveRun) listen() ([]net.Listener, error) {
+// openListeners listens on the addresses of --listen.
+func (s *serveRun) openListeners() ([]net.Listener, error) {
 	ls, err := server.ListenAll(s.c.Context, s.c.StringSlice("listen"), s.cfg.port)
 	if err != nil {
 		return nil, listenError(err)
@@ -245,8 +245,8 @@ func pidError(err error) error {
 	return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "--pid-file FILE names another file")
 }
 
-// acquire opens and locks the store.
-func (s *serveRun) acquire(ctx context.Context, patient bool) (store.Store, error) {
+// acquireStore opens and locks the store.
+func (s *serveRun) acquireStore(ctx context.Context, patient bool) (store.Store, error) {
 	opened, err := s.cfg.place.Acquire(ctx, "gm serve", patient)
 	if err != nil {
 		return nil, openError(err)

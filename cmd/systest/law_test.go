@@ -84,7 +84,7 @@ var law = []room{
 	}},
 	// tests of the whole system
 	{path: "gm/cmd/systest"},
-	// what the tests of cmd and cmd/systest share
+	// the commands of test scripts, and servers for tests
 	{path: testgmRoom, other: []string{"github.com/rogpeppe/go-internal"}},
 	// every byte on port 4730
 	{path: wireRoom, not: []string{"net", "os", "time"}},
