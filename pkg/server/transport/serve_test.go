@@ -202,6 +202,12 @@ func (s *testServer) dial(t *testing.T, network string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	small := Options{Buffer: 64 << 10}
+	for _, nc := range []net.Conn{mine, its} {
+		if err := small.Set(nc); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.serve(t, its)
 	return mine
 }
@@ -266,7 +272,7 @@ func TestRequestsAreAnsweredInOrder(t *testing.T) {
 // when the peer reads, and all of them arrive.
 func TestLongAnswerWaitsForTheReader(t *testing.T) {
 	eachKind(t, func(t *testing.T, s *testServer, dial func() net.Conn) {
-		const size = 16 << 20
+		const size = 4 << 20
 		nc, other := dial(), dial()
 		write(t, nc, fmt.Sprintf("a bytes %d\n", size))
 		write(t, other, "b echo meanwhile\n")
