@@ -18,7 +18,7 @@ func mapVerb(e *env) *cli.Verb {
 			ArgsUsage:   "[DATA..]",
 			Description: mapDescription + "\n" + recordDescription,
 			Flags:       e.recordVerbFlags(append(mapFlags(), orderFlags()...)),
-			Action:      e.mapReduce,
+			Action:      e.mapRecords,
 		},
 		Examples: []cli.Example{
 			{What: "each line through a worker, in order", Line: "seq 1000 | gm map -f rev"},
@@ -49,8 +49,8 @@ func mapFlags() []cli.Flag {
 	}
 }
 
-// mapReduce is the action of gm map.
-func (e *env) mapReduce(c *cli.Context) error {
+// mapRecords is the action of gm map.
+func (e *env) mapRecords(c *cli.Context) error {
 	s, err := e.newRecordRun(c, c.String("function"))
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (e *env) mapReduce(c *cli.Context) error {
 		s.cfg.End = ""
 	}
 	b.Unordered = b.Unordered || c.Bool("unordered")
-	return s.run(c)
+	return s.runRecords(c)
 }
 
 // setReduction reads the flags of the reduction.
@@ -142,5 +142,5 @@ func (s *recordRun) mapInBackground(c *cli.Context) error {
 	default:
 		return cli.UsageErrorf("--background: %d arguments: the input is one payload", c.NArg())
 	}
-	return s.run(c)
+	return s.runRecords(c)
 }

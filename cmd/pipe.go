@@ -14,7 +14,7 @@ func pipeVerb(e *env) *cli.Verb {
 			ArgsUsage:   "FUNC FUNC..",
 			Description: pipeDescription + "\n" + recordDescription,
 			Flags:       e.recordVerbFlags(orderFlags()),
-			Action:      e.pipe,
+			Action:      e.pipeRecords,
 		},
 		Examples: []cli.Example{
 			{What: "each line reversed, then counted", Line: "head -3 /etc/passwd | gm pipe rev wc"},
@@ -31,8 +31,8 @@ func pipeVerb(e *env) *cli.Verb {
 //go:embed help/pipe.txt
 var pipeDescription string
 
-// pipe is the action of gm pipe.
-func (e *env) pipe(c *cli.Context) error {
+// pipeRecords is the action of gm pipe.
+func (e *env) pipeRecords(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return cli.WithHint(cli.UsageErrorf("pipe: no function"), "name the functions in their order: gm pipe F G H")
 	}
@@ -45,5 +45,5 @@ func (e *env) pipe(c *cli.Context) error {
 	}
 	b := s.cfg.Batch
 	b.Unordered = b.Unordered || c.Bool("unordered")
-	return s.run(c)
+	return s.runRecords(c)
 }

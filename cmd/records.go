@@ -35,8 +35,8 @@ type recordRun struct {
 	awake    tune.Awake
 }
 
-// run sends the records and returns when all have ended.
-func (s *recordRun) run(c *cli.Context) error {
+// runRecords sends the records and returns when all have ended.
+func (s *recordRun) runRecords(c *cli.Context) error {
 	b := s.cfg.Batch
 	b.Task, b.Stages, b.Done = s.tasks[0], s.tasks[1:], s.noteEnd
 	if b.Reduce != nil {

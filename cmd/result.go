@@ -20,7 +20,7 @@ func resultVerb(e *env) *cli.Verb {
 
 The exit code is 0 if the job completed, 1 (with the error) if it failed, 75 if it has not ended yet, 3 if it is unknown.`,
 			Flags:  e.queryFlags(),
-			Action: func(c *cli.Context) error { return e.result(c) },
+			Action: e.printResult,
 		},
 		Examples: []cli.Example{
 			{What: "submit now, fetch later", Line: `h=$(gm submit -b -f resize a.jpg); gm wait "$h" && gm result "$h" >small.jpg`},
@@ -29,8 +29,8 @@ The exit code is 0 if the job completed, 1 (with the error) if it failed, 75 if 
 	}
 }
 
-// result is the verb's action.
-func (e *env) result(c *cli.Context) error {
+// printResult is the action of gm result.
+func (e *env) printResult(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return cli.UsageErrorf("result: %d arguments, want one handle", c.NArg())
 	}

@@ -18,7 +18,7 @@ func submitVerb(e *env) *cli.Verb {
 			ArgsUsage:   "[DATA..]",
 			Description: submitDescription + "\n" + recordDescription,
 			Flags:       e.recordVerbFlags(submitFlags()),
-			Action:      e.submit,
+			Action:      e.submitRecords,
 		},
 		Examples: []cli.Example{
 			{What: "one job; its payload is the argument", Line: "gm submit -f rev hello"},
@@ -61,8 +61,8 @@ func submitFlags() []cli.Flag {
 	}
 }
 
-// submit is the action of gm submit.
-func (e *env) submit(c *cli.Context) error {
+// submitRecords is the action of gm submit.
+func (e *env) submitRecords(c *cli.Context) error {
 	functions := cli.WordsOf(c, "function")
 	first := c.Bool("first")
 	if len(functions) > 1 && !first {
@@ -82,7 +82,7 @@ func (e *env) submit(c *cli.Context) error {
 	if first {
 		return cli.HeedSignals(c, s.runFirst)
 	}
-	return s.run(c)
+	return s.runRecords(c)
 }
 
 // submitTask reads the flags of a job that only gm submit has.

@@ -64,7 +64,7 @@ func (e *env) tellStatus(c *cli.Context) error {
 	if err != nil {
 		return cli.UsageErrorf("tell status: %w", err)
 	}
-	return e.report(func(r *work.Reporter) error { return r.Status(num, den) })
+	return e.reportToClient(func(r *work.Reporter) error { return r.Status(num, den) })
 }
 
 // tellWarn is the action of gm tell warn.
@@ -73,7 +73,7 @@ func (e *env) tellWarn(c *cli.Context) error {
 		return cli.UsageErrorf("tell warn: no text")
 	}
 	text := strings.TrimRight(strings.Join(c.Args().Slice(), " "), "\n")
-	return e.report(func(r *work.Reporter) error { return r.Warn(text) })
+	return e.reportToClient(func(r *work.Reporter) error { return r.Warn(text) })
 }
 
 // tellData is the action of gm tell data.
@@ -83,11 +83,11 @@ func (e *env) tellData(c *cli.Context) error {
 		e.announceStdin("the data")
 		from = e.Stdin
 	}
-	return e.report(func(r *work.Reporter) error { return r.Data(from) })
+	return e.reportToClient(func(r *work.Reporter) error { return r.Data(from) })
 }
 
-// report calls f with a Reporter to the client of the job.
-func (e *env) report(f func(r *work.Reporter) error) error {
+// reportToClient calls f with a Reporter to the client of the job.
+func (e *env) reportToClient(f func(r *work.Reporter) error) error {
 	r, err := work.OpenReporter(e.Getenv("GM_CONTROL_FD"))
 	if err != nil {
 		return cli.WithHint(cli.UsageErrorf("tell: %w", err), "gm tell works in commands that gm work runs")

@@ -29,7 +29,7 @@ func workVerb(e *env) *cli.Verb {
 			ArgsUsage:   "[--] [CMD [ARG..]]",
 			Description: workDescription,
 			Flags:       slices.Concat(workFlags(), keepFlags(), chainFlags(), e.connFlags(), []cli.Flag{payloadFlag()}),
-			Action:      e.work,
+			Action:      e.runWorker,
 		},
 		Examples: []cli.Example{
 			{What: "a worker that reverses lines", Line: "gm work -f rev -- rev"},
@@ -125,8 +125,8 @@ func keepFlags() []cli.Flag {
 	}
 }
 
-// work is the action of gm work.
-func (e *env) work(c *cli.Context) error {
+// runWorker is the action of gm work.
+func (e *env) runWorker(c *cli.Context) error {
 	log := e.newWorkLog(c)
 	cfg, err := e.workConfig(c, log)
 	if err != nil {
@@ -142,7 +142,7 @@ func (e *env) work(c *cli.Context) error {
 	tune.LeastProcs() // for tune.Awake
 	cli.SurviveBrokenPipes()
 	signals := &workSignals{worker: w, log: log, onTerminal: cli.HasControllingTerminal()}
-	stop := cli.OnSignals(signals.heed, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	stop := cli.OnSignals(signals.handleSignal, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	err = w.Run(c.Context)
 	stop()
 	var out *cli.OutputError
@@ -178,9 +178,9 @@ type workSignals struct {
 	aborted syscall.Signal // the last one that stopped jobs
 }
 
-// heed stops the worker at the first signal, its jobs at the second, and kills them at
-// the third. SIGHUP without a terminal starts the worker over.
-func (h *workSignals) heed(s syscall.Signal) {
+// handleSignal stops the worker at the first signal, its jobs at the second, and kills
+// them at the third. SIGHUP without a terminal starts the worker over.
+func (h *workSignals) handleSignal(s syscall.Signal) {
 	jobs := h.worker.Running()
 	if s == syscall.SIGHUP && !h.onTerminal {
 		if h.stops == 0 {

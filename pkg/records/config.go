@@ -141,8 +141,8 @@ func (c *Config) source() batch.Source {
 	return results.NewNamedSource(c.Input.Source, c.Out, c.OutAnywhere, c.Input.label)
 }
 
-// note calls Note.
-func (c *Config) note(format string, args ...any) {
+// notef calls Note with a formatted text.
+func (c *Config) notef(format string, args ...any) {
 	if c.Note != nil {
 		c.Note(fmt.Sprintf(format, args...))
 	}

@@ -25,8 +25,8 @@ const (
 	barInterval  = 200 * time.Millisecond
 )
 
-// show shows the progress of b until stop is called, which shows it once more.
-func (p *Progress) show(b *batch.Batch, in *Input) (stop func()) {
+// startShowing shows the progress of b until stop is called, which shows it once more.
+func (p *Progress) startShowing(b *batch.Batch, in *Input) (stop func()) {
 	meter := results.NewMeter(b, in.Total, in.sized)
 	switch {
 	case p.JSON != nil:

@@ -54,9 +54,11 @@ func (r *Run) OutputErr() error { return r.output.Err() }
 // [results.Recorder.Run]; the Report is correct in all cases.
 func (r *Run) Run(ctx context.Context) (results.Report, error) {
 	b := r.c.Batch
-	b.Away = func(err error) { r.c.note("waiting for a server that takes jobs: %v", err) }
-	b.Back = func(away time.Duration) { r.c.note("a server takes jobs again after %v", away.Round(time.Millisecond)) }
-	stopProgress := r.c.Progress.show(b, &r.c.Input)
+	b.Away = func(err error) { r.c.notef("waiting for a server that takes jobs: %v", err) }
+	b.Back = func(away time.Duration) {
+		r.c.notef("a server takes jobs again after %v", away.Round(time.Millisecond))
+	}
+	stopProgress := r.c.Progress.startShowing(b, &r.c.Input)
 	stopWatch := r.watchForSilence(ctx, b)
 	config := r.recorderConfig()
 	config.Joblog = r.joblog
