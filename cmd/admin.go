@@ -13,7 +13,6 @@ import (
 	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
-	"gm/pkg/wire"
 )
 
 func adminVerb(e *env) *cli.Verb {
@@ -21,7 +20,7 @@ func adminVerb(e *env) *cli.Verb {
 		Command: &cli.Command{
 			Name:        "admin",
 			Usage:       "query and change a server",
-			Description: `Sends the command to all servers that are named. The answer of a single server is printed unchanged; with several servers each line begins with the name of the server.`,
+			Description: `Sends the command to all servers of the command line. The answer of a single server is printed unchanged; with several servers each line begins with the name of the server.`,
 			Flags:       e.queryFlags(),
 		},
 		Verbs: []*cli.Verb{
@@ -46,8 +45,8 @@ func adminVerb(e *env) *cli.Verb {
 			e.adminList("show-jobs", "list handles, attempts, ignored and queued of all jobs", showJobs,
 				handleColumn, cli.Column{Name: "attempts", Right: true, Usual: "0"}, cli.Column{Name: "ignored", Right: true}, cli.Column{Name: "queued", Right: true}),
 			e.adminList("show-unique-jobs", "list the uniques of all jobs",
-				(*gearman.Admin).ShowUniqueJobs, cli.Column{Name: "unique"}),
-			e.adminList("help", "list the server's own commands (gm serve)", (*gearman.Admin).Help, cli.Column{Name: commandColumn}),
+				oneColumn((*gearman.Admin).ShowUniqueJobs), cli.Column{Name: "unique"}),
+			e.adminList("help", "list the server's own commands (gm serve)", oneColumn((*gearman.Admin).Help), cli.Column{Name: commandColumn}),
 		},
 		Examples: []cli.Example{
 			{What: "the version of the server", Line: "gm admin version"},
@@ -83,40 +82,46 @@ func (e *env) adminQuery(name, usage string, ask func(context.Context, *gearman.
 	return v
 }
 
-// adminList returns a subcommand that prints rows, whose cells are separated by tabs.
-func (e *env) adminList(name, usage string, ask func(*gearman.Admin, context.Context) ([]string, error), columns ...cli.Column) *cli.Verb {
+// adminList returns a subcommand that prints the rows of each server.
+func (e *env) adminList(name, usage string, ask func(context.Context, *gearman.Admin) ([][]string, error), columns ...cli.Column) *cli.Verb {
 	v := e.adminCommand(name, usage, "", cli.Example{What: "of the server on this machine", Line: "gm admin " + name}, e.RowFlags()...)
 	v.Action = func(c *cli.Context) error {
 		if err := cli.NoArgs(c); err != nil {
 			return err
 		}
-		return adminRows(e, c, columns, func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
-			lines, err := ask(a, ctx)
-			rows := make([][]string, len(lines))
-			for i, line := range lines {
-				rows[i] = strings.SplitN(line, "\t", len(columns))
-			}
-			return rows, err
-		})
+		return adminRows(e, c, columns, ask)
 	}
 	return v
 }
 
-func showJobs(a *gearman.Admin, ctx context.Context) ([]string, error) {
+// showJobs returns the rows of show-jobs.
+func showJobs(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+	number := map[bool]string{false: "0", true: "1"}
 	jobs, err := a.ShowJobs(ctx)
-	var rows []string
+	var rows [][]string
 	for _, j := range jobs {
-		row := wire.JobInfo{Handle: string(j.Handle), Attempts: j.Attempts, Ignored: j.Ignored, Queued: j.Queued}
-		rows = append(rows, strings.TrimSuffix(string(row.Append(nil)), "\n"))
+		rows = append(rows, []string{string(j.Handle), strconv.Itoa(j.Attempts), number[j.Ignored], number[j.Queued]})
 	}
 	return rows, err
 }
 
-// commandColumn is the column of the server's help. Its rows are a command and a text.
+// oneColumn returns a question whose answers are rows of one cell.
+func oneColumn(ask func(*gearman.Admin, context.Context) ([]string, error)) func(context.Context, *gearman.Admin) ([][]string, error) {
+	return func(ctx context.Context, a *gearman.Admin) ([][]string, error) {
+		lines, err := ask(a, ctx)
+		rows := make([][]string, len(lines))
+		for i, line := range lines {
+			rows[i] = []string{line}
+		}
+		return rows, err
+	}
+}
+
+// commandColumn is the column of the server's help. A cell is a command and a text.
 const commandColumn = "command"
 
-// adminRows asks all servers and prints their rows. If a server fails, adminRows prints
-// the rows of the others and then returns the error.
+// adminRows asks all servers and prints their rows. If a server fails, it prints the rows
+// of the others and then returns the error.
 func adminRows(e *env, c *cli.Context, columns []cli.Column, ask func(context.Context, *gearman.Admin) ([][]string, error)) error {
 	if err := checkWords(c); err != nil {
 		return err
@@ -196,8 +201,8 @@ func (e *env) adminChange(name, usage string, change func(*gearman.Admin, contex
 	return v
 }
 
-// adminChangeMatching is adminChange for functions that exist: an argument may be a
-// pattern.
+// adminChangeMatching returns a subcommand like adminChange's. Its arguments can be
+// patterns, because the functions exist.
 func (e *env) adminChangeMatching(name, usage string, change func(*gearman.Admin, context.Context, string) error) *cli.Verb {
 	v := e.adminCommand(name, usage, "FUNC..", cli.Example{What: "all functions that match", Line: "gm admin " + name + " 'res*'"})
 	v.Description = "FUNC may be a pattern such as 'img*' for all functions that it matches."
@@ -279,7 +284,7 @@ func (e *env) adminMaxQueue() *cli.Verb {
 		for _, arg := range args[1:] {
 			n, err := strconv.Atoi(arg)
 			if err != nil || n < 0 {
-				return cli.UsageErrorf("admin maxqueue: limit %q: must be a number from 0", arg)
+				return cli.UsageErrorf("admin maxqueue: limit %q: must be 0 or more", arg)
 			}
 			limits = append(limits, n)
 		}
@@ -364,7 +369,7 @@ func (e *env) adminPurge() *cli.Verb {
 func (e *env) adminPolicy() *cli.Verb {
 	v := e.adminCommand("policy", "set the retries of failed jobs (gm serve)", "FUNC [RETRIES[,MIN..MAX] | -]",
 		cli.Example{What: "three retries, after at most 1 s, 2 s and 4 s", Line: "gm admin policy resize 3,1s..5m"}, e.RowFlags()...)
-	v.Description = `Sets the policy for background and foreground jobs of a function that fail from now on. RETRIES is the number of retries, -1 for no limit. MIN..MAX (1s..5m by default) is the time before a retry: MIN at first, twice as long each time up to MAX, and by chance up to half of that less. A policy of - allows no retries. The policy overrides --retry of gm serve, and its store keeps it.
+	v.Description = `Sets the policy for background and foreground jobs of a function that fail from now on. RETRIES is the number of retries, -1 for no limit. MIN..MAX (1s..5m by default) limits the time before a retry: it is MIN at first and doubles each time up to MAX; then a random part, half of it at most, is subtracted. A policy of - allows no retries. The policy overrides --retry of gm serve, and its store keeps it.
 
 Without a policy it prints the current one, or - if the function has no policy.`
 	v.Action = func(c *cli.Context) error {

@@ -126,7 +126,7 @@ func mostUsedFlags() map[string][]string {
 
 // gmProgram describes gm to package cli.
 var gmProgram = cli.Program{
-	Version: Version, Manual: "Gearman", ExitTexts: exitTexts, Completion: completion,
+	Version: Version, Manual: "Gearman", ExitTexts: exitTexts, Completion: completionWords,
 	EmptyMeans: map[string]string{
 		"end":            "nothing is added to a result",
 		"mysql-password": "no password, as with gearmand",
@@ -137,8 +137,8 @@ var gmProgram = cli.Program{
 // completionQueries is a sentence in the help of gm completion.
 const completionQueries = "It gets the names of functions and handles from the server that the command line names, in at most 0.3 s."
 
-// completion returns the values that completions propose.
-func completion() *cli.Completion {
+// completionWords returns the values that completions propose.
+func completionWords() *cli.Completion {
 	return &cli.Completion{
 		Choices: map[string][]string{
 			"color":         {"auto", "always", "never"},

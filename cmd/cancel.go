@@ -14,7 +14,7 @@ func cancelVerb(e *env) *cli.Verb {
 			Name:      "cancel",
 			Usage:     "remove jobs from the queue",
 			ArgsUsage: "[HANDLE..|-]",
-			Description: `Removes jobs from the queue, on any of the servers; their clients get a failure. A running job is not stopped: gm serve lets it finish and delivers its result, but does not run it again. With --running, gm serve asks the gm work that runs the job to stop it: its processes get SIGTERM, and SIGKILL after the worker's --kill-after, and the job fails. Other workers cannot stop a job; it runs on, as without --running, and stderr reports it. A dead job is forgotten. Jobs that no server knows are reported; the others are cancelled all the same.
+			Description: `Removes jobs from the queue of any of the servers; their clients get a failure. A running job is not stopped: gm serve lets it finish and delivers its result, but does not run it again. With --running, gm serve asks the gm work that runs the job to stop it: its processes get SIGTERM, and SIGKILL after the worker's --kill-after, and the job fails. Other workers cannot stop a job: it goes on, as without --running, and a message on stderr says so. A dead job is removed. If no server knows some of the jobs, gm cancels the others and reports them.
 
 ` + handlesText + ` With -f it cancels waiting and delayed jobs, with --running also running ones. Columns of tsv with -f: server, function, number of jobs.`,
 			Flags: slices.Concat([]cli.Flag{
@@ -51,7 +51,7 @@ func (e *env) cancelJobs(c *cli.Context) error {
 	return e.changeHandles(c, handles, "unknown, or done", cancelJob)
 }
 
-// cancelRunning cancels a job, also a running one. It reports on stderr that a worker
+// cancelRunning cancels a job, even if it is running. It reports on stderr that a worker
 // cannot stop its job.
 func (e *env) cancelRunning(admin *gearman.Admin, ctx context.Context, h gearman.Handle) error {
 	stopped, err := admin.CancelRunning(ctx, h)

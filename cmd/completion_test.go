@@ -159,7 +159,7 @@ esac
 // every value with a telling name has its kind.
 func TestChoicesAreOfFlags(t *testing.T) {
 	unused := map[string]bool{}
-	for key := range completion().Choices {
+	for key := range completionWords().Choices {
 		unused[key] = true
 	}
 	for _, v := range cli.CompVerbs(testRoot()) {

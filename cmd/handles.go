@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"gm/cmd/cli"
 	"gm/pkg/fleet"
@@ -14,9 +16,10 @@ import (
 )
 
 // handlesText is the part of a help text about the ways to name jobs.
-const handlesText = `HANDLE names a job; - reads handles from stdin, one in a line, or the rows of gm jobs -o tsv. Instead, -f names a function, or several by a pattern such as 'img*'; with --match only jobs with a text in their handle, unique, last error or payload are meant.`
+const handlesText = `HANDLE names a job; - reads handles from stdin, one on each line, or the rows of gm jobs -o tsv. Instead, -f names a function, or several functions by a pattern such as 'img*'; --match selects only those of their jobs that have a text in their handle, unique, last error or payload.`
 
-// selectFlags returns the flags of verbs that select jobs by function and text.
+// selectFlags returns the flags of verbs that select jobs by function and text. all is the
+// text of --all.
 func selectFlags(all string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "function", Aliases: []string{"f"}, Usage: "select jobs of `FUNC`, or of the functions that a pattern matches"},
@@ -25,9 +28,9 @@ func selectFlags(all string) []cli.Flag {
 	}
 }
 
-// selectedJobs reads the arguments and selectFlags of a verb: either handles, or the
-// selection of jobs of a function; then the selection is not nil. If careful is set, all
-// jobs of a function need --all.
+// selectedJobs reads the arguments and selectFlags of a verb. It returns either the
+// selection of the jobs of a function, or nil and handles. If careful is set, a selection
+// without --match needs --all.
 func (e *env) selectedJobs(c *cli.Context, careful bool) (*fleet.Selection, []gearman.Handle, error) {
 	verb := c.Command.Name
 	s := &fleet.Selection{Function: c.String("function"), Match: c.String("match")}
@@ -51,6 +54,26 @@ func (e *env) selectedJobs(c *cli.Context, careful bool) (*fleet.Selection, []ge
 	return nil, handles, err
 }
 
+// checkWords returns an error for an empty argument.
+func checkWords(c *cli.Context) error {
+	for _, arg := range c.Args().Slice() {
+		if arg == "" {
+			return cli.UsageErrorf("%s: an argument is empty", c.Command.Name)
+		}
+	}
+	return nil
+}
+
+// checkHandles returns an error for an empty argument and for a handle with white space.
+func checkHandles(c *cli.Context) error {
+	for _, arg := range c.Args().Slice() {
+		if strings.ContainsFunc(arg, unicode.IsSpace) {
+			return cli.UsageErrorf("%s: %q: a handle has no white space", c.Command.Name, arg)
+		}
+	}
+	return checkWords(c)
+}
+
 // givenHandles returns the handles in the arguments; for - it reads them from stdin.
 func (e *env) givenHandles(c *cli.Context) ([]gearman.Handle, error) {
 	var handles []gearman.Handle
@@ -68,7 +91,7 @@ func (e *env) givenHandles(c *cli.Context) ([]gearman.Handle, error) {
 	return handles, nil
 }
 
-// changeJob changes one job, as methods of gearman.Admin do.
+// changeJob is a method of gearman.Admin that changes one job, or a function like it.
 type changeJob = func(*gearman.Admin, context.Context, gearman.Handle) error
 
 // manyJobsTimeout is the time limit of a command that acts on many jobs one by one.
@@ -86,7 +109,7 @@ func (e *env) changeSelected(c *cli.Context, s *fleet.Selection, change changeJo
 // countColumns are the columns of a countRow.
 var countColumns = []cli.Column{serverColumn, functionColumn, {Name: "jobs", Right: true}}
 
-// countRow is the number of jobs of a function that a server has changed.
+// countRow is the number of jobs of a function that a verb has changed on a server.
 type countRow struct {
 	Server   string `json:"server"`
 	Function string `json:"function"`
@@ -95,8 +118,8 @@ type countRow struct {
 
 func (r countRow) Cells(bool) []string { return []string{r.Server, r.Function, strconv.Itoa(r.Jobs)} }
 
-// countChanges calls change for each server, and prints the number of changed jobs of the
-// function on each.
+// countChanges calls change for each server, and prints the number of jobs of the function
+// that it has changed there.
 func (e *env) countChanges(c *cli.Context, function string, timeout time.Duration, change func(context.Context, *gearman.Admin) (int, error)) error {
 	o, err := e.options(c)
 	if err != nil {
@@ -119,8 +142,8 @@ func (e *env) countChanges(c *cli.Context, function string, timeout time.Duratio
 	return w.Close()
 }
 
-// changeHandles calls change for each handle on every server. A handle that no server
-// knows is an error with the text unknown.
+// changeHandles calls change for each handle on every server. It returns an error with the
+// text unknown for handles that no server knows.
 func (e *env) changeHandles(c *cli.Context, handles []gearman.Handle, unknown string, change changeJob) error {
 	verb := c.Command.Name
 	o, err := e.options(c)

@@ -18,7 +18,7 @@ func retryVerb(e *env) *cli.Verb {
 			Name:      "retry",
 			Usage:     "retry dead jobs",
 			ArgsUsage: "[HANDLE..|-]",
-			Description: `Moves dead jobs of gm serve, on any of the servers, back to their queues. They keep their handles, and their attempts start from zero. Jobs that are not dead are reported; the others are retried all the same.
+			Description: `Moves dead jobs of gm serve, on any of the servers, back to their queues. They keep their handles, and their attempts start from zero. If some of the jobs are not dead, gm retries the others and reports them.
 
 ` + handlesText + ` Columns of tsv with -f: server, function, number of jobs.`,
 			Flags:  slices.Concat(selectFlags("retry all dead jobs of -f"), e.RowFlags(), e.queryFlags()),
