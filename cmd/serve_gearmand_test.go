@@ -24,8 +24,8 @@ func writeMyCnf(t *testing.T, text string, mode os.FileMode) (dir string) {
 	return dir
 }
 
-// TestMyCnf sees that the options of the command line come before those of MySQL's
-// option files.
+// TestMyCnf checks that the options of the command line have precedence over those of
+// MySQL's option files.
 func TestMyCnf(t *testing.T) {
 	const cnf = "[client]\nuser=c\npassword=pa ss\nhost=of clients\nport=1\n[gearmand]\nhost=db\nport=3307\ndatabase=jobs\n"
 	for _, tc := range []struct{ cnf, args, want string }{

@@ -24,8 +24,8 @@ func acquireStore(p *open.Place, signals <-chan os.Signal) (store.Store, error) 
 	return serving.Acquire(signals, p.Logger, func(ctx context.Context) (store.Store, error) { return p.Acquire(ctx, "gm serve", false) })
 }
 
-// takes calls acquireStore for a URL, in the background.
-func takes(t *testing.T, url string, wait time.Duration) (log *testgm.Log, signals chan os.Signal, done chan error) {
+// startAcquire calls acquireStore for a URL, in the background.
+func startAcquire(t *testing.T, url string, wait time.Duration) (log *testgm.Log, signals chan os.Signal, done chan error) {
 	t.Helper()
 	p, err := open.Parse(url)
 	if err != nil {
@@ -59,47 +59,47 @@ func TestStoreWait(t *testing.T) {
 			proxy.Refuse(true)
 			away := strings.Replace(url, host, proxy.Addr(), 1)
 
-			_, _, done := takes(t, away, 0)
+			_, _, done := startAcquire(t, away, 0)
 			if err := <-done; !errors.As(err, new(*store.AwayError)) || exitCode(err) != cli.ExitIO || !strings.Contains(hintFor(err), "--store-wait") {
-				t.Errorf("without --store-wait: got %v, hint %q, want that it is away and a hint", err, hintFor(err))
+				t.Errorf("without --store-wait: got %v, hint %q, want an AwayError and a hint", err, hintFor(err))
 			}
 
-			log, signals, done := takes(t, away, time.Hour)
+			log, signals, done := startAcquire(t, away, time.Hour)
 			log.WaitFor(t, "waiting for the store")
 			signals <- syscall.SIGTERM
 			if err := <-done; !errors.Is(err, serving.ErrStopped) {
 				t.Errorf("after SIGTERM: got %v, want %v", err, serving.ErrStopped)
 			}
 
-			_, _, done = takes(t, away, time.Millisecond)
+			_, _, done = startAcquire(t, away, time.Millisecond)
 			if err := <-done; !errors.As(err, new(*store.AwayError)) {
-				t.Errorf("when the time is up: got %v, want that it is away", err)
+				t.Errorf("after --store-wait: got %v, want an AwayError", err)
 			}
 
-			// One that accepts connections and says nothing, as behind a balancer.
+			// A store that accepts connections and never answers, as behind a load balancer.
 			proxy.Stall()
 			proxy.Refuse(false)
-			_, signals, done = takes(t, away, time.Hour)
+			_, signals, done = startAcquire(t, away, time.Hour)
 			signals <- syscall.SIGTERM
 			if err := <-done; !errors.Is(err, serving.ErrStopped) {
-				t.Errorf("after SIGTERM to one that waits for a silent store: got %v, want %v", err, serving.ErrStopped)
+				t.Errorf("after SIGTERM during the wait for a silent store: got %v, want %v", err, serving.ErrStopped)
 			}
 			proxy.Resume()
 			proxy.Refuse(true)
 
-			log, _, done = takes(t, away, time.Hour)
+			log, _, done = startAcquire(t, away, time.Hour)
 			log.WaitFor(t, "waiting for the store")
 			proxy.Refuse(false)
 			if err := <-done; err != nil {
-				t.Errorf("once the store is there: %v", err)
+				t.Errorf("after the store is back: %v", err)
 			}
 			log.WaitFor(t, "taking over")
 		})
 	}
 }
 
-// TestStoreSignal sends a signal while a store that is free is opened: either it
-// ends that, and the store is closed, or the server gets the signal later.
+// TestStoreSignal sends a signal while acquireStore opens a free store. Either the signal
+// ends that, and the store is closed, or the signal is left for the server.
 func TestStoreSignal(t *testing.T) {
 	url := "disk:" + t.TempDir()
 	for range 20 {
@@ -117,13 +117,13 @@ func TestStoreSignal(t *testing.T) {
 		case err != nil && (!errors.Is(err, serving.ErrStopped) || s != nil || len(signals) != 0):
 			t.Errorf("got %v, %v, signals left: %d, want %v", s, err, len(signals), serving.ErrStopped)
 		}
-		if err := open.Close(s); err != nil { // else the next one would wait for it
+		if err := open.Close(s); err != nil { // else the next attempt would wait for it
 			t.Fatal(err)
 		}
 	}
 }
 
-// TestStoreWaitPermanent sees that no error that is for good is waited for.
+// TestStoreWaitPermanent checks that --store-wait does not wait after permanent errors.
 func TestStoreWaitPermanent(t *testing.T) {
 	mysql := storetest.StartMySQL(t)
 	postgres := storetest.StartPostgres(t)
@@ -138,11 +138,11 @@ func TestStoreWaitPermanent(t *testing.T) {
 		"disk:/proc/none",
 		"unheard:x",
 	} {
-		log, _, done := takes(t, url, time.Hour)
+		log, _, done := startAcquire(t, url, time.Hour)
 		select {
 		case err := <-done:
 			if err == nil || errors.As(err, new(*store.AwayError)) {
-				t.Errorf("%s: got %v, want an error that is for good", url, err)
+				t.Errorf("%s: got %v, want a permanent error", url, err)
 			}
 		case <-time.After(time.Minute):
 			t.Errorf("%s: still waiting, log %q", url, log.Lines())
@@ -167,7 +167,7 @@ func TestStoreWaitFlag(t *testing.T) {
 	}
 }
 
-// TestStorePasswords sees that no command shows a password of a store, wherever it
+// TestStorePasswords checks that no command prints the password of a store, wherever it
 // was given.
 func TestStorePasswords(t *testing.T) {
 	var urls []string
@@ -182,23 +182,23 @@ func TestStorePasswords(t *testing.T) {
 			)
 		}
 	}
-	hush := func(what, printed string) {
+	checkHidden := func(what, printed string) {
 		if strings.Contains(printed, "hush") {
 			t.Errorf("%s: printed as %s", what, printed)
 		}
 	}
 	for _, url := range urls {
-		hush("gm store check "+url, gmAll(t, nil, "store", "check", url))
+		checkHidden("gm store check "+url, gmAll(t, nil, "store", "check", url))
 		for _, args := range [][]string{{"--store", url}, {"--libpq-conninfo", url, "--queue-type", "Postgres"}} {
-			hush("gm serve "+strings.Join(args, " "), gmAll(t, nil, append([]string{"serve", "-p", "0"}, args...)...))
+			checkHidden("gm serve "+strings.Join(args, " "), gmAll(t, nil, append([]string{"serve", "-p", "0"}, args...)...))
 		}
-		hush("GM_STORE="+url+" gm serve", gmAll(t, map[string]string{"GM_STORE": url}, "serve", "-p", "0"))
+		checkHidden("GM_STORE="+url+" gm serve", gmAll(t, map[string]string{"GM_STORE": url}, "serve", "-p", "0"))
 	}
 	for _, args := range [][]string{
 		{"--queue-type", "MySQL", "--mysql-host", "127.0.0.1", "--mysql-port", "1", "--mysql-user", "u", "--mysql-db", "d", "--mysql-password", "hush1/?#@hush2"},
 		{"--queue-type", "redis", "--redis-server", "127.0.0.1", "--redis-port", "1", "--redis-password", "hush1/?#@hush2"},
 	} {
-		hush("gm serve "+strings.Join(args, " "), gmAll(t, nil, append([]string{"serve", "-p", "0"}, args...)...))
+		checkHidden("gm serve "+strings.Join(args, " "), gmAll(t, nil, append([]string{"serve", "-p", "0"}, args...)...))
 	}
 }
 

@@ -18,15 +18,15 @@ import (
 	"gm/pkg/store/storetest"
 )
 
-// A storeKind is a store that tests can have.
+// A storeKind is a store for tests.
 type storeKind struct {
 	url     string // without parameters
-	name    string // the parameter that keeps stores in one place apart
+	name    string // the parameter that separates several stores in one place
 	options []string
 }
 
-// startStores has a function for each kind, which starts the server it needs. The
-// options are gearmand's, for the store whose name parameter is restart.
+// startStores has a function for each kind that starts the server of the store. The
+// options are those of gearmand, for the store whose name parameter is restart.
 var startStores = map[string]func(t *testing.T) storeKind{
 	"sqlite": func(t *testing.T) storeKind {
 		file := filepath.Join(t.TempDir(), "queue.db")
@@ -82,7 +82,7 @@ func TestLostStore(t *testing.T) {
 	runScripts(t, "testdata/lost", map[string]string{"STORE": redis.URL(redis.Addr())})
 }
 
-// dumped are the lines that each store has to give back as they are.
+// dumped returns the lines that each store must dump unchanged.
 func dumped() string {
 	records := []*store.Record{
 		{Seq: 7_000_000_000_000_001, Function: "f", Unique: "u", Payload: []byte("a\x00b'\"\\\n"), Priority: 0, Accepted: 1_795_000_000_123},
@@ -175,7 +175,7 @@ func TestDumpLoad(t *testing.T) {
 	}
 }
 
-// inOrder sorts the extras of a dump, which come in no order.
+// inOrder sorts the extras of a dump, whose order differs between stores.
 func inOrder(dump string) string {
 	lines := strings.SplitAfter(dump, "\n")
 	slices.SortStableFunc(lines, func(a, b string) int {
