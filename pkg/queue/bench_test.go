@@ -150,7 +150,7 @@ func BenchmarkMemory(b *testing.B) {
 	})
 }
 
-// BenchmarkLoading restores jobs while others come, by twos.
+// BenchmarkLoading restores jobs behind which new ones wait.
 func BenchmarkLoading(b *testing.B) {
 	const jobs = 200_000
 	for b.Loop() {

@@ -142,7 +142,7 @@ func (q *Queue) dropClass(c *class) {
 // and removes it in steps, so that no other call takes long.
 const sharedFunctions = 10_000
 
-// classWork is what is left to do for the private class of a worker.
+// classWork is the remaining work for the private class of a worker.
 type classWork struct {
 	old  *class   // to be emptied first; nil if there is none
 	made *class   // it has some of the worker's functions so far; nil before the first

@@ -70,9 +70,9 @@
 //     end; the existing job keeps its payload, priority and time;
 //   - each foreground submission is a wait of its own: a client that submits
 //     twice is listed twice;
-//   - a job that was ever submitted as background is never dropped for want of
+//   - a job that was ever submitted as background is never dropped for lack of
 //     clients; a foreground one is dropped if its last client leaves while it
-//     waits, and runs on unwanted if it runs.
+//     waits, and runs on if it runs.
 //
 // Loss of a worker:
 //

@@ -77,8 +77,8 @@ func (q *Queue) forgetNote(j *Job) {
 
 // Policy sets how a function's failed jobs are retried.
 type Policy struct {
-	// Retries is the maximum number of retries of a failing job; 0 is none, -1
-	// is no limit. Attempts that lost their worker do not count.
+	// Retries is the maximum number of retries of a failing job; 0 means none,
+	// -1 means no limit. Attempts that lost their worker do not count.
 	Retries int
 	// Min is the wait before the first retry, in milliseconds. It doubles with
 	// each failure up to Max. Config.Rand picks a time between half of it and
@@ -123,8 +123,8 @@ func (q *Queue) SetPolicy(function []byte, p *Policy) {
 	f.policy = &Policy{Retries: p.Retries, Min: least, Max: min(max(p.Max, least), maxWait)}
 }
 
-// backOff returns the wait before the next try of a job that has failed again,
-// after so many earlier failures.
+// backOff returns the wait before the next try of a job that has failed, in
+// milliseconds. failures is the number of its earlier failures.
 func (p *Policy) backOff(failures int, random func() uint64) int64 {
 	wait := p.Min
 	for range failures {
@@ -175,8 +175,8 @@ func (q *Queue) Fail(now int64, j *Job) (ended bool) {
 	return false
 }
 
-// retryAfter makes the failed j wait again after so many milliseconds, even if
-// the wall clock is set meanwhile.
+// retryAfter makes the failed j ready after wait milliseconds, even if somebody
+// sets the wall clock meanwhile.
 func (q *Queue) retryAfter(j *Job, wait int64) {
 	if wait > 0 {
 		q.delayJob(j, &q.timers, q.now+wait)

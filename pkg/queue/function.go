@@ -57,8 +57,8 @@ func (f *Function) Name() string { return f.name }
 // Paused reports whether workers get none of its jobs.
 func (f *Function) Paused() bool { return f.paused }
 
-// Limits returns the limits for high, normal and low submissions; 0 is no
-// limit.
+// Limits returns the limits for high, normal and low submissions; 0 means
+// no limit.
 func (f *Function) Limits() [3]int { return f.limits }
 
 // Policy returns the policy for its jobs that fail, or nil if they end. The
@@ -94,11 +94,11 @@ func (f *Function) full(r rank) bool {
 	return f.limits[r] > 0 && f.total >= f.limits[r]
 }
 
-// functions are in a list, for the order, and in a map, for the names.
+// functions is a list in the order of creation, with a map by name.
 type functions struct {
 	first, last *Function
 	byName      map[string]*Function
-	recent      *Function // the function found last, or nil: jobs often share one
+	recent      *Function // the function found last, or nil: many jobs in a row share one
 	id          uint64
 }
 
@@ -109,7 +109,7 @@ func (q *Queue) findFunction(name []byte) (*Function, error) {
 	return nil, fmt.Errorf("%w: %q", ErrNoFunction, name)
 }
 
-// functionOrNew returns the function of that name, new if need be.
+// functionOrNew returns the function of that name, and creates it if needed.
 func (q *Queue) functionOrNew(name []byte) *Function {
 	x := &q.functions
 	if f := x.recent; f != nil && f.name == string(name) {
@@ -192,7 +192,7 @@ func (q *Queue) unlinkFunction(f *Function) {
 }
 
 // SetLimits bounds the jobs of a function, waiting, delayed and running
-// together, for submissions of high, normal and low priority; 0 is no limit. It
+// together, for submissions of high, normal and low priority; 0 means no limit. It
 // creates the function if needed, so that a limit can be set before the first
 // job. Existing jobs above the limit stay.
 func (q *Queue) SetLimits(function []byte, limits [3]int) {

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// A payload that is given away is kept where it is, if there is room for the
-// rest behind it, and copied if not.
+// A payload that the caller gives away is not copied if its slice has room for
+// unique and reducer.
 func TestGivenPayload(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -2,7 +2,7 @@ package queue
 
 import "strconv"
 
-// lastRange is how many numbers share all digits except the last four.
+// lastRange is the number of job numbers that share all digits except the last four.
 const lastRange = 10_000
 
 // handles formats handles. Consecutive numbers share all digits except the

@@ -140,11 +140,11 @@ func (x *jobIndex) after(seq uint64, most int, yield func(*Job) bool) (last uint
 	}
 }
 
-// byPayload is the unique that means the payload.
+// byPayload is the unique of submissions that coalesce on their payload.
 const byPayload = "-"
 
-// uniqueIndex finds jobs by function and unique. It has the first of the jobs
-// with one hash; sameHash leads from it to the others.
+// uniqueIndex finds jobs by function and unique. It maps a hash to the first job
+// that has it; Job.sameHash links the others.
 type uniqueIndex map[uint64]*Job
 
 // uniqueHash returns the place of a submission in the index. A submission has
@@ -216,7 +216,7 @@ func (q *Queue) findUnique(f *Function, unique, payload []byte) *Job {
 }
 
 // addUnique adds j to its place, behind the others, so that a search finds the
-// first of several jobs with one unique. Only a journal can bring several.
+// first of several jobs with one unique. Only restored jobs can share one.
 func (q *Queue) addUnique(j *Job, p place) {
 	if !p.exists {
 		return

@@ -73,7 +73,7 @@ func TestLookupOfWhatIsNoHandle(t *testing.T) {
 	}
 }
 
-// The host in a handle is that of the server that gave it out.
+// The host in a handle is the host of the server that gave it out.
 func TestLookupWithAnyHost(t *testing.T) {
 	q := New(Config{Host: "box", DeadMax: 1}, silent{})
 	j := submitted(q, inBackground("f", ""))
@@ -181,8 +181,8 @@ func TestIterationStops(t *testing.T) {
 	}
 }
 
-// Two submissions, or two ability lists, with one hash must stay apart. As
-// nobody finds such, the wrong one is put where the right one would be.
+// Two submissions, or two ability lists, with one hash must stay apart. Such pairs
+// cannot be found, so the test puts the wrong one where the right one would be.
 func TestEqualHashIsNotEnough(t *testing.T) {
 	q := New(Config{}, silent{})
 	f := q.functionOrNew([]byte("f"))

@@ -92,7 +92,7 @@ func (r *rig) checkJob(j *Job, want *modelJob) {
 
 func (r *rig) checkFunctions() {
 	q, m := r.q, r.model
-	if q.restless.n == 0 || r.steps%4 == 0 { // Snapshot settles the restless, which should live for some steps
+	if q.restless.n == 0 || r.steps%4 == 0 { // Snapshot classifies the restless, which should live for some steps
 		var got Snapshot
 		for f, more := (*Function)(nil), true; more; {
 			got, f, more = q.SnapshotAfter(m.now, f, 1+r.steps%3, got)
@@ -337,7 +337,7 @@ func (r *rig) checkPromise() {
 	})
 }
 
-// checkEmpty looks for leaks after everything was taken away.
+// checkEmpty looks for leaks after everything was removed.
 func (r *rig) checkEmpty() {
 	q := r.q
 	if q.Len() != 0 || len(q.uniques) != 0 || len(q.jobs.pages) > 1 || q.running != 0 || q.served != 0 {

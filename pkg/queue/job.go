@@ -163,7 +163,7 @@ func (j *Job) Handle() string {
 	return string(j.AppendHandle(buf[:0]))
 }
 
-// Function returns the name of the job's function.
+// Function returns the job's function.
 func (j *Job) Function() *Function { return j.function }
 
 // Payload returns the workload, or nil if it is spilled. The caller must not
@@ -205,7 +205,7 @@ func (j *Job) Background() bool { return j.is(background) }
 // State returns the job's state.
 func (j *Job) State() State { return j.state }
 
-// Accepted returns when it was submitted, in Unix milliseconds.
+// Accepted returns the time of its submission, in Unix milliseconds.
 func (j *Job) Accepted() int64 { return j.accepted }
 
 // RunAt returns the time that it was or is delayed to, by its submission or
@@ -220,7 +220,7 @@ func (j *Job) RunAt() int64 {
 // Attempts returns the number of attempts that did not complete: Failures plus Losses.
 func (j *Job) Attempts() int { return j.Failures() + j.Losses() }
 
-// Failures returns how often its worker said that it failed.
+// Failures returns the number of attempts that its worker reported as failed.
 func (j *Job) Failures() int {
 	if j.detail == nil {
 		return 0
@@ -228,8 +228,8 @@ func (j *Job) Failures() int {
 	return int(j.detail.failures)
 }
 
-// Losses returns how often its worker was lost, exceeded the time limit, or
-// gave it back.
+// Losses returns the number of attempts that lost their worker, exceeded the time
+// limit, or were given back.
 func (j *Job) Losses() int {
 	if j.detail == nil {
 		return 0
@@ -262,7 +262,7 @@ func (j *Job) Status() (num, den int64) {
 	return j.detail.num, j.detail.den
 }
 
-// NumWaiters returns how many submissions wait for its result.
+// NumWaiters returns the number of submissions that wait for its result.
 func (j *Job) NumWaiters() int {
 	if j.detail == nil {
 		return 0
@@ -271,7 +271,7 @@ func (j *Job) NumWaiters() int {
 }
 
 // Waiters calls yield for the client of each submission that waits for the
-// result, first come first, until it returns false. A client that submitted
+// result, the oldest submission first, until it returns false. A client that submitted
 // twice is listed twice. yield must not change the queue.
 func (j *Job) Waiters(yield func(*Peer) bool) {
 	if j.detail == nil || j.detail.waiters == nil {
@@ -290,7 +290,7 @@ func (j *Job) Waiters(yield func(*Peer) bool) {
 // inQueue reports whether the job waits where workers can get it.
 func (j *Job) inQueue() bool { return j.state == Waiting && !j.is(behind) }
 
-// Ignored reports whether it runs although nobody wants it any more: it was
+// Ignored reports whether the job runs although nobody wants it any more: it was
 // cancelled, or its last client left. If it loses its worker, it ends.
 func (j *Job) Ignored() bool { return j.state == Running && (j.is(cancelled) || j.unwanted()) }
 

@@ -34,7 +34,7 @@ type memory struct {
 	dead                         int64 // the bytes of dead letters
 	unstored                     int64 // of these, without those that the journal has
 	maxDead                      int64
-	next                         *Function // the place where Wanted goes on
+	next                         *Function // the first function of the next Wanted
 }
 
 // farBehind is the number of jobs of its function and priority before a job
@@ -135,9 +135,10 @@ func (q *Queue) spillJob(j *Job) {
 }
 
 // Loaded gives a spilled job its payload back and takes over the slice. A
-// running or held job always gets it, a waiting one only if there is room to
-// read ahead and the queue does not withhold it. It does nothing for other jobs. A running job whose payload is
-// lost must end: call Note with the reason, then FailForGood.
+// running or held job always gets it, a waiting or delayed one only if there is
+// room to read ahead and no jobs are withheld. Loaded does nothing for other jobs.
+// A running job whose payload is lost must end: call Note with the reason, then
+// FailForGood.
 func (q *Queue) Loaded(j *Job, payload []byte) {
 	if !j.is(spilled) || j.state == Ended {
 		return
@@ -190,13 +191,14 @@ func (q *Queue) SetPrint(j *Job, payload []byte) {
 	q.addUnique(j, p)
 }
 
-// Wanted calls yield for spilled jobs that workers will ask for soon, until it
-// returns false, most has been shown, or no more would fit into memory: those
-// among the first most of each priority of the functions that have workers, the
-// functions in turn from call to call. A job is shown again in each call until
-// it is loaded. yield must not change the queue. It takes a step for each
-// function, at most wantedFunctions, and most for each priority of those with
-// workers and spilled jobs.
+// Wanted calls yield for spilled jobs that workers will ask for next, so that the
+// owner can read their payloads ahead: jobs among the first most of each priority,
+// of functions that have workers. It ends when yield returns false, after most
+// jobs, or when no more payloads would fit into memory; the next call begins with
+// the next function. A job is shown again in each call until it is loaded. yield
+// must not change the queue. Wanted takes a step for each function, at most
+// wantedFunctions, and most steps for each priority of those with workers and
+// spilled jobs.
 func (q *Queue) Wanted(most int, yield func(*Job) bool) {
 	if q.memory.spilled == 0 || most <= 0 || q.withholding {
 		return

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// model is the queue once more, as simple as can be: slices, linear scans, no
-// index, no cache. It predicts every result and every event but one: which of
-// several sleeping workers is woken, which it learns from the sink.
+// model is a second, naive queue: slices, linear scans, no index, no cache. It
+// predicts every result and every event, except which of several sleeping workers
+// is woken; the sink reports that.
 type model struct {
 	cfg    Config
 	now    int64
@@ -391,7 +391,7 @@ func (m *model) loseJob(j *modelJob, why Reason) {
 	}
 }
 
-// unassignJob takes j from its worker, to go back.
+// unassignJob takes j from its worker, because j waits again.
 func (m *model) unassignJob(j *modelJob, why Reason) {
 	m.expect("%d requeued from %s: %v", j.seq, j.worker.name, why)
 	j.worker.holds = slices.DeleteFunc(j.worker.holds, func(o *modelJob) bool { return o == j })
@@ -472,7 +472,7 @@ func (m *model) tick() {
 	}
 }
 
-// due returns when a timer of j is due, 0 if it has none.
+// due returns the time at which a timer of j is due, 0 if it has none.
 func (m *model) due(j *modelJob) int64 {
 	switch {
 	case j.state == Running:

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// The model of failures, dead jobs and memory: sums are counted anew each time.
+// The model of failures, dead letters and memory. It computes each sum anew.
 
 type modelDead struct {
 	seq                          uint64
@@ -222,7 +222,7 @@ func (m *model) dropExcessDead(fn string) {
 	}
 }
 
-// deadOver reports whether dead jobs hold more than their quarter.
+// deadOver reports whether dead letters hold more than their quarter.
 func (m *model) deadOver() bool { return m.cfg.Memory > 0 && m.deadBytes() > int(m.cfg.Memory)/4 }
 
 func (m *model) dropExpiredDead() {
@@ -258,8 +258,8 @@ func (m *model) spillDeadIfNeeded(d *modelDead) {
 	}
 }
 
-// retryDead returns the result of the retry of d, and the job if it is one of its
-// own.
+// retryDead returns the result of the retry of d, and its job if it does not join
+// another one.
 func (m *model) retryDead(d *modelDead, hold bool) (string, *modelJob) {
 	if !slices.Contains(m.dead, d) {
 		return ErrNotDead.Error(), nil

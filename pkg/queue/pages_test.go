@@ -236,8 +236,8 @@ func TestPurgeLeavesWhatComesMeanwhile(t *testing.T) {
 	}
 }
 
-// A job that comes while older ones are released stands behind
-// them, and is not lost.
+// A job that comes while older ones are released waits behind them, and is not
+// lost.
 func TestEndLoadingInPieces(t *testing.T) {
 	q := New(Config{}, silent{})
 	w := q.NewPeer(nil)

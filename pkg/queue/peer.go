@@ -89,7 +89,7 @@ func (q *Queue) Remove(now int64, p *Peer, most int) (more bool) {
 
 // CanDo adds a function to the worker, before the functions that it has, as
 // gearmand does. limit is the time limit in milliseconds for each of its jobs;
-// 0 is none. If the worker has the function already, only the time limit
+// 0 means none. If the worker has the function already, only the time limit
 // changes.
 func (q *Queue) CanDo(now int64, p *Peer, function []byte, timeout int64) {
 	q.now = now
@@ -155,8 +155,8 @@ func (q *Queue) dropAbility(p *Peer, a *ability) {
 // ResetAbilities removes all functions from the worker. Running jobs go on.
 func (q *Queue) ResetAbilities(p *Peer) { q.DropAbilities(p, math.MaxInt) }
 
-// DropAbilities is ResetAbilities in steps, of which it takes the given number at
-// most. It reports whether it has to be called again.
+// DropAbilities is ResetAbilities for at most steps functions. It reports whether
+// it must be called again.
 func (q *Queue) DropAbilities(p *Peer, steps int) (more bool) {
 	if p.firstAbility == nil {
 		return false

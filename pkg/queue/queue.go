@@ -24,7 +24,7 @@ var (
 	ErrFull = errors.New("job queue is full")
 	// ErrMemory is returned for a submission over Config.Memory. It wraps
 	// ErrFull.
-	ErrMemory = fmt.Errorf("%w: payloads take all the memory that they may", ErrFull)
+	ErrMemory = fmt.Errorf("%w: payloads exceed the memory limit", ErrFull)
 	// ErrTooLong is returned for a unique or a reducer of more than 65535
 	// bytes.
 	ErrTooLong = errors.New("unique or reducer is longer than 65535 bytes")
@@ -35,7 +35,7 @@ var (
 	// ErrNotDead is returned for a dead letter that was dropped or retried.
 	ErrNotDead = errors.New("job is not in the dead list")
 
-	errNumberTaken = errors.New("there is one with that number")
+	errNumberTaken = errors.New("number is already in use")
 )
 
 // Config has the settings of a queue, which never change.
@@ -58,13 +58,13 @@ type Config struct {
 	// of the one added last first.
 	RoundRobin bool
 	// Wakeups is the number of sleeping workers that Rouse wakes for a job that
-	// has become ready; 0 is all of them.
+	// has become ready; 0 means all of them.
 	Wakeups int
 	// WakeAfter is the time in milliseconds in which a woken worker must ask
-	// for a job; after it the next one is woken; 0 is DefaultWakeAfter.
+	// for a job; after it the next one is woken; 0 means DefaultWakeAfter.
 	WakeAfter int64
 
-	// Rand spreads the waits of failed jobs, see Policy; nil is no spread.
+	// Rand spreads the waits of failed jobs, see Policy; nil means no spread.
 	Rand func() uint64
 
 	// DeadMax is the maximum number of dead letters of a function; 0 means that
@@ -75,14 +75,14 @@ type Config struct {
 	DeadAge int64
 
 	// ForgetAfter is the time in milliseconds after which unused functions are
-	// forgotten; 0 is never. unused.go defines unused.
+	// forgotten; 0 means never. unused.go defines unused.
 	ForgetAfter int64
 
 	// Memory limits the bytes of payloads, uniques, reducers and error texts of
-	// all jobs that do not run; 0 is no limit. memory.go has the rules.
+	// all jobs that do not run; 0 means no limit. memory.go has the rules.
 	Memory int64
 	// Total limits the bytes of all jobs, running ones included, plus JobCost
-	// for each; 0 is no limit. A new job over it is refused, a background one
+	// for each; 0 means no limit. A new job over it is refused, a background one
 	// already over seven eighths of it.
 	Total int64
 	// Spill means that the journal can give payloads back, so that the queue
@@ -148,8 +148,8 @@ type Queue struct {
 	// one.
 	sleeping int // number of workers in all those lists
 	restless peerList
-	woken    peerList // workers with a wake token, the oldest token first
-	gathered []*Function
+	woken    peerList    // workers with a wake token, the oldest token first
+	gathered []*Function // whose workers the next Rouse may have to wake
 
 	// Jobs that are withheld, see withhold.go.
 	withholding bool

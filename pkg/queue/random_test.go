@@ -70,8 +70,8 @@ func randomScript(seed uint64) []byte {
 	return script
 }
 
-// FuzzQueue runs operations that the fuzzer makes up. It finds more with
-// -fuzzminimizetime=1x: a shorter script is another one.
+// FuzzQueue runs operations that the fuzzer chooses. It finds more with
+// -fuzzminimizetime=1x, because a shortened script runs other operations.
 func FuzzQueue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		newRig(t, script[:min(len(script), 4000)]).run()
@@ -164,8 +164,8 @@ func (r *rig) fail(format string, args ...any) {
 	r.t.Fatalf("%s\nafter\n%s", fmt.Sprintf(format, args...), strings.Join(r.log, "\n"))
 }
 
-// run runs the script to its end, then takes everything away, and returns the
-// number of operations.
+// run runs the script to its end, then removes everything, and returns the number
+// of operations.
 func (r *rig) run() int {
 	n := 0
 	for ; len(r.script) > 0; n++ {
@@ -252,7 +252,7 @@ func (r *rig) Ended(j *Job, why Reason) {
 
 func (r *rig) note(s string) { r.log = append(r.log, "\t"+s) }
 
-// operations are all there are, with how often they are picked.
+// operations lists all operations with their weights.
 var operations = []struct {
 	name   string
 	weight int
@@ -318,7 +318,7 @@ func (r *rig) weight(operation string, own int) int {
 
 func (r *rig) function() string { return string(rune('f' + r.n(rigFunctions))) }
 
-// any returns some job, now and then an ended one, nil if there is none.
+// any returns some job, sometimes an ended one, or nil if there is none.
 func (r *rig) any() *modelJob {
 	all := slices.Concat(r.model.jobs, r.past)
 	if len(all) == 0 {

@@ -8,7 +8,7 @@ import (
 	"gm/pkg/store"
 )
 
-// counter returns a source of numbers, the same each time.
+// counter returns a source of numbers that are the same in each run.
 func counter() func() uint64 {
 	var n uint64
 	return func() uint64 {
@@ -42,7 +42,7 @@ func (r *rig) Withholding(on bool) {
 	}
 }
 
-// meetDead brings the model's new dead jobs together with the queue's.
+// meetDead maps the model's new dead letters to the queue's.
 func (r *rig) meetDead() {
 	for _, d := range r.model.dead {
 		if r.realDead[d] != nil {
@@ -89,7 +89,7 @@ func (r *rig) comment() {
 	r.q.Note(r.real[j], []byte(text))
 }
 
-// anyDead returns some dead job, now and then a former one, nil if there is
+// anyDead returns some dead letter, sometimes a former one, or nil if there is
 // none.
 func (r *rig) anyDead() *modelDead {
 	if len(r.realDead) == 0 {

@@ -40,8 +40,8 @@ func (q *Queue) restoreJob(now int64, r *store.Record, size int) (*Job, error) {
 	return j, nil
 }
 
-// startRestored is start for a restored job. One that waits for a retry does not wait
-// longer than its function's policy says, if the wall clock was set back.
+// startRestored is startJob for a restored job. If the wall clock was set back, a
+// job that waits for a retry waits no longer than its function's policy allows.
 func (q *Queue) startRestored(j *Job) {
 	p := j.function.policy
 	if p != nil && j.Failures() > 0 && j.RunAt()-q.Wall() > p.Max {

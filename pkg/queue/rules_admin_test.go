@@ -197,7 +197,7 @@ func TestRestore(t *testing.T) {
 			next => 2000 true`},
 		{"a number that is taken is refused", Config{}, `
 			restore 7 f
-			restore 7 f => restore job 7: there is one with that number`},
+			restore 7 f => restore job 7: number is already in use`},
 		{"two with one unique both stay, and the older is joined", Config{}, `
 			restore 7 f unique=u
 			restore 8 f unique=u

@@ -95,9 +95,9 @@ func TestDeadLetters(t *testing.T) {
 			drop f`},
 		{"numbers are taken once", ten, `
 			restore 5 f
-			restoredead 5 f 900 => restore dead job 5: there is one with that number
+			restoredead 5 f 900 => restore dead job 5: number is already in use
 			restoredead 6 f 900
-			restore 6 f => restore job 6: there is one with that number
+			restore 6 f => restore job 6: number is already in use
 			C submit f => 7`},
 		{"restored in any order they stand in the order of their deaths", ten, `
 			restoredead 5 f 900

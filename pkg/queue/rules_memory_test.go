@@ -14,8 +14,8 @@ func TestMemoryWithoutSpill(t *testing.T) {
 			C submit f payload=12345 unique=u => 1
 			C submit f payload=1234 bg => 2
 			totals => 2 jobs, 0 dead, 0 spilled, 10 bytes
-			C submit f payload=x => job queue is full: payloads take all the memory that they may
-			C submit f payload=x bg hold => job queue is full: payloads take all the memory that they may
+			C submit f payload=x => job queue is full: payloads exceed the memory limit
+			C submit f payload=x bg hold => job queue is full: payloads exceed the memory limit
 			D submit f unique=u payload=xxxxxxxxxxxxxxxx => joins 1
 			C submit f => 3
 			W can f
@@ -65,7 +65,7 @@ func TestSpill(t *testing.T) {
 			C submit f bg hold unique=u reduce=r payload=1234567890123456789012345678 => 1
 			C submit f bg hold unique=v reduce=r payload=1234567890 => 2
 			totals => 2 jobs, 0 dead, 0 spilled, 42 bytes
-			D submit f payload=x => job queue is full: payloads take all the memory that they may
+			D submit f payload=x => job queue is full: payloads exceed the memory limit
 			release 2
 			payload 2 => "" of 10, spilled true
 			release 1
@@ -104,7 +104,7 @@ func TestSpill(t *testing.T) {
 			C submit f bg hold unique=u => 2
 			release 2
 			totals => 2 jobs, 0 dead, 0 spilled, 41 bytes
-			D submit f bg payload=x => job queue is full: payloads take all the memory that they may`},
+			D submit f bg payload=x => job queue is full: payloads exceed the memory limit`},
 		{"a foreground job that became background is spilled once the journal has it", cfg, `
 			C submit f unique=u payload=123456789012345678901234567890 => 1
 			D submit f unique=u bg hold => joins 1 and makes it background

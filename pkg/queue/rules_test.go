@@ -10,7 +10,7 @@ type rule struct {
 	script string
 }
 
-// runRules runs scripts of which each call is a turn of its own: Rouse follows it.
+// runRules runs scripts in which Rouse follows each call.
 func runRules(t *testing.T, rules []rule) {
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) { runScript(t, r.cfg, r.script, (*Queue).Rouse) })

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// With ForgetAfter 100 sweeps come every 25 ms, and a function goes at 125 at the
-// earliest.
+// With a ForgetAfter of 100 ms a sweep begins every 25 ms, and a function is
+// forgotten after 125 ms at the earliest.
 func TestUnusedFunctionsAreForgotten(t *testing.T) {
 	cfg := Config{ForgetAfter: 100, DeadMax: 9, JobRetries: -1}
 	runRules(t, []rule{
@@ -80,7 +80,7 @@ func TestUnusedFunctionsAreForgotten(t *testing.T) {
 }
 
 // A peer that names functions without end does not fill the memory for good, and
-// nobody waits for a sweep of them.
+// no call takes long for a sweep of them.
 func TestManyUnusedFunctionsGoInPieces(t *testing.T) {
 	q := New(Config{ForgetAfter: 100}, silent{})
 	q.now = 1000

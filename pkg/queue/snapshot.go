@@ -14,13 +14,13 @@ type FunctionSnapshot struct {
 	Running   int
 	Workers   int
 	Sleeping  int   // workers that sleep without a NOOP on its way
-	OldestMS  int64 // how long the oldest waiting job has been ready
+	OldestMS  int64 // since the oldest waiting job became ready
 	Paused    bool
 	MaxQueue  [3]int
 	Submitted uint64 // accepted jobs, without restored ones
 	Coalesced uint64 // submissions that joined one of them
 	Completed uint64
-	Failed    uint64 // ended by their worker, or lost by too many
+	Failed    uint64 // ended Failed or Exhausted
 	Retried   uint64 // returned to the queue after a lost worker or a failure
 	Dead      int
 	Policy    string // for jobs that fail, as Policy.String formats it; empty if they end

@@ -177,10 +177,10 @@ func (q *Queue) Release(now int64, j *Job) {
 }
 
 // Abort reports to the queue that the journal does not have j. The queue
-// forgets a held job and its waiters without a call of Ended; a retried
-// dead letter becomes a dead letter again. A promoted job becomes a foreground job again, and
-// ends if it waits and its clients left meanwhile. Abort does nothing for an
-// ended job.
+// forgets a held job and its waiters without a call of Ended; a retried dead
+// letter becomes a dead letter again. A promoted job becomes a foreground job
+// again, and ends if it waits and its clients left meanwhile. Abort does nothing
+// for an ended job.
 func (q *Queue) Abort(now int64, j *Job) {
 	q.now = now
 	switch {

@@ -13,8 +13,8 @@ import "math"
 // whose workers must be woken.
 //
 // A token is removed when its worker asks, sleeps again, loses the function or
-// leaves, and when it is WakeAfter old. Wherever the code removes one, cover
-// leaves the function to Rouse. So no ready job waits longer than WakeAfter while a
+// leaves, and when it is WakeAfter old. Wherever the code removes one, it calls
+// scheduleRouse for the function. So no ready job waits longer than WakeAfter while a
 // worker for it sleeps.
 
 // PreSleep records that the worker sleeps until a job is ready for it. If one
@@ -34,8 +34,8 @@ func (q *Queue) PreSleep(now int64, p *Peer) {
 }
 
 // Rouse wakes workers for the jobs that have become ready since its last call and
-// still are. The owner of the queue calls it at the end of each turn, after one or
-// more other calls.
+// still are. The owner of the queue calls it after one or more other calls, before
+// it unlocks the queue.
 func (q *Queue) Rouse() {
 	for i, f := range q.gathered {
 		q.gathered[i] = nil
@@ -54,8 +54,9 @@ func (q *Queue) Rouse() {
 	q.gathered = q.gathered[:0]
 }
 
-// scheduleRouse has Rouse wake sleeping workers until f has a token for each of its ready
-// jobs. Rouse takes no more steps for that than there were calls of PreSleep.
+// scheduleRouse makes the next Rouse wake sleeping workers until f has a token for
+// each of its ready jobs. Rouse takes no more steps for that than there were calls
+// of PreSleep.
 func (q *Queue) scheduleRouse(f *Function) {
 	if !f.gathered {
 		f.gathered = true
@@ -63,7 +64,7 @@ func (q *Queue) scheduleRouse(f *Function) {
 	}
 }
 
-// wakeReady has Rouse wake workers for one job of f that became ready.
+// wakeReady makes the next Rouse wake workers for one job of f that became ready.
 func (q *Queue) wakeReady(f *Function) {
 	if !f.paused {
 		f.fresh++
@@ -101,8 +102,9 @@ func (q *Queue) wakeOne(f *Function) bool {
 	return false
 }
 
-// classifyRestless moves the sleepers whose abilities have changed into their classes. It
-// wakes those with very many functions: their classes are made when they ask.
+// classifyRestless moves the sleepers whose abilities have changed into their
+// classes. It wakes those with very many functions: PrepareClass makes their
+// classes when they ask.
 func (q *Queue) classifyRestless() {
 	for p := q.restless.head; p != nil; p = q.restless.head {
 		if q.needsPrivate(p) {

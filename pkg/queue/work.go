@@ -2,8 +2,8 @@ package queue
 
 // Grab gives the worker its next job, or nil if none is ready. It chooses the
 // highest priority of all the worker's functions, then the function that the
-// worker added last (or whose turn it is), then the oldest job. The worker is
-// awake from now on.
+// worker added last (with Config.RoundRobin the next one), then the oldest job.
+// The worker is awake from now on.
 func (q *Queue) Grab(now int64, p *Peer) *Job {
 	q.now = now
 	token := q.markAwake(p)
