@@ -15,8 +15,8 @@ import (
 	"gm/pkg/wire"
 )
 
-// narrow is a journal with room for one job. What a batch makes of it is for
-// the next.
+// narrow is a journal with room for one job. Room that the ends of a batch make is
+// for the next batch.
 type narrow struct{ *journal }
 
 func (n narrow) Commit(ctx context.Context, ops []store.Op) error {

@@ -64,7 +64,7 @@ func TestDeadList(t *testing.T) {
 				t.Errorf("%s: %+v", test.name, j)
 			}
 		}
-		// What is no background job has a client who was told.
+		// A foreground job does not become a dead one: its client got the failure.
 		h := c.submit(wire.SubmitJob, "f", "", "")
 		w.fails(h, failure(h))
 		c.want(`WORK_FAIL handle="` + h + `"`)
@@ -268,7 +268,7 @@ func TestDeadListIsBounded(t *testing.T) {
 	}
 }
 
-// The dead survive a restart in their order, and what became of them too.
+// Dead jobs survive a restart in their order, and so do their ends.
 func TestDeadListSurvives(t *testing.T) {
 	kept := newJournal()
 	dir := t.TempDir()

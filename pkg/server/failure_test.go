@@ -122,8 +122,8 @@ func TestPolicyCommand(t *testing.T) {
 	log.wait(t, "left out", "what/is/this")
 }
 
-// The wait and the attempts of a job that failed survive a restart, and what
-// is exhausted then is dead.
+// The wait and the attempts of a job that failed survive a restart, and a job
+// without attempts left becomes a dead one.
 func TestAttemptsAreStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newJournal()

@@ -71,8 +71,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// The ends of jobs go before what needs room, except that of a job which becomes
-// a dead one.
+// The ends of jobs go before operations that need room, except the end of a job
+// that becomes a dead one.
 func TestEndsFirst(t *testing.T) {
 	record := func(seq uint64) *store.Record { return &store.Record{Seq: seq} }
 	ops := []store.Op{

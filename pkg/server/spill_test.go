@@ -117,8 +117,8 @@ func TestBacklogLargerThanMemory(t *testing.T) {
 	}
 }
 
-// What stands behind the grab of a spilled job keeps its place, and nobody
-// else waits.
+// The replies behind the grab of a spilled job keep their place, and other
+// connections do not wait.
 func TestGrabOfASpilledJob(t *testing.T) {
 	st := newLibrary()
 	_, addr := start(t, server.Config{Store: st, Memory: memory})
@@ -215,9 +215,9 @@ func TestStoreIsAwayWhileAGrabWaits(t *testing.T) {
 	})
 }
 
-// A worker that waits for a payload that the store does not bring gets foreground
-// jobs meanwhile, of whatever function; they need no store. The job waits again at
-// the head of its queue, was not tried, and comes when its payload does.
+// A worker that waits for a payload that the store does not return gets foreground
+// jobs of any function meanwhile; they need no store. The job waits again at the
+// head of its queue without an attempt, and is handed out with its payload later.
 func TestForegroundWhilePayloadsCannotBeRead(t *testing.T) {
 	for name, fails := range map[string]func(ctx context.Context) error{
 		"refused": func(context.Context) error { return errAway },
@@ -402,7 +402,7 @@ func TestRetryOfASpilledJob(t *testing.T) {
 	eventually(t, "the store agrees", func() bool { return st.keys() == "" })
 }
 
-// Without a store that gives payloads back, what is over the bound is refused.
+// Without a store that gives payloads back, jobs over the bound are refused.
 func TestMemoryIsFull(t *testing.T) {
 	for name, cfg := range map[string]server.Config{"memory": {}, "a store that only plays back": {Store: newJournal()}} {
 		t.Run(name, func(t *testing.T) {
