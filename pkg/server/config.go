@@ -28,7 +28,7 @@ const (
 )
 
 // Config has the settings of a Server. The zero value is a server in memory with the
-// defaults. The comment of a field says what 0 means if it does not mean the default.
+// defaults. Where 0 is not the default, the comment of the field explains it.
 // Sizes are in bytes.
 type Config struct {
 	// Version is the answer to the admin command version.

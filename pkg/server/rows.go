@@ -165,8 +165,8 @@ func NewTracer(w io.Writer) *Tracer { return wire.NewTracer(w) }
 var (
 	// ErrNoFunction is matched if the server does not know the function.
 	ErrNoFunction = queue.ErrNoFunction
-	// ErrInUse is matched if a function that has workers, running jobs or dead jobs
-	// was to be dropped.
+	// ErrInUse is matched by the refusal to drop a function that has workers, running
+	// jobs or dead jobs.
 	ErrInUse = queue.ErrInUse
 )
 
