@@ -156,7 +156,7 @@ type resumed struct {
 // header is the content of the output before the first life.
 const header = "what was there before\n"
 
-// newResumed returns a client for records that is to be killed a number of times.
+// newResumed returns a client that gets the last records after a number of kills.
 func newResumed(t *testing.T, srv peerServer, records, kills int, args ...string) *resumed {
 	t.Helper()
 	dir := t.TempDir()

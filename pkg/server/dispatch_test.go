@@ -25,6 +25,8 @@ type nowhere struct{}
 func (nowhere) Read([]byte) (int, error)         { return 0, io.EOF }
 func (nowhere) TryWrite(b []byte) (int, error)   { return len(b), nil }
 func (nowhere) NotifyWritable(*transport.Outbox) {}
+func (nowhere) IsReadable() bool                 { return false }
+func (nowhere) IsWritable() bool                 { return true }
 func (nowhere) Close() error                     { return nil }
 func (nowhere) Free()                            {}
 func (nowhere) CloseWrite()                      {}

@@ -110,6 +110,11 @@ func TestOutboxesAreBoundedInSum(t *testing.T) {
 	s, addr := start(t, server.Config{
 		MaxPayload: 1 << 20, PeerMemory: bound, PeerTimeout: 2 * time.Second, Logger: log.logger(0),
 	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", &log)
+		}
+	})
 	c := dial(t, addr)
 	c.sync()
 	big := req(wire.EchoReq, strings.Repeat("e", piece))

@@ -66,6 +66,19 @@ func (s *netSocket) TryWrite(b []byte) (int, error) {
 	return s.n, nil
 }
 
+// IsReadable implements [Socket].
+func (s *netSocket) IsReadable() bool { return s.isReady(readable) }
+
+// IsWritable implements [Writer].
+func (s *netSocket) IsWritable() bool { return s.isReady(writable) }
+
+func (s *netSocket) isReady(event int16) (ready bool) {
+	if s.raw != nil {
+		s.raw.Control(func(fd uintptr) { ready = isReady(int(fd), event) }) //nolint:errcheck // fails only on a closed connection
+	}
+	return ready
+}
+
 // NotifyWritable implements [Writer]: a goroutine writes, and waits for the other end.
 func (s *netSocket) NotifyWritable(o *Outbox) { go o.writeWaiting(s.Write) }
 

@@ -178,4 +178,5 @@ type sink struct{}
 
 func (sink) TryWrite(b []byte) (int, error) { return len(b), nil }
 func (sink) NotifyWritable(*Outbox)         {}
+func (sink) IsWritable() bool               { return true }
 func (sink) Close() error                   { return nil }

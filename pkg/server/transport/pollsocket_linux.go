@@ -87,6 +87,18 @@ func (t *pollSocket) TryWrite(b []byte) (int, error) {
 // of each socket that takes more.
 func (t *pollSocket) NotifyWritable(*Outbox) {}
 
+// IsReadable implements [Socket].
+func (t *pollSocket) IsReadable() bool { return t.isReady(readable) }
+
+// IsWritable implements [Writer].
+func (t *pollSocket) IsWritable() bool { return t.isReady(writable) }
+
+func (t *pollSocket) isReady(event int16) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.closed && isReady(t.n, event)
+}
+
 // resumeReading makes the poller read the connection.
 func (t *pollSocket) resumeReading(c *Conn) { t.p.resumeReading(c) }
 

@@ -15,6 +15,9 @@ var ErrWouldBlock = errors.New("would block")
 type Socket interface {
 	Writer
 	Read(b []byte) (int, error)
+	// IsReadable reports whether bytes, or the end, have arrived that Read has not
+	// returned yet. It is false if the system cannot tell.
+	IsReadable() bool
 
 	// Free closes the connection for good. No method is called afterwards.
 	Free()
@@ -41,6 +44,9 @@ type Writer interface {
 	// NotifyWritable is called after ErrWouldBlock. It makes sure that the outbox goes
 	// on writing when the other end takes more. That may have happened already.
 	NotifyWritable(o *Outbox)
+	// IsWritable reports whether the other end takes bytes at the moment. It is false if
+	// the system cannot tell.
+	IsWritable() bool
 	// Close ends all reading and writing, now and later.
 	Close() error
 }

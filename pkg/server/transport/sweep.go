@@ -34,7 +34,9 @@ type seen struct {
 // Sweep is one look at all connections of a server. The server calls Check for each of
 // them, and then End. A sweep drops peers that have begun a request and send no more
 // of it for Config.Patience, and while memory is short those that make no progress at
-// all, the largest first, until there is room again.
+// all, the largest first, until there is room again. A peer that waits for the server
+// stays: bytes from it have arrived that are not read, or it takes bytes that are not
+// written, as on a machine with too few processors.
 type Sweep struct {
 	p     *Peers
 	idle  []idler
@@ -65,7 +67,7 @@ func (w *Sweep) Check(c *Conn, parked int) error {
 	}
 	switch sweeps := w.p.progress.noteIdle(c, begun, held); {
 	case sweeps == 0:
-	case begun > 0 && w.p.patience > 0 && w.p.now()-time.Duration(begun) >= w.p.patience:
+	case begun > 0 && w.p.patience > 0 && w.p.now()-time.Duration(begun) >= w.p.patience && !c.Socket().IsReadable():
 		return errBegun
 	case held > 0 && sweeps >= 2:
 		w.idle = append(w.idle, idler{c, held})
@@ -113,7 +115,7 @@ func (w *Sweep) dropIdle() {
 	excess := m.used.Load() - m.bound
 	var drops []*Conn // chosen before the first one is dropped, which makes room
 	for _, one := range w.idle {
-		if excess > 0 || m.isOnly(one.c) {
+		if (excess > 0 || m.isOnly(one.c)) && !one.c.waitsForServer() {
 			drops = append(drops, one.c)
 			excess -= int64(one.held)
 		}
@@ -121,6 +123,15 @@ func (w *Sweep) dropIdle() {
 	for _, c := range drops {
 		c.handler.Drop(errIdle)
 	}
+}
+
+// waitsForServer reports whether the peer has done its part, and the server has not
+// read or written the bytes yet.
+func (c *Conn) waitsForServer() bool {
+	if c.Out.Size() > 0 {
+		return c.Socket().IsWritable()
+	}
+	return c.begun.Load() > 0 && c.Socket().IsReadable()
 }
 
 // Forget ends the sweeps of a connection that is not swept any more.

@@ -172,3 +172,33 @@ func TestTheOneForWhichOthersWaitIsDropped(t *testing.T) {
 		s.wantDropped(t, errIdle, only, large)
 	})
 }
+
+// TestPeersOfALateServerStay, whether the server has not read their requests or not
+// written its replies. When it has caught up they are dropped if they are idle.
+func TestPeersOfALateServerStay(t *testing.T) {
+	const patience = 40 * time.Second
+	for name, tc := range map[string]struct {
+		memory int64
+		late   time.Duration
+		begin  func(c fakeConn)
+		why    error
+	}{
+		"request":                       {0, 10 * patience, func(c fakeConn) { c.readPart(100) }, errBegun},
+		"request while memory is short": {1 << 20, patience / 2, func(c fakeConn) { c.readPart(2 << 20) }, errIdle},
+		"replies while memory is short": {1 << 20, patience / 2, func(c fakeConn) { c.Out.Append(nil, make([]byte, 2<<20)) }, errIdle},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSweptPeers(t, Config{Memory: tc.memory, Patience: patience, Outbox: 64 << 20})
+				c := s.newConn()
+				c.socket.setReady(true)
+				tc.begin(c)
+				time.Sleep(tc.late)
+				s.wantDropped(t, nil)
+				c.socket.setReady(false)
+				time.Sleep(patience / 4)
+				s.wantDropped(t, tc.why, c)
+			})
+		})
+	}
+}

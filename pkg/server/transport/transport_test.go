@@ -21,6 +21,7 @@ type fakeSocket struct {
 	lengths  []int // of the writes that took bytes
 	waits    bool  // NotifyWritable was called since the last write that took bytes
 	fails    error // of the next writes
+	ready    bool  // it has bytes to read, and takes more, though nobody reads or writes
 	closed   bool
 	half     bool // CloseWrite was called
 	freed    bool
@@ -49,6 +50,21 @@ func (s *fakeSocket) TryWrite(b []byte) (int, error) {
 		return n, ErrWouldBlock
 	}
 	return n, nil
+}
+
+func (s *fakeSocket) IsReadable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
+}
+
+func (s *fakeSocket) IsWritable() bool { return s.IsReadable() }
+
+// setReady makes the socket ready, or not.
+func (s *fakeSocket) setReady(ready bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = ready
 }
 
 func (s *fakeSocket) NotifyWritable(*Outbox) {
