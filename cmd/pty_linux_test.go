@@ -342,6 +342,23 @@ func TestNotesAreFoldedBesideABar(t *testing.T) {
 	term.check(t)
 }
 
+// TestStdinIsAnnouncedWithTheProgramsName reads a payload from a terminal, under another
+// name.
+func TestStdinIsAnnouncedWithTheProgramsName(t *testing.T) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals: %v", err)
+	}
+	defer master.Close()
+	nameProgram(t, "jobber")
+	e, stderr := testEnv(os.Getenv)
+	e.Stdin = master
+	e.announceStdin("the payload")
+	if got, want := stderr.String(), "jobber: reading the payload from the terminal; Ctrl-D ends it\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestWatchFitsTheTerminal(t *testing.T) {
 	server := terminalServer(t)
 	for _, size := range sizes {

@@ -3,7 +3,6 @@ package cmd
 import (
 	_ "embed" // for the description
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -323,10 +322,10 @@ func (s *recordRun) setPatience(c *cli.Context) error {
 	return nil
 }
 
-// announceStdin prints why nothing happens, if stdin is a terminal.
-func (e *env) announceStdin(what string) {
+// announceStdin notes that gm waits for input, if stdin is a terminal.
+func (e *env) announceStdin(input string) {
 	if cli.IsTerminal(e.Stdin) {
-		fmt.Fprintf(e.Stderr, "gm: reading %s from the terminal; Ctrl-D ends it\n", what)
+		e.note("reading %s from the terminal; Ctrl-D ends it", input)
 	}
 }
 

@@ -17,49 +17,51 @@ type Config struct {
 	// the functions that [results.Recorder.Run] sets.
 	Batch *batch.Batch
 
-	// Stdout gets the results, unless Out or Folder is set. StdoutFile is the file
-	// that Stdout writes to; nil if it writes to none.
+	// Stdout is the writer of the results, unless Out or Folder is set. StdoutFile is
+	// the file that Stdout writes to; nil if there is no such file.
 	Stdout     io.Writer
 	StdoutFile *os.File
-	// Terminal is true if Stdout is a terminal: each result is written when it is
-	// complete, and without End a newline follows a result that lacks one.
+	// Terminal reports that Stdout is a terminal. Then each result is written when it is
+	// complete and, if End is empty, a newline is added to a result that lacks one.
+	// NoEnd prevents the newline.
 	Terminal bool
+	NoEnd    bool
 	// Form is the form of the results on Stdout.
 	Form Form
-	// End is appended to each result that does not end with it; empty appends nothing.
-	// NoEnd is true if that is wanted even on a terminal.
-	End   string
-	NoEnd bool
-	// LinePrefix returns the text before each line of a result, from the label of its
-	// record; nil: no text.
+	// End is appended to each result that does not end with it. If it is empty, nothing
+	// is appended.
+	End string
+	// LinePrefix returns the text before each line of a result. label is the name of the
+	// file of the record, the number of its block, or its text. nil means no text.
 	LinePrefix func(label string) string
 	// NoHandles omits the handles of background jobs.
 	NoHandles bool
-	// Out writes each result to a file with a name of its own, Folder to a folder of
-	// its own below Folder. OutAnywhere allows labels that lead Out out of its folder.
+	// Out writes the result of each record to a file of its own. It refuses a label that
+	// leads out of the folder of Out, unless OutAnywhere is set.
 	Out         results.Template
 	OutAnywhere bool
-	Folder      string
+	// Folder writes each record to a folder of its own in the folder with this name.
+	Folder string
 
-	// Joblog has Path, Resume, RetryFailed and NewOutput; Run sets the other fields. An
-	// empty Path is no log.
+	// Joblog is the log of the run. Only Path, Resume, RetryFailed and NewOutput are
+	// used. An empty Path means no log.
 	Joblog results.JoblogConfig
 
 	// Progress is how the run shows its progress.
 	Progress Progress
-	// OnSilence is called once if no record has ended within two seconds; nil: no call.
-	// ctx is canceled when the records have ended.
+	// OnSilence is called once if no record has ended within two seconds. Its context
+	// is canceled when all records have ended. nil means no call.
 	OnSilence func(ctx context.Context)
-	// Status gives the progress of each job to Note.
+	// Status passes the progress of each job to Note.
 	Status bool
-	// Propagate makes the exit code of a worker's command that of the Report.
+	// Propagate makes the exit code of a worker's command the Code of the Report.
 	Propagate bool
-	// ExitCode, Note and WorkerText are those of [results.Config].
+	// ExitCode, Note and WorkerText have the meaning that they have in [results.Config].
 	ExitCode   func(err error) int
 	Note       func(text string)
 	WorkerText func(text []byte)
 	// Ended is called when the last record has ended, before the output and the joblog
-	// are completed; nil: no call.
+	// are completed. nil means no call.
 	Ended func()
 }
 
@@ -67,15 +69,15 @@ type Config struct {
 type Form int
 
 const (
-	// Text is each result as it is. Background jobs have their handles instead.
+	// Text writes each result unchanged. For background jobs it writes their handles.
 	Text Form = iota
-	// Lines is each line of a result as soon as it is complete. It needs
+	// Lines writes each line of a result as soon as the line is complete. It requires
 	// Batch.Interleaved.
 	Lines
-	// JSON is the outcome of each record as an object: in one array if there may be
-	// several records.
+	// JSON writes an object with the outcome of each record. If there may be several
+	// records, the objects are the elements of one array.
 	JSON
-	// JSONLines is the outcome of each record as an object in a line.
+	// JSONLines writes an object with the outcome of each record in a line of its own.
 	JSONLines
 )
 

@@ -5,8 +5,9 @@
 //
 // Its types:
 //
-//   - [Input] is the records of a run: [Stream] cuts a reader into records as a [Cut]
-//     says, [Files] reads files, [Arguments] and [Whole] are for few records;
+//   - [Input] is the records of a run: [Stream] cuts a reader into records, in the way
+//     that a [Cut] describes, [Files] reads files, [Arguments] and [Whole] are for few
+//     records;
 //   - [Config] has the input, the settings of the jobs, the place and the form of the
 //     results, the joblog and the progress;
 //   - [Run] is a run whose outputs are open. [Run.Run] sends all records,

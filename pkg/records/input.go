@@ -21,14 +21,14 @@ type Input struct {
 	// Blocks is true if a record is a block of records, whose label is its number.
 	Blocks bool
 
-	sized *results.SizedSource // Source, if it reads a file of known size; nil otherwise
+	sized *results.SizedSource // Source if it reads a file of known size, otherwise nil
 }
 
-// Cut says how a stream is cut into records. The zero value makes each line a
-// record, without its newline.
+// Cut is the way in which a stream is cut into records. The zero value makes each line
+// a record, without its newline.
 type Cut struct {
-	// BlockOptions has the delimiter of the records. Its other fields except Delim
-	// are for Blocks only, and its Limit is not used.
+	// BlockOptions has Delim, the delimiter of the records. Its other fields are only
+	// used with Blocks; its Limit is not used.
 	batch.BlockOptions
 	// Keep is true if records keep their delimiters.
 	Keep bool

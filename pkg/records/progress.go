@@ -11,10 +11,11 @@ import (
 
 // Progress is how a run shows its progress. The zero value does not show it.
 type Progress struct {
-	// JSON gets an object in a line each second, and one at the end.
+	// JSON is a writer to which an object in a line is written each second and at the
+	// end of the run.
 	JSON io.Writer
-	// Bar is the terminal on whose last line the progress is drawn five times a
-	// second; Line returns the options for each drawing. JSON must be nil then.
+	// Bar is a terminal whose last line shows the progress, drawn five times a second.
+	// Line returns the options of each drawing. JSON must be nil if Bar is set.
 	Bar  *results.Bar
 	Line func() results.LineOptions
 }

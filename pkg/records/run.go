@@ -13,7 +13,7 @@ type Run struct {
 	c      Config
 	output *results.Output
 	sink   results.Sink
-	joblog *results.Joblog // nil: no log
+	joblog *results.Joblog // nil without a log
 }
 
 // Open opens the outputs and the joblog of a run. Close must be called after it.
@@ -46,8 +46,7 @@ func (r *Run) Close() {
 	}
 }
 
-// OutputErr returns the first error of writing to Config.Stdout; nil if there was
-// none.
+// OutputErr returns the first error of writing to Config.Stdout, or nil.
 func (r *Run) OutputErr() error { return r.output.Err() }
 
 // Run sends all records and returns when they have ended. The error is that of

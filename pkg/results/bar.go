@@ -12,7 +12,7 @@ type Bar struct {
 	w io.Writer
 
 	mu    sync.Mutex
-	line  string // the progress; empty: none
+	line  string // the progress; empty means that none is shown
 	drawn bool   // line is on the terminal
 	open  bool   // stdout, which is the same terminal, is in the middle of a line
 }

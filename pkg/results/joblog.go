@@ -193,7 +193,7 @@ func (l *Joblog) checkOutput() error {
 	case l.c.Files != "" || was.File == "":
 		return nil // checked record by record, or unknown
 	case l.out == nil:
-		return l.outputGone("the results so far are in a file, and stdout is none")
+		return l.outputGone("the results so far are in a file, and stdout is not a file")
 	case was.Offset < 0:
 		return nil
 	}

@@ -196,7 +196,7 @@ func TestFilesStayInside(t *testing.T) {
 	src := NewNamedSource(&batch.Records{
 		{Payload: []byte("../x")}, {Payload: []byte("a")}, {Payload: []byte("./a")},
 	}, "out/{}", false, label)
-	for _, want := range []string{`name of output "out/../x": not in the folder out`, "", `name of output "out/./a": that of record 2 too`} {
+	for _, want := range []string{`name of output "out/../x": not in the folder out`, "", `name of output "out/./a": record 2 has the same`} {
 		in, err := src.Next()
 		if err != nil {
 			t.Fatal(err)

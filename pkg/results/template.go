@@ -160,7 +160,7 @@ func (s *NamedSource) Next() (batch.Input, error) {
 	}
 	key := maphash.String(s.seed, filepath.Clean(path))
 	if before, taken := s.seen[key]; taken {
-		in.Err = fmt.Errorf("name of output %q: that of record %d too", path, before)
+		in.Err = fmt.Errorf("name of output %q: record %d has the same", path, before)
 	}
 	s.seen[key] = s.seq
 	return in, nil

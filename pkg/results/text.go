@@ -12,7 +12,7 @@ type TextOptions struct {
 	// End is appended to each result that does not end with it; empty appends
 	// nothing.
 	End string
-	// Prefix returns the text before each line of a record; nil: none.
+	// Prefix returns the text before each line of a record; nil means no text.
 	Prefix func(r *batch.Record) string
 	// EndLine appends a newline to each result that ends in the middle of a
 	// line, if End is empty.
