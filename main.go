@@ -50,7 +50,7 @@
 //	pkg/store/internal/filestore the code that stores in files share: lock, watch, log;
 //	                        imports pkg/store, internal/filelock
 //	pkg/store/internal/sqlstore the code that stores in SQL databases share;
-//	                        imports pkg/store
+//	                        imports pkg/store, internal/codec
 //	pkg/store/storetest     the tests that every store passes;
 //	                        imports pkg/store
 //	pkg/store/disk          the store in a directory: a log and a bbolt file;

@@ -143,7 +143,7 @@ var law = []room{
 	// one conformance suite for every engine
 	{path: "gm/pkg/store/storetest", rooms: []string{storeRoom}},
 	// the code that SQL drivers share: jobs as rows, and the one session that commits
-	{path: sqlstoreRoom, rooms: []string{storeRoom}},
+	{path: sqlstoreRoom, rooms: []string{storeRoom, codecRoom}},
 	// a store as JSON lines, both ways
 	{path: dumpRoom, rooms: []string{storeRoom}},
 	// the code that stores in files share: lock, watch, log, modes of files

@@ -6,7 +6,9 @@
 //     payload;
 //   - [Salt] is a secret number in checksums, which nobody else can compute;
 //   - [AppendSealed] and [Unseal] put a checksum before any other value;
-//   - [AppendField] and [CutField] put a length before bytes.
+//   - [AppendField] and [CutField] put a length before bytes;
+//   - [AppendUnique], [FitsGearmand] and [Seconds] adapt a job to the layouts of
+//     gearmand.
 //
 // The forms never change: every store must read the data of earlier versions.
 package codec

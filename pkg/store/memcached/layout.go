@@ -19,9 +19,6 @@ const (
 	maxPrefix = 100
 )
 
-// generated is the prefix of the uniques that gm generates.
-const generated = "gm-"
-
 // layout has the names of keys.
 type layout struct {
 	prefix string // of gearmand's keys
@@ -62,8 +59,8 @@ func (l *layout) jobName(r *store.Record) string {
 		return ""
 	}
 	unique := r.Unique
-	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.HasPrefix(unique, generated) || !fitsKey(unique) {
-		unique = generated + strconv.FormatUint(r.Seq, 10)
+	if !codec.FitsGearmand(unique) || !fitsKey(unique) {
+		unique = string(codec.AppendUnique(nil, r.Seq))
 	}
 	name := r.Function + "-" + unique
 	if len(l.prefix)+len(name) > maxKey {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
@@ -37,9 +38,6 @@ func newLayout(prefix string) (layout, error) {
 // maxFunction is the maximum length of a function in gearmand, without the NUL.
 const maxFunction = 511
 
-// generated is the prefix of the uniques that gm generates.
-const generated = "gm-"
-
 // jobName returns the name under which gearmand reads the same job back. It is "" if
 // there is no such name, or if it may be another job's.
 func (l *layout) jobName(r *store.Record) string {
@@ -47,8 +45,8 @@ func (l *layout) jobName(r *store.Record) string {
 		return ""
 	}
 	unique := r.Unique
-	if unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.ContainsAny(unique, "*\x00") || strings.HasPrefix(unique, generated) {
-		unique = generated + strconv.FormatUint(r.Seq, 10)
+	if !codec.FitsGearmand(unique) || strings.Contains(unique, "*") {
+		unique = string(codec.AppendUnique(nil, r.Seq))
 	}
 	return r.Function + "-" + unique
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"strconv"
-	"strings"
 
 	"gm/internal/codec"
 	"gm/pkg/store"
@@ -71,20 +69,10 @@ const gearmandColumns = 5
 // gets a key of its own if it has no unique or "-", if gearmand cannot hold its unique,
 // or if the unique looks like such a key.
 func appendKey(dst []byte, unique string, seq uint64) (key []byte, same bool) {
-	switch {
-	case unique == "", unique == "-", len(unique) > store.MaxGearmandUnique, strings.HasPrefix(unique, "gm-"), strings.IndexByte(unique, 0) >= 0:
-		return strconv.AppendUint(append(dst, "gm-"...), seq, 10), false
+	if !codec.FitsGearmand(unique) {
+		return codec.AppendUnique(dst, seq), false
 	}
 	return append(dst, unique...), true
-}
-
-// seconds returns a time in milliseconds in seconds, rounded up so that
-// gearmand starts no job early.
-func seconds(milliseconds int64) int64 {
-	if milliseconds <= 0 {
-		return 0
-	}
-	return (milliseconds-1)/1000 + 1
 }
 
 // The column gm_crc has two checksums: the upper half covers the fields that
@@ -151,7 +139,7 @@ func (r *row) setJob(j *store.Record) {
 	}
 	*r = row{
 		id: seq, key: key[:len(key):len(key)], function: part(j.Function),
-		priority: int64(j.Priority), data: j.Payload, when: seconds(j.RunAt),
+		priority: int64(j.Priority), data: j.Payload, when: codec.Seconds(j.RunAt),
 		seq: seq, runAt: j.RunAt, accepted: j.Accepted, attempts: int64(j.Attempts),
 		scratch: r.scratch,
 	}
@@ -168,7 +156,7 @@ func (r *row) setJob(j *store.Record) {
 // isScheduled reports whether the run time is the one that gm wrote. Otherwise it is
 // damaged, or another program has changed it.
 func (r *row) isScheduled() bool {
-	return r.foreign || seconds(r.runAt) == r.when && scheduleSum(r.seq, r.runAt, r.attempts) == uint32(r.sum)
+	return r.foreign || codec.Seconds(r.runAt) == r.when && scheduleSum(r.seq, r.runAt, r.attempts) == uint32(r.sum)
 }
 
 // record returns the job of a row that verify accepts. Its payload is a copy, or nil if
@@ -190,7 +178,7 @@ func (r *row) record(payload bool) *store.Record {
 		j.Priority = uint8(r.priority)
 	}
 	// A program that changed gearmand's column did not change gm's.
-	if seconds(j.RunAt) != r.when {
+	if codec.Seconds(j.RunAt) != r.when {
 		j.RunAt = min(max(r.when, 0), math.MaxInt64/1000) * 1000
 	}
 	return j

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 	"gm/pkg/store/internal/filestore"
 )
@@ -373,7 +374,7 @@ func (w *writer) reschedule(j *store.Record) error {
 	b.number(1, seq)
 	b.number(2, attempts)
 	b.number(3, j.RunAt)
-	b.number(4, seconds(j.RunAt))
+	b.number(4, codec.Seconds(j.RunAt))
 	b.number(5, int64(scheduleSum(seq, j.RunAt, attempts)))
 	return b.exec()
 }

@@ -49,9 +49,8 @@ func recordNames(j *store.Record) (function, unique string) {
 		sum := sha256.Sum256([]byte(function))
 		function = "gm:" + hex.EncodeToString(sum[:24])
 	}
-	if j.Apart || unique == "" || unique == "-" || len(unique) > store.MaxGearmandUnique || strings.IndexByte(unique, 0) >= 0 ||
-		strings.HasPrefix(unique, "gm-") || strings.Contains(unique, "-gm-") || strings.Contains(function, "-") {
-		unique = "gm-" + strconv.FormatUint(j.Seq, 10)
+	if j.Apart || !codec.FitsGearmand(unique) || strings.Contains(unique, "-"+codec.UniquePrefix) || strings.Contains(function, "-") {
+		unique = string(codec.AppendUnique(nil, j.Seq))
 	}
 	return function, unique
 }
@@ -81,15 +80,6 @@ func extraUnique(key string) string {
 
 func extraKey(key string) string { return extrasFunction + "-" + extraUnique(key) }
 
-// seconds returns a time in milliseconds in seconds, rounded up so that
-// gearmand starts no job early.
-func seconds(milliseconds int64) int64 {
-	if milliseconds <= 0 {
-		return 0
-	}
-	return (milliseconds-1)/1000 + 1
-}
-
 // bodySum is the checksum of a payload and the names in the record.
 func bodySum(function, unique string, payload []byte) codec.Body {
 	names := make([]byte, 0, len(function)+len(unique)+2)
@@ -102,7 +92,7 @@ func valueOf(j *store.Record) []byte {
 	function, unique := recordNames(j)
 	head := *j
 	head.Function, head.Unique = differing(j.Function, function), differing(j.Unique, unique)
-	return encodeValue(function, unique, &head, seconds(j.RunAt))
+	return encodeValue(function, unique, &head, codec.Seconds(j.RunAt))
 }
 
 // differing returns the field for a name that may differ from that of the record.
@@ -189,7 +179,7 @@ func (x *entry) decodeFields(fields []byte, when int64) error {
 		return codec.ErrChecksum
 	}
 	x.extra = x.job.Function == extrasFunction
-	if !x.extra && seconds(head.RunAt) != when || head.Priority != x.job.Priority {
+	if !x.extra && codec.Seconds(head.RunAt) != when || head.Priority != x.job.Priority {
 		return codec.ErrChecksum
 	}
 	head.Function = named(head.Function, x.job.Function)

@@ -23,6 +23,7 @@ import (
 	"math"
 	"strings"
 
+	"gm/internal/codec"
 	"gm/pkg/store"
 )
 
@@ -49,11 +50,9 @@ type Row struct {
 // many bytes.
 const maxName = 255
 
-// Prefixes of the keys and names that gm generates.
-const (
-	seqPrefix  = "gm-" // followed by a job's number, for a job without a unique
-	hashPrefix = "gm:" // followed by a hash, for a key or name that does not fit
-)
+// hashPrefix and a hash are the replacement of a key or name that does not fit. A job
+// without a unique has a key of codec.AppendUnique.
+const hashPrefix = "gm:"
 
 // NewRow returns r as a row. text reports whether the text columns can hold a
 // string and compare it byte by byte.
@@ -73,7 +72,7 @@ func NewRow(r *store.Record, text func(string) bool) Row {
 	}
 	switch {
 	case r.Unique == "" || r.Unique == "-" || r.Apart:
-		row.Key, row.Unique = fmt.Sprintf("%s%d", seqPrefix, r.Seq), []byte(r.Unique)
+		row.Key, row.Unique = string(codec.AppendUnique(nil, r.Seq)), []byte(r.Unique)
 	case len(r.Unique) > store.MaxGearmandUnique || isGenerated(r.Unique) || !text(r.Unique):
 		row.Key, row.Unique = hashName(r.Unique), []byte(r.Unique)
 	}
@@ -111,15 +110,12 @@ func (row *Row) Record() (*store.Record, error) {
 	return r, nil
 }
 
-// seconds returns a time in milliseconds as seconds, rounded up, so that gearmand
-// starts no job early, and limited to the column's range.
-func seconds(milliseconds int64) int32 {
-	return int32(min((milliseconds+999)/1000, math.MaxInt32))
-}
+// seconds returns a time in milliseconds as seconds, limited to the column's range.
+func seconds(milliseconds int64) int32 { return int32(min(codec.Seconds(milliseconds), math.MaxInt32)) }
 
 // isGenerated reports whether a key or name looks like a generated one.
 func isGenerated(s string) bool {
-	return strings.HasPrefix(s, seqPrefix) || strings.HasPrefix(s, hashPrefix)
+	return strings.HasPrefix(s, codec.UniquePrefix) || strings.HasPrefix(s, hashPrefix)
 }
 
 // hashName returns the replacement of a key or name that does not fit.
