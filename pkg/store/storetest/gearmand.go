@@ -26,7 +26,7 @@ type Gearmand struct {
 // --queue-type=redis. It stops at the end of t.
 func StartGearmand(t testing.TB, options ...string) *Gearmand {
 	t.Helper()
-	program := lookProgram(t, "gearman-job-server", []string{"gearmand"}, "/usr/sbin")
+	program := findProgram(t, "gearman-job-server", []string{"gearmand"}, "/usr/sbin")
 	g := &Gearmand{port: freePort(t)}
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")

@@ -28,9 +28,9 @@ func StartMemcached(t testing.TB, options ...string) *Memcached {
 	t.Helper()
 	m := &Memcached{
 		port:    freePort(t),
-		program: lookProgram(t, "memcached", []string{"memcached"}, "/usr/bin"),
+		program: findProgram(t, "memcached", []string{"memcached"}, "/usr/bin"),
 		options: options,
-		account: lookAccount(t, "memcache", "nobody"),
+		account: findAccount(t, "memcache", "nobody"),
 	}
 	m.dir = dirOf(t, m.account)
 	m.Start(t)

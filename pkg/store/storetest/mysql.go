@@ -41,10 +41,10 @@ func newMySQL(t testing.TB) *MySQL {
 	t.Helper()
 	m := &MySQL{
 		port:    freePort(t),
-		program: lookProgram(t, "mariadb-server", []string{"mariadbd"}, "/usr/sbin"),
-		account: lookAccount(t, "mysql", "nobody"),
+		program: findProgram(t, "mariadb-server", []string{"mariadbd"}, "/usr/sbin"),
+		account: findAccount(t, "mysql", "nobody"),
 	}
-	install := lookProgram(t, "mariadb-server", []string{"mariadb-install-db"}, "/usr/bin")
+	install := findProgram(t, "mariadb-server", []string{"mariadb-install-db"}, "/usr/bin")
 	m.dir = dirOf(t, m.account)
 	runAs(t, m.account, m.dir, install, "--no-defaults", "--datadir="+m.data(), "--tmpdir="+m.dir, "--skip-test-db",
 		"--auth-root-authentication-method=normal", "--skip-name-resolve")

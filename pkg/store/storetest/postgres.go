@@ -24,8 +24,8 @@ type Postgres struct {
 // StartPostgres starts a server with data of its own. It stops at the end of t.
 func StartPostgres(t testing.TB) *Postgres {
 	t.Helper()
-	program := lookProgram(t, "postgresql", []string{"postgres"}, "/usr/lib/postgresql/*/bin")
-	p := &Postgres{port: freePort(t), bin: filepath.Dir(program), account: lookAccount(t, "postgres", "nobody")}
+	program := findProgram(t, "postgresql", []string{"postgres"}, "/usr/lib/postgresql/*/bin")
+	p := &Postgres{port: freePort(t), bin: filepath.Dir(program), account: findAccount(t, "postgres", "nobody")}
 	p.dir = dirOf(t, p.account)
 	runAs(t, p.account, p.dir, filepath.Join(p.bin, "initdb"),
 		"-D", p.data(), "-U", "gm", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")

@@ -26,7 +26,7 @@ type process struct {
 // account is the user of a process.
 type account struct{ uid, gid uint32 }
 
-// startProcess starts a program as the user of lookAccount. Its output goes to
+// startProcess starts a program as the user of findAccount. Its output goes to
 // the file log.
 func startProcess(t testing.TB, account *account, log string, name string, args ...string) *process {
 	t.Helper()
@@ -102,9 +102,9 @@ func runAs(t testing.TB, account *account, dir, name string, args ...string) {
 	}
 }
 
-// lookAccount returns the account for a server that refuses to run as root: the
+// findAccount returns the account for a server that refuses to run as root: the
 // first existing user if this process is root, and nil otherwise.
-func lookAccount(t testing.TB, users ...string) *account {
+func findAccount(t testing.TB, users ...string) *account {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
@@ -141,10 +141,10 @@ func dirOf(t testing.TB, account *account) string {
 	return dir
 }
 
-// lookProgram returns the path of a program that may be in directories outside
+// findProgram returns the path of a program that may be in directories outside
 // PATH, given as patterns of filepath.Glob. It skips the test if it does not
 // find the program; install is the package with the program.
-func lookProgram(t testing.TB, install string, names []string, folders ...string) string {
+func findProgram(t testing.TB, install string, names []string, folders ...string) string {
 	t.Helper()
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {

@@ -72,7 +72,7 @@ func (w *Watch) Clear() {
 	w.err, w.last = nil, time.Time{}
 }
 
-// Check returns an error that wraps [ErrGone] unless every path still names the
+// Check returns an error that wraps [ErrMoved] unless every path still names the
 // file that it named. It checks the files at most every tenth of a second, and
 // returns the last result between checks.
 func (w *Watch) Check() error {
@@ -87,17 +87,17 @@ func (w *Watch) Check() error {
 	w.err = w.checkFiles()
 	if w.log != nil && (before == nil) != (w.err == nil) {
 		if w.err != nil {
-			w.log.Error("store is gone: nothing is kept", "err", w.err)
+			w.log.Error("the files of the store are missing: no job is stored", "err", w.err)
 		} else {
-			w.log.Warn("store is back")
+			w.log.Warn("the files of the store are in their place again")
 		}
 	}
 	return w.err
 }
 
-// ErrGone is wrapped by the error of a store whose files were removed, moved or
+// ErrMoved is wrapped by the error of a store whose files were removed, moved or
 // replaced.
-var ErrGone = errors.New("removed, moved or replaced while it is in use: move it back, or restart the server to use the files that are there")
+var ErrMoved = errors.New("removed, moved or replaced while it is in use: move it back, or restart the server to use the files that are there")
 
 // checkFiles returns the error of the first file that is not in its place. It
 // restores the lock.
@@ -108,9 +108,9 @@ func (w *Watch) checkFiles() error {
 			continue
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("%w (%w)", &goneError{path}, err)
+			return fmt.Errorf("%w (%w)", &movedError{path}, err)
 		}
-		return &goneError{path}
+		return &movedError{path}
 	}
 	if w.lock != nil {
 		return w.lock.restore()
@@ -118,7 +118,7 @@ func (w *Watch) checkFiles() error {
 	return nil
 }
 
-type goneError struct{ path string }
+type movedError struct{ path string }
 
-func (e *goneError) Error() string { return e.path + ": " + ErrGone.Error() }
-func (e *goneError) Unwrap() error { return ErrGone }
+func (e *movedError) Error() string { return e.path + ": " + ErrMoved.Error() }
+func (e *movedError) Unwrap() error { return ErrMoved }
