@@ -8,7 +8,8 @@
 // of an error that has none.
 //
 // Some files belong to several verbs: servers.go and config.go find the servers,
-// handles.go reads handles, records.go and records_flags.go run submit, map and pipe.
+// answers.go reports those that fail, handles.go reads handles, records.go and
+// records_flags.go run submit, map and pipe.
 // Package cli has the rest: arguments, help, manual pages, completions, tables and
 // messages.
 package cmd

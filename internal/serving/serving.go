@@ -49,11 +49,6 @@ type Config struct {
 	Signals <-chan os.Signal
 }
 
-// Worker does jobs until ctx is done.
-type Worker interface {
-	Run(ctx context.Context) error
-}
-
 // DrainError is the error of a server whose jobs did not end in time.
 type DrainError struct{ Timeout time.Duration }
 
@@ -252,7 +247,7 @@ func (r *Runner) runServer(srv *server.Server, ls []net.Listener) error {
 	for _, l := range ls {
 		accepting.Go(func() { failed <- srv.Serve(l) })
 	}
-	stopWork, err := r.startWorker(srv, ls)
+	stopWork, err := startWorker(r.cfg.NewWorker, srv, ls, r.cfg.Server.MaxPayload)
 	if err != nil {
 		srv.Close()
 		return err

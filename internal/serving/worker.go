@@ -9,20 +9,26 @@ import (
 	"gm/pkg/server"
 )
 
-// startWorker runs the worker, over connections to the server that need no port. The
-// returned function stops it and returns when its jobs have ended.
-func (r *Runner) startWorker(srv *server.Server, ls []net.Listener) (stop func(), err error) {
-	if r.cfg.NewWorker == nil {
+// Worker does jobs until ctx is done.
+type Worker interface {
+	Run(ctx context.Context) error
+}
+
+// startWorker runs a worker, over connections to the server that need no port. The
+// returned function stops it and returns when its jobs have ended. newWorker is that of
+// Config.
+func startWorker(newWorker func(gearman.Options, string) (Worker, error), srv *server.Server, ls []net.Listener, maxPayload int) (stop func(), err error) {
+	if newWorker == nil {
 		return func() {}, nil
 	}
-	w, err := r.cfg.NewWorker(gearman.Options{ // without a logger: the connections end with the server
+	w, err := newWorker(gearman.Options{ // without a logger: the connections end with the server
 		Servers: []gearman.Server{{Network: "pipe", Addr: "pipe"}},
 		Dial: func(context.Context, string, string) (net.Conn, error) {
 			here, there := net.Pipe()
 			go srv.ServeConn(there) //nolint:errcheck // the worker notices the end of the connection
 			return here, nil
 		},
-		MaxPayload: r.cfg.Server.MaxPayload,
+		MaxPayload: maxPayload,
 	}, reachableAddress(ls))
 	if err != nil {
 		return nil, err
