@@ -13,10 +13,9 @@
 //	.                       calls cmd and exits with its code;
 //	                        imports cmd
 //	cmd                     the command line: flags, help, one call for each verb, output;
-//	                        imports cmd/cli, pkg/*, pkg/store/dump, pkg/store/open, internal/bytesize, internal/daemon,
-//	                        internal/duration, internal/escape, internal/exitline, internal/filelock, internal/gather,
-//	                        internal/logsink, internal/memory, internal/serverlog, internal/serving, internal/tune,
-//	                        internal/walltime, any module
+//	                        imports cmd/cli, pkg/*, pkg/store/dump, pkg/store/open, internal/daemon, internal/duration,
+//	                        internal/escape, internal/logsink, internal/memory, internal/serverlog, internal/serving,
+//	                        internal/tune, internal/walltime, github.com/pelletier/go-toml
 //	cmd/cli                 the kit for it: verbs, flags, help, completions, tables; knows nothing of Gearman;
 //	                        imports internal/bytesize, internal/duration, github.com/urfave/cli,
 //	                        github.com/olekukonko/tablewriter, github.com/mattn/go-runewidth,
