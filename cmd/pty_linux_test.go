@@ -33,7 +33,8 @@ type terminal struct {
 	cells             [][]rune
 	row, column       int
 	wrapped, scrolled int
-	frames            int // times that the cursor has gone home
+	frames            int    // times that the cursor has gone home
+	pending           []byte // the beginning of a sequence or of a rune, whose rest comes later
 	log               bytes.Buffer
 }
 
@@ -129,12 +130,21 @@ func (m *terminal) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.log.Write(p)
-	for text := p; len(text) > 0; {
-		if text[0] == '\x1b' && len(text) > 2 {
-			end := 2 + bytes.IndexFunc(text[2:], func(r rune) bool { return r >= '@' && r <= '~' })
-			m.control(string(text[2 : end+1]))
-			text = text[end+1:]
+	text := append(m.pending, p...)
+	for m.pending = nil; len(text) > 0; {
+		if text[0] == '\x1b' {
+			end := bytes.IndexFunc(text[min(2, len(text)):], func(r rune) bool { return r >= '@' && r <= '~' })
+			if end < 0 {
+				m.pending = text
+				break
+			}
+			m.control(string(text[2 : 2+end+1]))
+			text = text[2+end+1:]
 			continue
+		}
+		if !utf8.FullRune(text) {
+			m.pending = text
+			break
 		}
 		r, n := utf8.DecodeRune(text)
 		m.put(r)

@@ -249,13 +249,12 @@ func startGearmand(t *testing.T, options []string) swapServer {
 		t.Skip("no gearmand here (gearman-job-server)")
 	}
 	// It can't be told to take any port and say which.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
+	port := strconv.Itoa(free)
+	addr := net.JoinHostPort("127.0.0.1", port)
 	c := start(t, append([]string{path, "-L", "127.0.0.1", "-p", port, "-l", "stderr"}, options...)...)
 	waitFor(t, "gearmand to listen", func() bool {
 		conn, err := net.Dial("tcp", addr)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"gm/pkg/fleet"
 	"gm/pkg/gearman"
 	"gm/pkg/server"
+	"gm/pkg/store/storetest"
 )
 
 // patience is the time limit of a request in these tests.
@@ -44,12 +46,11 @@ func startServer(t *testing.T, config server.Config) gearman.Server {
 // closedServer returns an address at which nothing listens.
 func closedServer(t *testing.T) gearman.Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	return gearman.Server{Network: "tcp", Addr: l.Addr().String()}
+	return gearman.Server{Network: "tcp", Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
 }
 
 func optionsOf(servers ...gearman.Server) gearman.Options { return gearman.Options{Servers: servers} }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"gm/pkg/gearman"
+	"gm/pkg/store/storetest"
 )
 
 // The same tests against gm's server and against gearmand.
@@ -38,13 +39,12 @@ func startGearmand(t *testing.T) gearman.Server {
 	if err != nil {
 		t.Skip("gearmand is not installed (Debian: gearman-job-server)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
+	port := strconv.Itoa(free)
+	addr := net.JoinHostPort("127.0.0.1", port)
 	log := filepath.Join(t.TempDir(), "gearmand.log")
 	cmd := exec.Command(path, "-p", port, "-L", "127.0.0.1", "-l", log)
 	if err := cmd.Start(); err != nil {

@@ -8,11 +8,13 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"gm/pkg/server"
+	"gm/pkg/store/storetest"
 	"gm/pkg/wire"
 )
 
@@ -174,13 +176,12 @@ func startGearmand(t *testing.T) string {
 	if err != nil {
 		t.Skip("gearmand is not installed (Debian: gearman-job-server)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
+	port := strconv.Itoa(free)
+	addr := net.JoinHostPort("127.0.0.1", port)
 	cmd := exec.Command(path, "-p", port, "-L", "127.0.0.1", "-l", filepath.Join(t.TempDir(), "gearmand.log"))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
