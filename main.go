@@ -118,8 +118,7 @@
 //	             cmd        exits with 0
 //
 // A submission of many records (gm map, gm pipe, or gm submit with -n) goes through
-// batch, which keeps some jobs in flight, and results, which writes their results in
-// order.
+// records: batch keeps some jobs in flight, and results writes their results in order.
 //
 // The store is a journal and not the queue: the queue is in memory, and a server reads
 // the store once, when it starts. The server collects the changes of all connections

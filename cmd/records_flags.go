@@ -192,13 +192,13 @@ func (s *recordRun) setResults(c *cli.Context) error {
 	}
 	switch {
 	case s.format == cli.FormatJSON:
-		s.cfg.Form = records.JSON
+		s.cfg.Form = records.FormJSON
 	case s.format == cli.FormatJSONL:
-		s.cfg.Form = records.JSONLines
+		s.cfg.Form = records.FormJSONLines
 	case s.format != "":
 		return cli.UsageErrorf("output format %q: must be json or jsonl", s.format)
 	case c.Bool("line-buffer"):
-		s.cfg.Form = records.Lines
+		s.cfg.Form = records.FormLines
 	}
 	if c.IsSet("out") {
 		var err error

@@ -69,16 +69,16 @@ type Config struct {
 type Form int
 
 const (
-	// Text writes each result unchanged. For background jobs it writes their handles.
-	Text Form = iota
-	// Lines writes each line of a result as soon as the line is complete. It requires
+	// FormText writes each result unchanged. For background jobs it writes their handles.
+	FormText Form = iota
+	// FormLines writes each line of a result as soon as the line is complete. It requires
 	// Batch.Interleaved.
-	Lines
-	// JSON writes an object with the outcome of each record. If there may be several
+	FormLines
+	// FormJSON writes an object with the outcome of each record. If there may be several
 	// records, the objects are the elements of one array.
-	JSON
-	// JSONLines writes an object with the outcome of each record in a line of its own.
-	JSONLines
+	FormJSON
+	// FormJSONLines writes an object with the outcome of each record in a line of its own.
+	FormJSONLines
 )
 
 // newSink returns the sink that the configuration describes.
@@ -98,8 +98,8 @@ func (c *Config) newSink(out *results.Output) (results.Sink, error) {
 	background := c.Batch.Task.Background
 	switch {
 	case c.inJSON():
-		return results.NewJSON(out, c.Form == JSON && c.Input.Many), nil
-	case c.Form == Lines:
+		return results.NewJSON(out, c.Form == FormJSON && c.Input.Many), nil
+	case c.Form == FormLines:
 		return results.NewLines(out, text), nil
 	case background && c.NoHandles:
 		return results.Discard, nil
@@ -110,7 +110,7 @@ func (c *Config) newSink(out *results.Output) (results.Sink, error) {
 }
 
 // inJSON reports whether the results are objects of JSON.
-func (c *Config) inJSON() bool { return c.Form == JSON || c.Form == JSONLines }
+func (c *Config) inJSON() bool { return c.Form == FormJSON || c.Form == FormJSONLines }
 
 // linePrefix returns the function that returns the text before each line of a
 // record's result; nil if there is no text.

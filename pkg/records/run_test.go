@@ -112,7 +112,7 @@ func TestFormsOfResults(t *testing.T) {
 			func(c *records.Config) { c.LinePrefix = label }, "1: A\n1: B\n",
 		},
 		{"lines", lines("a\nb\n"), func(c *records.Config) {
-			c.Form, c.Batch.Interleaved, c.Batch.Window, c.End = records.Lines, true, 1, "\n"
+			c.Form, c.Batch.Interleaved, c.Batch.Window, c.End = records.FormLines, true, 1, "\n"
 		}, "A\nB\n"},
 		{"handles", lines("a\nb\n"), func(c *records.Config) { c.Batch.Task.Background = true }, "H:1\nH:2\n"},
 		{"no handles", lines("a\nb\n"), func(c *records.Config) { c.Batch.Task.Background, c.NoHandles = true, true }, ""},
@@ -135,9 +135,9 @@ func TestJSONIsAnArrayForManyRecordsOnly(t *testing.T) {
 		array bool
 		lines int
 	}{
-		{records.Arguments([]string{"a"}), records.JSON, false, 0},
-		{records.Arguments([]string{"a", "b"}), records.JSON, true, 0},
-		{records.Arguments([]string{"a", "b"}), records.JSONLines, false, 2},
+		{records.Arguments([]string{"a"}), records.FormJSON, false, 0},
+		{records.Arguments([]string{"a", "b"}), records.FormJSON, true, 0},
+		{records.Arguments([]string{"a", "b"}), records.FormJSONLines, false, 2},
 	} {
 		r := newTestRun(tc.in)
 		r.config.Form = tc.form
