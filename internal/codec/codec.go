@@ -102,7 +102,7 @@ func putSum(b []byte, start int) []byte {
 
 // Salt is a secret number of a store. The store mixes it into the checksums of
 // its records. Clients do not know it, so that no bytes of a payload pass for a
-// record. 0 is no salt.
+// record. 0 means no salt.
 type Salt uint32
 
 // NewSalt returns a random number for a Salt or for a checksum's start.

@@ -4,16 +4,16 @@ package memory
 
 import "os"
 
-// Plan divides the memory of a server. Its limits are in bytes; 0 is no limit.
+// Plan divides the memory of a server. Its limits are in bytes; 0 means no limit.
 type Plan struct {
 	Payloads int64 // of jobs that are not running
 	Jobs     int64 // all memory of jobs
-	Peers    int64 // buffers of connections; 0 is the server's default
+	Peers    int64 // buffers of connections; 0 means the server's default
 	Limit    int64 // for Go's heap; near it the collector works harder
 	Garbage  int64 // allowed before the collector runs
 	Payload  int64 // the largest payload
 	Results  int64 // of jobs that have ended
-	Socket   int   // each system buffer of a connection; 0 is the system's default
+	Socket   int   // each system buffer of a connection; 0 means the system's default
 }
 
 // Largest has the values of a Plan that no machine exceeds, in bytes.
@@ -43,7 +43,7 @@ const (
 )
 
 // Divide divides total bytes, of which 0 is unknown. payloads is the requested limit for
-// payloads: 0 is no limit, a negative number leaves it to Divide.
+// payloads: 0 means no limit, a negative number leaves it to Divide.
 //
 // A tenth is left to the rest of the system, more on small machines. A quarter of the
 // memory for Go is left to garbage, because the collector would run all the time

@@ -34,14 +34,14 @@ type Config struct {
 	// Listening is called when the first server listens. Its error ends Run. It may be nil.
 	Listening func([]net.Listener) error
 	// Acquire opens and locks the store. A patient caller had the store before. Its errors
-	// end Run unchanged. nil is a server in memory.
+	// end Run unchanged. nil means a server in memory.
 	Acquire func(ctx context.Context, patient bool) (store.Store, error)
 	// StoreAtEnd keeps the changes in memory, and writes them to the store when the server
 	// has ended.
 	StoreAtEnd bool
 	// NewWorker returns a worker that does jobs of each server. Its options connect to the
 	// server without a port; address is the one for other programs on this machine. Its
-	// errors end Run unchanged. nil is no worker.
+	// errors end Run unchanged. nil means no worker.
 	NewWorker func(o gearman.Options, address string) (Worker, error)
 	// DrainTimeout is the maximum time for running jobs after the first signal.
 	DrainTimeout time.Duration

@@ -16,7 +16,7 @@ type BlockOptions struct {
 	// longer record is a block of its own. 1 or less makes each record a block.
 	Size int
 	// Records is the maximum number of records in a block, besides the header;
-	// 0 is as many as fit into Size. If it is set, a Size of 0 is no limit.
+	// 0 means as many as fit into Size. If it is set, a Size of 0 means no limit.
 	Records int
 	// Delim ends a record; an empty one is a newline. It is not used with
 	// Comma.

@@ -19,7 +19,7 @@ type Files struct {
 }
 
 // NewFiles returns the files whose names are the payloads of names. limit is
-// the maximum size of a file in bytes; 0 is no limit.
+// the maximum size of a file in bytes; 0 means no limit.
 func NewFiles(names Source, limit int) *Files { return &Files{names: names, limit: limit} }
 
 // Next reads the next file.
@@ -33,7 +33,7 @@ func (f *Files) Next() (Input, error) {
 	return in, nil
 }
 
-// readFile reads a file of up to limit bytes; 0 is no limit.
+// readFile reads a file of up to limit bytes; 0 means no limit.
 func readFile(name string, limit int) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -32,7 +32,7 @@ type group struct {
 type part struct {
 	data        []byte
 	first, last int  // the records, from 1
-	level       int  // number of levels at which it was joined; 0 is a record's own result
+	level       int  // number of levels at which it was joined; 0 means a record's own result
 	busy        bool // it is being joined; only the first part of a join has the mark
 }
 

@@ -164,7 +164,7 @@ func (a *Admin) Drop(ctx context.Context, function string) (dropped int, err err
 }
 
 // MaxQueue limits the number of jobs of a function, including running ones. One
-// limit applies to all priorities, three to high, normal and low. 0 is no limit, and
+// limit applies to all priorities, three to high, normal and low. 0 means no limit, and
 // a call without limits removes them. The server refuses jobs over the limit; see
 // [ServerError.QueueFull].
 func (a *Admin) MaxQueue(ctx context.Context, function string, limits ...int) error {

@@ -39,7 +39,7 @@ func (a *Admin) Stats(ctx context.Context) (ServerStats, []FunctionStats, error)
 }
 
 // Jobs returns the jobs of the server, oldest first. function and state select
-// jobs unless they are empty. limit is the maximum number of jobs; 0 is no limit.
+// jobs unless they are empty. limit is the maximum number of jobs; 0 means no limit.
 func (a *Admin) Jobs(ctx context.Context, function string, state JobState, limit int) ([]JobDetails, error) {
 	var jobs []JobDetails
 	err := a.EachJob(ctx, function, state, limit, "", func(j JobDetails) error {

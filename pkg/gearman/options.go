@@ -39,16 +39,16 @@ type Options struct {
 	// unique go to the server that its hash chooses in either case.
 	Spread bool
 
-	// Dial connects to a server; nil is a net.Dialer with keepalive. It must
+	// Dial connects to a server; nil means a net.Dialer with keepalive. It must
 	// return when ctx is done. The
 	// DialContext of a tls.Dialer makes connections with TLS.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// ConnectTimeout limits one attempt to connect; 0 is 5 s.
+	// ConnectTimeout limits one attempt to connect; 0 means 5 s.
 	ConnectTimeout time.Duration
 
 	// MaxPayload is the maximum size in bytes of a payload or of a part of a
-	// result, in either direction; 0 is DefaultMaxPayload (64 MiB). Memory grows
+	// result, in either direction; 0 means DefaultMaxPayload (64 MiB). Memory grows
 	// with the bytes that have arrived, never with the announced size. If a
 	// result has a larger part, its task fails with ErrTooLarge; other tasks are
 	// not affected.
@@ -56,7 +56,7 @@ type Options struct {
 
 	// MaxUnique is the maximum length in bytes of a unique that is sent unchanged.
 	// A longer one is replaced by its hash, which is the same in all clients of
-	// this package. 0 is 63, which every server accepts. It may be up to 255 if
+	// this package. 0 means 63, which every server accepts. It may be up to 255 if
 	// all servers are gm's.
 	MaxUnique int
 
@@ -72,7 +72,7 @@ type Options struct {
 	// fails. nil discards them.
 	Logger *slog.Logger
 
-	// Trace gets every packet and every admin line; nil is no trace.
+	// Trace gets every packet and every admin line; nil means no trace.
 	Trace *Tracer
 }
 

@@ -85,7 +85,7 @@ type FunctionStats struct {
 	Sleeping  int    `json:"sleeping"`  // of the workers
 	OldestMS  int64  `json:"oldest_ms"` // age of the oldest waiting job
 	Paused    bool   `json:"paused"`
-	MaxQueue  [3]int `json:"maxqueue"`  // high, normal, low; 0 is no limit
+	MaxQueue  [3]int `json:"maxqueue"`  // high, normal, low; 0 means no limit
 	Submitted uint64 `json:"submitted"` // jobs, those of a known unique not included
 	Coalesced uint64 `json:"coalesced"` // submissions that joined a job of the same unique
 	Completed uint64 `json:"completed"`

@@ -19,7 +19,7 @@ type WorkerOptions struct {
 	ID string
 
 	// Concurrency is the number of jobs that run at the same time, of all servers
-	// together; 0 is 1. The worker has that many slots. A slot runs one job at a
+	// together; 0 means 1. The worker has that many slots. A slot runs one job at a
 	// time and has its own connection to each server, so that a job does not wait
 	// for the results of another, and can end its connection without an effect on
 	// others.

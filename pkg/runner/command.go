@@ -50,15 +50,15 @@ type Command struct {
 	// Dir is the working directory of the child; empty is that of this process.
 	Dir string
 	// Env is the environment, with elements of the form KEY=value; the last one of a
-	// key is used. nil is the environment of this process at the first Run.
+	// key is used. nil means the environment of this process at the first Run.
 	Env []string
 
-	// Timeout is the time after which a child is stopped; 0 is no limit.
+	// Timeout is the time after which a child is stopped; 0 means no limit.
 	Timeout time.Duration
-	// KillAfter is the time between SIGTERM and SIGKILL; 0 is 5 s.
+	// KillAfter is the time between SIGTERM and SIGKILL; 0 means 5 s.
 	KillAfter time.Duration
 	// Pdeathsig is the signal that a child gets if this process ends, even by
-	// SIGKILL; 0 is none. Only Linux has it; other systems ignore it. The kernel
+	// SIGKILL; 0 means none. Only Linux has it; other systems ignore it. The kernel
 	// watches the thread that started the child and not the process. So a program must
 	// not use it if one of its goroutines returns while it is locked to its thread,
 	// because that ends the thread. Only the child gets the signal, and not its
@@ -68,7 +68,7 @@ type Command struct {
 	// Lines passes on stdout one line at a time, including the newline, which only
 	// the last line may lack.
 	Lines bool
-	// MaxLine is the maximum length of a line in bytes; 0 is 64 MiB. A longer line
+	// MaxLine is the maximum length of a line in bytes; 0 means 64 MiB. A longer line
 	// stops the child with ErrLineTooLong.
 	MaxLine int
 
@@ -77,7 +77,7 @@ type Command struct {
 	// its job. Errors are ignored.
 	Stderr io.Writer
 	// StderrTail is the number of bytes that a Result keeps from the end of stderr; 0
-	// is 4 KiB, a negative number is none.
+	// is 4 KiB, a negative number means none.
 	StderrTail int
 
 	stderrMu sync.Mutex // held while writing to Stderr

@@ -46,12 +46,12 @@ type Keeper struct {
 
 	// MaxJobs, MaxAge and MaxRSS are limits at which a child is replaced between two
 	// jobs: the number of its answered jobs, the time since its start, and the resident
-	// bytes of it and its descendants. 0 is no limit. See [MaxRSSSupported].
+	// bytes of it and its descendants. 0 means no limit. See [MaxRSSSupported].
 	MaxJobs int
 	MaxAge  time.Duration
 	MaxRSS  int64
 
-	// MaxAnswer is the maximum size of an answer in bytes; 0 is 64 MiB.
+	// MaxAnswer is the maximum size of an answer in bytes; 0 means 64 MiB.
 	MaxAnswer int
 	// Kill, when it is closed, sends SIGKILL to the child immediately.
 	Kill <-chan struct{}

@@ -83,7 +83,7 @@ type FunctionStats struct {
 	Sleeping  int    `json:"sleeping"`  // of the workers
 	OldestMS  int64  `json:"oldest_ms"` // how long the oldest waiting job waits
 	Paused    bool   `json:"paused"`
-	MaxQueue  [3]int `json:"maxqueue"` // high, normal, low; 0 is no limit
+	MaxQueue  [3]int `json:"maxqueue"` // high, normal, low; 0 means no limit
 	Submitted uint64 `json:"submitted"`
 	Coalesced uint64 `json:"coalesced"`
 	Completed uint64 `json:"completed"`

@@ -104,7 +104,7 @@ func TestLentLeftBehind(t *testing.T) {
 	r, lent := wire.NewReader(bytes.NewReader(bytes.Repeat(one, packets)), wire.Limits{}), make([]byte, 32<<10)
 	var p wire.Packet
 	n := 0
-	for r.Form() != wire.None || n == 0 {
+	for r.Form() != 0 || n == 0 {
 		ok, err := r.Packet(&p)
 		if err != nil {
 			t.Fatal(err)

@@ -385,11 +385,3 @@ func TestValidArg(t *testing.T) {
 		}
 	}
 }
-
-func TestIsSubmit(t *testing.T) {
-	for _, tc := range everyType {
-		if got, want := tc.typ.IsSubmit(), strings.HasPrefix(tc.name, "SUBMIT_"); got != want {
-			t.Errorf("%v: IsSubmit() = %v, want %v", tc.typ, got, want)
-		}
-	}
-}

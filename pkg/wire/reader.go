@@ -19,13 +19,12 @@ const (
 	maxEmptyReads = 100 // reads in a row that return no bytes and no error
 )
 
-// Form is the kind of the next bytes of a stream.
+// Form is the kind of the next bytes of a stream: 0 if nothing has arrived yet.
 type Form uint8
 
 const (
-	None   Form = iota // nothing has arrived yet
-	Binary             // a packet: its first byte is NUL
-	Text               // an admin line
+	Binary Form = iota + 1 // a packet: its first byte is NUL
+	Text                   // an admin line
 )
 
 // Reader cuts a stream into packets and admin lines. A server calls Fill once
@@ -225,11 +224,11 @@ func (r *Reader) need() int {
 	return HeaderSize + size
 }
 
-// Form returns the kind of the next bytes, for Packet or for Line.
+// Form returns the kind of the next bytes: Packet takes Binary ones, Line takes Text.
 func (r *Reader) Form() Form {
 	switch {
 	case r.r == r.w:
-		return None
+		return 0
 	case r.buf[r.r] == 0:
 		return Binary
 	}

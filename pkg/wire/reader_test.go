@@ -36,7 +36,7 @@ func dialogue() (stream []byte, want []string) {
 func takeAll(r *wire.Reader) (got []string, err error) {
 	for {
 		switch r.Form() {
-		case wire.None:
+		case 0:
 			return got, nil
 		case wire.Binary:
 			var p wire.Packet
@@ -87,7 +87,7 @@ func TestReaderMixesPacketsAndLines(t *testing.T) {
 			if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
 				t.Errorf("got\n%s\nwant\n%s", g, w)
 			}
-			if r.Buffered() != 0 || r.Form() != wire.None {
+			if r.Buffered() != 0 || r.Form() != 0 {
 				t.Errorf("%d bytes left behind", r.Buffered())
 			}
 		})

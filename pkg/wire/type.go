@@ -179,13 +179,3 @@ func (t Type) NumArgs() int {
 	}
 	return len(specs[t].args)
 }
-
-// IsSubmit reports whether t asks for a job.
-func (t Type) IsSubmit() bool {
-	switch t {
-	case SubmitJob, SubmitJobBG, SubmitJobHigh, SubmitJobHighBG, SubmitJobLow, SubmitJobLowBG,
-		SubmitJobSched, SubmitJobEpoch, SubmitReduceJob, SubmitReduceJobBG:
-		return true
-	}
-	return false
-}

@@ -26,9 +26,9 @@ type Config struct {
 	JobLogger *slog.Logger
 	// ID is the name that servers show for this worker; empty sends none.
 	ID string
-	// Jobs is the maximum number of jobs at the same time; 0 is 1.
+	// Jobs is the maximum number of jobs at the same time; 0 means 1.
 	Jobs int
-	// MaxJobs ends Run after that many jobs; 0 is no limit.
+	// MaxJobs ends Run after that many jobs; 0 means no limit.
 	MaxJobs int
 	// UntilEmpty ends Run when all servers have answered that they have no job
 	// for this worker, and none of it runs. A server that cannot be reached, or
@@ -56,9 +56,9 @@ type Config struct {
 	// that cannot be written goes back to its queue and ends Run with the error.
 	Output io.Writer
 
-	// Timeout stops and fails a job that takes longer; 0 is no limit.
+	// Timeout stops and fails a job that takes longer; 0 means no limit.
 	Timeout time.Duration
-	// KillAfter is the time between SIGTERM and SIGKILL; 0 is 5 s.
+	// KillAfter is the time between SIGTERM and SIGKILL; 0 means 5 s.
 	KillAfter time.Duration
 	// Stream sends stdout while the program writes it, instead of at its end.
 	Stream bool
@@ -107,7 +107,7 @@ type Keep struct {
 	Protocol Protocol
 	// MaxJobs, MaxAge and MaxRSS are limits after which a child is replaced,
 	// between two jobs: the number of its jobs, the time since its start, and
-	// its resident memory in bytes (only on Linux). 0 is no limit.
+	// its resident memory in bytes (only on Linux). 0 means no limit.
 	MaxJobs int
 	MaxAge  time.Duration
 	MaxRSS  int64
