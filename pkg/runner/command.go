@@ -47,7 +47,7 @@ type Command struct {
 	Args []string
 	// Shell runs Args, joined by blanks, as a script of /bin/sh -c.
 	Shell bool
-	// Dir is the working directory of the child; empty is that of this process.
+	// Dir is the working directory of the child; empty means that of this process.
 	Dir string
 	// Env is the environment, with elements of the form KEY=value; the last one of a
 	// key is used. nil means the environment of this process at the first Run.

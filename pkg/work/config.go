@@ -31,20 +31,20 @@ type Config struct {
 	// MaxJobs ends Run after that many jobs; 0 means no limit.
 	MaxJobs int
 	// UntilEmpty ends Run when all servers have answered that they have no job
-	// for this worker, and none of it runs. A server that cannot be reached, or
-	// still reads its store, is waited for.
+	// for this worker, and no job runs. Run waits for a server that cannot be
+	// reached or still reads its store.
 	UntilEmpty bool
 	// Idle is how long UntilEmpty waits for more jobs.
 	Idle time.Duration
 
 	// Functions are the names of the functions to do. The first one goes first.
-	// With Dir, only the files with these names are functions; empty is all files.
+	// With Dir, only the files with these names are functions; empty means all files.
 	Functions []string
 	// Command is the program of all functions, and its arguments. The program
 	// is looked for in $PATH if it has no slash.
 	Command []string
-	// Commands has the programs of functions that do not use Command, by the
-	// names of the functions, which are also in Functions.
+	// Commands has the programs of functions that do not use Command, by function.
+	// Functions must have the names of these functions too.
 	Commands map[string][]string
 	// Shell joins the words of a command by blanks and runs them as a script for
 	// /bin/sh.
@@ -70,15 +70,15 @@ type Config struct {
 	// Attempts asks the server for the number of the attempt before each job,
 	// for GM_ATTEMPT. Only gm's server answers.
 	Attempts bool
-	// Env is the environment of programs, KEY=value each; nil is that of this
+	// Env is the environment of programs, KEY=value each; nil means that of this
 	// process without GM_STORE, which may hold a password.
 	Env []string
 	// Secrets are names of variables that programs do not get if Env is nil.
 	Secrets []string
-	// Address is the GEARMAN_SERVER of programs; empty is the server of the job.
+	// Address is the GEARMAN_SERVER of programs; empty means the server of the job.
 	Address string
 	// Stderr gets a copy of the stderr of programs; nil discards it. A
-	// Write that blocks holds up the job.
+	// Write that blocks delays the job.
 	Stderr io.Writer
 
 	// Keep makes one child serve many jobs.
@@ -141,19 +141,20 @@ const (
 	KeepJSON Protocol = "json"
 )
 
-// Chain submits a background job for each job before that one ends, on the same
-// server. The zero value submits none. Jobs of a function of the chain's end hand
-// nothing on, so that no job goes round for ever.
+// Chain passes the results of jobs on to other functions: before a job ends, the
+// worker submits a background job, the next job, to the same server. The zero value
+// submits none. A worker that does the functions Next and OnFail too submits no next
+// job to the function of the job itself, so that no job is passed on for ever.
 type Chain struct {
 	// Next is the function that gets the results. If it is empty, no function gets them.
 	Next string
-	// OnFail is the function that gets the payloads of jobs that fail; empty is
-	// none.
+	// OnFail is the function that gets the payloads of jobs that fail. If it is empty,
+	// no function gets them.
 	OnFail string
-	// Priority is that of the next jobs.
+	// Priority is the priority of the next jobs.
 	Priority gearman.Priority
-	// InheritPriority gives a next job the priority of its job instead, which
-	// only gm's server tells.
+	// InheritPriority gives the next job the priority of the first one instead. Only
+	// gm's server reports that priority.
 	InheritPriority bool
 }
 

@@ -6,16 +6,21 @@
 // returns a [Worker], and [Worker.Run] does the jobs:
 //
 //	w, err := work.New(work.Config{
-//		Options:   gearman.Options{Servers: servers, Logger: slog.Default()},
+//		Options: gearman.Options{
+//			Servers: []gearman.Server{{Network: "tcp", Addr: "localhost:4730"}},
+//			Logger:  slog.Default(),
+//		},
 //		Functions: []string{"squeeze"},
 //		Command:   []string{"gzip", "-9"},
 //		Jobs:      4,
 //		Timeout:   time.Minute,
 //	})
 //	if err != nil {
-//		return err
+//		log.Fatal(err)
 //	}
-//	return w.Run(ctx) // until ctx is done and the running jobs have ended
+//	if err := w.Run(ctx); err != nil { // until ctx is done and the running jobs have ended
+//		log.Fatal(err)
+//	}
 //
 // A worker prints nothing and handles no signals. It writes to Config.Logger, and
 // calls the functions of the Config for each event.

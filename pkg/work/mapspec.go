@@ -24,11 +24,11 @@ const DefaultBlock = 1 << 20
 //
 // Other clients may name only the function.
 type MapSpec struct {
-	Reducer string // function; empty: the results are put one after the other
+	Reducer string // function; if it is empty, the results are joined in order
 	Blocks  []int  // sizes in bytes: of the parts, of the parts of these, and so on
 	Arity   int    // number of results that one job of Reducer folds
 	Delim   []byte // ends a record
-	Comma   byte   // of CSV or TSV, instead of Delim; 0: neither
+	Comma   byte   // separates the fields of CSV or TSV, whose records Delim does not end; 0 for other formats
 	Header  int    // records that are repeated before each part
 	Jobs    int    // maximum number of parts in flight
 	Retries int    // of each part and each job of Reducer
