@@ -155,7 +155,8 @@
 //     are scripts that can be read;
 //   - a packet: "go doc ./pkg/wire", then the file dispatch.go in pkg/server;
 //   - durability: "go doc ./pkg/server", then "go doc ./pkg/store";
-//   - a program of your own: "go doc ./pkg/gearman" and its examples;
+//   - a program of your own: "go doc ./pkg/gearman", ./pkg/work and ./pkg/server, and
+//     their examples;
 //   - a new verb or store: .github/CONTRIBUTING.md.
 package main
 

@@ -86,7 +86,7 @@ func (c *Command) start(jobEnv []string, want plan) (*child, *pipes, error) {
 	}
 	plumb.closeTheirs()
 	if err != nil {
-		ours.close()
+		ours.closeAll()
 		return nil, nil, c.startFailed(argv[0], err)
 	}
 	ch.enterGroup()
@@ -284,12 +284,12 @@ func (p *pipes) stopPumps() {
 	}
 }
 
-// close closes pipes that have no pumps.
-func (p *pipes) close() {
+// closeAll closes pipes that have no pumps.
+func (p *pipes) closeAll() {
 	if p.stdin != nil {
 		p.stdin.file.Close()
 	}
 	for _, o := range p.outs() {
-		o.close()
+		o.closeRead()
 	}
 }

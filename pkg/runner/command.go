@@ -76,8 +76,8 @@ type Command struct {
 	// It gets one write at a time, even from parallel Runs. A write that blocks delays
 	// its job. Errors are ignored.
 	Stderr io.Writer
-	// StderrTail is the number of bytes that a Result keeps from the end of stderr; 0
-	// is 4 KiB, a negative number means none.
+	// StderrTail is the number of bytes that a Result keeps from the end of stderr. 0
+	// means 4 KiB, a negative number keeps none.
 	StderrTail int
 
 	stderrMu sync.Mutex // held while writing to Stderr

@@ -10,7 +10,7 @@ type procState struct{}
 
 func openState(int) procState      { return procState{} }
 func (procState) known() bool      { return false }
-func (procState) close()           {}
+func (procState) closeFD()         {}
 func (procState) readsInput() bool { return false }
 func (procState) alone() bool      { return false }
 func (procState) tree() posture    { return unclear }

@@ -179,7 +179,7 @@ func (c *kept) describe(err error) error {
 func (c *kept) closePipes() {
 	_ = c.in.file.Close()
 	_ = c.out.file.Close()
-	c.state.close()
+	c.state.closeFD()
 }
 
 // arm sets the deadline of reads.

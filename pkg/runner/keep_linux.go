@@ -29,7 +29,7 @@ func openState(pid int) procState {
 
 func (s procState) known() bool { return s.fd >= 0 }
 
-func (s procState) close() {
+func (s procState) closeFD() {
 	if s.fd >= 0 {
 		_ = unix.Close(s.fd)
 	}

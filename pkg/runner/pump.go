@@ -44,7 +44,7 @@ type outPipe struct {
 // open prepares the pipe for a reader that waits.
 func (p *outPipe) open() { p.file = os.NewFile(uintptr(p.fd), "pipe") }
 
-func (p *outPipe) close() {
+func (p *outPipe) closeRead() {
 	if p.file != nil {
 		_ = p.file.Close()
 	} else {
@@ -63,7 +63,7 @@ func (p *outPipe) stopReading() {
 // pump passes the bytes of the pipe to c until the end of the pipe or an error of c,
 // and closes the pipe.
 func (p *outPipe) pump(c cutter) error {
-	defer p.close()
+	defer p.closeRead()
 	pooled := chunkPool.Get().(*[chunkSize]byte)
 	defer chunkPool.Put(pooled)
 	buf, n := pooled[:min(chunkSize, p.max)], 0

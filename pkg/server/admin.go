@@ -354,11 +354,11 @@ func (c *conn) adminDrop(now int64, args [][]byte) []byte {
 }
 
 func (c *conn) adminPause(now int64, args [][]byte) []byte {
-	return okOrErr(c.s.pause(now, args[0], true))
+	return okOrErr(c.s.pauseFunction(now, args[0], true))
 }
 
 func (c *conn) adminResume(now int64, args [][]byte) []byte {
-	return okOrErr(c.s.pause(now, args[0], false))
+	return okOrErr(c.s.pauseFunction(now, args[0], false))
 }
 
 func (c *conn) adminCreate(_ int64, args [][]byte) []byte {
@@ -426,7 +426,7 @@ func (c *conn) adminShutdown(_ int64, args [][]byte) []byte {
 	if c.s.shutdown == nil {
 		return []byte("ERR NOT_ALLOWED\r\n")
 	}
-	c.s.note(slog.LevelInfo, "shutdown asked for", slog.String("peer", c.addr), slog.Bool("graceful", graceful))
+	c.s.logAfterTurn(slog.LevelInfo, "shutdown asked for", slog.String("peer", c.addr), slog.Bool("graceful", graceful))
 	go c.s.shutdown(graceful)
 	return []byte(wire.ReplyOK)
 }

@@ -46,7 +46,7 @@ func parseJobFilter(args [][]byte) (f JobFilter, after []byte, limit int, wrong 
 	if len(args) > 1 && string(args[1]) != "-" {
 		f.State = wire.JobState(args[1])
 	}
-	if f.check() != nil {
+	if f.checkState() != nil {
 		return f, nil, 0, args[1]
 	}
 	if len(args) > 2 {

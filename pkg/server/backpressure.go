@@ -33,13 +33,13 @@ func (c *conn) awaitRoom() {
 // end, and the packet is applied again later.
 func (c *conn) awaitClients(j *queue.Job) bool {
 	for w := range j.Waiters {
-		if client := w.Owner.(*conn); client.crowded() {
+		if client := w.Owner.(*conn); client.isCrowded() {
 			client.whenRoom(c.expect())
 			c.blocked = true
 		}
 	}
 	for _, follower := range c.s.results.follows[j] {
-		if follower.crowded() {
+		if follower.isCrowded() {
 			follower.whenRoom(c.expect())
 			c.blocked = true
 		}
@@ -47,15 +47,15 @@ func (c *conn) awaitClients(j *queue.Job) bool {
 	return c.blocked
 }
 
-// crowded reports whether the replies that wait for the connection are above the
+// isCrowded reports whether the replies that wait for the connection are above the
 // mark. The lock is held.
-func (c *conn) crowded() bool {
+func (c *conn) isCrowded() bool {
 	return c.Out.IsAboveMark() || c.isParkedCrowded()
 }
 
 // isParkedCrowded reports whether the replies behind later ones are above the mark. The
 // lock is held.
-func (c *conn) isParkedCrowded() bool { return c.parked.size > c.s.peers.Mark() && c.parked.waiting() }
+func (c *conn) isParkedCrowded() bool { return c.parked.size > c.s.peers.Mark() && c.parked.hasWaiting() }
 
 // whenRoom calls f once when fewer replies wait for the connection, or it has
 // ended, at once if that is so already. The lock is held.

@@ -91,7 +91,7 @@ func (s *Server) runTask(ctx context.Context, command []string, begin func() (*t
 	})
 	for more := true; more && err == nil; {
 		if err = s.errEnded(ctx); err == nil {
-			more = s.paging.take(s, func(now int64) bool { return t.takeStep(s, now, pageSteps) })
+			more = s.paging.runPage(s, func(now int64) bool { return t.takeStep(s, now, pageSteps) })
 		}
 	}
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *Server) errEnded(ctx context.Context) error {
 
 // logChange logs a change by an administrator or a program. The lock is held.
 func (s *Server) logChange(by, command string) {
-	s.note(slog.LevelInfo, "changed", slog.String("by", by), slog.String("command", command))
+	s.logAfterTurn(slog.LevelInfo, "changed", slog.String("by", by), slog.String("command", command))
 }
 
 // commandLine returns an admin command as a line.

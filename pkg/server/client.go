@@ -84,7 +84,7 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	}
 	sub.Hold = s.commit != nil && (sub.Background || c.committing > 0)
 	if s.commit != nil && sub.Background {
-		if err := s.commit.admits(sub); err != nil {
+		if err := s.commit.checkStorable(sub); err != nil {
 			c.reply().sendError(wire.CodeQueueError, err.Error())
 			return nil
 		}
@@ -127,7 +127,7 @@ func (c *conn) noteSubmit(got *queue.Submitted, sub *queue.Submission) {
 	if !got.Fresh {
 		msg = "coalesced"
 	}
-	c.s.note(slog.LevelDebug, msg, append(jobAttrs(got.Job),
+	c.s.logAfterTurn(slog.LevelDebug, msg, append(jobAttrs(got.Job),
 		slog.String("client", c.addr), slog.String("priority", sub.Priority.String()),
 		slog.Bool("background", sub.Background), slog.Int("size", len(sub.Payload)))...)
 }

@@ -66,7 +66,7 @@ func (m *committer) addJob(j *queue.Job) {
 	m.size += j.Size()
 	j.SetJournaled(true)
 	if m.s.loading {
-		m.s.own.add(j.Seq())
+		m.s.own.addNumber(j.Seq())
 	}
 }
 
@@ -79,9 +79,9 @@ func (m *committer) batchOf(j *queue.Job) *batch[completion] {
 	return m.batchOfAdd(j.Seq())
 }
 
-// behind reports whether so many bytes are on their way to the store that clients
+// isBehind reports whether so many bytes are on their way to the store that clients
 // who send more have to wait. The lock is held.
-func (m *committer) behind() bool { return m.size > m.maxSize }
+func (m *committer) isBehind() bool { return m.size > m.maxSize }
 
 // updateJob stores the attempts and the time of a journaled job. The lock is held.
 func (m *committer) updateJob(j *queue.Job) {
@@ -225,7 +225,7 @@ func (m *committer) endAdd(out *outcome, j *queue.Job) {
 	j.SetJournaled(false)
 	m.s.q.Abort(out.now, j)
 	if j.State() == queue.Ended {
-		m.s.results.aborted(j)
+		m.s.results.reportAbort(j)
 	}
 }
 
@@ -238,8 +238,8 @@ func (m *committer) completeLasting(done []completion) {
 
 func (m *committer) readTime() int64 { return m.s.readTime() }
 
-func (m *committer) note(level slog.Level, msg string, attrs ...slog.Attr) {
-	m.s.note(level, msg, attrs...)
+func (m *committer) logAfterTurn(level slog.Level, msg string, attrs ...slog.Attr) {
+	m.s.logAfterTurn(level, msg, attrs...)
 }
 
 func (m *committer) endTurn() { m.s.endTurn(nil) }

@@ -62,8 +62,8 @@ type conn struct {
 // removed under one lock when it ends.
 const removeChunk = 1000
 
-// errGone ends a connection that the peer has closed.
-var errGone = errors.New("gone")
+// errPeerLeft ends a connection that the peer has closed.
+var errPeerLeft = errors.New("gone")
 
 // newConn returns a connection without a handler.
 func newConn(s *Server, socket transport.Socket, addr string) *conn {
@@ -95,7 +95,7 @@ const maxTurn = 16
 // apply applies the packets that have arrived, maxTurn at most. The lock is held.
 func (c *conn) apply(at moment) (applied transport.Applied, err error) {
 	if c.s.closed {
-		return applied, errGone
+		return applied, errPeerLeft
 	}
 	if applied.More, err = c.applySome(c.s.setTime(at)); err != nil {
 		c.refuse(err)
@@ -105,7 +105,7 @@ func (c *conn) apply(at moment) (applied transport.Applied, err error) {
 	// with the next reply, or after the 40 ms of a delayed acknowledgment.
 	applied.Ack = c.ended && !c.dirty
 	c.ended = false
-	if c.parked.crowded() || c.parked.waiting() && c.s.commit != nil && c.s.commit.behind() {
+	if c.parked.isFull() || c.parked.hasWaiting() && c.s.commit != nil && c.s.commit.isBehind() {
 		c.parked.whenSent(c.expect())
 	}
 	if c.expects {
@@ -195,10 +195,10 @@ func (c *conn) refuse(err error) {
 	c.reply().sendError(code, err.Error())
 }
 
-// end ends the connection. Its earlier requests are answered; then the connection
+// endConn ends the connection. Its earlier requests are answered; then the connection
 // counts as gone, and has some seconds to read its last replies. io.EOF and errGone
 // mean that the peer has closed the connection.
-func (c *conn) end(why error) {
+func (c *conn) endConn(why error) {
 	s := c.s
 	if !isReset(why) {
 		c.awaitParked()
@@ -208,14 +208,14 @@ func (c *conn) end(why error) {
 		why = c.why
 	}
 	if why == io.EOF {
-		why = errGone
+		why = errPeerLeft
 	}
 	if !s.closed { // else the jobs are left to the next start
 		for s.q.Remove(s.readTime(), c.peer, removeChunk) && !s.closed {
 			s.endTurn(nil)
 			s.mu.Lock()
 		}
-		s.results.unwait(c)
+		s.results.endWaitsOf(c)
 		c.logEnd(why)
 	}
 	c.StopReading()
@@ -233,7 +233,7 @@ func (c *conn) end(why error) {
 // lingerTime returns for how long a connection that ends for a reason may still send.
 func lingerTime(why error) time.Duration {
 	switch {
-	case why == errGone:
+	case why == errPeerLeft:
 		return 0
 	case errors.Is(why, wire.ErrTooLarge):
 		return lingerForLarge
@@ -250,19 +250,19 @@ func (c *conn) hangUp() {
 
 func (c *conn) logStart() {
 	if c.s.debug {
-		c.s.say(slog.LevelDebug, "connected", slog.String("peer", c.addr))
+		c.s.logNow(slog.LevelDebug, "connected", slog.String("peer", c.addr))
 	}
 }
 
 // logEnd logs why a connection ended, only at debug level if the peer left.
 func (c *conn) logEnd(why error) {
-	if why == errGone || isReset(why) {
+	if why == errPeerLeft || isReset(why) {
 		if c.s.debug {
-			c.s.note(slog.LevelDebug, "disconnected", slog.String("peer", c.addr))
+			c.s.logAfterTurn(slog.LevelDebug, "disconnected", slog.String("peer", c.addr))
 		}
 		return
 	}
-	c.s.noteSampled(peerDropped, slog.LevelWarn, "dropped",
+	c.s.logSampled(peerDropped, slog.LevelWarn, "dropped",
 		slog.String("peer", c.addr), slog.String("id", c.id), slog.String("why", why.Error()))
 }
 
@@ -271,8 +271,8 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }
 
-// drop closes a connection after this turn. The lock is held.
-func (c *conn) drop(why error) {
+// dropAfterTurn closes a connection after this turn. The lock is held.
+func (c *conn) dropAfterTurn(why error) {
 	if !c.IsDropped() {
 		c.why = why
 		c.MarkDropped()
@@ -281,12 +281,12 @@ func (c *conn) drop(why error) {
 			close(c.pages.quit)
 			c.pages = nil
 		}
-		c.touch()
+		c.markDirty()
 	}
 }
 
-// touch makes the outbox be flushed after this turn. The lock is held.
-func (c *conn) touch() {
+// markDirty makes the outbox be flushed after this turn. The lock is held.
+func (c *conn) markDirty() {
 	if !c.dirty {
 		c.dirty = true
 		c.s.dirty = append(c.s.dirty, c)

@@ -33,7 +33,7 @@ type connPart struct {
 func (s *Server) connsListing(withJobs bool) *listing[wire.Session] {
 	l := &connsListing{s: s, withJobs: withJobs}
 	s.conns.beginWalk()
-	return &listing[wire.Session]{step: l.step, take: l.takeRows, done: l.end}
+	return &listing[wire.Session]{step: l.step, take: l.takeRows, done: l.endListing}
 }
 
 // step collects parts of rows. The lock is held.
@@ -45,7 +45,7 @@ func (l *connsListing) step(_ int64, most int) (more bool) {
 		case len(l.parts) == 0: // the earlier parts were taken
 			l.parts = append(l.parts, connPart{})
 		}
-		steps := l.fillPart(&l.parts[len(l.parts)-1], min(b.steps, lookEvery))
+		steps := l.fillPart(&l.parts[len(l.parts)-1], min(b.steps, clockInterval))
 		if !b.spend(1 + steps) {
 			return true
 		}
@@ -96,8 +96,8 @@ func (l *connsListing) takeRows() []wire.Session {
 	return l.rows
 }
 
-// end ends the listing. The lock is held.
-func (l *connsListing) end() {
+// endListing ends the listing. The lock is held.
+func (l *connsListing) endListing() {
 	if l.begun {
 		l.walk.End()
 	}

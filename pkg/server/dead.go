@@ -73,7 +73,7 @@ func (k *sink) DeadRetained(d *queue.DeadLetter, j *queue.Job) {
 	if s.commit != nil {
 		s.commit.putDead(d)
 	}
-	s.note(slog.LevelWarn, "dead", append(jobAttrs(j),
+	s.logAfterTurn(slog.LevelWarn, "dead", append(jobAttrs(j),
 		slog.String("why", d.Reason.String()), slog.String("error", d.Error), slog.Int("attempts", d.Attempts()))...)
 }
 
@@ -121,7 +121,7 @@ func (s *Server) retryDead(now int64, d *queue.DeadLetter, payload []byte, settl
 	done := func(now int64, err error) {
 		switch {
 		case err == nil:
-			s.results.forget(d.Record.Seq)
+			s.results.forgetResult(d.Record.Seq)
 			if s.commit != nil {
 				s.commit.delete(deadKeyOf(d))
 			}
@@ -157,12 +157,12 @@ type deadRetry struct {
 	answer  func(n int, err error)
 }
 
-// settled counts a dead job that waits again or, with an error, stays dead. The lock
+// endOne counts a dead job that waits again or, with an error, stays dead. The lock
 // is held.
-func (r *deadRetry) settled(err error) { r.count(err, 1) }
+func (r *deadRetry) endOne(err error) { r.countRetry(err, 1) }
 
-// count counts one down and n up, if there is no error. The lock is held.
-func (r *deadRetry) count(err error, n int) {
+// countRetry counts one down and n up, if there is no error. The lock is held.
+func (r *deadRetry) countRetry(err error, n int) {
 	if err == nil {
 		r.n += n
 	} else if r.err == nil {
@@ -187,8 +187,8 @@ func (s *Server) retryJob(now int64, handle []byte, done func(err error)) {
 		return
 	}
 	r := &deadRetry{s: s, left: 1, answer: func(_ int, err error) { done(err) }}
-	r.retry(now, d)
-	r.all()
+	r.retryOne(now, d)
+	r.retryAll()
 }
 
 // retryTask makes all dead jobs of a function wait again. The lock is held.
@@ -198,10 +198,10 @@ func (s *Server) retryTask(function []byte) (*task, error) {
 	}
 	r := &deadRetry{s: s, left: 1}
 	return &task{
-		step: s.changeDead(function, r.retry),
+		step: s.changeDead(function, r.retryOne),
 		finish: func(answer func(n int, err error)) {
 			r.answer = answer
-			r.all()
+			r.retryAll()
 		},
 	}, nil
 }
@@ -231,7 +231,7 @@ func (s *Server) changeDead(function []byte, change func(now int64, d *queue.Dea
 	return func(now int64, most int) (more bool) {
 		for b := newBudget(most); ; {
 			page = page[:0]
-			last, more = q.DeadLettersAfter(name, last, lookEvery, func(d *queue.DeadLetter) bool {
+			last, more = q.DeadLettersAfter(name, last, clockInterval, func(d *queue.DeadLetter) bool {
 				if d.Died > until {
 					return false
 				}
@@ -241,7 +241,7 @@ func (s *Server) changeDead(function []byte, change func(now int64, d *queue.Dea
 			for _, d := range page {
 				change(now, d)
 			}
-			if !more || len(page) < lookEvery {
+			if !more || len(page) < clockInterval {
 				return false
 			}
 			if !b.spend(len(page)) {
@@ -251,26 +251,26 @@ func (s *Server) changeDead(function []byte, change func(now int64, d *queue.Dea
 	}
 }
 
-// retry retries a dead job. A dead job whose payload is only in the store waits
+// retryOne retries a dead job. A dead job whose payload is only in the store waits
 // until all dead jobs are known. The lock is held.
-func (r *deadRetry) retry(now int64, d *queue.DeadLetter) {
+func (r *deadRetry) retryOne(now int64, d *queue.DeadLetter) {
 	r.left++
 	if d.Spilled {
 		r.spilled = append(r.spilled, d)
 	} else {
-		r.s.retryDead(now, d, nil, r.settled)
+		r.s.retryDead(now, d, nil, r.endOne)
 	}
 }
 
-// all ends the list of dead jobs to retry. Payloads that are only
+// retryAll ends the list of dead jobs to retry. Payloads that are only
 // in the store are read from there now. The lock is held.
-func (r *deadRetry) all() {
+func (r *deadRetry) retryAll() {
 	if s := r.s; len(r.spilled) > 0 {
 		s.commit.whenSettled(func(int64, error) { // a job that has just died may still be on its way to the store
 			s.loads.Go(r.retrySpilled)
 		})
 	}
-	r.count(nil, 0)
+	r.countRetry(nil, 0)
 }
 
 const (
@@ -323,11 +323,11 @@ func (r *deadRetry) retrySpilled() {
 func (r *deadRetry) retryWith(d *queue.DeadLetter, payload []byte, err error) {
 	switch {
 	case err != nil:
-		r.settled(err)
+		r.endOne(err)
 	case r.s.closed:
-		r.settled(ErrClosed)
+		r.endOne(ErrClosed)
 	default:
-		r.s.retryDead(r.s.readTime(), d, payload, r.settled)
+		r.s.retryDead(r.s.readTime(), d, payload, r.endOne)
 	}
 }
 
@@ -431,8 +431,8 @@ type deadLoader struct {
 	size int64 // of payloads
 }
 
-// add adds one extra. It does not keep a payload that would be dropped at once.
-func (l *deadLoader) add(key string, value []byte) error {
+// addDead adds one extra. It does not keep a payload that would be dropped at once.
+func (l *deadLoader) addDead(key string, value []byte) error {
 	d, err := decodeDead(key, value)
 	if err != nil {
 		return err
@@ -446,8 +446,8 @@ func (l *deadLoader) add(key string, value []byte) error {
 	return nil
 }
 
-// restore puts them into the queue, in the order of their deaths.
-func (l *deadLoader) restore() {
+// restoreDead puts them into the queue, in the order of their deaths.
+func (l *deadLoader) restoreDead() {
 	slices.SortFunc(l.all, func(a, b *queue.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.Died, b.Died), cmp.Compare(a.Record.Seq, b.Record.Seq))
 	})

@@ -122,7 +122,7 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	s := (*Server)(k)
 	s.results.forgetParts(j)
 	if len(s.results.follows) > 0 {
-		s.results.tellFollowers(j, &wire.FollowEvent{Event: wire.FollowAgain})
+		s.results.sendToFollowers(j, &wire.FollowEvent{Event: wire.FollowAgain})
 	}
 	s.dropFetch(j)
 	if why == queue.TimedOut {
@@ -138,7 +138,7 @@ func (k *sink) Requeued(j *queue.Job, p *queue.Peer, why queue.Reason) {
 	if p != nil {
 		attrs = append(attrs, slog.String("worker", p.Owner.(*conn).addr))
 	}
-	s.note(slog.LevelDebug, "requeued", attrs...)
+	s.logAfterTurn(slog.LevelDebug, "requeued", attrs...)
 }
 
 // Ended is called for each job that leaves the queue. It sends WORK_FAIL to the
@@ -147,7 +147,7 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 	s := (*Server)(k)
 	s.dropFetch(j)
 	if s.loading {
-		s.gone[j.Seq()] = struct{}{}
+		s.endedLoading[j.Seq()] = struct{}{}
 	}
 	if w := j.Worker(); w != nil && why != queue.Completed && why != queue.Failed {
 		w.Owner.(*conn).expectLate(j)
@@ -170,7 +170,7 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 		case s.raising:
 			state = wire.OutcomeException
 		}
-		s.results.ended(s.q.Now(), j, state, []byte(j.Note()))
+		s.results.reportEnd(s.q.Now(), j, state, []byte(j.Note()))
 	}
 	if s.commit != nil && j.Journaled() {
 		s.commit.endJob(j)
@@ -180,7 +180,7 @@ func (k *sink) Ended(j *queue.Job, why queue.Reason) {
 		level = slog.LevelWarn
 	}
 	if s.debug || level > slog.LevelDebug {
-		s.note(level, "ended", append(jobAttrs(j),
+		s.logAfterTurn(level, "ended", append(jobAttrs(j),
 			slog.String("why", why.String()), slog.Int("attempts", j.Attempts()))...)
 	}
 }

@@ -23,7 +23,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if !s.draining {
 		s.draining = true
-		s.note(slog.LevelInfo, "draining", slog.Int("jobs", s.q.Len()))
+		s.logAfterTurn(slog.LevelInfo, "draining", slog.Int("jobs", s.q.Len()))
 		s.closeListeners()
 	}
 	s.endTurn(nil)
@@ -94,11 +94,11 @@ func (s *Server) close() error {
 		s.poller.Stop()
 	}
 	if jobs > 0 && s.commit == nil {
-		s.say(slog.LevelWarn, "stopped; what was waiting in memory is lost", slog.Int("jobs", jobs))
+		s.logNow(slog.LevelWarn, "stopped; what was waiting in memory is lost", slog.Int("jobs", jobs))
 	} else {
-		s.say(slog.LevelInfo, "stopped", slog.Int("jobs", jobs), slog.Int("lost", s.LostJobs()))
+		s.logNow(slog.LevelInfo, "stopped", slog.Int("jobs", jobs), slog.Int("lost", s.LostJobs()))
 	}
-	s.scribe.wait(logGrace)
+	s.scribe.awaitWritten(logGrace)
 	return err
 }
 
@@ -135,7 +135,7 @@ func (s *Server) closeStore(conns []*conn) error {
 		return <-closed
 	}
 	err := fmt.Errorf("store %s does not answer", s.cfg.StoreName)
-	s.say(slog.LevelError, "the store is left open", slog.Any("err", err))
+	s.logNow(slog.LevelError, "the store is left open", slog.Any("err", err))
 	s.mu.Lock()
 	for _, c := range conns {
 		c.parked.callSent()

@@ -2,59 +2,68 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log"
 	"net"
+	"time"
 
+	"gm/pkg/gearman"
 	"gm/pkg/server"
-	"gm/pkg/wire"
 )
 
 // A program runs a server and administers it without a connection.
 func Example_administration() {
 	ctx := context.Background()
-	s, err := server.New(server.Config{})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
-	defer s.Close()
-	client, accepted := net.Pipe()
-	defer client.Close()
-	go s.ServeConn(accepted)
+	srv, err := server.New(server.Config{
+		Policies: map[string]server.Policy{"resize": {Retries: 3, MinWait: time.Second, MaxWait: time.Minute}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+	go srv.Serve(listener)
 
-	if err := s.Pause(ctx, "resize"); err != nil {
+	if err := srv.Pause(ctx, "encode"); errors.Is(err, server.ErrNoFunction) {
 		fmt.Println(err)
 	}
-	if err := s.Create(ctx, "resize"); err != nil {
-		panic(err)
+	if err := srv.Pause(ctx, "resize"); err != nil {
+		log.Fatal(err)
 	}
-	if err := s.Pause(ctx, "resize"); err != nil {
-		panic(err)
+	client, err := gearman.NewClient(gearman.Options{
+		Servers: []gearman.Server{{Network: "tcp", Addr: listener.Addr().String()}},
+	})
+	if err != nil {
+		log.Fatal(err)
 	}
-	conn := wire.NewReader(client, wire.Limits{})
-	client.Write(wire.AppendString(nil, wire.Request, wire.SubmitJobBG, "resize", "", "photo.jpg"))
-	if err := conn.Next(new(wire.Packet)); err != nil {
-		panic(err)
+	defer client.Close()
+	if _, err := client.Background(ctx, &gearman.Task{Function: "resize", Payload: []byte("photo.jpg")}); err != nil {
+		log.Fatal(err)
 	}
 
-	_, functions, err := s.Stats(ctx)
+	_, functions, err := srv.Stats(ctx)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	for _, f := range functions {
-		fmt.Printf("%s: %d waiting, paused %v\n", f.Function, f.Waiting(), f.Paused)
+		fmt.Printf("%s: %d waiting, paused %v, retries %s\n", f.Function, f.Waiting(), f.Paused, f.Policy)
 	}
-	jobs, _, err := s.Jobs(ctx, server.JobFilter{Function: "resize"}, "", 10)
+	jobs, _, err := srv.Jobs(ctx, server.JobFilter{Function: "resize"}, "", 10)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	for _, j := range jobs {
-		if err := s.Cancel(ctx, j.Handle); err != nil {
-			panic(err)
+		if err := srv.Cancel(ctx, j.Handle); err != nil {
+			log.Fatal(err)
 		}
 		fmt.Printf("cancelled a job of %d bytes\n", j.Size)
 	}
 	// Output:
-	// pause function resize: function not found: "resize"
-	// resize: 1 waiting, paused true
+	// pause function encode: function not found: "encode"
+	// resize: 1 waiting, paused true, retries 3,1s..1m
 	// cancelled a job of 9 bytes
 }

@@ -68,7 +68,7 @@ func (s *Server) Turn(nc net.Conn) (more bool, err error) {
 		return false, err
 	}
 	applied, err := (&aloneConn{conn: c}).Apply()
-	c.end(errGone)
+	c.endConn(errPeerLeft)
 	return applied.More, err
 }
 

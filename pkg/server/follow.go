@@ -16,15 +16,15 @@ import (
 type eventReceiver interface {
 	// sendEvent passes on an event; its bytes are valid until it returns.
 	sendEvent(e *wire.FollowEvent)
-	// crowded reports whether the receiver has no room for more.
-	crowded() bool
+	// isCrowded reports whether the receiver has no room for more.
+	isCrowded() bool
 	// whenRoom calls f once when the receiver has room again, or has ended.
 	whenRoom(f func())
 }
 
-// follow sends the events of a job to a receiver from now on. The first events are
+// addFollower sends the events of a job to a receiver from now on. The first events are
 // the kept data and the status of the job. The lock is held.
-func (r *results) follow(to eventReceiver, j *queue.Job) {
+func (r *results) addFollower(to eventReceiver, j *queue.Job) {
 	r.follows[j] = append(r.follows[j], to)
 	if p := r.parts[j]; p != nil && !p.lost {
 		to.sendEvent(&wire.FollowEvent{Event: wire.FollowData, Data: p.data})
@@ -41,14 +41,14 @@ func (c *conn) adminFollow(now int64, args [][]byte) []byte {
 	if j == nil || reply != nil || c.outcomes == nil {
 		return reply
 	}
-	c.s.results.follow(c, j)
+	c.s.results.addFollower(c, j)
 	return nil
 }
 
 func (c *conn) sendEvent(e *wire.FollowEvent) { c.reply().sendText(appendJSON(nil, e)) }
 
-// followed passes a packet of a worker on to the followers of its job.
-func (r *results) followed(j *queue.Job, p *wire.Packet) {
+// passOnPacket passes a packet of a worker on to the followers of its job.
+func (r *results) passOnPacket(j *queue.Job, p *wire.Packet) {
 	var e wire.FollowEvent
 	switch p.Type {
 	case wire.WorkData, wire.WorkComplete:
@@ -64,17 +64,17 @@ func (r *results) followed(j *queue.Job, p *wire.Packet) {
 	default:
 		return
 	}
-	r.tellFollowers(j, &e)
+	r.sendToFollowers(j, &e)
 }
 
-func (r *results) tellFollowers(j *queue.Job, e *wire.FollowEvent) {
+func (r *results) sendToFollowers(j *queue.Job, e *wire.FollowEvent) {
 	for _, to := range r.follows[j] {
 		to.sendEvent(e)
 	}
 }
 
-// unfollow ends the following of a job.
-func (r *results) unfollow(j *queue.Job, to eventReceiver) {
+// removeFollower ends the following of a job.
+func (r *results) removeFollower(j *queue.Job, to eventReceiver) {
 	all := slices.DeleteFunc(r.follows[j], func(other eventReceiver) bool { return other == to })
 	if r.follows[j] = all; len(all) == 0 {
 		delete(r.follows, j)
@@ -113,10 +113,10 @@ func (f *programFollower) sendEvent(e *wire.FollowEvent) {
 	}
 }
 
-func (f *programFollower) crowded() bool { return f.size > maxEvents && !f.ended }
+func (f *programFollower) isCrowded() bool { return f.size > maxEvents && !f.ended }
 
 func (f *programFollower) whenRoom(do func()) {
-	if !f.crowded() {
+	if !f.isCrowded() {
 		do()
 		return
 	}
@@ -134,8 +134,8 @@ func (f *programFollower) takeEvents() []wire.FollowEvent {
 	return events
 }
 
-// end gives up the events that are left.
-func (f *programFollower) end() {
+// endFollowing gives up the events that are left.
+func (f *programFollower) endFollowing() {
 	f.ended = true
 	f.takeEvents()
 }

@@ -19,12 +19,12 @@ func (g *group) Go(f func()) {
 	g.n++
 	g.mu.Unlock()
 	go func() {
-		defer g.leave()
+		defer g.endGoroutine()
 		f()
 	}()
 }
 
-func (g *group) leave() {
+func (g *group) endGoroutine() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.n--; g.n == 0 && g.last != nil {

@@ -38,13 +38,13 @@ func (c *conn) Lane() transport.Lane {
 func (c *conn) Drop(why error) {
 	c.s.mu.Lock()
 	defer c.s.endTurn(nil)
-	c.drop(why)
+	c.dropAfterTurn(why)
 }
 
 // End implements [transport.Handler].
 func (c *conn) End(why error) {
 	defer c.s.wg.Done()
-	c.end(why)
+	c.endConn(why)
 }
 
 // polledConn is the handler of a connection that the poller reads.

@@ -22,8 +22,8 @@ type JobFilter struct {
 	State    JobState // in this state; "" for all except StateDead
 }
 
-// check returns an error for a state that jobs do not have.
-func (f *JobFilter) check() error {
+// checkState returns an error for a state that jobs do not have.
+func (f *JobFilter) checkState() error {
 	switch f.State {
 	case "", wire.StateWaiting, wire.StateDelayed, wire.StateRunning, wire.StateDead:
 		return nil
@@ -32,8 +32,8 @@ func (f *JobFilter) check() error {
 		f.State, wire.StateWaiting, wire.StateDelayed, wire.StateRunning, wire.StateDead)
 }
 
-// admits reports whether a job that is not dead passes the filter.
-func (f *JobFilter) admits(j *queue.Job) bool {
+// matchesJob reports whether a job that is not dead passes the filter.
+func (f *JobFilter) matchesJob(j *queue.Job) bool {
 	return (f.Function == "" || j.Function().Name() == f.Function) && (f.State == "" || jobState(j) == f.State)
 }
 
@@ -68,7 +68,7 @@ func (s *Server) jobsListing(filter JobFilter, after []byte, limit int) (*listin
 		}
 	}
 	l.step = s.eachJob(last, func(now int64, j *queue.Job) bool {
-		if !filter.admits(j) {
+		if !filter.matchesJob(j) {
 			return true
 		}
 		page.addJob(now, s.q.Wall(), j)

@@ -84,8 +84,8 @@ type journalOwner[C any] interface {
 	completeLasting(done []C)
 	// readTime returns the time in milliseconds. The lock is held.
 	readTime() int64
-	// note logs a line. The lock is held.
-	note(level slog.Level, msg string, attrs ...slog.Attr)
+	// logAfterTurn logs a line. The lock is held.
+	logAfterTurn(level slog.Level, msg string, attrs ...slog.Attr)
 	// endTurn and endTurnAside unlock and then do the work that completions have
 	// left; endTurnAside leaves work that may take long to another goroutine.
 	endTurn()
@@ -123,7 +123,7 @@ func newJournal[C any](cfg journalConfig[C]) *journal[C] {
 		caps: cfg.store.Caps(), next: &batch[C]{n: 1},
 		odd: make(map[uint64]*batch[C]), tries: make(map[string]int), tidyFrom: tidyFrom,
 	}
-	j.watch = time.AfterFunc(time.Hour, j.hung)
+	j.watch = time.AfterFunc(time.Hour, j.refuseHung)
 	j.watch.Stop()
 	return j
 }
@@ -261,7 +261,7 @@ func (j *journal[C]) namesSince(since position) (names []string) {
 }
 
 // idle reports whether there is nothing to store. The lock is held.
-func (j *journal[C]) idle() bool { return len(j.rest) == 0 && len(j.full) == 0 && j.next.empty() }
+func (j *journal[C]) idle() bool { return len(j.rest) == 0 && len(j.full) == 0 && j.next.isEmpty() }
 
 // wakeRun makes runCommits commit the pending batches. The lock is held.
 func (j *journal[C]) wakeRun() {
@@ -317,7 +317,7 @@ func (j *journal[C]) stopCommits() {
 	err := fmt.Errorf("store %s does not answer: %w", j.name, ErrClosed)
 	if j.flying != nil && j.stuck == nil {
 		j.stuck = err
-		j.refuse(now, j.flying, err)
+		j.refuseBatch(now, j.flying, err)
 	}
 	j.refusePending(now, err)
 }
@@ -336,7 +336,7 @@ func (j *journal[C]) commitLast() {
 	defer j.owner.endTurn()
 	if left := len(j.rest); left > 0 {
 		err = cmp.Or(err, j.failing)
-		j.owner.note(slog.LevelError, "what was done last may be done again",
+		j.owner.logAfterTurn(slog.LevelError, "what was done last may be done again",
 			slog.String("store", j.name), slog.Int("operations", left), slog.Any("err", err))
 	}
 	j.refusePending(j.owner.readTime(), ErrClosed)
@@ -363,7 +363,7 @@ func (j *journal[C]) commitAll() error {
 		j.mu.Lock()
 		j.flying = nil
 		j.answersAgain(b, err)
-		j.settle(b, errs, err)
+		j.settleBatch(b, errs, err)
 		switch {
 		case err == nil:
 			if errs == nil {
@@ -409,7 +409,7 @@ func (j *journal[C]) startBatch() *batch[C] {
 	case len(j.full) > 0:
 		b = j.full[0]
 		j.full = slices.Delete(j.full, 0, 1)
-	case !j.next.empty() || due:
+	case !j.next.isEmpty() || due:
 		b, j.next = j.next, j.newBatch(j.next.n+1)
 	default:
 		return nil
@@ -425,9 +425,9 @@ func (j *journal[C]) startBatch() *batch[C] {
 	return b
 }
 
-// settle ends a batch: errs has an entry for each operation, or is nil if the
+// settleBatch ends a batch: errs has an entry for each operation, or is nil if the
 // store has taken all; err is set if the store fails as such. The lock is held.
-func (j *journal[C]) settle(b *batch[C], errs []error, err error) {
+func (j *journal[C]) settleBatch(b *batch[C], errs []error, err error) {
 	now := j.owner.readTime()
 	j.noteChange(now, b.ops, err)
 	out := newOutcome(now, b.ops, errs, err)
@@ -483,10 +483,10 @@ func (j *journal[C]) noteChange(now int64, ops []store.Op, err error) {
 	}
 	j.failing = err
 	store := slog.String("store", j.name)
-	switch fails, works := j.outage.note(now, ops, err); {
+	switch fails, works := j.outage.noteOutage(now, ops, err); {
 	case fails:
-		j.owner.note(slog.LevelError, "store fails", store, slog.Any("err", err))
+		j.owner.logAfterTurn(slog.LevelError, "store fails", store, slog.Any("err", err))
 	case works:
-		j.owner.note(slog.LevelInfo, "store works again", store)
+		j.owner.logAfterTurn(slog.LevelInfo, "store works again", store)
 	}
 }

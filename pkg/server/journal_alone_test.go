@@ -139,7 +139,7 @@ func (b *testJournal) completeLasting(done []promise) {
 
 func (b *testJournal) readTime() int64 { return time.Now().UnixMilli() }
 
-func (b *testJournal) note(level slog.Level, msg string, attrs ...slog.Attr) {
+func (b *testJournal) logAfterTurn(level slog.Level, msg string, attrs ...slog.Attr) {
 	b.log = append(b.log, fmt.Sprint(level, " ", msg, " ", attrs))
 }
 

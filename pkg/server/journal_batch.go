@@ -35,8 +35,8 @@ type batch[C any] struct {
 	first, last uint64 // the lowest and highest number of Adds, as far as these grow; 0 if there are none
 }
 
-// empty reports whether the batch has nothing to do.
-func (b *batch[C]) empty() bool { return len(b.ops) == 0 && len(b.done) == 0 }
+// isEmpty reports whether the batch has nothing to do.
+func (b *batch[C]) isEmpty() bool { return len(b.ops) == 0 && len(b.done) == 0 }
 
 // isRest reports whether the batch is a part of journal.rest, in a batch of its
 // own: those have no number.

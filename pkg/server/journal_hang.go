@@ -11,11 +11,11 @@ import (
 // hangGrace is how long a store may take to notice that its time is over.
 const hangGrace = 500 * time.Millisecond
 
-// hung is called when the store has neither taken a batch in time nor given it
+// refuseHung is called when the store has neither taken a batch in time nor given it
 // up: a disk that does not answer cannot be interrupted. Until the store answers,
 // everything is refused. Adds that the store has taken nevertheless are undone
 // then.
-func (j *journal[C]) hung() {
+func (j *journal[C]) refuseHung() {
 	j.mu.Lock()
 	defer j.owner.endTurn()
 	b := j.flying
@@ -26,7 +26,7 @@ func (j *journal[C]) hung() {
 	j.stuck = fmt.Errorf("store %s has not answered for %v", j.name, j.limit)
 	j.noteChange(now, b.ops, j.stuck)
 	j.late = true
-	j.refuse(now, b, j.stuck)
+	j.refuseBatch(now, b, j.stuck)
 	j.refusePending(now, j.stuck)
 }
 
@@ -37,8 +37,8 @@ func (j *journal[C]) isStuck() bool {
 	return j.stuck != nil
 }
 
-// refuse gives the completions of a batch back with an error. The lock is held.
-func (j *journal[C]) refuse(now int64, b *batch[C], err error) {
+// refuseBatch gives the completions of a batch back with an error. The lock is held.
+func (j *journal[C]) refuseBatch(now int64, b *batch[C], err error) {
 	j.complete(b, &outcome{now: now, store: err, refused: err})
 	b.done = nil
 	b.first, b.last = 0, 0
@@ -47,14 +47,14 @@ func (j *journal[C]) refuse(now int64, b *batch[C], err error) {
 // refusePending refuses all batches except the one in flight. It keeps their
 // operations that are no Adds. The lock is held.
 func (j *journal[C]) refusePending(now int64, err error) {
-	for len(j.full) > 0 || !j.next.empty() {
+	for len(j.full) > 0 || !j.next.isEmpty() {
 		pending := append(j.full, j.next)
 		j.full, j.next = nil, &batch[C]{n: j.next.n + 1}
 		for _, b := range pending {
 			j.rest = append(j.rest, withoutAdds(b.ops)...)
 			j.lasting = append(j.lasting, b.lasting...)
 			b.ops, b.lasting = nil, nil
-			j.refuse(now, b, err)
+			j.refuseBatch(now, b, err)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (j *journal[C]) undoAdds(ops []store.Op) {
 	if len(undo) == 0 {
 		return
 	}
-	j.owner.note(slog.LevelWarn, "jobs that were refused are taken out of the store",
+	j.owner.logAfterTurn(slog.LevelWarn, "jobs that were refused are taken out of the store",
 		slog.String("store", j.name), slog.Int("jobs", len(undo)))
 	j.rest = append(undo, j.rest...)
 }

@@ -20,10 +20,10 @@ type outage struct {
 // milliseconds. A store with little room may refuse every other batch.
 const outageInterval = 30_000
 
-// note notes the error of a batch, and reports which line should be logged. A full
+// noteOutage notes the error of a batch, and reports which line should be logged. A full
 // store does not count as working before it has taken an operation that needs
 // room.
-func (o *outage) note(now int64, ops []store.Op, err error) (fails, works bool) {
+func (o *outage) noteOutage(now int64, ops []store.Op, err error) (fails, works bool) {
 	switch {
 	case err != nil && o.told:
 		o.full = errors.Is(err, store.ErrFull)

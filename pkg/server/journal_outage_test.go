@@ -61,7 +61,7 @@ func TestOutage(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			var o outage
 			for _, s := range tc.steps {
-				fails, works := o.note(1_700_000_000_000+s.second*1000, s.ops, s.err)
+				fails, works := o.noteOutage(1_700_000_000_000+s.second*1000, s.ops, s.err)
 				got := map[[2]bool]string{{true, false}: "fails", {false, true}: "works"}[[2]bool{fails, works}]
 				if got != s.want {
 					t.Errorf("after %d s, %v: got %q, want %q", s.second, s.err, got, s.want)

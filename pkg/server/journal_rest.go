@@ -151,18 +151,18 @@ func (j *journal[C]) logRoomless() {
 	if j.shortened == 0 {
 		return
 	}
-	j.owner.note(slog.LevelWarn, "results are stored without their bytes, for lack of room",
+	j.owner.logAfterTurn(slog.LevelWarn, "results are stored without their bytes, for lack of room",
 		slog.String("store", j.name), slog.Int("results", j.shortened))
 	j.shortened = 0
 }
 
 // logLeftOut logs an operation that the store never takes. The lock is held.
 func (j *journal[C]) logLeftOut(op *store.Op, err error) {
-	j.owner.note(slog.LevelError, "left out of the store", j.opAttrs(op, err)...)
+	j.owner.logAfterTurn(slog.LevelError, "left out of the store", j.opAttrs(op, err)...)
 }
 
 func (j *journal[C]) logShortened(op *store.Op, err error) {
-	j.owner.note(slog.LevelWarn, "stored without its bytes", j.opAttrs(op, err)...)
+	j.owner.logAfterTurn(slog.LevelWarn, "stored without its bytes", j.opAttrs(op, err)...)
 }
 
 func (j *journal[C]) opAttrs(op *store.Op, err error) []slog.Attr {

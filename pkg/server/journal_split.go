@@ -26,12 +26,12 @@ func (j *journal[C]) storeBatch(ops []store.Op) (errs []error, err error) {
 	if err = j.commitOps(ops); err == nil {
 		return nil, nil
 	}
-	p := parting[C]{j: j, ops: ops, errs: make([]error, len(ops))}
+	p := splitCommit[C]{j: j, ops: ops, errs: make([]error, len(ops))}
 	all := make([]int, len(ops))
 	for i := range all {
 		all[i] = i
 	}
-	if err = p.failed(all, err); err == nil && p.stored == 0 && p.suspects > 1 {
+	if err = p.storeRest(all, err); err == nil && p.stored == 0 && p.suspects > 1 {
 		err = p.last // it takes no operation, so the fault is its own
 	}
 	return p.errs, err
@@ -46,9 +46,9 @@ func (j *journal[C]) commitOps(ops []store.Op) error {
 	return j.store.Commit(ctx, ops)
 }
 
-// parting splits a batch that the store has refused. Operations are given by
+// splitCommit splits a batch that the store has refused. Operations are given by
 // their places in the batch.
-type parting[C any] struct {
+type splitCommit[C any] struct {
 	j        *journal[C]
 	ops      []store.Op
 	errs     []error
@@ -58,23 +58,23 @@ type parting[C any] struct {
 	last     error
 }
 
-// store stores some operations, or as many of them as the store takes. It returns
-// the error of a store that fails as such.
-func (p *parting[C]) store(some []int) error {
+// storeSome stores some operations, or as many of them as the storeSome takes. It returns
+// the error of a storeSome that fails as such.
+func (p *splitCommit[C]) storeSome(some []int) error {
 	if len(some) == 0 {
 		return nil
 	}
 	p.commits++
-	err := p.j.commitOps(p.pick(some))
+	err := p.j.commitOps(p.pickOps(some))
 	if err == nil {
 		p.stored += len(some)
 		return nil
 	}
-	return p.failed(some, err)
+	return p.storeRest(some, err)
 }
 
-// failed goes on after some operations were refused with err.
-func (p *parting[C]) failed(some []int, err error) error {
+// storeRest goes on after some operations were refused with err.
+func (p *splitCommit[C]) storeRest(some []int, err error) error {
 	var refused *store.RefusedError
 	known := errors.As(err, &refused)
 	switch {
@@ -83,9 +83,9 @@ func (p *parting[C]) failed(some []int, err error) error {
 	case known && refused.Index >= 0 && refused.Index < len(some) && len(some) > 1 && p.commits < maxSplit:
 		p.errs[some[refused.Index]] = err
 		others := append(some[:refused.Index:refused.Index], some[refused.Index+1:]...)
-		return p.store(others)
-	case !known && !p.works(err):
-		return p.fail(some, err)
+		return p.storeSome(others)
+	case !known && !p.storeWorks(err):
+		return p.failAll(some, err)
 	case len(some) == 1:
 		if !known {
 			p.suspects++
@@ -94,17 +94,17 @@ func (p *parting[C]) failed(some []int, err error) error {
 		p.errs[some[0]] = err
 		return nil
 	case p.commits >= maxSplit:
-		return p.fail(some, err)
+		return p.failAll(some, err)
 	}
 	half := len(some) / 2
-	if err := p.store(some[:half]); err != nil {
-		return p.fail(some[half:], err)
+	if err := p.storeSome(some[:half]); err != nil {
+		return p.failAll(some[half:], err)
 	}
-	return p.store(some[half:])
+	return p.storeSome(some[half:])
 }
 
-// fail notes that some operations are not stored because the store fails.
-func (p *parting[C]) fail(some []int, err error) error {
+// failAll notes that some operations are not stored because the store fails.
+func (p *splitCommit[C]) failAll(some []int, err error) error {
 	for _, i := range some {
 		if p.errs[i] == nil {
 			p.errs[i] = err
@@ -113,9 +113,9 @@ func (p *parting[C]) fail(some []int, err error) error {
 	return err
 }
 
-// works reports whether the store takes another operation after it has failed with
+// storeWorks reports whether the store takes another operation after it has failed with
 // err. It does not try a store that was too slow.
-func (p *parting[C]) works(err error) bool {
+func (p *splitCommit[C]) storeWorks(err error) bool {
 	var uncertain *store.UncertainError
 	if errors.As(err, &uncertain) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || p.j.isStuck() {
 		return false
@@ -127,7 +127,7 @@ func (p *parting[C]) works(err error) bool {
 // parts: first the ends of jobs, because they free room, then the others that are
 // no Adds, then the Adds, so that a result without room does not keep out a job for
 // which there is room. It returns full if anything is left.
-func (p *parting[C]) storeEnds(some []int, full error) error {
+func (p *splitCommit[C]) storeEnds(some []int, full error) error {
 	var adds, ends []int
 	for _, i := range some {
 		if p.ops[i].Kind == store.Add {
@@ -137,29 +137,29 @@ func (p *parting[C]) storeEnds(some []int, full error) error {
 		}
 	}
 	if len(ends) == 0 {
-		return p.fail(adds, full)
+		return p.failAll(adds, full)
 	}
 	var err error
-	if len(adds) == 0 || p.j.commitOps(p.pick(ends)) != nil {
+	if len(adds) == 0 || p.j.commitOps(p.pickOps(ends)) != nil {
 		err = p.storeEndsInParts(ends, full)
 	}
-	if len(adds) > 0 && p.j.commitOps(p.pick(adds)) != nil {
-		return p.fail(adds, full)
+	if len(adds) > 0 && p.j.commitOps(p.pickOps(adds)) != nil {
+		return p.failAll(adds, full)
 	}
 	return err
 }
 
 // storeEndsInParts stores some operations, none of them an Add, for which there was
 // no room together. It returns full if anything is left.
-func (p *parting[C]) storeEndsInParts(ends []int, full error) error {
+func (p *splitCommit[C]) storeEndsInParts(ends []int, full error) error {
 	frees, others := partEnds(p.ops, ends, p.j.owner.heirKey)
 	if len(frees) == 0 || len(others) == 0 {
 		return p.storeSomeResults(ends, full)
 	}
-	if p.j.commitOps(p.pick(frees)) != nil {
-		return p.fail(ends, full)
+	if p.j.commitOps(p.pickOps(frees)) != nil {
+		return p.failAll(ends, full)
 	}
-	if p.j.commitOps(p.pick(others)) != nil {
+	if p.j.commitOps(p.pickOps(others)) != nil {
 		return p.storeSomeResults(others, full)
 	}
 	return nil
@@ -167,7 +167,7 @@ func (p *parting[C]) storeEndsInParts(ends []int, full error) error {
 
 // storeSomeResults stores, among some operations, roughly as many results as there
 // is room for. The others are tried again soon. It returns full.
-func (p *parting[C]) storeSomeResults(some []int, full error) error {
+func (p *splitCommit[C]) storeSomeResults(some []int, full error) error {
 	var results []int
 	for _, i := range some {
 		if p.j.owner.isResult(&p.ops[i]) {
@@ -176,19 +176,19 @@ func (p *parting[C]) storeSomeResults(some []int, full error) error {
 	}
 	for n := len(results) * 2; n > 1; { // half of them, then a quarter of that, down to one
 		n = max(n/4, 1)
-		if p.j.commitOps(p.pick(results[:n])) == nil {
+		if p.j.commitOps(p.pickOps(results[:n])) == nil {
 			some = slices.DeleteFunc(slices.Clone(some), func(i int) bool {
 				_, stored := slices.BinarySearch(results[:n], i) // operations are in their order
 				return stored
 			})
 			p.j.roomlessSince = time.Time{}
-			return p.fail(some, full)
+			return p.failAll(some, full)
 		}
 	}
 	if len(results) > 0 && p.j.roomlessSince.IsZero() {
 		p.j.roomlessSince = time.Now()
 	}
-	return p.fail(some, full)
+	return p.failAll(some, full)
 }
 
 // partEnds divides some operations, given by their places and none of them an Add,
@@ -228,7 +228,7 @@ func endsFirst(ops []store.Op, heirKey func(seq uint64) string) []store.Op {
 	return ordered
 }
 
-func (p *parting[C]) pick(some []int) []store.Op {
+func (p *splitCommit[C]) pickOps(some []int) []store.Op {
 	ops := make([]store.Op, len(some))
 	for i, at := range some {
 		ops[i] = p.ops[at]

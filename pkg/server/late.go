@@ -28,11 +28,11 @@ import (
 // were taken from it.
 const maxOverdue = 64
 
-// held returns the job of a worker's packet, if the worker has that job. If not, it
+// heldJob returns the job of a worker's packet, if the worker has that job. If not, it
 // answers the worker and returns nil. It also returns nil if the packet has to wait,
 // for room in the outboxes of the job's clients or for the store; then the packet is
 // applied again.
-func (c *conn) held(p *wire.Packet) *queue.Job {
+func (c *conn) heldJob(p *wire.Packet) *queue.Job {
 	j := c.s.q.Held(c.peer, p.Args[0])
 	if j == nil {
 		j = c.heldAgain(p)
@@ -87,7 +87,7 @@ func (c *conn) heldAgain(p *wire.Packet) *queue.Job {
 		c.overdue = slices.Delete(c.overdue, at, at+1)
 	}
 	if s.debug {
-		s.note(slog.LevelDebug, "taken back", append(jobAttrs(j), slog.String("worker", c.addr))...)
+		s.logAfterTurn(slog.LevelDebug, "taken back", append(jobAttrs(j), slog.String("worker", c.addr))...)
 	}
 	return j
 }

@@ -11,9 +11,9 @@ import (
 // maxNoteError is the most bytes of an error's text in a note.
 const maxNoteError = 512
 
-// admits returns an error for a background submission that cannot be stored: the
+// checkStorable returns an error for a background submission that cannot be stored: the
 // store does not answer, or can never take the job. The lock is held.
-func (m *committer) admits(sub *queue.Submission) error {
+func (m *committer) checkStorable(sub *queue.Submission) error {
 	if m.stuck != nil {
 		return m.stuck
 	}

@@ -69,7 +69,7 @@ func collectRows[T, R any](ctx context.Context, s *Server, begin func() (*listin
 		if err := s.errEnded(ctx); err != nil {
 			return nil, err
 		}
-		more = s.paging.take(s, func(now int64) bool { return l.step(now, pageSteps) })
+		more = s.paging.runPage(s, func(now int64) bool { return l.step(now, pageSteps) })
 		rows := l.take()
 		all = slices.Grow(all, len(rows))
 		for i := range rows {
@@ -87,8 +87,8 @@ func (s *Server) functionsListing() *listing[queue.FunctionSnapshot] {
 	return &listing[queue.FunctionSnapshot]{
 		step: func(now int64, most int) (more bool) {
 			for b := newBudget(most); ; {
-				taken, last, more = s.q.SnapshotAfter(now, last, min(lookEvery, b.steps), taken)
-				if !more || !b.spend(lookEvery) {
+				taken, last, more = s.q.SnapshotAfter(now, last, min(clockInterval, b.steps), taken)
+				if !more || !b.spend(clockInterval) {
 					return more
 				}
 			}

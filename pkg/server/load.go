@@ -25,30 +25,30 @@ const (
 	maxLoadRetry = 5 * time.Second
 )
 
-// load takes in what the store has kept, while the server is already at work.
+// loadStore takes in what the store has kept, while the server is already at work.
 // It runs in a goroutine of its own, until all is read or the server is closed.
-func (s *Server) load() {
+func (s *Server) loadStore() {
 	began := time.Now()
 	l := &loader{s: s, dead: deadLoader{s: s}, seen: make(map[string]struct{}), report: began.Add(loadReport)}
 	stall := s.cfg.StoreTimeout + hangGrace
-	l.stall = time.AfterFunc(stall, l.stalled)
+	l.stall = time.AfterFunc(stall, l.refuseWaiting)
 	defer l.stall.Stop()
 	err := l.readAll()
 	for pause := loadRetry; err != nil && s.ctx.Err() == nil; err = l.readAll() {
-		pause = l.failed(err, pause)
+		pause = l.noteReadError(err, pause)
 		select {
 		case <-time.After(pause):
 		case <-s.ctx.Done():
 		}
 	}
-	l.end(began, err)
+	l.endLoading(began, err)
 }
 
-// end ends the loading: err is why it is not complete, as the server is closed.
-func (l *loader) end(began time.Time, err error) {
+// endLoading ends the loading: err is why it is not complete, as the server is closed.
+func (l *loader) endLoading(began time.Time, err error) {
 	s := l.s
 	s.mu.Lock()
-	s.loading, s.own, s.gone, s.unread.err = false, numbers{}, nil, nil
+	s.loading, s.own, s.endedLoading, s.unread.err = false, numbers{}, nil, nil
 	for s.q.EndLoading(s.readTime(), loadChunk) {
 		s.endTurn(nil)
 		s.mu.Lock()
@@ -57,19 +57,19 @@ func (l *loader) end(began time.Time, err error) {
 	clear(s.late)
 	at, jobs := slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n)
 	if err == nil {
-		s.note(slog.LevelInfo, "restored", at, jobs, slog.Int("dead", s.q.Totals().Dead),
+		s.logAfterTurn(slog.LevelInfo, "restored", at, jobs, slog.Int("dead", s.q.Totals().Dead),
 			slog.Duration("took", time.Since(began).Round(time.Millisecond)))
 	} else {
-		s.note(slog.LevelInfo, "the rest of the store is left to the next start", at, jobs)
+		s.logAfterTurn(slog.LevelInfo, "the rest of the store is left to the next start", at, jobs)
 	}
 	s.endTurn(nil)
 	s.restoredErr = err
 	close(s.restored)
 }
 
-// failed notes an error of reading, and returns how long to wait before the next
+// noteReadError notes an error of reading, and returns how long to wait before the next
 // try.
-func (l *loader) failed(err error, last time.Duration) (pause time.Duration) {
+func (l *loader) noteReadError(err error, last time.Duration) (pause time.Duration) {
 	s := l.s
 	s.mu.Lock()
 	defer s.endTurn(nil)
@@ -80,16 +80,16 @@ func (l *loader) failed(err error, last time.Duration) (pause time.Duration) {
 	s.loadErr = err
 	if now := time.Now(); now.After(l.complain) {
 		l.complain = now.Add(outageInterval * time.Millisecond)
-		s.note(slog.LevelError, "the store can't be read to its end; it is tried again from there",
+		s.logAfterTurn(slog.LevelError, "the store can't be read to its end; it is tried again from there",
 			slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n), slog.Any("err", err),
 			slog.String("stack", stackOf(err)))
 	}
 	return pause
 }
 
-// stalled is called when nothing has been read for a while. What waits for it is
+// refuseWaiting is called when nothing has been read for a while. What waits for it is
 // refused then, because it may take long.
-func (l *loader) stalled() {
+func (l *loader) refuseWaiting() {
 	s := l.s
 	s.mu.Lock()
 	defer s.endTurn(nil)
@@ -102,9 +102,9 @@ func (l *loader) stalled() {
 	}
 }
 
-// goesOn notes that something was read that was not read before: a store that
+// noteProgress notes that something was read that was not read before: a store that
 // fails at one place brings what precedes it again and again. The lock is held.
-func (l *loader) goesOn() {
+func (l *loader) noteProgress() {
 	l.progress = true
 	l.s.loadErr, l.s.unread.err = nil, nil
 	l.stall.Reset(l.s.cfg.StoreTimeout + hangGrace)
@@ -117,8 +117,8 @@ func (l *loader) readAll() error {
 			return fmt.Errorf("read extras: %w", err)
 		}
 	}
-	err := l.replay()
-	if ferr := l.flush(); err == nil {
+	err := l.replayStore()
+	if ferr := l.restoreChunk(); err == nil {
 		err = ferr
 	}
 	if err != nil {
@@ -146,7 +146,7 @@ func (l *loader) readPrints() error {
 		if err == nil && s.q.Has(r.Seq) {
 			s.q.SetPrint(j, payload)
 		}
-		l.goesOn()
+		l.noteProgress()
 		s.endTurn(nil)
 		l.unprinted = l.unprinted[1:]
 	}
@@ -166,7 +166,7 @@ func (l *loader) readExtras() error {
 		if _, again := l.seen[key]; again {
 			return nil
 		}
-		l.goesOn()
+		l.noteProgress()
 		l.seen[key] = struct{}{}
 		if err := s.restoreExtra(&l.dead, key, value); err != nil {
 			s.leftOut(err)
@@ -177,11 +177,11 @@ func (l *loader) readExtras() error {
 		return err
 	}
 	l.extrasRead, l.seen = true, nil
-	l.dead.restore()
+	l.dead.restoreDead()
 	s.mu.Lock()
 	defer s.endTurn(nil)
 	s.readTime()
-	s.results.settle()
+	s.results.sortRestored()
 	s.extrasRead, s.numbered = true, true
 	s.commit.reserveNumbers()
 	return nil
@@ -191,9 +191,9 @@ func (l *loader) readExtras() error {
 func (s *Server) restoreExtra(dead *deadLoader, key string, value []byte) error {
 	switch {
 	case strings.HasPrefix(key, deadKey):
-		return dead.add(key, value)
+		return dead.addDead(key, value)
 	case strings.HasPrefix(key, resultKey):
-		return s.results.restore(key, value)
+		return s.results.restoreResult(key, value)
 	case strings.HasPrefix(key, policyKey):
 		return s.restorePolicy(key, value)
 	case strings.HasPrefix(key, functionKey):
@@ -210,7 +210,7 @@ func (s *Server) restoreExtra(dead *deadLoader, key string, value []byte) error 
 
 // leftOut logs what can't be restored. The lock is held.
 func (s *Server) leftOut(err error) {
-	s.note(slog.LevelError, "left out", slog.String("store", s.cfg.StoreName), slog.Any("err", err))
+	s.logAfterTurn(slog.LevelError, "left out", slog.String("store", s.cfg.StoreName), slog.Any("err", err))
 }
 
 // loader takes records in, some at a time.
@@ -240,37 +240,37 @@ type loaded struct {
 // errFull ends a replay with payloads.
 var errFull = errors.New("no more payloads are wanted")
 
-// replay brings payloads until the queue can't keep them, and then only heads:
+// replayStore brings payloads until the queue can't keep them, and then only heads:
 // what would be dropped again need not be brought. A store brings most jobs in
 // order, but not those that it finds in a wrong place: so what was brought
 // before is known by its number, see isTaken.
-func (l *loader) replay() error {
+func (l *loader) replayStore() error {
 	if !l.full || l.s.reader == nil {
 		err := l.s.store.Replay(l.s.ctx, func(r *store.Record) error {
 			if l.full && l.s.reader != nil {
 				return errFull
 			}
-			return l.add(loaded{r, 0})
+			return l.addRecord(loaded{r, 0})
 		})
 		if err != errFull {
 			return err
 		}
 	}
 	return l.s.reader.ReplayHeads(l.s.ctx, func(r *store.Record, size int) error {
-		return l.add(loaded{r, size})
+		return l.addRecord(loaded{r, size})
 	})
 }
 
-func (l *loader) add(r loaded) error {
+func (l *loader) addRecord(r loaded) error {
 	l.chunk = append(l.chunk, r)
 	l.size += len(r.Payload)
 	if len(l.chunk) < loadChunk && l.size < loadBytes {
 		return nil
 	}
-	return l.flush()
+	return l.restoreChunk()
 }
 
-func (l *loader) flush() error {
+func (l *loader) restoreChunk() error {
 	s := l.s
 	s.mu.Lock()
 	defer s.endTurn(nil)
@@ -283,20 +283,20 @@ func (l *loader) flush() error {
 			continue
 		}
 		isNew = true
-		if err := l.restore(now, r); err != nil {
+		if err := l.restoreRecord(now, r); err != nil {
 			s.leftOut(err)
 			continue
 		}
-		s.own.passed(r.Seq)
+		s.own.noteRestored(r.Seq)
 		l.n++
 		s.unread.endJob(r.Record)
 	}
 	if isNew {
-		l.goesOn()
+		l.noteProgress()
 	}
 	if wall := time.Now(); wall.After(l.report) {
 		l.report = wall.Add(loadReport)
-		s.note(slog.LevelInfo, "restoring", slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n))
+		s.logAfterTurn(slog.LevelInfo, "restoring", slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n))
 	}
 	clear(l.chunk)
 	l.chunk, l.size = l.chunk[:0], 0
@@ -306,13 +306,13 @@ func (l *loader) flush() error {
 // isTaken reports whether a job of the store is in the queue already, or was and
 // has ended: it was accepted since the start, or has been read before.
 func (s *Server) isTaken(seq uint64) bool {
-	_, gone := s.gone[seq]
+	_, gone := s.endedLoading[seq]
 	return gone || s.own.has(seq) || s.q.Has(seq)
 }
 
-// restore takes one record in. One that is a dead letter too was retried
+// restoreRecord takes one record in. One that is a dead letter too was retried
 // just before the last server's end, which was acknowledged: it is a job.
-func (l *loader) restore(now int64, r loaded) error {
+func (l *loader) restoreRecord(now int64, r loaded) error {
 	q := l.s.q
 	j, err := q.RestoreHead(now, r.Record, r.size)
 	if err != nil {
@@ -347,9 +347,9 @@ type numberRange struct {
 	closed      bool // restored jobs have higher numbers
 }
 
-// add adds a number. Those of fresh jobs grow; a job that has become a
+// addNumber adds a number. Those of fresh jobs grow; a job that has become a
 // background one later may have any number.
-func (n *numbers) add(seq uint64) {
+func (n *numbers) addNumber(seq uint64) {
 	i, all := n.search(seq), n.ranges
 	switch {
 	case i < len(all) && all[i].first <= seq: // it is one of them
@@ -367,8 +367,8 @@ func (n *numbers) search(seq uint64) int {
 	return sort.Search(len(n.ranges), func(i int) bool { return n.ranges[i].last >= seq })
 }
 
-// passed notes that a job with that number has been restored.
-func (n *numbers) passed(seq uint64) {
+// noteRestored notes that a job with that number has been restored.
+func (n *numbers) noteRestored(seq uint64) {
 	n.restored = max(n.restored, seq)
 	if i := len(n.ranges) - 1; i >= 0 && seq > n.ranges[i].last {
 		n.ranges[i].closed = true

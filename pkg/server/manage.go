@@ -108,7 +108,7 @@ func (s *Server) Jobs(ctx context.Context, filter JobFilter, cursor string, n in
 	if n <= 0 {
 		n = defaultJobs
 	}
-	if err = filter.check(); err == nil {
+	if err = filter.checkState(); err == nil {
 		err = s.awaitLoaded(ctx)
 	}
 	if err == nil {
@@ -165,7 +165,7 @@ func (s *Server) Payload(ctx context.Context, handle string) (Job, []byte, error
 // not ended, Config.KeepResults is 0, or the time to keep it is over.
 func (s *Server) Result(handle string) (outcome Outcome, data []byte, err error) {
 	kept, err := underLock(s, func() (kept wire.Outcome, err error) {
-		kept, data, err = s.results.kept([]byte(handle))
+		kept, data, err = s.results.resultOf([]byte(handle))
 		return kept, err
 	})
 	return Outcome(kept), bytes.Clone(data), commandError([]string{wire.CmdResult, handle}, err)
@@ -176,7 +176,7 @@ func (s *Server) Result(handle string) (outcome Outcome, data []byte, err error)
 // and does not remember. It returns when f has all outcomes. The error is
 // ErrLoading if a job may not be read from the store yet.
 func (s *Server) Wait(ctx context.Context, handles []string, f func(Outcome)) error {
-	err := s.follow(ctx, handles, nil, f)
+	err := s.followJobs(ctx, handles, nil, f)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", wire.CmdWait, err)
 	}
@@ -191,13 +191,13 @@ func (s *Server) Wait(ctx context.Context, handles []string, f func(Outcome)) er
 // The server reads no more from the worker while 1 MiB waits for f. The outcome of
 // a job that the server does not have is OutcomeUnknown.
 func (s *Server) Follow(ctx context.Context, handle string, f func(FollowEvent)) (outcome Outcome, err error) {
-	err = s.follow(ctx, []string{handle}, f, func(o Outcome) { outcome = o })
+	err = s.followJobs(ctx, []string{handle}, f, func(o Outcome) { outcome = o })
 	return outcome, commandError([]string{wire.CmdFollow, handle}, err)
 }
 
-// follow waits for the outcomes of jobs, and passes on the events of the first job
+// followJobs waits for the outcomes of jobs, and passes on the events of the first job
 // if events is not nil.
-func (s *Server) follow(ctx context.Context, handles []string, events func(FollowEvent), outcome func(Outcome)) error {
+func (s *Server) followJobs(ctx context.Context, handles []string, events func(FollowEvent), outcome func(Outcome)) error {
 	if len(handles) == 0 {
 		return s.errEnded(ctx)
 	}
@@ -211,7 +211,7 @@ func (s *Server) follow(ctx context.Context, handles []string, events func(Follo
 		}
 		err := s.results.awaitOutcomes(w, asBytes(handles))
 		if err == nil && followed != nil {
-			s.results.follow(follower, followed)
+			s.results.addFollower(follower, followed)
 		}
 		return struct{}{}, err
 	}); err != nil {
@@ -255,9 +255,9 @@ func (s *Server) endFollow(w *outcomeWait, f *programFollower, followed *queue.J
 	defer s.endTurn(nil)
 	s.results.endWait(w)
 	if followed != nil {
-		s.results.unfollow(followed, f)
+		s.results.removeFollower(followed, f)
 	}
-	f.end()
+	f.endFollowing()
 }
 
 func asBytes(texts []string) [][]byte {
@@ -290,14 +290,14 @@ func (s *Server) Drop(ctx context.Context, function string) (dropped int, err er
 // The error matches ErrNoFunction if the server does not know the function.
 func (s *Server) Pause(ctx context.Context, function string) error {
 	return s.changeFunction(ctx, []string{wire.CmdPause, function}, func(now int64) error {
-		return s.pause(now, []byte(function), true)
+		return s.pauseFunction(now, []byte(function), true)
 	})
 }
 
 // Resume ends a Pause. The errors are those of Pause.
 func (s *Server) Resume(ctx context.Context, function string) error {
 	return s.changeFunction(ctx, []string{wire.CmdResume, function}, func(now int64) error {
-		return s.pause(now, []byte(function), false)
+		return s.pauseFunction(now, []byte(function), false)
 	})
 }
 

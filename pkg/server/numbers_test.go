@@ -17,17 +17,17 @@ func TestNumbersInAnyOrder(t *testing.T) {
 			case 0: // a fresh job
 				next += 1 + rand.Uint64N(3)
 				own[next] = true
-				n.add(next)
+				n.addNumber(next)
 			case 1: // a foreground job that has become a background one
 				seq := 100 + rand.Uint64N(next-99)
 				if !restored[seq] {
 					own[seq] = true
-					n.add(seq)
+					n.addNumber(seq)
 				}
 			case 2: // a restored one; they come in order, and have numbers of their own
 				seq := max(passed, next) + 1 + rand.Uint64N(5)
 				restored[seq], passed, next = true, seq, seq
-				n.passed(seq)
+				n.noteRestored(seq)
 			}
 		}
 		for seq := range own {

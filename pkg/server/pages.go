@@ -16,8 +16,8 @@ const (
 	pageSteps = 500
 	// pageTime is the time after which a page ends.
 	pageTime = 500 * time.Microsecond
-	// lookEvery is the number of steps after which a page reads the clock.
-	lookEvery = 32
+	// clockInterval is the number of steps after which a page reads the clock.
+	clockInterval = 32
 )
 
 // budget is the number of steps and the time that are left for a page.
@@ -30,9 +30,9 @@ func newBudget(steps int) budget { return budget{steps, time.Now().Add(pageTime)
 
 // spend counts n steps, and reports whether there are more to spend.
 func (b *budget) spend(n int) bool {
-	before := b.steps / lookEvery
+	before := b.steps / clockInterval
 	b.steps -= n
-	return b.steps > 0 && (b.steps/lookEvery == before || time.Now().Before(b.over))
+	return b.steps > 0 && (b.steps/clockInterval == before || time.Now().Before(b.over))
 }
 
 // pages is an admin command that walks many jobs, functions or connections. It
@@ -77,28 +77,28 @@ func (p *pages) run(c *conn, now int64) []byte {
 		p.finish(c.laterReply().sendText)
 		return nil
 	case !more:
-		return p.reply(p.take(nil))
+		return p.appendEnd(p.takeRows(nil))
 	}
 	p.c, p.later, p.come, p.quit = c, c.laterReply(), c.expect(), make(chan struct{})
 	if !c.parked.isFirst(p.later.slot) {
 		p.first = make(chan struct{})
-		c.parked.at(p.later.slot).first = p.first
+		c.parked.request(p.later.slot).first = p.first
 	}
 	c.pages = p
 	c.s.loads.Go(p.goOn)
 	return nil
 }
 
-// take appends the collected rows to b.
-func (p *pages) take(b []byte) []byte {
+// takeRows appends the collected rows to b.
+func (p *pages) takeRows(b []byte) []byte {
 	if p.rows == nil {
 		return b
 	}
 	return p.rows(b)
 }
 
-// reply appends the end of the reply to b. The lock is held.
-func (p *pages) reply(b []byte) []byte {
+// appendEnd appends the end of the appendEnd to b. The lock is held.
+func (p *pages) appendEnd(b []byte) []byte {
 	if p.end == nil {
 		return append(b, wire.ReplyEnd...)
 	}
@@ -110,12 +110,12 @@ func (p *pages) goOn() {
 	s := p.c.s
 	more := true
 	for more && p.awaitRoom() {
-		if rows := p.take(nil); len(rows) > 0 {
+		if rows := p.takeRows(nil); len(rows) > 0 {
 			p.c.writeRows(rows)
 		}
-		more = s.paging.take(s, func(now int64) bool { return p.step(now, pageSteps) })
+		more = s.paging.runPage(s, func(now int64) bool { return p.step(now, pageSteps) })
 	}
-	rows := p.take(nil)
+	rows := p.takeRows(nil)
 	s.mu.Lock()
 	defer s.endTurn(nil)
 	p.c.pages = nil
@@ -133,7 +133,7 @@ func (p *pages) goOn() {
 		p.finish(answer)
 	case s.commit != nil && p.unstored != nil: // it has changed something
 		before := s.commit.position()
-		reply := p.reply(nil)
+		reply := p.appendEnd(nil)
 		s.commit.whenStored(before, func(_ int64, err error) {
 			if err = cmp.Or(p.unstored(), err); err != nil {
 				reply = okOrErr(notStoredError{err})
@@ -141,7 +141,7 @@ func (p *pages) goOn() {
 			answer(reply)
 		})
 	default:
-		answer(p.reply(rows))
+		answer(p.appendEnd(rows))
 	}
 }
 
@@ -197,8 +197,8 @@ type paging struct {
 
 const restAfterPage = 2
 
-// take takes a page under the server's lock.
-func (g *paging) take(s *Server, page func(now int64) (more bool)) (more bool) {
+// runPage takes a page under the server's lock.
+func (g *paging) runPage(s *Server, page func(now int64) (more bool)) (more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if rest := time.Until(g.next); rest > 0 {

@@ -155,7 +155,7 @@ func (s *Server) restorePolicy(key string, value []byte) error {
 		return err
 	}
 	s.q.SetPolicy(function, p.toQueue())
-	s.note(slog.LevelInfo, "policy", slog.String("function", string(function)), slog.String("policy", p.String()))
+	s.logAfterTurn(slog.LevelInfo, "policy", slog.String("function", string(function)), slog.String("policy", p.String()))
 	return nil
 }
 

@@ -37,11 +37,11 @@ func (r reply) sendPacket(t wire.Type, args ...[]byte) {
 		return
 	}
 	c, s := r.c, r.c.s
-	if r.slot == 0 && !c.parked.waiting() && s.cfg.Trace == nil { // nearly always: encode into the outbox
-		c.touch()
+	if r.slot == 0 && !c.parked.hasWaiting() && s.cfg.Trace == nil { // nearly always: encode into the outbox
+		c.markDirty()
 		encode := func(dst []byte) []byte { return wire.Append(dst, wire.Response, t, args...) }
 		if !c.Out.AppendFunc(encode) {
-			c.overflow()
+			c.dropOverflowing()
 		}
 		return
 	}
@@ -87,14 +87,14 @@ func (r reply) send(head, last []byte) {
 		c.writeOut(head, last)
 		c.sendParked()
 	case r.slot != 0:
-		one := p.at(r.slot)
+		one := p.request(r.slot)
 		one.answer, one.answered = last, true
 		if len(head) > 0 {
 			one.answer = slices.Concat(head, last)
 		}
 		c.parkedGrew(len(one.answer))
-	case p.waiting():
-		one := p.last()
+	case p.hasWaiting():
+		one := p.lastRequest()
 		one.behind = append(append(one.behind, head...), last...)
 		c.parkedGrew(len(head) + len(last))
 	default:
@@ -108,15 +108,15 @@ func (c *conn) writeOut(head, last []byte) {
 	if c.s.cfg.Trace != nil {
 		c.traceBytes(slices.Concat(head, last))
 	}
-	c.touch()
+	c.markDirty()
 	if !c.Out.Append(head, last) {
-		c.overflow()
+		c.dropOverflowing()
 	}
 }
 
-// overflow drops the connection because too much waits for it.
-func (c *conn) overflow() {
-	c.drop(fmt.Errorf("does not read: over %d bytes wait for it", c.s.peers.Limit()))
+// dropOverflowing drops the connection because too much waits for it.
+func (c *conn) dropOverflowing() {
+	c.dropAfterTurn(fmt.Errorf("does not read: over %d bytes wait for it", c.s.peers.Limit()))
 }
 
 // traceBytes traces whole packets and lines.
@@ -161,12 +161,12 @@ type parked struct {
 	first    chan struct{} // closed when the answers before it have gone out; nil if nobody waits for that
 }
 
-// waiting reports whether a request waits.
-func (p *parkedReplies) waiting() bool { return p.sent < len(p.list) }
+// hasWaiting reports whether a request waits.
+func (p *parkedReplies) hasWaiting() bool { return p.sent < len(p.list) }
 
-// crowded reports whether a limit for parked requests is reached.
-func (p *parkedReplies) crowded() bool {
-	return p.waiting() && (len(p.list) >= maxParked || p.size >= maxParkedBytes)
+// isFull reports whether a limit for parked requests is reached.
+func (p *parkedReplies) isFull() bool {
+	return p.hasWaiting() && (len(p.list) >= maxParked || p.size >= maxParkedBytes)
 }
 
 // addRequest parks a request and returns its number, which is not 0.
@@ -175,14 +175,14 @@ func (p *parkedReplies) addRequest() uint64 {
 	return p.base + uint64(len(p.list))
 }
 
-// at returns the request with a number.
-func (p *parkedReplies) at(n uint64) *parked { return &p.list[n-p.base-1] }
+// request returns the request with a number.
+func (p *parkedReplies) request(n uint64) *parked { return &p.list[n-p.base-1] }
 
 // isFirst reports whether the request with a number is the next to go out.
 func (p *parkedReplies) isFirst(n uint64) bool { return n == p.base+uint64(p.sent)+1 }
 
-// last returns the request behind which a reply has to stand.
-func (p *parkedReplies) last() *parked { return &p.list[len(p.list)-1] }
+// lastRequest returns the request behind which a reply has to stand.
+func (p *parkedReplies) lastRequest() *parked { return &p.list[len(p.list)-1] }
 
 // takeFirst removes the next request to go out.
 func (p *parkedReplies) takeFirst() parked {
@@ -190,7 +190,7 @@ func (p *parkedReplies) takeFirst() parked {
 	p.list[p.sent] = parked{}
 	p.sent++
 	p.size -= len(one.answer) + len(one.behind)
-	if !p.waiting() {
+	if !p.hasWaiting() {
 		p.base += uint64(p.sent)
 		p.sent = 0
 		if p.list = p.list[:0]; cap(p.list) > keepParked {
@@ -216,7 +216,7 @@ func (p *parkedReplies) callSent() {
 func (c *conn) parkedGrew(n int) {
 	c.parked.size += n
 	if c.parked.size > c.s.peers.Limit() {
-		c.overflow()
+		c.dropOverflowing()
 	}
 }
 
@@ -227,7 +227,7 @@ func (c *conn) sendParked() {
 		if b := c.parked.takeFirst().behind; len(b) > 0 {
 			c.writeOut(nil, b)
 		}
-		if !c.parked.waiting() {
+		if !c.parked.hasWaiting() {
 			c.parked.callSent() // not before the last answer is in the outbox
 			return
 		}
@@ -247,7 +247,7 @@ func (c *conn) sendParked() {
 // is dropped.
 func (c *conn) awaitParked() {
 	c.s.mu.Lock()
-	if !c.parked.waiting() || c.IsDropped() {
+	if !c.parked.hasWaiting() || c.IsDropped() {
 		c.s.mu.Unlock()
 		return
 	}

@@ -95,7 +95,7 @@ func TestReplyKeepsItsPlace(t *testing.T) {
 						send[tc.order(i)](r)
 					}
 				}
-				if c.parked.waiting() || c.parked.size != 0 {
+				if c.parked.hasWaiting() || c.parked.size != 0 {
 					t.Errorf("round %d: %d bytes are left behind", round, c.parked.size)
 				}
 				c.s.endTurn(nil)

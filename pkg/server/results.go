@@ -76,12 +76,12 @@ func newResults(s *Server) *results {
 	}
 }
 
-// wanted reports whether the result of j must be kept.
-func (r *results) wanted(j *queue.Job) bool { return r.keep > 0 && j.Background() }
+// keepsResult reports whether the result of j must be kept.
+func (r *results) keepsResult(j *queue.Job) bool { return r.keep > 0 && j.Background() }
 
-// part keeps a piece of a result, and removes the oldest results to make room for it.
-func (r *results) part(j *queue.Job, data []byte) {
-	if !r.wanted(j) || len(data) == 0 {
+// addPart keeps a piece of a result, and removes the oldest results to make room for it.
+func (r *results) addPart(j *queue.Job, data []byte) {
+	if !r.keepsResult(j) || len(data) == 0 {
 		return
 	}
 	p := r.parts[j]
@@ -95,17 +95,17 @@ func (r *results) part(j *queue.Job, data []byte) {
 	}
 	p.data = append(p.data, data...)
 	r.size += len(data)
-	if len(p.data) <= r.largest() {
-		r.expire(r.s.q.Wall())
+	if len(p.data) <= r.maxResult() {
+		r.expireResults(r.s.q.Wall())
 	}
-	if r.size > r.limit || len(p.data) > r.largest() {
+	if r.size > r.limit || len(p.data) > r.maxResult() {
 		r.size -= len(p.data)
 		p.data, p.lost = nil, true
 	}
 }
 
-// largest is the size of the largest result that is kept.
-func (r *results) largest() int { return r.limit / 2 }
+// maxResult is the size of the maxResult result that is kept.
+func (r *results) maxResult() int { return r.limit / 2 }
 
 // forgetParts returns and forgets the data of a job that starts anew or has ended.
 func (r *results) forgetParts(j *queue.Job) (p parts) {
@@ -117,12 +117,12 @@ func (r *results) forgetParts(j *queue.Job) (p parts) {
 	return p
 }
 
-// ended keeps the outcome of j and passes it on to its waits. last is the rest of its
+// reportEnd keeps the outcome of j and passes it on to its waits. last is the rest of its
 // result, or the text of its failure.
-func (r *results) ended(now int64, j *queue.Job, state wire.OutcomeState, last []byte) {
+func (r *results) reportEnd(now int64, j *queue.Job, state wire.OutcomeState, last []byte) {
 	p := r.forgetParts(j)
 	waits, waited := r.waits[j]
-	if !waited && !r.wanted(j) {
+	if !waited && !r.keepsResult(j) {
 		return
 	}
 	one := &result{seq: j.Seq(), Outcome: wire.Outcome{
@@ -133,11 +133,11 @@ func (r *results) ended(now int64, j *queue.Job, state wire.OutcomeState, last [
 		one.Error = strings.ToValidUTF8(string(last), "?")
 	}
 	one.Size = p.size + len(last)
-	if !p.lost && one.Size <= r.largest() {
+	if !p.lost && one.Size <= r.maxResult() {
 		one.data = append(p.data, last...)
 	}
-	if r.wanted(j) {
-		r.add(one)
+	if r.keepsResult(j) {
+		r.keepResult(one)
 	}
 	delete(r.waits, j)
 	delete(r.follows, j)
@@ -146,7 +146,7 @@ func (r *results) ended(now int64, j *queue.Job, state wire.OutcomeState, last [
 	}
 	tell := func(int64, error) {
 		for _, w := range waits {
-			w.w.tell(w.handle, one.Outcome)
+			w.w.deliver(w.handle, one.Outcome)
 		}
 	}
 	if r.s.commit != nil && j.Journaled() {
@@ -156,55 +156,55 @@ func (r *results) ended(now int64, j *queue.Job, state wire.OutcomeState, last [
 	tell(now, nil)
 }
 
-// aborted ends the waits for a job that the store did not take.
-func (r *results) aborted(j *queue.Job) {
+// reportAbort ends the waits for a job that the store did not take.
+func (r *results) reportAbort(j *queue.Job) {
 	r.forgetParts(j)
 	outcome := &wire.Outcome{Handle: j.Handle(), State: wire.OutcomeUnknown}
 	if d := r.s.q.LookupDeadLetter([]byte(outcome.Handle)); d != nil {
 		outcome = deadOutcome(d)
 	}
 	for _, w := range r.waits[j] {
-		w.w.tell(w.handle, *outcome)
+		w.w.deliver(w.handle, *outcome)
 	}
 	delete(r.waits, j)
 	delete(r.follows, j)
 }
 
-// add keeps a result and makes room for it.
-func (r *results) add(one *result) {
+// keepResult keeps a result and makes room for it.
+func (r *results) keepResult(one *result) {
 	one.Kept = len(one.data) == one.Size
-	r.enter(one)
+	r.insertResult(one)
 	if r.s.commit != nil {
 		r.s.commit.put(one.key(), one.encode())
 	}
-	r.expire(r.s.q.Wall())
+	r.expireResults(r.s.q.Wall())
 }
 
-// enter puts a result behind the others. It replaces an earlier result of the same
+// insertResult puts a result behind the others. It replaces an earlier result of the same
 // job, which was retried since.
-func (r *results) enter(one *result) {
+func (r *results) insertResult(one *result) {
 	if old := r.bySeq[one.seq]; old != nil {
-		r.drop(old)
+		r.dropData(old)
 	}
 	r.bySeq[one.seq] = one
 	r.order = append(r.order, one)
 	r.size += len(one.data) + resultOverhead
 }
 
-// drop removes the data of a result, which stays in order until it expires.
-func (r *results) drop(one *result) {
+// dropData removes the data of a result, which stays in order until it expires.
+func (r *results) dropData(one *result) {
 	delete(r.bySeq, one.seq)
 	r.size -= len(one.data)
 	one.data = nil
 }
 
-// forget removes the result of a job that was retried.
-func (r *results) forget(seq uint64) {
+// forgetResult removes the result of a job that was retried.
+func (r *results) forgetResult(seq uint64) {
 	one := r.bySeq[seq]
 	if one == nil {
 		return
 	}
-	r.drop(one)
+	r.dropData(one)
 	if r.s.commit != nil {
 		r.s.commit.delete(one.key())
 	}
@@ -214,9 +214,9 @@ func (r *results) forget(seq uint64) {
 // fires again for the others.
 const maxExpired = 1000
 
-// expire forgets the results that are too old by the wall clock, and the oldest while
+// expireResults forgets the results that are too old by the wall clock, and the oldest while
 // all together are too large.
-func (r *results) expire(wall int64) {
+func (r *results) expireResults(wall int64) {
 	for n := 0; len(r.order) > 0; n++ {
 		one := r.order[0]
 		if r.size <= r.limit && (one.EndedMS+r.keep > wall || n >= maxExpired) {
@@ -225,22 +225,22 @@ func (r *results) expire(wall int64) {
 		r.order[0] = nil
 		r.order = r.order[1:]
 		if r.bySeq[one.seq] == one {
-			r.forget(one.seq)
+			r.forgetResult(one.seq)
 		}
 		r.size -= resultOverhead
 	}
 }
 
-// next returns when expire has something to do, by the wall clock.
-func (r *results) next() (at int64, ok bool) {
+// nextExpiry returns when expire has something to do, by the wall clock.
+func (r *results) nextExpiry() (at int64, ok bool) {
 	if len(r.order) == 0 {
 		return 0, false
 	}
 	return r.order[0].EndedMS + r.keep, true
 }
 
-// restore enters a result from the store.
-func (r *results) restore(key string, value []byte) error {
+// restoreResult enters a result from the store.
+func (r *results) restoreResult(key string, value []byte) error {
 	one, err := decodeResult(key, value)
 	if err != nil {
 		return err
@@ -250,15 +250,15 @@ func (r *results) restore(key string, value []byte) error {
 		return fmt.Errorf("result %q: no handle", key)
 	}
 	if r.bySeq[one.seq] == nil { // else it has come since the start
-		r.enter(one)
+		r.insertResult(one)
 	}
 	return nil
 }
 
-// settle sorts the restored results by their time, and forgets those that must go.
-func (r *results) settle() {
+// sortRestored sorts the restored results by their time, and forgets those that must go.
+func (r *results) sortRestored() {
 	slices.SortStableFunc(r.order, func(a, b *result) int { return cmp.Compare(a.EndedMS, b.EndedMS) })
-	r.expire(r.s.q.Wall())
+	r.expireResults(r.s.q.Wall())
 }
 
 func (o *result) key() string { return resultKey + o.Handle }
@@ -284,8 +284,8 @@ func decodeResult(key string, value []byte) (*result, error) {
 	return one, nil
 }
 
-// find returns the result of the job with that handle, or nil.
-func (r *results) find(handle []byte) *result {
+// findResult returns the result of the job with that handle, or nil.
+func (r *results) findResult(handle []byte) *result {
 	seq, ok := r.s.q.Number(handle)
 	if !ok {
 		return nil
@@ -297,42 +297,42 @@ func (r *results) find(handle []byte) *result {
 // or is not known, but not before the store has its end. The lock is held.
 func (r *results) awaitOutcomes(w *outcomeWait, handles [][]byte) error {
 	for _, handle := range handles {
-		if r.s.loading && r.s.q.Lookup(handle) == nil && r.find(handle) == nil {
+		if r.s.loading && r.s.q.Lookup(handle) == nil && r.findResult(handle) == nil {
 			return ErrLoading
 		}
 	}
 	w.pending = len(handles)
 	for _, handle := range handles {
 		j, d := r.s.q.Lookup(handle), r.s.q.LookupDeadLetter(handle)
-		switch one := r.find(handle); {
+		switch one := r.findResult(handle); {
 		case j != nil:
 			r.waits[j] = append(r.waits[j], wait{w, string(handle)})
 			w.jobs = append(w.jobs, j)
 		case one != nil:
-			r.tellStored(w, string(handle), one.Outcome)
+			r.deliverOnceStored(w, string(handle), one.Outcome)
 		case d != nil:
-			r.tellStored(w, string(handle), *deadOutcome(d))
+			r.deliverOnceStored(w, string(handle), *deadOutcome(d))
 		default:
-			w.tell(string(handle), wire.Outcome{State: wire.OutcomeUnknown})
+			w.deliver(string(handle), wire.Outcome{State: wire.OutcomeUnknown})
 		}
 	}
 	return nil
 }
 
-// tellStored passes on the outcome of a job when the store has its end, which may
+// deliverOnceStored passes on the outcome of a job when the store has its end, which may
 // still be on its way there: after its outcome a job must not come back. The lock is
 // held.
-func (r *results) tellStored(w *outcomeWait, handle string, o wire.Outcome) {
+func (r *results) deliverOnceStored(w *outcomeWait, handle string, o wire.Outcome) {
 	if r.s.commit == nil {
-		w.tell(handle, o)
+		w.deliver(handle, o)
 		return
 	}
-	r.s.commit.whenSettled(func(int64, error) { w.tell(handle, o) })
+	r.s.commit.whenSettled(func(int64, error) { w.deliver(handle, o) })
 }
 
-// tell passes on the outcome of one job, by the handle that was asked for. The lock
+// deliver passes on the outcome of one job, by the handle that was asked for. The lock
 // is held.
-func (w *outcomeWait) tell(handle string, o wire.Outcome) {
+func (w *outcomeWait) deliver(handle string, o wire.Outcome) {
 	o.Handle = handle
 	w.pending--
 	w.receive(o, w.pending == 0)
@@ -348,22 +348,22 @@ func (r *results) endWait(w *outcomeWait) {
 	}
 }
 
-// unwait ends everything that c waits for. The lock is held.
-func (r *results) unwait(c *conn) {
+// endWaitsOf ends everything that c waits for. The lock is held.
+func (r *results) endWaitsOf(c *conn) {
 	if c.outcomes == nil {
 		return
 	}
 	r.endWait(c.outcomes)
 	for _, j := range c.outcomes.jobs {
-		r.unfollow(j, c)
+		r.removeFollower(j, c)
 	}
 }
 
-// kept returns the result of a job that is kept. Its bytes must not be changed. The
+// resultOf returns the result of a job that is resultOf. Its bytes must not be changed. The
 // lock is held.
-func (r *results) kept(handle []byte) (wire.Outcome, []byte, error) {
-	r.expire(r.s.q.Wall())
-	one := r.find(handle)
+func (r *results) resultOf(handle []byte) (wire.Outcome, []byte, error) {
+	r.expireResults(r.s.q.Wall())
+	one := r.findResult(handle)
 	if one == nil {
 		return wire.Outcome{}, nil, r.s.errUnknownJob()
 	}
@@ -400,7 +400,7 @@ func (c *conn) sendOutcome(o wire.Outcome, last bool) {
 
 // adminResult answers with a kept result.
 func (c *conn) adminResult(_ int64, args [][]byte) []byte {
-	outcome, data, err := c.s.results.kept(args[0])
+	outcome, data, err := c.s.results.resultOf(args[0])
 	if err != nil {
 		return okOrErr(err)
 	}

@@ -32,10 +32,10 @@ type sample struct {
 	running    bool
 }
 
-// noteSampled is note for a line that peers can cause without limit: of each
+// logSampled is note for a line that peers can cause without limit: of each
 // kind sampleBurst lines in an interval are logged, and then one line with the
 // number of those that were not. The lock is held.
-func (s *Server) noteSampled(kind noteKind, level slog.Level, msg string, attrs ...slog.Attr) {
+func (s *Server) logSampled(kind noteKind, level slog.Level, msg string, attrs ...slog.Attr) {
 	one := &s.samples[kind]
 	if one.logged >= sampleBurst {
 		one.suppressed++
@@ -43,7 +43,7 @@ func (s *Server) noteSampled(kind noteKind, level slog.Level, msg string, attrs 
 		return
 	}
 	one.logged++
-	s.note(level, msg, attrs...)
+	s.logAfterTurn(level, msg, attrs...)
 	if one.running || s.closed {
 		return
 	}
@@ -67,7 +67,7 @@ func (s *Server) endSample(kind noteKind) {
 func (s *Server) flushSample(kind noteKind) {
 	one := &s.samples[kind]
 	if one.suppressed > 0 {
-		s.note(slog.LevelWarn, "log lines suppressed", slog.String("line", one.msg), slog.Int("suppressed", one.suppressed))
+		s.logAfterTurn(slog.LevelWarn, "log lines suppressed", slog.String("line", one.msg), slog.Int("suppressed", one.suppressed))
 	}
 	one.logged, one.suppressed, one.running = 0, 0, false
 }

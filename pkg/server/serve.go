@@ -21,10 +21,10 @@ func (s *Server) Serve(l net.Listener) error {
 	s.ls[l] = struct{}{}
 	s.mu.Unlock()
 	defer s.forgetListener(l)
-	s.say(slog.LevelInfo, "listening", slog.String("addr", l.Addr().String()))
+	s.logNow(slog.LevelInfo, "listening", slog.String("addr", l.Addr().String()))
 
 	failed := func(err error) error { return s.acceptFailed(l, err) }
-	return transport.AcceptAll(l, s.start, failed, s.ended)
+	return transport.AcceptAll(l, s.serveAccepted, failed, s.ended)
 }
 
 // acceptFailed logs a failed accept, at most as often as noteSampled allows. It returns
@@ -37,7 +37,7 @@ func (s *Server) acceptFailed(l net.Listener, err error) error {
 		return fmt.Errorf("accept on %s: %w", l.Addr(), err)
 	}
 	s.mu.Lock()
-	s.noteSampled(acceptFailed, slog.LevelWarn, "accept",
+	s.logSampled(acceptFailed, slog.LevelWarn, "accept",
 		slog.String("addr", l.Addr().String()), slog.Any("err", err))
 	s.endTurn(nil)
 	return nil
@@ -74,9 +74,9 @@ func (s *Server) ServeConn(nc net.Conn) error {
 	return nil
 }
 
-// start serves a connection that was accepted: by the poller, or in a goroutine
+// serveAccepted serves a connection that was accepted: by the poller, or in a goroutine
 // of its own.
-func (s *Server) start(nc net.Conn) {
+func (s *Server) serveAccepted(nc net.Conn) {
 	s.setOptions(nc)
 	if p := s.pollerFor(nc); p != nil && s.startPolled(p, nc) {
 		return
@@ -97,7 +97,7 @@ func (s *Server) setOptions(nc net.Conn) {
 		UserTimeout: s.cfg.UserTimeout, Buffer: s.cfg.SocketBuffer,
 	}
 	if err := options.Set(nc); err != nil {
-		s.say(slog.LevelDebug, "set socket options", slog.String("peer", nc.RemoteAddr().String()), slog.Any("err", err))
+		s.logNow(slog.LevelDebug, "set socket options", slog.String("peer", nc.RemoteAddr().String()), slog.Any("err", err))
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *Server) pollerFor(nc net.Conn) *transport.Poller {
 	if s.poller == nil && !s.unpolled && !s.closed {
 		p, err := transport.NewPoller(&s.rounds)
 		if err != nil {
-			s.say(slog.LevelDebug, "poll", slog.Any("err", err)) // it works without
+			s.logNow(slog.LevelDebug, "poll", slog.Any("err", err)) // it works without
 		}
 		s.poller, s.unpolled = p, err != nil
 	}
@@ -124,7 +124,7 @@ func (s *Server) startPolled(p *transport.Poller, nc net.Conn) bool {
 	addr := transport.PeerName(nc)
 	socket, err := p.Adopt(nc)
 	if err != nil {
-		s.say(slog.LevelDebug, "poll", slog.String("peer", addr), slog.Any("err", err)) // it can be served otherwise
+		s.logNow(slog.LevelDebug, "poll", slog.String("peer", addr), slog.Any("err", err)) // it can be served otherwise
 		return false
 	}
 	c := newPolledConn(s, socket, addr)

@@ -51,7 +51,7 @@ type Server struct {
 	armed     int64   // when timer fires, by the monotonic clock; 0 if it does not
 	dirty     []*conn // outboxes to flush after the turn
 	backlog   backlog
-	notes     []note // log lines for the scribe after the turn
+	logLines     []logLine // log lines for the scribe after the turn
 	samples   [noteKinds]sample
 	draining  bool
 	lostJobs  int                   // once closed: jobs that no store has
@@ -74,7 +74,7 @@ type Server struct {
 	// Of what the store keeps; guarded by mu too.
 	settings   map[string]settings // what administrators have set, by function
 	numbered   bool                // the highest number is known
-	gone       map[uint64]struct{} // numbers of restored jobs that have ended, while loading
+	endedLoading       map[uint64]struct{} // numbers of restored jobs that have ended, while loading
 	loadErr    error               // why the store can't be read to its end, while loading
 	unread     unread
 	extrasRead bool // all extras of the store have been restored
@@ -82,7 +82,7 @@ type Server struct {
 	// time when that began.
 	reading map[*queue.Job]time.Time
 
-	scribe    scribe
+	scribe    logWriter
 	closeOnce func() error
 	ended     chan struct{} // closed by Close
 	drained   chan struct{} // closed when a drain has nothing left to wait for
@@ -149,7 +149,7 @@ func New(cfg Config) (*Server, error) {
 	s.scribe.init(s.log)
 	s.closeOnce = sync.OnceValue(s.close)
 	s.readTime()
-	s.timer = time.AfterFunc(time.Hour, s.tick)
+	s.timer = time.AfterFunc(time.Hour, s.onTimer)
 	s.timer.Stop()
 	s.rounds.s = s
 	s.peers = transport.NewPeers(transport.Config{
@@ -162,13 +162,13 @@ func New(cfg Config) (*Server, error) {
 		close(s.restored)
 		return s, nil
 	}
-	s.loading, s.gone = true, make(map[uint64]struct{})
+	s.loading, s.endedLoading = true, make(map[uint64]struct{})
 	s.q.SetLoading(s.readTime())
 	s.commit = newCommitter(s, cfg.Store)
 	s.commit.reserveNumbers()
 	s.commit.wakeRun()
 	s.loads.Go(s.commit.runCommits)
-	s.loads.Go(s.load)
+	s.loads.Go(s.loadStore)
 	return s, nil
 }
 
@@ -185,33 +185,33 @@ func (s *Server) OnShutdown(f func(graceful bool)) {
 // and log lines of the turn. spare is room for the list of the next turn, and is
 // returned for reuse.
 func (s *Server) endTurn(spare []*conn) []*conn {
-	dirty, notes := s.unlock(spare)
-	s.pay(dirty, notes)
+	dirty, notes := s.unlockTurn(spare)
+	s.writeTurn(dirty, notes)
 	return dirty
 }
 
 // endTurnAside is endTurn for the goroutine of the journal: it leaves the writing to
 // another goroutine if there are many connections.
 func (s *Server) endTurnAside() {
-	dirty, notes := s.unlock(nil)
+	dirty, notes := s.unlockTurn(nil)
 	if len(dirty) < 2 {
-		s.pay(dirty, notes)
+		s.writeTurn(dirty, notes)
 		return
 	}
-	s.wg.Go(func() { s.pay(dirty, notes) })
+	s.wg.Go(func() { s.writeTurn(dirty, notes) })
 }
 
-// unlock unlocks at the end of a turn, and returns its outboxes and log lines.
-func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
+// unlockTurn unlocks at the end of a turn, and returns its outboxes and log lines.
+func (s *Server) unlockTurn(spare []*conn) (dirty []*conn, notes []logLine) {
 	s.q.Rouse()
-	s.arm()
+	s.setTimer()
 	if s.draining {
 		s.checkDrained()
 	}
 	s.wantAhead()
 	s.watchBacklog()
-	dirty, notes = s.dirty, s.notes
-	s.dirty, s.notes = spare[:0], nil
+	dirty, notes = s.dirty, s.logLines
+	s.dirty, s.logLines = spare[:0], nil
 	for _, c := range dirty {
 		c.dirty = false
 	}
@@ -222,32 +222,32 @@ func (s *Server) unlock(spare []*conn) (dirty []*conn, notes []note) {
 	return dirty, notes
 }
 
-// pay writes the outboxes and log lines of a turn.
-func (s *Server) pay(dirty []*conn, notes []note) {
+// writeTurn writes the outboxes and log lines of a turn.
+func (s *Server) writeTurn(dirty []*conn, notes []logLine) {
 	for i, c := range dirty {
 		c.Flush()
 		dirty[i] = nil
 	}
-	s.scribe.take(notes)
+	s.scribe.addLines(notes)
 }
 
-// note keeps a log line for the end of the turn. Nothing is logged under the
+// logAfterTurn keeps a log line for the end of the turn. Nothing is logged under the
 // lock: a log that blocks must not stop the queue.
-func (s *Server) note(level slog.Level, msg string, attrs ...slog.Attr) {
-	s.notes = append(s.notes, note{level, msg, attrs})
+func (s *Server) logAfterTurn(level slog.Level, msg string, attrs ...slog.Attr) {
+	s.logLines = append(s.logLines, logLine{level, msg, attrs})
 }
 
-// arm sets the timer to the queue's next deadline. A timer that fires earlier stays as
+// setTimer sets the timer to the queue's next deadline. A timer that fires earlier stays as
 // it is: deadlines come and go with each job, and each change of the timer may wake a
 // thread of the runtime.
-func (s *Server) arm() {
+func (s *Server) setTimer() {
 	at, ok := s.q.Next()
-	if expires, some := s.results.next(); some {
+	if expires, some := s.results.nextExpiry(); some {
 		if expires -= s.q.Wall() - s.q.Now(); !ok || expires < at {
 			at, ok = expires, true
 		}
 	}
-	if look := s.q.Now() + lookAtDates; ok && s.q.Dated() {
+	if look := s.q.Now() + wallClockInterval; ok && s.q.Dated() {
 		at = min(at, look)
 	}
 	switch {
@@ -261,20 +261,20 @@ func (s *Server) arm() {
 }
 
 const (
-	// lookAtDates is the time between two readings of the wall clock while jobs are
+	// wallClockInterval is the time between two readings of the wall clock while jobs are
 	// delayed to a date, in milliseconds: the clock may have been set.
-	lookAtDates = 1000
+	wallClockInterval = 1000
 	// maxArmed is the same for the dates of results and dead jobs.
 	maxArmed = 60_000
 )
 
-// tick is called by the timer.
-func (s *Server) tick() {
+// onTimer is called by the timer.
+func (s *Server) onTimer() {
 	s.mu.Lock()
 	s.armed = 0
 	if !s.closed {
 		s.q.Tick(s.readTime())
-		s.results.expire(s.q.Wall())
+		s.results.expireResults(s.q.Wall())
 	}
 	s.endTurn(nil)
 }

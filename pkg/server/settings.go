@@ -106,7 +106,7 @@ func (s *Server) restoreSettings(key string, value []byte) error {
 	if err := s.q.Pause(s.readTime(), function, one.Paused); err != nil {
 		return fmt.Errorf("extra %q: %w", key, err)
 	}
-	s.note(slog.LevelInfo, "settings", slog.String("function", string(function)),
+	s.logAfterTurn(slog.LevelInfo, "settings", slog.String("function", string(function)),
 		slog.Bool("paused", one.Paused), slog.Any("limits", one.Limits))
 	return nil
 }
@@ -119,8 +119,8 @@ func (s *Server) errSettingsUnread() error {
 	return nil
 }
 
-// pause pauses or resumes a function. The lock is held.
-func (s *Server) pause(now int64, function []byte, paused bool) error {
+// pauseFunction pauses or resumes a function. The lock is held.
+func (s *Server) pauseFunction(now int64, function []byte, paused bool) error {
 	if err := s.errSettingsUnread(); err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (s *Server) dropTask(function []byte) (*task, error) {
 	purge, total := s.purgeStep(function)
 	return &task{
 		step: func(now int64, most int) bool { return s.q.Idle(function) == nil && purge(now, most) },
-		end:  func() (int, error) { return *total, s.drop(function) },
+		end:  func() (int, error) { return *total, s.dropFunction(function) },
 	}, nil
 }
 
@@ -198,9 +198,9 @@ func (s *Server) purgeStep(function []byte) (step func(now int64, most int) (mor
 	last := s.q.LastSeq()
 	return func(now int64, most int) bool {
 		for b := newBudget(most); ; {
-			n, err := s.q.Purge(now, function, last, lookEvery)
+			n, err := s.q.Purge(now, function, last, clockInterval)
 			*total += n
-			if err != nil || n < lookEvery {
+			if err != nil || n < clockInterval {
 				return false
 			}
 			if !b.spend(n) {
@@ -210,8 +210,8 @@ func (s *Server) purgeStep(function []byte) (step func(now int64, most int) (mor
 	}, total
 }
 
-// drop forgets a function with everything that is set for it. The lock is held.
-func (s *Server) drop(function []byte) error {
+// dropFunction forgets a function with everything that is set for it. The lock is held.
+func (s *Server) dropFunction(function []byte) error {
 	hadPolicy := s.hasPolicy(function)
 	if err := s.q.Drop(function); err != nil {
 		return err

@@ -105,7 +105,7 @@ func (s *Server) replaceSlowFetches() {
 		s.endFetch(f)
 		s.q.GiveBack(now, j)
 		if s.debug {
-			s.note(slog.LevelDebug, "assigned", append(jobAttrs(instead), slog.String("worker", f.reply.c.addr))...)
+			s.logAfterTurn(slog.LevelDebug, "assigned", append(jobAttrs(instead), slog.String("worker", f.reply.c.addr))...)
 		}
 		f.job = instead
 		f.sendAssigned()

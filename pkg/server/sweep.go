@@ -19,7 +19,7 @@ func (s *Server) sweep() {
 		b := newBudget(pageSteps)
 		last, more = s.conns.after(last, func(c *conn) bool {
 			if why := sweep.Check(&c.Conn, c.parked.size); why != nil {
-				c.drop(why)
+				c.dropAfterTurn(why)
 			}
 			return b.spend(1)
 		})

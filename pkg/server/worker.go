@@ -79,7 +79,7 @@ func (c *conn) grab(now int64, p *wire.Packet) error {
 	c.raised = 0 // it may be the same job again
 	c.s.aheadIn--
 	if c.s.debug {
-		c.s.note(slog.LevelDebug, "assigned", append(jobAttrs(j), slog.String("worker", c.addr))...)
+		c.s.logAfterTurn(slog.LevelDebug, "assigned", append(jobAttrs(j), slog.String("worker", c.addr))...)
 	}
 	if j.Spilled() {
 		c.assignSpilled(j, p.Type)
@@ -132,15 +132,15 @@ func (c *conn) failOversized(now int64, why error) {
 	}
 	c.s.q.Note(j, reason)
 	c.s.q.FailForGood(now, j)
-	c.s.note(slog.LevelWarn, "failed a job whose worker sent too much",
+	c.s.logAfterTurn(slog.LevelWarn, "failed a job whose worker sent too much",
 		slog.String("job", string(handle)), slog.String("worker", c.addr), slog.String("why", why.Error()))
 }
 
 // workPart forwards data and warnings.
 func (c *conn) workPart(_ int64, p *wire.Packet) error {
-	if j := c.held(p); j != nil {
+	if j := c.heldJob(p); j != nil {
 		if p.Type == wire.WorkData {
-			c.s.results.part(j, p.Args[1])
+			c.s.results.addPart(j, p.Args[1])
 		} else if j.Background() {
 			c.s.q.Note(j, p.Args[1]) // often the reason of a later failure
 		}
@@ -155,7 +155,7 @@ func (c *conn) workStatus(_ int64, p *wire.Packet) error {
 	if p.Args[1] == nil || p.Args[2] == nil {
 		return nil
 	}
-	j := c.held(p)
+	j := c.heldJob(p)
 	if j == nil {
 		return nil
 	}
@@ -169,12 +169,12 @@ func (c *conn) workComplete(now int64, p *wire.Packet) error {
 	if c.afterException(p) {
 		return nil
 	}
-	if j := c.held(p); j != nil {
+	if j := c.heldJob(p); j != nil {
 		c.forward(j, p)
 		if c.s.commit != nil && j.Journaled() {
 			c.s.commit.makeRoom(len(p.Args[1])) // its result and its end are stored together
 		}
-		c.s.results.ended(now, j, wire.OutcomeCompleted, p.Args[1])
+		c.s.results.reportEnd(now, j, wire.OutcomeCompleted, p.Args[1])
 		c.s.q.Complete(now, j)
 		c.ended = true
 	}
@@ -186,7 +186,7 @@ func (c *conn) workFail(now int64, p *wire.Packet) error {
 	if c.afterException(p) {
 		return nil
 	}
-	if j := c.held(p); j != nil {
+	if j := c.heldJob(p); j != nil {
 		if c.s.q.Final(j) {
 			c.forward(j, p)
 		}
@@ -199,7 +199,7 @@ func (c *conn) workFail(now int64, p *wire.Packet) error {
 // workException ends the job, unless it will be tried again: clients that
 // asked for exceptions get the packet, the others a WORK_FAIL.
 func (c *conn) workException(now int64, p *wire.Packet) error {
-	j := c.held(p)
+	j := c.heldJob(p)
 	if j == nil {
 		return nil
 	}
@@ -236,7 +236,7 @@ func (c *conn) afterException(p *wire.Packet) bool {
 // large payload at most once.
 func (c *conn) forward(j *queue.Job, p *wire.Packet) {
 	if len(c.s.results.follows) > 0 {
-		c.s.results.followed(j, p)
+		c.s.results.passOnPacket(j, p)
 	}
 	n := p.Type.NumArgs() - 1
 	last := p.Args[n]

@@ -27,8 +27,8 @@ func newQuestions(c *Config) *questions {
 	return q
 }
 
-// close closes the connections.
-func (q *questions) close() {
+// closeAdmins closes the connections.
+func (q *questions) closeAdmins() {
 	for _, admin := range q.admins {
 		admin.Close()
 	}

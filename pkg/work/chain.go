@@ -60,8 +60,8 @@ func (h *chain) prepare(servers []gearman.Server) error {
 	return nil
 }
 
-// close closes the clients. No job may run then.
-func (h *chain) close() {
+// closeClients closes the clients. No job may run then.
+func (h *chain) closeClients() {
 	if h == nil {
 		return
 	}

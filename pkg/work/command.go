@@ -58,8 +58,8 @@ type program interface {
 	Run(ctx context.Context, j runner.Job) runner.Result
 }
 
-// run does a job with a child of its own.
-func (c *children) run(ctx context.Context, j *job, p program) ([]byte, runner.Result) {
+// runChild does a job with a child of its own.
+func (c *children) runChild(ctx context.Context, j *job, p program) ([]byte, runner.Result) {
 	out := &output{job: j, stream: c.stream, limit: c.limit, log: c.log}
 	res := p.Run(ctx, runner.Job{
 		Env:     environOf(j, c.timeout),

@@ -74,8 +74,8 @@
 //
 //	doJob     perform.go    a job arrives; job.go has its type
 //	ask       ask.go        ask its server for the attempt and the priority
-//	run       mapreduce.go  it has a reducer: submit its parts, fold the results
-//	run       command.go    or a new child does it; output.go handles its output
+//	runMapped mapreduce.go  it has a reducer: submit its parts, fold the results
+//	runChild  command.go    or a new child does it; output.go handles its output
 //	do        keep.go       or a kept child does it; keep_json.go speaks JSON
 //	handOn    chain.go      submit the next job
 //	conclude  outcome.go    log the end of the job, report a failure to the client

@@ -56,8 +56,8 @@ func newKeepers(c *Config, command *runner.Command, kill <-chan struct{}) *keepe
 	return k
 }
 
-// close ends the children. After ctx is done it stops them.
-func (k *keepers) close(ctx context.Context) {
+// closeKeepers ends the children. After ctx is done it stops them.
+func (k *keepers) closeKeepers(ctx context.Context) {
 	if k == nil {
 		return
 	}

@@ -48,8 +48,8 @@ func newMapper(c Config) *mapper {
 	return m
 }
 
-// run does a job with a reducer.
-func (m *mapper) run(ctx context.Context, j *job, spec MapSpec) ([]byte, error) {
+// runMapped does a job with a reducer.
+func (m *mapper) runMapped(ctx context.Context, j *job, spec MapSpec) ([]byte, error) {
 	if !m.reserve(len(j.Payload())) {
 		return nil, &returnedJob{reason: errors.New("too many with reducers are waited for"), alarm: true}
 	}
@@ -67,7 +67,7 @@ func (m *mapper) run(ctx context.Context, j *job, spec MapSpec) ([]byte, error) 
 		lines: map[partID]exitline.Text{}, live: map[partID]serverJob{},
 	}
 	began := time.Now()
-	result, err := r.run(ctx, client)
+	result, err := r.runParts(ctx, client)
 	j.took, j.parts = time.Since(began), r.total
 	if err == nil {
 		return result, nil
@@ -131,8 +131,8 @@ type serverJob struct {
 	handle gearman.Handle
 }
 
-// run submits the parts and folds their results into one.
-func (r *mapRun) run(ctx context.Context, client *gearman.Client) (result []byte, err error) {
+// runParts submits the parts and folds their results into one.
+func (r *mapRun) runParts(ctx context.Context, client *gearman.Client) (result []byte, err error) {
 	if r.total, err = r.countParts(); err != nil {
 		return nil, err
 	}

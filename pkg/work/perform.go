@@ -51,7 +51,7 @@ func (w *Worker) perform(ctx context.Context, j *job) ([]byte, error) {
 		if err != nil {
 			return nil, &failedJob{code: codeFailed, reason: err}
 		}
-		return w.mapper.run(ctx, j, spec)
+		return w.mapper.runMapped(ctx, j, spec)
 	}
 	j.slot = <-w.slots
 	defer func() { w.slots <- j.slot }()
@@ -59,7 +59,7 @@ func (w *Worker) perform(ctx context.Context, j *job) ([]byte, error) {
 	var end error
 	res := runWithRoom(ctx, func() (res runner.Result) {
 		if w.keep == nil {
-			result, res = w.children.run(ctx, j, command)
+			result, res = w.children.runChild(ctx, j, command)
 		} else {
 			result, res, end = w.keep.do(ctx, j)
 		}

@@ -133,10 +133,10 @@ func (w *Worker) prepare() error {
 	return w.chain.prepare(w.config.Servers)
 }
 
-// close closes the connections, except those of the gearman.Worker.
-func (w *Worker) close() {
-	w.chain.close()
-	w.questions.close()
+// closeWorker closes the connections, except those of the gearman.Worker.
+func (w *Worker) closeWorker() {
+	w.chain.closeClients()
+	w.questions.closeAdmins()
 }
 
 // newGearmanWorker returns a worker that takes the jobs of the functions.
@@ -172,7 +172,7 @@ func (w *Worker) newGearmanWorker() (*gearman.Worker, error) {
 // The error is that of Config.Output, or says that a server does not speak the
 // Gearman protocol.
 func (w *Worker) Run(ctx context.Context) error {
-	defer w.close()
+	defer w.closeWorker()
 	for {
 		err := w.serve(ctx)
 		w.printing.Lock()
@@ -205,7 +205,7 @@ func (w *Worker) serve(ctx context.Context) error {
 		defer stop()
 	}
 	err := jobs.Run(ctx)
-	w.keep.close(w.aborting)
+	w.keep.closeKeepers(w.aborting)
 	return err
 }
 
@@ -231,7 +231,7 @@ func (w *Worker) reload() error {
 			w.config.Servers = servers
 		}
 	}
-	w.close()
+	w.closeWorker()
 	return w.prepare()
 }
 

@@ -8,53 +8,53 @@ import (
 )
 
 const (
-	// maxNotes is the maximum number of log lines that wait to be written.
-	maxNotes = 1 << 14
+	// maxLogLines is the maximum number of log lines that wait to be written.
+	maxLogLines = 1 << 14
 	// logGrace is how long Close waits for the log.
 	logGrace = 2 * time.Second
 )
 
-// note is a log line that waits for the end of the turn.
-type note struct {
+// logLine is a log line that waits for the end of the turn.
+type logLine struct {
 	level slog.Level
 	msg   string
 	attrs []slog.Attr
 }
 
-// scribe writes log lines in the order of the turns, so that nothing else in
+// logWriter writes log lines in the order of the turns, so that nothing else in
 // the server waits for a log that blocks. It has a goroutine while it has
 // lines. It drops and counts the lines that come while maxNotes wait.
-type scribe struct {
+type logWriter struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
-	notes []note
+	notes []logLine
 	lost  int
 	busy  chan struct{} // closed when all is written; nil if nothing is being written
 }
 
-func (s *scribe) init(log *slog.Logger) { s.log = log }
+func (s *logWriter) init(log *slog.Logger) { s.log = log }
 
-// take takes the lines of a turn.
-func (s *scribe) take(notes []note) {
+// addLines takes the lines of a turn.
+func (s *logWriter) addLines(notes []logLine) {
 	if len(notes) == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if room := maxNotes - len(s.notes); len(notes) > room {
+	if room := maxLogLines - len(s.notes); len(notes) > room {
 		s.lost += len(notes) - room
 		notes = notes[:room]
 	}
 	s.notes = append(s.notes, notes...)
 	if s.busy == nil {
 		s.busy = make(chan struct{})
-		go s.write()
+		go s.writeLines()
 	}
 }
 
-// write writes until there is nothing left.
-func (s *scribe) write() {
+// writeLines writes until there is nothing left.
+func (s *logWriter) writeLines() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.notes) > 0 {
@@ -73,8 +73,8 @@ func (s *scribe) write() {
 	s.busy = nil
 }
 
-// wait returns when all is written, or after d.
-func (s *scribe) wait(d time.Duration) {
+// awaitWritten returns when all is written, or after d.
+func (s *logWriter) awaitWritten(d time.Duration) {
 	s.mu.Lock()
 	busy := s.busy
 	s.mu.Unlock()
@@ -83,9 +83,9 @@ func (s *scribe) wait(d time.Duration) {
 	}
 }
 
-// say logs a line outside of any turn. It does not wait for the log.
-func (s *Server) say(level slog.Level, msg string, attrs ...slog.Attr) {
+// logNow logs a line outside of any turn. It does not wait for the log.
+func (s *Server) logNow(level slog.Level, msg string, attrs ...slog.Attr) {
 	if s.log.Enabled(context.Background(), level) {
-		s.scribe.take([]note{{level, msg, attrs}})
+		s.scribe.addLines([]logLine{{level, msg, attrs}})
 	}
 }
