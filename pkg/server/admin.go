@@ -18,51 +18,51 @@ import (
 type command struct {
 	name     string // one to three words
 	args     string // for help
-	min, max int    // how many arguments it takes
+	min, max int    // numbers of arguments
 	help     string
 	changes  bool                                           // it changes something, and is logged
 	run      func(c *conn, now int64, args [][]byte) []byte // returns the reply; nil is help
 }
 
-// many is the max of commands that ignore further arguments.
+// many is the maximum of a command that ignores further arguments.
 const many = wire.MaxLine
 
-// commands are all of them, in the order of help.
+// commands has all commands, in the order of help.
 var commands = [...]command{
-	{wire.CmdStatus, "", 0, many, "a row a function: name, jobs, running, workers", false, (*conn).adminStatus},
-	{wire.CmdPriorityStatus, "", 0, many, "a row a function: name, waiting high, normal, low, workers", false, (*conn).adminPriorityStatus},
-	{wire.CmdWorkers, "", 0, many, "a row a connection: fd, address, id, functions", false, (*conn).adminWorkers},
-	{wire.CmdShowJobs, "", 0, 0, "a row a job: handle, attempts, ignored, queued", false, (*conn).adminShowJobs},
-	{wire.CmdShowUniqueJobs, "", 0, 0, "a row a job that has one: its unique", false, (*conn).adminShowUniqueJobs},
-	{wire.CmdCancelJob, "HANDLE", 1, 1, "drop a waiting job; a running one runs on", true, (*conn).adminCancel},
-	{wire.CmdCancelRunning, "HANDLE", 1, 1, "drop a waiting job; have the worker of a running one stop it, if it can", true, (*conn).adminCancelRunning},
+	{wire.CmdStatus, "", 0, many, "a row for each function: name, jobs, running, workers", false, (*conn).adminStatus},
+	{wire.CmdPriorityStatus, "", 0, many, "a row for each function: name, waiting high, normal, low, workers", false, (*conn).adminPriorityStatus},
+	{wire.CmdWorkers, "", 0, many, "a row for each connection: fd, address, id, functions", false, (*conn).adminWorkers},
+	{wire.CmdShowJobs, "", 0, 0, "a row for each job: handle, attempts, ignored, queued", false, (*conn).adminShowJobs},
+	{wire.CmdShowUniqueJobs, "", 0, 0, "a row for each job with a unique: the unique", false, (*conn).adminShowUniqueJobs},
+	{wire.CmdCancelJob, "HANDLE", 1, 1, "drop a waiting job; a running one goes on", true, (*conn).adminCancel},
+	{wire.CmdCancelRunning, "HANDLE", 1, 1, "drop a waiting job; ask the worker of a running one to stop it", true, (*conn).adminCancelRunning},
 	{wire.CmdCreateFunction, "FUNCTION", 1, 1, "make a function known", true, (*conn).adminCreate},
 	{wire.CmdDropFunction, "FUNCTION", 1, 1, "forget a function without workers, and its waiting jobs", true, (*conn).adminDrop},
-	{wire.CmdMaxQueue, "FUNCTION [MAX | HIGH NORMAL LOW]", 1, many, "limit a function's jobs; no number or 0 for no limit", true, (*conn).adminMaxQueue},
-	{wire.CmdGetPID, "", 0, many, "the server's process id", false, (*conn).adminPID},
+	{wire.CmdMaxQueue, "FUNCTION [MAX | HIGH NORMAL LOW]", 1, many, "limit the jobs of a function; no number or 0 means no limit", true, (*conn).adminMaxQueue},
+	{wire.CmdGetPID, "", 0, many, "the process id of the server", false, (*conn).adminPID},
 	{wire.CmdVerbose, "", 0, many, "the log level", false, (*conn).adminVerbose},
-	{wire.CmdVersion, "", 0, many, "the server's version", false, (*conn).adminVersion},
+	{wire.CmdVersion, "", 0, many, "the version of the server", false, (*conn).adminVersion},
 	{wire.CmdShutdown, "[graceful]", 0, 1, "stop the server; graceful lets running jobs end", false, (*conn).adminShutdown},
-	{wire.CmdStats, "", 0, many, "JSON: the server, then a line a function", false, (*conn).adminStats},
-	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT [AFTER]]]]", 0, 4, "JSON: a line a job behind the handle AFTER; STATE is waiting, delayed, running or dead", false, (*conn).adminJobs},
+	{wire.CmdStats, "", 0, many, "JSON: the server, then a line for each function", false, (*conn).adminStats},
+	{wire.CmdJobs, "[FUNCTION|- [STATE|- [LIMIT [AFTER]]]]", 0, 4, "JSON: a line for each job after the handle AFTER; STATE is waiting, delayed, running or dead", false, (*conn).adminJobs},
 	{wire.CmdJob, "HANDLE [payload]", 1, 2, "JSON: one job; then its payload", false, (*conn).adminJob},
-	{wire.CmdRetryJob, "HANDLE", 1, 1, "a dead job waits again", true, (*conn).adminRetryJob},
-	{wire.CmdRetryAll, "FUNCTION", 1, 1, "all dead jobs of a function wait again", true, (*conn).adminRetryAll},
-	{wire.CmdPurgeDead, "FUNCTION", 1, 1, "forget a function's dead jobs", true, (*conn).adminPurgeDead},
-	{wire.CmdPolicy, "FUNCTION [RETRIES[,MIN..MAX]|-]", 1, 2, "what becomes of a function's jobs that fail", true, (*conn).adminPolicy},
-	{wire.CmdWait, "HANDLE...", 1, many, "JSON: how each job has ended, a line a job, as they end", false, (*conn).adminWait},
-	{wire.CmdFollow, "HANDLE", 1, 1, "JSON: what a job's worker sends, as it comes, then how it has ended", false, (*conn).adminFollow},
+	{wire.CmdRetryJob, "HANDLE", 1, 1, "make a dead job wait again", true, (*conn).adminRetryJob},
+	{wire.CmdRetryAll, "FUNCTION", 1, 1, "make all dead jobs of a function wait again", true, (*conn).adminRetryAll},
+	{wire.CmdPurgeDead, "FUNCTION", 1, 1, "forget the dead jobs of a function", true, (*conn).adminPurgeDead},
+	{wire.CmdPolicy, "FUNCTION [RETRIES[,MIN..MAX]|-]", 1, 2, "show or set how the failed jobs of a function are retried", true, (*conn).adminPolicy},
+	{wire.CmdWait, "HANDLE...", 1, many, "JSON: a line for each job when it ends", false, (*conn).adminWait},
+	{wire.CmdFollow, "HANDLE", 1, 1, "JSON: a line for each packet of the worker of a job, then one for its end", false, (*conn).adminFollow},
 	{wire.CmdFront, "HANDLE", 1, 1, "move a waiting job to the head of its queue", true, (*conn).adminFront},
-	{wire.CmdResult, "HANDLE", 1, 1, "JSON: how a job has ended, then its result", false, (*conn).adminResult},
-	{wire.CmdSessions, "", 0, many, "JSON: a line a connection", false, (*conn).adminSessions},
-	{wire.CmdPause, "FUNCTION", 1, 1, "hand out none of a function's jobs", true, (*conn).adminPause},
-	{wire.CmdResume, "FUNCTION", 1, 1, "hand them out again", true, (*conn).adminResume},
-	{wire.CmdPurge, "FUNCTION", 1, 1, "drop a function's waiting and delayed jobs", true, (*conn).adminPurge},
+	{wire.CmdResult, "HANDLE", 1, 1, "JSON: the end of a job, then its result", false, (*conn).adminResult},
+	{wire.CmdSessions, "", 0, many, "JSON: a line for each connection", false, (*conn).adminSessions},
+	{wire.CmdPause, "FUNCTION", 1, 1, "hand out no jobs of a function", true, (*conn).adminPause},
+	{wire.CmdResume, "FUNCTION", 1, 1, "hand out the jobs of a function again", true, (*conn).adminResume},
+	{wire.CmdPurge, "FUNCTION", 1, 1, "drop the waiting and delayed jobs of a function", true, (*conn).adminPurge},
 	{wire.CmdHelp, "", 0, many, "this list", false, nil},
 }
 
-// admin answers one line of the admin protocol. Errors have gearmand's words; an
-// empty line is an unknown command, as for gearmand.
+// admin answers one line of the admin protocol. Errors have the texts of gearmand. An
+// empty line is an unknown command, as in gearmand.
 func (c *conn) admin(now int64, line []byte) {
 	words := wire.Words(line)
 	cmd, args := findCommand(words)
@@ -92,13 +92,13 @@ func (c *conn) admin(now int64, line []byte) {
 	c.reply().sendText(reply)
 }
 
-// missingArgs answers a command whose arguments are not complete, or an
-// argument that it cannot take.
+// missingArgs returns the reply to a command with missing arguments, or with an invalid
+// one.
 func missingArgs(word []byte) []byte {
 	return fmt.Appendf(nil, wire.ReplyMissingArgs, wire.AppendName(nil, string(word)))
 }
 
-// change runs a command that changes something. It answers when the store has the
+// change runs a command that changes something, and answers when the store has the
 // change.
 func (c *conn) change(now int64, cmd *command, args [][]byte, line string) {
 	s := c.s
@@ -203,8 +203,8 @@ func oneLine(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
-// isList reports whether the command answers with a list of all jobs or
-// functions that does not say whether it is complete.
+// isList reports whether the command answers with a list of all jobs or functions. A
+// client takes such a list for complete.
 func (cmd *command) isList() bool {
 	switch cmd.name {
 	case wire.CmdStatus, wire.CmdPriorityStatus, wire.CmdShowJobs, wire.CmdShowUniqueJobs, wire.CmdJobs:
@@ -368,8 +368,8 @@ func (c *conn) adminCreate(_ int64, args [][]byte) []byte {
 	return okOrErr(c.s.createFunction(args[0]))
 }
 
-// adminMaxQueue takes one limit for all priorities or three of them. A limit that
-// is no number, or is negative, is none.
+// adminMaxQueue sets one limit for all priorities or three of them. A limit that is no
+// number, or is negative, means no limit.
 func (c *conn) adminMaxQueue(_ int64, args [][]byte) []byte {
 	var limits [3]int
 	for i, arg := range args[1:min(len(args), 4)] {
@@ -413,7 +413,7 @@ func (c *conn) adminVersion(int64, [][]byte) []byte {
 	return fmt.Appendf(nil, "OK %s\n", c.s.cfg.Version)
 }
 
-// adminVerbose answers with the log level in gearmand's words.
+// adminVerbose answers with the log level, as gearmand names it.
 func (c *conn) adminVerbose(int64, [][]byte) []byte {
 	return fmt.Appendf(nil, "OK %s\n", c.s.verbosity())
 }

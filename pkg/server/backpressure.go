@@ -55,7 +55,9 @@ func (c *conn) isCrowded() bool {
 
 // isParkedCrowded reports whether the replies behind later ones are above the mark. The
 // lock is held.
-func (c *conn) isParkedCrowded() bool { return c.parked.size > c.s.peers.Mark() && c.parked.hasWaiting() }
+func (c *conn) isParkedCrowded() bool {
+	return c.parked.size > c.s.peers.Mark() && c.parked.hasWaiting()
+}
 
 // whenRoom calls f once when fewer replies wait for the connection, or it has
 // ended, at once if that is so already. The lock is held.

@@ -36,8 +36,8 @@ type completion struct {
 	dead *queue.DeadLetter  // of a lasting completion
 }
 
-// completionKind is the effect of a settled batch on the job of a completion. 0 is
-// none.
+// completionKind is the effect of a settled batch on the job of a completion. 0 means
+// no effect.
 type completionKind uint8
 
 const (
@@ -79,8 +79,8 @@ func (m *committer) batchOf(j *queue.Job) *batch[completion] {
 	return m.batchOfAdd(j.Seq())
 }
 
-// isBehind reports whether so many bytes are on their way to the store that clients
-// who send more have to wait. The lock is held.
+// isBehind reports whether the store is so far behind that the server must not read
+// more submissions: too many bytes are on their way to it. The lock is held.
 func (m *committer) isBehind() bool { return m.size > m.maxSize }
 
 // updateJob stores the attempts and the time of a journaled job. The lock is held.

@@ -28,7 +28,7 @@ const (
 )
 
 // Config has the settings of a Server. The zero value is a server in memory with the
-// defaults. Where 0 is not the default, the comment of the field explains it.
+// defaults. If 0 does not mean the default of a field, its comment says so.
 // Sizes are in bytes.
 type Config struct {
 	// Version is the answer to the admin command version.

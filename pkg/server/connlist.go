@@ -1,20 +1,20 @@
 package server
 
-// connList is the list of a server's connections, in the order in which they
-// came. While somebody walks it, one that has left it still leads to those behind
-// it, so that the walk can go on from there.
+// connList is the list of a server's connections, the oldest first. During a walk, a
+// connection that has left the list keeps its link to the next one, so that the walk
+// can go on from there.
 type connList struct {
 	first, last *conn
 	n           int
 	walks       int
-	left        []*conn // during the walks
+	left        []*conn // the connections that have left during the walks
 }
 
 // beginWalk begins a walk of several calls of after.
 func (l *connList) beginWalk() { l.walks++ }
 
-// endWalk ends a walk. Without walks those that have left lead nowhere: whoever
-// holds one would hold all that came after it.
+// endWalk ends a walk. After the last one it removes the links of connections that
+// have left: a pointer to one of them would keep all later ones in memory.
 func (l *connList) endWalk() {
 	if l.walks--; l.walks > 0 {
 		return
@@ -60,9 +60,9 @@ func (l *connList) remove(c *conn) {
 	}
 }
 
-// after calls f for the connections behind the given one, the first ones if it
-// is nil, until f returns false. It returns the last one that f was called for,
-// and whether there may be more.
+// after calls f for the connections after last, or from the first one if last is nil,
+// until f returns false. It returns the last connection that it visited, and whether
+// there may be more.
 func (l *connList) after(last *conn, f func(*conn) bool) (_ *conn, more bool) {
 	c := l.first
 	if last != nil {

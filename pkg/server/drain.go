@@ -8,13 +8,13 @@ import (
 	"gm/pkg/queue"
 )
 
-// Shutdown stops the server gracefully: it takes no more connections and no
-// more jobs, and returns when the jobs that can still end have ended and their
-// clients have the results, or when ctx is done. Then everything is closed.
+// Shutdown stops the server gracefully: it accepts no more connections and no more jobs,
+// and waits until the jobs that can still end have ended and their clients have the
+// results, or until ctx is done. Then it closes the server as [Server.Close] does.
 //
-// Running jobs end. A server in memory still hands out waiting jobs that its workers
-// can do, because they would be lost; a server with a store does so for foreground
-// jobs, and keeps the others for its next start.
+// A server in memory still hands out waiting jobs that its workers can do, because they
+// would be lost. A server with a store does so only for foreground jobs; the background
+// jobs wait for its next start.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if s.closed {
@@ -54,19 +54,19 @@ func (s *Server) checkDrained() {
 	close(s.drained)
 }
 
-// handsOut reports whether workers get all jobs, and not only foreground ones. The
-// lock is held.
+// handsOut reports whether workers get background jobs too, and not only foreground
+// ones. The lock is held.
 func (s *Server) handsOut() bool { return !s.draining || s.commit == nil }
 
-// Close stops the server at once: connections get their pending replies and are
-// closed, running jobs are left to their workers. When Close returns, all
-// acknowledged background jobs are in the store; without a store they are gone.
-// Every call returns when the server has ended, with the store's error.
+// Close stops the server at once. It sends the pending replies and closes the
+// connections, without waiting for running jobs. When Close returns, all acknowledged
+// background jobs are in the store; without a store they are lost. Every call returns
+// when the server has ended, with the error of the store.
 func (s *Server) Close() error { return s.closeOnce() }
 
-// close is Close, once. The order matters: after closed is set no packet is applied,
-// so that the journal's last batch is whole; then the connections get the replies of
-// that batch; then no goroutine uses the store any more.
+// close is the first call of Close. The order matters: after closed is set no packet is
+// applied, so that the last batch of the journal is complete; then the connections get
+// the replies of that batch; then no goroutine uses the store any more.
 func (s *Server) close() error {
 	s.mu.Lock()
 	s.closed, s.draining = true, true
@@ -94,11 +94,11 @@ func (s *Server) close() error {
 		s.poller.Stop()
 	}
 	if jobs > 0 && s.commit == nil {
-		s.logNow(slog.LevelWarn, "stopped; what was waiting in memory is lost", slog.Int("jobs", jobs))
+		s.logNow(slog.LevelWarn, "stopped; the jobs that waited in memory are lost", slog.Int("jobs", jobs))
 	} else {
 		s.logNow(slog.LevelInfo, "stopped", slog.Int("jobs", jobs), slog.Int("lost", s.LostJobs()))
 	}
-	s.scribe.awaitWritten(logGrace)
+	s.logWriter.awaitWritten(logGrace)
 	return err
 }
 
@@ -111,8 +111,8 @@ func (s *Server) LostJobs() int {
 	return s.lostJobs
 }
 
-// countUnstored counts the jobs that are only in memory and still wanted. The lock is
-// held.
+// countUnstored returns the number of jobs that are only in memory, without those whose
+// result would be discarded. The lock is held.
 func (s *Server) countUnstored() (n int) {
 	s.q.Jobs(func(j *queue.Job) bool {
 		if !j.Ignored() && (s.commit == nil || !j.Background()) {
@@ -123,9 +123,9 @@ func (s *Server) countUnstored() (n int) {
 	return n
 }
 
-// closeStore stops all goroutines that use the store, and closes it. A store that
-// does not answer is left to the goroutine that waits for it, which closes it in the
-// end: Close must not wait for ever.
+// closeStore stops all goroutines that use the store, and closes it. It gives up a store
+// that does not answer, so that Close does not wait for ever; the goroutine that waits
+// for that store closes it in the end.
 func (s *Server) closeStore(conns []*conn) error {
 	if s.commit != nil {
 		s.commit.stopCommits()
@@ -144,7 +144,7 @@ func (s *Server) closeStore(conns []*conn) error {
 	return err
 }
 
-// verbosity returns the log level in gearmand's words.
+// verbosity returns the log level, as gearmand names it.
 func (s *Server) verbosity() string {
 	for _, v := range []struct {
 		level slog.Level

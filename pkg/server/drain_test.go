@@ -163,7 +163,7 @@ func TestDrainThatTakesTooLong(t *testing.T) {
 	}
 	c.wantEnd()
 	w.wantEnd()
-	log.wait(t, "level=WARN", "what was waiting in memory is lost", "jobs=1")
+	log.wait(t, "level=WARN", "the jobs that waited in memory are lost", "jobs=1")
 }
 
 func TestCloseEndsADrain(t *testing.T) {

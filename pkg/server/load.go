@@ -15,18 +15,19 @@ import (
 )
 
 const (
-	loadChunk  = 1000            // records that are taken in under one lock
-	loadBytes  = 4 << 20         // or this much of their payloads
-	loadReport = 5 * time.Second // between two lines about progress
+	loadChunk  = 1000            // maximum number of records that are restored under one lock
+	loadBytes  = 4 << 20         // maximum size of their payloads, in bytes
+	loadReport = 5 * time.Second // time between two log lines about progress
 
-	// After an error the store is read again, from where it was: after loadRetry,
-	// and twice as long each time that it gets no further, up to maxLoadRetry.
+	// After an error the store is read again, from the same place: after loadRetry, and
+	// after twice as long each time that nothing new was read, up to maxLoadRetry.
 	loadRetry    = 100 * time.Millisecond
 	maxLoadRetry = 5 * time.Second
 )
 
-// loadStore takes in what the store has kept, while the server is already at work.
-// It runs in a goroutine of its own, until all is read or the server is closed.
+// loadStore reads the store while the server already works, and puts its jobs and extras
+// into the queue. It runs in a goroutine of its own, until everything is read or the
+// server is closed.
 func (s *Server) loadStore() {
 	began := time.Now()
 	l := &loader{s: s, dead: deadLoader{s: s}, seen: make(map[string]struct{}), report: began.Add(loadReport)}
@@ -44,7 +45,8 @@ func (s *Server) loadStore() {
 	l.endLoading(began, err)
 }
 
-// endLoading ends the loading: err is why it is not complete, as the server is closed.
+// endLoading ends the loading. err is nil if everything was read; otherwise the server is
+// closed, and err is the reason why it was not.
 func (l *loader) endLoading(began time.Time, err error) {
 	s := l.s
 	s.mu.Lock()
@@ -67,8 +69,7 @@ func (l *loader) endLoading(began time.Time, err error) {
 	close(s.restored)
 }
 
-// noteReadError notes an error of reading, and returns how long to wait before the next
-// try.
+// noteReadError records an error of reading, and returns the wait before the next try.
 func (l *loader) noteReadError(err error, last time.Duration) (pause time.Duration) {
 	s := l.s
 	s.mu.Lock()
@@ -80,15 +81,15 @@ func (l *loader) noteReadError(err error, last time.Duration) (pause time.Durati
 	s.loadErr = err
 	if now := time.Now(); now.After(l.complain) {
 		l.complain = now.Add(outageInterval * time.Millisecond)
-		s.logAfterTurn(slog.LevelError, "the store can't be read to its end; it is tried again from there",
+		s.logAfterTurn(slog.LevelError, "cannot read the store to its end; reading goes on from the same place",
 			slog.String("store", s.cfg.StoreName), slog.Int("jobs", l.n), slog.Any("err", err),
 			slog.String("stack", stackOf(err)))
 	}
 	return pause
 }
 
-// refuseWaiting is called when nothing has been read for a while. What waits for it is
-// refused then, because it may take long.
+// refuseWaiting refuses the requests that wait for the jobs of the store. It is called
+// when nothing has been read for a while, because that may take long.
 func (l *loader) refuseWaiting() {
 	s := l.s
 	s.mu.Lock()
@@ -102,8 +103,9 @@ func (l *loader) refuseWaiting() {
 	}
 }
 
-// noteProgress notes that something was read that was not read before: a store that
-// fails at one place brings what precedes it again and again. The lock is held.
+// noteProgress records that something new was read. A store that fails at one place
+// returns everything before that place again and again, which is no progress. The lock
+// is held.
 func (l *loader) noteProgress() {
 	l.progress = true
 	l.s.loadErr, l.s.unread.err = nil, nil
@@ -130,16 +132,16 @@ func (l *loader) readAll() error {
 	return nil
 }
 
-// readPrints reads the payloads of jobs that were brought without theirs and
-// have the unique "-", which stands for the payload: submissions are to join
-// them.
+// readPrints reads the payloads of jobs that have the unique "-", which stands for the
+// payload, and were read without their payload. Without it submissions could not join
+// these jobs.
 func (l *loader) readPrints() error {
 	s := l.s
 	for len(l.unprinted) > 0 {
 		j := l.unprinted[0]
 		r := recordKey(j)
 		payload, err := s.reader.ReadPayload(s.ctx, &r)
-		if err != nil && !isLost(err) { // of a lost one a worker hears
+		if err != nil && !isLost(err) { // the worker that grabs a job without payload gets the error
 			return err
 		}
 		s.mu.Lock()
@@ -153,8 +155,8 @@ func (l *loader) readPrints() error {
 	return nil
 }
 
-// readExtras reads what the store keeps beside the jobs. It has to be read whole:
-// after an error it is read again, and what has been taken in is left out.
+// readExtras reads all extras of the store. After an error it reads them again from the
+// beginning, and skips those that it has restored.
 func (l *loader) readExtras() error {
 	s := l.s
 	err := s.store.Extras(s.ctx, "", func(key string, value []byte) error {
@@ -187,7 +189,7 @@ func (l *loader) readExtras() error {
 	return nil
 }
 
-// restoreExtra takes one extra. The lock is held.
+// restoreExtra restores one extra. The lock is held.
 func (s *Server) restoreExtra(dead *deadLoader, key string, value []byte) error {
 	switch {
 	case strings.HasPrefix(key, deadKey):
@@ -200,7 +202,7 @@ func (s *Server) restoreExtra(dead *deadLoader, key string, value []byte) error 
 		return s.restoreSettings(key, value)
 	case key == store.NumberKey:
 		n, err := store.ParseNumber(value)
-		if !s.numbered { // else it is this server's own by now
+		if !s.numbered { // otherwise this server has stored its own since
 			s.q.RaiseSeq(n)
 		}
 		return err
@@ -208,42 +210,42 @@ func (s *Server) restoreExtra(dead *deadLoader, key string, value []byte) error 
 	return fmt.Errorf("extra %q: unknown", key)
 }
 
-// leftOut logs what can't be restored. The lock is held.
+// leftOut logs that a job or an extra cannot be restored. The lock is held.
 func (s *Server) leftOut(err error) {
 	s.logAfterTurn(slog.LevelError, "left out", slog.String("store", s.cfg.StoreName), slog.Any("err", err))
 }
 
-// loader takes records in, some at a time.
+// loader reads the store and restores its records, some at a time.
 type loader struct {
 	s          *Server
 	n          int
 	chunk      []loaded
 	size       int
-	full       bool // the queue has dropped a payload that it was brought
+	full       bool // the queue had no room for a payload
 	report     time.Time
 	extrasRead bool
-	seen       map[string]struct{} // keys of extras that were taken in
+	seen       map[string]struct{} // keys of the restored extras
 	dead       deadLoader
 	unprinted  []*queue.Job // see readPrints
 
-	complain time.Time   // when the log has the next error
+	complain time.Time   // when the next error is logged
 	progress bool        // something was read since the last error
 	stall    *time.Timer // calls stalled
 }
 
-// loaded is a record. If its payload is left in the store, size is that.
+// loaded is a record. size is the size of its payload if that was left in the store.
 type loaded struct {
 	*store.Record
 	size int
 }
 
-// errFull ends a replay with payloads.
+// errFull ends a replay with payloads when memory has no room for more.
 var errFull = errors.New("no more payloads are wanted")
 
-// replayStore brings payloads until the queue can't keep them, and then only heads:
-// what would be dropped again need not be brought. A store brings most jobs in
-// order, but not those that it finds in a wrong place: so what was brought
-// before is known by its number, see isTaken.
+// replayStore reads the jobs with their payloads until the queue has no room for more
+// payloads, and then without. A store returns most jobs in order, but not those that it
+// finds in a wrong place. So isTaken recognizes the jobs of an earlier replay by their
+// numbers.
 func (l *loader) replayStore() error {
 	if !l.full || l.s.reader == nil {
 		err := l.s.store.Replay(l.s.ctx, func(r *store.Record) error {
@@ -303,15 +305,16 @@ func (l *loader) restoreChunk() error {
 	return nil
 }
 
-// isTaken reports whether a job of the store is in the queue already, or was and
-// has ended: it was accepted since the start, or has been read before.
+// isTaken reports whether a job of the store is or was in the queue already, because it
+// was accepted since the start or has been read before.
 func (s *Server) isTaken(seq uint64) bool {
 	_, gone := s.endedLoading[seq]
 	return gone || s.own.has(seq) || s.q.Has(seq)
 }
 
-// restoreRecord takes one record in. One that is a dead letter too was retried
-// just before the last server's end, which was acknowledged: it is a job.
+// restoreRecord puts the job of a record into the queue. If there is a dead letter with
+// its number too, that one was retried just before the end of the last server, which
+// had acknowledged the retry: so the job stays, and the dead letter is dropped.
 func (l *loader) restoreRecord(now int64, r loaded) error {
 	q := l.s.q
 	j, err := q.RestoreHead(now, r.Record, r.size)
@@ -333,10 +336,10 @@ func (l *loader) restoreRecord(now int64, r loaded) error {
 	return err
 }
 
-// numbers are those of jobs that were accepted since the start, in ascending
-// ranges, so that the store's jobs can be told from them. The store's may be
-// the higher ones: another server's, which got their number when they were
-// read, or those of a time that the clock now says is still to come.
+// numbers has the numbers of the jobs that were accepted since the start, in ascending
+// ranges, to distinguish them from jobs of the store. Jobs of the store may have higher
+// numbers: those of another server, which get a number when they are read, and those
+// that were accepted before the clock was set back.
 type numbers struct {
 	ranges   []numberRange
 	restored uint64 // the highest number of a restored job
@@ -347,12 +350,12 @@ type numberRange struct {
 	closed      bool // restored jobs have higher numbers
 }
 
-// addNumber adds a number. Those of fresh jobs grow; a job that has become a
-// background one later may have any number.
+// addNumber adds a number. The numbers of new jobs grow. A job that has become a
+// background job later may have any number.
 func (n *numbers) addNumber(seq uint64) {
 	i, all := n.search(seq), n.ranges
 	switch {
-	case i < len(all) && all[i].first <= seq: // it is one of them
+	case i < len(all) && all[i].first <= seq: // it has the number already
 	case i < len(all):
 		n.ranges = slices.Insert(all, i, numberRange{first: seq, last: seq, closed: true})
 	case i > 0 && !all[i-1].closed:
@@ -367,7 +370,7 @@ func (n *numbers) search(seq uint64) int {
 	return sort.Search(len(n.ranges), func(i int) bool { return n.ranges[i].last >= seq })
 }
 
-// noteRestored notes that a job with that number has been restored.
+// noteRestored records that a job with that number has been restored.
 func (n *numbers) noteRestored(seq uint64) {
 	n.restored = max(n.restored, seq)
 	if i := len(n.ranges) - 1; i >= 0 && seq > n.ranges[i].last {
@@ -375,14 +378,14 @@ func (n *numbers) noteRestored(seq uint64) {
 	}
 }
 
-// has reports whether seq is one of them.
+// has reports whether seq was added.
 func (n *numbers) has(seq uint64) bool {
 	i := n.search(seq)
 	return i < len(n.ranges) && n.ranges[i].first <= seq
 }
 
-// Restored returns when the store's jobs have all been taken in, or ctx is
-// done, with what has prevented it.
+// Restored returns when the server has read all jobs of the store, or returns the reason
+// why it will not: the end of ctx or of the server.
 func (s *Server) Restored(ctx context.Context) error {
 	select {
 	case <-s.restored:

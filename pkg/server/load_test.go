@@ -204,7 +204,7 @@ func TestReplayFails(t *testing.T) {
 	st.records[1] = seen.records[1]
 	st.mu.Unlock()
 	st.goOn <- errors.New("page 7 is gone")
-	log.wait(t, "level=ERROR", "can't be read to its end", "store=fake", "jobs=1200", "page 7 is gone")
+	log.wait(t, "level=ERROR", "cannot read the store to its end", "store=fake", "jobs=1200", "page 7 is gone")
 	if got := c.stat(); !got.Loading || got.StoreError != "replay: page 7 is gone" || got.Jobs != 1199 {
 		t.Errorf("got %+v", got)
 	}

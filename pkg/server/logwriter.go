@@ -23,19 +23,19 @@ type logLine struct {
 
 // logWriter writes log lines in the order of the turns, so that nothing else in
 // the server waits for a log that blocks. It has a goroutine while it has
-// lines. It drops and counts the lines that come while maxNotes wait.
+// lines. While maxLogLines wait, it drops further lines and counts them.
 type logWriter struct {
 	log *slog.Logger
 
 	mu    sync.Mutex
 	notes []logLine
 	lost  int
-	busy  chan struct{} // closed when all is written; nil if nothing is being written
+	busy  chan struct{} // closed when all lines are written; nil if none is being written
 }
 
 func (s *logWriter) init(log *slog.Logger) { s.log = log }
 
-// addLines takes the lines of a turn.
+// addLines adds the log lines of a turn.
 func (s *logWriter) addLines(notes []logLine) {
 	if len(notes) == 0 {
 		return
@@ -53,7 +53,7 @@ func (s *logWriter) addLines(notes []logLine) {
 	}
 }
 
-// writeLines writes until there is nothing left.
+// writeLines writes until no line is left.
 func (s *logWriter) writeLines() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,7 +73,7 @@ func (s *logWriter) writeLines() {
 	s.busy = nil
 }
 
-// awaitWritten returns when all is written, or after d.
+// awaitWritten returns when all lines are written, or after d.
 func (s *logWriter) awaitWritten(d time.Duration) {
 	s.mu.Lock()
 	busy := s.busy
@@ -86,6 +86,6 @@ func (s *logWriter) awaitWritten(d time.Duration) {
 // logNow logs a line outside of any turn. It does not wait for the log.
 func (s *Server) logNow(level slog.Level, msg string, attrs ...slog.Attr) {
 	if s.log.Enabled(context.Background(), level) {
-		s.scribe.addLines([]logLine{{level, msg, attrs}})
+		s.logWriter.addLines([]logLine{{level, msg, attrs}})
 	}
 }

@@ -44,7 +44,7 @@ type wait struct {
 
 // outcomeWait waits for the outcomes of some jobs.
 type outcomeWait struct {
-	pending int          // outcomes that are still to come
+	pending int          // number of missing outcomes
 	jobs    []*queue.Job // the jobs of these outcomes, and jobs that have ended
 	// receive takes an outcome; last reports whether it is the last. The lock is
 	// held.

@@ -165,8 +165,8 @@ func NewTracer(w io.Writer) *Tracer { return wire.NewTracer(w) }
 var (
 	// ErrNoFunction is matched if the server does not know the function.
 	ErrNoFunction = queue.ErrNoFunction
-	// ErrInUse is matched by the refusal to drop a function that has workers, running
-	// jobs or dead jobs.
+	// ErrInUse is matched if [Server.Drop] finds workers, running jobs or dead jobs of
+	// the function.
 	ErrInUse = queue.ErrInUse
 )
 

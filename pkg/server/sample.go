@@ -16,10 +16,10 @@ const (
 )
 
 const (
-	// sampleBurst is how many lines of a kind are logged in each interval.
+	// sampleBurst is the maximum number of lines of a kind in an interval.
 	sampleBurst = 20
-	// sampleInterval is the length of an interval, in which the lines beyond
-	// the burst are counted, and not logged.
+	// sampleInterval is the length of an interval. Further lines in it are counted,
+	// and not logged.
 	sampleInterval = 10 * time.Second
 )
 

@@ -29,21 +29,21 @@ type Server struct {
 	clocks clocks // clocks.start is the server's
 	limits wire.Limits
 	peers  *transport.Peers // the limits of all connections together
-	commit *committer       // nil if there is nothing to commit to
+	commit *committer       // nil without a store
 	store  guarded          // cfg.Store
-	reader store.Reader     // the store, if it gives payloads back
+	reader store.Reader     // the store, if it can read payloads; else nil
 	ctx    context.Context  // of reading the store; done when the server is closed
 	cancel context.CancelFunc
 
-	restored    chan struct{} // closed when the store's jobs are all there
-	restoredErr error         // why they are not; set before restored is closed
+	restored    chan struct{} // closed when all jobs of the store are in the queue
+	restoredErr error         // the reason why they are not; set before restored is closed
 
-	mu        sync.Mutex // guards the queue and what follows
+	mu        sync.Mutex // guards the queue and the fields below
 	q         *queue.Queue
 	results   *results
 	conns     connList
-	pkt       wire.Packet // that is being applied
-	function  []byte      // a name on its way to a packet
+	pkt       wire.Packet // the packet that is being applied
+	function  []byte      // for the name of a function in a packet
 	head      []byte      // the packet that is being sent
 	paging    paging      // has a lock of its own
 	ls        map[net.Listener]struct{}
@@ -51,43 +51,43 @@ type Server struct {
 	armed     int64   // when timer fires, by the monotonic clock; 0 if it does not
 	dirty     []*conn // outboxes to flush after the turn
 	backlog   backlog
-	logLines     []logLine // log lines for the scribe after the turn
+	logLines  []logLine // for logWriter after the turn
 	samples   [noteKinds]sample
 	draining  bool
-	lostJobs  int                   // once closed: jobs that no store has
-	loading   bool                  // the store's jobs are being taken in
+	lostJobs  int                   // set by Close: the number of jobs that no store has
+	loading   bool                  // jobs of the store are being read
 	late      map[uint64]*conn      // workers that wait for jobs of the store, by number
 	own       numbers               // of jobs accepted while loading
-	retrying  *queue.DeadLetter     // is becoming a job
-	raising   bool                  // a job is failing by an exception
+	retrying  *queue.DeadLetter     // the dead job that is becoming a job again
+	raising   bool                  // the job that is failing has an exception
 	fetches   map[*queue.Job]*fetch // the grabs that wait for payloads
 	aheadRuns bool                  // a goroutine reads payloads ahead
-	aheadIn   int                   // grabs until more is read ahead
+	aheadIn   int                   // grabs until the next check whether to read ahead
 	// slowReadsRun reports whether the timer of checkSlowReads runs.
 	slowReadsRun bool
 	closed       bool
 	poller       *transport.Poller   // of most connections; made for the first
 	rounds       rounds              // of poller
-	unpolled     bool                // there is none
+	unpolled     bool                // there is no poller
 	shutdown     func(graceful bool) // see OnShutdown
 
-	// Of what the store keeps; guarded by mu too.
-	settings   map[string]settings // what administrators have set, by function
-	numbered   bool                // the highest number is known
-	endedLoading       map[uint64]struct{} // numbers of restored jobs that have ended, while loading
-	loadErr    error               // why the store can't be read to its end, while loading
-	unread     unread
-	extrasRead bool // all extras of the store have been restored
+	// Of the extras of the store; guarded by mu too.
+	settings     map[string]settings // the settings by administrators, by function
+	numbered     bool                // the highest number is known
+	endedLoading map[uint64]struct{} // numbers of restored jobs that have ended, while loading
+	loadErr      error               // why the store cannot be read to its end, while loading
+	unread       unread
+	extrasRead   bool // all extras of the store have been restored
 	// reading holds the jobs whose payloads are being read for fetches, with the
 	// time when that began.
 	reading map[*queue.Job]time.Time
 
-	scribe    logWriter
+	logWriter logWriter
 	closeOnce func() error
 	ended     chan struct{} // closed by Close
-	drained   chan struct{} // closed when a drain has nothing left to wait for
+	drained   chan struct{} // closed when Shutdown has no job left to wait for
 	wg        sync.WaitGroup
-	loads     group // goroutines that use the store; begun under mu, and not once closed
+	loads     group // goroutines that use the store; none begins after closed is set
 }
 
 // wakeAfter is the time after which a worker that was sent a NOOP and does not ask
@@ -146,7 +146,7 @@ func New(cfg Config) (*Server, error) {
 		Spill:       s.reader != nil,
 	}, (*sink)(s))
 	s.results = newResults(s)
-	s.scribe.init(s.log)
+	s.logWriter.init(s.log)
 	s.closeOnce = sync.OnceValue(s.close)
 	s.readTime()
 	s.timer = time.AfterFunc(time.Hour, s.onTimer)
@@ -190,8 +190,8 @@ func (s *Server) endTurn(spare []*conn) []*conn {
 	return dirty
 }
 
-// endTurnAside is endTurn for the goroutine of the journal: it leaves the writing to
-// another goroutine if there are many connections.
+// endTurnAside is endTurn for the goroutine of the journal: if there are several
+// connections to write to, another goroutine does it.
 func (s *Server) endTurnAside() {
 	dirty, notes := s.unlockTurn(nil)
 	if len(dirty) < 2 {
@@ -228,7 +228,7 @@ func (s *Server) writeTurn(dirty []*conn, notes []logLine) {
 		c.Flush()
 		dirty[i] = nil
 	}
-	s.scribe.addLines(notes)
+	s.logWriter.addLines(notes)
 }
 
 // logAfterTurn keeps a log line for the end of the turn. Nothing is logged under the
@@ -238,7 +238,7 @@ func (s *Server) logAfterTurn(level slog.Level, msg string, attrs ...slog.Attr) 
 }
 
 // setTimer sets the timer to the queue's next deadline. A timer that fires earlier stays as
-// it is: deadlines come and go with each job, and each change of the timer may wake a
+// it is: deadlines change with each job, and each change of the timer may wake a
 // thread of the runtime.
 func (s *Server) setTimer() {
 	at, ok := s.q.Next()
@@ -264,7 +264,8 @@ const (
 	// wallClockInterval is the time between two readings of the wall clock while jobs are
 	// delayed to a date, in milliseconds: the clock may have been set.
 	wallClockInterval = 1000
-	// maxArmed is the same for the dates of results and dead jobs.
+	// maxArmed is the maximum time until the timer fires, in milliseconds: the dates of
+	// results and dead jobs depend on the wall clock too.
 	maxArmed = 60_000
 )
 

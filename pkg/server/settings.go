@@ -22,7 +22,7 @@ const functionKey = "function/"
 type settings struct {
 	Created bool `json:"created,omitempty"`
 	Paused  bool `json:"paused,omitempty"`
-	// Limits are those of high, normal and low submissions, 0 for none.
+	// Limits are for submissions of high, normal and low priority; 0 means no limit.
 	Limits [3]int `json:"limits,omitzero"`
 }
 
@@ -55,8 +55,7 @@ func parseFunctionExtra(prefix, key string, value []byte) (function []byte, text
 	return function, string(value), nil
 }
 
-// changeSettings changes the settings of a function and has them stored. The lock
-// is held.
+// changeSettings changes the settings of a function and stores them. The lock is held.
 func (s *Server) changeSettings(function []byte, change func(one *settings)) {
 	before := s.settings[string(function)]
 	one := before
@@ -99,7 +98,7 @@ func (s *Server) restoreSettings(key string, value []byte) error {
 		return fmt.Errorf("extra %q: %w", key, err)
 	}
 	s.settings[string(function)] = one
-	s.q.SetLimits(function, one.Limits) // makes it known
+	s.q.SetLimits(function, one.Limits) // creates the function
 	if one.Created {
 		s.q.Create(function)
 	}
@@ -111,7 +110,7 @@ func (s *Server) restoreSettings(key string, value []byte) error {
 	return nil
 }
 
-// errSettingsUnread returns ErrLoading while the store may still bring settings.
+// errSettingsUnread returns ErrLoading while settings may still be read from the store.
 func (s *Server) errSettingsUnread() error {
 	if s.loading && !s.extrasRead {
 		return ErrLoading

@@ -8,19 +8,18 @@ import (
 	"gm/pkg/wire"
 )
 
-// unread has requests wait that can't be answered before the store is read: a
-// submission whose unique may be that of a job which is still to come, a
-// question for a job that may be one, and lists of all jobs. Their connections
-// are held, so it is bounded by the bytes that are read from them. Server.mu guards
-// it.
+// unread has the requests that cannot be answered before the store is read: submissions
+// with a unique that a job of the store may have, questions about a job that may be in
+// the store, and lists of all jobs. A connection with such a request is not read, which
+// bounds their number. Server.mu guards it.
 type unread struct {
-	err     error               // the reason why waiting is of no use; nil if it is useful
+	err     error               // the reason why requests are refused instead; nil if they wait
 	uniques map[string][]func() // by function and unique
 	handles map[uint64][]func()
 	others  []func()
 }
 
-// endJob releases the requests that wait for a job, which has been restored.
+// endJob ends the wait for a job that has been restored.
 func (u *unread) endJob(r *store.Record) {
 	if waits := u.handles[r.Seq]; waits != nil {
 		endWaits(waits)
@@ -34,7 +33,7 @@ func (u *unread) endJob(r *store.Record) {
 	delete(u.uniques, key)
 }
 
-// endAll releases all requests: all jobs are known, or waiting is of no use.
+// endAll ends all waits: all jobs are known, or the requests are refused.
 func (u *unread) endAll() {
 	for _, waits := range u.uniques {
 		endWaits(waits)
@@ -54,9 +53,9 @@ func endWaits(waits []func()) {
 
 func uniqueKey(function, unique string) string { return function + "\x00" + unique }
 
-// awaitUnique reports whether a submission has to wait because the job that it
-// would join may not be read yet, or is refused for that reason. If it waits, the
-// packet is applied again later. The lock is held.
+// awaitUnique makes a submission wait if the job that it would join may not be read yet,
+// or refuses it. It reports whether it did one of the two. A packet that waits is applied
+// again later. The lock is held.
 func (c *conn) awaitUnique(sub *queue.Submission) bool {
 	s := c.s
 	if !s.loading || len(sub.Unique) == 0 || string(sub.Unique) == "-" && len(sub.Payload) == 0 || s.q.Joins(sub) {
@@ -107,7 +106,7 @@ func (c *conn) awaitAll() bool {
 	return true
 }
 
-// refuseUnread answers with ERROR if waiting for the store is of no use.
+// refuseUnread answers with ERROR if the store cannot be read, and reports whether it did.
 func (c *conn) refuseUnread() bool {
 	err := c.s.unread.err
 	if err != nil {
@@ -116,9 +115,9 @@ func (c *conn) refuseUnread() bool {
 	return err != nil
 }
 
-// awaitList makes a command that lists all jobs or functions wait until they are
-// read: a part must not look like the whole list. It reports whether the command
-// waits or is refused. The lock is held.
+// awaitList makes a command that lists all jobs or functions wait until they are read,
+// because the client would take a part for the whole list. It reports whether the
+// command waits or was refused. The lock is held.
 func (c *conn) awaitList(cmd *command, args [][]byte) bool {
 	s := c.s
 	if !s.loading {
