@@ -90,10 +90,10 @@ func (k *sink) DeadDropped(d *queue.DeadLetter) {
 func (k *sink) Withholding(on bool) {
 	s := (*Server)(k)
 	if on {
-		s.noteSampled(jobsWithheld, slog.LevelWarn, "spilled jobs are withheld until dead jobs are stored",
+		s.logSampled(jobsWithheld, slog.LevelWarn, "spilled jobs are withheld until dead jobs are stored",
 			slog.String("store", s.cfg.StoreName))
 	} else {
-		s.noteSampled(jobsWithheld, slog.LevelInfo, "spilled jobs are handed out again", slog.String("store", s.cfg.StoreName))
+		s.logSampled(jobsWithheld, slog.LevelInfo, "spilled jobs are handed out again", slog.String("store", s.cfg.StoreName))
 	}
 }
 

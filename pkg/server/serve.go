@@ -27,7 +27,7 @@ func (s *Server) Serve(l net.Listener) error {
 	return transport.AcceptAll(l, s.serveAccepted, failed, s.ended)
 }
 
-// acceptFailed logs a failed accept, at most as often as noteSampled allows. It returns
+// acceptFailed logs a failed accept, at most as often as logSampled allows. It returns
 // an error if no connection can be accepted any more.
 func (s *Server) acceptFailed(l net.Listener, err error) error {
 	switch {
