@@ -452,6 +452,7 @@ func TestRetryOfManySpilledJobs(t *testing.T) {
 			t.Fatal("another job came")
 		}
 		w.send(failure(h))
+		w.sync() // as in TestSingleExtrasAreNotSearchedFor
 	}
 	w.sync()
 	eventually(t, "all are dead in the store", func() bool { return st.payloads(t) == "" })
@@ -486,6 +487,7 @@ func TestSingleExtrasAreNotSearchedFor(t *testing.T) {
 		h := c.want(`JOB_CREATED *`)[0]
 		w.grab()
 		w.send(failure(h))
+		w.sync() // the dead job is stored before the next job: until then that one would be withheld
 		handles = append(handles, h)
 	}
 	w.sync()
