@@ -485,7 +485,15 @@ func TestSingleExtrasAreNotSearchedFor(t *testing.T) {
 	for range n {
 		c.send(req(wire.SubmitJobBG, "f", "", strings.Repeat(".", 10_000)))
 		h := c.want(`JOB_CREATED *`)[0]
-		w.grab()
+		w.send(req(wire.GrabJob))
+		for w.next().Type == wire.NoJob { // withheld until the store has the earlier dead jobs
+			w.send(req(wire.PreSleep))
+			w.want(`NOOP`)
+			w.send(req(wire.GrabJob))
+		}
+		if got := &w.p; got.Type != wire.JobAssign || string(got.Args[0]) != h {
+			t.Fatalf("got %v, want job %s", got, h)
+		}
 		w.send(failure(h))
 		w.sync() // the dead job is stored before the next job: until then that one would be withheld
 		handles = append(handles, h)
