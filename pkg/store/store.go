@@ -11,7 +11,8 @@
 //     [Caps] declares the guarantees of a store. Capabilities of only some
 //     stores have interfaces of their own ([Reader], [Locker], [Compacter],
 //     [Checker]);
-//   - [URL] names a store: disk:DIR, sqlite:FILE, postgres://...
+//   - [URL] names a store: disk:DIR, sqlite:FILE, postgres://...;
+//   - [Sync] is the time at which a store in files writes to the disk.
 //
 // Extras are the other data of a server: dead jobs, results and settings. To a
 // store they are values under keys.

@@ -37,7 +37,7 @@ func (db *database) readRows(ctx context.Context, r *sqlstore.Reading, where str
 	defer rows.Close()
 	for rows.Next() {
 		n++
-		row, err := scanRow(rows)
+		row, err := scanRow(rows, r.OnlySizes())
 		if err := r.Pass(ctx, db.table.jobs(), row, err); err != nil {
 			return n, err
 		}
@@ -61,9 +61,9 @@ func (db *database) readColumn(name string) string {
 // clampInt32 returns n, or the nearest number that fits.
 func clampInt32(n int64) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }
 
-// scanRow reads a row. Its bytes belong to the connection, and are valid until the
-// next row.
-func scanRow(rows *sql.Rows) (*sqlstore.ReadRow, error) {
+// scanRow reads a row, with the size of the payload or with the payload itself. Its
+// bytes belong to the connection, and are valid until the next row.
+func scanRow(rows *sql.Rows, onlySize bool) (*sqlstore.ReadRow, error) {
 	var seq sql.NullInt64
 	var key, name, data, reducer, unique, function sql.RawBytes
 	var priority, when, runAt, accepted, attempts sql.NullInt64
@@ -76,7 +76,9 @@ func scanRow(rows *sql.Rows) (*sqlstore.ReadRow, error) {
 	if priority.Valid {
 		row.Priority = clampInt32(priority.Int64)
 	}
-	row.Size, _ = strconv.Atoi(string(data)) // 0 if it is NULL, or not a size
+	if onlySize {
+		row.Size, _ = strconv.Atoi(string(data)) // 0 if it is NULL
+	}
 	return row, err
 }
 

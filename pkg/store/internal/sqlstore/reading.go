@@ -29,6 +29,10 @@ type Reading struct {
 	skipped func(what string, err error)
 }
 
+// OnlySizes reports whether the sizes of the payloads are requested instead of the
+// payloads.
+func (r *Reading) OnlySizes() bool { return r.Data == payloadSize }
+
 // ReadRow is a row as a Reading gets it. The memory of its Data may be used again
 // when the call returns.
 type ReadRow struct {

@@ -54,7 +54,7 @@ func TestRowTime(t *testing.T) {
 		runAt int64
 		when  int32
 	}{
-		{0, 0}, {1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {1_795_000_000_001, 1_795_000_001}, {4_102_444_800_000, math.MaxInt32},
+		{0, 0}, {1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {1_795_000_000_001, 1_795_000_001}, {4_102_444_800_000, math.MaxInt32}, {math.MaxInt64, math.MaxInt32},
 	} {
 		row := NewRow(&store.Record{Function: "f", RunAt: tc.runAt}, text)
 		if row.When != tc.when {
