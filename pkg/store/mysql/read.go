@@ -63,12 +63,12 @@ func clampInt32(n int64) int32 { return int32(min(max(n, math.MinInt32), math.Ma
 
 // scanRow reads a row, with the size of the payload or with the payload itself. Its
 // bytes belong to the connection, and are valid until the next row.
-func scanRow(rows *sql.Rows, onlySize bool) (*sqlstore.ReadRow, error) {
+func scanRow(rows *sql.Rows, onlySize bool) (sqlstore.ReadRow, error) {
 	var seq sql.NullInt64
 	var key, name, data, reducer, unique, function sql.RawBytes
 	var priority, when, runAt, accepted, attempts sql.NullInt64
 	err := rows.Scan(&seq, &key, &name, &priority, &data, &when, &runAt, &accepted, &attempts, &reducer, &unique, &function)
-	row := &sqlstore.ReadRow{Numbered: seq.Valid, Row: sqlstore.Row{
+	row := sqlstore.ReadRow{Numbered: seq.Valid, Row: sqlstore.Row{
 		Seq: seq.Int64, Key: string(key), Name: string(name), Data: data, Priority: 1, // gearmand's normal
 		When: clampInt32(when.Int64), RunAt: runAt.Int64, Accepted: accepted.Int64, Attempts: clampInt32(attempts.Int64),
 		Reducer: reducer, Unique: unique, Function: function,

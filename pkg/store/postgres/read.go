@@ -95,7 +95,7 @@ func (db *database) readColumn(name string) string {
 const dataColumn = 4
 
 // scanRow makes a row of its columns. Its Data are valid as long as values.
-func scanRow(values []driver.Value) (row *sqlstore.ReadRow, err error) {
+func scanRow(values []driver.Value) (row sqlstore.ReadRow, err error) {
 	number := func(i int, null int64) int64 {
 		switch v := values[i].(type) {
 		case int64:
@@ -115,7 +115,7 @@ func scanRow(values []driver.Value) (row *sqlstore.ReadRow, err error) {
 		b, _ := values[i].([]byte)
 		return b
 	}
-	row = &sqlstore.ReadRow{Numbered: values[0] != nil, Size: int(number(dataColumn, 0)), Row: sqlstore.Row{
+	row = sqlstore.ReadRow{Numbered: values[0] != nil, Size: int(number(dataColumn, 0)), Row: sqlstore.Row{
 		Seq: number(0, 0), Key: text(1), Name: text(2),
 		Priority: int32(number(3, 1)), // gearmand's normal
 		Data:     blob(dataColumn), When: int32(number(5, 0)),

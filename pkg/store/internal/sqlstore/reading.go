@@ -44,7 +44,7 @@ type ReadRow struct {
 // Pass passes the job of a row on, and numbers a row that has no number. err is
 // the error of reading the row, which is then reported and left out. table is its
 // name for the report.
-func (r *Reading) Pass(ctx context.Context, table string, row *ReadRow, err error) error {
+func (r *Reading) Pass(ctx context.Context, table string, row ReadRow, err error) error {
 	if !row.Numbered {
 		row.Seq = r.Last + 1
 	}
