@@ -146,10 +146,10 @@ func (n *Net) Highest() (seq uint64) {
 	return seq
 }
 
-// Seqs returns the sequences of records.
-func Seqs(records []*store.Record) []uint64 {
-	seqs := make([]uint64, len(records))
-	for i, r := range records {
+// addedSeqs returns the numbers of the added jobs.
+func (n *Net) addedSeqs() []uint64 {
+	seqs := make([]uint64, len(n.Adds))
+	for i, r := range n.Adds {
 		seqs[i] = r.Seq
 	}
 	return seqs

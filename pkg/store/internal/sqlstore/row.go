@@ -1,16 +1,3 @@
-// Package sqlstore has the code that the drivers of SQL databases share:
-//
-//   - [Store] implements a store on a [Database] and on sessions that write;
-//   - [Row] is a job in the columns of gearmand's tables and in the columns
-//     that gm adds;
-//   - [Reading] is one pass over the jobs of a table;
-//   - [Net] is a batch after its operations on the same job are combined;
-//   - [Link] is the one session on which a store commits: it holds the lock,
-//     reconnects when the session is lost, and undoes commits of unknown
-//     outcome;
-//   - [Fence] is the row by which a transaction checks that its session still
-//     holds the store;
-//   - [Meaning] is the meaning of a database's error.
 package sqlstore
 
 import (
@@ -19,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"strings"
 
@@ -128,15 +114,4 @@ func hashName(s string) string {
 func LockNumber(name string) int64 {
 	sum := sha256.Sum256([]byte(name))
 	return int64(binary.LittleEndian.Uint64(sum[:]) >> 1)
-}
-
-// ReportSkipped returns a function that logs an unreadable row, leaves the row
-// unchanged, and calls hook if it is not nil.
-func ReportSkipped(log *slog.Logger, hook func(what string, err error)) func(string, error) {
-	return func(what string, err error) {
-		log.Warn("a row that cannot be read is left out", "what", what, "error", err)
-		if hook != nil {
-			hook(what, err)
-		}
-	}
 }

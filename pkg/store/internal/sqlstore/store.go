@@ -1,3 +1,16 @@
+// Package sqlstore has the code that the drivers of SQL databases share:
+//
+//   - [Store] implements a store on a [Database] and on sessions that write;
+//   - [Row] is a job in the columns of gearmand's tables and in the columns
+//     that gm adds;
+//   - [Reading] is one pass over the jobs of a table;
+//   - [Net] is a batch after its operations on the same job are combined;
+//   - [Link] is the one session on which a store commits: it holds the lock,
+//     reconnects when the session is lost, and undoes commits of unknown
+//     outcome;
+//   - [Fence] is the row by which a transaction checks that its session still
+//     holds the store;
+//   - [Meaning] is the meaning of a database's error.
 package sqlstore
 
 import (
@@ -81,7 +94,7 @@ type Config[S Writer] struct {
 func NewStore[S Writer](c Config[S]) *Store[S] {
 	return &Store[S]{
 		db: c.Database, link: c.Link, fence: c.Fence, asIs: c.AsIs,
-		skipped: ReportSkipped(cmp.Or(c.Logger, slog.Default()), c.Skipped),
+		skipped: reportSkipped(cmp.Or(c.Logger, slog.Default()), c.Skipped),
 	}
 }
 
@@ -112,7 +125,7 @@ func (s *Store[S]) Commit(ctx context.Context, batch []store.Op) error {
 		return nil
 	}
 	net := NewNet(batch)
-	seqs := func() []uint64 { return Seqs(net.Adds) }
+	seqs := func() []uint64 { return net.addedSeqs() }
 	err := s.link.Do(ctx, seqs, func(session S) error {
 		// The limits are up to date only after the session is ready.
 		if err := s.Caps().RefuseBatch(batch); err != nil {
@@ -243,4 +256,15 @@ func (s *Store[S]) readJobs(ctx context.Context, r *Reading) error {
 	}
 	r.Last = int64(s.AdoptFrom(time.Now(), uint64(max(r.Last, 0))))
 	return s.db.ReadUnnumbered(ctx, r)
+}
+
+// reportSkipped returns a function that logs an unreadable row, leaves the row
+// unchanged, and calls hook if it is not nil.
+func reportSkipped(log *slog.Logger, hook func(what string, err error)) func(string, error) {
+	return func(what string, err error) {
+		log.Warn("a row that cannot be read is left out", "what", what, "error", err)
+		if hook != nil {
+			hook(what, err)
+		}
+	}
 }
