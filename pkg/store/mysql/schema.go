@@ -129,7 +129,7 @@ func (db *database) prepare(ctx context.Context, log *slog.Logger) error {
 		err = db.findTables(ctx, s)
 	} else {
 		db.extras = true
-		err = db.createTables(ctx, s)
+		err = sqlstore.CreateMissing(ctx, schema{db, s})
 	}
 	if err != nil {
 		return err
@@ -137,49 +137,33 @@ func (db *database) prepare(ctx context.Context, log *slog.Logger) error {
 	return db.readLimits(ctx, s)
 }
 
-// createTables creates the missing tables and columns. Servers that start at the
-// same time do it one after the other.
-func (db *database) createTables(ctx context.Context, s *session) error {
-	ddl, err := db.missingDDL(ctx, s)
-	if err != nil || len(ddl) == 0 {
-		return err
-	}
-	got, err := s.query(ctx, fmt.Sprintf("SELECT GET_LOCK('%s', 60)", db.lockName("create")))
-	if err != nil || string(got[0][0]) != "1" {
-		return fmt.Errorf("wait for others that create tables: %w", err)
-	}
-	// On a cluster the lock is local to a node: a server on another node may create
-	// the same tables.
-	for range 10 {
-		var complete bool
-		if complete, err = db.createMissing(ctx, s); complete || err != nil && !alreadyExists(err) {
-			break
-		}
-	}
-	return err // the end of the connection frees the lock
+// schema is the database's schema on one connection. It implements
+// [sqlstore.Schema].
+type schema struct {
+	db *database
+	s  *session
 }
 
-// createMissing creates the tables and columns that are missing now. It reports
-// whether none was missing.
-func (db *database) createMissing(ctx context.Context, s *session) (bool, error) {
-	ddl, err := db.missingDDL(ctx, s)
-	if err != nil {
-		return false, err
+// LockDDL implements [sqlstore.Schema]. On a cluster the lock is local to a node.
+func (c schema) LockDDL(ctx context.Context) error {
+	got, err := c.s.getLock(ctx, c.db.lockName("create"), 60)
+	if err == nil && !got {
+		err = errors.New("another session has been creating them for a minute")
 	}
-	for _, statement := range ddl {
-		if err := s.exec(ctx, statement); err != nil {
-			return false, fmt.Errorf("%s: %w", statement, err)
-		}
-	}
-	return len(ddl) == 0, nil
+	return err
 }
 
-// alreadyExists reports whether err is that of a statement whose table, column or
-// key exists already.
-func alreadyExists(err error) bool {
+// RunDDL implements [sqlstore.Schema].
+func (c schema) RunDDL(ctx context.Context, statement string) error { return c.s.exec(ctx, statement) }
+
+// AlreadyExists implements [sqlstore.Schema].
+func (c schema) AlreadyExists(err error) bool {
 	var answer *mysql.MySQLError
 	return errors.As(err, &answer) && (answer.Number == 1050 || answer.Number == 1060 || answer.Number == 1061)
 }
+
+// MissingDDL implements [sqlstore.Schema].
+func (c schema) MissingDDL(ctx context.Context) ([]string, error) { return c.db.missingDDL(ctx, c.s) }
 
 // findTables records the existing tables and columns.
 func (db *database) findTables(ctx context.Context, s *session) (err error) {

@@ -106,14 +106,8 @@ func (db *database) prepare(ctx context.Context) error {
 		}
 		return db.identify(ctx, c)
 	}
-	missing, err := db.missingDDL(ctx, c)
-	if err != nil {
+	if err := sqlstore.CreateMissing(ctx, schema{db, c}); err != nil {
 		return err
-	}
-	if len(missing) > 0 {
-		if err := db.createTables(ctx, c); err != nil {
-			return err
-		}
 	}
 	db.extras = true
 	return db.identify(ctx, c)
@@ -187,23 +181,29 @@ func (db *database) missingDDL(ctx context.Context, c *conn) (ddl []string, err 
 	return ddl, nil
 }
 
-// createTables creates the missing tables and columns. Servers that start at the
-// same time do it one after the other.
-func (db *database) createTables(ctx context.Context, c *conn) error {
-	if err := c.exec(ctx, "SELECT pg_advisory_lock($1, 0)", lockClass); err != nil {
-		return fmt.Errorf("wait for others that create tables: %w", err)
-	}
-	ddl, err := db.missingDDL(ctx, c)
-	if err != nil {
-		return err
-	}
-	for _, statement := range ddl {
-		if err := c.do(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
-		}
-	}
-	return nil // the end of the connection frees the lock
+// schema is the database's schema on one connection. It implements
+// [sqlstore.Schema].
+type schema struct {
+	db *database
+	c  *conn
 }
+
+// LockDDL implements [sqlstore.Schema].
+func (s schema) LockDDL(ctx context.Context) error {
+	return s.c.exec(ctx, "SELECT pg_advisory_lock($1, 0)", lockClass)
+}
+
+// RunDDL implements [sqlstore.Schema].
+func (s schema) RunDDL(ctx context.Context, statement string) error { return s.c.do(ctx, statement) }
+
+// AlreadyExists implements [sqlstore.Schema].
+func (s schema) AlreadyExists(err error) bool {
+	var answer *pq.Error
+	return errors.As(err, &answer) && (answer.Code == "42P07" || answer.Code == "42701") // duplicate_table, duplicate_column
+}
+
+// MissingDDL implements [sqlstore.Schema].
+func (s schema) MissingDDL(ctx context.Context) ([]string, error) { return s.db.missingDDL(ctx, s.c) }
 
 // identify looks up the number of the jobs' table.
 func (db *database) identify(ctx context.Context, c *conn) error {

@@ -10,7 +10,8 @@
 //     outcome;
 //   - [Fence] is the row by which a transaction checks that its session still
 //     holds the store;
-//   - [Meaning] is the meaning of a database's error.
+//   - [Meaning] is the meaning of a database's error;
+//   - [CreateMissing] creates the tables.
 package sqlstore
 
 import (
