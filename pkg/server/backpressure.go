@@ -2,10 +2,10 @@ package server
 
 import "gm/pkg/queue"
 
-// Back-pressure. A worker's packet is applied when all the clients of its job
-// have room for it; until then the worker is not read. So a client that reads
-// slowly gets all of a streamed result, and the server keeps no more for it than
-// the mark of its outbox and one packet. Likewise a connection is not read while
+// Back-pressure. The server applies a worker's packet when all clients of its job have
+// room for it, and does not read from the worker until then. So a client that reads
+// slowly gets all of a streamed result, and the server keeps no more for it than the
+// mark of its outbox and one packet. Likewise a connection is not read while
 // its own outbox has no room for the answers. A peer that takes no bytes for
 // Config.PeerTimeout while its outbox is above the mark is dropped, which frees
 // the connections that wait for it.
@@ -14,9 +14,9 @@ import "gm/pkg/queue"
 // is client and worker, and writes without reading, waits for itself until it is
 // dropped.
 
-// expect makes the connection, whose turn it is, wait until the returned function is
-// called.
-func (c *conn) expect() (come func()) {
+// holdConn stops the reading of the connection, whose turn it is, until the returned
+// function is called.
+func (c *conn) holdConn() (release func()) {
 	c.expects = true
 	return c.Hold.Expect()
 }
@@ -24,7 +24,7 @@ func (c *conn) expect() (come func()) {
 // awaitRoom makes the packet that is being applied wait for room in the
 // connection's own outbox.
 func (c *conn) awaitRoom() {
-	c.Out.WhenBelowMark(c.expect())
+	c.Out.WhenBelowMark(c.holdConn())
 	c.blocked = true
 }
 
@@ -34,13 +34,13 @@ func (c *conn) awaitRoom() {
 func (c *conn) awaitClients(j *queue.Job) bool {
 	for w := range j.Waiters {
 		if client := w.Owner.(*conn); client.isCrowded() {
-			client.whenRoom(c.expect())
+			client.whenRoom(c.holdConn())
 			c.blocked = true
 		}
 	}
 	for _, follower := range c.s.results.follows[j] {
 		if follower.isCrowded() {
-			follower.whenRoom(c.expect())
+			follower.whenRoom(c.holdConn())
 			c.blocked = true
 		}
 	}

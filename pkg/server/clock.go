@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// clocks reads the two clocks of a server. Time limits, wake-ups and the waits
-// of failed jobs go by a monotonic one, which nobody can set; dates go by the
-// wall clock. Both are in milliseconds and agree when the server starts.
+// clocks reads the two clocks of a server. Time limits, wake-ups and the waits of failed
+// jobs use a monotonic clock, which nobody can set; dates use the wall clock. Both are in
+// milliseconds and agree when the server starts.
 type clocks struct {
 	start time.Time
 	wall  atomic.Pointer[func(time.Time) int64] // of tests: the wall clock at a time; nil is the system's
@@ -27,13 +27,13 @@ func (k *clocks) read() moment {
 	return moment{now: since / int64(time.Millisecond), wall: wall}
 }
 
-// setTime tells the queue a reading of the clocks and returns the monotonic time
-// of it. The lock is held.
+// setTime passes a reading of the clocks to the queue, and returns the monotonic time of
+// it. The lock is held.
 func (s *Server) setTime(at moment) (now int64) {
 	s.q.SetClocks(at.now, at.wall)
 	return at.now
 }
 
-// readTime reads the clocks, tells the queue, and returns the monotonic time. The
-// lock is held.
+// readTime reads the clocks, passes the reading to the queue, and returns the monotonic
+// time. The lock is held.
 func (s *Server) readTime() (now int64) { return s.setTime(s.clocks.read()) }

@@ -106,7 +106,7 @@ func (c *conn) apply(at moment) (applied transport.Applied, err error) {
 	applied.Ack = c.ended && !c.dirty
 	c.ended = false
 	if c.parked.isFull() || c.parked.hasWaiting() && c.s.commit != nil && c.s.commit.isBehind() {
-		c.parked.whenSent(c.expect())
+		c.parked.whenSent(c.holdConn())
 	}
 	if c.expects {
 		c.expects = false

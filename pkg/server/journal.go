@@ -65,7 +65,7 @@ type journal[C any] struct {
 	spare    *batch[C]            // room for a later batch
 
 	stuck error // not nil if the store has had a batch for too long, see hung
-	late  bool  // the Adds of that batch are to be undone if the store takes them
+	late  bool  // the Adds of that batch must be undone if the store takes them
 
 	batches, batchedOps uint64 // stored
 
@@ -336,7 +336,7 @@ func (j *journal[C]) commitLast() {
 	defer j.owner.endTurn()
 	if left := len(j.rest); left > 0 {
 		err = cmp.Or(err, j.failing)
-		j.owner.logAfterTurn(slog.LevelError, "what was done last may be done again",
+		j.owner.logAfterTurn(slog.LevelError, "the store does not have the last changes; ended jobs may run again",
 			slog.String("store", j.name), slog.Int("operations", left), slog.Any("err", err))
 	}
 	j.refusePending(j.owner.readTime(), ErrClosed)

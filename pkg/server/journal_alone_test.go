@@ -524,7 +524,7 @@ func TestJournalStops(t *testing.T) {
 			})
 			b.end()
 			b.want("add 1: away")
-			if b.logged("what was done last may be done again") != 1 {
+			if b.logged("the store does not have the last changes; ended jobs may run again") != 1 {
 				t.Errorf("the log does not name the lost operation: %q", b.log)
 			}
 		})

@@ -16,10 +16,10 @@ import (
 //   - The server was restarted, or another one has taken over the store, or the
 //     connection was lost, so the job waits again. If the worker can do its
 //     function, it gets the job back, as if it had grabbed it, and the packet counts.
-//   - The store is still being read, and the job may come. The connection waits
-//     for it; if the store cannot be read, the packet is ignored.
-//   - Its time limit was over, or the job was cancelled. The end of a job that waits
-//     still counts. Other packets are ignored, up to the first end, because workers
+//   - The store is still being read, and may have the job. The connection waits for
+//     it; if the store cannot be read, the packet is ignored.
+//   - The job has exceeded its time limit, or was cancelled. The end of a job that
+//     waits still counts. Other packets are ignored, up to the first end, because workers
 //     of Perl and libgearman exit on an ERROR.
 //
 // Anything else is answered with JOB_NOT_FOUND.

@@ -58,11 +58,11 @@ type pages struct {
 	// done is called when no more pages are taken, if it is set. The lock is held.
 	done func()
 
-	c     *conn
-	later reply
-	first chan struct{} // closed when the replies before it are in the outbox; nil if they are
-	quit  chan struct{} // closed when the connection is dropped
-	come  func()        // ends the connection's hold
+	c       *conn
+	later   reply
+	first   chan struct{} // closed when the replies before it are in the outbox; nil if they are
+	quit    chan struct{} // closed when the connection is dropped
+	endHold func()        // ends the connection's hold
 }
 
 // run takes the first page. It returns the whole reply if that is all there is;
@@ -79,7 +79,7 @@ func (p *pages) run(c *conn, now int64) []byte {
 	case !more:
 		return p.appendEnd(p.takeRows(nil))
 	}
-	p.c, p.later, p.come, p.quit = c, c.laterReply(), c.expect(), make(chan struct{})
+	p.c, p.later, p.endHold, p.quit = c, c.laterReply(), c.holdConn(), make(chan struct{})
 	if !c.parked.isFirst(p.later.slot) {
 		p.first = make(chan struct{})
 		c.parked.request(p.later.slot).first = p.first
@@ -124,7 +124,7 @@ func (p *pages) goOn() {
 	}
 	answer := func(reply []byte) {
 		p.later.sendText(reply)
-		p.come()
+		p.endHold()
 	}
 	switch {
 	case more: // nobody reads it

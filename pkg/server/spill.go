@@ -13,7 +13,7 @@ import (
 
 const (
 	readAhead     = 256 // payloads that are read ahead together
-	aheadEvery    = 64  // grabs between two checks whether more are wanted
+	aheadEvery    = 64  // number of grabs between two checks whether to read more
 	rereadPayload = 200 * time.Millisecond
 	rereadFor     = 10 * time.Second
 
@@ -112,8 +112,7 @@ func (s *Server) replaceSlowFetches() {
 	}
 }
 
-// errNoPayload is the error of a read that the store has neither finished nor given
-// up in time.
+// errNoPayload is the error of a read that the store has not ended in time.
 var errNoPayload = errors.New("the store does not answer")
 
 // dropFetch ends the fetch of a job that was taken from its worker. The lock is

@@ -68,7 +68,7 @@ func (c *conn) awaitUnique(sub *queue.Submission) bool {
 		s.unread.uniques = make(map[string][]func())
 	}
 	key := uniqueKey(string(sub.Function), string(sub.Unique))
-	s.unread.uniques[key] = append(s.unread.uniques[key], c.expect())
+	s.unread.uniques[key] = append(s.unread.uniques[key], c.holdConn())
 	c.blocked = true
 	return true
 }
@@ -89,7 +89,7 @@ func (c *conn) awaitHandle(handle []byte) bool {
 	if s.unread.handles == nil {
 		s.unread.handles = make(map[uint64][]func())
 	}
-	s.unread.handles[seq] = append(s.unread.handles[seq], c.expect())
+	s.unread.handles[seq] = append(s.unread.handles[seq], c.holdConn())
 	c.blocked = true
 	return true
 }
@@ -100,7 +100,7 @@ func (c *conn) awaitAll() bool {
 		return false
 	}
 	if !c.refuseUnread() {
-		c.s.unread.others = append(c.s.unread.others, c.expect())
+		c.s.unread.others = append(c.s.unread.others, c.holdConn())
 		c.blocked = true
 	}
 	return true
@@ -131,9 +131,9 @@ func (c *conn) awaitList(cmd *command, args [][]byte) bool {
 	for i, arg := range args {
 		kept[i] = append([]byte(nil), arg...)
 	}
-	come := c.expect()
+	release := c.holdConn()
 	s.unread.others = append(s.unread.others, func() {
-		defer come()
+		defer release()
 		switch {
 		case c.IsDropped():
 		case s.loading:
