@@ -66,15 +66,13 @@ func (s *netSocket) TryWrite(b []byte) (int, error) {
 	return s.n, nil
 }
 
+// IsWritable implements [Writer]. It is false: a goroutine waits in the write.
+func (s *netSocket) IsWritable() bool { return false }
+
 // IsReadable implements [Socket].
-func (s *netSocket) IsReadable() bool { return s.isReady(readable) }
-
-// IsWritable implements [Writer].
-func (s *netSocket) IsWritable() bool { return s.isReady(writable) }
-
-func (s *netSocket) isReady(event int16) (ready bool) {
+func (s *netSocket) IsReadable() (ready bool) {
 	if s.raw != nil {
-		s.raw.Control(func(fd uintptr) { ready = isReady(int(fd), event) }) //nolint:errcheck // fails only on a closed connection
+		s.raw.Control(func(fd uintptr) { ready = isReady(int(fd), readable) }) //nolint:errcheck // fails only on a closed connection
 	}
 	return ready
 }

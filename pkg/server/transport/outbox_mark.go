@@ -85,15 +85,11 @@ func (o *Outbox) noteAlive() {
 	o.moved = o.peers.now()
 }
 
-// checkStall is called by the stall timer. It drops a peer that takes nothing. A peer
-// that takes bytes now, which the server has not written yet, gets more time.
+// checkStall is called by the stall timer. It drops a peer that takes nothing.
 func (o *Outbox) checkStall() {
 	o.mu.Lock()
 	left := o.peers.patience - (o.peers.now() - o.moved)
 	above, size := o.above.Load(), o.size
-	if above && left <= 0 && o.dst.IsWritable() {
-		left = max(o.peers.patience/4, time.Millisecond)
-	}
 	if above && left > 0 {
 		o.slow.stall.Reset(left)
 	}

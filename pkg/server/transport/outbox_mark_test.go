@@ -97,7 +97,6 @@ func TestPeerThatTakesNothingIsDropped(t *testing.T) {
 		"takes a byte":   {1010, func(c fakeConn) { c.socket.take(&c.Out, 1) }, patience + patience/2},
 		"sends":          {1001, func(c fakeConn) { c.Out.noteAlive() }, patience + patience/2},
 		"takes half":     {1001, func(c fakeConn) { c.socket.take(&c.Out, 501) }, 0},
-		"late server":    {1001, func(c fakeConn) { c.socket.setReady(true) }, 0},
 		"below the mark": {1000, func(fakeConn) {}, 0},
 		"leaves":         {1001, func(c fakeConn) { c.Out.failWith(errors.New("reset")) }, 0},
 	} {

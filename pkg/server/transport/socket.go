@@ -44,8 +44,8 @@ type Writer interface {
 	// NotifyWritable is called after ErrWouldBlock. It makes sure that the outbox goes
 	// on writing when the other end takes more. That may have happened already.
 	NotifyWritable(o *Outbox)
-	// IsWritable reports whether the other end takes bytes at the moment. It is false if
-	// the system cannot tell.
+	// IsWritable reports whether the other end takes bytes at the moment, and nobody
+	// waits in a write. It is false if the system cannot tell.
 	IsWritable() bool
 	// Close ends all reading and writing, now and later.
 	Close() error

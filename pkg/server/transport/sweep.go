@@ -12,6 +12,13 @@ import (
 // short, or a quarter of Config.Patience if that is less.
 const pressureIdle = 5 * time.Second
 
+// A peer that seems to wait for the server has so many times Config.Patience, and so
+// many sweeps.
+const (
+	latePatiences = 4
+	lateSweeps    = 12
+)
+
 // errIdle drops a peer while memory is short.
 var errIdle = errors.New("makes no progress while memory is short")
 
@@ -35,8 +42,8 @@ type seen struct {
 // them, and then End. A sweep drops peers that have begun a request and send no more
 // of it for Config.Patience, and while memory is short those that make no progress at
 // all, the largest first, until there is room again. A peer that waits for the server
-// stays: bytes from it have arrived that are not read, or it takes bytes that are not
-// written, as on a machine with too few processors.
+// stays for some more time: bytes from it have arrived that are not read, or it takes
+// bytes that are not written, as on a machine with too few processors.
 type Sweep struct {
 	p     *Peers
 	idle  []idler
@@ -45,8 +52,9 @@ type Sweep struct {
 
 // idler is a connection that makes no progress, with the number of its bytes.
 type idler struct {
-	c    *Conn
-	held int
+	c      *Conn
+	held   int
+	sweeps int // in a row without progress
 }
 
 // BeginSweep begins a sweep. It is called by Config.Sweep.
@@ -67,10 +75,10 @@ func (w *Sweep) Check(c *Conn, parked int) error {
 	}
 	switch sweeps := w.p.progress.noteIdle(c, begun, held); {
 	case sweeps == 0:
-	case begun > 0 && w.p.patience > 0 && w.p.now()-time.Duration(begun) >= w.p.patience && !c.Socket().IsReadable():
+	case begun > 0 && w.p.isLate(begun, 1) && (w.p.isLate(begun, latePatiences) || !c.Socket().IsReadable()):
 		return errBegun
 	case held > 0 && sweeps >= 2:
-		w.idle = append(w.idle, idler{c, held})
+		w.idle = append(w.idle, idler{c, held, sweeps})
 	}
 	return nil
 }
@@ -115,7 +123,7 @@ func (w *Sweep) dropIdle() {
 	excess := m.used.Load() - m.bound
 	var drops []*Conn // chosen before the first one is dropped, which makes room
 	for _, one := range w.idle {
-		if (excess > 0 || m.isOnly(one.c)) && !one.c.waitsForServer() {
+		if (excess > 0 || m.isOnly(one.c)) && (one.sweeps > lateSweeps || !one.c.waitsForServer()) {
 			drops = append(drops, one.c)
 			excess -= int64(one.held)
 		}
@@ -123,6 +131,11 @@ func (w *Sweep) dropIdle() {
 	for _, c := range drops {
 		c.handler.Drop(errIdle)
 	}
+}
+
+// isLate reports whether no part of a request has arrived for some patiences since begun.
+func (p *Peers) isLate(begun int64, patiences int) bool {
+	return p.patience > 0 && p.now()-time.Duration(begun) >= p.patience*time.Duration(patiences)
 }
 
 // waitsForServer reports whether the peer has done its part, and the server has not

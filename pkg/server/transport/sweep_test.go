@@ -174,7 +174,8 @@ func TestTheOneForWhichOthersWaitIsDropped(t *testing.T) {
 }
 
 // TestPeersOfALateServerStay, whether the server has not read their requests or not
-// written its replies. When it has caught up they are dropped if they are idle.
+// written its replies. When it has caught up, or never does, they are dropped if they
+// are idle.
 func TestPeersOfALateServerStay(t *testing.T) {
 	const patience = 40 * time.Second
 	for name, tc := range map[string]struct {
@@ -183,7 +184,7 @@ func TestPeersOfALateServerStay(t *testing.T) {
 		begin  func(c fakeConn)
 		why    error
 	}{
-		"request":                       {0, 10 * patience, func(c fakeConn) { c.readPart(100) }, errBegun},
+		"request":                       {0, 3 * patience, func(c fakeConn) { c.readPart(100) }, errBegun},
 		"request while memory is short": {1 << 20, patience / 2, func(c fakeConn) { c.readPart(2 << 20) }, errIdle},
 		"replies while memory is short": {1 << 20, patience / 2, func(c fakeConn) { c.Out.Append(nil, make([]byte, 2<<20)) }, errIdle},
 	} {
@@ -197,6 +198,14 @@ func TestPeersOfALateServerStay(t *testing.T) {
 				s.wantDropped(t, nil)
 				c.socket.setReady(false)
 				time.Sleep(patience / 4)
+				s.wantDropped(t, tc.why, c)
+			})
+			synctest.Test(t, func(t *testing.T) {
+				s := newSweptPeers(t, Config{Memory: tc.memory, Patience: patience, Outbox: 64 << 20})
+				c := s.newConn()
+				c.socket.setReady(true)
+				tc.begin(c)
+				time.Sleep(5 * patience)
 				s.wantDropped(t, tc.why, c)
 			})
 		})
