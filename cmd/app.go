@@ -156,12 +156,12 @@ func completionWords() *cli.Completion {
 			"log-format":    {"text", "json"},
 		},
 		Queries: []cli.CompQuery{
-			{Kind: "functions", Value: "FUNC", Args: "status -o tsv -t 300", Column: 1},
-			{Kind: "handles", Value: "HANDLE", Args: "jobs -o tsv -t 300", Column: 2},
-			{Kind: kindDead, Args: "jobs --dead -o tsv -t 300", Column: 2},
+			{Kind: "functions", Value: "FUNC", Args: "status -o tsv -t 300", Field: 1},
+			{Kind: "handles", Value: "HANDLE", Args: "jobs -o tsv -t 300", Field: 2},
+			{Kind: kindDead, Args: "jobs --dead -o tsv -t 300", Field: 2},
 		},
 		QueryFlags: []string{"server", "port", "context"},
-		Sections:   cli.CompSections{Kind: "contexts", Flag: "context", Table: "contexts", Env: "GM_CONFIG", Default: "gm/config.toml"},
+		Sections:   cli.CompSections{Kind: "contexts", Flag: "context", Table: "contexts", Variable: "GM_CONFIG", Default: "gm/config.toml"},
 		URLs: cli.CompURLs{
 			Kind: "stores", Value: "URL", Dirs: []string{"disk:"}, Files: []string{"sqlite:", "tokyocabinet:"},
 			Other: []string{"postgres://", "mysql://", "redis://", "memcached://"},

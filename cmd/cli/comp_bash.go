@@ -42,14 +42,14 @@ func BashCompletion(verbs []compVerb) string {
 // bashSources writes the functions that propose values of a completion.
 func bashSources(b *strings.Builder, c *Completion) {
 	for _, q := range c.Queries {
-		fmt.Fprintf(b, "_gm_%s() { _gm_lines < <(\"${words[0]}\" %s \"${conn[@]}\" 2>/dev/null | cut -f%d); }\n", q.Kind, q.Args, q.Column)
+		fmt.Fprintf(b, "_gm_%s() { _gm_lines < <(\"${words[0]}\" %s \"${conn[@]}\" 2>/dev/null | cut -f%d); }\n", q.Kind, q.Args, q.Field)
 	}
 	if s := c.Sections; s.Kind != "" {
 		fmt.Fprintf(b, `_gm_%s() {
     _gm_lines < <(sed -n 's/^\[%s\.\([^]]*\)\].*/\1/p' \
         "${%s:-${XDG_CONFIG_HOME:-$HOME/.config}/%s}" 2>/dev/null | tr -d '"')
 }
-`, s.Kind, s.Table, s.Env, s.Default)
+`, s.Kind, s.Table, s.Variable, s.Default)
 	}
 	if u := c.URLs; u.Kind != "" {
 		fmt.Fprintf(b, "_gm_%s() {\n    case $cur in\n", u.Kind)

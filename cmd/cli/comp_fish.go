@@ -70,8 +70,8 @@ func fishCompletion(verbs []compVerb) string {
 func fishSources(b *strings.Builder, c *Completion) {
 	for _, q := range c.Queries {
 		replace := `'\t.*' ''`
-		if q.Column > 1 {
-			replace = fmt.Sprintf(`'^%s([^\t]*).*' '$1'`, strings.Repeat(`[^\t]*\t`, q.Column-1))
+		if q.Field > 1 {
+			replace = fmt.Sprintf(`'^%s([^\t]*).*' '$1'`, strings.Repeat(`[^\t]*\t`, q.Field-1))
 		}
 		fmt.Fprintf(b, "function __gm_%s\n    gm %s (__gm_conn) 2>/dev/null | string replace -r %s\nend\n\n", q.Kind, q.Args, replace)
 	}
@@ -84,7 +84,7 @@ func fishSources(b *strings.Builder, c *Completion) {
     string replace -rf '^\[%[2]s\.([^\]]*)\].*' '$1' <$file 2>/dev/null | string trim -c '"'
 end
 
-`, s.Kind, s.Table, s.Env, s.Default)
+`, s.Kind, s.Table, s.Variable, s.Default)
 	}
 	if u := c.URLs; u.Kind != "" {
 		fmt.Fprintf(b, `# URLs, with file names after some schemes.

@@ -62,7 +62,7 @@ func pathSchemes(u *CompURLs) string {
 func powershellSources(b *strings.Builder, c *Completion) {
 	for _, q := range c.Queries {
 		fmt.Fprintf(b, "        %s { & gm %s @Connection 2>$null | ForEach-Object { ($_ -split \"`t\")[%d] } }\n",
-			powershellQuote(string(q.Kind)), q.Args, q.Column-1)
+			powershellQuote(string(q.Kind)), q.Args, q.Field-1)
 	}
 	if s := c.Sections; s.Kind != "" {
 		fmt.Fprintf(b, `        '%[1]s' {
@@ -70,7 +70,7 @@ func powershellSources(b *strings.Builder, c *Completion) {
             Select-String -Path $file -Pattern '^\[%[2]s\.([^\]]*)\]' -ErrorAction SilentlyContinue |
                 ForEach-Object { $_.Matches[0].Groups[1].Value.Trim('"') }
         }
-`, s.Kind, s.Table, s.Env, s.Default)
+`, s.Kind, s.Table, s.Variable, s.Default)
 	}
 	if u := c.URLs; u.Kind != "" {
 		var schemes []string

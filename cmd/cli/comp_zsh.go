@@ -26,7 +26,7 @@ func zshSources(b *strings.Builder, c *Completion) {
 	for _, q := range c.Queries {
 		cut := fmt.Sprintf("$(_call_program %s gm %s ${(q)reply} 2>/dev/null)", q.Kind, q.Args)
 		cut = `${(f)"` + cut + `"}`
-		for range q.Column - 1 {
+		for range q.Field - 1 {
 			cut = "${" + cut + `#*$'\t'}`
 		}
 		fmt.Fprintf(b, "_gm__%s() {\n    local -a reply names\n    _gm__conn\n    names=(${%s%%%%$'\\t'*})\n    compadd -a names\n}\n\n", q.Kind, cut)
@@ -38,7 +38,7 @@ func zshSources(b *strings.Builder, c *Completion) {
     compadd -a names
 }
 
-`, s.Kind, s.Table, s.Env, s.Default)
+`, s.Kind, s.Table, s.Variable, s.Default)
 	}
 	if u := c.URLs; u.Kind != "" {
 		fmt.Fprintf(b, `_gm__%s() {

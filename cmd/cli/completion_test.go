@@ -35,9 +35,9 @@ func libraryRoot(completion func() *Completion) *Verb {
 func libraryCompletion() *Completion {
 	return &Completion{
 		Choices:    map[string][]string{"by": {"author", "title"}},
-		Queries:    []CompQuery{{Kind: "books", Value: "BOOK", Args: "find --in", Column: 1}, {Kind: "lent", Args: "find --lent", Column: 3}},
+		Queries:    []CompQuery{{Kind: "books", Value: "BOOK", Args: "find --in", Field: 1}, {Kind: "lent", Args: "find --lent", Field: 3}},
 		QueryFlags: []string{"branch"},
-		Sections:   CompSections{Kind: "members", Flag: "member", Table: "members", Env: "LIBRARY_FILE", Default: "library.toml"},
+		Sections:   CompSections{Kind: "members", Flag: "member", Table: "members", Variable: "LIBRARY_FILE", Default: "library.toml"},
 		URLs:       CompURLs{Kind: "catalogues", Value: "URI", Dirs: []string{"shelf:"}, Files: []string{"list:"}, Other: []string{"https://"}},
 	}
 }

@@ -45,13 +45,13 @@ func DurationFlag(def time.Duration, f urfave.GenericFlag) *urfave.GenericFlag {
 	return &f
 }
 
-// optionalDuration is the value of a flag that takes a duration or stands alone.
+// optionalDuration is the value of a flag with a duration that can be omitted.
 type optionalDuration struct {
 	durationValue
-	alone time.Duration // the value of the flag without one
+	alone time.Duration // the value if the duration is omitted
 }
 
-// Set parses s, which is a boolean for a flag without a value.
+// Set parses s, which is "true" if the duration is omitted.
 func (v *optionalDuration) Set(s string) error {
 	switch s {
 	case "true":
@@ -64,14 +64,14 @@ func (v *optionalDuration) Set(s string) error {
 	return v.durationValue.Set(s)
 }
 
-// AcceptsWord reports whether a word after the flag is its value.
+// AcceptsWord reports whether the word after the flag is its value.
 func (v *optionalDuration) AcceptsWord(word string) bool {
 	_, err := ParseDuration(word)
 	return err == nil
 }
 
-// OptionalDurationFlag returns a flag whose value DurationOf reads. Without the flag, and
-// with the flag but without a value, it is def.
+// OptionalDurationFlag returns a flag whose value DurationOf reads. The value is def
+// without the flag, and if the duration is omitted.
 func OptionalDurationFlag(def time.Duration, f urfave.GenericFlag) *urfave.GenericFlag {
 	return OptionalFlag(&optionalDuration{durationValue{d: def}, def}, f)
 }
@@ -83,8 +83,8 @@ func DurationOf(c *urfave.Context, name string) time.Duration {
 
 func (v *durationValue) duration() time.Duration { return v.d }
 
-// RefuseBareSeconds returns a usage error for a flag with a bare number below 1,000.
-// Where commands run for seconds, its author hardly meant milliseconds. 0 is accepted.
+// RefuseBareSeconds returns a usage error for a flag whose value is a bare number from 1
+// to 999, which the user probably meant as seconds and not as milliseconds.
 func RefuseBareSeconds(c *urfave.Context, names ...string) error {
 	for _, name := range names {
 		v := c.Generic(name).(*durationValue)

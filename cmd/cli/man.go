@@ -139,9 +139,6 @@ func ManPage(path []*Verb, date string) []byte {
 	return m.Bytes()
 }
 
-// A ManItem is a term of a manual page and its explanation.
-type ManItem struct{ Name, Text string }
-
 // ManWriter writes roff with the man macros.
 type ManWriter struct{ bytes.Buffer }
 
@@ -324,11 +321,3 @@ var roffEscapes = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\
 
 // Roff escapes plain text for roff.
 func Roff(text string) string { return roffEscapes.Replace(text) }
-
-// upperFirst returns s with its first letter in upper case.
-func upperFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}

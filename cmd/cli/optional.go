@@ -7,8 +7,8 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
-// linesValue is the value of a repeatable flag. It keeps commas in values, at which a
-// cli.StringSliceFlag cuts them.
+// linesValue is the value of a repeatable flag. A comma is part of a value, while a
+// StringSliceFlag cuts values at commas.
 type linesValue struct{ lines []string }
 
 // Set adds a value.
@@ -29,21 +29,21 @@ func LinesFlag(f urfave.GenericFlag) *urfave.GenericFlag {
 // LinesOf returns the values of a flag made by LinesFlag.
 func LinesOf(c *urfave.Context, name string) []string { return c.Generic(name).(*linesValue).lines }
 
-// An optionalValue is the value of a flag that may stand alone; then it is set to "true".
-// --flag=VALUE sets any value. A word after the flag is its value only if acceptsWord
-// accepts it.
+// An optionalValue is the value of a flag that can be omitted: then it is set to "true".
+// --flag=VALUE sets any value. The word after the flag is its value only if AcceptsWord
+// returns true.
 type optionalValue interface {
 	urfave.Generic
 	AcceptsWord(word string) bool
 }
 
-// OptionalFlag returns a flag with such a value.
+// OptionalFlag returns a flag whose value v can be omitted.
 func OptionalFlag(v optionalValue, f urfave.GenericFlag) *urfave.GenericFlag {
 	f.Value = v
 	return &f
 }
 
-// OptionalOf returns the value of a flag that may stand alone, nil for other flags.
+// OptionalOf returns the value of a flag made by OptionalFlag, nil for other flags.
 func OptionalOf(f urfave.Flag) optionalValue {
 	if g, ok := f.(*urfave.GenericFlag); ok {
 		if v, ok := g.Value.(optionalValue); ok {

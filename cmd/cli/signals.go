@@ -17,21 +17,20 @@ import (
 //
 //   - A signal that was ignored when gm started stays ignored: SIGHUP under
 //     nohup(1), SIGINT and SIGQUIT in a background job of a shell without job
-//     control. Go's runtime reports that for SIGHUP and SIGINT only, so SIGQUIT
-//     follows SIGINT, as POSIX has shells ignore both together. It leaves the stop
-//     signals of a terminal (SIGTSTP, SIGTTIN, SIGTTOU) unchanged. It replaces the
-//     handlers of all others, such as SIGTERM and SIGUSR1, before the first line of a
-//     Go program and does not report them: they count as not ignored.
-//   - The same signal within repeatSpan is one signal.
+//     control. The Go runtime reports ignored signals only for SIGHUP and SIGINT.
+//     SIGQUIT counts as ignored if SIGINT is, because shells ignore both together
+//     (POSIX). The runtime does not change the stop signals of a terminal (SIGTSTP,
+//     SIGTTIN, SIGTTOU). It replaces the handlers of all other signals, such as SIGTERM
+//     and SIGUSR1, before the first line of a Go program: they count as not ignored.
+//   - A signal that comes again within repeatSpan is not reported again.
 
-// repeatSpan is the time within which a repeated signal counts as the same one.
-// timeout(1) signals its command and then the whole process group, and a terminal
-// that closes sends SIGHUP from the kernel and from the shell.
+// repeatSpan is the time within which a repeated signal is the same signal. timeout(1)
+// signals its command and then the whole process group. A terminal that closes sends
+// SIGHUP from the kernel and from the shell.
 const repeatSpan = 500 * time.Millisecond
 
 // NotifySignals returns a channel of the signals that were not ignored when gm started,
-// without repetitions. stop ends the notification; the channel
-// is never closed.
+// without repetitions. stop ends the notification. The channel is never closed.
 func NotifySignals(signals ...os.Signal) (heeded <-chan os.Signal, stop func()) {
 	var wanted []os.Signal
 	for _, s := range signals {
@@ -91,8 +90,8 @@ type repeatFilter struct {
 	counted map[os.Signal]time.Time // when each signal counted last
 }
 
-// isRepeat reports whether a signal came within repeatSpan of the last one of its
-// kind that counted.
+// isRepeat reports whether a signal came within repeatSpan after the same signal, if that
+// was no repetition.
 func (f *repeatFilter) isRepeat(s os.Signal, now time.Time) bool {
 	if last, seen := f.counted[s]; seen && now.Sub(last) < repeatSpan {
 		return true
@@ -104,8 +103,8 @@ func (f *repeatFilter) isRepeat(s os.Signal, now time.Time) bool {
 	return false
 }
 
-// withSignals returns a context that the first SIGINT or SIGTERM cancels with
-// a *SignalError as its cause. The second one ends the process at once.
+// withSignals returns a context that the first SIGINT or SIGTERM cancels with a
+// *SignalError as its cause. The second signal ends the process at once.
 func withSignals(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals, stop := NotifySignals(os.Interrupt, syscall.SIGTERM)
@@ -130,8 +129,9 @@ func withSignals(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// HeedSignals runs an action with a context that the first SIGINT or SIGTERM
-// cancels: then its error is that signal. The second one ends the process at once.
+// HeedSignals runs an action with a context that the first SIGINT or SIGTERM cancels. If
+// the action then returns an error, HeedSignals returns the *SignalError. The second
+// signal ends the process at once.
 func HeedSignals(c *urfave.Context, action urfave.ActionFunc) error {
 	ctx, stop := withSignals(c.Context)
 	defer stop()
@@ -143,8 +143,8 @@ func HeedSignals(c *urfave.Context, action urfave.ActionFunc) error {
 	return err
 }
 
-// DieBySignal ends the process by the signal's default action, so that the parent sees the
-// signal and not an exit code.
+// DieBySignal ends the process by the default action of the signal, so that the parent
+// process sees the signal and not an exit code.
 func DieBySignal(s syscall.Signal) {
 	signal.Reset(s)
 	if p, err := os.FindProcess(os.Getpid()); err == nil && p.Signal(s) == nil {
@@ -161,9 +161,9 @@ func InheritIgnored() {
 	}
 }
 
-// SurviveBrokenPipes makes a write to a pipe without a reader return an error on stdout
-// and stderr too, where SIGPIPE ends a Go program by default. It is for verbs that
-// continue without a reader of their log. Children have the default action.
+// SurviveBrokenPipes makes writes to stdout and stderr return an error if they are pipes
+// without a reader. By default SIGPIPE would end the program. It is for verbs that continue
+// without a reader of their log. Child processes keep the default action of SIGPIPE.
 func SurviveBrokenPipes() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }

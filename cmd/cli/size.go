@@ -37,15 +37,15 @@ func (v *SizeValue) String() string {
 	return bytesize.Format(v.N)
 }
 
-// SizeFlag returns a flag whose value SizeOf reads. The size is one of memory: it
-// fits in an int, which has 32 bits on some systems.
+// SizeFlag returns a flag whose value SizeOf reads. The size is limited to an int, which
+// has 32 bits on some systems.
 func SizeFlag(def int64, f urfave.GenericFlag) *urfave.GenericFlag {
 	f.Value = &SizeValue{def, math.MaxInt}
 	return &f
 }
 
-// ChildSizeFlag returns a flag like SizeFlag's for the memory of another process,
-// which may have 64 bits where gm has 32.
+// ChildSizeFlag returns a flag like SizeFlag for the memory of another process, which may
+// have 64 bits if gm has 32.
 func ChildSizeFlag(def int64, f urfave.GenericFlag) *urfave.GenericFlag {
 	f.Value = &SizeValue{def, math.MaxInt64}
 	return &f

@@ -4,60 +4,29 @@ import (
 	"bufio"
 	"bytes"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/mattn/go-runewidth"
 	"github.com/olekukonko/tablewriter"
 )
+
+// A Column describes the cells of a table below one heading.
+type Column struct {
+	Name  string
+	Right bool // align the cells at the right, as numbers
+	// Key means that the cells are arguments of other commands. A table that is too wide
+	// shortens them last, and in the middle.
+	Key bool
+	// Usual is a cell that says little. A table that is too wide leaves out the column if
+	// every cell is Usual or empty. [SameValue] means any value that all cells share.
+	Usual string
+}
+
+// SameValue is the value of Column.Usual for a column that can be left out if all its
+// cells are equal.
+const SameValue = "*"
 
 // columnGap separates the columns of a table. Without borders and lines, awk can read a
 // table that was printed for people.
 const columnGap = "  "
-
-// Ellipsis ends a cell that was shortened.
-const Ellipsis = "…"
-
-// runeWidths returns the width of a rune in columns of a terminal. A rune of ambiguous
-// width takes one column in every locale.
-var runeWidths = &runewidth.Condition{ZeroWidthJoiner: true}
-
-// TextWidth returns the width of text in columns of a terminal.
-func TextWidth(text string) int { return runeWidths.StringWidth(text) }
-
-// Shorten cuts text to at most width columns, with an ellipsis in place of the rest.
-func Shorten(text string, width int) string {
-	if TextWidth(text) <= width {
-		return text
-	}
-	if width < 1 {
-		return ""
-	}
-	used := 0
-	for i, r := range text {
-		if used += runeWidths.RuneWidth(r); used > width-1 {
-			return text[:i] + Ellipsis
-		}
-	}
-	return text
-}
-
-// ShortenName cuts a name to at most width columns, with the ellipsis in the middle,
-// because names often differ only at their end.
-func ShortenName(name string, width int) string {
-	if TextWidth(name) <= width || width < 3 {
-		return Shorten(name, width)
-	}
-	tail, used := len(name), 0
-	for tail > 0 {
-		r, n := utf8.DecodeLastRuneInString(name[:tail])
-		if used += runeWidths.RuneWidth(r); used > (width-1)/2 {
-			break
-		}
-		tail -= n
-	}
-	head := Shorten(name, width-TextWidth(name[tail:]))
-	return head + name[tail:]
-}
 
 // A Cell is a text of a table, between the escapes that colour it.
 type Cell struct{ before, Text, after string }
@@ -300,37 +269,4 @@ func renderFields(w *bufio.Writer, columns []Column, cells []Cell, s *Style, wid
 			w.WriteString(cells[i].before + line + cells[i].after + "\n")
 		}
 	}
-}
-
-// foldText cuts text into lines of at most width columns. A width below 1 means no limit.
-func foldText(text string, width int) []string {
-	if width < 1 || TextWidth(text) <= width {
-		return []string{text}
-	}
-	var lines []string
-	start, used := 0, 0
-	for i, r := range text {
-		n := runeWidths.RuneWidth(r)
-		if used+n > width && used > 0 {
-			lines = append(lines, text[start:i])
-			start, used = i, 0
-		}
-		used += n
-	}
-	return append(lines, text[start:])
-}
-
-// foldHelpLine folds the text in a line of help at blanks, so that no line has more than
-// width columns. The line has a command, two blanks or more, and the text.
-func foldHelpLine(line string, width int) string {
-	name, text, _ := strings.Cut(line, "  ")
-	text = strings.TrimSpace(text)
-	if TextWidth(line) <= width || text == "" {
-		return line + "\n"
-	}
-	indent := len(line) - len(text)
-	if width-indent < 20 {
-		return name + "\n" + wrap(text, "    ", "    ", width)
-	}
-	return wrap(text, line[:indent], strings.Repeat(" ", indent), width)
 }

@@ -16,7 +16,7 @@ type (
 	IntFlag = urfave.IntFlag
 	// StringFlag is a flag with a text.
 	StringFlag = urfave.StringFlag
-	// StringSliceFlag is a flag that may be repeated, or have commas between its texts.
+	// StringSliceFlag is a flag with texts. It can be repeated, and commas separate texts.
 	StringSliceFlag = urfave.StringSliceFlag
 	// GenericFlag is a flag with a value of any type that has Set and String.
 	GenericFlag = urfave.GenericFlag

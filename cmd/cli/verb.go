@@ -23,8 +23,8 @@ type Verb struct {
 	Table []NewVerb
 	Made  map[string]*Verb
 
-	// MostUsed names the flags that -h shows if not all fit; without it -h shows
-	// the first ones.
+	// MostUsed names the flags that -h shows if they do not all fit on a screen. Without
+	// it -h shows the first flags.
 	MostUsed []string
 	// Environment and Files are sections of the manual page.
 	Environment, Files []ManItem
@@ -43,7 +43,7 @@ type Verb struct {
 	OwnSignals bool
 }
 
-// Program describes a program to help texts, manual pages and completions.
+// Program describes a program for help texts, manual pages and completions.
 type Program struct {
 	Version   func() string
 	Manual    string         // the title of the manual
@@ -53,7 +53,7 @@ type Program struct {
 	Completion func() *Completion
 }
 
-// An Example is a command line that works when pasted into a shell.
+// An Example is a command line that works when it is pasted into a shell.
 type Example struct{ What, Line string }
 
 // A NewVerb names a verb and makes it.
@@ -115,3 +115,6 @@ const (
 	CatOutput  = "Output"
 	catCommon  = "Common"
 )
+
+// A ManItem is a term of a manual page and its explanation.
+type ManItem struct{ Name, Text string }

@@ -211,3 +211,26 @@ func addKnown[T int | uint64 | float64](sum **T, n *T) {
 		*sum = &total
 	}
 }
+
+// Rates are events per second between two readings of the counters that only gm's
+// server has. An unknown rate is nil.
+type Rates struct {
+	In     *float64 `json:"in_per_s"` // submitted jobs
+	Done   *float64 `json:"done_per_s"`
+	Failed *float64 `json:"failed_per_s"`
+}
+
+// sumRates returns the sum of two rates, either of which may be nil.
+func sumRates(a, b *Rates) *Rates {
+	if a == nil || b == nil {
+		if a == nil {
+			return b
+		}
+		return a
+	}
+	total := *a
+	addKnown(&total.In, b.In)
+	addKnown(&total.Done, b.Done)
+	addKnown(&total.Failed, b.Failed)
+	return &total
+}

@@ -6,14 +6,6 @@ import (
 	"gm/pkg/gearman"
 )
 
-// Rates are events per second between two readings of the counters that only gm's
-// server has. An unknown rate is nil.
-type Rates struct {
-	In     *float64 `json:"in_per_s"` // submitted jobs
-	Done   *float64 `json:"done_per_s"`
-	Failed *float64 `json:"failed_per_s"`
-}
-
 // A RateMeter computes rates from successive readings of the same servers. The zero
 // value is ready for the first reading, whose rates are unknown.
 type RateMeter struct {
@@ -59,19 +51,4 @@ func ratesBetween(before, now *Function, d time.Duration) *Rates {
 		Done:   rate(before.Completed, now.Completed),
 		Failed: rate(before.Failed, now.Failed),
 	}
-}
-
-// sumRates returns the sum of two rates, either of which may be nil.
-func sumRates(a, b *Rates) *Rates {
-	if a == nil || b == nil {
-		if a == nil {
-			return b
-		}
-		return a
-	}
-	total := *a
-	addKnown(&total.In, b.In)
-	addKnown(&total.Done, b.Done)
-	addKnown(&total.Failed, b.Failed)
-	return &total
 }
