@@ -36,7 +36,8 @@ type keeping struct {
 // Do does one job with the present child, or with a new one if there is none. It returns
 // when take has got the last answer, or when the job has failed and the child has ended
 // with all processes that [Command.Run] would end. It does not use payload after its
-// return. Result.Stderr has the stderr of the child during the job.
+// return. Result.Stderr has the stderr of the child during the job, and for its first job
+// since its start.
 //
 // If the child ends without an answer, the job fails as in a Run. If the child has
 // answered before and has read no byte of the payload, the job goes to a new child. If a

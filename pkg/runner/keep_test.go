@@ -3,9 +3,11 @@
 package runner
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -21,6 +23,25 @@ func keepSh(t *testing.T, script string) *Keeper {
 	k.Command.KillAfter = time.Second
 	t.Cleanup(func() { k.Close(context.Background()) })
 	return k
+}
+
+// TestFirstJobHasTheStderrOfTheStart checks that a child that fails at its start says
+// why in the result of its first job, even if it has written that before the job begins.
+func TestFirstJobHasTheStderrOfTheStart(t *testing.T) {
+	k := keepSh(t, "echo broken >&2; read line; exit 2")
+	wrote, stderr := io.Pipe()
+	k.Command.Stderr = stderr
+	c, err := k.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(wrote).ReadString('\n'); line != "broken\n" {
+		t.Fatalf("stderr of the start: got %q, %v, want broken", line, err)
+	}
+	err = c.ask(t.Context(), []byte("x"), func([]byte) (bool, error) { return true, nil }, time.Now())
+	if res := c.fail(t.Context(), err); string(res.Stderr) != "broken\n" || res.ExitCode != 2 {
+		t.Errorf("first job: got %q, exit code %d, want broken and 2", res.Stderr, res.ExitCode)
+	}
 }
 
 // do does one job whose answer is one.
