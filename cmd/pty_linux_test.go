@@ -330,7 +330,7 @@ func TestServersHelpIsFolded(t *testing.T) {
 		term.wait(t)
 		term.check(t)
 		text := strings.Join(strings.Fields(term.text()), " ")
-		if want := "stop job HANDLE drop a waiting job; have the worker of a running one stop it, if it can"; !strings.Contains(text, want) {
+		if want := "stop job HANDLE drop a waiting job; ask the worker of a running one to stop it"; !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, term.text())
 		}
 	}

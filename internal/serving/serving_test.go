@@ -154,7 +154,7 @@ func TestDrainTimeout(t *testing.T) {
 	}
 	waitFor(t, "the job", running)
 	signals <- syscall.SIGTERM
-	waitForLog(t, &log, "stopped; what was waiting in memory is lost") // the job ends after the server
+	waitForLog(t, &log, "stopped; the jobs that waited in memory are lost") // the job ends after the server
 	close(end)
 	if err := waitFor(t, "the end", done); !errors.As(err, new(*DrainError)) {
 		t.Errorf("got %v, want a DrainError", err)
