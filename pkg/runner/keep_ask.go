@@ -48,7 +48,7 @@ const bufferHint = "it may hold its output in a buffer: fflush() in awk, mawk -W
 // child must not be used again. The error is io.EOF if the child has ended, errLate
 // after the timeout, that of the context, or the broken rule.
 func (c *kept) ask(ctx context.Context, payload []byte, take Take, began time.Time) error {
-	if c.answered > 0 { // what a child wrote at its start belongs to its first job
+	if c.answered > 0 { // the first job also gets the stderr of the start
 		c.tailMu.Lock()
 		c.tail.b = c.tail.b[:0]
 		c.tailMu.Unlock()

@@ -58,8 +58,8 @@ type splitCommit[C any] struct {
 	last     error
 }
 
-// storeSome stores some operations, or as many of them as the storeSome takes. It returns
-// the error of a storeSome that fails as such.
+// storeSome stores some operations, or as many of them as the store takes. It returns
+// the error of a store that fails as such.
 func (p *splitCommit[C]) storeSome(some []int) error {
 	if len(some) == 0 {
 		return nil
