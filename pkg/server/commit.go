@@ -101,8 +101,9 @@ func (m *committer) endJob(j *queue.Job) {
 // putDead stores a dead job. The queue keeps its payload until the store has it. The
 // lock is held.
 func (m *committer) putDead(d *queue.DeadLetter) {
-	m.put(deadKeyOf(d), encodeDead(d))
-	m.attachLasting(completion{dead: d})
+	key := deadKeyOf(d)
+	m.put(key, encodeDead(d))
+	m.attachLasting(key, completion{dead: d})
 }
 
 // position returns the position of the journal, without a store always the same. The

@@ -279,6 +279,59 @@ func TestFullStoreBoundsDeadJobsInBytes(t *testing.T) {
 	}
 }
 
+// A full store that gets room for one dead job at a time takes all of them, and jobs
+// that were withheld meanwhile are handed out again.
+func TestDeadJobsAreStoredOneByOne(t *testing.T) {
+	t.Parallel()
+	const jobs, size = 12, memory / 10
+	var records []*store.Record
+	for i := range uint64(jobs) {
+		records = append(records, &store.Record{Seq: i + 1, Function: "f", Payload: []byte(strings.Repeat("x", size))})
+	}
+	st := &tight{library: newLibrary(records...)}
+	_, addr := start(t, server.Config{Store: st, Memory: memory})
+	w, c := worker(t, addr, "f"), dial(t, addr)
+	withheld := false
+	for failed := 0; failed < jobs; {
+		w.send(req(wire.GrabJob))
+		if p := w.next(); p.Type != wire.NoJob {
+			w.send(req(wire.WorkFail, string(p.Args[0])))
+			failed++
+			continue
+		}
+		withheld = true
+		st.room.Store(true)
+		w.send(req(wire.PreSleep))
+		w.want(`NOOP`)
+	}
+	if !withheld {
+		t.Error("no job was withheld while dead jobs waited for room")
+	}
+	eventually(t, "all jobs are dead", func() bool { return len(st.all()) == 0 && c.numDead() == jobs })
+	if n := strings.Count(st.keys(), "dead"); n != jobs {
+		t.Errorf("%d dead jobs are in the store, want %d", n, jobs)
+	}
+}
+
+// tight is a store without room for any extra, and later for one in each batch.
+type tight struct {
+	*library
+	room atomic.Bool
+}
+
+func (s *tight) Commit(ctx context.Context, ops []store.Op) error {
+	puts := 0
+	for i := range ops {
+		if ops[i].Kind == store.Put {
+			puts++
+		}
+	}
+	if puts > 1 || puts > 0 && !s.room.Load() {
+		return fmt.Errorf("commit: %w", store.ErrFull)
+	}
+	return s.library.Commit(ctx, ops)
+}
+
 // A store that is full takes the ends of jobs and refuses new ones, again and
 // again: the log is told once.
 func TestFullStoreIsLoggedOnce(t *testing.T) {

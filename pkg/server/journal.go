@@ -55,7 +55,7 @@ type journal[C any] struct {
 	next     *batch[C]            // gathers, behind full
 	rest     []store.Op           // of failed batches, to be stored before all others
 	restAt   time.Time            // when rest is tried again
-	lasting  []C                  // of failed batches, see attachLasting
+	lasting  []lasting[C]         // of failed batches, see attachLasting
 	odd      map[uint64]*batch[C] // of Adds whose numbers do not grow, by number
 	last     uint64               // the highest number of an Add
 	failing  error                // why the store fails; nil if it works
@@ -79,7 +79,7 @@ type journalOwner[C any] interface {
 	// complete gives back the completions of a batch, in the order in which they
 	// were attached. The lock is held.
 	complete(done []C, out *outcome)
-	// completeLasting gives back lasting completions: their operations are stored.
+	// completeLasting gives back lasting completions: their extras are stored.
 	// The lock is held.
 	completeLasting(done []C)
 	// readTime returns the time in milliseconds. The lock is held.
@@ -198,11 +198,6 @@ func (j *journal[C]) delete(key string) {
 
 // attach attaches a completion to the gathering batch. The lock is held.
 func (j *journal[C]) attach(done C) { j.next.done = append(j.next.done, done) }
-
-// attachLasting attaches a completion to the gathering batch that is given back
-// only when all operations of the batch are stored, also those that are retried.
-// The lock is held.
-func (j *journal[C]) attachLasting(done C) { j.next.lasting = append(j.next.lasting, done) }
 
 // batchOfAdd returns the batch with the pending Add of that number. The caller
 // knows that the Add is pending. The lock is held.
@@ -399,7 +394,7 @@ func (j *journal[C]) startBatch() *batch[C] {
 		if errors.Is(j.failing, store.ErrFull) {
 			j.rest = endsFirst(tidy(j.rest), j.owner.heirKey)
 		}
-		fit := countThatFit(j.rest)
+		fit := countWithPairs(j.rest, j.owner.heirKey)
 		j.flying = &batch[C]{ops: slices.Clone(j.rest[:fit])}
 		j.rest = j.rest[fit:]
 		return j.flying
@@ -439,9 +434,12 @@ func (j *journal[C]) settleBatch(b *batch[C], errs []error, err error) {
 		j.batchedOps += uint64(len(b.ops))
 	}
 	if errs == nil {
-		j.completeLasting(b)
+		j.giveLasting(b.lasting)
 	} else {
 		j.caps = j.store.Caps() // it may be another server now
+	}
+	if errs != nil || b.isRest() || len(j.rest) == 0 {
+		j.completeLasting()
 	}
 	if len(j.rest) == 0 {
 		clear(j.tries)
@@ -464,16 +462,6 @@ func (j *journal[C]) complete(b *batch[C], out *outcome) {
 		}
 	}
 	j.owner.complete(b.done, out)
-}
-
-// completeLasting gives back the lasting completions of a stored batch, and of
-// all before it if nothing is left of them. The lock is held.
-func (j *journal[C]) completeLasting(b *batch[C]) {
-	j.owner.completeLasting(b.lasting)
-	if len(j.rest) == 0 {
-		j.owner.completeLasting(j.lasting)
-		j.lasting = nil
-	}
 }
 
 // noteChange logs that the store has begun or ceased to fail. The lock is held.

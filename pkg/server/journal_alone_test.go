@@ -365,7 +365,7 @@ func TestJournalRetriesRestOfFailedBatch(t *testing.T) {
 		b.do(func() {
 			b.appendAdd(&store.Record{Seq: 1}, promise{name: "add 1", seq: 1})
 			b.finish(7)
-			b.attachLasting(promise{name: "dead 7"})
+			b.attachLasting(b.heirKey(7), promise{name: "dead 7"})
 		})
 		b.want("add 1: away")
 		time.Sleep(retryCommit + retryCommit/2)

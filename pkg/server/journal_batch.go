@@ -29,7 +29,7 @@ type batch[C any] struct {
 	size    int              // bytes, of all ops
 	records [][]store.Record // room for those of ops, in chunks
 	done    []C              // given back with the outcome of the batch
-	lasting []C              // given back when all operations are stored
+	lasting []lasting[C]     // given back when their extras are stored
 
 	nrecords    int    // records in use
 	first, last uint64 // the lowest and highest number of Adds, as far as these grow; 0 if there are none
@@ -111,6 +111,19 @@ func countThatFit(ops []store.Op) int {
 		}
 	}
 	return len(ops)
+}
+
+// countWithPairs is countThatFit, but does not separate the end of a job from the extra
+// into which the job has turned, which is the next operation.
+func countWithPairs(ops []store.Op, heirKey func(seq uint64) string) int {
+	n := countThatFit(ops)
+	switch {
+	case n == len(ops) || ops[n-1].Kind != store.Done || ops[n].Kind != store.Put || ops[n].Key != heirKey(ops[n-1].Record.Seq):
+		return n
+	case n == 1:
+		return 2
+	}
+	return n - 1
 }
 
 // opName returns a name of an operation, by which failures are counted.

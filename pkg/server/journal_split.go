@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -154,41 +155,65 @@ func (p *splitCommit[C]) storeEnds(some []int, full error) error {
 func (p *splitCommit[C]) storeEndsInParts(ends []int, full error) error {
 	frees, others := partEnds(p.ops, ends, p.j.owner.heirKey)
 	if len(frees) == 0 || len(others) == 0 {
-		return p.storeSomeResults(ends, full)
+		return p.storeSomeUnits(ends, full)
 	}
 	if p.j.commitOps(p.pickOps(frees)) != nil {
 		return p.failAll(ends, full)
 	}
 	if p.j.commitOps(p.pickOps(others)) != nil {
-		return p.storeSomeResults(others, full)
+		return p.storeSomeUnits(others, full)
 	}
 	return nil
 }
 
-// storeSomeResults stores, among some operations, roughly as many results as there
-// is room for. The others are tried again soon. It returns full.
-func (p *splitCommit[C]) storeSomeResults(some []int, full error) error {
-	var results []int
-	for _, i := range some {
-		if p.j.owner.isResult(&p.ops[i]) {
-			results = append(results, i)
-		}
-	}
-	for n := len(results) * 2; n > 1; { // half of them, then a quarter of that, down to one
+// storeSomeUnits stores, among some operations, roughly as many results and dead jobs as
+// there is room for, the smallest first. The others are tried again soon. It returns
+// full.
+func (p *splitCommit[C]) storeSomeUnits(some []int, full error) error {
+	units, results := p.unitsOf(some)
+	for n := len(units) * 2; n > 1; { // half of them, then a quarter of that, down to one
 		n = max(n/4, 1)
-		if p.j.commitOps(p.pickOps(results[:n])) == nil {
+		stored := slices.Concat(units[:n]...)
+		slices.Sort(stored) // operations are in their order
+		if p.j.commitOps(p.pickOps(stored)) == nil {
 			some = slices.DeleteFunc(slices.Clone(some), func(i int) bool {
-				_, stored := slices.BinarySearch(results[:n], i) // operations are in their order
-				return stored
+				_, found := slices.BinarySearch(stored, i)
+				return found
 			})
 			p.j.roomlessSince = time.Time{}
 			return p.failAll(some, full)
 		}
 	}
-	if len(results) > 0 && p.j.roomlessSince.IsZero() {
+	if results > 0 && p.j.roomlessSince.IsZero() {
 		p.j.roomlessSince = time.Now()
 	}
 	return p.failAll(some, full)
+}
+
+// unitsOf returns the units among some operations, the smallest first, and the number of
+// results among the units. A unit is a result, or an extra with the end of the job that
+// has turned into it. Other operations belong to no unit.
+func (p *splitCommit[C]) unitsOf(some []int) (units [][]int, results int) {
+	ends := make(map[string]int) // of jobs, by the key of the extra
+	for _, i := range some {
+		if op := &p.ops[i]; op.Kind == store.Done {
+			ends[p.j.owner.heirKey(op.Record.Seq)] = i
+		}
+	}
+	for _, i := range some {
+		op := &p.ops[i]
+		if op.Kind != store.Put {
+			continue
+		}
+		if p.j.owner.isResult(op) {
+			units = append(units, []int{i})
+			results++
+		} else if end, ok := ends[op.Key]; ok {
+			units = append(units, []int{i, end})
+		}
+	}
+	slices.SortStableFunc(units, func(a, b []int) int { return cmp.Compare(len(p.ops[a[0]].Value), len(p.ops[b[0]].Value)) })
+	return units, results
 }
 
 // partEnds divides some operations, given by their places and none of them an Add,
