@@ -118,12 +118,18 @@ func countThatFit(ops []store.Op) int {
 func countWithPairs(ops []store.Op, heirKey func(seq uint64) string) int {
 	n := countThatFit(ops)
 	switch {
-	case n == len(ops) || ops[n-1].Kind != store.Done || ops[n].Kind != store.Put || ops[n].Key != heirKey(ops[n-1].Record.Seq):
+	case n == len(ops) || !isPair(&ops[n-1], &ops[n], heirKey):
 		return n
 	case n == 1:
 		return 2
 	}
 	return n - 1
+}
+
+// isPair reports whether an operation is the end of a job, and the next one the extra
+// into which that job has turned.
+func isPair(end, extra *store.Op, heirKey func(seq uint64) string) bool {
+	return end.Kind == store.Done && extra.Kind == store.Put && extra.Key == heirKey(end.Record.Seq)
 }
 
 // opName returns a name of an operation, by which failures are counted.

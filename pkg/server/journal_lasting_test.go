@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -71,5 +72,48 @@ func TestRestIsNotCutWithinAPair(t *testing.T) {
 		if got := countWithPairs(test.ops, heirKey); got != test.want {
 			t.Errorf("%s: got %d operations, want %d", name, got, test.want)
 		}
+	}
+}
+
+// A store that refuses a batch because of one operation never has the end of a job
+// before the extra into which the job has turned.
+func TestSplitBatchKeepsPairs(t *testing.T) {
+	for bad := range 9 {
+		synctest.Test(t, func(t *testing.T) {
+			extras := make(map[string]bool)
+			b := newTestJournal(t, func(_ context.Context, ops []store.Op) error {
+				for i := range ops {
+					if ops[i].Key == "bad" {
+						return errors.New("broken")
+					}
+				}
+				for i := range ops {
+					extras[ops[i].Key] = true
+				}
+				for i := range ops {
+					if r := ops[i].Record; r != nil && !extras[fmt.Sprint("heir/", r.Seq)] {
+						t.Errorf("bad operation at %d: the store has the end of job %d without its extra", bad, r.Seq)
+					}
+				}
+				return nil
+			})
+			defer b.end()
+			b.do(func() {
+				for i := range 9 {
+					if i == bad {
+						b.put("bad", nil)
+					}
+					seq := uint64(i + 1)
+					b.finish(seq)
+					b.put(b.heirKey(seq), nil)
+				}
+			})
+			synctest.Wait()
+			for seq := range uint64(9) {
+				if key := b.heirKey(seq + 1); !extras[key] {
+					t.Errorf("bad operation at %d: %s is not stored", bad, key)
+				}
+			}
+		})
 	}
 }

@@ -97,11 +97,26 @@ func (p *splitCommit[C]) storeRest(some []int, err error) error {
 	case p.commits >= maxSplit:
 		return p.failAll(some, err)
 	}
-	half := len(some) / 2
-	if err := p.storeSome(some[:half]); err != nil {
-		return p.failAll(some[half:], err)
+	first, second := p.halves(some)
+	if err := p.storeSome(first); err != nil {
+		return p.failAll(second, err)
 	}
-	return p.storeSome(some[half:])
+	return p.storeSome(second)
+}
+
+// halves divides some operations into two parts, of which the first is stored before
+// the second. It separates the end of a job from the extra into which the job has
+// turned only if these are all: then the extra is first, so that a crash between the
+// two does not lose the job.
+func (p *splitCommit[C]) halves(some []int) (first, second []int) {
+	half := len(some) / 2
+	switch {
+	case !isPair(&p.ops[some[half-1]], &p.ops[some[half]], p.j.owner.heirKey):
+		return some[:half], some[half:]
+	case len(some) == 2:
+		return some[1:], some[:1]
+	}
+	return some[:half+1], some[half+1:]
 }
 
 // failAll notes that some operations are not stored because the store fails.
