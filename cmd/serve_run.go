@@ -80,7 +80,8 @@ type serveRun struct {
 	log *serverlog.Log
 	pid daemon.PIDFile
 
-	// reportReady reports to the process that started this daemon; nil if there is none.
+	// reportReady reports to the process that started this daemon. It is nil in the
+	// foreground.
 	reportReady func() error
 }
 

@@ -20,7 +20,7 @@ func TestServeErrors(t *testing.T) {
 	for _, tc := range []struct {
 		err  error
 		code int
-		hint string // a part of it; empty is none
+		hint string // a part of the hint; "" if the error has no hint
 	}{
 		{listenError(syscall.EADDRINUSE), cli.ExitAgain, "whether another server runs"},
 		{listenError(syscall.EACCES), cli.ExitRefused, "permissions"},

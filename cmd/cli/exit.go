@@ -30,7 +30,7 @@ const CodeOfErr = -1
 type ExitError struct {
 	Code int
 	Err  error  // nil: nothing is printed
-	Hint string // empty: none
+	Hint string // may be empty
 }
 
 func (e *ExitError) Error() string {
@@ -55,7 +55,7 @@ func WithHint(err error, hint string) error {
 	return &ExitError{Code: CodeOfErr, Err: err, Hint: hint}
 }
 
-// HintOf returns the outermost hint in err, empty if there is none.
+// HintOf returns the outermost hint in err. Without a hint it returns "".
 func HintOf(err error) string {
 	var exit *ExitError
 	for next := err; errors.As(next, &exit); next = exit.Err {

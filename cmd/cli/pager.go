@@ -21,7 +21,7 @@ func (e *Env) showText(text []byte) error {
 	return e.runFilter(text, "sh", "-c", pager)
 }
 
-// pager returns the command of the pager, empty if there is none.
+// pager returns the command of the pager, or "" for output without a pager.
 func (e *Env) pager() string {
 	switch pager := strings.TrimSpace(e.Getenv("PAGER")); pager {
 	case "":

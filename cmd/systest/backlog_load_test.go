@@ -47,7 +47,7 @@ func appendPayload(dst []byte, i int) []byte {
 	return dst
 }
 
-// jobOf returns which job a payload is, -1 if it is none.
+// jobOf returns the number of the job with that payload, or -1 for another payload.
 func jobOf(payload []byte, scratch *[]byte) int {
 	if len(payload) != backlogSize {
 		return -1

@@ -23,7 +23,7 @@ type Options struct {
 	JSON   bool      // JSON instead of text
 	Output io.Writer // the stderr of the process
 	Stderr bool      // log to Output
-	File   string    // append to this file; empty is none
+	File   string    // append to this file; "" means that the log has no file
 	Syslog bool      // log to the syslog of this machine, as facility daemon
 }
 

@@ -259,7 +259,7 @@ func (r *Runner) runServer(srv *server.Server, ls []net.Listener) error {
 		r.log.Info("stopping", "signal", sig.String(), "next_signal", "stops at once")
 	case graceful := <-stop:
 		if !graceful {
-			return srv.Close() // by an administrator who has confirmed it
+			return srv.Close() // gm admin shutdown has asked for confirmation
 		}
 	case <-r.lost:
 		r.log.Error("the store has passed to another server: stopping", "store", r.cfg.Server.StoreName)

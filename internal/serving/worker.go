@@ -43,7 +43,7 @@ func startWorker(newWorker func(gearman.Options, string) (Worker, error), srv *s
 }
 
 // reachableAddress returns the address of the first listener as a program on this
-// machine connects to it; empty if there is none.
+// machine connects to it, or "" without listeners.
 func reachableAddress(ls []net.Listener) string {
 	for _, l := range ls {
 		switch addr := l.Addr().(type) {

@@ -144,7 +144,7 @@ const sharedFunctions = 10_000
 
 // classWork is the remaining work for the private class of a worker.
 type classWork struct {
-	old  *class   // to be emptied first; nil if there is none
+	old  *class   // must be emptied first; may be nil
 	made *class   // it has some of the worker's functions so far; nil before the first
 	next *ability // the next one for made
 }
@@ -306,7 +306,7 @@ func (b *bitset) clear(i int) {
 	}
 }
 
-// next returns the smallest member from i on, or -1 if there is none.
+// next returns the smallest member from i on, or -1.
 func (b *bitset) next(i int) int {
 	w := i / wordBits
 	if w >= len(b.words) {

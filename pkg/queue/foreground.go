@@ -23,7 +23,7 @@ type foregroundLinks struct {
 // foregroundRing is a ring of the functions that have workers and waiting
 // foreground jobs and are not paused.
 type foregroundRing struct {
-	first *Function // nil if there is none
+	first *Function // nil in an empty ring
 	n     int
 }
 

@@ -11,7 +11,7 @@ type Peer struct {
 	firstAbility, lastAbility *ability
 	timeouts                  bool       // some ability has one
 	class                     *class     // nil after a change
-	classWork                 *classWork // nil if there is none
+	classWork                 *classWork // nil if no work remains
 	nextPosition              int        // the place where a round-robin grab goes on
 
 	sleep      sleepState

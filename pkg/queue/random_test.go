@@ -318,7 +318,7 @@ func (r *rig) weight(operation string, own int) int {
 
 func (r *rig) function() string { return string(rune('f' + r.n(rigFunctions))) }
 
-// any returns some job, sometimes an ended one, or nil if there is none.
+// any returns a random job, which may have ended, or nil before the first job.
 func (r *rig) any() *modelJob {
 	all := slices.Concat(r.model.jobs, r.past)
 	if len(all) == 0 {

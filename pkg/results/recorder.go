@@ -15,7 +15,7 @@ import (
 // Config is the configuration of a Recorder. Only Sink is required.
 type Config struct {
 	Sink   Sink
-	Output *Output // the one that Sink writes to; nil if there is none
+	Output *Output // the one that Sink writes to, or nil
 	Joblog *Joblog // nil: no log
 	// Many allows several records: Note gets a text for each that fails, and
 	// the Report counts them.

@@ -14,7 +14,7 @@ import (
 type child struct {
 	pid    int // also the number of the group
 	marker string
-	pidfd  int // readable when the child has ended; negative if there is none
+	pidfd  int // readable when the child has ended; negative if none was opened
 
 	status syscall.WaitStatus // set by reap
 	usage  syscall.Rusage
@@ -27,7 +27,7 @@ type child struct {
 	// of the group that this process cannot reap.
 	leftovers, zombies bool
 
-	place *uint32 // the entry of the group in the guard's table; nil if there is none
+	place *uint32 // the entry of the group in the guard's table; may be nil
 }
 
 // pipes has our ends of a child's pipes. A pipe that is not needed is nil.

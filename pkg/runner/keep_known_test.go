@@ -103,7 +103,7 @@ func TestHintsForKeptCommands(t *testing.T) {
 	for _, test := range []struct {
 		args  []string
 		shell bool
-		hint  string // a part of it; "" is none
+		hint  string // a part of the hint; "" if the error has no hint
 	}{
 		{[]string{"awk '{ print; fflush() }'"}, true, "mawk reads until its buffer is full: awk -W interactive"},
 		{[]string{"exec mawk '{ print }'"}, true, "mawk -W interactive"},

@@ -101,7 +101,7 @@ func (s *Server) setOptions(nc net.Conn) {
 	}
 }
 
-// pollerFor returns the poller that can serve a connection, nil if there is none.
+// pollerFor returns a poller that can serve a connection, or nil.
 func (s *Server) pollerFor(nc net.Conn) *transport.Poller {
 	if !transport.CanPoll(nc) {
 		return nil

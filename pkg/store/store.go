@@ -190,7 +190,7 @@ func (c Caps) Refusal(op *Op) error {
 }
 
 // RefuseBatch returns a [*RefusedError] for the first operation of batch that
-// is over a limit, nil if there is none.
+// is over a limit, or nil.
 func (c Caps) RefuseBatch(batch []Op) error {
 	for i := range batch {
 		if err := c.Refusal(&batch[i]); err != nil {

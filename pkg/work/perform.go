@@ -73,8 +73,8 @@ func (w *Worker) perform(ctx context.Context, j *job) ([]byte, error) {
 	return nil, judge(ctx, res, lacksFile)
 }
 
-// commandOf returns the command that does the jobs of a function; nil if there
-// is none.
+// commandOf returns the command that does the jobs of a function, or nil if the
+// directory has no such command.
 func (w *Worker) commandOf(function string) *runner.Command {
 	if w.dir != nil {
 		return w.dir.command(function)

@@ -65,7 +65,7 @@ type submission struct {
 	size       int
 	functions  int
 	functionAt int // of its last digit
-	uniqueAt   int // of its last digit; 0 if there is none
+	uniqueAt   int // of its last digit; 0 in packets without a unique
 	next       uint64
 }
 

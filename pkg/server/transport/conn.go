@@ -22,7 +22,7 @@ type Conn struct {
 
 	// For the bound of Peers and its sweeps.
 	kept    atomic.Int64 // memory of a request that has not arrived completely, in bytes
-	begun   atomic.Int64 // Peers.now when a part of it arrived last; 0 if there is none
+	begun   atomic.Int64 // Peers.now when its last part arrived; 0 between requests
 	starved atomic.Bool  // it is not read because memory is short
 	dropped atomic.Bool  // see MarkDropped
 	only    bool         // it is read although memory is short; for the reading goroutine

@@ -31,8 +31,8 @@ type Socket interface {
 	// AckNow sends the acknowledgment of the bytes that were read at once, if the
 	// system can do so.
 	AckNow()
-	// FD returns the number of the file descriptor, for people to look at; -1 if there
-	// is none.
+	// FD returns the number of the file descriptor for lists of connections, or -1
+	// without a descriptor.
 	FD() int
 }
 
