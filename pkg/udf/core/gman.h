@@ -106,7 +106,7 @@ struct gman_hooks {
 
 /* struct gman_bytes is a piece of memory that the client owns. */
 struct gman_bytes {
-	const char *data; /* never NULL after GMAN_OK; a NUL follows the bytes */
+	const char *data; /* never NULL after GMAN_OK; no NUL follows the bytes */
 	size_t len;
 };
 
@@ -175,7 +175,8 @@ enum gman_code gman_merge_servers(const char *lists, const char *function, const
 /*
  * gman_do runs a job in the foreground and waits for its end. *result is valid
  * until the next call with g. It has the data of WORK_DATA and WORK_COMPLETE
- * packets, joined. After GMAN_FAILED it has the text of the exception, if any.
+ * packets, joined; warnings and progress are ignored. After GMAN_FAILED it has
+ * the text of the exception, if any.
  */
 enum gman_code gman_do(struct gman *g, const struct gman_job *job, struct gman_bytes *result);
 
@@ -213,8 +214,9 @@ enum gman_code gman_get_result(struct gman *g, const char *handle, struct gman_b
 enum gman_code gman_echo(struct gman *g, const void *data, size_t len);
 
 /*
- * gman_error returns the text of the last error of g. It is UTF-8 if the texts
- * of servers and workers are, without line ends and other control characters.
+ * gman_error returns the text of the last error of g. It is valid UTF-8 without
+ * line ends and other control characters: a question mark replaces other bytes
+ * of servers and workers.
  */
 const char *gman_error(const struct gman *g);
 
