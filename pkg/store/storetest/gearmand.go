@@ -47,6 +47,9 @@ func StartGearmand(t testing.TB, options ...string) *Gearmand {
 	return g
 }
 
+// Addr returns the server's address as host:port.
+func (g *Gearmand) Addr() string { return fmt.Sprintf("127.0.0.1:%d", g.port) }
+
 // Stop stops gearmand as its service does.
 func (g *Gearmand) Stop() { g.process.stop(syscall.SIGTERM) }
 

@@ -163,6 +163,9 @@ void gman_set_limits(struct gman *g, int connect_ms, int timeout_ms, int64_t max
  */
 enum gman_code gman_set_servers(struct gman *g, const char *servers);
 
+/* gman_check_servers reports whether the text is a list for gman_set_servers. */
+int gman_check_servers(const char *servers);
+
 /*
  * gman_merge_servers writes to out the text of lists, as for gman_set_servers,
  * with the list of one function replaced by servers. function NULL or "" is the
@@ -186,7 +189,8 @@ enum gman_code gman_do(struct gman *g, const struct gman_job *job, struct gman_b
  * in the order in which they end. data is valid until done returns. If done
  * returns a value other than GMAN_OK, or a job fails, gman_run abandons the
  * other jobs and returns the code. Two of the jobs must not have the same
- * unique.
+ * unique. The list of the first job's function has the server. done must
+ * neither jump out of the call nor use g.
  */
 typedef enum gman_code (*gman_done_fn)(void *arg, size_t i, const char *data, size_t len);
 enum gman_code gman_run(struct gman *g, const struct gman_job *jobs, size_t n, gman_done_fn done,

@@ -206,7 +206,7 @@ static enum gman_code read_line(struct gman *g, struct conn *c, const char **lin
 	for (;;) {
 		enum gman_code code = skip_packets(g, c);
 		size_t have = c->in.end - c->in.start;
-		const char *start = c->in.data + c->in.start;
+		const char *start = have > 0 ? c->in.data + c->in.start : "";
 		const char *end = have > 0 && start[0] != 0 ? memchr(start, '\n', have) : NULL;
 		int some;
 

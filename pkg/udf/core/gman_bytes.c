@@ -154,11 +154,12 @@ void gmani_put_header(char *out, uint32_t type, size_t len)
  */
 int gmani_next_packet(struct gman *g, struct conn *c, struct packet *p)
 {
-	const char *b = c->in.data + c->in.start;
 	size_t have = c->in.end - c->in.start, len;
+	const char *b;
 
 	if (have < HEADER_SIZE)
 		return 0;
+	b = c->in.data + c->in.start;
 	if (memcmp(b, "\0RES", 4) != 0) {
 		gmani_set_error(g, GMAN_PROTOCOL, "receive from %s:%d: not a Gearman packet", c->host, c->port);
 		return -1;

@@ -176,6 +176,13 @@ enum gman_code gmani_parse_servers(struct server_lists *l, const char *text)
 	}
 }
 
+int gman_check_servers(const char *servers)
+{
+	struct server_lists l;
+
+	return gmani_parse_servers(&l, servers) == GMAN_OK;
+}
+
 /* gmani_find_list returns the list of a function, or the first one. */
 const struct list *gmani_find_list(const struct server_lists *l, const char *function, size_t len)
 {

@@ -1,0 +1,19 @@
+package udf_test
+
+import (
+	"os/exec"
+	"testing"
+)
+
+// TestCore runs the tests of the C client with sanitizers.
+func TestCore(t *testing.T) {
+	for _, program := range []string{"make", "cc"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("%s is not there: %v", program, err)
+		}
+	}
+	out, err := exec.Command("make", "--no-print-directory", "-C", "core/test", "check", "BUILD="+t.TempDir(), "RUNS=3000").CombinedOutput()
+	if err != nil {
+		t.Fatalf("make check: %v\n%s", err, out)
+	}
+}

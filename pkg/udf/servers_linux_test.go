@@ -1,0 +1,175 @@
+package udf_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"gm/pkg/gearman"
+)
+
+// patience is the maximum time that a test waits for an event that must come.
+const patience = 30 * time.Second
+
+// eventually waits until done returns true.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-late.C:
+			t.Fatalf("%s: not after %s", what, patience)
+		}
+	}
+}
+
+// jobServer is a process of gm serve.
+type jobServer struct {
+	addr string
+	cmd  *exec.Cmd
+}
+
+// startJobServer starts gm serve on loopback until the end of the test.
+func startJobServer(t *testing.T, flags ...string) *jobServer {
+	t.Helper()
+	cmd := exec.Command("gm", append([]string{"serve", "-L", "127.0.0.1", "-p", "0", "--print-port"}, flags...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%v: read the port: %v", cmd, err)
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatalf("%v: prints no port: %v", cmd, err)
+	}
+	return &jobServer{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), cmd: cmd}
+}
+
+func (s *jobServer) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		t.Fatalf("signal %v: %v", sig, err)
+	}
+}
+
+// worker does the jobs of the tests.
+type worker struct {
+	reversed atomic.Int64  // jobs of reverse that have ended
+	blocked  chan struct{} // receives once for each job of block that has begun
+	payload  atomic.Value  // the last payload of echo
+}
+
+// startWorker starts a worker until the end of the test.
+func startWorker(t *testing.T, addr string) *worker {
+	t.Helper()
+	w := &worker{blocked: make(chan struct{}, 100)}
+	g, err := gearman.NewWorker(gearman.WorkerOptions{
+		Options:     gearman.Options{Servers: []gearman.Server{{Network: "tcp", Addr: addr}}},
+		Concurrency: 4,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, handler := range map[string]gearman.Handler{
+		"reverse": w.reverse,
+		"echo":    w.echo,
+		"block":   w.block,
+		"length": func(_ context.Context, j *gearman.Job) ([]byte, error) {
+			return strconv.AppendInt(nil, int64(len(j.Payload())), 10), nil
+		},
+		"fail": func(context.Context, *gearman.Job) ([]byte, error) {
+			return nil, &gearman.Exception{Data: []byte("no such image\n")}
+		},
+		"pieces": func(_ context.Context, j *gearman.Job) ([]byte, error) {
+			return []byte("c"), errors.Join(j.SendData([]byte("a")), j.SendData([]byte("b")))
+		},
+	} {
+		if err := g.Handle(name, handler); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = g.Run(context.Background())
+	}()
+	t.Cleanup(func() {
+		g.Abort()
+		<-ended
+	})
+	return w
+}
+
+func (w *worker) reverse(_ context.Context, j *gearman.Job) ([]byte, error) {
+	data := bytes.Clone(j.Payload())
+	slices.Reverse(data)
+	w.reversed.Add(1)
+	return data, nil
+}
+
+func (w *worker) echo(_ context.Context, j *gearman.Job) ([]byte, error) {
+	w.payload.Store(string(j.Payload()))
+	return bytes.Clone(j.Payload()), nil
+}
+
+// block reports progress and then waits until the worker stops.
+func (w *worker) block(ctx context.Context, j *gearman.Job) ([]byte, error) {
+	_ = j.SendStatus(1, 2)
+	w.blocked <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// silentAddr returns an address whose packets the system drops: connections to
+// it neither succeed nor fail.
+func silentAddr(t *testing.T) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(bound.(*syscall.SockaddrInet4).Port))
+	for {
+		conn, err := net.DialTimeout("tcp", addr, 200*time.Millisecond)
+		if err != nil {
+			return addr // its queue of connections is full
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+}
