@@ -3,6 +3,7 @@ package udf_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"io"
 	"net"
@@ -40,7 +41,7 @@ func startPostgres(t *testing.T) *postgres {
 	os.Setenv("PATH", path) // a command in the copy would start the installed server
 	p.worker = startWorker(t, p.jobs.addr)
 	p.db = p.openDatabase(t, "postgres")
-	p.Query(t, "CREATE EXTENSION gearman; ALTER SYSTEM SET gearman.servers = '"+p.jobs.addr+"'; SELECT pg_reload_conf()")
+	p.Query(t, "CREATE EXTENSION gearman; ALTER ROLE gm SET gearman.servers = '"+p.jobs.addr+"'")
 	return p
 }
 
@@ -147,14 +148,11 @@ func newSession(t *testing.T, db *sql.DB) *session {
 	}
 	// The pool gets no session with changed settings.
 	t.Cleanup(func() {
-		_ = conn.Raw(func(any) error { return errBadConn })
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		conn.Close()
 	})
 	return &session{conn}
 }
-
-// errBadConn makes the pool close a connection.
-var errBadConn = errors.New("the session has changed settings")
 
 // query returns the first column of the only row, or NULL.
 func (s *session) query(query string, args ...any) (string, error) {
@@ -181,6 +179,15 @@ func (s *session) wantState(t *testing.T, query, state string) {
 	t.Helper()
 	got, err := s.query(query)
 	checkState(t, query, got, err, state)
+	s.want(t, "SELECT 1", "1")
+}
+
+// wantError checks that a query fails, and that the session goes on to work.
+func (s *session) wantError(t *testing.T, query string) {
+	t.Helper()
+	if got, err := s.query(query); err == nil {
+		t.Errorf("%s = %.200q; want an error", query, got)
+	}
 	s.want(t, "SELECT 1", "1")
 }
 

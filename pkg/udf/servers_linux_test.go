@@ -80,7 +80,7 @@ func (s *jobServer) signal(t *testing.T, sig syscall.Signal) {
 // worker does the jobs of the tests.
 type worker struct {
 	reversed atomic.Int64  // jobs of reverse that have ended
-	blocked  chan struct{} // receives once for each job of block that has begun
+	blocked  chan struct{} // has an element for each job of block that has begun
 	payload  atomic.Value  // the last payload of echo
 }
 

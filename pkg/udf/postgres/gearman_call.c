@@ -101,6 +101,25 @@ latch_events(int events, int timeout_ms)
 }
 
 /*
+ * wait_latch waits for the latch of the session and for a socket, and raises the
+ * error of an interrupt. It returns the events of WaitLatchOrSocket.
+ */
+static pg_noinline int
+wait_latch(int fd, int events, int timeout_ms)
+{
+	int got = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	if (timeout_ms != 0)
+		got = WaitLatchOrSocket(MyLatch, latch_events(events, timeout_ms), fd, timeout_ms, PG_WAIT_EXTENSION);
+	if (got & WL_LATCH_SET) {
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return got;
+}
+
+/*
  * wait_for_socket is the hook of the client. It returns -1 if the session is
  * cancelled or terminated, or another error comes up.
  */
@@ -108,30 +127,21 @@ static int
 wait_for_socket(void *arg, int fd, int events, int timeout_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
-	const int wanted = latch_events(events, timeout_ms);
-	volatile int got = 0;
+	volatile int ready = 0;
 
 	PG_TRY();
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (timeout_ms != 0)
-			got = WaitLatchOrSocket(MyLatch, wanted, fd, timeout_ms, PG_WAIT_EXTENSION);
-		if (got & WL_LATCH_SET) {
-			ResetLatch(MyLatch);
-			CHECK_FOR_INTERRUPTS();
-		}
+		ready = (wait_latch(fd, events, timeout_ms) & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)) != 0;
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
 		interrupting_error = CopyErrorData();
 		FlushErrorState();
-		got = -1;
+		ready = -1;
 	}
 	PG_END_TRY();
-	if (got < 0)
-		return -1;
-	return (got & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE)) != 0;
+	return ready;
 }
 
 struct gman *

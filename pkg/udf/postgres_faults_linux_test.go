@@ -1,0 +1,194 @@
+package udf_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// answer is the outcome of a query in another goroutine.
+type answer struct {
+	got string
+	err error
+}
+
+// start runs a query in another goroutine.
+func (s *session) start(query string) <-chan answer {
+	done := make(chan answer, 1)
+	go func() {
+		got, err := s.query(query)
+		done <- answer{got, err}
+	}()
+	return done
+}
+
+func (s *session) pid(t *testing.T) int {
+	t.Helper()
+	text, err := s.query("SELECT pg_backend_pid()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func testTimeLimits(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	s.exec(t, "SET gearman.connect_timeout = '30s'; SET gearman.timeout = '300ms'")
+	s.wantState(t, "SELECT gman_do('nobody', 'x')", "UG002")
+	s.wantState(t, "SELECT gman_sum('nobody', 'x')", "UG002")
+	s.exec(t, "RESET gearman.timeout; SET gearman.connect_timeout = '100ms'")
+	s.want(t, "SELECT gman_servers_set('"+silentAddr(t)+"', 'echo') <> ''", "true")
+	s.wantState(t, "SELECT gman_do('echo', 'x')", "08001")
+	s.wantState(t, "SELECT gman_do_background('echo', 'x')", "08001")
+	s.exec(t, "SET gearman.on_error = 'null'")
+	s.want(t, "SELECT gman_do('echo', 'x')", "NULL")
+	s.exec(t, "SET gearman.connect_timeout = '30s'")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+}
+
+func testServerKilled(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	jobs := startJobServer(t)
+	w := startWorker(t, jobs.addr)
+	s.want(t, "SELECT gman_servers_set('"+jobs.addr+"', 'block') <> ''", "true")
+	done := s.start("SELECT gman_do('block', 'x')")
+	eventually(t, "the job runs", func() bool { return len(w.blocked) > 0 })
+	jobs.signal(t, syscall.SIGKILL)
+	a := <-done
+	checkState(t, "gman_do of a killed server", a.got, a.err, "08006")
+	s.wantState(t, "SELECT gman_do('block', 'x')", "08001")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+}
+
+func testServerStopped(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	jobs := startJobServer(t)
+	startWorker(t, jobs.addr)
+	s.want(t, "SELECT gman_servers_set('"+jobs.addr+"', 'echo') <> ''", "true")
+	s.want(t, "SELECT gman_do('echo', 'x')", "x")
+	jobs.signal(t, syscall.SIGSTOP)
+	s.exec(t, "SET gearman.timeout = '300ms'; SET gearman.connect_timeout = '100ms'")
+	// The kept connection gets the job, unless this machine is slow.
+	s.wantError(t, "SELECT gman_do('echo', 'x')")
+	// The new connection does not answer.
+	s.wantState(t, "SELECT gman_do('echo', 'x')", "08001")
+	s.wantState(t, "SELECT gman_do_background('echo', 'x')", "08001")
+	jobs.signal(t, syscall.SIGCONT)
+	s.exec(t, "RESET gearman.timeout; SET gearman.connect_timeout = '30s'")
+	s.want(t, "SELECT gman_do('echo', 'x')", "x")
+}
+
+func testFailOver(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	stopped := startJobServer(t)
+	stopped.signal(t, syscall.SIGSTOP)
+	t.Cleanup(func() { stopped.signal(t, syscall.SIGCONT) })
+	s.exec(t, "SET gearman.connect_timeout = '300ms'")
+	s.want(t, fmt.Sprintf("SELECT gman_servers_set('127.0.0.1:1, %s, %s %s') <> ''", stopped.addr, silentAddr(t), p.jobs.addr), "true")
+	for range 3 {
+		s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+		s.want(t, "SELECT left(gman_do_background('reverse', 'ab'), 2)", "H:")
+	}
+}
+
+func testInterrupts(t *testing.T, p *postgres) {
+	admin := newSession(t, p.db)
+	s := newSession(t, p.db)
+	s.exec(t, "SET gearman.timeout = 0; SET statement_timeout = '100ms'")
+	s.wantState(t, "SELECT gman_do('nobody', 'x')", "57014")
+	s.wantState(t, "SELECT gman_sum('nobody', i::text) FROM generate_series(1, 300) AS i", "57014")
+	s.exec(t, "SET statement_timeout = 0")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+
+	pid := s.pid(t)
+	interrupt := func(function string) answer {
+		done := s.start("SELECT gman_do('nobody', 'x')")
+		waitEvent(t, admin, pid, "Extension")
+		admin.want(t, fmt.Sprintf("SELECT %s(%d)", function, pid), "true")
+		return <-done
+	}
+	a := interrupt("pg_cancel_backend")
+	checkState(t, "a cancelled gman_do", a.got, a.err, "57014")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+	s.exec(t, "SET gearman.on_error = 'null'")
+	a = interrupt("pg_cancel_backend")
+	checkState(t, "a cancelled gman_do", a.got, a.err, "57014")
+	if a = interrupt("pg_terminate_backend"); a.err == nil {
+		t.Errorf("a terminated gman_do = %q", a.got)
+	}
+	eventually(t, "the session has ended", func() bool {
+		got, err := admin.query("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid)
+		return err == nil && got == "0"
+	})
+	newSession(t, p.db).want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+}
+
+// waitEvent waits until the process of a session waits for an event.
+func waitEvent(t *testing.T, admin *session, pid int, event string) {
+	t.Helper()
+	eventually(t, "the session waits", func() bool {
+		got, err := admin.query("SELECT wait_event_type FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", pid)
+		return err == nil && got == event
+	})
+}
+
+// testLockWait sees that a session which has used the functions is woken at once
+// when it gets a lock.
+func testLockWait(t *testing.T, p *postgres) {
+	holder, s := newSession(t, p.db), newSession(t, p.db)
+	pid := s.pid(t)
+	s.exec(t, "SET gearman.timeout = '20ms'")
+	for range 5 {
+		s.wantError(t, "SELECT gman_do('nobody', 'x')")
+		holder.want(t, "SELECT pg_advisory_lock(7)::text", "")
+		done := s.start("SELECT pg_advisory_lock(7)::text || pg_advisory_unlock(7)::text")
+		waitEvent(t, holder, pid, "Lock")
+		holder.want(t, "SELECT pg_advisory_unlock(7)", "true")
+		if a := <-done; a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+}
+
+// testDescriptors counts the open files of a session before and after many calls.
+func testDescriptors(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	count := func() int {
+		t.Helper()
+		entries, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(s.pid(t)), "fd"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	calls := func(n int) {
+		s.want(t, fmt.Sprintf("SELECT count(gman_do('echo', i::text)) FROM generate_series(1, %d) AS i", n), strconv.Itoa(n))
+		s.exec(t, "SET gearman.timeout = '5ms'")
+		for range n / 100 {
+			s.wantError(t, "SELECT gman_do('nobody', 'x')")
+		}
+		s.exec(t, "RESET gearman.timeout")
+		s.want(t, "SELECT gman_do('echo', 'x')", "x")
+	}
+	calls(100)
+	before := count()
+	calls(2000)
+	if after := count(); after != before {
+		t.Errorf("%d open files after many calls, %d before", after, before)
+	}
+	if _, err := s.ExecContext(context.Background(), "SELECT gman_servers_set('127.0.0.1:1')"); err != nil {
+		t.Fatal(err)
+	}
+	s.wantState(t, "SELECT gman_do('echo', 'x')", "08001")
+	if after := count(); after != before-1 {
+		t.Errorf("%d open files after the servers have changed, %d before; want one less", after, before)
+	}
+}
