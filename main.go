@@ -67,6 +67,7 @@
 //	                        internal/duration
 //	pkg/server/transport    the bytes of the server's connections: pollers, sockets, outboxes, back-pressure;
 //	                        imports internal/tune, golang.org/x/sys
+//	pkg/udf                 the SQL functions of databases, in C, and their tests
 //	internal/bytesize       sizes such as 64K as text, both ways
 //	internal/codec          the bytes of a record in a store: layout, checksums, salts;
 //	                        imports pkg/store

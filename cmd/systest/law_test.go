@@ -164,9 +164,8 @@ var law = []room{
 	{path: "gm/pkg/cluster", rooms: []string{storeRoom}, other: []string{anything}},
 	// dashboard, HTTP submission, metrics: handlers only
 	{path: "gm/pkg/web", rooms: []string{queueRoom, gearmanRoom}},
-	// the SQL functions, as shared libraries
-	{path: "gm/pkg/udf", rooms: []string{gearmanRoom}},
-	{path: "gm/pkg/udf/*", rooms: []string{gearmanRoom}},
+	// the SQL functions of databases, in C; only tests in Go
+	{path: "gm/pkg/udf"},
 	// benchmarks of servers and of their engines, and the lint of the prose
 	{path: "gm/scripts/*", rooms: []string{wireRoom, storeRoom, "gm/pkg/store/*", "gm/scripts/*"}, other: []string{xsys}},
 }
