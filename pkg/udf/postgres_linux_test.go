@@ -253,7 +253,17 @@ func testDeckServe(t *testing.T, p *postgres) {
 }
 
 func testDeckGearmand(t *testing.T, p *postgres) {
-	testDeck(t, p, storetest.StartGearmand(t).Addr())
+	addr := storetest.StartGearmand(t).Addr()
+	testDeck(t, p, addr)
+
+	s := newSession(t, p.db)
+	s.want(t, "SELECT gman_servers_set('"+addr+"')", addr)
+	s.wantState(t, "SELECT gman_do('fail', 'x')", "UG001")
+	s.want(t, "SELECT gman_do('pieces')", "abc")
+	s.want(t, "SELECT known FROM gman_status('H:none:1')", "false")
+	s.want(t, "SELECT gman_result('H:none:1')", "NULL")
+	s.want(t, "SELECT gman_sum('length', repeat('x', i)) FROM generate_series(1, 300) AS i", "45150")
+	s.want(t, "SELECT gman_do('reverse', w) = reverse(w) FROM (SELECT repeat('abcdefgh', 2097152) AS w) AS large", "true")
 }
 
 // testDeck runs the statements in psql. The default port leads to addr.

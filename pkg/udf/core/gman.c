@@ -56,6 +56,8 @@ enum gman_code gman_set_servers(struct gman *g, const char *servers)
 	struct server_lists lists;
 	int i;
 
+	if (strcmp(servers, g->lists.text) == 0)
+		return GMAN_OK;
 	if (gmani_parse_servers(&lists, servers) != GMAN_OK)
 		return gmani_set_error(g, GMAN_ARGUMENT, "\"%s\" is not a list of servers", servers);
 	gman_disconnect(g);

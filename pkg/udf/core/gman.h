@@ -150,7 +150,8 @@ void gman_set_hooks(struct gman *g, const struct gman_hooks *hooks);
 void gman_set_limits(struct gman *g, int connect_ms, int timeout_ms, int64_t max_reply);
 
 /*
- * gman_set_servers replaces the servers of g and closes its connections.
+ * gman_set_servers replaces the servers of g and closes its connections. It does
+ * nothing if servers is the text of the last call.
  *
  * servers is a list of HOST, HOST:PORT, [IPV6] or [IPV6]:PORT with commas or
  * blanks between them. Lists for single functions may follow, each after a

@@ -667,6 +667,8 @@ static void test_the_next_call_connects_again(void)
 		CHECK(gman_sockets(g) == 0);
 	}
 	CHECK_CODE(gman_echo(g, "a\0b", 3), GMAN_OK);
+	CHECK_CODE(gman_set_servers(g, address), GMAN_OK);
+	CHECK(gman_sockets(g) == 1); /* the same servers */
 	gman_disconnect(g);
 	CHECK(gman_sockets(g) == 0);
 	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
