@@ -2,12 +2,16 @@ package udf_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/lib/pq"
 )
 
 // answer is the outcome of a query in another goroutine.
@@ -146,7 +150,7 @@ func testLockWait(t *testing.T, p *postgres) {
 	holder, s := newSession(t, p.db), newSession(t, p.db)
 	pid := s.pid(t)
 	s.exec(t, "SET gearman.timeout = '20ms'")
-	for range 5 {
+	for range 10 {
 		s.wantError(t, "SELECT gman_do('nobody', 'x')")
 		holder.want(t, "SELECT pg_advisory_lock(7)::text", "")
 		done := s.start("SELECT pg_advisory_lock(7)::text || pg_advisory_unlock(7)::text")
@@ -154,6 +158,52 @@ func testLockWait(t *testing.T, p *postgres) {
 		holder.want(t, "SELECT pg_advisory_unlock(7)", "true")
 		if a := <-done; a.err != nil {
 			t.Fatal(a.err)
+		}
+	}
+}
+
+// testListen sees that a session which has used the functions gets a notification
+// that came while it waited for a job.
+func testListen(t *testing.T, p *postgres) {
+	sender, s := newSession(t, p.db), newSession(t, p.db)
+	var received []string
+	if err := s.Raw(func(conn any) error {
+		pq.SetNotificationHandler(conn.(driver.Conn), func(n *pq.Notification) { received = append(received, n.Extra) })
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.exec(t, "LISTEN images; SET gearman.timeout = 0")
+	pid := s.pid(t)
+	const rounds = 5
+	for i := range rounds {
+		done := s.start("SELECT gman_do('nobody', 'x')")
+		waitEvent(t, sender, pid, "Extension")
+		sender.exec(t, fmt.Sprintf("NOTIFY images, '%d'", i))
+		sender.want(t, fmt.Sprintf("SELECT pg_cancel_backend(%d)", pid), "true")
+		a := <-done
+		checkState(t, "a cancelled gman_do", a.got, a.err, "57014")
+	}
+	eventually(t, "the notifications have come", func() bool {
+		s.want(t, "SELECT 1", "1")
+		return len(received) == rounds
+	})
+	if !slices.IsSorted(received) {
+		t.Errorf("the notifications are %q", received)
+	}
+}
+
+// testSessions runs jobs in 50 sessions at once.
+func testSessions(t *testing.T, p *postgres) {
+	const sessions = 50
+	var answers []<-chan answer
+	for i := range sessions {
+		s := newSession(t, p.db)
+		answers = append(answers, s.start(fmt.Sprintf("SELECT count(DISTINCT gman_do('echo', '%d-' || i)) FROM generate_series(1, 20) AS i", i)))
+	}
+	for i, done := range answers {
+		if a := <-done; a.err != nil || a.got != "20" {
+			t.Errorf("session %d has %q different results, %v; want 20", i, a.got, a.err)
 		}
 	}
 }

@@ -232,6 +232,8 @@ func TestPostgres(t *testing.T) {
 		{"fail-over", testFailOver},
 		{"interrupts", testInterrupts},
 		{"lock waits", testLockWait},
+		{"notifications", testListen},
+		{"many sessions", testSessions},
 		{"descriptors", testDescriptors},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, p) })
