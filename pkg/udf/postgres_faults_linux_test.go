@@ -78,7 +78,7 @@ func testServerStopped(t *testing.T, p *postgres) {
 	startWorker(t, jobs.addr)
 	s.want(t, "SELECT gman_servers_set('"+jobs.addr+"', 'echo') <> ''", "true")
 	s.want(t, "SELECT gman_do('echo', 'x')", "x")
-	jobs.signal(t, syscall.SIGSTOP)
+	jobs.stop(t)
 	s.exec(t, "SET gearman.timeout = '300ms'; SET gearman.connect_timeout = '100ms'")
 	// The kept connection gets the job, unless this machine is slow.
 	s.wantError(t, "SELECT gman_do('echo', 'x')")
@@ -93,7 +93,7 @@ func testServerStopped(t *testing.T, p *postgres) {
 func testFailOver(t *testing.T, p *postgres) {
 	s := newSession(t, p.db)
 	stopped := startJobServer(t)
-	stopped.signal(t, syscall.SIGSTOP)
+	stopped.stop(t)
 	t.Cleanup(func() { stopped.signal(t, syscall.SIGCONT) })
 	s.exec(t, "SET gearman.connect_timeout = '300ms'")
 	s.want(t, fmt.Sprintf("SELECT gman_servers_set('127.0.0.1:1, %s, %s %s') <> ''", stopped.addr, silentAddr(t), p.jobs.addr), "true")

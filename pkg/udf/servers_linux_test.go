@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,6 +77,22 @@ func (s *jobServer) signal(t *testing.T, sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("signal %v: %v", sig, err)
 	}
+}
+
+// stop stops the process with SIGSTOP, and waits until each of its threads has stopped.
+func (s *jobServer) stop(t *testing.T) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	eventually(t, "gm serve is stopped", func() bool {
+		threads, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), "task", "*", "stat"))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("the process has %d threads: %v", len(threads), err)
+		}
+		return !slices.ContainsFunc(threads, func(file string) bool {
+			text, err := os.ReadFile(file)
+			return err == nil && !bytes.Contains(text, []byte(") T "))
+		})
+	})
 }
 
 // worker does the jobs of the tests.
