@@ -1,0 +1,201 @@
+/*
+ * gman_net_test.c tests connections of the client: fake servers listen on
+ * loopback, and a thread answers for those that work.
+ *
+ * Copyright (c) 2026, The gm authors. BSD 3-Clause License, see LICENSE.
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+
+#include "gman_test.h"
+
+/* listen_on opens a listener on loopback and writes its address. */
+static int listen_on(int backlog, char address[32], struct sockaddr_in *at)
+{
+	int fd = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
+	socklen_t len = sizeof *at;
+
+	memset(at, 0, sizeof *at);
+	at->sin_family = AF_INET;
+	at->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(bind(fd, (struct sockaddr *)at, sizeof *at), "bind");
+	must(listen(fd, backlog), "listen");
+	must(getsockname(fd, (struct sockaddr *)at, &len), "getsockname");
+	sprintf(address, "127.0.0.1:%d", ntohs(at->sin_port));
+	return fd;
+}
+
+/* read_all reads len bytes. It returns 0 at the end of the stream. */
+static int read_all(int fd, void *data, size_t len)
+{
+	char *at = data;
+
+	while (len > 0) {
+		ssize_t n = read(fd, at, len);
+
+		if (n <= 0)
+			return 0;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 1;
+}
+
+/*
+ * serve accepts connections one after the other until *arg is closed. It answers
+ * ECHO_REQ, and a foreground job with the result "done", except that it closes
+ * the connection at a job of the function close.
+ */
+static void *serve(void *arg)
+{
+	int listener = *(int *)arg, fd;
+
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		unsigned char head[12];
+		static char body[1 << 17];
+
+		while (read_all(fd, head, sizeof head)) {
+			size_t len = (size_t)head[9] << 16 | (size_t)head[10] << 8 | head[11];
+			struct script s = {.len = 0};
+
+			if (!read_all(fd, body, len < sizeof body ? len : sizeof body))
+				break;
+			for (; len > sizeof body; len -= sizeof body)
+				if (!read_all(fd, body, len - sizeof body < sizeof body ? len - sizeof body : sizeof body))
+					break;
+			if (head[7] == 16)
+				put_packet(&s, ECHO_RES, body, len);
+			if (head[7] == 7) {
+				if (memcmp(body, "close", 6) == 0)
+					break;
+				PUT(&s, JOB_CREATED, "H:f:1");
+				PUT(&s, WORK_COMPLETE, "H:f:1\0done");
+			}
+			if (s.len > 0 && send(fd, s.bytes, s.len, MSG_NOSIGNAL) < 0)
+				break;
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
+/* stop_server ends serve when its clients have closed. */
+static void stop_server(int listener, pthread_t thread)
+{
+	shutdown(listener, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(listener);
+}
+
+static void test_a_list_fails_over(void)
+{
+	char closed[32], frozen[32], full[32], good[32], servers[300];
+	struct sockaddr_in at;
+	int fds[6], listener, i, tries;
+	struct gman *g = gman_new();
+	struct gman_bytes result;
+	pthread_t thread;
+
+	close(listen_on(1, closed, &at));
+	fds[0] = listen_on(8, frozen, &at); /* the system accepts, nobody answers */
+	fds[1] = listen_on(0, full, &at);   /* the system drops packets when it is full */
+	for (i = 2; i < 6; i++) {
+		fds[i] = must(socket(AF_INET, SOCK_STREAM, 0), "socket");
+		must(fcntl(fds[i], F_SETFL, O_NONBLOCK), "fcntl");
+		(void)connect(fds[i], (struct sockaddr *)&at, sizeof at);
+	}
+	listener = listen_on(8, good, &at);
+	must(-pthread_create(&thread, NULL, serve, &listener), "pthread_create");
+	sprintf(servers, "%s, %s, %s; reverse=%s,%s,%s,%s", closed, frozen, full, closed, frozen, full, good);
+	gman_set_limits(g, 100, 5000, -1);
+	CHECK_CODE(gman_set_servers(g, servers), GMAN_OK);
+	for (i = 0; i < 10; i++) {
+		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+		CHECK(is_result(&result, "done"));
+	}
+	CHECK(gman_sockets(g) == 1);
+	must(fcntl(fds[0], F_SETFL, O_NONBLOCK), "fcntl");
+	for (tries = 0; (i = accept(fds[0], NULL, NULL)) >= 0; tries++)
+		close(i);
+	CHECK(tries >= 1 && tries < 5); /* it is tried last after a failure */
+	{
+		struct gman_job other = {"other", 5, NULL, 0, "", 0, GMAN_NORMAL};
+
+		CHECK_CODE(gman_do(g, &other, &result), GMAN_NO_SERVER);
+	}
+	gman_free(g);
+	stop_server(listener, thread);
+	for (i = 0; i < 6; i++)
+		close(fds[i]);
+}
+
+static void test_the_next_call_connects_again(void)
+{
+	static const struct gman_job closing = {"close", 5, NULL, 0, "", 0, GMAN_NORMAL};
+	struct sockaddr_in at;
+	struct gman *g = gman_new();
+	struct gman_bytes result;
+	char address[32];
+	pthread_t thread;
+	int listener = listen_on(8, address, &at), i;
+
+	must(-pthread_create(&thread, NULL, serve, &listener), "pthread_create");
+	CHECK_CODE(gman_set_servers(g, address), GMAN_OK);
+	for (i = 0; i < 2; i++) {
+		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+		CHECK_CODE(gman_do(g, &closing, &result), GMAN_LOST);
+		CHECK(strstr(gman_error(g), "it may have the job") != NULL);
+		CHECK(gman_sockets(g) == 0);
+	}
+	CHECK_CODE(gman_echo(g, "a\0b", 3), GMAN_OK);
+	CHECK_CODE(gman_set_servers(g, address), GMAN_OK);
+	CHECK(gman_sockets(g) == 1); /* the same servers */
+	gman_disconnect(g);
+	CHECK(gman_sockets(g) == 0);
+	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+	gman_free(g);
+	stop_server(listener, thread);
+}
+
+static void test_a_large_workload_is_sent_in_parts(void)
+{
+	static char workload[8 << 20];
+	struct gman_job job = {"large", 5, NULL, 0, workload, sizeof workload, GMAN_NORMAL};
+	struct sockaddr_in at;
+	struct gman *g = gman_new();
+	struct gman_bytes result;
+	char address[32];
+	pthread_t thread;
+	int listener = listen_on(8, address, &at);
+
+	must(-pthread_create(&thread, NULL, serve, &listener), "pthread_create");
+	CHECK_CODE(gman_set_servers(g, address), GMAN_OK);
+	CHECK_CODE(gman_do(g, &job, &result), GMAN_OK);
+	CHECK(is_result(&result, "done"));
+	gman_free(g);
+	stop_server(listener, thread);
+}
+
+static void test_without_servers_nothing_is_sent(void)
+{
+	struct gman *g = gman_new();
+	struct gman_bytes result;
+
+	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+	CHECK(strcmp(gman_error(g), "no servers are set") == 0);
+	CHECK_CODE(gman_set_servers(g, "a:b"), GMAN_ARGUMENT);
+	CHECK_CODE(gman_adopt(g, 0), GMAN_ARGUMENT);
+	gman_free(g);
+	gman_free(NULL);
+}
+
+int main(void)
+{
+	test_a_list_fails_over();
+	test_the_next_call_connects_again();
+	test_a_large_workload_is_sent_in_parts();
+	test_without_servers_nothing_is_sent();
+	return report_failures("gman_net_test");
+}
