@@ -33,13 +33,11 @@ package mysql
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"regexp"
-	"strings"
 
+	"gm/internal/mysqlconfig"
 	"gm/pkg/store"
 	"gm/pkg/store/internal/sqlstore"
 )
@@ -73,26 +71,16 @@ type Config struct {
 // ParseURL returns the Config for mysql://USER:PASSWORD@HOST:PORT/DB?table=NAME. The
 // other keys are tls and socket, which replaces HOST:PORT.
 func ParseURL(u *store.URL) (Config, error) {
-	fail := func(err error) (Config, error) { return Config{}, fmt.Errorf("store %s: %w", u, err) }
-	if u.Net == nil {
-		return fail(errors.New("not like mysql://host/db"))
-	}
-	c := Config{
-		Addr: net.JoinHostPort(cmp.Or(u.Net.Hostname(), "localhost"), cmp.Or(u.Net.Port(), "3306")),
-		User: u.Net.User.Username(),
-		DB:   strings.TrimPrefix(u.Net.Path, "/"),
-	}
-	c.Password, _ = u.Net.User.Password()
-	options, err := u.Options("table", "tls", "socket")
+	address, options, err := mysqlconfig.FromURL(u, "table")
 	if err != nil {
 		return Config{}, err
 	}
-	c.Table, c.TLS = options.Get("table"), options.Get("tls")
-	if options.Has("socket") {
-		c.Addr = options.Get("socket")
+	c := Config{
+		Addr: address.Addr, User: address.User, Password: address.Password, DB: address.DB, TLS: address.TLS,
+		Table: options.Get("table"),
 	}
 	if _, err := newDatabase(c); err != nil {
-		return fail(err)
+		return Config{}, fmt.Errorf("store %s: %w", u, err)
 	}
 	return c, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"gm/internal/mysqlconfig"
 	"gm/pkg/store"
 	"gm/pkg/store/internal/sqlstore"
 )
@@ -39,34 +40,15 @@ func newDatabase(c Config) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.DB == "" {
-		return nil, fmt.Errorf("no database is named")
+	address := mysqlconfig.Config{Addr: c.Addr, User: c.User, Password: c.Password, DB: c.DB, TLS: c.TLS}
+	config, err := address.Driver(sqlstore.ConnectTimeout)
+	if err != nil {
+		return nil, err
 	}
-	config := mysql.NewConfig()
-	config.User, config.Passwd, config.DBName, config.Addr = c.User, c.Password, c.DB, c.Addr
-	config.Net = "tcp"
-	if strings.Contains(c.Addr, "/") {
-		config.Net = "unix"
-	}
-	switch c.TLS {
-	case "", "true", "skip-verify", "preferred":
-		config.TLSConfig = c.TLS
-	default:
-		return nil, fmt.Errorf("tls %q: want true, skip-verify or preferred", c.TLS)
-	}
-	config.Timeout = sqlstore.ConnectTimeout
-	config.MaxAllowedPacket = 0        // the server's
-	config.Logger = &mysql.NopLogger{} // its messages are in the errors
-	// All values in statements are numbers or hexadecimal digits.
+	// All values in statements are numbers or hexadecimal digits. Statements have no
+	// strings and no dates.
 	config.MultiStatements = true
-	// Statements have no strings and no dates. Waits for locks are short, and the
-	// server does not end idle sessions.
-	config.Params = map[string]string{
-		"sql_mode":                 "'STRICT_ALL_TABLES'",
-		"autocommit":               "1",
-		"wait_timeout":             "2147483",
-		"innodb_lock_wait_timeout": "5",
-	}
+	config.Params["innodb_lock_wait_timeout"] = "5" // waits for locks are short
 	token := newToken()
 	return &database{config: config, table: t, token: token, fence: sqlstore.NewFence(token), asIs: c.AsIs}, nil
 }

@@ -34,6 +34,7 @@ import (
 	"regexp"
 	"strings"
 
+	"gm/internal/pgconfig"
 	"gm/pkg/store"
 	"gm/pkg/store/internal/sqlstore"
 )
@@ -62,29 +63,15 @@ type Config struct {
 	Skipped func(what string, err error)
 }
 
-// libpqKeys are the options of libpq that a URL may have.
-var libpqKeys = []string{
-	"host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "connect_timeout", "application_name",
-	"options", "target_session_attrs", "load_balance_hosts", "search_path",
-	"sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslsni", "ssl_min_protocol_version", "ssl_max_protocol_version",
-}
-
 // ParseURL returns the Config for postgres://USER:PASSWORD@HOST:PORT/DB?table=NAME.
 // The other keys are options of libpq.
 func ParseURL(u *store.URL) (Config, error) {
-	if u.Net == nil {
-		return Config{}, fmt.Errorf("store %s: not like postgres://host/db", u)
-	}
-	options, err := u.Options(append([]string{"table"}, libpqKeys...)...)
+	conninfo, options, err := pgconfig.FromURL(u, "table")
 	if err != nil {
 		return Config{}, err
 	}
-	c := Config{Table: options.Get("table")}
-	options.Del("table")
-	plain := *u.Net
-	plain.RawQuery = options.Encode()
-	c.Conninfo = plain.String()
-	if _, err := parseConninfo(c.Conninfo); err != nil {
+	c := Config{Conninfo: conninfo, Table: options.Get("table")}
+	if _, err := pgconfig.Parse(c.Conninfo, sqlstore.ConnectTimeout); err != nil {
 		return Config{}, fmt.Errorf("store %s: %w", u, err)
 	}
 	if _, err := parseTable(c.Table); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"gm/internal/pgconfig"
 	"gm/pkg/store"
 	"gm/pkg/store/internal/sqlstore"
 )
@@ -37,7 +38,7 @@ func newDatabase(c Config) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := parseConninfo(c.Conninfo)
+	config, err := pgconfig.Parse(c.Conninfo, sqlstore.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -1,21 +1,54 @@
-package postgres
+// Package pgconfig reads the address of a PostgreSQL database as libpq does. FromURL
+// splits the URL of a store or an outbox into a connection string of libpq and other
+// options, and Parse makes a configuration of the driver out of the string.
+package pgconfig
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/lib/pq"
 
 	"gm/pkg/store"
-	"gm/pkg/store/internal/sqlstore"
 )
 
-// parseConninfo parses a connection string of libpq, a URL or words. Where the driver
-// has other defaults, it uses those of libpq.
-func parseConninfo(s string) (pq.Config, error) {
+// libpqKeys are the options of libpq that a URL may have.
+var libpqKeys = []string{
+	"host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "connect_timeout", "application_name",
+	"options", "target_session_attrs", "load_balance_hosts", "search_path",
+	"sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey", "sslsni", "ssl_min_protocol_version", "ssl_max_protocol_version",
+}
+
+// FromURL returns the connection string of postgres://USER:PASSWORD@HOST:PORT/DB?KEY=VALUE
+// and the options whose keys are in own. The other keys are options of libpq.
+func FromURL(u *store.URL, own ...string) (conninfo string, options url.Values, err error) {
+	if u.Net == nil {
+		return "", nil, fmt.Errorf("store %s: not like postgres://host/db", u)
+	}
+	libpq, err := u.Options(append(own, libpqKeys...)...)
+	if err != nil {
+		return "", nil, err
+	}
+	options = make(url.Values)
+	for _, key := range own {
+		if libpq.Has(key) {
+			options.Set(key, libpq.Get(key))
+			libpq.Del(key)
+		}
+	}
+	plain := *u.Net
+	plain.RawQuery = libpq.Encode()
+	return plain.String(), options, nil
+}
+
+// Parse parses a connection string of libpq, a URL or words. Where the driver has other
+// defaults, it uses those of libpq. The time to connect is at most longest.
+func Parse(s string, longest time.Duration) (pq.Config, error) {
 	unsetEmpty()
 	// The driver needs exactly these values, independent of the environment.
 	const encoding, dates = "UTF8", "ISO, MDY"
@@ -42,8 +75,8 @@ func parseConninfo(s string) (pq.Config, error) {
 	if err != nil {
 		return pq.Config{}, withoutURL(err)
 	}
-	if c.ConnectTimeout <= 0 || c.ConnectTimeout > sqlstore.ConnectTimeout {
-		c.ConnectTimeout = sqlstore.ConnectTimeout
+	if c.ConnectTimeout <= 0 || c.ConnectTimeout > longest {
+		c.ConnectTimeout = longest
 	}
 	if c.ApplicationName == "" {
 		c.ApplicationName = "gm"
@@ -54,7 +87,7 @@ func parseConninfo(s string) (pq.Config, error) {
 	if !host && c.Service == "" && os.Getenv("PGHOST") == "" && os.Getenv("PGHOSTADDR") == "" {
 		c.Host, c.SSLMode = socketDir(), pq.SSLModeDisable
 	}
-	c.BinaryParameters = true // array.go writes them
+	c.BinaryParameters = true // values of bytes go as they are
 	return c, nil
 }
 

@@ -1,4 +1,4 @@
-package postgres
+package pgconfig
 
 import (
 	"strings"
@@ -6,13 +6,10 @@ import (
 	"time"
 
 	"github.com/lib/pq"
-
-	"gm/pkg/store"
-	"gm/pkg/store/internal/sqlstore"
-	"gm/pkg/store/storetest"
 )
 
-func TestParseConninfo(t *testing.T) {
+func TestParse(t *testing.T) {
+	const longest = 3 * time.Second
 	for _, name := range []string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE", "PGAPPNAME", "PGSERVICE", "PGCONNECT_TIMEOUT", "PGCLIENTENCODING", "PGDATESTYLE"} {
 		t.Setenv(name, "")
 	}
@@ -45,7 +42,7 @@ func TestParseConninfo(t *testing.T) {
 			for name, value := range tc.env {
 				t.Setenv(name, value)
 			}
-			c, err := parseConninfo(tc.conninfo)
+			c, err := Parse(tc.conninfo, longest)
 			if tc.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.err) || strings.Contains(err.Error(), "secret") {
 					t.Errorf("got %v, want an error with %q and no password", err, tc.err)
@@ -55,32 +52,13 @@ func TestParseConninfo(t *testing.T) {
 			if err != nil || c.Host != tc.host || c.SSLMode != tc.sslmode {
 				t.Errorf("got %q, %q, %v, want %q, %q", c.Host, c.SSLMode, err, tc.host, tc.sslmode)
 			}
-			if c.ApplicationName != "gm" || c.ConnectTimeout != sqlstore.ConnectTimeout {
-				t.Errorf("got %q, %v, want gm, %v", c.ApplicationName, c.ConnectTimeout, sqlstore.ConnectTimeout)
+			if c.ApplicationName != "gm" || c.ConnectTimeout != longest {
+				t.Errorf("got %q, %v, want gm, %v", c.ApplicationName, c.ConnectTimeout, longest)
 			}
 		})
 	}
-	c, err := parseConninfo("host=h application_name=queue connect_timeout=1")
+	c, err := Parse("host=h application_name=queue connect_timeout=1", longest)
 	if err != nil || c.ApplicationName != "queue" || c.ConnectTimeout != time.Second {
 		t.Errorf("got %q, %v, %v, want queue, 1s", c.ApplicationName, c.ConnectTimeout, err)
-	}
-}
-
-// TestSocket commits through the server's unix socket.
-func TestSocket(t *testing.T) {
-	server := storetest.StartPostgres(t)
-	c := config(t, server.URL(server.Addr()), "queue")
-	c.Conninfo = server.SocketConninfo()
-	s, err := Open(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	job := &store.Record{Seq: 7, Function: "f", Unique: "u", Priority: 1}
-	if err := s.Commit(t.Context(), []store.Op{{Kind: store.Add, Record: job}}); err != nil {
-		t.Fatal(err)
-	}
-	if got := server.Query(t, "SELECT seq, unique_key FROM queue"); got != "7|u\n" {
-		t.Errorf("got %q, want job 7", got)
 	}
 }
