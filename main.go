@@ -33,6 +33,9 @@
 //	                        imports pkg/gearman, pkg/batch, pkg/results
 //	pkg/fleet               several servers asked at the same time: functions, connections, jobs, rates;
 //	                        imports pkg/gearman
+//	pkg/outbox              jobs in a table of a database, and the relay that submits them;
+//	                        imports pkg/gearman, pkg/store, internal/mysqlconfig, internal/pgconfig,
+//	                        github.com/go-sql-driver/mysql, github.com/lib/pq
 //	pkg/runner              child processes, one for each job: pipes, limits, signals;
 //	                        imports internal/tune, golang.org/x/sys
 //	pkg/work                a worker out of any program: commands, kept children, chains, directories;
@@ -61,7 +64,7 @@
 //	                        imports pkg/store/internal/filestore
 //	pkg/store/*             one kind of store each, for example pkg/store/redis;
 //	                        imports pkg/store, pkg/store/internal/filestore, pkg/store/internal/sqlstore, internal/codec,
-//	                        any module
+//	                        internal/mysqlconfig, internal/pgconfig, any module
 //	pkg/server              the job server: connections, commands, durable batches, shutdown;
 //	                        imports pkg/server/transport, pkg/wire, pkg/queue, pkg/store, internal/codec,
 //	                        internal/duration
@@ -83,6 +86,10 @@
 //	internal/logsink        log lines for a writer that may be slow, without waiting for it
 //	internal/memory         the memory of the machine or the container, and its parts for a server;
 //	                        imports golang.org/x/sys
+//	internal/mysqlconfig    the address of a MySQL database, from the URL of a store or an outbox;
+//	                        imports pkg/store, github.com/go-sql-driver/mysql
+//	internal/pgconfig       the address of a PostgreSQL database, as libpq reads it;
+//	                        imports pkg/store, github.com/lib/pq
 //	internal/serverlog      the log of a server: level, file, syslog;
 //	                        imports internal/logsink
 //	internal/serving        servers, one after the other on one store, until a signal;

@@ -38,6 +38,7 @@ const (
 	resultsRoom   = "gm/pkg/results"
 	fleetRoom     = "gm/pkg/fleet"
 	recordsRoom   = "gm/pkg/records"
+	outboxRoom    = "gm/pkg/outbox"
 
 	gatherRoom   = "gm/internal/gather"
 	exitlineRoom = "gm/internal/exitline"
@@ -55,6 +56,11 @@ const (
 	servingRoom  = "gm/internal/serving"
 	tuneRoom     = "gm/internal/tune"
 	walltimeRoom = "gm/internal/walltime"
+
+	pgconfigRoom    = "gm/internal/pgconfig"
+	mysqlconfigRoom = "gm/internal/mysqlconfig"
+	pqModule        = "github.com/lib/pq"
+	mysqlModule     = "github.com/go-sql-driver/mysql"
 
 	transportRoom = "gm/pkg/server/transport"
 
@@ -154,8 +160,13 @@ var law = []room{
 	}},
 	// the commits of a server in memory, written to a store at its end
 	{path: deferredRoom, rooms: []string{storeRoom}},
+	// the address of a database, as its own clients read it
+	{path: pgconfigRoom, rooms: []string{storeRoom}, other: []string{pqModule}},
+	{path: mysqlconfigRoom, rooms: []string{storeRoom}, other: []string{mysqlModule}},
+	// jobs in a table of a database, which a relay submits
+	{path: outboxRoom, rooms: []string{gearmanRoom, storeRoom, pgconfigRoom, mysqlconfigRoom}, other: []string{pqModule, mysqlModule}},
 	// one engine each
-	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, filestoreRoom, codecRoom}, other: []string{anything}},
+	{path: "gm/pkg/store/*", rooms: []string{storeRoom, sqlstoreRoom, filestoreRoom, codecRoom, pgconfigRoom, mysqlconfigRoom}, other: []string{anything}},
 	// listeners, connections, dispatch, group commit
 	{path: "gm/pkg/server", rooms: []string{transportRoom, wireRoom, queueRoom, storeRoom, codecRoom, durationRoom}},
 	// sockets, outboxes and back-pressure: bytes only

@@ -1,0 +1,62 @@
+package outbox
+
+import (
+	"testing"
+	"time"
+
+	"gm/pkg/server"
+	"gm/pkg/store/open"
+	"gm/pkg/store/storetest"
+)
+
+// BenchmarkRelay moves 20,000 rows with 100 bytes to a job server that stores its jobs on
+// disk.
+func BenchmarkRelay(b *testing.B) {
+	b.Run("postgres", func(b *testing.B) {
+		s := storetest.StartPostgres(b)
+		benchRelay(b, s.URL(s.Addr()))
+	})
+	b.Run("mysql", func(b *testing.B) {
+		s := storetest.StartMySQL(b)
+		benchRelay(b, s.URL(s.Addr()))
+	})
+}
+
+func benchRelay(b *testing.B, url string) {
+	db, err := Open(url, Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Install(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	place, err := open.Parse("disk:" + b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	st, err := place.Acquire(b.Context(), "benchmark", false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = st.Close() })
+	s := startServer(b, "", server.Config{Store: st, StoreName: place.Name()})
+	const rows, step = 20000, 1000
+	var spent time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		for n := 0; n < rows; n += step {
+			insert(b, db, "f", "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123", n, n+step-1)
+		}
+		r := newRelay(b, db, s.addr)
+		b.StartTimer()
+		start := time.Now()
+		stop := run(b, r)
+		waitFor(b, "sent rows", r, func() bool { return r.Stats().Sent == rows })
+		spent += time.Since(start)
+		b.StopTimer()
+		stop()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(rows)*float64(b.N)/spent.Seconds(), "rows/s")
+}

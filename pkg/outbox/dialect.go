@@ -1,0 +1,179 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Dialect is the SQL of a kind of database.
+type Dialect int
+
+// The dialects. MySQL is also the dialect of MariaDB.
+const (
+	Postgres Dialect = iota + 1
+	MySQL
+)
+
+// String returns the name of the database.
+func (d Dialect) String() string {
+	switch d {
+	case Postgres:
+		return "PostgreSQL"
+	case MySQL:
+		return "MySQL"
+	}
+	return fmt.Sprintf("dialect(%d)", int(d))
+}
+
+// dialect has the differences between the databases that the relay meets.
+type dialect struct {
+	quote    string // opens and closes a name
+	maxName  int    // maximum length of a name, in bytes for PostgreSQL and in characters for MySQL
+	arg      func(n int) string
+	runAt    string // the run time in milliseconds since 1970, or NULL
+	now      string // the present for a column of times
+	deadTime string // the column dead in milliseconds since 1970
+
+	// deleteByID and updateByID begin statements on rows of a table that %s names. The
+	// rows are found by their ids. MySQL scans a small table otherwise, and then waits
+	// for rows that another relay has locked.
+	deleteByID, updateByID string
+}
+
+var dialects = map[Dialect]*dialect{
+	Postgres: {
+		quote:   `"`,
+		maxName: 63,
+		arg:     func(n int) string { return fmt.Sprintf("$%d", n) },
+		// An infinite time cannot be a number. The largest number is a time that the
+		// server refuses.
+		runAt: "CASE WHEN isfinite(run_at) THEN (extract(epoch FROM run_at) * 1000)::bigint " +
+			"WHEN run_at > now() THEN 9223372036854775807 END",
+		now:      "now()",
+		deadTime: "(extract(epoch FROM dead) * 1000)::bigint",
+
+		deleteByID: "DELETE FROM %s",
+		updateByID: "UPDATE %s",
+	},
+	MySQL: {
+		quote:    "`",
+		maxName:  64,
+		arg:      func(int) string { return "?" },
+		runAt:    "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', run_at) DIV 1000",
+		now:      "UTC_TIMESTAMP(6)",
+		deadTime: "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', dead) DIV 1000",
+
+		deleteByID: "DELETE outbox FROM %s AS outbox FORCE INDEX (PRIMARY)",
+		updateByID: "UPDATE %s FORCE INDEX (PRIMARY)",
+	},
+}
+
+// identifier returns a name as SQL.
+func (d Dialect) identifier(name string) string {
+	q := dialects[d].quote
+	return q + strings.ReplaceAll(name, q, q+q) + q
+}
+
+// literal returns a string as SQL. The form does not depend on whether the session
+// takes backslashes for escapes.
+func (d Dialect) literal(s string) string {
+	switch {
+	case !strings.Contains(s, `\`):
+		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	case d == Postgres:
+		return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+	}
+	return fmt.Sprintf("CONVERT(x'%x' USING utf8mb4)", s)
+}
+
+// checkName returns an error if the database cannot have an object of that name.
+func (d Dialect) checkName(name string) error {
+	length, unit := len(name), "bytes"
+	if d == MySQL {
+		length, unit = utf8.RuneCountInString(name), "characters"
+	}
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case !utf8.ValidString(name) || strings.ContainsRune(name, 0):
+		return fmt.Errorf("name %q: not UTF-8 without NUL", name)
+	case length > dialects[d].maxName:
+		return fmt.Errorf("name %q: %d %s exceed the limit of %d", name, length, unit, dialects[d].maxName)
+	case d == MySQL && strings.HasSuffix(name, " "):
+		return fmt.Errorf("name %q: ends in a space", name)
+	}
+	return nil
+}
+
+// checkText returns an error if s cannot be a text in the database.
+func checkText(what, s string) error {
+	if s == "" {
+		return fmt.Errorf("%s: empty", what)
+	}
+	if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+		return fmt.Errorf("%s %q: not UTF-8 without NUL", what, s)
+	}
+	return nil
+}
+
+// tableName is the name of a table, with its schema or, for MySQL, its database.
+type tableName struct {
+	dialect Dialect
+	schema  string // may be empty
+	base    string
+}
+
+// parseTable parses NAME or SCHEMA.NAME. Case counts. longest is the longest suffix
+// that is added to the name for other objects.
+func parseTable(d Dialect, s, longest string) (tableName, error) {
+	if dialects[d] == nil {
+		return tableName{}, fmt.Errorf("%v: not a dialect of this package", d)
+	}
+	t := tableName{dialect: d, base: s}
+	if schema, base, ok := strings.Cut(s, "."); ok {
+		t.schema, t.base = schema, base
+		if err := d.checkName(schema); err != nil {
+			return tableName{}, fmt.Errorf("schema of table %q: %w", s, err)
+		}
+	}
+	if t.base == "" {
+		return tableName{}, fmt.Errorf("table %q: the name is empty", s)
+	}
+	if err := d.checkName(t.base + longest); err != nil {
+		return tableName{}, fmt.Errorf("table %q: %w", s, err)
+	}
+	return t, nil
+}
+
+// sibling returns the SQL of an object in the schema of the table.
+func (t tableName) sibling(name string) string {
+	if t.schema == "" {
+		return t.dialect.identifier(name)
+	}
+	return t.dialect.identifier(t.schema) + "." + t.dialect.identifier(name)
+}
+
+// sql returns the SQL of the table.
+func (t tableName) sql() string { return t.sibling(t.base) }
+
+// token returns the SQL of the table that has the token of the outbox.
+func (t tableName) token() string { return t.sibling(t.base + tokenSuffix) }
+
+// enqueue returns the name of the function that adds a row.
+func (t tableName) enqueue() string {
+	if t.base == DefaultTable {
+		return "gman_enqueue"
+	}
+	return t.base + enqueueSuffix
+}
+
+// Suffixes of the names of objects that belong to a table.
+const (
+	tokenSuffix   = "_token"
+	liveSuffix    = "_live"
+	enqueueSuffix = "_enqueue"
+	withSuffix    = "_with"
+	longestSuffix = enqueueSuffix + withSuffix
+)

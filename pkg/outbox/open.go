@@ -1,0 +1,183 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/lib/pq"
+
+	"gm/internal/mysqlconfig"
+	"gm/internal/pgconfig"
+	"gm/pkg/store"
+)
+
+const (
+	// connectTimeout is the maximum time to connect to a database.
+	connectTimeout = 3 * time.Second
+	// readTimeout is the maximum time in which a database answers nothing.
+	readTimeout = time.Minute
+	// maxConnections is the maximum number of connections of a DB.
+	maxConnections = 4
+)
+
+// Config has the options of a DB.
+type Config struct {
+	// Table is the table of the outbox: NAME or SCHEMA.NAME. Case counts. Empty is the
+	// table in the URL, and without one DefaultTable.
+	Table string
+	// Logger is the default logger of package slog if it is nil.
+	Logger *slog.Logger
+}
+
+// DB is an outbox in a database. Its methods are safe for concurrent use.
+type DB struct {
+	pool    *sql.DB
+	table   tableName
+	dialect *dialect
+	log     *slog.Logger
+
+	mu    sync.Mutex
+	token string // guarded by mu; empty before it was read
+}
+
+// Open returns the outbox in the database at a URL, of the same form as the URL of a
+// store:
+//
+//	postgres://USER:PASSWORD@HOST:PORT/DB?table=NAME
+//	mysql://USER:PASSWORD@HOST:PORT/DB?table=NAME
+//
+// It does not connect. It returns an error only if the URL or the name of the table is
+// invalid.
+func Open(url string, c Config) (*DB, error) {
+	db, err := openDB(url, c)
+	if err != nil {
+		return nil, fmt.Errorf("open outbox: %w", err)
+	}
+	db.pool.SetMaxOpenConns(maxConnections)
+	return db, nil
+}
+
+func openDB(url string, c Config) (*DB, error) {
+	u, err := store.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{log: cmp.Or(c.Logger, slog.Default())}
+	dialect, table := Postgres, ""
+	switch u.Scheme {
+	case "postgres", "postgresql":
+		db.pool, table, err = openPostgres(u)
+	case "mysql":
+		dialect = MySQL
+		db.pool, table, err = openMySQL(u)
+	default:
+		return nil, fmt.Errorf("%s: not like postgres://host/db or mysql://host/db", u)
+	}
+	if err != nil {
+		return nil, err
+	}
+	db.dialect = dialects[dialect]
+	db.table, err = parseTable(dialect, cmp.Or(c.Table, table, DefaultTable), longestSuffix)
+	if err != nil {
+		_ = db.pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func openPostgres(u *store.URL) (*sql.DB, string, error) {
+	conninfo, options, err := pgconfig.FromURL(u, "table")
+	if err != nil {
+		return nil, "", err
+	}
+	config, err := pgconfig.Parse(conninfo, connectTimeout)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", u, err)
+	}
+	connector, err := pq.NewConnectorConfig(config)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", u, err)
+	}
+	connector.Dialer(&dialer{})
+	return sql.OpenDB(connector), options.Get("table"), nil
+}
+
+func openMySQL(u *store.URL) (*sql.DB, string, error) {
+	address, options, err := mysqlconfig.FromURL(u, "table")
+	if err != nil {
+		return nil, "", err
+	}
+	config, err := address.Driver(connectTimeout)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", u, err)
+	}
+	config.ReadTimeout, config.WriteTimeout = readTimeout, readTimeout
+	config.InterpolateParams = true // one round trip for a statement with arguments
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", u, err)
+	}
+	return sql.OpenDB(connector), options.Get("table"), nil
+}
+
+// Close closes the connections to the database.
+func (db *DB) Close() error { return db.pool.Close() }
+
+// Dialect returns the dialect of the database.
+func (db *DB) Dialect() Dialect { return db.table.dialect }
+
+// readToken returns the token of the outbox, which is a part of the uniques of its rows.
+func (db *DB) readToken(ctx context.Context) (string, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.token != "" {
+		return db.token, nil
+	}
+	err := db.pool.QueryRowContext(ctx, "SELECT token FROM "+db.table.token()+" WHERE id = 1").Scan(&db.token)
+	if err != nil {
+		return "", fmt.Errorf("read the token of outbox %s, which its installation creates: %w", db.table.sql(), err)
+	}
+	return db.token, nil
+}
+
+// dialer connects to PostgreSQL. Its driver does not end a read when a context ends.
+type dialer struct{ net.Dialer }
+
+func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := d.Dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &limitedConn{c}, nil
+}
+
+// DialTimeout calls DialContext. The driver's type of a dialer requires it.
+func (d *dialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
+}
+
+// limitedConn is a connection whose reads and writes fail after readTimeout.
+type limitedConn struct{ net.Conn }
+
+func (c *limitedConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *limitedConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(readTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
