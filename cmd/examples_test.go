@@ -16,9 +16,13 @@ import (
 
 // TestExamplesWork pastes each example of each help text into a shell, while a server with
 // a worker and jobs runs. The examples of the verbs with records, and of work and tell, have
-// scripts of their own, because they need workers of other functions.
+// scripts of their own, because they need workers of other functions, and so have those of
+// outbox, because they need a database.
 func TestExamplesWork(t *testing.T) {
-	elsewhere := []string{"submit", "map", "pipe", "work", "tell status", "tell warn", "tell data"}
+	elsewhere := []string{
+		"submit", "map", "pipe", "work", "tell status", "tell warn", "tell data",
+		"outbox install", "outbox run", "outbox dead", "outbox retry", "outbox purge",
+	}
 	data := t.TempDir()
 	server := servePiped(t, "--data", filepath.Join(data, "live"), "--keep-results", "1h", "--work", "resize=cat").addr.String()
 	for _, args := range [][]string{

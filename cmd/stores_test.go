@@ -23,6 +23,7 @@ type storeKind struct {
 	url     string // without parameters
 	name    string // the parameter that separates several stores in one place
 	options []string
+	sql     string // a shell command that runs the SQL on its stdin; only of a database server
 }
 
 // startStores has a function for each kind that starts the server of the store. The
@@ -32,26 +33,26 @@ var startStores = map[string]func(t *testing.T) storeKind{
 		file := filepath.Join(t.TempDir(), "queue.db")
 		return storeKind{"sqlite:" + file, "table", []string{
 			"--queue-type=libsqlite3", "--libsqlite3-db=" + file, "--libsqlite3-table=restart",
-		}}
+		}, ""}
 	},
 	"postgres": func(t *testing.T) storeKind {
 		s := storetest.StartPostgres(t)
 		return storeKind{strings.TrimSuffix(s.URL(s.Addr()), "?sslmode=disable"), "table", []string{
 			"--queue-type=Postgres", "--libpq-conninfo=" + s.Conninfo(), "--libpq-table=restart",
-		}}
+		}, "psql -X -q -A -t -v ON_ERROR_STOP=1 " + s.URL(s.Addr())}
 	},
 	"mysql": func(t *testing.T) storeKind {
 		s := storetest.StartMySQL(t)
 		return storeKind{s.URL(s.Addr()), "table", []string{
 			"--queue-type=MySQL", "--mysql-host=127.0.0.1", "--mysql-port=" + strconv.Itoa(s.Port()),
 			"--mysql-user=gm", "--mysql-password=secret", "--mysql-db=gm", "--mysql-table=restart",
-		}}
+		}, "mariadb --no-defaults --default-character-set=utf8mb4 -h 127.0.0.1 -P " + strconv.Itoa(s.Port()) + " -u root -N -B gm"}
 	},
 	"redis": func(t *testing.T) storeKind {
 		s := storetest.StartRedis(t)
 		return storeKind{s.URL(s.Addr()), "prefix", []string{
 			"--queue-type=redis", "--redis-server=127.0.0.1", "--redis-port=" + strconv.Itoa(s.Port()), "--redis-prefix=restart",
-		}}
+		}, ""}
 	},
 }
 
@@ -59,7 +60,7 @@ func TestScriptsOnStores(t *testing.T) {
 	for kind, start := range startStores {
 		t.Run(kind, func(t *testing.T) {
 			s := start(t)
-			variables := map[string]string{"STORE": s.url, "NAME": s.name}
+			variables := map[string]string{"STORE": s.url, "NAME": s.name, "SQL": s.sql, "KIND": kind}
 			for i := range 7 {
 				variables[fmt.Sprintf("OPTION%d", i+1)] = ""
 			}

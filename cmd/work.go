@@ -357,7 +357,7 @@ func workFunctions(c *cli.Context) []string {
 	return functions
 }
 
-// newWorkLog returns the log of gm work. From then on a write to e.Stderr never waits
+// newWorkLog returns the log of gm work and gm outbox run. From then on a write to e.Stderr never waits
 // for long.
 func (e *env) newWorkLog(c *cli.Context) *slog.Logger {
 	level := slog.LevelInfo

@@ -37,7 +37,7 @@ _gm_verb() {
     '')
         flags='-s --server -p --port --context --trace --color -h --help --version'
         valued='-s --server -p --port --context --trace --color'
-        subs='submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' args='' ends=''
+        subs='submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version' args='' ends=''
         ;;
     'submit')
         flags='-f --function --first --reducer -u --unique -I --high -L --low -t --timeout --require-worker --status -k --keep-order --tag --line-buffer -P --prefix --out --out-anywhere --results -b --background -q --quiet --in --at -n --each-line --lines -N --stripped -0 --null -d --delimiter --block --csv --tsv --header --files --end -j --jobs --max-buffer --joblog --resume --new-output --retry-failed --dry-run --retries --halt --reconnect --propagate --bar --eta --progress -o --output -s --server -p --port --context --trace --max-payload --color -h --help'
@@ -149,6 +149,41 @@ _gm_verb() {
         valued='-o --output --color'
         subs='' args='_gm_stores' ends=''
         ;;
+    'outbox')
+        flags='--color -h --help'
+        valued='--color'
+        subs='install trigger run dead retry purge' args='' ends=''
+        ;;
+    'outbox install')
+        flags='--print --color -h --help'
+        valued='--color'
+        subs='' args='_gm_stores' ends=''
+        ;;
+    'outbox trigger')
+        flags='--table --on -f --function --columns --binary --json --job-priority --for --name --outbox --color -h --help'
+        valued='--table --on -f --function --columns --binary --job-priority --for --name --outbox --color'
+        subs='' args='' ends=''
+        ;;
+    'outbox run')
+        flags='--max-attempts --batch -s --server -p --port --context --trace --color -h --help'
+        valued='--max-attempts --batch -s --server -p --port --context --trace --color'
+        subs='' args='_gm_stores' ends=''
+        ;;
+    'outbox dead')
+        flags='-n --limit -o --output --color -h --help'
+        valued='-n --limit -o --output --color'
+        subs='' args='_gm_stores' ends=''
+        ;;
+    'outbox retry')
+        flags='--all --color -h --help'
+        valued='--color'
+        subs='' args='_gm_stores' ends=''
+        ;;
+    'outbox purge')
+        flags='--all -y --yes --color -h --help'
+        valued='--color'
+        subs='' args='_gm_stores' ends=''
+        ;;
     'admin')
         flags='-s --server -p --port --context --trace -t --timeout --color -h --help'
         valued='-s --server -p --port --context --trace -t --timeout --color'
@@ -242,7 +277,7 @@ _gm_verb() {
     'man')
         flags='-d --dir --color -h --help'
         valued='-d --dir --color'
-        subs='' args='_gm_words submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version' ends=''
+        subs='' args='_gm_words submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version' ends=''
         ;;
     'version')
         flags='--color -h --help'
@@ -350,6 +385,20 @@ _gm_value() {
     'store dump:--color') _gm_words auto always never ;;
     'store load:-o'|'store load:--output') _gm_words table tsv json jsonl ;;
     'store load:--color') _gm_words auto always never ;;
+    'outbox:--color') _gm_words auto always never ;;
+    'outbox install:--color') _gm_words auto always never ;;
+    'outbox trigger:--on') _gm_words insert update delete ;;
+    'outbox trigger:-f'|'outbox trigger:--function') _gm_functions ;;
+    'outbox trigger:--job-priority') _gm_words high normal low ;;
+    'outbox trigger:--for') _gm_words postgres mysql ;;
+    'outbox trigger:--color') _gm_words auto always never ;;
+    'outbox run:--context') _gm_contexts ;;
+    'outbox run:--trace') _gm_files ;;
+    'outbox run:--color') _gm_words auto always never ;;
+    'outbox dead:-o'|'outbox dead:--output') _gm_words table tsv json jsonl ;;
+    'outbox dead:--color') _gm_words auto always never ;;
+    'outbox retry:--color') _gm_words auto always never ;;
+    'outbox purge:--color') _gm_words auto always never ;;
     'admin:--context') _gm_contexts ;;
     'admin:--trace') _gm_files ;;
     'admin:--color') _gm_words auto always never ;;

@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --block --color --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --forget-functions --function --halt --header --host --id --idle --in --interval --job-retries --joblog --jobs --keep-results --kill-after --limit --lines --listen --log-file --log-format --log-level --match --max-age --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --next --next-priority --on-fail --out --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --batch --binary --block --color --columns --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --for --forget-functions --function --halt --header --host --id --idle --in --interval --job-priority --job-retries --joblog --jobs --keep-results --kill-after --limit --lines --listen --log-file --log-format --log-level --match --max-age --max-attempts --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --name --next --next-priority --on --on-fail --out --outbox --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --table --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -99,6 +99,7 @@ complete -c gm -n '__gm_at_only ' -a result -d 'print the result of a background
 complete -c gm -n '__gm_at_only ' -a retry -d 'retry dead jobs'
 complete -c gm -n '__gm_at_only ' -a cancel -d 'remove jobs from the queue'
 complete -c gm -n '__gm_at_only ' -a store -d 'verify, shrink or move the store of a job server'
+complete -c gm -n '__gm_at_only ' -a outbox -d 'move jobs from a table of a database to the servers'
 complete -c gm -n '__gm_at_only ' -a admin -d 'query and change a server'
 complete -c gm -n '__gm_at_only ' -a ping -d 'measure the response times of servers'
 complete -c gm -n '__gm_at_only ' -a completion -d 'print completions for a shell'
@@ -485,6 +486,60 @@ complete -c gm -n '__gm_at store load' -s o -l output -d 'print rows in FORMAT: 
 complete -c gm -n '__gm_at store load' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at store load' -s h -l help -d 'print this help'
 
+complete -c gm -n '__gm_at_only outbox' -a install -d 'create the table of an outbox'
+complete -c gm -n '__gm_at_only outbox' -a trigger -d 'print a trigger that makes jobs of changed rows'
+complete -c gm -n '__gm_at_only outbox' -a run -d 'submit the jobs of an outbox until a signal'
+complete -c gm -n '__gm_at_only outbox' -a dead -d 'list the dead rows of an outbox'
+complete -c gm -n '__gm_at_only outbox' -a retry -d 'submit dead rows of an outbox again'
+complete -c gm -n '__gm_at_only outbox' -a purge -d 'delete dead rows of an outbox'
+complete -c gm -n '__gm_at_only outbox' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at_only outbox' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at outbox install' -a '(__gm_stores)'
+complete -c gm -n '__gm_at outbox install' -l print -d 'print the statements for psql or mysql, and change nothing'
+complete -c gm -n '__gm_at outbox install' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at outbox install' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at outbox trigger' -l table -d 'watch the table NAME or SCHEMA.NAME' -x
+complete -c gm -n '__gm_at outbox trigger' -l on -d 'send a job on EVENT: insert, update or delete' -x -a 'insert update delete'
+complete -c gm -n '__gm_at outbox trigger' -s f -l function -d 'the jobs are for FUNC' -x -a '(__gm_functions)'
+complete -c gm -n '__gm_at outbox trigger' -l columns -d 'send the column NAME' -x
+complete -c gm -n '__gm_at outbox trigger' -l binary -d 'the column NAME has bytes, which JSON gets in hexadecimal after \\x' -x
+complete -c gm -n '__gm_at outbox trigger' -l json -d 'send the old and the new row as JSON'
+complete -c gm -n '__gm_at outbox trigger' -l job-priority -d 'the jobs have the PRIORITY high, normal or low' -x -a 'high normal low'
+complete -c gm -n '__gm_at outbox trigger' -l for -d 'print the statements for DATABASE: postgres or mysql' -x -a 'postgres mysql'
+complete -c gm -n '__gm_at outbox trigger' -l name -d 'call the trigger NAME' -x
+complete -c gm -n '__gm_at outbox trigger' -l outbox -d 'the outbox is the table NAME or SCHEMA.NAME' -x
+complete -c gm -n '__gm_at outbox trigger' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at outbox trigger' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at outbox run' -a '(__gm_stores)'
+complete -c gm -n '__gm_at outbox run' -l max-attempts -d 'give up a row after N refusals' -x
+complete -c gm -n '__gm_at outbox run' -l batch -d 'submit at most N rows in one transaction' -x
+complete -c gm -n '__gm_at outbox run' -s s -l server -d 'connect to HOST[:PORT], [::1]:4730 or unix:/path' -x
+complete -c gm -n '__gm_at outbox run' -s p -l port -d 'use PORT for servers without one' -x
+complete -c gm -n '__gm_at outbox run' -l context -d 'use the context NAME of the configuration' -x -a '(__gm_contexts)'
+complete -c gm -n '__gm_at outbox run' -l trace -d 'write every packet as text to FILE' -r -F
+complete -c gm -n '__gm_at outbox run' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at outbox run' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at outbox dead' -a '(__gm_stores)'
+complete -c gm -n '__gm_at outbox dead' -s n -l limit -d 'list at most N rows' -x
+complete -c gm -n '__gm_at outbox dead' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at outbox dead' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at outbox dead' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at outbox retry' -a '(__gm_stores)'
+complete -c gm -n '__gm_at outbox retry' -l all -d 'retry all dead rows'
+complete -c gm -n '__gm_at outbox retry' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at outbox retry' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at outbox purge' -a '(__gm_stores)'
+complete -c gm -n '__gm_at outbox purge' -l all -d 'delete all dead rows'
+complete -c gm -n '__gm_at outbox purge' -s y -l yes -d 'do not ask for confirmation'
+complete -c gm -n '__gm_at outbox purge' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at outbox purge' -s h -l help -d 'print this help'
+
 complete -c gm -n '__gm_at_only admin' -a version -d 'print the server\'s version'
 complete -c gm -n '__gm_at_only admin' -a pid -d 'print the server\'s process id'
 complete -c gm -n '__gm_at_only admin' -a verbose -d 'print the log level of the server'
@@ -664,7 +719,7 @@ complete -c gm -n '__gm_at completion' -a 'bash zsh fish powershell'
 complete -c gm -n '__gm_at completion' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at man' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store admin ping completion man version'
+complete -c gm -n '__gm_at man' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version'
 complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages into the directory DIR, and create it if necessary' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at man' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'

@@ -19,6 +19,7 @@ $script:GmVerbs = @{
             @('retry', 'retry dead jobs'),
             @('cancel', 'remove jobs from the queue'),
             @('store', 'verify, shrink or move the store of a job server'),
+            @('outbox', 'move jobs from a table of a database to the servers'),
             @('admin', 'query and change a server'),
             @('ping', 'measure the response times of servers'),
             @('completion', 'print completions for a shell'),
@@ -478,6 +479,83 @@ $script:GmVerbs = @{
             @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
+    'outbox' = @{
+        Args = @('')
+        Subs = @(
+            @('install', 'create the table of an outbox'),
+            @('trigger', 'print a trigger that makes jobs of changed rows'),
+            @('run', 'submit the jobs of an outbox until a signal'),
+            @('dead', 'list the dead rows of an outbox'),
+            @('retry', 'submit dead rows of an outbox again'),
+            @('purge', 'delete dead rows of an outbox'))
+        Flags = @(
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'outbox install' = @{
+        Args = @('stores')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--print'); Text = 'print the statements for psql or mysql, and change nothing'; Value = $null },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'outbox trigger' = @{
+        Args = @('')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--table'); Text = 'watch the table NAME or SCHEMA.NAME'; Value = @('') },
+            @{ Names = @('--on'); Text = 'send a job on EVENT: insert, update or delete'; Value = @('choices', 'insert', 'update', 'delete') },
+            @{ Names = @('-f', '--function'); Text = 'the jobs are for FUNC'; Value = @('functions') },
+            @{ Names = @('--columns'); Text = 'send the column NAME'; Value = @('') },
+            @{ Names = @('--binary'); Text = 'the column NAME has bytes, which JSON gets in hexadecimal after \x'; Value = @('') },
+            @{ Names = @('--json'); Text = 'send the old and the new row as JSON'; Value = $null },
+            @{ Names = @('--job-priority'); Text = 'the jobs have the PRIORITY high, normal or low'; Value = @('choices', 'high', 'normal', 'low') },
+            @{ Names = @('--for'); Text = 'print the statements for DATABASE: postgres or mysql'; Value = @('choices', 'postgres', 'mysql') },
+            @{ Names = @('--name'); Text = 'call the trigger NAME'; Value = @('') },
+            @{ Names = @('--outbox'); Text = 'the outbox is the table NAME or SCHEMA.NAME'; Value = @('') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'outbox run' = @{
+        Args = @('stores')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--max-attempts'); Text = 'give up a row after N refusals'; Value = @('') },
+            @{ Names = @('--batch'); Text = 'submit at most N rows in one transaction'; Value = @('') },
+            @{ Names = @('-s', '--server'); Text = 'connect to HOST[:PORT], [::1]:4730 or unix:/path'; Value = @('') },
+            @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
+            @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
+            @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'outbox dead' = @{
+        Args = @('stores')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('-n', '--limit'); Text = 'list at most N rows'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'outbox retry' = @{
+        Args = @('stores')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--all'); Text = 'retry all dead rows'; Value = $null },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'outbox purge' = @{
+        Args = @('stores')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--all'); Text = 'delete all dead rows'; Value = $null },
+            @{ Names = @('-y', '--yes'); Text = 'do not ask for confirmation'; Value = $null },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
     'admin' = @{
         Args = @('')
         Subs = @(
@@ -721,7 +799,7 @@ $script:GmVerbs = @{
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'man' = @{
-        Args = @('choices', 'submit', 'map', 'pipe', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'wait', 'result', 'retry', 'cancel', 'store', 'admin', 'ping', 'completion', 'man', 'version')
+        Args = @('choices', 'submit', 'map', 'pipe', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'wait', 'result', 'retry', 'cancel', 'store', 'outbox', 'admin', 'ping', 'completion', 'man', 'version')
         Subs = @()
         Flags = @(
             @{ Names = @('-d', '--dir'); Text = 'write all pages into the directory DIR, and create it if necessary'; Value = @('dirs') },

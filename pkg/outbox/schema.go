@@ -27,6 +27,9 @@ func Schema(d Dialect, table string) (string, error) {
 	return script(d, t.schemaStatements()), nil
 }
 
+// Schema returns the statements of the function Schema for this outbox.
+func (db *DB) Schema() string { return script(db.table.dialect, db.table.schemaStatements()) }
+
 // Install runs the statements of Schema.
 func (db *DB) Install(ctx context.Context) error {
 	for _, statement := range db.table.schemaStatements() {
