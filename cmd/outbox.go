@@ -72,7 +72,7 @@ func outboxError(c *cli.Context, err error) error {
 
 func (e *env) outboxInstall() *cli.Verb {
 	return e.outboxCommand("install", "create the table of an outbox", "URL",
-		`Creates the table, a small one with its token, and functions that add a row. What exists stays, with its rows. The user needs the right to create tables and functions; in MySQL with a binary log, functions and triggers also need log_bin_trust_function_creators.
+		`Creates the table, a small one with its token, and functions that add a row. An existing table stays, with its rows. The user needs the right to create tables and functions; in MySQL with a binary log, functions and triggers also need log_bin_trust_function_creators.
 
 PostgreSQL: gman_enqueue(function, workload, unique_key, priority, run_at) for text and bytea; the last three arguments can be left out. MySQL: gman_enqueue(function, workload), and gman_enqueue_with with all five. priority is 1 (high), 0 or -1 (low). run_at, UTC in MySQL, delays the job; its priority must be 0. The functions of another table than gearman_outbox are called TABLE_enqueue. A plain INSERT does the same.`,
 		cli.Example{What: "read the statements first", Line: "gm outbox install --print postgres://app@db/app"},

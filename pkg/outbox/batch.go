@@ -191,9 +191,9 @@ type verdict int
 
 const (
 	accepted verdict = iota
-	refused          // the row is to blame
+	refused          // because of the row
 	withheld         // the function accepts no jobs for now
-	away             // the server or the connection is to blame
+	away             // because of the server or the connection
 )
 
 // judge returns the verdict on an error of a submission.

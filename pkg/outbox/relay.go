@@ -71,7 +71,7 @@ type heldUntil struct {
 	wait time.Duration
 }
 
-// Stats counts what a relay has done.
+// Stats has the counters and the state of a relay.
 type Stats struct {
 	Batches uint64 // transactions with at least one row
 	Sent    uint64 // rows whose jobs were accepted, and that were deleted
@@ -291,7 +291,8 @@ func (r *Relay) sortRows(rows []queued, errs []error) batchResult {
 		r.withheld[function] = heldUntil{time.Now().Add(wait), wait}
 	}
 	// A server may close the connection because of one row, without saying so. If a batch
-	// is lost completely, the next one has only the first row, which then is to blame.
+	// is lost completely, the next one has only the first row. If that is lost too, the
+	// attempt counts for the row.
 	lost := errors.Is(result.away, gearman.ErrLost)
 	if lost && r.alone && len(result.sent) == 0 {
 		refuse(&rows[0], result.away)

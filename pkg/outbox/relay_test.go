@@ -374,6 +374,35 @@ func TestLostAnywhere(t *testing.T) {
 	})
 }
 
+// TestLostDelete loses the connection to the database between the submission and the
+// deletion, and the answer to the commit.
+func TestLostDelete(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		s := startServer(t, "", server.Config{})
+		direct := d.install(t, Config{})
+		proxy := storetest.StartProxy(t, d.addr)
+		r := newRelay(t, d.openAt(t, proxy.Addr(), Config{}), s.addr)
+		proxy.Hit(storetest.ToServer, []byte("DELETE"), storetest.CutOff)
+		insert(t, direct, "f", "a", 1, 3)
+		run(t, r)
+		waitEmpty(t, direct, r)
+		if proxy.Hits() != 1 {
+			t.Fatalf("%d deletions were lost, want 1", proxy.Hits())
+		}
+		proxy.LoseAnswerTo([]byte("COMMIT"))
+		insert(t, direct, "f", "b", 1, 3)
+		waitEmpty(t, direct, r)
+		waitFor(t, "lost commit", r, func() bool { return proxy.Cuts() == 1 && r.Stats().Away == "" })
+		admin := gearman.NewAdmin(gearman.Server{Network: "tcp", Addr: s.addr}, gearman.Options{})
+		defer admin.Close()
+		jobs, err := admin.Jobs(t.Context(), "f", "", 0)
+		if err != nil || len(jobs) != 6 {
+			t.Errorf("got %d jobs, %v, want 6", len(jobs), err)
+		}
+	})
+}
+
 // TestAway starts a relay without a job server and without a database, and kills the
 // database later. It logs each change once.
 func TestAway(t *testing.T) {
