@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+
 	"gm/pkg/gearman"
 	"gm/pkg/outbox"
 	"gm/pkg/store/storetest"
@@ -37,6 +39,7 @@ func TestOutbox(t *testing.T) {
 	t.Run("mysql", func(t *testing.T) {
 		t.Parallel()
 		s := storetest.StartMySQL(t)
+		_ = mysql.SetLogger(&mysql.NopLogger{}) // lost connections belong to the test
 		testOutbox(t, &outboxRig{url: s.URL(s.Addr()), driver: "mysql", dsn: "gm:secret@tcp(" + s.Addr() + ")/gm", kill: s.Kill, start: s.Start})
 	})
 }

@@ -60,3 +60,53 @@ func benchRelay(b *testing.B, url string) {
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/spent.Seconds(), "rows/s")
 }
+
+// BenchmarkInsert adds rows to a table, in a transaction each, without a trigger and with
+// one that adds a row to the outbox.
+func BenchmarkInsert(b *testing.B) {
+	bench := func(b *testing.B, url string) {
+		db, err := Open(url, Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.Install(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		for _, name := range []string{"plain", "trigger"} {
+			b.Run(name, func(b *testing.B) {
+				exec := func(statement string) {
+					if _, err := db.pool.Exec(statement); err != nil {
+						b.Fatal(err)
+					}
+				}
+				exec("DROP TABLE IF EXISTS uploads")
+				exec("CREATE TABLE uploads (id INT, image VARCHAR(40))")
+				if name == "trigger" {
+					statements, err := Trigger{
+						Table: "uploads", Events: []string{"insert"}, Function: "f", JSON: true, Columns: []string{"id", "image"},
+					}.statements(db.Dialect())
+					if err != nil {
+						b.Fatal(err)
+					}
+					for _, statement := range statements {
+						if statement != "BEGIN" && statement != "COMMIT" {
+							exec(statement)
+						}
+					}
+				}
+				for b.Loop() {
+					exec("INSERT INTO uploads VALUES (1, 'cat.png')")
+				}
+			})
+		}
+	}
+	b.Run("postgres", func(b *testing.B) {
+		s := storetest.StartPostgres(b)
+		bench(b, s.URL(s.Addr()))
+	})
+	b.Run("mysql", func(b *testing.B) {
+		s := storetest.StartMySQL(b)
+		bench(b, s.URL(s.Addr()))
+	})
+}

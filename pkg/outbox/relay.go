@@ -42,7 +42,7 @@ type Relay struct {
 	// MaxAttempts is the number of refusals after which a row is dead.
 	MaxAttempts int
 	// Timeout is the time in which the servers must accept the jobs of a batch. Run
-	// returns at the latest this long after its context has ended.
+	// returns at the latest twice this time after the end of its context.
 	Timeout time.Duration
 	// MinPoll and MaxPoll limit the wait before the next look at an empty outbox, which
 	// doubles each time.
