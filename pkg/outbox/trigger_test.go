@@ -98,6 +98,27 @@ func TestTriggerReplaced(t *testing.T) {
 	})
 }
 
+// TestTriggerBytes sends a column of bytes as it is.
+func TestTriggerBytes(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		d.install(t, Config{})
+		kind, value, hex := "bytea", "'\\x00ff27'", "encode(workload, 'hex')"
+		if d.dialect == MySQL {
+			kind, value, hex = "BLOB", "x'00ff27'", "LOWER(HEX(workload))"
+		}
+		d.query(t, "CREATE TABLE files (raw "+kind+")")
+		d.addTrigger(t, Trigger{
+			Table: "files", Events: []string{"insert", "delete"}, Function: "scan", Columns: []string{"raw"}, Binary: []string{"raw"},
+		})
+		d.query(t, "INSERT INTO files VALUES ("+value+")")
+		d.query(t, "DELETE FROM files")
+		if got := d.query(t, "SELECT "+hex+" FROM "+DefaultTable); got != "00ff27\n00ff27\n" {
+			t.Errorf("got %q, want the bytes twice", got)
+		}
+	})
+}
+
 // TestTriggerRollback rolls back a transaction with a trigger.
 func TestTriggerRollback(t *testing.T) {
 	t.Parallel()
