@@ -2,11 +2,8 @@ package outbox
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -17,161 +14,6 @@ import (
 	"gm/pkg/server"
 	"gm/pkg/store/storetest"
 )
-
-// jobServer is a job server in this process.
-type jobServer struct {
-	*server.Server
-	addr string
-}
-
-// startServer starts a job server, at addr unless that is empty.
-func startServer(t testing.TB, addr string, c server.Config) *jobServer {
-	t.Helper()
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Logger = slog.New(slog.DiscardHandler)
-	s, err := server.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = s.Serve(listener) }()
-	t.Cleanup(func() { s.Close() })
-	return &jobServer{s, listener.Addr().String()}
-}
-
-// newRelay returns a relay to a job server, with short waits.
-func newRelay(t testing.TB, db *DB, addr string) *Relay {
-	t.Helper()
-	client, err := gearman.NewClient(gearman.Options{
-		Servers:    []gearman.Server{{Network: "tcp", Addr: addr}},
-		MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return &Relay{
-		DB: db, Client: client, MinPoll: time.Millisecond, MaxPoll: 5 * time.Millisecond,
-		MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
-	}
-}
-
-// run runs a relay until stop is called or the test ends. stop returns when Run has.
-func run(t testing.TB, r *Relay) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
-	done.Go(func() {
-		if err := r.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	stop = func() { cancel(); done.Wait() }
-	t.Cleanup(stop)
-	return stop
-}
-
-// collector is a worker that notes the payloads of its jobs.
-type collector struct {
-	mu   sync.Mutex
-	jobs []string
-	more chan struct{}
-}
-
-// startCollector starts a worker for functions.
-func startCollector(t testing.TB, addr string, functions ...string) *collector {
-	t.Helper()
-	w, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{
-		Servers:    []gearman.Server{{Network: "tcp", Addr: addr}},
-		MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &collector{more: make(chan struct{}, 1)}
-	for _, function := range functions {
-		err := w.Handle(function, func(_ context.Context, j *gearman.Job) ([]byte, error) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.jobs = append(c.jobs, string(j.Payload()))
-			select {
-			case c.more <- struct{}{}:
-			default:
-			}
-			return nil, nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
-	done.Go(func() { _ = w.Run(ctx) })
-	t.Cleanup(func() { cancel(); done.Wait() })
-	return c
-}
-
-// wait returns the payloads when there are n.
-func (c *collector) wait(t testing.TB, n int) []string {
-	t.Helper()
-	limit := time.After(time.Minute)
-	for {
-		c.mu.Lock()
-		jobs := slices.Clone(c.jobs)
-		c.mu.Unlock()
-		if len(jobs) >= n {
-			return jobs
-		}
-		select {
-		case <-c.more:
-		case <-limit:
-			t.Fatalf("%d of %d jobs have arrived", len(jobs), n)
-		}
-	}
-}
-
-// insert adds rows with the workloads prefix-first to prefix-last in one transaction.
-func insert(t testing.TB, db *DB, function, prefix string, first, last int) {
-	t.Helper()
-	if _, err := db.pool.Exec(insertText(db, function, prefix, first, last)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func insertText(db *DB, function, prefix string, first, last int) string {
-	var values []string
-	for i := first; i <= last; i++ {
-		values = append(values, fmt.Sprintf("('%s', '%s-%d')", function, prefix, i))
-	}
-	return "INSERT INTO " + db.table.sql() + " (" + db.table.dialect.identifier("function") + ", workload) VALUES " + strings.Join(values, ", ")
-}
-
-// waitEmpty waits until the outbox has only dead rows.
-func waitEmpty(t testing.TB, db *DB, r *Relay) {
-	t.Helper()
-	waitFor(t, "an empty outbox", r, func() bool {
-		var n int
-		err := db.pool.QueryRow("SELECT COUNT(*) FROM " + db.table.sql() + " WHERE dead IS NULL").Scan(&n)
-		return err == nil && n == 0
-	})
-}
-
-// waitFor waits until f returns true.
-func waitFor(t testing.TB, what string, r *Relay, f func() bool) {
-	t.Helper()
-	limit := time.Now().Add(time.Minute)
-	for !f() {
-		if time.Now().After(limit) {
-			t.Fatalf("no %s after a minute: %+v", what, r.Stats())
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
 
 // TestRolledBack lets sessions add rows, of which some are rolled back. The others arrive
 // once, and those of a session in their order.
@@ -340,69 +182,6 @@ func TestQueueFull(t *testing.T) {
 	})
 }
 
-// TestLostAnywhere loses the connections to the database or to the server at many
-// places. No job is lost, and none is doubled, because the jobs wait on the server.
-func TestLostAnywhere(t *testing.T) {
-	t.Parallel()
-	eachDatabase(t, func(t *testing.T, d *database) {
-		s := startServer(t, "", server.Config{})
-		d.install(t, Config{})
-		toDatabase, toServer := storetest.StartProxy(t, d.addr), storetest.StartProxy(t, s.addr)
-		db := d.openAt(t, toDatabase.Addr(), Config{})
-		direct := d.open(t, Config{})
-		const rows = 20
-		total := 0
-		for n := 0; n < 1500; n += 150 {
-			r := newRelay(t, db, toServer.Addr())
-			toDatabase.CutAfter(storetest.ToServer, n)
-			toServer.CutAfter(storetest.ToClient, n/2)
-			stop := run(t, r)
-			insert(t, direct, "f", fmt.Sprint(n), 1, rows)
-			total += rows
-			waitEmpty(t, direct, r)
-			stop()
-		}
-		admin := gearman.NewAdmin(gearman.Server{Network: "tcp", Addr: s.addr}, gearman.Options{})
-		defer admin.Close()
-		jobs, err := admin.Jobs(t.Context(), "f", "", 0)
-		if err != nil || len(jobs) != total {
-			t.Errorf("got %d jobs, %v, want %d", len(jobs), err, total)
-		}
-		if toDatabase.Cuts() < 5 || toServer.Cuts() < 5 {
-			t.Errorf("%d and %d connections were lost, want at least 5", toDatabase.Cuts(), toServer.Cuts())
-		}
-	})
-}
-
-// TestLostDelete loses the connection to the database between the submission and the
-// deletion, and the answer to the commit.
-func TestLostDelete(t *testing.T) {
-	t.Parallel()
-	eachDatabase(t, func(t *testing.T, d *database) {
-		s := startServer(t, "", server.Config{})
-		direct := d.install(t, Config{})
-		proxy := storetest.StartProxy(t, d.addr)
-		r := newRelay(t, d.openAt(t, proxy.Addr(), Config{}), s.addr)
-		proxy.Hit(storetest.ToServer, []byte("DELETE"), storetest.CutOff)
-		insert(t, direct, "f", "a", 1, 3)
-		run(t, r)
-		waitEmpty(t, direct, r)
-		if proxy.Hits() != 1 {
-			t.Fatalf("%d deletions were lost, want 1", proxy.Hits())
-		}
-		proxy.LoseAnswerTo([]byte("COMMIT"))
-		insert(t, direct, "f", "b", 1, 3)
-		waitEmpty(t, direct, r)
-		waitFor(t, "lost commit", r, func() bool { return proxy.Cuts() == 1 && r.Stats().Away == "" })
-		admin := gearman.NewAdmin(gearman.Server{Network: "tcp", Addr: s.addr}, gearman.Options{})
-		defer admin.Close()
-		jobs, err := admin.Jobs(t.Context(), "f", "", 0)
-		if err != nil || len(jobs) != 6 {
-			t.Errorf("got %d jobs, %v, want 6", len(jobs), err)
-		}
-	})
-}
-
 // TestAway starts a relay without a job server and without a database, and kills the
 // database later. It logs each change once.
 func TestAway(t *testing.T) {
@@ -479,65 +258,6 @@ func TestTwoRelays(t *testing.T) {
 	})
 }
 
-// TestPoison has a job server that closes the connection when it sees one of the jobs.
-// That row dies, and the others arrive.
-func TestPoison(t *testing.T) {
-	t.Parallel()
-	eachDatabase(t, func(t *testing.T, d *database) {
-		db := d.install(t, Config{})
-		s := startServer(t, "", server.Config{})
-		insert(t, db, "f", "poison", 1, 1)
-		insert(t, db, "f", "good", 1, 5)
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var done sync.WaitGroup
-		done.Go(func() { servePoisoned(listener, s.addr, &done) })
-		t.Cleanup(func() { _ = listener.Close(); done.Wait() })
-		r := newRelay(t, db, listener.Addr().String())
-		r.MaxAttempts = 3
-		t.Cleanup(func() { _ = r.Client.Close() })
-		stop := run(t, r)
-		startCollector(t, s.addr, "f").wait(t, 5)
-		waitEmpty(t, db, r)
-		stop()
-		rows, err := db.Dead(t.Context(), 0, 0)
-		if err != nil || len(rows) != 1 || !strings.Contains(rows[0].LastError, "connection lost") {
-			t.Errorf("got %+v, %v, want the one row", rows, err)
-		}
-	})
-}
-
-// servePoisoned passes connections to a server, and closes those that send "poison".
-func servePoisoned(listener net.Listener, addr string, done *sync.WaitGroup) {
-	for {
-		c, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		done.Go(func() {
-			defer c.Close()
-			up, err := net.Dial("tcp", addr)
-			if err != nil {
-				return
-			}
-			defer up.Close()
-			done.Go(func() { _, _ = io.Copy(c, up) })
-			b := make([]byte, 64<<10)
-			for {
-				n, err := c.Read(b)
-				if err != nil || bytes.Contains(b[:n], []byte("poison")) {
-					return
-				}
-				if _, err := up.Write(b[:n]); err != nil {
-					return
-				}
-			}
-		})
-	}
-}
-
 // TestClosedClient ends Run.
 func TestClosedClient(t *testing.T) {
 	t.Parallel()
@@ -550,22 +270,4 @@ func TestClosedClient(t *testing.T) {
 			t.Errorf("got %v, want an error about the client", err)
 		}
 	})
-}
-
-// lockedBuffer is a buffer for several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -1,0 +1,137 @@
+package outbox
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"gm/pkg/gearman"
+	"gm/pkg/server"
+	"gm/pkg/store/storetest"
+)
+
+// TestLostAnywhere loses the connections to the database or to the server at many
+// places. No job is lost, and none is doubled, because the jobs wait on the server.
+func TestLostAnywhere(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		s := startServer(t, "", server.Config{})
+		d.install(t, Config{})
+		toDatabase, toServer := storetest.StartProxy(t, d.addr), storetest.StartProxy(t, s.addr)
+		db := d.openAt(t, toDatabase.Addr(), Config{})
+		direct := d.open(t, Config{})
+		const rows = 20
+		total := 0
+		for n := 0; n < 1500; n += 150 {
+			r := newRelay(t, db, toServer.Addr())
+			toDatabase.CutAfter(storetest.ToServer, n)
+			toServer.CutAfter(storetest.ToClient, n/2)
+			stop := run(t, r)
+			insert(t, direct, "f", fmt.Sprint(n), 1, rows)
+			total += rows
+			waitEmpty(t, direct, r)
+			stop()
+		}
+		admin := gearman.NewAdmin(gearman.Server{Network: "tcp", Addr: s.addr}, gearman.Options{})
+		defer admin.Close()
+		jobs, err := admin.Jobs(t.Context(), "f", "", 0)
+		if err != nil || len(jobs) != total {
+			t.Errorf("got %d jobs, %v, want %d", len(jobs), err, total)
+		}
+		if toDatabase.Cuts() < 5 || toServer.Cuts() < 5 {
+			t.Errorf("%d and %d connections were lost, want at least 5", toDatabase.Cuts(), toServer.Cuts())
+		}
+	})
+}
+
+// TestLostDelete loses the connection to the database between the submission and the
+// deletion, and the answer to the commit.
+func TestLostDelete(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		s := startServer(t, "", server.Config{})
+		direct := d.install(t, Config{})
+		proxy := storetest.StartProxy(t, d.addr)
+		r := newRelay(t, d.openAt(t, proxy.Addr(), Config{}), s.addr)
+		proxy.Hit(storetest.ToServer, []byte("DELETE"), storetest.CutOff)
+		insert(t, direct, "f", "a", 1, 3)
+		run(t, r)
+		waitEmpty(t, direct, r)
+		if proxy.Hits() != 1 {
+			t.Fatalf("%d deletions were lost, want 1", proxy.Hits())
+		}
+		proxy.LoseAnswerTo([]byte("COMMIT"))
+		insert(t, direct, "f", "b", 1, 3)
+		waitEmpty(t, direct, r)
+		waitFor(t, "lost commit", r, func() bool { return proxy.Cuts() == 1 && r.Stats().Away == "" })
+		admin := gearman.NewAdmin(gearman.Server{Network: "tcp", Addr: s.addr}, gearman.Options{})
+		defer admin.Close()
+		jobs, err := admin.Jobs(t.Context(), "f", "", 0)
+		if err != nil || len(jobs) != 6 {
+			t.Errorf("got %d jobs, %v, want 6", len(jobs), err)
+		}
+	})
+}
+
+// TestPoison has a job server that closes the connection when it sees one of the jobs.
+// That row dies, and the others arrive.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		db := d.install(t, Config{})
+		s := startServer(t, "", server.Config{})
+		insert(t, db, "f", "poison", 1, 1)
+		insert(t, db, "f", "good", 1, 5)
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var done sync.WaitGroup
+		done.Go(func() { servePoisoned(listener, s.addr, &done) })
+		t.Cleanup(func() { _ = listener.Close(); done.Wait() })
+		r := newRelay(t, db, listener.Addr().String())
+		r.MaxAttempts = 3
+		t.Cleanup(func() { _ = r.Client.Close() })
+		stop := run(t, r)
+		startCollector(t, s.addr, "f").wait(t, 5)
+		waitEmpty(t, db, r)
+		stop()
+		rows, err := db.Dead(t.Context(), 0, 0)
+		if err != nil || len(rows) != 1 || !strings.Contains(rows[0].LastError, "connection lost") {
+			t.Errorf("got %+v, %v, want the one row", rows, err)
+		}
+	})
+}
+
+// servePoisoned passes connections to a server, and closes those that send "poison".
+func servePoisoned(listener net.Listener, addr string, done *sync.WaitGroup) {
+	for {
+		c, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		done.Go(func() {
+			defer c.Close()
+			up, err := net.Dial("tcp", addr)
+			if err != nil {
+				return
+			}
+			defer up.Close()
+			done.Go(func() { _, _ = io.Copy(c, up) })
+			b := make([]byte, 64<<10)
+			for {
+				n, err := c.Read(b)
+				if err != nil || bytes.Contains(b[:n], []byte("poison")) {
+					return
+				}
+				if _, err := up.Write(b[:n]); err != nil {
+					return
+				}
+			}
+		})
+	}
+}
