@@ -129,6 +129,7 @@ func mostUsedFlags() map[string][]string {
 // gmProgram describes gm to package cli.
 var gmProgram = cli.Program{
 	Version: Version, Manual: "Gearman", ExitTexts: exitTexts, Completion: completionWords,
+	Topics: []cli.Topic{sqlTopic},
 	EmptyMeans: map[string]string{
 		"end":            "nothing is added to a result",
 		"mysql-password": "no password, as with gearmand",

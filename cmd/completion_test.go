@@ -64,6 +64,9 @@ func TestBashCompletes(t *testing.T) {
 	tests := []struct{ line, want string }{
 		{"gm stat", "status"},
 		{"gm help stat", "status"},
+		{"gm help sq", "sql"},
+		{"gm sq", ""},
+		{"gm admin help sq", ""},
 		{"gm status --outp", "--output"},
 		{"gm status -o j", "json jsonl"},
 		{"gm status --output=j", "json jsonl"},
@@ -95,6 +98,7 @@ func TestBashCompletes(t *testing.T) {
 		{"FAKE retry H", "H:host:2"},
 		{"FAKE cancel H", "H:host:1"},
 		{"gm man ping", "ping"},
+		{"gm man sq", "sql"},
 		{"gm status -- --out", ""},
 		{"gm nosuch --out", ""},
 	}

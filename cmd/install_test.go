@@ -78,6 +78,11 @@ func TestOtherNameEverywhere(t *testing.T) {
 		texts["short help of "+v.Name] = string(cli.ShortHelp(path))
 		texts["page of "+v.Name] = string(cli.ManPage(path, ""))
 	})
+	for i := range e.Root.Program.Topics {
+		topic := &e.Root.Program.Topics[i]
+		texts["help of "+topic.Name] = string(cli.TopicHelp(topic))
+		texts["page of "+topic.Name] = string(cli.TopicPage(e.Root, topic, ""))
+	}
 	texts["help"] = string(cli.FullHelp([]*cli.Verb{e.Root}))
 	texts["page"] = string(cli.ManPage([]*cli.Verb{e.Root}, ""))
 	for _, shell := range cli.Shells {
@@ -142,6 +147,7 @@ func checkInstalled(t *testing.T, prefix, bin string) {
 	for file, want := range map[string]string{
 		"share/man/man1/" + bin + ".1":                     `\fB` + bin + `\-serve\fR(1)`,
 		"share/man/man1/" + bin + "-submit.1":              `\fB` + bin + ` submit\fR`,
+		"share/man/man7/" + bin + "-sql.7":                 `\fB` + bin + `\-outbox\fR(1)`,
 		"share/bash-completion/completions/" + bin:         "complete -o bashdefault -F _" + bin + " " + bin + "\n",
 		"share/zsh/site-functions/_" + bin:                 "#compdef " + bin + "\n",
 		"share/fish/vendor_completions.d/" + bin + ".fish": "complete -c " + bin + " -f\n",

@@ -1,8 +1,8 @@
 package cmd
 
 import (
+	"bytes"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"gm/cmd/cli"
@@ -15,6 +15,14 @@ func TestManPages(t *testing.T) {
 	for _, v := range root.Subs() {
 		paths = append(paths, []*cli.Verb{root, v})
 	}
+	pages := map[string][]byte{}
+	for _, path := range paths {
+		pages[cli.ManName(path)] = cli.ManPage(path, "2000-01-01")
+	}
+	for i := range gmProgram.Topics {
+		topic := &gmProgram.Topics[i]
+		pages[topic.PageName()] = cli.TopicPage(root, topic, "2000-01-01")
+	}
 	linters := [][]string{
 		{"mandoc", "-Tlint", "-Wstyle"},
 		{"groff", "-man", "-Tutf8", "-ww", "-z"},
@@ -24,12 +32,12 @@ func TestManPages(t *testing.T) {
 			t.Logf("%s is not installed: it does not check the manual pages", linter[0])
 			continue
 		}
-		for _, path := range paths {
+		for name, page := range pages {
 			cmd := exec.CommandContext(t.Context(), linter[0], linter[1:]...)
-			cmd.Stdin = strings.NewReader(string(cli.ManPage(path, "2000-01-01")))
+			cmd.Stdin = bytes.NewReader(page)
 			out, err := cmd.CombinedOutput()
 			if err != nil || len(out) > 0 {
-				t.Errorf("%s %s: %v\n%s", linter[0], cli.ManName(path), err, out)
+				t.Errorf("%s %s: %v\n%s", linter[0], name, err, out)
 			}
 		}
 	}
@@ -45,5 +53,24 @@ func TestRoff(t *testing.T) {
 `
 	if got := m.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestTopicPages checks that a topic refers to existing verbs, and their pages to it.
+func TestTopicPages(t *testing.T) {
+	root := testRoot()
+	for i := range gmProgram.Topics {
+		topic := &gmProgram.Topics[i]
+		reference := `\fB` + cli.Roff(topic.PageName()) + `\fR(7)`
+		for _, path := range [][]*cli.Verb{{root}, {root, root.Sub(topic.Verbs[0])}} {
+			if page := cli.ManPage(path, ""); !bytes.Contains(page, []byte(reference)) {
+				t.Errorf("%s does not refer to %s", cli.ManName(path), topic.PageName())
+			}
+		}
+		for _, name := range topic.Verbs {
+			if root.Sub(name) == nil {
+				t.Errorf("%s refers to %s, which is no verb", topic.PageName(), name)
+			}
+		}
 	}
 }

@@ -277,7 +277,7 @@ _gm_verb() {
     'man')
         flags='-d --dir --color -h --help'
         valued='-d --dir --color'
-        subs='' args='_gm_words submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version' ends=''
+        subs='' args='_gm_words submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version sql' ends=''
         ;;
     'version')
         flags='--color -h --help'
@@ -493,7 +493,9 @@ _gm() {
                 fi
             fi
         elif [[ $subs ]]; then
-            if [[ $w != help ]]; then
+            if [[ $w == help && ! $path ]]; then
+                subs+=' sql'
+            elif [[ $w != help ]]; then
                 path=${path:+$path }$w flags='' valued='' subs='' args='' ends=''
                 _gm_verb "$path"
             fi

@@ -83,6 +83,7 @@ function __gm_stores
 end
 
 complete -c gm -f
+complete -c gm -n '__gm_at_only help' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version sql'
 
 complete -c gm -n '__gm_at_only ' -a submit -d 'submit jobs and print their results'
 complete -c gm -n '__gm_at_only ' -a map -d 'scatter records over workers, gather or reduce the results'
@@ -719,7 +720,7 @@ complete -c gm -n '__gm_at completion' -a 'bash zsh fish powershell'
 complete -c gm -n '__gm_at completion' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at completion' -s h -l help -d 'print this help'
 
-complete -c gm -n '__gm_at man' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version'
+complete -c gm -n '__gm_at man' -a 'submit map pipe work tell serve status workers jobs job wait result retry cancel store outbox admin ping completion man version sql'
 complete -c gm -n '__gm_at man' -s d -l dir -d 'write all pages into the directory DIR, and create it if necessary' -x -a '(__fish_complete_directories)'
 complete -c gm -n '__gm_at man' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at man' -s h -l help -d 'print this help'

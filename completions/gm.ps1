@@ -799,7 +799,7 @@ $script:GmVerbs = @{
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'man' = @{
-        Args = @('choices', 'submit', 'map', 'pipe', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'wait', 'result', 'retry', 'cancel', 'store', 'outbox', 'admin', 'ping', 'completion', 'man', 'version')
+        Args = @('choices', 'submit', 'map', 'pipe', 'work', 'tell', 'serve', 'status', 'workers', 'jobs', 'job', 'wait', 'result', 'retry', 'cancel', 'store', 'outbox', 'admin', 'ping', 'completion', 'man', 'version', 'sql')
         Subs = @()
         Flags = @(
             @{ Names = @('-d', '--dir'); Text = 'write all pages into the directory DIR, and create it if necessary'; Value = @('dirs') },
@@ -848,6 +848,7 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
     $verb = $script:GmVerbs['']
     $pending = $null
     $connection = @()
+    $topics = @()
     foreach ($word in $words) {
         if ($pending) {
             if ($pending.Names -contains '--server' -or $pending.Names -contains '--port' -or $pending.Names -contains '--context') {
@@ -856,6 +857,8 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
             $pending = $null
         } elseif ($word.StartsWith('-')) {
             $pending = $verb.Flags | Where-Object { $_.Names -ccontains $word -and $null -ne $_.Value } | Select-Object -First 1
+        } elseif ($word -eq 'help' -and $path.Count -eq 0) {
+            $topics = @('sql')
         } elseif ($verb.Subs.Count -gt 0 -and $word -ne 'help') {
             $path += $word
             $verb = $script:GmVerbs[$path -join ' ']
@@ -869,6 +872,7 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
         foreach ($flag in $verb.Flags) { foreach ($name in $flag.Names) { , @($name, $flag.Text) } }
     } elseif ($verb.Subs.Count -gt 0) {
         $verb.Subs
+        if ($path.Count -eq 0) { $topics | ForEach-Object { , @($_, $_) } }
     } else {
         Get-GmValue $verb.Args $connection $wordToComplete | ForEach-Object { , @($_, $_) }
     }

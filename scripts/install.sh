@@ -45,7 +45,7 @@ mv -f "$program.new" "$program"
 "$program" completion fish >"$fish/$bin.fish"
 
 echo "installed $program"
-echo "manual pages: $man/$bin.1 and $bin-VERB.1"
+echo "manual pages: $man/$bin.1 and $bin-VERB.1, ${man%1}7/$bin-sql.7"
 echo "completions: $bash/$bin, $zsh/_$bin, $fish/$bin.fish"
 if [[ -z ${DESTDIR:-} ]]; then
 	first=$(command -v "$bin" || true)

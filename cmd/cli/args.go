@@ -18,9 +18,10 @@ type Call struct {
 	Flags []givenFlag // in the order of the command line
 	Args  []string    // positional
 
-	Help    bool // -h or --help, or the verb help
-	brief   bool // -h or --help
-	Version bool // --version, before any verb
+	Help    bool   // -h or --help, or the verb help
+	brief   bool   // -h or --help
+	Topic   *Topic // that help must show, or nil
+	Version bool   // --version, before any verb
 }
 
 // givenFlag is a flag of the command line.
@@ -147,20 +148,38 @@ func (p *argParser) parsePositional(arg string) error {
 		p.flagsDone = p.flagsDone || v.ArgsEndFlags
 		return nil
 	}
+	if p.Topic != nil {
+		return UsageErrorf("help %s: unexpected argument %q", p.Topic.Name, arg)
+	}
 	if sub := v.Sub(arg); sub != nil {
 		p.Path = append(p.Path, sub)
 		return nil
 	}
-	if arg == "help" && len(p.Path) == 1 && !p.Help {
+	if len(p.Path) > 1 {
+		return p.unknownVerb(v.Name+" command", arg)
+	}
+	topic := v.Program.Topic(arg)
+	switch {
+	case topic != nil && p.Help:
+		p.Topic = topic
+		return nil
+	case topic != nil:
+		return WithHint(UsageErrorf("unknown verb %q", arg), "gm help "+topic.Name+" shows a text on it")
+	case arg == "help" && !p.Help:
 		p.Help = true
 		return nil
 	}
-	what := "verb"
-	if len(p.Path) > 1 {
-		what = v.Name + " command"
+	return p.unknownVerb("verb", arg)
+}
+
+// unknownVerb returns the error for a word that is not the name of a verb.
+func (p *argParser) unknownVerb(what, arg string) error {
+	names := p.Verb().subNames()
+	if p.Help {
+		names = append(names, p.Verb().Program.topicNames()...)
 	}
 	err := UsageErrorf("unknown %s %q", what, arg)
-	if near := Nearest(arg, v.subNames()); near != "" {
+	if near := Nearest(arg, names); near != "" {
 		return WithHint(err, "did you mean "+near+"?")
 	}
 	return WithHint(err, strings.TrimSpace("gm help "+p.pathNames())+" lists them")

@@ -34,7 +34,7 @@ func BashCompletion(verbs []compVerb) string {
 	}
 	b.WriteString("    esac\n}\n\n")
 	words, withValue := root.queryFlagWords()
-	b.WriteString(strings.NewReplacer("QUERY_FLAGS_WITH_VALUE", joinPatterns(withValue, " | "),
+	b.WriteString(strings.NewReplacer("TOPICS", strings.Join(root.topics, " "), "QUERY_FLAGS_WITH_VALUE", joinPatterns(withValue, " | "),
 		"QUERY_FLAGS", joinPatterns(words, " | ")).Replace(bashTail))
 	return b.String()
 }
@@ -75,8 +75,8 @@ func bashVerb(b *strings.Builder, v, root compVerb) {
 		}
 	}
 	choices := v.choices
-	if slices.Equal(choices, manVerbs) {
-		choices = root.names()
+	if slices.Equal(choices, manPages) {
+		choices = root.pages()
 	}
 	args := "''"
 	if v.args != compNone {
@@ -153,7 +153,9 @@ const bashTail = `_gm() {
                 fi
             fi
         elif [[ $subs ]]; then
-            if [[ $w != help ]]; then
+            if [[ $w == help && ! $path ]]; then
+                subs+=' TOPICS'
+            elif [[ $w != help ]]; then
                 path=${path:+$path }$w flags='' valued='' subs='' args='' ends=''
                 _gm_verb "$path"
             fi

@@ -29,6 +29,7 @@ func fishCompletion(verbs []compVerb) string {
 		"QUERY_FLAGS", joinPatterns(words, " ")).Replace(fishHead))
 	fishSources(&b, root.completion)
 	b.WriteString("complete -c gm -f\n")
+	fmt.Fprintf(&b, "complete -c gm -n '__gm_at_only help'%s\n", fishAction(compChoices, root.pages()))
 	for _, v := range verbs {
 		at := fmt.Sprintf("complete -c gm -n '__gm_at %s'", v.Path)
 		if v.Path == "" || len(v.subs) > 0 {
@@ -107,8 +108,8 @@ end
 }
 
 func fishChoices(v, root compVerb) []string {
-	if slices.Equal(v.choices, manVerbs) {
-		return root.names()
+	if slices.Equal(v.choices, manPages) {
+		return root.pages()
 	}
 	return v.choices
 }

@@ -12,8 +12,8 @@ func powershellCompletion(verbs []compVerb) string {
 	b.WriteString(powershellHead)
 	for _, v := range verbs {
 		args, choices := v.args, v.choices
-		if slices.Equal(choices, manVerbs) {
-			choices = verbs[0].names()
+		if slices.Equal(choices, manPages) {
+			choices = verbs[0].pages()
 		}
 		fmt.Fprintf(&b, "    %s = @{\n        Args = %s\n        Subs = @(", powershellQuote(v.Path), powershellValue(args, choices))
 		for i, name := range v.names() {
@@ -49,7 +49,11 @@ func powershellCompletion(verbs []compVerb) string {
 	if u := verbs[0].completion.URLs; u.Kind != "" {
 		isPath = "$wordToComplete -match " + powershellQuote(pathSchemes(&u))
 	}
-	b.WriteString(strings.NewReplacer("IS_QUERY_FLAG", isQueryFlag, "IS_PATH", isPath).Replace(powershellTail))
+	var topics []string
+	for _, name := range verbs[0].topics {
+		topics = append(topics, powershellQuote(name))
+	}
+	b.WriteString(strings.NewReplacer("TOPICS", strings.Join(topics, ", "), "IS_QUERY_FLAG", isQueryFlag, "IS_PATH", isPath).Replace(powershellTail))
 	return b.String()
 }
 
@@ -126,6 +130,7 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
     $verb = $script:GmVerbs['']
     $pending = $null
     $connection = @()
+    $topics = @()
     foreach ($word in $words) {
         if ($pending) {
             if (IS_QUERY_FLAG) {
@@ -134,6 +139,8 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
             $pending = $null
         } elseif ($word.StartsWith('-')) {
             $pending = $verb.Flags | Where-Object { $_.Names -ccontains $word -and $null -ne $_.Value } | Select-Object -First 1
+        } elseif ($word -eq 'help' -and $path.Count -eq 0) {
+            $topics = @(TOPICS)
         } elseif ($verb.Subs.Count -gt 0 -and $word -ne 'help') {
             $path += $word
             $verb = $script:GmVerbs[$path -join ' ']
@@ -147,6 +154,7 @@ Register-ArgumentCompleter -Native -CommandName gm -ScriptBlock {
         foreach ($flag in $verb.Flags) { foreach ($name in $flag.Names) { , @($name, $flag.Text) } }
     } elseif ($verb.Subs.Count -gt 0) {
         $verb.Subs
+        if ($path.Count -eq 0) { $topics | ForEach-Object { , @($_, $_) } }
     } else {
         Get-GmValue $verb.Args $connection $wordToComplete | ForEach-Object { , @($_, $_) }
     }

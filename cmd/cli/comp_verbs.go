@@ -17,6 +17,7 @@ type compVerb struct {
 	endArgs bool // flags end at the first argument
 
 	completion *Completion // of the root
+	topics     []string    // of the root
 }
 
 // compFlag is a flag with the kind of its value.
@@ -47,7 +48,7 @@ func CompVerbs(root *Verb) []compVerb {
 		return cv
 	}
 	walk(root, nil)
-	all[0].completion = completion
+	all[0].completion, all[0].topics = completion, root.Program.topicNames()
 	return all
 }
 
@@ -72,7 +73,7 @@ func newCompVerb(c *Completion, v *Verb, path string) compVerb {
 	case strings.Contains(args, "CMD"):
 		cv.args = compCommand
 	case strings.Contains(args, "VERB"):
-		cv.args, cv.choices = compChoices, manVerbs
+		cv.args, cv.choices = compChoices, manPages
 	case args != "" && !strings.ContainsAny(args, "[. ABCDEFGHIJKLMNOPQRSTUVWXYZ"):
 		cv.args, cv.choices = compChoices, strings.Split(args, "|")
 	case strings.Contains(args, "DATA"), strings.Contains(args, "FILE"):
@@ -81,8 +82,8 @@ func newCompVerb(c *Completion, v *Verb, path string) compVerb {
 	return cv
 }
 
-// manVerbs stands for all verbs of the root.
-var manVerbs = []string{"*"}
+// manPages stands for all verbs and topics of the root.
+var manPages = []string{"*"}
 
 func newCompFlag(c *Completion, path string, f flagDoc) compFlag {
 	cf := compFlag{flagDoc: f}
@@ -116,6 +117,9 @@ func (f compFlag) words() []string {
 	}
 	return words
 }
+
+// pages returns the names of the verbs and topics that have pages in the manual.
+func (v compVerb) pages() []string { return append(v.names(), v.topics...) }
 
 // names returns the subcommands' names.
 func (v compVerb) names() []string {

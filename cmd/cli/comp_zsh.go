@@ -81,6 +81,9 @@ func zshVerb(b *strings.Builder, v, root compVerb) {
 	for i, name := range v.names() {
 		fmt.Fprintf(b, "        %s) %s ;;\n", name, zshFunction(v.subs[i].Path))
 	}
+	if v.Path == "" {
+		fmt.Fprintf(b, "        help) _arguments %s ;;\n", zshQuote("*:topic:"+zshAction(compChoices, v.pages())))
+	}
 	b.WriteString("        esac\n        ;;\n    esac\n}\n\n")
 }
 
@@ -115,8 +118,8 @@ func zshFlag(f compFlag) string {
 
 func zshArgs(v, root compVerb) string {
 	choices := v.choices
-	if slices.Equal(choices, manVerbs) {
-		choices = root.names()
+	if slices.Equal(choices, manPages) {
+		choices = root.pages()
 	}
 	switch v.args {
 	case compNone:

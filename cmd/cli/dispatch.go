@@ -19,6 +19,8 @@ func (e *Env) Dispatch(ctx context.Context, args []string) error {
 	case call.brief:
 		_, err := e.Stdout.Write(ShortHelp(call.Path))
 		return err
+	case call.Topic != nil:
+		return e.showText(TopicHelp(call.Topic))
 	case call.Help:
 		return e.showText(FullHelp(call.Path))
 	case call.Verb().HasVerbs():

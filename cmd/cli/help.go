@@ -19,6 +19,7 @@ func FullHelp(path []*Verb) []byte {
 		fmt.Fprintf(&b, "\n%s", wrap(p, "", "", helpWidth))
 	}
 	helpVerbs(&b, v)
+	helpTopics(&b, &v.Program)
 	for _, group := range FlagGroups(v) {
 		fmt.Fprintf(&b, "\n%s:\n", group.title)
 		for _, f := range group.Flags {

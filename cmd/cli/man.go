@@ -18,8 +18,8 @@ func ManVerb(e *Env) *Verb {
 		Command: &urfave.Command{
 			Name:        "man",
 			Usage:       "show or write the manual pages",
-			ArgsUsage:   "[VERB]",
-			Description: `Shows the manual page of gm or of a verb. On a terminal it uses man, mandoc or groff, and $PAGER; elsewhere it prints the page in roff. With --dir it writes all pages into a directory: gm.1 and gm-VERB.1.`,
+			ArgsUsage:   "[VERB|TOPIC]",
+			Description: `Shows the manual page of gm, of a verb or of a topic. On a terminal it uses man, mandoc or groff, and $PAGER; elsewhere it prints the page in roff. With --dir it writes all pages into a directory: gm.1, gm-VERB.1 and gm-TOPIC.7. If the directory is called man1, the pages of topics go into man7 in the same directory.`,
 			Flags: []urfave.Flag{
 				&urfave.StringFlag{Name: "dir", Aliases: []string{"d"}, Usage: "write all pages into the directory `DIR`, and create it if necessary"},
 			},
@@ -42,26 +42,25 @@ func (e *Env) showManual(c *urfave.Context) error {
 		}
 		return e.writeManPages(dir)
 	}
-	path := []*Verb{e.Root}
 	if c.NArg() > 1 {
-		return UsageErrorf("man: %d arguments, want one verb or none", c.NArg())
+		return UsageErrorf("man: %d arguments, want one verb, one topic or none", c.NArg())
 	}
-	if name := c.Args().First(); name != "" {
+	name := c.Args().First()
+	if t := e.Root.Program.Topic(name); t != nil {
+		return e.showManPage(TopicPage(e.Root, t, buildDate()), func() []byte { return TopicHelp(t) })
+	}
+	path := []*Verb{e.Root}
+	if name != "" {
 		v := e.Root.Sub(name)
 		if v == nil {
-			return UsageErrorf("man: unknown verb %q", name)
+			return UsageErrorf("man: unknown verb or topic %q", name)
 		}
 		path = append(path, v)
 	}
-	page := ManPage(path, buildDate())
-	if columns, _ := TerminalSize(e.Stdout); columns > 0 {
-		return e.showManPage(page, path)
-	}
-	_, err := e.Stdout.Write(page)
-	return err
+	return e.showManPage(ManPage(path, buildDate()), func() []byte { return FullHelp(path) })
 }
 
-// writeManPages writes the pages of all visible verbs into a directory.
+// writeManPages writes the pages of all visible verbs and of all topics into a directory.
 func (e *Env) writeManPages(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return ExitWith(ExitIO, err)
@@ -75,6 +74,25 @@ func (e *Env) writeManPages(dir string) error {
 	for _, path := range paths {
 		name := filepath.Join(dir, ManName(path)+".1")
 		if err := os.WriteFile(name, ManPage(path, buildDate()), 0o644); err != nil {
+			return fmt.Errorf("man: %w", err)
+		}
+	}
+	return e.writeTopicPages(dir)
+}
+
+// writeTopicPages writes the pages of all topics into a directory, or into the directory
+// man7 next to it if it is called man1.
+func (e *Env) writeTopicPages(dir string) error {
+	if filepath.Base(dir) == "man1" {
+		dir = filepath.Join(filepath.Dir(dir), "man7")
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return ExitWith(ExitIO, err)
+		}
+	}
+	for i := range e.Root.Program.Topics {
+		t := &e.Root.Program.Topics[i]
+		name := filepath.Join(dir, t.PageName()+".7")
+		if err := os.WriteFile(name, TopicPage(e.Root, t, buildDate()), 0o644); err != nil {
 			return fmt.Errorf("man: %w", err)
 		}
 	}
@@ -106,7 +124,7 @@ func ManName(path []*Verb) string {
 func ManPage(path []*Verb, date string) []byte {
 	m := &ManWriter{}
 	v := path[len(path)-1]
-	m.title(strings.ToUpper(ManName(path)), date, &path[0].Program)
+	m.title(strings.ToUpper(ManName(path)), "1", date, &path[0].Program)
 	m.Macro("SH", "NAME")
 	m.Text(ManName(path) + " \\- " + Roff(RenameProgram(v.Usage)))
 	m.Macro("SH", "SYNOPSIS")
@@ -143,8 +161,8 @@ func ManPage(path []*Verb, date string) []byte {
 type ManWriter struct{ bytes.Buffer }
 
 // title writes the head of a page. It does not escape the date, which mandoc parses.
-func (m *ManWriter) title(name, date string, p *Program) {
-	fmt.Fprintf(m, ".TH \"%s\" \"1\" \"%s\" \"gm %s\" \"%s\"\n", Roff(name), date, Roff(p.Version()), Roff(p.Manual))
+func (m *ManWriter) title(name, section, date string, p *Program) {
+	fmt.Fprintf(m, ".TH \"%s\" \"%s\" \"%s\" \"gm %s\" \"%s\"\n", Roff(name), section, date, Roff(p.Version()), Roff(p.Manual))
 }
 
 // Macro writes a request. Its arguments are plain text.
@@ -310,6 +328,9 @@ func (m *ManWriter) seeAlso(path []*Verb) {
 		if other != v && v != root && !other.Hidden {
 			pages = append(pages, `\fB`+Roff(ManName([]*Verb{root, other}))+`\fR(1)`)
 		}
+	}
+	for _, t := range topicsOf(root, v) {
+		pages = append(pages, `\fB`+Roff(t.PageName())+`\fR(7)`)
 	}
 	if len(pages) > 0 {
 		m.Macro("SH", "SEE ALSO")

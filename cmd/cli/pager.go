@@ -65,8 +65,12 @@ func plainStream(w io.Writer) io.Writer {
 }
 
 // showManPage shows a page of roff on a terminal with the first of man, mandoc and groff
-// that is installed. If none is, it shows the plain help.
-func (e *Env) showManPage(page []byte, path []*Verb) error {
+// that is installed. If none is, it shows the plain help. Elsewhere it prints the roff.
+func (e *Env) showManPage(page []byte, plain func() []byte) error {
+	if columns, _ := TerminalSize(e.Stdout); columns == 0 {
+		_, err := e.Stdout.Write(page)
+		return err
+	}
 	for _, formatter := range [][]string{
 		{"man", "-l", "-"}, {"mandoc", "-a"}, {"sh", "-c", "groff -man -Tutf8 -rLL=80n | ${PAGER:-less}"},
 	} {
@@ -78,5 +82,5 @@ func (e *Env) showManPage(page []byte, path []*Verb) error {
 			return e.runFilter(page, formatter[0], formatter[1:]...)
 		}
 	}
-	return e.showText(FullHelp(path))
+	return e.showText(plain())
 }

@@ -51,6 +51,7 @@ type Program struct {
 	// EmptyMeans has the meaning of an empty value, for the flags that accept one.
 	EmptyMeans map[string]string
 	Completion func() *Completion
+	Topics     []Topic
 }
 
 // An Example is a command line that works when it is pasted into a shell.
