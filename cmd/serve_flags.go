@@ -95,7 +95,7 @@ func storeFlags() []cli.Flag {
 		}),
 		cli.DurationFlag(0, cli.GenericFlag{
 			Name: "keep-results", Category: catRetry,
-			Usage: "keep outcomes and results of background jobs for `TIME`, for gm wait and gm result; 0 does not keep them",
+			Usage: "keep outcomes and results of background jobs for `TIME`, for gm wait, gm result and clients that submit a job once; 0 does not keep them",
 		}),
 		cli.SizeFlag(server.DefaultResultsMemory, cli.GenericFlag{
 			Name: "results-memory", Category: catRetry,

@@ -331,7 +331,7 @@ complete -c gm -n '__gm_at serve' -l memory -d 'keep up to SIZE of waiting paylo
 complete -c gm -n '__gm_at serve' -l retry -d 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 is no limit), after MIN at first and twice as long each time, up to MAX' -x
 complete -c gm -n '__gm_at serve' -l dead-max -d 'keep the last N dead jobs of each function: background jobs that have failed for good' -x
 complete -c gm -n '__gm_at serve' -l dead-age -d 'keep each dead job for TIME, such as 30d' -x
-complete -c gm -n '__gm_at serve' -l keep-results -d 'keep outcomes and results of background jobs for TIME, for gm wait and gm result' -x
+complete -c gm -n '__gm_at serve' -l keep-results -d 'keep outcomes and results of background jobs for TIME, for gm wait, gm result and clients that submit a job once' -x
 complete -c gm -n '__gm_at serve' -l results-memory -d 'keep up to SIZE of results' -x
 complete -c gm -n '__gm_at serve' -s j -l job-retries -d 'give up a job that N workers have lost' -x
 complete -c gm -n '__gm_at serve' -s R -l round-robin -d 'serve the functions of a worker in turn, not one before the other'

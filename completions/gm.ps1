@@ -283,7 +283,7 @@ $script:GmVerbs = @{
             @{ Names = @('--retry'); Text = 'retry failed jobs: FUNCTION=N[,MIN..MAX], N times (-1 is no limit), after MIN at first and twice as long each time, up to MAX'; Value = @('') },
             @{ Names = @('--dead-max'); Text = 'keep the last N dead jobs of each function: background jobs that have failed for good'; Value = @('') },
             @{ Names = @('--dead-age'); Text = 'keep each dead job for TIME, such as 30d'; Value = @('') },
-            @{ Names = @('--keep-results'); Text = 'keep outcomes and results of background jobs for TIME, for gm wait and gm result'; Value = @('') },
+            @{ Names = @('--keep-results'); Text = 'keep outcomes and results of background jobs for TIME, for gm wait, gm result and clients that submit a job once'; Value = @('') },
             @{ Names = @('--results-memory'); Text = 'keep up to SIZE of results'; Value = @('') },
             @{ Names = @('-j', '--job-retries'); Text = 'give up a job that N workers have lost'; Value = @('') },
             @{ Names = @('-R', '--round-robin'); Text = 'serve the functions of a worker in turn, not one before the other'; Value = $null },

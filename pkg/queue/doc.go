@@ -148,9 +148,9 @@
 // text of a job's last error takes its length and some 50 bytes more.
 //
 // These take one step, however many functions, workers and jobs there are:
-// Submit, Release, Abort, Grab, GrabAgain, Held, Complete, Fail, FailForGood, Note,
-// GiveBack, SetStatus, Lookup, Cancel, CanDo, CantDo, PreSleep, Loaded, Totals,
-// RetryDeadLetter, DropDeadLetter, LookupDeadLetter, ReleaseDeadLetter, and
+// Submit, CountCoalesced, Release, Abort, Grab, GrabAgain, Held, Complete, Fail,
+// FailForGood, Note, GiveBack, SetStatus, Lookup, Cancel, CanDo, CantDo, PreSleep,
+// Loaded, Totals, RetryDeadLetter, DropDeadLetter, LookupDeadLetter, ReleaseDeadLetter, and
 // Restore, RestoreHead and RestoreDeadLetter in their order. In addition they
 // take
 //

@@ -83,6 +83,14 @@ func (q *Queue) Submit(now int64, s *Submission) (Submitted, error) {
 	return Submitted{Job: j, Fresh: true}, nil
 }
 
+// CountCoalesced counts a submission for a function that its owner has answered with a
+// job that has ended.
+func (q *Queue) CountCoalesced(function []byte) {
+	if f := q.functions.byName[string(function)]; f != nil {
+		f.counters.coalesced++
+	}
+}
+
 // Joins reports whether a submission would join an existing job.
 func (q *Queue) Joins(s *Submission) bool {
 	f := q.functions.byName[string(s.Function)]

@@ -90,7 +90,8 @@ type Config struct {
 	DeadAge time.Duration
 
 	// KeepResults is the time for which results of background jobs are kept for
-	// [Server.Result] and the admin command result. 0 keeps none.
+	// [Server.Result], the admin command result, and connections with the option once. 0
+	// keeps none.
 	KeepResults time.Duration
 	// ResultsMemory is the maximum size of these results. The oldest ones are dropped
 	// first. The default is DefaultResultsMemory.

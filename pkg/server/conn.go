@@ -48,6 +48,7 @@ type conn struct {
 	listed     bool          // it is in Server.conns
 	exceptions bool          // it wants WORK_EXCEPTION
 	cancels    bool          // as a worker, it stops a running job that is cancelled
+	once       bool          // its background submissions do not repeat a job that has ended lately
 	dirty      bool          // it is in Server.dirty
 	expects    bool          // this turn has added to Hold
 	blocked    bool          // the packet that is being applied must be applied again: it waits or takes long

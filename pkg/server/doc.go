@@ -57,6 +57,25 @@
 //
 // The admin commands of a connection do the same ("gm admin help" lists them).
 //
+// # Options of a connection
+//
+// A client or worker sets these options with OPTION_REQ. The server answers any other
+// option with the ERROR UNKNOWN_OPTION.
+//
+//	exceptions  a client gets WORK_EXCEPTION instead of WORK_FAIL
+//	gm-cancel   a worker gets WORK_FAIL when its running job is to stop
+//	once        a background submission does not repeat a job that has ended lately
+//
+// Once is for clients that submit again after a crash, because they do not know whether
+// the server has their last submissions. If the unique of a background submission is
+// that of a job of the same function whose outcome is kept (Config.KeepResults), the
+// client gets JOB_CREATED with the handle of that job, and there is no new job. Jobs that
+// failed for good count, dead ones too: a retry of these is for an administrator to
+// decide. Cancelled jobs do not count, because they were not done. A job with that
+// unique that waits or runs comes first: the submission joins it, as always. Foreground
+// submissions, and those without a unique, are not affected. With a store, the next
+// server knows the ended jobs too. A server that keeps no results refuses the option.
+//
 // The rest of this comment describes the inside of the package, for its maintainers.
 //
 // # One turn
@@ -142,7 +161,8 @@
 // # Extras in the store
 //
 //	dead/<number>        a job that failed for good, put with the Done of the job
-//	result/<handle>      the outcome of a job, put with its Done
+//	result/<handle>      the outcome of a job, put with its Done; for the option once it
+//	                     has a digest of the function and the unique
 //	policy/<function>    the retry policy of a function
 //	function/<function>  pause, maxqueue, and that the function was created
 //	number               a number above all numbers that were given out

@@ -108,3 +108,11 @@ func (s *Server) FollowBytes() (n int) {
 	}
 	return n
 }
+
+// NumUnread returns the number of uniques that submissions wait for while the store is
+// being read.
+func (s *Server) NumUnread() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.unread.uniques)
+}

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +19,7 @@ type results struct {
 	limit int   // bytes of all kept outcomes
 
 	bySeq   map[uint64]*result    // by the job's number
+	byOnce  map[onceKey]*result   // the latest of each key
 	order   []*result             // oldest first
 	size    int                   // bytes kept, parts too
 	parts   map[*queue.Job]*parts // the data of running jobs so far
@@ -32,6 +31,7 @@ type results struct {
 type result struct {
 	wire.Outcome
 	seq  uint64 // the number in Handle
+	once onceKey
 	data []byte
 }
 
@@ -58,11 +58,9 @@ type parts struct {
 	lost bool // they were too large to keep
 }
 
-// resultOverhead is about the size of a result without data, in bytes.
+// resultOverhead is about the size of a result without data, in bytes: 210, and 45 more
+// if its job had a unique.
 const resultOverhead = 256
-
-// resultKey begins the keys of results in a store.
-const resultKey = "result/"
 
 func newResults(s *Server) *results {
 	return &results{
@@ -70,6 +68,7 @@ func newResults(s *Server) *results {
 		keep:    s.cfg.KeepResults.Milliseconds(),
 		limit:   s.cfg.ResultsMemory,
 		bySeq:   make(map[uint64]*result),
+		byOnce:  make(map[onceKey]*result),
 		parts:   make(map[*queue.Job]*parts),
 		waits:   make(map[*queue.Job][]wait),
 		follows: make(map[*queue.Job][]eventReceiver),
@@ -137,6 +136,7 @@ func (r *results) reportEnd(now int64, j *queue.Job, state wire.OutcomeState, la
 		one.data = append(p.data, last...)
 	}
 	if r.keepsResult(j) {
+		one.once = onceKeyOf(j, state)
 		r.keepResult(one)
 	}
 	delete(r.waits, j)
@@ -187,6 +187,7 @@ func (r *results) insertResult(one *result) {
 		r.dropData(old)
 	}
 	r.bySeq[one.seq] = one
+	r.indexOnce(one)
 	r.order = append(r.order, one)
 	r.size += len(one.data) + resultOverhead
 }
@@ -194,6 +195,7 @@ func (r *results) insertResult(one *result) {
 // dropData removes the data of a result, which stays in order until it expires.
 func (r *results) dropData(one *result) {
 	delete(r.bySeq, one.seq)
+	r.unindexOnce(one)
 	r.size -= len(one.data)
 	one.data = nil
 }
@@ -219,7 +221,7 @@ const maxExpired = 1000
 func (r *results) expireResults(wall int64) {
 	for n := 0; len(r.order) > 0; n++ {
 		one := r.order[0]
-		if r.size <= r.limit && (one.EndedMS+r.keep > wall || n >= maxExpired) {
+		if r.size <= r.limit && (!r.isExpired(one, wall) || n >= maxExpired) {
 			return
 		}
 		r.order[0] = nil
@@ -230,6 +232,9 @@ func (r *results) expireResults(wall int64) {
 		r.size -= resultOverhead
 	}
 }
+
+// isExpired reports whether a result is too old by the wall clock.
+func (r *results) isExpired(one *result, wall int64) bool { return one.EndedMS+r.keep <= wall }
 
 // nextExpiry returns when expire has something to do, by the wall clock.
 func (r *results) nextExpiry() (at int64, ok bool) {
@@ -258,30 +263,12 @@ func (r *results) restoreResult(key string, value []byte) error {
 // sortRestored sorts the restored results by their time, and forgets those that must go.
 func (r *results) sortRestored() {
 	slices.SortStableFunc(r.order, func(a, b *result) int { return cmp.Compare(a.EndedMS, b.EndedMS) })
+	for _, one := range r.order {
+		if r.bySeq[one.seq] == one {
+			r.indexOnce(one)
+		}
+	}
 	r.expireResults(r.s.q.Wall())
-}
-
-func (o *result) key() string { return resultKey + o.Handle }
-
-// encode returns the outcome as a JSON line and the data behind it.
-func (o *result) encode() []byte {
-	line, err := json.Marshal(&o.Outcome)
-	if err != nil { // it is a plain struct
-		panic(err)
-	}
-	return append(append(line, '\n'), o.data...)
-}
-
-func decodeResult(key string, value []byte) (*result, error) {
-	line, data, ok := bytes.Cut(value, []byte{'\n'})
-	one := &result{data: data}
-	if !ok {
-		return nil, fmt.Errorf("result %q: no line end", key)
-	}
-	if err := json.Unmarshal(line, &one.Outcome); err != nil {
-		return nil, fmt.Errorf("result %q: %w", key, err)
-	}
-	return one, nil
 }
 
 // findResult returns the result of the job with that handle, or nil.

@@ -24,6 +24,12 @@ const (
 	// job is cancelled. A worker that has not asked for it, such as any of
 	// libgearman's, never gets that packet.
 	OptionCancel = "gm-cancel"
+	// OptionOnce is an option of clients that only gm has. With it the server
+	// answers a background submission with the handle of a job that has ended, and
+	// adds no job, if that job had the same function and unique, and its outcome is
+	// still kept. Cancelled jobs do not count. A server that keeps no outcomes answers
+	// the option with an ERROR, as other servers do.
+	OptionOnce = "once"
 )
 
 // CmdCancelRunning, with a handle, cancels the job as CmdCancelJob does, and
