@@ -39,7 +39,8 @@ type clientConn struct {
 	lastError error // the last ERROR of the server that answered no request
 	submitted fifo[*attempt]
 	jobs      map[Handle]audience
-	options   int // OPTION_REQs that wait
+	options   []string // OPTION_REQs that wait
+	once      bool     // the server has accepted OptionOnce
 	statuses  fifo[*question]
 	uniques   fifo[*question]
 	echoes    fifo[*question]
@@ -82,8 +83,7 @@ func newClientConn(home *clientServer, st *stream) *clientConn {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.options++
-	c.putLocked(wire.OptionReq, []byte("exceptions"))
+	c.requestOptions()
 	return c
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"gm/pkg/wire"
@@ -67,9 +66,7 @@ func (c *clientConn) handle(p *wire.Packet) error {
 	case wire.EchoRes:
 		return c.onEcho(p)
 	case wire.OptionRes:
-		c.mu.Lock()
-		c.options = max(0, c.options-1)
-		c.mu.Unlock()
+		c.onOption(string(p.Args[0]))
 	case wire.Noop: // for workers; some servers send it to all
 	default:
 		return c.protocolError("%v to a client", p.Type)
@@ -88,7 +85,7 @@ func (c *clientConn) onCreated(p *wire.Packet) error {
 		c.mu.Unlock()
 		return c.protocolError("JOB_CREATED %q without a submission", h)
 	}
-	a.handle = h
+	a.handle, a.once = h, c.once
 	if !a.background {
 		c.jobs[h] = c.jobs[h].with(a)
 	}
@@ -192,8 +189,7 @@ func (c *clientConn) idleAndLeaving() bool {
 // onError finds the request that an ERROR answers, as the packet does not name it.
 func (c *clientConn) onError(e *ServerError) {
 	c.mu.Lock()
-	if strings.EqualFold(e.Code, wire.CodeUnknownOption) && c.options > 0 {
-		c.options--
+	if c.onRefusedOption(e) {
 		c.mu.Unlock()
 		return
 	}

@@ -65,6 +65,7 @@
 // A task fails with [ErrLost] if the connection to its server is lost before
 // the task has ended. Its job may have been done, may still be done, or may be
 // lost. The client submits it again only if Task.Retries allows it to run twice.
+// With Options.Once a background task with a Unique does not run twice.
 // A server queues a job again if it loses the job's worker. Workers reconnect
 // without limit, clients when they next need the server. Both wait between
 // Options.MinBackoff and Options.MaxBackoff after a failure.

@@ -18,11 +18,15 @@ func startServer() (s gearman.Server, stop func()) {
 }
 
 func startServerAt(addr string) (s gearman.Server, stop func()) {
+	return startServerWith(addr, server.Config{})
+}
+
+func startServerWith(addr string, cfg server.Config) (s gearman.Server, stop func()) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		log.Fatal(err)
 	}
-	srv, err := server.New(server.Config{})
+	srv, err := server.New(cfg)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type Running struct {
 	mu       sync.Mutex
 	attempt  *attempt // the current attempt; nil between two attempts
 	closed   bool     // there are no further attempts
+	once     bool     // of the attempt with this handle
 	attempts int
 	refusals ServerErrors // of this attempt, by servers that are shutting down or speak no Gearman
 	handle   Handle
@@ -42,6 +43,7 @@ type Running struct {
 type attempt struct {
 	conn       *clientConn
 	background bool
+	once       bool // the server has accepted Options.Once
 	handle     Handle
 	running    *Running // nil once it has ended
 }
@@ -137,7 +139,7 @@ func (r *Running) outcome() (*Result, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err == nil && r.result == nil {
-		r.result = &Result{Handle: r.handle, Server: r.server, Data: r.data, Attempts: r.attempts}
+		r.result = &Result{Handle: r.handle, Server: r.server, Data: r.data, Attempts: r.attempts, Once: r.once}
 	}
 	return r.result, r.err
 }
@@ -163,7 +165,7 @@ func (r *Running) deliver(a *attempt, p *wire.Packet) {
 	defer r.events.Unlock()
 	switch p.Type {
 	case wire.JobCreated:
-		r.onCreated(a.handle)
+		r.onCreated(a.handle, a.once)
 	case wire.WorkData:
 		r.onData(p.Args[1])
 	case wire.WorkWarning:
@@ -187,9 +189,9 @@ func (r *Running) deliver(a *attempt, p *wire.Packet) {
 	}
 }
 
-func (r *Running) onCreated(h Handle) {
+func (r *Running) onCreated(h Handle, once bool) {
 	r.mu.Lock()
-	r.handle = h
+	r.handle, r.once = h, once
 	server := r.server
 	r.mu.Unlock()
 	if f := r.task.OnServer; f != nil {

@@ -241,4 +241,7 @@ type Result struct {
 	// has only the last part. The receiver owns it.
 	Data     []byte
 	Attempts int // 1 if the first attempt succeeded
+	// Once reports whether the server has accepted Options.Once. It is false without
+	// that option, and for servers that do not have it or keep no results.
+	Once bool
 }
