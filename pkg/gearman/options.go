@@ -42,11 +42,11 @@ type Options struct {
 	// Once makes a client ask its servers not to repeat a background job that has
 	// ended lately. If the Unique of a task is that of such a job of the same
 	// function, the task gets the handle of that job, and there is no new job. So a
-	// program that does not know whether its last tasks were accepted, because it was
-	// killed or the connection was lost, can submit them again. Only gm's server
-	// can do that, and only for jobs whose outcomes it still keeps (gm serve
-	// --keep-results); jobs that failed count, cancelled ones do not. Result.Once
-	// reports whether the server has accepted the option. A worker ignores it.
+	// program that was killed, or has lost its connection, can submit its last tasks
+	// again without doing them twice. Only gm's server can do that, and only for jobs
+	// whose outcomes it still keeps (gm serve --keep-results). Failed jobs count,
+	// cancelled ones do not. Result.Once reports whether the server has accepted the
+	// option. A worker ignores it.
 	Once bool
 
 	// Dial connects to a server; nil means a net.Dialer with keepalive. It must

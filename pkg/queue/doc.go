@@ -150,9 +150,9 @@
 // These take one step, however many functions, workers and jobs there are:
 // Submit, CountCoalesced, Release, Abort, Grab, GrabAgain, Held, Complete, Fail,
 // FailForGood, Note, GiveBack, SetStatus, Lookup, Cancel, CanDo, CantDo, PreSleep,
-// Loaded, Totals, RetryDeadLetter, DropDeadLetter, LookupDeadLetter, ReleaseDeadLetter, and
-// Restore, RestoreHead and RestoreDeadLetter in their order. In addition they
-// take
+// Loaded, Totals, RetryDeadLetter, DropDeadLetter, LookupDeadLetter,
+// ReleaseDeadLetter, and Restore, RestoreHead and RestoreDeadLetter in their order. In
+// addition they take
 //
 //   - a step for each different ability list that has the function, when it
 //     gets its first or loses its last ready job of a priority, and when it

@@ -66,8 +66,7 @@
 //	gm-cancel   a worker gets WORK_FAIL when its running job is to stop
 //	once        a background submission does not repeat a job that has ended lately
 //
-// Once is for clients that submit again after a crash, because they do not know whether
-// the server has their last submissions. If the unique of a background submission is
+// Once is for clients that submit their last jobs again after a crash. If the unique of a background submission is
 // that of a job of the same function whose outcome is kept (Config.KeepResults), the
 // client gets JOB_CREATED with the handle of that job, and there is no new job. Jobs that
 // failed for good count, dead ones too: a retry of these is for an administrator to
