@@ -1,0 +1,306 @@
+package udf_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gm/cmd/cli"
+	"gm/pkg/store/storetest"
+)
+
+// The page is cmd/help/sql.txt, gm-sql(7). The first word about a block of code in it is
+//
+//	sh      the commands of a shell, which stays the same for the whole page
+//	sql     statements for psql or mariadb. A comment behind a statement is its result.
+//	output  a part of what the commands of the shell print, now or later
+//	file    a file, whose name is the next word
+//
+// The other words are postgres or mysql, for a block that belongs to one of them, and
+// admin, for statements that the user app must not run.
+
+// pageRun runs the page with one database.
+type pageRun struct {
+	kind  string            // postgres or mysql
+	dir   string            // of the shell, and its home
+	env   []string          // of the shell
+	names *strings.Replacer // of the addresses in the page
+	// statements returns the client of the database for a user of it.
+	statements func(user string) *exec.Cmd
+	shell      *pageShell
+}
+
+// pageBlocks returns the blocks of code in the page that are for a kind of database.
+func pageBlocks(t *testing.T, kind string) []cli.TopicBlock {
+	t.Helper()
+	text, err := os.ReadFile("../../cmd/help/sql.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := &cli.Topic{Name: "sql", Text: string(text)}
+	var blocks []cli.TopicBlock
+	for _, b := range page.Blocks() {
+		if b.Kind != cli.TopicCode {
+			continue
+		}
+		other := "mysql"
+		if kind == other {
+			other = "postgres"
+		}
+		if !slices.Contains(b.Info, other) {
+			blocks = append(blocks, b)
+		}
+	}
+	return blocks
+}
+
+// runBlocks runs the blocks in the order of the page.
+func (p *pageRun) runBlocks(t *testing.T) {
+	ran := 0
+	for _, b := range pageBlocks(t, p.kind) {
+		name, code := strings.Join(b.Info, " "), p.names.Replace(b.Text)
+		t.Logf("%s:\n%s", name, code)
+		switch b.Info[0] {
+		case "sh":
+			p.shell.run(t, code)
+		case "sql":
+			user := "app"
+			if slices.Contains(b.Info, "admin") {
+				user = "admin"
+			}
+			checkResults(t, b.Text, p.mustQuery(t, user, code))
+		case "output":
+			p.shell.waitOutput(t, b.Text)
+		case "file":
+			if err := os.WriteFile(filepath.Join(p.dir, b.Info[1]), []byte(code), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			t.Fatalf("a block of %q, which nothing runs", name)
+		}
+		ran++
+	}
+	if ran < 10 {
+		t.Errorf("%d blocks, want more", ran)
+	}
+}
+
+// mustQuery runs statements and returns a line for each row.
+func (p *pageRun) mustQuery(t *testing.T, user, statements string) string {
+	t.Helper()
+	out, err := p.tryQuery(user, statements)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", statements, err, out)
+	}
+	return out
+}
+
+func (p *pageRun) tryQuery(user, statements string) (string, error) {
+	client := p.statements(user)
+	client.Stdin = strings.NewReader(statements)
+	out, err := client.CombinedOutput()
+	return string(out), err
+}
+
+// checkResults compares the comments behind statements with the lines of their output.
+func checkResults(t *testing.T, statements, out string) {
+	t.Helper()
+	rest := strings.Split(out, "\n")
+	for line := range strings.Lines(statements) {
+		_, want, ok := strings.Cut(strings.TrimSpace(line), "; -- ")
+		if !ok {
+			continue
+		}
+		i := slices.Index(rest, strings.TrimSpace(want))
+		if i < 0 {
+			t.Errorf("%s: the output has no such line:\n%s", strings.TrimSpace(line), out)
+			continue
+		}
+		rest = rest[i+1:]
+	}
+}
+
+// pageShell is a shell that runs the blocks of the page one after the other. Its
+// commands in the background end with it. It ends with this process.
+type pageShell struct {
+	in       io.WriteCloser
+	done     *os.File // gets a line after each block
+	lines    *bufio.Reader
+	out, err string // the files of its output
+	end      func() // ends it and its commands
+}
+
+func startPageShell(t *testing.T, dir string, env ...string) *pageShell {
+	t.Helper()
+	s := &pageShell{out: filepath.Join(dir, "page.out"), err: filepath.Join(dir, "page.err")}
+	cmd := exec.Command("bash", "-e", "-u", "-o", "pipefail")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.done, s.lines = read, bufio.NewReader(read)
+	cmd.ExtraFiles = []*os.File{write}
+	for file, stream := range map[string]*io.Writer{s.out: &cmd.Stdout, s.err: &cmd.Stderr} {
+		f, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		*stream = f
+	}
+	if s.in, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	s.end = sync.OnceFunc(func() {
+		s.in.Close()
+		_ = cmd.Wait() // the code of a command that was killed
+		read.Close()
+	})
+	t.Cleanup(s.end)
+	fmt.Fprintln(s.in, "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT")
+	return s
+}
+
+// run runs commands and waits for the end of those in the foreground.
+func (s *pageShell) run(t *testing.T, commands string) {
+	t.Helper()
+	if _, err := fmt.Fprintf(s.in, "{ %s\n} </dev/null 3>&-\necho >&3\n", commands); err != nil {
+		t.Fatalf("%s: %v\n%s", commands, err, s.errors())
+	}
+	if err := s.done.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.lines.ReadString('\n'); err != nil {
+		t.Fatalf("%s: %v\n%s", commands, err, s.errors())
+	}
+}
+
+// waitOutput waits until the commands have printed a text.
+func (s *pageShell) waitOutput(t *testing.T, text string) {
+	t.Helper()
+	late := time.Now().Add(patience)
+	for tick := time.NewTicker(10 * time.Millisecond); ; <-tick.C {
+		out, err := os.ReadFile(s.out)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case strings.Contains(string(out), strings.TrimSpace(text)):
+			return
+		case time.Now().After(late):
+			t.Fatalf("the output after %s is\n%s\nwithout\n%s\n%s", patience, out, text, s.errors())
+		}
+	}
+}
+
+func (s *pageShell) errors() string {
+	text, _ := os.ReadFile(s.err)
+	return string(text)
+}
+
+// TestPagePostgres runs the page with PostgreSQL.
+func TestPagePostgres(t *testing.T) {
+	server := startPostgres(t)
+	server.Query(t, "CREATE ROLE app LOGIN PASSWORD 'secret'")
+	server.Query(t, "CREATE DATABASE app OWNER app")
+	p := newPageRun(t, "postgres", server.Addr())
+	p.statements = func(user string) *exec.Cmd {
+		login := user + ":secret"
+		if user == "admin" {
+			login = "gm"
+		}
+		return exec.Command("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "postgres://"+login+"@"+server.Addr()+"/app")
+	}
+	p.runBlocks(t)
+
+	p.mustQuery(t, "admin", "CREATE ROLE clerk LOGIN PASSWORD 'secret'; GRANT INSERT ON orders TO clerk")
+	p.mustQuery(t, "clerk", "INSERT INTO orders (id, state) VALUES (1000, 'new')")
+	p.checkGrants(t, "postgres://relay:secret@db/app")
+}
+
+// TestPageMySQL runs the page with MariaDB.
+func TestPageMySQL(t *testing.T) {
+	server := storetest.StartMySQL(t)
+	server.Query(t, "CREATE DATABASE app; CREATE USER app IDENTIFIED BY 'secret'; GRANT ALL ON app.* TO app")
+	p := newPageRun(t, "mysql", server.Addr())
+	p.statements = func(user string) *exec.Cmd {
+		login := []string{"-u", user, "-psecret"}
+		if user == "admin" {
+			login = []string{"-u", "root"}
+		}
+		args := []string{"--no-defaults", "--default-character-set=utf8mb4", "-h", "127.0.0.1", "-P", fmt.Sprint(server.Port()), "-N", "-B"}
+		return exec.Command("mariadb", append(append(args, login...), "app")...)
+	}
+	options := fmt.Sprintf("[client]\nprotocol = tcp\nhost = 127.0.0.1\nport = %d\nuser = app\npassword = secret\n", server.Port())
+	if err := os.WriteFile(filepath.Join(p.dir, ".my.cnf"), []byte(options), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.runBlocks(t)
+	p.checkGrants(t, "mysql://relay:secret@db/app")
+}
+
+// checkGrants checks that the users of the page can do their work, and no more.
+func (p *pageRun) checkGrants(t *testing.T, relayURL string) {
+	p.shell.end() // with the relay of app
+	p.mustQuery(t, "app", "DELETE FROM gearman_outbox")
+	p.mustQuery(t, "shop", "SELECT gman_enqueue('mail', 'for the relay')")
+	for user, statements := range map[string][]string{
+		"shop": {
+			"SELECT workload FROM gearman_outbox", "DELETE FROM gearman_outbox", "UPDATE gearman_outbox SET dead = NULL",
+			"INSERT INTO gearman_outbox (id, workload) VALUES (1, '')", "SELECT * FROM gearman_outbox_token",
+		},
+		"relay": {
+			"INSERT INTO gearman_outbox (workload) VALUES ('')", "UPDATE gearman_outbox SET workload = ''", "SELECT * FROM orders",
+			"DELETE FROM gearman_outbox_token",
+		},
+	} {
+		for _, statement := range statements {
+			if out, err := p.tryQuery(user, statement); err == nil || !strings.Contains(out, "denied") {
+				t.Errorf("%s may run %s: %v\n%s", user, statement, err, out)
+			}
+		}
+	}
+	shell := startPageShell(t, p.dir, p.env...)
+	shell.run(t, p.names.Replace("gm outbox run --max-attempts 1 "+relayURL+" &"))
+	p.waitRows(t, "FROM gearman_outbox", "0")
+	p.mustQuery(t, "app", "INSERT INTO gearman_outbox VALUES (DEFAULT, '', 'x', DEFAULT, DEFAULT, DEFAULT, DEFAULT, DEFAULT, DEFAULT, DEFAULT)")
+	p.waitRows(t, "FROM gearman_outbox WHERE dead IS NOT NULL", "1")
+	shell.run(t, p.names.Replace("gm outbox retry --all "+relayURL))
+	p.waitRows(t, "FROM gearman_outbox WHERE dead IS NOT NULL", "1")
+	shell.run(t, p.names.Replace("gm outbox dead "+relayURL+"; gm outbox purge --yes --all "+relayURL))
+	p.waitRows(t, "FROM gearman_outbox", "0")
+}
+
+// waitRows waits until a query finds a number of rows.
+func (p *pageRun) waitRows(t *testing.T, from, want string) {
+	t.Helper()
+	eventually(t, want+" rows "+from, func() bool {
+		return strings.TrimSpace(p.mustQuery(t, "app", "SELECT COUNT(*) "+from)) == want
+	})
+}
+
+// newPageRun starts a job server and a shell for the page.
+func newPageRun(t *testing.T, kind, addr string) *pageRun {
+	t.Helper()
+	dir := t.TempDir()
+	jobs := startJobServer(t, "--keep-results", "1h")
+	env := []string{"HOME=" + dir, "GEARMAN_SERVERS=" + jobs.addr}
+	return &pageRun{
+		kind: kind, dir: dir, env: env,
+		names: strings.NewReplacer("@db/", "@"+addr+"/"),
+		shell: startPageShell(t, dir, env...),
+	}
+}
