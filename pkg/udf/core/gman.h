@@ -29,6 +29,9 @@
  * Otherwise the call returns GMAN_LOST, and the caller decides; a job with a
  * unique can be submitted again.
  *
+ * No function here has the name of an SQL function: MySQL finds those in its
+ * library by their names.
+ *
  * Copyright (c) 2026, The gm authors. BSD 3-Clause License, see LICENSE.
  */
 #ifndef GMAN_H
@@ -57,7 +60,7 @@ enum {
 	GMAN_TIMEOUT_MS = 10000,     /* the default of timeout_ms */
 	GMAN_MAX_REPLY = 268435456,  /* the default of max_reply */
 	GMAN_RESOLVE_SECONDS = 60,
-	GMAN_SLICE_MS = 50,          /* the longest wait between two looks at hooks.interrupted */
+	GMAN_SLICE_MS = 25,          /* the longest wait between two looks at hooks.interrupted */
 	GMAN_WINDOW = 64             /* unfinished jobs of one gman_run */
 };
 
@@ -177,12 +180,12 @@ enum gman_code gman_merge_servers(const char *lists, const char *function, const
                                   char out[GMAN_SERVERS_SIZE]);
 
 /*
- * gman_do runs a job in the foreground and waits for its end. *result is valid
+ * gman_call runs a job in the foreground and waits for its end. *result is valid
  * until the next call with g. It has the data of WORK_DATA and WORK_COMPLETE
  * packets, joined; warnings and progress are ignored. After GMAN_FAILED it has
  * the text of the exception, if any.
  */
-enum gman_code gman_do(struct gman *g, const struct gman_job *job, struct gman_bytes *result);
+enum gman_code gman_call(struct gman *g, const struct gman_job *job, struct gman_bytes *result);
 
 /*
  * gman_run runs n jobs of one function in the foreground on one connection, at
@@ -197,8 +200,8 @@ typedef enum gman_code (*gman_done_fn)(void *arg, size_t i, const char *data, si
 enum gman_code gman_run(struct gman *g, const struct gman_job *jobs, size_t n, gman_done_fn done,
                         void *arg);
 
-/* gman_do_background submits a job in the background, and writes its handle. */
-enum gman_code gman_do_background(struct gman *g, const struct gman_job *job,
+/* gman_submit submits a job in the background, and writes its handle. */
+enum gman_code gman_submit(struct gman *g, const struct gman_job *job,
                                   char handle[GMAN_HANDLE_SIZE]);
 
 /*

@@ -381,7 +381,7 @@ enum gman_code gman_run(struct gman *g, const struct gman_job *jobs, size_t n, g
 	return run_jobs(g, jobs, n, done, arg, NULL);
 }
 
-/* keep_result is the gman_done_fn of gman_do. */
+/* keep_result is the gman_done_fn of gman_call. */
 static enum gman_code keep_result(void *arg, size_t i, const char *data, size_t len)
 {
 	struct gman_bytes *result = arg;
@@ -392,14 +392,14 @@ static enum gman_code keep_result(void *arg, size_t i, const char *data, size_t 
 	return GMAN_OK;
 }
 
-enum gman_code gman_do(struct gman *g, const struct gman_job *job, struct gman_bytes *result)
+enum gman_code gman_call(struct gman *g, const struct gman_job *job, struct gman_bytes *result)
 {
 	result->data = "";
 	result->len = 0;
 	return run_jobs(g, job, 1, keep_result, result, result);
 }
 
-enum gman_code gman_do_background(struct gman *g, const struct gman_job *job, char handle[GMAN_HANDLE_SIZE])
+enum gman_code gman_submit(struct gman *g, const struct gman_job *job, char handle[GMAN_HANDLE_SIZE])
 {
 	struct run r;
 

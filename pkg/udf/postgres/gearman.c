@@ -49,7 +49,7 @@ run_foreground(FunctionCallInfo fcinfo, bool bytes, enum gman_priority priority)
 		PG_RETURN_NULL();
 	get_job(fcinfo, &job, bytes, priority);
 	g = get_client();
-	if (!end_call(gman_do(g, &job, &result)))
+	if (!end_call(gman_call(g, &job, &result)))
 		PG_RETURN_NULL();
 	return bytes ? bytea_datum(&result) : PointerGetDatum(server_text(result.data, result.len));
 }
@@ -66,7 +66,7 @@ run_background(FunctionCallInfo fcinfo, bool bytes, enum gman_priority priority)
 		PG_RETURN_NULL();
 	get_job(fcinfo, &job, bytes, priority);
 	g = get_client();
-	if (!end_call(gman_do_background(g, &job, handle)))
+	if (!end_call(gman_submit(g, &job, handle)))
 		PG_RETURN_NULL();
 	return PointerGetDatum(server_text(handle, strlen(handle)));
 }

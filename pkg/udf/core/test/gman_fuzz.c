@@ -54,7 +54,7 @@ static void run_call(struct gman *g, uint8_t call)
 
 	switch (call % 6) {
 	case 0:
-		if (gman_do(g, &jobs[0], &result) <= GMAN_FAILED)
+		if (gman_call(g, &jobs[0], &result) <= GMAN_FAILED)
 			(void)sum_bytes(&sum, 0, result.data, result.len);
 		break;
 	case 1:
@@ -71,7 +71,7 @@ static void run_call(struct gman *g, uint8_t call)
 		(void)gman_echo(g, "echo", 4);
 		break;
 	default:
-		if (gman_do_background(g, &jobs[1], handle) == GMAN_OK && strlen(handle) == 0)
+		if (gman_submit(g, &jobs[1], handle) == GMAN_OK && strlen(handle) == 0)
 			abort();
 	}
 	check_error(g);

@@ -112,7 +112,7 @@ static void test_a_list_fails_over(void)
 	gman_set_limits(g, 100, 5000, -1);
 	CHECK_CODE(gman_set_servers(g, servers), GMAN_OK);
 	for (i = 0; i < 10; i++) {
-		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 		CHECK(is_result(&result, "done"));
 	}
 	CHECK(gman_sockets(g) == 1);
@@ -123,7 +123,7 @@ static void test_a_list_fails_over(void)
 	{
 		struct gman_job other = {"other", 5, NULL, 0, "", 0, GMAN_NORMAL};
 
-		CHECK_CODE(gman_do(g, &other, &result), GMAN_NO_SERVER);
+		CHECK_CODE(gman_call(g, &other, &result), GMAN_NO_SERVER);
 	}
 	gman_free(g);
 	stop_server(listener, thread);
@@ -144,8 +144,8 @@ static void test_the_next_call_connects_again(void)
 	must(-pthread_create(&thread, NULL, serve, &listener), "pthread_create");
 	CHECK_CODE(gman_set_servers(g, address), GMAN_OK);
 	for (i = 0; i < 2; i++) {
-		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
-		CHECK_CODE(gman_do(g, &closing, &result), GMAN_LOST);
+		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
+		CHECK_CODE(gman_call(g, &closing, &result), GMAN_LOST);
 		CHECK(strstr(gman_error(g), "it may have the job") != NULL);
 		CHECK(gman_sockets(g) == 0);
 	}
@@ -154,7 +154,7 @@ static void test_the_next_call_connects_again(void)
 	CHECK(gman_sockets(g) == 1); /* the same servers */
 	gman_disconnect(g);
 	CHECK(gman_sockets(g) == 0);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	gman_free(g);
 	stop_server(listener, thread);
 }
@@ -172,7 +172,7 @@ static void test_a_large_workload_is_sent_in_parts(void)
 
 	must(-pthread_create(&thread, NULL, serve, &listener), "pthread_create");
 	CHECK_CODE(gman_set_servers(g, address), GMAN_OK);
-	CHECK_CODE(gman_do(g, &job, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &job, &result), GMAN_OK);
 	CHECK(is_result(&result, "done"));
 	gman_free(g);
 	stop_server(listener, thread);
@@ -183,7 +183,7 @@ static void test_without_servers_nothing_is_sent(void)
 	struct gman *g = gman_new();
 	struct gman_bytes result;
 
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 	CHECK(strcmp(gman_error(g), "no servers are set") == 0);
 	CHECK_CODE(gman_set_servers(g, "a:b"), GMAN_ARGUMENT);
 	CHECK_CODE(gman_adopt(g, 0), GMAN_ARGUMENT);

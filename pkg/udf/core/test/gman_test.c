@@ -48,9 +48,9 @@ static void test_pieces_of_a_result_are_joined(void)
 	PUT(&s, JOB_CREATED, "H:a:2");
 	PUT(&s, WORK_COMPLETE, "H:a:2\0");
 	g = scripted(&s, &server);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	CHECK(is_result(&result, "!dlroW olleH"));
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	CHECK(is_result(&result, ""));
 	CHECK(gman_sockets(g) == 1);
 	finish(g, server);
@@ -66,7 +66,7 @@ static void test_nuls_are_part_of_a_result(void)
 	PUT(&s, JOB_CREATED, "H:a:1");
 	PUT(&s, WORK_COMPLETE, "H:a:1\0a\0b\0");
 	g = scripted(&s, &server);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	CHECK(result.len == 4 && memcmp(result.data, "a\0b\0", 4) == 0);
 	finish(g, server);
 }
@@ -87,14 +87,14 @@ static void test_failures_keep_the_connection(void)
 	PUT(&s, JOB_CREATED, "H:a:3");
 	PUT(&s, WORK_COMPLETE, "H:a:3\0good");
 	g = scripted(&s, &server);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_FAILED);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_FAILED);
 	CHECK(is_result(&result, "no such file\n"));
 	CHECK(strcmp(gman_error(g), "job H:a:1 of function reverse failed: no such file?") == 0);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_FAILED);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_FAILED);
 	CHECK(strcmp(gman_error(g), "job H:a:2 of function reverse failed") == 0);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_REFUSED);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_REFUSED);
 	CHECK(strcmp(gman_error(g), "127.0.0.1:1 answers QUEUE_ERROR: Job queue is full") == 0);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	CHECK(is_result(&result, "good"));
 	finish(g, server);
 }
@@ -110,7 +110,7 @@ static void test_background_returns_the_handle(void)
 
 	PUT(&s, JOB_CREATED, "H:a:1");
 	g = scripted(&s, &server);
-	CHECK_CODE(gman_do_background(g, &job, handle), GMAN_OK);
+	CHECK_CODE(gman_submit(g, &job, handle), GMAN_OK);
 	CHECK(strcmp(handle, "H:a:1") == 0);
 	CHECK(read(server, sent, sizeof sent) == sizeof want - 1 && memcmp(sent, want, sizeof want - 1) == 0);
 	finish(g, server);
@@ -135,7 +135,7 @@ static void test_invalid_jobs_are_not_sent(void)
 
 	g = scripted(&s, &server);
 	for (i = 0; i < sizeof jobs / sizeof jobs[0]; i++)
-		CHECK_CODE(gman_do(g, &jobs[i], &result), GMAN_ARGUMENT);
+		CHECK_CODE(gman_call(g, &jobs[i], &result), GMAN_ARGUMENT);
 	CHECK(recv(server, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
 	finish(g, server);
 }
@@ -198,7 +198,7 @@ static void check_protocol_error(const struct script *s)
 	int server;
 	struct gman *g = scripted(s, &server);
 
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_PROTOCOL);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_PROTOCOL);
 	CHECK(gman_sockets(g) == 0);
 	finish(g, server);
 }
@@ -233,7 +233,7 @@ static void test_the_limit_holds_for_joined_pieces(void)
 		put_packet(&s, WORK_DATA, piece, sizeof piece);
 	g = scripted(&s, &server);
 	gman_set_limits(g, 200, 2000, 50000);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_PROTOCOL);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_PROTOCOL);
 	CHECK(strcmp(gman_error(g), "result of job H:a:1 exceeds the limit of 50000 bytes") == 0);
 	finish(g, server);
 }
@@ -248,7 +248,7 @@ static void test_a_closed_connection_may_have_the_job(void)
 	PUT(&s, JOB_CREATED, "H:a:1");
 	g = scripted(&s, &server);
 	must(shutdown(server, SHUT_WR), "shutdown");
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_LOST);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_LOST);
 	finish(g, server);
 }
 
@@ -318,7 +318,7 @@ static void test_a_silent_server_ends_with_a_timeout(void)
 	PUT(&s, JOB_CREATED, "H:a:1");
 	g = scripted(&s, &server);
 	gman_set_limits(g, 20, 30, -1);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_TIMEOUT);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_TIMEOUT);
 	CHECK(strcmp(gman_error(g), "127.0.0.1:1 has no result within 30 ms") == 0);
 	CHECK(gman_sockets(g) == 0);
 	finish(g, server);
@@ -343,7 +343,7 @@ static void test_an_interrupt_ends_the_call(void)
 	g = scripted(&s, &server);
 	gman_set_limits(g, -1, 0, -1);
 	gman_set_hooks(g, &hooks);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_INTERRUPTED);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_INTERRUPTED);
 	CHECK(gman_sockets(g) == 0);
 	finish(g, server);
 }
@@ -370,7 +370,7 @@ static void test_a_server_that_never_pauses_ends_with_a_timeout(void)
 	g = scripted(&s, &server);
 	gman_set_limits(g, 20, 100, -1);
 	must(-pthread_create(&thread, NULL, flood, &server), "pthread_create");
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_TIMEOUT);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_TIMEOUT);
 	pthread_join(thread, NULL);
 	finish(g, server);
 }
