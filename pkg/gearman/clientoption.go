@@ -12,11 +12,19 @@ import (
 func (c *clientConn) requestOptions() {
 	c.options = append(c.options, wire.OptionExceptions)
 	if c.home.client.opts.Once {
-		c.options = append(c.options, wire.OptionOnce)
+		c.options = append(c.options, c.home.client.opts.onceOption())
 	}
 	for _, option := range c.options {
 		c.putLocked(wire.OptionReq, []byte(option))
 	}
+}
+
+// onceOption returns the name of the option for Once.
+func (o *Options) onceOption() string {
+	if o.OncePrefix == "" {
+		return wire.OptionOnce
+	}
+	return wire.OptionOnce + ":" + o.OncePrefix
 }
 
 // onOption handles the acceptance of an option. Servers answer the options in order, but
@@ -28,7 +36,7 @@ func (c *clientConn) onOption(name string) {
 	if i < 0 {
 		return
 	}
-	c.once = c.once || c.options[i] == wire.OptionOnce
+	c.once = c.once || c.options[i] == c.home.client.opts.onceOption()
 	c.options = c.options[i+1:]
 }
 

@@ -1,6 +1,7 @@
 package gearman
 
 import (
+	"strings"
 	"testing"
 
 	"gm/pkg/wire"
@@ -87,5 +88,25 @@ func TestOptionOnceOfEachServer(t *testing.T) {
 	s.send(wire.JobCreated, "H:2")
 	if result, err := end(t, r); err != nil || result.Once {
 		t.Errorf("got %+v, %v; want a job without Once", result, err)
+	}
+}
+
+// TestOncePrefix sends the prefix with the option.
+func TestOncePrefix(t *testing.T) {
+	f := newFake(t)
+	c := testClient(t, Options{Servers: []Server{f.Server}, Once: true, OncePrefix: "outbox:"})
+	r := startAsync(t, c, &Task{Function: "f", Background: true})
+	s := f.acceptClient()
+	s.expect(wire.OptionReq, "once:outbox:")
+	s.send(wire.OptionRes, "once:outbox:")
+	s.expect(wire.SubmitJobBG, "f", "", "")
+	s.send(wire.JobCreated, "H:1")
+	if result, err := end(t, r); err != nil || !result.Once {
+		t.Errorf("got %+v, %v; want Once", result, err)
+	}
+	for _, prefix := range []string{"a\x00b", strings.Repeat("p", DefaultMaxUnique+1)} {
+		if _, err := NewClient(Options{Once: true, OncePrefix: prefix}); err == nil || !strings.Contains(err.Error(), "once prefix") {
+			t.Errorf("prefix %q: got %v, want an error", prefix, err)
+		}
 	}
 }

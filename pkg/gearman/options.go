@@ -48,6 +48,10 @@ type Options struct {
 	// cancelled ones do not. Result.Once reports whether the server has accepted the
 	// option. A worker ignores it.
 	Once bool
+	// OncePrefix limits Once to uniques that begin with it; empty is all. It is for
+	// clients that also use a unique again on purpose, some time after its job has
+	// ended. A unique that is replaced by its hash has no prefix.
+	OncePrefix string
 
 	// Dial connects to a server; nil means a net.Dialer with keepalive. It must
 	// return when ctx is done. The
@@ -138,6 +142,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("options: backoff from %v to %v", o.MinBackoff, o.MaxBackoff)
 	case o.MaxPayload < 0:
 		return o, fmt.Errorf("options: largest payload %d is negative", o.MaxPayload)
+	case !wire.ValidArg(o.OncePrefix) || len(o.OncePrefix) > o.MaxUnique:
+		return o, fmt.Errorf("options: once prefix %q has a NUL or exceeds the limit of %d bytes", o.OncePrefix, o.MaxUnique)
 	case o.MaxUnique < hashedUnique || o.MaxUnique > wire.MaxUnique:
 		return o, fmt.Errorf("options: longest unique %d is not from %d to %d", o.MaxUnique, hashedUnique, wire.MaxUnique)
 	}

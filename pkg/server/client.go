@@ -76,7 +76,7 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	if c.awaitUnique(sub) {
 		return nil
 	}
-	if c.once && sub.Background && c.answerEnded(sub) {
+	if c.once != nil && sub.Background && c.answerEnded(sub) {
 		return nil
 	}
 	if sub.RunAt != 0 && sub.RunAt <= s.q.Wall() {

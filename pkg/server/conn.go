@@ -41,6 +41,7 @@ type conn struct {
 	overdue    []uint64      // jobs that were taken from it, which it does not know yet
 	raised     uint64        // the number of the job it ended with an exception last, or 0
 	outcomes   *outcomeWait  // the wait command that is being answered, or nil
+	once       *oncePrefix   // its background submissions do not repeat a job that has ended lately; or nil
 	lastBatch  uint64        // the number of the last batch that has a submission of it, if committing is not 0
 	why        error         // the reason why it was dropped
 	parked     parkedReplies // the requests whose replies come later
@@ -48,7 +49,6 @@ type conn struct {
 	listed     bool          // it is in Server.conns
 	exceptions bool          // it wants WORK_EXCEPTION
 	cancels    bool          // as a worker, it stops a running job that is cancelled
-	once       bool          // its background submissions do not repeat a job that has ended lately
 	dirty      bool          // it is in Server.dirty
 	expects    bool          // this turn has added to Hold
 	blocked    bool          // the packet that is being applied must be applied again: it waits or takes long

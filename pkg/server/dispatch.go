@@ -64,12 +64,12 @@ func (c *conn) option(_ int64, p *wire.Packet) error {
 		c.exceptions = true
 	case equalFold(wire.OptionCancel, option):
 		c.cancels = true
-	case equalFold(wire.OptionOnce, option):
+	case equalFold(wire.OptionOnce, onceName(option)):
 		if c.s.results.keep <= 0 {
 			c.reply().sendError(wire.CodeUnknownOption, fmt.Sprintf("option %q needs a server that keeps results", option))
 			return nil
 		}
-		c.once = true
+		c.setOnce(option)
 	default:
 		c.reply().sendError(wire.CodeUnknownOption, fmt.Sprintf("unknown option %q", p.Args[0]))
 		return nil

@@ -65,15 +65,18 @@
 //	exceptions  a client gets WORK_EXCEPTION instead of WORK_FAIL
 //	gm-cancel   a worker gets WORK_FAIL when its running job is to stop
 //	once        a background submission does not repeat a job that has ended lately
+//	once:PREFIX the same, for uniques that begin with PREFIX
 //
-// Once is for clients that submit their last jobs again after a crash. If the unique of a background submission is
-// that of a job of the same function whose outcome is kept (Config.KeepResults), the
-// client gets JOB_CREATED with the handle of that job, and there is no new job. Jobs that
-// failed for good count, dead ones too: a retry of these is for an administrator to
-// decide. Cancelled jobs do not count, because they were not done. A job with that
-// unique that waits or runs comes first: the submission joins it, as always. Foreground
-// submissions, and those without a unique, are not affected. With a store, the next
-// server knows the ended jobs too. A server that keeps no results refuses the option.
+// Once is for clients that submit their last jobs again after a crash. If the unique of a
+// background submission is that of a job of the same function whose outcome is kept
+// (Config.KeepResults), the client gets JOB_CREATED with the handle of that job, and
+// there is no new job. Jobs that failed for good count, dead ones too: a retry of these
+// is for an administrator to decide. Cancelled jobs do not count, because they were not
+// done. A job with that unique that waits or runs comes first: the submission joins it,
+// as always. Foreground submissions, and those without a unique, are not affected. A
+// client that also uses a unique again on purpose requests the option with a prefix of
+// its other uniques. With a store, the next server knows the ended jobs too. A server
+// that keeps no results refuses the option.
 //
 // The rest of this comment describes the inside of the package, for its maintainers.
 //

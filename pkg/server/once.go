@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"log/slog"
 
@@ -68,11 +69,29 @@ func (r *results) endedLately(sub *queue.Submission) *result {
 	return one
 }
 
+// oncePrefix is the prefix of the uniques for which a connection has the option once.
+type oncePrefix string
+
+// onceName returns the name of the option once without its prefix.
+func onceName(option []byte) []byte {
+	name, _, _ := bytes.Cut(option, []byte{':'})
+	return name
+}
+
+// setOnce sets the option once of a connection.
+func (c *conn) setOnce(option []byte) {
+	_, prefix, _ := bytes.Cut(option, []byte{':'})
+	c.once = ptr(oncePrefix(prefix[:min(len(prefix), wire.MaxUnique+1)])) // a longer one fits no unique either
+}
+
 // answerEnded answers a background submission with the handle of a job that has ended
 // lately, if it would repeat that job. It reports whether it did. A job that waits or
 // runs comes first: the submission joins it. The lock is held.
 func (c *conn) answerEnded(sub *queue.Submission) bool {
 	s := c.s
+	if !bytes.HasPrefix(sub.Unique, []byte(*c.once)) {
+		return false
+	}
 	one := s.results.endedLately(sub)
 	if one == nil || s.q.Joins(sub) {
 		return false

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,7 @@ func TestOnce(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		cfg    server.Config
+		option string // empty is once
 		first  []byte // the submission; nil is that of bg("f", "u", "x")
 		end    func(c, w *peer, h string)
 		again  []byte // nil is the same submission
@@ -133,6 +135,11 @@ func TestOnce(t *testing.T) {
 				c.want(`WORK_COMPLETE *`)
 			},
 		},
+		{name: "with a prefix", option: "once:a:", first: bg("f", "a:u", "x"), end: completes, repeat: true},
+		{name: "with another prefix", option: "once:a:", first: bg("f", "b:u", "x"), end: completes},
+		{name: "with an empty prefix", option: "once:", end: completes, repeat: true},
+		{name: "with a prefix that is too long", option: "once:" + strings.Repeat("u", 300), first: bg("f", strings.Repeat("u", 255), "x"), end: completes},
+		{name: "with a prefix, the payload as unique", option: "once:x", first: bg("f", "-", "x"), end: completes},
 		{name: "a connection without the option", end: completes, plain: true},
 		{
 			name: "a full queue", repeat: true,
@@ -150,7 +157,10 @@ func TestOnce(t *testing.T) {
 				cfg := test.cfg
 				cfg.Store, cfg.KeepResults = st, time.Hour
 				s, addr := start(t, cfg)
-				c, w := dial(t, addr).asksOnce(), worker(t, addr, "f")
+				c, w := dial(t, addr), worker(t, addr, "f")
+				option := cmp.Or(test.option, "once")
+				c.send(req(wire.OptionReq, option))
+				c.want(`OPTION_RES option="once*`)
 				if test.first == nil {
 					test.first = bg("f", "u", "x")
 				}

@@ -28,7 +28,8 @@ const (
 	// answers a background submission with the handle of a job that has ended, and
 	// adds no job, if that job had the same function and unique, and its outcome is
 	// still kept. Cancelled jobs do not count. A server that keeps no outcomes answers
-	// the option with an ERROR, as other servers do.
+	// the option with an ERROR, as other servers do. A colon and a prefix may follow:
+	// then the option is only for uniques that begin with the prefix.
 	OptionOnce = "once"
 )
 
