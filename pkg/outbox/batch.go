@@ -37,8 +37,8 @@ type queued struct {
 func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, limit int, without []string) ([]queued, error) {
 	function := db.table.dialect.identifier("function")
 	statement := "SELECT id, " + function + ", unique_key, priority, " + db.dialect.runAt + ", attempts, octet_length(workload), " +
-		"CASE WHEN octet_length(workload) <= " + strconv.Itoa(inlineSize) + " THEN workload END FROM " + db.table.sql() +
-		" WHERE dead IS NULL"
+		"CASE WHEN octet_length(workload) <= " + strconv.Itoa(inlineSize) + " THEN workload END " +
+		fmt.Sprintf(db.dialect.live, db.table.sql())
 	if len(without) > 0 {
 		var names []string
 		for _, name := range without {
@@ -120,7 +120,7 @@ func (db *DB) deleteRows(ctx context.Context, tx *sql.Tx, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	statement := fmt.Sprintf(db.dialect.deleteByID, db.table.sql()) + " WHERE id IN (" + idList(ids) + ")"
+	statement := fmt.Sprintf(db.dialect.deleteByID, db.table.sql(), idList(ids))
 	if _, err := tx.ExecContext(ctx, statement); err != nil {
 		return fmt.Errorf("delete %d submitted rows: %w", len(ids), err)
 	}
@@ -136,11 +136,12 @@ type refusal struct {
 // markRefused counts an attempt of refused rows, and notes the error.
 func (db *DB) markRefused(ctx context.Context, tx *sql.Tx, refused map[refusal][]int64) error {
 	for reason, ids := range refused {
-		statement := fmt.Sprintf(db.dialect.updateByID, db.table.sql()) + " SET attempts = attempts + 1, last_error = " + db.dialect.arg(1)
+		set := "attempts = attempts + 1, last_error = " + db.dialect.arg(1)
 		if reason.dead {
-			statement += ", dead = " + db.dialect.now
+			set += ", dead = " + db.dialect.now
 		}
-		if _, err := tx.ExecContext(ctx, statement+" WHERE id IN ("+idList(ids)+")", reason.text); err != nil {
+		statement := fmt.Sprintf(db.dialect.updateByID, db.table.sql(), idList(ids), set)
+		if _, err := tx.ExecContext(ctx, statement, reason.text); err != nil {
 			return fmt.Errorf("note the error of %d refused rows: %w", len(ids), err)
 		}
 	}

@@ -6,31 +6,17 @@ import (
 
 	"gm/pkg/server"
 	"gm/pkg/store/open"
-	"gm/pkg/store/storetest"
 )
 
 // BenchmarkRelay moves 20,000 rows with 100 bytes to a job server that stores its jobs on
 // disk.
 func BenchmarkRelay(b *testing.B) {
-	b.Run("postgres", func(b *testing.B) {
-		s := storetest.StartPostgres(b)
-		benchRelay(b, s.URL(s.Addr()))
-	})
-	b.Run("mysql", func(b *testing.B) {
-		s := storetest.StartMySQL(b)
-		benchRelay(b, s.URL(s.Addr()))
-	})
+	b.Run("postgres", func(b *testing.B) { benchRelay(b, newPostgres(b)) })
+	b.Run("mysql", func(b *testing.B) { benchRelay(b, newMySQL(b)) })
 }
 
-func benchRelay(b *testing.B, url string) {
-	db, err := Open(url, Config{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.Install(b.Context()); err != nil {
-		b.Fatal(err)
-	}
+func benchRelay(b *testing.B, d *database) {
+	db := d.install(b, Config{})
 	place, err := open.Parse("disk:" + b.TempDir())
 	if err != nil {
 		b.Fatal(err)
@@ -64,15 +50,8 @@ func benchRelay(b *testing.B, url string) {
 // BenchmarkInsert adds rows to a table, in a transaction each, without a trigger and with
 // one that adds a row to the outbox.
 func BenchmarkInsert(b *testing.B) {
-	bench := func(b *testing.B, url string) {
-		db, err := Open(url, Config{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer db.Close()
-		if err := db.Install(b.Context()); err != nil {
-			b.Fatal(err)
-		}
+	bench := func(b *testing.B, d *database) {
+		db := d.install(b, Config{})
 		for _, name := range []string{"plain", "trigger"} {
 			b.Run(name, func(b *testing.B) {
 				exec := func(statement string) {
@@ -101,12 +80,6 @@ func BenchmarkInsert(b *testing.B) {
 			})
 		}
 	}
-	b.Run("postgres", func(b *testing.B) {
-		s := storetest.StartPostgres(b)
-		bench(b, s.URL(s.Addr()))
-	})
-	b.Run("mysql", func(b *testing.B) {
-		s := storetest.StartMySQL(b)
-		bench(b, s.URL(s.Addr()))
-	})
+	b.Run("postgres", func(b *testing.B) { bench(b, newPostgres(b)) })
+	b.Run("mysql", func(b *testing.B) { bench(b, newMySQL(b)) })
 }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/lib/pq"
 )
 
 // Dialect is the SQL of a kind of database.
@@ -36,10 +39,20 @@ type dialect struct {
 	now      string // the present for a column of times
 	deadTime string // the column dead in milliseconds since 1970
 
-	// deleteByID and updateByID begin statements on rows of a table that %s names. The
-	// rows are found by their ids. MySQL scans a small table otherwise, and then waits
-	// for rows that another relay has locked.
+	// live is the part from FROM of a statement that locks rows that are not dead, of a
+	// table that %[1]s names. In MySQL, it finds them by their ids. If it locked entries
+	// of the other index, the deletions of two relays could wait for each other.
+	live string
+
+	// deleteByID and updateByID are statements on the rows of the table %[1]s whose ids
+	// are %[2]s; %[3]s is the part after SET. In MySQL, a join finds each row by its id.
+	// MySQL may scan the table otherwise, and then waits for rows that another relay has
+	// locked.
 	deleteByID, updateByID string
+
+	// isConflict reports whether an error is that of a transaction which other
+	// transactions have made impossible, for example by a deadlock.
+	isConflict func(error) bool
 }
 
 var dialects = map[Dialect]*dialect{
@@ -54,8 +67,13 @@ var dialects = map[Dialect]*dialect{
 		now:      "now()",
 		deadTime: "(extract(epoch FROM dead) * 1000)::bigint",
 
-		deleteByID: "DELETE FROM %s",
-		updateByID: "UPDATE %s",
+		live:       "FROM %[1]s WHERE dead IS NULL",
+		deleteByID: "DELETE FROM %[1]s WHERE id IN (%[2]s)",
+		updateByID: "UPDATE %[1]s SET %[3]s WHERE id IN (%[2]s)",
+		isConflict: func(err error) bool {
+			var e *pq.Error
+			return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+		},
 	},
 	MySQL: {
 		quote:    "`",
@@ -65,10 +83,21 @@ var dialects = map[Dialect]*dialect{
 		now:      "UTC_TIMESTAMP(6)",
 		deadTime: "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', dead) DIV 1000",
 
-		deleteByID: "DELETE outbox FROM %s AS outbox FORCE INDEX (PRIMARY)",
-		updateByID: "UPDATE %s FORCE INDEX (PRIMARY)",
+		live: "FROM %[1]s FORCE INDEX (PRIMARY) WHERE dead IS NULL AND " +
+			"id >= COALESCE((SELECT MIN(id) FROM %[1]s WHERE dead IS NULL), 0)",
+		deleteByID: "DELETE outbox FROM " + rowsByID,
+		updateByID: "UPDATE " + rowsByID + " SET %[3]s",
+		isConflict: func(err error) bool {
+			var e *mysql.MySQLError
+			return errors.As(err, &e) && (e.Number == 1205 || e.Number == 1213)
+		},
 	},
 }
+
+// rowsByID joins a list of ids with their rows. JSON_TABLE is in each version of MySQL
+// and MariaDB that has SKIP LOCKED.
+const rowsByID = "JSON_TABLE('[%[2]s]', '$[*]' COLUMNS (id BIGINT PATH '$')) AS moved " +
+	"STRAIGHT_JOIN %[1]s AS outbox FORCE INDEX (PRIMARY) ON outbox.id = moved.id"
 
 // identifier returns a name as SQL.
 func (d Dialect) identifier(name string) string {

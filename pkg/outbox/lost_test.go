@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gm/pkg/gearman"
 	"gm/pkg/server"
@@ -17,7 +18,6 @@ import (
 // TestLostAnywhere loses the connections to the database or to the server at many
 // places. No job is lost, and none is doubled, because the jobs wait on the server.
 func TestLostAnywhere(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		s := startServer(t, "", server.Config{})
 		d.install(t, Config{})
@@ -51,7 +51,6 @@ func TestLostAnywhere(t *testing.T) {
 // TestLostDelete loses the connection to the database between the submission and the
 // deletion, and the answer to the commit.
 func TestLostDelete(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		s := startServer(t, "", server.Config{})
 		direct := d.install(t, Config{})
@@ -80,7 +79,6 @@ func TestLostDelete(t *testing.T) {
 // TestPoison has a job server that closes the connection when it sees one of the jobs.
 // That row dies, and the others arrive.
 func TestPoison(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		s := startServer(t, "", server.Config{})
@@ -133,5 +131,68 @@ func servePoisoned(listener net.Listener, addr string, done *sync.WaitGroup) {
 				}
 			}
 		})
+	}
+}
+
+// TestProxyWithoutServer has a proxy that accepts connections and loses them. The rows
+// wait, and none of them dies.
+func TestProxyWithoutServer(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d *database) {
+		db := d.install(t, Config{})
+		insert(t, db, "f", "a", 1, 3)
+		lost := newLosingListener(t)
+		r := newRelay(t, db, lost.addr)
+		r.MaxAttempts = 2
+		stop := run(t, r)
+		lost.wait(t, 20)
+		stop()
+		if got := r.Stats(); got.Refused != 0 || got.Dead != 0 || got.Away != "server" {
+			t.Errorf("got %+v, want no refusals, and the server away", got)
+		}
+	})
+}
+
+// losingListener accepts connections, reads a little and closes them.
+type losingListener struct {
+	addr  string
+	losts chan struct{}
+}
+
+func newLosingListener(t testing.TB) *losingListener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &losingListener{listener.Addr().String(), make(chan struct{}, 1000)}
+	var done sync.WaitGroup
+	done.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.Close()
+			select {
+			case l.losts <- struct{}{}:
+			default:
+			}
+		}
+	})
+	t.Cleanup(func() { _ = listener.Close(); done.Wait() })
+	return l
+}
+
+// wait waits until n connections are lost.
+func (l *losingListener) wait(t testing.TB, n int) {
+	t.Helper()
+	limit := time.After(time.Minute)
+	for range n {
+		select {
+		case <-l.losts:
+		case <-limit:
+			t.Fatalf("fewer than %d connections after a minute", n)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package outbox
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +23,10 @@ const (
 	DefaultMinBackoff  = 100 * time.Millisecond
 	DefaultMaxBackoff  = 30 * time.Second
 )
+
+// maxConflicts is the number of transactions in a row that conflicts with other sessions
+// may undo before the database counts as away.
+const maxConflicts = 5
 
 // Relay moves the rows of an outbox to the servers of a client. 0 means the default of a
 // limit. The fields must not change during Run.
@@ -61,7 +64,7 @@ type Relay struct {
 	stats Stats // guarded by mu
 
 	// The loop of Run owns these.
-	alone    bool                 // the next batch has one row, because the last one lost its connection
+	alone    bool                 // the next batch has one row, because the last one failed
 	withheld map[string]heldUntil // functions that are left out
 }
 
@@ -108,8 +111,14 @@ func (r *Relay) Run(ctx context.Context) error {
 	minPoll, maxPoll := cmp.Or(r.MinPoll, DefaultMinPoll), cmp.Or(r.MaxPoll, DefaultMaxPoll)
 	minBackoff, maxBackoff := cmp.Or(r.MinBackoff, DefaultMinBackoff), cmp.Or(r.MaxBackoff, DefaultMaxBackoff)
 	poll, backoff := minPoll, minBackoff
-	for ctx.Err() == nil {
+	for conflicts := 0; ctx.Err() == nil; {
 		sent, err := r.moveBatch(ctx)
+		if r.DB.dialect.isConflict(err) && conflicts < maxConflicts {
+			conflicts++
+			sleep(ctx, minPoll)
+			continue
+		}
+		conflicts = 0
 		if errors.Is(err, gearman.ErrClosed) {
 			return fmt.Errorf("run outbox relay: %w", err)
 		}
@@ -168,154 +177,3 @@ func (r *Relay) noteState(ctx context.Context, err error) {
 }
 
 func (r *Relay) logger() *slog.Logger { return cmp.Or(r.Logger, r.DB.log) }
-
-// moveBatch submits the jobs of some rows and deletes the rows, in one transaction. It
-// returns the number of deleted rows. The end of ctx does not interrupt it.
-func (r *Relay) moveBatch(ctx context.Context) (sent int, err error) {
-	timeout := cmp.Or(r.Timeout, DefaultTimeout)
-	dbContext, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*timeout)
-	defer cancel()
-	token, err := r.DB.readToken(dbContext)
-	if err != nil {
-		return 0, &awayError{"database", err}
-	}
-	// In MySQL, the locks of other levels would make INSERT wait.
-	tx, err := r.DB.pool.BeginTx(dbContext, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if err != nil {
-		return 0, &awayError{"database", fmt.Errorf("begin: %w", err)}
-	}
-	defer tx.Rollback() //nolint:errcheck // does nothing after the commit
-	rows, err := r.lockBatch(dbContext, tx)
-	if err != nil {
-		return 0, &awayError{"database", err}
-	}
-	if len(rows) == 0 {
-		return 0, nil
-	}
-	submitContext, stop := context.WithTimeout(dbContext, timeout)
-	defer stop()
-	errs := r.submit(submitContext, rows, token)
-	result := r.sortRows(rows, errs)
-	if err := r.DB.deleteRows(dbContext, tx, result.sent); err != nil {
-		return 0, &awayError{"database", err}
-	}
-	if err := r.DB.markRefused(dbContext, tx, result.refused); err != nil {
-		return 0, &awayError{"database", err}
-	}
-	if err := tx.Commit(); err != nil {
-		return 0, &awayError{"database", fmt.Errorf("commit: %w", err)}
-	}
-	r.count(result)
-	if result.away != nil {
-		return len(result.sent), &awayError{"server", result.away}
-	}
-	return len(result.sent), nil
-}
-
-// lockBatch returns the rows of the next batch.
-func (r *Relay) lockBatch(ctx context.Context, tx *sql.Tx) ([]queued, error) {
-	limit := cmp.Or(r.BatchRows, DefaultBatchRows)
-	if r.alone {
-		limit = 1
-	}
-	now := time.Now()
-	var without []string
-	for function, held := range r.withheld {
-		if now.Before(held.end) {
-			without = append(without, function)
-		}
-	}
-	rows, err := r.DB.lockRows(ctx, tx, limit, without)
-	if err != nil {
-		return nil, err
-	}
-	largest := r.largest()
-	rows = firstRows(rows, cmp.Or(r.BatchBytes, DefaultBatchBytes), largest)
-	return rows, r.DB.readLarge(ctx, tx, rows, largest)
-}
-
-// largest returns the maximum size of a workload that is read.
-func (r *Relay) largest() int64 { return cmp.Or(r.MaxPayload, gearman.DefaultMaxPayload) }
-
-// submit submits the jobs of rows and returns the error of each.
-func (r *Relay) submit(ctx context.Context, rows []queued, token string) []error {
-	errs := make([]error, len(rows))
-	now := time.Now()
-	var tasks []*gearman.Task
-	var index []int // of the task's row
-	for i := range rows {
-		if rows[i].size > r.largest() {
-			errs[i] = fmt.Errorf("workload: size %d %w of %d bytes", rows[i].size, gearman.ErrTooLarge, r.largest())
-			continue
-		}
-		tasks = append(tasks, rows[i].task(token, now))
-		index = append(index, i)
-	}
-	for i, err := range submitRows(ctx, r.Client, tasks) {
-		errs[index[i]] = err
-	}
-	return errs
-}
-
-// batchResult has the rows of a batch by their outcome.
-type batchResult struct {
-	sent    []int64
-	refused map[refusal][]int64
-	away    error // of the server
-}
-
-// sortRows sorts the rows of a batch by the errors of their submissions.
-func (r *Relay) sortRows(rows []queued, errs []error) batchResult {
-	result := batchResult{refused: make(map[refusal][]int64)}
-	refuse := func(row *queued, err error) {
-		reason := refusal{errorText(err), row.attempts+1 >= cmp.Or(r.MaxAttempts, DefaultMaxAttempts)}
-		result.refused[reason] = append(result.refused[reason], row.id)
-	}
-	held := map[string]bool{}
-	for i := range rows {
-		row, err := &rows[i], errs[i]
-		switch judge(err) {
-		case accepted:
-			result.sent = append(result.sent, row.id)
-			delete(r.withheld, row.function)
-		case refused:
-			refuse(row, err)
-		case withheld:
-			held[row.function] = true
-		case away:
-			result.away = cmp.Or(result.away, err)
-		}
-	}
-	for function := range held {
-		wait := min(max(2*r.withheld[function].wait, cmp.Or(r.MinBackoff, DefaultMinBackoff)), cmp.Or(r.MaxBackoff, DefaultMaxBackoff))
-		r.withheld[function] = heldUntil{time.Now().Add(wait), wait}
-	}
-	// A server may close the connection because of one row, without saying so. If a batch
-	// is lost completely, the next one has only the first row. If that is lost too, the
-	// attempt counts for the row.
-	lost := errors.Is(result.away, gearman.ErrLost)
-	if lost && r.alone && len(result.sent) == 0 {
-		refuse(&rows[0], result.away)
-	}
-	r.alone = lost && len(result.sent) == 0
-	return result
-}
-
-// count adds a committed batch to the counters, and logs its dead rows.
-func (r *Relay) count(result batchResult) {
-	r.mu.Lock()
-	r.stats.Batches++
-	r.stats.Sent += uint64(len(result.sent))
-	for reason, ids := range result.refused {
-		r.stats.Refused += uint64(len(ids))
-		if reason.dead {
-			r.stats.Dead += uint64(len(ids))
-		}
-	}
-	r.mu.Unlock()
-	for reason, ids := range result.refused {
-		if reason.dead {
-			r.logger().Warn("rows of the outbox are dead", "outbox", r.DB.table.sql(), "rows", len(ids), "first", ids[0], "error", reason.text)
-		}
-	}
-}

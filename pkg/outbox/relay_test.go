@@ -18,7 +18,6 @@ import (
 // TestRolledBack lets sessions add rows, of which some are rolled back. The others arrive
 // once, and those of a session in their order.
 func TestRolledBack(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		s := startServer(t, "", server.Config{})
@@ -75,7 +74,6 @@ func TestRolledBack(t *testing.T) {
 
 // TestFields submits a row with each field, and a workload that is read on its own.
 func TestFields(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		s := startServer(t, "", server.Config{})
@@ -113,7 +111,6 @@ func TestFields(t *testing.T) {
 
 // TestDeadRows has rows that no server accepts between two that it does.
 func TestDeadRows(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		s := startServer(t, "", server.Config{})
@@ -155,7 +152,6 @@ func TestDeadRows(t *testing.T) {
 
 // TestQueueFull has a function that accepts one job. The rows of other functions pass.
 func TestQueueFull(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		s := startServer(t, "", server.Config{})
@@ -185,8 +181,7 @@ func TestQueueFull(t *testing.T) {
 // TestAway starts a relay without a job server and without a database, and kills the
 // database later. It logs each change once.
 func TestAway(t *testing.T) {
-	t.Parallel()
-	eachDatabase(t, func(t *testing.T, d *database) {
+	eachDatabaseAlone(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		insert(t, db, "f", "a", 1, 3)
 		port, err := storetest.FreePort()
@@ -220,7 +215,6 @@ func TestAway(t *testing.T) {
 
 // TestNotInstalled runs a relay before its table exists.
 func TestNotInstalled(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.open(t, Config{})
 		s := startServer(t, "", server.Config{})
@@ -235,7 +229,6 @@ func TestNotInstalled(t *testing.T) {
 
 // TestTwoRelays has two relays at an outbox, and every job once.
 func TestTwoRelays(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		s := startServer(t, "", server.Config{})
@@ -260,7 +253,6 @@ func TestTwoRelays(t *testing.T) {
 
 // TestClosedClient ends Run.
 func TestClosedClient(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		insert(t, db, "f", "a", 1, 1)

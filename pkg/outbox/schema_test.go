@@ -3,35 +3,7 @@ package outbox
 import (
 	"strings"
 	"testing"
-
-	"gm/pkg/store/storetest"
 )
-
-// database is a running database and an outbox in it.
-type database struct {
-	dialect Dialect
-	addr    string
-	url     func(addr string) string
-	query   func(t testing.TB, sql string) string
-	kill    func()
-	start   func(t testing.TB)
-}
-
-// eachDatabase runs a test on PostgreSQL and on MariaDB.
-func eachDatabase(t *testing.T, f func(t *testing.T, d *database)) {
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		s := storetest.StartPostgres(t)
-		f(t, &database{Postgres, s.Addr(), s.URL, s.Query, s.Kill, s.Start})
-	})
-	t.Run("mysql", func(t *testing.T) {
-		t.Parallel()
-		s := storetest.StartMySQL(t)
-		plain := strings.NewReplacer("\t", "|", `\\`, `\`) // the client escapes backslashes
-		query := func(t testing.TB, sql string) string { return plain.Replace(s.Query(t, sql)) }
-		f(t, &database{MySQL, s.Addr(), s.URL, query, s.Kill, s.Start})
-	})
-}
 
 // open returns an outbox of a database.
 func (d *database) open(t testing.TB, c Config) *DB {
@@ -71,7 +43,6 @@ func (d *database) rows(t testing.TB, table string) string {
 }
 
 func TestInstallTwice(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		db := d.install(t, Config{})
 		token, err := db.readToken(t.Context())
@@ -91,7 +62,6 @@ func TestInstallTwice(t *testing.T) {
 
 // TestScript runs the printed schema with the client program of the database, twice.
 func TestScript(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		text, err := Schema(d.dialect, "jobs")
 		if err != nil {
@@ -108,7 +78,6 @@ func TestScript(t *testing.T) {
 }
 
 func TestEnqueue(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		d.install(t, Config{})
 		ids := d.query(t, "SELECT gman_enqueue('f', 'Grüße ''1''')")
@@ -134,7 +103,6 @@ func TestEnqueue(t *testing.T) {
 
 // TestHostileNames installs outboxes and triggers with names that must be quoted.
 func TestHostileNames(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		for _, name := range []string{"select", "a b", `a"b`, "a`b", "a'b", "a;b", "$gm$", "a\\b", "Größe", "--", "%s"} {
 			db := d.install(t, Config{Table: name})
@@ -164,9 +132,8 @@ func TestHostileNames(t *testing.T) {
 
 // TestOtherSchema has an outbox and a table in a schema that sessions do not search.
 func TestOtherSchema(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
-		schema := "gm" // in MySQL, the user has rights in one database
+		schema := d.name // in MySQL, the user has rights in one database
 		if d.dialect == Postgres {
 			schema = "app"
 			d.query(t, "CREATE SCHEMA app")

@@ -29,7 +29,6 @@ func (d *database) workloads(t testing.TB) string {
 }
 
 func TestTriggerJSON(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		d.install(t, Config{})
 		bytes, binary := "bytea", []string(nil)
@@ -75,7 +74,6 @@ func TestTriggerJSON(t *testing.T) {
 
 // TestTriggerReplaced creates a trigger again, for fewer events.
 func TestTriggerReplaced(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		d.install(t, Config{})
 		d.query(t, "CREATE TABLE files (id INT, path VARCHAR(40))")
@@ -100,7 +98,6 @@ func TestTriggerReplaced(t *testing.T) {
 
 // TestTriggerBytes sends a column of bytes as it is.
 func TestTriggerBytes(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		d.install(t, Config{})
 		kind, value, hex := "bytea", "'\\x00ff27'", "encode(workload, 'hex')"
@@ -121,7 +118,6 @@ func TestTriggerBytes(t *testing.T) {
 
 // TestTriggerRollback rolls back a transaction with a trigger.
 func TestTriggerRollback(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		d.install(t, Config{})
 		d.query(t, "CREATE TABLE files (path VARCHAR(40))")
@@ -136,7 +132,6 @@ func TestTriggerRollback(t *testing.T) {
 
 // TestTriggerAllColumns is for PostgreSQL, whose triggers can send all columns.
 func TestTriggerAllColumns(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		d.install(t, Config{})
 		d.query(t, "CREATE TABLE files (a INT, b INT)")

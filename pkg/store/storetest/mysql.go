@@ -110,8 +110,14 @@ func (m *MySQL) greets(ctx context.Context) bool {
 // client: a line for each row, with tabs between its fields.
 func (m *MySQL) Query(t testing.TB, sql string) string {
 	t.Helper()
+	return m.QueryIn(t, "gm", sql)
+}
+
+// QueryIn is Query for another database of the server.
+func (m *MySQL) QueryIn(t testing.TB, database, sql string) string {
+	t.Helper()
 	out, err := exec.Command("mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-h", "127.0.0.1", "-P", strconv.Itoa(m.port),
-		"-u", "root", "-N", "-B", "-e", sql, "gm").CombinedOutput()
+		"-u", "root", "-N", "-B", "-e", sql, database).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", sql, err, out)
 	}

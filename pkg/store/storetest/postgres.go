@@ -88,7 +88,14 @@ func (p *Postgres) answers(ctx context.Context) bool {
 // between its fields.
 func (p *Postgres) Query(t testing.TB, sql string) string {
 	t.Helper()
-	out, err := exec.Command(filepath.Join(p.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, p.Conninfo()).CombinedOutput()
+	return p.QueryIn(t, "postgres", sql)
+}
+
+// QueryIn is Query for another database of the server.
+func (p *Postgres) QueryIn(t testing.TB, database, sql string) string {
+	t.Helper()
+	out, err := exec.Command(filepath.Join(p.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql,
+		"-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "gm", "-d", database).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", sql, err, out)
 	}

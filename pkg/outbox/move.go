@@ -1,0 +1,197 @@
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"gm/pkg/gearman"
+)
+
+// moveBatch submits the jobs of some rows and deletes the rows, in one transaction. It
+// returns the number of deleted rows. The end of ctx does not interrupt it.
+func (r *Relay) moveBatch(ctx context.Context) (sent int, err error) {
+	timeout := cmp.Or(r.Timeout, DefaultTimeout)
+	dbContext, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*timeout)
+	defer cancel()
+	if r.alone {
+		if err := r.pingServers(dbContext); err != nil {
+			return 0, &awayError{"server", err}
+		}
+	}
+	token, err := r.DB.readToken(dbContext)
+	if err != nil {
+		return 0, &awayError{"database", err}
+	}
+	// In MySQL, the locks of other levels would make INSERT wait.
+	tx, err := r.DB.pool.BeginTx(dbContext, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return 0, &awayError{"database", fmt.Errorf("begin: %w", err)}
+	}
+	defer tx.Rollback() //nolint:errcheck // does nothing after the commit
+	rows, err := r.lockBatch(dbContext, tx)
+	if err != nil {
+		return 0, &awayError{"database", err}
+	}
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	submitContext, stop := context.WithTimeout(dbContext, timeout)
+	errs := r.submit(submitContext, rows, token)
+	stop()
+	result := r.sortRows(rows, errs)
+	if err := r.DB.deleteRows(dbContext, tx, result.sent); err != nil {
+		return 0, &awayError{"database", err}
+	}
+	if err := r.DB.markRefused(dbContext, tx, result.refused); err != nil {
+		return 0, &awayError{"database", err}
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, &awayError{"database", fmt.Errorf("commit: %w", err)}
+	}
+	r.count(result)
+	if result.away != nil {
+		return len(result.sent), &awayError{"server", result.away}
+	}
+	return len(result.sent), nil
+}
+
+// lockBatch returns the rows of the next batch.
+func (r *Relay) lockBatch(ctx context.Context, tx *sql.Tx) ([]queued, error) {
+	limit := cmp.Or(r.BatchRows, DefaultBatchRows)
+	if r.alone {
+		limit = 1
+	}
+	now := time.Now()
+	var without []string
+	for function, held := range r.withheld {
+		if now.Before(held.end) {
+			without = append(without, function)
+		}
+	}
+	rows, err := r.DB.lockRows(ctx, tx, limit, without)
+	if err != nil {
+		return nil, err
+	}
+	largest := r.largest()
+	rows = firstRows(rows, cmp.Or(r.BatchBytes, DefaultBatchBytes), largest)
+	return rows, r.DB.readLarge(ctx, tx, rows, largest)
+}
+
+// largest returns the maximum size of a workload that is read.
+func (r *Relay) largest() int64 { return cmp.Or(r.MaxPayload, gearman.DefaultMaxPayload) }
+
+// submit submits the jobs of rows and returns the error of each.
+func (r *Relay) submit(ctx context.Context, rows []queued, token string) []error {
+	errs := make([]error, len(rows))
+	now := time.Now()
+	var tasks []*gearman.Task
+	var index []int // of the task's row
+	for i := range rows {
+		if rows[i].size > r.largest() {
+			errs[i] = fmt.Errorf("workload: size %d %w of %d bytes", rows[i].size, gearman.ErrTooLarge, r.largest())
+			continue
+		}
+		tasks = append(tasks, rows[i].task(token, now))
+		index = append(index, i)
+	}
+	for i, err := range submitRows(ctx, r.Client, tasks) {
+		errs[index[i]] = err
+	}
+	return errs
+}
+
+// batchResult has the rows of a batch by their outcome.
+type batchResult struct {
+	sent    []int64
+	refused map[refusal][]int64
+	away    error // of the server
+}
+
+// sortRows sorts the rows of a batch by the errors of their submissions.
+func (r *Relay) sortRows(rows []queued, errs []error) batchResult {
+	result := batchResult{refused: make(map[refusal][]int64)}
+	refuse := func(row *queued, err error) {
+		reason := refusal{errorText(err), row.attempts+1 >= cmp.Or(r.MaxAttempts, DefaultMaxAttempts)}
+		result.refused[reason] = append(result.refused[reason], row.id)
+	}
+	held := map[string]bool{}
+	for i := range rows {
+		row, err := &rows[i], errs[i]
+		switch judge(err) {
+		case accepted:
+			result.sent = append(result.sent, row.id)
+			delete(r.withheld, row.function)
+		case refused:
+			refuse(row, err)
+		case withheld:
+			held[row.function] = true
+		case away:
+			result.away = cmp.Or(result.away, err)
+		}
+	}
+	for function := range held {
+		wait := min(max(2*r.withheld[function].wait, cmp.Or(r.MinBackoff, DefaultMinBackoff)), cmp.Or(r.MaxBackoff, DefaultMaxBackoff))
+		r.withheld[function] = heldUntil{time.Now().Add(wait), wait}
+	}
+	// A server may close the connection because of one row, without saying so. If a batch
+	// fails completely, the next one has only the first row. If that loses the connection
+	// too, although the servers have answered before, the attempt counts for the row.
+	if r.alone && isLost(result.away) {
+		refuse(&rows[0], result.away)
+	}
+	r.alone = result.away != nil && len(result.sent) == 0
+	return result
+}
+
+// isLost reports whether a server has closed the connection, maybe without any answer.
+func isLost(err error) bool {
+	return errors.Is(err, gearman.ErrLost) || errors.As(err, new(*gearman.ProtocolError))
+}
+
+// pingServers returns nil if at least one server answers and the others refuse the
+// connection. A proxy may accept a connection and lose it, because the server behind it
+// is away.
+func (r *Relay) pingServers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout, DefaultTimeout)/2)
+	defer cancel()
+	answered := false
+	var refused error
+	for _, s := range r.Client.Servers() {
+		_, err := r.Client.Ping(ctx, s)
+		switch {
+		case err == nil:
+			answered = true
+		case errors.Is(err, gearman.ErrNoServer):
+			refused = err
+		default:
+			return err
+		}
+	}
+	if answered {
+		return nil
+	}
+	return refused
+}
+
+// count adds a committed batch to the counters, and logs its dead rows.
+func (r *Relay) count(result batchResult) {
+	r.mu.Lock()
+	r.stats.Batches++
+	r.stats.Sent += uint64(len(result.sent))
+	for reason, ids := range result.refused {
+		r.stats.Refused += uint64(len(ids))
+		if reason.dead {
+			r.stats.Dead += uint64(len(ids))
+		}
+	}
+	r.mu.Unlock()
+	for reason, ids := range result.refused {
+		if reason.dead {
+			r.logger().Warn("rows of the outbox are dead", "outbox", r.DB.table.sql(), "rows", len(ids), "first", ids[0], "error", reason.text)
+		}
+	}
+}
