@@ -24,8 +24,8 @@ import (
 //	output  a part of what the commands of the shell print, now or later
 //	file    a file, whose name is the next word
 //
-// The other words are postgres or mysql, for a block that belongs to one of them, and
-// admin, for statements that the user app must not run.
+// The other words are postgres or mysql, for a block that belongs to one of them, admin,
+// for statements that the user app must not run, and wait, for a result that comes later.
 
 // pageRun runs the page with one database.
 type pageRun struct {
@@ -76,7 +76,7 @@ func (p *pageRun) runBlocks(t *testing.T) {
 			if slices.Contains(b.Info, "admin") {
 				user = "admin"
 			}
-			checkResults(t, b.Text, p.mustQuery(t, user, code))
+			p.checkResults(t, &b, user, code)
 		case "output":
 			p.shell.waitOutput(t, b.Text)
 		case "file":
@@ -110,21 +110,34 @@ func (p *pageRun) tryQuery(user, statements string) (string, error) {
 	return string(out), err
 }
 
-// checkResults compares the comments behind statements with the lines of their output.
-func checkResults(t *testing.T, statements, out string) {
+// checkResults runs statements and compares the comments behind them with the lines of
+// their output.
+func (p *pageRun) checkResults(t *testing.T, b *cli.TopicBlock, user, code string) {
 	t.Helper()
-	rest := strings.Split(out, "\n")
-	for line := range strings.Lines(statements) {
-		_, want, ok := strings.Cut(strings.TrimSpace(line), "; -- ")
-		if !ok {
-			continue
+	var want []string
+	for line := range strings.Lines(b.Text) {
+		if _, result, ok := strings.Cut(strings.TrimSpace(line), "; -- "); ok {
+			want = append(want, result)
 		}
-		i := slices.Index(rest, strings.TrimSpace(want))
-		if i < 0 {
-			t.Errorf("%s: the output has no such line:\n%s", strings.TrimSpace(line), out)
-			continue
+	}
+	out := ""
+	hasResults := func() bool {
+		out = p.mustQuery(t, user, code)
+		lines := strings.Split(strings.NewReplacer("\t", ", ", "|", ", ").Replace(out), "\n")
+		for _, result := range want {
+			i := slices.Index(lines, result)
+			if i < 0 {
+				return false
+			}
+			lines = lines[i+1:]
 		}
-		rest = rest[i+1:]
+		return true
+	}
+	switch {
+	case slices.Contains(b.Info, "wait"):
+		eventually(t, code, hasResults)
+	case !hasResults():
+		t.Errorf("%s\nprints\n%s", code, out)
 	}
 }
 
@@ -292,15 +305,28 @@ func (p *pageRun) waitRows(t *testing.T, from, want string) {
 	})
 }
 
+// convertStandIn is a program that makes a PNG of 2 x 2 pixels of any image.
+const convertStandIn = `#!/bin/sh
+cat >/dev/null
+echo iVBORw0KGgoAAAANSUhEUgAAAAIAAAACAQMAAABIeJ9nAAAAA1BMVEX/AAAZ4gk3AAAADElEQVQI12NgYGAAAAAEAAEnNCcKAAAAAElFTkSuQmCC | base64 -d
+`
+
 // newPageRun starts a job server and a shell for the page.
 func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	t.Helper()
 	dir := t.TempDir()
 	jobs := startJobServer(t, "--keep-results", "1h")
 	env := []string{"HOME=" + dir, "GEARMAN_SERVERS=" + jobs.addr}
+	if _, err := exec.LookPath("convert"); err != nil {
+		t.Log("ImageMagick is not installed: a script takes the place of its convert")
+		if err := os.WriteFile(filepath.Join(dir, "convert"), []byte(convertStandIn), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, "PATH="+dir+":"+os.Getenv("PATH"))
+	}
 	return &pageRun{
 		kind: kind, dir: dir, env: env,
-		names: strings.NewReplacer("@db/", "@"+addr+"/"),
+		names: strings.NewReplacer("@db/", "@"+addr+"/", "'localhost'", "'"+jobs.addr+"'"),
 		shell: startPageShell(t, dir, env...),
 	}
 }
