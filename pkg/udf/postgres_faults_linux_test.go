@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lib/pq"
 )
@@ -103,36 +105,90 @@ func testFailOver(t *testing.T, p *postgres) {
 	}
 }
 
-func testInterrupts(t *testing.T, p *postgres) {
+// checkInterrupts makes an endless call in a session, and ends it with each
+// interrupt of a session: the limit of statements, a cancelled statement, and the
+// end of the session.
+func checkInterrupts(t *testing.T, p *postgres, s *session, call string) {
+	t.Helper()
 	admin := newSession(t, p.db)
-	s := newSession(t, p.db)
-	s.exec(t, "SET gearman.timeout = 0; SET statement_timeout = '100ms'")
-	s.wantState(t, "SELECT gman_do('nobody', 'x')", "57014")
-	s.wantState(t, "SELECT gman_sum('nobody', i::text) FROM generate_series(1, 300) AS i", "57014")
+	s.exec(t, "SET gearman.connect_timeout = '1h'; SET gearman.timeout = 0; SET statement_timeout = '100ms'")
+	s.wantState(t, call, "57014")
 	s.exec(t, "SET statement_timeout = 0")
-	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
-
 	pid := s.pid(t)
 	interrupt := func(function string) answer {
-		done := s.start("SELECT gman_do('nobody', 'x')")
+		done := s.start(call)
 		waitEvent(t, admin, pid, "Extension")
 		admin.want(t, fmt.Sprintf("SELECT %s(%d)", function, pid), "true")
-		return <-done
+		began := time.Now()
+		a := <-done
+		t.Logf("%s ends the call after %s", function, time.Since(began))
+		return a
 	}
-	a := interrupt("pg_cancel_backend")
-	checkState(t, "a cancelled gman_do", a.got, a.err, "57014")
-	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
-	s.exec(t, "SET gearman.on_error = 'null'")
-	a = interrupt("pg_cancel_backend")
-	checkState(t, "a cancelled gman_do", a.got, a.err, "57014")
-	if a = interrupt("pg_terminate_backend"); a.err == nil {
-		t.Errorf("a terminated gman_do = %q", a.got)
+	for _, mode := range []string{"error", "null"} {
+		s.exec(t, "SET gearman.on_error = '"+mode+"'")
+		a := interrupt("pg_cancel_backend")
+		checkState(t, "a cancelled "+call, a.got, a.err, "57014")
+		s.want(t, "SELECT 1", "1")
+	}
+	if a := interrupt("pg_terminate_backend"); a.err == nil {
+		t.Errorf("a terminated %s = %q", call, a.got)
 	}
 	eventually(t, "the session has ended", func() bool {
 		got, err := admin.query("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid)
 		return err == nil && got == "0"
 	})
+}
+
+func testInterrupts(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	s.exec(t, "SET gearman.timeout = 0; SET statement_timeout = '100ms'")
+	s.wantState(t, "SELECT gman_sum('nobody', i::text) FROM generate_series(1, 300) AS i", "57014")
+	s.exec(t, "SET statement_timeout = 0")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+	checkInterrupts(t, p, s, "SELECT gman_do('nobody', 'x')")
 	newSession(t, p.db).want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+}
+
+func testLookupInterrupts(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	s.exec(t, "SET gearman.servers = 'slow.example'; SET gearman.connect_timeout = '50ms'")
+	got, err := s.query("SELECT gman_do('reverse', 'ab')")
+	checkState(t, "a lookup without an answer", got, err, "08001")
+	if err != nil && !strings.Contains(err.Error(), "look up slow.example: no answer within the connect limit") {
+		t.Errorf("the error is %v", err)
+	}
+	checkInterrupts(t, p, s, "SELECT gman_do('reverse', 'ab')")
+	eventually(t, "no process looks up the name", func() bool { return countProcesses(t, "sleep\x003600\x00") == 0 })
+}
+
+// countProcesses returns the number of processes with a command line.
+func countProcesses(t *testing.T, line string) int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are %d processes: %v", len(files), err)
+	}
+	count := 0
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil && string(text) == line {
+			count++
+		}
+	}
+	return count
+}
+
+func testConnectInterrupts(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	s.exec(t, "SET gearman.servers = '"+silentAddr(t)+"'")
+	checkInterrupts(t, p, s, "SELECT gman_do('reverse', 'ab')")
+}
+
+// testWriteInterrupts sends 16 MB to a server that answers ECHO_REQ and then reads
+// nothing.
+func testWriteInterrupts(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	s.exec(t, "SET gearman.servers = '"+startFrozenServer(t)+"'")
+	checkInterrupts(t, p, s, "SELECT gman_do('reverse', repeat('x', 16777216))")
 }
 
 // waitEvent waits until the process of a session waits for an event.

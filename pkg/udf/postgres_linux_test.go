@@ -70,7 +70,8 @@ func installExtension(t *testing.T, root string) string {
 			t.Fatal(err)
 		}
 	}
-	build := exec.Command("make", "--no-print-directory", "-C", filepath.Join(source, "postgres"), "install", "DESTDIR="+root)
+	build := exec.Command("make", "--no-print-directory", "-C", filepath.Join(source, "postgres"), "install", "DESTDIR="+root,
+		`COPT=-DGMAN_GETENT=\"`+writeGetent(t, root)+`\"`)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)
 	}
@@ -84,6 +85,18 @@ func installExtension(t *testing.T, root string) string {
 		linkMissing(t, dir, filepath.Join(root, dir))
 	}
 	return filepath.Join(root, bin)
+}
+
+// writeGetent writes a program that looks up host names like getent, except that
+// it never answers for slow.example.
+func writeGetent(t *testing.T, dir string) string {
+	t.Helper()
+	file := filepath.Join(dir, "getent")
+	const text = "#!/bin/sh\n[ \"$2\" = slow.example ] && exec sleep 3600\nexec getent \"$@\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func pgConfig(t *testing.T, option string) string {
@@ -231,6 +244,12 @@ func TestPostgres(t *testing.T) {
 		{"stopped server", testServerStopped},
 		{"fail-over", testFailOver},
 		{"interrupts", testInterrupts},
+		{"interrupts of a lookup", testLookupInterrupts},
+		{"interrupts of a connection", testConnectInterrupts},
+		{"interrupts of a large job", testWriteInterrupts},
+		{"interrupts of a handshake", testHandshakeInterrupts},
+		{"TLS", testTLS},
+		{"certificates of clients", testTLSClient},
 		{"lock waits", testLockWait},
 		{"notifications", testListen},
 		{"many sessions", testSessions},
@@ -297,24 +316,6 @@ func forwardDefaultPort(t *testing.T, addr string) bool {
 	if err != nil {
 		return false
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer in.Close()
-				out, err := net.Dial("tcp", addr)
-				if err != nil {
-					return
-				}
-				defer out.Close()
-				go func() { _, _ = io.Copy(in, out) }()
-				_, _ = io.Copy(out, in)
-			}()
-		}
-	}()
+	forward(t, l, addr)
 	return true
 }

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -189,5 +191,46 @@ func silentAddr(t *testing.T) string {
 			return addr // its queue of connections is full
 		}
 		t.Cleanup(func() { conn.Close() })
+	}
+}
+
+// startFrozenServer starts a server that answers the first ECHO_REQ of each
+// connection, and then reads no more of it. It returns its address.
+func startFrozenServer(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			go answerEcho(conn)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// answerEcho answers the first ECHO_REQ.
+func answerEcho(conn net.Conn) {
+	for {
+		var header [12]byte
+		if _, err := io.ReadFull(conn, header[:]); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(header[8:]))
+		if _, err := io.ReadFull(conn, body); err != nil {
+			return
+		}
+		const echoRequest, echoReply = 16, 17
+		if header[7] == echoRequest {
+			_, _ = conn.Write(append([]byte("\x00RES\x00\x00\x00"), append([]byte{echoReply}, append(header[8:12:12], body...)...)...))
+			return
+		}
 	}
 }

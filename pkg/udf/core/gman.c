@@ -9,12 +9,18 @@
 
 #include "gman_internal.h"
 
+/* GMAN_GETENT is the program that looks up host names. */
+#ifndef GMAN_GETENT
+#define GMAN_GETENT "/usr/bin/getent"
+#endif
+
 struct gman *gman_new(void)
 {
 	struct gman *g = calloc(1, sizeof *g);
 
 	if (g == NULL)
 		return NULL;
+	g->getent = GMAN_GETENT;
 	gman_set_limits(g, -1, -1, -1);
 	(void)gmani_parse_servers(&g->lists, "");
 	return g;
@@ -36,7 +42,9 @@ void gman_free(struct gman *g)
 
 	if (g == NULL)
 		return;
+	gmani_end_getent(g);
 	gman_disconnect(g);
+	gmani_free_tls(g);
 	for (i = 0; i < GMAN_WINDOW; i++)
 		gmani_free_buffer(&g->slot[i].data);
 	free(g);

@@ -14,9 +14,11 @@
  *   - enum gman_code is the result of each call; gman_error returns its text.
  *
  * No call raises a signal, starts a thread, or blocks for longer than the
- * limits of gman_set_limits, with one exception: the system's resolver looks up
- * host names, and has its own limits. Addresses are kept for
- * GMAN_RESOLVE_SECONDS. Numeric addresses need no resolver.
+ * limits of gman_set_limits. The system's resolver can be neither interrupted
+ * nor limited, so the program getent looks up host names in a process of its
+ * own, within the connect limit. A system without /usr/bin/getent has the
+ * resolver's own limits. Addresses are kept for GMAN_RESOLVE_SECONDS; numeric
+ * addresses and localhost need no lookup.
  *
  * Memory grows with the bytes that have arrived, never with a size that a
  * server has announced. A reply above the limit of gman_set_limits is an error.
@@ -131,12 +133,31 @@ struct gman_status {
 	uint64_t numerator, denominator;
 };
 
+/* enum gman_verify selects the parts of a server's certificate that must be right. */
+enum gman_verify {
+	GMAN_VERIFY_NAME = 0, /* the chain of signatures, and the host's name or address */
+	GMAN_VERIFY_CHAIN,    /* the chain of signatures */
+	GMAN_VERIFY_NONE      /* nothing: anybody in between can read and change jobs */
+};
+
+/* struct gman_tls has the settings of encrypted connections. Empty texts may be NULL. */
+struct gman_tls {
+	int on;
+	enum gman_verify verify;
+	const char *ca;   /* file with trusted certificates; empty: those of the system */
+	const char *cert; /* file with the client's certificate and its chain; empty: none */
+	const char *key;  /* file with its key, without a passphrase; empty: it is in cert */
+};
+
 struct gman;
 
 /* gman_new returns a client without servers, or NULL without memory. */
 struct gman *gman_new(void);
 
-/* gman_free closes the connections of g and frees it. g may be NULL. */
+/*
+ * gman_free closes the connections of g and frees it. g may be NULL. A program
+ * that exits in a hook may call it too.
+ */
 void gman_free(struct gman *g);
 
 /* gman_set_hooks copies *hooks. */
@@ -178,6 +199,17 @@ int gman_check_servers(const char *servers);
  */
 enum gman_code gman_merge_servers(const char *lists, const char *function, const char *servers,
                                   char out[GMAN_SERVERS_SIZE]);
+
+/* gman_has_tls reports whether the library was built with OpenSSL. */
+int gman_has_tls(void);
+
+/*
+ * gman_set_tls sets whether the connections of g are encrypted, reads the files,
+ * and closes the connections. The handshake is within the connect limit; TLS 1.2
+ * is the oldest version. It returns GMAN_ARGUMENT and leaves the settings as
+ * they were if a file cannot be used, or if the library has no OpenSSL.
+ */
+enum gman_code gman_set_tls(struct gman *g, const struct gman_tls *tls);
 
 /*
  * gman_call runs a job in the foreground and waits for its end. *result is valid

@@ -117,7 +117,7 @@ static enum gman_code ask_status(struct gman *g, struct conn *c, void *arg)
 	struct status_question *q = arg;
 	size_t handle = strlen(q->handle);
 	struct packet p;
-	uint64_t known, running;
+	uint64_t known = 0, running = 0;
 	const char *at, *end;
 	enum gman_code code = ask_packet(g, c, GET_STATUS, q->handle, handle, STATUS_RES, &p);
 
@@ -162,7 +162,7 @@ struct bytes_question {
 static enum gman_code ask_echo(struct gman *g, struct conn *c, void *arg)
 {
 	struct bytes_question *q = arg;
-	struct packet p;
+	struct packet p = {0, "", 0};
 	enum gman_code code = ask_packet(g, c, ECHO_REQ, q->data, q->len, ECHO_RES, &p);
 
 	if (code != GMAN_OK)
@@ -226,7 +226,7 @@ static enum gman_code read_line(struct gman *g, struct conn *c, const char **lin
 			                       MAX_LINE);
 		code = gmani_read(g, c, &some);
 		if (code == GMAN_OK && !some)
-			code = gmani_wait(g, c->fd, GMAN_READ, g->deadline);
+			code = gmani_wait_conn(g, c, GMAN_READ, g->deadline);
 		if (code != GMAN_OK)
 			return code;
 	}
@@ -240,7 +240,7 @@ static enum gman_code read_bytes(struct gman *g, struct conn *c, size_t n)
 		enum gman_code code = gmani_read(g, c, &some);
 
 		if (code == GMAN_OK && !some)
-			code = gmani_wait(g, c->fd, GMAN_READ, g->deadline);
+			code = gmani_wait_conn(g, c, GMAN_READ, g->deadline);
 		if (code != GMAN_OK)
 			return code;
 	}

@@ -59,7 +59,7 @@ enum gman_code gmani_set_error(struct gman *g, enum gman_code code, const char *
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	(void)vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	gmani_clean(g->error, sizeof g->error, text, strlen(text));
 	return code;

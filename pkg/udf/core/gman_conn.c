@@ -6,10 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +37,7 @@ static enum gman_code set_errno_error(struct gman *g, enum gman_code code, const
 /* gmani_close closes a connection. Received bytes stay readable until the next call. */
 void gmani_close(struct conn *c)
 {
+	gmani_tls_close(c);
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
@@ -111,6 +110,39 @@ enum gman_code gmani_wait(struct gman *g, int fd, int events, int64_t deadline)
 	}
 }
 
+/* gmani_wait_conn is gmani_wait for a connection: TLS may have to read before it can write. */
+enum gman_code gmani_wait_conn(struct gman *g, const struct conn *c, int events, int64_t deadline)
+{
+	int needs = 0;
+
+	if (events & GMAN_READ)
+		needs |= c->read_needs != 0 ? c->read_needs : GMAN_READ;
+	if (events & GMAN_WRITE)
+		needs |= c->write_needs != 0 ? c->write_needs : GMAN_WRITE;
+	return gmani_wait(g, c->fd, needs, deadline);
+}
+
+/* send_parts sends bytes once. *n is 0 if the system takes none without waiting. */
+static enum gman_code send_parts(struct gman *g, struct conn *c, struct iovec *part, int parts, size_t *n)
+{
+	struct msghdr m;
+	ssize_t sent;
+
+	*n = 0;
+	if (c->ssl != NULL)
+		return gmani_tls_write(g, c, part, parts, n);
+	memset(&m, 0, sizeof m);
+	m.msg_iov = part;
+	m.msg_iovlen = (size_t)parts;
+	do
+		sent = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		return set_errno_error(g, GMAN_LOST, c, "send to", errno);
+	*n = sent < 0 ? 0 : (size_t)sent;
+	return GMAN_OK;
+}
+
 /*
  * gmani_write sends as much of the parts as the system takes without waiting,
  * and removes the sent bytes from them. *parts is 0 when all is sent.
@@ -118,22 +150,12 @@ enum gman_code gmani_wait(struct gman *g, int fd, int events, int64_t deadline)
 enum gman_code gmani_write(struct gman *g, struct conn *c, struct iovec *part, int *parts)
 {
 	while (*parts > 0) {
-		struct msghdr m;
-		ssize_t n;
 		size_t sent;
-		enum gman_code code;
+		enum gman_code code = send_parts(g, c, part, *parts, &sent);
 
-		memset(&m, 0, sizeof m);
-		m.msg_iov = part;
-		m.msg_iovlen = (size_t)*parts;
-		n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return GMAN_OK;
-		if (n < 0)
-			return set_errno_error(g, GMAN_LOST, c, "send to", errno);
-		for (sent = (size_t)n; *parts > 0 && sent >= part[0].iov_len;) {
+		if (code != GMAN_OK || sent == 0)
+			return code;
+		while (*parts > 0 && sent >= part[0].iov_len) {
 			sent -= part[0].iov_len;
 			--*parts;
 			memmove(part, part + 1, (size_t)*parts * sizeof part[0]);
@@ -165,10 +187,29 @@ enum gman_code gmani_write_all(struct gman *g, struct conn *c, const char *data,
 
 		if (code != GMAN_OK || parts == 0)
 			return code;
-		code = gmani_wait(g, c->fd, GMAN_WRITE, deadline);
+		code = gmani_wait_conn(g, c, GMAN_WRITE, deadline);
 		if (code != GMAN_OK)
 			return code;
 	}
+}
+
+/* receive reads bytes once. *n is 0 if none has arrived. */
+static enum gman_code receive(struct gman *g, struct conn *c, char *data, size_t size, size_t *n)
+{
+	ssize_t got;
+
+	*n = 0;
+	if (c->ssl != NULL)
+		return gmani_tls_read(g, c, data, size, n);
+	do
+		got = recv(c->fd, data, size, 0);
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return gmani_set_error(g, GMAN_LOST, "receive from %s:%d: the server closed the connection", c->host, c->port);
+	if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		return set_errno_error(g, GMAN_LOST, c, "receive from", errno);
+	*n = got < 0 ? 0 : (size_t)got;
+	return GMAN_OK;
 }
 
 /*
@@ -177,27 +218,21 @@ enum gman_code gmani_write_all(struct gman *g, struct conn *c, const char *data,
  */
 enum gman_code gmani_read(struct gman *g, struct conn *c, int *some)
 {
+	size_t n;
+	enum gman_code code;
+
 	*some = 0;
 	if (c->in.start == c->in.end)
 		c->in.start = c->in.end = 0;
 	if (c->in.end == c->in.cap && !gmani_reserve(&c->in, 1))
 		return gmani_set_error(g, GMAN_MEMORY, "no memory for a reply from %s:%d", c->host, c->port);
-	for (;;) {
-		ssize_t n = recv(c->fd, c->in.data + c->in.end, c->in.cap - c->in.end, 0);
-
-		if (n > 0) {
-			c->in.end += (size_t)n;
-			c->answered = gmani_now();
-			*some = 1;
-			return check_interrupt(g, c->fd);
-		}
-		if (n == 0)
-			return gmani_set_error(g, GMAN_LOST, "receive from %s:%d: the server closed the connection", c->host, c->port);
-		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return GMAN_OK;
-		if (errno != EINTR)
-			return set_errno_error(g, GMAN_LOST, c, "receive from", errno);
-	}
+	code = receive(g, c, c->in.data + c->in.end, c->in.cap - c->in.end, &n);
+	if (code != GMAN_OK || n == 0)
+		return code;
+	c->in.end += n;
+	c->answered = gmani_now();
+	*some = 1;
+	return check_interrupt(g, c->fd);
 }
 
 /* gmani_read_packet waits for a packet. */
@@ -211,39 +246,10 @@ enum gman_code gmani_read_packet(struct gman *g, struct conn *c, struct packet *
 			return got > 0 ? GMAN_OK : GMAN_PROTOCOL;
 		code = gmani_read(g, c, &some);
 		if (code == GMAN_OK && (!some || c->answered >= deadline))
-			code = gmani_wait(g, c->fd, GMAN_READ, deadline);
+			code = gmani_wait_conn(g, c, GMAN_READ, deadline);
 		if (code != GMAN_OK)
 			return code;
 	}
-}
-
-/* resolve looks up the addresses of a server, unless they are known. */
-static enum gman_code resolve(struct gman *g, struct conn *c)
-{
-	struct addrinfo hints, *found, *one;
-	char port[8];
-	int err;
-
-	if (c->addrs > 0 && gmani_now() - c->resolved < GMAN_RESOLVE_SECONDS * 1000)
-		return GMAN_OK;
-	memset(&hints, 0, sizeof hints);
-	hints.ai_socktype = SOCK_STREAM;
-	snprintf(port, sizeof port, "%d", c->port);
-	err = getaddrinfo(c->host, port, &hints, &found);
-	if (err != 0)
-		return gmani_set_error(g, GMAN_NO_SERVER, "look up %s: %s", c->host, gai_strerror(err));
-	c->addrs = 0;
-	for (one = found; one != NULL && c->addrs < MAX_ADDRS; one = one->ai_next) {
-		if (one->ai_addrlen > sizeof c->addr[0])
-			continue;
-		memcpy(&c->addr[c->addrs], one->ai_addr, one->ai_addrlen);
-		c->addr_len[c->addrs++] = one->ai_addrlen;
-	}
-	freeaddrinfo(found);
-	c->resolved = gmani_now();
-	if (c->addrs == 0)
-		return gmani_set_error(g, GMAN_NO_SERVER, "look up %s: no address", c->host);
-	return GMAN_OK;
 }
 
 /* open_socket returns a socket that does not block, or -1. */
@@ -296,7 +302,7 @@ static enum gman_code connect_address(struct gman *g, struct conn *c, int i, int
 /* connect_server connects to the first address of a server that can be reached. */
 static enum gman_code connect_server(struct gman *g, struct conn *c, int64_t deadline)
 {
-	enum gman_code code = resolve(g, c);
+	enum gman_code code = gmani_resolve(g, c, deadline);
 	int i;
 
 	if (code != GMAN_OK)
@@ -318,7 +324,7 @@ static enum gman_code connect_server(struct gman *g, struct conn *c, int64_t dea
 static enum gman_code test_server(struct gman *g, struct conn *c, int new, int64_t deadline)
 {
 	static const char option[] = "exceptions";
-	char out[2 * HEADER_SIZE + sizeof option + 8], token[8];
+	char out[HEADER_SIZE + HEADER_SIZE + sizeof option + 8], token[8];
 	size_t len = 0;
 	struct packet p;
 	enum gman_code code;
@@ -347,11 +353,14 @@ static enum gman_code test_server(struct gman *g, struct conn *c, int new, int64
 }
 
 /* is_closed reports whether the server has closed a kept connection. */
-static int is_closed(const struct conn *c)
+static int is_closed(struct conn *c)
 {
 	char byte;
-	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK);
+	ssize_t n;
 
+	if (c->ssl != NULL)
+		return gmani_tls_is_closed(c);
+	n = recv(c->fd, &byte, 1, MSG_PEEK);
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
@@ -374,6 +383,8 @@ enum gman_code gmani_ready(struct gman *g, struct conn *c)
 	if (code != GMAN_OK && code != GMAN_INTERRUPTED) {
 		gmani_close(c);
 		code = connect_server(g, c, deadline);
+		if (code == GMAN_OK && g->tls != NULL)
+			code = gmani_tls_connect(g, c, deadline);
 		if (code == GMAN_OK)
 			code = test_server(g, c, 1, deadline);
 	}

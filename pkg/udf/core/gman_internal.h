@@ -1,8 +1,9 @@
 /*
  * gman_internal.h declares the parts that the files of the client share:
- * gman_servers.c reads lists of servers, gman_bytes.c has buffers, packets and
- * errors, gman_conn.c keeps connections, gman_run.c submits jobs, gman_ask.c
- * asks about them, and gman.c makes clients.
+ * gman_servers.c reads lists of servers, gman_resolve.c looks up their addresses,
+ * gman_bytes.c has buffers, packets and errors, gman_conn.c keeps connections,
+ * gman_tls.c encrypts them, gman_run.c submits jobs, gman_ask.c asks about them,
+ * and gman.c makes clients.
  *
  * Copyright (c) 2026, The gm authors. BSD 3-Clause License, see LICENSE.
  */
@@ -11,6 +12,7 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "gman.h"
@@ -80,6 +82,9 @@ struct conn {
 	struct sockaddr_storage addr[MAX_ADDRS];
 	socklen_t addr_len[MAX_ADDRS];
 	struct buffer in;
+	struct ssl_st *ssl;            /* NULL: not encrypted */
+	int read_needs, write_needs;   /* the events that ssl waits for; 0: those of the direction */
+	int tls_errno;                 /* of the last call of send or recv below ssl */
 };
 
 /* struct list names the servers of one function. */
@@ -117,6 +122,11 @@ struct gman {
 	int64_t deadline; /* of the current call */
 	int64_t checked;  /* the time of the last look at interrupts */
 	uint64_t echoes;
+	const char *getent;         /* the program that looks up host names */
+	pid_t getent_pid;           /* 0: it does not run */
+	struct ssl_ctx_st *tls;     /* NULL: connections are not encrypted */
+	struct bio_method_st *bio;  /* of the connections of tls */
+	enum gman_verify verify;
 	struct server_lists lists;
 	struct conn conn[GMAN_MAX_SERVERS];
 	struct slot slot[GMAN_WINDOW];
@@ -144,6 +154,7 @@ int64_t gmani_now(void);
 void gmani_close(struct conn *c);
 enum gman_code gmani_fail(struct conn *c);
 enum gman_code gmani_wait(struct gman *g, int fd, int events, int64_t deadline);
+enum gman_code gmani_wait_conn(struct gman *g, const struct conn *c, int events, int64_t deadline);
 enum gman_code gmani_ready(struct gman *g, struct conn *c);
 enum gman_code gmani_write(struct gman *g, struct conn *c, struct iovec *part, int *parts);
 enum gman_code gmani_write_all(struct gman *g, struct conn *c, const char *data, size_t len,
@@ -151,6 +162,18 @@ enum gman_code gmani_write_all(struct gman *g, struct conn *c, const char *data,
 enum gman_code gmani_read(struct gman *g, struct conn *c, int *some);
 enum gman_code gmani_read_packet(struct gman *g, struct conn *c, struct packet *p,
                                  int64_t deadline);
+
+/* gman_resolve.c */
+void gmani_end_getent(struct gman *g);
+enum gman_code gmani_resolve(struct gman *g, struct conn *c, int64_t deadline);
+
+/* gman_tls.c */
+void gmani_free_tls(struct gman *g);
+enum gman_code gmani_tls_connect(struct gman *g, struct conn *c, int64_t deadline);
+void gmani_tls_close(struct conn *c);
+int gmani_tls_is_closed(struct conn *c);
+enum gman_code gmani_tls_read(struct gman *g, struct conn *c, char *data, size_t size, size_t *n);
+enum gman_code gmani_tls_write(struct gman *g, struct conn *c, const struct iovec *part, int parts, size_t *n);
 
 /* gman.c */
 void gmani_start_call(struct gman *g);

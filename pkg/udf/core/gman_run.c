@@ -275,8 +275,8 @@ static enum gman_code run_on(struct run *r)
 
 		code = step(r, &moved);
 		if (code == GMAN_OK && !moved && r->ended < r->n)
-			code = gmani_wait(r->g, r->c->fd, r->request.parts > 0 ? GMAN_READ | GMAN_WRITE : GMAN_READ,
-			                  r->g->deadline);
+			code = gmani_wait_conn(r->g, r->c, r->request.parts > 0 ? GMAN_READ | GMAN_WRITE : GMAN_READ,
+			                       r->g->deadline);
 	}
 	return code;
 }

@@ -85,7 +85,7 @@ static int parse_server(struct server_lists *l, const char *text, size_t len)
 	}
 	if (len > 0 && (text[0] != ':' || (port = parse_port(text + 1, len - 1)) == 0))
 		return 0;
-	if (host_len == 0 || host_len >= GMAN_HOST_SIZE)
+	if (host_len == 0 || host_len >= GMAN_HOST_SIZE || host[0] == '-')
 		return 0;
 	for (i = 0; i < host_len; i++)
 		if (!is_host_byte(host[i], bracketed))

@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -33,16 +34,26 @@ static const struct config_enum_entry on_error_options[] = {
 	{NULL, 0, false},
 };
 
+static const struct config_enum_entry verify_options[] = {
+	{"name", GMAN_VERIFY_NAME, false},
+	{"chain", GMAN_VERIFY_CHAIN, false},
+	{"none", GMAN_VERIFY_NONE, false},
+	{NULL, 0, false},
+};
+
 /* The settings of the session. */
 static char *servers_setting;
 static int timeout_setting = GMAN_TIMEOUT_MS;
 static int connect_timeout_setting = GMAN_CONNECT_MS;
 static int max_result_setting = GMAN_MAX_REPLY / 1024;
 static int on_error_setting = ON_ERROR_ERROR;
+static bool tls_setting;
+static int tls_verify_setting = GMAN_VERIFY_NAME;
+static char *tls_ca_setting, *tls_cert_setting, *tls_key_setting;
 
 /* The client of the session. */
 static struct gman *client;
-static bool servers_changed = true;
+static bool servers_changed = true, tls_changed = true;
 static int reserved_sockets;          /* that PostgreSQL counts as ours */
 static ErrorData *interrupting_error; /* that ended the current call */
 
@@ -59,6 +70,53 @@ static void
 assign_servers(const char *new, void *extra)
 {
 	servers_changed = true;
+}
+
+static bool
+check_tls(bool *new, void **extra, GucSource source)
+{
+	if (!*new || gman_has_tls())
+		return true;
+	GUC_check_errdetail("The library gearman was built without OpenSSL.");
+	return false;
+}
+
+static void
+assign_tls(bool new, void *extra)
+{
+	tls_changed = true;
+}
+
+static void
+assign_tls_verify(int new, void *extra)
+{
+	tls_changed = true;
+}
+
+static void
+assign_tls_file(const char *new, void *extra)
+{
+	tls_changed = true;
+}
+
+/* define_tls_settings defines the settings of encrypted connections. */
+static void
+define_tls_settings(void)
+{
+	DefineCustomBoolVariable("gearman.tls", "Encrypts the connections to Gearman job servers.", NULL, &tls_setting, false,
+	                         PGC_SUSET, 0, check_tls, assign_tls, NULL);
+	DefineCustomEnumVariable("gearman.tls_verify", "Parts of a job server's certificate that are verified.",
+	                         "name: its chain and the host's name or address; chain: its chain; none.",
+	                         &tls_verify_setting, GMAN_VERIFY_NAME, verify_options, PGC_SUSET, 0, NULL, assign_tls_verify,
+	                         NULL);
+	DefineCustomStringVariable("gearman.tls_ca", "File with the certificates that sign those of job servers.",
+	                           "Empty: those that the system trusts.", &tls_ca_setting, "", PGC_SUSET, 0, NULL,
+	                           assign_tls_file, NULL);
+	DefineCustomStringVariable("gearman.tls_cert", "File with the client's certificate for job servers.", "Empty: none.",
+	                           &tls_cert_setting, "", PGC_SUSET, 0, NULL, assign_tls_file, NULL);
+	DefineCustomStringVariable("gearman.tls_key", "File with the key of gearman.tls_cert.",
+	                           "It has no passphrase. Empty: the key is in gearman.tls_cert.", &tls_key_setting, "",
+	                           PGC_SUSET, 0, NULL, assign_tls_file, NULL);
 }
 
 void
@@ -78,6 +136,7 @@ _PG_init(void)
 	                        PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomEnumVariable("gearman.on_error", "Effect of a Gearman failure: an error, or a warning and NULL.", NULL,
 	                         &on_error_setting, ON_ERROR_ERROR, on_error_options, PGC_USERSET, 0, NULL, NULL, NULL);
+	define_tls_settings();
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("gearman");
 #else
@@ -144,6 +203,25 @@ wait_for_socket(void *arg, int fd, int events, int timeout_ms)
 	return ready;
 }
 
+/* set_tls gives the settings of encrypted connections to the client. It must not go on without them. */
+static void
+set_tls(void)
+{
+	struct gman_tls tls = {tls_setting, tls_verify_setting, tls_ca_setting, tls_cert_setting, tls_key_setting};
+
+	if (gman_set_tls(client, &tls) != GMAN_OK)
+		ereport(ERROR, (errcode(ERRCODE_CONFIG_FILE_ERROR), errmsg("gearman: %s", gman_error(client))));
+	tls_changed = false;
+}
+
+/* free_client ends the client when the session ends, also in the middle of a call. */
+static void
+free_client(int code, Datum arg)
+{
+	gman_free(client);
+	client = NULL;
+}
+
 struct gman *
 get_client(void)
 {
@@ -154,12 +232,15 @@ get_client(void)
 		if (client == NULL)
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("no memory for a Gearman client")));
 		gman_set_hooks(client, &hooks);
+		on_proc_exit(free_client, (Datum) 0);
 	}
 	if (servers_changed) {
 		if (gman_set_servers(client, servers_setting == NULL ? "" : servers_setting) != GMAN_OK)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", gman_error(client))));
 		servers_changed = false;
 	}
+	if (tls_changed)
+		set_tls();
 	gman_set_limits(client, connect_timeout_setting, timeout_setting, (int64) max_result_setting * 1024);
 	interrupting_error = NULL;
 	return client;

@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef LIBFUZZER
 
-#define SEED(text) {text, sizeof text - 1}
+#define SEED(text) {(text), sizeof(text) - 1}
 
 /* The first byte of a seed selects the call. */
 static const struct {

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gman.h"
+#include "gman_internal.h"
 
 static int failures;
 
@@ -70,19 +70,6 @@ static inline void put_packet(struct script *s, unsigned type, const void *body,
 }
 
 #define PUT(s, type, body) put_packet(s, type, body, sizeof(body) - 1)
-
-enum {
-	JOB_CREATED = 8,
-	WORK_STATUS = 12,
-	WORK_COMPLETE = 13,
-	WORK_FAIL = 14,
-	ECHO_RES = 17,
-	PACKET_ERROR = 19,
-	STATUS_RES = 20,
-	WORK_EXCEPTION = 25,
-	WORK_DATA = 28,
-	WORK_WARNING = 29
-};
 
 static const struct gman_job reverse __attribute__((unused)) = {"reverse", 7, NULL, 0, "Hello World!", 12, GMAN_NORMAL};
 
