@@ -67,7 +67,7 @@ static void check_limits(int waits, struct gman *(*make)(void), const struct gma
 		g = make();
 		gman_set_limits(g, 60000, 70000, -1);
 		gman_set_hooks(g, &hooks);
-		CHECK_CODE(gman_do(g, job, &result), GMAN_INTERRUPTED);
+		CHECK_CODE(gman_call(g, job, &result), GMAN_INTERRUPTED);
 		CHECK(w.count == at); /* no wait after the interrupt */
 		CHECK(w.longest_ms <= 70000 && w.negative == 0);
 		CHECK(gman_sockets(g) == 0);
@@ -77,7 +77,7 @@ static void check_limits(int waits, struct gman *(*make)(void), const struct gma
 	g = make();
 	gman_set_limits(g, 40, 80, -1);
 	gman_set_hooks(g, &hooks);
-	CHECK_CODE(gman_do(g, job, &result), want);
+	CHECK_CODE(gman_call(g, job, &result), want);
 	if (strstr(gman_error(g), error) == NULL) {
 		printf("the error is \"%s\", want \"%s\"\n", gman_error(g), error);
 		failures++;
@@ -202,11 +202,11 @@ static void test_names_are_looked_up_once(void)
 	                                   "echo 'no address'\necho '127.0.0.1       STREAM db.example'\necho '127.0.0.1       DGRAM'\n");
 	sprintf(servers, "db.example:%d", ntohs(at.sin_port));
 	CHECK_CODE(gman_set_servers(g, servers), GMAN_OK);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	CHECK(g->conn[0].addrs == 1);
 	CHECK(access(getent, F_OK) != 0);
 	gman_disconnect(g);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK); /* the program is gone */
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK); /* the program is gone */
 	gman_free(g);
 	stop_server(listener, thread);
 }
@@ -219,12 +219,12 @@ static void test_names_without_an_address_are_errors(void)
 
 	g->getent = getent;
 	CHECK_CODE(gman_set_servers(g, "db.example"), GMAN_OK);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 	CHECK(strcmp(gman_error(g), "look up db.example: no address") == 0);
 	unlink(getent);
 	g->getent = "/nonexistent/getent"; /* the resolver takes its place */
 	CHECK_CODE(gman_set_servers(g, "127.0.0.1:1, LocalHost:1, [::1]:1"), GMAN_OK);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 	CHECK(g->conn[0].backoff > 0 && g->conn[1].backoff > 0);
 	gman_free(g);
 }
@@ -240,7 +240,7 @@ static void test_a_timeout_below_the_connect_limit_holds(void)
 
 	gman_set_limits(g, 60000, 30, -1);
 	gman_set_hooks(g, &hooks);
-	CHECK(gman_do(g, &reverse, &result) != GMAN_OK);
+	CHECK(gman_call(g, &reverse, &result) != GMAN_OK);
 	CHECK(w.count > 0 && w.longest_ms <= 30);
 	gman_free(g);
 	close(listener);

@@ -183,10 +183,10 @@ static void check_call(const struct tls_server *s, const char *name, const struc
 	struct gman_bytes result;
 
 	if (error == NULL) {
-		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 		CHECK(is_result(&result, "done"));
 	} else {
-		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 		if (strstr(gman_error(g), error) == NULL) {
 			printf("%s: the error is \"%s\", want \"%s\"\n", name, gman_error(g), error);
 			failures++;
@@ -257,16 +257,16 @@ static void test_large_workloads_are_encrypted(void)
 
 	start_tls_server(&s, "DNS:localhost", NULL);
 	g = new_client(&s, "localhost", &tls);
-	CHECK_CODE(gman_do(g, &job, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &job, &result), GMAN_OK);
 	for (i = 0; i < 100; i++)
-		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
-	CHECK_CODE(gman_do(g, &closing, &result), GMAN_LOST);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_OK);
+		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
+	CHECK_CODE(gman_call(g, &closing, &result), GMAN_LOST);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	tls.on = 0; /* the server expects TLS */
 	gman_set_limits(g, 100, 20000, -1);
 	CHECK_CODE(gman_set_tls(g, &tls), GMAN_OK);
 	CHECK(gman_sockets(g) == 0);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 	gman_free(g);
 	stop_tls_server(&s);
 }
@@ -283,7 +283,7 @@ static void test_a_server_without_tls_is_an_error(void)
 		struct gman_bytes result;
 
 		gman_set_limits(g, 100, 20000, -1);
-		CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 		CHECK(strstr(gman_error(g), "TLS handshake with localhost") != NULL);
 		gman_free(g);
 	}
@@ -313,14 +313,14 @@ static void test_a_handshake_ends(void)
 	frozen.listener = listen_on(8, frozen.address, &frozen.at); /* the system accepts, nobody answers */
 	g = new_client(&frozen, "127.0.0.1", &tls);
 	gman_set_limits(g, 40, 20000, -1);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_NO_SERVER);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 	CHECK(strstr(gman_error(g), "TLS handshake with 127.0.0.1") != NULL);
 	CHECK(strstr(gman_error(g), "no answer within the connect limit") != NULL);
 	gman_set_limits(g, 60000, 0, -1);
 	hooks.wait = count_down;
 	hooks.arg = &left;
 	gman_set_hooks(g, &hooks);
-	CHECK_CODE(gman_do(g, &reverse, &result), GMAN_INTERRUPTED);
+	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_INTERRUPTED);
 	CHECK(left == -1);
 	CHECK(gman_sockets(g) == 0);
 	gman_free(g);
