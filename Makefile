@@ -54,6 +54,21 @@ install: ## install the program, manual pages and completions (PREFIX=/usr/local
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory build; fi
 	@PREFIX='$(PREFIX)' BIN='$(BIN)' DESTDIR='$(DESTDIR)' bash scripts/install.sh bin/gm
 
+# The SQL functions are C. The program needs none of them.
+udf = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' bash scripts/udf.sh
+
+.PHONY: udf
+udf: ## build the SQL functions for PostgreSQL and MySQL/MariaDB into bin/udf (PG_CONFIG=, CC=)
+	@$(udf) build
+
+.PHONY: udf-install
+udf-install: udf ## install them into the database servers (DESTDIR=, PG_CONFIG=, MARIADB_CONFIG=, MYSQL_CONFIG=, PLUGIN_DIR=)
+	@$(udf) install
+
+.PHONY: udf-test
+udf-test: udf ## lint the C of the SQL functions, and test it with sanitizers (RUNS=mutations)
+	@$(udf) test
+
 .PHONY: test
 test: ## run every test, the real peers of other makers included (TESTFLAGS=)
 	bash scripts/test-deps.sh
@@ -124,7 +139,7 @@ narrow: ## run quick tests as 32-bit programs (NARROW=packages)
 	$(narrow) -run 'Size|Memory' ./cmd
 
 .PHONY: check
-check: lint law race serial cross narrow ## lint, law, race, serial, cross and narrow: the checks of a change besides make test
+check: lint law udf-test race serial cross narrow ## lint, law, udf-test, race, serial, cross and narrow: the checks of a change besides make test
 
 .PHONY: chaos
 chaos: ## kill servers KILLS times under load, and databases, and count the losses (SEED=)
@@ -146,6 +161,10 @@ bench-batch: build ## compare gm map with GNU parallel, xargs and the C tool (BE
 	bash scripts/bench-deps.sh
 	go build -o bin/bench ./scripts/bench
 	bin/bench -batch -gm bin/gm -dir bin -record bin/bench-batch.json $(BENCHFLAGS)
+
+.PHONY: bench-sql
+bench-sql: ## measure SQL: the relay of an outbox, its triggers, and the SQL functions (BENCHFLAGS='-benchtime 5s')
+	go test -run '^$$' -bench . $(BENCHFLAGS) ./pkg/outbox ./pkg/udf
 
 # readme writes the results of a record. Without the record they stay as they are.
 readme = @if [ -e $(1) ]; then bin/bench $(2) -record $(1) -readme README.md; else echo "no $(1): its results stay"; fi

@@ -29,6 +29,10 @@ packages=(
 	jq                     # an example of gm help work
 	postgresql             # pkg/store/storetest starts servers of its own
 	mariadb-server
+	make                   # pkg/udf
+	postgresql-server-dev-all
+	libmariadb-dev         # mariadb_config
+	cppcheck               # make udf-test
 )
 # Node is often installed from elsewhere, and then Debian's would fight with it.
 command -v node >/dev/null || packages+=(nodejs)

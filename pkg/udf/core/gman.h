@@ -194,8 +194,9 @@ int gman_check_servers(const char *servers);
 /*
  * gman_merge_servers writes to out the text of lists, as for gman_set_servers,
  * with the list of one function replaced by servers. function NULL or "" is the
- * first list. Empty servers remove the function's list. It returns
- * GMAN_ARGUMENT if an argument is invalid or the text does not fit.
+ * first list; then servers with a semicolon replace all lists. Empty servers
+ * remove the function's list. It returns GMAN_ARGUMENT if an argument is invalid
+ * or the text does not fit.
  */
 enum gman_code gman_merge_servers(const char *lists, const char *function, const char *servers,
                                   char out[GMAN_SERVERS_SIZE]);

@@ -232,6 +232,10 @@ enum gman_code gman_merge_servers(const char *lists, const char *function, const
 
 	if (function_len > GMAN_MAX_FUNCTION || len >= GMAN_SERVERS_SIZE)
 		return GMAN_ARGUMENT;
+	if (function_len == 0 && strchr(servers, ';') != NULL) {
+		memcpy(out, servers, len + 1);
+		return gmani_parse_servers(&new, out);
+	}
 	if (function_len > 0 && (strpbrk(function, "=;") != NULL || is_blank(function[0]) ||
 	                         is_blank(function[function_len - 1])))
 		return GMAN_ARGUMENT;

@@ -103,10 +103,7 @@ pg_gman_servers_set(PG_FUNCTION_ARGS)
 	const char *old = GetConfigOption("gearman.servers", true, false);
 	char lists[GMAN_SERVERS_SIZE];
 
-	/* A text with lists for functions replaces all lists. */
-	if (function == NULL && strchr(servers, ';') != NULL && strlen(servers) < sizeof lists)
-		strlcpy(lists, servers, sizeof lists);
-	else if (gman_merge_servers(old == NULL ? "" : old, function, servers, lists) != GMAN_OK)
+	if (gman_merge_servers(old == NULL ? "" : old, function, servers, lists) != GMAN_OK)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 		                errmsg("gearman: servers \"%s\" cannot be set for function \"%s\"", servers,
 		                       function == NULL ? "" : function)));
