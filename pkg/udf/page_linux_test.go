@@ -27,6 +27,8 @@ import (
 // The other words are postgres or mysql, for a block that belongs to one of them, admin,
 // for statements that the user app must not run, and wait, for a result that comes later.
 
+const pageFile = "../../cmd/help/sql.txt"
+
 // pageRun runs the page with one database.
 type pageRun struct {
 	kind  string            // postgres or mysql
@@ -41,7 +43,7 @@ type pageRun struct {
 // pageBlocks returns the blocks of code in the page that are for a kind of database.
 func pageBlocks(t *testing.T, kind string) []cli.TopicBlock {
 	t.Helper()
-	text, err := os.ReadFile("../../cmd/help/sql.txt")
+	text, err := os.ReadFile(pageFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,6 +241,9 @@ func TestPagePostgres(t *testing.T) {
 	}
 	p.runBlocks(t)
 
+	p.checkNames(t, "SELECT name FROM pg_settings WHERE name LIKE 'gearman.%'", 5)
+	p.checkNames(t, "SELECT proname FROM pg_proc WHERE proname LIKE 'gman_%' AND proname NOT LIKE 'gman_sum_%'", 20)
+
 	p.mustQuery(t, "admin", "CREATE ROLE clerk LOGIN PASSWORD 'secret'; GRANT INSERT ON orders TO clerk")
 	p.mustQuery(t, "clerk", "INSERT INTO orders (id, state) VALUES (1000, 'new')")
 	p.checkGrants(t, "postgres://relay:secret@db/app")
@@ -263,6 +268,25 @@ func TestPageMySQL(t *testing.T) {
 	}
 	p.runBlocks(t)
 	p.checkGrants(t, "mysql://relay:secret@db/app")
+}
+
+// checkNames checks that the page has each name that a query finds, and that there are
+// some.
+func (p *pageRun) checkNames(t *testing.T, query string, least int) {
+	t.Helper()
+	text, err := os.ReadFile(pageFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Fields(p.mustQuery(t, "admin", "SELECT gman_version(); "+query))[1:]
+	for _, name := range names {
+		if !strings.Contains(string(text), "`"+name+"`") && !strings.Contains(string(text), "`"+name+"(") {
+			t.Errorf("the page does not describe %s", name)
+		}
+	}
+	if len(names) < least {
+		t.Errorf("the names are %q; want more", names)
+	}
 }
 
 // checkGrants checks that the users of the page can do their work, and no more.
