@@ -70,6 +70,10 @@ func installExtension(t *testing.T, root string) string {
 			t.Fatal(err)
 		}
 	}
+	update := filepath.Join(source, "postgres", "gearman--1.0--1.1.sql")
+	if err := os.WriteFile(update, []byte(updateScript), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	build := exec.Command("make", "--no-print-directory", "-C", filepath.Join(source, "postgres"), "install", "DESTDIR="+root,
 		`COPT=-DGMAN_GETENT=\"`+writeGetent(t, root)+`\"`)
 	if out, err := build.CombinedOutput(); err != nil {
@@ -237,6 +241,10 @@ func TestPostgres(t *testing.T) {
 		{"sum", testSum},
 		{"servers", testServersSet},
 		{"privileges", testPrivileges},
+		{"definer's rights", testDefiner},
+		{"marks of functions", testMarks},
+		{"create, update and drop", testExtension},
+		{"dump", testDump},
 		{"trigger", testTrigger},
 		{"failed jobs", testFailed},
 		{"time limits", testTimeLimits},

@@ -162,16 +162,6 @@ func testServersSet(t *testing.T, p *postgres) {
 	s.want(t, "SELECT gman_do('echo', 'x')", "x")
 }
 
-func testPrivileges(t *testing.T, p *postgres) {
-	s := newSession(t, p.db)
-	s.exec(t, "CREATE ROLE app; SET ROLE app")
-	s.want(t, "SELECT gman_do('echo', 'x')", "x")
-	s.exec(t, "SET gearman.timeout = '5s'; SET gearman.on_error = 'null'")
-	s.wantState(t, "SELECT gman_servers_set('127.0.0.1:1')", "42501")
-	s.wantState(t, "SET gearman.servers = '127.0.0.1:1'", "42501")
-	s.want(t, "SELECT gman_do('echo', 'x')", "x")
-}
-
 func testTrigger(t *testing.T, p *postgres) {
 	s := newSession(t, p.db)
 	before := p.worker.reversed.Load()

@@ -1,4 +1,10 @@
 -- The extension gearman: Gearman jobs from SQL.
+--
+-- Only a superuser can create it, because the functions reach other machines. A
+-- job runs with the rights of its worker, so no role may submit or read jobs
+-- until it gets EXECUTE on the functions: see the end of this file. A trigger can
+-- spare roles that privilege: give its function SECURITY DEFINER and a
+-- search_path of its own.
 
 \echo Use "CREATE EXTENSION gearman" to load this file. \quit
 
@@ -55,7 +61,7 @@ AS 'MODULE_PATHNAME', 'pg_gman_result_bytea' LANGUAGE C STRICT VOLATILE PARALLEL
 
 -- gman_version returns the version of the library.
 CREATE FUNCTION gman_version() RETURNS text
-AS 'MODULE_PATHNAME', 'pg_gman_version' LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+AS 'MODULE_PATHNAME', 'pg_gman_version' LANGUAGE C STRICT STABLE PARALLEL SAFE;
 
 -- gman_sum runs a job for each row, many at a time, and adds their results, which
 -- must be numbers.
@@ -70,3 +76,15 @@ CREATE AGGREGATE gman_sum(function text, workload text) (
     FINALFUNC_MODIFY = READ_WRITE,
     PARALLEL = RESTRICTED
 );
+
+-- Everybody may call gman_version, and gman_servers_set, which asks for the right
+-- to set gearman.servers: a superuser has it, and GRANT SET ON PARAMETER gives it.
+REVOKE ALL ON FUNCTION gman_do(text, text, text), gman_do(text, bytea, text),
+    gman_do_high(text, text, text), gman_do_high(text, bytea, text),
+    gman_do_low(text, text, text), gman_do_low(text, bytea, text),
+    gman_do_background(text, text, text), gman_do_background(text, bytea, text),
+    gman_do_high_background(text, text, text), gman_do_high_background(text, bytea, text),
+    gman_do_low_background(text, text, text), gman_do_low_background(text, bytea, text),
+    gman_status(text), gman_result(text), gman_result_bytea(text),
+    gman_sum_add(internal, text, text), gman_sum_end(internal), gman_sum(text, text)
+FROM PUBLIC;
