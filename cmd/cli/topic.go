@@ -12,7 +12,7 @@ import (
 //
 //   - "# Heading" and "## Heading",
 //   - paragraphs, and lists of "* item",
-//   - terms, each with its explanation: a line, then lines that begin with ": ",
+//   - terms, each with its explanation: one or more lines, then one that begins with ": ",
 //   - code between lines of ```, the first of which may have words about the code,
 //   - `code` in a line.
 type Topic struct {
@@ -118,6 +118,18 @@ func (t *Topic) Blocks() []TopicBlock {
 	return blocks
 }
 
+// indented returns lines of code with blanks before those that are not empty.
+func indented(code string) string {
+	var b strings.Builder
+	for line := range strings.Lines(code) {
+		if line != "\n" {
+			line = "    " + line
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // TopicHelp returns a topic as plain text.
 func TopicHelp(t *Topic) []byte {
 	var b bytes.Buffer
@@ -130,9 +142,7 @@ func TopicHelp(t *Topic) []byte {
 		}
 		last = block.Kind
 		if block.Kind == TopicCode {
-			for line := range strings.Lines(text) {
-				b.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
-			}
+			b.WriteString(indented(text))
 			continue
 		}
 		text = strings.ReplaceAll(text, "`", "")
@@ -187,8 +197,10 @@ func (m *ManWriter) topicBlock(b *TopicBlock, last TopicKind) {
 		m.WriteString(".IP \\(bu 2\n")
 		m.code(text)
 	case TopicTerm:
-		m.Macro("TP")
-		m.code(text)
+		for i, term := range strings.Split(text, "\n") {
+			m.Macro([]string{"TP", "TQ"}[min(i, 1)])
+			m.Text(boldCode(term))
+		}
 	case TopicMeaning:
 		m.code(text)
 	default:
@@ -196,7 +208,7 @@ func (m *ManWriter) topicBlock(b *TopicBlock, last TopicKind) {
 			m.Macro("PP")
 		}
 		if b.Kind == TopicCode {
-			m.verbatim("    " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    "))
+			m.verbatim(strings.TrimSuffix(indented(text), "\n"))
 			return
 		}
 		m.code(text)
@@ -205,9 +217,13 @@ func (m *ManWriter) topicBlock(b *TopicBlock, last TopicKind) {
 
 // code writes a paragraph in which text between backquotes is bold.
 func (m *ManWriter) code(text string) {
-	lines := strings.TrimSuffix(wrap(text, "", "", 66), "\n")
+	m.Text(boldCode(strings.TrimSuffix(wrap(text, "", "", 66), "\n")))
+}
+
+// boldCode returns text as roff, in bold between backquotes.
+func boldCode(text string) string {
 	var b strings.Builder
-	for i, part := range strings.Split(lines, "`") {
+	for i, part := range strings.Split(text, "`") {
 		if i%2 == 1 {
 			part = `\fB` + Roff(part) + `\fR`
 		} else {
@@ -215,7 +231,7 @@ func (m *ManWriter) code(text string) {
 		}
 		b.WriteString(part)
 	}
-	m.Text(b.String())
+	return b.String()
 }
 
 // pageNames writes references to pages of a section of the manual.

@@ -3,6 +3,8 @@ package cli
 import (
 	"reflect"
 	"testing"
+
+	urfave "github.com/urfave/cli/v2"
 )
 
 // topicText has each kind of block.
@@ -14,6 +16,7 @@ in two lines.
 * Another one.
 
 term(` + "`a`" + `, b)
+the same
 : Its meaning
 in two lines.
 
@@ -29,7 +32,7 @@ func TestTopicBlocks(t *testing.T) {
 		{TopicText, "A paragraph\nin two lines.", nil},
 		{TopicItem, "An item with `code`\nin two lines.", nil},
 		{TopicItem, "Another one.", nil},
-		{TopicTerm, "term(`a`, b)", nil},
+		{TopicTerm, "term(`a`, b)\nthe same", nil},
 		{TopicMeaning, "Its meaning\nin two lines.", nil},
 		{TopicSubhead, "A part", nil},
 		{TopicCode, "SELECT 1;\n\n-- the end\n", []string{"sql", "postgres"}},
@@ -52,6 +55,7 @@ A paragraph in two lines.
 * Another one.
 
 term(a, b)
+the same
     Its meaning in two lines.
 
 A part
@@ -63,6 +67,39 @@ A part
 The end.
 `
 	if got := string(TopicHelp(topic)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTopicPage(t *testing.T) {
+	root := &Verb{Command: &urfave.Command{Name: "gm"}, Program: Program{Version: func() string { return "1" }, Manual: "M"}}
+	want := `.TH "GM\-X" "7" "2000-01-01" "gm 1" "M"
+.SH "NAME"
+gm\-x \- an example
+.SH "THE FIRST SECTION"
+A paragraph in two lines.
+.IP \(bu 2
+An item with \fBcode\fR in two lines.
+.IP \(bu 2
+Another one.
+.TP
+term(\fBa\fR, b)
+.TQ
+the same
+Its meaning in two lines.
+.SS "A part"
+.nf
+    SELECT 1;
+
+    \-\- the end
+.fi
+.PP
+The end.
+.SH "SEE ALSO"
+\fBgm\fR(1)
+`
+	topic := &Topic{Name: "x", Usage: "an example", Text: topicText}
+	if got := string(TopicPage(root, topic, "2000-01-01")); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
