@@ -32,6 +32,8 @@ packages=(
 	make                   # pkg/udf
 	postgresql-server-dev-all
 	libmariadb-dev         # mariadb_config
+	libssl-dev
+	pkg-config
 	cppcheck               # make udf-test
 )
 # Node is often installed from elsewhere, and then Debian's would fight with it.

@@ -27,6 +27,10 @@ int64_t gmani_now(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+#ifndef SOCK_CLOEXEC
+#define SOCK_CLOEXEC 0 /* a program that another thread starts meanwhile inherits the socket */
+#endif
+
 /* set_errno_error is gmani_set_error for a system call that failed with number. */
 static enum gman_code set_errno_error(struct gman *g, enum gman_code code, const struct conn *c,
                                       const char *operation, int number)
@@ -255,7 +259,7 @@ enum gman_code gmani_read_packet(struct gman *g, struct conn *c, struct packet *
 /* open_socket returns a socket that does not block, or -1. */
 static int open_socket(int family)
 {
-	int on = 1, fd = socket(family, SOCK_STREAM, 0);
+	int on = 1, fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;

@@ -8,6 +8,10 @@
  *
  * Copyright (c) 2026, The gm authors. BSD 3-Clause License, see LICENSE.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pipe2 */
+#endif
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -141,6 +145,25 @@ static void add_output(struct conn *c, char *text)
 	}
 }
 
+/*
+ * open_pipe opens a pipe that programs of other threads do not inherit. The read
+ * end does not block.
+ */
+static int open_pipe(int ends[2])
+{
+#ifdef __linux__
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return 0;
+#else
+	if (pipe(ends) != 0)
+		return 0;
+	(void)fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+	(void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+#endif
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	return 1;
+}
+
 /* run_getent adds the addresses from getent. *ran is 0 if it cannot be started. */
 static enum gman_code run_getent(struct gman *g, struct conn *c, int64_t deadline, int *ran)
 {
@@ -150,11 +173,9 @@ static enum gman_code run_getent(struct gman *g, struct conn *c, int64_t deadlin
 	enum gman_code code;
 
 	*ran = 0;
-	if (pipe(ends) != 0)
+	if (!open_pipe(ends))
 		return GMAN_OK;
-	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(ends[0], F_SETFD, FD_CLOEXEC) == 0 &&
-	    fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0)
-		g->getent_pid = spawn_getent(g->getent, c->host, ends[1]);
+	g->getent_pid = spawn_getent(g->getent, c->host, ends[1]);
 	close(ends[1]);
 	if (g->getent_pid == 0) {
 		close(ends[0]);

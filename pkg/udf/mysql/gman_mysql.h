@@ -25,6 +25,7 @@ enum {
 	UDF_STRING_RESULT = 0,    /* of udf_args.arg_type */
 	UDF_MESSAGE_SIZE = 512,   /* bytes of the message of an init function, with its NUL */
 	UDF_RESULT_SIZE = 255,    /* bytes of the result argument of a string function */
+	UDF_PATH_SIZE = 1024,
 	UDF_MAX_IDLE_CLIENTS = 64,
 	UDF_IDLE_MS = 60000       /* a client that is idle for longer is closed */
 };
@@ -100,6 +101,10 @@ struct udf_settings {
 	int64_t max_result;
 	int on_error_null;
 	unsigned long version; /* changes with each change of servers */
+	/* The environment alone has the rest: it does not change. */
+	int tls;
+	enum gman_verify tls_verify;
+	char tls_ca[UDF_PATH_SIZE], tls_cert[UDF_PATH_SIZE], tls_key[UDF_PATH_SIZE];
 };
 
 /*
@@ -108,6 +113,9 @@ struct udf_settings {
  */
 struct udf_settings *udf_lock_settings(void);
 void udf_unlock_settings(void);
+
+/* udf_tls_settings returns the settings of encrypted connections. */
+struct gman_tls udf_tls_settings(void);
 
 /* udf_settings_error returns the error of a variable of the environment, or NULL. */
 const char *udf_settings_error(void);
@@ -120,6 +128,7 @@ struct udf_client {
 	void *session;
 	int on_error_null;
 	unsigned long version; /* of the settings */
+	int has_tls;           /* gman_set_tls was called */
 	int64_t idle_since;    /* in milliseconds */
 };
 

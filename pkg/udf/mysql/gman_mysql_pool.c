@@ -102,15 +102,26 @@ static enum gman_code apply_settings(struct udf_client *c)
 {
 	char servers[GMAN_SERVERS_SIZE];
 	const struct udf_settings *s = udf_lock_settings();
-	int changed = c->version != s->version;
+	unsigned long version = s->version;
+	int changed = c->version != version;
+	enum gman_code code = GMAN_OK;
 
 	if (changed)
 		memcpy(servers, s->servers, sizeof servers);
-	c->version = s->version;
 	c->on_error_null = s->on_error_null;
 	gman_set_limits(c->gman, s->connect_ms, s->timeout_ms, s->max_result);
 	udf_unlock_settings();
-	return changed ? gman_set_servers(c->gman, servers) : GMAN_OK;
+	if (!c->has_tls) {
+		const struct gman_tls tls = udf_tls_settings();
+
+		code = gman_set_tls(c->gman, &tls);
+		c->has_tls = code == GMAN_OK;
+	}
+	if (code == GMAN_OK && changed)
+		code = gman_set_servers(c->gman, servers);
+	if (code == GMAN_OK)
+		c->version = version;
+	return code;
 }
 
 struct udf_client *udf_start_call(unsigned char *error)

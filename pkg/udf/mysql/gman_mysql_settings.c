@@ -2,7 +2,8 @@
  * gman_mysql_settings.c keeps the settings that all sessions share, and has the
  * functions gman_servers_set and gman_setting that change them. Their first
  * values are those of the server's environment: GEARMAN_SERVERS for servers,
- * and so on.
+ * and so on. No statement changes the settings of TLS: every user may call the
+ * functions, and could read files by their errors.
  *
  * Copyright (c) 2026, The gm authors. BSD 3-Clause License, see LICENSE.
  */
@@ -62,12 +63,13 @@ static void format_amount(char *out, size_t size, int64_t amount, const struct u
 	snprintf(out, size, "%lld%s", (long long)(amount / best->factor), best->name);
 }
 
-/* A setting reads its value from text, and writes it. The lock is held. */
+/* A setting reads its value from text, and writes it. The lock is held, except at the start. */
 struct setting {
 	const char *name, *variable;
 	int (*set)(const char *text); /* returns 0 if text is not a value */
 	void (*get)(char *out, size_t size);
 	const char *want; /* the values, for an error */
+	int fixed;        /* only the environment sets it */
 };
 
 /* replace_servers sets the text of all lists. */
@@ -130,12 +132,61 @@ static int set_on_error(const char *text)
 
 static void get_on_error(char *out, size_t size) { snprintf(out, size, "%s", settings.on_error_null ? "null" : "error"); }
 
+static int set_tls(const char *text)
+{
+	int on = strcasecmp(text, "on") == 0;
+
+	if ((!on && strcasecmp(text, "off") != 0) || (on && !gman_has_tls()))
+		return 0;
+	settings.tls = on;
+	return 1;
+}
+
+static void get_tls(char *out, size_t size) { snprintf(out, size, "%s", settings.tls ? "on" : "off"); }
+
+static const char *const verify_names[] = {[GMAN_VERIFY_NAME] = "name", [GMAN_VERIFY_CHAIN] = "chain", [GMAN_VERIFY_NONE] = "none"};
+
+static int set_tls_verify(const char *text)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof verify_names / sizeof verify_names[0]; i++) {
+		if (strcasecmp(text, verify_names[i]) == 0) {
+			settings.tls_verify = (enum gman_verify)i;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static void get_tls_verify(char *out, size_t size) { snprintf(out, size, "%s", verify_names[settings.tls_verify]); }
+
+/* set_path keeps the name of a file. */
+static int set_path(char *out, const char *text)
+{
+	int n = snprintf(out, UDF_PATH_SIZE, "%s", text);
+
+	return n >= 0 && n < UDF_PATH_SIZE;
+}
+
+static int set_tls_ca(const char *text) { return set_path(settings.tls_ca, text); }
+static int set_tls_cert(const char *text) { return set_path(settings.tls_cert, text); }
+static int set_tls_key(const char *text) { return set_path(settings.tls_key, text); }
+static void get_tls_ca(char *out, size_t size) { snprintf(out, size, "%s", settings.tls_ca); }
+static void get_tls_cert(char *out, size_t size) { snprintf(out, size, "%s", settings.tls_cert); }
+static void get_tls_key(char *out, size_t size) { snprintf(out, size, "%s", settings.tls_key); }
+
 static const struct setting all_settings[] = {
-	{"servers", "GEARMAN_SERVERS", replace_servers, get_servers, "a list such as localhost,db2:4731"},
-	{"timeout", "GEARMAN_TIMEOUT", set_timeout, get_timeout, "0 or a time such as 500ms or 10s"},
-	{"connect_timeout", "GEARMAN_CONNECT_TIMEOUT", set_connect_timeout, get_connect_timeout, "a time such as 500ms or 10s"},
-	{"max_result", "GEARMAN_MAX_RESULT", set_max_result, get_max_result, "a size such as 16MB, at most 1GB"},
-	{"on_error", "GEARMAN_ON_ERROR", set_on_error, get_on_error, "error or null"},
+	{"servers", "GEARMAN_SERVERS", replace_servers, get_servers, "a list such as localhost,db2:4731", 0},
+	{"timeout", "GEARMAN_TIMEOUT", set_timeout, get_timeout, "0 or a time such as 500ms or 10s", 0},
+	{"connect_timeout", "GEARMAN_CONNECT_TIMEOUT", set_connect_timeout, get_connect_timeout, "a time such as 500ms or 10s", 0},
+	{"max_result", "GEARMAN_MAX_RESULT", set_max_result, get_max_result, "a size such as 16MB, at most 1GB", 0},
+	{"on_error", "GEARMAN_ON_ERROR", set_on_error, get_on_error, "error or null", 0},
+	{"tls", "GEARMAN_TLS", set_tls, get_tls, "off, or on where the library was built with OpenSSL", 1},
+	{"tls_verify", "GEARMAN_TLS_VERIFY", set_tls_verify, get_tls_verify, "name, chain or none", 1},
+	{"tls_ca", "GEARMAN_TLS_CA", set_tls_ca, get_tls_ca, "the name of a file", 1},
+	{"tls_cert", "GEARMAN_TLS_CERT", set_tls_cert, get_tls_cert, "the name of a file", 1},
+	{"tls_key", "GEARMAN_TLS_KEY", set_tls_key, get_tls_key, "the name of a file", 1},
 };
 
 enum { SETTINGS = sizeof all_settings / sizeof all_settings[0] };
@@ -166,6 +217,13 @@ struct udf_settings *udf_lock_settings(void)
 }
 
 void udf_unlock_settings(void) { pthread_mutex_unlock(&settings_lock); }
+
+struct gman_tls udf_tls_settings(void)
+{
+	struct gman_tls tls = {settings.tls, settings.tls_verify, settings.tls_ca, settings.tls_cert, settings.tls_key};
+
+	return tls;
+}
 
 const char *udf_settings_error(void)
 {
@@ -274,11 +332,21 @@ char *gman_setting(struct udf_init *init, struct udf_args *args, char *result, u
 
 	(void)result;
 	if (setting == NULL) {
-		udf_raise(UDF_ERROR_ARGUMENT, "the settings are servers, timeout, connect_timeout, max_result and on_error", error);
+		udf_raise(UDF_ERROR_ARGUMENT,
+		          "the settings are servers, timeout, connect_timeout, max_result, on_error, "
+		          "tls, tls_verify, tls_ca, tls_cert and tls_key",
+		          error);
 		*is_null = 1;
 		return NULL;
 	}
 	ok = args->arg_count == 1 || (args->args[1] != NULL && copy_text(args, 1, value, sizeof value));
+	if (args->arg_count > 1 && setting->fixed) {
+		snprintf(text, sizeof text, "%s can only be set by %s in the environment of this server", setting->name,
+		         setting->variable);
+		udf_raise(UDF_ERROR_ARGUMENT, text, error);
+		*is_null = 1;
+		return NULL;
+	}
 	(void)udf_lock_settings();
 	ok = ok && (args->arg_count == 1 || setting->set(value));
 	if (ok)

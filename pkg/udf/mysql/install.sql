@@ -11,7 +11,10 @@
 -- functions. gman_servers_set and gman_setting change the settings of all
 -- sessions. Where users must not do that, drop those two, and set the environment
 -- of the database server instead: GEARMAN_SERVERS, GEARMAN_TIMEOUT,
--- GEARMAN_CONNECT_TIMEOUT, GEARMAN_MAX_RESULT, GEARMAN_ON_ERROR.
+-- GEARMAN_CONNECT_TIMEOUT, GEARMAN_MAX_RESULT, GEARMAN_ON_ERROR. The settings of
+-- encrypted connections are always those of the environment: GEARMAN_TLS (on),
+-- GEARMAN_TLS_VERIFY (name, chain or none), GEARMAN_TLS_CA, GEARMAN_TLS_CERT and
+-- GEARMAN_TLS_KEY.
 
 -- A library is loaded anew only when no function has it.
 DROP FUNCTION IF EXISTS gman_servers_set;

@@ -189,6 +189,9 @@ static void test_settings(int port)
 	    {"on_error", "maybe", NULL},
 	    {"nothing", "1", NULL},
 	    {"a name that is longer than all the names of settings", "1", NULL},
+	    {"tls", "on", NULL},
+	    {"tls_verify", "none", NULL},
+	    {"tls_ca", "/etc/passwd", NULL},
 	    {"servers", "a;b", NULL},
 	    {"servers", "a:1; reverse=b", "a:1; reverse=b"},
 	};
@@ -344,6 +347,12 @@ static void test_environment(void)
 	CHECK(is_text(&o, "300ms"));
 	o = call_strings(&setting, "servers", NULL, NULL);
 	CHECK(is_text(&o, "db1:4731,db2"));
+	o = call_strings(&setting, "tls", NULL, NULL);
+	CHECK(is_text(&o, gman_has_tls() ? "on" : "off"));
+	o = call_strings(&setting, "tls_verify", NULL, NULL);
+	CHECK(is_text(&o, "chain"));
+	o = call_strings(&setting, "tls_ca", NULL, NULL);
+	CHECK(is_text(&o, "/etc/ca.pem"));
 }
 
 int main(int argc, char **argv)
@@ -359,6 +368,9 @@ int main(int argc, char **argv)
 	if (child == 0) {
 		setenv("GEARMAN_TIMEOUT", "soon", 1);
 		setenv("GEARMAN_CONNECT_TIMEOUT", "300ms", 1);
+		setenv("GEARMAN_TLS", gman_has_tls() ? "ON" : "off", 1);
+		setenv("GEARMAN_TLS_VERIFY", "chain", 1);
+		setenv("GEARMAN_TLS_CA", "/etc/ca.pem", 1);
 		setenv("GEARMAN_SERVERS", "db1:4731,db2", 1);
 		must(execl(argv[0], argv[0], "environment", (char *)NULL), "exec");
 	}
