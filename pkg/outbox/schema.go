@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,17 +33,41 @@ func (db *DB) Schema() string { return script(db.table.dialect, db.table.schemaS
 
 // Install runs the statements of Schema.
 func (db *DB) Install(ctx context.Context) error {
+	conn, err := db.pool.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("install outbox %s: %w", db.table.sql(), err)
+	}
+	defer conn.Close()
 	for _, statement := range db.table.schemaStatements() {
-		if _, err := db.pool.ExecContext(ctx, statement); err != nil {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("install outbox %s: %w", db.table.sql(), err)
 		}
 	}
 	return nil
 }
 
+// These statements surround a script for MySQL. Functions and triggers keep the sql_mode
+// and the character set of the session that creates them: without a strict mode they
+// would cut long values, and with other characters they would lose some. The driver's
+// sessions need no such statements.
+var (
+	sessionBegin = []string{
+		"SET @gm_mode = @@sql_mode, @gm_client = @@character_set_client, @gm_results = @@character_set_results, " +
+			"@gm_connection = @@collation_connection",
+		"SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', NAMES utf8mb4",
+	}
+	sessionEnd = []string{
+		"SET sql_mode = @gm_mode, character_set_client = @gm_client, character_set_results = @gm_results, " +
+			"collation_connection = @gm_connection",
+	}
+)
+
 // script returns statements as the input of psql or mysql. The client mysql sends a
 // statement with semicolons in it only if its delimiter is another one.
 func script(d Dialect, statements []string) string {
+	if d == MySQL {
+		statements = slices.Concat(sessionBegin, statements, sessionEnd)
+	}
 	var b strings.Builder
 	for _, statement := range statements {
 		if d != MySQL || !strings.Contains(statement, ";") {
@@ -99,9 +124,23 @@ func (t tableName) postgresSchema() []string {
 		statements = append(statements, "CREATE OR REPLACE FUNCTION "+t.sibling(t.enqueue())+
 			`("function" text, workload `+kind.name+
 			", unique_key text DEFAULT NULL, priority integer DEFAULT 0, run_at timestamptz DEFAULT NULL)\n"+
-			"RETURNS bigint LANGUAGE sql VOLATILE AS "+dollarQuoted(body))
+			"RETURNS bigint LANGUAGE sql VOLATILE AS "+dollarQuoted(body),
+			block(ownSearchPath(t.sibling(t.enqueue())+"(text, "+kind.name+", text, integer, timestamptz)")))
 	}
 	return statements
+}
+
+// ownSearchPath returns the statement of plpgsql by which a function searches the schemas
+// of the session that creates it, and temporary tables last. Otherwise it would search
+// those of its caller: it would not find the outbox, or take another table for it.
+func ownSearchPath(function string) string {
+	return "EXECUTE format('ALTER FUNCTION %s SET search_path = %s', " + Postgres.literal(function) +
+		",\n    concat_ws(', ', nullif(current_setting('search_path'), ''), 'pg_temp'));"
+}
+
+// block returns a statement that runs statements of plpgsql, all or none.
+func block(statements ...string) string {
+	return "DO " + dollarQuoted("\nBEGIN\n  "+strings.Join(statements, "\n  ")+"\nEND\n")
 }
 
 func (t tableName) mysqlSchema() []string {

@@ -178,14 +178,18 @@ BEGIN
 END
 `, kind, value("OLD"), value("NEW"), condition, outbox.sql(), d.literal(tr.Function), workload, rowPriority(tr.Priority))
 	return []string{
-		"BEGIN",
-		"CREATE OR REPLACE FUNCTION " + function + "() RETURNS trigger LANGUAGE plpgsql AS " + dollarQuoted(body),
-		"DROP TRIGGER IF EXISTS " + name + " ON " + t.sql(),
-		"CREATE TRIGGER " + name + " AFTER " + strings.Join(events, " OR ") + " ON " + t.sql() +
-			"\nFOR EACH ROW EXECUTE PROCEDURE " + function + "()",
-		"COMMIT",
+		"CREATE OR REPLACE FUNCTION " + function + "() RETURNS trigger LANGUAGE plpgsql" + sessionForms + "\nAS " + dollarQuoted(body),
+		block(
+			ownSearchPath(function+"()"),
+			"DROP TRIGGER IF EXISTS "+name+" ON "+t.sql()+";",
+			"CREATE TRIGGER "+name+" AFTER "+strings.Join(events, " OR ")+" ON "+t.sql()+" FOR EACH ROW EXECUTE PROCEDURE "+function+"();",
+		),
 	}
 }
+
+// sessionForms is the part of CREATE FUNCTION that sets the forms of values. So a
+// workload does not depend on the session that changes the table.
+const sessionForms = "\nSET bytea_output = hex SET datestyle = ISO SET intervalstyle = postgres SET extra_float_digits = 3"
 
 // mysql returns the statements for MySQL: a trigger for each event. The triggers of
 // the other events are removed.

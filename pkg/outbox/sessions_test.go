@@ -1,0 +1,104 @@
+package outbox
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestSearchPath has sessions that do not search the schema of the outbox, or find a
+// temporary table of the same name first.
+func TestSearchPath(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		if d.dialect != Postgres {
+			return // MySQL has no search path
+		}
+		d.install(t, Config{})
+		d.query(t, "CREATE TABLE files (path text); CREATE SCHEMA other")
+		d.addTrigger(t, Trigger{Table: "files", Events: []string{"insert"}, Function: "scan", Columns: []string{"path"}})
+		for _, session := range []string{
+			"SET search_path = ''",
+			"SET search_path = other",
+			"CREATE TEMP TABLE gearman_outbox (LIKE public.gearman_outbox INCLUDING ALL)",
+		} {
+			d.query(t, session+"; INSERT INTO public.files VALUES ('a'); SELECT public.gman_enqueue('f', 'b'); SELECT public.gman_enqueue('f', 'c'::bytea)")
+			if got, want := d.workloads(t), "a\nb\nc"; got != want {
+				t.Errorf("%s: got the jobs %q, want %q", session, got, want)
+			}
+		}
+	})
+}
+
+// TestFormatsOfSessions has sessions that show values in other forms. The workloads stay
+// the same.
+func TestFormatsOfSessions(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		if d.dialect != Postgres {
+			return // MySQL has no such settings
+		}
+		d.install(t, Config{})
+		d.query(t, "CREATE TABLE a (raw bytea, day date, at timestamp, price float8, wait interval)")
+		d.addTrigger(t, Trigger{Table: "a", Events: []string{"insert"}, Function: "f", JSON: true})
+		for _, column := range []string{"day", "at", "price", "wait"} {
+			d.addTrigger(t, Trigger{Name: "a_" + column, Table: "a", Events: []string{"insert"}, Function: "f", Columns: []string{column}})
+		}
+		insert := `INSERT INTO a VALUES ('\x00ff5c', '2040-01-02', '2040-01-02 03:04:05', 0.1::float8 + 0.2::float8, '1 day 02:03:04')`
+		d.query(t, insert)
+		want := d.workloads(t)
+		if !strings.Contains(want, `"\\x00ff5c"`) || !strings.Contains(want, "2040-01-02T03:04:05") || !strings.Contains(want, "0.30000000000000004") {
+			t.Errorf("got the jobs %s", want)
+		}
+		d.query(t, "SET bytea_output = escape; SET datestyle = 'SQL, DMY'; SET intervalstyle = iso_8601; SET extra_float_digits = -5; "+insert)
+		if got := d.workloads(t); got != want {
+			t.Errorf("in a session with other forms, got the jobs\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// TestScriptInLaxSession runs the printed statements in a session of MySQL that cuts
+// values, and that has other characters.
+func TestScriptInLaxSession(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *database) {
+		if d.dialect != MySQL {
+			return // PostgreSQL has no such settings
+		}
+		for _, session := range []string{
+			"SET sql_mode = '', NAMES latin1;\n",
+			"SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,IGNORE_SPACE', NAMES latin1;\n",
+			"SET sql_mode = 'ORACLE', NAMES latin1;\n",
+		} {
+			text, err := Schema(MySQL, "größe")
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.query(t, "DROP TABLE IF EXISTS `größe`, `größe_token`, `tür`")
+			d.query(t, "CREATE TABLE `tür` (`straße` VARCHAR(40) CHARACTER SET utf8mb4)")
+			trigger, err := Trigger{
+				Table: "tür", Events: []string{"insert"}, Function: "öffne", Columns: []string{"straße"}, JSON: true, Outbox: "größe",
+			}.SQL(MySQL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after := "SELECT @@sql_mode LIKE '%STRICT%', @@character_set_client, @@character_set_results, @@collation_connection"
+			if got, want := d.query(t, session+text+trigger+after), "0|latin1|latin1|latin1_swedish_ci\n"; got != want {
+				t.Errorf("%safter the statements, the session has %q, want %q", session, got, want)
+			}
+			db := d.open(t, Config{Table: "größe"})
+			var id int
+			err = db.pool.QueryRow("SELECT `größe_enqueue_with`('f', 'x', REPEAT('u', 300), 0, NULL)").Scan(&id)
+			if err == nil || !strings.Contains(err.Error(), "too long") {
+				t.Errorf("%sa long unique was cut: %v", session, err)
+			}
+			d.query(t, "INSERT INTO `tür` VALUES ('日本 € Ü')")
+			got := d.rows(t, "`größe`")
+			function, rest, _ := strings.Cut(got, "|")
+			workload, _, _ := strings.Cut(rest, "|")
+			want := `{"table":"tür","event":"insert","old":null,"new":{"straße":"日本 € Ü"}}`
+			if diff := compareJSON(t, workload, want); function != "öffne" || diff != "" {
+				t.Errorf("%sgot the row %s, %s", session, got, diff)
+			}
+		}
+	})
+}
