@@ -8,7 +8,6 @@ import (
 // TestSearchPath has sessions that do not search the schema of the outbox, or find a
 // temporary table of the same name first.
 func TestSearchPath(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		if d.dialect != Postgres {
 			return // MySQL has no search path
@@ -32,7 +31,6 @@ func TestSearchPath(t *testing.T) {
 // TestFormatsOfSessions has sessions that show values in other forms. The workloads stay
 // the same.
 func TestFormatsOfSessions(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		if d.dialect != Postgres {
 			return // MySQL has no such settings
@@ -59,7 +57,6 @@ func TestFormatsOfSessions(t *testing.T) {
 // TestScriptInLaxSession runs the printed statements in a session of MySQL that cuts
 // values, and that has other characters.
 func TestScriptInLaxSession(t *testing.T) {
-	t.Parallel()
 	eachDatabase(t, func(t *testing.T, d *database) {
 		if d.dialect != MySQL {
 			return // PostgreSQL has no such settings

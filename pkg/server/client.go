@@ -87,8 +87,8 @@ func (c *conn) submit(now int64, sub *queue.Submission) error {
 	}
 	sub.Hold = s.commit != nil && (sub.Background || c.committing > 0)
 	if s.commit != nil && sub.Background {
-		if err := s.commit.checkStorable(sub); err != nil {
-			c.reply().sendError(wire.CodeQueueError, err.Error())
+		if code, err := s.commit.checkStorable(sub); err != nil {
+			c.reply().sendError(code, err.Error())
 			return nil
 		}
 	}

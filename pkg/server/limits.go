@@ -6,18 +6,20 @@ import (
 
 	"gm/pkg/queue"
 	"gm/pkg/store"
+	"gm/pkg/wire"
 )
 
 // maxNoteError is the most bytes of an error's text in a note.
 const maxNoteError = 512
 
-// checkStorable returns an error for a background submission that cannot be stored: the
-// store does not answer, or can never take the job. The lock is held.
-func (m *committer) checkStorable(sub *queue.Submission) error {
+// checkStorable returns an error for a background submission that cannot be stored, and
+// the code of the ERROR: the store does not answer, or can never take the job. Clients
+// submit again after QUEUE_ERROR, and not after INVALID_ARGUMENT. The lock is held.
+func (m *committer) checkStorable(sub *queue.Submission) (code string, err error) {
 	if m.stuck != nil {
-		return m.stuck
+		return wire.CodeQueueError, m.stuck
 	}
-	return m.checkSubmission(sub)
+	return wire.CodeInvalidArgument, m.checkSubmission(sub)
 }
 
 // checkSubmission returns an error for a job that the store can never take.

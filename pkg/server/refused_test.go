@@ -217,7 +217,7 @@ func TestLimitsOfTheStore(t *testing.T) {
 		{strings.Repeat("f", 301), "", "x"},
 	} {
 		c.send(req(wire.SubmitJobBG, args...))
-		c.want(`ERROR code="QUEUE_ERROR" text=*exceeds the limit of store fake*`)
+		c.want(`ERROR code="INVALID_ARGUMENT" text=*exceeds the limit of store fake*`)
 		c.send(req(wire.SubmitJob, args...)) // is not stored
 		c.want(`JOB_CREATED *`)
 	}
