@@ -23,6 +23,8 @@ import (
 //	sql     statements for psql or mariadb. A comment behind a statement is its result.
 //	output  a part of what the commands of the shell print, now or later
 //	file    a file, whose name is the next word
+//	build   commands of make. Other tests build and install the functions.
+//	unit    a part of a unit of systemd
 //
 // The other words are postgres or mysql, for a block that belongs to one of them, admin,
 // for statements that the user app must not run, and wait, for a result that comes later.
@@ -85,6 +87,10 @@ func (p *pageRun) runBlocks(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(p.dir, b.Info[1]), []byte(code), 0o755); err != nil {
 				t.Fatal(err)
 			}
+		case "build":
+			checkTargets(t, code)
+		case "unit":
+			checkUnit(t, b.Info[1], code)
 		default:
 			t.Fatalf("a block of %q, which nothing runs", name)
 		}
@@ -92,6 +98,41 @@ func (p *pageRun) runBlocks(t *testing.T) {
 	}
 	if ran < 10 {
 		t.Errorf("%d blocks, want more", ran)
+	}
+}
+
+// checkTargets checks that make has the targets of commands.
+func checkTargets(t *testing.T, commands string) {
+	t.Helper()
+	for line := range strings.Lines(commands) {
+		_, target, ok := strings.Cut(strings.TrimSpace(line), "make ")
+		if !ok {
+			t.Errorf("%q is not a command of make", line)
+			continue
+		}
+		if out, err := exec.Command("make", "-n", "-C", "../..", target).CombinedOutput(); err != nil {
+			t.Errorf("make -n %s: %v\n%s", target, err, out)
+		}
+	}
+}
+
+// checkUnit has systemd, if it is installed, look for mistakes in a unit, or in an addition
+// to one.
+func checkUnit(t *testing.T, name, text string) {
+	t.Helper()
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Logf("systemd is not installed: it does not check %s", name)
+		return
+	}
+	if !strings.HasSuffix(name, ".service") {
+		name, text = "other.service", "[Service]\nExecStart=/bin/true\n"+text
+	}
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", file).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify %s: %v\n%s", name, err, out)
 	}
 }
 
@@ -251,7 +292,8 @@ func TestPagePostgres(t *testing.T) {
 
 // TestPageMySQL runs the page with MariaDB.
 func TestPageMySQL(t *testing.T) {
-	server := storetest.StartMySQL(t)
+	plugins := buildMySQLFunctions(t)
+	server := storetest.StartMySQL(t, "--plugin-dir="+plugins)
 	server.Query(t, "CREATE DATABASE app; CREATE USER app IDENTIFIED BY 'secret'; GRANT ALL ON app.* TO app")
 	p := newPageRun(t, "mysql", server.Addr())
 	p.statements = func(user string) *exec.Cmd {
@@ -262,11 +304,14 @@ func TestPageMySQL(t *testing.T) {
 		args := []string{"--no-defaults", "--default-character-set=utf8mb4", "-h", "127.0.0.1", "-P", fmt.Sprint(server.Port()), "-N", "-B"}
 		return exec.Command("mariadb", append(append(args, login...), "app")...)
 	}
-	options := fmt.Sprintf("[client]\nprotocol = tcp\nhost = 127.0.0.1\nport = %d\nuser = app\npassword = secret\n", server.Port())
-	if err := os.WriteFile(filepath.Join(p.dir, ".my.cnf"), []byte(options), 0o600); err != nil {
-		t.Fatal(err)
+	for name, login := range map[string]string{".my.cnf": "user = app\npassword = secret\n", "root.cnf": "user = root\n"} {
+		options := fmt.Sprintf("[client]\nprotocol = tcp\nhost = 127.0.0.1\nport = %d\n%s", server.Port(), login)
+		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(options), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.runBlocks(t)
+	p.checkNames(t, "SELECT name FROM mysql.func", 12)
 	p.checkGrants(t, "mysql://relay:secret@db/app")
 }
 
@@ -287,6 +332,20 @@ func (p *pageRun) checkNames(t *testing.T, query string, least int) {
 	if len(names) < least {
 		t.Errorf("the names are %q; want more", names)
 	}
+}
+
+// buildMySQLFunctions builds the library of MySQL and MariaDB, and returns its directory.
+func buildMySQLFunctions(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the server has a user of its own
+		t.Fatal(err)
+	}
+	build := exec.Command("make", "--no-print-directory", "-C", "mysql", "BUILD="+dir)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+	return dir
 }
 
 // checkGrants checks that the users of the page can do their work, and no more.
@@ -340,6 +399,10 @@ func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	t.Helper()
 	dir := t.TempDir()
 	jobs := startJobServer(t, "--keep-results", "1h")
+	udf, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
 	env := []string{"HOME=" + dir, "GEARMAN_SERVERS=" + jobs.addr}
 	if _, err := exec.LookPath("convert"); err != nil {
 		t.Log("ImageMagick is not installed: a script takes the place of its convert")
@@ -350,7 +413,8 @@ func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	}
 	return &pageRun{
 		kind: kind, dir: dir, env: env,
-		names: strings.NewReplacer("@db/", "@"+addr+"/", "'localhost'", "'"+jobs.addr+"'"),
+		names: strings.NewReplacer("@db/", "@"+addr+"/", "'localhost'", "'"+jobs.addr+"'",
+			"sudo mariadb ", "mariadb --defaults-file=root.cnf ", "/usr/local/share/gearman-udf/", udf+"/mysql/"),
 		shell: startPageShell(t, dir, env...),
 	}
 }

@@ -27,10 +27,12 @@ type MySQL struct {
 
 // StartMySQL starts a server with its own data and its own directory for
 // temporary tables, because a starting server removes all temporary tables that
-// it finds there. It stops at the end of t.
-func StartMySQL(t testing.TB) *MySQL {
+// it finds there. The options are in addition to those of the package. It stops at the
+// end of t.
+func StartMySQL(t testing.TB, options ...string) *MySQL {
 	t.Helper()
 	m := newMySQL(t)
+	m.options = options
 	m.Start(t)
 	t.Cleanup(func() { m.process.stop(syscall.SIGKILL) })
 	return m
