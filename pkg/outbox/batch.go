@@ -23,6 +23,7 @@ const maxErrorText = 1000
 // queued is a locked row of the outbox.
 type queued struct {
 	id       int64
+	created  int64 // microseconds since 1970
 	function string
 	unique   sql.NullString
 	priority int
@@ -36,7 +37,7 @@ type queued struct {
 // the order of their ids. It leaves out the rows of some functions.
 func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, limit int, without []string) ([]queued, error) {
 	function := db.table.dialect.identifier("function")
-	statement := "SELECT id, " + function + ", unique_key, priority, " + db.dialect.runAt + ", attempts, octet_length(workload), " +
+	statement := "SELECT id, " + db.dialect.created + ", " + function + ", unique_key, priority, " + db.dialect.runAt + ", attempts, octet_length(workload), " +
 		"CASE WHEN octet_length(workload) <= " + strconv.Itoa(inlineSize) + " THEN workload END " +
 		fmt.Sprintf(db.dialect.live, db.table.sql())
 	if len(without) > 0 {
@@ -55,7 +56,7 @@ func (db *DB) lockRows(ctx context.Context, tx *sql.Tx, limit int, without []str
 	var rows []queued
 	for found.Next() {
 		var r queued
-		if err := found.Scan(&r.id, &r.function, &r.unique, &r.priority, &r.runAt, &r.attempts, &r.size, &r.workload); err != nil {
+		if err := found.Scan(&r.id, &r.created, &r.function, &r.unique, &r.priority, &r.runAt, &r.attempts, &r.size, &r.workload); err != nil {
 			return nil, fmt.Errorf("lock rows: %w", err)
 		}
 		rows = append(rows, r)
@@ -177,7 +178,9 @@ func (r *queued) task(token string, now time.Time) *gearman.Task {
 		Background: true,
 	}
 	if t.Unique == "" {
-		t.Unique = "outbox:" + token + ":" + strconv.FormatInt(r.id, 10)
+		// The ids begin again if the table is emptied or a backup is restored. Then the
+		// time distinguishes the new rows from the old ones, whose jobs may still wait.
+		t.Unique = "outbox:" + token + ":" + strconv.FormatInt(r.id, 10) + ":" + strconv.FormatInt(r.created, 36)
 	}
 	if r.runAt.Valid {
 		if at := time.UnixMilli(r.runAt.Int64); at.After(now) {

@@ -36,6 +36,7 @@ type dialect struct {
 	maxName  int    // maximum length of a name, in bytes for PostgreSQL and in characters for MySQL
 	arg      func(n int) string
 	runAt    string // the run time in milliseconds since 1970, or NULL
+	created  string // the column created in microseconds since 1970, or 0
 	now      string // the present for a column of times
 	deadTime string // the column dead in milliseconds since 1970
 
@@ -60,6 +61,7 @@ var dialects = map[Dialect]*dialect{
 		quote:   `"`,
 		maxName: 63,
 		arg:     func(n int) string { return fmt.Sprintf("$%d", n) },
+		created: "CASE WHEN created BETWEEN '0001-01-01' AND '9999-01-01' THEN (extract(epoch FROM created) * 1000000)::bigint ELSE 0 END",
 		// An infinite time cannot be a number. The largest number is a time that the
 		// server refuses.
 		runAt: "CASE WHEN isfinite(run_at) THEN (extract(epoch FROM run_at) * 1000)::bigint " +
@@ -79,6 +81,7 @@ var dialects = map[Dialect]*dialect{
 		quote:    "`",
 		maxName:  64,
 		arg:      func(int) string { return "?" },
+		created:  "COALESCE(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created), 0)",
 		runAt:    "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', run_at) DIV 1000",
 		now:      "UTC_TIMESTAMP(6)",
 		deadTime: "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', dead) DIV 1000",

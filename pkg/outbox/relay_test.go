@@ -92,7 +92,7 @@ func TestFields(t *testing.T) {
 		}
 		token, _ := db.readToken(t.Context())
 		first, second := got[0], got[1]
-		if first.Unique != "outbox:"+token+":1" || first.Priority != "high" || first.State != gearman.StateWaiting || first.Size != len(large) {
+		if !strings.HasPrefix(first.Unique, "outbox:"+token+":1:") || len(first.Unique) > gearman.DefaultMaxUnique || first.Priority != "high" || first.State != gearman.StateWaiting || first.Size != len(large) {
 			t.Errorf("the first job is %+v", first)
 		}
 		if second.Unique != "key" || second.State != gearman.StateDelayed || second.RunAtMS != 2209086245000 {
