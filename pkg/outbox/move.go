@@ -37,6 +37,7 @@ func (r *Relay) moveBatch(ctx context.Context) (sent int, err error) {
 		return 0, &awayError{"database", err}
 	}
 	if len(rows) == 0 {
+		r.forgetWithheld()
 		return 0, nil
 	}
 	submitContext, stop := context.WithTimeout(dbContext, timeout)
@@ -65,14 +66,7 @@ func (r *Relay) lockBatch(ctx context.Context, tx *sql.Tx) ([]queued, error) {
 	if r.alone {
 		limit = 1
 	}
-	now := time.Now()
-	var without []string
-	for function, held := range r.withheld {
-		if now.Before(held.end) {
-			without = append(without, function)
-		}
-	}
-	rows, err := r.DB.lockRows(ctx, tx, limit, without)
+	rows, err := r.DB.lockRows(ctx, tx, limit, r.functionsToSkip())
 	if err != nil {
 		return nil, err
 	}
@@ -118,25 +112,23 @@ func (r *Relay) sortRows(rows []queued, errs []error) batchResult {
 		reason := refusal{errorText(err), row.attempts+1 >= cmp.Or(r.MaxAttempts, DefaultMaxAttempts)}
 		result.refused[reason] = append(result.refused[reason], row.id)
 	}
-	held := map[string]bool{}
+	held := map[string]error{}
+	taken := map[string]bool{}
 	for i := range rows {
 		row, err := &rows[i], errs[i]
 		switch judge(err) {
 		case accepted:
 			result.sent = append(result.sent, row.id)
-			delete(r.withheld, row.function)
+			taken[row.function] = true
 		case refused:
 			refuse(row, err)
 		case withheld:
-			held[row.function] = true
+			held[row.function] = err
 		case away:
 			result.away = cmp.Or(result.away, err)
 		}
 	}
-	for function := range held {
-		wait := min(max(2*r.withheld[function].wait, cmp.Or(r.MinBackoff, DefaultMinBackoff)), cmp.Or(r.MaxBackoff, DefaultMaxBackoff))
-		r.withheld[function] = heldUntil{time.Now().Add(wait), wait}
-	}
+	r.withholdFunctions(taken, held)
 	// A server may close the connection because of one row, without saying so. If a batch
 	// fails completely, the next one has only the first row. If that loses the connection
 	// too, although the servers have answered before, the attempt counts for the row.

@@ -57,21 +57,17 @@ type Relay struct {
 	MinBackoff, MaxBackoff time.Duration
 
 	// Logger gets a record when the database or the servers are away, and when they are
-	// back, and when rows become dead. The default is the logger of DB.
+	// back, when the servers refuse the jobs of a function for more than a second and
+	// when they accept them again, and when rows become dead. The default is the logger
+	// of DB.
 	Logger *slog.Logger
 
 	mu    sync.Mutex
 	stats Stats // guarded by mu
 
 	// The loop of Run owns these.
-	alone    bool                 // the next batch has one row, because the last one failed
-	withheld map[string]heldUntil // functions that are left out
-}
-
-// heldUntil is the time until which a function is left out, and how long it was.
-type heldUntil struct {
-	end  time.Time
-	wait time.Duration
+	alone    bool                    // the next batch has one row, because the last one failed
+	withheld map[string]*withholding // functions that are left out
 }
 
 // Stats has the counters and the state of a relay.
@@ -83,6 +79,8 @@ type Stats struct {
 
 	Away string // "database", "server", or empty if the relay works
 	Err  string // the error, while something is away
+
+	Withheld int // functions whose jobs the servers refuse for now
 }
 
 // Stats returns the counters since the start of Run.
@@ -107,7 +105,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.DB == nil || r.Client == nil {
 		return errors.New("run outbox relay: no DB or no Client")
 	}
-	r.withheld = make(map[string]heldUntil)
+	r.withheld = make(map[string]*withholding)
 	minPoll, maxPoll := cmp.Or(r.MinPoll, DefaultMinPoll), cmp.Or(r.MaxPoll, DefaultMaxPoll)
 	minBackoff, maxBackoff := cmp.Or(r.MinBackoff, DefaultMinBackoff), cmp.Or(r.MaxBackoff, DefaultMaxBackoff)
 	poll, backoff := minPoll, minBackoff
