@@ -179,6 +179,7 @@ var rootEnvironment = []cli.ManItem{
 	{Name: "GM_CONTEXT", Text: "The context of the configuration, unless flags or GEARMAN_SERVERS name servers."},
 	{Name: "GM_CONFIG", Text: "The configuration file."},
 	{Name: "GM_STORE", Text: "The store of gm serve, unless a flag names one. Unlike a flag it does not show a password in the list of processes."},
+	{Name: "GM_OUTBOX", Text: "The outbox of gm outbox and gm serve, unless an argument or a flag names one. It does not show a password in the list of processes."},
 	{Name: "GEARMAND_PORT", Text: "The port of gm serve, unless a flag names one."},
 	{Name: "GM_TUNE", Text: "The word off turns off the tricks by which gm saves time with the current Go runtime; -awake, -yield, -garbage, -procs and -poll turn off one of them."},
 	{Name: "NO_COLOR", Text: "Turns colours off, with any value."},

@@ -21,7 +21,7 @@ import (
 func TestExamplesWork(t *testing.T) {
 	elsewhere := []string{
 		"submit", "map", "pipe", "work", "tell status", "tell warn", "tell data",
-		"outbox install", "outbox run", "outbox dead", "outbox retry", "outbox purge",
+		"outbox", "outbox install", "outbox trigger", "outbox run", "outbox status", "outbox dead", "outbox retry", "outbox purge",
 	}
 	data := t.TempDir()
 	server := servePiped(t, "--data", filepath.Join(data, "live"), "--keep-results", "1h", "--work", "resize=cat").addr.String()

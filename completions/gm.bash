@@ -152,7 +152,7 @@ _gm_verb() {
     'outbox')
         flags='--color -h --help'
         valued='--color'
-        subs='install trigger run dead retry purge' args='' ends=''
+        subs='install trigger run status dead retry purge' args='' ends=''
         ;;
     'outbox install')
         flags='--print --color -h --help'
@@ -160,13 +160,18 @@ _gm_verb() {
         subs='' args='_gm_stores' ends=''
         ;;
     'outbox trigger')
-        flags='--table --on -f --function --columns --binary --json --job-priority --for --name --outbox --color -h --help'
+        flags='--table --on -f --function --columns --binary --json --job-priority --for --install --name --outbox --color -h --help'
         valued='--table --on -f --function --columns --binary --job-priority --for --name --outbox --color'
-        subs='' args='' ends=''
+        subs='' args='_gm_stores' ends=''
         ;;
     'outbox run')
         flags='--max-attempts --batch -s --server -p --port --context --trace --color -h --help'
         valued='--max-attempts --batch -s --server -p --port --context --trace --color'
+        subs='' args='_gm_stores' ends=''
+        ;;
+    'outbox status')
+        flags='--max-waiting --max-age --max-dead -o --output --color -h --help'
+        valued='--max-waiting --max-age --max-dead -o --output --color'
         subs='' args='_gm_stores' ends=''
         ;;
     'outbox dead')
@@ -395,6 +400,8 @@ _gm_value() {
     'outbox run:--context') _gm_contexts ;;
     'outbox run:--trace') _gm_files ;;
     'outbox run:--color') _gm_words auto always never ;;
+    'outbox status:-o'|'outbox status:--output') _gm_words table tsv json jsonl ;;
+    'outbox status:--color') _gm_words auto always never ;;
     'outbox dead:-o'|'outbox dead:--output') _gm_words table tsv json jsonl ;;
     'outbox dead:--color') _gm_words auto always never ;;
     'outbox retry:--color') _gm_words auto always never ;;

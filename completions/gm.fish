@@ -1,6 +1,6 @@
 # fish completion for gm; written by "gm completion fish"
 
-set -g __gm_valued --arity --at --batch --binary --block --color --columns --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --for --forget-functions --function --halt --header --host --id --idle --in --interval --job-priority --job-retries --joblog --jobs --keep-results --kill-after --limit --lines --listen --log-file --log-format --log-level --match --max-age --max-attempts --max-buffer --max-jobs --max-outbox --max-payload --max-rss --memory --name --next --next-priority --on --on-fail --out --outbox --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --table --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
+set -g __gm_valued --arity --at --batch --binary --block --color --columns --config-file --context --count --data --dead-age --dead-max --delimiter --dir --drain-timeout --end --for --forget-functions --function --halt --header --host --id --idle --in --interval --job-priority --job-retries --joblog --jobs --keep-results --kill-after --limit --lines --listen --log-file --log-format --log-level --match --max-age --max-attempts --max-buffer --max-dead --max-jobs --max-outbox --max-payload --max-rss --max-waiting --memory --name --next --next-priority --on --on-fail --out --outbox --output --peer-timeout --pid-file --port --progress --reconnect --reduce --reducer --results --results-memory --retries --retry --server --state --store --store-timeout --store-wait --sync --table --tier --timeout --trace --unique --user --user-timeout --work --work-jobs --worker-wakeup -L -P -c -d -f -i -j -l -n -o -p -s -t -u -w
 
 # The words before the cursor that are neither flags nor their values.
 function __gm_words
@@ -488,8 +488,9 @@ complete -c gm -n '__gm_at store load' -l color -d 'use colours on a terminal: W
 complete -c gm -n '__gm_at store load' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at_only outbox' -a install -d 'create the table of an outbox'
-complete -c gm -n '__gm_at_only outbox' -a trigger -d 'print a trigger that makes jobs of changed rows'
+complete -c gm -n '__gm_at_only outbox' -a trigger -d 'create or print a trigger that makes jobs of changed rows'
 complete -c gm -n '__gm_at_only outbox' -a run -d 'submit the jobs of an outbox until a signal'
+complete -c gm -n '__gm_at_only outbox' -a status -d 'show the numbers of rows in an outbox'
 complete -c gm -n '__gm_at_only outbox' -a dead -d 'list the dead rows of an outbox'
 complete -c gm -n '__gm_at_only outbox' -a retry -d 'submit dead rows of an outbox again'
 complete -c gm -n '__gm_at_only outbox' -a purge -d 'delete dead rows of an outbox'
@@ -501,6 +502,7 @@ complete -c gm -n '__gm_at outbox install' -l print -d 'print the statements for
 complete -c gm -n '__gm_at outbox install' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at outbox install' -s h -l help -d 'print this help'
 
+complete -c gm -n '__gm_at outbox trigger' -a '(__gm_stores)'
 complete -c gm -n '__gm_at outbox trigger' -l table -d 'watch the table NAME or SCHEMA.NAME' -x
 complete -c gm -n '__gm_at outbox trigger' -l on -d 'send a job on EVENT: insert, update or delete' -x -a 'insert update delete'
 complete -c gm -n '__gm_at outbox trigger' -s f -l function -d 'the jobs are for FUNC' -x -a '(__gm_functions)'
@@ -508,8 +510,9 @@ complete -c gm -n '__gm_at outbox trigger' -l columns -d 'send the column NAME' 
 complete -c gm -n '__gm_at outbox trigger' -l binary -d 'the column NAME has bytes, which JSON gets in hexadecimal after \\x' -x
 complete -c gm -n '__gm_at outbox trigger' -l json -d 'send the old and the new row as JSON'
 complete -c gm -n '__gm_at outbox trigger' -l job-priority -d 'the jobs have the PRIORITY high, normal or low' -x -a 'high normal low'
-complete -c gm -n '__gm_at outbox trigger' -l for -d 'print the statements for DATABASE: postgres or mysql' -x -a 'postgres mysql'
-complete -c gm -n '__gm_at outbox trigger' -l name -d 'call the trigger NAME' -x
+complete -c gm -n '__gm_at outbox trigger' -l for -d 'print the statements for DATABASE, postgres or mysql, without connecting to one' -x -a 'postgres mysql'
+complete -c gm -n '__gm_at outbox trigger' -l install -d 'create the trigger in the database, and print nothing'
+complete -c gm -n '__gm_at outbox trigger' -l name -d 'call the trigger NAME, and replace one of that name' -x
 complete -c gm -n '__gm_at outbox trigger' -l outbox -d 'the outbox is the table NAME or SCHEMA.NAME' -x
 complete -c gm -n '__gm_at outbox trigger' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at outbox trigger' -s h -l help -d 'print this help'
@@ -523,6 +526,14 @@ complete -c gm -n '__gm_at outbox run' -l context -d 'use the context NAME of th
 complete -c gm -n '__gm_at outbox run' -l trace -d 'write every packet as text to FILE' -r -F
 complete -c gm -n '__gm_at outbox run' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at outbox run' -s h -l help -d 'print this help'
+
+complete -c gm -n '__gm_at outbox status' -a '(__gm_stores)'
+complete -c gm -n '__gm_at outbox status' -l max-waiting -d 'exit with 1 if more than N rows wait' -x
+complete -c gm -n '__gm_at outbox status' -l max-age -d 'exit with 1 if the first row has waited longer than TIME' -x
+complete -c gm -n '__gm_at outbox status' -l max-dead -d 'exit with 1 if more than N rows are dead' -x
+complete -c gm -n '__gm_at outbox status' -s o -l output -d 'print rows in FORMAT: table, tsv, json or jsonl' -x -a 'table tsv json jsonl'
+complete -c gm -n '__gm_at outbox status' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
+complete -c gm -n '__gm_at outbox status' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at outbox dead' -a '(__gm_stores)'
 complete -c gm -n '__gm_at outbox dead' -s n -l limit -d 'list at most N rows' -x

@@ -483,8 +483,9 @@ $script:GmVerbs = @{
         Args = @('')
         Subs = @(
             @('install', 'create the table of an outbox'),
-            @('trigger', 'print a trigger that makes jobs of changed rows'),
+            @('trigger', 'create or print a trigger that makes jobs of changed rows'),
             @('run', 'submit the jobs of an outbox until a signal'),
+            @('status', 'show the numbers of rows in an outbox'),
             @('dead', 'list the dead rows of an outbox'),
             @('retry', 'submit dead rows of an outbox again'),
             @('purge', 'delete dead rows of an outbox'))
@@ -501,7 +502,7 @@ $script:GmVerbs = @{
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }
     'outbox trigger' = @{
-        Args = @('')
+        Args = @('stores')
         Subs = @()
         Flags = @(
             @{ Names = @('--table'); Text = 'watch the table NAME or SCHEMA.NAME'; Value = @('') },
@@ -511,8 +512,9 @@ $script:GmVerbs = @{
             @{ Names = @('--binary'); Text = 'the column NAME has bytes, which JSON gets in hexadecimal after \x'; Value = @('') },
             @{ Names = @('--json'); Text = 'send the old and the new row as JSON'; Value = $null },
             @{ Names = @('--job-priority'); Text = 'the jobs have the PRIORITY high, normal or low'; Value = @('choices', 'high', 'normal', 'low') },
-            @{ Names = @('--for'); Text = 'print the statements for DATABASE: postgres or mysql'; Value = @('choices', 'postgres', 'mysql') },
-            @{ Names = @('--name'); Text = 'call the trigger NAME'; Value = @('') },
+            @{ Names = @('--for'); Text = 'print the statements for DATABASE, postgres or mysql, without connecting to one'; Value = @('choices', 'postgres', 'mysql') },
+            @{ Names = @('--install'); Text = 'create the trigger in the database, and print nothing'; Value = $null },
+            @{ Names = @('--name'); Text = 'call the trigger NAME, and replace one of that name'; Value = @('') },
             @{ Names = @('--outbox'); Text = 'the outbox is the table NAME or SCHEMA.NAME'; Value = @('') },
             @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
@@ -527,6 +529,17 @@ $script:GmVerbs = @{
             @{ Names = @('-p', '--port'); Text = 'use PORT for servers without one'; Value = @('') },
             @{ Names = @('--context'); Text = 'use the context NAME of the configuration'; Value = @('contexts') },
             @{ Names = @('--trace'); Text = 'write every packet as text to FILE'; Value = @('files') },
+            @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
+            @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
+    }
+    'outbox status' = @{
+        Args = @('stores')
+        Subs = @()
+        Flags = @(
+            @{ Names = @('--max-waiting'); Text = 'exit with 1 if more than N rows wait'; Value = @('') },
+            @{ Names = @('--max-age'); Text = 'exit with 1 if the first row has waited longer than TIME'; Value = @('') },
+            @{ Names = @('--max-dead'); Text = 'exit with 1 if more than N rows are dead'; Value = @('') },
+            @{ Names = @('-o', '--output'); Text = 'print rows in FORMAT: table, tsv, json or jsonl'; Value = @('choices', 'table', 'tsv', 'json', 'jsonl') },
             @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }

@@ -62,16 +62,11 @@ func BenchmarkInsert(b *testing.B) {
 				exec("DROP TABLE IF EXISTS uploads")
 				exec("CREATE TABLE uploads (id INT, image VARCHAR(40))")
 				if name == "trigger" {
-					statements, err := Trigger{
+					err := db.InstallTrigger(b.Context(), Trigger{
 						Table: "uploads", Events: []string{"insert"}, Function: "f", JSON: true, Columns: []string{"id", "image"},
-					}.statements(db.Dialect())
+					})
 					if err != nil {
 						b.Fatal(err)
-					}
-					for _, statement := range statements {
-						if statement != "BEGIN" && statement != "COMMIT" {
-							exec(statement)
-						}
 					}
 				}
 				for b.Loop() {

@@ -95,3 +95,21 @@ func newMySQL(t testing.TB) *database {
 		query: func(t testing.TB, sql string) string { t.Helper(); return plain.Replace(s.QueryIn(t, name, sql)) },
 	}
 }
+
+// openAs returns the outbox for another user without rights in it. In MariaDB the
+// password is wrong too; PostgreSQL trusts all users.
+func (d *database) openAs(t testing.TB, user, password string) *DB {
+	t.Helper()
+	if d.dialect == Postgres {
+		d.query(t, "DO $$ BEGIN CREATE ROLE "+user+" LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+	}
+	url := d.url(d.addr)
+	url = strings.Replace(url, "gm:secret@", user+":"+password+"@", 1)
+	url = strings.Replace(url, "//gm@", "//"+user+"@", 1)
+	db, err := Open(url, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}

@@ -24,7 +24,7 @@ type Row struct {
 // the maximum number of rows; 0 means no limit.
 func (db *DB) Dead(ctx context.Context, after int64, limit int) ([]Row, error) {
 	statement := "SELECT id, " + db.table.dialect.identifier("function") + ", unique_key, octet_length(workload), attempts, last_error, " +
-		db.dialect.deadTime + " FROM " + db.table.sql() + " WHERE dead IS NOT NULL AND id > " + strconv.FormatInt(after, 10) + " ORDER BY id"
+		db.dialect.milliseconds("dead") + " FROM " + db.table.sql() + " WHERE dead IS NOT NULL AND id > " + strconv.FormatInt(after, 10) + " ORDER BY id"
 	if limit > 0 {
 		statement += " LIMIT " + strconv.Itoa(limit)
 	}

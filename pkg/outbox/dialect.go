@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/go-sql-driver/mysql"
-	"github.com/lib/pq"
 )
 
 // Dialect is the SQL of a kind of database.
@@ -32,13 +29,16 @@ func (d Dialect) String() string {
 
 // dialect has the differences between the databases that the relay meets.
 type dialect struct {
-	quote    string // opens and closes a name
-	maxName  int    // maximum length of a name, in bytes for PostgreSQL and in characters for MySQL
-	arg      func(n int) string
-	runAt    string // the run time in milliseconds since 1970, or NULL
-	created  string // the column created in microseconds since 1970, or 0
-	now      string // the present for a column of times
-	deadTime string // the column dead in milliseconds since 1970
+	quote   string // opens and closes a name
+	maxName int    // maximum length of a name, in bytes for PostgreSQL and in characters for MySQL
+	arg     func(n int) string
+	runAt   string // the run time in milliseconds since 1970, or NULL
+	created string // the column created in microseconds since 1970, or 0
+	now     string // the present for a column of times
+
+	// milliseconds returns a column of times in milliseconds since 1970, or 0 for a time
+	// that cannot be a number.
+	milliseconds func(column string) string
 
 	// live is the part from FROM of a statement that locks rows that are not dead, of a
 	// table that %[1]s names. In MySQL, it finds them by their ids. If it locked entries
@@ -50,10 +50,6 @@ type dialect struct {
 	// MySQL may scan the table otherwise, and then waits for rows that another relay has
 	// locked.
 	deleteByID, updateByID string
-
-	// isConflict reports whether an error is that of a transaction which other
-	// transactions have made impossible, for example by a deadlock.
-	isConflict func(error) bool
 }
 
 var dialects = map[Dialect]*dialect{
@@ -66,35 +62,33 @@ var dialects = map[Dialect]*dialect{
 		// server refuses.
 		runAt: "CASE WHEN isfinite(run_at) THEN (extract(epoch FROM run_at) * 1000)::bigint " +
 			"WHEN run_at > now() THEN 9223372036854775807 END",
-		now:      "now()",
-		deadTime: "(extract(epoch FROM dead) * 1000)::bigint",
+		now: "now()",
+		milliseconds: func(column string) string {
+			return "CASE WHEN isfinite(" + column + ") THEN (extract(epoch FROM " + column + ") * 1000)::bigint ELSE 0 END"
+		},
 
 		live:       "FROM %[1]s WHERE dead IS NULL",
 		deleteByID: "DELETE FROM %[1]s WHERE id IN (%[2]s)",
 		updateByID: "UPDATE %[1]s SET %[3]s WHERE id IN (%[2]s)",
-		isConflict: func(err error) bool {
-			var e *pq.Error
-			return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
-		},
 	},
 	MySQL: {
-		quote:    "`",
-		maxName:  64,
-		arg:      func(int) string { return "?" },
-		created:  "COALESCE(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created), 0)",
-		runAt:    "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', run_at) DIV 1000",
-		now:      "UTC_TIMESTAMP(6)",
-		deadTime: "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', dead) DIV 1000",
+		quote:        "`",
+		maxName:      64,
+		arg:          func(int) string { return "?" },
+		created:      "COALESCE(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created), 0)",
+		runAt:        mysqlMilliseconds("run_at"),
+		now:          "UTC_TIMESTAMP(6)",
+		milliseconds: func(column string) string { return "COALESCE(" + mysqlMilliseconds(column) + ", 0)" },
 
 		live: "FROM %[1]s FORCE INDEX (PRIMARY) WHERE dead IS NULL AND " +
 			"id >= COALESCE((SELECT MIN(id) FROM %[1]s WHERE dead IS NULL), 0)",
 		deleteByID: "DELETE outbox FROM " + rowsByID,
 		updateByID: "UPDATE " + rowsByID + " SET %[3]s",
-		isConflict: func(err error) bool {
-			var e *mysql.MySQLError
-			return errors.As(err, &e) && (e.Number == 1205 || e.Number == 1213)
-		},
 	},
+}
+
+func mysqlMilliseconds(column string) string {
+	return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', " + column + ") DIV 1000"
 }
 
 // rowsByID joins a list of ids with their rows. JSON_TABLE is in each version of MySQL
@@ -190,6 +184,14 @@ func (t tableName) sibling(name string) string {
 // sql returns the SQL of the table.
 func (t tableName) sql() string { return t.sibling(t.base) }
 
+// name returns the name as parseTable parses it.
+func (t tableName) name() string {
+	if t.schema == "" {
+		return t.base
+	}
+	return t.schema + "." + t.base
+}
+
 // token returns the SQL of the table that has the token of the outbox.
 func (t tableName) token() string { return t.sibling(t.base + tokenSuffix) }
 
@@ -205,6 +207,7 @@ func (t tableName) enqueue() string {
 const (
 	tokenSuffix   = "_token"
 	liveSuffix    = "_live"
+	deadSuffix    = "_dead"
 	enqueueSuffix = "_enqueue"
 	withSuffix    = "_with"
 	longestSuffix = enqueueSuffix + withSuffix

@@ -58,16 +58,20 @@ type DB struct {
 func Open(url string, c Config) (*DB, error) {
 	db, err := openDB(url, c)
 	if err != nil {
-		return nil, fmt.Errorf("open outbox: %w", err)
+		return nil, err
 	}
 	db.pool.SetMaxOpenConns(maxConnections)
 	return db, nil
 }
 
 func openDB(url string, c Config) (*DB, error) {
-	u, err := store.ParseURL(url)
+	const forms = "postgres://host/db or mysql://host/db"
+	u, err := store.ParseURLOf("outbox", forms, url)
 	if err != nil {
 		return nil, err
+	}
+	if u.Net == nil {
+		return nil, fmt.Errorf("outbox %q: not like %s", u, forms)
 	}
 	db := &DB{log: cmp.Or(c.Logger, slog.Default())}
 	dialect, table := Postgres, ""
@@ -78,7 +82,7 @@ func openDB(url string, c Config) (*DB, error) {
 		dialect = MySQL
 		db.pool, table, err = openMySQL(u)
 	default:
-		return nil, fmt.Errorf("%s: not like postgres://host/db or mysql://host/db", u)
+		return nil, fmt.Errorf("outbox %q: not like %s", u, forms)
 	}
 	if err != nil {
 		return nil, err
@@ -99,11 +103,11 @@ func openPostgres(u *store.URL) (*sql.DB, string, error) {
 	}
 	config, err := pgconfig.Parse(conninfo, connectTimeout)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", u, err)
+		return nil, "", fmt.Errorf("outbox %s: %w", u, err)
 	}
 	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", u, err)
+		return nil, "", fmt.Errorf("outbox %s: %w", u, err)
 	}
 	connector.Dialer(&dialer{})
 	return sql.OpenDB(connector), options.Get("table"), nil
@@ -116,13 +120,13 @@ func openMySQL(u *store.URL) (*sql.DB, string, error) {
 	}
 	config, err := address.Driver(connectTimeout)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", u, err)
+		return nil, "", fmt.Errorf("outbox %s: %w", u, err)
 	}
 	config.ReadTimeout, config.WriteTimeout = readTimeout, readTimeout
 	config.InterpolateParams = true // one round trip for a statement with arguments
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", u, err)
+		return nil, "", fmt.Errorf("outbox %s: %w", u, err)
 	}
 	return sql.OpenDB(connector), options.Get("table"), nil
 }

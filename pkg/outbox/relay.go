@@ -111,7 +111,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	poll, backoff := minPoll, minBackoff
 	for conflicts := 0; ctx.Err() == nil; {
 		sent, err := r.moveBatch(ctx)
-		if r.DB.dialect.isConflict(err) && conflicts < maxConflicts {
+		if isConflict(err) && conflicts < maxConflicts {
 			conflicts++
 			sleep(ctx, minPoll)
 			continue
@@ -135,6 +135,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		sleep(ctx, wait)
 	}
+	s := r.Stats()
+	r.logger().Info("outbox relay has ended", "outbox", r.DB.table.sql(), "sent", s.Sent, "refused", s.Refused, "dead", s.Dead)
 	return nil
 }
 

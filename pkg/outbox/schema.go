@@ -105,6 +105,7 @@ func (t tableName) postgresSchema() []string {
   dead       timestamptz
 )`,
 		"CREATE INDEX IF NOT EXISTS " + t.dialect.identifier(t.base+liveSuffix) + " ON " + t.sql() + " (id) WHERE dead IS NULL",
+		"CREATE INDEX IF NOT EXISTS " + t.dialect.identifier(t.base+deadSuffix) + " ON " + t.sql() + " (dead) WHERE dead IS NOT NULL",
 		"CREATE TABLE IF NOT EXISTS " + t.token() + ` (
   id    smallint PRIMARY KEY CHECK (id = 1),
   token text NOT NULL

@@ -34,8 +34,8 @@ type Trigger struct {
 	Events []string
 	// Function is the function of the jobs.
 	Function string
-	// Columns are the columns in the workload. Empty is all of them, which only
-	// PostgreSQL can do.
+	// Columns are the columns in the workload. Empty is all of them. Without a database,
+	// only PostgreSQL can do that; see DB.CompleteTrigger.
 	Columns []string
 	// Binary are those of Columns that have bytes and not text. JSON has them as
 	// hexadecimal digits after \x. PostgreSQL does so with all columns of type bytea,
@@ -55,12 +55,24 @@ var triggerEvents = []string{"insert", "update", "delete"}
 // triggerSuffix is the end of the default name of a trigger.
 const triggerSuffix = "_gearman"
 
+// TriggerError is the error of a Trigger that is invalid, or that names a table or a
+// column that the database does not have.
+type TriggerError struct {
+	Table string
+	Err   error
+}
+
+func (e *TriggerError) Error() string { return fmt.Sprintf("trigger on table %q: %v", e.Table, e.Err) }
+
+// Unwrap returns the reason.
+func (e *TriggerError) Unwrap() error { return e.Err }
+
 // SQL returns the statements that create the trigger, for the client programs psql and
 // mysql.
 func (tr Trigger) SQL(d Dialect) (string, error) {
 	statements, err := tr.statements(d)
 	if err != nil {
-		return "", fmt.Errorf("trigger on table %q: %w", tr.Table, err)
+		return "", &TriggerError{tr.Table, err}
 	}
 	return script(d, statements), nil
 }

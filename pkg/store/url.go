@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -25,6 +26,7 @@ type URL struct {
 	Net    *url.URL   // for a URL with //; nil otherwise
 	Query  url.Values // never nil
 	raw    string
+	noun   string // names the kind of URL in errors; empty means a store
 }
 
 // fileSchemes are the schemes of stores in files, whose names may have any
@@ -41,12 +43,18 @@ var errQuery = errors.New("the part after ? is not like NAME=VALUE&NAME=VALUE, w
 // ParseURL parses s. It distinguishes only schemes of files from others. No
 // error contains any part of a password.
 func ParseURL(s string) (*URL, error) {
+	return ParseURLOf("store", "disk:DIR or postgres://host/db", s)
+}
+
+// ParseURLOf is ParseURL for the URL of something else in a database. noun is its name in
+// errors, and forms are examples of a URL.
+func ParseURLOf(noun, forms, s string) (*URL, error) {
+	fail := func(err error) (*URL, error) { return nil, fmt.Errorf("%s %q: %w", noun, Redact(s), err) }
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || scheme == "" || rest == "" {
-		return nil, fmt.Errorf("store %q: not like disk:DIR or postgres://host/db", Redact(s))
+		return fail(fmt.Errorf("not like %s", forms))
 	}
-	u := &URL{Scheme: strings.ToLower(scheme), raw: s}
-	fail := func(err error) (*URL, error) { return nil, fmt.Errorf("store %q: %w", Redact(s), err) }
+	u := &URL{Scheme: strings.ToLower(scheme), raw: s, noun: noun}
 	if strings.HasPrefix(rest, "//") {
 		n, err := url.Parse(s)
 		switch {
@@ -119,9 +127,9 @@ func (u *URL) Options(known ...string) (url.Values, error) {
 // know. It names the key unless that may be a part of a password.
 func (u *URL) UnknownKey(key string) error {
 	if secretKey().MatchString(u.raw) {
-		return fmt.Errorf("store %s: unknown option in the query: %w", u, errEncode)
+		return fmt.Errorf("%s %s: unknown option in the query: %w", cmp.Or(u.noun, "store"), u, errEncode)
 	}
-	return fmt.Errorf("store %s: unknown option %q", u, key)
+	return fmt.Errorf("%s %s: unknown option %q", cmp.Or(u.noun, "store"), u, key)
 }
 
 // secretKey returns the expression for a key with a secret value, in a query or

@@ -71,7 +71,7 @@ type Config struct {
 	// for GM_ATTEMPT. Only gm's server answers.
 	Attempts bool
 	// Env is the environment of programs, KEY=value each; nil means that of this
-	// process without GM_STORE, which may hold a password.
+	// process without GM_STORE and GM_OUTBOX, which may hold a password.
 	Env []string
 	// Secrets are names of variables that programs do not get if Env is nil.
 	Secrets []string

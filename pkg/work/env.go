@@ -8,7 +8,7 @@ import (
 
 // ownSecrets are the variables from which gm itself reads a secret. No program
 // gets them.
-var ownSecrets = []string{"GM_STORE"}
+var ownSecrets = []string{"GM_STORE", "GM_OUTBOX"}
 
 // environWithout returns the environment of this process without the variables
 // of those names.
