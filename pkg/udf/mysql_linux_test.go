@@ -3,6 +3,7 @@ package udf_test
 import (
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,9 @@ import (
 
 	"gm/pkg/store/storetest"
 )
+
+// mysqlSanitize runs TestMySQL with the address sanitizer in the server. It needs gcc.
+var mysqlSanitize = flag.Bool("mysql.asan", false, "run the functions of MariaDB with the address sanitizer")
 
 // Numbers of the errors of the functions.
 const (
@@ -38,6 +42,9 @@ type mysqlServer struct {
 func startMySQL(t *testing.T) *mysqlServer {
 	t.Helper()
 	dir := installLibrary(t)
+	if *mysqlSanitize {
+		preloadSanitizer(t)
+	}
 	jobs := startJobServer(t, "--keep-results", "1h")
 	t.Setenv("GEARMAN_SERVERS", jobs.addr)
 	m := &mysqlServer{
@@ -83,6 +90,9 @@ func installLibrary(t *testing.T) string {
 	}
 	build := exec.Command("make", "--no-print-directory", "-C", "mysql", "install",
 		"BUILD="+filepath.Join(root, "build"), "DESTDIR="+root, "PLUGIN_DIR=/plugin", "PREFIX=/prefix")
+	if *mysqlSanitize {
+		build.Args = append(build.Args, "CFLAGS=-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all")
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)
 	}
@@ -92,6 +102,22 @@ func installLibrary(t *testing.T) string {
 		}
 	}
 	return filepath.Join(root, "plugin")
+}
+
+// preloadSanitizer has programs load the library of the sanitizer. The leaks are
+// those of the server.
+func preloadSanitizer(t *testing.T) {
+	t.Helper()
+	var libraries []string
+	for _, name := range []string{"libasan.so", "libubsan.so"} {
+		out, err := exec.Command("cc", "-print-file-name="+name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		libraries = append(libraries, strings.TrimSpace(string(out)))
+	}
+	t.Setenv("LD_PRELOAD", strings.Join(libraries, " "))
+	t.Setenv("ASAN_OPTIONS", "detect_leaks=0")
 }
 
 // runFile runs a file of SQL.
