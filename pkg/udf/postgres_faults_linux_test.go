@@ -1,19 +1,14 @@
 package udf_test
 
 import (
-	"context"
-	"database/sql/driver"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/lib/pq"
 )
 
 // answer is the outcome of a query in another goroutine.
@@ -32,7 +27,7 @@ func (s *session) start(query string) <-chan answer {
 	return done
 }
 
-func (s *session) pid(t *testing.T) int {
+func (s *session) pid(t testing.TB) int {
 	t.Helper()
 	text, err := s.query("SELECT pg_backend_pid()")
 	if err != nil {
@@ -200,55 +195,6 @@ func waitEvent(t *testing.T, admin *session, pid int, event string) {
 	})
 }
 
-// testLockWait sees that a session which has used the functions is woken at once
-// when it gets a lock.
-func testLockWait(t *testing.T, p *postgres) {
-	holder, s := newSession(t, p.db), newSession(t, p.db)
-	pid := s.pid(t)
-	s.exec(t, "SET gearman.timeout = '20ms'")
-	for range 10 {
-		s.wantError(t, "SELECT gman_do('nobody', 'x')")
-		holder.want(t, "SELECT pg_advisory_lock(7)::text", "")
-		done := s.start("SELECT pg_advisory_lock(7)::text || pg_advisory_unlock(7)::text")
-		waitEvent(t, holder, pid, "Lock")
-		holder.want(t, "SELECT pg_advisory_unlock(7)", "true")
-		if a := <-done; a.err != nil {
-			t.Fatal(a.err)
-		}
-	}
-}
-
-// testListen sees that a session which has used the functions gets a notification
-// that came while it waited for a job.
-func testListen(t *testing.T, p *postgres) {
-	sender, s := newSession(t, p.db), newSession(t, p.db)
-	var received []string
-	if err := s.Raw(func(conn any) error {
-		pq.SetNotificationHandler(conn.(driver.Conn), func(n *pq.Notification) { received = append(received, n.Extra) })
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	s.exec(t, "LISTEN images; SET gearman.timeout = 0")
-	pid := s.pid(t)
-	const rounds = 5
-	for i := range rounds {
-		done := s.start("SELECT gman_do('nobody', 'x')")
-		waitEvent(t, sender, pid, "Extension")
-		sender.exec(t, fmt.Sprintf("NOTIFY images, '%d'", i))
-		sender.want(t, fmt.Sprintf("SELECT pg_cancel_backend(%d)", pid), "true")
-		a := <-done
-		checkState(t, "a cancelled gman_do", a.got, a.err, "57014")
-	}
-	eventually(t, "the notifications have come", func() bool {
-		s.want(t, "SELECT 1", "1")
-		return len(received) == rounds
-	})
-	if !slices.IsSorted(received) {
-		t.Errorf("the notifications are %q", received)
-	}
-}
-
 // testSessions runs jobs in 50 sessions at once.
 func testSessions(t *testing.T, p *postgres) {
 	const sessions = 50
@@ -261,40 +207,5 @@ func testSessions(t *testing.T, p *postgres) {
 		if a := <-done; a.err != nil || a.got != "20" {
 			t.Errorf("session %d has %q different results, %v; want 20", i, a.got, a.err)
 		}
-	}
-}
-
-// testDescriptors counts the open files of a session before and after many calls.
-func testDescriptors(t *testing.T, p *postgres) {
-	s := newSession(t, p.db)
-	count := func() int {
-		t.Helper()
-		entries, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(s.pid(t)), "fd"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(entries)
-	}
-	calls := func(n int) {
-		s.want(t, fmt.Sprintf("SELECT count(gman_do('echo', i::text)) FROM generate_series(1, %d) AS i", n), strconv.Itoa(n))
-		s.exec(t, "SET gearman.timeout = '5ms'")
-		for range n / 100 {
-			s.wantError(t, "SELECT gman_do('nobody', 'x')")
-		}
-		s.exec(t, "RESET gearman.timeout")
-		s.want(t, "SELECT gman_do('echo', 'x')", "x")
-	}
-	calls(100)
-	before := count()
-	calls(2000)
-	if after := count(); after != before {
-		t.Errorf("%d open files after many calls, %d before", after, before)
-	}
-	if _, err := s.ExecContext(context.Background(), "SELECT gman_servers_set('127.0.0.1:1')"); err != nil {
-		t.Fatal(err)
-	}
-	s.wantState(t, "SELECT gman_do('echo', 'x')", "08001")
-	if after := count(); after != before-1 {
-		t.Errorf("%d open files after the servers have changed, %d before; want one less", after, before)
 	}
 }

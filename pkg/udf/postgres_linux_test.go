@@ -28,7 +28,7 @@ type postgres struct {
 
 // startPostgres starts a PostgreSQL server from a copy of the installed one, into
 // which it installs the extension.
-func startPostgres(t *testing.T) *postgres {
+func startPostgres(t testing.TB) *postgres {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.Chmod(filepath.Dir(root), 0o755); err != nil { // the server has a user of its own
@@ -46,7 +46,7 @@ func startPostgres(t *testing.T) *postgres {
 }
 
 // openDatabase opens a database of the server until the end of the test.
-func (p *postgres) openDatabase(t *testing.T, name string) *sql.DB {
+func (p *postgres) openDatabase(t testing.TB, name string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("postgres", strings.Replace(p.URL(p.Addr()), "/postgres?", "/"+name+"?", 1))
 	if err != nil {
@@ -59,7 +59,7 @@ func (p *postgres) openDatabase(t *testing.T, name string) *sql.DB {
 // installExtension builds the extension and installs it below root, together with
 // links to the rest of PostgreSQL. It returns the directory of the programs. The
 // server finds its other files from the place of its program.
-func installExtension(t *testing.T, root string) string {
+func installExtension(t testing.TB, root string) string {
 	t.Helper()
 	if _, err := os.Stat(pgConfig(t, "--pgxs")); err != nil {
 		t.Skipf("postgresql-server-dev is not there: %v", err)
@@ -93,7 +93,7 @@ func installExtension(t *testing.T, root string) string {
 
 // writeGetent writes a program that looks up host names like getent, except that
 // it never answers for slow.example.
-func writeGetent(t *testing.T, dir string) string {
+func writeGetent(t testing.TB, dir string) string {
 	t.Helper()
 	file := filepath.Join(dir, "getent")
 	const text = "#!/bin/sh\n[ \"$2\" = slow.example ] && exec sleep 3600\nexec getent \"$@\"\n"
@@ -103,7 +103,7 @@ func writeGetent(t *testing.T, dir string) string {
 	return file
 }
 
-func pgConfig(t *testing.T, option string) string {
+func pgConfig(t testing.TB, option string) string {
 	t.Helper()
 	out, err := exec.Command("pg_config", option).Output()
 	if err != nil {
@@ -114,7 +114,7 @@ func pgConfig(t *testing.T, option string) string {
 
 // linkMissing makes links in the directory to for the entries of from that it
 // does not have.
-func linkMissing(t *testing.T, from, to string) {
+func linkMissing(t testing.TB, from, to string) {
 	t.Helper()
 	entries, err := os.ReadDir(from)
 	if err != nil {
@@ -135,7 +135,7 @@ func linkMissing(t *testing.T, from, to string) {
 	}
 }
 
-func copyFile(t *testing.T, from, to string) {
+func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	in, err := os.Open(from)
 	if err != nil {
@@ -157,7 +157,7 @@ type session struct {
 	*sql.Conn
 }
 
-func newSession(t *testing.T, db *sql.DB) *session {
+func newSession(t testing.TB, db *sql.DB) *session {
 	t.Helper()
 	conn, err := db.Conn(context.Background())
 	if err != nil {
@@ -184,7 +184,7 @@ func (s *session) query(query string, args ...any) (string, error) {
 }
 
 // want checks the first column of the only row.
-func (s *session) want(t *testing.T, query, want string) {
+func (s *session) want(t testing.TB, query, want string) {
 	t.Helper()
 	if got, err := s.query(query); err != nil || got != want {
 		t.Errorf("%s = %.200q, %v; want %q", query, got, err, want)
@@ -192,7 +192,7 @@ func (s *session) want(t *testing.T, query, want string) {
 }
 
 // wantState checks the SQLSTATE of an error, and that the session goes on to work.
-func (s *session) wantState(t *testing.T, query, state string) {
+func (s *session) wantState(t testing.TB, query, state string) {
 	t.Helper()
 	got, err := s.query(query)
 	checkState(t, query, got, err, state)
@@ -200,7 +200,7 @@ func (s *session) wantState(t *testing.T, query, state string) {
 }
 
 // wantError checks that a query fails, and that the session goes on to work.
-func (s *session) wantError(t *testing.T, query string) {
+func (s *session) wantError(t testing.TB, query string) {
 	t.Helper()
 	if got, err := s.query(query); err == nil {
 		t.Errorf("%s = %.200q; want an error", query, got)
@@ -208,7 +208,7 @@ func (s *session) wantError(t *testing.T, query string) {
 	s.want(t, "SELECT 1", "1")
 }
 
-func checkState(t *testing.T, query, got string, err error, state string) {
+func checkState(t testing.TB, query, got string, err error, state string) {
 	t.Helper()
 	var failure *pq.Error
 	if !errors.As(err, &failure) || string(failure.Code) != state {
@@ -216,7 +216,7 @@ func checkState(t *testing.T, query, got string, err error, state string) {
 	}
 }
 
-func (s *session) exec(t *testing.T, statement string) {
+func (s *session) exec(t testing.TB, statement string) {
 	t.Helper()
 	if _, err := s.ExecContext(context.Background(), statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
@@ -261,7 +261,7 @@ func TestPostgres(t *testing.T) {
 		{"lock waits", testLockWait},
 		{"notifications", testListen},
 		{"many sessions", testSessions},
-		{"descriptors", testDescriptors},
+		{"many calls", testManyCalls},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, p) })
 	}

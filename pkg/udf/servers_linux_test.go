@@ -26,7 +26,7 @@ import (
 const patience = 30 * time.Second
 
 // eventually waits until done returns true.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -48,7 +48,7 @@ type jobServer struct {
 }
 
 // startJobServer starts gm serve on loopback until the end of the test.
-func startJobServer(t *testing.T, flags ...string) *jobServer {
+func startJobServer(t testing.TB, flags ...string) *jobServer {
 	t.Helper()
 	cmd := exec.Command("gm", append([]string{"serve", "-L", "127.0.0.1", "-p", "0", "--print-port"}, flags...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -74,7 +74,7 @@ func startJobServer(t *testing.T, flags ...string) *jobServer {
 	return &jobServer{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), cmd: cmd}
 }
 
-func (s *jobServer) signal(t *testing.T, sig syscall.Signal) {
+func (s *jobServer) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("signal %v: %v", sig, err)
@@ -82,7 +82,7 @@ func (s *jobServer) signal(t *testing.T, sig syscall.Signal) {
 }
 
 // stop stops the process with SIGSTOP, and waits until each of its threads has stopped.
-func (s *jobServer) stop(t *testing.T) {
+func (s *jobServer) stop(t testing.TB) {
 	t.Helper()
 	s.signal(t, syscall.SIGSTOP)
 	eventually(t, "gm serve is stopped", func() bool {
@@ -105,7 +105,7 @@ type worker struct {
 }
 
 // startWorker starts a worker until the end of the test.
-func startWorker(t *testing.T, addr string) *worker {
+func startWorker(t testing.TB, addr string) *worker {
 	t.Helper()
 	w := &worker{blocked: make(chan struct{}, 100)}
 	g, err := gearman.NewWorker(gearman.WorkerOptions{

@@ -165,6 +165,7 @@ enum gman_code gmani_read_packet(struct gman *g, struct conn *c, struct packet *
 
 /* gman_resolve.c */
 void gmani_end_getent(struct gman *g);
+void gmani_add_output(struct conn *c, char *text);
 enum gman_code gmani_resolve(struct gman *g, struct conn *c, int64_t deadline);
 
 /* gman_tls.c */

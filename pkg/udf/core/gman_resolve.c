@@ -129,8 +129,8 @@ static enum gman_code read_output(struct gman *g, int fd, int64_t deadline, char
 	return GMAN_OK;
 }
 
-/* add_output adds the addresses of lines such as "192.0.2.1  STREAM example.org". */
-static void add_output(struct conn *c, char *text)
+/* gmani_add_output adds the addresses of lines such as "192.0.2.1  STREAM example.org". */
+void gmani_add_output(struct conn *c, char *text)
 {
 	while (*text != 0) {
 		char *end = text + strcspn(text, "\n"), *next = *end == 0 ? end : end + 1;
@@ -187,7 +187,7 @@ static enum gman_code run_getent(struct gman *g, struct conn *c, int64_t deadlin
 	gmani_end_getent(g);
 	text[len] = 0;
 	if (code == GMAN_OK)
-		add_output(c, text);
+		gmani_add_output(c, text);
 	if (code == GMAN_TIMEOUT)
 		gmani_set_error(g, code, "look up %s: no answer within the connect limit", c->host);
 	return code;

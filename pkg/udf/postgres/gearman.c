@@ -5,6 +5,7 @@
  */
 #include "gearman.h"
 
+#include "access/htup_details.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"

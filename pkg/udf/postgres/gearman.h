@@ -11,6 +11,10 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #include "gman.h"
 
 /* get_client returns the client of the session, with the settings of now. */

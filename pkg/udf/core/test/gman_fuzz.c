@@ -1,6 +1,6 @@
 /*
  * gman_fuzz.c sends arbitrary bytes to the client as the answers of a server,
- * and as the text of lists of servers. With -DLIBFUZZER it is a target for
+ * as the text of lists of servers, and as the output of getent. With -DLIBFUZZER it is a target for
  * libFuzzer. Otherwise it is a program that mutates the built-in replies:
  *
  *   gman_fuzz RUNS [SEED]
@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gman.h"
+#include "gman_internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -114,12 +114,31 @@ static void read_lists(const uint8_t *data, size_t size)
 	free(text);
 }
 
+/* read_addresses reads bytes as the output of getent. */
+static void read_addresses(const uint8_t *data, size_t size)
+{
+	struct conn *c = calloc(1, sizeof *c);
+	char *text = malloc(size + 1);
+
+	if (c == NULL || text == NULL)
+		abort();
+	memcpy(text, data, size);
+	text[size] = 0;
+	gmani_add_output(c, text);
+	if (c->addrs > MAX_ADDRS)
+		abort();
+	free(text);
+	free(c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
 		return 0;
 	if (data[0] == 's')
 		read_lists(data + 1, size - 1);
+	else if (data[0] == 'g')
+		read_addresses(data + 1, size - 1);
 	else
 		answer_with(data[0], data + 1, size - 1);
 	return 0;
@@ -146,6 +165,7 @@ static const struct {
     SEED("\x03" "ERR UNKNOWN_JOB\r\n"),
     SEED("\x04\0RES\0\0\0\x11\0\0\0\x04" "echo"),
     SEED("\x05\0RES\0\0\0\x08\0\0\0\x05H:a:1"),
+    SEED("g192.0.2.1      STREAM db\n192.0.2.1      DGRAM\n2001:db8::1  STREAM\n::1 STREAM\n"),
     SEED("slocalhost, db2:4731; resize=img1,img2; report=[::1]:4732"),
 };
 
