@@ -11,9 +11,8 @@ import (
 	"gm/pkg/gearman"
 )
 
-// moveBatch submits the jobs of some rows and deletes the rows, in one transaction. It
-// returns the number of deleted rows. The end of ctx does not interrupt it.
-func (r *Relay) moveBatch(ctx context.Context) (sent int, err error) {
+// moveRows is moveBatch in a transaction of that level.
+func (r *Relay) moveRows(ctx context.Context, level sql.IsolationLevel) (sent int, err error) {
 	timeout := cmp.Or(r.Timeout, DefaultTimeout)
 	dbContext, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*timeout)
 	defer cancel()
@@ -26,8 +25,7 @@ func (r *Relay) moveBatch(ctx context.Context) (sent int, err error) {
 	if err != nil {
 		return 0, &awayError{"database", err}
 	}
-	// In MySQL, the locks of other levels would make INSERT wait.
-	tx, err := r.DB.pool.BeginTx(dbContext, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	tx, err := r.DB.pool.BeginTx(dbContext, &sql.TxOptions{Isolation: level})
 	if err != nil {
 		return 0, &awayError{"database", fmt.Errorf("begin: %w", err)}
 	}

@@ -66,8 +66,9 @@ type Relay struct {
 	stats Stats // guarded by mu
 
 	// The loop of Run owns these.
-	alone    bool                    // the next batch has one row, because the last one failed
-	withheld map[string]*withholding // functions that are left out
+	repeatable bool                    // transactions have the level REPEATABLE READ
+	alone      bool                    // the next batch has one row, because the last one failed
+	withheld   map[string]*withholding // functions that are left out
 }
 
 // Stats has the counters and the state of a relay.

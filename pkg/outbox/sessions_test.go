@@ -1,8 +1,12 @@
 package outbox
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+
+	"gm/pkg/server"
+	"gm/pkg/store/storetest"
 )
 
 // TestSearchPath has sessions that do not search the schema of the outbox, or find a
@@ -52,6 +56,32 @@ func TestFormatsOfSessions(t *testing.T) {
 			t.Errorf("in a session with other forms, got the jobs\n%s\nwant\n%s", got, want)
 		}
 	})
+}
+
+// TestServerOfOtherSettings has a MariaDB server with unusual settings.
+func TestServerOfOtherSettings(t *testing.T) {
+	t.Parallel()
+	m := storetest.StartMySQL(t, "--log-bin", "--server-id=1", "--binlog-format=STATEMENT", "--log-bin-trust-function-creators=1",
+		"--autocommit=0", "--sql-mode=", "--transaction-isolation=SERIALIZABLE", "--character-set-server=latin1", "--collation-server=latin1_swedish_ci")
+	d := &database{dialect: MySQL, addr: m.Addr(), url: m.URL, query: m.Query}
+	db := d.install(t, Config{})
+	d.query(t, "SELECT gman_enqueue('f', 'a'), gman_enqueue('', 'b'); COMMIT")
+	s := startServer(t, "", server.Config{})
+	r := newRelay(t, db, s.addr)
+	log := &lockedBuffer{}
+	r.MaxAttempts, r.Logger = 1, slog.New(slog.NewTextHandler(log, nil))
+	stop := run(t, r)
+	waitFor(t, "sent and dead row", r, func() bool { return r.Stats().Sent == 1 && r.Stats().Dead == 1 })
+	stop()
+	if got := log.String(); strings.Count(got, "binlog_format=STATEMENT") != 1 || strings.Contains(got, "away=") {
+		t.Errorf("got the log\n%s\nwant one line about the format", got)
+	}
+	if n, err := db.RetryDead(t.Context()); n != 1 || err != nil {
+		t.Errorf("RetryDead: %d, %v, want 1", n, err)
+	}
+	if got := d.query(t, "SELECT COUNT(*) FROM gearman_outbox WHERE dead IS NULL"); got != "1\n" {
+		t.Errorf("another session finds %q retried rows, want 1", got)
+	}
 }
 
 // TestScriptInLaxSession runs the printed statements in a session of MySQL that cuts
