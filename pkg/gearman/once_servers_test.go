@@ -21,17 +21,20 @@ func TestOnceWithServers(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		server func(t *testing.T) gearman.Server
+		prefix string
 		want   bool // the server does not repeat the job
 	}{
-		{"gm with results", start(server.Config{KeepResults: time.Hour}), true},
-		{"gm without results", start(server.Config{}), false},
-		{"gearmand", startGearmand, false},
+		{"gm with results", start(server.Config{KeepResults: time.Hour}), "", true},
+		{"gm without results", start(server.Config{}), "", false},
+		{"gm without results, a prefix", start(server.Config{}), "u", true},
+		{"gearmand", startGearmand, "", false},
+		{"gearmand, a prefix", startGearmand, "u", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := test.server(t)
 			stop := startWorker(s, map[string]gearman.Handler{"reverse": reverse})
 			defer stop()
-			c, err := gearman.NewClient(gearman.Options{Servers: []gearman.Server{s}, Once: true})
+			c, err := gearman.NewClient(gearman.Options{Servers: []gearman.Server{s}, Once: true, OncePrefix: test.prefix})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -44,7 +44,8 @@ type Options struct {
 	// function, the task gets the handle of that job, and there is no new job. So a
 	// program that was killed, or has lost its connection, can submit its last tasks
 	// again without doing them twice. Only gm's server can do that, and only for jobs
-	// whose outcomes it still keeps (gm serve --keep-results). Failed jobs count,
+	// whose outcomes it still keeps: for the time of gm serve --keep-results, or, with
+	// a OncePrefix, for ten minutes without that flag. Failed jobs count,
 	// cancelled ones do not. Result.Once reports whether the server has accepted the
 	// option. A worker ignores it.
 	Once bool

@@ -91,7 +91,7 @@ type Config struct {
 
 	// KeepResults is the time for which results of background jobs are kept for
 	// [Server.Result], the admin command result, and connections with the option once. 0
-	// keeps none.
+	// keeps none, except outcomes for that option with a prefix.
 	KeepResults time.Duration
 	// ResultsMemory is the maximum size of these results. The oldest ones are dropped
 	// first. The default is DefaultResultsMemory.

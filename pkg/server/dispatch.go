@@ -65,11 +65,10 @@ func (c *conn) option(_ int64, p *wire.Packet) error {
 	case equalFold(wire.OptionCancel, option):
 		c.cancels = true
 	case equalFold(wire.OptionOnce, onceName(option)):
-		if c.s.results.keep <= 0 {
-			c.reply().sendError(wire.CodeUnknownOption, fmt.Sprintf("option %q needs a server that keeps results", option))
+		if err := c.setOnce(option); err != nil {
+			c.reply().sendError(wire.CodeUnknownOption, err.Error())
 			return nil
 		}
-		c.setOnce(option)
 	default:
 		c.reply().sendError(wire.CodeUnknownOption, fmt.Sprintf("unknown option %q", p.Args[0]))
 		return nil

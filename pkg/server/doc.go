@@ -75,8 +75,13 @@
 // done. A job with that unique that waits or runs comes first: the submission joins it,
 // as always. Foreground submissions, and those without a unique, are not affected. A
 // client that also uses a unique again on purpose requests the option with a prefix of
-// its other uniques. With a store, the next server knows the ended jobs too. A server
-// that keeps no results refuses the option.
+// its other uniques. With a store, the next server knows the ended jobs too.
+//
+// A server that keeps no results refuses the option without a prefix. From the first use
+// of a prefix on it keeps the outcomes of the background jobs with such uniques for ten
+// minutes, without their results, and at most Config.ResultsMemory. It remembers the
+// prefix, over restarts too, until nobody has used it for 30 days; of more than 64
+// prefixes it drops the one that nobody has used for the longest time.
 //
 // The rest of this comment describes the inside of the package, for its maintainers.
 //
@@ -165,6 +170,7 @@
 //	dead/<number>        a job that failed for good, put with the Done of the job
 //	result/<handle>      the outcome of a job, put with its Done; for the option once it
 //	                     has a digest of the function and the unique
+//	once/<prefix>        a prefix of the option once, in hexadecimal digits
 //	policy/<function>    the retry policy of a function
 //	function/<function>  pause, maxqueue, and that the function was created
 //	number               a number above all numbers that were given out

@@ -196,6 +196,8 @@ func (s *Server) restoreExtra(dead *deadLoader, key string, value []byte) error 
 		return dead.addDead(key, value)
 	case strings.HasPrefix(key, resultKey):
 		return s.results.restoreResult(key, value)
+	case strings.HasPrefix(key, onceExtra):
+		return s.results.restoreOnce(key, value)
 	case strings.HasPrefix(key, policyKey):
 		return s.restorePolicy(key, value)
 	case strings.HasPrefix(key, functionKey):

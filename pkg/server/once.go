@@ -69,21 +69,6 @@ func (r *results) endedLately(sub *queue.Submission) *result {
 	return one
 }
 
-// oncePrefix is the prefix of the uniques for which a connection has the option once.
-type oncePrefix string
-
-// onceName returns the name of the option once without its prefix.
-func onceName(option []byte) []byte {
-	name, _, _ := bytes.Cut(option, []byte{':'})
-	return name
-}
-
-// setOnce sets the option once of a connection.
-func (c *conn) setOnce(option []byte) {
-	_, prefix, _ := bytes.Cut(option, []byte{':'})
-	c.once = ptr(oncePrefix(prefix[:min(len(prefix), wire.MaxUnique+1)])) // a longer one fits no unique either
-}
-
 // answerEnded answers a background submission with the handle of a job that has ended
 // lately, if it would repeat that job. It reports whether it did. A job that waits or
 // runs comes first: the submission joins it. The lock is held.

@@ -218,6 +218,8 @@ func TestOnceIsRefused(t *testing.T) {
 	if c.submit(wire.SubmitJobBG, "f", "u", "x") == h {
 		t.Error("a submission was answered with a job that has ended")
 	}
+	c.send(req(wire.OptionReq, "once:"))
+	c.wantError(wire.CodeUnknownOption)
 	_, addr = start(t, server.Config{KeepResults: time.Hour})
 	c = dial(t, addr)
 	c.send(req(wire.OptionReq, "ONCE"))

@@ -11,15 +11,17 @@ import (
 )
 
 // results keeps the outcomes of background jobs, and passes outcomes on to the waits
-// for them. Without Config.KeepResults it keeps none.
-// Server.mu guards it.
+// for them. Without Config.KeepResults it keeps only those that the option once needs,
+// without the results. Server.mu guards it.
 type results struct {
 	s     *Server
-	keep  int64 // milliseconds; 0 keeps no outcome
+	all   bool  // it keeps the results of all background jobs
+	keep  int64 // milliseconds for which it keeps outcomes
 	limit int   // bytes of all kept outcomes
 
-	bySeq   map[uint64]*result    // by the job's number
-	byOnce  map[onceKey]*result   // the latest of each key
+	bySeq   map[uint64]*result  // by the job's number
+	byOnce  map[onceKey]*result // the latest of each key
+	once    oncePrefixes
 	order   []*result             // oldest first
 	size    int                   // bytes kept, parts too
 	parts   map[*queue.Job]*parts // the data of running jobs so far
@@ -65,22 +67,29 @@ const resultOverhead = 256
 func newResults(s *Server) *results {
 	return &results{
 		s:       s,
-		keep:    s.cfg.KeepResults.Milliseconds(),
+		all:     s.cfg.KeepResults > 0,
+		keep:    cmp.Or(s.cfg.KeepResults, onceTime).Milliseconds(),
 		limit:   s.cfg.ResultsMemory,
 		bySeq:   make(map[uint64]*result),
 		byOnce:  make(map[onceKey]*result),
+		once:    make(oncePrefixes),
 		parts:   make(map[*queue.Job]*parts),
 		waits:   make(map[*queue.Job][]wait),
 		follows: make(map[*queue.Job][]eventReceiver),
 	}
 }
 
-// keepsResult reports whether the result of j must be kept.
-func (r *results) keepsResult(j *queue.Job) bool { return r.keep > 0 && j.Background() }
+// keepsData reports whether the result of j must be kept.
+func (r *results) keepsData(j *queue.Job) bool { return r.all && j.Background() }
+
+// keepsOutcome reports whether the outcome of j must be kept.
+func (r *results) keepsOutcome(j *queue.Job) bool {
+	return j.Background() && (r.all || r.once.match(j.Unique()))
+}
 
 // addPart keeps a piece of a result, and removes the oldest results to make room for it.
 func (r *results) addPart(j *queue.Job, data []byte) {
-	if !r.keepsResult(j) || len(data) == 0 {
+	if !r.keepsData(j) || len(data) == 0 {
 		return
 	}
 	p := r.parts[j]
@@ -121,7 +130,8 @@ func (r *results) forgetParts(j *queue.Job) (p parts) {
 func (r *results) reportEnd(now int64, j *queue.Job, state wire.OutcomeState, last []byte) {
 	p := r.forgetParts(j)
 	waits, waited := r.waits[j]
-	if !waited && !r.keepsResult(j) {
+	keeps := r.keepsOutcome(j)
+	if !waited && !keeps {
 		return
 	}
 	one := &result{seq: j.Seq(), Outcome: wire.Outcome{
@@ -132,10 +142,10 @@ func (r *results) reportEnd(now int64, j *queue.Job, state wire.OutcomeState, la
 		one.Error = strings.ToValidUTF8(string(last), "?")
 	}
 	one.Size = p.size + len(last)
-	if !p.lost && one.Size <= r.maxResult() {
+	if r.all && !p.lost && one.Size <= r.maxResult() {
 		one.data = append(p.data, last...)
 	}
-	if r.keepsResult(j) {
+	if keeps {
 		one.once = onceKeyOf(j, state)
 		r.keepResult(one)
 	}
@@ -264,10 +274,15 @@ func (r *results) restoreResult(key string, value []byte) error {
 func (r *results) sortRestored() {
 	slices.SortStableFunc(r.order, func(a, b *result) int { return cmp.Compare(a.EndedMS, b.EndedMS) })
 	for _, one := range r.order {
-		if r.bySeq[one.seq] == one {
+		switch {
+		case r.bySeq[one.seq] != one:
+		case !r.all && (one.once == onceKey{} || len(one.data) > 0): // the last server kept results
+			r.forgetResult(one.seq)
+		default:
 			r.indexOnce(one)
 		}
 	}
+	r.expireOnce(r.s.q.Wall())
 	r.expireResults(r.s.q.Wall())
 }
 

@@ -27,9 +27,10 @@ const (
 	// OptionOnce is an option of clients that only gm has. With it the server
 	// answers a background submission with the handle of a job that has ended, and
 	// adds no job, if that job had the same function and unique, and its outcome is
-	// still kept. Cancelled jobs do not count. A server that keeps no outcomes answers
-	// the option with an ERROR, as other servers do. A colon and a prefix may follow:
-	// then the option is only for uniques that begin with the prefix.
+	// still kept. Cancelled jobs do not count. A colon and a prefix may follow: then
+	// the option is only for uniques that begin with the prefix, and the server keeps
+	// their outcomes for ten minutes if it keeps no results. Without a prefix such a
+	// server answers with an ERROR, as other servers always do.
 	OptionOnce = "once"
 )
 
