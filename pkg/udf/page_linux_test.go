@@ -316,6 +316,10 @@ func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gm, err := exec.LookPath("gm")
+	if err != nil {
+		t.Fatal(err)
+	}
 	env := []string{"HOME=" + dir, "GEARMAN_SERVERS=" + jobs.addr}
 	if _, err := exec.LookPath("convert"); err != nil {
 		t.Log("ImageMagick is not installed: a script takes the place of its convert")
@@ -327,7 +331,7 @@ func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	return &pageRun{
 		kind: kind, dir: dir, env: env,
 		names: strings.NewReplacer("@db/", "@"+addr+"/", "'localhost'", "'"+jobs.addr+"'",
-			"sudo mariadb ", "mariadb --defaults-file=root.cnf ", "/usr/local/share/gearman-udf/", udf+"/mysql/"),
+			"sudo mariadb ", "mariadb --defaults-file=root.cnf ", "/usr/local/share/gearman-udf/", udf+"/mysql/", "/usr/local/bin/gm", gm),
 		shell: startPageShell(t, dir, env...),
 	}
 }
