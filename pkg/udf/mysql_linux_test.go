@@ -39,7 +39,7 @@ type mysqlServer struct {
 }
 
 // startMySQL starts a server whose only plugin is the library, and runs install.sql.
-func startMySQL(t *testing.T) *mysqlServer {
+func startMySQL(t testing.TB) *mysqlServer {
 	t.Helper()
 	dir := installLibrary(t)
 	if *mysqlSanitize {
@@ -58,7 +58,7 @@ func startMySQL(t *testing.T) *mysqlServer {
 }
 
 // openDatabase opens the database as a user until the end of the test.
-func (m *mysqlServer) openDatabase(t *testing.T, user, password string) *sql.DB {
+func (m *mysqlServer) openDatabase(t testing.TB, user, password string) *sql.DB {
 	t.Helper()
 	config := mysql.NewConfig()
 	config.User, config.Passwd, config.Net, config.Addr = user, password, "tcp", m.Addr()
@@ -77,7 +77,7 @@ func (m *mysqlServer) openDatabase(t *testing.T, user, password string) *sql.DB 
 
 // installLibrary builds the library, and installs it into a directory, which it
 // returns.
-func installLibrary(t *testing.T) string {
+func installLibrary(t testing.TB) string {
 	t.Helper()
 	for _, program := range []string{"make", "cc"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -106,7 +106,7 @@ func installLibrary(t *testing.T) string {
 
 // preloadSanitizer has programs load the library of the sanitizer. The leaks are
 // those of the server.
-func preloadSanitizer(t *testing.T) {
+func preloadSanitizer(t testing.TB) {
 	t.Helper()
 	var libraries []string
 	for _, name := range []string{"libasan.so", "libubsan.so"} {
@@ -121,7 +121,7 @@ func preloadSanitizer(t *testing.T) {
 }
 
 // runFile runs a file of SQL.
-func (m *mysqlServer) runFile(t *testing.T, name string) {
+func (m *mysqlServer) runFile(t testing.TB, name string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("mysql", name))
 	if err != nil {
@@ -133,7 +133,7 @@ func (m *mysqlServer) runFile(t *testing.T, name string) {
 }
 
 // change changes a setting of the functions until the end of the test.
-func (m *mysqlServer) change(t *testing.T, name, value string) {
+func (m *mysqlServer) change(t testing.TB, name, value string) {
 	t.Helper()
 	var old string
 	if err := m.db.QueryRow("SELECT gman_setting(?)", name).Scan(&old); err != nil {
@@ -143,7 +143,7 @@ func (m *mysqlServer) change(t *testing.T, name, value string) {
 	m.set(t, name, value)
 }
 
-func (m *mysqlServer) set(t *testing.T, name, value string) {
+func (m *mysqlServer) set(t testing.TB, name, value string) {
 	t.Helper()
 	if _, err := m.db.Exec("SELECT gman_setting(?, ?)", name, value); err != nil {
 		t.Errorf("set %s to %s: %v", name, value, err)
@@ -151,14 +151,14 @@ func (m *mysqlServer) set(t *testing.T, name, value string) {
 }
 
 // wantNumber checks the number of an error, and that the session goes on to work.
-func (s *session) wantNumber(t *testing.T, query string, number int) {
+func (s *session) wantNumber(t testing.TB, query string, number int) {
 	t.Helper()
 	got, err := s.query(query)
 	checkNumber(t, query, got, err, number)
 	s.want(t, "SELECT 1", "1")
 }
 
-func checkNumber(t *testing.T, query, got string, err error, number int) {
+func checkNumber(t testing.TB, query, got string, err error, number int) {
 	t.Helper()
 	var failure *mysql.MySQLError
 	if !errors.As(err, &failure) || int(failure.Number) != number {
@@ -246,7 +246,7 @@ func testMySQLDeck(t *testing.T, m *mysqlServer, addr string) {
 }
 
 // connectionID returns the number of a session for KILL.
-func (s *session) connectionID(t *testing.T) string {
+func (s *session) connectionID(t testing.TB) string {
 	t.Helper()
 	id, err := s.query("SELECT CONNECTION_ID()")
 	if err != nil {
@@ -256,7 +256,7 @@ func (s *session) connectionID(t *testing.T) string {
 }
 
 // waitStatement waits until a session runs a statement with a text.
-func (m *mysqlServer) waitStatement(t *testing.T, id, text string) {
+func (m *mysqlServer) waitStatement(t testing.TB, id, text string) {
 	t.Helper()
 	eventually(t, "the statement runs", func() bool {
 		var running int
@@ -266,14 +266,14 @@ func (m *mysqlServer) waitStatement(t *testing.T, id, text string) {
 }
 
 // createSink creates a table for the results of statements.
-func (m *mysqlServer) createSink(t *testing.T, s *session) {
+func (m *mysqlServer) createSink(t testing.TB, s *session) {
 	t.Helper()
 	s.exec(t, "CREATE TABLE sink (r LONGBLOB)")
 	t.Cleanup(func() { m.Query(t, "DROP TABLE sink") })
 }
 
 // pid returns the pid of the server's process.
-func (m *mysqlServer) pid(t *testing.T) string {
+func (m *mysqlServer) pid(t testing.TB) string {
 	t.Helper()
 	var file string
 	if err := m.db.QueryRow("SELECT @@pid_file").Scan(&file); err != nil {
@@ -288,7 +288,7 @@ func (m *mysqlServer) pid(t *testing.T) string {
 
 // openSockets returns the number of sockets of the server's process that are
 // connected to a port on loopback.
-func (m *mysqlServer) openSockets(t *testing.T, addr string) int {
+func (m *mysqlServer) openSockets(t testing.TB, addr string) int {
 	t.Helper()
 	_, port, _ := strings.Cut(addr, ":")
 	var number int
@@ -316,7 +316,7 @@ func (m *mysqlServer) openSockets(t *testing.T, addr string) int {
 }
 
 // openFiles returns the targets of the descriptors of the server's process.
-func (m *mysqlServer) openFiles(t *testing.T) []string {
+func (m *mysqlServer) openFiles(t testing.TB) []string {
 	t.Helper()
 	dir := filepath.Join("/proc", m.pid(t), "fd")
 	entries, err := os.ReadDir(dir)

@@ -30,7 +30,7 @@ func BenchmarkPostgres(b *testing.B) {
 	}
 }
 
-// benchCalls makes b.N calls, divided among sessions, with one statement each.
+// benchCalls makes b.N calls in some sessions.
 func benchCalls(b *testing.B, p *postgres, addr string, sessions int, call string) {
 	var all []*session
 	for range sessions {
@@ -41,16 +41,21 @@ func benchCalls(b *testing.B, p *postgres, addr string, sessions int, call strin
 		}
 		all = append(all, s)
 	}
+	benchSessions(b, all, func(n int) string { return fmt.Sprintf("SELECT count(%s) FROM generate_series(1, %d)", call, n) })
+}
+
+// benchSessions makes b.N calls, divided among the sessions, with one statement each.
+func benchSessions(b *testing.B, all []*session, statement func(calls int) string) {
 	b.ResetTimer()
 	var answers []<-chan answer
 	var counts []int
 	for i, s := range all {
-		n := b.N / sessions
-		if i < b.N%sessions {
+		n := b.N / len(all)
+		if i < b.N%len(all) {
 			n++
 		}
 		counts = append(counts, n)
-		answers = append(answers, s.start(fmt.Sprintf("SELECT count(%s) FROM generate_series(1, %d)", call, n)))
+		answers = append(answers, s.start(statement(n)))
 	}
 	for i, done := range answers {
 		if a := <-done; a.err != nil || a.got != strconv.Itoa(counts[i]) {
