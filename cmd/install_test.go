@@ -54,6 +54,7 @@ func TestRenameProgram(t *testing.T) {
 		{`"gm-exit: 3 (exit status 3)"`, `"gm-exit: 3 (exit status 3)"`},
 		{"~/.config/gm/config.toml", "~/.config/gm/config.toml"},
 		{"disk:/var/lib/gm", "disk:/var/lib/gm"},
+		{"/usr/local/bin/gm serve", "/usr/local/bin/jobber serve"},
 		{"postgres://gm@db/jobs", "postgres://gm@db/jobs"},
 		{"GM_STORE and sigma", "GM_STORE and sigma"},
 		{"nothing", "nothing"},

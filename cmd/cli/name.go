@@ -25,7 +25,8 @@ func NameOf(arg0 string) string {
 }
 
 // RenameProgram replaces the word gm in a text by the name of the program. It does not
-// change paths, URLs and longer words: ~/.config/gm, gm-exit.
+// change paths, except those of the program in a directory bin, URLs and longer words:
+// ~/.config/gm, gm-exit.
 func RenameProgram(text string) string {
 	if ProgramName == "gm" {
 		return text
@@ -50,7 +51,7 @@ func RenameProgram(text string) string {
 
 // endsBeforeWord reports whether a word can begin after text.
 func endsBeforeWord(text string) bool {
-	if text == "" {
+	if text == "" || strings.HasSuffix(text, "/bin/") {
 		return true
 	}
 	c := text[len(text)-1]
