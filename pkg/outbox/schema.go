@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,21 +29,6 @@ func Schema(d Dialect, table string) (string, error) {
 
 // Schema returns the statements of the function Schema for this outbox.
 func (db *DB) Schema() string { return script(db.table.dialect, db.table.schemaStatements()) }
-
-// Install runs the statements of Schema.
-func (db *DB) Install(ctx context.Context) error {
-	conn, err := db.pool.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("install outbox %s: %w", db.table.sql(), err)
-	}
-	defer conn.Close()
-	for _, statement := range db.table.schemaStatements() {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("install outbox %s: %w", db.table.sql(), err)
-		}
-	}
-	return nil
-}
 
 // These statements surround a script for MySQL. Functions and triggers keep the sql_mode
 // and the character set of the session that creates them: without a strict mode they
@@ -148,8 +132,11 @@ func (t tableName) mysqlSchema() []string {
 	const text = "VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 	short, long := t.sibling(t.enqueue()), t.sibling(t.enqueue()+withSuffix)
 	insert := "  INSERT INTO " + t.sql() + " (`function`, workload, unique_key, priority, run_at)\n"
+	// DROP FUNCTION would take away the rights on the function that an administrator has
+	// granted, and sessions would not find it for a moment. So MariaDB replaces it, and
+	// MySQL keeps an existing one.
 	function := func(name, arguments, values string) string {
-		return "CREATE FUNCTION " + name + " (" + arguments + ")\n" +
+		return "CREATE /*M! OR REPLACE */ FUNCTION /*!80029 IF NOT EXISTS */ " + name + " (" + arguments + ")\n" +
 			"RETURNS BIGINT MODIFIES SQL DATA\nBEGIN\n" + insert +
 			"  VALUES (" + values + ");\n  RETURN LAST_INSERT_ID();\nEND"
 	}
@@ -173,9 +160,7 @@ func (t tableName) mysqlSchema() []string {
 			"  token VARCHAR(32) CHARACTER SET ascii NOT NULL\n" +
 			") ENGINE=InnoDB",
 		"INSERT IGNORE INTO " + t.token() + " (id, token)\nVALUES (1, LEFT(MD5(CONCAT(UUID(), RAND())), 16))",
-		"DROP FUNCTION IF EXISTS " + short,
 		function(short, two, "a_function, a_workload, NULL, 0, NULL"),
-		"DROP FUNCTION IF EXISTS " + long,
 		function(long, two+", a_unique_key "+text+", a_priority SMALLINT, a_run_at DATETIME(6)",
 			"a_function, a_workload, a_unique_key, COALESCE(a_priority, 0), a_run_at"),
 	}
