@@ -89,8 +89,8 @@ func (db *DB) TriggerSQL(ctx context.Context, tr Trigger) (string, error) {
 }
 
 // InstallTrigger creates a trigger, completed by CompleteTrigger. It replaces triggers of
-// the same name. In MySQL, a change of the table between the removal of the old triggers
-// and the creation of the new ones sends nothing.
+// the same name. In MySQL, but not in MariaDB, a change of the table between the removal
+// of the old triggers and the creation of the new ones sends nothing.
 func (db *DB) InstallTrigger(ctx context.Context, tr Trigger) error {
 	tr, err := db.CompleteTrigger(ctx, tr)
 	if err != nil {

@@ -104,7 +104,7 @@ func TestEnqueue(t *testing.T) {
 // TestHostileNames installs outboxes and triggers with names that must be quoted.
 func TestHostileNames(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d *database) {
-		for _, name := range []string{"select", "a b", `a"b`, "a`b", "a'b", "a;b", "$gm$", "a\\b", "Größe", "--", "%s"} {
+		for _, name := range []string{"select", "a b", `a"b`, "a`b", "a'b", "a;b", "$gm$", "a\\b", "Größe", "--", "%s", "a*/b"} {
 			db := d.install(t, Config{Table: name})
 			source := name + " t"
 			table, column := d.dialect.identifier(source), d.dialect.identifier(name)

@@ -210,10 +210,16 @@ func (tr Trigger) mysql(t, outbox tableName) []string {
 	var statements []string
 	for _, event := range triggerEvents {
 		name := t.sibling(tr.Name + "_" + event)
-		statements = append(statements, "DROP TRIGGER IF EXISTS "+name)
+		drop := "DROP TRIGGER IF EXISTS " + name
 		if !tr.hasEvent(event) {
+			statements = append(statements, drop)
 			continue
 		}
+		// MariaDB replaces the trigger in one step. It does not run the comment.
+		if !strings.Contains(name, "/") {
+			drop = "/*!80000 " + drop + " */"
+		}
+		statements = append(statements, drop)
 		row := "NEW"
 		if event == "delete" {
 			row = "OLD"
@@ -240,7 +246,7 @@ func (tr Trigger) mysql(t, outbox tableName) []string {
 		if event == "update" {
 			conditions = append(conditions, "NOT ("+tr.sameColumns()+")")
 		}
-		statement := "CREATE TRIGGER " + name + " AFTER " + strings.ToUpper(event) + " ON " + t.sql() + " FOR EACH ROW\n" +
+		statement := "CREATE /*M! OR REPLACE */ TRIGGER " + name + " AFTER " + strings.ToUpper(event) + " ON " + t.sql() + " FOR EACH ROW\n" +
 			"INSERT INTO " + outbox.sql() + " (`function`, workload, priority)\n" +
 			fmt.Sprintf("SELECT %s, %s, %d FROM DUAL", d.literal(tr.Function), workload, rowPriority(tr.Priority))
 		if len(conditions) > 0 {
