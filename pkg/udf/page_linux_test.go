@@ -97,6 +97,32 @@ func (p *pageRun) runBlocks(t *testing.T) {
 	}
 }
 
+// runReadme runs the blocks of README's chapter about databases.
+func (p *pageRun) runReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, chapter, ok := strings.Cut(string(text), "\n## Jobs from databases\n")
+	chapter, _, _ = strings.Cut(chapter, "\n## ")
+	if !ok || !strings.Contains(chapter, "\n    gm outbox install") {
+		t.Fatalf("README's chapter about databases is\n%s", chapter)
+	}
+	p.mustQuery(t, "app", "CREATE TABLE uploads (name text)")
+	p.shell.run(t, "gm work -f upper -- tr a-z A-Z &")
+	for paragraph := range strings.SplitSeq(chapter, "\n\n") {
+		code := p.names.Replace(paragraph)
+		switch {
+		case strings.HasPrefix(code, "    SELECT"):
+			p.mustQuery(t, "app", code)
+		case strings.HasPrefix(code, "    "):
+			p.shell.run(t, code)
+		}
+	}
+	p.mustQuery(t, "app", "INSERT INTO uploads VALUES ('cat.png')")
+	p.waitRows(t, "FROM gearman_outbox WHERE dead IS NULL", "0")
+}
+
 // checkTargets checks that make has the targets of commands.
 func checkTargets(t *testing.T, commands string) {
 	t.Helper()
@@ -195,6 +221,7 @@ func TestPagePostgres(t *testing.T) {
 	}
 	p.runBlocks(t)
 
+	p.runReadme(t)
 	p.checkNames(t, "SELECT name FROM pg_settings WHERE name LIKE 'gearman.%'", 5)
 	p.checkNames(t, "SELECT proname FROM pg_proc WHERE proname LIKE 'gman_%' AND proname NOT LIKE 'gman_sum_%'", 20)
 
