@@ -160,7 +160,8 @@ func (tr Trigger) postgres(t, outbox tableName) []string {
 			kind = "bytea"
 		}
 	}
-	workload := "convert_to(jsonb_build_object('table', TG_TABLE_NAME, 'event', lower(TG_OP), 'old', gm_old, 'new', gm_new)::text, 'UTF8')"
+	// TG_TABLE_NAME would be the name of a partition.
+	workload := "convert_to(jsonb_build_object('table', " + d.literal(t.base) + "::text, 'event', lower(TG_OP), 'old', gm_old, 'new', gm_new)::text, 'UTF8')"
 	condition := "gm_old IS DISTINCT FROM gm_new"
 	if !tr.JSON {
 		// Without the parentheses, plpgsql would take THEN for the end of its condition.

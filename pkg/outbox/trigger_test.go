@@ -175,3 +175,21 @@ func TestInvalidTriggers(t *testing.T) {
 		}
 	}
 }
+
+// TestTriggerPartitioned has a table with partitions. The workload has the name of the
+// table.
+func TestTriggerPartitioned(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d *database) {
+		d.install(t, Config{})
+		if d.dialect == Postgres {
+			d.query(t, "CREATE TABLE orders (id INT) PARTITION BY RANGE (id); CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (100)")
+		} else {
+			d.query(t, "CREATE TABLE orders (id INT) PARTITION BY RANGE (id) (PARTITION orders_1 VALUES LESS THAN (100))")
+		}
+		d.addTrigger(t, Trigger{Table: "orders", Events: []string{"insert"}, Function: "ship", JSON: true, Columns: []string{"id"}})
+		d.query(t, "INSERT INTO orders VALUES (7)")
+		if got := compareJSON(t, d.workloads(t), `{"table":"orders","event":"insert","old":null,"new":{"id":7}}`); got != "" {
+			t.Error(got)
+		}
+	})
+}
