@@ -25,6 +25,8 @@ Except the first, they have the tables, keys and defaults of gearmand's queue of
 
 Only one server at a time uses a store. A second one on the same store logs the name of the first, waits on standby without listening, and takes over when the first has ended. A server that loses its store to another one stops serving and goes on standby.
 
+--outbox moves jobs from a table of a database, as gm outbox run does; gm help outbox describes it. It begins when the jobs of the store are read, and ends first when the server stops. A server on standby does not do it. Without its database the server goes on, logs a line, and tries again.
+
 The port also speaks the text admin protocol; with nc, "help" lists its commands.`,
 			Flags:  serveFlags(),
 			Action: func(c *cli.Context) error { return e.serve(c) },

@@ -24,6 +24,7 @@ type serveConfig struct {
 	plan   memory.Plan
 	place  *open.Place // nil for memory
 	work   []workCommand
+	outbox []string // URLs
 	log    serverlog.Options
 	port   int // of addresses without one; 0 becomes the port on which the server listens
 }
@@ -43,6 +44,9 @@ func (e *env) readServeFlags(c *cli.Context) (cfg serveConfig, err error) {
 		return cfg, err
 	}
 	if cfg.work, err = parseWorkCommands(c); err != nil {
+		return cfg, err
+	}
+	if cfg.outbox, err = e.serveOutboxes(c); err != nil {
 		return cfg, err
 	}
 	cfg.port, err = e.servePort(c)

@@ -134,6 +134,10 @@ func queueFlags() []cli.Flag {
 			Usage: "when stopping, wait at most `TIME` for running jobs",
 		}),
 		cli.LinesFlag(cli.GenericFlag{
+			Name: "outbox", Category: catQueue,
+			Usage: "also submit the jobs of the outbox at `URL`, as gm outbox run does; repeatable; else GM_OUTBOX",
+		}),
+		cli.LinesFlag(cli.GenericFlag{
 			Name: "work", Category: catQueue,
 			Usage: "also run a worker: `FUNCTION=COMMAND` runs the command by the shell for each job, without the variables of the store's passwords; repeatable",
 		}),

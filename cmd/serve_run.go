@@ -144,6 +144,10 @@ func (s *serveRun) runServers() error {
 	if len(s.cfg.work) > 0 {
 		cfg.NewWorker = s.newWorker
 	}
+	if len(s.cfg.outbox) > 0 {
+		cfg.NewRelay = s.newRelay
+		s.warnOfMemory()
+	}
 	runner := serving.New(cfg)
 	defer cli.OnSignals(func(syscall.Signal) { s.reload(runner) }, syscall.SIGHUP)()
 	defer s.pid.Remove()

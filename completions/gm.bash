@@ -80,8 +80,8 @@ _gm_verb() {
         subs='' args='' ends=''
         ;;
     'serve')
-        flags='-L --listen -p --port --print-port --keepalive --user-timeout --store --data --sync --store-wait --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -R --round-robin --exceptions -w --worker-wakeup --forget-functions --host --drain-timeout --work --work-jobs --max-payload --max-outbox --peer-timeout --log-level -v --verbose --log-format -l --log-file --syslog --trace -d --daemon -u --user -P --pid-file --config-file --color -h --help'
-        valued='-L --listen -p --port --user-timeout --store --data --sync --store-wait --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -w --worker-wakeup --forget-functions --host --drain-timeout --work --work-jobs --max-payload --max-outbox --peer-timeout --log-level --log-format -l --log-file --trace -u --user -P --pid-file --config-file --color'
+        flags='-L --listen -p --port --print-port --keepalive --user-timeout --store --data --sync --store-wait --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -R --round-robin --exceptions -w --worker-wakeup --forget-functions --host --drain-timeout --outbox --work --work-jobs --max-payload --max-outbox --peer-timeout --log-level -v --verbose --log-format -l --log-file --syslog --trace -d --daemon -u --user -P --pid-file --config-file --color -h --help'
+        valued='-L --listen -p --port --user-timeout --store --data --sync --store-wait --store-timeout --memory --retry --dead-max --dead-age --keep-results --results-memory -j --job-retries -w --worker-wakeup --forget-functions --host --drain-timeout --outbox --work --work-jobs --max-payload --max-outbox --peer-timeout --log-level --log-format -l --log-file --trace -u --user -P --pid-file --config-file --color'
         subs='' args='' ends=''
         ;;
     'status')
@@ -341,6 +341,7 @@ _gm_value() {
     'serve:--store') _gm_stores ;;
     'serve:--data') _gm_dirs ;;
     'serve:--sync') _gm_words always interval never ;;
+    'serve:--outbox') _gm_stores ;;
     'serve:--log-level') _gm_words debug info warn error ;;
     'serve:--log-format') _gm_words text json ;;
     'serve:-l'|'serve:--log-file') _gm_files ;;

@@ -340,6 +340,7 @@ complete -c gm -n '__gm_at serve' -s w -l worker-wakeup -d 'wake N sleeping work
 complete -c gm -n '__gm_at serve' -l forget-functions -d 'forget functions that were not used for TIME' -x
 complete -c gm -n '__gm_at serve' -l host -d 'use NAME as the host in job handles' -x
 complete -c gm -n '__gm_at serve' -l drain-timeout -d 'when stopping, wait at most TIME for running jobs' -x
+complete -c gm -n '__gm_at serve' -l outbox -d 'also submit the jobs of the outbox at URL, as gm outbox run does' -x -a '(__gm_stores)'
 complete -c gm -n '__gm_at serve' -l work -d 'also run a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store\'s passwords' -x
 complete -c gm -n '__gm_at serve' -l work-jobs -d 'run at most N jobs of each --work at a time' -x
 complete -c gm -n '__gm_at serve' -l max-payload -d 'refuse payloads larger than SIZE' -x

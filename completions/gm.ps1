@@ -292,6 +292,7 @@ $script:GmVerbs = @{
             @{ Names = @('--forget-functions'); Text = 'forget functions that were not used for TIME'; Value = @('') },
             @{ Names = @('--host'); Text = 'use NAME as the host in job handles'; Value = @('') },
             @{ Names = @('--drain-timeout'); Text = 'when stopping, wait at most TIME for running jobs'; Value = @('') },
+            @{ Names = @('--outbox'); Text = 'also submit the jobs of the outbox at URL, as gm outbox run does'; Value = @('stores') },
             @{ Names = @('--work'); Text = 'also run a worker: FUNCTION=COMMAND runs the command by the shell for each job, without the variables of the store''s passwords'; Value = @('') },
             @{ Names = @('--work-jobs'); Text = 'run at most N jobs of each --work at a time'; Value = @('') },
             @{ Names = @('--max-payload'); Text = 'refuse payloads larger than SIZE'; Value = @('') },

@@ -3,9 +3,10 @@
 // runs one server after the other.
 //
 // [New] returns a [Runner] of a [Config], and [Runner.Run] runs it. One goroutine for
-// each listener accepts connections, one runs the worker, and one waits for signals while
-// the store is acquired or the server drains. All of them end before Run returns. The
-// goroutines of the worker's connections end with the server.
+// each listener accepts connections, one runs the worker, one the relay, and one waits for
+// signals while the store is acquired or the server drains. All of them end before Run
+// returns, except a relay whose database does not answer. The goroutines of the
+// connections of the worker and of the relay end with the server.
 package serving
 
 import (
@@ -43,6 +44,10 @@ type Config struct {
 	// server without a port; address is the one for other programs on this machine. Its
 	// errors end Run unchanged. nil means no worker.
 	NewWorker func(o gearman.Options, address string) (Worker, error)
+	// NewRelay returns a relay that submits jobs to each server, from the time when the
+	// server has read its store until it stops. Its options connect to the server without
+	// a port. Its errors end Run unchanged. nil means no relay.
+	NewRelay func(o gearman.Options) (Relay, error)
 	// DrainTimeout is the maximum time for running jobs after the first signal.
 	DrainTimeout time.Duration
 	// Signals stops the server: the first signal gracefully, the second at once.
@@ -253,6 +258,12 @@ func (r *Runner) runServer(srv *server.Server, ls []net.Listener) error {
 		return err
 	}
 	defer stopWork()
+	stopRelay, err := startRelay(r.cfg.NewRelay, srv, r.cfg.Server.MaxPayload)
+	if err != nil {
+		srv.Close()
+		return err
+	}
+	defer stopRelay()
 
 	select {
 	case sig := <-r.cfg.Signals:
@@ -269,6 +280,7 @@ func (r *Runner) runServer(srv *server.Server, ls []net.Listener) error {
 		srv.Close()
 		return &IOError{err}
 	}
+	stopRelay() // the server accepts no jobs from now on
 	return r.drain(srv)
 }
 

@@ -21,15 +21,7 @@ func startWorker(newWorker func(gearman.Options, string) (Worker, error), srv *s
 	if newWorker == nil {
 		return func() {}, nil
 	}
-	w, err := newWorker(gearman.Options{ // without a logger: the connections end with the server
-		Servers: []gearman.Server{{Network: "pipe", Addr: "pipe"}},
-		Dial: func(context.Context, string, string) (net.Conn, error) {
-			here, there := net.Pipe()
-			go srv.ServeConn(there) //nolint:errcheck // the worker notices the end of the connection
-			return here, nil
-		},
-		MaxPayload: maxPayload,
-	}, reachableAddress(ls))
+	w, err := newWorker(pipeOptions(srv, maxPayload), reachableAddress(ls))
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +32,20 @@ func startWorker(newWorker func(gearman.Options, string) (Worker, error), srv *s
 		w.Run(ctx) //nolint:errcheck // it ends with the server
 	}()
 	return func() { cancel(); <-done }, nil
+}
+
+// pipeOptions returns options that connect to a server of this process without a port.
+// They have no logger, because the connections end with the server.
+func pipeOptions(srv *server.Server, maxPayload int) gearman.Options {
+	return gearman.Options{
+		Servers: []gearman.Server{{Network: "pipe", Addr: "pipe"}},
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go srv.ServeConn(there) //nolint:errcheck // the client notices the end of the connection
+			return here, nil
+		},
+		MaxPayload: maxPayload,
+	}
 }
 
 // reachableAddress returns the address of the first listener as a program on this

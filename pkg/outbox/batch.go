@@ -17,6 +17,10 @@ import (
 // batch of 1,000 rows needs one round trip for them, and reads at most 4 MB too much.
 const inlineSize = 4096
 
+// UniquePrefix is the beginning of the uniques of rows without a unique_key. It is the
+// Options.OncePrefix of a relay's client.
+const UniquePrefix = "outbox:"
+
 // maxErrorText is the maximum length of last_error in bytes.
 const maxErrorText = 1000
 
@@ -180,7 +184,7 @@ func (r *queued) task(token string, now time.Time) *gearman.Task {
 	if t.Unique == "" {
 		// The ids begin again if the table is emptied or a backup is restored. Then the
 		// time distinguishes the new rows from the old ones, whose jobs may still wait.
-		t.Unique = "outbox:" + token + ":" + strconv.FormatInt(r.id, 10) + ":" + strconv.FormatInt(r.created, 36)
+		t.Unique = UniquePrefix + token + ":" + strconv.FormatInt(r.id, 10) + ":" + strconv.FormatInt(r.created, 36)
 	}
 	if r.runAt.Valid {
 		if at := time.UnixMilli(r.runAt.Int64); at.After(now) {
@@ -226,9 +230,10 @@ func judge(err error) verdict {
 }
 
 // submitRows submits the jobs of rows, one directly after the other, and returns the
-// error of each.
-func submitRows(ctx context.Context, client *gearman.Client, tasks []*gearman.Task) []error {
-	errs := make([]error, len(tasks))
+// error of each. once reports whether the servers of all accepted jobs know which jobs
+// have ended lately, and do not repeat them.
+func submitRows(ctx context.Context, client *gearman.Client, tasks []*gearman.Task) (errs []error, once bool) {
+	errs, once = make([]error, len(tasks)), true
 	running := make([]*gearman.Running, len(tasks))
 	for i, task := range tasks {
 		running[i], errs[i] = client.StartAsync(ctx, task)
@@ -241,8 +246,10 @@ func submitRows(ctx context.Context, client *gearman.Client, tasks []*gearman.Ta
 	}
 	for i, r := range running {
 		if r != nil {
-			_, errs[i] = r.Wait(ctx)
+			var result *gearman.Result
+			result, errs[i] = r.Wait(ctx)
+			once = once && (errs[i] != nil || result.Once)
 		}
 	}
-	return errs
+	return errs, once
 }

@@ -21,7 +21,7 @@
 //	if err := db.Install(ctx); err != nil {
 //		log.Fatal(err)
 //	}
-//	client, err := gearman.NewClient(gearman.Options{})
+//	client, err := gearman.NewClient(gearman.Options{Once: true, OncePrefix: outbox.UniquePrefix})
 //	if err != nil {
 //		log.Fatal(err)
 //	}
@@ -49,7 +49,9 @@
 // A relay locks some rows, submits their jobs, deletes the accepted ones and commits.
 // If it ends between the submission and the commit, the next relay submits the same
 // uniques again. A job that still waits or runs is not doubled. A job that has ended
-// meanwhile runs again.
+// meanwhile is not repeated if the client has Options.Once and the server still keeps its
+// outcome, as gm serve does for at least ten minutes; otherwise it runs again. So does
+// the job of a row with a unique_key, which another row may use on purpose.
 //
 // With one relay and one job server, the rows of a session keep their order, unless a
 // server refuses some of them. Several relays share the rows, and each keeps the order

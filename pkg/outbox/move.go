@@ -90,8 +90,14 @@ func (r *Relay) submit(ctx context.Context, rows []queued, token string) []error
 		tasks = append(tasks, rows[i].task(token, now))
 		index = append(index, i)
 	}
-	for i, err := range submitRows(ctx, r.Client, tasks) {
+	submitted, once := submitRows(ctx, r.Client, tasks)
+	for i, err := range submitted {
 		errs[index[i]] = err
+	}
+	if !once && !r.notOnce {
+		r.notOnce = true
+		r.logger().Warn("the server does not know which jobs have ended: if the relay is killed, a job may run twice",
+			"outbox", r.DB.name, "hint", "gm serve knows them for a while")
 	}
 	return errs
 }
@@ -181,7 +187,7 @@ func (r *Relay) count(result batchResult) {
 	r.mu.Unlock()
 	for reason, ids := range result.refused {
 		if reason.dead {
-			r.logger().Warn("rows of the outbox are dead", "outbox", r.DB.table.sql(), "rows", len(ids), "first", ids[0], "error", reason.text)
+			r.logger().Warn("rows of the outbox are dead", "outbox", r.DB.name, "rows", len(ids), "first", ids[0], "error", reason.text)
 		}
 	}
 }

@@ -38,6 +38,7 @@ type Config struct {
 
 // DB is an outbox in a database. Its methods are safe for concurrent use.
 type DB struct {
+	name    string // the URL without a password
 	pool    *sql.DB
 	table   tableName
 	dialect *dialect
@@ -73,7 +74,7 @@ func openDB(url string, c Config) (*DB, error) {
 	if u.Net == nil {
 		return nil, fmt.Errorf("outbox %q: not like %s", u, forms)
 	}
-	db := &DB{log: cmp.Or(c.Logger, slog.Default())}
+	db := &DB{name: u.String(), log: cmp.Or(c.Logger, slog.Default())}
 	dialect, table := Postgres, ""
 	switch u.Scheme {
 	case "postgres", "postgresql":
@@ -133,6 +134,9 @@ func openMySQL(u *store.URL) (*sql.DB, string, error) {
 
 // Close closes the connections to the database.
 func (db *DB) Close() error { return db.pool.Close() }
+
+// String returns the URL of the outbox without its password.
+func (db *DB) String() string { return db.name }
 
 // Dialect returns the dialect of the database.
 func (db *DB) Dialect() Dialect { return db.table.dialect }

@@ -31,7 +31,9 @@ const maxConflicts = 5
 // Relay moves the rows of an outbox to the servers of a client. 0 means the default of a
 // limit. The fields must not change during Run.
 type Relay struct {
-	DB     *DB
+	DB *DB
+	// Client submits the jobs. With Options.Once and the OncePrefix UniquePrefix, a job that
+	// has ended lately is not repeated when its row is submitted again.
 	Client *gearman.Client
 
 	// BatchRows and BatchBytes limit the rows of a transaction and the bytes of their
@@ -67,6 +69,7 @@ type Relay struct {
 
 	// The loop of Run owns these.
 	repeatable bool                    // transactions have the level REPEATABLE READ
+	notOnce    bool                    // the log has the warning that a job may run twice
 	alone      bool                    // the next batch has one row, because the last one failed
 	withheld   map[string]*withholding // functions that are left out
 }
@@ -137,8 +140,22 @@ func (r *Relay) Run(ctx context.Context) error {
 		sleep(ctx, wait)
 	}
 	s := r.Stats()
-	r.logger().Info("outbox relay has ended", "outbox", r.DB.table.sql(), "sent", s.Sent, "refused", s.Refused, "dead", s.Dead)
+	r.logger().Info("outbox relay has ended", "outbox", r.DB.name, "sent", s.Sent, "refused", s.Refused, "dead", s.Dead)
 	return nil
+}
+
+// Relays are the relays of several outboxes.
+type Relays []*Relay
+
+// Run runs all relays. It returns the first error when all have ended.
+func (rs Relays) Run(ctx context.Context) error {
+	errs := make([]error, len(rs))
+	var running sync.WaitGroup
+	for i, r := range rs {
+		running.Go(func() { errs[i] = r.Run(ctx) })
+	}
+	running.Wait()
+	return cmp.Or(errs...)
 }
 
 // sleep waits for a time or for the end of ctx.
@@ -171,9 +188,9 @@ func (r *Relay) noteState(ctx context.Context, err error) {
 	switch {
 	case what == before:
 	case what == "":
-		r.logger().Info("outbox relay works again", "outbox", r.DB.table.sql(), "back", before)
+		r.logger().Info("outbox relay works again", "outbox", r.DB.name, "back", before)
 	default:
-		r.logger().Warn("outbox relay waits", "outbox", r.DB.table.sql(), "away", what, "error", text)
+		r.logger().Warn("outbox relay waits", "outbox", r.DB.name, "away", what, "error", text)
 	}
 }
 
