@@ -109,14 +109,17 @@ func (p *pageRun) runReadme(t *testing.T) {
 		t.Fatalf("README's chapter about databases is\n%s", chapter)
 	}
 	p.mustQuery(t, "app", "CREATE TABLE uploads (name text)")
-	p.shell.run(t, "gm work -f upper -- tr a-z A-Z &")
+	p.shell.end() // with its server
+	shell := startPageShell(t, p.dir, p.env...)
+	defer shell.end()
+	shell.run(t, "gm work -f upper -- tr a-z A-Z &")
 	for paragraph := range strings.SplitSeq(chapter, "\n\n") {
 		code := p.names.Replace(paragraph)
 		switch {
 		case strings.HasPrefix(code, "    SELECT"):
 			p.mustQuery(t, "app", code)
 		case strings.HasPrefix(code, "    "):
-			p.shell.run(t, code)
+			shell.run(t, code)
 		}
 	}
 	p.mustQuery(t, "app", "INSERT INTO uploads VALUES ('cat.png')")
@@ -290,7 +293,7 @@ func buildMySQLFunctions(t *testing.T) string {
 
 // checkGrants checks that the users of the page can do their work, and no more.
 func (p *pageRun) checkGrants(t *testing.T, relayURL string) {
-	p.shell.end() // with the relay of app
+	p.shell.end() // with the relays of app
 	p.mustQuery(t, "app", "DELETE FROM gearman_outbox")
 	p.mustQuery(t, "shop", "SELECT gman_enqueue('mail', 'for the relay')")
 	for user, statements := range map[string][]string{
@@ -310,7 +313,7 @@ func (p *pageRun) checkGrants(t *testing.T, relayURL string) {
 		}
 	}
 	shell := startPageShell(t, p.dir, p.env...)
-	shell.run(t, p.names.Replace("gm outbox run --max-attempts 1 "+relayURL+" &"))
+	shell.run(t, p.names.Replace("gm serve &\ngm outbox run --max-attempts 1 "+relayURL+" &"))
 	p.waitRows(t, "FROM gearman_outbox", "0")
 	p.mustQuery(t, "app", "INSERT INTO gearman_outbox VALUES (DEFAULT, '', 'x', DEFAULT, DEFAULT, DEFAULT, DEFAULT, DEFAULT, DEFAULT, DEFAULT)")
 	p.waitRows(t, "FROM gearman_outbox WHERE dead IS NOT NULL", "1")
@@ -334,11 +337,15 @@ cat >/dev/null
 echo iVBORw0KGgoAAAANSUhEUgAAAAIAAAACAQMAAABIeJ9nAAAAA1BMVEX/AAAZ4gk3AAAADElEQVQI12NgYGAAAAAEAAEnNCcKAAAAAElFTkSuQmCC | base64 -d
 `
 
-// newPageRun starts a job server and a shell for the page.
+// newPageRun starts a shell for the page.
 func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	t.Helper()
 	dir := t.TempDir()
-	jobs := startJobServer(t, "--keep-results", "1h")
+	port, err := storetest.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := fmt.Sprintf("127.0.0.1:%d", port) // of the server that the page starts
 	udf, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
@@ -347,7 +354,7 @@ func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"HOME=" + dir, "GEARMAN_SERVERS=" + jobs.addr}
+	env := []string{"HOME=" + dir, "GEARMAN_SERVERS=" + jobs, fmt.Sprintf("GEARMAND_PORT=%d", port)}
 	if _, err := exec.LookPath("convert"); err != nil {
 		t.Log("ImageMagick is not installed: a script takes the place of its convert")
 		if err := os.WriteFile(filepath.Join(dir, "convert"), []byte(convertStandIn), 0o755); err != nil {
@@ -357,8 +364,8 @@ func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	}
 	return &pageRun{
 		kind: kind, dir: dir, env: env,
-		names: strings.NewReplacer("@db/", "@"+addr+"/", "'localhost'", "'"+jobs.addr+"'",
-			"sudo mariadb ", "mariadb --defaults-file=root.cnf ", "/usr/local/share/gearman-udf/", udf+"/mysql/", "/usr/local/bin/gm", gm),
+		names: strings.NewReplacer("@db/", "@"+addr+"/", "'localhost'", "'"+jobs+"'",
+			"sudo mariadb ", "mariadb --defaults-file=root.cnf ", "/usr/local/share/gearman-udf/", udf+"/mysql/", "/usr/local/bin/gm", gm, "/var/lib/gm", dir+"/queue"),
 		shell: startPageShell(t, dir, env...),
 	}
 }
