@@ -1,6 +1,7 @@
 package systest
 
 import (
+	"context"
 	"database/sql"
 	"flag"
 	"fmt"
@@ -27,20 +28,22 @@ var outboxRounds = flag.Int("outbox.rounds", 1, "how often TestOutbox kills the 
 
 // TestOutbox lets many sessions add rows to an outbox and rolls a third of them back,
 // while the relay, the server and the database are killed. Each row that was committed
-// becomes one job, and the jobs of a session are in their order.
+// becomes one job, and the jobs of a session are in their order. Then quick workers do
+// the jobs of more rows, while two relays and the database are killed and the server is
+// a third relay. The job of each row runs once.
 //
 //	go test ./cmd/systest -run TestOutbox -outbox.rounds=5 -v
 func TestOutbox(t *testing.T) {
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		s := storetest.StartPostgres(t)
-		testOutbox(t, &outboxRig{url: s.URL(s.Addr()), driver: "postgres", dsn: s.URL(s.Addr()), kill: s.Kill, start: s.Start})
+		testOutboxRig(t, &outboxRig{url: s.URL(s.Addr()), driver: "postgres", dsn: s.URL(s.Addr()), kill: s.Kill, start: s.Start})
 	})
 	t.Run("mysql", func(t *testing.T) {
 		t.Parallel()
 		s := storetest.StartMySQL(t)
 		_ = mysql.SetLogger(&mysql.NopLogger{}) // lost connections belong to the test
-		testOutbox(t, &outboxRig{url: s.URL(s.Addr()), driver: "mysql", dsn: "gm:secret@tcp(" + s.Addr() + ")/gm", kill: s.Kill, start: s.Start})
+		testOutboxRig(t, &outboxRig{url: s.URL(s.Addr()), driver: "mysql", dsn: "gm:secret@tcp(" + s.Addr() + ")/gm", kill: s.Kill, start: s.Start})
 	})
 }
 
@@ -54,11 +57,15 @@ type outboxRig struct {
 	pool *sql.DB
 }
 
-func testOutbox(t *testing.T, r *outboxRig) {
-	sessions, rows := 8, 30
+// outboxSize returns the numbers of sessions and of transactions of each.
+func outboxSize() (sessions, rows int) {
 	if *outboxRounds > 1 {
-		sessions, rows = 50, 20000/50 / *outboxRounds
+		return 50, 20000 / 50 / *outboxRounds
 	}
+	return 8, 30
+}
+
+func testOutboxRig(t *testing.T, r *outboxRig) {
 	var err error
 	if r.pool, err = sql.Open(r.driver, r.dsn); err != nil {
 		t.Fatal(err)
@@ -75,6 +82,18 @@ func testOutbox(t *testing.T, r *outboxRig) {
 	if _, err := r.pool.Exec("CREATE TABLE ledger (session INT NOT NULL, id BIGINT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
+	testOutboxOrder(t, r)
+	if t.Failed() {
+		return
+	}
+	if _, err := r.pool.Exec("DELETE FROM ledger"); err != nil {
+		t.Fatal(err)
+	}
+	testOutboxOnce(t, r)
+}
+
+func testOutboxOrder(t *testing.T, r *outboxRig) {
+	sessions, rows := outboxSize()
 	port, err := storetest.FreePort()
 	if err != nil {
 		t.Fatal(err)
@@ -98,12 +117,114 @@ func testOutbox(t *testing.T, r *outboxRig) {
 		r.start(t)
 		done.Wait()
 	}
+	r.waitEmpty(t)
+	relay.stop()
+	r.check(t, lf.addr, sessions)
+}
+
+func (r *outboxRig) waitEmpty(t *testing.T) {
+	t.Helper()
 	waitFor(t, "an empty outbox", func() bool {
 		left := 1
 		err := r.pool.QueryRow("SELECT COUNT(*) FROM gearman_outbox").Scan(&left)
 		return err == nil && left == 0
 	})
-	r.check(t, lf.addr, sessions)
+}
+
+func testOutboxOnce(t *testing.T, r *outboxRig) {
+	sessions, rows := outboxSize()
+	port, err := storetest.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGMServer(t, "--data", filepath.Join(t.TempDir(), "queue"), "-p", strconv.Itoa(port), "--outbox", r.url)
+	server := gearman.Server{Network: "tcp", Addr: g.start().addr}
+	runs := countRuns(t, server)
+	relays := []*relayProcess{r.startRelay(t, port), r.startRelay(t, port)}
+	for range *outboxRounds {
+		var done sync.WaitGroup
+		for session := range sessions {
+			done.Go(func() { r.addRows(t, session, rows) })
+		}
+		for i := range relays {
+			pause(t, time.Duration(rand.IntN(100))*time.Millisecond)
+			relays[i].stop()
+			relays[i] = r.startRelay(t, port)
+		}
+		pause(t, time.Duration(rand.IntN(100))*time.Millisecond)
+		r.kill()
+		r.start(t)
+		done.Wait()
+	}
+	r.waitEmpty(t)
+	client, err := gearman.NewClient(gearman.Options{Servers: []gearman.Server{server}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Do(t.Context(), &gearman.Task{Function: "f", Priority: gearman.Low, Payload: []byte("last")}); err != nil {
+		t.Fatal(err)
+	}
+	owner, _ := r.readLedger(t, sessions)
+	runs.mu.Lock()
+	defer runs.mu.Unlock()
+	for id := range owner {
+		if n := runs.byRow[id]; n != 1 {
+			t.Errorf("the job of row %d has run %d times", id, n)
+		}
+	}
+	for id := range runs.byRow {
+		if _, ok := owner[id]; !ok {
+			t.Errorf("a job has run for row %d, and no such row was committed", id)
+		}
+	}
+	t.Logf("%d committed rows with workers, %d kills of each relay and of the database", len(owner), *outboxRounds)
+}
+
+// rowRuns counts how often the jobs of rows have run.
+type rowRuns struct {
+	mu    sync.Mutex
+	byRow map[int64]int
+}
+
+// countRuns starts a worker that does one job after the other.
+func countRuns(t *testing.T, server gearman.Server) *rowRuns {
+	t.Helper()
+	runs := &rowRuns{byRow: map[int64]int{}}
+	w, err := gearman.NewWorker(gearman.WorkerOptions{Options: gearman.Options{Servers: []gearman.Server{server}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.Handle("f", func(_ context.Context, j *gearman.Job) ([]byte, error) {
+		if string(j.Payload()) == "last" {
+			return nil, nil
+		}
+		id, err := rowOf(j.Unique())
+		if err != nil {
+			t.Error(err)
+		}
+		runs.mu.Lock()
+		defer runs.mu.Unlock()
+		runs.byRow[id]++
+		return nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { _ = w.Run(ctx) })
+	t.Cleanup(func() { cancel(); done.Wait() })
+	return runs
+}
+
+// rowOf returns the id of a row in its unique, outbox:TOKEN:ID:TIME.
+func rowOf(unique string) (int64, error) {
+	parts := strings.Split(unique, ":")
+	if len(parts) != 4 {
+		return 0, fmt.Errorf("unique %q: not that of a row", unique)
+	}
+	return strconv.ParseInt(parts[2], 10, 64)
 }
 
 // relayProcess is a process of gm outbox run.
@@ -158,11 +279,11 @@ func (r *outboxRig) addRow(session int, rollBack bool) error {
 	return tx.Commit()
 }
 
-// check compares the jobs of the server with the ledger.
-func (r *outboxRig) check(t *testing.T, addr string, sessions int) {
+// readLedger returns the sessions of the committed rows by their ids, and the ids of the
+// rows of each session.
+func (r *outboxRig) readLedger(t *testing.T, sessions int) (owner map[int64]int, ids [][]int64) {
 	t.Helper()
-	owner := map[int64]int{} // sessions of the rows, by their ids
-	want := make([][]int64, sessions)
+	owner, ids = map[int64]int{}, make([][]int64, sessions)
 	found, err := r.pool.Query("SELECT session, id FROM ledger ORDER BY id")
 	if err != nil {
 		t.Fatal(err)
@@ -175,16 +296,23 @@ func (r *outboxRig) check(t *testing.T, addr string, sessions int) {
 			t.Fatal(err)
 		}
 		owner[id] = session
-		want[session] = append(want[session], id)
+		ids[session] = append(ids[session], id)
 	}
 	if err := found.Err(); err != nil {
 		t.Fatal(err)
 	}
+	return owner, ids
+}
+
+// check compares the jobs of the server with the ledger.
+func (r *outboxRig) check(t *testing.T, addr string, sessions int) {
+	t.Helper()
+	owner, want := r.readLedger(t, sessions)
 	admin := gearman.NewAdmin(gearman.Server{Network: "tcp", Addr: addr}, gearman.Options{})
 	defer admin.Close()
 	got := make([][]int64, sessions)
-	err = admin.EachJob(t.Context(), "f", "", 0, "", func(j gearman.JobDetails) error {
-		id, err := strconv.ParseInt(j.Unique[strings.LastIndex(j.Unique, ":")+1:], 10, 64)
+	err := admin.EachJob(t.Context(), "f", "", 0, "", func(j gearman.JobDetails) error {
+		id, err := rowOf(j.Unique)
 		session, ok := owner[id]
 		if err != nil || !ok {
 			t.Errorf("there is a job %q, and no such row was committed", j.Unique)

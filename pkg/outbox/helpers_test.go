@@ -48,6 +48,7 @@ func newRelay(t testing.TB, db *DB, addr string) *Relay {
 	client, err := gearman.NewClient(gearman.Options{
 		Servers:    []gearman.Server{{Network: "tcp", Addr: addr}},
 		MinBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond,
+		Once: true, OncePrefix: UniquePrefix,
 	})
 	if err != nil {
 		t.Fatal(err)

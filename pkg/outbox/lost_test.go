@@ -76,6 +76,42 @@ func TestLostDelete(t *testing.T) {
 	})
 }
 
+// TestEndedJobsAreNotRepeated loses the deletion of rows whose jobs end before the next
+// relay submits the rows again. Each job runs once.
+func TestEndedJobsAreNotRepeated(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d *database) {
+		s := startServer(t, "", server.Config{})
+		direct := d.install(t, Config{})
+		proxy := storetest.StartProxy(t, d.addr)
+		worker := startCollector(t, s.addr, "f")
+		const rounds, rows = 4, 5
+		for round := range rounds {
+			proxy.Hit(storetest.ToServer, []byte("DELETE"), storetest.CutOff)
+			insert(t, direct, "f", fmt.Sprint(round), 1, rows)
+			first := newRelay(t, d.openAt(t, proxy.Addr(), Config{}), s.addr)
+			first.MinBackoff = time.Minute
+			stop := run(t, first)
+			worker.wait(t, (round+1)*rows)
+			waitFor(t, "lost deletion", first, func() bool { return proxy.Hits() == round+1 && first.Stats().Away == "database" })
+			stop()
+			if got := strings.Count(d.rows(t, DefaultTable), "\n"); got != rows {
+				t.Fatalf("%d rows are left, want all %d", got, rows)
+			}
+			next := newRelay(t, direct, s.addr)
+			stop = run(t, next)
+			waitEmpty(t, direct, next)
+			stop()
+		}
+		last := newRelay(t, direct, s.addr)
+		run(t, last)
+		insert(t, direct, "f", "last", 1, 1)
+		jobs := worker.wait(t, rounds*rows+1)
+		if len(jobs) != rounds*rows+1 || jobs[len(jobs)-1] != "last-1" {
+			t.Errorf("the worker got %d jobs, want %d: %q", len(jobs), rounds*rows+1, jobs)
+		}
+	})
+}
+
 // TestPoison has a job server that closes the connection when it sees one of the jobs.
 // That row dies, and the others arrive.
 func TestPoison(t *testing.T) {
