@@ -196,6 +196,7 @@ func TestMySQL(t *testing.T) {
 		{"KILL in all phases", testMySQLKillPhases},
 		{"many sessions", testMySQLSessions},
 		{"install", testMySQLInstall},
+		{"page", testPageMySQL},
 		{"many calls", testMySQLCalls},
 		{"restart with TLS", testMySQLRestart},
 	} {

@@ -233,10 +233,9 @@ func TestPagePostgres(t *testing.T) {
 	p.checkGrants(t, "postgres://relay:secret@db/app")
 }
 
-// TestPageMySQL runs the page with MariaDB.
-func TestPageMySQL(t *testing.T) {
-	plugins := buildMySQLFunctions(t)
-	server := storetest.StartMySQL(t, "--plugin-dir="+plugins)
+// testPageMySQL runs the page with MariaDB.
+func testPageMySQL(t *testing.T, server *mysqlServer) {
+	server.change(t, "servers", server.jobs.addr)
 	server.Query(t, "CREATE DATABASE app; CREATE USER app IDENTIFIED BY 'secret'; GRANT ALL ON app.* TO app")
 	p := newPageRun(t, "mysql", server.Addr())
 	p.statements = func(user string) *exec.Cmd {
@@ -275,20 +274,6 @@ func (p *pageRun) checkNames(t *testing.T, query string, least int) {
 	if len(names) < least {
 		t.Errorf("the names are %q; want more", names)
 	}
-}
-
-// buildMySQLFunctions builds the library of MySQL and MariaDB, and returns its directory.
-func buildMySQLFunctions(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the server has a user of its own
-		t.Fatal(err)
-	}
-	build := exec.Command("make", "--no-print-directory", "-C", "mysql", "BUILD="+dir)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
-	}
-	return dir
 }
 
 // checkGrants checks that the users of the page can do their work, and no more.
