@@ -15,4 +15,6 @@ var sqlTopic = cli.Topic{
 	Usage: "jobs from PostgreSQL, MySQL and MariaDB",
 	Verbs: []string{"outbox", "serve", "submit", "work"},
 	Text:  sqlText,
+
+	Labels: map[string]string{"postgres": "PostgreSQL:", "mysql": "MySQL and MariaDB:"},
 }

@@ -20,6 +20,9 @@ type Topic struct {
 	Usage string   // a line for lists
 	Verbs []string // the verbs whose pages refer to the topic
 	Text  string
+
+	// Labels are lines before code, by a word about it.
+	Labels map[string]string
 }
 
 // Topic returns the topic that a word means, its name or that of its page, or nil.
@@ -130,6 +133,16 @@ func indented(code string) string {
 	return b.String()
 }
 
+// label returns the line before a block of code, or "".
+func (t *Topic) label(b *TopicBlock) string {
+	for _, word := range b.Info {
+		if label := t.Labels[word]; label != "" {
+			return label
+		}
+	}
+	return ""
+}
+
 // TopicHelp returns a topic as plain text.
 func TopicHelp(t *Topic) []byte {
 	var b bytes.Buffer
@@ -142,6 +155,9 @@ func TopicHelp(t *Topic) []byte {
 		}
 		last = block.Kind
 		if block.Kind == TopicCode {
+			if label := t.label(&block); label != "" {
+				b.WriteString(label + "\n\n")
+			}
 			b.WriteString(indented(text))
 			continue
 		}
@@ -172,6 +188,10 @@ func TopicPage(root *Verb, t *Topic, date string) []byte {
 	m.Text(Roff(t.PageName()) + " \\- " + Roff(RenameProgram(t.Usage)))
 	last := TopicText
 	for _, block := range t.Blocks() {
+		if label := t.label(&block); label != "" {
+			m.topicBlock(&TopicBlock{Text: label}, last)
+			last = TopicText
+		}
 		m.topicBlock(&block, last)
 		last = block.Kind
 	}

@@ -26,7 +26,7 @@ The end.
 `
 
 func TestTopicBlocks(t *testing.T) {
-	topic := &Topic{Name: "x", Usage: "an example", Text: topicText}
+	topic := &Topic{Name: "x", Usage: "an example", Text: topicText, Labels: map[string]string{"postgres": "PostgreSQL:"}}
 	want := []TopicBlock{
 		{TopicHeading, "The first section", nil},
 		{TopicText, "A paragraph\nin two lines.", nil},
@@ -44,7 +44,7 @@ func TestTopicBlocks(t *testing.T) {
 }
 
 func TestTopicHelp(t *testing.T) {
-	topic := &Topic{Name: "x", Usage: "an example", Text: topicText}
+	topic := &Topic{Name: "x", Usage: "an example", Text: topicText, Labels: map[string]string{"postgres": "PostgreSQL:"}}
 	want := `gm-x - an example
 
 THE FIRST SECTION
@@ -59,6 +59,8 @@ the same
     Its meaning in two lines.
 
 A part
+
+PostgreSQL:
 
     SELECT 1;
 
@@ -88,6 +90,8 @@ term(\fBa\fR, b)
 the same
 Its meaning in two lines.
 .SS "A part"
+PostgreSQL:
+.PP
 .nf
     SELECT 1;
 
@@ -98,7 +102,7 @@ The end.
 .SH "SEE ALSO"
 \fBgm\fR(1)
 `
-	topic := &Topic{Name: "x", Usage: "an example", Text: topicText}
+	topic := &Topic{Name: "x", Usage: "an example", Text: topicText, Labels: map[string]string{"postgres": "PostgreSQL:"}}
 	if got := string(TopicPage(root, topic, "2000-01-01")); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
