@@ -15,7 +15,7 @@ func outboxVerb(e *env) *cli.Verb {
 		Command: &cli.Command{
 			Name:  "outbox",
 			Usage: "move jobs from a table of a database to the servers",
-			Description: `An outbox is a table in PostgreSQL, MySQL or MariaDB. A program, or a trigger, adds a job to it in the transaction that changes its data. If the transaction is rolled back, the job was never there; if it is committed, gm outbox run submits the job and deletes its row. gm serve --outbox does the same inside the server. The database needs no extension.
+			Description: `An outbox is a table in PostgreSQL, MySQL or MariaDB. A program, or a trigger, adds a job to it in the transaction that changes its data. If the transaction is rolled back, the job was never there; if it is committed, gm outbox run submits the job and deletes its row. gm serve --outbox does the same inside the server. The database needs no extension. gm help sql is a manual with examples.
 
 URL is like that of a store: postgres://USER:PASSWORD@HOST:PORT/DB or mysql://USER:PASSWORD@HOST:PORT/DB. ?table=NAME or ?table=SCHEMA.NAME is the table, gearman_outbox by default; case counts. Without URL, the commands use GM_OUTBOX, which does not show a password in the list of processes. Values that the URL of PostgreSQL leaves out come from PGHOST, PGPASSWORD, ~/.pgpass and the like.`,
 		},

@@ -26,6 +26,7 @@ packages=(
 	tokyocabinet-bin       # tcamgr, which uses the library as gearmand does
 	redis-server           # pkg/store/redis
 	memcached              # pkg/store/memcached
+	mandoc                 # checks the manual pages
 	jq                     # an example of gm help work
 	postgresql             # pkg/store/storetest starts servers of its own
 	mariadb-server
