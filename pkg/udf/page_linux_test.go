@@ -209,9 +209,8 @@ func (p *pageRun) checkResults(t *testing.T, b *cli.TopicBlock, user, code strin
 	}
 }
 
-// TestPagePostgres runs the page with PostgreSQL.
-func TestPagePostgres(t *testing.T) {
-	server := startPostgres(t)
+// testPagePostgres runs the page with PostgreSQL.
+func testPagePostgres(t *testing.T, server *postgres) {
 	server.Query(t, "CREATE ROLE app LOGIN PASSWORD 'secret'")
 	server.Query(t, "CREATE DATABASE app OWNER app")
 	p := newPageRun(t, "postgres", server.Addr())
@@ -228,8 +227,8 @@ func TestPagePostgres(t *testing.T) {
 	p.checkNames(t, "SELECT name FROM pg_settings WHERE name LIKE 'gearman.%'", 5)
 	p.checkNames(t, "SELECT proname FROM pg_proc WHERE proname LIKE 'gman_%' AND proname NOT LIKE 'gman_sum_%'", 20)
 
-	p.mustQuery(t, "admin", "CREATE ROLE clerk LOGIN PASSWORD 'secret'; GRANT INSERT ON orders TO clerk")
-	p.mustQuery(t, "clerk", "INSERT INTO orders (id, state) VALUES (1000, 'new')")
+	p.mustQuery(t, "admin", "CREATE ROLE cashier LOGIN PASSWORD 'secret'; GRANT INSERT ON orders TO cashier")
+	p.mustQuery(t, "cashier", "INSERT INTO orders (id, state) VALUES (1000, 'new')")
 	p.checkGrants(t, "postgres://relay:secret@db/app")
 }
 

@@ -261,6 +261,7 @@ func TestPostgres(t *testing.T) {
 		{"lock waits", testLockWait},
 		{"notifications", testListen},
 		{"many sessions", testSessions},
+		{"page", testPagePostgres},
 		{"many calls", testManyCalls},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, p) })

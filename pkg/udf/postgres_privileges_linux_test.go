@@ -4,7 +4,7 @@ import "testing"
 
 func testPrivileges(t *testing.T, p *postgres) {
 	s := newSession(t, p.db)
-	s.exec(t, "CREATE ROLE app; SET ROLE app")
+	s.exec(t, "CREATE ROLE caller; SET ROLE caller")
 	for _, call := range []string{
 		"gman_do('echo', 'x')", "gman_do('echo', 'x'::bytea)", "gman_do_high('echo')", "gman_do_low('echo')",
 		"gman_do_background('echo')", "gman_do_high_background('echo')", "gman_do_low_background('echo', ''::bytea)",
@@ -22,14 +22,14 @@ func testPrivileges(t *testing.T, p *postgres) {
 		s.wantState(t, statement, "42501")
 	}
 
-	s.exec(t, "RESET ROLE; GRANT EXECUTE ON FUNCTION gman_do(text, text, text), gman_sum(text, text) TO app; SET ROLE app")
+	s.exec(t, "RESET ROLE; GRANT EXECUTE ON FUNCTION gman_do(text, text, text), gman_sum(text, text) TO caller; SET ROLE caller")
 	s.want(t, "SELECT gman_do('echo', 'x')", "x")
 	s.want(t, "SELECT gman_sum('length', 'x')", "1")
 	s.wantState(t, "SELECT gman_do('echo', 'x'::bytea)", "42501")
 
 	s.exec(t, "RESET ROLE")
 	if got, err := s.query("SELECT current_setting('server_version_num')::int >= 150000"); err == nil && got == "true" {
-		s.exec(t, "GRANT SET ON PARAMETER gearman.servers TO app; SET ROLE app")
+		s.exec(t, "GRANT SET ON PARAMETER gearman.servers TO caller; SET ROLE caller")
 		s.want(t, "SELECT gman_servers_set('127.0.0.1:1')", "127.0.0.1:1")
 	}
 }
@@ -38,11 +38,11 @@ func testPrivileges(t *testing.T, p *postgres) {
 func testDefiner(t *testing.T, p *postgres) {
 	s := newSession(t, p.db)
 	before := p.worker.reversed.Load()
-	s.exec(t, `CREATE ROLE shop; CREATE TABLE orders (name text); GRANT INSERT ON orders TO shop;
+	s.exec(t, `CREATE ROLE seller; CREATE TABLE orders (name text); GRANT INSERT ON orders TO seller;
 		CREATE FUNCTION submit_order() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS
 			'BEGIN PERFORM gman_do_background(''reverse'', NEW.name); RETURN NEW; END';
 		CREATE TRIGGER submit_order AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION submit_order();
-		SET ROLE shop; INSERT INTO orders VALUES ('tea')`)
+		SET ROLE seller; INSERT INTO orders VALUES ('tea')`)
 	s.wantState(t, "SELECT gman_do_background('reverse', 'tea')", "42501")
 	eventually(t, "the job is done", func() bool { return p.worker.reversed.Load() == before+1 })
 }
