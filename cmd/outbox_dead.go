@@ -66,7 +66,13 @@ func (e *env) outboxRetry() *cli.Verb {
 	return e.outboxCommand("retry", "submit dead rows of an outbox again", "[URL] [ID..]",
 		`Makes gm outbox run submit dead rows again, and counts their attempts from zero. Prints the number of rows.`,
 		cli.Example{What: "all of them", Line: "gm outbox retry --all postgres://app@db/app"},
-		func(o *outboxCall) error { return o.changeDeadRows(o.db.RetryDead) },
+		func(o *outboxCall) error {
+			ids, err := o.deadIDs()
+			if err != nil {
+				return err
+			}
+			return o.changeDeadRows(ids, o.db.RetryDead)
+		},
 		&cli.BoolFlag{Name: "all", Usage: "retry all dead rows"})
 }
 
@@ -75,6 +81,10 @@ func (e *env) outboxPurge() *cli.Verb {
 		`Deletes dead rows and prints their number.`,
 		cli.Example{What: "all of them", Line: "gm outbox purge --all --yes postgres://app@db/app"},
 		func(o *outboxCall) error {
+			ids, err := o.deadIDs()
+			if err != nil {
+				return err
+			}
 			what := "the dead rows " + strings.Join(o.args, ", ")
 			if o.Bool("all") {
 				what = "all dead rows"
@@ -82,28 +92,37 @@ func (e *env) outboxPurge() *cli.Verb {
 			if err := e.Confirm(o.Bool("yes"), "delete "+what); err != nil {
 				return err
 			}
-			return o.changeDeadRows(o.db.PurgeDead)
+			return o.changeDeadRows(ids, o.db.PurgeDead)
 		},
 		&cli.BoolFlag{Name: "all", Usage: "delete all dead rows"}, cli.YesFlag())
 }
 
-// changeDeadRows changes the dead rows that the arguments name, or all, and prints their
-// number. If rows are named and some are not dead, it fails.
-func (o *outboxCall) changeDeadRows(change func(context.Context, ...int64) (int, error)) error {
+// deadIDs returns the ids of the rows that the arguments name, none with --all.
+func (o *outboxCall) deadIDs() ([]int64, error) {
 	c := o.Context
 	var ids []int64
 	for _, arg := range o.args {
 		id, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil {
-			return cli.UsageErrorf("outbox %s: id %q: not a number", c.Command.Name, arg)
+			return nil, cli.UsageErrorf("outbox %s: id %q: not a number", c.Command.Name, arg)
 		}
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
-	if c.Bool("all") == (len(ids) > 0) {
-		return cli.UsageErrorf("outbox %s: want ids, or --all for all dead rows", c.Command.Name)
+	switch {
+	case c.Bool("all") && len(ids) > 0:
+		return nil, cli.UsageErrorf("outbox %s: --all cannot be used with ids", c.Command.Name)
+	case !c.Bool("all") && len(ids) == 0:
+		return nil, cli.WithHint(cli.UsageErrorf("outbox %s: want ids, or --all for all dead rows", c.Command.Name), "gm outbox dead lists the ids")
 	}
+	return ids, nil
+}
+
+// changeDeadRows changes the dead rows with these ids, all without ids, and prints their
+// number. If rows are named and some are not dead, it fails.
+func (o *outboxCall) changeDeadRows(ids []int64, change func(context.Context, ...int64) (int, error)) error {
+	c := o.Context
 	n, err := change(c.Context, ids...)
 	if err != nil {
 		return err

@@ -61,6 +61,9 @@ func (e *env) makeTrigger(c *cli.Context) error {
 	if c.IsSet("for") || c.NArg() == 0 && e.Getenv(outboxEnv) == "" {
 		return e.printTrigger(c, trigger)
 	}
+	if err := checkTriggerFlags(c); err != nil {
+		return err
+	}
 	return e.withOutbox(c, false, func(o *outboxCall) error {
 		if c.Bool("install") {
 			return triggerError(o.db.InstallTrigger(c.Context, trigger))
@@ -71,6 +74,20 @@ func (e *env) makeTrigger(c *cli.Context) error {
 		}
 		return e.printText(text)
 	})
+}
+
+// checkTriggerFlags returns an error if flags are missing.
+func checkTriggerFlags(c *cli.Context) error {
+	for _, name := range []string{"table", "on", "function"} {
+		if !c.IsSet(name) {
+			return cli.UsageErrorf("outbox trigger: --%s is missing", name)
+		}
+	}
+	if !c.Bool("json") && len(c.StringSlice("columns")) != 1 {
+		return cli.WithHint(cli.UsageErrorf("outbox trigger: want --json, or one column in --columns"),
+			"--json sends all columns, or those in --columns; without it the workload is the value of one column")
+	}
+	return nil
 }
 
 // triggerError returns an error about a trigger with its exit code, which differs for
@@ -95,6 +112,9 @@ func (e *env) printTrigger(c *cli.Context, trigger outbox.Trigger) error {
 	dialect, ok := outboxDialects[cmp.Or(c.String("for"), "postgres")]
 	if !ok {
 		return cli.UsageErrorf("--for %q: must be postgres or mysql", c.String("for"))
+	}
+	if err := checkTriggerFlags(c); err != nil {
+		return err
 	}
 	text, err := trigger.SQL(dialect)
 	if err != nil {

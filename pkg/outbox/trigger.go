@@ -130,9 +130,9 @@ func (tr Trigger) check(d Dialect) error {
 	case !tr.Priority.Valid():
 		return fmt.Errorf("%v is not high, normal or low", tr.Priority)
 	case !tr.JSON && len(tr.Columns) != 1:
-		return fmt.Errorf("%d columns: a workload that is not JSON is one column", len(tr.Columns))
+		return fmt.Errorf("%d columns: a workload that is not JSON is the value of one column", len(tr.Columns))
 	case d == MySQL && len(tr.Columns) == 0:
-		return errors.New("no columns: MySQL's triggers must name them")
+		return errors.New("no columns: a trigger of MySQL names its columns")
 	}
 	return nil
 }

@@ -137,7 +137,7 @@ func TestTriggerAllColumns(t *testing.T) {
 		d.query(t, "CREATE TABLE files (a INT, b INT)")
 		tr := Trigger{Table: "files", Events: []string{"update"}, Function: "scan", JSON: true}
 		if d.dialect == MySQL {
-			if _, err := tr.SQL(MySQL); err == nil || !strings.Contains(err.Error(), "must name them") {
+			if _, err := tr.SQL(MySQL); err == nil || !strings.Contains(err.Error(), "names its columns") {
 				t.Errorf("got %v, want an error about columns", err)
 			}
 			return
