@@ -17,7 +17,7 @@ func (e *env) outboxRun() *cli.Verb {
 
 A job without a unique_key has a unique that names its row. If gm or the database is killed between the submission and the deletion, the next run submits the row again. A job that waits or runs is not doubled. A job that has ended is not repeated if the server still keeps its outcome, as gm serve does for ten minutes, or longer with --keep-results; otherwise, and with a unique_key, it runs again. The log has a warning if the server keeps none.
 
-Several runs share the rows; then jobs keep their order only within a batch. A job that the servers refuse for its own sake (too large, invalid) is tried --max-attempts times. Then its row is dead: gm outbox dead lists it. The user needs the rights to select, update and delete.`,
+Several runs share the rows; then jobs keep their order only within a batch. A job that the servers refuse for its own sake (too large, invalid) is tried --max-attempts times. Then its row is dead: gm outbox dead lists it. The user needs the rights to select, update and delete; gm help sql has them in SQL.`,
 		cli.Example{What: "with a server elsewhere", Line: "gm outbox run -s jobs.example.com postgres://app@db/app"},
 		runOutbox,
 		slices.Concat([]cli.Flag{

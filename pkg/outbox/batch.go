@@ -120,6 +120,41 @@ func (db *DB) readLarge(ctx context.Context, tx *sql.Tx, rows []queued, largest 
 	return nil
 }
 
+// flush makes durable what this session has seen of others.
+func (db *DB) flush(ctx context.Context) error {
+	if db.dialect.flush == "" {
+		return nil
+	}
+	if _, err := db.pool.ExecContext(ctx, fmt.Sprintf(db.dialect.flush, db.table.token())); err != nil {
+		return fmt.Errorf("write to the token of outbox %s: %w", db.table.sql(), err)
+	}
+	return nil
+}
+
+// deleteAll deletes the rows of a batch. keepOthers can undo it.
+func (db *DB) deleteAll(ctx context.Context, tx *sql.Tx, rows []queued) error {
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT locked"); err != nil {
+		return fmt.Errorf("set a savepoint: %w", err)
+	}
+	ids := make([]int64, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].id
+	}
+	return db.deleteRows(ctx, tx, ids)
+}
+
+// keepOthers undoes deleteAll, deletes only the rows whose jobs were accepted, and notes
+// the errors of those that were refused. All rows stay locked.
+func (db *DB) keepOthers(ctx context.Context, tx *sql.Tx, result batchResult) error {
+	if _, err := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT locked"); err != nil {
+		return fmt.Errorf("return to the savepoint: %w", err)
+	}
+	if err := db.deleteRows(ctx, tx, result.sent); err != nil {
+		return err
+	}
+	return db.markRefused(ctx, tx, result.refused)
+}
+
 // deleteRows deletes rows.
 func (db *DB) deleteRows(ctx context.Context, tx *sql.Tx, ids []int64) error {
 	if len(ids) == 0 {
@@ -127,7 +162,7 @@ func (db *DB) deleteRows(ctx context.Context, tx *sql.Tx, ids []int64) error {
 	}
 	statement := fmt.Sprintf(db.dialect.deleteByID, db.table.sql(), idList(ids))
 	if _, err := tx.ExecContext(ctx, statement); err != nil {
-		return fmt.Errorf("delete %d submitted rows: %w", len(ids), err)
+		return fmt.Errorf("delete %d rows: %w", len(ids), err)
 	}
 	return nil
 }

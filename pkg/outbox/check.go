@@ -44,9 +44,12 @@ func hasCode(err error, postgres []pqerror.Code, numbers []uint16) bool {
 }
 
 // Check returns an error if a relay cannot work on the outbox: IsDenied if the user is
-// refused or has not all rights, IsMissing if it is not installed. It changes nothing.
+// refused or has not all rights, IsMissing if it is not installed. It changes no row.
 func (db *DB) Check(ctx context.Context) error {
 	if _, err := db.readToken(ctx); err != nil {
+		return err
+	}
+	if err := db.flush(ctx); err != nil {
 		return err
 	}
 	tx, err := db.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})

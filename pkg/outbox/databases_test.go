@@ -36,6 +36,14 @@ type database struct {
 	start   func(t testing.TB)
 }
 
+// commit returns bytes of the statement COMMIT that no other statement of a relay has.
+func (d *database) commit() []byte {
+	if d.dialect == Postgres {
+		return []byte("COMMIT\x00")
+	}
+	return []byte("\x03COMMIT")
+}
+
 // eachDatabase runs a test on PostgreSQL and on MariaDB.
 func eachDatabase(t *testing.T, f func(t *testing.T, d *database)) {
 	t.Parallel()

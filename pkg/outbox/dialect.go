@@ -40,6 +40,12 @@ type dialect struct {
 	// that cannot be a number.
 	milliseconds func(column string) string
 
+	// flush is a statement on the table %s of the token, after whose commit all commits
+	// that were seen before it are on disk. In MySQL without a binary log, a session sees
+	// the rows of another one before that: if the server crashes then, these rows are
+	// gone, and their ids are given again. Empty is nothing to do.
+	flush string
+
 	// live is the part from FROM of a statement that locks rows that are not dead, of a
 	// table that %[1]s names. In MySQL, it finds them by their ids. If it locked entries
 	// of the other index, the deletions of two relays could wait for each other.
@@ -80,6 +86,7 @@ var dialects = map[Dialect]*dialect{
 		now:          "UTC_TIMESTAMP(6)",
 		milliseconds: func(column string) string { return "COALESCE(" + mysqlMilliseconds(column) + ", 0)" },
 
+		flush: "UPDATE %s SET flushes = flushes + 1 WHERE id = 1",
 		live: "FROM %[1]s FORCE INDEX (PRIMARY) WHERE dead IS NULL AND " +
 			"id >= COALESCE((SELECT MIN(id) FROM %[1]s WHERE dead IS NULL), 0)",
 		deleteByID: "DELETE outbox FROM " + rowsByID,

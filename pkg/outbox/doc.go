@@ -46,8 +46,8 @@
 //
 // # Once and in order
 //
-// A relay locks some rows, submits their jobs, deletes the accepted ones and commits.
-// If it ends between the submission and the commit, the next relay submits the same
+// A relay locks some rows, deletes them, submits their jobs and commits. Rows whose jobs
+// were not accepted stay. If the relay ends between the submission and the commit, the next relay submits the same
 // uniques again. A job that still waits or runs is not doubled. A job that has ended
 // meanwhile is not repeated if the client has Options.Once and the server still keeps its
 // outcome, as gm serve does for at least ten minutes; otherwise it runs again. So does

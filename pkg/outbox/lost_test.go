@@ -48,8 +48,8 @@ func TestLostAnywhere(t *testing.T) {
 	})
 }
 
-// TestLostDelete loses the connection to the database between the submission and the
-// deletion, and the answer to the commit.
+// TestLostDelete loses the connection to the database before the submission, between the
+// submission and the commit, and the answer to the commit.
 func TestLostDelete(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d *database) {
 		s := startServer(t, "", server.Config{})
@@ -60,23 +60,26 @@ func TestLostDelete(t *testing.T) {
 		insert(t, direct, "f", "a", 1, 3)
 		run(t, r)
 		waitEmpty(t, direct, r)
-		if proxy.Hits() != 1 {
-			t.Fatalf("%d deletions were lost, want 1", proxy.Hits())
+		proxy.Hit(storetest.ToServer, d.commit(), storetest.CutOff)
+		insert(t, direct, "f", "c", 1, 3)
+		waitEmpty(t, direct, r)
+		if proxy.Hits() != 2 {
+			t.Fatalf("%d connections were lost, want 2", proxy.Hits())
 		}
-		proxy.LoseAnswerTo([]byte("COMMIT"))
+		proxy.LoseAnswerTo(d.commit())
 		insert(t, direct, "f", "b", 1, 3)
 		waitEmpty(t, direct, r)
 		waitFor(t, "lost commit", r, func() bool { return proxy.Cuts() == 1 && r.Stats().Away == "" })
 		admin := gearman.NewAdmin(gearman.Server{Network: "tcp", Addr: s.addr}, gearman.Options{})
 		defer admin.Close()
 		jobs, err := admin.Jobs(t.Context(), "f", "", 0)
-		if err != nil || len(jobs) != 6 {
-			t.Errorf("got %d jobs, %v, want 6", len(jobs), err)
+		if err != nil || len(jobs) != 9 {
+			t.Errorf("got %d jobs, %v, want 9", len(jobs), err)
 		}
 	})
 }
 
-// TestEndedJobsAreNotRepeated loses the deletion of rows whose jobs end before the next
+// TestEndedJobsAreNotRepeated loses the commits of batches whose jobs end before the next
 // relay submits the rows again. Each job runs once.
 func TestEndedJobsAreNotRepeated(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, d *database) {
@@ -86,13 +89,13 @@ func TestEndedJobsAreNotRepeated(t *testing.T) {
 		worker := startCollector(t, s.addr, "f")
 		const rounds, rows = 4, 5
 		for round := range rounds {
-			proxy.Hit(storetest.ToServer, []byte("DELETE"), storetest.CutOff)
+			proxy.Hit(storetest.ToServer, d.commit(), storetest.CutOff)
 			insert(t, direct, "f", fmt.Sprint(round), 1, rows)
 			first := newRelay(t, d.openAt(t, proxy.Addr(), Config{}), s.addr)
 			first.MinBackoff = time.Minute
 			stop := run(t, first)
 			worker.wait(t, (round+1)*rows)
-			waitFor(t, "lost deletion", first, func() bool { return proxy.Hits() == round+1 && first.Stats().Away == "database" })
+			waitFor(t, "lost commit", first, func() bool { return proxy.Hits() == round+1 && first.Stats().Away == "database" })
 			stop()
 			if got := strings.Count(d.rows(t, DefaultTable), "\n"); got != rows {
 				t.Fatalf("%d rows are left, want all %d", got, rows)

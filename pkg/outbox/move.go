@@ -38,15 +38,22 @@ func (r *Relay) moveRows(ctx context.Context, level sql.IsolationLevel) (sent in
 		r.forgetWithheld()
 		return 0, nil
 	}
+	// The rows are deleted first: a database that refuses that, for example because it is
+	// read-only, gets no jobs submitted again and again.
+	if err := r.DB.deleteAll(dbContext, tx, rows); err != nil {
+		return 0, &awayError{"database", err}
+	}
+	if err := r.DB.flush(dbContext); err != nil {
+		return 0, &awayError{"database", err}
+	}
 	submitContext, stop := context.WithTimeout(dbContext, timeout)
 	errs := r.submit(submitContext, rows, token)
 	stop()
 	result := r.sortRows(rows, errs)
-	if err := r.DB.deleteRows(dbContext, tx, result.sent); err != nil {
-		return 0, &awayError{"database", err}
-	}
-	if err := r.DB.markRefused(dbContext, tx, result.refused); err != nil {
-		return 0, &awayError{"database", err}
+	if len(result.sent) < len(rows) {
+		if err := r.DB.keepOthers(dbContext, tx, result); err != nil {
+			return 0, &awayError{"database", err}
+		}
 	}
 	if err := tx.Commit(); err != nil {
 		return 0, &awayError{"database", fmt.Errorf("commit: %w", err)}

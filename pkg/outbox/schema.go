@@ -156,8 +156,9 @@ func (t tableName) mysqlSchema() []string {
 			"  KEY " + t.dialect.identifier(t.base+liveSuffix) + " (dead, id)\n" +
 			") ENGINE=InnoDB",
 		"CREATE TABLE IF NOT EXISTS " + t.token() + " (\n" +
-			"  id    SMALLINT PRIMARY KEY,\n" +
-			"  token VARCHAR(32) CHARACTER SET ascii NOT NULL\n" +
+			"  id      SMALLINT PRIMARY KEY,\n" +
+			"  token   VARCHAR(32) CHARACTER SET ascii NOT NULL,\n" +
+			"  flushes BIGINT NOT NULL DEFAULT 0\n" +
 			") ENGINE=InnoDB",
 		"INSERT IGNORE INTO " + t.token() + " (id, token)\nVALUES (1, LEFT(MD5(CONCAT(UUID(), RAND())), 16))",
 		function(short, two, "a_function, a_workload, NULL, 0, NULL"),
