@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	postgresCalls = flag.Int("postgres.calls", 20_000, "TestPostgres: how many jobs one session runs while its memory is measured")
+	postgresCalls = flag.Int("postgres.calls", 20_000, "TestPostgres: how many jobs one session runs while its memory is measured; with -short a quarter of them")
 	postgresLatch = flag.Int("postgres.latch", 3, "TestPostgres: how many sessions wait for locks and notifications after they have used the functions")
 )
 
@@ -130,8 +130,12 @@ func testManyCalls(t *testing.T, p *postgres) {
 	s.exec(t, "SET gearman.servers = '"+jobs.addr+"'; SET client_min_messages = error; SET gearman.on_error = 'null'")
 	pid := s.pid(t)
 	files, first := 0, 0
-	report := max(*postgresCalls/10, 1000)
-	for n := 0; n < *postgresCalls; n += 1000 {
+	calls := *postgresCalls
+	if testing.Short() {
+		calls /= 4
+	}
+	report := max(calls/10, 1000)
+	for n := 0; n < calls; n += 1000 {
 		runThousandJobs(t, s)
 		switch memory := privateMemory(t, pid); {
 		case n+1000 == report:
@@ -143,11 +147,11 @@ func testManyCalls(t *testing.T, p *postgres) {
 	}
 	// Blocks that malloc keeps for itself make some difference.
 	if last := privateMemory(t, pid); last > first+512 {
-		t.Errorf("the session has %d kB of memory after %d jobs, %d kB after the first %d", last, *postgresCalls, first, report)
+		t.Errorf("the session has %d kB of memory after %d jobs, %d kB after the first %d", last, calls, first, report)
 	}
 	sockets := countSockets(t, pid)
 	if last := openFiles(t, pid); last != files {
-		t.Errorf("%d open files after %d jobs, %d after the first %d", last, *postgresCalls, files, report)
+		t.Errorf("%d open files after %d jobs, %d after the first %d", last, calls, files, report)
 	}
 	s.exec(t, "SET gearman.servers = '127.0.0.1:1'")
 	s.want(t, "SELECT gman_do('echo', 'x')", "NULL")
