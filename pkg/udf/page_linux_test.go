@@ -41,11 +41,7 @@ type pageRun struct {
 // pageBlocks returns the blocks of code in the page that are for a kind of database.
 func pageBlocks(t *testing.T, kind string) []cli.TopicBlock {
 	t.Helper()
-	text, err := os.ReadFile(pageFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := &cli.Topic{Name: "sql", Text: string(text)}
+	page := &cli.Topic{Name: "sql", Text: readText(t, pageFile)}
 	var blocks []cli.TopicBlock
 	for _, b := range page.Blocks() {
 		if b.Kind != cli.TopicCode {
@@ -99,11 +95,7 @@ func (p *pageRun) runBlocks(t *testing.T) {
 
 // runReadme runs the blocks of README's chapter about databases.
 func (p *pageRun) runReadme(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, chapter, ok := strings.Cut(string(text), "\n## Jobs from databases\n")
+	_, chapter, ok := strings.Cut(readText(t, "../../README.md"), "\n## Jobs from databases\n")
 	chapter, _, _ = strings.Cut(chapter, "\n## ")
 	if !ok || !strings.Contains(chapter, "\n    gm outbox install") {
 		t.Fatalf("README's chapter about databases is\n%s", chapter)
@@ -260,13 +252,10 @@ func testPageMySQL(t *testing.T, server *mysqlServer) {
 // some.
 func (p *pageRun) checkNames(t *testing.T, query string, least int) {
 	t.Helper()
-	text, err := os.ReadFile(pageFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := readText(t, pageFile)
 	names := strings.Fields(p.mustQuery(t, "admin", "SELECT gman_version(); "+query))[1:]
 	for _, name := range names {
-		if !strings.Contains(string(text), "`"+name+"`") && !strings.Contains(string(text), "`"+name+"(") {
+		if !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, "`"+name+"(") {
 			t.Errorf("the page does not describe %s", name)
 		}
 	}
