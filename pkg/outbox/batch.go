@@ -120,7 +120,7 @@ func (db *DB) readLarge(ctx context.Context, tx *sql.Tx, rows []queued, largest 
 	return nil
 }
 
-// flush makes durable what this session has seen of others.
+// flush makes the commits durable that sessions of the relay have seen.
 func (db *DB) flush(ctx context.Context) error {
 	if db.dialect.flush == "" {
 		return nil
@@ -200,11 +200,22 @@ func idList(ids []int64) string {
 	return string(b)
 }
 
-// errorText returns an error as a value of last_error.
-func errorText(err error) string {
-	text := err.Error()
+// errorText returns an error of a row as a value of last_error.
+func errorText(r *queued, err error) string {
+	text := strings.TrimPrefix(err.Error(), "submit to "+r.function+": ") // the name may be long, and is in the row
 	text = strings.ReplaceAll(text[:min(len(text), maxErrorText)], "\x00", "")
 	return strings.ToValidUTF8(text, "?")
+}
+
+// check returns an error if a row has a value that no server accepts.
+func (r *queued) check(largest int64) error {
+	switch {
+	case r.size > largest:
+		return fmt.Errorf("workload: size %d %w of %d bytes", r.size, gearman.ErrTooLarge, largest)
+	case r.priority < -1 || r.priority > 1:
+		return fmt.Errorf("priority %d: not 1 (high), 0 (normal) or -1 (low)", r.priority)
+	}
+	return nil
 }
 
 // task returns the task of a row.

@@ -64,8 +64,8 @@ var dialects = map[Dialect]*dialect{
 		maxName: 63,
 		arg:     func(n int) string { return fmt.Sprintf("$%d", n) },
 		created: "CASE WHEN created BETWEEN '0001-01-01' AND '9999-01-01' THEN (extract(epoch FROM created) * 1000000)::bigint ELSE 0 END",
-		// An infinite time cannot be a number. The largest number is a time that the
-		// server refuses.
+		// An infinite time cannot be a number. The largest number is a time that never
+		// comes.
 		runAt: "CASE WHEN isfinite(run_at) THEN (extract(epoch FROM run_at) * 1000)::bigint " +
 			"WHEN run_at > now() THEN 9223372036854775807 END",
 		now: "now()",

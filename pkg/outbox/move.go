@@ -18,21 +18,21 @@ func (r *Relay) moveRows(ctx context.Context, level sql.IsolationLevel) (sent in
 	defer cancel()
 	if r.alone {
 		if err := r.pingServers(dbContext); err != nil {
-			return 0, &awayError{"server", err}
+			return 0, &awayError{awayServer, err}
 		}
 	}
 	token, err := r.DB.readToken(dbContext)
 	if err != nil {
-		return 0, &awayError{"database", err}
+		return 0, &awayError{awayDatabase, err}
 	}
 	tx, err := r.DB.pool.BeginTx(dbContext, &sql.TxOptions{Isolation: level})
 	if err != nil {
-		return 0, &awayError{"database", fmt.Errorf("begin: %w", err)}
+		return 0, &awayError{awayDatabase, fmt.Errorf("begin: %w", err)}
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after the commit
 	rows, err := r.lockBatch(dbContext, tx)
 	if err != nil {
-		return 0, &awayError{"database", err}
+		return 0, &awayError{awayDatabase, err}
 	}
 	if len(rows) == 0 {
 		r.forgetWithheld()
@@ -41,10 +41,10 @@ func (r *Relay) moveRows(ctx context.Context, level sql.IsolationLevel) (sent in
 	// The rows are deleted first: a database that refuses that, for example because it is
 	// read-only, gets no jobs submitted again and again.
 	if err := r.DB.deleteAll(dbContext, tx, rows); err != nil {
-		return 0, &awayError{"database", err}
+		return 0, &awayError{awayDatabase, err}
 	}
 	if err := r.DB.flush(dbContext); err != nil {
-		return 0, &awayError{"database", err}
+		return 0, &awayError{awayDatabase, err}
 	}
 	submitContext, stop := context.WithTimeout(dbContext, timeout)
 	errs := r.submit(submitContext, rows, token)
@@ -52,15 +52,15 @@ func (r *Relay) moveRows(ctx context.Context, level sql.IsolationLevel) (sent in
 	result := r.sortRows(rows, errs)
 	if len(result.sent) < len(rows) {
 		if err := r.DB.keepOthers(dbContext, tx, result); err != nil {
-			return 0, &awayError{"database", err}
+			return 0, &awayError{awayDatabase, err}
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, &awayError{"database", fmt.Errorf("commit: %w", err)}
+		return 0, &awayError{awayDatabase, fmt.Errorf("commit: %w", err)}
 	}
 	r.count(result)
 	if result.away != nil {
-		return len(result.sent), &awayError{"server", result.away}
+		return len(result.sent), &awayError{awayServer, result.away}
 	}
 	return len(result.sent), nil
 }
@@ -90,8 +90,7 @@ func (r *Relay) submit(ctx context.Context, rows []queued, token string) []error
 	var tasks []*gearman.Task
 	var index []int // of the task's row
 	for i := range rows {
-		if rows[i].size > r.largest() {
-			errs[i] = fmt.Errorf("workload: size %d %w of %d bytes", rows[i].size, gearman.ErrTooLarge, r.largest())
+		if errs[i] = rows[i].check(r.largest()); errs[i] != nil {
 			continue
 		}
 		tasks = append(tasks, rows[i].task(token, now))
@@ -120,7 +119,7 @@ type batchResult struct {
 func (r *Relay) sortRows(rows []queued, errs []error) batchResult {
 	result := batchResult{refused: make(map[refusal][]int64)}
 	refuse := func(row *queued, err error) {
-		reason := refusal{errorText(err), row.attempts+1 >= cmp.Or(r.MaxAttempts, DefaultMaxAttempts)}
+		reason := refusal{errorText(row, err), row.attempts+1 >= cmp.Or(r.MaxAttempts, DefaultMaxAttempts)}
 		result.refused[reason] = append(result.refused[reason], row.id)
 	}
 	held := map[string]error{}

@@ -155,6 +155,13 @@ func (db *DB) readToken(ctx context.Context) (string, error) {
 	return db.token, nil
 }
 
+// forgetToken makes readToken read the token again: the outbox may have been created anew.
+func (db *DB) forgetToken() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.token = ""
+}
+
 // dialer connects to PostgreSQL. Its driver does not end a read when a context ends.
 type dialer struct{ net.Dialer }
 

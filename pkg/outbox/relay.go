@@ -94,9 +94,15 @@ func (r *Relay) Stats() Stats {
 	return r.stats
 }
 
+// The causes of an awayError.
+const (
+	awayDatabase = "database"
+	awayServer   = "server"
+)
+
 // awayError is returned by moveBatch if the database or a server is away.
 type awayError struct {
-	what string // database or server
+	what string // awayDatabase or awayServer
 	err  error
 }
 
@@ -180,6 +186,9 @@ func (r *Relay) noteState(ctx context.Context, err error) {
 	what, text := "", ""
 	if errors.As(err, &e) {
 		what, text = e.what, e.err.Error()
+	}
+	if what == awayDatabase {
+		r.DB.forgetToken()
 	}
 	r.mu.Lock()
 	before := r.stats.Away

@@ -131,7 +131,7 @@ func TestDeadRows(t *testing.T) {
 		if err != nil || len(rows) != 3 {
 			t.Fatalf("got %v, %v, want 3 dead rows", rows, err)
 		}
-		for i, want := range []string{"no function", "not high, normal or low", "size 6000 over the limit of 5000 bytes"} {
+		for i, want := range []string{"no function", "priority 9: not 1 (high)", "size 6000 over the limit of 5000 bytes"} {
 			if got := rows[i]; got.Attempts != 3 || !strings.Contains(got.LastError, want) || time.Since(got.Dead).Abs() > time.Hour {
 				t.Errorf("got %+v, want %q", got, want)
 			}
