@@ -1,6 +1,7 @@
 package udf_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"flag"
@@ -285,32 +286,58 @@ func testMySQLCalls(t *testing.T, m *mysqlServer) {
 }
 
 // testMySQLRestart sees that the functions are there after a crash of the server,
-// with encrypted connections.
+// in one with encrypted connections and a pool of threads.
 func testMySQLRestart(t *testing.T, m *mysqlServer) {
+	library, err := os.ReadFile(filepath.Join(m.plugins, "gearman_udf.so"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hasTLS := bytes.Contains(library, []byte("libssl.so"))
 	id := newIdentity(t, "localhost")
 	port := startTLSProxy(t, m.jobs.addr, &tls.Config{Certificates: []tls.Certificate{id.pair}})
-	m.Kill()
-	for name, value := range map[string]string{
-		"GEARMAN_SERVERS": "localhost:" + port, "GEARMAN_TLS": "on", "GEARMAN_TLS_CA": id.file, "GEARMAN_TIMEOUT": "20s",
-		"GEARMAN_CONNECT_TIMEOUT": "20s",
-	} {
+	environment := map[string]string{"GEARMAN_SERVERS": m.jobs.addr, "GEARMAN_TIMEOUT": "20s", "GEARMAN_CONNECT_TIMEOUT": "20s"}
+	if hasTLS {
+		environment["GEARMAN_SERVERS"], environment["GEARMAN_TLS"], environment["GEARMAN_TLS_CA"] = "localhost:"+port, "on", id.file
+	}
+	for name, value := range environment {
 		t.Setenv(name, value)
 	}
+	m.Kill()
+	// The pool starts a second thread at once, or after a minute.
+	m.AddOptions("--thread-handling=pool-of-threads", "--thread-pool-size=1", "--thread-pool-stall-limit=60000")
 	m.Start(t)
+	t.Run("TLS", func(t *testing.T) {
+		if !hasTLS {
+			t.Skip("libssl-dev is not there: the library is without TLS")
+		}
+		testMySQLTLS(t, m, port)
+	})
+	t.Run("pool of threads", func(t *testing.T) { testMySQLThreadPool(t, m) })
+}
+
+func testMySQLTLS(t *testing.T, m *mysqlServer, port string) {
 	s := newSession(t, m.db)
-	got, err := s.query("SELECT gman_do('reverse', 'ab')")
-	if err != nil && strings.Contains(err.Error(), "where the library was built with OpenSSL") {
-		t.Skip("libssl-dev is not there: the library is without TLS")
-	}
-	if err != nil || got != "ba" {
-		t.Errorf("gman_do = %q, %v; want ba", got, err)
-	}
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
 	s.want(t, "SELECT gman_setting('tls')", "on")
 	s.want(t, "SELECT gman_setting('timeout')", "20s")
 	m.change(t, "servers", "127.0.0.1:"+port)
-	_, err = s.query("SELECT gman_do('reverse', 'ab')")
+	_, err := s.query("SELECT gman_do('reverse', 'ab')")
 	checkNumber(t, "gman_do with another name", "", err, noServerError)
 	if err != nil && !strings.Contains(err.Error(), "IP address mismatch") {
 		t.Errorf("the error is %v", err)
 	}
+}
+
+// testMySQLThreadPool sees that a call which waits leaves the threads of the pool to
+// other sessions.
+func testMySQLThreadPool(t *testing.T, m *mysqlServer) {
+	waiting, s := newSession(t, m.db), newSession(t, m.db)
+	m.change(t, "timeout", "0")
+	id := waiting.connectionID(t)
+	done := waiting.run("SELECT gman_do('nobody', 'x')")
+	m.waitStatement(t, id, "gman_do('nobody'")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+	m.Query(t, "KILL QUERY "+id)
+	a := <-done
+	checkNumber(t, "KILL QUERY", "", a.err, interruptedError)
 }

@@ -80,6 +80,9 @@ func (m *MySQL) URL(addr string) string { return "mysql://gm:secret@" + addr + "
 // Kill kills the server as a crash would.
 func (m *MySQL) Kill() { m.process.stop(syscall.SIGKILL) }
 
+// AddOptions adds command-line options of mariadbd for the next Start.
+func (m *MySQL) AddOptions(options ...string) { m.options = append(m.options, options...) }
+
 // Start starts the server again, on the same port, after Kill.
 func (m *MySQL) Start(t testing.TB) {
 	t.Helper()
