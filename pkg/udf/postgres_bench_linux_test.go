@@ -7,18 +7,22 @@ import (
 )
 
 // BenchmarkPostgres calls the functions in one session and in 20, with 100 bytes a
-// job: background submissions to a server that keeps its jobs in memory and to one
-// that stores them on disk, and foreground jobs of a worker in the test's process.
+// job: background submissions to a server that keeps its jobs in memory, to one that
+// syncs its disk before it acknowledges jobs, and to one that syncs it every second;
+// and foreground jobs of a worker in the test's process.
 func BenchmarkPostgres(b *testing.B) {
 	p := startPostgres(b)
-	for _, store := range []string{"memory", "data"} {
-		var flags []string
-		if store == "data" {
-			flags = []string{"--data", b.TempDir()}
-		}
-		addr := startJobServer(b, flags...).addr
+	for _, store := range []struct {
+		name  string
+		flags []string
+	}{
+		{"memory", nil},
+		{"data", []string{"--data", b.TempDir()}},
+		{"data-interval", []string{"--data", b.TempDir(), "--sync", "interval"}},
+	} {
+		addr := startJobServer(b, store.flags...).addr
 		for _, sessions := range []int{1, 20} {
-			b.Run(fmt.Sprintf("background/%s/%d", store, sessions), func(b *testing.B) {
+			b.Run(fmt.Sprintf("background/%s/%d", store.name, sessions), func(b *testing.B) {
 				benchCalls(b, p, addr, sessions, "gman_do_background('bench', repeat('x', 100))")
 			})
 		}
