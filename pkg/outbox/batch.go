@@ -120,17 +120,6 @@ func (db *DB) readLarge(ctx context.Context, tx *sql.Tx, rows []queued, largest 
 	return nil
 }
 
-// flush makes the commits durable that sessions of the relay have seen.
-func (db *DB) flush(ctx context.Context) error {
-	if db.dialect.flush == "" {
-		return nil
-	}
-	if _, err := db.pool.ExecContext(ctx, fmt.Sprintf(db.dialect.flush, db.table.token())); err != nil {
-		return fmt.Errorf("write to the token of outbox %s: %w", db.table.sql(), err)
-	}
-	return nil
-}
-
 // deleteAll deletes the rows of a batch. keepOthers can undo it.
 func (db *DB) deleteAll(ctx context.Context, tx *sql.Tx, rows []queued) error {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT locked"); err != nil {

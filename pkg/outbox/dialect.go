@@ -43,7 +43,7 @@ type dialect struct {
 	// flush is a statement on the table %s of the token, after whose commit all commits
 	// that were seen before it are on disk. In MySQL without a binary log, a session sees
 	// the rows of another one before that: if the server crashes then, these rows are
-	// gone, and their ids are given again. Empty is nothing to do.
+	// gone, and their ids are given again. PostgreSQL has flushLog.
 	flush string
 
 	// live is the part from FROM of a statement that locks rows that are not dead, of a

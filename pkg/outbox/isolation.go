@@ -24,7 +24,7 @@ func (r *Relay) moveBatch(ctx context.Context) (sent int, err error) {
 	}
 	r.repeatable = true
 	r.logger().Warn("outbox relay makes inserts wait while it submits, because the database has binlog_format=STATEMENT",
-		"outbox", r.DB.table.sql())
+		"outbox", r.DB.name)
 	return r.moveRows(ctx, sql.LevelRepeatableRead)
 }
 

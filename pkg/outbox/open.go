@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -43,6 +44,8 @@ type DB struct {
 	table   tableName
 	dialect *dialect
 	log     *slog.Logger
+
+	flushless atomic.Bool // the database cannot run flushLog
 
 	mu    sync.Mutex
 	token string // guarded by mu; empty before it was read

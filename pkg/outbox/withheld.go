@@ -41,7 +41,7 @@ func (r *Relay) withholdFunctions(taken map[string]bool, held map[string]error) 
 		w.end = now.Add(w.wait)
 		if !w.logged && now.Sub(w.since) >= reportWithheld {
 			w.logged = true
-			r.logger().Warn("outbox relay leaves out a function that the servers refuse", "outbox", r.DB.table.sql(),
+			r.logger().Warn("outbox relay leaves out a function that the servers refuse", "outbox", r.DB.name,
 				"function", function, "error", err)
 		}
 	}
@@ -52,7 +52,7 @@ func (r *Relay) withholdFunctions(taken map[string]bool, held map[string]error) 
 func (r *Relay) endWithholding(function string, w *withholding) {
 	delete(r.withheld, function)
 	if w.logged {
-		r.logger().Info("outbox relay submits a function again", "outbox", r.DB.table.sql(), "function", function)
+		r.logger().Info("outbox relay submits a function again", "outbox", r.DB.name, "function", function)
 	}
 }
 
