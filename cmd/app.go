@@ -9,7 +9,7 @@
 //
 // Some files belong to several verbs: servers.go and config.go find the servers,
 // answers.go reports those that fail, handles.go reads handles, records.go and
-// records_flags.go run submit, map and pipe.
+// records_flags.go run submit, map and pipe. sql.go has a help text on databases.
 // Package cli has the rest: arguments, help, manual pages, completions, tables and
 // messages.
 package cmd

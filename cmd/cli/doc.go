@@ -6,5 +6,6 @@
 // [WithHint] give an error its exit code and its hint, and Env.Report prints it.
 //
 // Rows go out through a [RowWriter] as a table, tab-separated values or JSON.
-// Help, manual pages and the completions of shells come from the same tree of verbs.
+// Help, manual pages and the completions of shells come from the same tree of verbs. A
+// [Topic] is a help text and a manual page about several verbs.
 package cli
