@@ -105,12 +105,38 @@ enum gman_code gman_adopt(struct gman *g, int fd)
 	return GMAN_OK;
 }
 
-/* reset_buffer empties a buffer, and frees a large one. */
-static void reset_buffer(struct buffer *b)
+/* reset_buffer empties a buffer, and frees it if it has more than kept bytes. */
+static void reset_buffer(struct buffer *b, size_t kept)
 {
-	if (b->cap > KEPT_BUFFER)
+	if (b->cap > kept)
 		gmani_free_buffer(b);
 	b->start = b->end = 0;
+}
+
+/* reset_buffers is reset_buffer for all buffers, except those with bytes that are not read yet. */
+static void reset_buffers(struct gman *g, size_t kept)
+{
+	int i;
+
+	for (i = 0; i < g->lists.servers; i++)
+		if (g->conn[i].fd < 0 || g->conn[i].in.start == g->conn[i].in.end)
+			reset_buffer(&g->conn[i].in, kept);
+	for (i = 0; i < GMAN_WINDOW; i++)
+		reset_buffer(&g->slot[i].data, kept);
+}
+
+void gman_free_result(struct gman *g) { reset_buffers(g, FIRST_BUFFER); }
+
+size_t gman_memory(const struct gman *g)
+{
+	size_t n = sizeof *g;
+	int i;
+
+	for (i = 0; i < g->lists.servers; i++)
+		n += g->conn[i].in.cap;
+	for (i = 0; i < GMAN_WINDOW; i++)
+		n += g->slot[i].data.cap;
+	return n;
 }
 
 /* start_call begins the time of a call, and frees the result of the last one. */
@@ -121,11 +147,7 @@ void gmani_start_call(struct gman *g)
 	g->checked = gmani_now();
 	g->deadline = g->timeout_ms > 0 ? g->checked + g->timeout_ms : NO_DEADLINE;
 	g->error[0] = 0;
-	for (i = 0; i < g->lists.servers; i++)
-		if (g->conn[i].fd < 0 || g->conn[i].in.start == g->conn[i].in.end)
-			reset_buffer(&g->conn[i].in);
-	for (i = 0; i < GMAN_WINDOW; i++) {
+	for (i = 0; i < GMAN_WINDOW; i++)
 		g->slot[i].used = 0;
-		reset_buffer(&g->slot[i].data);
-	}
+	reset_buffers(g, KEPT_BUFFER);
 }

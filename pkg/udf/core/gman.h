@@ -261,6 +261,15 @@ enum gman_code gman_echo(struct gman *g, const void *data, size_t len);
  */
 const char *gman_error(const struct gman *g);
 
+/*
+ * gman_free_result frees the memory of the last result, which is not valid any
+ * more. A program with many clients calls it for those without a call.
+ */
+void gman_free_result(struct gman *g);
+
+/* gman_memory returns the bytes of memory of g. */
+size_t gman_memory(const struct gman *g);
+
 /* gman_sockets returns the number of open sockets of g. */
 int gman_sockets(const struct gman *g);
 

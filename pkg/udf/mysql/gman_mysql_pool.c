@@ -83,6 +83,7 @@ static void push_client(struct udf_client *c)
 {
 	struct udf_client *old = NULL;
 
+	gman_free_result(c->gman);
 	c->session = NULL;
 	c->idle_since = now_ms();
 	pthread_mutex_lock(&pool_lock);

@@ -104,6 +104,29 @@ static void test_large(void)
 	free(large);
 }
 
+/* test_memory sees that a client without a call keeps no large result. */
+static void test_memory(int port)
+{
+	static char large[3000000];
+	struct gman_job job = {"echo", 4, NULL, 0, large, sizeof large, GMAN_NORMAL};
+	struct gman *g = gman_new();
+	struct gman_bytes bytes;
+	size_t before = gman_memory(g);
+	char servers[64];
+	int i;
+
+	snprintf(servers, sizeof servers, "127.0.0.1:%d", port);
+	CHECK_CODE(gman_set_servers(g, servers), GMAN_OK);
+	for (i = 0; i < 2; i++) {
+		CHECK_CODE(gman_call(g, &job, &bytes), GMAN_OK);
+		CHECK(bytes.len == sizeof large && gman_memory(g) > sizeof large);
+		gman_free_result(g);
+		CHECK(gman_memory(g) < before + 20000);
+		CHECK(gman_sockets(g) == 1);
+	}
+	gman_free(g);
+}
+
 static void test_questions(void)
 {
 	char handle[GMAN_HANDLE_SIZE + 10];
@@ -382,6 +405,7 @@ int main(int argc, char **argv)
 	test_jobs();
 	test_arguments();
 	test_large();
+	test_memory(port);
 	test_questions();
 	test_failures(port);
 	test_settings(port);
