@@ -19,7 +19,7 @@ import (
 //	sql     statements for psql or mariadb. A comment behind a statement is its result.
 //	output  a part of what the commands of the shell print, now or later
 //	file    a file, whose name is the next word
-//	build   commands of make. Other tests build and install the functions.
+//	build   commands of make that build and install the functions
 //	unit    a part of a unit of systemd
 //
 // The other words are postgres or mysql, for a block that belongs to one of them, admin,
@@ -80,7 +80,7 @@ func (p *pageRun) runBlocks(t *testing.T) {
 				t.Fatal(err)
 			}
 		case "build":
-			checkTargets(t, code)
+			p.makeFunctions(t, code)
 		case "unit":
 			checkUnit(t, b.Info[1], code)
 		default:
@@ -118,20 +118,43 @@ func (p *pageRun) runReadme(t *testing.T) {
 	p.waitRows(t, "FROM gearman_outbox WHERE dead IS NULL", "0")
 }
 
-// checkTargets checks that make has the targets of commands.
-func checkTargets(t *testing.T, commands string) {
+// makeFunctions runs commands of make that build and install the libraries, into another
+// directory than the system's. A short test only has make look for the targets.
+func (p *pageRun) makeFunctions(t *testing.T, commands string) {
 	t.Helper()
+	root := t.TempDir()
 	for line := range strings.Lines(commands) {
 		_, target, ok := strings.Cut(strings.TrimSpace(line), "make ")
 		if !ok {
 			t.Errorf("%q is not a command of make", line)
 			continue
 		}
-		if out, err := exec.Command("make", "-n", "-C", "../..", target).CombinedOutput(); err != nil {
-			t.Errorf("make -n %s: %v\n%s", target, err, out)
+		cmd := exec.Command("make", "-C", "../..", target)
+		if testing.Short() {
+			cmd.Args = append(cmd.Args, "-n")
+		}
+		cmd.Env = append(os.Environ(), "DESTDIR="+root)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%s", cmd, err, out)
+		}
+	}
+	if testing.Short() {
+		return
+	}
+	names := []string{"gearman_udf.so", functionsDir + "install.sql", functionsDir + "uninstall.sql"}
+	if p.kind == "postgres" {
+		names = []string{"gearman.so", "gearman.control"}
+	}
+	for _, name := range names {
+		found := exec.Command("find", root, "-path", "*/"+strings.TrimPrefix(name, "/"))
+		if out, err := found.Output(); err != nil || len(out) == 0 {
+			t.Errorf("%s is not installed: %v", name, err)
 		}
 	}
 }
+
+// functionsDir is the directory of install.sql in the page.
+const functionsDir = "/usr/local/share/gearman-udf/"
 
 // checkUnit has systemd, if it is installed, look for mistakes in a unit, or in an addition
 // to one.
@@ -338,7 +361,7 @@ func newPageRun(t *testing.T, kind, addr string) *pageRun {
 	return &pageRun{
 		kind: kind, dir: dir, env: env,
 		names: strings.NewReplacer("@db/", "@"+addr+"/", "'localhost'", "'"+jobs+"'",
-			"sudo mariadb ", "mariadb --defaults-file=root.cnf ", "/usr/local/share/gearman-udf/", udf+"/mysql/", "/usr/local/bin/gm", gm, "/var/lib/gm", dir+"/queue"),
+			"sudo mariadb ", "mariadb --defaults-file=root.cnf ", functionsDir, udf+"/mysql/", "/usr/local/bin/gm", gm, "/var/lib/gm", dir+"/queue"),
 		shell: startPageShell(t, dir, env...),
 	}
 }
