@@ -2,6 +2,7 @@ package udf_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -142,6 +143,18 @@ func testInterrupts(t *testing.T, p *postgres) {
 	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
 	checkInterrupts(t, p, s, "SELECT gman_do('nobody', 'x')")
 	newSession(t, p.db).want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+}
+
+func testLookup(t *testing.T, p *postgres) {
+	s := newSession(t, p.db)
+	_, port, err := net.SplitHostPort(p.jobs.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.exec(t, "SET gearman.servers = 'jobs.example:"+port+"'; SET gearman.connect_timeout = '20s'")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+	s.exec(t, "SET gearman.servers = 'none.example:"+port+", jobs.example:"+port+"'")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
 }
 
 func testLookupInterrupts(t *testing.T, p *postgres) {

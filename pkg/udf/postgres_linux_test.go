@@ -92,11 +92,19 @@ func installExtension(t testing.TB, root string) string {
 }
 
 // writeGetent writes a program that looks up host names like getent, except that
-// it never answers for slow.example.
+// jobs.example is this machine, none.example has no address, and it never answers for
+// slow.example.
 func writeGetent(t testing.TB, dir string) string {
 	t.Helper()
 	file := filepath.Join(dir, "getent")
-	const text = "#!/bin/sh\n[ \"$2\" = slow.example ] && exec sleep 3600\nexec getent \"$@\"\n"
+	const text = `#!/bin/sh
+case $2 in
+slow.example) exec sleep 3600 ;;
+none.example) exit 2 ;;
+jobs.example) echo '127.0.0.1       STREAM jobs.example' ;;
+*) exec getent "$@" ;;
+esac
+`
 	if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -252,6 +260,7 @@ func TestPostgres(t *testing.T) {
 		{"stopped server", testServerStopped},
 		{"fail-over", testFailOver},
 		{"interrupts", testInterrupts},
+		{"lookup", testLookup},
 		{"interrupts of a lookup", testLookupInterrupts},
 		{"interrupts of a connection", testConnectInterrupts},
 		{"interrupts of a large job", testWriteInterrupts},

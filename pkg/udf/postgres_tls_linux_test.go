@@ -137,7 +137,7 @@ func needTLS(t *testing.T, s *session) {
 func testTLS(t *testing.T, p *postgres) {
 	s := newSession(t, p.db)
 	needTLS(t, s)
-	id, other := newIdentity(t, "localhost"), newIdentity(t, "db.example", "127.0.0.1")
+	id, other := newIdentity(t, "localhost"), newIdentity(t, "jobs.example", "127.0.0.1")
 	port := startTLSProxy(t, p.jobs.addr, &tls.Config{Certificates: []tls.Certificate{id.pair}})
 	numbered := startTLSProxy(t, p.jobs.addr, &tls.Config{Certificates: []tls.Certificate{other.pair}})
 	s.exec(t, "SET gearman.connect_timeout = '20s'")
@@ -153,6 +153,8 @@ func testTLS(t *testing.T, p *postgres) {
 		{"127.0.0.1:" + port, other.file, "chain", "certificate"},
 		{"127.0.0.1:" + port, "", "none", ""},
 		{"127.0.0.1:" + numbered, other.file, "name", ""},
+		{"jobs.example:" + numbered, other.file, "name", ""},
+		{"jobs.example:" + port, id.file, "name", "ostname mismatch"},
 		{"localhost:" + numbered, other.file, "name", "ostname mismatch"},
 	} {
 		s.exec(t, fmt.Sprintf("SET gearman.servers = '%s'; SET gearman.tls_ca = '%s'; SET gearman.tls_verify = '%s'",

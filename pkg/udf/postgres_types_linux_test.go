@@ -158,6 +158,10 @@ func testServersSet(t *testing.T, p *postgres) {
 	s.wantState(t, "SET gearman.servers = 'a/b'", "22023")
 	s.exec(t, "BEGIN; SELECT gman_servers_set('"+p.jobs.addr+"'); ROLLBACK")
 	s.want(t, "SHOW gearman.servers", "127.0.0.1:1")
+	s.exec(t, `CREATE FUNCTION ask(text) RETURNS text LANGUAGE plpgsql SET gearman.servers = '`+p.jobs.addr+`' AS
+		'BEGIN RETURN gman_do(''echo'', $1); END'`)
+	s.want(t, "SELECT ask('x')", "x")
+	s.wantState(t, "SELECT gman_do('echo', 'x')", "08001")
 	s.exec(t, "RESET gearman.servers")
 	s.want(t, "SELECT gman_do('echo', 'x')", "x")
 }

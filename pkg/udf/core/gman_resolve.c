@@ -2,9 +2,9 @@
  * gman_resolve.c looks up the addresses of servers.
  *
  * getaddrinfo can wait for a name server for half a minute, and no signal ends
- * that. So the program getent calls it, in a process of its own: its answer is
- * waited for like those of servers, and the process is killed when the time is
- * over or the call is interrupted.
+ * that. So the program getent calls it, in a process of its own. The client
+ * waits for its output as for the answer of a server, and kills the process when
+ * the time is over or the call is interrupted.
  *
  * Copyright (c) 2026, The gm authors. BSD 3-Clause License, see LICENSE.
  */

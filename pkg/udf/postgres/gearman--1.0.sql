@@ -53,7 +53,8 @@ CREATE FUNCTION gman_status(handle text, OUT known boolean, OUT running boolean,
 AS 'MODULE_PATHNAME', 'pg_gman_status' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED COST 100;
 
 -- gman_result returns the kept result of a background job, or NULL if no server
--- keeps one. It is an error if the job failed.
+-- keeps one. It is an error if the job failed. A role that may call it can read the
+-- result of each job whose handle it knows or guesses.
 CREATE FUNCTION gman_result(handle text) RETURNS text
 AS 'MODULE_PATHNAME', 'pg_gman_result' LANGUAGE C STRICT VOLATILE PARALLEL RESTRICTED COST 100;
 CREATE FUNCTION gman_result_bytea(handle text) RETURNS bytea
