@@ -21,12 +21,16 @@
 /* UDF_EXPORT marks the symbols that the server looks up. */
 #define UDF_EXPORT __attribute__((visibility("default")))
 
+/* UDF_MAX_IDLE_CLIENTS is more than the sessions of most servers. */
+#ifndef UDF_MAX_IDLE_CLIENTS
+#define UDF_MAX_IDLE_CLIENTS 256
+#endif
+
 enum {
 	UDF_STRING_RESULT = 0,    /* of udf_args.arg_type */
 	UDF_MESSAGE_SIZE = 512,   /* bytes of the message of an init function, with its NUL */
 	UDF_RESULT_SIZE = 255,    /* bytes of the result argument of a string function */
 	UDF_PATH_SIZE = 1024,
-	UDF_MAX_IDLE_CLIENTS = 64,
 	UDF_IDLE_MS = 60000       /* a client that is idle for longer is closed */
 };
 
