@@ -106,15 +106,29 @@ func (e *env) outboxInstall() *cli.Verb {
 	return e.outboxCommand("install", "create the table of an outbox", "[URL]",
 		`Creates the table, a small one with its token, and functions that add a row. An existing table stays, with its rows. The user needs the right to create tables and functions; in MySQL with a binary log, functions and triggers also need log_bin_trust_function_creators.
 
-PostgreSQL: gman_enqueue(function, workload, unique_key, priority, run_at) for text and bytea; the last three arguments can be left out. MySQL: gman_enqueue(function, workload), and gman_enqueue_with with all five. priority is 1 (high), 0 or -1 (low). run_at, UTC in MySQL, delays the job; its priority must be 0. The functions of another table than gearman_outbox are called TABLE_enqueue. A plain INSERT does the same.`,
+PostgreSQL: gman_enqueue(function, workload, unique_key, priority, run_at) for text and bytea; the last three arguments can be left out. MySQL: gman_enqueue(function, workload), and gman_enqueue_with with all five. priority is 1 (high), 0 or -1 (low). run_at, UTC in MySQL, delays the job; its priority must be 0. The functions of another table than gearman_outbox are called TABLE_enqueue. A plain INSERT does the same.
+
+With --notify, a relay that was idle submits a row after milliseconds, not after up to a second. But then transactions that add rows commit one after the other, because NOTIFY holds a lock until the commit is on disk. A busy outbox is faster without it. A running relay listens within 30 s. PgBouncer must not pool its transactions.`,
 		cli.Example{What: "read the statements first", Line: "gm outbox install --print postgres://app@db/app"},
 		func(o *outboxCall) error {
-			if o.Bool("print") {
-				return o.printText(o.db.Schema())
+			text := o.db.Schema()
+			if o.IsSet("notify") {
+				notify, err := o.db.NotifySchema(o.Bool("notify"))
+				if err != nil {
+					return cli.UsageErrorf("--notify: %w", err)
+				}
+				text += notify
 			}
-			return o.db.Install(o.Context.Context)
+			if o.Bool("print") {
+				return o.printText(text)
+			}
+			if err := o.db.Install(o.Context.Context); err != nil || !o.IsSet("notify") {
+				return err
+			}
+			return o.db.InstallNotify(o.Context.Context, o.Bool("notify"))
 		},
-		&cli.BoolFlag{Name: "print", Usage: "print the statements for psql or mysql, and change nothing"})
+		&cli.BoolFlag{Name: "print", Usage: "print the statements for psql or mysql, and change nothing"},
+		&cli.BoolFlag{Name: "notify", Usage: "also create a trigger that notifies idle relays, for PostgreSQL; --notify=false removes it"})
 }
 
 // printText writes SQL to stdout.

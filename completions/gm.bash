@@ -155,7 +155,7 @@ _gm_verb() {
         subs='install trigger run status dead retry purge' args='' ends=''
         ;;
     'outbox install')
-        flags='--print --color -h --help'
+        flags='--print --notify --color -h --help'
         valued='--color'
         subs='' args='_gm_stores' ends=''
         ;;

@@ -500,6 +500,7 @@ complete -c gm -n '__gm_at_only outbox' -s h -l help -d 'print this help'
 
 complete -c gm -n '__gm_at outbox install' -a '(__gm_stores)'
 complete -c gm -n '__gm_at outbox install' -l print -d 'print the statements for psql or mysql, and change nothing'
+complete -c gm -n '__gm_at outbox install' -l notify -d 'also create a trigger that notifies idle relays, for PostgreSQL'
 complete -c gm -n '__gm_at outbox install' -l color -d 'use colours on a terminal: WHEN is auto, always or never' -x -a 'auto always never'
 complete -c gm -n '__gm_at outbox install' -s h -l help -d 'print this help'
 

@@ -499,6 +499,7 @@ $script:GmVerbs = @{
         Subs = @()
         Flags = @(
             @{ Names = @('--print'); Text = 'print the statements for psql or mysql, and change nothing'; Value = $null },
+            @{ Names = @('--notify'); Text = 'also create a trigger that notifies idle relays, for PostgreSQL'; Value = $null },
             @{ Names = @('--color'); Text = 'use colours on a terminal: WHEN is auto, always or never'; Value = @('choices', 'auto', 'always', 'never') },
             @{ Names = @('-h', '--help'); Text = 'print this help'; Value = $null })
     }

@@ -215,6 +215,7 @@ const (
 	tokenSuffix   = "_token"
 	liveSuffix    = "_live"
 	deadSuffix    = "_dead"
+	notifySuffix  = "_notify"
 	enqueueSuffix = "_enqueue"
 	withSuffix    = "_with"
 	longestSuffix = enqueueSuffix + withSuffix

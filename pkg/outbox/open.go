@@ -45,6 +45,8 @@ type DB struct {
 	dialect *dialect
 	log     *slog.Logger
 
+	listenDSN string // of PostgreSQL, with the password; empty otherwise
+
 	flushless atomic.Bool // the database cannot run flushLog
 
 	mu    sync.Mutex
@@ -81,7 +83,7 @@ func openDB(url string, c Config) (*DB, error) {
 	dialect, table := Postgres, ""
 	switch u.Scheme {
 	case "postgres", "postgresql":
-		db.pool, table, err = openPostgres(u)
+		db.pool, db.listenDSN, table, err = openPostgres(u)
 	case "mysql":
 		dialect = MySQL
 		db.pool, table, err = openMySQL(u)
@@ -100,21 +102,27 @@ func openDB(url string, c Config) (*DB, error) {
 	return db, nil
 }
 
-func openPostgres(u *store.URL) (*sql.DB, string, error) {
+func openPostgres(u *store.URL) (pool *sql.DB, dsn, table string, err error) {
 	conninfo, options, err := pgconfig.FromURL(u, "table")
 	if err != nil {
-		return nil, "", err
+		return nil, "", "", err
+	}
+	fail := func(err error) (*sql.DB, string, string, error) {
+		return nil, "", "", fmt.Errorf("outbox %s: %w", u, err)
 	}
 	config, err := pgconfig.Parse(conninfo, connectTimeout)
 	if err != nil {
-		return nil, "", fmt.Errorf("outbox %s: %w", u, err)
+		return fail(err)
+	}
+	if dsn, err = listenDSN(conninfo, config); err != nil {
+		return fail(err)
 	}
 	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
-		return nil, "", fmt.Errorf("outbox %s: %w", u, err)
+		return fail(err)
 	}
 	connector.Dialer(&dialer{})
-	return sql.OpenDB(connector), options.Get("table"), nil
+	return sql.OpenDB(connector), dsn, options.Get("table"), nil
 }
 
 func openMySQL(u *store.URL) (*sql.DB, string, error) {
@@ -165,13 +173,20 @@ func (db *DB) forgetToken() {
 	db.token = ""
 }
 
-// dialer connects to PostgreSQL. Its driver does not end a read when a context ends.
-type dialer struct{ net.Dialer }
+// dialer connects to PostgreSQL. Its driver does not end a read when a context ends, so
+// reads and writes have a limit unless the dialer is patient.
+type dialer struct {
+	net.Dialer
+	patient bool
+}
 
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := d.Dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
+	}
+	if d.patient {
+		return c, nil
 	}
 	return &limitedConn{c}, nil
 }

@@ -50,7 +50,7 @@ type Relay struct {
 	// returns at the latest twice this time after the end of its context.
 	Timeout time.Duration
 	// MinPoll and MaxPoll limit the wait before the next look at an empty outbox, which
-	// doubles each time.
+	// doubles each time. A notification ends the wait; see DB.NotifySchema.
 	MinPoll, MaxPoll time.Duration
 	// MinBackoff and MaxBackoff limit the wait after a failure of the database or of the
 	// servers, which doubles each time, and the time for which a function is left out
@@ -116,6 +116,14 @@ func (r *Relay) Run(ctx context.Context) error {
 		return errors.New("run outbox relay: no DB or no Client")
 	}
 	r.withheld = make(map[string]*withholding)
+	wake := make(chan struct{}, 1)
+	if r.DB.listenDSN != "" {
+		listenContext, stop := context.WithCancel(ctx)
+		var listening sync.WaitGroup
+		defer listening.Wait()
+		defer stop()
+		listening.Go(func() { r.listen(listenContext, wake) })
+	}
 	minPoll, maxPoll := cmp.Or(r.MinPoll, DefaultMinPoll), cmp.Or(r.MaxPoll, DefaultMaxPoll)
 	minBackoff, maxBackoff := cmp.Or(r.MinBackoff, DefaultMinBackoff), cmp.Or(r.MaxBackoff, DefaultMaxBackoff)
 	poll, backoff := minPoll, minBackoff
@@ -123,7 +131,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		sent, err := r.moveBatch(ctx)
 		if isConflict(err) && conflicts < maxConflicts {
 			conflicts++
-			sleep(ctx, minPoll)
+			sleep(ctx, minPoll, nil)
 			continue
 		}
 		conflicts = 0
@@ -132,18 +140,21 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		r.noteState(ctx, err)
 		var wait time.Duration
+		var woken <-chan struct{}
 		switch {
 		case err != nil:
 			wait = backoff
 			backoff = min(2*backoff, maxBackoff)
 		case sent == 0:
 			backoff = minBackoff
-			wait = poll
+			wait, woken = poll, wake
 			poll = min(2*poll, maxPoll)
 		default:
 			poll, backoff = minPoll, minBackoff
 		}
-		sleep(ctx, wait)
+		if sleep(ctx, wait, woken) {
+			poll = minPoll
+		}
 	}
 	s := r.Stats()
 	r.logger().Info("outbox relay has ended", "outbox", r.DB.name, "sent", s.Sent, "refused", s.Refused, "dead", s.Dead)
@@ -164,17 +175,21 @@ func (rs Relays) Run(ctx context.Context) error {
 	return cmp.Or(errs...)
 }
 
-// sleep waits for a time or for the end of ctx.
-func sleep(ctx context.Context, d time.Duration) {
+// sleep waits for a time, for a value of wake, or for the end of ctx. It reports whether
+// it has got a value.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	if d <= 0 {
-		return
+		return false
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
+	case <-wake:
+		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // noteState logs that something has gone away or is back.
