@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"gm/cmd/cli"
@@ -70,6 +71,19 @@ func TestTopicPages(t *testing.T) {
 		for _, name := range topic.Verbs {
 			if root.Sub(name) == nil {
 				t.Errorf("%s refers to %s, which is no verb", topic.PageName(), name)
+			}
+		}
+	}
+}
+
+// TestTopicWidth checks that the code of topics fits on a screen, after four blanks.
+func TestTopicWidth(t *testing.T) {
+	for i := range gmProgram.Topics {
+		for _, b := range gmProgram.Topics[i].Blocks() {
+			for line := range strings.Lines(b.Text) {
+				if b.Kind == cli.TopicCode && len(line) > len("\n")+76 {
+					t.Errorf("%d bytes: %s", len(line), line)
+				}
 			}
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // The page is cmd/help/sql.txt, gm-sql(7). The first word about a block of code in it is
 //
 //	sh      the commands of a shell, which stays the same for the whole page
-//	sql     statements for psql or mariadb. A comment behind a statement is its result.
+//	sql     statements for psql or mariadb. A comment after a statement is its result.
 //	output  a part of what the commands of the shell print, now or later
 //	file    a file, whose name is the next word
 //	build   commands of make that build and install the functions
@@ -193,13 +193,13 @@ func (p *pageRun) tryQuery(user, statements string) (string, error) {
 	return string(out), err
 }
 
-// checkResults runs statements and compares the comments behind them with the lines of
+// checkResults runs statements and compares the comments after them with the lines of
 // their output.
 func (p *pageRun) checkResults(t *testing.T, b *cli.TopicBlock, user, code string) {
 	t.Helper()
 	var want []string
 	for line := range strings.Lines(b.Text) {
-		if _, result, ok := strings.Cut(strings.TrimSpace(line), "; -- "); ok {
+		if _, result, ok := strings.Cut("; "+strings.TrimSpace(line), "; -- "); ok {
 			want = append(want, result)
 		}
 	}
