@@ -267,7 +267,7 @@ func (tr Trigger) jsonOf(d Dialect, row string) string {
 	for _, column := range tr.Columns {
 		value := row + "." + d.identifier(column)
 		if d == MySQL && slices.Contains(tr.Binary, column) {
-			value = "CONCAT(CHAR(92 USING utf8mb4), 'x', LOWER(HEX(" + value + ")))"
+			value = "CONCAT(CHAR(92 USING utf8mb4), 'x', LOWER(HEX(CAST(" + value + " AS BINARY))))"
 		}
 		pairs = append(pairs, d.literal(column)+", "+value)
 	}

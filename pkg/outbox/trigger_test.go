@@ -193,3 +193,27 @@ func TestTriggerPartitioned(t *testing.T) {
 		}
 	})
 }
+
+// TestTriggerBits has columns with bits and bytes. Each byte has two digits.
+func TestTriggerBits(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d *database) {
+		if d.dialect != MySQL {
+			return // PostgreSQL shows bits as 0 and 1
+		}
+		db := d.install(t, Config{})
+		d.query(t, "CREATE TABLE flags (a BIT(3), b BIT(20), c BINARY(2), d VARBINARY(9))")
+		if err := db.InstallTrigger(t.Context(), Trigger{Table: "flags", Events: []string{"insert"}, Function: "f", JSON: true}); err != nil {
+			t.Fatal(err)
+		}
+		d.query(t, "INSERT INTO flags VALUES (b'101', b'1', x'01', ''); INSERT INTO flags (a) VALUES (NULL)")
+		first, second, _ := strings.Cut(d.workloads(t), "\n")
+		for got, want := range map[string]string{
+			first:  `{"a":"\\x05","b":"\\x000001","c":"\\x0100","d":"\\x"}`,
+			second: `{"a":null,"b":null,"c":null,"d":null}`,
+		} {
+			if diff := compareJSON(t, got, `{"table":"flags","event":"insert","old":null,"new":`+want+`}`); diff != "" {
+				t.Error(diff)
+			}
+		}
+	})
+}
