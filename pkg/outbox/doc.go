@@ -51,7 +51,8 @@
 // uniques again. A job that still waits or runs is not doubled. A job that has ended
 // meanwhile is not repeated if the client has Options.Once and the server still keeps its
 // outcome, as gm serve does for at least ten minutes; otherwise it runs again. So does
-// the job of a row with a unique_key, which another row may use on purpose.
+// the job of a row with a unique_key, which another row may use on purpose. A relay that
+// goes on itself, after the database was away, submits no accepted row again.
 //
 // With one relay and one job server, the rows of a session keep their order, unless a
 // server refuses some of them. Several relays share the rows, and each keeps the order

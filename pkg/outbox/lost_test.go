@@ -115,6 +115,34 @@ func TestEndedJobsAreNotRepeated(t *testing.T) {
 	})
 }
 
+// TestLostCommitOfARelay loses the commits of a relay that goes on. It submits no row
+// again, although the rows have uniques of their own, whose jobs may be repeated.
+func TestLostCommitOfARelay(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d *database) {
+		s := startServer(t, "", server.Config{})
+		direct := d.install(t, Config{})
+		proxy := storetest.StartProxy(t, d.addr)
+		worker := startCollector(t, s.addr, "f")
+		r := newRelay(t, d.openAt(t, proxy.Addr(), Config{}), s.addr)
+		run(t, r)
+		const rounds, rows = 5, 4
+		for round := range rounds {
+			proxy.Hit(storetest.ToServer, d.commit(), storetest.CutOff)
+			for row := range rows {
+				d.query(t, fmt.Sprintf("INSERT INTO gearman_outbox (%s, workload, unique_key) VALUES ('f', '%d', 'key %d')",
+					d.dialect.identifier("function"), round*rows+row, round*rows+row))
+			}
+			waitFor(t, "lost commit", r, func() bool { return proxy.Hits() == round+1 })
+			waitEmpty(t, direct, r)
+		}
+		insert(t, direct, "f", "last", 1, 1)
+		if jobs := worker.wait(t, rounds*rows+1); len(jobs) != rounds*rows+1 {
+			t.Errorf("the worker got %d jobs, want %d: %q", len(jobs), rounds*rows+1, jobs)
+		}
+		waitFor(t, "count of all rows", r, func() bool { return r.Stats().Sent == rounds*rows+1 })
+	})
+}
+
 // TestPoison has a job server that closes the connection when it sees one of the jobs.
 // That row dies, and the others arrive.
 func TestPoison(t *testing.T) {

@@ -50,19 +50,29 @@ func (r *Relay) moveRows(ctx context.Context, level sql.IsolationLevel) (sent in
 	errs := r.submit(submitContext, rows, token)
 	stop()
 	result := r.sortRows(rows, errs)
-	if len(result.sent) < len(rows) {
-		if err := r.DB.keepOthers(dbContext, tx, result); err != nil {
-			return 0, &awayError{awayDatabase, err}
-		}
+	if err := r.commitBatch(dbContext, tx, rows, result); err != nil {
+		r.unconfirmed.add(rows, result.sent)
+		return 0, &awayError{awayDatabase, err}
 	}
-	if err := tx.Commit(); err != nil {
-		return 0, &awayError{awayDatabase, fmt.Errorf("commit: %w", err)}
-	}
+	r.unconfirmed.remove(rows)
 	r.count(result)
 	if result.away != nil {
 		return len(result.sent), &awayError{awayServer, result.away}
 	}
 	return len(result.sent), nil
+}
+
+// commitBatch keeps the rows whose jobs were not accepted, and ends the transaction.
+func (r *Relay) commitBatch(ctx context.Context, tx *sql.Tx, rows []queued, result batchResult) error {
+	if len(result.sent) < len(rows) {
+		if err := r.DB.keepOthers(ctx, tx, result); err != nil {
+			return err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
 }
 
 // lockBatch returns the rows of the next batch.
@@ -90,7 +100,7 @@ func (r *Relay) submit(ctx context.Context, rows []queued, token string) []error
 	var tasks []*gearman.Task
 	var index []int // of the task's row
 	for i := range rows {
-		if errs[i] = rows[i].check(r.largest()); errs[i] != nil {
+		if errs[i] = rows[i].check(r.largest()); errs[i] != nil || r.unconfirmed.has(&rows[i]) {
 			continue
 		}
 		tasks = append(tasks, rows[i].task(token, now))

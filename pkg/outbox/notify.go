@@ -84,7 +84,7 @@ func (r *Relay) listen(ctx context.Context, wake chan<- struct{}) {
 }
 
 // receive sends to wake when a notification has come, and when notifications may have
-// been lost. It connects again by itself.
+// been lost. It renews a lost connection.
 func (db *DB) receive(ctx context.Context, wake chan<- struct{}) {
 	l := pq.NewDialListener(&dialer{patient: true}, db.listenDSN, DefaultMinBackoff, DefaultMaxBackoff, nil)
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()

@@ -72,6 +72,8 @@ type Relay struct {
 	notOnce    bool                    // the log has the warning that a job may run twice
 	alone      bool                    // the next batch has one row, because the last one failed
 	withheld   map[string]*withholding // functions that are left out
+
+	unconfirmed unconfirmed // rows that must not be submitted again; also the loop's
 }
 
 // Stats has the counters and the state of a relay.
@@ -115,7 +117,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.DB == nil || r.Client == nil {
 		return errors.New("run outbox relay: no DB or no Client")
 	}
-	r.withheld = make(map[string]*withholding)
+	r.withheld, r.unconfirmed = make(map[string]*withholding), make(unconfirmed)
 	wake := make(chan struct{}, 1)
 	if r.DB.listenDSN != "" {
 		listenContext, stop := context.WithCancel(ctx)
