@@ -93,7 +93,7 @@ func testFailOver(t *testing.T, p *postgres) {
 	stopped := startJobServer(t)
 	stopped.stop(t)
 	t.Cleanup(func() { stopped.signal(t, syscall.SIGCONT) })
-	s.exec(t, "SET gearman.connect_timeout = '300ms'")
+	s.exec(t, "SET gearman.connect_timeout = '600ms'")
 	s.want(t, fmt.Sprintf("SELECT gman_servers_set('127.0.0.1:1, %s, %s %s') <> ''", stopped.addr, silentAddr(t), p.jobs.addr), "true")
 	for range 3 {
 		s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")

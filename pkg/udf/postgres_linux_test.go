@@ -74,7 +74,11 @@ func installExtension(t testing.TB, root string) string {
 	if err := os.WriteFile(update, []byte(updateScript), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.Command("make", "--no-print-directory", "-C", filepath.Join(source, "postgres"), "install", "DESTDIR="+root,
+	out := filepath.Join(root, "build") // as make udf does
+	if err := os.Mkdir(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("make", "--no-print-directory", "-C", out, "-f", filepath.Join(source, "postgres", "Makefile"), "install", "DESTDIR="+root,
 		`COPT=-DGMAN_GETENT=\"`+writeGetent(t, root)+`\"`)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)

@@ -214,7 +214,7 @@ func testHandshakeInterrupts(t *testing.T, p *postgres) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	s.exec(t, "SET gearman.servers = '"+l.Addr().String()+"'; SET gearman.connect_timeout = '50ms'")
+	s.exec(t, "SET gearman.servers = '"+l.Addr().String()+"'; SET gearman.connect_timeout = '500ms'")
 	got, err := s.query("SELECT gman_do('reverse', 'ab')")
 	checkState(t, "a handshake without an answer", got, err, "08001")
 	if err != nil && !strings.Contains(err.Error(), "TLS handshake with 127.0.0.1") {

@@ -28,7 +28,7 @@ static void test_a_list_fails_over(void)
 	listener = listen_on(8, good, &at);
 	must(-pthread_create(&thread, NULL, serve, &listener), "pthread_create");
 	sprintf(servers, "%s, %s, %s; reverse=%s,%s,%s,%s", closed, frozen, full, closed, frozen, full, good);
-	gman_set_limits(g, 100, 5000, -1);
+	gman_set_limits(g, 400, 20000, -1);
 	CHECK_CODE(gman_set_servers(g, servers), GMAN_OK);
 	for (i = 0; i < 10; i++) {
 		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);

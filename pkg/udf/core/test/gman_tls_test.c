@@ -263,7 +263,7 @@ static void test_large_workloads_are_encrypted(void)
 	CHECK_CODE(gman_call(g, &closing, &result), GMAN_LOST);
 	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_OK);
 	tls.on = 0; /* the server expects TLS */
-	gman_set_limits(g, 100, 20000, -1);
+	gman_set_limits(g, 400, 20000, -1);
 	CHECK_CODE(gman_set_tls(g, &tls), GMAN_OK);
 	CHECK(gman_sockets(g) == 0);
 	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
@@ -282,7 +282,7 @@ static void test_a_server_without_tls_is_an_error(void)
 		struct gman *g = new_client(&plain, "localhost", &tls);
 		struct gman_bytes result;
 
-		gman_set_limits(g, 100, 20000, -1);
+		gman_set_limits(g, 400, 20000, -1);
 		CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 		CHECK(strstr(gman_error(g), "TLS handshake with localhost") != NULL);
 		gman_free(g);
@@ -312,7 +312,7 @@ static void test_a_handshake_ends(void)
 
 	frozen.listener = listen_on(8, frozen.address, &frozen.at); /* the system accepts, nobody answers */
 	g = new_client(&frozen, "127.0.0.1", &tls);
-	gman_set_limits(g, 40, 20000, -1);
+	gman_set_limits(g, 400, 20000, -1);
 	CHECK_CODE(gman_call(g, &reverse, &result), GMAN_NO_SERVER);
 	CHECK(strstr(gman_error(g), "TLS handshake with 127.0.0.1") != NULL);
 	CHECK(strstr(gman_error(g), "no answer within the connect limit") != NULL);
