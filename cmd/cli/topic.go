@@ -268,7 +268,7 @@ func helpTopics(b *bytes.Buffer, p *Program) {
 	if len(p.Topics) == 0 {
 		return
 	}
-	b.WriteString("\nTopics:\n")
+	fmt.Fprintf(b, "\nTopics (%s help TOPIC):\n", ProgramName)
 	for i := range p.Topics {
 		fmt.Fprintf(b, "  %s  %s\n", p.Topics[i].Name, RenameProgram(p.Topics[i].Usage))
 	}
