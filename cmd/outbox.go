@@ -95,7 +95,7 @@ func outboxError(verb string, err error) error {
 	err = fmt.Errorf("outbox %s: %w", verb, err)
 	switch {
 	case outbox.IsDenied(err):
-		return cli.ExitWith(cli.ExitRefused, err)
+		return cli.WithHint(cli.ExitWith(cli.ExitRefused, err), "check the user and the password; gm help sql has the rights that a user needs")
 	case outbox.IsMissing(err) && verb != "install" && verb != "trigger":
 		return cli.WithHint(cli.ExitWith(cli.ExitIO, err), "gm outbox install creates the table")
 	}
