@@ -158,13 +158,14 @@ func testMySQLKillPhases(t *testing.T, m *mysqlServer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { silent.Close() })
-	m.change(t, "servers", fmt.Sprintf("%s; connect=%s; echo=%s; write=%s", m.jobs.addr, silentAddr(t), silent.Addr(), startFrozenServer(t)))
+	m.change(t, "servers", fmt.Sprintf("%s; lookup=slow.example; connect=%s; echo=%s; write=%s",
+		m.jobs.addr, silentAddr(t), silent.Addr(), startFrozenServer(t)))
 	m.change(t, "timeout", "0")
 	m.change(t, "connect_timeout", "1h")
 	s := newSession(t, m.db)
 	id := s.connectionID(t)
 	for _, call := range []string{
-		"SELECT gman_do('connect', 'x')", "SELECT gman_do_background('connect', 'x')", "SELECT gman_do('echo', 'x')",
+		"SELECT gman_do('lookup', 'x')", "SELECT gman_do('connect', 'x')", "SELECT gman_do_background('connect', 'x')", "SELECT gman_do('echo', 'x')",
 		"SELECT gman_do_background('echo', 'x')", "SELECT gman_do_background('write', REPEAT('x', 33554432))",
 	} {
 		done := s.run(call)
@@ -174,6 +175,14 @@ func testMySQLKillPhases(t *testing.T, m *mysqlServer) {
 		checkNumber(t, "KILL QUERY of "+call, "", a.err, interruptedError)
 		s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
 	}
+	eventually(t, "no process looks up the name", func() bool { return countProcesses(t, "sleep\x003600\x00") == 0 })
+	_, port, _ := net.SplitHostPort(m.jobs.addr)
+	m.set(t, "servers", "jobs.example:"+port+"; lookup=none.example")
+	s.want(t, "SELECT gman_do('reverse', 'ab')", "ba")
+	s.wantNumber(t, "SELECT gman_do('lookup', 'x')", noServerError)
+	m.set(t, "servers", "slow.example")
+	m.set(t, "connect_timeout", "50ms")
+	s.wantNumber(t, "SELECT gman_do('reverse', 'ab')", noServerError)
 }
 
 // testMySQLSessions runs jobs in 50 sessions at once.

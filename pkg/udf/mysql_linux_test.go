@@ -89,6 +89,7 @@ func installLibrary(t testing.TB) string {
 	if err := os.Chmod(filepath.Dir(root), 0o755); err != nil { // the server has a user of its own
 		t.Fatal(err)
 	}
+	getent := writeGetent(t, root)
 	source := filepath.Join(root, "source")
 	for _, dir := range []string{"core", "mysql"} { // go test repeats the test if a file changes
 		if err := os.CopyFS(filepath.Join(source, dir), os.DirFS(dir)); err != nil {
@@ -96,7 +97,8 @@ func installLibrary(t testing.TB) string {
 		}
 	}
 	build := exec.Command("make", "--no-print-directory", "-C", filepath.Join(source, "mysql"), "install",
-		"BUILD="+filepath.Join(root, "build"), "DESTDIR="+root, "PLUGIN_DIR=/plugin", "PREFIX=/prefix")
+		"BUILD="+filepath.Join(root, "build"), "DESTDIR="+root, "PLUGIN_DIR=/plugin", "PREFIX=/prefix",
+		`CPPFLAGS=-DGMAN_GETENT=\"`+getent+`\"`)
 	if *mysqlSanitize {
 		build.Args = append(build.Args, "CFLAGS=-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all")
 	}
