@@ -27,6 +27,14 @@ func testPrivileges(t *testing.T, p *postgres) {
 	s.want(t, "SELECT gman_sum('length', 'x')", "1")
 	s.wantState(t, "SELECT gman_do('echo', 'x'::bytea)", "42501")
 
+	// Settings of a role without the right, from before the session loads the library,
+	// have no effect.
+	early := newSession(t, p.db)
+	early.exec(t, "SET ROLE caller; SET gearman.servers = '127.0.0.1:1'; SET gearman.tls = on; SET gearman.tls_ca = '/etc/passwd'")
+	early.want(t, "SELECT gman_do('echo', 'x')", "x")
+	early.want(t, "SHOW gearman.servers", p.jobs.addr)
+	early.want(t, "SHOW gearman.tls_ca", "")
+
 	s.exec(t, "RESET ROLE")
 	if got, err := s.query("SELECT current_setting('server_version_num')::int >= 150000"); err == nil && got == "true" {
 		s.exec(t, "GRANT SET ON PARAMETER gearman.servers TO caller; SET ROLE caller")
