@@ -243,7 +243,6 @@ func testPagePostgres(t *testing.T, server *postgres) {
 	p.checkNames(t, "SELECT proname FROM pg_proc WHERE proname LIKE 'gman_%' AND proname NOT LIKE 'gman_sum_%'", 20)
 
 	p.mustQuery(t, "admin", "CREATE ROLE cashier LOGIN PASSWORD 'secret'; GRANT INSERT ON orders TO cashier")
-	p.mustQuery(t, "cashier", "INSERT INTO orders (id, state) VALUES (1000, 'new')")
 	p.checkGrants(t, "postgres://relay:secret@db/app")
 }
 
@@ -267,6 +266,7 @@ func testPageMySQL(t *testing.T, server *mysqlServer) {
 		}
 	}
 	p.runBlocks(t)
+	p.mustQuery(t, "admin", "CREATE USER cashier IDENTIFIED BY 'secret'; GRANT INSERT ON orders TO cashier")
 	p.checkNames(t, "SELECT name FROM mysql.func", 12)
 	p.checkGrants(t, "mysql://relay:secret@db/app")
 }
@@ -291,12 +291,15 @@ func (p *pageRun) checkNames(t *testing.T, query string, least int) {
 func (p *pageRun) checkGrants(t *testing.T, relayURL string) {
 	p.shell.end() // with the relays of app
 	p.mustQuery(t, "app", "DELETE FROM gearman_outbox")
+	p.mustQuery(t, "cashier", "INSERT INTO orders (id, state) VALUES (1000, 'new')")
+	p.waitRows(t, "FROM gearman_outbox", "1") // of the trigger
 	p.mustQuery(t, "shop", "SELECT gman_enqueue('mail', 'for the relay')")
 	for user, statements := range map[string][]string{
 		"shop": {
 			"SELECT workload FROM gearman_outbox", "DELETE FROM gearman_outbox", "UPDATE gearman_outbox SET dead = NULL",
 			"INSERT INTO gearman_outbox (id, workload) VALUES (1, '')", "SELECT * FROM gearman_outbox_token",
 		},
+		"cashier": {"SELECT gman_enqueue('mail', 'x')", "INSERT INTO gearman_outbox (workload) VALUES ('')"},
 		"relay": {
 			"INSERT INTO gearman_outbox (workload) VALUES ('')", "UPDATE gearman_outbox SET workload = ''", "SELECT * FROM orders",
 			"DELETE FROM gearman_outbox_token",
@@ -315,7 +318,7 @@ func (p *pageRun) checkGrants(t *testing.T, relayURL string) {
 	p.waitRows(t, "FROM gearman_outbox WHERE dead IS NOT NULL", "1")
 	shell.run(t, p.names.Replace("gm outbox retry --all "+relayURL))
 	p.waitRows(t, "FROM gearman_outbox WHERE dead IS NOT NULL", "1")
-	shell.run(t, p.names.Replace("gm outbox dead "+relayURL+"; gm outbox purge --yes --all "+relayURL))
+	shell.run(t, p.names.Replace("gm outbox status "+relayURL+" && gm outbox dead "+relayURL+" && gm outbox purge --yes --all "+relayURL))
 	p.waitRows(t, "FROM gearman_outbox", "0")
 }
 
