@@ -120,7 +120,7 @@ func (t tableName) postgresSchema() []string {
 // those of its caller: it would not find the outbox, or take another table for it.
 func ownSearchPath(function string) string {
 	return "EXECUTE format('ALTER FUNCTION %s SET search_path = %s', " + Postgres.literal(function) +
-		",\n    concat_ws(', ', nullif(current_setting('search_path'), ''), 'pg_temp'));"
+		",\n    array_to_string(ARRAY(SELECT quote_ident(s) FROM unnest(current_schemas(false)) AS s WHERE s !~ '^pg_temp_') || 'pg_temp'::text, ', '));"
 }
 
 // block returns a statement that runs statements of plpgsql, all or none.

@@ -129,3 +129,39 @@ func TestScriptInLaxSession(t *testing.T) {
 		}
 	})
 }
+
+// TestInstallWithSearchPath installs an outbox and a trigger in sessions with unusual
+// search paths.
+func TestInstallWithSearchPath(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d *database) {
+		if d.dialect != Postgres {
+			return // MySQL has no search path
+		}
+		schema, err := Schema(Postgres, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		trigger, err := Trigger{Table: "files", Events: []string{"insert"}, Function: "scan", Columns: []string{"path"}}.SQL(Postgres)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.query(t, `CREATE SCHEMA "a ""b"; CREATE SCHEMA gm`)
+		for path, found := range map[string]string{
+			`$user, public`:          "gm",
+			`"a ""b", public`:        `"a ""b"`,
+			`absent, public, absent`: "public",
+			`pg_temp, public`:        "public",
+		} {
+			text := schema + "CREATE TABLE files (path text);\n" + trigger
+			if path == `pg_temp, public` {
+				text = "CREATE TEMP TABLE other (); SET search_path = public, pg_temp;\n" + text
+			}
+			d.query(t, "DROP TABLE IF EXISTS "+found+".files, "+found+".gearman_outbox, "+found+".gearman_outbox_token; "+
+				"SELECT set_config('search_path', "+Postgres.literal(path)+", false);\n"+text)
+			d.query(t, "SET search_path = ''; INSERT INTO "+found+".files VALUES ('a'); SELECT "+found+".gman_enqueue('f', 'b')")
+			if got, want := d.query(t, "SELECT convert_from(workload, 'UTF8') FROM "+found+".gearman_outbox ORDER BY id"), "a\nb\n"; got != want {
+				t.Errorf("search path %s: got the jobs %q, want %q", path, got, want)
+			}
+		}
+	})
+}
