@@ -61,7 +61,6 @@ func (s *serveRun) newRelay(o gearman.Options) (serving.Relay, error) {
 		}
 		r.dbs = append(r.dbs, db)
 		r.relays = append(r.relays, &outbox.Relay{DB: db, Client: client, MaxPayload: int64(o.MaxPayload)})
-		s.log.Logger.Info("submitting the jobs of an outbox", "outbox", db.String())
 	}
 	return r, nil
 }

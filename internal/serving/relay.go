@@ -18,9 +18,9 @@ type Relay interface {
 
 // startRelay runs a relay when the server has read its store, over connections to the
 // server that need no port. The returned function stops it, and returns when it has
-// ended, at the latest after relayPatience: a database may not answer any more. newRelay
-// is that of Config.
-func startRelay(newRelay func(gearman.Options) (Relay, error), srv *server.Server, maxPayload int) (stop func(), err error) {
+// ended, at the latest after patience: a database may not answer any more. newRelay is
+// that of Config.
+func startRelay(newRelay func(gearman.Options) (Relay, error), srv *server.Server, maxPayload int, patience time.Duration) (stop func(), err error) {
 	if newRelay == nil {
 		return func() {}, nil
 	}
@@ -38,7 +38,7 @@ func startRelay(newRelay func(gearman.Options) (Relay, error), srv *server.Serve
 	}()
 	return func() {
 		cancel()
-		timer := time.NewTimer(relayPatience)
+		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
 		case <-done:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gm/pkg/gearman"
+	"gm/pkg/server"
 	"gm/pkg/store"
 )
 
@@ -80,6 +81,37 @@ func TestRelayWaitsForTheStore(t *testing.T) {
 	waitFor(t, "the first job", r.running)
 	signals <- syscall.SIGTERM
 	waitFor(t, "the end", done) //nolint:errcheck // another test checks it
+}
+
+// stuckRelay ends when release is closed.
+type stuckRelay struct{ running, release chan struct{} }
+
+func (r *stuckRelay) Run(context.Context) error {
+	close(r.running)
+	<-r.release
+	return nil
+}
+
+// TestStuckRelayDoesNotHoldUpTheEnd has a relay whose database does not answer.
+func TestStuckRelayDoesNotHoldUpTheEnd(t *testing.T) {
+	srv, err := server.New(server.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	r := &stuckRelay{make(chan struct{}), make(chan struct{})}
+	defer close(r.release)
+	stop, err := startRelay(func(gearman.Options) (Relay, error) { return r, nil }, srv, 1<<20, time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the relay", r.running)
+	stopped := make(chan struct{})
+	go func() {
+		stop()
+		close(stopped)
+	}()
+	waitFor(t, "the end of the wait", stopped)
 }
 
 // countingStore counts the jobs that it gets. Its jobs are read when read is closed, or

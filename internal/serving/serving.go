@@ -258,7 +258,7 @@ func (r *Runner) runServer(srv *server.Server, ls []net.Listener) error {
 		return err
 	}
 	defer stopWork()
-	stopRelay, err := startRelay(r.cfg.NewRelay, srv, r.cfg.Server.MaxPayload)
+	stopRelay, err := startRelay(r.cfg.NewRelay, srv, r.cfg.Server.MaxPayload, relayPatience)
 	if err != nil {
 		srv.Close()
 		return err

@@ -118,6 +118,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		return errors.New("run outbox relay: no DB or no Client")
 	}
 	r.withheld, r.unconfirmed = make(map[string]*withholding), make(unconfirmed)
+	r.logger().Info("submitting the jobs of an outbox", "outbox", r.DB.name)
+	defer context.AfterFunc(ctx, func() { r.logger().Info("outbox relay ends after this batch", "outbox", r.DB.name) })()
 	wake := make(chan struct{}, 1)
 	if r.DB.listenDSN != "" {
 		listenContext, stop := context.WithCancel(ctx)
