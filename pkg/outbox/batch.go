@@ -122,7 +122,7 @@ func (db *DB) readLarge(ctx context.Context, tx *sql.Tx, rows []queued, largest 
 
 // deleteAll deletes the rows of a batch. keepOthers can undo it.
 func (db *DB) deleteAll(ctx context.Context, tx *sql.Tx, rows []queued) error {
-	if _, err := tx.ExecContext(ctx, "SAVEPOINT locked"); err != nil {
+	if _, err := tx.ExecContext(ctx, db.dialect.savepoint); err != nil {
 		return fmt.Errorf("set a savepoint: %w", err)
 	}
 	ids := make([]int64, len(rows))

@@ -46,6 +46,11 @@ type dialect struct {
 	// gone, and their ids are given again. PostgreSQL has flushLog.
 	flush string
 
+	// savepoint sets the savepoint locked. In PostgreSQL it also sets maxIdle for the
+	// transaction; as a parameter of the connection, a pooler such as PgBouncer would
+	// refuse it. In MySQL, the session has it.
+	savepoint string
+
 	// live is the part from FROM of a statement that locks rows that are not dead, of a
 	// table that %[1]s names. In MySQL, it finds them by their ids. If it locked entries
 	// of the other index, the deletions of two relays could wait for each other.
@@ -73,6 +78,7 @@ var dialects = map[Dialect]*dialect{
 			return "CASE WHEN isfinite(" + column + ") THEN (extract(epoch FROM " + column + ") * 1000)::bigint ELSE 0 END"
 		},
 
+		savepoint:  fmt.Sprintf("SET LOCAL idle_in_transaction_session_timeout = %d; SAVEPOINT locked", maxIdle.Milliseconds()),
 		live:       "FROM %[1]s WHERE dead IS NULL",
 		deleteByID: "DELETE FROM %[1]s WHERE id IN (%[2]s)",
 		updateByID: "UPDATE %[1]s SET %[3]s WHERE id IN (%[2]s)",
@@ -86,7 +92,8 @@ var dialects = map[Dialect]*dialect{
 		now:          "UTC_TIMESTAMP(6)",
 		milliseconds: func(column string) string { return "COALESCE(" + mysqlMilliseconds(column) + ", 0)" },
 
-		flush: "UPDATE %s SET flushes = flushes + 1 WHERE id = 1",
+		savepoint: "SAVEPOINT locked",
+		flush:     "UPDATE %s SET flushes = flushes + 1 WHERE id = 1",
 		live: "FROM %[1]s FORCE INDEX (PRIMARY) WHERE dead IS NULL AND " +
 			"id >= COALESCE((SELECT MIN(id) FROM %[1]s WHERE dead IS NULL), 0)",
 		deleteByID: "DELETE outbox FROM " + rowsByID,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,10 @@ const (
 	connectTimeout = 3 * time.Second
 	// readTimeout is the maximum time in which a database answers nothing.
 	readTimeout = time.Minute
+	// maxIdle is the time after which a database ends a session that is idle in a
+	// transaction, and unlocks its rows: the machine of its relay may be gone. It is longer
+	// than a batch waits for the servers.
+	maxIdle = 150 * time.Second
 	// maxConnections is the maximum number of connections of a DB.
 	maxConnections = 4
 )
@@ -67,6 +72,7 @@ func Open(url string, c Config) (*DB, error) {
 		return nil, err
 	}
 	db.pool.SetMaxOpenConns(maxConnections)
+	db.pool.SetConnMaxIdleTime(maxIdle / 2)
 	return db, nil
 }
 
@@ -135,6 +141,7 @@ func openMySQL(u *store.URL) (*sql.DB, string, error) {
 		return nil, "", fmt.Errorf("outbox %s: %w", u, err)
 	}
 	config.ReadTimeout, config.WriteTimeout = readTimeout, readTimeout
+	config.Params["wait_timeout"] = strconv.Itoa(int(maxIdle.Seconds()))
 	config.InterpolateParams = true // one round trip for a statement with arguments
 	connector, err := mysql.NewConnector(config)
 	if err != nil {

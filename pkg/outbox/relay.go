@@ -46,8 +46,9 @@ type Relay struct {
 	MaxPayload int64
 	// MaxAttempts is the number of refusals after which a row is dead.
 	MaxAttempts int
-	// Timeout is the time in which the servers must accept the jobs of a batch. Run
-	// returns at the latest twice this time after the end of its context.
+	// Timeout is the time in which the servers must accept the jobs of a batch, at most two
+	// minutes: the database ends a transaction that is idle for longer. Run returns at the
+	// latest twice this time after the end of its context.
 	Timeout time.Duration
 	// MinPoll and MaxPoll limit the wait before the next look at an empty outbox, which
 	// doubles each time. A notification ends the wait; see DB.NotifySchema.

@@ -165,3 +165,27 @@ func TestInstallWithSearchPath(t *testing.T) {
 		}
 	})
 }
+
+// TestIdleTransactionEnds reads the limit after which the database ends the transaction of
+// a relay that is gone, and unlocks its rows.
+func TestIdleTransactionEnds(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, d *database) {
+		db := d.install(t, Config{})
+		tx, err := db.pool.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback() //nolint:errcheck // nothing has changed
+		if err := db.deleteAll(t.Context(), tx, nil); err != nil {
+			t.Fatal(err)
+		}
+		question, want := "SELECT @@wait_timeout", "150"
+		if d.dialect == Postgres {
+			question, want = "SHOW idle_in_transaction_session_timeout", "150s"
+		}
+		var got string
+		if err := tx.QueryRow(question).Scan(&got); err != nil || got != want {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	})
+}
