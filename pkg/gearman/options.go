@@ -45,9 +45,9 @@ type Options struct {
 	// program that was killed, or has lost its connection, can submit its last tasks
 	// again without doing them twice. Only gm's server can do that, and only for jobs
 	// whose outcomes it still keeps: for the time of gm serve --keep-results, or, with
-	// a OncePrefix, for ten minutes without that flag. Failed jobs count,
-	// cancelled ones do not. Result.Once reports whether the server has accepted the
-	// option. A worker ignores it.
+	// a OncePrefix, for ten minutes without that flag. Each server knows only its own
+	// jobs. Failed jobs count, cancelled ones do not. Result.Once reports whether the
+	// server has accepted the option. A worker ignores it.
 	Once bool
 	// OncePrefix limits Once to uniques that begin with it; empty is all. It is for
 	// clients that also use a unique again on purpose, some time after its job has
