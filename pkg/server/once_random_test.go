@@ -128,6 +128,7 @@ func (o *onceRun) retry() {
 	if m.ended == h {
 		m.ended = ""
 	}
+	m.earlier = slices.DeleteFunc(m.earlier, func(other string) bool { return other == h })
 }
 
 // TestRandomOnce compares a server with the models, with and without a store.
