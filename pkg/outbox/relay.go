@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gm/pkg/gearman"
@@ -120,7 +121,12 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	r.withheld, r.unconfirmed = make(map[string]*withholding), make(unconfirmed)
 	r.logger().Info("submitting the jobs of an outbox", "outbox", r.DB.name)
-	defer context.AfterFunc(ctx, func() { r.logger().Info("outbox relay ends after this batch", "outbox", r.DB.name) })()
+	var moving atomic.Bool
+	defer context.AfterFunc(ctx, func() {
+		if moving.Load() {
+			r.logger().Info("outbox relay ends after this batch", "outbox", r.DB.name)
+		}
+	})()
 	wake := make(chan struct{}, 1)
 	if r.DB.listenDSN != "" {
 		listenContext, stop := context.WithCancel(ctx)
@@ -133,7 +139,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	minBackoff, maxBackoff := cmp.Or(r.MinBackoff, DefaultMinBackoff), cmp.Or(r.MaxBackoff, DefaultMaxBackoff)
 	poll, backoff := minPoll, minBackoff
 	for conflicts := 0; ctx.Err() == nil; {
+		moving.Store(true)
 		sent, err := r.moveBatch(ctx)
+		moving.Store(false)
 		if isConflict(err) && conflicts < maxConflicts {
 			conflicts++
 			sleep(ctx, minPoll, nil)
