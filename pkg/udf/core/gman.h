@@ -167,7 +167,7 @@ void gman_set_hooks(struct gman *g, const struct gman_hooks *hooks);
  * gman_set_limits sets the limits of the following calls.
  *
  * connect_ms is the limit for connecting to one server and for the answer to
- * its ECHO_REQ. timeout_ms is the limit of a whole call; 0 is none. max_reply is
+ * its ECHO_REQ. timeout_ms is the limit of a whole call; 0 turns it off. max_reply is
  * the limit for the bytes of a result. A value below 0, and 0 for connect_ms
  * and max_reply, stands for the default.
  */

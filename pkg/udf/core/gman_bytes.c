@@ -10,7 +10,7 @@
 
 #include "gman_internal.h"
 
-/* utf8_length returns the length of the character at text, or 0 if it is none. */
+/* utf8_length returns the length of the character at text, or 0 for bytes that are no character. */
 static size_t utf8_length(const unsigned char *text, size_t len)
 {
 	size_t n = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;

@@ -20,7 +20,7 @@ static int is_host_byte(char c, int bracketed)
 	       c == '.' || c == '-' || c == '_' || (bracketed && (c == ':' || c == '%'));
 }
 
-/* parse_port reads a port from digits. It returns 0 if it is none. */
+/* parse_port reads a port from digits. It returns 0 for any other text. */
 static int parse_port(const char *text, size_t len)
 {
 	int port = 0;

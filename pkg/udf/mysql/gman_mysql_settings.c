@@ -30,7 +30,7 @@ struct unit {
 static const struct unit time_units[] = {{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {NULL, 0}};
 static const struct unit size_units[] = {{"kB", 1024}, {"MB", 1048576}, {"GB", 1073741824}, {"B", 1}, {NULL, 0}};
 
-/* parse_amount reads a whole number and its unit. It returns -1 if text is none. */
+/* parse_amount reads a whole number and its unit. It returns -1 for any other text. */
 static int64_t parse_amount(const char *text, const struct unit *units)
 {
 	int64_t n = 0;

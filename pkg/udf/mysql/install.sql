@@ -36,7 +36,7 @@ DROP FUNCTION IF EXISTS gman_version;
 CREATE FUNCTION gman_servers_set RETURNS STRING SONAME 'gearman_udf.so';
 
 -- gman_setting(name [, value]) returns a setting of all sessions, after changing
--- it if there is a value: servers, timeout (10s; of one call; 0 is none),
+-- it if there is a value: servers, timeout (10s; of one call; 0 means no limit),
 -- connect_timeout (1s; for one server to answer), max_result (256MB), on_error
 -- (error, or null: a failure is a warning and NULL).
 CREATE FUNCTION gman_setting RETURNS STRING SONAME 'gearman_udf.so';

@@ -129,7 +129,7 @@ _PG_init(void)
 	                           "HOST, HOST:PORT or [IPV6]:PORT, with commas between them; then "
 	                           "; FUNCTION=SERVERS for single functions.",
 	                           &servers_setting, "localhost", PGC_SUSET, 0, check_servers, assign_servers, NULL);
-	DefineCustomIntVariable("gearman.timeout", "Time limit of one call of a Gearman function.", "0 is none.",
+	DefineCustomIntVariable("gearman.timeout", "Time limit of one call of a Gearman function.", "0 turns the limit off.",
 	                        &timeout_setting, GMAN_TIMEOUT_MS, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("gearman.connect_timeout", "Time limit for one Gearman job server to answer.", NULL,
 	                        &connect_timeout_setting, GMAN_CONNECT_MS, 1, INT_MAX, PGC_USERSET, GUC_UNIT_MS, NULL,
