@@ -171,17 +171,25 @@ func (v *salvager) copyJobs(at boltfile.Place, key, value []byte) error {
 		v.jobs++
 		return v.out.put(jobsName, key, value)
 	}
-	var whole []byte
+	// The key may have changed, and could overlap that of another entry now. The new
+	// one is of the records, which have checksums.
+	var whole pack
 	for x := range p.all() {
 		stretch := value[x.from:x.to]
 		if x.record == nil {
 			v.addLostEntry(at, key, stretch, codec.ErrChecksum)
 			continue
 		}
-		whole = append(whole, stretch...)
+		if len(whole.records) == 0 {
+			whole.first = x.seq
+		}
+		whole.last, whole.records = x.seq, append(whole.records, stretch...)
 		v.jobs++
 	}
-	return v.out.put(jobsName, key, whole)
+	if len(whole.records) == 0 {
+		return nil
+	}
+	return v.out.put(jobsName, whole.key(), whole.records)
 }
 
 // addLostEntry notes that an entry, or a part of it, is missing.
